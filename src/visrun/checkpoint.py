@@ -1,0 +1,99 @@
+"""Checkpoints that survive a crash in the middle of a write and say so when a byte has changed.
+
+A file is written beside its place, flushed to the disk and renamed over it, so a reader sees the old file or the new
+one. Its SHA-256 stands beside it, because a flipped byte in tensor data loads without an error. Only tensors and
+plain types are stored: files load with ``weights_only=True`` and never run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from visrun.errors import UserError, VisrunError
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """Write ``state`` (tensors and plain types) to ``path`` atomically, its digest beside it.
+
+    Raises:
+        VisrunError: The disk is full; a checkpoint that stood at ``path`` is still whole.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getbuffer()
+    free = shutil.disk_usage(path.parent).free
+    if free < len(data):
+        raise VisrunError(f"{path}: disk full, a checkpoint needs {len(data):,} bytes and {free:,} are free")
+    _remember_digest(path, hashlib.sha256(data).hexdigest())
+    write_atomic(path, data)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        UserError: The file is missing, truncated, no checkpoint, or differs from its digest.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror})") from None
+    digest = _digest_file(path)
+    if digest.exists() and hashlib.sha256(data).hexdigest() not in digest.read_text().split():
+        raise UserError(f"{path}: the file is damaged (its SHA-256 differs from {digest.name}); use another checkpoint")
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({first_line})") from None
+    return state
+
+
+def write_atomic(path: Path, data: bytes | memoryview) -> None:
+    """Replace ``path`` by ``data`` so that a crash leaves either the old or the new file."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise VisrunError(f"{path}: cannot write ({error.strerror})") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a write that was killed half-way left behind."""
+    for leftover in folder.glob("*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _remember_digest(path: Path, digest: str) -> None:
+    # The digest is written first and keeps the former one: whichever file a crash leaves is then known.
+    file = _digest_file(path)
+    former = file.read_text().split()[-1:] if file.exists() else []
+    write_atomic(file, "\n".join([*former, digest, ""]).encode())
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,104 @@
+"""All rules at once over a composed config: every value by itself, then the rules between values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from visrun import hyperparameters, settings
+from visrun.configs import flatten
+from visrun.errors import ConfigError
+from visrun.fields import one_of, show, validate
+from visrun.hyperparameters import Hyperparameters
+from visrun.settings import Settings
+from visrun.tables import TASKS, ModelEntry, model_entry
+
+
+class Checked(NamedTuple):
+    """A composed config's two halves (None: not valid), and what was found."""
+
+    hyperparameters: Hyperparameters | None
+    settings: Settings | None
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def check(composed: Mapping[str, Any]) -> Checked:
+    """Validate a composed config.
+
+    A wrong value does not hide what else is wrong: the rules between values are checked with the sound ones, and only
+    what they say about a wrong value is left out. A task without training code yet composes; :func:`require_training`
+    is for those who want to train it.
+    """
+    values = {key: value for key, value in composed.items() if key in Hyperparameters.model_fields}
+    rest = {key: value for key, value in composed.items() if key not in values}
+    found, lines = validate(Hyperparameters, values)
+    given, more = validate(Settings, rest)
+    sound_values, sound_rest = sound(Hyperparameters, values), sound(Settings, rest)
+    wrong = {*flatten(values), *flatten(rest)} - {*flatten(sound_values), *flatten(sound_rest)}
+    rules = _rules(found or Hyperparameters(**sound_values), given or Settings(**sound_rest))
+    between = [line for line in rules.problems if not any(f"{key}=" in line for key in wrong)]
+    problems = tuple(dict.fromkeys([*lines, *more, *between]))
+    return Checked(found, given, problems, rules.warnings)
+
+
+def sound(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of ``values``, those that are valid by themselves."""
+    kept: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        inner, value = info.annotation, values.get(name)
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):
+            kept[name] = sound(inner, value)
+        elif name in values and validate(model, {name: value})[0] is not None:
+            kept[name] = value
+    return kept
+
+
+def problems_of(key: str, value: Any) -> list[str]:
+    """What is wrong with one value by itself, as the lines of an error; nothing where it is sound."""
+    nested: dict[str, Any] = {}
+    *sections, leaf = key.split(".")
+    inner = nested
+    for section in sections:
+        inner = inner.setdefault(section, {})
+    inner[leaf] = value
+    model = Hyperparameters if key in Hyperparameters.model_fields else Settings
+    return validate(model, nested)[1]
+
+
+def entry_of(name: str, task: str) -> ModelEntry:
+    """The facts of a model; of a name that is none, facts that break no rule (its own line says that it is none)."""
+    try:
+        return model_entry(name)
+    except ConfigError:
+        return ModelEntry(build="", tasks=(task,), parameters=0.0, speed=1, accuracy=1)
+
+
+def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings:
+    """The rules between values. Which model and data serve a task is known once the task can be trained."""
+    between = hyperparameters.check(values, task=given.task, model=entry_of(given.model.name, given.task))
+    ready = given.task not in TASKS or TASKS[given.task].build is not None
+    problems = settings.check(given) if ready else []
+    return hyperparameters.Findings((*between.problems, *problems), between.warnings)
+
+
+def unread_warnings(
+    typed: Mapping[str, Any], values: Hyperparameters, *, task: str, unread: Iterable[str]
+) -> list[str]:
+    """One line for each typed value that this run does not read, saying who would."""
+    names = [name for name in unread if name in typed]
+    lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name)}" for name in names]
+    return lines + settings.option_warnings(typed, values, task=task)
+
+
+def require_training(task: str) -> None:
+    """Refuse a task whose training code does not exist yet.
+
+    Raises:
+        ConfigError: Naming the tasks that train.
+    """
+    if TASKS[task].build is None:
+        ready = one_of([name for name, entry in TASKS.items() if entry.build is not None])
+        raise ConfigError(f"task={task}: it cannot be trained yet; {ready} can")

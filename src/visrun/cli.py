@@ -1,0 +1,81 @@
+"""The ``visrun`` command: its verbs, and a training run through Hydra, validated before Hydra starts.
+
+    visrun [key=value ...]             train
+    visrun -m [key=a,b ...]            train one run for each combination
+    visrun explain | resume | predict | evaluate ...
+
+Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped by Ctrl-C and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from visrun.errors import ConfigError, UserError, VisrunError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code. Whatever is wrong with the input is one line each on stderr."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        verb = VERBS.get(words[0]) if words else None
+        return verb(words[1:]) if verb else _train(words)
+    except VisrunError as error:
+        if os.environ.get("VISRUN_DEBUG") == "1":
+            traceback.print_exc()
+        lines = error.problems if isinstance(error, ConfigError) else [" ".join(str(error).split())]
+        for line in lines:
+            print(f"visrun: error: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as stopped:
+        return int(getattr(stopped, "exit_code", 130))
+    except BrokenPipeError:  # the reader of our output is gone, as in `visrun explain | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _train(words: Sequence[str]) -> int:
+    from visrun import launch
+
+    return launch.main(words)
+
+
+def _explain(words: Sequence[str]) -> int:
+    from visrun import explain
+
+    return explain.main(words)
+
+
+def _resume(words: Sequence[str]) -> int:
+    if len(words) != 1 or words[0].startswith("-"):
+        raise UserError("usage: visrun resume RUN, where RUN is the folder of an interrupted run")
+    from visrun import run
+
+    return run.resume(Path(words[0]).expanduser())
+
+
+def _predict(words: Sequence[str]) -> int:
+    from visrun import predict
+
+    return predict.main_predict(list(words))
+
+
+def _evaluate(words: Sequence[str]) -> int:
+    from visrun import predict
+
+    return predict.main_evaluate(list(words))
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "evaluate": _evaluate,
+    "explain": _explain,
+    "predict": _predict,
+    "resume": _resume,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""From what the user typed to one validated configuration: the door that every run comes through.
+
+    >>> resolve(["task=segmentation", "learning_rate=3e-4"]).sources["learning_rate"]
+    'you'
+
+Nothing here imports torch or MLflow, and nothing touches Hydra's global state, so it also works inside a Hydra job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from visrun import hyperparameters, plugins, settings
+from visrun.checks import check, entry_of, problems_of, unread_warnings
+from visrun.choices import SECTIONS, Chosen, choices_in, choose, typed_choices, unknown_option
+from visrun.configs import PRIMARY, Conf, flatten, open_conf, store_schema
+from visrun.errors import ConfigError
+from visrun.hyperparameters import Hyperparameters
+from visrun.overrides import GROUPS, Typed, parse, to_override
+from visrun.provenance import sources
+from visrun.saved import saved, typed_over
+from visrun.settings import Settings
+
+CHOICE_KEYS = {*GROUPS, *(f"{section}.name" for section in SECTIONS)}
+FILES = ("experiment", "recipe")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A run's configuration, validated.
+
+    Args:
+        hyperparameters: How it learns.
+        settings: Everything else.
+        sources: Hyperparameter -> where its value came from: schema, task, architecture, option, you or file.
+        choices: Group -> option.
+        unread: The hyperparameters that this run does not read.
+        notices: Lines that say what was decided for the user.
+        warnings: Lines about what the user probably did not mean.
+        typed: The user's words, quoted for Hydra's grammar.
+        overrides: What Hydra composes it from: the choices, the file's values, the typed ones.
+    """
+
+    hyperparameters: Hyperparameters
+    settings: Settings
+    sources: dict[str, str]
+    choices: dict[str, str]
+    unread: tuple[str, ...]
+    notices: tuple[str, ...]
+    warnings: tuple[str, ...]
+    typed: tuple[str, ...]
+    overrides: tuple[str, ...]
+
+
+class _Command(NamedTuple):
+    """A command, read: its words, their plain values, its files' settings, and what is wrong so far."""
+
+    conf: Conf
+    typed: tuple[Typed, ...]
+    values: dict[str, Any]
+    file: dict[str, Any]
+    problems: list[str]
+
+
+def resolve(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Resolved:
+    """Compose and validate.
+
+    Args:
+        typed: ``key=value`` words; words for Hydra's own settings are passed over.
+        config_dir: A folder of config files that goes before visrun's own.
+        cwd: The folder relative paths start from and whose ``conf/`` is searched; None = the current one.
+
+    Raises:
+        ConfigError: With everything that is wrong, one line each.
+    """
+    conf, words, values, file, problems = _read(typed, config_dir=config_dir, cwd=cwd)
+    picked, lines = typed_choices(values, conf)
+    rooted = values.get("data.root") is not None
+    void = typed_over(picked, file, choose({}, file, conf, root_typed=rooted))
+    file = {key: value for key, value in file.items() if key not in void}
+    chosen = choose(picked, file, conf, root_typed=rooted)
+    overrides = _overrides(chosen, file, words)
+    composed = conf.compose(overrides)
+    composed.update({key: values[key] for key in FILES if key in values})
+    lowered = _lower_warmup(composed, typed=values)
+    checked = check(composed)
+    problems += [*lines, *checked.problems]
+    found, given = checked.hyperparameters, checked.settings
+    if problems or found is None or given is None:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    ruled = ["warmup_epochs"] if lowered else []
+    came_from = sources(conf.layers(chosen.options), chosen=chosen.sources, file=file, typed=values, ruled=ruled)
+    unread = hyperparameters.unread(found, drops=entry_of(given.model.name, given.task).drops)
+    return Resolved(
+        hyperparameters=found,
+        settings=given,
+        sources=came_from,
+        choices=chosen.options,
+        unread=unread,
+        notices=(*_void_notices(void, picked), *_own_values(chosen, found, came_from, conf), *lowered),
+        warnings=(*checked.warnings, *unread_warnings(values, found, task=given.task, unread=unread)),
+        typed=tuple(item.line for item in words),
+        overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
+    )
+
+
+def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Resolved:
+    """Check a sweep (``optimizer=adam,sgd``) before its first job: every value by itself, and the first job as a whole.
+
+    Returns:
+        The first job.
+
+    Raises:
+        ConfigError: With everything that is wrong, one line each.
+    """
+    conf, words, _, _, problems = _read(typed, config_dir=config_dir, cwd=cwd, multirun=True)
+    for item in words:
+        for value in item.values:
+            problems += _value_problems(item.key, value, conf)
+    first = [to_override(item.key, item.value) if item.values else item.line for item in words]
+    try:
+        resolved = resolve(first, config_dir=config_dir, cwd=cwd)
+    except ConfigError as error:
+        raise ConfigError(list(dict.fromkeys([*problems, *error.problems]))) from None
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return resolved
+
+
+def _value_problems(key: str, value: Any, conf: Conf) -> list[str]:
+    if key in GROUPS:
+        return [] if value in conf.options(key) else [unknown_option(key, value, conf)]
+    if key in FILES:
+        return saved({key: value}, conf, known=known())[1]
+    return problems_of(key, value)
+
+
+def known() -> set[str]:
+    """Every setting there is: groups, hyperparameters, and the sections' own with dotted keys."""
+    return {*GROUPS, *Hyperparameters.model_fields, *flatten(settings.defaults())}
+
+
+def _read(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None, multirun: bool = False) -> _Command:
+    here = (cwd or Path.cwd()).absolute()
+    conf = open_conf(here, config_dir)
+    words = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
+    values = {item.key: item.value for item in words.typed}
+    _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here)
+    file, lines = saved(values, conf, known=known())
+    _load_plugins([file.get("plugins")], cwd=here)
+    return _Command(conf, words.typed, values, file, [*words.problems, *lines])
+
+
+def _load_plugins(listed: Sequence[Any], *, cwd: Path) -> None:
+    names = [name for names in listed if isinstance(names, list) for name in names]
+    if names:
+        plugins.load(names, cwd=cwd)
+        store_schema()
+
+
+def _overrides(chosen: Chosen, file: Mapping[str, Any], words: Sequence[Typed]) -> list[str]:
+    """Everything on top of the primary config, low to high; the choices are all explicit."""
+    typed = {item.key for item in words}
+    values = {key: value for key, value in file.items() if key not in typed | CHOICE_KEYS}
+    return [
+        *(f"{group}={option}" for group, option in chosen.options.items()),
+        to_override("model.name", chosen.model),
+        *(to_override(key, value) for key, value in values.items()),
+        *(item.line for item in words if item.key not in CHOICE_KEYS | {"recipe"}),
+    ]
+
+
+def _lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[str]:
+    """A warm-up that nobody typed and that does not fit into max_epochs is lowered to a tenth of them, and said."""
+    warmup, epochs = composed.get("warmup_epochs"), composed.get("max_epochs")
+    if "warmup_epochs" in typed or not isinstance(warmup, int) or not isinstance(epochs, int) or warmup < epochs:
+        return []
+    composed["warmup_epochs"] = max(epochs, 0) // 10
+    return [f"warmup_epochs={warmup} does not fit into max_epochs={epochs}: lowered to {composed['warmup_epochs']}"]
+
+
+def _own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, str], conf: Conf) -> list[str]:
+    """The notice that an optimizer which is not the task's own brings its own numbers."""
+    name, task = chosen.options["optimizer"], chosen.options["task"]
+    usual = choices_in(flatten(conf.read(f"task/{task}"))).get("optimizer")
+    brought = [key for key in ("learning_rate", "weight_decay") if came_from[key] in ("option", "architecture")]
+    if name == usual or not brought:
+        return []
+    numbers = " and ".join(f"{key}={getattr(values, key):g}" for key in brought)
+    return [f"optimizer={name} brings its own {numbers} (the optimizer of task={task} is {usual})"]
+
+
+def _void_notices(void: set[str], picked: Mapping[str, str]) -> list[str]:
+    left_out = sorted(void & {"learning_rate", "weight_decay"})
+    if not left_out:
+        return []
+    return [f"optimizer={picked['optimizer']} is not the file's: the file's {' and '.join(left_out)} are left out"]

@@ -1,0 +1,126 @@
+"""What follows the last step: the best checkpoint on the test split, the pictures, the model for the tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visrun import checkpoint, plots
+from visrun.console import Screen
+from visrun.device import autocast
+from visrun.parts import Parts
+from visrun.run_folder import RunFolder
+from visrun.sheet import sheet
+from visrun.tasks.base import Metric
+from visrun.tracking import Tracker
+from visrun.training import Progress, evaluate
+
+SAMPLES = 16  # predictions on the sheet
+
+
+@runtime_checkable
+class Confusing(Protocol):
+    """A metric that knows which class was taken for which: (K, K) counts, true classes in rows."""
+
+    def confusion(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Pairing(Protocol):
+    """A metric that keeps predicted and true values, (N, T) each."""
+
+    def pairs(self) -> tuple[Tensor, Tensor]: ...
+
+
+def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, float]:
+    """The metrics of the weights that are evaluated, on one split."""
+    return evaluate(
+        made.task,
+        made.step.evaluated,
+        made.loaders[split],
+        metric or made.metric,
+        device=made.device,
+        precision=made.precision,
+    )
+
+
+def conclude(
+    made: Parts, files: RunFolder, tracker: Tracker, screen: Screen, *, rows: Sequence[dict[str, float]], progress: Progress
+) -> dict[str, float]:
+    """Evaluate the best checkpoint on test (or, for the pictures alone, val), draw, and hand all to the tracker.
+
+    Returns:
+        The metrics on the test split; {} where there is none.
+    """
+    split = "test" if "test" in made.loaders else "val"
+    if files.best.exists():
+        made.step.evaluated.load_state_dict(checkpoint.load(files.best)["model"])
+    metrics = measure(made, split)
+    shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" not in key)
+    screen.say(f"best epoch {progress.best_epoch}, on {split}: {shown}")
+    pictures = draw(made, files.plots, split, rows=rows, progress=progress)
+    for picture in pictures:
+        tracker.artifact(picture, "plots")
+    if files.best.exists():
+        hand_over(made, tracker, split)
+    return metrics if split == "test" else {}
+
+
+def draw(
+    made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, float]], progress: Progress
+) -> list[Path]:
+    """The run's pictures: curves, learning rate, what the task draws of its metric, and a sheet of predictions."""
+    curves, rates, samples = folder / "curves.png", folder / "learning_rate.png", folder / "predictions.png"
+    plots.curves(rows, curves, monitor=made.task.monitor, best_epoch=progress.best_epoch)
+    plots.learning_rate([row["learning_rate"] for row in rows], rates)
+    sheet(predictions(made, split), samples)
+    return [curves, rates, samples, *draw_metric(made, folder)]
+
+
+def draw_metric(made: Parts, folder: Path) -> list[Path]:
+    """What the metric can show beyond its numbers, over the split it has seen last."""
+    if isinstance(made.metric, Confusing) and not made.dataset.multilabel:
+        path = folder / "confusion_matrix.png"
+        plots.confusion_matrix(made.metric.confusion(), made.dataset.classes, path)
+        return [path]
+    if isinstance(made.metric, Pairing):
+        path = folder / "predicted_against_true.png"
+        plots.predicted_against_true(*made.metric.pairs(), made.dataset.targets, path)
+        return [path]
+    return []
+
+
+@torch.no_grad()
+def predictions(made: Parts, split: str) -> list[Image.Image]:
+    """The first samples of a split as the network saw them, with what it said and what is true."""
+    model = made.step.evaluated.eval()
+    pictures: list[Image.Image] = []
+    for batch in made.loaders[split].epoch(0):
+        with autocast(made.device, made.precision):
+            output = model(batch.images)
+        prediction = made.task.predict(lambda _, output=output: output, batch.images)
+        for i, picture in enumerate(denormalise(batch.images, made.built.mean, made.built.std)):
+            pictures.append(made.task.draw(picture, prediction, i, target=batch.target[i]))
+            if len(pictures) == SAMPLES:
+                return pictures
+    return pictures
+
+
+def denormalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> list[Image.Image]:
+    """Pictures of normalised images (B, 3, H, W)."""
+    scale, shift = images.new_tensor(std).view(1, 3, 1, 1), images.new_tensor(mean).view(1, 3, 1, 1)
+    pixels = ((images.float() * scale + shift) * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu()
+    return [Image.fromarray(picture.numpy()) for picture in pixels]
+
+
+def hand_over(made: Parts, tracker: Tracker, split: str) -> None:
+    """Give the tracker the best model, on the CPU, with two real images as its example."""
+    images = next(iter(made.loaders[split].epoch(0))).images.float().cpu()
+    example = images.repeat(2, 1, 1, 1)[:2].contiguous()
+    metadata: dict[str, Any] = {key: value for key, value in made.portrait.items() if key != "model"}
+    tracker.model(made.step.evaluated.eval().cpu(), example, metadata=metadata)

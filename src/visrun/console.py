@@ -1,0 +1,84 @@
+"""What a person sees while a run trains: a live bar on a terminal, one line an epoch everywhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+REFRESH_SECONDS = 0.1
+
+
+class Screen:
+    """Prints a run's story. On a terminal the epoch's bar stands below the lines; elsewhere there are lines only."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True, quiet=quiet)
+        self.live = self.console.is_terminal and not quiet
+        self.bar: Bar | None = None
+        self.row: TaskID | None = None
+        self.drawn = 0.0
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """Print ``text`` as it is."""
+        self.console.print(escape(text), style=style or None)
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self.say(f"warning: {text}", style="yellow")
+
+    def progress(self, title: str, done: int, total: int) -> None:
+        """Move the bar of ``title``; drawn at most ten times a second."""
+        now = time.monotonic()
+        if not self.live or (now - self.drawn < REFRESH_SECONDS and done < total):
+            return
+        self.drawn = now
+        if self.bar is None:
+            self.bar = make_bar(self.console)
+            self.bar.start()
+            self.row = self.bar.add_task(title, total=total)
+        assert self.row is not None
+        self.bar.update(self.row, description=escape(title), completed=done, total=total, refresh=True)
+
+    def end_progress(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar, self.row = None, None
+
+
+def make_bar(console: Console) -> Bar:
+    """A bar that is drawn only when told to: no thread of its own takes time from the training."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=32), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, auto_refresh=False, transient=True)
+
+
+def counter(screen: Screen, title: str) -> Callable[[int, int], None]:
+    """A ``(done, total)`` callback that moves a bar."""
+
+    def move(done: int, total: int) -> None:
+        screen.progress(title, done, total)
+
+    return move
+
+
+def epoch_line(epoch: int, epochs: int, row: dict[str, float], *, monitor: str, speed: float, improved: bool) -> str:
+    """One epoch in one line: the loss, the monitored metric, the rate, the speed, and a star for a new best."""
+    width = len(str(epochs))
+    parts = [f"epoch {epoch:>{width}}/{epochs}", f"loss {row['loss']:.4f}"]
+    if "val_loss" in row:
+        parts.append(f"val_loss {row['val_loss']:.4f}")
+    if monitor in row:
+        parts.append(f"{monitor} {row[monitor]:.4f}{' *' if improved else '  '}")
+    parts += [f"lr {row['learning_rate']:.2e}", f"{speed:,.0f} images/s"]
+    return "  ".join(parts)

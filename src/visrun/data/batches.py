@@ -1,0 +1,164 @@
+"""Batches of fixed shape in a keyed order: what a step trains on is a function of (seed, epoch, step) alone.
+
+So a run that goes on from any step sees the pixels it would have seen, and a CPU and a GPU get the same parameters.
+Per batch the device gets a gather, a sampling, a colour map and one small table; nothing is read back from it.
+
+Example:
+    >>> batches = Batches(images, labels, kind="label", num_classes=10, batch_size=32, image_size=(224, 224),
+    ...                   fit="crop", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), shuffle=True)  # doctest: +SKIP
+    >>> for batch in batches.epoch(0): ...  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visrun.data import augment as augmentation
+from visrun.data import mixing
+from visrun.data.augment import MIX, Augment
+from visrun.data.cache import Images
+from visrun.data.geometry import Fit
+from visrun.data.stream import sent
+from visrun.errors import ConfigError, DataError
+
+PLANNED = 32  # steps planned at once: planning one costs as much as planning many
+
+
+@dataclass
+class Batch:
+    """One step's input, on the training device.
+
+    Args:
+        images: (B, 3, H, W), normalised, channels last.
+        target: label: (B,) int64, or (B, K) float32 where labels are several or mixed; value: (B, T) float32;
+            mask: (B, H, W) int64 with 255 = ignore; none: (B, 0).
+        index: (B,) int64 positions among the usable images.
+        valid: (B,) bool, False for the repeats that fill the last batch of an evaluation.
+    """
+
+    images: Tensor
+    target: Tensor
+    index: Tensor
+    valid: Tensor
+
+
+class Batches:
+    """The batches of every epoch.
+
+    With ``shuffle`` (training) each epoch has its own order, and the last batch is filled by going on from the start
+    of it, so a set smaller than a batch still gives one full step. Without (evaluation) the order is that of the
+    images, and the last batch is filled with repeats that are not ``valid``.
+
+    Args:
+        images: Opened images, N of them usable.
+        targets: (N,) int64 or (N, K) float32 labels, (N, T) float32 values; None for masks, which come with the images.
+        kind: label, value, mask or none.
+        num_classes: K; needed where labels are mixed.
+        image_size: (height, width) of the training image, as the images were opened for; so ``fit``.
+        augment: None varies nothing.
+        mean: 3 floats in [0, 1]; with ``std``, what the network's weights expect.
+        dtype: Of the images.
+
+    Raises:
+        ConfigError: An augmentation that this kind of target cannot take (see `augment.fitting`).
+        DataError: No usable image.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        targets: Tensor | None = None,
+        *,
+        kind: str,
+        num_classes: int = 0,
+        batch_size: int,
+        image_size: tuple[int, int],
+        fit: Fit,
+        augment: Augment | None = None,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        shuffle: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if not len(images):
+            raise DataError("no usable image is left in this split")
+        assert targets is None or len(targets) == len(images), "one target for each usable image"
+        assert kind != "mask" or images.source.masks is not None, "images opened without their masks"
+        for name in augmentation.fitting(augment or Augment(), kind)[1]:
+            raise ConfigError(f"augment.{name}: a target of kind {kind} cannot take it: set augment.{name}=0")
+        self.images, self.kind, self.num_classes = images, kind, num_classes
+        self.batch_size, self.image_size, self.fit = batch_size, image_size, fit
+        self.augment, self.mean, self.std = augment, tuple(mean), tuple(std)
+        self.device, self.seed, self.shuffle, self.dtype = torch.device(device), seed, shuffle, dtype
+        self.targets = torch.zeros(len(images), 0) if targets is None else targets
+        self.targets = self.targets.to(self.device)
+        self._sizes = images.sizes.astype(np.float64)
+
+    def __len__(self) -> int:
+        """Steps in an epoch."""
+        return -(-len(self.images) // self.batch_size)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch`` from step ``start`` on."""
+        order = self._order(epoch)
+        index = sent(torch.from_numpy(order), self.device)
+        valid = sent(torch.from_numpy(self._valid()), self.device)
+        for step, (pixels, masks) in enumerate(self.images.batches(order[start:], self.device), start):
+            if step == start or step % PLANNED == 0:
+                first = step - step % PLANNED  # always the same groups of steps, wherever the epoch starts
+                plan = self._plan(epoch, first, order[first : first + PLANNED])
+                table = sent(torch.from_numpy(plan.table), self.device)
+            images, target = self._rendered(
+                plan, table[step - first], plan.mix[step - first], pixels, masks, index[step]
+            )
+            yield Batch(images, target, index[step], valid[step])
+
+    def indices(self, epoch: int, step: int) -> list[int]:
+        """Positions of the images of one step, in order."""
+        return [int(i) for i in self._order(epoch)[step]]
+
+    def files(self, epoch: int, step: int) -> list[Path]:
+        """The files of one step, for messages."""
+        paths = self.images.paths
+        return [paths[i] for i in self.indices(epoch, step)]
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """(steps, B)."""
+        n = len(self.images)
+        order = np.random.default_rng([self.seed, epoch, 0]).permutation(n) if self.shuffle else np.arange(n)
+        return np.resize(order, (len(self), self.batch_size)).astype(np.int64)
+
+    def _valid(self) -> NDArray[np.bool_]:
+        first = np.arange(len(self) * self.batch_size) < len(self.images)
+        return first.reshape(len(self), -1) | self.shuffle
+
+    def _plan(self, epoch: int, first: int, order: NDArray[np.int64]) -> augmentation.Plan:
+        return augmentation.plan(
+            [np.random.default_rng([self.seed, epoch, first + i + 1]) for i in range(len(order))],
+            self._sizes[order],
+            image_size=self.image_size,
+            canvas=self.images.source.canvas,
+            fit=self.fit,
+            augment=self.augment,
+            mean=self.mean,
+            std=self.std,
+        )
+
+    def _rendered(
+        self, plan: augmentation.Plan, table: Tensor, mix: str, pixels: Tensor, masks: Tensor | None, index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        images, masks = augmentation.render(pixels, masks, plan, table, self.image_size, self.dtype)
+        target = self.targets.index_select(0, index) if masks is None else masks
+        if mix:
+            target = mixing.soft(target, self.num_classes) if self.kind == "label" else target
+            images, target = mixing.mix(mix, images, target, table[:, MIX], dense=self.kind == "mask")
+        return images, target

@@ -1,0 +1,287 @@
+"""Every image decoded once and kept as one array of bytes: on the GPU, in RAM, or on disk, whichever fits.
+
+``auto`` takes the first place whose budget holds the images (the GPU if one trains, RAM, disk), else ``stream``, which
+decodes them anew in every epoch. Opened images are shared by all runs of one process; those on disk also by later ones,
+under ``$XDG_CACHE_HOME/visrun`` (usually ``~/.cache/visrun``), one folder per content:
+SHA-256 over path, byte size and modification time of every file, and the sizes kept. `clear` empties it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visrun.data import geometry, images, places, stream
+from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
+from visrun.data.geometry import Fit
+from visrun.data.places import Place
+from visrun.data.stream import Batch, Source
+from visrun.errors import ConfigError, DataError
+
+Progress = Callable[[int, int], None]
+FORMAT = "1"  # of the arrays; part of the key, so that older ones are not read
+CHUNK = 64
+MOST_OPEN = 8  # sets of images that one process keeps for its next run
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images that batches are taken from; positions count the usable ones.
+
+    Args:
+        source: All n files.
+        kept: (N,) the numbers of the usable files, ascending.
+        bad: One line for each of the others.
+        place: gpu, ram, disk or stream.
+        pixels: (n, Hc, Wc, 3) uint8, or None when streaming; masks: (n, Hc, Wc) uint8, or None without.
+        seconds: What opening took; reused: whether nothing had to be decoded for it.
+        workers: Threads that decode.
+    """
+
+    source: Source
+    kept: NDArray[np.int64]
+    bad: tuple[str, ...]
+    place: Place
+    pixels: Tensor | None
+    masks: Tensor | None
+    seconds: float
+    reused: bool
+    workers: int
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(self.source.paths[i] for i in self.kept)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(N, 2) height and width of each picture, which lies at the top left of its canvas."""
+        return self.source.sizes[self.kept]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the arrays take where they lie (when streaming: what they would take)."""
+        return needed(self.source)
+
+    def take(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Pixels (B, Hc, Wc, 3), sizes (B, 2) and masks (B, Hc, Wc) or None, on the device they are kept on."""
+        order = positions.cpu().numpy()[None]
+        device = torch.device("cpu") if self.pixels is None else self.pixels.device
+        pixels, masks = next(self.batches(order, device))
+        return pixels, torch.from_numpy(self.sizes[order[0]]).to(device), masks
+
+    def batches(self, order: NDArray[np.int64], device: torch.device) -> Iterator[Batch]:
+        """Pixels and masks, on ``device``, of the positions in each row of ``order`` (steps, B)."""
+        rows = self.kept[order]
+        if self.pixels is not None and self.pixels.device.type == device.type and self.place != "disk":
+            return self._resident(stream.sent(torch.from_numpy(rows), device))
+        pinned = device.type == "cuda"
+        if self.pixels is None:
+            made = stream.decoded(self.source, rows, workers=self.workers, pinned=pinned)
+        else:
+            made = stream.gathered((self.pixels, self.masks), rows, pinned=pinned)
+        return ((stream.sent(p, device), None if m is None else stream.sent(m, device)) for p, m in made)
+
+    def _resident(self, rows: Tensor) -> Iterator[Batch]:
+        assert self.pixels is not None
+        for row in rows:
+            yield self.pixels.index_select(0, row), None if self.masks is None else self.masks.index_select(0, row)
+
+
+def open_images(
+    paths: Sequence[Path],
+    *,
+    masks: Sequence[Path] | None = None,
+    mask_ids: Sequence[int] = (),
+    sizes: Mapping[Path, tuple[int, int]] | None = None,
+    image_size: tuple[int, int],
+    fit: Fit,
+    cache: str = "auto",
+    cache_gb: float | None = None,
+    cache_dir: Path | None = None,
+    device: torch.device | str = "cpu",
+    workers: int = -1,
+    on_bad: str = "error",
+    progress: Progress | None = None,
+) -> Images:
+    """Decode images to the size that training needs and keep them.
+
+    Args:
+        paths: Image files.
+        masks: Their masks; mask_ids as `visrun.data.images.load_mask` takes them.
+        sizes: (width, height) of upright images where known; the others' headers are read.
+        image_size: (height, width) of the training image; with ``fit`` it gives the size kept, see `geometry`.
+        cache: auto, gpu, ram, disk or stream.
+        cache_gb: Budget in 10^9 bytes; None = half of what is free.
+        cache_dir: Where the disk's arrays lie; None = the user's, `places.default_dir`.
+        workers: Threads that decode; -1 = one per core but one, at most 16.
+        on_bad: error, or skip to leave out files whose pixels cannot be decoded.
+        progress: Called with (done, total).
+
+    Raises:
+        ConfigError: A place that is not there or does not fit.
+        DataError: Files that cannot be decoded, the first 20 of them listed.
+    """
+    begun = time.perf_counter()
+    device = torch.device(device)
+    source = describe(paths, masks, mask_ids, sizes or {}, image_size, fit)
+    folder = places.entries(cache_dir) / content_key(source)
+    memo = (folder, cache, cache_gb, device)
+    opened = _OPEN.get(memo)
+    if opened is None:
+        place = choose(needed(source), cache=cache, cache_gb=cache_gb, folder=folder, device=device)
+        workers = workers if workers > 0 else max(1, min(16, (os.cpu_count() or 1) - 1))
+        opened = _built(source, place, folder, device, workers, on_bad, progress)
+    if opened.place != "stream":
+        _OPEN[memo] = replace(opened, reused=True)
+        _OPEN.move_to_end(memo)
+    while len(_OPEN) > MOST_OPEN:
+        _OPEN.popitem(last=False)
+    return _checked(replace(opened, seconds=time.perf_counter() - begun), on_bad)
+
+
+_OPEN: OrderedDict[tuple[object, ...], Images] = OrderedDict()
+
+
+def clear(cache_dir: Path | None = None) -> int:
+    """Forget the images opened in this process, delete those on disk, and return the bytes set free there."""
+    _OPEN.clear()
+    return places.delete(cache_dir)
+
+
+def choose(need: int, *, cache: str, cache_gb: float | None, folder: Path, device: torch.device) -> Place:
+    """Where ``need`` bytes go; a place asked for by name may fill nine tenths of what is free there.
+
+    Raises:
+        ConfigError: A place by name that is unknown, not there, or too small.
+    """
+    wanted = places.candidates(cache, device)
+
+    def first() -> Place | None:
+        share = 0.5 if cache == "auto" else 0.9
+        fits = partial(places.fits, need=need, cache_gb=cache_gb, share=share, folder=folder, device=device)
+        return next((place for place in wanted if fits(place)), None)
+
+    place = first()
+    if place != wanted[0] and _OPEN:
+        _OPEN.clear()  # what earlier runs of this process left makes room
+        place = first()
+    if place is not None:
+        return place
+    free = places.room(wanted[0], folder, device) if cache_gb is None else cache_gb * 1e9
+    raise ConfigError(
+        f"data.cache={cache}: the images need {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
+        f"{'free there' if cache_gb is None else 'allowed by data.cache_gb'}: use data.cache=auto"
+    )
+
+
+def describe(
+    paths: Sequence[Path],
+    masks: Sequence[Path] | None,
+    mask_ids: Sequence[int],
+    sizes: Mapping[Path, tuple[int, int]],
+    image_size: tuple[int, int],
+    fit: Fit,
+) -> Source:
+    """The files with the size at which each is kept, and the canvas that holds the largest."""
+    kept = []
+    for path in paths:
+        try:
+            w, h = sizes[path] if path in sizes else images.header(path)
+        except DataError:
+            w, h = 1, 1  # decoding it will say what is wrong
+        kept.append(geometry.working_size((h, w), image_size, fit))
+    array = np.array(kept, np.int64).reshape(-1, 2)
+    canvas = (int(array[:, 0].max(initial=1)), int(array[:, 1].max(initial=1)))
+    return Source(tuple(paths), None if masks is None else tuple(masks), array, canvas, tuple(mask_ids))
+
+
+def needed(source: Source) -> int:
+    """Bytes of the arrays."""
+    return sum(int(np.prod(shape)) for shape in source.shapes if shape is not None)
+
+
+def content_key(source: Source) -> str:
+    """64 hex digits that change when a file, the sizes kept or the format do."""
+    digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None)).encode())
+    digest.update(source.sizes.tobytes())
+    for path in (*source.paths, *(source.masks or ())):
+        length, changed = 0, 0
+        with contextlib.suppress(OSError):  # decoding it will say what is wrong
+            length, changed = (stat := path.stat()).st_size, stat.st_mtime_ns
+        digest.update(f"{path.absolute()}\0{length}\0{changed}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _built(
+    source: Source,
+    place: Place,
+    folder: Path,
+    device: torch.device,
+    workers: int,
+    on_bad: str,
+    progress: Progress | None,
+) -> Images:
+    """The images decoded into ``place``, or found there."""
+    fill = partial(_fill, source, workers=workers + 1, progress=progress)  # nothing else runs yet
+    arrays: list[Tensor | None] = [None, None]
+    bad: dict[int, str] = {}
+    reused = False
+    if place == "disk":
+        found = places.read(folder, source.shapes)
+        reused = found is not None
+        if found is None:
+            places.write(folder, source.shapes, lambda arrays: {"bad": fill(arrays)})
+            found = places.read(folder, source.shapes)
+            assert found is not None
+        arrays, bad = found[0], {int(i): why for i, why in found[1]["bad"].items()}
+    elif place != "stream":
+        where = device if place == "gpu" else torch.device("cpu")
+        arrays = [None if s is None else torch.empty(s, dtype=torch.uint8, device=where) for s in source.shapes]
+        bad = fill(arrays)
+    elif on_bad == "skip":
+        bad = fill([None, None])  # which can be used must be known before the first epoch
+    kept = np.array([i for i in range(len(source.paths)) if i not in bad], np.int64)
+    lines = tuple(bad[i] for i in sorted(bad))
+    return Images(source, kept, lines, place, arrays[0], arrays[1], 0.0, reused, workers)
+
+
+def _fill(source: Source, arrays: list[Tensor | None], *, workers: int, progress: Progress | None) -> dict[int, str]:
+    """Decode every file into ``arrays`` (pixels, masks; on any device; None = nowhere); what is wrong with which."""
+    n = len(source.paths)
+    bad: dict[int, str] = {}
+    order = [np.arange(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK)]
+    for rows, batch, failures in stream.attempted(source, order, workers=workers):
+        bad |= failures
+        for whole, part in zip(arrays, batch, strict=True):
+            if whole is not None and part is not None:
+                whole[rows[0] : rows[-1] + 1].copy_(part)
+        if progress is not None:
+            progress(int(rows[-1]) + 1, n)
+    return bad
+
+
+def _checked(opened: Images, on_bad: str) -> Images:
+    """``opened``, unless bad files forbid it."""
+    bad, n = opened.bad, len(opened.source.paths)
+    if not bad or (on_bad == "skip" and len(bad) <= MOST_SKIPPED * n):
+        return opened
+    lines = [f"{len(bad)} of {n} images cannot be decoded:", *(f"  {line}" for line in bad[:MOST_SHOWN])]
+    if len(bad) > MOST_SHOWN:
+        lines.append(f"  ... and {len(bad) - MOST_SHOWN} more")
+    advice = "leave them out with data.on_bad=skip" if on_bad != "skip" else "look at the dataset: too many to skip"
+    raise DataError("\n".join([*lines, f"Mend them, or {advice}"]))

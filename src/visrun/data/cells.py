@@ -1,0 +1,128 @@
+"""The cells of a table become targets: class names to indices, numbers to floats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from visrun.data import files
+from visrun.data.records import Problem
+from visrun.errors import DataError
+
+_LABEL_COLUMNS = ("label", "labels", "class", "classes", "class_name", "category", "target")
+_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """A target for each row (None where the row is a problem), and what they mean."""
+
+    targets: list[Any]
+    classes: tuple[str, ...] = ()
+    multilabel: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+
+def values(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]) -> Targets:
+    """Each row's cells as a tuple of finite floats."""
+    made = Targets([])
+    for row, where in zip(rows, wheres, strict=True):
+        numbers = [_number(cell) for cell in row]
+        wrong = next((i for i, x in enumerate(numbers) if x is None or not math.isfinite(x)), None)
+        if wrong is not None:
+            what = "is no number" if numbers[wrong] is None else "is not finite"
+            made.problems.append(Problem(where, f"{names[wrong]} {row[wrong]!r} {what}"))
+        made.targets.append(tuple(numbers) if wrong is None else None)
+    return made
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def labels(
+    names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str], *, known: tuple[str, ...], file: Path
+) -> Targets:
+    """Each row's class index, or a tuple of them where labels can be several.
+
+    Args:
+        names: The columns beside the image.
+        rows: Their cells.
+        wheres: Each row's file and line.
+        known: Class names by id where ``classes.txt`` fixes them, else ().
+        file: The table, for messages.
+
+    Raises:
+        DataError: Where several columns stand beside the image and it is not clear which is the label.
+    """
+    place = 0 if len(names) == 1 else _label_column(names)
+    if place is not None:
+        return _from_column([row[place] for row in rows], wheres, known)
+    if rows and all(cell.lower() in _FLAGS for cell in rows[0]):
+        return _from_flags(names, rows, wheres)
+    raise DataError(
+        f"{file}: which column is the label? name it 'label' (found: {files.some(names, 8)}), "
+        "or give every label a column of 0 and 1"
+    )
+
+
+def _label_column(names: Sequence[str]) -> int | None:
+    lower = [name.lower() for name in names]
+    return next((lower.index(name) for name in _LABEL_COLUMNS if name in lower), None)
+
+
+def _from_flags(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]) -> Targets:
+    made = Targets([], classes=tuple(names), multilabel=True)
+    for row, where in zip(rows, wheres, strict=True):
+        wrong = next((i for i, cell in enumerate(row) if cell.lower() not in _FLAGS), None)
+        if wrong is not None:
+            made.problems.append(Problem(where, f"{names[wrong]} {row[wrong]!r} is neither 0 nor 1"))
+        on = tuple(i for i, cell in enumerate(row) if _FLAGS.get(cell.lower()))
+        made.targets.append(on if wrong is None else None)
+    return made
+
+
+def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str, ...]) -> Targets:
+    several = [_parts(cell, known) for cell in column]
+    multilabel = any(len(parts) > 1 for parts in several)
+    every = {part for parts in several for part in parts}
+    numbered = all(_is_integer(part) for part in every)
+    classes = known or tuple(sorted((p for p in every if not (numbered and p.startswith("-"))), key=files.natural))
+    index = {name: i for i, name in enumerate(classes)}
+    if known and numbered and not every & set(known):
+        index = {str(i): i for i in range(len(known))}  # ids into classes.txt
+    made = Targets([], classes=classes, multilabel=multilabel)
+    for parts, where in zip(several, wheres, strict=True):
+        wrong = next((part for part in parts if part not in index), None)
+        if wrong is not None:
+            made.problems.append(Problem(where, _out_of_range(wrong, known)))
+        elif not parts and not multilabel:
+            made.problems.append(Problem(where, "no label"))
+        usable = wrong is None and (multilabel or parts)
+        found = tuple(sorted({index[part] for part in parts})) if usable else None
+        made.targets.append(found if multilabel or found is None else found[0])
+    return made
+
+
+def _parts(cell: str, known: tuple[str, ...]) -> list[str]:
+    """The labels in a cell: parted by ``|``, or by ``;`` without spaces (``cats; dogs`` is one name)."""
+    mark = "|" if "|" in cell else ";"
+    if cell in known or (mark == ";" and any(sign in cell for sign in ("; ", " ;"))):
+        return [cell]
+    return [part.strip() for part in cell.split(mark) if part.strip()]
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def _out_of_range(label: str, known: tuple[str, ...]) -> str:
+    if known:
+        return f"label {label!r} is out of range: classes.txt has {len(known)} classes ({files.some(known)})"
+    return f"label {label!r} is out of range: class ids start at 0"

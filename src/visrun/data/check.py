@@ -1,0 +1,139 @@
+"""Every file of a dataset looked at before the first step: headers of images, ids of masks, copies across splits.
+
+Threads do it: opening files waits on the disk, and Pillow decodes masks without holding Python's lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from visrun.data import files, images
+from visrun.errors import DataError
+
+if TYPE_CHECKING:
+    from visrun.data.records import Problem, Record
+
+MOST_SHOWN = 20  # offenders that an error lists
+MOST_SKIPPED = 0.5  # share of bad records above which skipping them hides a broken dataset
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one record's files hold.
+
+    Args:
+        size: (width, height) of the upright image; (0, 0) where it cannot be read.
+        length: Bytes of the image file and, after it, of the mask file.
+        pixels: Count of each id 0..255 in the mask (256,), or None.
+        fault: What is wrong, or "".
+    """
+
+    size: tuple[int, int] = (0, 0)
+    length: tuple[int, ...] = ()
+    pixels: npt.NDArray[np.int64] | None = None
+    fault: str = ""
+
+
+def examine(
+    records: Sequence[Record], *, root: Path, masks: bool = False, progress: Progress | None = None
+) -> list[Finding]:
+    """One finding per record, in order: image headers are read, and masks (where targets are their paths) decoded.
+
+    Args:
+        records: What a reader found.
+        root: The dataset's folder, for short names in faults.
+        masks: Whether each target is the path of a mask.
+        progress: Called with (done, total) about a hundred times.
+    """
+    stride = max(1, len(records) // 100)
+    found: list[Finding] = []
+    with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
+        for finding in pool.map(lambda record: _look(record, root, masks), records):
+            found.append(finding)
+            if progress is not None and (len(found) % stride == 0 or len(found) == len(records)):
+                progress(len(found), len(records))
+    return found
+
+
+def _look(record: Record, root: Path, masks: bool) -> Finding:
+    paths = [record.image, record.target] if masks else [record.image]
+    try:
+        size = images.header(record.image)
+        pixels = _count_ids(record.target, size) if masks else None
+        return Finding(size, tuple(path.stat().st_size for path in paths), pixels)
+    except DataError as error:
+        text = str(error)
+        for path in paths:
+            text = text.replace(str(path), files.shown(path, root))
+        return Finding(fault=text)
+
+
+def _count_ids(path: Path, size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    mask = images.load_mask(path)
+    height, width = mask.shape
+    if (width, height) != size:
+        raise DataError(f"{path}: mask of {width}x{height} pixels, its image has {size[0]}x{size[1]}")
+    return np.bincount(mask.ravel(), minlength=256)
+
+
+def report(problems: Sequence[Problem], *, root: Path, total: int) -> DataError:
+    """The one error for all that is wrong with the records: the first 20 by file and line, and how many more."""
+    lines = [f"{root}: {len(problems)} of {total} records cannot be used:"]
+    lines += [f"  {problem}" for problem in problems[:MOST_SHOWN]]
+    if len(problems) > MOST_SHOWN:
+        lines.append(f"  ... and {len(problems) - MOST_SHOWN} more")
+    lines.append("Mend them, or leave them out with data.on_bad=skip")
+    return DataError("\n".join(lines))
+
+
+def copies(splits: dict[str, list[tuple[Record, Finding]]]) -> list[tuple[str, str, Path, Path]]:
+    """Images that stand in two splits: (split, other split, file, file), whether one path or two equal files.
+
+    Only files of equal length are compared: first their path and first 64 KiB, then, where those agree, all of it.
+    """
+    by_length: dict[int, list[tuple[str, Path]]] = defaultdict(list)
+    for split, entries in splits.items():
+        for record, finding in entries:
+            by_length[finding.length[0]].append((split, record.image))
+    crossing = [group for group in by_length.values() if len({split for split, _ in group}) > 1]
+    found = []
+    for group in crossing:
+        for alike in _grouped(group, _start):
+            if len({split for split, _ in alike}) > 1:
+                found += [pair for same in _grouped(alike, _digest) for pair in _across(same)]
+    return found
+
+
+def _grouped(group: list[tuple[str, Path]], key: Callable[[Path], bytes]) -> Iterable[list[tuple[str, Path]]]:
+    found: dict[bytes, list[tuple[str, Path]]] = defaultdict(list)
+    for split, path in group:
+        found[key(path)].append((split, path))
+    return found.values()
+
+
+def _across(same: list[tuple[str, Path]]) -> list[tuple[str, str, Path, Path]]:
+    first = dict(reversed(same))  # of each split its first
+    return [(a, b, first[a], first[b]) for a, b in combinations(first, 2)]
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(65536)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,159 @@
+"""Which classes and records of a listing are used, and whether they are enough to learn from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from visrun.data import check, files
+from visrun.data.check import Finding
+from visrun.data.images import IGNORE
+from visrun.data.splits import Entry
+from visrun.errors import DataError
+
+if TYPE_CHECKING:
+    from visrun.data.records import Listing, Record
+
+Counts = dict[str, tuple[int, ...]]
+
+
+def labels(listing: Listing, classes: Sequence[str] | None, *, training: bool) -> Listing:
+    """``listing`` with labels that index ``classes``; images that have none of them are left out (None: as it is)."""
+    if classes is None:
+        return listing
+    wanted = _wanted(classes, listing.classes, training=training)
+    index = {listing.classes.index(name): new for new, name in enumerate(wanted) if name in listing.classes}
+    chosen = {
+        name: [new for record in records if (new := _relabelled(record, index)) is not None]
+        for name, records in listing.splits.items()
+    }
+    return replace(listing, splits=chosen, classes=wanted)
+
+
+def _relabelled(record: Record, index: dict[int, int]) -> Record | None:
+    if isinstance(record.target, tuple):
+        kept = tuple(sorted(index[old] for old in record.target if old in index))
+        return replace(record, target=kept) if kept or not record.target else None
+    return replace(record, target=index[record.target]) if record.target in index else None
+
+
+def _wanted(classes: Sequence[str], known: Sequence[str], *, training: bool) -> tuple[str, ...]:
+    wanted = tuple(map(str, classes))
+    twice = [name for name, n in Counter(wanted).items() if n > 1]
+    if twice or not wanted:
+        raise DataError(f"data.classes={list(wanted)}: " + (f"{twice[0]} stands twice" if twice else "names no class"))
+    missing = [name for name in wanted if name not in known]
+    if missing and (training or len(missing) == len(wanted)):
+        close = get_close_matches(missing[0], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"classes here: {files.some(known, 20)}"
+        raise DataError(f"data.classes: no class {missing[0]!r} in the dataset; {hint}")
+    return wanted
+
+
+def masks(
+    listing: Listing, classes: Sequence[str] | None, findings: list[Finding], *, training: bool
+) -> tuple[Listing, tuple[int, ...], list[Finding]]:
+    """Class names, the id of each class in the files, and the findings with ids out of range as faults.
+
+    Without classes.txt the classes are class_0 to the highest id found (255 is no class but "ignore").
+    """
+    names = listing.classes
+    if not names and classes is not None and not training:
+        names = tuple(map(str, classes))  # unnamed ids stand for a finished model's classes by number
+    if not names:
+        seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
+        names = tuple(f"class_{i}" for i in range(int(np.flatnonzero(seen[:IGNORE]).max(initial=-1)) + 1))
+    checked = [_in_range(finding, len(names)) for finding in findings]
+    wanted = names if classes is None else _wanted(classes, names, training=training)
+    # IGNORE as an id: a finished model's class that these masks do not have
+    ids = tuple(names.index(name) if name in names else IGNORE for name in wanted)
+    return replace(listing, classes=wanted), ids, checked
+
+
+def _in_range(finding: Finding, num_classes: int) -> Finding:
+    if finding.pixels is None or not finding.pixels[num_classes:IGNORE].any():
+        return finding
+    worst = num_classes + int(np.flatnonzero(finding.pixels[num_classes:IGNORE])[0])
+    return replace(finding, fault=f"mask id {worst} is out of range: there are {num_classes} classes (255 = ignore)")
+
+
+def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str, ...]:
+    """Take images out of ``good`` whose masks have no pixel of any class; a line that says so, or ()."""
+    blank = 0
+    for name, rows in good.items():
+        kept = [row for row in rows if _of_classes(row[1], ids).any()]
+        blank += len(rows) - len(kept)
+        good[name] = kept
+    return (f"{blank} images left out: their masks hold no pixel of the classes",) if blank else ()
+
+
+def _of_classes(finding: Finding, ids: tuple[int, ...]) -> np.ndarray:
+    assert finding.pixels is not None
+    return np.where(np.asarray(ids) == IGNORE, 0, finding.pixels[list(ids)])
+
+
+def count(good: dict[str, list[Entry]], *, kind: str, num_classes: int, ids: tuple[int, ...]) -> Counts:
+    """Images (labels) or pixels (masks) of each class in each split; {} for values."""
+    if kind == "mask":
+        sums = {
+            name: sum((_of_classes(f, ids) for _, f in rows), np.zeros(len(ids), int)) for name, rows in good.items()
+        }
+        return {name: tuple(map(int, values)) for name, values in sums.items()}
+    if kind != "label":
+        return {}
+    counted: Counts = {}
+    for name, rows in good.items():
+        every = (record.target if isinstance(record.target, tuple) else (record.target,) for record, _ in rows)
+        tally = Counter(label for several in every for label in several)
+        counted[name] = tuple(tally[label] for label in range(num_classes))
+    return counted
+
+
+def require(good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, root: Path, training: bool) -> None:
+    """Refuse what cannot be trained on.
+
+    Raises:
+        DataError: For an empty split and, where classes are learnt, for a training split that holds fewer than two.
+    """
+    needed = ("train", "val") if training else ()
+    empty = [name for name in (*needed, *good) if not good.get(name)]
+    if empty or not good:
+        what = f"the {empty[0]} split is empty" if empty else "no images"
+        raise DataError(f"{root}: {what} (images: {', '.join(f'{k} {len(v)}' for k, v in good.items())})")
+    if not training or not counts or listing.multilabel:
+        return
+    present = [name for name, n in zip(listing.classes, counts["train"], strict=True) if n]
+    if len(present) < 2:
+        hint = (
+            " (an id of 255 means ignore: write the foreground as 1)" if good["train"][0][1].pixels is not None else ""
+        )
+        raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
+
+
+def warnings(good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, root: Path) -> tuple[str, ...]:
+    """Classes never seen in training, images listed twice, images that stand in two splits."""
+    found = []
+    if "train" in counts:
+        unseen = [name for name, n in zip(listing.classes, counts["train"], strict=True) if not n]
+        if unseen:
+            found.append(f"no training images of: {files.some(unseen)}")
+    for name, rows in good.items():
+        repeated = [path for path, n in Counter(record.image for record, _ in rows).items() if n > 1]
+        if repeated:
+            first = files.shown(repeated[0], root)
+            found.append(f"{len(repeated)} images are listed more than once in {name}, such as {first}")
+    pairs = check.copies(good)
+    if pairs:
+        a, b, left, right = pairs[0]
+        same = files.shown(left, root), files.shown(right, root)
+        found.append(
+            f"{len(pairs)} images stand in two splits, such as {same[0]} ({a}) = {same[1]} ({b}): "
+            "scores on them look better than they are"
+        )
+    return tuple(found)

@@ -1,0 +1,84 @@
+"""Names of files and folders as the readers understand them: image suffixes, split folders, natural order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
+MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_of(name: str) -> str | None:
+    """``train``, ``val`` or ``test`` for a folder, file stem or cell that names a split (in any case), else None."""
+    return _SPLITS.get(name.strip().lower())
+
+
+def natural(text: str) -> tuple[object, ...]:
+    """A sort key under which numbers inside names count by value: class_2 stands before class_10."""
+    parts = re.split(r"([0-9]+)", text.lower())
+    return (*[(int(p), "") if i % 2 else (-1, p) for i, p in enumerate(parts)], text)
+
+
+def folders(root: Path) -> list[Path]:
+    """The visible folders directly inside ``root``, in natural order; [] where it is no folder."""
+    if not root.is_dir():
+        return []
+    found = [child for child in root.iterdir() if _visible(child.name) and child.is_dir()]
+    return sorted(found, key=lambda child: natural(child.name))
+
+
+def images(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
+    """The visible files with an image's suffix in ``folder`` and below it, in a fixed order."""
+    for current, inner, names in os.walk(folder, followlinks=True):
+        inner[:] = sorted((name for name in inner if _visible(name)), key=natural)
+        for name in sorted(names, key=natural):
+            if _visible(name) and os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122 (a million names)
+                yield Path(current, name)
+
+
+def holds_images(folder: Path, *, deep: bool = True) -> bool:
+    """Whether at least one image lies in ``folder`` (``deep``: or below it)."""
+    if deep:
+        return next(images(folder), None) is not None
+    return any(_visible(child.name) and child.suffix.lower() in IMAGE_SUFFIXES for child in folder.iterdir())
+
+
+def shown(path: Path, root: Path) -> str:
+    """``path`` as people know it: relative to the dataset's root where it lies inside, with forward slashes."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def some(items: Iterable[str], most: int = 5) -> str:
+    """The first few of ``items`` for a message: ``a, b, c and 7 more``."""
+    every = list(items)
+    rest = len(every) - most
+    return ", ".join(every[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """The names in ``classes.txt``, one a line in the order of their ids; () where there is no such file."""
+    file = folder / "classes.txt"
+    if not file.is_file():
+        return ()
+    lines = file.read_text(encoding="utf-8-sig").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"

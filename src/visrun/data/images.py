@@ -1,0 +1,225 @@
+"""One way into pixels: whatever the file's mode, the same upright RGB uint8 array comes out.
+
+| in the file                    | becomes                                                                         |
+|--------------------------------|---------------------------------------------------------------------------------|
+| grey, 1-bit                    | three equal channels (1-bit: 0 and 255)                                          |
+| palette                        | its colours                                                                      |
+| an alpha channel, transparency | laid over white, as it looks on a page                                           |
+| CMYK, YCbCr, HSV               | Pillow's conversion to RGB                                                       |
+| 16-bit grey                    | scaled by the true range: the smallest of 8, 12 and 16 bits (the depths that     |
+|                                | cameras and scanners deliver) that holds the image's largest value               |
+| 16-bit colour                  | the high byte                                                                    |
+| float, 32-bit integers         | refused: their range is not known                                                |
+| several frames                 | the first                                                                        |
+
+EXIF orientation is applied, so that sizes, pixels and masks share the frame that people see. Images above
+``MAX_PIXELS`` are refused from the header, before memory is taken.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from visrun.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 89_478_485  # Pillow's own threshold of suspicion: 256 MiB of RGB
+IGNORE = 255  # the mask id that no loss and no metric looks at
+
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_MASK_MODES = ("1", "L", "P", *_DEEP_GREY)
+# Pillow stretches the greys of 2- and 4-bit PNG to 0..255; a mask's ids are the numbers as they were written.
+_STRETCH = {"L;2": 85, "L;4": 17}
+
+
+def header(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, upright, from the header alone.
+
+    Raises:
+        DataError: ``path: reason`` for a file that is missing, no image, cut inside its header, above ``MAX_PIXELS`` or
+            of a mode that :func:`load_rgb` refuses.
+    """
+    with _opened(path) as image:
+        if image.mode == "F":
+            raise DataError(f"{path}: float image: save it with 8 or 16 bits a channel")
+        width, height = image.size
+        return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def load_rgb(path: Path, *, within: tuple[int, int] | None = None) -> Pixels:
+    """The image as an upright uint8 array (H, W, 3).
+
+    Args:
+        path: Any file that Pillow reads; the table above says what becomes of its mode.
+        within: (height, width) of the box that the caller will shrink the image into, aspect kept. A JPEG may then be
+            decoded at 1/2, 1/4 or 1/8 of its size, never below what fits the box.
+
+    Raises:
+        DataError: As :func:`header`, and for pixels that are cut short.
+    """
+    with _opened(path) as image:
+        turn = _orientation(image)
+        if within is not None and image.format == "JPEG":
+            _draft(image, within if turn < 5 else within[::-1])
+        image.load()
+        return np.ascontiguousarray(_turned(_rgb(path, image), turn))
+
+
+def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
+    """The class ids of an index or palette image as an upright uint8 array (H, W); 255 = ignore.
+
+    Args:
+        path: A one-channel image (modes 1, L, P, or 16-bit with values up to 255).
+        ids: The id in the file of each class, in the order of the classes; every other id becomes 255. () keeps all.
+
+    Raises:
+        DataError: As :func:`header`, and for colour masks and ids above 255.
+    """
+    with _opened(path) as image:
+        if image.mode not in _MASK_MODES:
+            raise DataError(
+                f"{path}: colour mask (mode {image.mode}): needs one channel of class ids (index or palette)"
+            )
+        turn = _orientation(image)
+        stretch = _stretch(image)
+        array = np.asarray(image)  # decodes
+        if array.dtype != np.uint8:
+            if array.size and (int(array.max()) > 255 or int(array.min()) < 0):
+                raise DataError(f"{path}: mask id {int(array.max())} is above 255")
+            array = array.astype(np.uint8)
+        upright = np.ascontiguousarray(_turned(array // stretch, turn))
+    return chosen_ids(ids)[upright] if ids else upright
+
+
+def chosen_ids(ids: Sequence[int]) -> Pixels:
+    """The table (256,) that maps a mask's ids to class indices: ``ids[k]`` becomes k, everything else 255.
+
+    An id of 255 belongs to a class that the files do not have.
+    """
+    table = np.full(256, IGNORE, dtype=np.uint8)
+    for index, id_ in enumerate(ids):
+        if id_ != IGNORE:
+            table[id_] = index
+    return table
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file open in Pillow, its size checked; whatever goes wrong inside becomes one DataError."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{path}: {_too_large(f'{image.width}x{image.height}')}")
+            yield image
+    except DataError:
+        raise
+    except _BOMBS:
+        raise DataError(f"{path}: {_too_large('the header')}") from None
+    except _BROKEN as error:
+        raise DataError(f"{path}: {_reason(path, error)}") from error
+
+
+def _too_large(what: str) -> str:
+    return f"{what} is above the limit of {MAX_PIXELS:,} pixels (decompression bomb?): shrink it or cut it into tiles"
+
+
+def _reason(path: Path, error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, IsADirectoryError):
+        return "a folder, not a file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if isinstance(error, UnidentifiedImageError | SyntaxError):
+        return _sniff(path)
+    return f"broken image ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+def _sniff(path: Path) -> str:
+    """What a file that Pillow does not know really is, from its first bytes."""
+    with Path(path).open("rb") as file:
+        start = file.read(64)
+    if not start:
+        return "empty file (0 bytes)"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the image itself: run `git lfs pull`"
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return "not an image but HTML or XML text"
+    if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")):
+        return "the image's header is cut short or broken"
+    return "not an image that Pillow reads"
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation 1..8, without decoding."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFF itself
+    exif = Image.Image.getexif(image)  # the base method: PNG's own would decode the pixels to look for late chunks
+    turn = exif.get(ExifTags.Base.Orientation, 1)
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+
+
+def _turned(array: Pixels, turn: int) -> Pixels:
+    """``array`` (H, W[, 3]) as seen, for an EXIF orientation (Exif 2.3, tag 274)."""
+    if turn >= 5:  # rows of the file are columns of the picture
+        array = array.swapaxes(0, 1)
+    if turn in (3, 4, 7, 8):
+        array = array[::-1]
+    if turn in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def _draft(image: Image.Image, within: tuple[int, int]) -> None:
+    width, height = image.size
+    shrink = min(1.0, within[0] / height, within[1] / width)
+    image.draft(None, (max(1, int(np.ceil(width * shrink))), max(1, int(np.ceil(height * shrink)))))
+
+
+def _rgb(path: Path, image: Image.Image) -> Pixels:
+    if image.mode == "F":
+        raise DataError(f"{path}: float image: save it with 8 or 16 bits a channel")
+    if image.mode in _DEEP_GREY:
+        grey = _scaled(path, np.asarray(image))
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        white = Image.new("RGBA", over.size, "white")
+        image = Image.alpha_composite(white, over)
+    return np.asarray(image.convert("RGB"))
+
+
+def _scaled(path: Path, deep: npt.NDArray[np.generic]) -> Pixels:
+    """Grey integers (H, W) to uint8 by the smallest of 8, 12 and 16 bits that holds the largest."""
+    low, high = int(deep.min()), int(deep.max())
+    if low < 0 or high > 65535:
+        raise DataError(f"{path}: 32-bit integers from {low} to {high}: save it with 8 or 16 bits a channel")
+    full = next(2**bits - 1 for bits in (8, 12, 16) if high < 2**bits)
+    return np.rint(deep.astype(np.float32) * (255.0 / full)).astype(np.uint8)
+
+
+def _stretch(image: Image.Image) -> int:
+    if image.format != "PNG" or not getattr(image, "tile", None):
+        return 1
+    return _STRETCH.get(str(image.tile[0][3]), 1)  # type: ignore[attr-defined]

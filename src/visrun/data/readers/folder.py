@@ -1,0 +1,69 @@
+"""Class folders: an image's class is the name of the folder that it lies in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.records import Listing, Record
+from visrun.data.splits import ALL
+from visrun.errors import DataError
+
+# Folders of other layouts, never classes: images beside their masks, labels or tables.
+_NO_CLASSES = {"images", "image", "imgs", "masks", "labels", "annotations", "labeltxt"}
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether ``root`` holds class folders, with or without split folders above them."""
+    if _split_folders(root):
+        return True
+    names = {folder.name.lower() for folder in _class_folders(root)}
+    return bool(names) and not names & _NO_CLASSES and not all(map(files.split_of, names))
+
+
+def read(root: Path) -> Listing:
+    """Class folders train/CLASS/*.jpg with val/ and test/ beside train/, or CLASS/*.jpg alone.
+
+    ``valid``, ``validation``, ``training`` and ``testing`` are understood, too. Classes stand in natural order over all
+    splits (class_2 before class_10); images may lie deeper inside a class's folder.
+
+    Raises:
+        DataError: Where ``root`` has no folder with images.
+    """
+    parts = _split_folders(root) or {ALL: [root]}
+    found = [(split, folder) for split, tops in parts.items() for top in tops for folder in _class_folders(top)]
+    if not found or (ALL in parts and all(files.split_of(folder.name) for _, folder in found)):
+        raise DataError(f"{root}: no class folders with images: expected train/CLASS/*.jpg or CLASS/*.jpg")
+    classes = tuple(sorted({folder.name for _, folder in found}, key=files.natural))
+    index = {name: i for i, name in enumerate(classes)}
+    splits: dict[str, list[Record]] = {split: [] for split in parts}
+    for split, folder in found:
+        splits[split] += [Record(path, index[folder.name], files.shown(path, root)) for path in files.images(folder)]
+    return Listing(splits=splits, classes=classes, warnings=_strays(root, parts))
+
+
+def _split_folders(root: Path) -> dict[str, list[Path]]:
+    """Split -> its folders, where folders named like splits hold class folders; {} where ``root`` has no splits."""
+    named = [(split, folder) for folder in files.folders(root) if (split := files.split_of(folder.name))]
+    found: dict[str, list[Path]] = {}
+    for split, folder in named:
+        found.setdefault(split, []).append(folder)
+    inside = [child for _, folder in named for child in _class_folders(folder)]
+    return found if inside and not _NO_CLASSES & {child.name.lower() for child in inside} else {}
+
+
+def _class_folders(top: Path) -> list[Path]:
+    return [folder for folder in files.folders(top) if files.holds_images(folder)]
+
+
+def _strays(root: Path, parts: dict[str, list[Path]]) -> tuple[str, ...]:
+    """What lies where no class is: images beside class folders, folders beside the splits."""
+    lines = []
+    tops = [top for several in parts.values() for top in several]
+    loose = [files.shown(top, root) for top in tops if files.holds_images(top, deep=False)]
+    if loose:
+        lines.append(f"images outside class folders are left out, in: {files.some(loose)}")
+    others = [] if ALL in parts else [f.name for f in _class_folders(root) if files.split_of(f.name) is None]
+    if others:
+        lines.append(f"folders that are no split are left out: {files.some(others)}")
+    return tuple(lines)

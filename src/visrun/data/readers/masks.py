@@ -1,0 +1,89 @@
+"""Images and masks: each image has a picture of class ids of the same size and name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.records import Listing, Problem, Record
+from visrun.data.splits import ALL
+from visrun.errors import DataError
+
+_IMAGES = ("images", "image", "imgs", "img")
+_MASKS = ("masks", "mask", "labels", "annotations")
+_MARK = "_mask"  # that a mask's stem may carry after its image's
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether ``root`` holds a folder of images and a folder of masks, per split or for all."""
+    return any(next(files.images(masks, files.MASK_SUFFIXES), None) for _, _, masks in _folders(root))
+
+
+def read(root: Path) -> Listing:
+    """images/ and masks/ (index or palette PNG), split into train/, val/, test/ above or below them, or flat.
+
+    A mask has its image's name, with or without ``_mask``; its id 255 means "ignore". The lines of ``classes.txt`` in
+    ``root`` name the ids 0, 1, ...
+
+    Raises:
+        DataError: Where ``root`` has no such folders.
+    """
+    parts = _folders(root)
+    if not parts:
+        raise DataError(f"{root}: no images/ with masks/ beside it, neither here nor in train/, val/, test/")
+    splits: dict[str, list[Record]] = {}
+    problems: list[Problem] = []
+    unused = 0
+    for split, images, masks in parts:
+        records, wrong, left = _pair(images, masks, root)
+        splits.setdefault(split, []).extend(records)
+        problems += wrong
+        unused += left
+    lines = (f"{unused} masks without an image are left out",) if unused else ()
+    return Listing(splits=splits, classes=files.class_names(root), problems=tuple(problems), warnings=lines)
+
+
+def _folders(root: Path) -> list[tuple[str, Path, Path]]:
+    """(split, folder of images, folder of masks) in either nesting; the split is ``all`` where there are none."""
+    images, masks = _child(root, _IMAGES), _child(root, _MASKS)
+    if images and masks:
+        inner = [(split, folder, _same_split(masks, split)) for split, folder in _by_split(images)]
+        return [(s, i, m) for s, i, m in inner if m] or [(ALL, images, masks)]
+    outer = [(split, _child(folder, _IMAGES), _child(folder, _MASKS)) for split, folder in _by_split(root)]
+    return [(split, i, m) for split, i, m in outer if i and m]
+
+
+def _child(folder: Path, names: tuple[str, ...]) -> Path | None:
+    inside = {child.name.lower(): child for child in files.folders(folder)}
+    return next((inside[name] for name in names if name in inside), None)
+
+
+def _by_split(folder: Path) -> list[tuple[str, Path]]:
+    return [(split, child) for child in files.folders(folder) if (split := files.split_of(child.name))]
+
+
+def _same_split(masks: Path, split: str) -> Path | None:
+    return dict(_by_split(masks)).get(split)
+
+
+def _pair(images: Path, masks: Path, root: Path) -> tuple[list[Record], list[Problem], int]:
+    """The records of one split, images without exactly one mask as problems, and the number of masks left over."""
+    by_name: dict[str, list[Path]] = {}
+    for mask in files.images(masks, files.MASK_SUFFIXES):
+        by_name.setdefault(_name(mask, masks).removesuffix(_MARK), []).append(mask)
+    records, problems, used = [], [], set()
+    for image in files.images(images):
+        where, name = files.shown(image, root), _name(image, images)
+        found = by_name.get(name, [])
+        used.add(name)
+        if len(found) == 1:
+            records.append(Record(image, found[0], where))
+        elif found:
+            problems.append(Problem(where, f"several masks: {files.some(files.shown(m, root) for m in found)}"))
+        else:
+            problems.append(Problem(where, f"no mask {Path(name).name}.png in {files.shown(masks, root)}/"))
+    return records, problems, sum(len(found) for name, found in by_name.items() if name not in used)
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()

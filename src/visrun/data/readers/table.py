@@ -1,0 +1,157 @@
+"""Tables: one row per image, in UTF-8 (a byte-order mark and any line ends are fine), cells parted by , ; or tab."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from visrun.data import cells, files
+from visrun.data.records import Listing, Problem, Record
+from visrun.data.splits import ALL
+from visrun.errors import DataError
+
+_SUFFIXES = {".csv", ".tsv"}
+_IMAGE_COLUMNS = {"image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img"}
+_SPLIT_COLUMN = "split"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One file: column names, rows as (line number, cells), and the rows ``cut`` for their number of cells."""
+
+    file: Path
+    columns: tuple[str, ...]
+    rows: list[tuple[int, list[str]]]
+    cut: list[Problem]
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table."""
+    return bool(_tables(root))
+
+
+def read(root: Path, *, target: str) -> Listing:
+    """A table image,label or image,target[,target2...]: train.csv with val.csv and test.csv, or one .csv.
+
+    Image paths are relative to the table; images may lie in images/ or in a folder named like the table. One table may
+    have a column ``split``. A label cell may hold several labels (``cat|dog`` or ``cat;dog``), or every label has a
+    column of 0 and 1. ``classes.txt`` beside the table fixes the classes' names and order.
+
+    Args:
+        root: The table, or its folder.
+        target: ``label`` or ``value``.
+
+    Raises:
+        DataError: For a missing or broken table; wrong rows are the listing's problems.
+    """
+    found = _tables(root)
+    if not found:
+        raise DataError(f"{root}: no table: expected train.csv (and val.csv, test.csv) or exactly one .csv")
+    opened = {split: _open(file) for split, file in found.items()}
+    first = next(iter(opened.values()))
+    for table in opened.values():
+        if table.columns != first.columns:
+            raise DataError(f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others")
+    return _listing(opened, first.file.parent, target)
+
+
+def _tables(root: Path) -> dict[str, Path]:
+    if root.is_file():
+        return {ALL: root} if root.suffix.lower() in _SUFFIXES else {}
+    if not root.is_dir():
+        return {}
+    every = [f for f in sorted(root.iterdir()) if f.suffix.lower() in _SUFFIXES and f.is_file() and f.name[0] != "."]
+    named = {split: file for file in every if (split := files.split_of(file.stem))}
+    return {s: named[s] for s in ("train", "val", "test") if s in named} or ({ALL: every[0]} if len(every) == 1 else {})
+
+
+def _open(file: Path) -> Table:
+    text = _decoded(file)
+    start = next((line for line in text.splitlines() if line.strip()), "")
+    if not start:
+        raise DataError(f"{file}: empty table")
+    delimiter = max(",;\t", key=lambda mark: len(next(csv.reader([start], delimiter=mark))))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise DataError(f"{file}:{reader.line_num}: broken table ({error})") from error
+    columns = tuple(rows[0][1])
+    if any(Path(cell).suffix.lower() in files.IMAGE_SUFFIXES for cell in columns):
+        columns = ("image", *(f"column_{i}" for i in range(1, len(columns))))  # no header: the first row is an image
+    else:
+        rows = rows[1:]
+    if len(columns) < 2 or not rows:
+        what = "one column" if len(columns) < 2 else "no rows below the header"
+        raise DataError(f"{file}: {what}: expected image,label or image,target rows, parted by , ; or tab")
+    cut = [
+        Problem(f"{file.name}:{line}", f"{len(row)} cells, the header has {len(columns)}")
+        for line, row in rows
+        if len(row) != len(columns)
+    ]
+    return Table(file, columns, [(line, row) for line, row in rows if len(row) == len(columns)], cut)
+
+
+def _decoded(file: Path) -> str:
+    raw = file.read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{raw[error.start]:02x} at {error.start}"
+        raise DataError(f"{file}:{line}: not UTF-8 ({byte}): save the table as UTF-8") from error
+
+
+def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:
+    columns = next(iter(opened.values())).columns
+    lower = [name.lower() for name in columns]
+    image = next((i for i, name in enumerate(lower) if name in _IMAGE_COLUMNS), 0)
+    split = lower.index(_SPLIT_COLUMN) if ALL in opened and _SPLIT_COLUMN in lower else None
+    others = [i for i in range(len(columns)) if i not in (image, split)]
+    if not others:
+        raise DataError(f"{next(iter(opened.values())).file}: no column beside {', '.join(columns)} to learn")
+    rows, problems = _rows(opened, split)
+    inner = [[row[i] for i in others] for _, _, row in rows]
+    names = [columns[i] for i in others]
+    wheres = [where for _, where, _ in rows]
+    if target == "value":
+        made = cells.values(names, inner, wheres)
+    else:
+        made = cells.labels(names, inner, wheres, known=files.class_names(base), file=next(iter(opened.values())).file)
+    splits: dict[str, list[Record]] = {}
+    for (name, where, row), value in zip(rows, made.targets, strict=True):
+        splits.setdefault(name, [])
+        if value is not None:
+            splits[name].append(Record(_image(base, row[image], where), value, where))
+    return Listing(
+        splits=splits,
+        classes=made.classes,
+        targets=tuple(names) if target == "value" else (),
+        multilabel=made.multilabel,
+        problems=(*problems, *made.problems),
+    )
+
+
+def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[tuple[str, str, list[str]]], list[Problem]]:
+    """All rows as (split, where, cells), and what is wrong before their content is looked at."""
+    rows: list[tuple[str, str, list[str]]] = []
+    problems = [problem for table in opened.values() for problem in table.cut]
+    for name, table in opened.items():
+        for line, row in table.rows:
+            where = f"{table.file.name}:{line}"
+            place = name if split is None else files.split_of(row[split])
+            if place is None and split is not None:
+                problems.append(Problem(where, f"split {row[split]!r} is none of train, val, test"))
+            else:
+                rows.append((str(place), where, row))
+    return rows, problems
+
+
+def _image(base: Path, cell: str, where: str) -> Path:
+    """The file that a cell means: relative to the table, in images/, or in the folder named like the table."""
+    cell = cell.replace("\\", "/")
+    places: Sequence[Path] = (base / cell, base / "images" / cell, base / Path(where.rpartition(":")[0]).stem / cell)
+    return next((path for path in places if path.is_file()), places[0])

@@ -1,0 +1,64 @@
+"""The training device and everything that depends on it: precision, determinism, what memory errors look like."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from visrun.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes the first CUDA device, else the CPU.
+
+    Raises:
+        ConfigError: A CUDA device was asked for that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"run.device={name}: no CUDA device is available here; use run.device=cpu or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"run.device={name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """``auto`` is bf16 where CUDA supports it and fp32 elsewhere; returns "bf16" or "fp32"."""
+    if name != "auto":
+        return name
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The context of a forward pass in ``precision``."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def configure(device: torch.device, *, deterministic: bool) -> None:
+    """Set the process-wide switches: kernels by autotuning, or by determinism where it was asked for."""
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    if device.type != "cuda":
+        return
+    torch.cuda.set_device(device)
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.deterministic = deterministic
+    torch.set_float32_matmul_precision("highest" if deterministic else "high")
+    if deterministic:
+        # cuBLAS reads this when its first handle is made (CUDA documentation, "Results reproducibility").
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that memory ran out, on the GPU or on the host."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def memory_gb(device: torch.device) -> float | None:
+    """Peak memory taken on a CUDA device since the process began, in GB; None on the CPU."""
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None

@@ -1,0 +1,51 @@
+"""What can go wrong, as one tree. Every message is one line: the key or file, what is wrong, what to do.
+
+    VisrunError            exit code 1: the run failed
+    ├── Diverged           the loss became NaN or infinite
+    ├── OutOfMemory        the batch does not fit the device
+    └── UserError          exit code 2: the input is wrong
+        ├── ConfigError    a setting; carries all problems found, one line each
+        └── DataError      a file or folder of the dataset
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class VisrunError(Exception):
+    """A run that cannot go on; the message is one line for people."""
+
+    exit_code = 1
+
+
+class Diverged(VisrunError):
+    """The loss became NaN or infinite."""
+
+
+class OutOfMemory(VisrunError):
+    """A training step does not fit the device's memory."""
+
+
+class UserError(VisrunError, ValueError):
+    """Input that visrun refuses before anything is written."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """One or more wrong settings, all found in one pass.
+
+    Args:
+        problems: One line each, naming the key, the value and what is allowed.
+    """
+
+    def __init__(self, *problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = tuple(
+            line for item in problems for line in ([item] if isinstance(item, str) else item)
+        )
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(UserError):
+    """A dataset that cannot be trained on as it is."""

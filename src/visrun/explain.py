@@ -1,0 +1,68 @@
+"""``visrun explain``: every hyperparameter, its value, where it came from, and whether this run reads it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from visrun.compose import Resolved, resolve
+from visrun.fields import show
+from visrun.hyperparameters import why_unread
+
+MEANING = {
+    "schema": "the default of all tasks",
+    "task": "the task's file",
+    "architecture": "the model's file",
+    "option": "an option's file",
+    "file": "experiment= or recipe=",
+    "you": "typed",
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Print what a run with these words would learn with; ``--json`` for machines.
+
+    Raises:
+        ConfigError: The words are no valid configuration.
+    """
+    parser = argparse.ArgumentParser("visrun explain", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--config-dir", type=Path, help="a folder of config files that goes before visrun's own")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    given = parser.parse_intermixed_args(words)
+    resolved = resolve(given.overrides, config_dir=given.config_dir)
+    print(json.dumps(as_json(resolved), indent=2, ensure_ascii=False) if given.json else as_text(resolved))
+    for line in resolved.warnings:
+        print(f"visrun: warning: {line}", file=sys.stderr)
+    return 0
+
+
+def as_json(resolved: Resolved) -> dict[str, Any]:
+    """All values, the source of each, and the names that the run does not read."""
+    return {
+        "task": resolved.settings.task,
+        "model": resolved.settings.model.name,
+        "hyperparameters": resolved.hyperparameters.model_dump(mode="json"),
+        "sources": resolved.sources,
+        "unread": list(resolved.unread),
+    }
+
+
+def as_text(resolved: Resolved) -> str:
+    """A table, one hyperparameter a line, and what was decided for the user."""
+    values = resolved.hyperparameters.model_dump(mode="json")
+    rows = [("hyperparameter", "value", "from", "read by this run")]
+    for name, value in values.items():
+        read = f"no: {why_unread(name)}" if name in resolved.unread else "yes"
+        rows.append((name, show(value), resolved.sources[name], read))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
+    ]
+    used = [f"{source} = {text}" for source, text in MEANING.items() if source in resolved.sources.values()]
+    choices = " ".join(f"{group}={option}" for group, option in resolved.choices.items())
+    return "\n".join([choices, "", *lines, "", f"from: {'; '.join(used)}", *resolved.notices])

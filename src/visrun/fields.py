@@ -1,0 +1,157 @@
+"""What the schema's models share: number types, fields that explain themselves, and error lines for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """A validated, immutable set of values; a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("is no number")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_number)]
+Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+
+
+def field(
+    default: Any,
+    text: str,
+    *,
+    unit: str = "",
+    search: Mapping[str, Any] | None = None,
+    allowed: str = "",
+    **limits: Any,
+) -> Any:
+    """A field with its default, help, unit, search space and limits.
+
+    Args:
+        default: The schema's default.
+        text: Help, one sentence.
+        unit: Such as ``epochs``.
+        search: What a sweep may try: ``{"choices": [...]}`` or ``{"low", "high"[, "log"][, "step"]}``; None = nothing.
+        allowed: What an error says is allowed, where it does not follow from the type and the limits.
+        limits: pydantic's ``gt``, ``ge``, ``lt``, ``le``.
+    """
+    noted: dict[str, Any] = {"unit": unit, "search": dict(search) if search else None, "allowed": allowed}
+    return Field(default, description=text, json_schema_extra=noted, **limits)
+
+
+def extra(info: FieldInfo, key: str) -> Any:
+    """What :func:`field` noted beside a field: ``unit``, ``search`` or ``allowed``."""
+    noted = info.json_schema_extra
+    return noted.get(key) if isinstance(noted, dict) else None
+
+
+def limits(info: FieldInfo) -> dict[str, float]:
+    """The limits of a field, such as ``{"ge": 1, "le": 256}``."""
+    names = ("gt", "ge", "lt", "le")
+    return {name: getattr(item, name) for item in info.metadata for name in names if hasattr(item, name)}
+
+
+def choices(info: FieldInfo) -> tuple[str, ...]:
+    """The fixed values a field allows, or () where it allows any of its type."""
+    return get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+
+
+def allowed(info: FieldInfo) -> str:
+    """What a field takes, for the end of an error line: ``a number > 0``, ``an integer from 1 to 256``."""
+    if text := extra(info, "allowed"):
+        return str(text)
+    if names := choices(info):
+        return one_of(names)
+    kinds: dict[Any, str] = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
+    kind, bounds = kinds.get(info.annotation, "a valid value"), limits(info)
+    if {"ge", "le"} <= bounds.keys():
+        return f"{kind} from {bounds['ge']:g} to {bounds['le']:g}"
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    ends = " and ".join(f"{signs[name]} {limit:g}" for name, limit in bounds.items())
+    return f"{kind} {ends}".strip()
+
+
+def one_of(names: Iterable[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def show(value: Any) -> str:
+    """A value as an error line shows it: short, on one line."""
+    text = value if isinstance(value, str) and value and value.isprintable() else json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`` (did you mean NAME?)``, or nothing where no name is near."""
+    close = get_close_matches(name, list(names), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def validate(model: type[M], values: Mapping[str, Any], *, prefix: str = "") -> tuple[M | None, list[str]]:
+    """``values`` as a ``model``, or None and one line for every wrong key: the key, its value and what is allowed.
+
+    Args:
+        model: Hyperparameters, Settings or one of its sections.
+        values: Untrusted values, nested as the model is.
+        prefix: What stands before every key in a line, such as ``"data."``.
+    """
+    try:
+        return model.model_validate(dict(values)), []
+    except ValidationError as error:
+        return None, _error_lines(error, model, values, prefix)
+
+
+def _error_lines(error: ValidationError, model: type[BaseModel], values: Mapping[str, Any], prefix: str) -> list[str]:
+    lines: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        path, info, siblings = _locate(item["loc"], model)
+        key = prefix + ".".join(path)
+        if item["type"] == "extra_forbidden":
+            known = [prefix + ".".join([*path[:-1], name]) for name in siblings]
+            line = f"{show(key)} is no setting{did_you_mean(key, known)}"
+        elif item["type"] == "missing" and len(path) == len(item["loc"]):
+            line = f"{key} is missing"
+        elif info is None:
+            line = f"{key or 'the settings'} must be a mapping of keys to values"
+        else:
+            given: Any = values
+            for part in path:
+                given = given[part]
+            line = f"{key}={show(given)}: must be {allowed(info)}"
+        lines.setdefault(key, line)
+    return list(lines.values())
+
+
+def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[str], FieldInfo | None, list[str]]:
+    """The path of a setting (without what lies inside its value), its field (None: a section), and its neighbours."""
+    path: list[str] = []
+    inner: Any = model
+    info: FieldInfo | None = None
+    siblings: list[str] = []
+    for part in loc:
+        if not _is_section(inner):
+            break
+        siblings = list(inner.model_fields)
+        path.append(str(part))
+        info = inner.model_fields.get(str(part))
+        inner = info.annotation if info else None
+    return path, None if _is_section(inner) else info, siblings
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -1,0 +1,210 @@
+"""The schema of hyperparameters: fields, ranges, who reads what, and the rules between fields.
+
+One flat set of fifteen values describes how a run learns. Everything that shows, sweeps, stores or checks them follows
+from this module: the fields with their help, unit and search space, the table of what is read when, and :func:`check`.
+
+    >>> Hyperparameters(optimizer="sgd", learning_rate="1e-2").learning_rate
+    0.01
+    >>> unread(defaults(), drops=False)
+    ('momentum', 'step_size', 'gamma', 'milestones', 'poly_power', 'dropout')
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from visrun.fields import Float, Frozen, Int, field, one_of, show
+from visrun.tables import TASKS, ModelEntry
+
+Optimizer = Literal["adam", "adamw", "sgd"]
+Scheduler = Literal["cosine", "step", "multistep", "poly", "none"]
+
+
+def _listed(value: object) -> object:
+    """A list written as text, ``"[30, 40]"``, as a list; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text or text.count("[") > 1:  # nested: json would recurse
+        raise ValueError("is no list")
+    return json.loads(text if text.startswith("[") else f"[{text}]")
+
+
+Epochs = Annotated[tuple[Annotated[Int, Field(ge=1)], ...], BeforeValidator(_listed)]
+
+
+class Hyperparameters(Frozen):
+    """How a run learns. Numbers may be given as text (``"1e-3"``); a bool is no number; nothing is NaN or infinite."""
+
+    optimizer: Optimizer = field(
+        "adam", "The rule that turns gradients into steps.", search={"choices": ["adam", "adamw", "sgd"]}
+    )
+    learning_rate: Float = field(
+        0.001, "Size of a step at the schedule's full height.", gt=0, search={"low": 1e-5, "high": 0.1, "log": True}
+    )
+    weight_decay: Float = field(
+        0.0001,
+        "Pull of the weights towards zero: as an L2 gradient in adam and sgd, decoupled in adamw.",
+        ge=0,
+        search={"low": 1e-6, "high": 0.1, "log": True},
+    )
+    momentum: Float = field(
+        0.9, "Share of the last step that the next one keeps.", ge=0, lt=1, search={"low": 0.8, "high": 0.98}
+    )
+    scheduler: Scheduler = field(
+        "cosine",
+        "How the learning rate goes from its full height to the end of the run.",
+        search={"choices": ["cosine", "step", "poly", "none"]},
+    )
+    warmup_epochs: Int = field(
+        0,
+        "Epochs in which the learning rate rises from near zero; fewer than max_epochs.",
+        unit="epochs",
+        ge=0,
+        search={"low": 0, "high": 5, "step": 1},
+    )
+    step_size: Int = field(
+        10, "Epochs between two drops of the rate.", unit="epochs", ge=1, search={"low": 5, "high": 30, "step": 5}
+    )
+    gamma: Float = field(
+        0.1, "Factor of the learning rate at each drop.", gt=0, le=1, search={"low": 0.05, "high": 0.5, "log": True}
+    )
+    milestones: Epochs = field(
+        (),
+        "The epochs at which the learning rate drops.",
+        unit="epochs",
+        allowed="an ascending list of integers >= 1, such as [30,40]",
+    )
+    poly_power: Float = field(
+        0.9, "Power of the polynomial decay; 1 is a straight line.", gt=0, search={"low": 0.5, "high": 2.0}
+    )
+    batch_size: Int = field(
+        32, "Images a step learns from.", unit="images", ge=1, le=256, search={"choices": [8, 16, 32, 64, 128]}
+    )
+    max_epochs: Int = field(50, "Passes over the training split at most.", unit="epochs", ge=1, le=1000)
+    early_stopping_patience: Int = field(
+        10, "Epochs without a better result before the run stops; 0 = never.", unit="epochs", ge=0, le=100
+    )
+    loss: str = field(
+        "cross_entropy",
+        "What is minimised; the task's list.",
+        allowed="the name of a loss",
+        min_length=1,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$",
+        search={"choices": "task"},
+    )
+    dropout: Float = field(
+        0.0, "Share of features the head drops while it learns.", ge=0, le=0.9, search={"low": 0.0, "high": 0.5}
+    )
+
+    @field_validator("milestones")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(first >= second for first, second in pairwise(value)):
+            raise ValueError("milestones must ascend")
+        return value
+
+
+# Field -> what must hold for anything to read it. `drops` is no field but a fact of the model: a head that drops.
+READ_WHEN: dict[str, dict[str, tuple[str | bool, ...]]] = {
+    "momentum": {"optimizer": ("sgd",)},
+    "step_size": {"scheduler": ("step",)},
+    "gamma": {"scheduler": ("step", "multistep")},
+    "milestones": {"scheduler": ("multistep",)},
+    "poly_power": {"scheduler": ("poly",)},
+    "dropout": {"drops": (True,)},
+}
+
+
+def defaults() -> dict[str, Any]:
+    """The schema's own values, the lowest layer of the precedence, as plain JSON types."""
+    return Hyperparameters().model_dump(mode="json")
+
+
+def is_read(name: str, values: Mapping[str, Any] | Hyperparameters, *, drops: bool = True) -> bool:
+    """Whether a run with these values reads the field ``name``; ``drops``: the model has a head that drops."""
+    facts = {**_mapping(values), "drops": drops}
+    return all(facts[key] in wanted for key, wanted in READ_WHEN.get(name, {}).items())
+
+
+def unread(values: Mapping[str, Any] | Hyperparameters, *, drops: bool = True) -> tuple[str, ...]:
+    """The fields that a run with these values does not read, in the schema's order."""
+    return tuple(name for name in Hyperparameters.model_fields if not is_read(name, values, drops=drops))
+
+
+def why_unread(name: str) -> str:
+    """One line that says who would read a field: ``momentum is read only when optimizer=sgd``."""
+    reasons = [
+        "the model has a head that drops" if key == "drops" else f"{key}={one_of([str(value) for value in wanted])}"
+        for key, wanted in READ_WHEN.get(name, {}).items()
+    ]
+    return f"{name} is read only when {' and '.join(reasons)}" if reasons else f"{name} is always read"
+
+
+class Findings(NamedTuple):
+    """What a check found: problems stop a run, warnings are said."""
+
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def check(values: Mapping[str, Any] | Hyperparameters, *, task: str, model: ModelEntry) -> Findings:
+    """The rules between fields, and between fields and the run's task and model.
+
+    Args:
+        values: All fields, each valid by itself.
+        task: A name of :data:`visrun.tables.TASKS`; an unknown one has no list of losses to check against.
+        model: The facts of the run's model.
+    """
+    given = _mapping(values)
+    problems = [*_schedule_problems(given), *_loss_problems(given["loss"], task, model)]
+    return Findings(tuple(problems), tuple(_schedule_warnings(given)))
+
+
+def _mapping(values: Mapping[str, Any] | Hyperparameters) -> Mapping[str, Any]:
+    return values.model_dump() if isinstance(values, Hyperparameters) else values
+
+
+def _schedule_problems(values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    warmup, epochs, milestones = values["warmup_epochs"], values["max_epochs"], values["milestones"]
+    if warmup >= epochs:
+        problems.append(f"warmup_epochs={warmup}: must be below max_epochs={epochs}")
+    if values["scheduler"] == "multistep" and not milestones:
+        problems.append("milestones=[]: scheduler=multistep needs at least one, such as milestones=[30,40]")
+    if any(first >= second for first, second in pairwise(milestones)):
+        problems.append(f"milestones={show(list(milestones))}: must be an ascending list")
+    return problems
+
+
+def _loss_problems(loss: str, task: str, model: ModelEntry) -> list[str]:
+    if task not in TASKS:
+        return []
+    of_task = tuple(TASKS[task].losses)
+    if loss not in of_task:
+        return [f"loss={show(loss)}: task={task} takes {one_of(of_task)}"]
+    honoured = tuple(name for name in of_task if model.losses is None or name in model.losses)
+    if loss not in honoured:
+        return [f"loss={show(loss)}: this model takes {one_of(honoured) if honoured else 'no loss of this task'}"]
+    return []
+
+
+def _schedule_warnings(values: Mapping[str, Any]) -> list[str]:
+    warnings = []
+    warmup, epochs = values["warmup_epochs"], values["max_epochs"]
+    milestones = list(values["milestones"]) if is_read("milestones", values) else []
+    drops = {"step": [values["step_size"]], "multistep": milestones}.get(values["scheduler"], [])
+    if drops and warmup >= drops[0] and values["gamma"] < 1:
+        warnings.append(
+            f"warmup_epochs={warmup}: the schedule drops first at epoch {drops[0]}, "
+            "so the full learning rate is never reached"
+        )
+    late = [milestone for milestone in milestones if milestone >= epochs]
+    if late:
+        warnings.append(f"milestones={show(milestones)}: {show(late)} never come, the run ends at max_epochs={epochs}")
+    return warnings

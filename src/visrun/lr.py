@@ -1,0 +1,104 @@
+"""The learning rate over a run as numbers, without torch: for previews, plots and ``explain``.
+
+Closed forms of what :mod:`visrun.schedulers` does to an optimizer; a test holds the two together.
+
+    >>> lr_curve({"scheduler": "step", "learning_rate": 1.0, "max_epochs": 4, "step_size": 2, "gamma": 0.1})
+    [1.0, 1.0, 0.1, 0.1]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from visrun.build import call
+from visrun.errors import ConfigError
+from visrun.tables import SCHEDULERS
+
+WARMUP_START = 1e-3  # share of the schedule's value at which LinearWarmup begins: near 0, and never 0 for a whole epoch
+
+
+def lr_curve(config: Mapping[str, Any]) -> list[float]:
+    """The learning rate at the start of every epoch: ``max_epochs`` values from 0 to ``learning_rate``.
+
+    Args:
+        config: Any mapping with ``scheduler``, ``learning_rate`` and ``max_epochs``; ``warmup_epochs`` (0),
+            ``step_size`` (10), ``gamma`` (0.1), ``milestones`` ([]) and ``poly_power`` (0.9) are read where present.
+
+    Raises:
+        ConfigError: The scheduler is unknown.
+    """
+    if config["scheduler"] not in FACTORS and config["scheduler"] in SCHEDULERS:
+        return _played(config)
+    return [lr_at(epoch, config) for epoch in range(config["max_epochs"])]
+
+
+def lr_at(epoch: float, config: Mapping[str, Any]) -> float:
+    """The learning rate after ``epoch`` epochs (0 to ``max_epochs``, fractions too), read as by :func:`lr_curve`."""
+    check_name(config["scheduler"])
+    factor: float = call(FACTORS[config["scheduler"]], config, epoch)
+    return float(config["learning_rate"]) * factor * warmup_factor(epoch, config.get("warmup_epochs", 0))
+
+
+def check_name(scheduler: str) -> None:
+    """Raise a ConfigError that names the known schedulers unless ``scheduler`` is one."""
+    if scheduler not in SCHEDULERS:
+        raise ConfigError(f"scheduler={scheduler}: unknown; use one of {', '.join(SCHEDULERS)}")
+
+
+def warmup_factor(epoch: float, warmup_epochs: int) -> float:
+    """What LinearWarmup multiplies the schedule's value by: WARMUP_START at epoch 0, 1 from ``warmup_epochs`` on."""
+    if epoch >= warmup_epochs:
+        return 1.0
+    return WARMUP_START + (1.0 - WARMUP_START) * epoch / warmup_epochs
+
+
+def cosine(epoch: float, *, max_epochs: int) -> float:
+    """Half a cosine from 1 to 0 (Loshchilov & Hutter 2017, arXiv 1608.03983, without restarts)."""
+    return (1.0 + math.cos(math.pi * epoch / max_epochs)) / 2.0
+
+
+def step(epoch: float, *, step_size: int = 10, gamma: float = 0.1) -> float:
+    """``gamma`` once more after every ``step_size`` epochs."""
+    return gamma ** (epoch // step_size)
+
+
+def multistep(epoch: float, *, milestones: Sequence[int] = (), gamma: float = 0.1) -> float:
+    """``gamma`` once more from every milestone on."""
+    return gamma ** sum(epoch >= milestone for milestone in milestones)
+
+
+def poly(epoch: float, *, max_epochs: int, poly_power: float = 0.9) -> float:
+    """A power of the share of the run that is left (the "poly" policy of arXiv 1606.00915, section 4)."""
+    return (1.0 - min(epoch / max_epochs, 1.0)) ** poly_power
+
+
+def none(epoch: float) -> float:  # noqa: ARG001
+    """1 all along."""
+    return 1.0
+
+
+FACTORS: dict[str, Callable[..., float]] = {
+    "cosine": cosine,
+    "step": step,
+    "multistep": multistep,
+    "poly": poly,
+    "none": none,
+}
+
+
+def _played(config: Mapping[str, Any]) -> list[float]:
+    """The curve of a scheduler that a plugin added: no closed form is known, so it is played with torch."""
+    import torch
+
+    from visrun.schedulers import build_scheduler
+
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=config["learning_rate"])
+    scheduler = build_scheduler(optimizer, config)
+    rates = []
+    for _ in range(config["max_epochs"]):
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        scheduler.step()
+    return rates

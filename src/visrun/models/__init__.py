@@ -1,0 +1,99 @@
+"""Networks by name. ``create`` is the one way in:
+
+built = create("resnet18", num_outputs=10, image_size=224, dropout=0.2)
+built.module(images)  # (B, 3, 224, 224), normalised by built.mean and built.std -> (B, 10)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from visrun.build import call, load, reads
+from visrun.errors import ConfigError
+from visrun.models.fitting import fit
+from visrun.models.freezing import freeze_all_but
+from visrun.models.heads import last_layer
+from visrun.models.weights import Built, Pretrained, read_checkpoint
+from visrun.tables import model_entry
+
+__all__ = ["Built", "Pretrained", "create"]
+
+MOMENTUM = 0.1  # the least share of a new batch in BatchNorm's running averages
+
+
+def create(
+    name: str,
+    *,
+    num_outputs: int,
+    image_size: int | tuple[int, int],
+    dropout: float = 0.0,
+    pretrained: Pretrained = "auto",
+    weights: Path | None = None,
+    freeze: Literal["none", "backbone"] = "none",
+) -> Built:
+    """Build a network and give it its first weights; random ones come from torch's global generator.
+
+    Classifiers map (B, 3, H, W) to (B, num_outputs); segmentation networks to {"out": (B, num_outputs, H, W)}, some
+    with "aux" of the same shape. Parameters have the same names and shapes whatever the weights and ``freeze``.
+
+    Args:
+        name: An entry of ``visrun.tables.MODELS``, whose builder returns a ``Built`` or just a module, or the name of a
+            builder of torchvision.
+        num_outputs: Classes or regression targets, at least 1.
+        image_size: Side or (height, width) in pixels.
+        dropout: Probability in the head, 0 to 0.9, where the head has one.
+        pretrained: True takes published weights or fails, False starts from random, "auto" takes what can be had.
+        weights: A weight file or a run's folder; goes before ``pretrained``.
+        freeze: "backbone" trains the new head only.
+
+    Raises:
+        ConfigError: Unknown model, an image size it cannot take, weights that cannot be had, read or fitted.
+    """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    entry = model_entry(name)
+    values = {
+        "name": name,
+        "builder": entry.builder,
+        "num_outputs": num_outputs,
+        "dropout": dropout,
+        "image_size": (height, width),
+        "pretrained": False if weights is not None else pretrained,
+    }
+    built = _built(load(entry.build), values)
+    _quicken(built.module)
+    if weights is not None:
+        built = _from_file(built, weights)
+    if freeze == "backbone":
+        freeze_all_but(built.module, built.head)
+        built = built._replace(origin=f"{built.origin}; all but {', '.join(built.head)} frozen")
+    return built
+
+
+def _built(builder: Any, values: dict[str, Any]) -> Built:
+    """Call a builder; a bare module has random weights, and its last layer is its head."""
+    made = call(builder, values)
+    if isinstance(made, Built):
+        return made
+    assert isinstance(made, nn.Module), f"the builder of {values['name']} returned {type(made).__name__}"
+    if values["pretrained"] is True and "pretrained" not in reads(builder):
+        raise ConfigError(f"model.pretrained=true: no weights are published for {values['name']}; use auto or false")
+    return Built(made, origin=f"random: no weights are published for {values['name']}", head=(last_layer(made),))
+
+
+def _from_file(built: Built, path: Path) -> Built:
+    """Load a weight file and take over the normalisation it names."""
+    checkpoint = read_checkpoint(path)
+    loaded = fit(built.module, checkpoint.state, head=built.head, path=path)
+    mean, std = checkpoint.mean or built.mean, checkpoint.std or built.std
+    return built._replace(mean=mean, std=std, origin=f"{path}: {loaded}")
+
+
+def _quicken(module: nn.Module) -> None:
+    """Let BatchNorm's running averages follow within some ten steps. MobileNet's (0.01) and MNASNet's (0.0003) momenta
+    belong to runs of 100,000 steps; here they would still evaluate with the statistics they began with."""
+    for child in module.modules():
+        if isinstance(child, nn.BatchNorm2d) and child.momentum is not None:
+            child.momentum = max(child.momentum, MOMENTUM)

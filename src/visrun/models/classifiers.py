@@ -1,0 +1,115 @@
+"""Every classifier of torchvision, with a new head: (B, 3, H, W) -> (B, num_outputs)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torchvision.models import get_model_builder, get_model_weights
+
+from visrun.errors import ConfigError
+from visrun.models.fitting import resize_positions
+from visrun.models.heads import replace_classifier
+from visrun.models.weights import Built, Pretrained, Triple, choose, load_published
+
+HALF: Triple = (0.5, 0.5, 0.5)
+MAXVIT_STEP = 224  # its 7x7 windows must tile feature maps of a 32nd of the image
+
+
+def classifier(
+    name: str,
+    *,
+    builder: str,
+    num_outputs: int,
+    dropout: float,
+    image_size: tuple[int, int],
+    pretrained: Pretrained = "auto",
+) -> Built:
+    """torchvision's ``builder`` with a new last layer. Auxiliary classifiers (Inception, GoogLeNet) are left out.
+
+    Args:
+        name: The model's name, for messages.
+        builder: A name out of ``torchvision.models.list_models(module=torchvision.models)``.
+        num_outputs: Classes or regression targets.
+        dropout: Probability in the head, 0 to 0.9.
+        image_size: (height, width) in pixels. ViT and MaxViT are built for this one size, which must be square.
+        pretrained: Whether to begin with weights learned on ImageNet.
+
+    Raises:
+        ConfigError: An image size that the network cannot take; ``pretrained=True`` without weights to be had.
+    """
+    weights, origin = choose(imagenet_weights(builder), pretrained, name=name)
+    options = _options(builder, image_size)
+    if weights is None:
+        built = Built(get_model_builder(builder)(weights=None, **options, **_init(builder)))
+    else:
+        built = _pretrained(builder, weights, options)
+    _drop_auxiliary(built.module)
+    head = replace_classifier(built.module, num_outputs=num_outputs, dropout=dropout)
+    return built._replace(origin=origin, head=(head,))
+
+
+def imagenet_weights(builder: str) -> list[Any]:
+    """torchvision's best weights for ``builder``, then its first ones, which may be cached where the best are not."""
+    known = get_model_weights(builder)
+    names = dict.fromkeys((known.DEFAULT.name, "IMAGENET1K_V1")) if len(known) else {}
+    return [known[name] for name in names if name in known.__members__]
+
+
+def normalisation(weights: Any) -> tuple[Triple, Triple]:
+    """(mean, std) per channel that ``weights`` were trained with."""
+    transforms = weights.transforms()
+    return tuple(transforms.mean), tuple(transforms.std)
+
+
+def _pretrained(builder: str, weights: Any, options: dict[str, Any]) -> Built:
+    """The network with ``weights``; one of fixed size is loaded at the weights' size and carried over."""
+    build = get_model_builder(builder)
+    module: Any = load_published(build, weights)
+    mean, std = normalisation(weights)
+    if getattr(module, "transform_input", False):
+        # These weights want (x - 0.5) / 0.5 and the module would convert from ImageNet's: do it once, at the input.
+        module.transform_input = False
+        mean, std = HALF, HALF
+    if options:
+        sized = build(weights=None, **options)
+        sized.load_state_dict(resize_positions(module.state_dict(), sized))
+        module = sized
+    return Built(module, mean, std)
+
+
+def _options(builder: str, image_size: tuple[int, int]) -> dict[str, Any]:
+    """The builder's arguments that depend on the image size.
+
+    Raises:
+        ConfigError: A size the network cannot take.
+    """
+    height, width = image_size
+    if builder.startswith(("vit_", "maxvit_")):
+        step = MAXVIT_STEP if builder.startswith("maxvit_") else int(builder.rpartition("_")[2])
+        if height != width or height % step:
+            raise ConfigError(
+                f"data.image_size={height}x{width}: {builder} takes squares of a multiple of {step} pixels"
+            )
+        return {"image_size": height} if step != MAXVIT_STEP else {"input_size": (height, width)}
+    smallest = 1 if builder.startswith("swin_") else _smallest(builder)  # swin pads what is smaller
+    if min(height, width) < smallest:
+        raise ConfigError(f"data.image_size={height}x{width}: {builder} takes images of at least {smallest} pixels")
+    return {}
+
+
+def _smallest(builder: str) -> int:
+    """The least side in pixels that torchvision states for ``builder``."""
+    return max((max(weights.meta["min_size"]) for weights in imagenet_weights(builder)), default=1)
+
+
+def _init(builder: str) -> dict[str, bool]:
+    """Inception's builders ask to be told that they shall initialise."""
+    return {"init_weights": True} if builder in ("inception_v3", "googlenet") else {}
+
+
+def _drop_auxiliary(module: nn.Module) -> None:
+    """Take out the extra classifiers in the middle, so that training and evaluation give one tensor."""
+    for name, off in (("aux_logits", False), ("AuxLogits", None), ("aux1", None), ("aux2", None)):
+        if hasattr(module, name):
+            setattr(module, name, off)

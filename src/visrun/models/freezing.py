@@ -1,0 +1,37 @@
+"""Training the new head only.
+
+A frozen BatchNorm must not go on averaging the new images, also after ``model.train()``, which a training loop calls
+every epoch. So each one is replaced by a twin whose ``train`` ignores the mode; parameters and names stay the same.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from torch import nn
+
+from visrun.models.fitting import inside
+
+
+class FixedBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d that always normalises by its stored statistics and never changes them."""
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
+        return super().train(False)
+
+
+def freeze_all_but(module: nn.Module, head: tuple[str, ...]) -> None:
+    """Stop the training of everything in ``module``, in place, except the submodules named in ``head``."""
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(inside(name, head))
+    for name, child in list(module.named_modules()):
+        if isinstance(child, nn.BatchNorm2d) and not inside(name, head):
+            parent, _, attribute = name.rpartition(".")
+            setattr(module.get_submodule(parent), attribute, _fixed(child))
+
+
+def _fixed(norm: nn.BatchNorm2d) -> FixedBatchNorm2d:
+    fixed = FixedBatchNorm2d(norm.num_features, eps=norm.eps, affine=norm.affine)
+    fixed.load_state_dict(norm.state_dict())
+    fixed.requires_grad_(False)
+    return fixed.eval()

@@ -1,0 +1,67 @@
+"""torchvision's segmentation networks, with new last layers.
+
+(B, 3, H, W) -> {"out": (B, K, H, W), "aux": (B, K, H, W)}, scores before softmax at the input's size. The auxiliary
+head of DeepLabV3 and FCN is always there, so that a network has the same parameters whatever it began with; LR-ASPP has
+none. In train mode DeepLabV3 needs batches of at least two (its image pooling feeds 1x1 maps to BatchNorm).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torchvision.models import get_model_builder, get_model_weights
+
+from visrun.models.classifiers import imagenet_weights, normalisation
+from visrun.models.heads import replace_conv
+from visrun.models.weights import Built, Pretrained, choose, load_published
+
+LRASPP = "lraspp_mobilenet_v3_large"
+
+
+def segmenter(name: str, *, builder: str, num_outputs: int, dropout: float, pretrained: Pretrained = "auto") -> Built:
+    """torchvision's ``builder`` (fcn_*, deeplabv3_* or lraspp_*) for ``num_outputs`` classes.
+
+    Args:
+        name: The model's name, for messages.
+        builder: A name out of ``torchvision.models.list_models(module=torchvision.models.segmentation)``.
+        num_outputs: Classes, background included.
+        dropout: Probability in the heads of FCN and DeepLabV3, 0 to 0.9; LR-ASPP's head has none.
+        pretrained: Whether to begin with weights learned on COCO or, where only those can be had, with a backbone
+            learned on ImageNet.
+
+    Raises:
+        ConfigError: ``pretrained=True`` without weights to be had.
+    """
+    backbone = builder.partition("_")[2]
+    segmentation = list(get_model_weights(builder))
+    weights, origin = choose([*segmentation, *imagenet_weights(backbone)], pretrained, name=name)
+    module = _build(builder, weights, whole=weights in segmentation)
+    lasts = ("low_classifier", "high_classifier") if builder == LRASPP else ("4",)
+    heads = ("classifier",) if builder == LRASPP else ("classifier", "aux_classifier")
+    for head in heads:
+        for last in lasts:
+            replace_conv(module, f"{head}.{last}", num_outputs=num_outputs)
+        for child in module.get_submodule(head).modules():
+            if isinstance(child, nn.Dropout):
+                child.p = dropout
+    built = Built(module, origin=origin, head=heads)
+    if weights is None:
+        return built
+    mean, std = normalisation(weights)
+    return built._replace(mean=mean, std=std)
+
+
+def _build(builder: str, weights: Any | None, *, whole: bool) -> nn.Module:
+    """The network with ``weights`` in the ``whole`` of it, in its backbone only, or nowhere (None)."""
+    build = get_model_builder(builder)
+    options: dict[str, Any] = {} if builder == LRASPP else {"aux_loss": True}
+    if weights is None:
+        return build(weights=None, weights_backbone=None, **options)
+    if whole:
+        return load_published(build, weights, weights_backbone=None, **options)
+
+    def with_backbone(*, weights: Any, progress: bool) -> nn.Module:
+        return build(weights=None, weights_backbone=weights, progress=progress, **options)
+
+    return load_published(with_backbone, weights)

@@ -1,0 +1,67 @@
+"""A small residual network for tiny images (digits, icons, crops of 16 to 96 pixels).
+
+He et al. 2016, "Deep residual learning for image recognition" (arXiv:1512.03385), with three stages of basic blocks and
+the last BatchNorm of each block starting at zero (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1), so
+that every block begins as the identity.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from visrun.models.heads import DropLinear
+
+WIDTHS = (32, 64, 128)
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut: (B, C, H, W) -> (B, channels, ceil(H / stride), ceil(W / stride))."""
+
+    def __init__(self, in_channels: int, channels: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
+            )
+        nn.init.zeros_(self.bn2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu_(self.bn1(self.conv1(x)))
+        return torch.relu_(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class SmallResNet(nn.Module):
+    """(B, 3, H, W) -> (B, num_outputs), for any H, W >= 8."""
+
+    def __init__(self, *, num_outputs: int, dropout: float) -> None:
+        super().__init__()
+        first, second, third = WIDTHS
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, first, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
+        )
+        self.body = nn.Sequential(
+            Block(first, first, stride=1), Block(first, second, stride=2), Block(second, third, stride=2)
+        )
+        self.fc = DropLinear(third, num_outputs, dropout=dropout)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.body(self.stem(x)).mean(dim=(2, 3)))
+
+
+def small_resnet(*, num_outputs: int, dropout: float) -> SmallResNet:
+    """The network with random weights; none are published.
+
+    Args:
+        num_outputs: Classes or regression targets.
+        dropout: Probability before the last layer, 0 to 0.9.
+    """
+    return SmallResNet(num_outputs=num_outputs, dropout=dropout)

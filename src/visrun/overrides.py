@@ -1,0 +1,242 @@
+"""The command line's ``key=value`` words: quoted where Hydra's grammar needs it, parsed by Hydra, their keys checked.
+
+    >>> to_override("data.root", "/photos (1)/a,b")
+    "data.root='/photos (1)/a,b'"
+
+Paths and free texts are taken as they stand on the shell: quotes go round them before Hydra's grammar, which knows
+parentheses, commas and ``=``, can read anything into them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, OverrideType, Quote, QuotedString, ValueType
+from hydra.errors import HydraException
+
+from visrun.errors import ConfigError
+from visrun.fields import show
+
+PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
+TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
+NAME_LISTS = ("data.classes",)
+HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
+VERBS = ("evaluate", "explain", "predict", "resume")
+SWEEPS = ("choice(", "glob(")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One ``key=value`` word.
+
+    Args:
+        key: The setting, such as ``learning_rate``, ``model`` or ``data.root``.
+        line: The word as Hydra reads it, quoted where it needs quotes.
+        value: The plain value; of a sweep, its first one.
+        values: All values that a sweep enumerates (of an interval, its two ends); () where it is no sweep.
+    """
+
+    key: str
+    line: str
+    value: Any
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Words:
+    """A command line's words for visrun's settings, and what is wrong with any of them, one line each."""
+
+    typed: tuple[Typed, ...]
+    problems: tuple[str, ...]
+
+
+def parse(
+    words: Sequence[str],
+    *,
+    known: Collection[str],
+    cwd: Path,
+    multirun: bool = False,
+    options: ConfigLoader | None = None,
+) -> Words:
+    """Read a command line's words. Nothing is raised: every wrong word adds one line to ``problems``.
+
+    Args:
+        words: ``key=value`` words, without flags.
+        known: The settings there are, such as ``learning_rate`` and ``data.root``.
+        cwd: The shell's folder; relative paths start there.
+        multirun: Whether ``optimizer=adam,sgd`` is a sweep; else it is an error.
+        options: Lists a group's options for ``model=glob(resnet*)``.
+    """
+    typed: dict[str, Typed] = {}
+    problems: list[str] = []
+    for word in words:
+        try:
+            if is_hydra(word):
+                hydra_words([word])
+                continue
+            item = _read(word, known=known, cwd=cwd, multirun=multirun, options=options)
+            if item.key in typed:
+                raise ConfigError(f"{item.key} is given twice: {typed[item.key].line} and {item.line}; keep one")
+            typed[item.key] = item
+        except ConfigError as error:
+            problems.extend(error.problems)
+    return Words(tuple(typed.values()), tuple(problems))
+
+
+def is_hydra(word: str) -> bool:
+    """Whether a word sets one of Hydra's own settings (``hydra.run.dir=...``, ``hydra/launcher=...``)."""
+    key = word.lstrip("+~").partition("=")[0]
+    return key == "hydra" or key.startswith(("hydra.", "hydra/"))
+
+
+def hydra_words(words: Iterable[str]) -> list[str]:
+    """The words for Hydra's own settings, folders quoted.
+
+    Raises:
+        ConfigError: A word that Hydra's grammar does not read.
+    """
+    lines = []
+    for word in filter(is_hydra, words):
+        key, sign, text = word.partition("=")
+        bare = key in HYDRA_PATHS and sign and text[:1] not in ("'", '"')
+        lines.append(f"{key}={QuotedString(text, Quote.single).with_quotes()}" if bare else word)
+        _parsed(lines[-1])
+    return lines
+
+
+def to_override(key: str, value: Any) -> str:
+    """``key=value`` in Hydra's grammar for a plain value; Hydra's parser reads exactly ``value`` back.
+
+    Args:
+        key: A setting, such as ``data.root``.
+        value: None, bool, int, float, str, or a list of those.
+
+    Raises:
+        ConfigError: A text holds ``${``, which Hydra would replace.
+        TypeError: A value of another type.
+    """
+    return f"{key}={_grammar(value, key)}"
+
+
+def _grammar(value: Any, key: str) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            if "${" in value:
+                raise ConfigError(f"{key}={show(value)}: ${{...}} is not taken; write the value itself")
+            return QuotedString(value, Quote.single).with_quotes()
+        case list() | tuple():
+            return "[" + ",".join(_grammar(item, key) for item in value) + "]"
+    raise TypeError(f"{key}: {type(value).__name__} is no plain value")
+
+
+def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, options: ConfigLoader | None) -> Typed:
+    if word[:1] in ("+", "~"):
+        key = word.lstrip("+~").partition("=")[0]
+        raise ConfigError(f"{word}: settings are neither added nor removed; write {key or 'key'}=value")
+    key, sign, text = word.partition("=")
+    if not sign:
+        if word in VERBS:
+            raise ConfigError(f"{word} stands first: visrun {word} ...")
+        raise ConfigError(f"{show(word)} is no setting; write key=value{near(word, VERBS)}")
+    key = key.strip()
+    if key not in known:
+        raise ConfigError(f"{show(key)} is no setting{near(key, known)}")
+    if "${" in text:
+        raise ConfigError(f"{key}={show(text)}: ${{...}} is not taken; write the value itself")
+    if text.strip() == "???":
+        raise ConfigError(f"{key}=???: give a value")
+    try:
+        override = _parsed(_quoted(key, text, cwd=cwd, multirun=multirun), options)
+    except ConfigError:  # no value of Hydra's grammar: a text, and the check of the field says what it takes
+        override = _parsed(to_override(key, text))
+    if override.type is not OverrideType.CHANGE:
+        raise ConfigError(f"{key}={show(text)}: give the whole value")
+    line = override.input_line or word
+    if not override.is_sweep_override():
+        return Typed(key, line, override.value())
+    if not multirun:
+        raise ConfigError(_one_value(key, text, override))
+    values = _sweep_values(override)
+    if not values:
+        raise ConfigError(f"{key}={show(text)}: sweeps over no value")
+    return Typed(key, line, values[0], values)
+
+
+def _one_value(key: str, text: str, override: Override) -> str:
+    if override.value_type is ValueType.SIMPLE_CHOICE_SWEEP and key not in GROUPS:
+        return f"{key}={show(text)}: one value only; add -m to run each, or write a list as {key}=[{text}]"
+    return f"{key}={show(text)}: one value only; add -m to run each"
+
+
+def _sweep_values(override: Override) -> tuple[Any, ...]:
+    """What a sweep runs over; of an interval its two ends."""
+    if override.value_type is ValueType.INTERVAL_SWEEP:
+        sweep = override.value()
+        assert isinstance(sweep, IntervalSweep)
+        return tuple(int(end) if end == int(end) else end for end in (sweep.start, sweep.end) if end is not None)
+    return tuple(Override._convert_value(value) for value in override.sweep_iterator())
+
+
+def _parsed(line: str, options: ConfigLoader | None = None) -> Override:
+    try:
+        return OverridesParser.create(config_loader=options).parse_overrides([line])[0]
+    except HydraException:
+        key, _, text = line.partition("=")
+        raise ConfigError(f"{key}={show(text)}: not readable; put quotes that reach visrun round the value") from None
+
+
+def _quoted(key: str, text: str, *, cwd: Path, multirun: bool) -> str:
+    """``key=text`` with quotes round a path, a free text or the names of a list, unless they are there already."""
+    text = text if key in PATHS + TEXTS else text.strip()
+    line = f"{key}={text}"
+    if key in NAME_LISTS and text[:1] == "[" and text[-1:] == "]" and not set(text) & {"'", '"'}:
+        return to_override(key, [name.strip() for name in text[1:-1].split(",") if name.strip()])
+    if key not in PATHS + TEXTS or text.lower() == "null" or (multirun and text.startswith(SWEEPS)):
+        return line
+    if text[:1] in ("'", '"') and text[-1:] == text[:1]:
+        try:
+            override = _parsed(line)
+        except ConfigError:
+            override = None
+        if override is not None and override.is_sweep_override():
+            return line
+        text = text if override is None else str(override.value())
+    return to_override(key, absolute(text, cwd) if _is_path(key, text) else text)
+
+
+def _is_path(key: str, text: str) -> bool:
+    return bool(text) and (key in PATHS or (key == "tracking.uri" and text.startswith(("~", "./", "../"))))
+
+
+def absolute(text: str, cwd: Path) -> str:
+    """A path from the shell's folder, with a leading ``~`` as the home folder."""
+    return str(cwd / os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser raises on an unknown ~name)
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) name; else nothing."""
+    keys = sorted(known)
+    same = [key for key in keys if key.rpartition(".")[2] == name or _initials(key) == name]
+    close = same or get_close_matches(name, keys, n=1)
+    if not close and "." in name:
+        leaf = name.rpartition(".")[2]
+        close = get_close_matches(leaf, keys, n=1) or [key for key in keys if key.rpartition(".")[2] == leaf]
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _initials(key: str) -> str:
+    return "".join(part[0] for part in key.split("_")) if "_" in key and "." not in key else ""

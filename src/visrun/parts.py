@@ -1,0 +1,280 @@
+"""From a resolved configuration to the objects of a run. Below this page nothing sees the configuration any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visrun import models
+from visrun.build import call, load, reads
+from visrun.compose import Resolved
+from visrun.console import Screen, counter
+from visrun.data import demo, records
+from visrun.data.augment import Augment, fitting
+from visrun.data.batches import Batches
+from visrun.data.cache import Images, open_images
+from visrun.data.geometry import Fit
+from visrun.data.records import Dataset
+from visrun.data.size import training_size
+from visrun.data.targets import class_weights, target_tensor
+from visrun.device import choose_device, choose_precision, configure
+from visrun.folders import cache_folder
+from visrun.models import Built
+from visrun.optimizers import build_optimizer
+from visrun.schedulers import build_scheduler
+from visrun.settings import Settings
+from visrun.step import Step
+from visrun.tables import TASKS, model_entry
+from visrun.tasks.base import Metric, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything that a run trains with.
+
+    ``portrait`` is what best.pt says of the model beside its weights; ``notes`` are facts that were settled while
+    building (image size, where the weights come from, where images are kept) and go into experiment.json.
+    """
+
+    dataset: Dataset
+    task: Task
+    metric: Metric
+    built: Built
+    loaders: dict[str, Batches]
+    step: Step
+    scheduler: Any
+    device: torch.device
+    precision: str
+    portrait: dict[str, Any]
+    notes: dict[str, Any]
+
+
+def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -> Dataset:
+    """The dataset of a run, checked; prints what was found."""
+    data = settings.data
+    root = demo.build(settings.task, cache_folder() / "demo") if data.name == "demo" else data.root
+    assert root is not None, "validated: only the demo needs no data.root"
+    dataset = records.read(
+        root,
+        task=settings.task,
+        reader="auto" if data.name == "demo" else data.name,
+        classes=data.classes,
+        val_fraction=data.val_fraction,
+        seed=settings.seed,
+        on_bad=data.on_bad,
+        training=training,
+        progress=counter(screen, "checking files"),
+    )
+    screen.end_progress()
+    screen.say(records.describe(dataset))
+    for warning in dataset.warnings:
+        screen.warn(warning)
+    return dataset
+
+
+def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
+    """Model, task, data loaders, optimizer and schedule of a run."""
+    settings, values = resolved.settings, resolved.hyperparameters
+    entry, facts = TASKS[settings.task], model_entry(settings.model.name)
+    device = choose_device(settings.run.device)
+    precision = choose_precision(settings.run.precision, device)
+    configure(device, deterministic=settings.run.deterministic)
+    size = training_size(
+        settings.data.image_size,
+        usual=facts.image_size or entry.image_size,
+        multiple=facts.multiple,
+        fixed=facts.fixed_size,
+        whole=fit_of(settings) != "crop",
+        sizes=[dataset.sizes[record.image] for record in dataset.splits["train"]],
+    )
+    torch.manual_seed(settings.seed)
+    task = build_task(resolved, dataset, device)
+    built = models.create(
+        settings.model.name,
+        num_outputs=task.num_outputs,
+        image_size=size,
+        dropout=values.dropout,
+        pretrained=settings.model.pretrained,
+        weights=Path(settings.model.weights) if settings.model.weights else None,
+        freeze=settings.model.freeze,
+    )
+    screen.say(f"model: {settings.model.name}, {count_parameters(built):.2f} M parameters, weights {built.origin}")
+    loaders, places = build_loaders(resolved, dataset, built, size=size, device=device, screen=screen)
+    built.module.to(device, memory_format=torch.channels_last)
+    step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(loaders["train"]))
+    notes = {
+        "image_size": list(size),
+        "weights": built.origin,
+        "images": places,
+        "device": str(device),
+        "precision": precision,
+        "skipped": [*dataset.skipped, *(line for loader in loaders.values() for line in loader.images.bad)],
+    }
+    return Parts(
+        dataset=dataset,
+        task=task,
+        metric=task.metric(),
+        built=built,
+        loaders=loaders,
+        step=step,
+        scheduler=scheduler,
+        device=device,
+        precision=precision,
+        portrait=portrait(resolved, task, built, size),
+        notes=notes,
+    )
+
+
+def portrait(resolved: Resolved, task: Task, built: Built, size: tuple[int, int]) -> dict[str, Any]:
+    """What best.pt says beside the weights, in plain types: all that predictions need."""
+    settings = resolved.settings
+    return {
+        "task": settings.task,
+        "task_state": task.state(),
+        "network": {
+            "name": settings.model.name,
+            "num_outputs": task.num_outputs,
+            "dropout": resolved.hyperparameters.dropout,
+        },
+        "image_size": list(size),
+        "fit": fit_of(settings),
+        "mean": list(built.mean),
+        "std": list(built.std),
+    }
+
+
+def fit_of(settings: Settings) -> Fit:
+    """How an image meets the training size: the user's word, else the task's."""
+    return settings.data.resize or TASKS[settings.task].fit
+
+
+def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Task:
+    """The task object with its loss, class names and target statistics."""
+    settings, values = resolved.settings, resolved.hyperparameters
+    entry = TASKS[settings.task]
+    assert entry.build is not None, "validated: the task can be trained"
+    weights: Tensor | None = None
+    if dataset.classes:
+        weights = class_weights(settings.data.class_weights, dataset.counts["train"], dataset.classes)
+    options = {**settings.loss_options.model_dump(), "weight": None if weights is None else weights.to(device)}
+    everyone = range(len(dataset.splits["train"]))
+    offered = {
+        "classes": dataset.classes,
+        "multilabel": dataset.multilabel,
+        "targets": dataset.targets,
+        "values": split_targets(dataset, "train", kind=entry.target, kept=everyone) if dataset.targets else None,
+        "loss": narrow(load(entry.losses[values.loss]), options),
+    }
+    task: Task = call(load(entry.build), offered)
+    return task
+
+
+def narrow(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    """``function`` with, of ``options``, those that its signature names."""
+    return partial(function, **{name: value for name, value in options.items() if name in reads(function)})
+
+
+def build_loaders(
+    resolved: Resolved, dataset: Dataset, built: Built, *, size: tuple[int, int], device: torch.device, screen: Screen
+) -> tuple[dict[str, Batches], dict[str, str]]:
+    """Batches of every split, and a line on where each split's images are kept."""
+    settings, values = resolved.settings, resolved.hyperparameters
+    kind, fit = TASKS[settings.task].target, fit_of(settings)
+    augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name"})), kind)
+    if dropped:
+        screen.say(f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it")
+    loaders, places = {}, {}
+    for split in dataset.splits:
+        training = split == "train"
+        images = open_split(settings, dataset, split, size=size, fit=fit, device=device, screen=screen)
+        places[split] = where_kept(images)
+        loaders[split] = Batches(
+            images,
+            split_targets(dataset, split, kind=kind, kept=images.kept),
+            kind=kind,
+            num_classes=len(dataset.classes),
+            batch_size=values.batch_size * (settings.run.accumulate if training else 1),
+            image_size=size,
+            fit=fit,
+            augment=augment if training else None,
+            mean=built.mean,
+            std=built.std,
+            device=device,
+            seed=settings.seed,
+            shuffle=training,
+        )
+    screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
+    return loaders, places
+
+
+def split_targets(dataset: Dataset, split: str, *, kind: str, kept: Iterable[int]) -> Tensor | None:
+    """The targets of a split's usable images as one tensor; None for masks."""
+    rows = dataset.splits[split]
+    targets = [rows[i].target for i in kept]
+    return target_tensor(targets, kind=kind, num_classes=len(dataset.classes), multilabel=dataset.multilabel)
+
+
+def open_split(
+    settings: Settings, dataset: Dataset, split: str, *, size: tuple[int, int], fit: Fit, device: torch.device, screen: Screen
+) -> Images:
+    """The decoded images (and masks) of one split."""
+    rows, data = dataset.splits[split], settings.data
+    images = open_images(
+        [row.image for row in rows],
+        masks=[row.target for row in rows] if TASKS[settings.task].target == "mask" else None,
+        mask_ids=dataset.mask_ids,
+        sizes=dataset.sizes,
+        image_size=size,
+        fit=fit,
+        cache=data.cache,
+        cache_gb=data.cache_gb,
+        cache_dir=Path(data.cache_dir) if data.cache_dir else None,
+        device=device,
+        workers=data.workers,
+        on_bad=data.on_bad,
+        progress=counter(screen, f"decoding {split}"),
+    )
+    screen.end_progress()
+    for line in images.bad:
+        screen.warn(f"left out: {line}")
+    return images
+
+
+def where_kept(images: Images) -> str:
+    """``1,257 in ram (3.9 MB, 0.1 s)``."""
+    if images.place == "stream":
+        return f"{len(images):,} decoded anew in every epoch"
+    how = "found" if images.reused else f"{images.seconds:.1f} s"
+    return f"{len(images):,} in {images.place} ({images.nbytes / 1e6:,.1f} MB, {how})"
+
+
+def build_step(
+    resolved: Resolved, task: Task, built: Built, device: torch.device, precision: str, *, steps_per_epoch: int
+) -> tuple[Step, Any]:
+    """The optimizer step and the learning-rate schedule."""
+    settings, run = resolved.settings, resolved.settings.run
+    config = {**resolved.hyperparameters.model_dump(), **settings.optimizer_options.model_dump()}
+    optimizer = build_optimizer([p for p in built.module.parameters() if p.requires_grad], config)
+    step = Step(
+        task,
+        built.module,
+        optimizer,
+        device=device,
+        precision=precision,
+        clip=run.clip,
+        accumulate=run.accumulate,
+        ema=run.ema,
+        graph=run.graph is not False,
+    )
+    return step, build_scheduler(optimizer, config, steps_per_epoch=steps_per_epoch)
+
+
+def count_parameters(built: Built) -> float:
+    """Millions of parameters."""
+    return sum(p.numel() for p in built.module.parameters()) / 1e6

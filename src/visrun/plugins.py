@@ -1,0 +1,39 @@
+"""``plugins=[my_package]``: modules of the user's own that add entries to the tables.
+
+# my_package.py, in the working folder or installed
+from visrun.tables import MODELS, ModelEntry
+MODELS["tiny"] = ModelEntry(build="my_package:tiny", tasks=("classification",), parameters=0.1, speed=3, accuracy=1)
+
+visrun plugins=[my_package] model=tiny
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from visrun.errors import ConfigError
+from visrun.fields import show
+
+
+def load(names: Sequence[object], *, cwd: Path) -> None:
+    """Import modules by name; ``cwd`` is searched after everything installed.
+
+    Raises:
+        ConfigError: A name that is none, or a module that does not import.
+    """
+    problems = []
+    if names and str(cwd) not in sys.path:
+        sys.path.append(str(cwd))
+    for name in names:
+        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+            problems.append(f"plugins={show(name)}: must be the name of a module, such as my_package")
+            continue
+        try:
+            import_module(name)
+        except Exception as error:  # a plugin is foreign code: whatever it raises stops the run in one line
+            problems.append(f"plugins={name}: does not import: {type(error).__name__}: {error}")
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,248 @@
+"""A finished run put to use: predictions for new images, and its metrics on another dataset.
+
+>>> predictor = visrun.load("outputs/2026-01-31/12-00-00_classification")
+>>> predictor.predict(["photo.jpg"])
+[{'label': 'cat', 'probability': 0.98, ...}]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from visrun import checkpoint, models
+from visrun.build import load as load_ref
+from visrun.compose import resolve
+from visrun.console import Screen
+from visrun.data.batches import Batches
+from visrun.data.cache import open_images
+from visrun.data.geometry import Place, places
+from visrun.data.images import SUFFIXES, load_rgb
+from visrun.device import choose_device
+from visrun.errors import DataError, UserError
+from visrun.parts import read_dataset, split_targets
+from visrun.remember import remembered
+from visrun.run_folder import RunFolder
+from visrun.tables import TASKS
+from visrun.tasks.base import Prediction, Task
+from visrun.training import evaluate
+
+BATCH = 32
+
+
+class Predictor:
+    """A trained model with its own preprocessing and class names.
+
+    Args:
+        module: In evaluation mode, on ``device``.
+        task: Turns outputs into predictions.
+        portrait: What the checkpoint says of both (see ``visrun.parts.portrait``).
+    """
+
+    def __init__(self, module: nn.Module, task: Task, portrait: dict[str, Any], device: torch.device) -> None:
+        self.module, self.task, self.device = module, task, device
+        self.task_name: str = portrait["task"]
+        self.image_size: tuple[int, int] = tuple(portrait["image_size"])
+        self.fit = portrait["fit"]
+        self.mean, self.std = tuple(portrait["mean"]), tuple(portrait["std"])
+
+    def predict(self, images: Sequence[str | Path | Image.Image | np.ndarray]) -> list[dict[str, Any]]:
+        """What the model sees in each image, as plain JSON types.
+
+        Args:
+            images: Files, Pillow images, or arrays (H, W, 3) uint8 RGB.
+
+        Raises:
+            DataError: A file that cannot be decoded.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [_as_file(image, Path(folder) / f"{i}.png") for i, image in enumerate(images)]
+            return [self.task.record(prediction, 0) for prediction in self.predictions(paths)]
+
+    def predictions(self, paths: Sequence[Path]) -> Iterator[Prediction]:
+        """The prediction for each file, a batch of one in the file's own pixels."""
+        if not paths:
+            return
+        loader = self.loader(paths, batch_size=min(BATCH, len(paths)))
+        placed = places(loader.images, self.image_size, self.fit)
+        for step, batch in enumerate(loader.epoch(0)):
+            found = self.task.predict(self.module, batch.images)
+            for i in range(min(loader.batch_size, len(paths) - step * loader.batch_size)):
+                yield self.task.restore(found, i, placed[step * loader.batch_size + i])
+
+    def loader(
+        self, paths: Sequence[Path], *, batch_size: int, masks: Sequence[Path] | None = None, **options: Any
+    ) -> Batches:
+        """Batches of files in the form the model was trained on."""
+        opened = open_images(
+            paths,
+            masks=masks,
+            mask_ids=options.pop("mask_ids", ()),
+            image_size=self.image_size,
+            fit=self.fit,
+            cache="stream",
+            device=self.device,
+        )
+        return Batches(
+            opened,
+            options.pop("targets", None),
+            kind=options.pop("kind", "none"),
+            batch_size=batch_size,
+            image_size=self.image_size,
+            fit=self.fit,
+            mean=self.mean,
+            std=self.std,
+            device=self.device,
+            **options,
+        )
+
+
+def load(run: str | Path, *, device: str = "auto") -> Predictor:
+    """The best checkpoint of a run, ready to predict.
+
+    Args:
+        run: A run's folder, or a best.pt.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UserError: No finished checkpoint is there, or it is damaged.
+    """
+    path = Path(run).expanduser()
+    file = RunFolder(path).best if path.is_dir() else path
+    if not file.exists():
+        raise UserError(f"{file}: no such checkpoint; name the folder of a run that has finished an epoch")
+    state = checkpoint.load(file)
+    if not {"task", "task_state", "network", "model"} <= state.keys():
+        raise UserError(f"{file}: not the best.pt of a run")
+    target = choose_device(device)
+    network = state["network"]
+    built = models.create(
+        network["name"],
+        num_outputs=network["num_outputs"],
+        image_size=tuple(state["image_size"]),
+        dropout=network["dropout"],
+        pretrained=False,
+    )
+    built.module.load_state_dict(state["model"])
+    entry = TASKS[state["task"]]
+    assert entry.build is not None, "a task that was trained can be built"
+    task: Task = load_ref(entry.build)(**state["task_state"])
+    return Predictor(built.module.eval().to(target, memory_format=torch.channels_last), task, state, target)
+
+
+def main_predict(words: Sequence[str]) -> int:
+    """``visrun predict RUN IMAGES... [out=DIR] [device=...]``: JSON lines on standard output, pictures in DIR."""
+    options = dict(word.split("=", 1) for word in words if word.startswith(("out=", "device=")))
+    names = [word for word in words if not word.startswith(("out=", "device="))]
+    if len(names) < 2:
+        raise UserError("usage: visrun predict RUN IMAGES... [out=DIR] [device=cpu]")
+    run, *given = names
+    paths = find_images([Path(name).expanduser() for name in given])
+    predictor = load(run, device=options.get("device", "auto"))
+    folder = Path(options["out"]).expanduser() if "out" in options else _run_folder(Path(run)) / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, stem, prediction in zip(paths, _stems(paths), predictor.predictions(paths), strict=True):
+        print(json.dumps({"image": str(path), **predictor.task.record(prediction, 0)}, ensure_ascii=False), flush=True)
+        predictor.task.draw(Image.fromarray(load_rgb(path)), prediction, 0).save(folder / f"{stem}.png")
+        for name, values in prediction.items():
+            if values.dim() == 3 and values.dtype == torch.uint8:
+                Image.fromarray(values[0].cpu().numpy()).save(folder / f"{stem}_{name}.png")
+    print(f"pictures: {folder}", file=sys.stderr)
+    return 0
+
+
+def main_evaluate(words: Sequence[str]) -> int:
+    """``visrun evaluate RUN data.root=PATH [split=...] [batch_size=...]``: the task's metrics as one JSON line.
+
+    Classes are matched by name. The test split counts; without one all labelled images that have no split, else val.
+    """
+    options = dict(word.split("=", 1) for word in words if word.startswith("split="))
+    names = [word for word in words if "=" not in word]
+    if len(names) != 1 or not any(word.startswith("data.root=") for word in words):
+        raise UserError("usage: visrun evaluate RUN data.root=PATH [split=test] [data=folder] [run.device=cpu]")
+    predictor = load(names[0])
+    overrides = [word for word in words if "=" in word and not word.startswith("split=")]
+    resolved = resolve([f"task={predictor.task_name}", "tracking=none", *overrides])
+    classes = predictor.task.state().get("classes")
+    settings = resolved.settings.model_copy(
+        update={"data": resolved.settings.data.model_copy(update={"classes": tuple(classes) if classes else None})}
+    )
+    screen = Screen(stderr=True)
+    dataset = read_dataset(settings, screen, training=False)
+    split = options.get("split") or next(name for name in ("test", "val", "train") if name in dataset.splits)
+    if split not in dataset.splits:
+        raise DataError(f"split={split}: {dataset.root} has {', '.join(dataset.splits)}")
+    rows = dataset.splits[split]
+    kind = TASKS[predictor.task_name].target
+    loader = predictor.loader(
+        [row.image for row in rows],
+        masks=[row.target for row in rows] if kind == "mask" else None,
+        mask_ids=dataset.mask_ids,
+        targets=split_targets(dataset, split, kind=kind, kept=range(len(rows))),
+        kind=kind,
+        num_classes=len(dataset.classes),
+        batch_size=min(resolved.hyperparameters.batch_size, len(rows)),
+    )
+    metrics = evaluate(
+        predictor.task,
+        predictor.module,
+        loader,
+        predictor.task.metric(),
+        device=predictor.device,
+        precision="fp32",
+        with_loss=False,
+    )
+    print(json.dumps({"split": split, "images": len(rows), **metrics}, ensure_ascii=False))
+    return 0
+
+
+def find_images(given: Sequence[Path]) -> list[Path]:
+    """Files as they are, folders by the images below them, in order.
+
+    Raises:
+        DataError: Something that does not exist, or a folder without images.
+    """
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise DataError(f"{path}: no images in this folder (looked for {', '.join(sorted(SUFFIXES))})")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataError(f"{path}: no such file or folder")
+    return found
+
+
+def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
+    if isinstance(image, (str, Path)):
+        return Path(image).expanduser()
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    picture.save(spare)
+    return spare
+
+
+def _stems(paths: Sequence[Path]) -> list[str]:
+    """A name for each file's pictures; files of the same name in several folders get a number."""
+    seen: dict[str, int] = {}
+    stems = []
+    for path in paths:
+        seen[path.stem] = seen.get(path.stem, 0) + 1
+        stems.append(path.stem if seen[path.stem] == 1 else f"{path.stem}_{seen[path.stem]}")
+    return stems
+
+
+def _run_folder(run: Path) -> Path:
+    run = run.expanduser()
+    return run if run.is_dir() else run.parent.parent

@@ -1,0 +1,123 @@
+"""Everything the loop leaves outside itself: lines on the screen, metrics on the disk and in the tracker, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from visrun import checkpoint
+from visrun.console import Screen, epoch_line
+from visrun.run_folder import RunFolder
+from visrun.step import Step
+from visrun.tracking import Tracker
+from visrun.training import Progress, Scheduler
+
+SAVING_SHARE = 0.05  # checkpoints may take this part of the time; a resumed run repeats what came after the last one
+
+
+class RunRecorder:
+    """A :class:`visrun.training.Recorder` for one run folder.
+
+    Args:
+        portrait: What ``best.pt`` says of the model beside its weights, so that it can be used on its own.
+        identity: What ``last.pt`` must agree with when the run is resumed.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        tracker: Tracker,
+        screen: Screen,
+        step: Step,
+        scheduler: Scheduler,
+        *,
+        max_epochs: int,
+        monitor: str,
+        images_per_step: int,
+        portrait: Mapping[str, Any],
+        identity: Mapping[str, Any],
+    ) -> None:
+        self.folder, self.tracker, self.screen = folder, tracker, screen
+        self.train_step, self.scheduler = step, scheduler
+        self.max_epochs, self.monitor, self.images_per_step = max_epochs, monitor, images_per_step
+        self.portrait, self.identity = dict(portrait), dict(identity)
+        self.best: dict[str, Any] | None = None
+        self.save_after = 0.0
+
+    def step(self, progress: Progress, steps: int, loss: float | None) -> None:
+        """Move the bar."""
+        self.screen.progress(f"epoch {progress.epoch + 1}/{self.max_epochs}", progress.step, steps)
+        del loss
+
+    def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None:
+        """Write the epoch's line everywhere; keep the weights of a new best in memory."""
+        speed = self.images_per_step / max(row.pop("time/step"), 1e-9)
+        row = {"epoch": progress.epoch, **row, "time/images_per_second": speed, "time/total": progress.seconds}
+        if improved:
+            weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}
+            self.best = {**self.portrait, "model": weights, "epoch": progress.epoch, "value": progress.best}
+        self.folder.append_metrics(row)
+        self.tracker.epoch(progress.epoch, {key: value for key, value in row.items() if key != "epoch"})
+        self.screen.end_progress()
+        line = epoch_line(
+            progress.epoch, self.max_epochs, row, monitor=self.monitor, speed=speed, improved=improved
+        )
+        self.screen.say(line)
+
+    def save(self, progress: Progress, *, final: bool) -> None:
+        """Write best.pt and last.pt, unless the last time was too short ago and this is not the end."""
+        began = time.monotonic()
+        if not final and began < self.save_after:
+            return
+        if self.best is not None:
+            checkpoint.save(self.best, self.folder.best)
+            self.best = None
+        checkpoint.save(self._state(progress), self.folder.last)
+        took = time.monotonic() - began
+        self.save_after = time.monotonic() + took / SAVING_SHARE
+
+    def _state(self, progress: Progress) -> dict[str, Any]:
+        return {
+            "progress": asdict(progress),
+            "model": self.train_step.model.state_dict(),
+            "optimizer": self.train_step.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "step": self.train_step.state_dict(),
+            "random": random_state(self.train_step.device),
+            "identity": self.identity,
+        }
+
+
+def restore(
+    state: Mapping[str, Any], *, model: nn.Module, step: Step, scheduler: Any, device: torch.device
+) -> Progress:
+    """Put a run back to where ``last.pt`` left it."""
+    model.load_state_dict(state["model"])
+    step.optimizer.load_state_dict(state["optimizer"])
+    for group in step.optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"] = group["lr"].to(device)
+    scheduler.load_state_dict(state["scheduler"])
+    step.load_state_dict(state["step"])
+    set_random_state(state["random"], device)
+    return Progress(**state["progress"])
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The state of the generators that layers draw from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Take back what :func:`random_state` gave."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

@@ -1,0 +1,249 @@
+"""The composition root: a resolved configuration becomes a trained run in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from visrun import checkpoint, environment, experiment, parts
+from visrun.compose import Resolved, resolve
+from visrun.conclusion import conclude, measure
+from visrun.console import Screen
+from visrun.device import is_out_of_memory
+from visrun.errors import OutOfMemory, UserError
+from visrun.journal import Journal, differences, identity
+from visrun.memory import batch_size_that_fits, release
+from visrun.outputs import new_run_folder
+from visrun.parts import Parts
+from visrun.recorder import RunRecorder, restore
+from visrun.remember import remembered
+from visrun.run_folder import RunFolder, is_metric, read_json
+from visrun.signals import Stop, stop_on_signals
+from visrun.tracking import NoTracker, Tracker, open_tracker
+from visrun.training import Limits, Progress, fit
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    ``value`` is the monitored metric of the best epoch (None if there was none), ``val`` that epoch's metrics and
+    ``test`` the best checkpoint's on the test split, where there is one. ``status`` is "finished" or "killed".
+    """
+
+    folder: Path
+    status: str
+    value: float | None = None
+    best_epoch: int = 0
+    seconds: float = 0.0
+    val: dict[str, float] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
+    exit_code: int = 0
+
+
+def train(overrides: Sequence[str] = ()) -> Result:
+    """Train one run as ``visrun OVERRIDES...`` does, in a folder of its own below ``outputs``.
+
+    Raises:
+        ConfigError: Settings that are wrong, all at once.
+        DataError: A dataset that cannot be trained on.
+        VisrunError: The run failed.
+    """
+    resolved = resolve(overrides)
+    return execute(resolved, new_run_folder(resolved.settings.task))
+
+
+def execute(resolved: Resolved, folder: Path) -> Result:
+    """Train, evaluate, and leave everything in ``folder``; see :func:`train` for what it raises."""
+    return _run(resolved, folder, Screen())
+
+
+def resume(folder: Path) -> int:
+    """Go on with an interrupted run and return its exit code; a finished run says so and returns 0.
+
+    Raises:
+        UserError: No run is there, or its settings or data are no longer what they were.
+    """
+    screen, former = Screen(), read_json(folder / experiment.FILE_NAME)
+    status = former.get("result", {}).get("status")
+    if status == "finished":
+        screen.say(f"{folder}: this run is finished; visrun experiment={folder / experiment.FILE_NAME} repeats it")
+        return 0
+    return _run(remembered(folder), folder, screen, former=former).exit_code
+
+
+def _run(resolved: Resolved, folder: Path, screen: Screen, *, former: Mapping[str, Any] | None = None) -> Result:
+    tracker: Tracker = NoTracker()
+    with RunFolder(folder) as files, stop_on_signals() as stop:
+        state = _last_state(files, resolved) if former else None
+        journal = Journal(files, resolved, former=former)
+        try:
+            screen.say(f"run: {files.path}")
+            dataset = parts.read_dataset(resolved.settings, screen)
+            _same_data(former, dataset.fingerprint)
+            journal.fingerprint(dataset.fingerprint)
+            made = parts.build(resolved, dataset, screen)
+            journal.note(**made.notes)
+            tracker = _open_tracker(resolved, files, made)
+            tracker.start()
+            result = _train(resolved, files, made, journal, tracker, screen, stop, state)
+        except BaseException as error:
+            screen.end_progress()
+            status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
+            journal.close(status, reason=str(error).split("\n")[0] or type(error).__name__)
+            _end(tracker, files, status, screen)
+            raise
+        _end(tracker, files, result.status, screen)
+    if result.status == "killed":
+        screen.say(f"stopped; go on with: visrun resume {folder}")
+    return result
+
+
+def _train(
+    resolved: Resolved,
+    files: RunFolder,
+    made: Parts,
+    journal: Journal,
+    tracker: Tracker,
+    screen: Screen,
+    stop: Stop,
+    state: Mapping[str, Any] | None,
+) -> Result:
+    values, run = resolved.hyperparameters, resolved.settings.run
+    progress = Progress()
+    if state is not None:
+        progress = restore(state, model=made.built.module, step=made.step, scheduler=made.scheduler, device=made.device)
+        screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
+    files.keep_metrics(progress.epoch)
+    recorder = RunRecorder(
+        files,
+        tracker,
+        screen,
+        made.step,
+        made.scheduler,
+        max_epochs=values.max_epochs,
+        monitor=made.task.monitor,
+        images_per_step=made.loaders["train"].batch_size,
+        portrait=made.portrait,
+        identity=identity(resolved),
+    )
+    limits = Limits(values.max_epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
+    stop.deferred = True
+    try:
+        status = fit(
+            made.task,
+            made.step,
+            made.scheduler,
+            made.loaders["train"],
+            lambda: measure(made, "val"),
+            progress=progress,
+            limits=limits,
+            recorder=recorder,
+            stop=stop,
+            seed=resolved.settings.seed,
+        )
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise _out_of_memory(made, run.accumulate) from None
+    screen.end_progress()
+    if made.step.graph_note:
+        journal.note(graph=made.step.graph_note)
+    rows = files.read_metrics()
+    best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
+    val = {key: value for key, value in best.items() if is_metric(key)}
+    test: dict[str, float] = {}
+    if status == "finished":
+        test = conclude(made, files, tracker, screen, rows=rows, progress=progress)
+    facts = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
+    journal.close(status, **facts, val=val, test=test)
+    exit_code = (stop.exit_code or 0) if status == "killed" else 0
+    return Result(files.path, status, progress.best, progress.best_epoch, progress.seconds, val, test, exit_code)
+
+
+def _open_tracker(resolved: Resolved, files: RunFolder, made: Parts) -> Tracker:
+    settings = resolved.settings
+    git = environment.git_state(Path.cwd()) or {}
+    tags = {
+        "task": settings.task,
+        "model": settings.model.name,
+        "host": environment.host(),
+        "folder": str(files.path),
+        **({"git": str(git["commit"])} if git else {}),
+    }
+    return open_tracker(
+        settings.tracking.name,
+        uri=settings.tracking.uri,
+        experiment=settings.tracking.experiment or f"visrun/{settings.task}",
+        run_name=settings.tracking.run_name or run_name(resolved),
+        params=tracked(resolved, made.notes),
+        tags=tags,
+        record=files.path / "mlflow_run.json",
+    )
+
+
+def run_name(resolved: Resolved) -> str:
+    """The model and what the user typed beside it: what sets the run apart in a list."""
+    silent = ("task", "model", "model.name", "experiment", "plugins")
+    typed = [line for line in resolved.typed if line.split("=")[0] not in silent]
+    told = [line for line in typed if not line.startswith(("tracking", "run.", "hydra.", "data.cache", "data.workers"))]
+    return " ".join([resolved.settings.model.name, *told])[:250]
+
+
+def tracked(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a tracker shows: hyperparameters that this run reads, then the sections that shape it."""
+    values = resolved.hyperparameters.model_dump(mode="json")
+    shown = {key: value for key, value in values.items() if key not in resolved.unread}
+    settings = resolved.settings.model_dump(mode="json")
+    shown |= {key: settings[key] for key in ("task", "seed")}
+    for section in ("data", "augment", "model", "run"):
+        shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
+    return shown | {"data.image_size": notes["image_size"]}
+
+
+def _last_state(files: RunFolder, resolved: Resolved) -> dict[str, Any] | None:
+    """What last.pt holds, once it is clear that the run is still the same one."""
+    if not files.last.exists():
+        return None
+    state = checkpoint.load(files.last)
+    changed = differences(state["identity"], identity(resolved))
+    if changed:
+        raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
+    return state
+
+
+def _same_data(former: Mapping[str, Any] | None, fingerprint: str) -> None:
+    noted = (former or {}).get("data", {}).get("fingerprint")
+    if noted is not None and noted != fingerprint:
+        raise UserError("data: the dataset has changed since the run began (its fingerprint differs); start a new run")
+
+
+def _out_of_memory(made: Parts, accumulate: int) -> OutOfMemory:
+    """One line that names a batch size which fits: tried, not guessed."""
+    model, train = made.built.module, made.loaders["train"]
+    made.step.forget_graph()
+    release(model, made.device)
+    batch = next(iter(train.epoch(0)))
+    fits = batch_size_that_fits(made.task, model, batch, device=made.device, precision=made.precision)
+    size = train.batch_size // accumulate
+    if fits is None:
+        return OutOfMemory(f"batch_size={size}: out of memory on {made.device}, and one image does not fit: use a smaller data.image_size or model")
+    fits = min(fits, size - 1)
+    return OutOfMemory(
+        f"batch_size={size}: out of memory on {made.device}; batch_size={fits} fits "
+        f"(run.accumulate={-(-size // fits) * accumulate} keeps the effective batch)"
+    )
+
+
+def _end(tracker: Tracker, files: RunFolder, status: str, screen: Screen) -> None:
+    """Hand the last files to the tracker and close it."""
+    for file in (files.path / experiment.FILE_NAME, files.metrics):
+        if file.exists():
+            tracker.artifact(file)
+    warning = tracker.finish(status)
+    if warning:
+        screen.warn(warning)
+    elif tracker.link:
+        screen.say(f"MLflow: {tracker.link}")

@@ -1,0 +1,134 @@
+"""What a run leaves on the disk, and who may write there.
+
+    experiment.json   the whole configuration, its sources, versions, and the result
+    metrics.jsonl     one line an epoch: the source of truth of every curve
+    checkpoints/      best.pt and last.pt
+    plots/            pictures
+    run.lock          the process that writes here
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from visrun.checkpoint import remove_leftovers, write_atomic
+from visrun.errors import UserError
+
+EXPERIMENT, METRICS, LOCK = "experiment.json", "metrics.jsonl", "run.lock"
+
+
+class RunFolder:
+    """The files of one run. Open it with ``with``: two processes never write into the same folder.
+
+    Raises:
+        UserError: The folder cannot be written, or a living process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.checkpoints, self.plots = self.path / "checkpoints", self.path / "plots"
+        self.best, self.last = self.checkpoints / "best.pt", self.checkpoints / "last.pt"
+        self.metrics = self.path / METRICS
+
+    def __enter__(self) -> RunFolder:
+        try:
+            for folder in (self.checkpoints, self.plots):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._lock()
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot write the run here ({error.strerror})") from None
+        remove_leftovers(self.path)
+        remove_leftovers(self.checkpoints)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        (self.path / LOCK).unlink(missing_ok=True)
+
+    def _lock(self) -> None:
+        lock = self.path / LOCK
+        me = psutil.Process()
+        while True:
+            try:
+                with lock.open("x") as file:
+                    file.write(json.dumps({"pid": me.pid, "started": me.create_time()}))
+                return
+            except FileExistsError:
+                holder = living_holder(lock)
+                if holder is not None:
+                    raise UserError(f"{self.path}: process {holder} is writing this run; wait for it or stop it") from None
+                lock.unlink(missing_ok=True)
+
+    def write_experiment(self, content: dict[str, Any]) -> None:
+        """Replace experiment.json."""
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+        write_atomic(self.path / EXPERIMENT, (text + "\n").encode())
+
+    def read_experiment(self) -> dict[str, Any]:
+        """What experiment.json holds.
+
+        Raises:
+            UserError: It is missing or no JSON.
+        """
+        return read_json(self.path / EXPERIMENT)
+
+    def append_metrics(self, row: dict[str, float]) -> None:
+        """Add an epoch's line and see it on the disk."""
+        line = json.dumps({key: value for key, value in row.items() if value == value})
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """The epochs' lines; a last line that a crash cut short is left out."""
+        if not self.metrics.exists():
+            return []
+        rows = []
+        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def keep_metrics(self, epochs: int) -> None:
+        """Drop the lines after epoch ``epochs``: a resumed run writes them again."""
+        lines = [json.dumps(row) + "\n" for row in self.read_metrics() if row["epoch"] <= epochs]
+        write_atomic(self.metrics, "".join(lines).encode())
+
+
+def is_metric(key: str) -> bool:
+    """Whether a key of metrics.jsonl is one of the task's metrics, rather than a loss, a rate, a time or the epoch."""
+    return key not in ("epoch", "loss", "val_loss", "learning_rate") and not key.startswith(("loss/", "time/"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        UserError: The file is missing, unreadable or no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; name a run's folder, the one that holds {EXPERIMENT}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no JSON object")
+    return content
+
+
+def living_holder(lock: Path) -> int | None:
+    """The process that a lock file names, if it lives and is the same one, not a later bearer of its number."""
+    try:
+        content = json.loads(lock.read_text())
+        process = psutil.Process(int(content["pid"]))
+        return process.pid if abs(process.create_time() - float(content["started"])) < 2.0 else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None

@@ -1,0 +1,280 @@
+"""Everything of a run that is no hyperparameter: task, seed and sections, with their defaults, ranges and help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from visrun.errors import ConfigError
+from visrun.fields import Float, Frozen, Int, did_you_mean, field, one_of, show
+from visrun.hyperparameters import Hyperparameters
+from visrun.tables import MODELS, READERS, TASKS, model_entry
+
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_]*$"
+
+
+def duration(value: object) -> object:
+    """Seconds: a number as it is, or a text such as ``90``, ``45m``, ``1h30m``, ``1d`` (units d, h, m, s, in order)."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    match = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or match is None:
+        return value
+    return float(sum(int(count) * UNITS[unit] for count, unit in zip(match.groups(), UNITS, strict=True) if count))
+
+
+def _names(value: object) -> object:
+    """A list of class names; a name that looks like a number (``classes=[0,1]``) is a name all the same."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("names a class twice")
+    return names
+
+
+def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError("does not ascend")
+    return ends
+
+
+Side = Annotated[Int, Field(ge=8, le=4096)]
+Fraction = Annotated[Float, Field(gt=0, le=1)]
+Scale = Annotated[tuple[Fraction, Fraction], AfterValidator(_ordered)]
+Decay = Annotated[Float, Field(ge=0, lt=1)]
+Address = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
+Module = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+Seconds = Annotated[Float, BeforeValidator(duration), Field(gt=0)]
+Weights = Annotated[tuple[Annotated[Float, Field(ge=0)], ...], Field(min_length=1)]
+Class = Annotated[str, Field(min_length=1)]
+Classes = Annotated[tuple[Class, ...], BeforeValidator(_names), AfterValidator(_different), Field(min_length=1)]
+
+
+class Data(Frozen):
+    """Where the images come from and how they reach the device."""
+
+    name: str = field("demo", "The layout: demo, auto (recognise it) or the name of a reader.", pattern=NAME)
+    root: Address | None = field(None, "The dataset's folder or CSV file.", allowed="a path")
+    image_size: Side | tuple[Side, Side] | None = field(
+        None,
+        "Training image size; None = the model's or the task's.",
+        unit="pixels",
+        allowed="an integer from 8 to 4096, or two of them as [height,width]",
+    )
+    resize: Literal["crop", "letterbox"] | None = field(
+        None,
+        "How an image meets the training size: crop fills it, letterbox keeps all and pads; None = the task's.",
+        allowed="crop or letterbox",
+    )
+    classes: Classes | None = field(
+        None, "The classes to learn, in this order; None = all found.", allowed="a list of different class names"
+    )
+    val_fraction: Float = field(0.2, "Share of train held out where the dataset has no val split.", gt=0, lt=1)
+    class_weights: Literal["none", "balanced"] | Weights = field(
+        "none",
+        "Weight of each class in the loss: none, balanced (inverse frequency), or one number a class.",
+        allowed="none, balanced or a list with one number >= 0 for every class",
+    )
+    workers: Int = field(-1, "Processes that decode images; -1 = all cores but one, at most 16.", ge=-1, le=256)
+    cache: Literal["auto", "gpu", "ram", "disk", "stream"] = field(
+        "auto", "Where decoded images are kept; stream = nowhere, decode them every epoch."
+    )
+    cache_gb: Float | None = field(
+        None, "Budget of the cache; None = half of what is free there.", unit="GB", allowed="a number > 0", gt=0
+    )
+    cache_dir: Address | None = field(None, "Folder of the disk cache; None = the user's.", allowed="a path")
+    on_bad: Literal["error", "skip"] = field("error", "What an unreadable image or label does: stop, or be left out.")
+
+
+class Augment(Frozen):
+    """How a training image is varied; 0 or false turns a part off, and so the defaults here vary nothing."""
+
+    name: str = field("none", "The preset these values came from.", pattern=NAME)
+    crop_scale: Scale = field(
+        (1.0, 1.0),
+        "Range of the share of the image's area that a random crop keeps; [1,1] = no crop.",
+        allowed="two ascending numbers above 0 and up to 1, such as [0.35,1.0]",
+    )
+    hflip: bool = field(False, "Mirror left and right in half of the images; wrong for digits and text.")
+    vflip: bool = field(False, "Mirror top and bottom in half of the images; for views from above.")
+    rotate: Float = field(0.0, "Largest rotation to either side.", unit="degrees", ge=0, le=180)
+    brightness: Float = field(0.0, "Largest relative change.", ge=0, le=1)
+    contrast: Float = field(0.0, "Largest relative change about the image's mean.", ge=0, le=1)
+    saturation: Float = field(0.0, "Largest relative change.", ge=0, le=1)
+    hue: Float = field(0.0, "Largest turn of the colour circle.", unit="turns", ge=0, le=0.5)
+    mixup: Float = field(0.0, "Alpha of mixup (Zhang et al., arXiv 1710.09412); 0 = off.", ge=0, le=10)
+    cutmix: Float = field(0.0, "Alpha of CutMix (Yun et al., arXiv 1905.04899); 0 = off.", ge=0, le=10)
+    erase: Float = field(0.0, "Probability of erasing a rectangle (Zhong et al., arXiv 1708.04896).", ge=0, le=1)
+
+
+class Model(Frozen):
+    """The network and where its weights come from."""
+
+    name: str = field(
+        "resnet18", "A model of the tables, or with model=torchvision any torchvision builder.", pattern=NAME
+    )
+    pretrained: Literal["auto"] | bool = field(
+        "auto", "Published weights: auto takes them where they can be had.", allowed="auto, true or false"
+    )
+    weights: Address | None = field(None, "A weight file or a run's folder to start from.", allowed="a path")
+    freeze: Literal["none", "backbone"] = field("none", "What does not learn: backbone = all but the head.")
+
+
+class Run(Frozen):
+    """How the loop runs."""
+
+    device: str = field(
+        "auto", "Where to train.", allowed="auto, cpu, cuda or cuda:N", pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = field("auto", "Of the forward pass; auto = bf16 where CUDA has it.")
+    graph: Literal["auto"] | bool = field(
+        "auto", "Capture the training step as one CUDA graph.", allowed="auto, true or false"
+    )
+    deterministic: bool = field(False, "Refuse operations whose result may differ between two runs.")
+    max_time: Seconds | None = field(
+        None, "Stop after this long, with everything saved.", unit="seconds", allowed="seconds > 0, or such as 1h30m"
+    )
+    clip: Float = field(10.0, "Largest norm of the gradient; 0 = no clipping.", ge=0)
+    accumulate: Int = field(1, "Batches whose gradients make one optimizer step.", unit="batches", ge=1, le=1024)
+    ema: Float = field(0.0, "Decay of the weights' moving average that is evaluated and saved; 0 = off.", ge=0, lt=1)
+
+
+class Tracking(Frozen):
+    """Where the run is recorded beside its folder."""
+
+    name: Literal["mlflow", "none"] = field("mlflow", "The tracker.")
+    uri: Address | None = field(
+        None, "MLflow's store; None = mlflow.db in the current folder.", allowed="a path or URL"
+    )
+    experiment: str | None = field(None, "MLflow's experiment; None = visrun/TASK.", allowed="a name", min_length=1)
+    run_name: str | None = field(
+        None, "The run's name; None = the model and what differs from the defaults.", allowed="a name", min_length=1
+    )
+
+
+class LossOptions(Frozen):
+    """Numbers of single losses."""
+
+    smoothing: Float = field(0.1, "Share of the target spread over all classes.", ge=0, lt=1)
+    gamma: Float = field(2.0, "How strongly focal loss plays down easy samples.", ge=0)
+    alpha: Float | None = field(
+        None, "Focal loss: weight of the positive class; None = even.", allowed="a number from 0 to 1", ge=0, le=1
+    )
+    dice_weight: Float = field(1.0, "Weight of Dice beside cross-entropy.", ge=0)
+    delta: Float = field(1.0, "Huber: where the error turns from squared to linear.", gt=0)
+    beta: Float = field(1.0, "Smooth L1: where the error turns from squared to linear.", gt=0)
+
+
+class OptimizerOptions(Frozen):
+    """Numbers of single optimizers."""
+
+    betas: tuple[Decay, Decay] = field(
+        (0.9, 0.999), "Decay of Adam's two moving averages.", allowed="two numbers >= 0 and < 1, such as [0.9,0.999]"
+    )
+    nesterov: bool = field(False, "Nesterov's momentum.")
+
+
+class Settings(Frozen):
+    """A run beside its hyperparameters."""
+
+    task: str = field("classification", "What is learnt.", allowed="the name of a task", pattern=NAME)
+    seed: Int = field(0, "Seed of everything random.", ge=0, le=2**32 - 1)
+    plugins: tuple[Module, ...] = field(
+        (), "Modules to import first; they may add to the tables.", allowed="a list of modules, such as [my_package]"
+    )
+    experiment: Address | None = field(None, "The experiment.json of a run to repeat.", allowed="a path")
+    recipe: str | None = field(None, "A saved set of overrides, conf/recipe/NAME.yaml.", allowed="a name", pattern=NAME)
+    data: Data = Data()
+    augment: Augment = Augment()
+    model: Model = Model()
+    run: Run = Run()
+    tracking: Tracking = Tracking()
+    loss_options: LossOptions = LossOptions()
+    optimizer_options: OptimizerOptions = OptimizerOptions()
+
+
+# Option -> what must hold for anything to read it, as in hyperparameters.READ_WHEN.
+OPTION_READ_WHEN: dict[str, dict[str, tuple[str, ...]]] = {
+    "loss_options.smoothing": {"loss": ("label_smoothing",)},
+    "loss_options.gamma": {"loss": ("focal",)},
+    "loss_options.alpha": {"loss": ("focal",)},
+    "loss_options.dice_weight": {"loss": ("ce_dice",)},
+    "loss_options.delta": {"loss": ("huber",)},
+    "loss_options.beta": {"loss": ("smooth_l1",)},
+    "optimizer_options.betas": {"optimizer": ("adam", "adamw")},
+    "optimizer_options.nesterov": {"optimizer": ("sgd",)},
+}
+
+
+def defaults() -> dict[str, Any]:
+    """The settings' own values, nested, as plain JSON types: the other half of the schema's layer."""
+    return Settings().model_dump(mode="json")
+
+
+def option_warnings(keys: Iterable[str], values: Mapping[str, Any] | Hyperparameters, *, task: str) -> list[str]:
+    """One line for each of ``keys`` that is an option which a run of ``task`` with these hyperparameters does not read.
+
+    Args:
+        keys: Dotted settings, such as those the user typed; others than options are passed over.
+        values: All hyperparameters.
+        task: A name of :data:`visrun.tables.TASKS`.
+    """
+    given = values.model_dump() if isinstance(values, Hyperparameters) else values
+    lines = []
+    for key in keys:
+        for name, wanted in OPTION_READ_WHEN.get(key, {}).items():
+            if given[name] not in wanted:
+                lines.append(f"{key} is read only when {name}={one_of(wanted)}")
+        if key in ("augment.mixup", "augment.cutmix", "augment.erase"):
+            takers = [name for name, entry in TASKS.items() if key.removeprefix("augment.") in entry.mixes]
+            lines += [f"{key} is read only when task={one_of(takers)}"] if task not in takers else []
+    return lines
+
+
+def check(settings: Settings) -> list[str]:
+    """The rules between settings, and between them and the tables: one line for every problem."""
+    task = settings.task
+    if task not in TASKS:
+        return [f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}"]
+    if TASKS[task].build is None:
+        ready = [name for name, entry in TASKS.items() if entry.build is not None]
+        return [f"task={task}: it cannot be trained yet; {one_of(ready)} can"]
+    return [*_data_problems(settings.data, task), *_model_problems(settings)]
+
+
+def _data_problems(data: Data, task: str) -> list[str]:
+    problems = []
+    names = ["demo", "auto", *(name for name, entry in READERS.items() if task in entry.tasks)]
+    if data.name not in names:
+        problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
+    if data.name != "demo" and data.root is None:
+        problems.append(f"data.root=null: data={data.name} needs the dataset's folder or file")
+    if TASKS[task].target == "value":
+        typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
+        problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes" for key in typed]
+    return problems
+
+
+def _model_problems(settings: Settings) -> list[str]:
+    name, size = settings.model.name, settings.data.image_size
+    try:
+        entry = model_entry(name)
+    except ConfigError as error:
+        return list(error.problems)
+    if settings.task not in entry.tasks:
+        serving = [other for other, facts in MODELS.items() if settings.task in facts.tasks]
+        return [f"model={name}: task={settings.task} takes {one_of(serving)}, or model=torchvision model.name=X"]
+    if settings.model.pretrained is True and not entry.pretrained:
+        return [f"model.pretrained=true: model={name} has no published weights; it takes auto or false"]
+    if entry.fixed_size and isinstance(size, tuple) and size[0] != size[1]:
+        return [f"data.image_size={show(list(size))}: model={name} takes square images, such as {size[0]}"]
+    return []

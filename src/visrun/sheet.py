@@ -1,0 +1,50 @@
+"""A contact sheet: sample predictions side by side on one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+SMALLEST, LARGEST = 160, 320  # pixels of a cell's longer side
+GAP = 8
+BACKGROUND = (245, 246, 247)
+
+
+def sheet(pictures: Sequence[Image.Image], path: Path, columns: int | None = None) -> None:
+    """Write ``pictures`` row by row into one PNG.
+
+    Large ones are shrunk and tiny ones enlarged in whole steps, so that pixels stay square; none is distorted.
+
+    Args:
+        columns: None = as many as make the sheet somewhat wider than high.
+
+    Raises:
+        ValueError: There is no picture, or ``columns`` is below 1.
+    """
+    if not pictures or (columns is not None and columns < 1):
+        raise ValueError("a sheet needs a picture and a column")
+    tiles = [fit(picture.convert("RGB")) for picture in pictures]
+    width, height = max(tile.width for tile in tiles), max(tile.height for tile in tiles)
+    across = min(len(tiles), columns or math.ceil(math.sqrt(1.4 * len(tiles) * height / width)))
+    down = math.ceil(len(tiles) / across)
+    page = Image.new("RGB", (across * (width + GAP) + GAP, down * (height + GAP) + GAP), BACKGROUND)
+    for number, tile in enumerate(tiles):
+        left = GAP + (number % across) * (width + GAP) + (width - tile.width) // 2
+        top = GAP + (number // across) * (height + GAP) + (height - tile.height) // 2
+        page.paste(tile, (left, top))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.save(path)
+
+
+def fit(picture: Image.Image) -> Image.Image:
+    """``picture`` with its longer side between SMALLEST and LARGEST pixels."""
+    longer = max(picture.size)
+    if longer > LARGEST:
+        scale = LARGEST / longer
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        return picture.resize(size, Image.Resampling.LANCZOS)
+    times = math.ceil(SMALLEST / longer) if longer < SMALLEST else 1
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)

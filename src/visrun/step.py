@@ -1,0 +1,263 @@
+"""One optimizer step: forward, backward, clip, update, average; on CUDA captured once and replayed as a graph.
+
+A step of a small vision model is hundreds of short kernels, and launching them from Python takes longer than running
+them. With fixed shapes the whole step is recorded as one CUDA graph (https://pytorch.org/docs/stable/notes/cuda.html,
+"CUDA Graphs") and launched at once. Nothing in here reads a value back from the device while a step is under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import fields, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from visrun.device import autocast, is_out_of_memory
+
+WARM_UP_STEPS = 3  # eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture")
+
+
+class TrainingBatch(Protocol):
+    """What a step reads of a batch."""
+
+    images: Tensor
+    target: Tensor
+
+
+class Losses(Protocol):
+    """What a step needs of a task."""
+
+    def losses(self, model: nn.Module, batch: Any) -> dict[str, Tensor]: ...
+
+
+class Step:
+    """Callable that trains on one batch and keeps the epoch's sums of losses on the device.
+
+    Args:
+        task: Gives the named losses of a batch; their sum is minimised.
+        model: In training mode, on ``device``.
+        optimizer: Over ``model``'s parameters; on CUDA with a tensor learning rate and capturable.
+        precision: "bf16" or "fp32".
+        clip: Largest norm of all gradients together; 0 leaves them as they are.
+        accumulate: A batch is run in this many equal parts whose gradients are averaged.
+        ema: Decay of the exponential moving average of the weights; 0 keeps none.
+        graph: Capture the step as a CUDA graph after the warm-up steps.
+    """
+
+    def __init__(
+        self,
+        task: Losses,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        device: torch.device,
+        precision: str = "fp32",
+        clip: float = 0.0,
+        accumulate: int = 1,
+        ema: float = 0.0,
+        graph: bool = False,
+    ) -> None:
+        self.task, self.model, self.optimizer = task, model, optimizer
+        self.device, self.precision, self.clip, self.accumulate = device, precision, clip, accumulate
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.average = Average(model, ema) if ema else None
+        self.ledger = Ledger(device)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.graph_wanted, self.graph_refused = graph and device.type == "cuda", ""
+        self.static: Any = None
+        self.side = torch.cuda.Stream(device) if self.graph_wanted else None
+        self.eager_steps = 0
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The weights that are evaluated and saved as best: the moving average where one is kept."""
+        return self.average.module if self.average else self.model
+
+    def __call__(self, batch: Any) -> None:
+        """Train on ``batch`` without waiting for the device."""
+        if self.average:
+            self.average.advance()
+        if not self.graph_wanted:
+            self._train(batch)
+        elif self.eager_steps < WARM_UP_STEPS:
+            self._warm_up(batch)
+        else:
+            self._replay(batch)
+
+    def _train(self, batch: Any) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        for part in split(batch, self.accumulate):
+            with autocast(self.device, self.precision):
+                losses = self.task.losses(self.model, part)
+            total = torch.stack([loss.float() for loss in losses.values()]).sum()
+            (total / self.accumulate).backward()
+            self.ledger.add(losses, total, 1.0 / self.accumulate)
+        if self.clip:
+            nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
+        self.ledger.close_step()
+
+    def _warm_up(self, batch: Any) -> None:
+        assert self.side is not None
+        self.side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.side):
+            self._train(batch)
+        torch.cuda.current_stream(self.device).wait_stream(self.side)
+        self.eager_steps += 1
+
+    def _replay(self, batch: Any) -> None:
+        if self.graph is None and not self._capture(batch):
+            self._train(batch)
+            return
+        assert self.graph is not None
+        self.static.images.copy_(batch.images, non_blocking=True)
+        self.static.target.copy_(batch.target, non_blocking=True)
+        self.graph.replay()
+
+    def _capture(self, batch: Any) -> bool:
+        """Record the step; on failure keep training eagerly and remember why."""
+        self.static = clone(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            torch.cuda.synchronize(self.device)
+            with torch.cuda.graph(graph, stream=self.side):
+                self._train(self.static)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            self.graph_wanted, self.static = False, None
+            self.graph_refused = str(error).splitlines()[0]
+            torch.cuda.synchronize(self.device)
+            self.optimizer.zero_grad(set_to_none=True)
+            return False
+        self.graph = graph
+        return True
+
+    @property
+    def graph_note(self) -> str:
+        """Whether steps run as a CUDA graph, and if not although wanted, why; empty on the CPU."""
+        if self.graph_refused:
+            return f"no CUDA graph, every step is launched kernel by kernel: {self.graph_refused}"
+        return "steps run as one CUDA graph" if self.graph is not None else ""
+
+    def forget_graph(self) -> None:
+        """Give back the memory of a captured graph; the next steps run eagerly."""
+        self.graph, self.static, self.graph_wanted = None, None, False
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums of the epoch under way and the moving average."""
+        return {"ledger": self.ledger.state_dict(), "average": self.average.state_dict() if self.average else None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what ``state_dict`` gave."""
+        self.ledger.load_state_dict(state["ledger"])
+        if self.average and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+
+
+class Ledger:
+    """Sums of the named losses over an epoch and the first step whose loss was not finite, kept on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.sums: dict[str, Tensor] = {}
+        self.steps = torch.zeros((), device=device)
+        self.last = torch.zeros((), device=device)
+        self.first_bad = torch.full((), -1.0, device=device)
+
+    def add(self, losses: dict[str, Tensor], total: Tensor, share: float) -> None:
+        """Add one part of a step; ``share`` is its part of the step's batch."""
+        for name, loss in {**losses, "loss": total}.items():
+            if name not in self.sums:
+                self.sums[name] = torch.zeros((), device=self.device)
+            self.sums[name].add_(loss.detach().float(), alpha=share)
+        self.last.copy_(total.detach())
+        bad = (self.first_bad < 0) & ~torch.isfinite(total.detach())
+        self.first_bad.copy_(torch.where(bad, self.steps, self.first_bad))
+
+    def close_step(self) -> None:
+        """Count the step."""
+        self.steps.add_(1.0)
+
+    def means(self) -> dict[str, float]:
+        """Mean of each loss over the epoch's steps so far; waits for the device."""
+        steps = max(float(self.steps), 1.0)
+        return {name: float(total) / steps for name, total in self.sums.items()}
+
+    def peek(self) -> tuple[float, int | None]:
+        """The latest loss, and the epoch's first step with a non-finite loss or None; waits for the device."""
+        last, first_bad = torch.stack([self.last, self.first_bad]).tolist()
+        return last, None if first_bad < 0 else int(first_bad)
+
+    def reset(self) -> None:
+        """Begin an epoch; in place, since a captured graph holds these tensors."""
+        for tensor in (*self.sums.values(), self.steps, self.last):
+            tensor.zero_()
+        self.first_bad.fill_(-1.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers, exact in float32."""
+        return {"sums": {name: float(total) for name, total in self.sums.items()}, "steps": float(self.steps)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what ``state_dict`` gave."""
+        self.reset()
+        self.steps.fill_(state["steps"])
+        for name, value in state["sums"].items():
+            self.sums.setdefault(name, torch.zeros((), device=self.device)).fill_(value)
+
+
+class Average:
+    """Exponential moving average of a model's weights (Polyak & Juditsky 1992), buffers copied.
+
+    The decay rises as ``min(decay, (1 + t) / (10 + t))`` with the step t, so that the first weights are soon forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.module = deepcopy(model).eval().requires_grad_(False)
+        self.source = [p.detach() for p in model.parameters()]
+        self.target = [p.detach() for p in self.module.parameters()]
+        self.buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
+        self.weight = torch.zeros((), device=self.source[0].device)
+
+    def advance(self) -> None:
+        """Set the weight of the step to come; outside a captured graph, since it changes."""
+        self.steps += 1
+        self.weight.fill_(1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps)))
+
+    def update(self) -> None:
+        """Move the average towards the model's weights."""
+        change = torch._foreach_sub(self.source, self.target)
+        torch._foreach_mul_(change, self.weight)
+        torch._foreach_add_(self.target, change)
+        for kept, current in self.buffers:
+            kept.copy_(current)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Averaged weights and the number of steps taken."""
+        return {"module": self.module.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what ``state_dict`` gave."""
+        self.module.load_state_dict(state["module"])
+        self.steps = state["steps"]
+
+
+def split(batch: Any, parts: int) -> Iterable[Any]:
+    """``batch``, a dataclass of tensors, in ``parts`` equal parts along the first dimension."""
+    if parts == 1:
+        return (batch,)
+    chunks = {field.name: getattr(batch, field.name).chunk(parts) for field in fields(batch)}
+    return [replace(batch, **{name: chunk[i] for name, chunk in chunks.items()}) for i in range(parts)]
+
+
+def clone(batch: Any) -> Any:
+    """A copy of ``batch``, a dataclass of tensors, whose memory a graph can own."""
+    return replace(batch, **{field.name: getattr(batch, field.name).clone() for field in fields(batch)})

@@ -1,0 +1,292 @@
+"""The tables: the single place where a name on the command line maps to code and to the facts known without that code.
+
+A reference is ``"module:attribute"``, resolved by :func:`visrun.build.load` only when it is used, so that importing the
+tables costs nothing; a plugin may put a callable in its place. Adding a task, model, loss or reader is one entry here
+(or, from a plugin, one assignment: ``visrun.tables.MODELS["mine"] = ModelEntry(...)``) and one file in ``conf/``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from visrun.build import Ref
+from visrun.errors import ConfigError
+
+LATER: Ref = ""  # a loss whose code comes with its task
+GENERIC_MODEL = "torchvision"  # model=torchvision model.name=X: any builder of torchvision
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEntry:
+    """What is known of a task before its code is imported.
+
+    Args:
+        build: The task's class, or None where its training code does not exist yet.
+        monitor: The metric that picks the best checkpoint, stops early and feeds a sweep.
+        maximize: Whether more of ``monitor`` is better.
+        losses: Loss name -> function; the first is the default.
+        fit: How a whole image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads.
+        image_size: Side of the training image in pixels, where the model names none.
+        target: What a record's target is.
+        mixes: Of mixup, cutmix and erase, those that leave the task a true target.
+    """
+
+    build: Ref | None
+    monitor: str
+    maximize: bool
+    losses: dict[str, Ref]
+    fit: Literal["crop", "letterbox"]
+    image_size: int
+    target: Literal["label", "value", "mask", "boxes", "rotated_boxes", "instances"]
+    mixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry:
+    """What is known of a model before torch is imported.
+
+    Args:
+        build: The builder; it gets ``name`` and what else its signature names.
+        builder: The name of torchvision's builder behind it, where it has one.
+        tasks: The tasks it serves.
+        drops: Whether it has a head that reads ``dropout``.
+        parameters: Millions of parameters with its usual head (1000 classes; segmentation 21); 0 = not known here.
+        image_size: Side in pixels it was made for, or None to take the task's.
+        fixed_size: Whether it takes square images of one size only, given when it is built.
+        pretrained: Whether published weights exist.
+        losses: The losses it can honour, or None for all of the task's.
+        speed: 1 (slow) to 3 (fast).
+        accuracy: 1 (modest) to 3 (high), at its usual image size.
+        multiple: Image sides are rounded up to a multiple of this many pixels.
+    """
+
+    build: Ref
+    tasks: tuple[str, ...]
+    parameters: float
+    speed: int
+    accuracy: int
+    drops: bool = True
+    builder: str = ""
+    image_size: int | None = None
+    fixed_size: bool = False
+    pretrained: bool = True
+    losses: tuple[str, ...] | None = None
+    multiple: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderEntry:
+    """A dataset layout: ``recognise(root, task) -> bool`` looks at names only; ``read`` returns the splits' records."""
+
+    read: Ref
+    recognise: Ref
+    tasks: tuple[str, ...]
+
+
+TASKS: dict[str, TaskEntry] = {
+    "classification": TaskEntry(
+        build="visrun.tasks.classification:Classification",
+        monitor="accuracy",
+        maximize=True,
+        losses={
+            "cross_entropy": "visrun.losses:cross_entropy",
+            "label_smoothing": "visrun.losses:label_smoothing",
+            "focal": "visrun.losses:focal",
+            "bce": "visrun.losses:bce",
+        },
+        fit="crop",
+        image_size=224,
+        target="label",
+        mixes=("mixup", "cutmix", "erase"),
+    ),
+    "anomaly_detection": TaskEntry(
+        build=None,
+        monitor="auroc",
+        maximize=True,
+        losses={"cross_entropy": LATER, "focal": LATER, "bce": LATER},
+        fit="letterbox",
+        image_size=256,
+        target="label",
+    ),
+    "object_detection": TaskEntry(
+        build=None,
+        monitor="map",
+        maximize=True,
+        losses={"default": LATER, "giou": LATER, "ciou": LATER},
+        fit="letterbox",
+        image_size=640,
+        target="boxes",
+    ),
+    "oriented_object_detection": TaskEntry(
+        build=None,
+        monitor="map50",
+        maximize=True,
+        losses={"default": LATER},
+        fit="letterbox",
+        image_size=640,
+        target="rotated_boxes",
+    ),
+    "instance_segmentation": TaskEntry(
+        build=None,
+        monitor="map",
+        maximize=True,
+        losses={"default": LATER},
+        fit="letterbox",
+        image_size=640,
+        target="instances",
+    ),
+    "segmentation": TaskEntry(
+        build="visrun.tasks.segmentation:Segmentation",
+        monitor="miou",
+        maximize=True,
+        losses={
+            "ce_dice": "visrun.losses:ce_dice",
+            "cross_entropy": "visrun.losses:pixel_cross_entropy",
+            "dice": "visrun.losses:dice",
+            "focal": "visrun.losses:pixel_focal",
+        },
+        fit="letterbox",
+        image_size=512,
+        target="mask",
+        mixes=("cutmix", "erase"),
+    ),
+    "regression": TaskEntry(
+        build="visrun.tasks.regression:Regression",
+        monitor="mae",
+        maximize=False,
+        losses={
+            "mse": "visrun.losses:mse",
+            "mae": "visrun.losses:mae",
+            "huber": "visrun.losses:huber",
+            "smooth_l1": "visrun.losses:smooth_l1",
+        },
+        fit="letterbox",
+        image_size=224,
+        target="value",
+        mixes=("mixup",),
+    ),
+}
+
+OPTIMIZERS: dict[str, Ref] = {
+    "adam": "visrun.optimizers:adam",
+    "adamw": "visrun.optimizers:adamw",
+    "sgd": "visrun.optimizers:sgd",
+}
+
+SCHEDULERS: dict[str, Ref] = {
+    "cosine": "visrun.schedulers:cosine",
+    "step": "visrun.schedulers:step",
+    "multistep": "visrun.schedulers:multistep",
+    "poly": "visrun.schedulers:poly",
+    "none": "visrun.schedulers:none",
+}
+
+READERS: dict[str, ReaderEntry] = {
+    "folder": ReaderEntry(
+        read="visrun.data.readers.folder:read",
+        recognise="visrun.data.readers.folder:recognise",
+        tasks=("classification",),
+    ),
+    "csv": ReaderEntry(
+        read="visrun.data.readers.table:read",
+        recognise="visrun.data.readers.table:recognise",
+        tasks=("classification", "regression"),
+    ),
+    "masks": ReaderEntry(
+        read="visrun.data.readers.masks:read",
+        recognise="visrun.data.readers.masks:recognise",
+        tasks=("segmentation",),
+    ),
+}
+
+
+IMAGE_TASKS = ("classification", "regression", "anomaly_detection")
+PIXEL_TASKS = ("segmentation",)
+
+
+def _classifier(builder: str, parameters: float, **facts: Any) -> ModelEntry:
+    build = "visrun.models.classifiers:classifier"
+    return ModelEntry(build=build, builder=builder, tasks=IMAGE_TASKS, parameters=parameters, **facts)
+
+
+def _segmenter(builder: str, parameters: float, **facts: Any) -> ModelEntry:
+    build = "visrun.models.segmenters:segmenter"
+    return ModelEntry(build=build, builder=builder, tasks=PIXEL_TASKS, parameters=parameters, **facts)
+
+
+MODELS: dict[str, ModelEntry] = {
+    "small_resnet": ModelEntry(
+        build="visrun.models.small:small_resnet",
+        tasks=IMAGE_TASKS,
+        parameters=0.4,
+        speed=3,
+        accuracy=1,
+        image_size=32,
+        pretrained=False,
+        multiple=8,
+    ),
+    "resnet18": _classifier("resnet18", 11.7, speed=3, accuracy=1),
+    "resnet34": _classifier("resnet34", 21.8, speed=2, accuracy=2),
+    "resnet50": _classifier("resnet50", 25.6, speed=2, accuracy=2),
+    "mobilenet_v3_small": _classifier("mobilenet_v3_small", 2.5, speed=3, accuracy=1),
+    "mobilenet_v3_large": _classifier("mobilenet_v3_large", 5.5, speed=3, accuracy=2),
+    "efficientnet_b0": _classifier("efficientnet_b0", 5.3, speed=2, accuracy=2),
+    "efficientnet_v2_s": _classifier("efficientnet_v2_s", 21.5, speed=1, accuracy=3, image_size=384),
+    "convnext_tiny": _classifier("convnext_tiny", 28.6, speed=1, accuracy=3),
+    "swin_t": _classifier("swin_t", 28.3, speed=1, accuracy=3),
+    "vit_b_16": _classifier("vit_b_16", 86.6, speed=1, accuracy=3, image_size=224, fixed_size=True, multiple=16),
+    "lraspp": _segmenter("lraspp_mobilenet_v3_large", 3.2, speed=3, accuracy=1, drops=False),
+    "deeplabv3": _segmenter("deeplabv3_mobilenet_v3_large", 11.0, speed=2, accuracy=2),
+    "deeplabv3_resnet50": _segmenter("deeplabv3_resnet50", 42.0, speed=1, accuracy=3),
+    "fcn_resnet50": _segmenter("fcn_resnet50", 35.3, speed=1, accuracy=2),
+    "unet": ModelEntry(
+        build="visrun.models.unet:unet",
+        builder="resnet18",
+        tasks=PIXEL_TASKS,
+        parameters=14.3,
+        speed=2,
+        accuracy=2,
+    ),
+}
+
+
+def model_entry(name: str) -> ModelEntry:
+    """The facts of ``name``: its own entry, or generic ones for a torchvision builder that has none.
+
+    Raises:
+        ConfigError: For a name that is neither.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    builders = torchvision_builders()
+    if builders.get(name) == "classification":
+        patch = int(name.rpartition("_")[2]) if name.startswith("vit_") else 32
+        fixed = name.startswith(("vit_", "maxvit_"))
+        return _classifier(name, 0.0, speed=2, accuracy=2, fixed_size=fixed, multiple=patch)
+    if builders.get(name) == "segmentation":
+        return _segmenter(name, 0.0, speed=1, accuracy=2, drops=not name.startswith("lraspp_"))
+    close = get_close_matches(name, [*MODELS, *builders], n=1)
+    hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(MODELS)
+    if name == GENERIC_MODEL:
+        hint = "name the torchvision builder, such as model.name=resnext50_32x4d"
+    raise ConfigError(f"model.name={name} is no model: {hint}")
+
+
+@cache
+def torchvision_builders() -> dict[str, str]:
+    """Builder name -> ``classification`` or ``segmentation``, read from torchvision's sources without importing it."""
+    spec = find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return {}
+    registered = re.compile(r"^@register_model\([^)]*\)(?:\n[@ )][^\n]*)*\ndef (\w+)\(", re.M)
+    found = {}
+    for kind, pattern in (("classification", "models/*.py"), ("segmentation", "models/segmentation/*.py")):
+        for file in sorted(Path(spec.origin).parent.glob(pattern)):
+            found.update(dict.fromkeys(registered.findall(file.read_text(encoding="utf-8")), kind))
+    return found

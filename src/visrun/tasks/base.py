@@ -1,0 +1,93 @@
+"""The contract between a task and everything that trains, evaluates, shows or stores it.
+
+A task says how a model's output is turned into losses, predictions, numbers and pictures; it holds no model and no
+data. It is built from narrow keyword arguments. ``state()`` returns those that predictions need later, as plain types:
+``Classification(**task.state())`` predicts as the trained one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor
+
+Prediction = dict[str, Tensor]  # every tensor has the batch as its leading dimension
+Loss = Callable[[Tensor, Tensor], Tensor | dict[str, Tensor]]  # its options are bound already
+Forward = Callable[[Tensor], Any]  # a model: images (B, 3, H, W) to its output
+
+
+class Batch(Protocol):
+    """What a task reads of a batch.
+
+    ``images`` (B, 3, H, W) are normalised; ``valid`` (B,) is False for rows that only fill the batch up.
+    """
+
+    images: Tensor
+    target: Tensor
+    valid: Tensor
+
+
+class Metric(Protocol):
+    """Numbers over many batches. ``compute`` leaves undefined values out."""
+
+    def update(self, prediction: Prediction, batch: Any) -> None: ...
+
+    def compute(self) -> dict[str, float]: ...
+
+    def reset(self) -> None: ...
+
+
+class Task(Protocol):
+    """A computer-vision task.
+
+    ``monitor`` is the metric that picks the best checkpoint, stops early and feeds a sweep; ``maximize`` says whether
+    more of it is better; ``num_outputs`` is what the model's head must give.
+    """
+
+    monitor: str
+    maximize: bool
+    num_outputs: int
+
+    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+        """Named parts, scalars with a gradient; their sum is minimised."""
+        ...
+
+    def predict(self, model: Forward, images: Tensor) -> Prediction:
+        """Predictions for ``images`` (B, 3, H, W), in the user's terms and units, without gradients."""
+        ...
+
+    def metric(self) -> Metric:
+        """A fresh metric that holds ``monitor`` among its values."""
+        ...
+
+    def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
+        """Sample ``i`` of a prediction for JSON."""
+        ...
+
+    def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
+        """The picture of sample ``i`` that people look at; with ``target``, the truth beside it."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """The arguments that build a task which predicts the same, as plain types."""
+        ...
+
+
+def named(loss: Loss | None, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """The parts of ``loss``: by their own names, or one part under the function's name."""
+    assert loss is not None, "a task that was built to predict has no loss"
+    value = loss(prediction, target)
+    return value if isinstance(value, dict) else {name_of(loss): value}
+
+
+def name_of(loss: Loss) -> str:
+    """The name of the function behind ``loss``, without the options bound to it."""
+    return str(getattr(getattr(loss, "func", loss), "__name__", "loss"))
+
+
+def as_list(target: Any) -> list[Any]:
+    """A target as a plain list, whether it came as a number, a sequence or a tensor."""
+    values = target.tolist() if isinstance(target, Tensor) or hasattr(target, "tolist") else target
+    return list(values) if isinstance(values, Sequence) else [values]

@@ -1,0 +1,115 @@
+"""Regression: one or several numbers an image.
+
+The model learns standardised targets (mean 0, variance 1 over the training split), so that one learning rate suits a
+count of nuclei and a price alike. Losses are in those units; predictions and metrics are in the user's.
+
+    >>> task = Regression(targets=["count"], values=train_values, loss=mse)
+    >>> task.predict(model, images)["value"]  # (B, 1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visrun.errors import DataError
+from visrun.metrics import RegressionMetric
+from visrun.tasks.base import Forward, Loss, Prediction, as_list, named
+from visrun.tasks.drawing import Line, caption
+
+
+class Regression:
+    """Targets are values (B, T) float32 in the user's units.
+
+    Args:
+        targets: Names of the T targets.
+        values: Targets of the training split (N, T), from which ``mean`` and ``std`` follow where they are not given.
+        loss: ``(standardised prediction (B, T), standardised target (B, T)) -> scalar``; None to predict only.
+        mean: Mean of each target.
+        std: Standard deviation of each target, over N.
+
+    Raises:
+        DataError: A target has the same value in every training row.
+    """
+
+    monitor = "mae"
+    maximize = False
+
+    def __init__(
+        self,
+        *,
+        targets: Sequence[str],
+        values: Tensor | None = None,
+        loss: Loss | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        self.targets, self.loss = tuple(targets), loss
+        self.num_outputs = len(self.targets)
+        if mean is None or std is None:
+            assert values is not None, "give the training values, or mean and std"
+            mean, std = standardisation(values, self.targets)
+        self.mean, self.std = torch.tensor(list(mean)), torch.tensor(list(std))
+
+    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+        """The loss in standardised units, under its own name."""
+        output = model(batch.images)
+        mean, std = self._statistics(output.device)
+        return named(self.loss, output, (batch.target - mean) / std)
+
+    def predict(self, model: Forward, images: Tensor) -> Prediction:
+        """``value`` (B, T) float32 in the user's units."""
+        with torch.no_grad():
+            output = model(images).float()
+            mean, std = self._statistics(output.device)
+            return {"value": output * std + mean}
+
+    def metric(self) -> RegressionMetric:
+        """MAE, RMSE and R2."""
+        return RegressionMetric(self.targets)
+
+    def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
+        """``values`` by target name, to the seven digits that float32 has."""
+        values = [float(f"{value:.7g}") for value in prediction["value"][i].tolist()]
+        return {"values": dict(zip(self.targets, values, strict=True))}
+
+    def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
+        """The image above its values; where the truth is known, with it and the error.
+
+        Args:
+            target: The true values (T,), or None.
+        """
+        lines = []
+        truth = [None] * self.num_outputs if target is None else as_list(target)
+        for name, value, true in zip(self.targets, prediction["value"][i].tolist(), truth, strict=True):
+            lines.append(Line(f"{name}: {value:.4g}"))
+            if true is not None:
+                lines.append(Line(f"truth: {true:.4g} (error {value - true:+.3g})"))
+        return caption(image, lines)
+
+    def state(self) -> dict[str, Any]:
+        """Target names and statistics."""
+        return {"targets": list(self.targets), "mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        # Moved once and kept: a CUDA graph must not copy from the host.
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+        return self.mean, self.std
+
+
+def standardisation(values: Tensor, targets: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation (over N) of each column of ``values`` (N, T).
+
+    Raises:
+        DataError: A column does not vary, so there is nothing to learn.
+    """
+    columns = values.double()
+    for name, column in zip(targets, columns.T, strict=True):
+        if not len(column) or column.min() == column.max():
+            value = f" {column[0].item():g}" if len(column) else ""
+            raise DataError(f"target {name}: every training image has the same value{value}; there is nothing to learn")
+    return columns.mean(0).tolist(), columns.std(0, correction=0).tolist()

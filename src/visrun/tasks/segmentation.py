@@ -1,0 +1,93 @@
+"""Semantic segmentation: one class a pixel.
+
+>>> task = Segmentation(classes=["background", "road"], loss=ce_dice)
+>>> task.predict(model, images)["mask"]  # (B, H, W)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visrun.losses import IGNORE_INDEX
+from visrun.metrics import SegmentationMetric
+from visrun.tasks.base import Forward, Loss, Prediction, named
+from visrun.tasks.drawing import legend, overlay, palette, side_by_side
+
+AUX_WEIGHT = 0.5  # of an auxiliary head's loss, as in torchvision's training of these models (references/segmentation)
+
+
+class Segmentation:
+    """Targets are class indices (B, H, W) int64, 255 = ignored.
+
+    A model gives logits (B, K, H, W), or a dict of them: ``out`` and, while training, ``aux`` (arXiv 1612.01105).
+
+    Args:
+        classes: Names of the K classes.
+        loss: ``(logits (B, K, H, W), target) -> scalar or named scalars``; None for a task that only predicts.
+    """
+
+    monitor = "miou"
+    maximize = True
+
+    def __init__(self, *, classes: Sequence[str], loss: Loss | None = None) -> None:
+        self.classes, self.loss = tuple(classes), loss
+        self.num_outputs = len(self.classes)
+
+    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+        """The loss's parts and, where the model has an auxiliary head, ``aux``: half of their sum there."""
+        output = model(batch.images)
+        if isinstance(output, Tensor):
+            return named(self.loss, output, batch.target)
+        parts = named(self.loss, output["out"], batch.target)
+        if "aux" not in output:
+            return parts
+        aux = torch.stack(list(named(self.loss, output["aux"], batch.target).values())).sum()
+        return {**parts, "aux": AUX_WEIGHT * aux}
+
+    def predict(self, model: Forward, images: Tensor) -> Prediction:
+        """``mask`` (B, H, W) uint8: the likeliest class of every pixel."""
+        with torch.no_grad():
+            output = model(images)
+            logits = output if isinstance(output, Tensor) else output["out"]
+            return {"mask": logits.argmax(1).to(torch.uint8)}
+
+    def metric(self) -> SegmentationMetric:
+        """Mean and per-class IoU, Dice and pixel accuracy."""
+        return SegmentationMetric(self.classes)
+
+    def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
+        """``area``: the share of the image that each class found covers, largest first."""
+        share = torch.bincount(prediction["mask"][i].flatten().cpu(), minlength=self.num_outputs)
+        share = share.double() / max(int(share.sum()), 1)
+        found = sorted(enumerate(share.tolist()), key=lambda pair: -pair[1])
+        return {"area": {self.classes[k]: round(part, 6) for k, part in found if part > 0}}
+
+    def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
+        """The image with its classes in colour and their legend; where the truth is known, it stands beside.
+
+        Args:
+            image: What the mask describes: both show the same region, whatever their sizes.
+            target: The true mask, (h, w) classes with 255 = ignored, as a tensor, array or image; None = not known.
+        """
+        masks = {"prediction": _array(prediction["mask"][i])}
+        if target is not None:
+            masks["truth"] = _array(target)
+        colors = palette(self.num_outputs)
+        panels = {name: overlay(image, mask, colors, ignored=IGNORE_INDEX) for name, mask in masks.items()}
+        present = sorted({int(k) for mask in masks.values() for k in np.unique(mask)} & set(range(self.num_outputs)))
+        keys = [(self.classes[k], colors[k]) for k in present]
+        return legend(side_by_side({"image": image, **panels}), keys)
+
+    def state(self) -> dict[str, Any]:
+        """Class names."""
+        return {"classes": list(self.classes)}
+
+
+def _array(mask: Any) -> np.ndarray:
+    return np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask).astype(np.int64)

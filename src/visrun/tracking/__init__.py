@@ -1,0 +1,159 @@
+"""Where a run is written down besides its own folder: an MLflow store, or nowhere.
+
+A tracker is told what happened and never answers back: no call raises, and none but ``finish`` waits. metrics.jsonl in
+the run folder stays the source of truth, so a tracker may lose what its server does not take; ``finish`` says what.
+
+    tracker = open_tracker("mlflow", experiment="visrun/classification", run_name="resnet18")
+    tracker.start()
+    tracker.epoch(1, {"loss": 0.7, "accuracy": 0.91})
+    warning = tracker.finish("finished")
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from visrun.errors import ConfigError
+from visrun.tracking.uris import absolute_uri
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+STATUSES = {"finished": "FINISHED", "pruned": "KILLED", "killed": "KILLED", "failed": "FAILED"}
+
+
+class Tracker(Protocol):
+    """What the composition root tells about a run, from one thread.
+
+    ``link`` is what a person opens or types to see the run: an address or a command, None where there is nothing to see
+    (yet). ``run_id`` is the store's name for the run, None until it is known.
+    """
+
+    @property
+    def link(self) -> str | None: ...
+
+    @property
+    def run_id(self) -> str | None: ...
+
+    def start(self) -> None:
+        """Open the run; returns at once."""
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Note the values of an epoch (from 1). An epoch that the store already has is left as it is."""
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Keep the file as it is when the tracker comes to it, under ``folder`` of the run's artifacts."""
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags; a later value replaces an earlier one."""
+
+    def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
+        """Keep the trained model. Call it after the last step.
+
+        Args:
+            module: On the CPU, used by nobody else from now on. It maps (B, 3, H, W) floats to a tensor or to a
+                dictionary with a tensor under "out".
+            example: (2, 3, H, W) float32 on the CPU, normalised as the module expects.
+            metadata: Plain values that a user of the model needs (class names, mean, std).
+        """
+
+    def finish(self, status: str) -> str | None:
+        """Close the run as "finished", "pruned", "killed" or "failed".
+
+        Waits while the store takes what is left; at most 5 s for a server that does not answer.
+
+        Returns:
+            One line that says what was not written down and why, or None.
+        """
+
+
+class NoTracker:
+    """Writes nothing down."""
+
+    link: str | None = None
+    run_id: str | None = None
+
+    def start(self) -> None:
+        """Nothing to open."""
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Not noted."""
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Not kept."""
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Not set."""
+
+    def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
+        """Not kept."""
+
+    def finish(self, status: str) -> str | None:
+        """Nothing was to be written down, so nothing is missing."""
+
+
+def open_tracker(
+    name: str,
+    *,
+    experiment: str,
+    run_name: str,
+    uri: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
+    record: Path | None = None,
+) -> Tracker:
+    """The tracker called ``name``; its ``start`` opens the run.
+
+    Args:
+        name: A key of TRACKERS.
+        experiment: Groups runs; made where it does not exist.
+        run_name: What people read in the list of runs.
+        uri: The store; None for ``default_uri()``. Relative SQLite paths are resolved from the current folder.
+        params: What the run reads. Written once; a resumed run adds only those that are missing.
+        tags: Task, model, git commit, host and the like. "status" is kept by the tracker.
+        run_id: The run to go on with, where it still exists.
+        record: A file that keeps the run's id, so that a resumed run finds it where ``run_id`` is not given.
+
+    Raises:
+        ConfigError: No such tracker, or its package is not installed.
+    """
+    if name not in TRACKERS:
+        raise ConfigError(f"tracking={name}: no such tracker; one of {', '.join(sorted(TRACKERS))}")
+    return TRACKERS[name](
+        uri=absolute_uri(uri or default_uri()),
+        experiment=experiment,
+        run_name=run_name,
+        params=dict(params or {}),
+        tags=dict(tags or {}),
+        run_id=run_id,
+        record=record,
+    )
+
+
+def default_uri() -> str:
+    """MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
+
+
+def mlflow_tracker(**options: Any) -> Tracker:
+    """A tracker that writes to MLflow from a thread of its own."""
+    if importlib.util.find_spec("mlflow") is None:
+        raise ConfigError(
+            "tracking=mlflow: mlflow is not installed; install it (pip install mlflow) or use tracking=none"
+        )
+    from visrun.tracking.worker import MlflowTracker
+
+    return MlflowTracker(**options)
+
+
+def no_tracker(**_: Any) -> Tracker:
+    """A tracker that writes nothing, whatever it is asked to."""
+    return NoTracker()
+
+
+TRACKERS: dict[str, Callable[..., Tracker]] = {"mlflow": mlflow_tracker, "none": no_tracker}

@@ -1,0 +1,80 @@
+"""A trained model as an MLflow model: a traced graph (pt2) with signature, input example and requirements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+NAME = "model"
+DECIMALS = 3  # of the example's values: enough to look at, and half the size as text
+
+
+class TensorOutput(nn.Module):
+    """``module`` with one tensor as its output: of a dictionary, the one under "out"."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) floats to what the module says of them, with leading dimension B."""
+        output = self.module(images)
+        return output["out"] if isinstance(output, dict) else output
+
+
+def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, metadata: dict[str, Any]) -> None:
+    """Trace ``module`` and log it to the run that ``client`` has just read; the process's tracking URI is the client's.
+
+    Args:
+        example: (2, 3, H, W) float32. Two images, so that the traced graph takes any number of them.
+
+    Raises:
+        TypeError: The module's output is neither a tensor nor a dictionary with a tensor under "out".
+    """
+    import mlflow.pytorch
+    from mlflow.models import Model
+
+    model = TensorOutput(module).eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    example = example.detach().float().contiguous()
+    with torch.no_grad():
+        output = model(example)
+    if not isinstance(output, Tensor):
+        raise TypeError(f"a model that returns {type(output).__name__} has no signature in MLflow")
+    entry = client.create_logged_model(
+        run.info.experiment_id, name=NAME, source_run_id=run.info.run_id, params=run.data.params
+    )
+    Model.log(
+        artifact_path=None,
+        model_id=entry.model_id,
+        flavor=mlflow.pytorch,
+        run_id=run.info.run_id,
+        pytorch_model=model,
+        signature=signature(example, output),
+        input_example=example.numpy().round(DECIMALS),
+        pip_requirements=requirements(),
+        metadata=metadata or None,
+        serialization_format="pt2",
+        validate_serving_input=False,
+    )
+
+
+def signature(images: Tensor, output: Tensor) -> Any:
+    """Images in, tensor out, any number of images."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def spec(tensor: Tensor) -> Schema:
+        return Schema([TensorSpec(tensor.numpy().dtype, (-1, *tensor.shape[1:]))])
+
+    return ModelSignature(inputs=spec(images), outputs=spec(output))
+
+
+def requirements() -> list[str]:
+    """What a graph in pt2 needs to be loaded; public versions, without a build's local part ("+cpu")."""
+    import mlflow
+
+    return [f"mlflow=={mlflow.__version__}", f"torch=={torch.__version__.partition('+')[0]}"]

@@ -1,0 +1,67 @@
+"""What MLflow shows: texts and names within its rules, and the note by which a resumed run is found again."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text, not too long; MLflow's lines about a lost connection in four words."""
+    if re.match(r"API request to \S+ failed with (timeout )?exception", str(error)):
+        return "it does not answer"
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def parameter_text(value: Any) -> str:
+    """A parameter as MLflow shows it: text as it is, all else as JSON, so a list is one string.
+
+    >>> parameter_text([30, 60]), parameter_text(True), parameter_text("adam"), parameter_text(0.001)
+    ('[30, 60]', 'true', 'adam', '0.001')
+    """
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text[:LONGEST_VALUE]
+
+
+def metric_name(name: str) -> str:
+    """``name`` with what MLflow refuses in a name replaced by "_".
+
+    >>> metric_name("iou/tree (dead)"), metric_name("iou/.."), metric_name("/a//b")
+    ('iou/tree _dead_', 'iou/_', '_/a/_/b')
+    """
+    parts = re.sub(r"[^/\w.\- :]", "_", name).split("/")
+    return "/".join("_" if part.strip(".") == "" else part for part in parts)[:250]
+
+
+def source_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """What MLflow's list of runs shows in its columns User, Source and Version, the last from the tag "git"."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # no such user in this container
+        user = "unknown"
+    version = {"mlflow.source.git.commit": tags["git"]} if tags.get("git") else {}
+    return {**version, "mlflow.user": user, "mlflow.source.name": "visrun", "mlflow.source.type": "LOCAL"}
+
+
+def read_record(path: Path | None, uri: str) -> str | None:
+    """The run that ``write_record`` noted for this store, if it did."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        return str(content["run_id"]) if content.get("uri") == uri else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def write_record(path: Path | None, uri: str, run_id: str) -> None:
+    """Note the run's id, as a whole or not at all."""
+    if path is not None:
+        temporary = path.with_name(f"{path.name}.tmp")
+        temporary.write_text(json.dumps({"uri": uri, "run_id": run_id}) + "\n", encoding="utf-8")
+        temporary.replace(path)

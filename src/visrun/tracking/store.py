@@ -1,0 +1,258 @@
+"""Calls to MLflow, one after another, from the tracker's thread. mlflow is imported only when the store opens.
+
+The client's own interface is used, not the fluent one: no active run, nothing at exit, no lines on the screen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visrun.tracking.names import metric_name, parameter_text, read_record, source_tags, write_record
+from visrun.tracking.uris import artifact_location, creation_lock, probe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PROBE_SECONDS = 3.0
+IMPORT_SECONDS = 60.0  # importing mlflow and making a fresh database's tables
+EXPORT_SECONDS = 120.0  # tracing a model
+BYTES_PER_SECOND = 5e6  # the slowest line that an upload of a large file has to live with
+LARGE = 4_000_000  # bytes from which a file's upload may take longer than an ordinary answer
+BATCH = 100  # parameters and tags of one request; of metrics ten times as many: MLflow's limits
+
+# Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
+
+
+class Store:
+    """One run in one MLflow store. ``open`` before anything else; see ``open_tracker`` for the arguments.
+
+    Args:
+        progress: Called when the store has answered, with the seconds that the next step may take (None: the usual).
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        experiment: str,
+        run_name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        run_id: str | None,
+        record: Path | None,
+        progress: Callable[[float | None], None],
+    ) -> None:
+        self.uri, self.experiment, self.run_name = uri, experiment, run_name
+        self.params = {name: parameter_text(value) for name, value in params.items()}
+        self.first_tags = {**source_tags(tags), **tags, "status": "running"}
+        self.wanted, self.record, self.progress = run_id, record, progress
+        self.experiment_id: str | None = None
+        self.run_id: str | None = None
+        self.seen: set[int] = set()
+        self.client: Any = None
+        self.monitors: list[Any] = []
+        self.began = 0
+
+    def open(self) -> None:
+        """Reach the store and open the run. May be called again after it failed.
+
+        Raises:
+            ConnectionError: The server does not answer; mlflow is not imported then.
+        """
+        if self.client is None:
+            self.client = self._connect()
+            self.progress(None)
+        self.experiment_id = self._experiment()
+        wanted = self.run_id or self.wanted or read_record(self.record, self.uri)
+        run = self._existing(wanted) or self.client.create_run(
+            self.experiment_id, tags=self.first_tags, run_name=self.run_name
+        )
+        self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
+        self.began = run.info.start_time
+        write_record(self.record, self.uri, run.info.run_id)
+        missing = {name: text for name, text in self.params.items() if name not in run.data.params}
+        self._log_params(missing)
+        if run.info.run_id == wanted:
+            self._reopen(run)
+        self.progress(None)
+        self.sample()
+
+    def metrics(self, epoch: int, values: Mapping[str, float], milliseconds: int) -> None:
+        """Write the values of an epoch that is not there yet, in one call (a thousand values each)."""
+        from mlflow.entities import Metric
+
+        if epoch in self.seen:
+            return
+        batch = [Metric(metric_name(name), float(value), milliseconds, epoch) for name, value in values.items()]
+        for start in range(0, len(batch), 10 * BATCH):
+            self.client.log_batch(self.run_id, metrics=batch[start : start + 10 * BATCH])
+
+    def artifact(self, path: Path, folder: str) -> None:
+        """Copy or upload a file."""
+        with self._time_for(path.stat().st_size):
+            self.client.log_artifact(self.run_id, str(path), folder or None)
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        from mlflow.entities import RunTag
+
+        pairs = [RunTag(metric_name(name), str(value)) for name, value in tags.items()]
+        for start in range(0, len(pairs), BATCH):
+            self.client.log_batch(self.run_id, tags=pairs[start : start + BATCH])
+
+    def model(self, module: nn.Module, example: Tensor, metadata: dict[str, Any]) -> None:
+        """Trace the model and upload it with its signature."""
+        import mlflow
+
+        from visrun.tracking.model import log_model
+
+        mlflow.set_tracking_uri(self.uri)  # the one call below that has no client of its own
+        size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+        with self._time_for(max(size, LARGE + 1), EXPORT_SECONDS):
+            log_model(self.client, self.client.get_run(self.run_id), module, example, metadata=metadata)
+
+    def end(self, word: str, status: str) -> None:
+        """Close the run with MLflow's ``status`` and the tag status = ``word``."""
+        self.sample()
+        self.tags({"status": word})
+        self.client.set_terminated(self.run_id, status)
+
+    def sample(self) -> None:
+        """Write the load of CPU, memory, disk, network and GPU now, under the names that MLflow's page looks for.
+
+        These values are a comfort: where they cannot be had or written, the run is none the worse.
+        """
+        from mlflow.entities import Metric
+
+        with contextlib.suppress(Exception):
+            self.monitors = self.monitors or system_monitors()
+            now = time.time_ns() // 1_000_000
+            values: dict[str, float] = {}
+            for monitor in self.monitors:
+                monitor.collect_metrics()
+                values.update(monitor.aggregate_metrics())
+                monitor.clear_metrics()
+            step = (now - self.began) // 1000  # seconds of the run: goes on where a resumed run stopped
+            batch = [Metric(f"system/{name}", float(value), now, step) for name, value in values.items()]
+            self.client.log_batch(self.run_id, metrics=batch)
+
+    def _connect(self) -> Any:
+        probe(self.uri, PROBE_SECONDS)
+        self.progress(IMPORT_SECONDS)
+        quiet()
+        from mlflow import MlflowClient
+
+        for name in NOISY:  # importing mlflow sets its loggers up
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        with creation_lock(self.uri):
+            return MlflowClient(tracking_uri=self.uri)
+
+    def _experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is None:
+            try:
+                return str(self.client.create_experiment(self.experiment, artifact_location(self.uri, self.experiment)))
+            except MlflowException:
+                found = self.client.get_experiment_by_name(self.experiment)  # another process was faster
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            raise ValueError(f"experiment {self.experiment} is deleted there; restore it or set tracking.experiment")
+        return str(found.experiment_id)
+
+    def _existing(self, run_id: str | None) -> Any:
+        """The run, or None where it is not there (any more)."""
+        from mlflow.exceptions import MlflowException
+
+        if run_id is None:
+            return None
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if is_temporary(error):
+                raise
+            return None
+        return run if run.info.lifecycle_stage == "active" else None
+
+    def _reopen(self, run: Any) -> None:
+        """Go on with a run: mark it as running and learn which epochs it has. An epoch is written as a whole."""
+        name = next((name for name in run.data.metrics if not name.startswith("system/")), None)
+        if name is not None:
+            self.seen = {metric.step for metric in self.client.get_metric_history(run.info.run_id, name)}
+        self.client.update_run(run.info.run_id, status="RUNNING")
+        self.tags(self.first_tags)
+
+    def _log_params(self, params: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        pairs = [Param(name, text) for name, text in params.items()]
+        for start in range(0, len(pairs), BATCH):
+            self.client.log_batch(self.run_id, params=pairs[start : start + BATCH])
+
+    @contextlib.contextmanager
+    def _time_for(self, size: int, seconds: float = 0.0) -> Iterator[None]:
+        """Let an upload of ``size`` bytes take its time, if the store has just shown that it answers."""
+        if size <= LARGE:
+            yield
+            return
+        self.client.get_run(self.run_id)
+        allowed = seconds + size / BYTES_PER_SECOND
+        self.progress(allowed + PROBE_SECONDS)
+        name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+        before = os.environ.get(name)
+        if before == ENVIRONMENT[name]:
+            os.environ[name] = str(int(4 + size / BYTES_PER_SECOND))
+        try:
+            yield
+        finally:
+            if before is not None:
+                os.environ[name] = before
+
+
+def system_monitors() -> list[Any]:
+    """MLflow's own meters of this machine; the GPU's where nvidia-ml-py and a GPU are there."""
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+    monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    with contextlib.suppress(Exception):
+        monitors.append(GPUMonitor())
+    return monitors
+
+
+def quiet() -> None:
+    """Short waits for a dead server, and no lines of MLflow's over the progress bar; before mlflow is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for module in ("mlflow", "alembic", "sqlalchemy"):
+        warnings.filterwarnings("ignore", module=rf"{module}\b")
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Whether the same call may succeed later: no answer, or the server's own trouble, but not a refusal."""
+    code = getattr(getattr(error, "response", None), "status_code", None)  # of requests' HTTPError
+    if code is None and hasattr(error, "get_http_status_code"):  # of MLflow's exceptions
+        code = error.get_http_status_code()
+    if code is not None:
+        return code == 429 or (code >= 500 and code != 501)
+    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))

@@ -1,0 +1,121 @@
+"""Addresses of MLflow stores: which are local, how a person opens them, whether they answer."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import sqlite3
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+SQLITE = "sqlite:///"
+
+
+def is_local(uri: str) -> bool:
+    """Whether the store is files on this machine."""
+    return uri.startswith((SQLITE, "file:", "/")) or "://" not in uri
+
+
+def absolute_uri(uri: str) -> str:
+    """``uri`` that means the same from every folder; a path that ends in .db is a SQLite store.
+
+    >>> absolute_uri("http://127.0.0.1:5000/"), absolute_uri("sqlite:////srv/runs.db")
+    ('http://127.0.0.1:5000', 'sqlite:////srv/runs.db')
+    """
+    if "://" not in uri and uri.endswith((".db", ".sqlite")):
+        return sqlite_uri(Path(uri))
+    if uri.startswith(SQLITE):
+        return sqlite_uri(sqlite_path(uri))
+    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else uri
+
+
+def sqlite_uri(path: Path) -> str:
+    """The store in a file; "%" and "?" mean something in an address and are escaped."""
+    return SQLITE + str(Path.cwd() / path.expanduser()).replace("%", "%25").replace("?", "%3F")
+
+
+def sqlite_path(uri: str) -> Path:
+    """The file of a SQLite store."""
+    return Path(urllib.parse.unquote(uri.removeprefix(SQLITE)))
+
+
+def link(uri: str, experiment_id: str | None, run_id: str | None) -> str | None:
+    """A run's page on a server, None before it exists; for any other store the command that shows it.
+
+    >>> link("http://host:5000", "1", "abc")
+    'http://host:5000/#/experiments/1/runs/abc'
+    >>> link("sqlite:////home/me/mlflow.db", None, None)
+    'mlflow ui --backend-store-uri sqlite:////home/me/mlflow.db'
+    """
+    if not uri.startswith(("http://", "https://")):
+        return f"mlflow ui --backend-store-uri {shlex.quote(without_password(uri))}"
+    return f"{without_password(uri)}/#/experiments/{experiment_id}/runs/{run_id}" if run_id else None
+
+
+def without_password(uri: str) -> str:
+    """``uri`` as it may be shown.
+
+    >>> without_password("https://me:secret@host/path")
+    'https://me:***@host/path'
+    """
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Where a new experiment's files go: beside a SQLite store, else (None) where the server keeps them."""
+    if not uri.startswith(SQLITE):
+        return None
+    folder = re.sub(r"[^\w.-]+", "-", experiment).strip("-.") or "experiment"
+    return (sqlite_path(uri).parent / "mlruns" / folder).as_uri()
+
+
+def probe(uri: str, seconds: float) -> None:
+    """See whether a web server answers at all, whatever it answers; other stores are not asked.
+
+    Raises:
+        ConnectionError: It refuses, cannot be found, or says nothing for ``seconds``.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    parts = urllib.parse.urlsplit(uri)
+    address = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    context = ssl._create_unverified_context()  # nothing is sent; mlflow itself verifies the server
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=seconds, context=context):
+            return
+    except urllib.error.HTTPError as error:
+        error.close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):
+            raise ConnectionError(f"it does not answer ({reason})") from None
+
+
+@contextlib.contextmanager
+def creation_lock(uri: str) -> Iterator[None]:
+    """Only one process at a time makes a SQLite store's tables: two at once fail. No other store is locked.
+
+    Raises:
+        OSError, sqlite3.Error: The file cannot be written or is no database (MLflow would try for two minutes).
+    """
+    if not uri.startswith(SQLITE):
+        yield
+        return
+    database = sqlite_path(uri)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with (database.parent / f".{database.name}.lock").open("w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.closing(sqlite3.connect(database, timeout=20)) as connection:
+            connection.execute("PRAGMA schema_version")
+        yield

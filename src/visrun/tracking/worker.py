@@ -1,0 +1,187 @@
+"""The MLflow tracker: the training thread only enqueues, one daemon thread talks to the store.
+
+While the run trains, a store that does not answer is tried again and again, at growing intervals; training does not
+notice. Once ``finish`` is called each waiting job is tried once more; ``finish`` gives up after some seconds without
+progress. The thread is a daemon, so a request that hangs does not keep the process alive.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from visrun.tracking import STATUSES
+from visrun.tracking.names import one_line
+from visrun.tracking.store import Store, is_temporary
+from visrun.tracking.uris import is_local, link, without_password
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+REMOTE_PATIENCE = 5.0  # seconds that finish() waits for a server that does not answer
+LOCAL_PATIENCE = 60.0  # the same for a file: the disk answers in the end, a loaded one late
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries while the run trains
+SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
+
+KINDS = {
+    "epoch": ("the metrics of one epoch", "the metrics of {} epochs"),
+    "file": ("one file", "{} files"),
+    "tags": ("some tags", "some tags"),
+    "model": ("the model", "the model"),
+    "status": ("the final status", "the final status"),
+}
+
+
+class Job(NamedTuple):
+    """One thing to write: what it is (a key of KINDS) and how."""
+
+    kind: str
+    run: Callable[[], None]
+
+
+class MlflowTracker:
+    """See ``visrun.tracking.Tracker`` and ``open_tracker`` for the meaning of the arguments."""
+
+    def __init__(
+        self,
+        *,
+        uri: str,
+        experiment: str,
+        run_name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        run_id: str | None = None,
+        record: Path | None = None,
+    ) -> None:
+        self.uri = uri
+        self._patience = LOCAL_PATIENCE if is_local(uri) else REMOTE_PATIENCE
+        self._allowed = self._patience
+        self._since = time.monotonic()
+        self._store = Store(
+            uri,
+            experiment=experiment,
+            run_name=run_name,
+            params=params,
+            tags=tags,
+            run_id=run_id,
+            record=record,
+            progress=self._progress,
+        )
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._waiting: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._closing, self._done, self._abandoned = threading.Event(), threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._reason = ""
+
+    @property
+    def link(self) -> str | None:
+        """The run's address, or the command that shows a store on this disk."""
+        return link(self.uri, self._store.experiment_id, self._store.run_id)
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run, once it exists."""
+        return self._store.run_id
+
+    def start(self) -> None:
+        """Start the thread that opens the run."""
+        self._thread = threading.Thread(target=self._work, name="visrun-mlflow", daemon=True)
+        self._thread.start()
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Enqueue an epoch's values."""
+        values, milliseconds = dict(metrics), time.time_ns() // 1_000_000
+        self._put("epoch", lambda: self._store.metrics(epoch, values, milliseconds))
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Enqueue a file."""
+        path = path.absolute()
+        self._put("file", lambda: self._store.artifact(path, folder))
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Enqueue tags."""
+        copy = dict(tags)
+        self._put("tags", lambda: self._store.tags(copy))
+
+    def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
+        """Enqueue the model."""
+        self._put("model", lambda: self._store.model(module, example, dict(metadata or {})))
+
+    def finish(self, status: str) -> str | None:
+        """Write what is left and stop the thread; see ``Tracker.finish``."""
+        if self._thread is None or self._closing.is_set():
+            return None
+        word = status.lower()
+        self._put("status", lambda: self._store.end(word, STATUSES[word]))
+        self._jobs.put(None)
+        self._since = time.monotonic()
+        self._closing.set()
+        while not self._done.wait(0.02):
+            if time.monotonic() - self._since > self._allowed:
+                self._abandoned.set()
+                break
+        return self._warning()
+
+    def _put(self, kind: str, run: Callable[[], None]) -> None:
+        with self._lock:
+            self._waiting[kind] += 1
+        self._jobs.put(Job(kind, run))
+
+    def _warning(self) -> str | None:
+        with self._lock:
+            missing = [KINDS[kind][count > 1].format(count) for kind, count in self._waiting.items() if count > 0]
+        if not missing:
+            return None
+        reason = self._reason or "it does not answer"
+        return (
+            f"MLflow at {without_password(self.uri)} did not take {', '.join(missing)}: {reason} "
+            "(metrics.jsonl in the run folder holds every value)"
+        )
+
+    def _progress(self, allowed: float | None = None) -> None:
+        """The store has answered; what comes next may take ``allowed`` seconds."""
+        self._allowed = self._patience if allowed is None else allowed
+        self._since = time.monotonic()
+
+    def _work(self) -> None:
+        try:
+            if not self._attempt(self._store.open):
+                return
+            while (job := self._next()) is not None:
+                if self._attempt(job.run):
+                    with self._lock:
+                        self._waiting[job.kind] -= 1
+        finally:
+            self._done.set()
+
+    def _next(self) -> Job | None:
+        """The next job; None at the end. The system's metrics are taken while there is nothing else to do."""
+        while not self._abandoned.is_set():
+            try:
+                return self._jobs.get(timeout=SAMPLE_SECONDS)
+            except queue.Empty:
+                self._store.sample()
+        return None
+
+    def _attempt(self, run: Callable[[], None]) -> bool:
+        """Whether ``run`` got through. What a later try may mend is tried until the run ends, then once more."""
+        pause = FIRST_PAUSE
+        while True:
+            last = self._closing.is_set()
+            try:
+                run()
+            except Exception as error:  # whatever happens to the tracker, the run goes on
+                self._reason = one_line(error)
+                if last or self._abandoned.is_set() or not is_temporary(error):
+                    return False
+                self._closing.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self._progress()
+                return True

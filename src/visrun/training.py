@@ -1,0 +1,238 @@
+"""The loop: train an epoch, evaluate, keep the best, log, save, stop. It knows no task, no config and no tracker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from visrun.device import autocast
+from visrun.errors import Diverged
+from visrun.signals import Stop
+from visrun.step import Step
+from visrun.tasks.base import Metric, Task
+
+PEEK_SECONDS = 0.5  # how often the loop waits for the device, to show a loss and to look for NaN
+
+
+class Loader(Protocol):
+    """The batches of an epoch, from any step on, and the files behind one of them."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]: ...
+
+    def files(self, epoch: int, step: int) -> list[Path]: ...
+
+
+class Scheduler(Protocol):
+    """A learning-rate schedule that is advanced after every optimizer step."""
+
+    def step(self) -> None: ...
+
+
+class Recorder(Protocol):
+    """What the loop tells the outside. None of the calls changes the run."""
+
+    def step(self, progress: Progress, steps: int, loss: float | None) -> None: ...
+
+    def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None: ...
+
+    def save(self, progress: Progress, *, final: bool) -> None: ...
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the weights and the optimizer's state, all that a resumed run needs.
+
+    ``epoch`` counts finished epochs, ``step`` the steps done of the epoch under way, ``seconds`` the time spent so far;
+    ``best`` is the monitored metric's best value and ``best_epoch`` the epoch, from 1, that reached it (0 = none yet).
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When the loop ends: epochs, patience in epochs (0 = off, never during warm-up), seconds (None = no limit)."""
+
+    max_epochs: int
+    patience: int = 0
+    warmup_epochs: int = 0
+    max_seconds: float | None = None
+
+
+def fit(
+    task: Task,
+    step: Step,
+    scheduler: Scheduler,
+    train: Loader,
+    evaluate_now: Callable[[], dict[str, float]],
+    *,
+    progress: Progress,
+    limits: Limits,
+    recorder: Recorder,
+    stop: Stop,
+    seed: int,
+) -> str:
+    """Train from where ``progress`` stands until a limit or ``stop`` ends it.
+
+    Args:
+        evaluate_now: Metrics of ``step.evaluated`` on the validation split.
+        progress: Changed in place.
+        seed: With the epoch's number, seeds what layers draw (dropout), so that any epoch can be entered afresh.
+
+    Returns:
+        "finished", or "killed" where ``stop`` ended it; either way everything is saved.
+
+    Raises:
+        Diverged: A loss was NaN or infinite. Nothing of that epoch is saved.
+    """
+    clock = Clock(progress.seconds, limits.max_seconds)
+    while True:
+        if progress.step == 0:
+            torch.manual_seed(seed * 1_000_003 + progress.epoch)
+            step.ledger.reset()
+        rate, began, first = learning_rate(step.optimizer), time.monotonic(), progress.step
+
+        train_epoch(step, scheduler, train, progress=progress, recorder=recorder, stop=stop, clock=clock)
+        check_finite(step, train, progress)
+        if progress.step < len(train) and not clock.is_over():
+            progress.seconds = clock.seconds()
+            recorder.save(progress, final=True)
+            return "killed"
+
+        steps, trained = progress.step - first, time.monotonic() - began
+        metrics = evaluate_now()
+        improved = is_better(metrics.get(task.monitor), progress.best, maximize=task.maximize)
+        progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
+        if improved:
+            progress.best, progress.best_epoch = metrics[task.monitor], progress.epoch
+        speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
+        recorder.epoch(progress, {"learning_rate": rate, **mean_losses(step), **metrics, **speed}, improved)
+
+        ended = progress.epoch >= limits.max_epochs or clock.is_over() or is_patience_over(progress, limits)
+        recorder.save(progress, final=ended or stop.exit_code is not None)
+        if ended or stop.exit_code is not None:
+            return "finished" if ended else "killed"
+
+
+def train_epoch(
+    step: Step, scheduler: Scheduler, train: Loader, *, progress: Progress, recorder: Recorder, stop: Stop, clock: Clock
+) -> None:
+    """Run the epoch's remaining steps; leave early, between two steps, on ``stop`` or when time is over."""
+    step.model.train()
+    peek_at = time.monotonic() + PEEK_SECONDS
+    for batch in train.epoch(progress.epoch, start=progress.step):
+        step(batch)
+        scheduler.step()
+        progress.step += 1
+        loss = None
+        if time.monotonic() >= peek_at:
+            loss = check_finite(step, train, progress)
+            peek_at = time.monotonic() + PEEK_SECONDS
+        recorder.step(progress, len(train), loss)
+        if stop.exit_code is not None or clock.is_over():
+            return
+
+
+@torch.no_grad()
+def evaluate(
+    task: Task,
+    model: nn.Module,
+    loader: Loader,
+    metric: Metric,
+    *,
+    device: torch.device,
+    precision: str,
+    with_loss: bool = True,
+) -> dict[str, float]:
+    """The task's metrics and its mean loss (``val_loss``) over one pass through ``loader``.
+
+    The model runs once a batch: both the losses and the predictions are taken from that one output.
+    """
+    model.eval()
+    metric.reset()
+    total, samples = torch.zeros((), device=device), 0
+    for number, batch in enumerate(loader.epoch(0), start=1):
+        if number == len(loader):
+            batch = first(batch, int(batch.valid.sum()))
+        with autocast(device, precision):
+            output = model(batch.images)
+            losses = task.losses(lambda _, output=output: output, batch) if with_loss else {}
+        samples += len(batch.valid)
+        for loss in losses.values():
+            total += loss.float() * len(batch.valid)
+        metric.update(task.predict(lambda _, output=output: output, batch.images), batch)
+    return {**({"val_loss": float(total) / samples} if with_loss else {}), **metric.compute()}
+
+
+def first(batch: Any, count: int) -> Any:
+    """The first ``count`` samples of a batch, a dataclass of tensors."""
+    return replace(batch, **{field.name: getattr(batch, field.name)[:count] for field in fields(batch)})
+
+
+class Clock:
+    """Seconds of a run over all its sittings, against a limit or none."""
+
+    def __init__(self, spent: float, limit: float | None) -> None:
+        self.began, self.limit = time.monotonic() - spent, limit
+
+    def seconds(self) -> float:
+        """Seconds trained so far."""
+        return time.monotonic() - self.began
+
+    def is_over(self) -> bool:
+        """Whether the limit has passed."""
+        return self.limit is not None and self.seconds() > self.limit
+
+
+def check_finite(step: Step, train: Loader, progress: Progress) -> float:
+    """The latest loss.
+
+    Raises:
+        Diverged: A loss of this epoch was not finite; names the step, the losses, the learning rate and the files.
+    """
+    loss, bad = step.ledger.peek()
+    if bad is not None:
+        files = ", ".join(str(file) for file in train.files(progress.epoch, bad)[:8])
+        raise Diverged(
+            f"the loss became {loss if loss != loss or abs(loss) == float('inf') else 'NaN or infinite'} in epoch "
+            f"{progress.epoch + 1}, step {bad + 1} of {len(train)}, at learning rate "
+            f"{learning_rate(step.optimizer):.3g}: lower learning_rate, add warmup_epochs, or look at its files: {files}"
+        )
+    return loss
+
+
+def mean_losses(step: Step) -> dict[str, float]:
+    """``loss`` and, where it has several parts, each of them as ``loss/PART``."""
+    means = step.ledger.means()
+    parts = {f"loss/{name}": value for name, value in means.items() if name != "loss"}
+    return {"loss": means["loss"], **(parts if len(parts) > 1 else {})}
+
+
+def learning_rate(optimizer: torch.optim.Optimizer) -> float:
+    """The rate of the next step."""
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def is_better(value: float | None, best: float | None, *, maximize: bool) -> bool:
+    """Whether ``value`` is the best so far; an undefined value never is."""
+    if value is None or value != value:
+        return False
+    return best is None or (value > best if maximize else value < best)
+
+
+def is_patience_over(progress: Progress, limits: Limits) -> bool:
+    """Whether the monitored metric has not improved for ``patience`` epochs, not counting those of the warm-up."""
+    since = progress.epoch - max(progress.best_epoch, limits.warmup_epochs)
+    return limits.patience > 0 and since >= limits.patience

@@ -1,0 +1,202 @@
+"""Every kind of broken input is found before the first step, and named by file and line."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.data import check, records
+from visrun.errors import DataError
+
+
+def pictures(root: Path, count: int = 6, classes: str = "ab", split: str = "") -> Path:
+    shade = sum(1 for _ in root.rglob("*.png"))
+    for name in classes:
+        for i in range(count):
+            path = root / split / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (4, 3), shade).save(path)
+            shade += 1
+    return root
+
+
+def test_the_error_lists_twenty_and_counts_the_rest(tmp_path: Path) -> None:
+    root = pictures(tmp_path, 30)
+    for i in range(23):
+        (root / "a" / f"{i}.png").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        records.read(root, task="classification")
+    lines = str(caught.value).splitlines()
+    assert "23 of 60 records cannot be used" in lines[0]
+    assert lines[1] == "  a/0.png: empty file (0 bytes)"
+    assert lines[20] == "  a/19.png: empty file (0 bytes)"
+    assert lines[21] == "  ... and 3 more"
+    assert "data.on_bad=skip" in lines[-1]
+
+
+def test_skip_leaves_them_out_and_records_them(tmp_path: Path) -> None:
+    root = pictures(tmp_path, 6)
+    (root / "a" / "0.png").write_bytes(b"<html>")
+    whole = (root / "b" / "3.png").read_bytes()
+    (root / "b" / "3.png").write_bytes(whole[:20])
+    dataset = records.read(root, task="classification", on_bad="skip")
+    assert sum(map(len, dataset.splits.values())) == 10
+    assert len(dataset.skipped) == 2
+    assert dataset.skipped[0] == "a/0.png: not an image but HTML or XML text"
+    assert dataset.skipped[1].startswith("b/3.png: ")
+    assert "left out: 2" in records.describe(dataset)
+
+
+def test_skip_does_not_hide_a_broken_dataset(tmp_path: Path) -> None:
+    root = pictures(tmp_path, 4)
+    for path in list(root.rglob("*.png"))[:5]:
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="at most 50% are concerned"):
+        records.read(root, task="classification", on_bad="skip")
+
+
+def test_missing_files_of_a_table_carry_their_line(tmp_path: Path) -> None:
+    pictures(tmp_path, 2)
+    (tmp_path / "t.csv").write_text("image,target\na/0.png,1\na/7.png,2\nb/0.png,nan\nb/1.png,3\n")
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path, task="regression")
+    lines = str(caught.value).splitlines()
+    assert lines[1:3] == ["  t.csv:4: target 'nan' is not finite", "  t.csv:3: a/7.png: no such file"]
+
+
+def segmentation(root: Path) -> Path:
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for i in range(4):
+        Image.new("L", (4, 3), i).save(root / "images" / f"{i}.png")
+        Image.fromarray(np.array([[0, 1, 1, 255]] * 3, np.uint8)).save(root / "masks" / f"{i}.png")
+    (root / "classes.txt").write_text("ground\nroad\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (np.array([[0, 1, 1, 2]] * 3, np.uint8), "images/2.png: mask id 2 is out of range: there are 2 classes"),
+        (np.zeros((4, 4), np.uint8), "masks/2.png: mask of 4x4 pixels, its image has 4x3"),
+        (np.zeros((3, 4, 3), np.uint8), r"masks/2.png: colour mask \(mode RGB\)"),
+    ],
+)
+def test_wrong_masks(tmp_path: Path, mask: np.ndarray, reason: str) -> None:
+    root = segmentation(tmp_path / "d")
+    Image.fromarray(mask).save(root / "masks" / "2.png")
+    with pytest.raises(DataError, match=reason):
+        records.read(root, task="segmentation")
+    assert sum(map(len, records.read(root, task="segmentation", on_bad="skip").splits.values())) == 3
+
+
+def test_a_truncated_mask_is_found(tmp_path: Path) -> None:
+    root = segmentation(tmp_path / "d")
+    noise = np.random.default_rng(0).integers(0, 2, (3, 4), np.uint8)
+    Image.fromarray(noise).save(root / "masks" / "1.png")
+    whole = (root / "masks" / "1.png").read_bytes()
+    (root / "masks" / "1.png").write_bytes(whole[:-25])
+    with pytest.raises(DataError, match=r"masks/1.png: broken image"):
+        records.read(root, task="segmentation")
+
+
+def test_a_mask_of_0_and_255_says_what_255_means(tmp_path: Path) -> None:
+    root = segmentation(tmp_path / "d")
+    for i in range(4):
+        Image.fromarray(np.array([[0, 255, 0, 0]] * 3, np.uint8)).save(root / "masks" / f"{i}.png")
+    with pytest.raises(DataError, match=r"a single class, ground.*255 means ignore"):
+        records.read(root, task="segmentation")
+
+
+def test_a_mask_follows_its_turned_image(tmp_path: Path) -> None:
+    root = segmentation(tmp_path / "d")
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.new("L", (3, 4), 9).save(root / "images" / "0.png", exif=exif)  # upright: 4 wide, 3 high
+    dataset = records.read(root, task="segmentation")
+    assert set(dataset.sizes.values()) == {(4, 3)}
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_an_empty_split_is_named(tmp_path: Path, split: str) -> None:
+    for name in ("train", "val", "test"):
+        rows = "" if name == split else f"{name}.png,1\n"
+        Image.new("L", (4, 3), len(name)).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.csv").write_text("image,target,split\n" + rows)
+    with pytest.raises(DataError, match=rf"{split}.csv: no rows"):
+        records.read(tmp_path, task="regression")
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_left_empty_by_skipping_is_named(tmp_path: Path, split: str) -> None:
+    for name in ("train", "val", "test"):
+        pictures(tmp_path, 2, split=name)
+    for path in (tmp_path / split).rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=f"the {split} split is empty"):
+        records.read(tmp_path, task="classification", on_bad="skip")
+
+
+def test_only_a_test_split_cannot_be_trained_on(tmp_path: Path) -> None:
+    pictures(tmp_path, 2, split="test")
+    with pytest.raises(DataError, match="the train split is empty"):
+        records.read(tmp_path, task="classification")
+
+
+def test_one_image_cannot_be_split(tmp_path: Path) -> None:
+    pictures(tmp_path, 1, "a")
+    with pytest.raises(DataError, match="the val split is empty"):
+        records.read(tmp_path, task="classification")
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    pictures(tmp_path, 4, "a", split="train")
+    pictures(tmp_path, 4, "ab", split="val")
+    with pytest.raises(DataError, match="a single class, a, in train"):
+        records.read(tmp_path, task="classification")
+
+
+def test_a_class_without_training_images_is_a_warning(tmp_path: Path) -> None:
+    pictures(tmp_path, 2, "ab", split="train")
+    pictures(tmp_path, 2, "abc", split="val")
+    assert records.read(tmp_path, task="classification").warnings == ("no training images of: c",)
+
+
+def test_copies_across_splits_are_a_warning(tmp_path: Path) -> None:
+    pictures(tmp_path, 4, split="train")
+    pictures(tmp_path, 2, split="val")
+    (tmp_path / "val" / "a" / "0.png").write_bytes((tmp_path / "train" / "b" / "1.png").read_bytes())
+    (warning,) = records.read(tmp_path, task="classification").warnings
+    assert "1 images stand in two splits, such as train/b/1.png (train) = val/a/0.png (val)" in warning
+
+
+def test_one_path_in_two_splits_and_twice_in_one(tmp_path: Path) -> None:
+    pictures(tmp_path, 3, "a")
+    (tmp_path / "train.csv").write_text("image,target\na/0.png,1\na/1.png,2\na/1.png,3\n")
+    (tmp_path / "val.csv").write_text("image,target\na/0.png,1\na/2.png,2\n")
+    twice, across = records.read(tmp_path, task="regression").warnings
+    assert twice == "1 images are listed more than once in train, such as a/1.png"
+    assert "a/0.png (train) = a/0.png (val)" in across
+
+
+def test_long_files_that_only_start_alike_are_no_copies(tmp_path: Path) -> None:
+    noise = random.Random(0).randbytes(70000)
+    entries: dict[str, list[tuple[records.Record, check.Finding]]] = {}
+    for split, last in (("train", b"1"), ("val", b"2"), ("test", b"2")):
+        path = tmp_path / f"{split}.bin"
+        path.write_bytes(noise + last)
+        entries[split] = [(records.Record(path, 0, split), check.Finding(length=(70001,)))]
+    assert check.copies(entries) == [("val", "test", tmp_path / "val.bin", tmp_path / "test.bin")]
+
+
+def test_progress_reaches_the_total(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    records.read(
+        pictures(tmp_path, 150), task="classification", progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen[-1] == (300, 300)
+    assert len(seen) <= 101

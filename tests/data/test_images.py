@@ -1,0 +1,265 @@
+"""Every kind of image file becomes the same upright RGB uint8; what cannot is refused with a reason."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from visrun.data import images
+from visrun.errors import DataError
+
+COLOURS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [0, 0, 0], [255, 255, 255]]], np.uint8)
+GREYS = np.array([[0, 128, 255], [1, 77, 200]], np.uint8)
+
+
+def rgb(grey: np.ndarray) -> np.ndarray:
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def palette_image() -> Image.Image:
+    image = Image.fromarray(np.array([[0, 1, 2], [2, 1, 0]], np.uint8))
+    image.putpalette([9, 8, 7, 255, 0, 0, 0, 0, 255])
+    return image
+
+
+def cmyk() -> Image.Image:
+    # Red is no cyan, full magenta and yellow; half black (128) darkens white to 127.
+    ink = np.array([[[0, 255, 255, 0], [0, 0, 0, 128], [0, 0, 0, 0]]], np.uint8)
+    return Image.frombytes("CMYK", (3, 1), ink.tobytes())
+
+
+def with_alpha(colour: list[int], alphas: list[int]) -> Image.Image:
+    return Image.fromarray(np.array([[[*colour, a] for a in alphas]], np.uint8))
+
+
+GOLDEN = {
+    "rgb.png": (Image.fromarray(COLOURS), COLOURS),
+    "rgb.bmp": (Image.fromarray(COLOURS), COLOURS),
+    "rgb.tif": (Image.fromarray(COLOURS), COLOURS),
+    "grey.png": (Image.fromarray(GREYS), rgb(GREYS)),
+    "palette.png": (
+        palette_image(),
+        np.array([[[9, 8, 7], [255, 0, 0], [0, 0, 255]], [[0, 0, 255], [255, 0, 0], [9, 8, 7]]], np.uint8),
+    ),
+    "one_bit.png": (Image.fromarray(GREYS > 100), rgb(np.where(GREYS > 100, 255, 0).astype(np.uint8))),
+    "cmyk.tif": (cmyk(), np.array([[[255, 0, 0], [127, 127, 127], [255, 255, 255]]], np.uint8)),
+    # over white: 255 * (1 - a) + colour * a
+    "rgba.png": (with_alpha([200, 0, 0], [255, 0]), np.array([[[200, 0, 0], [255, 255, 255]]], np.uint8)),
+    "grey_alpha.png": (
+        Image.fromarray(np.array([[[50, 255], [50, 0]]], np.uint8)),
+        np.array([[[50] * 3, [255] * 3]], np.uint8),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_pixels(tmp_path: Path, name: str) -> None:
+    image, expected = GOLDEN[name]
+    image.save(tmp_path / name)
+    loaded = images.load_rgb(tmp_path / name)
+    assert loaded.dtype == np.uint8
+    assert loaded.flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(loaded, expected)
+    assert images.header(tmp_path / name) == (expected.shape[1], expected.shape[0])
+
+
+def test_transparent_palette_colour_is_white(tmp_path: Path) -> None:
+    palette_image().save(tmp_path / "p.png", transparency=1)
+    assert images.load_rgb(tmp_path / "p.png")[0].tolist() == [[9, 8, 7], [255, 255, 255], [0, 0, 255]]
+
+
+def test_animated_gif_gives_its_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert (images.load_rgb(tmp_path / "a.gif") == [255, 0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 32768, 65535], [0, 128, 255]),  # 16 bits: v / 257; 32768 / 257 = 127.5 goes to the even 128
+        ([0, 2048, 4095], [0, 128, 255]),  # 12 bits: v / 16.06
+        ([0, 100, 255], [0, 100, 255]),  # 8 bits in a 16-bit file
+        ([0, 0, 4096], [0, 0, 16]),  # one above 12 bits: 4096 / 257 = 15.9
+        ([0, 0, 0], [0, 0, 0]),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_is_scaled_by_its_true_range(
+    tmp_path: Path, values: list[int], expected: list[int], suffix: str
+) -> None:
+    path = tmp_path / f"deep.{suffix}"
+    Image.fromarray(np.array([values], np.uint16)).save(path)
+    assert images.load_rgb(path)[0].tolist() == [[v] * 3 for v in expected]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_exif_orientation_agrees_with_pillow(tmp_path: Path, orientation: int, suffix: str) -> None:
+    array = np.zeros((16, 24, 3), np.uint8)
+    array[:8, :12] = [255, 0, 0]
+    array[8:, 12:] = [0, 0, 255]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    Image.fromarray(array).save(path, exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(images.load_rgb(path), expected)
+    assert images.header(path) == (expected.shape[1], expected.shape[0])
+
+
+def test_orientation_six_by_hand(tmp_path: Path) -> None:
+    # 6: the file's left column is the picture's top row, from right to left.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.array([[1, 2], [3, 4], [5, 6]], np.uint8)).save(tmp_path / "t.png", exif=exif)
+    assert images.load_rgb(tmp_path / "t.png")[:, :, 0].tolist() == [[5, 3, 1], [6, 4, 2]]
+    assert images.load_mask(tmp_path / "t.png").tolist() == [[5, 3, 1], [6, 4, 2]]
+    assert images.header(tmp_path / "t.png") == (3, 2)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    width=st.integers(8, 300), height=st.integers(8, 300), within=st.tuples(st.integers(1, 400), st.integers(1, 400))
+)
+def test_draft_never_goes_below_the_wanted_size(
+    tmp_path: Path, width: int, height: int, within: tuple[int, int]
+) -> None:
+    path = tmp_path / "d.jpg"
+    Image.new("RGB", (width, height), "gray").save(path)
+    got_height, got_width, _ = images.load_rgb(path, within=within).shape
+    shrink = min(1, within[0] / height, within[1] / width)
+    assert width >= got_width >= int(width * shrink)
+    assert height >= got_height >= int(height * shrink)
+
+
+def test_draft_halves_a_large_jpeg_in_the_frame_as_seen(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (800, 400), "gray").save(tmp_path / "big.jpg", exif=exif)
+    assert images.load_rgb(tmp_path / "big.jpg", within=(400, 200)).shape == (400, 200, 3)
+    assert images.load_rgb(tmp_path / "big.jpg", within=(401, 401)).shape == (800, 400, 3)
+    assert images.load_rgb(tmp_path / "big.jpg").shape == (800, 400, 3)
+
+
+def grey_png(width: int, height: int, bits: int, rows: bytes) -> bytes:
+    """A grey PNG written by hand, so that its header and its bits are what the test says."""
+    size = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    written = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+def bomb() -> bytes:
+    return grey_png(20000, 20000, 8, b"\0")
+
+
+def jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such file"),
+        (b"", "empty file"),
+        (b"<!DOCTYPE html><html>", "HTML or XML"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"some words", "not an image"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "cut short or broken"),
+        (jpeg()[:30], "(?i)truncated"),
+        (bomb(), "decompression bomb"),
+    ],
+)
+def test_headers_that_are_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "x.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=reason) as caught:
+        images.header(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_size_just_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (5, 3)).save(tmp_path / "x.png")
+    monkeypatch.setattr(images, "MAX_PIXELS", 15)
+    assert images.header(tmp_path / "x.png") == (5, 3)
+    monkeypatch.setattr(images, "MAX_PIXELS", 14)
+    with pytest.raises(DataError, match="5x3 is above the limit of 14 pixels"):
+        images.header(tmp_path / "x.png")
+
+
+def test_truncated_pixels_pass_the_header_and_fail_the_load(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(jpeg()[:-600])
+    assert images.header(path) == (64, 64)
+    with pytest.raises(DataError, match="broken image"):
+        images.load_rgb(path)
+
+
+def test_header_decodes_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (7, 5)).save(tmp_path / "x.png")
+
+    def load(self: Image.Image) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    assert images.header(tmp_path / "x.png") == (7, 5)
+
+
+def test_float_and_wide_integers_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0.5, 2.0]], np.float32)).save(tmp_path / "f.tif")
+    for look in (images.header, images.load_rgb):
+        with pytest.raises(DataError, match="float image"):
+            look(tmp_path / "f.tif")
+    Image.fromarray(np.array([[0, 70000]], np.int32)).save(tmp_path / "i.tif")
+    with pytest.raises(DataError, match="32-bit integers from 0 to 70000"):
+        images.load_rgb(tmp_path / "i.tif")
+
+
+IDS = np.array([[0, 1, 2, 3], [3, 2, 1, 255]], np.uint8)
+
+
+def test_palette_masks_give_indices_not_colours(tmp_path: Path) -> None:
+    image = Image.fromarray(IDS)
+    image.putpalette([v for i in range(256) for v in (255 - i, i, 0)])
+    image.save(tmp_path / "m.png")
+    np.testing.assert_array_equal(images.load_mask(tmp_path / "m.png"), IDS)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_small_bit_depths_keep_the_ids_as_written(tmp_path: Path, bits: int) -> None:
+    ids = np.arange(2**bits, dtype=np.uint8)[None]
+    packed = np.packbits(np.unpackbits(ids.T, axis=1)[:, 8 - bits :].ravel())
+    png = grey_png(ids.shape[1], 1, bits, b"\0" + packed.tobytes())
+    (tmp_path / "m.png").write_bytes(png)
+    np.testing.assert_array_equal(images.load_mask(tmp_path / "m.png"), ids)
+
+
+def test_chosen_ids_reorder_and_ignore_the_rest(tmp_path: Path) -> None:
+    Image.fromarray(IDS).save(tmp_path / "m.png")
+    got = images.load_mask(tmp_path / "m.png", ids=(3, 1))
+    assert got.tolist() == [[255, 1, 255, 0], [0, 255, 1, 255]]
+    # a class that the files do not have never takes the ignored pixels
+    assert (images.chosen_ids((255, 0)) == np.where(np.arange(256) == 0, 1, 255)).all()
+
+
+def test_masks_that_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(COLOURS).save(tmp_path / "c.png")
+    with pytest.raises(DataError, match="colour mask"):
+        images.load_mask(tmp_path / "c.png")
+    Image.fromarray(np.array([[0, 256]], np.uint16)).save(tmp_path / "d.png")
+    with pytest.raises(DataError, match="mask id 256 is above 255"):
+        images.load_mask(tmp_path / "d.png")

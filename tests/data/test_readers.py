@@ -1,0 +1,337 @@
+"""Each layout as people really lay it out becomes the same listing; everything else is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.build import load
+from visrun.data import files, records
+from visrun.data.readers import folder, masks, table
+from visrun.errors import DataError
+from visrun.tables import READERS, TASKS
+
+
+def picture(path: Path, shade: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (4, 3), shade).save(path)
+    return path
+
+
+def targets(listing: records.Listing) -> dict[str, list[tuple[str, object]]]:
+    return {name: [(r.image.name, r.target) for r in rows] for name, rows in listing.splits.items()}
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_loads_says_its_layout_and_refuses_an_empty_folder(tmp_path: Path, name: str) -> None:
+    entry = READERS[name]
+    assert (load(entry.read).__doc__ or "").strip()
+    for task in entry.tasks:
+        assert load(entry.recognise)(tmp_path, task) is False
+        with pytest.raises(DataError, match="no "):
+            records.read(tmp_path, task=task, reader=name)
+
+
+# class folders
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [("train", "val", "test"), ("training", "validation", "testing"), ("Train", "valid", "TEST")],
+)
+def test_class_folders_with_splits(tmp_path: Path, train: str, val: str, test: str) -> None:
+    for split in (train, val, test):
+        for name in ("class_10", "class_2"):
+            picture(tmp_path / split / name / f"{split}.jpg")
+    assert folder.recognise(tmp_path, "classification")
+    listing = folder.read(tmp_path)
+    assert listing.classes == ("class_2", "class_10")  # by value, not by letter
+    assert targets(listing) == {
+        "train": [(f"{train}.jpg", 0), (f"{train}.jpg", 1)],
+        "val": [(f"{val}.jpg", 0), (f"{val}.jpg", 1)],
+        "test": [(f"{test}.jpg", 0), (f"{test}.jpg", 1)],
+    }
+    assert listing.splits["val"][0].where == f"{val}/class_2/{val}.jpg"
+
+
+def test_class_folders_without_splits_and_what_is_not_an_image(tmp_path: Path) -> None:
+    picture(tmp_path / "a cat (1)" / "x,y=1.PNG")
+    picture(tmp_path / "hünd" / "deeper" / "z.jpeg")
+    picture(tmp_path / "loose.png")
+    picture(tmp_path / ".hidden" / "h.png")
+    picture(tmp_path / "__MACOSX" / "m.png")
+    picture(tmp_path / "hünd" / "._z.jpg")
+    write(tmp_path / "hünd" / "Thumbs.db", "x")
+    (tmp_path / "empty").mkdir()
+    listing = folder.read(tmp_path)
+    assert listing.classes == ("a cat (1)", "hünd")
+    assert targets(listing) == {"all": [("x,y=1.PNG", 0), ("z.jpeg", 1)]}
+    assert "outside class folders" in listing.warnings[0]
+
+
+def test_a_class_may_be_called_test(tmp_path: Path) -> None:
+    for name in ("test", "control"):
+        picture(tmp_path / name / "a.png")
+    assert folder.recognise(tmp_path, "classification")
+    assert folder.read(tmp_path).classes == ("control", "test")
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["images/a.png", "masks/a.png"],
+        ["train/images/a.png", "train/masks/a.png"],
+        ["images/train/a.png", "labels/train/a.png"],
+        ["train/a.png", "val/a.png"],
+        ["images/a.png"],
+    ],
+)
+def test_folders_of_other_layouts_are_no_classes(tmp_path: Path, paths: list[str]) -> None:
+    for path in paths:
+        picture(tmp_path / path)
+    assert not folder.recognise(tmp_path, "classification")
+
+
+def test_folders_beside_the_splits_are_said(tmp_path: Path) -> None:
+    picture(tmp_path / "train" / "a" / "1.png")
+    picture(tmp_path / "extra" / "2.png")
+    assert folder.read(tmp_path).warnings == ("folders that are no split are left out: extra",)
+
+
+# tables
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_tables_in_every_dialect(tmp_path: Path, delimiter: str, end: str, encoding: str) -> None:
+    picture(tmp_path / "bild ä.png")
+    rows = [["image", "label"], ["bild ä.png", "Äpfel"], ["b.png", "10"], ["", ""], ["c.png", "9"]]
+    write(tmp_path / "list.csv", end.join(delimiter.join(row) for row in rows), encoding)
+    listing = table.read(tmp_path, target="label")
+    assert listing.classes == ("9", "10", "Äpfel")
+    assert targets(listing) == {"all": [("bild ä.png", 2), ("b.png", 1), ("c.png", 0)]}
+    assert [r.where for r in listing.splits["all"]] == ["list.csv:2", "list.csv:3", "list.csv:5"]
+
+
+def test_split_tables_and_image_places(tmp_path: Path) -> None:
+    beside = picture(tmp_path / "a.png")
+    inner = picture(tmp_path / "images" / "b.png")
+    named = picture(tmp_path / "test" / "c.png")
+    write(tmp_path / "train.csv", "image,target\na.png,1.5\n")
+    write(tmp_path / "valid.csv", "image,target\nb.png,-2e3\n")
+    write(tmp_path / "test.csv", "image,target\nc.png,0\nmissing.png,1\n")
+    listing = table.read(tmp_path, target="value")
+    assert listing.targets == ("target",)
+    assert [r.image for rows in listing.splits.values() for r in rows] == [
+        beside,
+        inner,
+        named,
+        tmp_path / "missing.png",
+    ]
+    assert targets(listing)["val"] == [("b.png", (-2000.0,))]
+
+
+def test_several_targets_columns_in_any_order_and_quotes(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", 'x,file,y\n1,"a, b.png",2\n3,c.png,4\n')
+    listing = table.read(tmp_path / "t.csv", target="value")
+    assert listing.targets == ("x", "y")
+    assert targets(listing) == {"all": [("a, b.png", (1.0, 2.0)), ("c.png", (3.0, 4.0))]}
+
+
+def test_a_table_without_header(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", "a.png,cat\nb.png,dog\n")
+    assert targets(table.read(tmp_path, target="label")) == {"all": [("a.png", 0), ("b.png", 1)]}
+
+
+def test_a_split_column(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", "image,label,split\na.png,x,train\nb.png,y,Validation\nc.png,x,dev\n")
+    listing = table.read(tmp_path, target="label")
+    assert targets(listing) == {"train": [("a.png", 0)], "val": [("b.png", 1)]}
+    assert [str(p) for p in listing.problems] == ["t.csv:4: split 'dev' is none of train, val, test"]
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "labels"),
+    [
+        ("image,label\na.png,cat|dog\nb.png,dog\nc.png,\n", ("cat", "dog"), [(0, 1), (1,), ()]),
+        ("image,label\na.png,cat;dog\nb.png,cat\n", ("cat", "dog"), [(0, 1), (0,)]),
+        ("image;label\na.png;cat|dog\nb.png;cat\n", ("cat", "dog"), [(0, 1), (0,)]),
+        ("image,red,round\na.png,1,1\nb.png,0,0\nc.png,0,1\n", ("red", "round"), [(0, 1), (), (1,)]),
+    ],
+)
+def test_multi_label(tmp_path: Path, text: str, classes: tuple[str, ...], labels: list[tuple[int, ...]]) -> None:
+    write(tmp_path / "t.csv", text)
+    listing = table.read(tmp_path, target="label")
+    assert listing.multilabel
+    assert listing.classes == classes
+    assert [r.target for r in listing.splits["all"]] == labels
+
+
+def test_a_semicolon_with_a_space_is_part_of_a_name(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", "image,label\na.png,cats; dogs\nb.png,birds\n")
+    listing = table.read(tmp_path, target="label")
+    assert listing.classes == ("birds", "cats; dogs")
+    assert not listing.multilabel
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "problem"),
+    [
+        ("image,target\na.png,nan\n", "value", "t.csv:2: target 'nan' is not finite"),
+        ("image,target\na.png,1\nb.png,-inf\n", "value", "t.csv:3: target '-inf' is not finite"),
+        ("image,target\na.png,3 cm\n", "value", "t.csv:2: target '3 cm' is no number"),
+        ("image,label\na.png,\n", "label", "t.csv:2: no label"),
+        ("image,label\na.png,0\nb.png,-1\n", "label", "t.csv:3: label '-1' is out of range: class ids start at 0"),
+        ("image,label\na.png,0,1\n", "label", "t.csv:2: 3 cells, the header has 2"),
+        ("image,a,b\nx.png,1,0\ny.png,1,2\n", "label", "t.csv:3: b '2' is neither 0 nor 1"),
+    ],
+)
+def test_wrong_rows_are_named_with_their_line(tmp_path: Path, text: str, target: str, problem: str) -> None:
+    write(tmp_path / "t.csv", text)
+    listing = table.read(tmp_path, target=target)
+    assert [str(p) for p in listing.problems] == [problem]
+    assert sum(map(len, listing.splits.values())) == len(text.splitlines()) - 2
+
+
+def test_classes_txt_fixes_names_and_range(tmp_path: Path) -> None:
+    write(tmp_path / "classes.txt", "dog\ncat\n")
+    write(tmp_path / "t.csv", "image,label\na.png,1\nb.png,0\nc.png,2\n")
+    listing = table.read(tmp_path, target="label")
+    assert targets(listing) == {"all": [("a.png", 1), ("b.png", 0)]}
+    assert "t.csv:4: label '2' is out of range: classes.txt has 2 classes (dog, cat)" in map(str, listing.problems)
+    write(tmp_path / "t.csv", "image,label\na.png,cat\nb.png,bird\n")
+    listing = table.read(tmp_path, target="label")
+    assert listing.classes == ("dog", "cat")
+    assert targets(listing) == {"all": [("a.png", 1)]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty table"),
+        (b"image,label\n", "no rows"),
+        (b"image\na.png\n", "one column"),
+        (b"image,label\na.png,caf\xe9\n", r"t.csv:2: not UTF-8 \(byte 0xe9 at 21\)"),
+        (b"image,size,weight\na.png,3,4\n", "which column is the label"),
+    ],
+)
+def test_tables_that_cannot_be_read(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        table.read(tmp_path, target="label")
+
+
+def test_tables_of_different_columns(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "image,target\na.png,1\n")
+    write(tmp_path / "val.csv", "image,size\na.png,1\n")
+    with pytest.raises(DataError, match=r"val.csv: columns image, size, but train.csv has others"):
+        table.read(tmp_path, target="value")
+
+
+def test_two_tables_without_split_names_are_not_recognised(tmp_path: Path) -> None:
+    for name in ("one.csv", "two.csv"):
+        write(tmp_path / name, "image,target\na.png,1\n")
+    assert not table.recognise(tmp_path, "regression")
+
+
+# images and masks
+
+
+def mask(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array([[0, 1, 1, 0]] * 3, np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("image", "target", "split"),
+    [
+        ("images/a.jpg", "masks/a.png", "all"),
+        ("Images/a.jpg", "labels/a.png", "all"),
+        ("images/train/a.jpg", "masks/train/a.png", "train"),
+        ("valid/images/a.jpg", "valid/masks/a_mask.png", "val"),
+        ("images/testing/deep/a.jpg", "masks/test/deep/a_mask.png", "test"),
+    ],
+)
+def test_masks_in_every_nesting(tmp_path: Path, image: str, target: str, split: str) -> None:
+    picture(tmp_path / image)
+    mask(tmp_path / target)
+    assert masks.recognise(tmp_path, "segmentation")
+    listing = masks.read(tmp_path)
+    assert listing.splits == {split: [records.Record(tmp_path / image, tmp_path / target, image)]}
+    assert (listing.classes, listing.problems, listing.warnings) == ((), (), ())
+
+
+def test_masks_missing_double_and_left_over(tmp_path: Path) -> None:
+    for name in "abc":
+        picture(tmp_path / "images" / f"{name}.jpg")
+    for name in ("a", "b", "b_mask", "z"):
+        mask(tmp_path / "masks" / f"{name}.png")
+    write(tmp_path / "classes.txt", "\ufeffground\r\nbuilding\r\n\r\n")
+    listing = masks.read(tmp_path)
+    assert listing.classes == ("ground", "building")
+    assert [str(p) for p in listing.problems] == [
+        "images/b.jpg: several masks: masks/b.png, masks/b_mask.png",
+        "images/c.jpg: no mask c.png in masks/",
+    ]
+    assert listing.warnings == ("1 masks without an image are left out",)
+
+
+def test_yolo_labels_are_no_masks(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.jpg")
+    write(tmp_path / "labels" / "a.txt", "0 .5 .5 1 1\n")
+    assert not masks.recognise(tmp_path, "segmentation")
+
+
+# recognition
+
+
+def test_the_message_says_what_was_looked_for_and_found(tmp_path: Path) -> None:
+    mask(tmp_path / "masks" / "a.png")
+    picture(tmp_path / "images" / "a.png")
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path, task="classification")
+    text = str(caught.value)
+    assert "\n" not in text
+    for part in ("no layout", "data=folder", "data=csv", "images/, masks/", "data=masks for task=segmentation"):
+        assert part in text
+
+
+def test_several_layouts_are_for_the_user_to_choose(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for i in range(3):
+            picture(tmp_path / name / f"{i}.png", i + 5 * (name == "b"))
+    write(tmp_path / "list.csv", "image,label\na/0.png,x\nb/0.png,y\na/1.png,x\nb/1.png,y\n")
+    with pytest.raises(DataError, match="data=folder or data=csv"):
+        records.read(tmp_path, task="classification")
+    assert records.read(tmp_path, task="classification", reader="csv").classes == ("x", "y")
+    assert records.read(tmp_path, task="classification", reader="folder").classes == ("a", "b")
+
+
+def test_a_misspelt_root_and_a_reader_of_another_task(tmp_path: Path) -> None:
+    (tmp_path / "flowers").mkdir()
+    with pytest.raises(DataError, match=r"no such folder; did you mean flowers\?"):
+        records.read(tmp_path / "flowres", task="classification")
+    with pytest.raises(DataError, match=r"data=masks reads no data for task=regression; one of: auto, csv"):
+        records.read(tmp_path, task="regression", reader="masks")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_empty_folder_is_refused_for_every_task(tmp_path: Path, task: str) -> None:
+    with pytest.raises(DataError, match="Found: an empty folder"):
+        records.read(tmp_path, task=task)
+
+
+def test_natural_order() -> None:
+    names = ["b", "10", "a10", "a9", "A1", "2", "007", "7"]
+    assert sorted(names, key=files.natural) == ["2", "007", "7", "10", "A1", "a9", "a10", "b"]

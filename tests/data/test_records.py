@@ -1,0 +1,215 @@
+"""From a folder to a checked, split dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from visrun.data import records, splits
+from visrun.errors import DataError
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def picture(path: Path, shade: int, size: tuple[int, int] = (4, 3)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, shade).save(path)
+
+
+def class_folders(root: Path, counts: dict[str, int], split: str = "") -> Path:
+    """Images of distinct content: no two splits share one by accident."""
+    shade = sum(1 for _ in root.rglob("*.png"))
+    for name, count in counts.items():
+        for i in range(count):
+            picture(root / split / name / f"{i}.png", shade % 256, (4 + shade // 256, 3))
+            shade += 1
+    return root
+
+
+def mask_folder(root: Path, masks: dict[str, list[list[int]]], names: str = "") -> Path:
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for shade, (name, rows) in enumerate(masks.items()):
+        ids = np.array(rows, np.uint8)
+        Image.new("L", ids.shape[::-1], shade).save(root / "images" / f"{name}.png")
+        Image.fromarray(ids).save(root / "masks" / f"{name}.png")
+    if names:
+        (root / "classes.txt").write_text(names)
+    return root
+
+
+def test_one_folder_is_split_stratified_and_by_seed(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"a": 20, "b": 10, "c": 1, "d": 2})
+    dataset = records.read(root, task="classification", val_fraction=0.2, seed=0)
+    assert dataset.layout == "folder"
+    assert dataset.counts == {"train": (16, 8, 1, 1), "val": (4, 2, 0, 1)}
+    assert dataset.classes == ("a", "b", "c", "d")
+    assert len(dataset.sizes) == 33
+    assert set(dataset.sizes.values()) == {(4, 3)}
+    again = records.read(root, task="classification", val_fraction=0.2, seed=0)
+    assert again == dataset
+    other = records.read(root, task="classification", val_fraction=0.2, seed=1)
+    assert other.splits["val"] != dataset.splits["val"]
+    assert other.fingerprint == dataset.fingerprint  # the data is the same
+
+
+def test_val_comes_off_train_where_only_train_and_test_exist(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"a": 8, "b": 8}, "train")
+    class_folders(tmp_path, {"a": 2, "b": 2}, "test")
+    dataset = records.read(tmp_path, task="classification", val_fraction=0.25)
+    assert dataset.counts == {"train": (6, 6), "val": (2, 2), "test": (2, 2)}
+
+
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    fraction=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**32),
+)
+def test_held_out_keeps_shares(sizes: list[int], fraction: float, seed: int) -> None:
+    groups = [g for g, n in enumerate(sizes) for _ in range(n)]
+    names = [f"{g}/{i}" for i, g in enumerate(groups)]
+    chosen = splits.held_out(names, groups, fraction=fraction, seed=seed)
+    assert chosen == sorted(set(chosen))
+    for group, size in enumerate(sizes):
+        held = sum(groups[i] == group for i in chosen)
+        assert held == (0 if size == 1 else min(max(1, round(fraction * size)), size - 1))
+
+
+def test_new_images_leave_the_places_of_others() -> None:
+    names = [str(i) for i in range(100)]
+    before = {names[i] for i in splits.held_out(names, [0] * 100, fraction=0.2, seed=3)}
+    names = ["new", *names]
+    after = {names[i] for i in splits.held_out(names, [0] * 101, fraction=0.2, seed=3)}
+    assert len(before ^ after) <= 2
+
+
+def test_chosen_classes_in_their_order(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"a": 3, "b": 4, "c": 5})
+    dataset = records.read(root, task="classification", classes=["c", "a"], val_fraction=0.34)
+    assert dataset.classes == ("c", "a")
+    assert dataset.counts == {"train": (3, 2), "val": (2, 1)}
+    for row in dataset.splits["train"]:
+        assert dataset.classes[row.target] == row.image.parent.name
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [(["a", "bb"], "did you mean b"), (["a", "zebra"], "classes here: a, b"), (["a", "a"], "twice"), ([], "no class")],
+)
+def test_chosen_classes_that_are_refused(tmp_path: Path, classes: list[str], message: str) -> None:
+    class_folders(tmp_path, {"a": 2, "b": 2})
+    with pytest.raises(DataError, match=message):
+        records.read(tmp_path, task="classification", classes=classes)
+
+
+def test_chosen_classes_of_several_labels(tmp_path: Path) -> None:
+    for i in range(5):
+        picture(tmp_path / f"{i}.png", i)
+    rows = ["0.png,a|b", "1.png,b", "2.png,c", "3.png,", "4.png,c|a"]
+    (tmp_path / "t.csv").write_text("image,label\n" + "\n".join(rows))
+    dataset = records.read(tmp_path, task="classification", classes=["c", "a"], val_fraction=0.1)
+    found = {row.image.name: row.target for rows_ in dataset.splits.values() for row in rows_}
+    assert found == {"0.png": (1,), "2.png": (0,), "3.png": (), "4.png": (0, 1)}
+    assert dataset.multilabel
+
+
+def test_mask_classes_ids_and_counts(tmp_path: Path) -> None:
+    root = mask_folder(tmp_path / "d", {"x": [[0, 1, 2, 255]], "y": [[2, 2, 2, 2]], "z": [[255, 255, 255, 255]]})
+    dataset = records.read(root, task="segmentation", val_fraction=0.5)
+    assert dataset.classes == ("class_0", "class_1", "class_2")
+    assert dataset.mask_ids == (0, 1, 2)
+    assert sorted(dataset.counts.values()) == [(0, 0, 4), (1, 1, 1)]
+    assert sum(map(len, dataset.splits.values())) == 2
+    assert dataset.warnings[0] == "1 images left out: their masks hold no pixel of the classes"
+
+
+def test_mask_classes_chosen(tmp_path: Path) -> None:
+    masks = {"x": [[0, 1, 2, 255]], "y": [[2, 2, 0, 1]], "z": [[1, 1, 1, 1]]}
+    root = mask_folder(tmp_path / "d", masks, "sky\nroad\ncar\n")
+    dataset = records.read(root, task="segmentation", classes=["car", "sky"], val_fraction=0.5)
+    assert (dataset.classes, dataset.mask_ids) == (("car", "sky"), (2, 0))
+    total = [sum(column) for column in zip(*dataset.counts.values(), strict=True)]
+    assert total == [3, 2]
+    assert sum(map(len, dataset.splits.values())) == 2  # z shows neither
+
+
+def test_evaluation_takes_what_is_there(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"b": 3})
+    dataset = records.read(tmp_path, task="classification", classes=["a", "b"], training=False)
+    assert dataset.counts == {"test": (0, 3)}
+    assert {row.target for row in dataset.splits["test"]} == {1}
+    with pytest.raises(DataError, match="no class 'x'"):
+        records.read(tmp_path, task="classification", classes=["x"], training=False)
+
+
+def test_evaluation_of_masks_matches_names_or_else_ids(tmp_path: Path) -> None:
+    named = mask_folder(tmp_path / "named", {"x": [[0, 1]]}, "road\nsky\n")
+    dataset = records.read(named, task="segmentation", classes=["sky", "car", "road"], training=False)
+    assert dataset.mask_ids == (1, 255, 0)
+    assert dataset.counts == {"test": (1, 0, 1)}
+    plain = mask_folder(tmp_path / "plain", {"x": [[0, 1]]})
+    dataset = records.read(plain, task="segmentation", classes=["sky", "car", "road"], training=False)
+    assert dataset.mask_ids == (0, 1, 2)
+
+
+def test_the_fingerprint_follows_the_data_not_its_place(tmp_path: Path) -> None:
+    one = class_folders(tmp_path / "one", {"a": 3, "b": 3})
+    two = class_folders(tmp_path / "somewhere else", {"a": 3, "b": 3})
+    first, second = (records.read(root, task="classification") for root in (one, two))
+    assert first.fingerprint == second.fingerprint
+    assert [r.where for r in first.splits["val"]] == [r.where for r in second.splits["val"]]
+    picture(two / "a" / "0.png", 0, (40, 40))
+    assert records.read(two, task="classification").fingerprint != first.fingerprint
+    (two / "a" / "0.png").rename(two / "b" / "9.png")
+    assert records.read(two, task="classification").fingerprint != first.fingerprint
+
+
+def test_describe_says_what_was_found(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "c", {"cat": 10, "dog": 5})
+    text = records.describe(records.read(root, task="classification"))
+    assert text.splitlines()[0] == f"folder: 15 images in {root}, 2 classes"
+    assert "train       12 images  cat 8, dog 4" in text
+    for i in range(4):
+        picture(tmp_path / "v" / f"{i}.png", i)
+    (tmp_path / "v" / "t.csv").write_text("image,kg\n0.png,1\n1.png,2\n2.png,3\n3.png,4\n")
+    text = records.describe(records.read(tmp_path / "v", task="regression", val_fraction=0.25))
+    assert "target kg" in text
+    assert "mean" in text
+    root = mask_folder(tmp_path / "m", {"x": [[0, 1, 1, 1]], "y": [[0, 1, 1, 1]]}, "ground\nroad\n")
+    assert "ground 25.0%, road 75.0%" in records.describe(records.read(root, task="segmentation"))
+
+
+@pytest.mark.parametrize("name", ["a(1)", "b,c", "d=e", "~f", "g h", "ü"])
+def test_any_path_works(tmp_path: Path, name: str) -> None:
+    root = class_folders(tmp_path / name, {"a": 2, "b": 2})
+    assert records.read(str(root), task="classification").root == root
+
+
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folders(tmp_path / "d", {"a": 2, "b": 2})
+    monkeypatch.chdir(tmp_path)
+    dataset = records.read("d", task="classification")
+    assert all(row.image.is_absolute() for row in dataset.splits["train"])
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sets are not here")
+@pytest.mark.parametrize(
+    ("name", "task", "layout", "counts"),
+    [
+        ("sign_digits", "classification", "folder", (700, 200, 200)),
+        ("nuclei_count", "regression", "csv", (280, 70, 70)),
+        ("dubai_semantic", "segmentation", "masks", (210, 30, 30)),
+    ],
+)
+def test_real_sets(name: str, task: str, layout: str, counts: tuple[int, ...]) -> None:
+    dataset = records.read(SHARED / name, task=task)
+    assert dataset.layout == layout
+    assert tuple(len(rows) for rows in dataset.splits.values()) == counts
+    assert (dataset.warnings, dataset.skipped) == ((), ())
+    if task == "segmentation":
+        assert dataset.classes == ("building", "land", "road", "vegetation", "water")

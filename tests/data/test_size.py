@@ -1,0 +1,31 @@
+import pytest
+
+from visrun.data.size import training_size
+from visrun.errors import ConfigError
+
+USUAL = {"usual": 224, "multiple": 32, "fixed": False, "whole": False}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "changes", "sizes", "expected"),
+    [
+        (None, {}, [(500, 375)], (224, 224)),
+        (None, {}, [(96, 96)], (96, 96)),
+        (None, {}, [(100, 90)], (96, 96)),
+        (None, {}, [(8, 8)], (32, 32)),
+        (None, {"multiple": 8, "usual": 32}, [(8, 8)], (8, 8)),
+        (None, {"whole": True}, [(160, 120)] * 3 + [(1, 1)], (160, 160)),
+        (None, {"fixed": True}, [(32, 32)], (224, 224)),
+        (64, {}, [(500, 375)], (64, 64)),
+        ([96, 128], {}, [(500, 375)], (96, 128)),
+        (384, {"fixed": True}, [(500, 375)], (384, 384)),
+    ],
+)
+def test_the_size_is_the_users_else_the_models_but_never_larger_than_the_images(wanted, changes, sizes, expected):
+    assert training_size(wanted, **{**USUAL, **changes}, sizes=sizes) == expected
+
+
+@pytest.mark.parametrize("wanted", [100, [224, 256]])
+def test_a_size_that_a_fixed_model_cannot_take_is_refused(wanted):
+    with pytest.raises(ConfigError, match=r"data\.image_size"):
+        training_size(wanted, **{**USUAL, "fixed": True}, sizes=[(500, 375)])

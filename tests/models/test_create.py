@@ -1,0 +1,114 @@
+"""Every model of the table through ``create``; plugins; freezing."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from visrun import tables
+from visrun.errors import ConfigError
+from visrun.models import Built, create
+from visrun.models.freezing import FixedBatchNorm2d
+
+PIXELS = "segmentation"
+FREEZABLE = ["small_resnet", "mobilenet_v3_small", "convnext_tiny", "lraspp", "deeplabv3", "unet"]
+
+
+def output(scores: Tensor | dict[str, Tensor]) -> Tensor:
+    return scores["out"] if isinstance(scores, dict) else scores
+
+
+@pytest.mark.parametrize("name", tables.MODELS)
+def test_every_model_of_the_table(name: str) -> None:
+    built = create(name, num_outputs=3, image_size=64, dropout=0.25, pretrained=False)
+    images = torch.zeros(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        scores = output(built.module.to(memory_format=torch.channels_last)(images))
+    segments = PIXELS in tables.MODELS[name].tasks
+    assert scores.shape == ((2, 3, 64, 64) if segments else (2, 3))
+    assert built.origin.startswith("random")
+    assert built.head
+    for head in built.head:
+        built.module.get_submodule(head)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in tables.MODELS.items() if entry.parameters])
+def test_the_size_in_the_table_is_the_models(name: str) -> None:
+    entry = tables.MODELS[name]
+    outputs = 21 if PIXELS in entry.tasks else 1000
+    side = entry.image_size or 224
+    module = create(name, num_outputs=outputs, image_size=side, pretrained=False).module
+    millions = sum(parameter.numel() for parameter in module.parameters()) / 1e6
+    assert millions == pytest.approx(entry.parameters, rel=0.05, abs=0.2)
+
+
+def test_an_unknown_model_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="resnet18"):
+        create("resnt18", num_outputs=2, image_size=64)
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        states.append(create("small_resnet", num_outputs=2, image_size=32).module.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_plugin_may_return_a_bare_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiny(num_outputs: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_outputs))
+
+    monkeypatch.setitem(tables.MODELS, "tiny", replace(tables.MODELS["small_resnet"], build=tiny))
+    built = create("tiny", num_outputs=2, image_size=16, freeze="backbone")
+    assert isinstance(built, Built)
+    assert built.origin == "random: no weights are published for tiny; all but 3 frozen"
+    assert [name for name, value in built.module.named_parameters() if value.requires_grad] == ["3.weight", "3.bias"]
+    with pytest.raises(ConfigError, match=r"model\.pretrained=true: no weights are published for tiny"):
+        create("tiny", num_outputs=2, image_size=16, pretrained=True)
+
+
+@pytest.mark.parametrize("name", FREEZABLE)
+def test_freezing_leaves_the_head_to_train(name: str) -> None:
+    torch.manual_seed(0)
+    built = create(name, num_outputs=2, image_size=64, pretrained=False, freeze="backbone")
+    module = built.module.to(memory_format=torch.channels_last)
+    before = copy.deepcopy(module.state_dict())
+    optimizer = torch.optim.SGD([value for value in module.parameters() if value.requires_grad], lr=0.1)
+    for _ in range(2):
+        module.train()  # what a training loop does every epoch
+        optimizer.zero_grad()
+        scores = module(torch.randn(2, 3, 64, 64))
+        values = scores.values() if isinstance(scores, dict) else [scores]
+        sum((value - 1).square().mean() for value in values).backward()
+        optimizer.step()
+    changed = {key for key, value in module.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed
+    assert all(any(key.startswith(head + ".") for head in built.head) for key in changed)
+    assert all(any(key.startswith(head + ".") for key in changed) for head in built.head)
+
+
+def test_freezing_changes_no_name_and_no_output(tmp_path: Path) -> None:
+    free = create("mobilenet_v3_small", num_outputs=2, image_size=64, pretrained=False).module
+    torch.save(free.state_dict(), tmp_path / "net.pt")
+    frozen = create(
+        "mobilenet_v3_small", num_outputs=2, image_size=64, weights=tmp_path / "net.pt", freeze="backbone"
+    ).module
+    assert list(frozen.state_dict()) == list(free.state_dict())
+    free.load_state_dict(frozen.state_dict())  # a checkpoint of a frozen run loads anywhere
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(frozen.eval()(images), free.eval()(images))
+
+
+def test_a_fixed_batchnorm_never_uses_the_batch() -> None:
+    norm = FixedBatchNorm2d(2)
+    x = torch.randn(4, 2, 3, 3) * 5 + 3
+    assert torch.allclose(norm.train()(x), x / (1 + norm.eps) ** 0.5)
+    assert not norm.training
+    assert not copy.deepcopy(norm).train().training
+    assert torch.equal(norm.running_mean, torch.zeros(2))  # type: ignore[arg-type]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.utils import shuffle
+from torch import nn
+from torch.nn import functional as F
+
+from visrun.models.small import Block, small_resnet
+
+
+@pytest.mark.parametrize("size", [(8, 8), (32, 32), (33, 47)])
+@pytest.mark.parametrize("training", [True, False])
+def test_shapes(size: tuple[int, int], training: bool) -> None:
+    module = small_resnet(num_outputs=10, dropout=0.2).train(training)
+    images = torch.zeros(2, 3, *size).contiguous(memory_format=torch.channels_last)
+    assert module(images).shape == (2, 10)
+
+
+def test_a_block_begins_as_the_identity_of_what_is_positive() -> None:
+    block = Block(8, 8, stride=1)
+    x = torch.randn(4, 8, 6, 6)
+    assert torch.equal(block(x), x.clamp(min=0))
+
+
+def test_feature_maps_stay_channels_last() -> None:
+    module = small_resnet(num_outputs=10, dropout=0.0).to(memory_format=torch.channels_last)
+    maps = module.body(module.stem(torch.zeros(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)))
+    assert maps.shape == (2, 128, 4, 4)
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_dropout_is_the_value() -> None:
+    module = small_resnet(num_outputs=10, dropout=0.7)
+    assert [child.p for child in module.modules() if isinstance(child, nn.Dropout)] == [0.7]
+
+
+def test_it_learns_digits() -> None:
+    """Six passes over 640 digits are enough to tell 320 others apart, more than nine times out of ten."""
+    torch.manual_seed(0)
+    pixels, digits = shuffle(*load_digits(return_X_y=True), random_state=0)
+    images = torch.tensor(pixels / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
+    images = F.interpolate(images[:960], size=32, mode="bilinear").expand(-1, 3, -1, -1) - 0.5
+    labels = torch.tensor(digits[:960])
+    module = small_resnet(num_outputs=10, dropout=0.0)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.002)
+    for _ in range(6):
+        for x, y in zip(images[:640].split(32), labels[:640].split(32), strict=True):
+            optimizer.zero_grad()
+            F.cross_entropy(module(x), y).backward()
+            optimizer.step()
+    with torch.no_grad():
+        found = module.eval()(images[640:]).argmax(dim=1)
+    assert (found == labels[640:]).float().mean() > 0.9

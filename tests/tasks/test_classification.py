@@ -1,0 +1,142 @@
+"""Classification: losses, probabilities, records and pictures of single and several labels."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visrun import losses
+from visrun.build import load
+from visrun.tables import TASKS
+from visrun.tasks.classification import Classification
+
+CLASSES = ("cat", "dog", "cow")
+LOSSES = TASKS["classification"].losses
+IMAGE = Image.new("RGB", (300, 200), (200, 180, 40))
+
+
+def batch(target: Tensor) -> Any:
+    return SimpleNamespace(images=torch.zeros(len(target), 3, 8, 8), target=target, valid=torch.ones(len(target)) > 0)
+
+
+def model(logits: list[list[float]]) -> Any:
+    return lambda _: torch.tensor(logits)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loss_is_reported_under_its_name(name: str) -> None:
+    task = Classification(classes=CLASSES, loss=partial(load(LOSSES[name]), weight=torch.ones(3)))
+    parts = task.losses(model([[1.0, 2.0, 3.0]]), batch(torch.tensor([2])))
+    assert list(parts) == [name]
+    torch.testing.assert_close(parts[name], load(LOSSES[name])(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([2])))
+
+
+def test_it_agrees_with_its_table() -> None:
+    task, entry = Classification(classes=CLASSES), TASKS["classification"]
+    assert (task.monitor, task.maximize, task.num_outputs) == (entry.monitor, entry.maximize, 3)
+
+
+def test_probabilities_by_hand() -> None:
+    logits = model([[0.0, math.log(2.0), math.log(5.0)]])
+    softmax = Classification(classes=CLASSES).predict(logits, torch.zeros(1))["probabilities"]
+    assert softmax[0].tolist() == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+    # sigmoids 1/2, 2/3, 5/6 add to 2
+    single = Classification(classes=CLASSES, loss=losses.bce).predict(logits, torch.zeros(1))["probabilities"]
+    assert single[0].tolist() == pytest.approx([1 / 4, 1 / 3, 5 / 12])
+    several = Classification(classes=CLASSES, loss=losses.bce, multilabel=True)
+    assert several.predict(logits, torch.zeros(1))["probabilities"][0].tolist() == pytest.approx([1 / 2, 2 / 3, 5 / 6])
+
+
+@pytest.mark.parametrize("loss", [losses.cross_entropy, losses.bce])
+@pytest.mark.parametrize("height", [-1e4, 1e4])
+def test_probabilities_are_finite_for_any_logits(loss: Any, height: float) -> None:
+    found = Classification(classes=CLASSES, loss=loss).predict(model([[height, height, 0.0]]), torch.zeros(1))
+    assert found["probabilities"].sum().item() == pytest.approx(1.0)
+
+
+def test_predictions_carry_no_gradient_and_are_float32() -> None:
+    linear = torch.nn.Linear(2, 3).bfloat16()
+    found = Classification(classes=CLASSES).predict(linear, torch.zeros(4, 2).bfloat16())["probabilities"]
+    assert found.dtype == torch.float32 and not found.requires_grad
+
+
+def test_several_labels_need_bce() -> None:
+    with pytest.raises(ValueError, match=r"loss=focal: .* several labels; use loss=bce"):
+        Classification(classes=CLASSES, loss=partial(losses.focal, gamma=1.0), multilabel=True)
+    Classification(classes=CLASSES, loss=partial(losses.bce, weight=None), multilabel=True)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_state_builds_a_task_that_predicts_the_same(multilabel: bool) -> None:
+    task = Classification(classes=CLASSES, loss=losses.bce, multilabel=multilabel)
+    state = task.state()
+    again = Classification(**json.loads(json.dumps(state)))
+    assert again.state() == state
+    logits = model([[0.3, -1.0, 2.0]])
+    for key, value in task.predict(logits, torch.zeros(1)).items():
+        assert torch.equal(value, again.predict(logits, torch.zeros(1))[key])
+    assert task.record(task.predict(logits, torch.zeros(1)), 0) == again.record(
+        again.predict(logits, torch.zeros(1)), 0
+    )
+
+
+def test_records() -> None:
+    prediction = {"probabilities": torch.tensor([[0.2, 0.7, 0.1], [0.6, 0.1, 0.5]])}
+    assert Classification(classes=CLASSES).record(prediction, 0) == {
+        "label": "dog",
+        "probability": 0.7,
+        "probabilities": {"dog": 0.7, "cat": 0.2, "cow": 0.1},
+    }
+    several = Classification(classes=CLASSES, multilabel=True)
+    assert several.record(prediction, 1)["labels"] == ["cat", "cow"]
+    assert json.dumps(several.record({"probabilities": torch.zeros(1, 3)}, 0)["labels"]) == "[]"
+
+
+def test_the_metric_holds_the_monitored_value() -> None:
+    task = Classification(classes=CLASSES)
+    metric, samples = task.metric(), batch(torch.tensor([0, 1, 2]))
+    metric.update(task.predict(model([[9.0, 0, 0], [0, 9.0, 0], [9.0, 0, 0]]), samples.images), samples)
+    assert metric.compute()[task.monitor] == pytest.approx(2 / 3)
+
+
+def colors(picture: Image.Image) -> set[str]:
+    """Which of green and red the caption below the image shows."""
+    pixels = np.asarray(picture, int)[IMAGE.height + 10 :].reshape(-1, 3)
+    r, g, b = pixels.T
+    return {
+        name for name, found in {"green": (g > r + 50) & (g > b), "red": (r > g + 50) & (r > b)}.items() if found.any()
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"), [(None, set()), (1, {"green"}), (0, {"red"}), (torch.tensor(1), {"green"}), ((2,), {"red"})]
+)
+def test_right_is_green_and_wrong_is_red(target: Any, expected: set[str]) -> None:
+    prediction = {"probabilities": torch.tensor([[0.2, 0.7, 0.1]])}
+    picture = Classification(classes=CLASSES).draw(
+        IMAGE.resize((300, 300)).crop((0, 0, 300, 200)), prediction, 0, target
+    )
+    assert picture.width == IMAGE.width and picture.height > IMAGE.height
+    assert colors(picture) == expected
+    assert picture.getpixel((150, 100)) == (200, 180, 40)
+
+
+@pytest.mark.parametrize("target", [[0, 2], torch.tensor([1.0, 0.0, 1.0])])
+def test_several_labels_are_coloured_one_by_one(target: Any) -> None:
+    several = Classification(classes=CLASSES, multilabel=True)
+    assert colors(several.draw(IMAGE, {"probabilities": torch.tensor([[0.9, 0.1, 0.8]])}, 0, target)) == {"green"}
+    assert colors(several.draw(IMAGE, {"probabilities": torch.tensor([[0.9, 0.8, 0.1]])}, 0, target)) == {
+        "green",
+        "red",
+    }
+    assert colors(several.draw(IMAGE, {"probabilities": torch.zeros(1, 3)}, 0, target)) == {"red"}
+    assert colors(several.draw(IMAGE, {"probabilities": torch.zeros(1, 3)}, 0, [])) == set()

@@ -1,0 +1,102 @@
+"""Segmentation: parts of the loss, auxiliary heads, masks, records and pictures."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visrun import losses
+from visrun.build import load
+from visrun.tables import TASKS
+from visrun.tasks.segmentation import AUX_WEIGHT, Segmentation
+
+CLASSES = ("background", "road", "car")
+LOSSES = TASKS["segmentation"].losses
+
+
+def logits(seed: int = 0) -> Tensor:
+    return torch.randn(2, 3, 4, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def batch() -> Any:
+    target = torch.randint(3, (2, 4, 6), generator=torch.Generator().manual_seed(1))
+    target[:, 0] = 255
+    return SimpleNamespace(images=torch.zeros(2, 3, 4, 6), target=target, valid=torch.ones(2) > 0)
+
+
+def test_it_agrees_with_its_table() -> None:
+    task, entry = Segmentation(classes=CLASSES), TASKS["segmentation"]
+    assert (task.monitor, task.maximize, task.num_outputs) == (entry.monitor, entry.maximize, 3)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_parts_of_the_loss(name: str) -> None:
+    loss = load(LOSSES[name])
+    task, x, samples = Segmentation(classes=CLASSES, loss=partial(loss, weight=torch.ones(3))), logits(), batch()
+    value = loss(x, samples.target)
+    expected = value if isinstance(value, dict) else {loss.__name__: value}
+    for output in (x, {"out": x}):
+        parts = task.losses(lambda _, output=output: output, samples)
+        assert list(parts) == list(expected)
+        for part, tensor in expected.items():
+            torch.testing.assert_close(parts[part], tensor)
+
+
+def test_an_auxiliary_head_adds_half_of_its_own_loss() -> None:
+    samples, task = batch(), Segmentation(classes=CLASSES, loss=losses.ce_dice)
+    parts = task.losses(lambda _: {"out": logits(0), "aux": logits(5)}, samples)
+    assert list(parts) == ["ce", "dice", "aux"]
+    aux = sum(losses.ce_dice(logits(5), samples.target).values())
+    torch.testing.assert_close(parts["aux"], AUX_WEIGHT * aux)
+
+
+def test_masks_are_the_likeliest_classes() -> None:
+    task = Segmentation(classes=CLASSES)
+    for output in (logits(), {"out": logits(), "aux": logits(3)}):
+        mask = task.predict(lambda _, output=output: output, torch.zeros(2))["mask"]
+        assert mask.dtype == torch.uint8 and mask.tolist() == logits().argmax(1).tolist()
+
+
+def test_the_metric_holds_the_monitored_value() -> None:
+    task, samples = Segmentation(classes=CLASSES), batch()
+    metric = task.metric()
+    metric.update({"mask": samples.target}, samples)
+    assert metric.compute() == pytest.approx(
+        {"miou": 1.0, "dice": 1.0, "pixel_accuracy": 1.0, **{f"iou/{name}": 1.0 for name in CLASSES}}
+    )
+    assert task.monitor in metric.compute()
+
+
+def test_records_give_areas() -> None:
+    mask = torch.tensor([[[0, 0, 0, 2]]])
+    assert Segmentation(classes=CLASSES).record({"mask": mask}, 0) == {"area": {"background": 0.75, "car": 0.25}}
+
+
+def test_state_builds_the_task() -> None:
+    state = Segmentation(classes=CLASSES, loss=losses.dice).state()
+    assert Segmentation(**state).state() == state == {"classes": list(CLASSES)}
+
+
+@pytest.mark.parametrize("kind", ["tensor", "array", "image"])
+def test_pictures_show_the_classes_where_they_are(kind: str) -> None:
+    image = Image.new("RGB", (320, 160), (255, 255, 255))
+    predicted = torch.zeros(1, 4, 8, dtype=torch.uint8)
+    predicted[0, :, 4:] = 1
+    truth: Any = np.full((160, 320), 255, np.uint8)
+    truth[80:] = 2
+    truth = {"tensor": torch.tensor(truth), "array": truth, "image": Image.fromarray(truth)}[kind]
+    task = Segmentation(classes=CLASSES)
+    assert task.draw(image, {"mask": predicted}, 0).width < task.draw(image, {"mask": predicted}, 0, truth).width
+    page = np.asarray(task.draw(image, {"mask": predicted}, 0, truth), int)[22:182]
+    shown, forecast, true = page[:, :320], page[:, 328:648], page[:, 656:976]
+    assert (shown == 255).all()
+    assert len(np.unique(forecast[:, :160].reshape(-1, 3), axis=0)) == 1
+    assert (forecast[0, 0] != forecast[0, 319]).any()
+    assert (true[:80] == 255).all() and (true[80:] == true[159, 0]).all() and (true[159, 0] != 255).any()

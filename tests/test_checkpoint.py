@@ -1,0 +1,100 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from visrun import checkpoint
+from visrun.errors import UserError, VisrunError
+
+
+def test_round_trip_keeps_values_and_types(tmp_path):
+    state = {"a": torch.arange(6.0).reshape(2, 3), "b": [1, "x", None], "c": {"d": (1.5, True)}}
+    checkpoint.save(state, tmp_path / "last.pt")
+    loaded = checkpoint.load(tmp_path / "last.pt")
+    assert torch.equal(loaded.pop("a"), state.pop("a"))
+    assert loaded == state
+
+
+def test_a_flipped_byte_is_noticed(tmp_path):
+    path = tmp_path / "last.pt"
+    checkpoint.save({"w": torch.ones(1000)}, path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="damaged"):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 garbage"])
+def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "best.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        checkpoint.load(path)
+    assert "best.pt" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_code_in_a_checkpoint_never_runs(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "ran"),))
+
+    torch.save({"x": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(UserError, match="safely"):
+        checkpoint.load(tmp_path / "evil.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_both_the_former_and_the_new_file_agree_with_the_digests(tmp_path):
+    path = tmp_path / "last.pt"
+    checkpoint.save({"epoch": 1}, path)
+    former = path.read_bytes()
+    checkpoint.save({"epoch": 2}, path)
+    assert checkpoint.load(path)["epoch"] == 2
+    path.write_bytes(former)  # as if the process had died between the digest and the file
+    assert checkpoint.load(path)["epoch"] == 1
+
+
+def test_a_full_disk_keeps_the_former_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "last.pt"
+    checkpoint.save({"epoch": 1}, path)
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(VisrunError, match="disk full"):
+        checkpoint.save({"epoch": 2}, path)
+    assert checkpoint.load(path)["epoch"] == 1
+
+
+def test_an_error_while_writing_leaves_no_temporary_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(VisrunError, match="No space left"):
+        checkpoint.write_atomic(tmp_path / "x", b"data")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_of_writing_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "last.pt"
+    program = (
+        "import itertools, pathlib, sys, torch\n"
+        "from visrun import checkpoint\n"
+        "for i in itertools.count():\n"
+        "    checkpoint.save({'i': i, 'w': torch.full((2_000_000,), float(i))}, pathlib.Path(sys.argv[1]))\n"
+    )
+    for wait in (0.05, 0.11, 0.17):
+        process = subprocess.Popen([sys.executable, "-c", program, str(path)])
+        deadline = time.monotonic() + 60
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        state = checkpoint.load(path)
+        assert torch.equal(state["w"], torch.full((2_000_000,), float(state["i"])))
+        checkpoint.remove_leftovers(tmp_path)
+        assert not list(tmp_path.glob("*.tmp"))
+        path.unlink()

@@ -1,0 +1,216 @@
+"""Metrics: hand-derived values, agreement with scikit-learn, batches that do not matter, and what is left undefined."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_jaccard_index
+
+from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
+
+
+def batch(target: Tensor, valid: list[bool] | None = None) -> Any:
+    return SimpleNamespace(target=target, valid=torch.tensor(valid or [True] * len(target)))
+
+
+def probabilities(n: int, k: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, k, generator=torch.Generator().manual_seed(seed)).mul(2).softmax(1)
+
+
+def labels(n: int, k: int, seed: int = 1) -> Tensor:
+    return torch.randint(k, (n,), generator=torch.Generator().manual_seed(seed))
+
+
+def test_classification_by_hand() -> None:
+    metric = ClassificationMetric(2)
+    p = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
+    metric.update({"probabilities": p}, batch(torch.tensor([0, 1, 1, 1])))
+    # right: 0, 2, 3. F1 of class 0: 2/3, of class 1: 4/5. Every 1 but one ranks above the only 0: AUROC 3 of 3,
+    # since 0.2, 0.6 and 0.7 are above 0.1. ECE: |1 - .9|/4 + |0 - .8|/4 + |1 - .6|/4 + |1 - .7|/4.
+    assert metric.compute() == pytest.approx({"accuracy": 0.75, "f1": 11 / 15, "auroc": 1.0, "ece": 0.4})
+    assert metric.confusion().tolist() == [[1, 0], [1, 2]]
+
+
+def test_classification_agrees_with_scikit_learn() -> None:
+    p, y = probabilities(200, 5), labels(200, 5)
+    metric = ClassificationMetric(5)
+    for part in torch.arange(200).split(33):
+        metric.update({"probabilities": p[part]}, batch(y[part]))
+    found = metric.compute()
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(y, p.argmax(1)))
+    assert found["f1"] == pytest.approx(sk.f1_score(y, p.argmax(1), average="macro"))
+    exact = p.double() / p.double().sum(1, keepdim=True)
+    assert found["auroc"] == pytest.approx(sk.roc_auc_score(y, exact, multi_class="ovr", average="macro"))
+    assert found["ece"] == pytest.approx(numpy_ece(p.numpy(), y.numpy()), abs=1e-6)
+    assert metric.confusion().tolist() == sk.confusion_matrix(y, p.argmax(1)).tolist()
+
+
+def numpy_ece(p: np.ndarray, y: np.ndarray, bins: int = 15) -> float:
+    confidence, right = p.max(1), p.argmax(1) == y
+    place = np.ceil(confidence * bins)
+    total = 0.0
+    for here in (place == b for b in np.unique(place)):
+        total += abs(right[here].mean() - confidence[here].mean()) * here.sum()
+    return float(total / len(y))
+
+
+def test_several_labels_agree_with_scikit_learn() -> None:
+    p, y = probabilities(100, 4).clamp(0, 1), torch.rand(100, 4, generator=torch.Generator().manual_seed(2)).round()
+    metric = ClassificationMetric(4, multilabel=True)
+    metric.update({"probabilities": p}, batch(y))
+    found = metric.compute()
+    assert found["accuracy"] == pytest.approx(((p >= 0.5) == (y > 0)).double().mean().item())
+    assert found["f1"] == pytest.approx(sk.f1_score(y, p >= 0.5, average="macro"))
+    assert found["auroc"] == pytest.approx(sk.roc_auc_score(y, p, average="macro"))
+    assert 0 < found["ece"] < 1
+
+
+def test_a_class_nobody_has_seen_is_left_out_of_auroc() -> None:
+    p, y = probabilities(50, 3), labels(50, 2)
+    metric = ClassificationMetric(3)
+    metric.update({"probabilities": p}, batch(y))
+    each = [sk.roc_auc_score(y == k, p[:, k]) for k in (0, 1)]
+    assert metric.compute()["auroc"] == pytest.approx(np.mean(each))
+
+
+def test_undefined_values_are_left_out() -> None:
+    metric = ClassificationMetric(3)
+    metric.update({"probabilities": probabilities(4, 3)}, batch(torch.zeros(4, dtype=torch.long)))
+    assert set(metric.compute()) == {"accuracy", "f1", "ece"}
+    regression = RegressionMetric(["x"])
+    regression.update({"value": torch.tensor([[3.0]])}, batch(torch.tensor([[1.0]])))
+    assert regression.compute() == {"mae": 2.0, "rmse": 2.0}
+    flat = RegressionMetric(["x"])
+    flat.update({"value": torch.tensor([[0.3], [0.1], [0.2]])}, batch(torch.full((3, 1), 0.1)))
+    assert set(flat.compute()) == {"mae", "rmse"}
+    segmentation = SegmentationMetric(["a", "b"])
+    segmentation.update({"mask": torch.zeros(1, 2, 2)}, batch(torch.full((1, 2, 2), 255)))
+    assert segmentation.compute() == {}
+
+
+def all_metrics() -> list[Any]:
+    return [ClassificationMetric(3), RegressionMetric(["x"]), SegmentationMetric(["a", "b", "c"])]
+
+
+def sample(metric: Any, n: int, seed: int) -> tuple[dict[str, Tensor], Tensor]:
+    if isinstance(metric, ClassificationMetric):
+        return {"probabilities": probabilities(n, 3, seed)}, labels(n, 3, seed + 1)
+    if isinstance(metric, RegressionMetric):
+        generator = torch.Generator().manual_seed(seed)
+        return {"value": torch.randn(n, 1, generator=generator)}, torch.randn(n, 1, generator=generator)
+    return {"mask": labels(n * 16, 3, seed).view(n, 4, 4)}, labels(n * 16, 3, seed + 1).view(n, 4, 4)
+
+
+@pytest.mark.parametrize("i", range(3))
+def test_nothing_seen_gives_nothing(i: int) -> None:
+    metric = all_metrics()[i]
+    assert metric.compute() == {}
+    prediction, target = sample(metric, 2, 0)
+    metric.update(prediction, batch(target, [False, False]))
+    assert metric.compute() == {}
+    metric.update(prediction, batch(target))
+    assert metric.compute()
+    metric.reset()
+    assert metric.compute() == {}
+    if hasattr(metric, "confusion"):
+        assert metric.confusion().sum() == 0
+
+
+@pytest.mark.parametrize("i", range(3))
+def test_padding_and_the_cut_into_batches_do_not_matter(i: int) -> None:
+    whole, parts = all_metrics()[i], all_metrics()[i]
+    prediction, target = sample(whole, 20, 3)
+    whole.update(prediction, batch(target))
+    for rows in torch.arange(20).split(6):
+        padded = torch.cat([rows, rows[:1], rows[:1]])
+        some = {key: value[padded] for key, value in prediction.items()}
+        parts.update(some, batch(target[padded], [True] * len(rows) + [False, False]))
+    assert parts.compute() == pytest.approx(whole.compute())
+
+
+def test_regression_by_hand() -> None:
+    metric = RegressionMetric(["count"])
+    metric.update({"value": torch.tensor([[1.0], [2.0], [6.0]])}, batch(torch.tensor([[1.0], [4.0], [4.0]])))
+    # errors 0, -2, 2; the mean is 3, the total sum of squares 6, the residual one 8
+    assert metric.compute() == pytest.approx({"mae": 4 / 3, "rmse": math.sqrt(8 / 3), "r2": 1 - 8 / 6})
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_regression_agrees_with_scikit_learn(scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randn(40, 2, generator=generator) * scale + 3 * scale
+    p = y + torch.randn(40, 2, generator=generator) * scale
+    metric = RegressionMetric(["width", "height"])
+    metric.update({"value": p}, batch(y))
+    found = metric.compute()
+    assert found["mae"] == pytest.approx(sk.mean_absolute_error(y, p))
+    assert found["mae/height"] == pytest.approx(sk.mean_absolute_error(y[:, 1], p[:, 1]))
+    assert found["rmse/width"] == pytest.approx(sk.root_mean_squared_error(y[:, 0], p[:, 0]))
+    assert found["r2"] == pytest.approx(sk.r2_score(y.double(), p.double()))
+    assert found["r2/width"] == pytest.approx(sk.r2_score(y[:, 0].double(), p[:, 0].double()))
+    assert [pair.shape for pair in metric.pairs()] == [(40, 2), (40, 2)]
+
+
+def test_segmentation_by_hand() -> None:
+    metric = SegmentationMetric(["sky", "road", "car", "cow"])
+    truth = torch.tensor([[[0, 0, 1], [1, 255, 0]]])
+    predicted = torch.tensor([[[0, 1, 1], [2, 0, 0]]])
+    metric.update({"mask": predicted}, batch(truth))
+    # sky: 2 of 3; road: 1 of 3; car is only predicted: 0 of 1; cow is nowhere
+    expected = {"iou/sky": 2 / 3, "iou/road": 1 / 3, "iou/car": 0.0, "miou": 1 / 3, "pixel_accuracy": 3 / 5}
+    assert metric.compute() == pytest.approx({**expected, "dice": (4 / 5 + 2 / 4 + 0) / 3})
+    assert metric.confusion().tolist() == [[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+@given(st.integers(0, 10_000), st.integers(2, 6), st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_segmentation_agrees_with_torchmetrics(seed: int, k: int, ignored: float) -> None:
+    truth, predicted = labels(72, k, seed).view(2, 6, 6), labels(72, k, seed + 1).view(2, 6, 6)
+    truth[torch.rand(truth.shape, generator=torch.Generator().manual_seed(seed)) < ignored] = 255
+    metric = SegmentationMetric([str(i) for i in range(k)])
+    metric.update({"mask": predicted.to(torch.uint8)}, batch(truth))
+    found = metric.compute()
+    keep = truth != 255
+    if not keep.any():
+        assert found == {}
+        return
+    each = multiclass_jaccard_index(predicted, truth, k, average="none", ignore_index=255)
+    seen = sorted(set(truth[keep].tolist()) | set(predicted[keep].tolist()))
+    assert found["miou"] == pytest.approx(each[seen].mean().item())
+    assert {name for name in found if name.startswith("iou/")} == {f"iou/{i}" for i in seen}
+    assert found["dice"] == pytest.approx(np.mean([sk.f1_score(truth[keep] == i, predicted[keep] == i) for i in seen]))
+    assert found["pixel_accuracy"] == pytest.approx((truth == predicted)[keep].double().mean().item())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("i", range(3))
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_on_cuda_updates_do_not_wait_and_values_are_the_same(
+    i: int, deterministic: bool, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: torch.use_deterministic_algorithms(False))
+    torch.use_deterministic_algorithms(deterministic)
+    host, device = all_metrics()[i], all_metrics()[i]
+    prediction, target = sample(host, 20, 3)
+    host.update(prediction, batch(target))
+    moved = batch(target)
+    moved.target, moved.valid = moved.target.cuda(), moved.valid.cuda()
+    prediction = {key: value.cuda() for key, value in prediction.items()}
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        device.update(prediction, moved)
+        device.update(prediction, moved)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    device.reset()
+    device.update(prediction, moved)
+    assert device.compute() == pytest.approx(host.compute(), rel=1e-5)

@@ -1,0 +1,30 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from visrun.errors import UserError
+from visrun.outputs import new_run_folder
+
+
+def test_folders_of_one_second_are_all_different(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: new_run_folder("regression", root=tmp_path), range(24)))
+    assert len(set(folders)) == 24
+    assert all(folder.is_dir() and folder.parent.parent == tmp_path for folder in folders)
+    assert all("regression" in folder.name for folder in folders)
+
+
+@pytest.mark.parametrize("file", ["outputs", "day"])
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, file):
+    root = tmp_path / "outputs"
+    if file == "outputs":
+        root.write_text("")
+    else:
+        day = new_run_folder("x", root=root).parent
+        for folder in day.iterdir():
+            folder.rmdir()
+        day.rmdir()
+        day.write_text("")
+    with pytest.raises(UserError) as error:
+        new_run_folder("x", root=root)
+    assert "\n" not in str(error.value) and str(root) in str(error.value)

@@ -1,0 +1,78 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from visrun.errors import UserError
+from visrun.run_folder import LOCK, RunFolder
+
+
+def test_rows_come_back_and_nan_is_left_out(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        folder.append_metrics({"epoch": 1, "loss": 0.5, "auroc": float("nan")})
+        folder.append_metrics({"epoch": 2, "loss": 0.25})
+        assert folder.read_metrics() == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+        folder.keep_metrics(1)
+        assert folder.read_metrics() == [{"epoch": 1, "loss": 0.5}]
+
+
+def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.append_metrics({"epoch": 1, "loss": 0.5})
+        with folder.metrics.open("a") as file:
+            file.write('{"epoch": 2, "lo')
+        assert [row["epoch"] for row in folder.read_metrics()] == [1]
+        folder.keep_metrics(5)
+        assert folder.metrics.read_text().count("\n") == 1
+
+
+def test_a_second_writer_is_refused_while_the_first_lives(tmp_path):
+    with RunFolder(tmp_path), pytest.raises(UserError, match=str(os.getpid())), RunFolder(tmp_path):
+        pass
+    assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"pid": 1, "started": 5}', "null", '{"pid": "x"}'])
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, content):
+    (tmp_path / LOCK).write_text(content)
+    with RunFolder(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+
+
+def test_leftovers_of_a_killed_write_are_removed(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.pt.tmp").write_bytes(b"half")
+    with RunFolder(tmp_path):
+        assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"), RunFolder(tmp_path / "file" / "run"):
+        pass
+
+
+def test_missing_or_broken_experiment_names_the_file(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        with pytest.raises(UserError, match="no such file"):
+            folder.read_experiment()
+        (tmp_path / "experiment.json").write_text("[1]")
+        with pytest.raises(UserError, match="no JSON object"):
+            folder.read_experiment()
+        folder.write_experiment({"task": "classification", "name": "Müller"})
+        assert folder.read_experiment()["name"] == "Müller"
+
+
+def test_killed_holder_does_not_block(tmp_path):
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from visrun.run_folder import RunFolder\n"
+        "RunFolder(pathlib.Path(sys.argv[1])).__enter__()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, timeout=60)
+    assert (tmp_path / LOCK).exists()
+    with RunFolder(tmp_path):
+        pass

@@ -1,0 +1,220 @@
+"""Schedules: the torch-free curve, what the optimizer gets and torch's classes stepped per epoch are the same."""
+
+from __future__ import annotations
+
+import io
+import math
+import subprocess
+import sys
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.optim import lr_scheduler as torch_schedules
+
+from visrun.lr import WARMUP_START, lr_at, lr_curve, warmup_factor
+from visrun.schedulers import InPlaceScheduler, build_scheduler
+from visrun.tables import SCHEDULERS
+
+CONFIG: dict[str, Any] = {
+    "learning_rate": 0.1,
+    "max_epochs": 12,
+    "warmup_epochs": 0,
+    "step_size": 5,
+    "gamma": 0.3,
+    "milestones": [4, 9],
+    "poly_power": 0.9,
+}
+REFERENCE = {
+    "cosine": lambda o, c: torch_schedules.CosineAnnealingLR(o, c["max_epochs"]),
+    "step": lambda o, c: torch_schedules.StepLR(o, c["step_size"], c["gamma"]),
+    "multistep": lambda o, c: torch_schedules.MultiStepLR(o, c["milestones"], c["gamma"]),
+    "poly": lambda o, c: torch_schedules.PolynomialLR(o, c["max_epochs"], c["poly_power"]),
+    "none": lambda o, _: torch_schedules.LambdaLR(o, lambda _: 1.0),
+}
+cases = pytest.mark.parametrize("name", SCHEDULERS)
+steps_an_epoch = pytest.mark.parametrize("steps", [1, 7])
+
+
+def sgd(rate: Any = 0.1) -> torch.optim.Optimizer:
+    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
+
+
+def rates(optimizer: torch.optim.Optimizer, scheduler: Any, steps: int) -> list[float]:
+    """The learning rate before each of ``steps`` steps, and after the last."""
+    found = [float(optimizer.param_groups[0]["lr"])]
+    for _ in range(steps):
+        optimizer.step()
+        scheduler.step()
+        found.append(float(optimizer.param_groups[0]["lr"]))
+    return found
+
+
+def played(config: dict[str, Any], steps: int = 1, rate: Any = None) -> list[float]:
+    optimizer = sgd(config["learning_rate"] if rate is None else rate)
+    scheduler = build_scheduler(optimizer, config, steps)
+    return rates(optimizer, scheduler, config["max_epochs"] * steps)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> dict[str, Any]:
+    max_epochs = draw(st.integers(1, 40))
+    return {
+        "scheduler": draw(st.sampled_from(list(SCHEDULERS))),
+        "learning_rate": draw(st.floats(1e-6, 10.0)),
+        "max_epochs": max_epochs,
+        "warmup_epochs": draw(st.integers(0, max_epochs - 1)),
+        "step_size": draw(st.integers(1, 45)),
+        "gamma": draw(st.floats(0.01, 1.0)),
+        "milestones": sorted(draw(st.sets(st.integers(1, 60), max_size=5))),
+        "poly_power": draw(st.floats(0.1, 4.0)),
+    }
+
+
+@cases
+@steps_an_epoch
+@pytest.mark.parametrize("warmup", [0, 1, 5])
+def test_the_curve_is_what_the_optimizer_gets(name: str, steps: int, warmup: int) -> None:
+    config = {**CONFIG, "scheduler": name, "warmup_epochs": warmup}
+    assert lr_curve(config) == pytest.approx(played(config, steps)[:-1:steps], abs=1e-9)
+
+
+@given(configs(), st.sampled_from([1, 2, 7]))
+@settings(max_examples=80, deadline=None)
+def test_the_curve_is_what_the_optimizer_gets_for_any_values(config: dict[str, Any], steps: int) -> None:
+    height = config["learning_rate"]
+    found = played(config, steps)
+    assert lr_curve(config) == pytest.approx(found[:-1:steps], abs=1e-9 * height)
+    assert all(0.0 <= rate <= height * (1 + 1e-9) for rate in found)
+    between = [lr_at(i / steps, config) for i in range(len(found))]
+    if config["scheduler"] in ("cosine", "poly", "none"):  # the others round i / steps at a drop
+        assert between == pytest.approx(found, abs=1e-9 * height)
+
+
+@cases
+@steps_an_epoch
+def test_without_warmup_it_equals_torch_at_every_epoch(name: str, steps: int) -> None:
+    config = {**CONFIG, "scheduler": name}
+    optimizer = sgd()
+    expected = rates(optimizer, REFERENCE[name](optimizer, config), config["max_epochs"])
+    assert played(config, steps)[::steps] == pytest.approx(expected, abs=1e-9)
+
+
+@cases
+@steps_an_epoch
+def test_warmup_ramps_to_the_schedules_own_value_and_the_schedule_goes_on(name: str, steps: int) -> None:
+    plain = played({**CONFIG, "scheduler": name}, steps)
+    warm = played({**CONFIG, "scheduler": name, "warmup_epochs": 3}, steps)
+    assert warm[0] == pytest.approx(WARMUP_START * plain[0])
+    assert warm[3 * steps :] == pytest.approx(plain[3 * steps :], abs=1e-9)
+    assert all(a < b for a, b in pairwise(warm[: 3 * steps + 1]))
+
+
+@steps_an_epoch
+@pytest.mark.parametrize("warmup", [0, 4])
+def test_cosine_and_poly_end_at_zero(steps: int, warmup: int) -> None:
+    for name in ("cosine", "poly"):
+        assert played({**CONFIG, "scheduler": name, "warmup_epochs": warmup}, steps)[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_hand_derived_values() -> None:
+    config = {**CONFIG, "learning_rate": 1.0, "max_epochs": 4, "step_size": 2, "gamma": 0.1, "milestones": [1, 3]}
+    expected = {
+        "cosine": [1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2],
+        "step": [1.0, 1.0, 0.1, 0.1],
+        "multistep": [1.0, 0.1, 0.1, 0.01],
+        "poly": [1.0, 0.75**0.9, 0.5**0.9, 0.25**0.9],
+        "none": [1.0, 1.0, 1.0, 1.0],
+    }
+    assert set(expected) == set(SCHEDULERS)
+    for name, values in expected.items():
+        assert lr_curve({**config, "scheduler": name}) == pytest.approx(values), name
+    assert [warmup_factor(e, 2) for e in (0, 1, 2, 3)] == pytest.approx([0.001, 0.5005, 1, 1])
+
+
+def test_steps_change_only_between_epochs() -> None:
+    found = played({**CONFIG, "scheduler": "step", "step_size": 2}, 7)
+    drops = [i for i, (a, b) in enumerate(pairwise(found), start=1) if a != b]
+    assert drops == [14, 28, 42, 56, 70, 84]
+
+
+def test_absent_values_are_the_documented_ones() -> None:
+    bare = {"learning_rate": 1.0, "max_epochs": 21}
+    assert lr_curve({**bare, "scheduler": "step"})[9:21:10] == pytest.approx([1.0, 0.1])
+    assert lr_curve({**bare, "scheduler": "multistep"}) == [1.0] * 21
+    assert lr_curve({**bare, "scheduler": "poly"})[7] == pytest.approx((2 / 3) ** 0.9)
+    for name in SCHEDULERS:
+        assert played({**bare, "scheduler": name})[:-1] == pytest.approx(lr_curve({**bare, "scheduler": name}))
+
+
+@cases
+@steps_an_epoch
+@pytest.mark.parametrize("warmup", [0, 5])
+@pytest.mark.parametrize("tensor", [False, True])
+def test_a_restored_schedule_goes_on_exactly(name: str, steps: int, warmup: int, tensor: bool) -> None:
+    config = {**CONFIG, "scheduler": name, "warmup_epochs": warmup}
+    at = 4 * steps + steps // 2
+    optimizer = sgd(torch.tensor(0.1) if tensor else 0.1)
+    scheduler = build_scheduler(optimizer, config, steps)
+    rates(optimizer, scheduler, at)
+    buffer = io.BytesIO()
+    torch.save([optimizer.state_dict(), scheduler.state_dict()], buffer)
+    expected = rates(optimizer, scheduler, 12 * steps - at)
+
+    buffer.seek(0)
+    saved_optimizer, saved_scheduler = torch.load(buffer, weights_only=True)
+    again = sgd(torch.tensor(0.1) if tensor else 0.1)
+    resumed = build_scheduler(again, config, steps)
+    again.load_state_dict(saved_optimizer)
+    resumed.load_state_dict(saved_scheduler)
+    assert rates(again, resumed, 12 * steps - at) == expected
+
+
+@cases
+@pytest.mark.parametrize("warmup", [0, 2])
+def test_a_tensor_rate_is_changed_in_place_without_piling_up_rounding(name: str, warmup: int) -> None:
+    config = {**CONFIG, "scheduler": name, "warmup_epochs": warmup, "max_epochs": 40}
+    rate = torch.tensor(0.1)
+    optimizer = sgd(rate)
+    scheduler = build_scheduler(optimizer, config, 100)
+    assert isinstance(scheduler, InPlaceScheduler)
+    found = rates(optimizer, scheduler, 4000)
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert scheduler.get_last_lr() == [pytest.approx(found[-1])]
+    assert found == pytest.approx(played(config, 100), rel=2e-7, abs=1e-12)
+
+
+def test_every_group_keeps_its_own_height() -> None:
+    groups = [{"params": [torch.zeros(1)], "lr": torch.tensor(1.0)}, {"params": [torch.zeros(1)], "lr": 0.5}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    rates(optimizer, build_scheduler(optimizer, {**CONFIG, "scheduler": "poly", "poly_power": 1.0}), 6)
+    assert [float(group["lr"]) for group in optimizer.param_groups] == pytest.approx([0.5, 0.25])
+
+
+def test_wrong_names_and_steps_are_refused() -> None:
+    wrong = {**CONFIG, "scheduler": "plateau"}
+    with pytest.raises(ValueError, match="scheduler=plateau: unknown; use one of cosine, step, multistep, poly, none"):
+        build_scheduler(sgd(), wrong)
+    with pytest.raises(ValueError, match="scheduler=plateau"):
+        lr_curve(wrong)
+    with pytest.raises(ValueError, match="steps_per_epoch=0"):
+        build_scheduler(sgd(), {**CONFIG, "scheduler": "none"}, 0)
+
+
+def test_a_plugins_schedule_is_played_for_the_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    def halving(optimizer: torch.optim.Optimizer, *, steps_per_epoch: int) -> Any:
+        return torch_schedules.StepLR(optimizer, steps_per_epoch, gamma=0.5)
+
+    monkeypatch.setitem(SCHEDULERS, "halving", halving)
+    assert lr_curve({"scheduler": "halving", "learning_rate": 1.0, "max_epochs": 3}) == [1.0, 0.5, 0.25]
+
+
+def test_the_curve_needs_no_torch() -> None:
+    code = (
+        "import sys; from visrun.lr import lr_curve; "
+        "lr_curve({'scheduler': 'cosine', 'learning_rate': 1, 'max_epochs': 3}); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

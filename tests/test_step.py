@@ -1,0 +1,149 @@
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from visrun.step import Average, Ledger, Step, clone, split
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Batch:
+    images: torch.Tensor
+    target: torch.Tensor
+
+
+class Squares:
+    """Two named losses over a linear model."""
+
+    def losses(self, model, batch):
+        error = model(batch.images) - batch.target
+        return {"square": (error**2).mean(), "size": 0.1 * error.abs().mean()}
+
+
+def batch_of(n=8, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return Batch(torch.randn(n, 3, generator=generator), torch.randn(n, 1, generator=generator))
+
+
+def linear():
+    torch.manual_seed(0)
+    return nn.Linear(3, 1)
+
+
+def make(model, **options):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return Step(Squares(), model, optimizer, device=CPU, **options)
+
+
+def test_a_step_is_plain_gradient_descent_on_the_sum_of_losses():
+    model, reference, batch = linear(), linear(), batch_of()
+    make(model)(batch)
+    sum(Squares().losses(reference, batch).values()).backward()
+    for ours, theirs in zip(model.parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(ours, theirs - 0.1 * theirs.grad, atol=1e-7)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulating_parts_equals_the_whole_batch(parts):
+    whole, parted = linear(), linear()
+    make(whole)(batch_of())
+    step = make(parted, accumulate=parts)
+    step(batch_of())
+    for ours, theirs in zip(parted.parameters(), whole.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+    expected = sum(Squares().losses(linear(), batch_of()).values()).item()
+    assert step.ledger.means()["loss"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_clipping_bounds_the_norm_of_all_gradients_together():
+    model = linear()
+    before = [p.detach().clone() for p in model.parameters()]
+    make(model, clip=1e-3)(batch_of())
+    moved = torch.cat([(a - b).flatten() for a, b in zip(model.parameters(), before, strict=True)]).norm()
+    assert moved.item() == pytest.approx(0.1 * 1e-3, rel=1e-3)
+
+
+def test_the_ledger_means_each_part_and_their_sum():
+    ledger = Ledger(CPU)
+    for value in (1.0, 3.0):
+        ledger.add({"a": torch.tensor(value), "b": torch.tensor(1.0)}, torch.tensor(value + 1.0), 1.0)
+        ledger.close_step()
+    assert ledger.means() == {"a": 2.0, "b": 1.0, "loss": 3.0}
+    assert ledger.peek() == (4.0, None)
+    ledger.reset()
+    assert ledger.means() == {"a": 0.0, "b": 0.0, "loss": 0.0}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_the_ledger_names_the_first_step_that_was_not_finite(bad):
+    ledger = Ledger(CPU)
+    for value in (1.0, 2.0, bad, 1.0, bad):
+        ledger.add({}, torch.tensor(value), 1.0)
+        ledger.close_step()
+    assert ledger.peek()[1] == 2
+
+
+def test_the_ledger_comes_back_exactly():
+    ledger, other = Ledger(CPU), Ledger(CPU)
+    for value in (0.1, 0.7, 1e-9):
+        ledger.add({"a": torch.tensor(value)}, torch.tensor(value), 1.0)
+        ledger.close_step()
+    other.load_state_dict(ledger.state_dict())
+    assert other.means() == ledger.means()
+
+
+def test_the_average_follows_its_formula_and_copies_buffers():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average = Average(model, 0.9)
+    kept = model[0].weight.detach().clone()
+    for step in range(1, 4):
+        with torch.no_grad():
+            model[0].weight.add_(1.0)
+            model[1].running_mean.add_(1.0)
+        average.advance()
+        average.update()
+        weight = 1 - min(0.9, (1 + step) / (10 + step))
+        kept = kept + weight * (model[0].weight.detach() - kept)
+    assert torch.allclose(average.module[0].weight, kept, atol=1e-6)
+    assert torch.equal(average.module[1].running_mean, model[1].running_mean)
+    assert not any(p.requires_grad for p in average.module.parameters())
+
+
+def test_the_evaluated_weights_are_the_average_where_there_is_one():
+    model = linear()
+    assert make(model).evaluated is model
+    step = make(model, ema=0.99)
+    step(batch_of())
+    assert step.evaluated is not model
+    other = make(linear(), ema=0.99)
+    other.load_state_dict(step.state_dict())
+    assert torch.equal(other.evaluated.weight, step.evaluated.weight)
+
+
+def test_batches_are_split_and_copied_field_by_field():
+    batch = batch_of(6)
+    parts = list(split(batch, 3))
+    assert [len(part.images) for part in parts] == [2, 2, 2]
+    assert torch.equal(torch.cat([part.target for part in parts]), batch.target)
+    copy = clone(batch)
+    copy.images.zero_()
+    assert float(batch.images.abs().sum()) > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("options", [{}, {"clip": 0.5}, {"accumulate": 2}, {"ema": 0.9}])
+def test_a_captured_step_equals_an_eager_one(options):
+    device = torch.device("cuda", 0)
+    models = [linear().to(device) for _ in range(2)]
+    for model, graph in zip(models, (True, False), strict=True):
+        optimizer = torch.optim.AdamW(model.parameters(), lr=torch.tensor(1e-2, device=device), capturable=True, fused=True)
+        step = Step(Squares(), model, optimizer, device=device, graph=graph, **options)
+        for seed in range(8):
+            batch = batch_of(seed=seed)
+            step(Batch(batch.images.to(device), batch.target.to(device)))
+        assert (step.graph is not None) == graph, step.graph_refused
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)

@@ -1,0 +1,155 @@
+"""The tables: every name leads to code, every fact agrees with the code, and looking something up imports no torch."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from visrun import tables
+from visrun.build import load
+from visrun.errors import ConfigError
+from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, model_entry, torchvision_builders
+
+LOSSES = [(task, name, ref) for task, entry in TASKS.items() for name, ref in entry.losses.items() if ref]
+REFS = [
+    *[entry.build for entry in TASKS.values() if entry.build],
+    *OPTIMIZERS.values(),
+    *SCHEDULERS.values(),
+    *{entry.build for entry in MODELS.values()},
+    *[ref for entry in READERS.values() for ref in (entry.read, entry.recognise)],
+    *{ref for _, _, ref in LOSSES},
+]
+
+
+@pytest.mark.parametrize("ref", REFS, ids=str)
+def test_every_reference_is_a_function_with_a_docstring(ref):
+    assert inspect.getdoc(load(ref))
+
+
+def test_tasks_are_the_seven_and_three_of_them_train():
+    assert list(TASKS) == [
+        "classification",
+        "anomaly_detection",
+        "object_detection",
+        "oriented_object_detection",
+        "instance_segmentation",
+        "segmentation",
+        "regression",
+    ]
+    assert [name for name, entry in TASKS.items() if entry.build] == ["classification", "segmentation", "regression"]
+
+
+@pytest.mark.parametrize(
+    ("task", "monitor", "maximize", "default_loss"),
+    [
+        ("classification", "accuracy", True, "cross_entropy"),
+        ("anomaly_detection", "auroc", True, "cross_entropy"),
+        ("object_detection", "map", True, "default"),
+        ("oriented_object_detection", "map50", True, "default"),
+        ("instance_segmentation", "map", True, "default"),
+        ("segmentation", "miou", True, "ce_dice"),
+        ("regression", "mae", False, "mse"),
+    ],
+)
+def test_task_facts(task, monitor, maximize, default_loss):
+    entry = TASKS[task]
+    assert (entry.monitor, entry.maximize, next(iter(entry.losses))) == (monitor, maximize, default_loss)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in TASKS.items() if entry.build])
+def test_the_mixes_of_a_task_are_those_its_targets_take(name):
+    from visrun.data.augment import TAKES
+
+    assert set(TASKS[name].mixes) == TAKES[TASKS[name].target]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_facts_are_in_range(name):
+    entry = MODELS[name]
+    assert set(entry.tasks) <= TASKS.keys()
+    assert entry.speed in (1, 2, 3)
+    assert entry.accuracy in (1, 2, 3)
+    assert entry.image_size is None or entry.image_size % entry.multiple == 0
+    assert entry.image_size or not entry.fixed_size
+    for loss in entry.losses or ():
+        assert any(loss in TASKS[task].losses for task in entry.tasks)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if len(entry.tasks) == 3 and entry.builder])
+def test_parameters_agree_with_torchvision(name):
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(MODELS[name].builder).DEFAULT
+    assert MODELS[name].parameters == pytest.approx(weights.meta["num_params"] / 1e6, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["small_resnet", "lraspp", "unet"])
+def test_parameters_agree_with_the_built_model(name):
+    from visrun.models import create
+
+    outputs = 21 if MODELS[name].tasks == tables.PIXEL_TASKS else 1000
+    module = create(name, num_outputs=outputs, image_size=64, pretrained=False).module
+    assert sum(p.numel() for p in module.parameters()) / 1e6 == pytest.approx(MODELS[name].parameters, abs=0.05)
+
+
+def test_torchvision_builders_agree_with_torchvision():
+    from torchvision import models
+
+    found = torchvision_builders()
+    assert {name for name, kind in found.items() if kind == "classification"} == set(models.list_models(module=models))
+    assert {name for name, kind in found.items() if kind == "segmentation"} == set(
+        models.list_models(module=models.segmentation)
+    )
+    assert {entry.builder for entry in MODELS.values() if entry.builder} <= found.keys()
+
+
+def test_a_torchvision_builder_without_an_entry_has_generic_facts():
+    entry = model_entry("resnext50_32x4d")
+    assert entry.builder == "resnext50_32x4d"
+    assert entry.tasks == tables.IMAGE_TASKS
+    assert entry.drops
+    assert not entry.fixed_size
+    assert model_entry("fcn_resnet101").tasks == tables.PIXEL_TASKS
+    assert model_entry("fcn_resnet101").drops
+    assert model_entry("resnet18") is MODELS["resnet18"]
+
+
+def test_vision_transformers_have_a_fixed_size_of_whole_patches():
+    entry = model_entry("vit_h_14")
+    assert entry.fixed_size
+    assert entry.multiple == 14
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("resnext50_32x4", "did you mean resnext50_32x4d?"),
+        ("qqq", "known: small_resnet"),
+        ("torchvision", "model.name="),
+    ],
+)
+def test_an_unknown_model_is_one_line_with_a_hint(name, hint):
+    with pytest.raises(ConfigError, match=f"model.name={name} is no model: .*{hint.replace('?', '.')}") as caught:
+        model_entry(name)
+    assert len(caught.value.problems) == 1
+
+
+def test_without_torchvision_only_the_tables_own_models_are_known(monkeypatch):
+    torchvision_builders.cache_clear()
+    monkeypatch.setattr(tables, "find_spec", lambda _: None)
+    try:
+        assert torchvision_builders() == {}
+        with pytest.raises(ConfigError):
+            model_entry("resnext50_32x4d")
+    finally:
+        torchvision_builders.cache_clear()
+
+
+def test_looking_up_imports_nothing_heavy():
+    code = (
+        "import sys; from visrun import tables, experiment, settings; tables.model_entry('resnext50_32x4d');"
+        "heavy = {'torch', 'torchvision', 'mlflow', 'hydra', 'omegaconf', 'numpy'} & sys.modules.keys();"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

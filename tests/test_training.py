@@ -1,0 +1,199 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from visrun.errors import Diverged
+from visrun.signals import Stop
+from visrun.step import Step
+from visrun.training import Clock, Limits, Progress, evaluate, fit, is_better, is_patience_over
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Batch:
+    images: torch.Tensor
+    target: torch.Tensor
+    valid: torch.Tensor
+
+
+class Data:
+    """Sixteen points on a line, four a step, in an order drawn from the epoch."""
+
+    def __init__(self, poison: int | None = None):
+        generator = torch.Generator().manual_seed(0)
+        self.x = torch.randn(16, 3, generator=generator)
+        self.y = self.x @ torch.tensor([[1.0], [-2.0], [0.5]])
+        self.poison = poison
+
+    def __len__(self):
+        return 4
+
+    def epoch(self, epoch, start=0):
+        order = torch.randperm(16, generator=torch.Generator().manual_seed(epoch))
+        for step in range(start, 4):
+            index = order[4 * step : 4 * step + 4]
+            y = self.y[index].clone()
+            if self.poison == epoch * 4 + step:
+                y[0] = float("nan")
+            yield Batch(self.x[index], y, torch.ones(4, dtype=torch.bool))
+
+    def files(self, epoch, step):
+        return [Path(f"{epoch}_{step}.png")]
+
+
+class Line:
+    monitor, maximize = "mae", False
+
+    def losses(self, model, batch):
+        return {"mse": ((model(batch.images) - batch.target) ** 2).mean()}
+
+    def predict(self, model, images):
+        return {"value": model(images)}
+
+
+class Mae:
+    def reset(self):
+        self.errors = []
+
+    def update(self, prediction, batch):
+        self.errors.append((prediction["value"] - batch.target).abs())
+
+    def compute(self):
+        return {"mae": float(torch.cat(self.errors).mean())}
+
+
+class Notes:
+    def __init__(self, on_step=None):
+        self.rows, self.saved, self.steps, self.on_step = [], [], 0, on_step
+
+    def step(self, progress, steps, loss):
+        self.steps += 1
+        if self.on_step:
+            self.on_step(self.steps)
+
+    def epoch(self, progress, row, improved):
+        kept = {key: value for key, value in row.items() if not key.startswith("time/")}
+        self.rows.append({"epoch": progress.epoch, **kept, "improved": improved})
+
+    def save(self, progress, *, final):
+        self.saved.append((progress.epoch, progress.step, final))
+
+
+class World:
+    """A run's parts; two worlds with the same seed are the same."""
+
+    def __init__(self, rate=0.05):
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Dropout(0.2), nn.Linear(3, 1))
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=rate, momentum=0.9)
+        self.scheduler = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, 0.99)
+        self.step = Step(Line(), self.model, self.optimizer, device=CPU)
+        self.progress = Progress()
+
+    def fit(self, notes, limits, *, stop=None, data=None, metrics=None):
+        evaluate_now = metrics or (lambda: evaluate(Line(), self.model, Data(), Mae(), device=CPU, precision="fp32"))
+        return fit(
+            Line(), self.step, self.scheduler, data or Data(), evaluate_now,
+            progress=self.progress, limits=limits, recorder=notes, stop=stop or Stop(), seed=3,
+        )  # fmt: skip
+
+
+def scripted(values):
+    """Metrics that an epoch returns, one after the other."""
+    iterator = iter(values)
+    return lambda: {"mae": next(iterator)}
+
+
+def test_it_learns_and_tells_every_epoch():
+    world, notes = World(), Notes()
+    assert world.fit(notes, Limits(max_epochs=20)) == "finished"
+    assert [row["epoch"] for row in notes.rows] == list(range(1, 21))
+    assert notes.steps == 80
+    assert notes.rows[-1]["loss"] < notes.rows[0]["loss"] / 5
+    assert set(notes.rows[0]) >= {"loss", "val_loss", "mae", "learning_rate"}
+    assert notes.rows[0]["learning_rate"] == 0.05
+    assert notes.saved[-1] == (20, 0, True) and not any(final for *_, final in notes.saved[:-1])
+    assert world.progress.best == min(row["mae"] for row in notes.rows)
+
+
+@pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 11])
+def test_a_stopped_and_resumed_run_equals_one_that_was_never_stopped(kill_at):
+    straight = Notes()
+    World().fit(straight, Limits(max_epochs=4))
+
+    world, stop = World(), Stop()
+    notes = Notes(lambda step: setattr(stop, "exit_code", 130) if step == kill_at else None)
+    assert world.fit(notes, Limits(max_epochs=4), stop=stop) == "killed"
+    assert notes.saved[-1] == (kill_at // 4, kill_at % 4, True)
+    random = torch.get_rng_state()
+    torch.manual_seed(999)
+    torch.set_rng_state(random)
+    notes.on_step = None
+    assert world.fit(notes, Limits(max_epochs=4)) == "finished"
+    assert notes.rows == straight.rows
+
+
+@pytest.mark.parametrize("poison", [0, 5, 7])
+def test_nan_ends_the_run_naming_step_and_files_and_saves_nothing_of_the_epoch(poison):
+    world, notes = World(), Notes()
+    with pytest.raises(Diverged) as error:
+        world.fit(notes, Limits(max_epochs=4), data=Data(poison))
+    epoch, step = divmod(poison, 4)
+    assert f"epoch {epoch + 1}, step {step + 1} of 4" in str(error.value)
+    assert f"{epoch}_{step}.png" in str(error.value) and "learning_rate" in str(error.value)
+    assert len(notes.rows) == len(notes.saved) == epoch
+
+
+def test_patience_counts_from_the_best_epoch():
+    notes = Notes()
+    World().fit(notes, Limits(max_epochs=50, patience=3), metrics=scripted([3.0, 1.0] + [2.0] * 48))
+    assert len(notes.rows) == 5
+    assert [row["improved"] for row in notes.rows] == [True, True, False, False, False]
+
+
+def test_patience_never_ends_a_run_during_its_warm_up_and_0_is_off():
+    notes = Notes()
+    World().fit(notes, Limits(max_epochs=50, patience=2, warmup_epochs=10), metrics=scripted([1.0] + [2.0] * 49))
+    assert len(notes.rows) == 12
+    notes = Notes()
+    World().fit(notes, Limits(max_epochs=15, patience=0), metrics=scripted([1.0] + [2.0] * 49))
+    assert len(notes.rows) == 15
+
+
+def test_an_undefined_metric_is_never_the_best():
+    notes = Notes()
+    world = World()
+    world.fit(notes, Limits(max_epochs=3), metrics=scripted([float("nan"), 2.0, float("nan")]))
+    assert (world.progress.best, world.progress.best_epoch) == (2.0, 2)
+
+
+def test_time_ends_a_run_with_an_evaluated_epoch():
+    world, notes = World(), Notes()
+    assert world.fit(notes, Limits(max_epochs=1000, max_seconds=0.0)) == "finished"
+    assert len(notes.rows) == 1 and notes.steps == 1 and notes.saved[-1][-1] is True
+
+
+def test_time_counts_over_all_sittings():
+    clock = Clock(spent=10.0, limit=5.0)
+    assert clock.is_over() and clock.seconds() >= 10.0
+    assert not Clock(spent=1e9, limit=None).is_over()
+
+
+@pytest.mark.parametrize(
+    ("value", "best", "maximize", "expected"),
+    [
+        (1.0, None, True, True), (1.0, 1.0, True, False), (1.1, 1.0, True, True), (0.9, 1.0, False, True),
+        (0.9, 1.0, True, False), (None, None, True, False), (float("nan"), None, False, False),
+    ],
+)  # fmt: skip
+def test_is_better(value, best, maximize, expected):
+    assert is_better(value, best, maximize=maximize) is expected
+
+
+def test_patience_without_any_best_counts_from_the_beginning():
+    assert is_patience_over(Progress(epoch=3), Limits(max_epochs=9, patience=3))
+    assert not is_patience_over(Progress(epoch=2), Limits(max_epochs=9, patience=3))
