@@ -178,7 +178,9 @@ def test_matplotlib_comes_with_the_first_picture_and_pyplot_never(tmp_path):
 def test_a_tile_keeps_its_shape_and_is_neither_tiny_nor_huge(width, height):
     tile = fit(Image.new("RGB", (width, height)))
     assert SMALLEST <= max(tile.size) <= LARGEST
-    assert abs(tile.width - tile.height * width / height) <= max(1, 0.5 * width / height + 0.5)
+    scale = max(tile.size) / max(width, height)
+    assert abs(tile.width - scale * width) < 1
+    assert abs(tile.height - scale * height) < 1
 
 
 def test_pictures_stand_row_by_row_in_the_middle_of_their_cells(tmp_path):

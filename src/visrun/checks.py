@@ -85,12 +85,14 @@ def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings
 
 
 def unread_warnings(
-    typed: Mapping[str, Any], values: Hyperparameters, *, task: str, unread: Iterable[str]
+    typed: Mapping[str, Any], values: Hyperparameters, given: Settings, *, unread: Iterable[str]
 ) -> list[str]:
     """One line for each typed value that this run does not read, saying who would."""
     names = [name for name in unread if name in typed]
     lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name)}" for name in names]
-    return lines + settings.option_warnings(typed, values, task=task)
+    if given.data.name == "demo" and typed.get("data.root") is not None:
+        lines.append(f"data.root={show(typed['data.root'])} is not read: data=demo brings its own images")
+    return lines + settings.option_warnings(typed, values, task=given.task)
 
 
 def require_training(task: str) -> None:

@@ -9,13 +9,14 @@ Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped 
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from visrun.errors import ConfigError, UserError, VisrunError
+from visrun.errors import ConfigError, VisrunError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,11 +52,12 @@ def _explain(words: Sequence[str]) -> int:
 
 
 def _resume(words: Sequence[str]) -> int:
-    if len(words) != 1 or words[0].startswith("-"):
-        raise UserError("usage: visrun resume RUN, where RUN is the folder of an interrupted run")
+    parser = argparse.ArgumentParser("visrun resume", description="Go on with an interrupted run.")
+    parser.add_argument("run", type=Path, help="its folder")
+    folder = parser.parse_args(words).run.expanduser()
     from visrun import run
 
-    return run.resume(Path(words[0]).expanduser())
+    return run.resume(folder)
 
 
 def _predict(words: Sequence[str]) -> int:

@@ -55,6 +55,13 @@ class Resolved:
     overrides: tuple[str, ...]
 
 
+class Sweep(NamedTuple):
+    """A sweep, checked: its first job, and its words as Hydra takes them."""
+
+    first: Resolved
+    words: tuple[str, ...]
+
+
 class _Command(NamedTuple):
     """A command, read: its words, their plain values, its files' settings, and what is wrong so far."""
 
@@ -101,17 +108,14 @@ def resolve(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path |
         choices=chosen.options,
         unread=unread,
         notices=(*_void_notices(void, picked), *_own_values(chosen, found, came_from, conf), *lowered),
-        warnings=(*checked.warnings, *unread_warnings(values, found, task=given.task, unread=unread)),
+        warnings=(*checked.warnings, *unread_warnings(values, found, given, unread=unread)),
         typed=tuple(item.line for item in words),
         overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
     )
 
 
-def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Resolved:
+def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Sweep:
     """Check a sweep (``optimizer=adam,sgd``) before its first job: every value by itself, and the first job as a whole.
-
-    Returns:
-        The first job.
 
     Raises:
         ConfigError: With everything that is wrong, one line each.
@@ -122,12 +126,13 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
             problems += _value_problems(item.key, value, conf)
     first = [to_override(item.key, item.value) if item.values else item.line for item in words]
     try:
-        resolved = resolve(first, config_dir=config_dir, cwd=cwd)
+        job = resolve(first, config_dir=config_dir, cwd=cwd)
     except ConfigError as error:
         raise ConfigError(list(dict.fromkeys([*problems, *error.problems]))) from None
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    return resolved
+    # conf/recipe is a folder of options that stands in no defaults list: Hydra takes its options with a plus only
+    return Sweep(job, tuple(f"+{item.line}" if item.key == "recipe" else item.line for item in words))
 
 
 def _value_problems(key: str, value: Any, conf: Conf) -> list[str]:

@@ -97,17 +97,20 @@ def draw_metric(made: Parts, folder: Path) -> list[Path]:
 
 @torch.no_grad()
 def predictions(made: Parts, split: str) -> list[Image.Image]:
-    """The first samples of a split as the network saw them, with what it said and what is true."""
-    model = made.step.evaluated.eval()
+    """Samples spread over a split as the network saw them, with what it said and what is true."""
+    model, loader = made.step.evaluated.eval(), made.loaders[split]
+    wanted = set(torch.linspace(0, len(loader.images) - 1, SAMPLES).round().int().tolist())
     pictures: list[Image.Image] = []
-    for batch in made.loaders[split].epoch(0):
+    for number, batch in enumerate(loader.epoch(0)):
+        begin = number * loader.batch_size
+        rows = [i for i in range(min(loader.batch_size, len(loader.images) - begin)) if begin + i in wanted]
+        if not rows:
+            continue
         with autocast(made.device, made.precision):
             output = model(batch.images)
         prediction = made.task.predict(lambda _, output=output: output, batch.images)
-        for i, picture in enumerate(denormalise(batch.images, made.built.mean, made.built.std)):
-            pictures.append(made.task.draw(picture, prediction, i, target=batch.target[i]))
-            if len(pictures) == SAMPLES:
-                return pictures
+        shown = denormalise(batch.images[rows], made.built.mean, made.built.std)
+        pictures += [made.task.draw(p, prediction, i, target=batch.target[i]) for p, i in zip(shown, rows, strict=True)]
     return pictures
 
 

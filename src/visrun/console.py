@@ -20,9 +20,9 @@ REFRESH_SECONDS = 0.1
 class Screen:
     """Prints a run's story. On a terminal the epoch's bar stands below the lines; elsewhere there are lines only."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True, quiet=quiet)
-        self.live = self.console.is_terminal and not quiet
+    def __init__(self, *, stderr: bool = False) -> None:
+        self.console = Console(file=sys.stderr if stderr else sys.stdout, highlight=False, soft_wrap=True)
+        self.live = self.console.is_terminal
         self.bar: Bar | None = None
         self.row: TaskID | None = None
         self.drawn = 0.0

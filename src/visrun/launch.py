@@ -26,11 +26,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 import visrun
 from visrun.checks import require_training
-from visrun.compose import Resolved, check_sweep, known, resolve
+from visrun.compose import Resolved, check_sweep, resolve
 from visrun.configs import PRIMARY, conf_dir, store_schema, user_folders
 from visrun.errors import ConfigError
 from visrun.outputs import new_run_folder
-from visrun.overrides import hydra_words, parse, to_override
+from visrun.overrides import hydra_words, to_override
 
 INSPECTIONS = ("cfg", "info", "help", "hydra_help", "shell_completion")
 SWITCHES = ("help", "hydra_help", "resolve", "multirun", "shell_completion")
@@ -64,7 +64,7 @@ class UserConfigs(SearchPathPlugin):
     folders: tuple[Path, ...] = ()
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in reversed(self.folders):
+        for folder in self.folders:
             search_path.prepend(provider="visrun", path=f"file://{folder}", anchor="main")
 
 
@@ -137,10 +137,9 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
 
 def _sweep(args: Namespace, config_dir: Path | None) -> int:
     """One run for each combination. A failing job raises, so that Hydra goes on with the others and then says so."""
-    require_training(check_sweep(args.overrides, config_dir=config_dir).settings.task)
+    sweep = check_sweep(args.overrides, config_dir=config_dir)
+    require_training(sweep.first.settings.task)
     own, cwd = hydra_words(args.overrides), Path.cwd()
-    typed = parse(args.overrides, known=known(), cwd=cwd, multirun=True).typed
-    words = [f"+{item.line}" if item.key == "recipe" else item.line for item in typed]  # conf/recipe is no default
 
     def job(_: DictConfig) -> float | None:
         from visrun import run
@@ -159,7 +158,7 @@ def _sweep(args: Namespace, config_dir: Path | None) -> int:
     made = _folder("hydra.sweep.dir", own, "sweep", root=Path("multirun"))
     with _removed_if_empty(made):
         try:
-            return _hydra(args, [*own, *_dir("hydra.sweep.dir", made), *words], job)
+            return _hydra(args, [*own, *_dir("hydra.sweep.dir", made), *sweep.words], job)
         except Stopped as stop:
             return stop.exit_code
 

@@ -229,12 +229,11 @@ def absolute(text: str, cwd: Path) -> str:
 
 def near(name: str, known: Iterable[str]) -> str:
     """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) name; else nothing."""
-    keys = sorted(known)
-    same = [key for key in keys if key.rpartition(".")[2] == name or _initials(key) == name]
-    close = same or get_close_matches(name, keys, n=1)
-    if not close and "." in name:
-        leaf = name.rpartition(".")[2]
-        close = get_close_matches(leaf, keys, n=1) or [key for key in keys if key.rpartition(".")[2] == leaf]
+    keys, leaf = sorted(known), name.rpartition(".")[2]
+    same = [key for key in keys if key.rpartition(".")[2] == leaf or _initials(key) == name]
+    close = get_close_matches(name, same or keys, n=1, cutoff=0.0 if same else 0.6) or get_close_matches(
+        leaf, keys, n=1
+    )
     return f" (did you mean {close[0]}?)" if close else ""
 
 

@@ -25,8 +25,9 @@ from visrun.compose import resolve
 from visrun.console import Screen
 from visrun.data.batches import Batches
 from visrun.data.cache import open_images
-from visrun.data.geometry import Place, places
-from visrun.data.images import SUFFIXES, load_rgb
+from visrun.data.placement import places
+from visrun.data.files import IMAGE_SUFFIXES
+from visrun.data.images import load_rgb
 from visrun.device import choose_device
 from visrun.errors import DataError, UserError
 from visrun.parts import read_dataset, split_targets
@@ -214,9 +215,9 @@ def find_images(given: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
             if not inside:
-                raise DataError(f"{path}: no images in this folder (looked for {', '.join(sorted(SUFFIXES))})")
+                raise DataError(f"{path}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
             found += inside
         elif path.exists():
             found.append(path)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from visrun import checkpoint
 from visrun.console import Screen, epoch_line
+from visrun.optimizers import load_optimizer
 from visrun.run_folder import RunFolder
 from visrun.step import Step
 from visrun.tracking import Tracker
@@ -98,10 +99,7 @@ def restore(
 ) -> Progress:
     """Put a run back to where ``last.pt`` left it."""
     model.load_state_dict(state["model"])
-    step.optimizer.load_state_dict(state["optimizer"])
-    for group in step.optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"] = group["lr"].to(device)
+    load_optimizer(step.optimizer, state["optimizer"])
     scheduler.load_state_dict(state["scheduler"])
     step.load_state_dict(state["step"])
     set_random_state(state["random"], device)

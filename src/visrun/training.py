@@ -50,8 +50,9 @@ class Recorder(Protocol):
 class Progress:
     """Where a run stands; with the weights and the optimizer's state, all that a resumed run needs.
 
-    ``epoch`` counts finished epochs, ``step`` the steps done of the epoch under way, ``seconds`` the time spent so far;
-    ``best`` is the monitored metric's best value and ``best_epoch`` the epoch, from 1, that reached it (0 = none yet).
+    ``epoch`` counts finished epochs, ``step`` the steps done of the epoch under way, which began at ``learning_rate``;
+    ``seconds`` is the time spent so far. ``best`` is the monitored metric's best value and ``best_epoch`` the epoch,
+    from 1, that reached it (0 = none yet).
     """
 
     epoch: int = 0
@@ -59,6 +60,7 @@ class Progress:
     best: float | None = None
     best_epoch: int = 0
     seconds: float = 0.0
+    learning_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def fit(
         if progress.step == 0:
             torch.manual_seed(seed * 1_000_003 + progress.epoch)
             step.ledger.reset()
-        rate, began, first = learning_rate(step.optimizer), time.monotonic(), progress.step
+            progress.learning_rate = learning_rate(step.optimizer)
+        began, entered_at = time.monotonic(), progress.step
 
         train_epoch(step, scheduler, train, progress=progress, recorder=recorder, stop=stop, clock=clock)
         check_finite(step, train, progress)
@@ -111,14 +114,14 @@ def fit(
             recorder.save(progress, final=True)
             return "killed"
 
-        steps, trained = progress.step - first, time.monotonic() - began
+        steps, trained = progress.step - entered_at, time.monotonic() - began
         metrics = evaluate_now()
         improved = is_better(metrics.get(task.monitor), progress.best, maximize=task.maximize)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
         if improved:
             progress.best, progress.best_epoch = metrics[task.monitor], progress.epoch
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
-        recorder.epoch(progress, {"learning_rate": rate, **mean_losses(step), **metrics, **speed}, improved)
+        recorder.epoch(progress, {"learning_rate": progress.learning_rate, **mean_losses(step), **metrics, **speed}, improved)
 
         ended = progress.epoch >= limits.max_epochs or clock.is_over() or is_patience_over(progress, limits)
         recorder.save(progress, final=ended or stop.exit_code is not None)

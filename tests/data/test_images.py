@@ -67,6 +67,7 @@ def test_golden_pixels(tmp_path: Path, name: str) -> None:
     loaded = images.load_rgb(tmp_path / name)
     assert loaded.dtype == np.uint8
     assert loaded.flags["C_CONTIGUOUS"]
+    assert loaded.flags["WRITEABLE"]
     np.testing.assert_array_equal(loaded, expected)
     assert images.header(tmp_path / name) == (expected.shape[1], expected.shape[0])
 
@@ -212,7 +213,7 @@ def test_truncated_pixels_pass_the_header_and_fail_the_load(tmp_path: Path) -> N
 def test_header_decodes_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (7, 5)).save(tmp_path / "x.png")
 
-    def load(self: Image.Image) -> None:
+    def load(_: Image.Image) -> None:
         raise AssertionError("decoded")
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)

@@ -231,6 +231,12 @@ def test_tables_that_cannot_be_read(tmp_path: Path, content: bytes, message: str
         table.read(tmp_path, target="label")
 
 
+def test_a_split_of_nothing_but_wrong_rows_stays_a_split(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "image,target\na.png,1\n")
+    write(tmp_path / "val.csv", "image,target\nb.png,1,2\n")
+    assert targets(table.read(tmp_path, target="value")) == {"train": [("a.png", (1.0,))], "val": []}
+
+
 def test_tables_of_different_columns(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "image,target\na.png,1\n")
     write(tmp_path / "val.csv", "image,size\na.png,1\n")

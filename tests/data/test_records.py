@@ -173,7 +173,7 @@ def test_describe_says_what_was_found(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "c", {"cat": 10, "dog": 5})
     text = records.describe(records.read(root, task="classification"))
     assert text.splitlines()[0] == f"folder: 15 images in {root}, 2 classes"
-    assert "train       12 images  cat 8, dog 4" in text
+    assert "train       12 images  cat: 8, dog: 4" in text
     for i in range(4):
         picture(tmp_path / "v" / f"{i}.png", i)
     (tmp_path / "v" / "t.csv").write_text("image,kg\n0.png,1\n1.png,2\n2.png,3\n3.png,4\n")
@@ -181,7 +181,7 @@ def test_describe_says_what_was_found(tmp_path: Path) -> None:
     assert "target kg" in text
     assert "mean" in text
     root = mask_folder(tmp_path / "m", {"x": [[0, 1, 1, 1]], "y": [[0, 1, 1, 1]]}, "ground\nroad\n")
-    assert "ground 25.0%, road 75.0%" in records.describe(records.read(root, task="segmentation"))
+    assert "ground: 25.0%, road: 75.0%" in records.describe(records.read(root, task="segmentation"))
 
 
 @pytest.mark.parametrize("name", ["a(1)", "b,c", "d=e", "~f", "g h", "ü"])

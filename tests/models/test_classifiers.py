@@ -1,5 +1,5 @@
-"""Every classifier of torchvision. On the meta device a data-dependent shape or ``.item()`` raises: what passes there has
-static shapes, as a CUDA graph needs."""
+"""Every classifier of torchvision. On the meta device a data-dependent shape or ``.item()`` raises: what passes there
+has static shapes, as a CUDA graph needs."""
 
 from __future__ import annotations
 

@@ -89,6 +89,12 @@ def test_state_builds_a_task_that_predicts_the_same(multilabel: bool) -> None:
     )
 
 
+def test_a_sample_can_stand_alone() -> None:
+    task, prediction = Classification(classes=CLASSES), {"probabilities": torch.eye(3)}
+    assert task.restore(prediction, 1, None)["probabilities"].tolist() == [[0.0, 1.0, 0.0]]
+    assert task.record(task.restore(prediction, 1, None), 0) == task.record(prediction, 1)
+
+
 def test_records() -> None:
     prediction = {"probabilities": torch.tensor([[0.2, 0.7, 0.1], [0.6, 0.1, 0.5]])}
     assert Classification(classes=CLASSES).record(prediction, 0) == {

@@ -79,6 +79,19 @@ def test_records_give_areas() -> None:
     assert Segmentation(classes=CLASSES).record({"mask": mask}, 0) == {"area": {"background": 0.75, "car": 0.25}}
 
 
+def test_a_mask_goes_back_to_the_pixels_of_its_file() -> None:
+    class Left:
+        """A picture twice as wide as what the model saw of it."""
+
+        def back(self, mask: Tensor) -> Tensor:
+            return torch.cat([mask, torch.full_like(mask, 255)], 1)
+
+    task, mask = Segmentation(classes=CLASSES), torch.tensor([[[0, 0]], [[1, 2]]], dtype=torch.uint8)
+    found = task.restore({"mask": mask}, 1, Left())
+    assert found["mask"].tolist() == [[[1, 2, 255, 255]]]
+    assert task.record(found, 0) == {"area": {"road": 0.5, "car": 0.5}}
+
+
 def test_state_builds_the_task() -> None:
     state = Segmentation(classes=CLASSES, loss=losses.dice).state()
     assert Segmentation(**state).state() == state == {"classes": list(CLASSES)}

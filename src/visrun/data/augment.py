@@ -155,7 +155,7 @@ def colour(draws: Array, augment: Augment, mean: Sequence[float], std: Sequence[
 
 
 def render(
-    pixels: Tensor, masks: Tensor | None, plan: Plan, table: Tensor, image_size: tuple[int, int], dtype: torch.dtype
+    pixels: Tensor, masks: Tensor | None, plan: Plan, table: Tensor, image_size: tuple[int, int]
 ) -> tuple[Tensor, Tensor | None]:
     """The training images, normalised, and their masks.
 
@@ -163,10 +163,9 @@ def render(
         pixels: (B, Hc, Wc, 3) uint8.
         masks: (B, Hc, Wc) uint8 or None.
         table: (B, P), the step's part of ``plan.table``, on the device of ``pixels``.
-        dtype: Of the images returned.
 
     Returns:
-        images (B, 3, H, W), channels last, and masks (B, H, W) int64 with 255 outside the picture, or None.
+        images (B, 3, H, W) float32 and masks (B, H, W) int64 with 255 outside the picture, or None.
     """
     images, outside = pixels.permute(0, 3, 1, 2), None
     if plan.corner is not None:
@@ -184,7 +183,7 @@ def render(
         if hidden is not None:
             images = images.masked_fill_(hidden[:, None], 0.0)
             masks = None if masks is None else masks.masked_fill_(hidden, IGNORE)
-    return images.to(dtype=dtype, memory_format=torch.channels_last), masks
+    return images, masks
 
 
 def _view(sizes: Array, image_size: tuple[int, int], fit: Fit, how: Augment, draws: Array) -> geometry.View:

@@ -156,9 +156,9 @@ class Batches:
     def _rendered(
         self, plan: augmentation.Plan, table: Tensor, mix: str, pixels: Tensor, masks: Tensor | None, index: Tensor
     ) -> tuple[Tensor, Tensor]:
-        images, masks = augmentation.render(pixels, masks, plan, table, self.image_size, self.dtype)
+        images, masks = augmentation.render(pixels, masks, plan, table, self.image_size)
         target = self.targets.index_select(0, index) if masks is None else masks
         if mix:
             target = mixing.soft(target, self.num_classes) if self.kind == "label" else target
             images, target = mixing.mix(mix, images, target, table[:, MIX], dense=self.kind == "mask")
-        return images, target
+        return images.to(dtype=self.dtype, memory_format=torch.channels_last), target

@@ -125,7 +125,9 @@ def _grouped(group: list[tuple[str, Path]], key: Callable[[Path], bytes]) -> Ite
 
 
 def _across(same: list[tuple[str, Path]]) -> list[tuple[str, str, Path, Path]]:
-    first = dict(reversed(same))  # of each split its first
+    first: dict[str, Path] = {}
+    for split, path in same:
+        first.setdefault(split, path)
     return [(a, b, first[a], first[b]) for a, b in combinations(first, 2)]
 
 

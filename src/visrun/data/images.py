@@ -68,7 +68,7 @@ def header(path: Path) -> tuple[int, int]:
 
 
 def load_rgb(path: Path, *, within: tuple[int, int] | None = None) -> Pixels:
-    """The image as an upright uint8 array (H, W, 3).
+    """The image as an upright, writable uint8 array (H, W, 3).
 
     Args:
         path: Any file that Pillow reads; the table above says what becomes of its mode.
@@ -83,7 +83,7 @@ def load_rgb(path: Path, *, within: tuple[int, int] | None = None) -> Pixels:
         if within is not None and image.format == "JPEG":
             _draft(image, within if turn < 5 else within[::-1])
         image.load()
-        return np.ascontiguousarray(_turned(_rgb(path, image), turn))
+        return np.array(_turned(_rgb(path, image), turn), order="C")  # own memory: Pillow's is read-only
 
 
 def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
@@ -108,7 +108,7 @@ def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
             if array.size and (int(array.max()) > 255 or int(array.min()) < 0):
                 raise DataError(f"{path}: mask id {int(array.max())} is above 255")
             array = array.astype(np.uint8)
-        upright = np.ascontiguousarray(_turned(array // stretch, turn))
+        upright = np.array(_turned(array // stretch, turn), order="C")
     return chosen_ids(ids)[upright] if ids else upright
 
 

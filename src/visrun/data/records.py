@@ -205,11 +205,11 @@ def _split_line(dataset: Dataset, split: str) -> str:
     counts = dataset.counts[split]
     if dataset.mask_ids:
         whole = max(1, sum(counts))
-        return files.some((f"{n} {c / whole:.1%}" for n, c in zip(dataset.classes, counts, strict=True)), 20)
+        return files.some((f"{n}: {c / whole:.1%}" for n, c in zip(dataset.classes, counts, strict=True)), 20)
     if len(set(counts)) == 1 or len(counts) > 20:
         span = f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}"
         return f"{span} per class"
-    return files.some((f"{n} {c:,}" for n, c in zip(dataset.classes, counts, strict=True)), 20)
+    return files.some((f"{n}: {c:,}" for n, c in zip(dataset.classes, counts, strict=True)), 20)
 
 
 def _settle(

@@ -1,14 +1,11 @@
-"""From files to canvases on the host, by a pool of threads: Pillow decodes and resizes without holding Python's lock.
-
-Threads rather than worker processes: nothing is copied between processes, none can die or outlive a Ctrl-C, and on 16
-cores they reach about the rate of 16 DataLoader workers. A canvas holds one picture at its top left, shrunk once
-(antialiased, aspect kept, never enlarged), its right and bottom edges repeated so that sampling at the border is clean.
+"""Batches of canvases on the host, made while earlier ones are in use: decoded from files, or copied from an array.
 
 Legend: n pictures, Hc x Wc canvas.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,15 +16,15 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from visrun.data.images import IGNORE, load_mask, load_rgb
+from visrun.data.decoding import Helper, Job, Pixels
 from visrun.errors import DataError
 
-Pixels = NDArray[np.uint8]
-Job = TypeVar("Job")
-TIMEOUT = 120.0  # seconds without one picture: a hung network drive must not hang a run for ever
+Item = TypeVar("Item")
+TIMEOUT = 120.0  # seconds for one picture: a hung network drive must not hang a run for ever
+THREADS_ENOUGH = 4  # workers up to which threads alone do (see `decoding`)
+HELPERS_PAY = 512  # pictures from which starting helpers pays
 AHEAD = 3  # batches prepared while one is in use
 
 
@@ -55,26 +52,10 @@ class Source:
         n = len(self.paths)
         return (n, *self.canvas, 3), None if self.masks is None else (n, *self.canvas)
 
-    def decode(self, i: int, pixels: Pixels, mask: Pixels | None) -> None:
-        """Fill one canvas (Hc, Wc, 3) and one mask canvas (Hc, Wc), 255 beyond the picture.
-
-        Raises:
-            DataError: A file that cannot be read.
-        """
+    def job(self, i: int) -> Job:
+        """What to decode for picture ``i``."""
         h, w = (int(side) for side in self.sizes[i])
-        image = load_rgb(self.paths[i], within=(h, w))
-        if image.shape[:2] != (h, w):
-            image = np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR))
-        pixels[:h, :w] = image
-        pixels[:h, w:] = pixels[:h, w - 1 : w]
-        pixels[h:] = pixels[h - 1 : h]
-        if self.masks is None or mask is None:
-            return
-        ids = load_mask(self.masks[i], ids=self.mask_ids)
-        if ids.shape != (h, w):
-            ids = np.asarray(Image.fromarray(ids).resize((w, h), Image.Resampling.NEAREST))
-        mask[:] = IGNORE
-        mask[:h, :w] = ids
+        return Job(self.paths[i], None if self.masks is None else self.masks[i], self.mask_ids, (h, w))
 
 
 Batch = tuple[Tensor, Tensor | None]  # canvases (B, Hc, Wc, 3) and masks (B, Hc, Wc), uint8, on the host
@@ -87,38 +68,63 @@ def blank(source: Source, n: int, *, pinned: bool = False) -> Batch:
     return pixels, masks
 
 
-def decode(threads: ThreadPoolExecutor, source: Source, rows: NDArray[np.int64], batch: Batch) -> list[Future[None]]:
-    """Start decoding pictures ``rows`` into ``batch``; one future per picture, in order."""
-    pixels, masks = (None if part is None else part.numpy() for part in batch)
-    assert pixels is not None
-    return [
-        threads.submit(source.decode, int(row), pixels[i], None if masks is None else masks[i])
-        for i, row in enumerate(rows)
-    ]
+class Pool:
+    """Threads that decode pictures of ``source``, with a helper process each where there are many.
+
+    Leaving the ``with`` block, also by Ctrl-C or an error, drops what is queued.
+    """
+
+    def __init__(self, source: Source, workers: int) -> None:
+        self.source = source
+        self.threads = ThreadPoolExecutor(max(1, workers), thread_name_prefix="visrun-data")
+        self.helped = workers > THREADS_ENOUGH and len(source.paths) >= HELPERS_PAY
+        self.own = threading.local()
+        self.helpers: list[Helper] = []
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self._close()
+        if self.helped:  # a thread that had just begun may have started one more
+            self.threads.shutdown(wait=True)
+            self._close()
+
+    def _close(self) -> None:
+        while self.helpers:
+            self.helpers.pop().close()
+
+    def start(self, rows: NDArray[np.int64], batch: Batch) -> list[Future[None]]:
+        """Start decoding pictures ``rows`` into ``batch``; one future per picture, in order."""
+        pixels, masks = (None if part is None else part.numpy() for part in batch)
+        assert pixels is not None
+        return [
+            self.threads.submit(self._decode, int(row), pixels[i], None if masks is None else masks[i])
+            for i, row in enumerate(rows)
+        ]
+
+    def _decode(self, row: int, pixels: Pixels, mask: Pixels | None) -> None:
+        job = self.source.job(row)
+        if not self.helped:
+            return job.decode(pixels, mask)
+        if not hasattr(self.own, "helper"):
+            self.own.helper = Helper(self.source.canvas)
+            self.helpers.append(self.own.helper)
+        return self.own.helper.decode(job, pixels, mask, TIMEOUT)
 
 
 def pipelined(
-    jobs: Iterable[Job],
-    start: Callable[[ThreadPoolExecutor, Job], list[Future[None]]],
-    *,
-    workers: int,
-    ahead: int = AHEAD,
-) -> Iterator[tuple[Job, list[Future[None]]]]:
-    """Each job with its futures, started ``ahead`` jobs before it is handed out.
-
-    Leaving early, also by Ctrl-C or an error, drops what is queued.
-    """
-    waiting: deque[tuple[Job, list[Future[None]]]] = deque()
-    threads = ThreadPoolExecutor(max(1, workers), thread_name_prefix="visrun-data")
-    try:
-        for job in jobs:
-            waiting.append((job, start(threads, job)))
-            if len(waiting) > ahead:
-                yield waiting.popleft()
-        while waiting:
+    items: Iterable[Item], start: Callable[[Item], list[Future[None]]]
+) -> Iterator[tuple[Item, list[Future[None]]]]:
+    """Each item with its futures, `AHEAD` items after it was started."""
+    waiting: deque[tuple[Item, list[Future[None]]]] = deque()
+    for item in items:
+        waiting.append((item, start(item)))
+        if len(waiting) > AHEAD:
             yield waiting.popleft()
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+    while waiting:
+        yield waiting.popleft()
 
 
 def decoded(
@@ -129,30 +135,40 @@ def decoded(
     Raises:
         DataError: A file that cannot be read, or that did not come within two minutes.
     """
-    jobs = ((rows, blank(source, len(rows), pinned=pinned)) for rows in order)
-    for (rows, batch), futures in pipelined(jobs, lambda threads, job: decode(threads, source, *job), workers=workers):
-        for row, future in zip(rows, futures, strict=True):
-            try:
-                future.result(TIMEOUT)
-            except TimeoutError:
-                path = source.paths[int(row)]
-                raise DataError(f"{path}: not read within {TIMEOUT:.0f} s: is a network drive gone?") from None
-        yield batch
+    items = ((rows, blank(source, len(rows), pinned=pinned)) for rows in order)
+    with Pool(source, workers) as pool:
+        for (rows, batch), futures in pipelined(items, lambda item: pool.start(*item)):
+            for row, future in zip(rows, futures, strict=True):
+                try:
+                    future.result(2 * TIMEOUT)
+                except TimeoutError:
+                    raise DataError(f"{source.paths[row]}: not read in time: is a network drive gone?") from None
+            yield batch
 
 
 def attempted(
     source: Source, order: Iterable[NDArray[np.int64]], *, workers: int
 ) -> Iterator[tuple[NDArray[np.int64], Batch, dict[int, str]]]:
-    """As `decoded`, with each row of ``order`` and what is wrong with those of its pictures that cannot be read."""
-    jobs = ((rows, blank(source, len(rows))) for rows in order)
-    for (rows, batch), futures in pipelined(jobs, lambda threads, job: decode(threads, source, *job), workers=workers):
-        failures = {}
-        for row, future in zip(rows, futures, strict=True):
-            try:
-                future.result()
-            except DataError as error:
-                failures[int(row)] = str(error)
-        yield rows, batch, failures
+    """As `decoded`, with each row of ``order`` (equally long but for the last) and what is wrong with those of its
+    pictures that cannot be read. A batch lasts until the next: fresh memory for each costs more than the resizing."""
+    rooms: list[Batch] = []
+
+    def room(i: int, n: int) -> Batch:
+        if i < AHEAD + 1:
+            rooms.append(blank(source, n))
+        pixels, masks = rooms[i % (AHEAD + 1)]
+        return pixels[:n], None if masks is None else masks[:n]
+
+    items = ((rows, room(i, len(rows))) for i, rows in enumerate(order))
+    with Pool(source, workers) as pool:
+        for (rows, batch), futures in pipelined(items, lambda item: pool.start(*item)):
+            failures = {}
+            for row, future in zip(rows, futures, strict=True):
+                try:
+                    future.result()
+                except DataError as error:
+                    failures[int(row)] = str(error)
+            yield rows, batch, failures
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
@@ -178,7 +194,11 @@ def gathered(stored: Batch, order: Iterable[NDArray[np.int64]], *, pinned: bool)
             if part is not None and out is not None:
                 torch.index_select(part, 0, torch.from_numpy(rows), out=out)
 
-    jobs = ((rows, room(len(rows))) for rows in order)
-    for (_, batch), futures in pipelined(jobs, lambda threads, job: [threads.submit(copy, *job)], workers=1):
-        futures[0].result()
-        yield batch
+    items = ((rows, room(len(rows))) for rows in order)
+    with ThreadPoolExecutor(1, thread_name_prefix="visrun-data") as thread:
+        try:
+            for (_, batch), futures in pipelined(items, lambda item: [thread.submit(copy, *item)]):
+                futures[0].result()
+                yield batch
+        finally:
+            thread.shutdown(wait=True, cancel_futures=True)

@@ -29,6 +29,14 @@ class Batch(Protocol):
     valid: Tensor
 
 
+class Place(Protocol):
+    """Where a file's picture lies in the image that the model saw."""
+
+    def back(self, mask: Tensor) -> Tensor:
+        """A mask (H, W) of the model's image in the file's own pixels (h, w), 255 where it saw none."""
+        ...
+
+
 class Metric(Protocol):
     """Numbers over many batches. ``compute`` leaves undefined values out."""
 
@@ -58,6 +66,10 @@ class Task(Protocol):
         """Predictions for ``images`` (B, 3, H, W), in the user's terms and units, without gradients."""
         ...
 
+    def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
+        """Sample ``i`` as a prediction of its own (B = 1), in the pixels of its file."""
+        ...
+
     def metric(self) -> Metric:
         """A fresh metric that holds ``monitor`` among its values."""
         ...
@@ -73,6 +85,11 @@ class Task(Protocol):
     def state(self) -> dict[str, Any]:
         """The arguments that build a task which predicts the same, as plain types."""
         ...
+
+
+def only(prediction: Prediction, i: int) -> Prediction:
+    """Sample ``i`` as a prediction of its own (B = 1)."""
+    return {name: values[i : i + 1] for name, values in prediction.items()}
 
 
 def named(loss: Loss | None, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:

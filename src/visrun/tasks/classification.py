@@ -17,7 +17,7 @@ from torch import Tensor
 from visrun.errors import ConfigError
 from visrun.losses import bce
 from visrun.metrics import ClassificationMetric
-from visrun.tasks.base import Forward, Loss, Prediction, as_list, name_of, named
+from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, name_of, named, only
 from visrun.tasks.drawing import BAD, GOOD, PLAIN, Line, caption
 
 SHOWN = 3  # classes in a picture's caption
@@ -69,6 +69,10 @@ class Classification:
             # Softmax of log(sigmoid) is sigmoid / sum(sigmoid), without ever dividing by zero.
             scores = F.logsigmoid(logits) if self.one_vs_rest else logits
             return {"probabilities": scores.softmax(1)}
+
+    def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:  # noqa: ARG002
+        """Sample ``i`` alone; nothing in it depends on pixels."""
+        return only(prediction, i)
 
     def metric(self) -> ClassificationMetric:
         """Accuracy, macro F1, macro AUROC and ECE."""

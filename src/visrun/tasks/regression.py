@@ -18,7 +18,7 @@ from torch import Tensor
 
 from visrun.errors import DataError
 from visrun.metrics import RegressionMetric
-from visrun.tasks.base import Forward, Loss, Prediction, as_list, named
+from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, named, only
 from visrun.tasks.drawing import Line, caption
 
 
@@ -67,6 +67,10 @@ class Regression:
             output = model(images).float()
             mean, std = self._statistics(output.device)
             return {"value": output * std + mean}
+
+    def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:  # noqa: ARG002
+        """Sample ``i`` alone; nothing in it depends on pixels."""
+        return only(prediction, i)
 
     def metric(self) -> RegressionMetric:
         """MAE, RMSE and R2."""

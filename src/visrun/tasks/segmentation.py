@@ -16,7 +16,7 @@ from torch import Tensor
 
 from visrun.losses import IGNORE_INDEX
 from visrun.metrics import SegmentationMetric
-from visrun.tasks.base import Forward, Loss, Prediction, named
+from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
 from visrun.tasks.drawing import legend, overlay, palette, side_by_side
 
 AUX_WEIGHT = 0.5  # of an auxiliary head's loss, as in torchvision's training of these models (references/segmentation)
@@ -57,13 +57,19 @@ class Segmentation:
             logits = output if isinstance(output, Tensor) else output["out"]
             return {"mask": logits.argmax(1).to(torch.uint8)}
 
+    def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
+        """Sample ``i`` alone, its mask in the pixels of the file; 255 where the model saw nothing of it."""
+        alone = only(prediction, i)
+        return {**alone, "mask": place.back(alone["mask"][0]).unsqueeze(0)}
+
     def metric(self) -> SegmentationMetric:
         """Mean and per-class IoU, Dice and pixel accuracy."""
         return SegmentationMetric(self.classes)
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
-        """``area``: the share of the image that each class found covers, largest first."""
-        share = torch.bincount(prediction["mask"][i].flatten().cpu(), minlength=self.num_outputs)
+        """``area``: the share that each class found has of all pixels with a class, largest first."""
+        counts = torch.bincount(prediction["mask"][i].flatten().cpu(), minlength=self.num_outputs)
+        share = counts[: self.num_outputs]
         share = share.double() / max(int(share.sum()), 1)
         found = sorted(enumerate(share.tolist()), key=lambda pair: -pair[1])
         return {"area": {self.classes[k]: round(part, 6) for k, part in found if part > 0}}

@@ -37,8 +37,9 @@ def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, meta
     from mlflow.models import Model
 
     model = TensorOutput(module).eval()
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.requires_grad_(False)
+        tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)  # no views, no channels_last: pt2's rule
     example = example.detach().float().contiguous()
     with torch.no_grad():
         output = model(example)

@@ -113,7 +113,7 @@ def creation_lock(uri: str) -> Iterator[None]:
         return
     database = sqlite_path(uri)
     database.parent.mkdir(parents=True, exist_ok=True)
-    with (database.parent / f".{database.name}.lock").open("w") as file:
+    with (database.parent / f"{database.name}.lock").open("w") as file:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.closing(sqlite3.connect(database, timeout=20)) as connection:

@@ -48,8 +48,8 @@ def segmentation(root: Path, studio: Studio) -> None:
         images.mkdir(parents=True)
         masks.mkdir()
         for number in range(total):
-            count = int(studio.rng.integers(2, 6))
-            picture, placed = studio.picture(split, size=96, count=count, height=(24, 40), turn=25)
+            count = int(studio.rng.integers(1, 5))
+            picture, placed = studio.picture(split, size=96, count=count, height=(32, 48), turn=20)
             ids = np.zeros((96, 96), np.uint8)
             for digit in placed:
                 ids[digit.mask] = CLASSES.index(CLASS_OF[digit.digit])

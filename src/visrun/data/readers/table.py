@@ -121,7 +121,7 @@ def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:
         made = cells.values(names, inner, wheres)
     else:
         made = cells.labels(names, inner, wheres, known=files.class_names(base), file=next(iter(opened.values())).file)
-    splits: dict[str, list[Record]] = {}
+    splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
     for (name, where, row), value in zip(rows, made.targets, strict=True):
         splits.setdefault(name, [])
         if value is not None:

@@ -1,0 +1,376 @@
+"""The cache gives the files' pixels wherever they lie, finds broken ones, and never mixes up contents."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from visrun.data import cache, decoding, places, stream
+from visrun.errors import ConfigError, DataError
+
+RAM = {"image_size": (24, 32), "fit": "crop", "cache": "ram"}
+
+
+@pytest.fixture(autouse=True)
+def _no_memory(monkeypatch, tmp_path):
+    """Nothing left open by another test, and a user's cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+    cache.clear()
+    yield
+    cache.clear()
+
+
+def picture(path: Path, size: tuple[int, int], seed: int = 0) -> Path:
+    """Smooth colours, (width, height)."""
+    small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture
+def paths(tmp_path):
+    sizes = [(40, 30), (90, 60), (60, 90), (20, 16), (400, 300)]
+    return [picture(tmp_path / f"{i} (ü).png", size, i) for i, size in enumerate(sizes)]
+
+
+def as_kept(path: Path, size: tuple[int, int]) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.array(image.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize("place", ["ram", "disk", "stream"])
+def test_every_place_gives_the_pixels_of_the_files(paths, place):
+    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place)
+    assert opened.place == place
+    pixels, sizes, masks = opened.take(torch.tensor([4, 0, 2, 2]))
+    assert masks is None
+    assert pixels.dtype == torch.uint8
+    for row, (i, (h, w)) in zip(pixels, zip([4, 0, 2, 2], sizes.tolist(), strict=True), strict=True):
+        assert np.array_equal(row[:h, :w].numpy(), as_kept(paths[i], (h, w)))
+        assert (row[:, w:] == row[:, w - 1 : w]).all()  # the edge goes on to the end of the canvas
+        assert (row[h:] == row[h - 1 : h]).all()
+
+
+def test_sizes_keep_aspect_and_margin(paths):
+    opened = cache.open_images(paths, **RAM)
+    # 24 x 32 and margin 1.5: a crop of the training aspect keeps 36 x 48 pixels where the picture has them
+    assert opened.sizes.tolist() == [[30, 40], [36, 54], [72, 48], [16, 20], [36, 48]]
+    assert opened.source.canvas == (72, 54)
+    assert opened.nbytes == 5 * 72 * 54 * 3
+    assert opened.pixels is not None
+    assert opened.pixels.numel() == opened.nbytes
+
+
+def test_masks_stay_class_ids(tmp_path, paths):
+    masks = []
+    for i, path in enumerate(paths):
+        with Image.open(path) as image:
+            ids = np.full(image.size[::-1], 10 * i, np.uint8)
+        ids[: len(ids) // 2] = 200
+        Image.fromarray(ids).save(tmp_path / f"m{i}.png")
+        masks.append(tmp_path / f"m{i}.png")
+    opened = cache.open_images(paths, masks=masks, **RAM)
+    _, sizes, ids = opened.take(torch.arange(5))
+    for i, (h, w) in enumerate(sizes.tolist()):
+        assert set(ids[i, :h, :w].unique().tolist()) == {200, 10 * i}
+        assert (ids[i, h:] == 255).all()
+        assert (ids[i, :, w:] == 255).all()
+    mapped = cache.open_images(paths, masks=masks, mask_ids=(200, 10), **RAM).take(torch.tensor([1, 2]))[2]
+    assert set(mapped[0].unique().tolist()) == {0, 1, 255}
+    assert set(mapped[1].unique().tolist()) == {0, 255}
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    path = picture(tmp_path / "a.jpg", (60, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored on its side: seen, it is 40 wide and 60 high
+    with Image.open(path) as image:
+        image.load()
+        image.save(path, exif=exif, quality=95)
+    opened = cache.open_images([path], image_size=(60, 40), fit="letterbox", cache="ram")
+    assert opened.sizes.tolist() == [[60, 40]]
+    with Image.open(path) as image:
+        seen = np.array(image.rotate(-90, expand=True))
+    assert np.array_equal(opened.take(torch.tensor([0]))[0][0].numpy(), seen)
+
+
+@pytest.mark.parametrize("place", ["ram", "disk"])
+def test_the_second_opening_decodes_nothing(paths, place, monkeypatch):
+    first = cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place)
+    if place == "disk":
+        cache._OPEN.clear()  # as a later process would find it
+    monkeypatch.setattr(decoding, "load_rgb", None)
+    again = cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place)
+    assert not first.reused
+    assert again.reused
+    assert torch.equal(first.take(torch.arange(5))[0], again.take(torch.arange(5))[0])
+
+
+def test_the_key_follows_content_and_size(paths):
+    def key(files=paths, image_size=(24, 32), fit="crop", masks=None):
+        return cache.content_key(cache.describe(files, masks, (), {}, image_size, fit))
+
+    before = key()
+    assert before == key()
+    others = [key(paths[:-1]), key(paths[::-1]), key(image_size=(32, 32)), key(fit="letterbox"), key(masks=paths)]
+    stat = paths[0].stat()
+    os.utime(paths[0], ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    others.append(key())
+    assert len({before, *others}) == 7
+
+
+def test_a_changed_file_is_decoded_again(paths):
+    before = cache.open_images(paths, **RAM).take(torch.tensor([0]))[0]
+    picture(paths[0], (40, 30), seed=99)
+    assert not torch.equal(before, cache.open_images(paths, **RAM).take(torch.tensor([0]))[0])
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+@pytest.mark.parametrize("place", ["ram", "disk"])
+def test_truncated_files_are_listed(paths, place):
+    for path in paths[1:4]:
+        truncate(path)
+    with pytest.raises(DataError) as caught:
+        cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place)
+    text = str(caught.value)
+    assert text.startswith("3 of 5 images cannot be decoded:")
+    assert all(str(path) in text for path in paths[1:4])
+    assert str(paths[0]) not in text
+    assert "data.on_bad=skip" in text
+
+
+def test_at_most_twenty_are_listed(tmp_path):
+    paths = [picture(tmp_path / f"{i}.png", (40, 30), i) for i in range(25)]
+    for path in paths:
+        truncate(path)
+    with pytest.raises(DataError) as caught:
+        cache.open_images(paths, **RAM)
+    assert str(caught.value).count(".png") == 20
+    assert "... and 5 more" in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["ram", "disk", "stream"])
+def test_skipping_says_which_remain(paths, place):
+    truncate(paths[1])
+    for _ in range(2):  # built, then found
+        opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place, on_bad="skip")
+        assert opened.kept.tolist() == [0, 2, 3, 4]
+        assert opened.paths == (paths[0], *paths[2:])
+        assert len(opened.bad) == 1
+        assert str(paths[1]) in opened.bad[0]
+        pixels, sizes, _ = opened.take(torch.tensor([1]))
+        h, w = sizes[0].tolist()
+        assert np.array_equal(pixels[0, :h, :w].numpy(), as_kept(paths[2], (h, w)))
+
+
+def test_skipping_most_is_refused(paths):
+    for path in paths[:3]:
+        truncate(path)
+    with pytest.raises(DataError, match="too many to skip"):
+        cache.open_images(paths, on_bad="skip", **RAM)
+
+
+def test_streaming_names_the_broken_file(paths):
+    truncate(paths[2])
+    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache="stream")
+    order = np.array([[0, 1], [3, 4], [1, 2]])
+    made = opened.batches(order, torch.device("cpu"))
+    assert next(made)[0].shape[0] == 2
+    with pytest.raises(DataError, match=paths[2].name.split(" ")[0]):
+        list(made)
+
+
+def test_streaming_gives_up_on_a_hung_disk(paths, monkeypatch):
+    monkeypatch.setattr(stream, "TIMEOUT", 0.02)
+    monkeypatch.setattr(decoding, "load_rgb", lambda *_, **__: time.sleep(0.5))
+    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache="stream")
+    with pytest.raises(DataError, match=r"0 \(ü\).png: not read in time"):
+        next(opened.batches(np.array([[0, 1]]), torch.device("cpu")))
+
+
+# Helper processes
+
+
+@pytest.fixture
+def helped(monkeypatch):
+    """Every file is decoded by a helper process, also on few cores and for few files."""
+    monkeypatch.setattr(stream, "THREADS_ENOUGH", 0)
+    monkeypatch.setattr(stream, "HELPERS_PAY", 0)
+
+
+@pytest.mark.usefixtures("helped")
+def test_helpers_decode_what_threads_decode(paths, tmp_path, monkeypatch):
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.full((30, 40), 3, np.uint8)).save(mask)
+    truncate(paths[3])
+    options = {"image_size": (24, 32), "fit": "crop", "cache": "ram", "workers": 2, "on_bad": "skip"}
+    for masks, files in ((None, paths), ([mask], paths[:1])):
+        there = cache.open_images(files, masks=masks, **options)
+        cache.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(stream, "THREADS_ENOUGH", 4)
+            here = cache.open_images(files, masks=masks, **options)
+        cache.clear()
+        every = torch.arange(len(here))
+        assert there.bad == here.bad
+        assert torch.equal(there.take(every)[0], here.take(every)[0])
+        assert masks is None or torch.equal(there.take(every)[2], here.take(every)[2])
+
+
+def test_a_killed_helper_is_an_error_that_names_the_file(paths):
+    helper = decoding.Helper((72, 54))
+    room = np.empty((72, 54, 3), np.uint8)
+    job = decoding.Job(paths[0], None, (), (30, 40))
+    helper.decode(job, room, None, 60)
+    helper.process.kill()
+    with pytest.raises(DataError, match=r"0 \(ü\).png: the process decoding it ended \(killed by SIGKILL"):
+        helper.decode(job, room, None, 60)
+    helper.close()
+
+
+def test_a_hung_helper_is_an_error_that_names_the_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")  # opening it waits for a writer that never comes
+    helper = decoding.Helper((8, 8))
+    with pytest.raises(DataError, match=r"pipe.png: not read within 0 s"):
+        helper.decode(decoding.Job(tmp_path / "pipe.png", None, (), (8, 8)), np.empty((8, 8, 3), np.uint8), None, 0.2)
+    helper.close()
+    assert helper.process.poll() is not None
+
+
+def test_helpers_ignore_ctrl_c_and_end_with_the_pipe(paths):
+    helper = decoding.Helper((72, 54))
+    room = np.empty((72, 54, 3), np.uint8)
+    job = decoding.Job(paths[0], None, (), (30, 40))
+    helper.decode(job, room, None, 60)
+    helper.process.send_signal(signal.SIGINT)
+    helper.decode(job, room, None, 60)
+    assert helper.process.stdin is not None
+    helper.process.stdin.close()
+    assert helper.process.wait(10) == 0
+    helper.process.stdout.close()
+
+
+def test_helpers_import_no_torch():
+    code = "import sys, visrun.data.decoding; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_leaving_a_stream_early_stops_decoding(paths, monkeypatch):
+    seen = []
+    load = decoding.load_rgb
+    monkeypatch.setattr(decoding, "load_rgb", lambda path, within: (seen.append(path), load(path, within=within))[1])
+    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache="stream", workers=1)
+    made = opened.batches(np.zeros((500, 2), np.int64), torch.device("cpu"))
+    next(made)
+    made.close()
+    assert len(seen) <= 2 * (stream.AHEAD + 2)
+
+
+def test_progress_ends_at_the_total(paths):
+    seen: list[tuple[int, int]] = []
+    cache.open_images(paths, progress=lambda done, total: seen.append((done, total)), **RAM)
+    assert seen[-1] == (5, 5)
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("cache_gb", "existing", "expected"),
+    [(1.0, False, "ram"), (1e-9, False, "stream"), (1e-9, True, "disk"), (None, False, "ram")],
+)
+def test_auto_takes_the_first_that_fits(tmp_path, cache_gb, existing, expected):
+    folder = tmp_path / "images" / "key"
+    if existing:
+        folder.mkdir(parents=True)
+        (folder / places.ABOUT).write_text("{}")
+    device = torch.device("cpu")
+    assert cache.choose(1000, cache="auto", cache_gb=cache_gb, folder=folder, device=device) == expected
+
+
+def test_auto_leaves_half_of_what_is_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "room", lambda place, *_: {"ram": 100, "disk": 1000}[place])
+    chosen = [
+        cache.choose(need, cache="auto", cache_gb=None, folder=tmp_path / "k", device=torch.device("cpu"))
+        for need in (50, 51, 500, 501)
+    ]
+    assert chosen == ["ram", "disk", "disk", "stream"]
+
+
+def test_a_full_process_memory_makes_room(paths, monkeypatch, tmp_path):
+    cache.open_images(paths, **RAM)
+    assert cache._OPEN
+    monkeypatch.setattr(places, "room", lambda *_: 1 if cache._OPEN else 10**9)
+    chosen = cache.choose(10**6, cache="auto", cache_gb=None, folder=tmp_path / "k", device=torch.device("cpu"))
+    assert chosen == "ram"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cache": "gpu"}, "data.cache=gpu: this run trains on cpu"),
+        ({"cache": "tape"}, "data.cache=tape: must be one of auto, disk, gpu, ram, stream"),
+        ({"cache": "ram", "cache_gb": 1e-6}, "data.cache=ram: the images need 0.00 GB"),
+    ],
+)
+def test_impossible_places_are_refused(paths, options, message):
+    with pytest.raises(ConfigError, match=message):
+        cache.open_images(paths, image_size=(24, 32), fit="crop", **options)
+
+
+def test_clear_deletes_its_own_entries_only(paths, tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "holiday.txt").write_text("keep")
+    (folder / "images" / ".building-x").mkdir()
+    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache="disk", cache_dir=folder)
+    assert len(list((folder / "images").iterdir())) == 3
+    assert cache.clear(folder) >= opened.nbytes
+    assert [entry.name for entry in (folder / "images").iterdir()] == ["holiday.txt"]
+    assert cache.clear(folder) == 0
+
+
+def test_a_failed_build_leaves_nothing_behind(paths, tmp_path):
+    def stop(*_args):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.open_images(paths, image_size=(24, 32), fit="crop", cache="disk", cache_dir=tmp_path, progress=stop)
+    assert list((tmp_path / "images").iterdir()) == []
+
+
+def test_an_unwritable_cache_folder_is_one_line(paths, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises((DataError, ConfigError), match="file"):
+        cache.open_images(paths, image_size=(24, 32), fit="crop", cache="disk", cache_gb=1, cache_dir=tmp_path / "file")
+
+
+def test_two_builders_of_one_entry_agree(tmp_path):
+    folder = tmp_path / ("0" * 64)
+
+    def make(value):
+        def fill(arrays):
+            if value == 1:
+                places.write(folder, [(4,)], make(2))  # another run finishes first
+            arrays[0].fill_(value)
+            return {}
+
+        return fill
+
+    places.write(folder, [(4,)], make(1))
+    found = places.read(folder, [(4,)])
+    assert found is not None
+    assert found[0][0].tolist() == [2, 2, 2, 2]
+    assert [entry.name for entry in tmp_path.iterdir()] == [folder.name]

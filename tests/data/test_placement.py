@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from visrun.data.cache import open_images
+from visrun.data.placement import Place, places
+
+
+def test_the_identity_gives_the_mask_back():
+    mask = torch.arange(12, dtype=torch.uint8).view(3, 4)
+    assert torch.equal(Place((0, 0, 4, 3), (3, 4)).back(mask), mask)
+
+
+def test_padding_is_cut_off_and_the_picture_enlarged():
+    mask = torch.zeros(4, 4, dtype=torch.uint8)
+    mask[1, :2], mask[2, 2:] = 1, 2
+    back = Place((0, 1, 4, 3), (4, 8)).back(mask)
+    assert back.tolist() == [[1] * 4 + [0] * 4] * 2 + [[0] * 4 + [2] * 4] * 2
+
+
+def test_what_a_crop_cut_away_is_255():
+    back = Place((-2, 0, 6, 4), (4, 8)).back(torch.ones(4, 4, dtype=torch.uint8))
+    assert back.tolist() == [[255, 255, 1, 1, 1, 1, 255, 255]] * 4
+
+
+@pytest.mark.parametrize("fit", ["letterbox", "crop"])
+@pytest.mark.parametrize("size", [(64, 64), (100, 40), (30, 90), (7, 5)])
+def test_places_agree_with_what_evaluation_shows(tmp_path, fit, size):
+    Image.fromarray(np.zeros((*size, 3), np.uint8)).save(tmp_path / "a.png")
+    opened = open_images([tmp_path / "a.png"], image_size=(32, 48), fit=fit, cache="ram")
+    (place,) = places(opened, (32, 48), fit)
+    left, top, right, bottom = place.box
+    assert place.size == size
+    assert (right - left) / (bottom - top) == pytest.approx(size[1] / size[0], rel=0.1)
+    inside = left >= -1e-6 and top >= -1e-6 and right <= 48 + 1e-6 and bottom <= 32 + 1e-6
+    covers = left <= 1 and top <= 1 and right >= 47 and bottom >= 31
+    assert inside if fit == "letterbox" else covers

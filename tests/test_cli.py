@@ -1,0 +1,283 @@
+"""The command: verbs, Hydra's flags, exit codes, one line for each problem, folders, sweeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import visrun
+from visrun import cli
+
+# The command with a training that only says what it was asked for: what is tested here comes before and after it.
+COMMAND = """
+import sys, types
+import visrun
+from visrun.errors import VisrunError
+
+def execute(resolved, folder):
+    values, settings = resolved.hyperparameters, resolved.settings
+    if values.batch_size == 7:
+        raise VisrunError("out of luck\\nand lines")
+    if values.batch_size == 6:
+        raise ZeroDivisionError("a fault")
+    print("RUN", folder, values.optimizer, values.learning_rate, settings.data.root, settings.recipe, flush=True)
+    return types.SimpleNamespace(value=0.5, exit_code=130 if values.batch_size == 9 else 0)
+
+visrun.run = sys.modules["visrun.run"] = types.ModuleType("visrun.run")
+visrun.run.execute = execute
+from visrun.cli import main
+code = main()
+heavy = [name for name in ("torch", "mlflow", "optuna", "matplotlib") if name in sys.modules]
+print("HEAVY", heavy, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def command(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", COMMAND, *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def runs(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    return [line.split(maxsplit=5)[1:] for line in done.stdout.splitlines() if line.startswith("RUN ")]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["lr=1"], "lr is no setting (did you mean learning_rate?)"),
+        (["optimizer=adm"], "optimizer=adm: must be adam, adamw or sgd (did you mean adam?)"),
+        (["learning_rate=nan"], "learning_rate=NaN: must be a number > 0"),
+        (["+momentum=0.5"], "+momentum=0.5: settings are neither added nor removed; write momentum=value"),
+        (["~optimizer"], "~optimizer: settings are neither added nor removed; write optimizer=value"),
+        (["seed=1", "seed=2"], "seed is given twice: seed=1 and seed=2; keep one"),
+        (["optimizer=adam,sgd"], "optimizer=adam,sgd: one value only; add -m to run each"),
+        (["-m", "batch_size=8,0"], "batch_size=0: must be an integer from 1 to 256"),
+        (["warmup_epochs=9", "max_epochs=9"], "warmup_epochs=9: must be below max_epochs=9"),
+        (["task=object_detection"], "task=object_detection: it cannot be trained yet; "),
+        (["-m", "task=object_detection"], "task=object_detection: it cannot be trained yet; "),
+        (["expalin"], "expalin is no setting; write key=value (did you mean explain?)"),
+        (["explain", "lr=1"], "lr is no setting (did you mean learning_rate?)"),
+        (["--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),
+        (["--config-name", "mine"], "--config-name is not taken; put a config.yaml into ./conf or --config-dir"),
+        (["--config-path", "mine"], "--config-path is not taken; use --config-dir"),
+        (["--experimental-rerun", "x"], "--experimental-rerun is not taken; use experiment=PATH/experiment.json"),
+        (["--cfg", "job", "-m"], "--cfg and --multirun: one of them only"),
+        (["--cfg", "job", "momentum=2"], "momentum=2: must be a number >= 0 and < 1"),
+        (["--help", "lr=1"], "lr is no setting (did you mean learning_rate?)"),
+        (["experiment=x.json"], "no such file"),
+        (["hydra.nothing=1"], "Could not override 'hydra.nothing'"),
+        (["hydra/launcher=nothing"], "Could not find 'hydra/launcher/nothing'"),
+    ],
+    ids=lambda item: " ".join(item),
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("visrun: error: ")
+    assert err.count("\n") == 1
+    assert line in err
+    assert not list(empty_folder.rglob("*.*"))
+
+
+def test_every_problem_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["lr=1", "momentum=2", "optimizer=adm"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("visrun: error: ") for line in lines)
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISRUN_DEBUG", "1")
+    assert cli.main(["lr=1"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--nothing"], ["--cfg", "nothing"], ["explain", "--nothing"], ["resume"]])
+def test_unknown_flags_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    assert "usage: visrun" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"visrun {visrun.__version__}\n"
+
+
+def test_a_run_gets_a_folder_of_its_own_and_what_was_asked_for(empty_folder: Path) -> None:
+    done = command("optimizer=sgd", "max_epochs=3", "data.root=photos (1),b=c", "recipe=quick", cwd=empty_folder)
+    assert done.returncode == 0, done.stderr
+    ((folder, *rest),) = [line.split(" ", 5)[1:] for line in done.stdout.splitlines() if line.startswith("RUN ")]
+    assert rest == ["sgd", "0.01", str(empty_folder / "photos"), "(1),b=c quick"]
+    assert Path(folder).parent.parent == empty_folder / "outputs"
+    assert folder.endswith("_classification")
+    config = (Path(folder) / ".hydra" / "config.yaml").read_text()
+    assert "recipe: quick" in config
+    assert "learning_rate: 0.01" in config
+    assert (Path(folder) / "visrun.log").exists()
+    notes = [line for line in done.stderr.splitlines() if line.startswith("visrun: ")]
+    assert notes == [
+        "visrun: optimizer=sgd brings its own learning_rate=0.01 and weight_decay=0.0001 "
+        "(the optimizer of task=classification is adam)"
+    ]
+
+
+def test_two_runs_of_one_second_get_two_folders(empty_folder: Path) -> None:
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", COMMAND], cwd=empty_folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    folders = {child.communicate()[0].split()[1] for child in children}
+    assert [child.returncode for child in children] == [0, 0]
+    assert len(folders) == 2
+
+
+def test_a_typed_run_folder_wins(empty_folder: Path) -> None:
+    done = command("hydra.run.dir=here (1)/a,b", cwd=empty_folder)
+    assert "RUN " + str(empty_folder / "here (1)/a,b") in done.stdout
+    assert not (empty_folder / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "code", "told"),
+    [(7, 1, "visrun: error: out of luck and lines\n"), (6, 1, "ZeroDivisionError: a fault"), (9, 130, "")],
+)
+def test_how_a_run_ends_is_the_exit_code(batch_size: int, code: int, told: str, empty_folder: Path) -> None:
+    done = command(f"batch_size={batch_size}", cwd=empty_folder)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert ("Traceback" in done.stderr) == (batch_size == 6)
+    assert "Error executing job" not in done.stderr
+
+
+def test_a_folder_that_hydra_refuses_to_fill_is_removed(empty_folder: Path) -> None:
+    assert cli.main(["hydra.nothing=1"]) == 2
+    assert not [path for path in empty_folder.rglob("*") if path.name.endswith("_classification")]
+
+
+def test_a_sweep_runs_every_combination_as_resolved(empty_folder: Path) -> None:
+    done = command("-m", "optimizer=adam,sgd", "recipe=quick,fine_tune", "data.root=/a (1),b", cwd=empty_folder)
+    assert done.returncode == 0, done.stderr
+    asked = [line.split(" ", 4)[2:] for line in done.stdout.splitlines() if line.startswith("RUN ")]
+    assert asked == [
+        ["adam", "0.001", "/a (1),b quick"],
+        ["adam", "0.001", "/a (1),b fine_tune"],
+        ["sgd", "0.01", "/a (1),b quick"],
+        ["sgd", "0.01", "/a (1),b fine_tune"],
+    ]
+    (sweep,) = (empty_folder / "multirun").glob("*/*")
+    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "2", "3", "multirun.yaml"]
+    config = (sweep / "3" / ".hydra" / "config.yaml").read_text()
+    assert "recipe: fine_tune" in config
+    assert "learning_rate: 0.01" in config
+    assert "max_epochs: 30" in config
+
+
+def test_a_failing_job_does_not_end_the_sweep(empty_folder: Path) -> None:
+    done = command("-m", "batch_size=7,8", cwd=empty_folder)
+    assert done.returncode == 1
+    assert len(runs(done)) == 1
+    assert done.stderr.splitlines()[-2:] == ["visrun: error: out of luck and lines", "HEAVY []"]
+
+
+def test_a_stopped_job_ends_the_sweep(empty_folder: Path) -> None:
+    done = command("-m", "batch_size=9,8", cwd=empty_folder)
+    assert done.returncode == 130
+    assert len(runs(done)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--cfg", "job", "task=segmentation", "optimizer=sgd", "scheduler=poly"], "task: segmentation"),
+        (["--cfg", "job", "-p", "augment", "augment=strong"], "mixup: 0.2"),
+        (["--cfg", "hydra"], "dir: multirun/"),
+        (["--cfg", "job", "--resolve"], "max_epochs: 50"),
+        (["--info"], "Config search path"),
+        (["--info", "defaults"], "task_optimizer/classification_adam"),
+        (["--help"], "visrun resume RUN"),
+        (["--hydra-help"], "--shell-completion"),
+        (["-sc", "install=bash"], "hydra_bash_completion"),
+        (["explain"], "learning_rate"),
+    ],
+    ids=lambda item: "".join(item),
+)
+def test_looking_needs_nothing_heavy(words: list[str], shown: str, empty_folder: Path) -> None:
+    done = command(*words, cwd=empty_folder)
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout
+    assert "HEAVY []" in done.stderr
+    assert not list(empty_folder.iterdir())
+
+
+def test_shell_completion_knows_the_options(empty_folder: Path) -> None:
+    line = "visrun optimizer="
+    done = command("-sc", "query=bash", cwd=empty_folder, COMP_LINE=line, COMP_POINT=str(len(line)))
+    assert done.stdout.split() == ["optimizer=adam", "optimizer=adamw", "optimizer=sgd"]
+
+
+def test_a_users_conf_and_config_dir_go_before_visruns(empty_folder: Path) -> None:
+    for place, lr in (("conf", 0.5), ("mine", 0.25)):
+        (empty_folder / place / "optimizer").mkdir(parents=True)
+        (empty_folder / place / "optimizer" / "sgd.yaml").write_text(
+            f"# @package _global_\noptimizer: sgd\nlearning_rate: {lr}\n"
+        )
+    assert "learning_rate: 0.5" in command("--cfg", "job", "optimizer=sgd", cwd=empty_folder).stdout
+    done = command("--cfg", "job", "optimizer=sgd", "--config-dir", "mine", cwd=empty_folder)
+    assert "learning_rate: 0.25" in done.stdout
+    swept = command("-m", "optimizer=sgd,adam", "--config-dir=mine", cwd=empty_folder)
+    assert [run[2] for run in runs(swept)] == ["0.25", "0.001"]
+
+
+def test_what_cfg_shows_is_what_explain_says(empty_folder: Path) -> None:
+    words = ["task=segmentation", "optimizer=adamw", "max_epochs=7", "milestones=[2,3]", "data.root=a b"]
+    shown = command("--cfg", "job", *words, cwd=empty_folder).stdout
+    told = json.loads(command("explain", "--json", *words, cwd=empty_folder).stdout)["hyperparameters"]
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_container(OmegaConf.create(shown))
+    assert isinstance(config, dict)
+    assert {key: config[key] for key in told} == told
+    assert config["data"]["root"] == str(empty_folder / "a b")
+
+
+def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    import types
+
+    asked: list[object] = []
+    run, predict = types.ModuleType("visrun.run"), types.ModuleType("visrun.predict")
+    run.resume = lambda folder: asked.append(folder) or 0  # type: ignore[attr-defined]
+    predict.main_predict = lambda words: asked.append(words) or 3  # type: ignore[attr-defined]
+    predict.main_evaluate = lambda words: asked.append(words) or 4  # type: ignore[attr-defined]
+    for name, module in (("run", run), ("predict", predict)):
+        monkeypatch.setitem(sys.modules, f"visrun.{name}", module)
+        monkeypatch.setattr(visrun, name, module, raising=False)
+    assert cli.main(["resume", "outputs/a b"]) == 0
+    assert cli.main(["predict", "RUN", "a.jpg"]) == 3
+    assert cli.main(["evaluate", "RUN"]) == 4
+    assert asked == [Path("outputs/a b"), ["RUN", "a.jpg"], ["RUN"]]

@@ -1,0 +1,476 @@
+"""From typed words to one validated configuration: precedence, sources, rules, files, plugins and sweeps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from visrun import hyperparameters
+from visrun.compose import Resolved, check_sweep, resolve
+from visrun.errors import ConfigError
+from visrun.hyperparameters import Hyperparameters
+from visrun.tables import MODELS
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def problems(*words: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        resolve(words)
+    return caught.value.problems
+
+
+def experiment(folder: Path, values: dict[str, Any], **more: Any) -> str:
+    file = folder / "experiment (1).json"
+    file.write_text(json.dumps({"hyperparameters": values, **more}), encoding="utf-8")
+    return f"experiment={file}"
+
+
+def recipe(folder: Path, text: str, name: str = "mine") -> str:
+    (folder / "conf" / "recipe").mkdir(parents=True, exist_ok=True)
+    (folder / "conf" / "recipe" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return f"recipe={name}"
+
+
+PRECEDENCE = [  # words, key, value, source: each row beats what stands below it in the order of precedence
+    (["scheduler=step"], "step_size", 10, "schema"),
+    ([], "batch_size", 32, "task"),
+    (["task=segmentation"], "batch_size", 8, "task"),
+    (["model=vit_b_16"], "warmup_epochs", 5, "architecture"),
+    (["task=regression", "model=vit_b_16"], "warmup_epochs", 5, "architecture"),
+    (["optimizer=sgd"], "learning_rate", 0.01, "option"),
+    (["task=segmentation"], "learning_rate", 0.01, "task"),
+    (["task=object_detection"], "learning_rate", 0.005, "task"),
+    (["task=object_detection", "optimizer=sgd"], "learning_rate", 0.005, "task"),
+    (["task=object_detection", "optimizer=adam"], "learning_rate", 0.001, "option"),
+    (["model=vit_b_16"], "learning_rate", 0.000125, "architecture"),
+    (["model=vit_b_16"], "optimizer", "adamw", "architecture"),
+    (["model=vit_b_16", "optimizer=sgd"], "learning_rate", 0.01, "option"),
+    (["model=vit_b_16", "optimizer=adam"], "learning_rate", 0.001, "task"),
+    (["model=vit_b_16", "optimizer=adam"], "optimizer", "adam", "you"),
+    (["recipe=fine_tune"], "learning_rate", 0.0001, "file"),
+    (["recipe=fine_tune"], "optimizer", "adamw", "file"),
+    (["recipe=fine_tune", "model=vit_b_16"], "learning_rate", 0.0001, "file"),
+    (["recipe=fine_tune", "learning_rate=3e-4"], "learning_rate", 0.0003, "you"),
+    (["recipe=fine_tune", "optimizer=sgd"], "learning_rate", 0.01, "option"),
+    (["recipe=fine_tune", "optimizer=sgd"], "weight_decay", 0.0001, "option"),
+    (["recipe=fine_tune", "optimizer=sgd"], "max_epochs", 30, "file"),
+    (["recipe=fine_tune", "optimizer=adamw"], "learning_rate", 0.0001, "file"),
+    (["recipe=quick", "optimizer=sgd"], "learning_rate", 0.01, "option"),
+    (["milestones=[3,5]", "scheduler=multistep"], "milestones", (3, 5), "you"),
+    (["learning_rate=1e-3"], "learning_rate", 0.001, "you"),
+]
+
+
+@pytest.mark.parametrize(("words", "key", "value", "source"), PRECEDENCE, ids=lambda item: str(item))
+def test_precedence(words: list[str], key: str, value: object, source: str) -> None:
+    resolved = resolve(words)
+    assert getattr(resolved.hyperparameters, key) == value
+    assert resolved.sources[key] == source
+    assert list(resolved.sources) == list(Hyperparameters.model_fields)
+
+
+def test_the_demo_wants_a_small_net_and_no_mirroring_and_gives_way_to_the_user() -> None:
+    demo, typed, own = resolve([]), resolve(["model=resnet18", "augment=light"]), resolve(["data.root=/photos"])
+    assert (demo.settings.model.name, demo.settings.augment.hflip) == ("small_resnet", False)
+    assert (typed.settings.model.name, typed.choices["model"]) == ("resnet18", "resnet18")
+    assert (typed.settings.augment.name, typed.settings.augment.crop_scale) == ("light", (1.0, 1.0))
+    assert (own.settings.model.name, own.settings.augment.hflip) == ("resnet18", True)
+
+
+def test_a_root_alone_means_recognise_it() -> None:
+    assert resolve(["data.root=photos"]).settings.data.name == "auto"
+    assert resolve(["data.root=photos", "data=folder"]).settings.data.name == "folder"
+    assert resolve(["data.root=photos", "data.name=folder"]).settings.data.name == "folder"
+    assert resolve(["data.root=null"]).settings.data.name == "demo"
+    assert resolve(["data.root=photos"]).settings.data.root == str(Path.cwd() / "photos")
+
+
+def test_a_models_name_picks_its_option_or_torchvisions() -> None:
+    vit, other = resolve(["model.name=vit_b_16"]), resolve(["model.name=resnext50_32x4d"])
+    assert (vit.choices["model"], vit.hyperparameters.optimizer) == ("vit_b_16", "adamw")
+    assert (other.choices["model"], other.settings.model.name) == ("torchvision", "resnext50_32x4d")
+    assert resolve(["model=torchvision", "model.name=resnext50_32x4d"]).settings == other.settings
+    assert problems("model=unet", "model.name=resnet18") == ("model.name=resnet18: contradicts model=unet; keep one",)
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["learning_rate=0"], ["learning_rate=0: must be a number > 0"]),
+        (["learning_rate=nan"], ["learning_rate=NaN: must be a number > 0"]),
+        (["learning_rate=inf"], ["learning_rate=Infinity: must be"]),
+        (["momentum=1"], ["momentum=1: must be"]),
+        (["batch_size=300"], ["batch_size=300: must be an integer from 1 to 256"]),
+        (["batch_size=8.5"], ["batch_size=8.5: must be an integer from 1 to 256"]),
+        (["max_epochs=true"], ["max_epochs=true: must be an integer"]),
+        (["max_epochs="], ["max_epochs=", "must be an integer from 1 to 1000"]),
+        (["dropout=null"], ["dropout=null: must be a number from 0 to 0.9"]),
+        (["warmup_epochs=5", "max_epochs=5"], ["warmup_epochs=5: must be below max_epochs=5"]),
+        (["scheduler=multistep"], ["milestones", "scheduler=multistep needs"]),
+        (["scheduler=multistep", "milestones=[5,3]"], ["milestones=[5, 3]: must be", "ascending"]),
+        (["loss=dice"], ["loss=dice: task=classification takes cross_entropy, label_smoothing, focal or bce"]),
+        (["task=regression", "loss=bce"], ["loss=bce: task=regression takes mse, mae, huber or smooth_l1"]),
+        (["optimizer=adm"], ["optimizer=adm: must be adam, adamw or sgd", "did you mean adam"]),
+        (["optimizer=5"], ["optimizer=5: must be adam, adamw or sgd"]),
+        (["scheduler=null"], ["scheduler=null: must be"]),
+        (["task=clasification"], ["task=clasification: must be", "(did you mean classification?)"]),
+        (["augment.name=ligth"], ["augment=ligth: must be default, light, none or strong (did you mean light?)"]),
+        (["model=lraspp"], ["model=lraspp: task=classification takes", "resnet18"]),
+        (["task=segmentation", "model=resnet18"], ["model=resnet18: task=segmentation takes lraspp", "unet"]),
+        (["model=resnext50_32x4d"], ["model=torchvision model.name=resnext50_32x4d"]),
+        (["model=torchvision"], ["model.name=torchvision", "name the torchvision builder"]),
+        (["model.name=resnet1"], ["model.name=resnet1", "did you mean resnet18"]),
+        (["data=folder"], ["data.root=null: data=folder needs"]),
+        (["task=segmentation", "data=csv", "data.root=/a"], ["data=csv: task=segmentation takes demo, auto or masks"]),
+        (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
+        (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N"]),
+        (["recipe=fast"], ["recipe=fast: must be fine_tune, from_scratch or quick"]),
+        (["experiment=nowhere.json"], ["nowhere.json: no such file"]),
+        (["plugins=[no_such_module_1]"], ["plugins=no_such_module_1: does not import: ModuleNotFoundError"]),
+        (["plugins=[9x]"], ["plugins=9x: must be the name of a module"]),
+    ],
+    ids=lambda item: " ".join(item),
+)
+def test_each_wrong_value_is_one_line(words: list[str], parts: list[str]) -> None:
+    (line,) = problems(*words)
+    assert "\n" not in line
+    for part in parts:
+        assert part in line
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    lines = problems(
+        *("lr=1", "seed=1", "seed=2", "+a=1", "optimizer=sdg", "learning_rate=-1", "loss=mse", "run.clip=-1"),
+        *("data.cache=tape", "recipe=fast", "max_epochs=0", "warmup_epochs=70"),
+    )
+    assert [line.split(":")[0].split(" ")[0] for line in lines] == [
+        *("lr", "seed", "+a=1", "recipe=fast", "optimizer=sdg"),
+        *("learning_rate=-1", "max_epochs=0", "data.cache=tape", "run.clip=-1", "loss=mse"),
+    ]
+
+
+def test_an_untyped_warmup_is_lowered_to_a_tenth_and_said() -> None:
+    two, thirty = resolve(["max_epochs=2"]), resolve(["max_epochs=5", "model=vit_b_16"])
+    assert (two.hyperparameters.warmup_epochs, two.sources["warmup_epochs"]) == (0, "schema")
+    assert two.notices == ("warmup_epochs=5 does not fit into max_epochs=2: lowered to 0",)
+    assert two.overrides[-1] == "warmup_epochs=0"
+    assert thirty.hyperparameters.warmup_epochs == 0
+    assert resolve(["max_epochs=6"]).hyperparameters.warmup_epochs == 5
+    assert resolve(["max_epochs=6"]).notices == ()
+
+
+def test_a_warmup_lowered_from_a_file_keeps_a_tenth(empty_folder: Path) -> None:
+    words = [experiment(empty_folder, {"max_epochs": 200, "warmup_epochs": 100}), "max_epochs=50"]
+    assert resolve(words).hyperparameters.warmup_epochs == 5
+
+
+def test_another_optimizer_than_the_tasks_is_said() -> None:
+    assert resolve(["optimizer=sgd"]).notices == (
+        "optimizer=sgd brings its own learning_rate=0.01 and weight_decay=0.0001 "
+        "(the optimizer of task=classification is adam)",
+    )
+    assert "learning_rate" not in resolve(["optimizer=sgd", "learning_rate=0.1"]).notices[0]
+    assert resolve(["optimizer=sgd", "learning_rate=0.1", "weight_decay=0"]).notices == ()
+    assert resolve(["optimizer=adam"]).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "warning"),
+    [
+        (["momentum=0.5"], "momentum=0.5 is not read: momentum is read only when optimizer=sgd"),
+        (["step_size=3"], "step_size=3 is not read: step_size is read only when scheduler=step"),
+        (["gamma=0.5"], "gamma=0.5 is not read: gamma is read only when scheduler=step or multistep"),
+        (["milestones=[3]"], "milestones=[3] is not read: milestones is read only when scheduler=multistep"),
+        (
+            ["task=segmentation", "dropout=0.5"],
+            "dropout=0.5 is not read: dropout is read only when the model has a head that drops",
+        ),
+        (["data=demo", "data.root=/a"], "data.root=/a is not read: data=demo brings its own images"),
+        (["loss_options.gamma=3"], "loss_options.gamma is read only when loss=focal"),
+        (
+            ["task=regression", "augment.cutmix=1"],
+            "augment.cutmix is read only when task=classification or segmentation",
+        ),
+    ],
+    ids=lambda item: str(item),
+)
+def test_a_typed_value_that_nothing_reads_is_a_warning(words: list[str], warning: str) -> None:
+    assert resolve(words).warnings == (warning,)
+
+
+def test_a_typed_value_that_is_read_is_no_warning() -> None:
+    assert resolve(["momentum=0.5", "optimizer=sgd", "loss=focal", "loss_options.gamma=3"]).warnings == ()
+
+
+def test_schedule_warnings() -> None:
+    words = ["scheduler=multistep", "milestones=[3,90]", "warmup_epochs=4"]
+    first, second = resolve(words).warnings
+    assert "the full learning rate is never reached" in first
+    assert "90" in second
+    assert "never come" in second
+
+
+def test_unread_follows_the_choices() -> None:
+    assert resolve([]).unread == ("momentum", "step_size", "gamma", "milestones", "poly_power")
+    assert resolve(["task=segmentation"]).unread == ("step_size", "gamma", "milestones", "dropout")
+
+
+def test_a_file_of_hyperparameters_alone_is_enough(empty_folder: Path) -> None:
+    values = hyperparameters.defaults() | {"optimizer": "sgd", "scheduler": "poly", "gamma": 0.3, "dropout": 0.4}
+    resolved = resolve([experiment(empty_folder, values)])
+    assert resolved.hyperparameters.model_dump(mode="json") == values
+    assert set(resolved.sources.values()) == {"file"}
+    assert resolved.warnings == ()
+    assert resolved.settings.task == "classification"
+    assert resolved.settings.experiment == str(empty_folder / "experiment (1).json")
+
+
+@pytest.mark.parametrize("typed", [[], ["model=resnet18"], ["task=segmentation", "augment=strong"], ["optimizer=sgd"]])
+def test_an_experiment_reruns_as_it_was(empty_folder: Path, typed: list[str]) -> None:
+    first = resolve(typed)
+    given = first.settings.model_dump(mode="json")
+    sections = {key: given[key] for key in ("data", "augment", "model", "run", "loss_options", "optimizer_options")}
+    file = experiment(
+        empty_folder, first.hyperparameters.model_dump(mode="json"), task=given["task"], seed=7, **sections
+    )
+    again = resolve([file])
+    assert again.hyperparameters == first.hyperparameters
+    changed = {"seed": 7, "experiment": again.settings.experiment}
+    assert again.settings == first.settings.model_copy(update=changed)
+
+
+def test_what_is_typed_over_a_file(empty_folder: Path) -> None:
+    strong = resolve(["augment=strong"]).settings.augment.model_dump(mode="json")
+    words = [
+        experiment(
+            empty_folder,
+            {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay": 0.25, "momentum": 0.5},
+            augment=strong,
+            data={"name": "csv", "root": "/old"},
+            model={"name": "resnet50", "weights": "/old.pt"},
+        )
+    ]
+    kept, same = resolve(words), resolve([*words, "optimizer=sgd"])
+    assert (kept.hyperparameters.learning_rate, kept.settings.augment.mixup) == (0.5, 0.2)
+    assert (kept.settings.data.name, kept.settings.model.weights) == ("csv", "/old.pt")
+    assert same.hyperparameters == kept.hyperparameters
+
+    other = resolve([*words, "optimizer=adamw", "augment=light", "model=resnet18", "data=demo"])
+    assert (other.hyperparameters.learning_rate, other.hyperparameters.weight_decay) == (0.001, 0.01)
+    assert (other.hyperparameters.momentum, other.sources["momentum"]) == (0.5, "file")
+    assert other.settings.augment == resolve(["augment=light"]).settings.augment
+    assert (other.settings.model.name, other.settings.model.weights, other.settings.data.root) == (
+        "resnet18",
+        None,
+        None,
+    )
+    assert other.notices[0] == (
+        "optimizer=adamw is not the file's: the file's learning_rate and weight_decay are left out"
+    )
+    assert resolve([*words, "data.root=/new"]).settings.data.name == "csv"
+
+
+def test_a_recipe_goes_over_an_experiment(empty_folder: Path) -> None:
+    words = [experiment(empty_folder, {"max_epochs": 9, "batch_size": 3}), "recipe=quick"]
+    assert (resolve(words).hyperparameters.max_epochs, resolve(words).hyperparameters.batch_size) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"hyperparameters": {"learning_rate": "${oc.env:HOME}"}},
+        {"hyperparameters": {"_target_": "os.system"}},
+        {"hyperparameters": {}, "hydra.run.dir": "/tmp"},
+        {"hyperparameters": {}, "plugins": ["evil"]},
+        {"hyperparameters": {"lr": 1}},
+        {"hyperparameters": {"learning_rate": -1}},
+        {"hyperparameters": {"loss": "mse"}},
+    ],
+    ids=json.dumps,
+)
+def test_a_shared_file_is_not_trusted(empty_folder: Path, content: dict[str, Any]) -> None:
+    file = empty_folder / "shared.json"
+    file.write_text(json.dumps(content))
+    assert len(problems(f"experiment={file}")) == 1
+
+
+def test_a_users_conf_goes_before_visruns(empty_folder: Path) -> None:
+    recipe(
+        empty_folder, "task: segmentation\nmodel: unet\nlearning_rate: 0.07\nrun: {ema: 0.5}\nmodel.freeze: backbone\n"
+    )
+    (empty_folder / "conf" / "augment").mkdir()
+    (empty_folder / "conf" / "augment" / "sideways.yaml").write_text(
+        "# @package _global_\naugment: {name: sideways, rotate: 90}\nbatch_size: 4\n"
+    )
+    mine = resolve(["recipe=mine", "augment=sideways"])
+    assert (mine.settings.task, mine.settings.model.name, mine.settings.model.freeze) == (
+        "segmentation",
+        "unet",
+        "backbone",
+    )
+    assert (mine.settings.run.ema, mine.settings.augment.rotate) == (0.5, 90)
+    assert (mine.hyperparameters.learning_rate, mine.hyperparameters.optimizer) == (0.07, "sgd")
+    assert (mine.hyperparameters.batch_size, mine.sources["batch_size"]) == (4, "option")
+
+
+def test_config_dir_goes_before_the_working_folders_conf(empty_folder: Path) -> None:
+    recipe(empty_folder, "max_epochs: 11\n")
+    recipe(empty_folder / "other", "max_epochs: 12\n")
+    assert resolve(["recipe=mine"]).hyperparameters.max_epochs == 11
+    assert resolve(["recipe=mine"], config_dir=Path("other/conf")).hyperparameters.max_epochs == 12
+    with pytest.raises(ConfigError, match="--config-dir nowhere: no such folder"):
+        resolve([], config_dir=Path("nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("learning_rte: 1\n", "learning_rte is no setting of a saved file (did you mean learning_rate?)"),
+        ("experiment: a.json\n", "experiment is no setting of a saved file"),
+        ("optimizer: sdg\n", "optimizer=sdg: must be adam, adamw or sgd (did you mean sgd?)"),
+        ("max_epochs: [\n", "conf/recipe/mine.yaml: "),
+        ("- 1\n", "conf/recipe/mine.yaml: "),
+        ("batch_size: 0\n", "batch_size=0: must be an integer from 1 to 256"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(empty_folder: Path, text: str, problem: str) -> None:
+    (line,) = problems(recipe(empty_folder, text))
+    assert line.startswith(problem)
+    assert "\n" not in line
+
+
+def test_another_projects_config_is_named(empty_folder: Path) -> None:
+    (empty_folder / "conf").mkdir()
+    (empty_folder / "conf" / "config.yaml").write_text("defaults:\n  - _self_\ntrainer: big\n")
+    (line,) = problems()
+    assert line.startswith(f"{empty_folder}/conf/config.yaml hides visrun's own")
+
+
+def test_ones_own_primary_config(empty_folder: Path) -> None:
+    (empty_folder / "conf").mkdir()
+    (empty_folder / "conf" / "config.yaml").write_text(
+        "defaults:\n  - schema\n  - task: segmentation\n  - data: demo\n  - augment: none\n  - tracking: none\n"
+        "  - model: unet\n  - optimizer: sgd\n  - scheduler: cosine\n  - loss: dice\n  - _self_\n"
+        "batch_size: 5\nseed: 3\n"
+    )
+    mine = resolve([])
+    assert (mine.settings.task, mine.settings.seed, mine.settings.tracking.name) == ("segmentation", 3, "none")
+    assert (mine.hyperparameters.batch_size, mine.sources["batch_size"]) == (5, "file")
+
+
+@pytest.fixture
+def plugin(empty_folder: Path) -> Iterator[str]:
+    (empty_folder / "my_visrun_plugin.py").write_text(
+        "from visrun.tables import MODELS, TASKS, ModelEntry\n"
+        "MODELS['tiny'] = ModelEntry(build='my_visrun_plugin:tiny', tasks=('classification',), parameters=0.1,\n"
+        "                            speed=3, accuracy=1, drops=False)\n"
+        "TASKS['classification'].losses['hinge'] = 'my_visrun_plugin:hinge'\n"
+    )
+    before, path = set(MODELS), list(sys.path)
+    yield "plugins=[my_visrun_plugin]"
+    from visrun.tables import TASKS
+
+    sys.path[:] = path
+    sys.modules.pop("my_visrun_plugin", None)
+    TASKS["classification"].losses.pop("hinge", None)
+    for name in set(MODELS) - before:
+        del MODELS[name]
+
+
+def test_a_plugin_adds_to_the_tables(plugin: str) -> None:
+    assert "model=tiny: must be" in problems("model=tiny")[0]
+    resolved = resolve([plugin, "model=tiny", "loss=hinge"])
+    assert (resolved.settings.model.name, resolved.hyperparameters.loss) == ("tiny", "hinge")
+    assert "dropout" in resolved.unread
+    assert resolved.settings.plugins == ("my_visrun_plugin",)
+
+
+def test_a_plugin_that_fails_is_one_line(empty_folder: Path) -> None:
+    (empty_folder / "broken_visrun_plugin.py").write_text("1 / 0\n")
+    path = list(sys.path)
+    assert problems("plugins=[broken_visrun_plugin]") == (
+        "plugins=broken_visrun_plugin: does not import: ZeroDivisionError: division by zero",
+    )
+    sys.path[:] = path
+
+
+def test_hydras_global_state_is_left_alone() -> None:
+    before = GlobalHydra.instance().hydra
+    resolve(["optimizer=sgd"])
+    assert GlobalHydra.instance().hydra is before
+
+
+def test_what_hydra_gets_composes_to_what_was_validated() -> None:
+    first = resolve(["task=segmentation", "optimizer=adam", "max_epochs=3", "data.root=a (b),c", "seed=4"])
+    words = [word for word in first.overrides if not word.startswith("model.name")]
+    again = resolve(words)
+    assert again.hyperparameters == first.hyperparameters
+    assert again.settings == first.settings
+
+
+numbers = st.fixed_dictionaries(
+    {
+        "learning_rate": st.floats(1e-12, 1e6),
+        "weight_decay": st.floats(0, 1e3),
+        "momentum": st.floats(0, 1, exclude_max=True),
+        "batch_size": st.integers(1, 256),
+        "max_epochs": st.integers(6, 1000),
+        "dropout": st.floats(0, 0.9),
+    }
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(numbers)
+def test_typed_values_arrive_exactly(values: dict[str, float]) -> None:
+    resolved = resolve([f"{key}={value!r}" for key, value in values.items()])
+    found = resolved.hyperparameters.model_dump()
+    assert {key: found[key] for key in values} == values
+    assert {resolved.sources[key] for key in values} == {"you"}
+
+
+def test_a_sweep_is_checked_value_by_value() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(
+            [
+                *("optimizer=adam,sdg", "batch_size=8,0,300", "model=resnet18,renet34", "momentum=interval(0,1)"),
+                *("recipe=quick,fast", "seed=1.5", "run.ema=0.9,1"),
+            ]
+        )
+    lines = caught.value.problems
+    assert [line.split(":")[0] for line in lines] == [
+        *("optimizer=sdg", "batch_size=0", "batch_size=300", "model=renet34", "momentum=1", "recipe=fast", "run.ema=1"),
+        "seed=1.5",
+    ]
+
+
+def test_a_sweeps_first_job_is_checked_as_a_whole() -> None:
+    with pytest.raises(ConfigError, match="warmup_epochs=5: must be below max_epochs=4"):
+        check_sweep(["max_epochs=4,40", "warmup_epochs=5"])
+    with pytest.raises(ConfigError, match="task=regression takes"):
+        check_sweep(["task=regression", "loss=dice,mse"])
+
+
+def test_a_sweep_passes_with_its_words_as_hydra_takes_them() -> None:
+    sweep = check_sweep(["optimizer=adam,sgd", "recipe=quick,fine_tune", "data.root=/a,b", "model=glob(resnet*)"])
+    assert sweep.words == (
+        "optimizer=adam,sgd",
+        "+recipe=quick,fine_tune",
+        "data.root='/a,b'",
+        "model=glob(resnet*)",
+    )
+    assert isinstance(sweep.first, Resolved)
+    assert sweep.first.settings.model.name == "resnet18"

@@ -1,0 +1,185 @@
+"""The shipped config files: every option composes for every task that it serves, with the right values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from visrun import hyperparameters, settings
+from visrun.choices import SECTIONS, choices_in
+from visrun.compose import known, resolve
+from visrun.configs import Conf, conf_dir, flatten, open_conf
+from visrun.overrides import GROUPS
+from visrun.tables import GENERIC_MODEL, MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, model_entry
+
+FILES = sorted(conf_dir().rglob("*.yaml"))
+HIDDEN = {"task_optimizer": "task", "model_optimizer": "model", "data_task": "data"}  # folders named by two choices
+
+
+@pytest.fixture(scope="module")
+def conf(tmp_path_factory: pytest.TempPathFactory) -> Conf:
+    return open_conf(tmp_path_factory.mktemp("empty"))
+
+
+def needs(words: list[str]) -> list[str]:
+    """What an option cannot do without."""
+    if "scheduler=multistep" in words:
+        words = [*words, "milestones=[30,40]"]
+    if f"model={GENERIC_MODEL}" in words:
+        words = [*words, "model.name=resnext50_32x4d"]
+    if any(word.startswith("data=") and word != "data=demo" for word in words):
+        words = [*words, "data.root=/photos"]
+    return words
+
+
+def served(group: str, option: str, task: str) -> bool:
+    if group == "loss":
+        return option in TASKS[task].losses
+    if group == "model":
+        name = "resnext50_32x4d" if option == GENERIC_MODEL else option
+        return TASKS[task].build is not None and task in model_entry(name).tasks
+    if group == "data" and option in READERS:
+        return task in READERS[option].tasks
+    return True
+
+
+def combinations() -> Iterator[tuple[str, str, str]]:
+    for group in GROUPS[1:]:
+        for file in sorted((conf_dir() / group).glob("*.yaml")):
+            yield from ((task, group, file.stem) for task in TASKS if served(group, file.stem, task))
+
+
+@pytest.mark.parametrize(("task", "group", "option"), list(combinations()))
+def test_every_option_composes_for_every_task_it_serves(task: str, group: str, option: str, tmp_path: Path) -> None:
+    resolved = resolve(needs([f"task={task}", f"{group}={option}"]), cwd=tmp_path)
+    assert resolved.choices[group] == option
+    assert resolved.settings.task == task
+    if group in SECTIONS and option != GENERIC_MODEL:
+        assert getattr(resolved.settings, group).name == option
+    elif group in ("optimizer", "scheduler", "loss"):
+        assert getattr(resolved.hyperparameters, group) == option
+        assert resolved.sources[group] == "you"
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_optimizer_and_scheduler_combine(optimizer: str, scheduler: str, tmp_path: Path) -> None:
+    values = resolve(needs([f"optimizer={optimizer}", f"scheduler={scheduler}"]), cwd=tmp_path).hyperparameters
+    assert (values.optimizer, values.scheduler) == (optimizer, scheduler)
+    rates = {"adam": (0.001, 0.0001), "adamw": (0.001, 0.01), "sgd": (0.01, 0.0001)}
+    assert (values.learning_rate, values.weight_decay) == rates[optimizer]
+    assert values.momentum == 0.9
+
+
+DETECTION: dict[str, Any] = {
+    "optimizer": "sgd",
+    "learning_rate": 0.005,
+    "weight_decay": 0.0005,
+    "momentum": 0.9,
+    "scheduler": "step",
+    "step_size": 10,
+    "gamma": 0.1,
+    "batch_size": 8,
+    "max_epochs": 50,
+    "early_stopping_patience": 15,
+    "loss": "default",
+    "warmup_epochs": 0,
+    "milestones": [],
+    "poly_power": 0.9,
+    "dropout": 0.0,
+}
+CLASSES: dict[str, Any] = {
+    **DETECTION,
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+    "weight_decay": 0.0001,
+    "scheduler": "cosine",
+    "warmup_epochs": 5,
+    "batch_size": 32,
+    "early_stopping_patience": 10,
+    "loss": "cross_entropy",
+    "dropout": 0.2,
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "classification": CLASSES,
+    "anomaly_detection": CLASSES,
+    "object_detection": DETECTION,
+    "oriented_object_detection": DETECTION,
+    "instance_segmentation": DETECTION,
+    "segmentation": {
+        **DETECTION,
+        "learning_rate": 0.01,
+        "weight_decay": 0.0001,
+        "scheduler": "poly",
+        "max_epochs": 60,
+        "loss": "ce_dice",
+    },
+    "regression": {**CLASSES, "warmup_epochs": 0, "loss": "mse"},
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("data", ["demo", "auto"])
+def test_a_tasks_defaults_are_exactly_these(task: str, data: str, tmp_path: Path) -> None:
+    words = [f"task={task}", *([] if data == "demo" else ["data.root=/photos"])]
+    assert resolve(words, cwd=tmp_path).hyperparameters.model_dump(mode="json") == DEFAULTS[task]
+
+
+def test_the_first_loss_of_the_table_is_the_tasks_default() -> None:
+    assert {task: next(iter(entry.losses)) for task, entry in TASKS.items()} == {
+        task: values["loss"] for task, values in DEFAULTS.items()
+    }
+
+
+def test_every_table_entry_has_a_file_and_every_file_an_entry() -> None:
+    def names(group: str) -> set[str]:
+        return {file.stem for file in (conf_dir() / group).glob("*.yaml")}
+
+    assert names("task") == set(TASKS)
+    assert names("optimizer") == set(OPTIMIZERS)
+    assert names("scheduler") == set(SCHEDULERS)
+    assert names("model") == {*MODELS, GENERIC_MODEL}
+    assert names("data") == {*READERS, "demo", "auto"}
+    assert names("loss") == {loss for entry in TASKS.values() for loss in entry.losses}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(conf_dir())))
+def test_files_hold_known_values_only(file: Path, conf: Conf) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert "_target_" not in text
+    if file.parent == conf_dir():
+        return
+    group = file.parent.name
+    values = flatten(conf.read(f"{group}/{file.stem}"))
+    assert set(values) <= known()
+    assert (group == "recipe") != text.startswith("# @package _global_\n")
+    if group in GROUPS:
+        assert choices_in(values)[group] == file.stem
+
+
+@pytest.mark.parametrize("folder", HIDDEN)
+def test_files_named_by_two_choices_name_real_ones(folder: str) -> None:
+    second = {"data_task": TASKS}.get(folder, OPTIMIZERS)
+    first = {file.stem for file in (conf_dir() / HIDDEN[folder]).glob("*.yaml")}
+    pairs = {f"{one}_{other}" for one in first for other in second}
+    assert {file.stem for file in (conf_dir() / folder).glob("*.yaml")} <= pairs
+
+
+@pytest.mark.parametrize("recipe", sorted(file.stem for file in (conf_dir() / "recipe").glob("*.yaml")))
+@pytest.mark.parametrize("task", [task for task, entry in TASKS.items() if entry.build is not None])
+def test_every_recipe_serves_every_task_that_trains(recipe: str, task: str, conf: Conf, tmp_path: Path) -> None:
+    resolved = resolve([f"task={task}", f"recipe={recipe}"], cwd=tmp_path)
+    wanted = conf.read(f"recipe/{recipe}")
+    values = resolved.hyperparameters.model_dump(mode="json")
+    numbers = {key: value for key, value in wanted.items() if key in values}
+    assert numbers
+    assert {key: values[key] for key in numbers} == numbers
+    assert {resolved.sources[key] for key in numbers} == {"file"}
+    assert resolved.settings.recipe == recipe
+
+
+def test_the_schema_layer_is_the_models_own_defaults(conf: Conf) -> None:
+    assert conf.read("schema") == {**hyperparameters.defaults(), **settings.defaults()}

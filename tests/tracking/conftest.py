@@ -1,0 +1,30 @@
+"""Shared by the trackers' tests."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from visrun.tracking.store import ENVIRONMENT
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    """The environment as MLflow finds it on a fresh machine; put back afterwards."""
+    for name in (*ENVIRONMENT, "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def wait_until():
+    """Wait for a condition; fail after a while."""
+
+    def wait(condition, seconds=20.0):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+
+    return wait

@@ -1,0 +1,118 @@
+"""Addresses, names and errors: what may be shown, typed and sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visrun.tracking import open_tracker
+from visrun.tracking.names import metric_name, one_line, parameter_text, read_record, source_tags, write_record
+from visrun.tracking.store import is_temporary
+from visrun.tracking.uris import absolute_uri, artifact_location, is_local, link, sqlite_path, without_password
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("mlflow.db", "sqlite:///{cwd}/mlflow.db"),
+        ("runs/my.db", "sqlite:///{cwd}/runs/my.db"),
+        ("sqlite:///my.db", "sqlite:///{cwd}/my.db"),
+        ("sqlite:////srv/my.db", "sqlite:////srv/my.db"),
+        ("/srv/50% (new)?.db", "sqlite:////srv/50%25 (new)%3F.db"),
+        ("http://host:5000/", "http://host:5000"),
+        ("postgresql://host/db", "postgresql://host/db"),
+    ],
+)
+def test_an_address_means_the_same_from_every_folder(uri, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    once = absolute_uri(uri)
+    assert once == expected.format(cwd=tmp_path)
+    monkeypatch.chdir("/")
+    assert absolute_uri(once) == once
+
+
+def test_a_sqlite_address_leads_back_to_its_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert sqlite_path(absolute_uri("~/a b/50%.db")) == tmp_path / "a b" / "50%.db"
+
+
+def test_the_default_is_a_file_here_or_what_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tracker = open_tracker("mlflow", experiment="e", run_name="r")
+    assert tracker.link == f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db"
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////srv/team.db")
+    tracker = open_tracker("mlflow", experiment="e", run_name="r")
+    assert tracker.link == "mlflow ui --backend-store-uri sqlite:////srv/team.db"
+
+
+def test_links_can_be_typed_and_show_no_password():
+    assert link("sqlite:////my runs/m.db", None, None) == "mlflow ui --backend-store-uri 'sqlite:////my runs/m.db'"
+    assert link("https://me:secret@host", "3", "abc") == "https://me:***@host/#/experiments/3/runs/abc"
+    assert link("https://host", None, None) is None
+    assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+
+
+def test_files_lie_beside_a_local_store():
+    assert artifact_location("sqlite:////a b/mlflow.db", "visrun/classification") == (
+        "file:///a%20b/mlruns/visrun-classification"
+    )
+    assert artifact_location("sqlite:////a/mlflow.db", "../..").endswith("/mlruns/experiment")
+    assert artifact_location("http://host", "e") is None
+    assert [is_local(uri) for uri in ("sqlite:////a.db", "file:/a", "http://host")] == [True, True, False]
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_class_name_gives_a_name_that_mlflow_takes(text):
+    from mlflow.utils.validation import _validate_metric_name
+
+    _validate_metric_name(metric_name(f"iou/{text}"))
+    _validate_metric_name(metric_name(text))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [([30, 60], "[30, 60]"), (None, "null"), (True, "true"), (1e-05, "1e-05"), ("adam", "adam"), (Path("/a"), '"/a"')],
+)
+def test_a_parameter_is_one_string(value, text):
+    assert parameter_text(value) == text
+    assert len(parameter_text("x" * 10_000)) == 6000
+
+
+def test_the_git_tag_is_shown_as_the_version():
+    assert source_tags({"git": "abc"})["mlflow.source.git.commit"] == "abc"
+    assert "mlflow.source.git.commit" not in source_tags({})
+
+
+def test_the_record_belongs_to_one_store(tmp_path):
+    record = tmp_path / "mlflow.json"
+    assert read_record(record, "uri") is None
+    write_record(record, "uri", "abc")
+    assert read_record(record, "uri") == "abc"
+    assert read_record(record, "other") is None
+    for broken in ("", "[1]", '{"uri": "uri"}'):
+        record.write_text(broken)
+        assert read_record(record, "uri") is None
+    assert read_record(None, "uri") is None
+
+
+def test_errors_become_one_line_and_know_whether_to_try_again():
+    from mlflow.exceptions import MlflowException, RestException
+
+    lost = MlflowException("API request to http://h/api failed with timeout exception Read timed out.\nmore")
+    assert (one_line(lost), is_temporary(lost)) == ("it does not answer", True)
+    assert one_line(ValueError("first\nsecond")) == "first"
+    assert len(one_line(ValueError("x" * 999))) == 200
+    refused = RestException({"error_code": "INVALID_PARAMETER_VALUE", "message": "bad"})
+    busy = RestException({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "later"})
+    assert [is_temporary(error) for error in (refused, busy, ConnectionError(), FileNotFoundError(), KeyError())] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]

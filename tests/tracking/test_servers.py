@@ -1,0 +1,147 @@
+"""What a run pays for a server that is dead, deaf or dying."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from visrun.tracking import open_tracker
+from visrun.tracking.uris import probe
+
+DEAD = """
+import json, sys, time
+from visrun.tracking import open_tracker
+began = time.monotonic()
+tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=sys.argv[1], params={"a": 1})
+tracker.start()
+for epoch in range(1, 4):
+    tracker.epoch(epoch, {"loss": 1.0})
+    time.sleep(0.2)
+tracker.artifact(__import__("pathlib").Path(sys.argv[0]))
+called = time.monotonic() - began - 0.6
+began = time.monotonic()
+warning = tracker.finish("finished")
+print(json.dumps([called, time.monotonic() - began, warning, "mlflow" in sys.modules]))
+"""
+
+
+@pytest.mark.parametrize("answers", ["never", "refuses"])
+def test_a_dead_server_costs_five_seconds_at_most_and_the_process_ends(answers, tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(DEAD)
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        if answers == "never":
+            hole.listen(16)
+        began = time.monotonic()
+        uri = f"http://127.0.0.1:{hole.getsockname()[1]}"
+        done = subprocess.run([sys.executable, script, uri], check=True, capture_output=True, text=True, timeout=60)
+    total = time.monotonic() - began
+    called, finished, warning, imported = json.loads(done.stdout)
+    assert called < 0.5
+    assert finished < (5.5 if answers == "never" else 1.0)
+    assert total - called - finished < 6.0  # python's start, 0.6 s of "training", the exit
+    assert warning.startswith(f"MLflow at {uri} did not take the metrics of 3 epochs, one file, the final status: it ")
+    assert not imported
+    assert done.stderr == ""
+
+
+def test_any_answer_of_a_server_is_an_answer(server):
+    probe(server.uri, 5)
+    server.lost = True
+    with pytest.raises(ConnectionError, match="does not answer"):
+        probe(server.uri, 0.2)
+    probe("sqlite:////nowhere/a.db", 0.1)
+
+
+class Server(ThreadingHTTPServer):
+    """As much of MLflow's web interface as a run without files needs; ``lost``: it accepts and never answers."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.uri = f"http://127.0.0.1:{self.server_address[1]}"
+        self.lost, self.ended, self.requests = False, threading.Event(), []
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.reply()
+
+    def do_POST(self):
+        self.reply()
+
+    def reply(self):
+        if self.server.lost:
+            self.server.ended.wait(60)
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        call = self.path.partition("?")[0].partition("/mlflow/")[2]
+        self.server.requests.append((call, json.loads(body or b"{}")))
+        info = {
+            "run_id": "abc",
+            "experiment_id": "7",
+            "status": "RUNNING",
+            "start_time": 1,
+            "lifecycle_stage": "active",
+        }
+        answers = {
+            "experiments/get-by-name": {"experiment": {"experiment_id": "7", "name": "e", "lifecycle_stage": "active"}},
+            "runs/create": {"run": {"info": info, "data": {}}},
+            "runs/get": {"run": {"info": info, "data": {}}},
+            "runs/update": {"run_info": info},
+        }
+        answer = json.dumps(answers.get(call, {})).encode()
+        self.send_response(404 if self.path == "/health" else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield made
+    made.ended.set()
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_in_the_middle_costs_five_seconds(server, capfd, wait_until):
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=server.uri, params={"milestones": [1, 2]})
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0, "miou": 0.5})
+    wait_until(lambda: tracker._waiting["epoch"] == 0, 60)
+    assert tracker.link == f"{server.uri}/#/experiments/7/runs/abc"
+    batches = [body for call, body in server.requests if call == "runs/log-batch"]
+    assert [batch["params"] for batch in batches if batch.get("params")] == [[{"key": "milestones", "value": "[1, 2]"}]]
+    [metrics] = [batch["metrics"] for batch in batches if batch.get("metrics") and batch["metrics"][0]["key"] == "loss"]
+    assert [(metric["key"], metric["value"], metric["step"]) for metric in metrics] == [
+        ("loss", 1.0, 1),
+        ("miou", 0.5, 1),
+    ]
+
+    server.lost = True
+    began = time.monotonic()
+    for epoch in range(2, 6):
+        tracker.epoch(epoch, {"loss": 1.0})
+    assert time.monotonic() - began < 0.1
+    warning = tracker.finish("finished")
+    assert time.monotonic() - began < 5.6
+    assert warning.startswith(f"MLflow at {server.uri} did not take the metrics of 4 epochs, the final status: it does")
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,185 @@
+"""A real SQLite store, written by the tracker and read back with MLflow's own client."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from visrun.tracking import open_tracker
+from visrun.tracking.names import read_record, write_record
+
+
+def read_run(uri, run_id):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    return client, client.get_run(run_id)
+
+
+def steps(client, run_id, name):
+    return [(metric.step, metric.value) for metric in client.get_metric_history(run_id, name)]
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """A store with its tables and nothing else: making them takes seconds."""
+    path = tmp_path_factory.mktemp("tables") / "my.db"
+    tracker = open_tracker("mlflow", experiment="other", run_name="first", uri=str(path))
+    tracker.start()
+    assert tracker.finish("finished") is None
+    return path
+
+
+@pytest.fixture
+def database(tables, tmp_path):
+    """Such a store for one test."""
+    return shutil.copy(tables, tmp_path / "my.db")
+
+
+@pytest.mark.slow
+def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch, capfd):
+    folder = tmp_path / "a (b), ü=1 #~"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    options = {"experiment": "visrun/classification", "run_name": "resnet18 sgd", "record": folder / "run.json"}
+    tags = {"task": "classification", "model": "resnet18", "git": "abc", "host": "me"}
+    tracker = open_tracker("mlflow", **options, params={"learning_rate": 0.1, "milestones": [3, 5]}, tags=tags)
+    tracker.start()
+    for epoch in (1, 2):
+        tracker.epoch(epoch, {"loss": 1 / epoch, "iou/tree (dead)": 0.5})
+    (folder / "curves.png").write_bytes(b"picture")
+    tracker.artifact(Path("curves.png"), "plots")
+    assert tracker.finish("killed") is None
+
+    uri = f"sqlite:///{folder}/mlflow.db"
+    client, run = read_run(uri, tracker.run_id)
+    assert (run.info.status, run.info.run_name) == ("KILLED", "resnet18 sgd")
+    assert client.get_experiment(run.info.experiment_id).name == "visrun/classification"
+    assert run.data.params == {"learning_rate": "0.1", "milestones": "[3, 5]"}
+    assert tags.items() <= run.data.tags.items()
+    assert (run.data.tags["status"], run.data.tags["mlflow.source.git.commit"]) == ("killed", "abc")
+    assert steps(client, tracker.run_id, "loss") == [(1, 1.0), (2, 0.5)]
+    assert steps(client, tracker.run_id, "iou/tree _dead_") == [(1, 0.5), (2, 0.5)]
+    assert "system/cpu_utilization_percentage" in run.data.metrics
+    assert Path(client.download_artifacts(tracker.run_id, "plots/curves.png")).read_bytes() == b"picture"
+    assert run.info.artifact_uri.startswith(f"{(folder / 'mlruns').as_uri()}/visrun-classification/")
+
+    changed = {"learning_rate": 0.2, "milestones": [3, 5], "dropout": 0.0}
+    again = open_tracker("mlflow", **options, params=changed, tags=tags)
+    again.start()
+    for epoch in (1, 2, 3):  # a resumed run may tell what the store has already
+        again.epoch(epoch, {"loss": 9.0 if epoch < 3 else 0.25})
+    assert again.finish("finished") is None
+    client, run = read_run(uri, tracker.run_id)
+    assert again.run_id == tracker.run_id
+    assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "finished")
+    assert run.data.params == {"learning_rate": "0.1", "milestones": "[3, 5]", "dropout": "0.0"}
+    assert steps(client, tracker.run_id, "loss") == [(1, 1.0), (2, 0.5), (3, 0.25)]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_a_run_that_is_gone_is_begun_anew(tmp_path, database):
+    options = {"experiment": "e", "run_name": "r", "uri": str(database), "record": tmp_path / "run.json"}
+    write_record(tmp_path / "run.json", f"sqlite:///{database}", "0" * 32)
+    tracker = open_tracker("mlflow", **options)
+    tracker.start()
+    assert tracker.finish("failed") is None
+    assert tracker.run_id != "0" * 32
+    assert read_run(f"sqlite:///{database}", tracker.run_id)[1].info.status == "FAILED"
+    assert read_record(tmp_path / "run.json", f"sqlite:///{database}") == tracker.run_id
+
+
+@pytest.mark.slow
+def test_the_model_has_signature_example_and_any_batch_size(database, capfd):
+    import mlflow
+    import torch
+    from torch import nn
+
+    class Segments(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5))
+
+        def forward(self, images):
+            return {"out": self.layers(images), "aux": images}
+
+    torch.manual_seed(0)
+    net = Segments().to(memory_format=torch.channels_last)
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=str(database), params={"a": 1})
+    tracker.start()
+    tracker.model(net, torch.randn(2, 3, 16, 24), metadata={"classes": ["a", "b"]})
+    assert tracker.finish("finished") is None
+    assert capfd.readouterr() == ("", "")
+
+    uri = f"sqlite:///{database}"
+    client, run = read_run(uri, tracker.run_id)
+    [output] = run.outputs.model_outputs
+    logged = client.get_logged_model(output.model_id)
+    assert (logged.experiment_id, logged.source_run_id, str(logged.status)) == (
+        run.info.experiment_id,
+        tracker.run_id,
+        "READY",
+    )
+    place = Path(logged.artifact_location.removeprefix("file://"))
+    info = mlflow.models.get_model_info(str(place))
+    [images], [masks] = info.signature.inputs.inputs, info.signature.outputs.inputs
+    assert (images.shape, masks.shape) == ((-1, 3, 16, 24), (-1, 4, 16, 24))
+    assert info.metadata == {"classes": ["a", "b"]}
+    assert not [line for line in (place / "requirements.txt").read_text().splitlines() if "+" in line]
+    example = mlflow.models.Model.load(str(place)).load_input_example(str(place))
+    assert example.shape == (2, 3, 16, 24)
+
+    loaded, batch = mlflow.pyfunc.load_model(str(place)), torch.randn(5, 3, 16, 24)
+    with torch.no_grad():
+        expected = net.eval()(batch)["out"].numpy()
+    assert loaded.predict(batch.numpy()) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_model_without_a_tensor_is_said_and_the_run_is_closed(database):
+    import torch
+    from torch import nn
+
+    class Boxes(nn.Module):
+        def forward(self, images):
+            return [images]
+
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=str(database))
+    tracker.start()
+    tracker.model(Boxes(), torch.zeros(2, 3, 8, 8))
+    assert "did not take the model: a model that returns list has no signature" in tracker.finish("finished")
+    assert read_run(f"sqlite:///{database}", tracker.run_id)[1].info.status == "FINISHED"
+
+
+def test_a_file_that_is_no_database_or_cannot_be_made_is_said_soon(tmp_path):
+    (tmp_path / "no.db").write_text("this is no database, though its name ends as if it were one" * 100)
+    (tmp_path / "file").write_text("")
+    for path, reason in (("no.db", "not a database"), ("file/my.db", "exists")):
+        tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=str(tmp_path / path))
+        tracker.start()
+        began = time.monotonic()
+        warning = tracker.finish("finished")
+        assert reason in warning
+        assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_two_processes_may_make_the_same_store_at_once(tmp_path):
+    script = (
+        "from visrun.tracking import open_tracker\n"
+        "tracker = open_tracker('mlflow', experiment='e', run_name='r', uri='my.db')\n"
+        "tracker.start(); tracker.epoch(1, {'loss': 1.0}); print(tracker.finish('finished'), tracker.run_id)\n"
+    )
+    command = [sys.executable, "-c", script]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0].decode().split() for process in both]
+    assert [words[0] for words in said] == ["None", "None"]
+    for _, run_id in said:
+        client, _run = read_run(f"sqlite:///{tmp_path}/my.db", run_id)
+        assert steps(client, run_id, "loss") == [(1, 1.0)]

@@ -1,0 +1,205 @@
+"""The tracker's thread, on a store of the tests' own: order, tries, patience, and the choice of a tracker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from visrun.errors import ConfigError
+from visrun.tracking import TRACKERS, NoTracker, open_tracker, worker
+
+
+def test_no_tracker_takes_everything_and_wants_nothing(tmp_path):
+    tracker = open_tracker("none", experiment="e", run_name="r", uri="http://nowhere", params={"a": 1})
+    assert isinstance(tracker, NoTracker)
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0})
+    tracker.artifact(tmp_path / "missing.png", "plots")
+    tracker.tags({"a": "b"})
+    assert (tracker.finish("finished"), tracker.link, tracker.run_id) == (None, None, None)
+
+
+def test_an_unknown_tracker_is_refused_with_the_known_ones():
+    assert sorted(TRACKERS) == ["mlflow", "none"]
+    with pytest.raises(ConfigError, match=r"tracking=wandb.*mlflow, none"):
+        open_tracker("wandb", experiment="e", run_name="r")
+
+
+def test_a_missing_mlflow_is_said_at_once(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match="use tracking=none"):
+        open_tracker("mlflow", experiment="e", run_name="r")
+
+
+def test_tracking_is_imported_without_mlflow_and_torch():
+    script = (
+        "import sys; from visrun.tracking import open_tracker, worker, store\n"
+        "open_tracker('none', experiment='e', run_name='r').finish('finished')\n"
+        "open_tracker('mlflow', experiment='e', run_name='r')\n"
+        "assert not {'mlflow', 'torch'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+class ScriptedStore:
+    """Takes what ``visrun.tracking.store.Store`` takes; each call does what ``behave`` says of it."""
+
+    def __init__(self, _uri, *, progress, **_):
+        self.progress, self.calls, self.behave = progress, [], lambda _call: None
+        self.experiment_id = self.run_id = None
+
+    def _do(self, *call):
+        self.behave(call)
+        self.calls.append(call)
+
+    def open(self):
+        self._do("open")
+        self.run_id = "abc"
+
+    def metrics(self, epoch, values, _milliseconds):
+        self._do("metrics", epoch, values)
+
+    def artifact(self, path, folder):
+        self._do("artifact", path.name, folder)
+
+    def tags(self, tags):
+        self._do("tags", tags)
+
+    def model(self, module, example, metadata):
+        self._do("model", module, example, metadata)
+
+    def end(self, word, status):
+        self._do("end", word, status)
+
+    def sample(self):
+        self._do("sample")
+
+
+@pytest.fixture
+def tracker(monkeypatch):
+    monkeypatch.setattr(worker, "Store", ScriptedStore)
+    monkeypatch.setattr(worker, "REMOTE_PATIENCE", 0.4)
+    monkeypatch.setattr(worker, "FIRST_PAUSE", 0.01)
+    return open_tracker("mlflow", experiment="e", run_name="r", uri="http://host")
+
+
+def fail_on(error, *kinds):
+    def behave(call):
+        if call[0] in kinds:
+            raise error
+
+    return behave
+
+
+def test_calls_arrive_in_order_and_as_they_were_made(tracker, tmp_path):
+    values = {"loss": 1.0}
+    tracker.epoch(1, values)
+    values["loss"] = 7.0
+    tracker.start()
+    tracker.artifact(tmp_path / "a.png", "plots")
+    tracker.tags({"k": "v"})
+    tracker.model("net", "images", metadata={"classes": ["a"]})
+    assert tracker.finish("Pruned") is None
+    assert tracker._store.calls == [
+        ("open",),
+        ("metrics", 1, {"loss": 1.0}),
+        ("artifact", "a.png", "plots"),
+        ("tags", {"k": "v"}),
+        ("model", "net", "images", {"classes": ["a"]}),
+        ("end", "pruned", "KILLED"),
+    ]
+    assert tracker.finish("failed") is None  # a second end changes nothing
+    assert tracker._store.calls[-1] == ("end", "pruned", "KILLED")
+
+
+def test_a_tracker_that_never_started_ends_at_once(tracker):
+    tracker.epoch(1, {"loss": 1.0})
+    assert tracker.finish("failed") is None
+
+
+def test_a_server_that_comes_back_gets_everything(tracker, wait_until):
+    failures = iter([ConnectionError("down")] * 3)
+
+    def behave(_call):
+        for error in failures:
+            raise error
+
+    tracker._store.behave = behave
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0})
+    wait_until(lambda: len(tracker._store.calls) == 2)
+    assert tracker.finish("finished") is None
+    assert [call[0] for call in tracker._store.calls] == ["open", "metrics", "end"]
+
+
+def test_what_was_not_taken_is_named_once(tracker, tmp_path):
+    tracker._store.behave = fail_on(ConnectionError("it is down"), "open")
+    tracker.start()
+    for epoch in range(1, 13):
+        tracker.epoch(epoch, {"loss": 1.0})
+    tracker.artifact(tmp_path / "a.png")
+    began = time.monotonic()
+    warning = tracker.finish("finished")
+    assert time.monotonic() - began < 0.3
+    assert warning == (
+        "MLflow at http://host did not take the metrics of 12 epochs, one file, the final status: it is down "
+        "(metrics.jsonl in the run folder holds every value)"
+    )
+
+
+def test_one_bad_job_does_not_stop_the_others(tracker, tmp_path):
+    tracker._store.behave = fail_on(FileNotFoundError("a.png is gone"), "artifact")
+    tracker.start()
+    tracker.artifact(tmp_path / "a.png")
+    tracker.epoch(1, {"loss": 1.0})
+    assert tracker.finish("finished").startswith("MLflow at http://host did not take one file: a.png is gone")
+    assert [call[0] for call in tracker._store.calls] == ["open", "metrics", "end"]
+
+
+def test_a_hanging_call_costs_the_patience_and_no_more(tracker, wait_until):
+    release = threading.Event()
+    tracker._store.behave = lambda call: release.wait(10) if call[0] == "metrics" else None
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0})
+    wait_until(lambda: tracker.run_id)
+    began = time.monotonic()
+    warning = tracker.finish("finished")
+    seconds = time.monotonic() - began
+    release.set()
+    assert 0.3 < seconds < 1.0
+    assert "the metrics of one epoch, the final status: it does not answer" in warning
+    wait_until(tracker._done.is_set)
+    assert tracker._store.calls[-1][0] == "metrics"  # given up: nothing is written after the run has ended
+
+
+def test_finish_waits_for_a_slow_store_as_long_as_it_answers(tracker):
+    tracker._store.behave = lambda call: time.sleep(0.15) if call[0] == "metrics" else None
+    tracker.start()
+    for epoch in range(1, 9):
+        tracker.epoch(epoch, {"loss": 1.0})
+    began = time.monotonic()
+    assert tracker.finish("finished") is None
+    assert time.monotonic() - began > 2 * worker.REMOTE_PATIENCE
+
+
+def test_finish_waits_for_work_that_was_announced(tracker):
+    def behave(call):
+        if call[0] == "model":
+            tracker._store.progress(5.0)
+            time.sleep(2 * worker.REMOTE_PATIENCE)
+
+    tracker._store.behave = behave
+    tracker.start()
+    tracker.model("net", "images")
+    assert tracker.finish("finished") is None
+
+
+def test_the_system_is_sampled_while_nothing_else_happens(tracker, monkeypatch, wait_until):
+    monkeypatch.setattr(worker, "SAMPLE_SECONDS", 0.01)
+    tracker.start()
+    wait_until(lambda: tracker._store.calls.count(("sample",)) >= 3)
+    assert tracker.finish("finished") is None
