@@ -24,7 +24,9 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_json_has_every_hyperparameter_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(said(capsys, "--json", "optimizer=sgd", "scheduler=poly", "model=resnet18"))
-    assert set(found) == {"task", "model", "hyperparameters", "sources", "unread"}
+    names = {"task", "model", "hyperparameters", "sources", "unread", "settings", "setting_sources"}
+    assert set(found) == names
+    assert set(found["settings"]) == set(found["setting_sources"])
     assert (found["task"], found["model"]) == ("classification", "resnet18")
     assert list(found["hyperparameters"]) == list(found["sources"]) == list(Hyperparameters.model_fields)
     assert (found["hyperparameters"]["learning_rate"], found["sources"]["learning_rate"]) == (0.01, "option")

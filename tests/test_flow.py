@@ -64,7 +64,9 @@ def test_a_run_leaves_everything_it_promises(trained):
     assert content["data"]["fingerprint"] and content["versions"]["torch"] and content["seed"] == 0
     assert [row["epoch"] for row in rows(folder)] == [1, 2]
     assert {"best.pt", "last.pt"} <= {file.name for file in (folder / "checkpoints").iterdir()}
-    assert {"curves.png", "learning_rate.png", "predictions.png"} <= {file.name for file in (folder / "plots").iterdir()}
+    assert {"curves.png", "learning_rate.png", "predictions.png"} <= {
+        file.name for file in (folder / "plots").iterdir()
+    }
     assert len(list((folder / "plots").iterdir())) == 4
     assert (folder / ".hydra" / "config.yaml").is_file() and (folder / "visrun.log").is_file()
 
@@ -88,7 +90,7 @@ def test_evaluate_agrees_with_the_run(trained):
 
 
 def test_a_run_repeats_from_its_file_alone(trained):
-    task, folder = trained
+    _, folder = trained
     again = folder.parent / "again"
     visrun(f"experiment={folder / 'experiment.json'}", "tracking=none", f"hydra.run.dir={again}", cwd=folder.parent)
     assert rows(again) == rows(folder)
@@ -110,7 +112,11 @@ def test_an_interrupted_run_goes_on_bit_for_bit(trained_long, task, number, tmp_
     folder = tmp_path / "run"
     words = [f"task={task}", *LONG, *SMALLEST[task], f"hydra.run.dir={folder}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "visrun.cli", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "visrun.cli", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     wait_for_epochs(folder, process, random.Random(task + str(number)).choice([1, 2, 3]))
     time.sleep(random.Random(str(number)).random() / 4)

@@ -44,7 +44,9 @@ def test_other_errors_are_not_taken_for_missing_memory():
             raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        batch_size_that_fits(Broken(), nn.Linear(2, 1), Batch(torch.ones(4, 2), torch.ones(4, 1)), device=CPU, precision="fp32")
+        batch_size_that_fits(
+            Broken(), nn.Linear(2, 1), Batch(torch.ones(4, 2), torch.ones(4, 1)), device=CPU, precision="fp32"
+        )
 
 
 def test_memory_errors_of_both_worlds_are_known():

@@ -139,7 +139,9 @@ def test_a_captured_step_equals_an_eager_one(options):
     device = torch.device("cuda", 0)
     models = [linear().to(device) for _ in range(2)]
     for model, graph in zip(models, (True, False), strict=True):
-        optimizer = torch.optim.AdamW(model.parameters(), lr=torch.tensor(1e-2, device=device), capturable=True, fused=True)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=torch.tensor(1e-2, device=device), capturable=True, fused=True
+        )
         step = Step(Squares(), model, optimizer, device=device, graph=graph, **options)
         for seed in range(8):
             batch = batch_of(seed=seed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ class Resolved:
         hyperparameters: How it learns.
         settings: Everything else.
         sources: Hyperparameter -> where its value came from: schema, task, architecture, option, you or file.
+        setting_sources: The same for every other setting, by its dotted key.
         choices: Group -> option.
         unread: The hyperparameters that this run does not read.
         notices: Lines that say what was decided for the user.
@@ -47,6 +49,7 @@ class Resolved:
     hyperparameters: Hyperparameters
     settings: Settings
     sources: dict[str, str]
+    setting_sources: dict[str, str]
     choices: dict[str, str]
     unread: tuple[str, ...]
     notices: tuple[str, ...]
@@ -99,12 +102,14 @@ def resolve(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path |
     if problems or found is None or given is None:
         raise ConfigError(list(dict.fromkeys(problems)))
     ruled = ["warmup_epochs"] if lowered else []
-    came_from = sources(conf.layers(chosen.options), chosen=chosen.sources, file=file, typed=values, ruled=ruled)
+    trace = partial(sources, conf.layers(chosen.options), chosen=chosen.sources, file=file, typed=values, ruled=ruled)
+    came_from = trace(keys=list(Hyperparameters.model_fields))
     unread = hyperparameters.unread(found, drops=entry_of(given.model.name, given.task).drops)
     return Resolved(
         hyperparameters=found,
         settings=given,
         sources=came_from,
+        setting_sources=trace(keys=list(flatten(given.model_dump(mode="json")))),
         choices=chosen.options,
         unread=unread,
         notices=(*_void_notices(void, picked), *_own_values(chosen, found, came_from, conf), *lowered),

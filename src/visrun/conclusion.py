@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +19,7 @@ from visrun.run_folder import RunFolder
 from visrun.sheet import sheet
 from visrun.tasks.base import Metric
 from visrun.tracking import Tracker
-from visrun.training import Progress, evaluate
+from visrun.training import Progress, evaluate, recall
 
 SAMPLES = 16  # predictions on the sheet
 
@@ -50,7 +51,13 @@ def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, 
 
 
 def conclude(
-    made: Parts, files: RunFolder, tracker: Tracker, screen: Screen, *, rows: Sequence[dict[str, float]], progress: Progress
+    made: Parts,
+    files: RunFolder,
+    tracker: Tracker,
+    screen: Screen,
+    *,
+    rows: Sequence[dict[str, float]],
+    progress: Progress,
 ) -> dict[str, float]:
     """Evaluate the best checkpoint on test (or, for the pictures alone, val), draw, and hand all to the tracker.
 
@@ -71,9 +78,7 @@ def conclude(
     return metrics if split == "test" else {}
 
 
-def draw(
-    made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, float]], progress: Progress
-) -> list[Path]:
+def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, float]], progress: Progress) -> list[Path]:
     """The run's pictures: curves, learning rate, what the task draws of its metric, and a sheet of predictions."""
     curves, rates, samples = folder / "curves.png", folder / "learning_rate.png", folder / "predictions.png"
     plots.curves(rows, curves, monitor=made.task.monitor, best_epoch=progress.best_epoch)
@@ -108,7 +113,7 @@ def predictions(made: Parts, split: str) -> list[Image.Image]:
             continue
         with autocast(made.device, made.precision):
             output = model(batch.images)
-        prediction = made.task.predict(lambda _, output=output: output, batch.images)
+        prediction = made.task.predict(partial(recall, output), batch.images)
         shown = denormalise(batch.images[rows], made.built.mean, made.built.std)
         pictures += [made.task.draw(p, prediction, i, target=batch.target[i]) for p, i in zip(shown, rows, strict=True)]
     return pictures

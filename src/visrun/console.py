@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,6 +18,23 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 REFRESH_SECONDS = 0.1
+logger = logging.getLogger("visrun")
+
+
+@contextmanager
+def logged(file: Path) -> Iterator[None]:
+    """Write what the run says, and what libraries warn of, to ``file`` as well."""
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root, level = logging.getLogger(), logger.level
+    root.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()
 
 
 class Screen:
@@ -28,7 +48,8 @@ class Screen:
         self.drawn = 0.0
 
     def say(self, text: str, *, style: str = "") -> None:
-        """Print ``text`` as it is."""
+        """Print ``text`` as it is, and write it to the log."""
+        logger.info("%s", text)
         self.console.print(escape(text), style=style or None)
 
     def warn(self, text: str) -> None:

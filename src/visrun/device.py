@@ -22,7 +22,9 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"run.device={name}: no CUDA device is available here; use run.device=cpu or auto")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"run.device={name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0")
+        raise ConfigError(
+            f"run.device={name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0"
+        )
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 

@@ -1,11 +1,11 @@
 """What can go wrong, as one tree. Every message is one line: the key or file, what is wrong, what to do.
 
-    VisrunError            exit code 1: the run failed
-    ├── Diverged           the loss became NaN or infinite
-    ├── OutOfMemory        the batch does not fit the device
-    └── UserError          exit code 2: the input is wrong
-        ├── ConfigError    a setting; carries all problems found, one line each
-        └── DataError      a file or folder of the dataset
+VisrunError            exit code 1: the run failed
+├── Diverged           the loss became NaN or infinite
+├── OutOfMemory        the batch does not fit the device
+└── UserError          exit code 2: the input is wrong
+    ├── ConfigError    a setting; carries all problems found, one line each
+    └── DataError      a file or folder of the dataset
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.compose import Resolved, resolve
+from visrun.configs import flatten
 from visrun.fields import show
 from visrun.hyperparameters import why_unread
 
@@ -49,6 +50,8 @@ def as_json(resolved: Resolved) -> dict[str, Any]:
         "hyperparameters": resolved.hyperparameters.model_dump(mode="json"),
         "sources": resolved.sources,
         "unread": list(resolved.unread),
+        "settings": flatten(resolved.settings.model_dump(mode="json")),
+        "setting_sources": resolved.setting_sources,
     }
 
 
@@ -59,9 +62,13 @@ def as_text(resolved: Resolved) -> str:
     for name, value in values.items():
         read = f"no: {why_unread(name)}" if name in resolved.unread else "yes"
         rows.append((name, show(value), resolved.sources[name], read))
+    settings = flatten(resolved.settings.model_dump(mode="json"))
+    rows += [("", "", "", ""), ("setting", "value", "from", "")]
+    rows += [(key, show(value), resolved.setting_sources[key], "") for key, value in settings.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
+        for row in rows
     ]
     used = [f"{source} = {text}" for source, text in MEANING.items() if source in resolved.sources.values()]
     choices = " ".join(f"{group}={option}" for group, option in resolved.choices.items())

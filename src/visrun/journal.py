@@ -12,7 +12,15 @@ from visrun import environment, experiment
 from visrun.compose import Resolved
 from visrun.run_folder import RunFolder
 
-FREE_TO_CHANGE = ("run.max_time", "run.device", "tracking", "data.workers", "data.cache", "data.cache_gb", "data.cache_dir")
+FREE_TO_CHANGE = (
+    "run.max_time",
+    "run.device",
+    "tracking",
+    "data.workers",
+    "data.cache",
+    "data.cache_gb",
+    "data.cache_dir",
+)
 
 
 class Journal:
@@ -66,13 +74,21 @@ def identity(resolved: Resolved) -> dict[str, str]:
         flat |= {f"{key}.{name}".rstrip("."): repr(inner) for name, inner in nested.items()}
     flat.pop("experiment", None)
     flat.pop("recipe", None)
-    return {key: text for key, text in flat.items() if key not in FREE_TO_CHANGE and key.partition(".")[0] not in FREE_TO_CHANGE}
+    return {
+        key: text
+        for key, text in flat.items()
+        if key not in FREE_TO_CHANGE and key.partition(".")[0] not in FREE_TO_CHANGE
+    }
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """``key: before -> now`` for everything that is not the same."""
     keys = dict.fromkeys([*before, *now])
-    return [f"{key}: {before.get(key, 'unset')} -> {now.get(key, 'unset')}" for key in keys if before.get(key) != now.get(key)]
+    return [
+        f"{key}: {before.get(key, 'unset')} -> {now.get(key, 'unset')}"
+        for key in keys
+        if before.get(key) != now.get(key)
+    ]
 
 
 def _is_undefined(value: Any) -> bool:

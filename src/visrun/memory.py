@@ -16,7 +16,7 @@ from visrun.step import Losses
 def batch_size_that_fits(
     task: Losses, model: nn.Module, batch: Any, *, device: torch.device, precision: str
 ) -> int | None:
-    """The largest half, quarter, ... of ``batch`` whose forward and backward pass fit; None if not even one sample does.
+    """The largest half, quarter, ... of ``batch`` whose forward and backward pass fit; None if not one sample does.
 
     Args:
         batch: A dataclass of tensors with a leading batch dimension, on ``device``.

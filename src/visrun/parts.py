@@ -106,7 +106,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     )
     screen.say(f"model: {settings.model.name}, {count_parameters(built):.2f} M parameters, weights {built.origin}")
     loaders, places = build_loaders(resolved, dataset, built, size=size, device=device, screen=screen)
-    built.module.to(device, memory_format=torch.channels_last)
+    built.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(loaders["train"]))
     notes = {
         "image_size": list(size),
@@ -188,7 +188,9 @@ def build_loaders(
     kind, fit = TASKS[settings.task].target, fit_of(settings)
     augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name"})), kind)
     if dropped:
-        screen.say(f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it")
+        screen.say(
+            f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it"
+        )
     loaders, places = {}, {}
     for split in dataset.splits:
         training = split == "train"
@@ -221,7 +223,14 @@ def split_targets(dataset: Dataset, split: str, *, kind: str, kept: Iterable[int
 
 
 def open_split(
-    settings: Settings, dataset: Dataset, split: str, *, size: tuple[int, int], fit: Fit, device: torch.device, screen: Screen
+    settings: Settings,
+    dataset: Dataset,
+    split: str,
+    *,
+    size: tuple[int, int],
+    fit: Fit,
+    device: torch.device,
+    screen: Screen,
 ) -> Images:
     """The decoded images (and masks) of one split."""
     rows, data = dataset.splits[split], settings.data

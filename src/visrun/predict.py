@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from visrun import checkpoint, models
 from visrun.build import load as load_ref
@@ -25,13 +25,12 @@ from visrun.compose import resolve
 from visrun.console import Screen
 from visrun.data.batches import Batches
 from visrun.data.cache import open_images
-from visrun.data.placement import places
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.images import load_rgb
+from visrun.data.placement import places
 from visrun.device import choose_device
 from visrun.errors import DataError, UserError
 from visrun.parts import read_dataset, split_targets
-from visrun.remember import remembered
 from visrun.run_folder import RunFolder
 from visrun.tables import TASKS
 from visrun.tasks.base import Prediction, Task
@@ -137,7 +136,9 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     entry = TASKS[state["task"]]
     assert entry.build is not None, "a task that was trained can be built"
     task: Task = load_ref(entry.build)(**state["task_state"])
-    return Predictor(built.module.eval().to(target, memory_format=torch.channels_last), task, state, target)
+    module = built.module.eval().to(target)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    return Predictor(module, task, state, target)
 
 
 def main_predict(words: Sequence[str]) -> int:

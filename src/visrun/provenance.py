@@ -1,11 +1,10 @@
-"""Where each hyperparameter's value came from: schema, task, architecture, option, file or you."""
+"""Where each value came from: schema, task, architecture, option, file or you."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from visrun.configs import PRIMARY, SCHEMA, Layer
-from visrun.hyperparameters import Hyperparameters
+from visrun.configs import PRIMARY, SCHEMA, Layer, flatten
 
 OF_FOLDER = {"task": "task", "task_optimizer": "task", "model": "architecture", "model_optimizer": "architecture"}
 CHOSEN = ("optimizer", "scheduler", "loss")  # the hyperparameters that are groups: who chose them is their source
@@ -14,22 +13,24 @@ CHOSEN = ("optimizer", "scheduler", "loss")  # the hyperparameters that are grou
 def sources(
     layers: Sequence[Layer],
     *,
+    keys: Sequence[str],
     chosen: Mapping[str, str],
     file: Collection[str],
     typed: Collection[str],
     ruled: Collection[str] = (),
 ) -> dict[str, str]:
-    """Hyperparameter -> source, in the schema's order.
+    """Dotted key -> source, in the order of ``keys``.
 
     Args:
+        keys: Hyperparameters, or the dotted keys of other settings.
         layers: The composed files, low to high.
         chosen: Group -> who chose its option.
         file: The keys that a file (experiment=, recipe=) sets.
         typed: The keys that the user typed.
         ruled: The keys whose value a rule of the schema set.
     """
-    found = {}
-    for name in Hyperparameters.model_fields:
+    found, held = {}, [(layer.path, flatten(layer.values)) for layer in reversed(layers)]
+    for name in keys:
         if name in ruled:
             found[name] = "schema"
         elif name in CHOSEN:
@@ -39,7 +40,7 @@ def sources(
         elif name in file:
             found[name] = "file"
         else:
-            found[name] = next((_kind(layer.path) for layer in reversed(layers) if name in layer.values), "schema")
+            found[name] = next((_kind(path) for path, values in held if name in values), "schema")
     return found
 
 

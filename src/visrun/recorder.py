@@ -1,4 +1,4 @@
-"""Everything the loop leaves outside itself: lines on the screen, metrics on the disk and in the tracker, checkpoints."""
+"""What the loop leaves outside itself: lines on the screen, metrics on the disk and in the tracker, checkpoints."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ class RunRecorder:
         self.folder.append_metrics(row)
         self.tracker.epoch(progress.epoch, {key: value for key, value in row.items() if key != "epoch"})
         self.screen.end_progress()
-        line = epoch_line(
-            progress.epoch, self.max_epochs, row, monitor=self.monitor, speed=speed, improved=improved
-        )
+        line = epoch_line(progress.epoch, self.max_epochs, row, monitor=self.monitor, speed=speed, improved=improved)
         self.screen.say(line)
 
     def save(self, progress: Progress, *, final: bool) -> None:

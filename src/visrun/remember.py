@@ -34,6 +34,7 @@ def remembered(folder: Path) -> Resolved:
         hyperparameters=values,
         settings=settings,
         sources={str(key): str(source) for key, source in _mapping(content.get("sources")).items()},
+        setting_sources={},
         choices={},
         unread=hyperparameters.unread(values, drops=model_entry(settings.model.name).drops),
         notices=(),

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from visrun import checkpoint, environment, experiment, parts
+from visrun.checks import require_training
 from visrun.compose import Resolved, resolve
 from visrun.conclusion import conclude, measure
-from visrun.console import Screen
+from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import OutOfMemory, UserError
 from visrun.journal import Journal, differences, identity
@@ -52,7 +53,13 @@ def train(overrides: Sequence[str] = ()) -> Result:
         VisrunError: The run failed.
     """
     resolved = resolve(overrides)
-    return execute(resolved, new_run_folder(resolved.settings.task))
+    require_training(resolved.settings.task)
+    screen = Screen()
+    for line in resolved.notices:
+        screen.say(line)
+    for line in resolved.warnings:
+        screen.warn(line)
+    return _run(resolved, new_run_folder(resolved.settings.task), screen)
 
 
 def execute(resolved: Resolved, folder: Path) -> Result:
@@ -76,7 +83,7 @@ def resume(folder: Path) -> int:
 
 def _run(resolved: Resolved, folder: Path, screen: Screen, *, former: Mapping[str, Any] | None = None) -> Result:
     tracker: Tracker = NoTracker()
-    with RunFolder(folder) as files, stop_on_signals() as stop:
+    with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
         state = _last_state(files, resolved) if former else None
         journal = Journal(files, resolved, former=former)
         try:
@@ -93,6 +100,7 @@ def _run(resolved: Resolved, folder: Path, screen: Screen, *, former: Mapping[st
             screen.end_progress()
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
             journal.close(status, reason=str(error).split("\n")[0] or type(error).__name__)
+            logger.error("the run ended: %s", type(error).__name__, exc_info=error)
             _end(tracker, files, status, screen)
             raise
         _end(tracker, files, result.status, screen)
@@ -229,7 +237,8 @@ def _out_of_memory(made: Parts, accumulate: int) -> OutOfMemory:
     fits = batch_size_that_fits(made.task, model, batch, device=made.device, precision=made.precision)
     size = train.batch_size // accumulate
     if fits is None:
-        return OutOfMemory(f"batch_size={size}: out of memory on {made.device}, and one image does not fit: use a smaller data.image_size or model")
+        advice = "not even one image fits: use a smaller data.image_size or model"
+        return OutOfMemory(f"batch_size={size}: out of memory on {made.device}, {advice}")
     fits = min(fits, size - 1)
     return OutOfMemory(
         f"batch_size={size}: out of memory on {made.device}; batch_size={fits} fits "

@@ -1,10 +1,10 @@
 """What a run leaves on the disk, and who may write there.
 
-    experiment.json   the whole configuration, its sources, versions, and the result
-    metrics.jsonl     one line an epoch: the source of truth of every curve
-    checkpoints/      best.pt and last.pt
-    plots/            pictures
-    run.lock          the process that writes here
+experiment.json   the whole configuration, its sources, versions, and the result
+metrics.jsonl     one line an epoch: the source of truth of every curve
+checkpoints/      best.pt and last.pt
+plots/            pictures
+run.lock          the process that writes here
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class RunFolder:
             except FileExistsError:
                 holder = living_holder(lock)
                 if holder is not None:
-                    raise UserError(f"{self.path}: process {holder} is writing this run; wait for it or stop it") from None
+                    raise UserError(
+                        f"{self.path}: process {holder} is writing this run; wait for it or stop it"
+                    ) from None
                 lock.unlink(missing_ok=True)
 
     def write_experiment(self, content: dict[str, Any]) -> None:

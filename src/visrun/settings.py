@@ -70,10 +70,11 @@ class Data(Frozen):
         unit="pixels",
         allowed="an integer from 8 to 4096, or two of them as [height,width]",
     )
-    resize: Literal["crop", "letterbox"] | None = field(
+    resize: Literal["crop", "letterbox", "zoom"] | None = field(
         None,
-        "How an image meets the training size: crop fills it, letterbox keeps all and pads; None = the task's.",
-        allowed="crop or letterbox",
+        "How an image meets the training size: crop fills it, letterbox keeps all and pads, zoom is a letterbox that "
+        "training looks into closer; None = the task's.",
+        allowed="crop, letterbox or zoom",
     )
     classes: Classes | None = field(
         None, "The classes to learn, in this order; None = all found.", allowed="a list of different class names"
@@ -108,7 +109,7 @@ class Augment(Frozen):
     vflip: bool = field(False, "Mirror top and bottom in half of the images; for views from above.")
     rotate: Float = field(0.0, "Largest rotation to either side.", unit="degrees", ge=0, le=180)
     brightness: Float = field(0.0, "Largest relative change.", ge=0, le=1)
-    contrast: Float = field(0.0, "Largest relative change about the image's mean.", ge=0, le=1)
+    contrast: Float = field(0.0, "Largest relative change about the mean of the normalisation.", ge=0, le=1)
     saturation: Float = field(0.0, "Largest relative change.", ge=0, le=1)
     hue: Float = field(0.0, "Largest turn of the colour circle.", unit="turns", ge=0, le=0.5)
     mixup: Float = field(0.0, "Alpha of mixup (Zhang et al., arXiv 1710.09412); 0 = off.", ge=0, le=10)
@@ -139,7 +140,9 @@ class Run(Frozen):
     graph: Literal["auto"] | bool = field(
         "auto", "Capture the training step as one CUDA graph.", allowed="auto, true or false"
     )
-    deterministic: bool = field(False, "Refuse operations whose result may differ between two runs.")
+    deterministic: bool = field(
+        False, "Take the operations whose result is the same in every run, where there are such; slower on a GPU."
+    )
     max_time: Seconds | None = field(
         None, "Stop after this long, with everything saved.", unit="seconds", allowed="seconds > 0, or such as 1h30m"
     )

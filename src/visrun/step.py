@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from visrun.device import autocast, is_out_of_memory
 
-WARM_UP_STEPS = 3  # eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture")
+WARM_UP_STEPS = (
+    3  # eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture")
+)
 
 
 class TrainingBatch(Protocol):

@@ -31,7 +31,8 @@ class TaskEntry:
         monitor: The metric that picks the best checkpoint, stops early and feeds a sweep.
         maximize: Whether more of ``monitor`` is better.
         losses: Loss name -> function; the first is the default.
-        fit: How a whole image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads.
+        fit: How an image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads, ``zoom``
+            does so too but lets training look closer.
         image_size: Side of the training image in pixels, where the model names none.
         target: What a record's target is.
         mixes: Of mixup, cutmix and erase, those that leave the task a true target.
@@ -41,7 +42,7 @@ class TaskEntry:
     monitor: str
     maximize: bool
     losses: dict[str, Ref]
-    fit: Literal["crop", "letterbox"]
+    fit: Literal["crop", "letterbox", "zoom"]
     image_size: int
     target: Literal["label", "value", "mask", "boxes", "rotated_boxes", "instances"]
     mixes: tuple[str, ...] = ()
@@ -151,7 +152,7 @@ TASKS: dict[str, TaskEntry] = {
             "dice": "visrun.losses:dice",
             "focal": "visrun.losses:pixel_focal",
         },
-        fit="letterbox",
+        fit="zoom",
         image_size=512,
         target="mask",
         mixes=("cutmix", "erase"),

@@ -17,6 +17,7 @@ from visrun.data.augment import Augment
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLAIN_MEAN, PLAIN_STD = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)  # leaves pixel values as they are
+FITS = ["crop", "letterbox", "zoom"]
 side = st.integers(1, 400)
 share = st.floats(0, 1, exclude_max=True)
 
@@ -52,6 +53,7 @@ def rendered(pixels, plan, image_size, masks=None):
         ((375, 500), "letterbox", (168, 224)),
         ((100, 80), "letterbox", (100, 80)),
         ((1, 9000), "letterbox", (1, 224)),  # no side vanishes
+        ((375, 500), "zoom", (252, 336)),  # 1.5 x the letterbox
     ],
 )
 def test_working_size(size, fit, expected):
@@ -88,6 +90,20 @@ def test_crops_stay_inside_the_picture_and_letterboxes_hold_all_of_it(h, w, u, l
     assert (np.abs(seen) <= np.abs(box.extent[0]) / 2 + 1e-6).all()
 
 
+@settings(deadline=None, max_examples=200)
+@given(h=side, w=side, u=st.tuples(*[share] * 4), low=st.floats(0.05, 1))
+def test_a_zoom_lies_in_the_picture_or_holds_it_along_each_side(h, w, u, low):
+    sizes = np.array([[h, w]], float)
+    view = geometry.random_zoom(sizes, (60, 90), np.array([u]), (low, 1.0), np.zeros(1))
+    whole = geometry.centred(sizes, (60, 90), "letterbox").extent[0]
+    assert np.sqrt(low) - 1e-9 <= view.extent[0, 0] / whole[0] <= 1 + 1e-9
+    assert view.extent[0, 0] / view.extent[0, 1] == pytest.approx(1.5)
+    begin, end = view.centre[0] - view.extent[0] / 2, view.centre[0] + view.extent[0] / 2
+    for first, last, side in zip(begin, end, (w, h), strict=True):
+        inside, holds = first >= -1e-6 and last <= side + 1e-6, first <= 1e-6 and last >= side - 1e-6
+        assert inside or holds
+
+
 def corners_of(view: geometry.View) -> np.ndarray:
     half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * view.extent[0] / 2
     cos, sin = np.cos(view.angle[0]), np.sin(view.angle[0])
@@ -105,7 +121,7 @@ def test_crop_area_and_aspect_are_those_drawn(u):
 # Pixels
 
 
-@pytest.mark.parametrize("fit", ["crop", "letterbox"])
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("shape", [(48, 64), (1, 1), (64, 64)])
 def test_identity_copies_pixels_exactly(fit, shape):
     pixels = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), dtype=np.uint8)
@@ -160,7 +176,7 @@ def test_full_turns_and_flips_by_hand():
         np.testing.assert_allclose(seen[0].permute(1, 2, 0).numpy(), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("fit", ["crop", "letterbox"])
+@pytest.mark.parametrize("fit", FITS)
 def test_masks_go_through_the_transform_of_their_image(fit):
     """A disc painted in the image and in the mask still covers itself after any view."""
     y, x = np.mgrid[:90, :120]
@@ -174,7 +190,7 @@ def test_masks_go_through_the_transform_of_their_image(fit):
     agree = ((images[:, 0] > 127) == (ids == 1)) | ~inside
     assert agree.float().mean() > 0.996  # but for the rim; off by one pixel would be 0.98
     assert (ids == 1).any()
-    assert bool((ids == 255).any()) == (fit == "letterbox")
+    assert bool((ids == 255).any()) == (fit != "crop")
 
 
 def test_a_letterboxed_picture_never_loses_area():

@@ -43,8 +43,8 @@ class Augment:
     """How training images vary; the defaults vary nothing.
 
     Args:
-        crop_scale: Low and high share of the picture's area that a random crop keeps (of a letterbox: that the
-            picture covers, at least 0.64). (1, 1) = evaluation's view.
+        crop_scale: Low and high share of the picture's area that a random crop or zoom keeps (of a letterbox: that
+            the picture covers, at least 0.64). (1, 1) = evaluation's view.
         hflip: Mirror left and right in half of the samples; vflip: top and bottom.
         rotate: Largest turn to either side, degrees in [0, 180].
         brightness: Largest relative change, in [0, 1]; so contrast and saturation.
@@ -130,7 +130,7 @@ def plan(
         table=table.reshape(steps, n, COLUMNS),
         corner=geometry.window(view, image_size, canvas),
         tints=bool(how.saturation or how.hue),
-        pads=fit == "letterbox",
+        pads=fit != "crop",
         erases=bool(how.erase),
         mix=tuple(name for name, _ in mixes),
     )
@@ -192,8 +192,7 @@ def _view(sizes: Array, image_size: tuple[int, int], fit: Fit, how: Augment, dra
         view = geometry.centred(sizes, image_size, fit)
     else:
         where = draws[:, :4] if tuple(how.crop_scale) != (1.0, 1.0) else np.full((len(sizes), 4), 0.5)
-        draw = geometry.random_crop if fit == "crop" else geometry.random_letterbox
-        view = draw(sizes, image_size, where, how.crop_scale, turn)
+        view = geometry.RANDOM[fit](sizes, image_size, where, how.crop_scale, turn)
     return geometry.flipped(view, how.hflip & (draws[:, 5] < 0.5), how.vflip & (draws[:, 6] < 0.5))
 
 

@@ -4,9 +4,9 @@ a fraction of a second.
 A canvas holds the picture at its top left, shrunk once (antialiased, aspect kept, never enlarged), its right and bottom
 edges repeated so that sampling at the border is clean.
 
-Up to four threads share Python's lock well; sixteen get less done than one (16 cores, photographs of 500 x 375: 357
-images a second against 765 with four), and sixteen processes reach 2,100. So with more, each thread drives a `Helper`:
-it writes into memory both share, ignores Ctrl-C, and ends when its thread's end of the pipe does, however that happens.
+Up to four threads share Python's lock well; sixteen get less done than four (on 16 cores, photographs of 500 x 375: 400
+images a second against 765; with helpers 1,100). So with more, each thread drives a `Helper`, which writes into memory
+both share, ignores Ctrl-C, and ends when its thread's end of the pipe does, however that happens.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A view is a rectangle over the picture, turned by an angle; the training image is what the rectangle shows.
 ``crop`` takes a rectangle inside the picture (random-resized crop, Szegedy et al., arXiv 1409.4842, section 6);
-``letterbox`` takes one that holds the whole picture, so nothing leaves it and counts and boxes stay true.
+``letterbox`` takes one that holds the whole picture, so nothing leaves it and counts and boxes stay true; ``zoom``
+starts from that one and looks closer, for targets that cover the picture pixel by pixel.
 
 Coordinates are continuous pixels, x to the right and y down; pixel i covers [i, i + 1].
 Shapes: B samples, N images. Sizes are (height, width) unless a name says otherwise.
@@ -17,12 +18,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Fit = Literal["crop", "letterbox"]
+Fit = Literal["crop", "letterbox", "zoom"]
 Array = NDArray[np.float64]
 # How much larger than the training size a picture is kept. A crop of 44 % of the area then still has full resolution,
 # and no view shrinks the kept pixels by more than 2, up to which bilinear sampling stays within about one grey level
 # of an antialiased resize (the kept picture was shrunk by one). A letterbox always shows the whole picture.
-MARGIN = {"crop": 1.5, "letterbox": 1.0}
+MARGIN = {"crop": 1.5, "letterbox": 1.0, "zoom": 1.5}
 LONGEST = 2.0  # a kept side is at most this many times its usual length: panoramas must not blow up every canvas
 SMALLEST_LETTERBOX = 0.64  # a letterboxed picture covers at least this share of the area it could
 ASPECT = math.log(4 / 3)
@@ -42,10 +43,10 @@ def working_size(size: tuple[int, int], image_size: tuple[int, int], fit: Fit) -
     """The (height, width) at which a picture of ``size`` is kept: aspect kept, never larger than it is."""
     (h, w), (height, width) = size, image_size
     high, wide = MARGIN[fit] * height, MARGIN[fit] * width
-    if fit == "letterbox":
-        scale = min(1.0, high / h, wide / w)
-    else:
+    if fit == "crop":
         scale = min(1.0, max(high / h, wide / w), LONGEST * high / h, LONGEST * wide / w)
+    else:
+        scale = min(1.0, high / h, wide / w)
     return max(1, round(h * scale)), max(1, round(w * scale))
 
 
@@ -92,6 +93,21 @@ def random_letterbox(
     cos, sin = np.cos(turn), np.sin(turn)
     turned = np.stack([cos * shift[:, 0] - sin * shift[:, 1], sin * shift[:, 0] + cos * shift[:, 1]], 1)
     return View(sizes[:, ::-1] / 2 + turned, extent, turn)
+
+
+def random_zoom(
+    sizes: Array, image_size: tuple[int, int], draws: Array, area: tuple[float, float], turn: Array
+) -> View:
+    """A rectangle of ``area`` (share of the letterbox, low to high) that lies in the picture, or holds it where it is
+    the larger one, along each side. Arguments as for `random_crop`; the aspect is always the training image's."""
+    share = area[0] + draws[:, 0] * (area[1] - area[0])
+    scale = _fitted(sizes[:, ::-1], image_size, "zoom") * np.sqrt(share)
+    extent = scale[:, None] * _xy(image_size)
+    free = np.abs(sizes[:, ::-1] - _turned(extent, turn))
+    return View(sizes[:, ::-1] / 2 + (draws[:, 2:4] - 0.5) * free, extent, turn)
+
+
+RANDOM = {"crop": random_crop, "letterbox": random_letterbox, "zoom": random_zoom}
 
 
 def flipped(view: View, horizontal: NDArray[np.bool_], vertical: NDArray[np.bool_]) -> View:

@@ -28,7 +28,7 @@ class Place:
     size: tuple[int, int]
 
     def back(self, mask: Tensor) -> Tensor:
-        """A map (H, W) uint8 over the training image as one (h, w) over the file, nearest; 255 where nothing was seen."""
+        """A map (H, W) uint8 over the training image as one (h, w) over the file; 255 where nothing was seen."""
         left, top, right, bottom = self.box
         rows = _looked_up(self.size[0], top, bottom, mask.device)
         columns = _looked_up(self.size[1], left, right, mask.device)
@@ -46,7 +46,9 @@ def places(images: Images, image_size: tuple[int, int], fit: Fit) -> list[Place]
     end = begin + kept[:, ::-1] * scale
     sizes = [header(path)[::-1] for path in images.paths]
     boxes = np.concatenate([begin, end], 1).tolist()
-    return [Place((left, top, right, bottom), size) for (left, top, right, bottom), size in zip(boxes, sizes, strict=True)]
+    return [
+        Place((left, top, right, bottom), size) for (left, top, right, bottom), size in zip(boxes, sizes, strict=True)
+    ]
 
 
 def _looked_up(count: int, begin: float, end: float, device: torch.device) -> Tensor:

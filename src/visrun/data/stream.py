@@ -133,7 +133,7 @@ def decoded(
     """The pictures of each row of ``order``, decoded while earlier batches are in use.
 
     Raises:
-        DataError: A file that cannot be read, or that did not come within two minutes.
+        DataError: A file that cannot be read, or that did not come in time.
     """
     items = ((rows, blank(source, len(rows), pinned=pinned)) for rows in order)
     with Pool(source, workers) as pool:
