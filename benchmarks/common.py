@@ -1,4 +1,4 @@
-"""What the benchmarks share: one JSON line a measurement, a run's parts, its own loop under a stopwatch, its command."""
+"""What the benchmarks share: a JSON line a measurement, a run's parts, its loop under a stopwatch, the command."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ def report(name: str, value: float, unit: str, *, ratio: float | None = None, **
 
 def machine() -> dict[str, Any]:
     """What a figure depends on beside the code; ``load`` is the mean number of busy cores over the last minute."""
+    found = environment.versions()
+    git = environment.git_state(Path(__file__).parent)
     facts: dict[str, Any] = {
         "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
-        "versions": environment.versions(),
-        "git": environment.git_state(Path(__file__).parent),
+        **{name: found[name] for name in ("python", "torch", "visrun") if name in found},
+        "git": git["commit"] if git else None,
     }
     torch = sys.modules.get("torch")
     if torch is not None:

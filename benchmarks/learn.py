@@ -1,6 +1,6 @@
 """What the defaults learn from random weights, and how long a run takes from a cold start.
 
-    python benchmarks/learn.py --seeds 0 1 2 task=TASK data.root=PATH [key=value ...]
+    python benchmarks/learn.py --seeds 0,1,2 task=TASK data.root=PATH [key=value ...]
 
 Each seed is one whole ``visrun`` process with ``model.pretrained=false`` in an empty folder with an empty cache. The
 metric is the task's own, on the test split, of the checkpoint that was best on the validation split.
@@ -25,18 +25,19 @@ from visrun.tables import TASKS
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="test metric of the defaults, per seed")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", default="0,1,2")
     options, words = parser.parse_known_args()
+    seeds = [int(seed) for seed in options.seeds.split(",")]
     words = [absolute(word) for word in words]
     untracked = [] if find_spec("mlflow") else ["tracking=none"]
-    runs = [trained([*words, "model.pretrained=false", f"seed={seed}", *untracked]) for seed in options.seeds]
+    runs = [trained([*words, "model.pretrained=false", f"seed={seed}", *untracked]) for seed in seeds]
     metric, split = runs[0]["metric"], runs[0]["split"]
     report(
         f"learn/{runs[0]['task']}/median",
         median(run["value"] for run in runs),
         f"{split} {metric}",
         values=[run["value"] for run in runs],
-        seeds=options.seeds,
+        seeds=seeds,
         seconds=median(run["seconds"] for run in runs),
         command=runs[0]["command"],
     )
@@ -59,7 +60,8 @@ def trained(words: Sequence[str]) -> dict[str, Any]:
         "command": shlex.join(["visrun", *words]),
     }
     noted = {key: result[key] for key in ("epochs", "best_epoch", "val", "test")}
-    report(f"learn/{task}", found["value"], f"{split} {metric}", **{**found, **noted, "seed": run["seed"]})
+    facts = {key: found[key] for key in ("seconds", "command")}
+    report(f"learn/{task}", found["value"], f"{split} {metric}", **facts, **noted, seed=run["seed"])
     return found
 
 

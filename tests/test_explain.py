@@ -35,7 +35,7 @@ def test_json_has_every_hyperparameter_with_its_source(capsys: pytest.CaptureFix
 
 
 def test_flags_and_words_mix(capsys: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(said(capsys, "task=segmentation", "--json", "seed=1"))["model"] == "lraspp"
+    assert json.loads(said(capsys, "task=segmentation", "--json", "seed=1", "data.root=."))["model"] == "lraspp"
 
 
 @pytest.mark.parametrize("task", ["object_detection", "anomaly_detection", "regression"])

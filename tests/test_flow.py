@@ -71,6 +71,19 @@ def test_a_run_leaves_everything_it_promises(trained):
     assert (folder / ".hydra" / "config.yaml").is_file() and (folder / "visrun.log").is_file()
 
 
+GOLDEN = {
+    "classification": [2.300895, 2.217592],
+    "regression": [1.090167, 0.961996],
+    "segmentation": [2.271151, 1.803937],
+}
+
+
+def test_the_training_loss_is_the_one_it_has_always_been(trained):
+    """A change that should not move numbers does not; the tolerance is for other makes of CPU."""
+    task, folder = trained
+    assert [row["loss"] for row in rows(folder)] == pytest.approx(GOLDEN[task], rel=0.01)
+
+
 def test_predict_writes_json_lines_and_pictures(trained, tmp_path):
     task, folder = trained
     images = [file for file in sorted(demo(task).rglob("*.png")) if "mask" not in str(file.parent)][:3]

@@ -16,9 +16,9 @@ REFS = [
     *[entry.build for entry in TASKS.values() if entry.build],
     *OPTIMIZERS.values(),
     *SCHEDULERS.values(),
-    *{entry.build for entry in MODELS.values()},
+    *sorted({str(entry.build) for entry in MODELS.values()}),
     *[ref for entry in READERS.values() for ref in (entry.read, entry.recognise)],
-    *{ref for _, _, ref in LOSSES},
+    *sorted({ref for _, _, ref in LOSSES}),
 ]
 
 

@@ -30,7 +30,7 @@ from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
 from visrun.settings import Settings
 from visrun.step import Step
-from visrun.tables import TASKS, model_entry
+from visrun.tables import AUGMENTATIONS, TASKS, model_entry
 from visrun.tasks.base import Metric, Task
 
 
@@ -186,7 +186,7 @@ def build_loaders(
     """Batches of every split, and a line on where each split's images are kept."""
     settings, values = resolved.settings, resolved.hyperparameters
     kind, fit = TASKS[settings.task].target, fit_of(settings)
-    augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name"})), kind)
+    augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name", "extra"})), kind)
     if dropped:
         screen.say(
             f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it"
@@ -210,6 +210,7 @@ def build_loaders(
             device=device,
             seed=settings.seed,
             shuffle=training,
+            extra=[load(AUGMENTATIONS[name]) for name in settings.augment.extra] if training else (),
         )
     screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
     return loaders, places

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from visrun.errors import ConfigError
 from visrun.fields import Float, Frozen, Int, did_you_mean, field, one_of, show
 from visrun.hyperparameters import Hyperparameters
-from visrun.tables import MODELS, READERS, TASKS, model_entry
+from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS, model_entry
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_]*$"
@@ -115,6 +115,9 @@ class Augment(Frozen):
     mixup: Float = field(0.0, "Alpha of mixup (Zhang et al., arXiv 1710.09412); 0 = off.", ge=0, le=10)
     cutmix: Float = field(0.0, "Alpha of CutMix (Yun et al., arXiv 1905.04899); 0 = off.", ge=0, le=10)
     erase: Float = field(0.0, "Probability of erasing a rectangle (Zhong et al., arXiv 1708.04896).", ge=0, le=1)
+    extra: Classes | tuple[()] = field(
+        (), "Further augmentations by name: blur, grayscale, noise or a plugin's.", allowed="a list of different names"
+    )
 
 
 class Model(Frozen):
@@ -251,7 +254,15 @@ def check(settings: Settings) -> list[str]:
     if TASKS[task].build is None:
         ready = [name for name, entry in TASKS.items() if entry.build is not None]
         return [f"task={task}: it cannot be trained yet; {one_of(ready)} can"]
-    return [*_data_problems(settings.data, task), *_model_problems(settings)]
+    return [*_data_problems(settings.data, task), *_model_problems(settings), *_augment_problems(settings.augment)]
+
+
+def _augment_problems(augment: Augment) -> list[str]:
+    return [
+        f"augment.extra={show(name)}: must be {one_of(tuple(AUGMENTATIONS))}{did_you_mean(name, AUGMENTATIONS)}"
+        for name in augment.extra
+        if name not in AUGMENTATIONS
+    ]
 
 
 def _data_problems(data: Data, task: str) -> list[str]:

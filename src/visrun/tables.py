@@ -188,6 +188,13 @@ SCHEDULERS: dict[str, Ref] = {
     "none": "visrun.schedulers:none",
 }
 
+# Batch -> batch, picked by augment.extra; what moves pixels or mixes images is part of the augment section itself.
+AUGMENTATIONS: dict[str, Ref] = {
+    "blur": "visrun.data.extras:blur",
+    "grayscale": "visrun.data.extras:grayscale",
+    "noise": "visrun.data.extras:noise",
+}
+
 READERS: dict[str, ReaderEntry] = {
     "folder": ReaderEntry(
         read="visrun.data.readers.folder:read",

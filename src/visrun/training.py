@@ -221,9 +221,8 @@ def check_finite(step: Step, train: Loader, progress: Progress) -> float:
     if bad is not None:
         files = ", ".join(str(file) for file in train.files(progress.epoch, bad)[:8])
         raise Diverged(
-            f"the loss became {loss if loss != loss or abs(loss) == float('inf') else 'NaN or infinite'} in epoch "
-            f"{progress.epoch + 1}, step {bad + 1} of {len(train)}, at learning rate "
-            f"{learning_rate(step.optimizer):.3g}: lower learning_rate, add warmup_epochs, or look at its files: {files}"
+            f"the loss became NaN or infinite in epoch {progress.epoch + 1}, step {bad + 1} of {len(train)}, at "
+            f"learning_rate={learning_rate(step.optimizer):.3g}: lower it, add warmup_epochs, or see the files {files}"
         )
     return loss
 

@@ -11,7 +11,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from visrun.data.stream import sent
 from visrun.errors import ConfigError, DataError
 
 PLANNED = 32  # steps planned at once: planning one costs as much as planning many
+
+Extra = Callable[[Tensor, np.random.Generator], Tensor]
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Batches:
         augment: None varies nothing.
         mean: 3 floats in [0, 1]; with ``std``, what the network's weights expect.
         dtype: Of the images.
+        extra: Further augmentations, as in :mod:`visrun.data.extras`, in this order.
 
     Raises:
         ConfigError: An augmentation that this kind of target cannot take (see `augment.fitting`).
@@ -88,6 +91,7 @@ class Batches:
         seed: int = 0,
         shuffle: bool = False,
         dtype: torch.dtype = torch.float32,
+        extra: Sequence[Extra] = (),
     ) -> None:
         if not len(images):
             raise DataError("no usable image is left in this split")
@@ -99,6 +103,7 @@ class Batches:
         self.batch_size, self.image_size, self.fit = batch_size, image_size, fit
         self.augment, self.mean, self.std = augment, tuple(mean), tuple(std)
         self.device, self.seed, self.shuffle, self.dtype = torch.device(device), seed, shuffle, dtype
+        self.extra = tuple(extra)
         self.targets = torch.zeros(len(images), 0) if targets is None else targets
         self.targets = self.targets.to(self.device)
         self._sizes = images.sizes.astype(np.float64)
@@ -117,9 +122,12 @@ class Batches:
                 first = step - step % PLANNED  # always the same groups of steps, wherever the epoch starts
                 plan = self._plan(epoch, first, order[first : first + PLANNED])
                 table = sent(torch.from_numpy(plan.table), self.device)
-            images, target = self._rendered(
-                plan, table[step - first], plan.mix[step - first], pixels, masks, index[step]
-            )
+            images, masks = augmentation.render(pixels, masks, plan, table[step - first], self.image_size)
+            for number, augment in enumerate(self.extra):
+                images = augment(images, np.random.default_rng([self.seed, epoch, step + 1, number]))
+            target = self.targets.index_select(0, index[step]) if masks is None else masks
+            images, target = self._mixed(plan.mix[step - first], images, target, table[step - first])
+            images = images.to(dtype=self.dtype, memory_format=torch.channels_last)
             yield Batch(images, target, index[step], valid[step])
 
     def indices(self, epoch: int, step: int) -> list[int]:
@@ -153,12 +161,8 @@ class Batches:
             std=self.std,
         )
 
-    def _rendered(
-        self, plan: augmentation.Plan, table: Tensor, mix: str, pixels: Tensor, masks: Tensor | None, index: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        images, masks = augmentation.render(pixels, masks, plan, table, self.image_size)
-        target = self.targets.index_select(0, index) if masks is None else masks
-        if mix:
-            target = mixing.soft(target, self.num_classes) if self.kind == "label" else target
-            images, target = mixing.mix(mix, images, target, table[:, MIX], dense=self.kind == "mask")
-        return images.to(dtype=self.dtype, memory_format=torch.channels_last), target
+    def _mixed(self, mix: str, images: Tensor, target: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        if not mix:
+            return images, target
+        target = mixing.soft(target, self.num_classes) if self.kind == "label" else target
+        return mixing.mix(mix, images, target, table[:, MIX], dense=self.kind == "mask")

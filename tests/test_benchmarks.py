@@ -1,0 +1,68 @@
+"""Every benchmark in its smallest form: it runs and prints measurements. How fast anything is, no test says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+QUICK = ["max_epochs=1", "data.image_size=16", "batch_size=256"]
+TINY_GPU = ["--device=cpu", "--images=64", "--batch=32", "--size=32", "--workers=1", "--epochs=1", "--plain-epochs=1"]
+
+
+def measured(name: str, *words: str, cwd: Path) -> dict[str, dict]:
+    """The lines that a script prints, by name."""
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{name}.py"), *words],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for line in lines:
+        assert isinstance(line["value"], float)
+        assert line["unit"]
+        assert line["ratio"] is None or line["over"] in {other["name"] for other in lines}
+        assert line["machine"]["cores"] >= 1
+    return {line["name"]: line for line in lines}
+
+
+SMALLEST = {
+    "loop": (["--rounds=2", *QUICK], {"loop/step_alone", "loop/end_to_end"}),
+    "demo": (QUICK, {"demo/seconds", "demo/test/accuracy"}),
+    "startup": (["--repeats=1"], {"startup/import visrun", "startup/visrun explain", "startup/visrun --cfg job"}),
+    "gpu": (TINY_GPU, {"photos/make", "gpu/cache", "gpu/step_called", "gpu/visrun", "gpu/plain", "gpu/speed_up"}),
+    "learn": (["--seeds=0,1", "task=classification", *QUICK], {"learn/classification/median"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_benchmark_prints_its_measurements(name: str, tmp_path: Path) -> None:
+    words, names = SMALLEST[name]
+    lines = measured(name, *words, cwd=tmp_path)
+    assert names <= set(lines)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_script_is_tried() -> None:
+    assert {file.stem for file in BENCHMARKS.glob("*.py")} == {*SMALLEST, "photos", "common"}
+
+
+def test_photographs_are_a_class_folder(tmp_path: Path) -> None:
+    lines = measured("photos", str(tmp_path / "made"), "--images=12", "--workers=1", cwd=tmp_path)
+    files = sorted((tmp_path / "made").glob("*/*/*.jpg"))
+    assert [len([file for file in files if file.parts[-3] == split]) for split in ("train", "val")] == [12, 10]
+    assert len({file.read_bytes() for file in files}) == len(files)
+    assert Image.open(files[0]).size == (500, 375)
+    assert 40 < lines["photos/make"]["mean_kilobytes"] < 120

@@ -1,0 +1,255 @@
+"""The composition root on a tiny dataset: what a run writes when all goes well, and what when it does not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import visrun
+from visrun import run
+from visrun.compose import resolve
+from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError
+from visrun.step import Step
+
+COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
+TINY = ["max_epochs=3", "tracking=none", "model=small_resnet", "augment=none", "warmup_epochs=0", "batch_size=4"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of 16 px pictures that differ in colour, in train and val."""
+    root, noise = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for split, count in (("train", 6), ("val", 3)):
+        for name, colour in COLOURS.items():
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = np.clip(np.array(colour) + noise.normal(0, 20, (16, 16, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return root
+
+
+def start(photos: Path, folder: Path, *words: str) -> run.Result:
+    """Run with TINY's words, those that ``words`` set again left out."""
+    typed = {word.partition("=")[0]: word for word in [*TINY, f"data.root={photos}", *words]}
+    folder.mkdir(parents=True, exist_ok=True)
+    return run.execute(resolve(list(typed.values())), folder)
+
+
+def experiment(folder: Path) -> dict:
+    return json.loads((folder / "experiment.json").read_text())
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if not key.startswith("time/")} for line in lines]
+
+
+def test_a_run_learns_and_returns_what_it_wrote(photos, tmp_path):
+    result = start(photos, tmp_path / "run", "max_epochs=8", "learning_rate=0.01")
+    assert (result.status, result.exit_code, result.value) == ("finished", 0, 1.0)
+    noted = experiment(result.folder)["result"]
+    assert noted["status"] == "finished" and noted["best_epoch"] == result.best_epoch
+    assert noted["val"] == result.val and noted["val"]["accuracy"] == 1.0
+    assert noted["test"] == {} and noted["epochs"] == 8 and noted["image_size"] == [16, 16]
+    assert not (result.folder / "run.lock").exists()
+
+
+def test_train_makes_a_folder_of_its_own(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = visrun.train([*TINY, f"data.root={photos}"])
+    assert result.folder.parent.parent == tmp_path / "outputs"
+    assert result.folder.name.endswith("_classification")
+
+
+def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(photos, tmp_path):
+    one, two = (start(photos, tmp_path / name, "dropout=0.3", "augment=default") for name in "ab")
+    other = start(photos, tmp_path / "c", "dropout=0.3", "augment=default", "seed=1")
+    assert rows(one.folder) == rows(two.folder)
+    assert rows(one.folder) != rows(other.folder)
+
+
+def test_the_file_is_there_before_the_data_are_read(tmp_path):
+    with pytest.raises(DataError):
+        start(tmp_path / "missing", tmp_path / "run")
+    noted = experiment(tmp_path / "run")
+    assert noted["result"]["status"] == "failed" and "missing" in noted["result"]["reason"]
+    assert "the run ended: DataError" in (tmp_path / "run" / "visrun.log").read_text()
+
+
+def test_nan_fails_the_run_naming_files_and_keeps_the_best(photos, tmp_path, monkeypatch):
+    real, calls = Step.__call__, []
+
+    def poisoned(self, batch):
+        calls.append(1)
+        if len(calls) == 5:
+            batch.images[:] = float("nan")
+        real(self, batch)
+
+    monkeypatch.setattr(Step, "__call__", poisoned)
+    with pytest.raises(Diverged, match=r"epoch 2, step 2 of 3, at learning_rate=0\.000.*\.png"):
+        start(photos, tmp_path / "run")
+    assert experiment(tmp_path / "run")["result"]["status"] == "failed"
+    state = torch.load(tmp_path / "run" / "checkpoints" / "best.pt", weights_only=True)
+    assert state["epoch"] == 1
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+def test_memory_names_a_batch_size_that_was_tried(photos, tmp_path, monkeypatch):
+    from visrun.tasks.classification import Classification
+
+    real = Classification.losses
+
+    def greedy(self, model, batch):
+        if len(batch.images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, model, batch)
+
+    monkeypatch.setattr(Classification, "losses", greedy)
+    with pytest.raises(OutOfMemory, match=r"batch_size=4: out of memory on cpu; batch_size=2 fits \(run.accumulate=2"):
+        start(photos, tmp_path / "run")
+
+
+def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+    """A run that stops, as on Ctrl-C, after so many steps."""
+    from visrun import training
+
+    real, calls, stops = Step.__call__, [], []
+    real_fit = training.fit
+
+    def counting(self, batch):
+        real(self, batch)
+        calls.append(1)
+        if len(calls) == after:
+            stops[0].exit_code = 130
+
+    def watched(*args, **options):
+        stops.append(options["stop"])
+        return real_fit(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "__call__", counting)
+        patch.setattr(run, "fit", watched)
+        result = start(photos, folder, "run.ema=0.9", "dropout=0.2", "augment=light")
+    assert (result.status, result.exit_code) == ("killed", 130)
+    assert experiment(folder)["result"]["status"] == "killed"
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 8])
+def test_a_stopped_run_resumes_bit_for_bit(photos, tmp_path, monkeypatch, after):
+    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
+    interrupted(photos, tmp_path / "run", monkeypatch, after=after)
+    assert run.resume(tmp_path / "run") == 0
+    assert rows(tmp_path / "run") == rows(straight.folder)
+    one, two = (
+        torch.load(folder / "checkpoints" / "best.pt", weights_only=True)["model"]
+        for folder in (tmp_path / "run", straight.folder)
+    )
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert experiment(tmp_path / "run")["created"] is not None
+
+
+def test_a_run_without_a_checkpoint_begins_again(photos, tmp_path, monkeypatch):
+    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
+    interrupted(photos, tmp_path / "run", monkeypatch, after=2)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    assert run.resume(tmp_path / "run") == 0
+    assert rows(tmp_path / "run") == rows(straight.folder)
+
+
+def test_a_changed_setting_refuses_to_resume_and_names_it(photos, tmp_path, monkeypatch):
+    interrupted(photos, tmp_path / "run", monkeypatch, after=2)
+    content = experiment(tmp_path / "run")
+    content["hyperparameters"]["learning_rate"] = 0.5
+    (tmp_path / "run" / "experiment.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"learning_rate: 0\.001 -> 0\.5"):
+        run.resume(tmp_path / "run")
+
+
+def test_changed_data_refuse_to_resume(photos, tmp_path, monkeypatch):
+    copy = tmp_path / "photos"
+    shutil.copytree(photos, copy)
+    interrupted(copy, tmp_path / "run", monkeypatch, after=2)
+    Image.new("RGB", (16, 16)).save(copy / "train" / "red" / "another.png")
+    with pytest.raises(UserError, match="dataset has changed"):
+        run.resume(tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_refuses_to_resume(photos, tmp_path, monkeypatch):
+    interrupted(photos, tmp_path / "run", monkeypatch, after=2)
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 255
+    last.write_bytes(data)
+    with pytest.raises(UserError, match="damaged"):
+        run.resume(tmp_path / "run")
+
+
+def test_resume_of_nothing_names_the_folder(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        run.resume(tmp_path)
+
+
+def test_a_set_smaller_than_a_batch_still_trains(photos, tmp_path):
+    result = start(photos, tmp_path / "run", "batch_size=64", "run.accumulate=2", "max_epochs=1")
+    assert result.status == "finished" and rows(result.folder)[0]["loss"] > 0
+
+
+def test_skipped_files_are_recorded(photos, tmp_path):
+    copy = tmp_path / "photos"
+    shutil.copytree(photos, copy)
+    whole = (copy / "train" / "red" / "0.png").read_bytes()
+    (copy / "train" / "red" / "0.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"0\.png"):
+        start(copy, tmp_path / "refused")
+    result = start(copy, tmp_path / "run", "data.on_bad=skip", "max_epochs=1")
+    assert any("0.png" in line for line in experiment(result.folder)["result"]["skipped"])
+
+
+def test_class_weights_must_fit_the_classes(photos, tmp_path):
+    with pytest.raises(ConfigError, match="3 numbers, but there are 2 classes"):
+        start(photos, tmp_path / "run", "data.class_weights=[1,2,3]")
+
+
+def test_a_run_starts_from_another_runs_weights(photos, tmp_path):
+    first = start(photos, tmp_path / "first")
+    second = start(
+        photos, tmp_path / "second", f"model.weights={first.folder}", "model.freeze=backbone", "max_epochs=1"
+    )
+    assert str(first.folder) in experiment(second.folder)["result"]["weights"]
+
+
+def test_load_predicts_files_pictures_and_arrays_alike(photos, tmp_path):
+    result = start(photos, tmp_path / "run", "max_epochs=8", "learning_rate=0.01")
+    predictor = visrun.load(result.folder, device="cpu")
+    file = photos / "val" / "red" / "0.png"
+    picture = Image.open(file)
+    found = predictor.predict([file, picture, np.asarray(picture)])
+    assert found[0]["label"] == "red" and found[0] == found[1] == found[2]
+    assert predictor.predict([]) == []
+
+
+def test_load_says_what_is_missing(tmp_path):
+    with pytest.raises(UserError, match="no such checkpoint"):
+        visrun.load(tmp_path)
+    torch.save({"x": 1}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match=r"not the best\.pt of a run"):
+        visrun.load(tmp_path / "other.pt")
+
+
+def test_a_runs_name_is_the_model_and_what_was_typed():
+    words = ["optimizer=sgd", "task=segmentation", "tracking=none", "run.device=cpu", "data.image_size=64"]
+    assert run.run_name(resolve(words)) == "unet optimizer=sgd data.image_size=64"
+
+
+def test_only_what_the_run_reads_is_tracked():
+    shown = run.tracked(resolve(["optimizer=adam"]), {"image_size": [32, 32]})
+    assert "momentum" not in shown and "step_size" not in shown
+    assert shown["learning_rate"] == 0.001 and shown["data.image_size"] == [32, 32]
+    assert shown["augment.hflip"] is False

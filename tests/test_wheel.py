@@ -1,0 +1,52 @@
+"""What ``pip install`` brings: the wheel alone, in another folder, composes and explains."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_config_file_and_nothing_foreign(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"visrun/conf/{file.relative_to(ROOT / 'conf')}" for file in (ROOT / "conf").rglob("*.yaml")} <= names
+    assert {f"visrun/{file.relative_to(ROOT / 'src/visrun')}" for file in (ROOT / "src/visrun").rglob("*.py")} <= names
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"visrun"}
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_composes_from_its_own_conf(wheel, tmp_path):
+    target, cwd = tmp_path / "site", tmp_path / "elsewhere"
+    cwd.mkdir()
+    zipfile.ZipFile(wheel).extractall(target)
+    program = "import sys, visrun; print(visrun.__file__); from visrun.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "explain", "--json", "task=segmentation", "optimizer=adamw"],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    where, _, text = done.stdout.partition("\n")
+    assert Path(where).is_relative_to(target)
+    assert json.loads(text)["hyperparameters"]["optimizer"] == "adamw"
