@@ -64,5 +64,6 @@ def test_photographs_are_a_class_folder(tmp_path: Path) -> None:
     files = sorted((tmp_path / "made").glob("*/*/*.jpg"))
     assert [len([file for file in files if file.parts[-3] == split]) for split in ("train", "val")] == [12, 10]
     assert len({file.read_bytes() for file in files}) == len(files)
-    assert Image.open(files[0]).size == (500, 375)
+    with Image.open(files[0]) as image:
+        assert image.size == (500, 375)
     assert 40 < lines["photos/make"]["mean_kilobytes"] < 120

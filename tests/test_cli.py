@@ -137,7 +137,6 @@ def test_a_run_gets_a_folder_of_its_own_and_what_was_asked_for(empty_folder: Pat
     config = (Path(folder) / ".hydra" / "config.yaml").read_text()
     assert "recipe: quick" in config
     assert "learning_rate: 0.01" in config
-    assert (Path(folder) / "visrun.log").exists()
     notes = [line for line in done.stderr.splitlines() if line.startswith("visrun: ")]
     assert notes == [
         "visrun: optimizer=sgd brings its own learning_rate=0.01 and weight_decay=0.0001 "

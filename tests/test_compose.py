@@ -83,10 +83,11 @@ def test_precedence(words: list[str], key: str, value: object, source: str) -> N
 
 
 def test_the_demo_wants_a_small_net_and_no_mirroring_and_gives_way_to_the_user() -> None:
-    demo, typed, own = resolve([]), resolve(["model=resnet18", "augment=light"]), resolve(["data.root=/photos"])
+    demo, typed, own = resolve([]), resolve(["model=resnet18", "augment=default"]), resolve(["data.root=/photos"])
     assert (demo.settings.model.name, demo.settings.augment.hflip) == ("small_resnet", False)
+    assert (demo.settings.augment.name, demo.settings.augment.crop_scale) == ("light", (1.0, 1.0))
     assert (typed.settings.model.name, typed.choices["model"]) == ("resnet18", "resnet18")
-    assert (typed.settings.augment.name, typed.settings.augment.crop_scale) == ("light", (1.0, 1.0))
+    assert (typed.settings.augment.name, typed.settings.augment.crop_scale) == ("default", (0.35, 1.0))
     assert (own.settings.model.name, own.settings.augment.hflip) == ("resnet18", True)
 
 
@@ -129,7 +130,7 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["task=clasification"], ["task=clasification: must be", "(did you mean classification?)"]),
         (["augment.name=ligth"], ["augment=ligth: must be default, light, none or strong (did you mean light?)"]),
         (["model=lraspp"], ["model=lraspp: task=classification takes", "resnet18"]),
-        (["task=segmentation", "model=resnet18"], ["model=resnet18: task=segmentation takes lraspp", "unet"]),
+        (["task=segmentation", "model=resnet18"], ["model=resnet18: task=segmentation takes small_unet", "unet"]),
         (["model=resnext50_32x4d"], ["model=torchvision model.name=resnext50_32x4d"]),
         (["model=torchvision"], ["model.name=torchvision", "name the torchvision builder"]),
         (["model.name=resnet1"], ["model.name=resnet1", "did you mean resnet18"]),
@@ -195,7 +196,7 @@ def test_another_optimizer_than_the_tasks_is_said() -> None:
         (["gamma=0.5"], "gamma=0.5 is not read: gamma is read only when scheduler=step or multistep"),
         (["milestones=[3]"], "milestones=[3] is not read: milestones is read only when scheduler=multistep"),
         (
-            ["task=segmentation", "dropout=0.5"],
+            ["task=segmentation", "model=lraspp", "dropout=0.5"],
             "dropout=0.5 is not read: dropout is read only when the model has a head that drops",
         ),
         (["data=demo", "data.root=/a"], "data.root=/a is not read: data=demo brings its own images"),
@@ -225,7 +226,7 @@ def test_schedule_warnings() -> None:
 
 def test_unread_follows_the_choices() -> None:
     assert resolve([]).unread == ("momentum", "step_size", "gamma", "milestones", "poly_power")
-    assert resolve(["task=segmentation"]).unread == ("step_size", "gamma", "milestones", "dropout")
+    assert resolve(["task=segmentation", "model=lraspp"]).unread == ("step_size", "gamma", "milestones", "dropout")
 
 
 def test_a_file_of_hyperparameters_alone_is_enough(empty_folder: Path) -> None:

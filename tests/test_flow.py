@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -120,8 +122,7 @@ def test_a_finished_run_says_so(trained):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("task", TRAINABLE)
-def test_an_interrupted_run_goes_on_bit_for_bit(trained_long, task, number, tmp_path):
-    straight = trained_long[task]
+def test_an_interrupted_run_goes_on_bit_for_bit(straight, task, number, tmp_path):
     folder = tmp_path / "run"
     words = [f"task={task}", *LONG, *SMALLEST[task], f"hydra.run.dir={folder}"]
     process = subprocess.Popen(
@@ -140,7 +141,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(trained_long, task, number, tmp_
     if process.returncode > 0:
         assert experiment(folder)["result"]["status"] == "killed"
     visrun("resume", str(folder), cwd=tmp_path)
-    assert rows(folder) == rows(straight)
+    assert rows(folder) == rows(straight(task))
     assert experiment(folder)["result"]["status"] == "finished"
 
 
@@ -148,14 +149,16 @@ LONG = [word if not word.startswith("max_epochs") else "max_epochs=5" for word i
 
 
 @pytest.fixture(scope="module")
-def trained_long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """An uninterrupted run of each task."""
-    folders = {}
-    for task in TRAINABLE:
-        folders[task] = tmp_path_factory.mktemp(task) / "run"
-        words = [f"task={task}", *LONG, *SMALLEST[task], f"hydra.run.dir={folders[task]}"]
-        visrun(*words, cwd=folders[task].parent)
-    return folders
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """An uninterrupted run of a task, made when it is first asked for."""
+
+    @cache
+    def run(task: str) -> Path:
+        folder = tmp_path_factory.mktemp(task) / "run"
+        visrun(f"task={task}", *LONG, *SMALLEST[task], f"hydra.run.dir={folder}", cwd=folder.parent)
+        return folder
+
+    return run
 
 
 def wait_for_epochs(folder: Path, process: subprocess.Popen[str], epochs: int) -> None:

@@ -178,6 +178,7 @@ def _overrides(chosen: Chosen, file: Mapping[str, Any], words: Sequence[Typed]) 
     return [
         *(f"{group}={option}" for group, option in chosen.options.items()),
         to_override("model.name", chosen.model),
+        to_override("augment.name", chosen.options["augment"]),
         *(to_override(key, value) for key, value in values.items()),
         *(item.line for item in words if item.key not in CHOICE_KEYS | {"recipe"}),
     ]

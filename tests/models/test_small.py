@@ -7,7 +7,7 @@ from sklearn.utils import shuffle
 from torch import nn
 from torch.nn import functional as F
 
-from visrun.models.small import Block, small_resnet
+from visrun.models.small import Block, small_resnet, small_unet
 
 
 @pytest.mark.parametrize("size", [(8, 8), (32, 32), (33, 47)])
@@ -53,3 +53,25 @@ def test_it_learns_digits() -> None:
     with torch.no_grad():
         found = module.eval()(images[640:]).argmax(dim=1)
     assert (found == labels[640:]).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("size", [(8, 8), (96, 96), (33, 47)])
+def test_the_segmenter_answers_at_the_images_size(size: tuple[int, int]) -> None:
+    images = torch.zeros(2, 3, *size).contiguous(memory_format=torch.channels_last)
+    assert small_unet(num_outputs=4, dropout=0.2)(images)["out"].shape == (2, 4, *size)
+
+
+def test_the_segmenter_outlines_a_bright_square() -> None:
+    """Thirty steps are enough to tell a square from noise, to the pixel but for a few."""
+    torch.manual_seed(0)
+    images, masks = torch.randn(8, 3, 24, 24) * 0.1, torch.zeros(8, 24, 24, dtype=torch.int64)
+    for i in range(8):
+        images[i, :, i : i + 9, 5:14] += 1.0
+        masks[i, i : i + 9, 5:14] = 1
+    module = small_unet(num_outputs=2, dropout=0.0)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
+    for _ in range(30):
+        optimizer.zero_grad()
+        F.cross_entropy(module(images)["out"], masks).backward()
+        optimizer.step()
+    assert (module(images)["out"].argmax(1) == masks).float().mean() > 0.98

@@ -1,18 +1,23 @@
-"""A small residual network for tiny images (digits, icons, crops of 16 to 96 pixels).
+"""Small networks for tiny images (digits, icons, crops of 16 to 96 pixels): one classifies, one segments.
 
 He et al. 2016, "Deep residual learning for image recognition" (arXiv:1512.03385), with three stages of basic blocks and
 the last BatchNorm of each block starting at zero (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1), so
-that every block begins as the identity.
+that every block begins as the identity. The segmenter adds its encoder's features to its decoder's, as LinkNet does
+(Chaurasia and Culurciello 2017, arXiv:1707.03718), up to the full resolution, for strokes a few pixels wide.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visrun.models.heads import DropLinear
 
 WIDTHS = (32, 64, 128)
+STROKES = 16  # channels at full resolution
 
 
 class Block(nn.Module):
@@ -49,9 +54,7 @@ class SmallResNet(nn.Module):
             Block(first, first, stride=1), Block(first, second, stride=2), Block(second, third, stride=2)
         )
         self.fc = DropLinear(third, num_outputs, dropout=dropout)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.body(self.stem(x)).mean(dim=(2, 3)))
@@ -65,3 +68,49 @@ def small_resnet(*, num_outputs: int, dropout: float) -> SmallResNet:
         dropout: Probability before the last layer, 0 to 0.9.
     """
     return SmallResNet(num_outputs=num_outputs, dropout=dropout)
+
+
+class SmallUNet(nn.Module):
+    """(B, 3, H, W) -> {"out": (B, num_outputs, H, W)}, for any H, W >= 8."""
+
+    def __init__(self, *, num_outputs: int, dropout: float) -> None:
+        super().__init__()
+        widths = (STROKES, *WIDTHS)
+        self.stem = _convolution(3, STROKES)
+        self.down = nn.ModuleList(Block(a, b, stride=2) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in reversed(list(pairwise(widths))))
+        self.smooth = nn.ModuleList(_convolution(width, width) for width in reversed(widths[:-1]))
+        self.drop = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(STROKES, num_outputs, 1)
+        _initialise(self)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        skips = [self.stem(x)]
+        for block in self.down:
+            skips.append(block(skips[-1]))
+        y = skips.pop()
+        for up, smooth in zip(self.up, self.smooth, strict=True):
+            skip = skips.pop()
+            y = smooth(F.interpolate(up(y), size=skip.shape[2:], mode="nearest") + skip)
+        return {"out": self.classifier(self.drop(y))}
+
+
+def small_unet(*, num_outputs: int, dropout: float) -> SmallUNet:
+    """The segmenter with random weights; none are published.
+
+    Args:
+        num_outputs: Classes.
+        dropout: Probability of dropping a channel before the last layer, 0 to 0.9.
+    """
+    return SmallUNet(num_outputs=num_outputs, dropout=dropout)
+
+
+def _convolution(in_channels: int, channels: int) -> nn.Sequential:
+    convolution = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+def _initialise(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

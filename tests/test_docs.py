@@ -1,0 +1,306 @@
+"""What README and docs/ say is so: commands compose, keys and links exist, tables agree with the code."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import visrun
+from visrun import experiment, explain, launch, predict, settings
+from visrun.checks import problems_of
+from visrun.cli import VERBS
+from visrun.compose import check_sweep, known, resolve
+from visrun.configs import conf_dir, flatten, open_conf
+from visrun.errors import ConfigError
+from visrun.fields import allowed, show
+from visrun.hyperparameters import Hyperparameters, why_unread
+from visrun.overrides import GROUPS, is_hydra, parse
+from visrun.settings import Settings
+from visrun.tables import GENERIC_MODEL, MODELS, SCHEDULERS, TASKS
+
+TOP = Path(__file__).parents[1]
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+READY = [name for name, entry in TASKS.items() if entry.build is not None]
+PLACEHOLDER = re.compile(r"[A-Z]+(/.*)?")  # PATH, RUN, RUN/experiment.json
+EXAMPLE_FILE = re.compile(r"`(conf/[\w/]+\.yaml|\w+\.py)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    page: Path
+    language: str
+    text: str
+
+
+def blocks(*languages: str) -> list[Block]:
+    fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+    found = [Block(page, *match) for page in PAGES for match in fence.findall(page.read_text(encoding="utf-8"))]
+    return [block for block in found if block.language in languages]
+
+
+def spans() -> list[str]:
+    """The inline code of all pages."""
+    texts = [re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S) for page in PAGES]
+    return sorted({span.replace("\\|", "|") for text in texts for span in re.findall(r"`([^`\n]+)`", text)})
+
+
+def shell_lines(program: str) -> list[list[str]]:
+    """The commands of all pages that run ``program``, split as a shell does: those of blocks, and those in the text."""
+    lines = [line for block in blocks("bash") for line in block.text.splitlines()]
+    inline = [span for span in spans() if span.startswith(f"{program} ")]
+    split = dict.fromkeys(tuple(shlex.split(line, comments=True)) for line in [*lines, *inline])
+    return [list(words[1:]) for words in split if words[:1] == (program,) and "..." not in words]
+
+
+def rows(page: str, first: str) -> list[dict[str, str]]:
+    """All rows of a page's tables whose first column is called ``first``, by the names of their columns."""
+    found: list[dict[str, str]] = []
+    names: list[str] = []
+    for line in (TOP / page).read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip().strip("`") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if not cells:
+            names = []
+        elif not names:
+            names = cells
+        elif names[0] == first and not set(cells[0]) <= set("-"):
+            found.append(dict(zip(names, cells, strict=True)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder as a reader of the pages has it: the files they show, a run, a home folder."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name, text in (match for page in PAGES for match in EXAMPLE_FILE.findall(page.read_text(encoding="utf-8"))):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "RUN").mkdir()
+    content = experiment.describe(Hyperparameters(), Settings(), sources={})
+    (folder / "RUN" / "experiment.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "visrun_options").mkdir()
+    home = os.environ.get("HOME", "")
+    os.environ["HOME"] = str(folder)
+    yield folder
+    os.environ["HOME"] = home
+
+
+def checked(words: list[str], cwd: Path) -> list[str]:
+    """Compose what ``visrun WORDS`` would run; the warnings.
+
+    Raises:
+        ConfigError: It would not run.
+    """
+    words = [str(Path(word).expanduser()) if word.startswith("~") else word for word in words]
+    if words[:1] == ["resume"]:
+        assert len(words) == 2
+        return []
+    if words[:1] == ["predict"]:
+        assert len([word for word in words[1:] if "=" not in word]) >= 2
+        assert {word.partition("=")[0] for word in words if "=" in word} <= {"out", "device"}
+        return []
+    if words[:1] == ["evaluate"]:
+        assert len([word for word in words[1:] if "=" not in word]) == 1
+        assert any(word.startswith("data.root=") for word in words)
+        return list(resolve([word for word in words[2:] if not word.startswith("split=")], cwd=cwd).warnings)
+    if words[:1] == ["explain"]:
+        words = [word for word in words[1:] if word != "--json"]
+    args = launch._arguments(words)
+    config_dir = Path(args.config_dir) if args.config_dir else None
+    if args.multirun:
+        return list(check_sweep(args.overrides, config_dir=config_dir, cwd=cwd).first.warnings)
+    return list(resolve(args.overrides, config_dir=config_dir, cwd=cwd).warnings)
+
+
+def with_plugins(words: list[str]) -> bool:
+    return any(word.startswith("plugins=") for word in words)
+
+
+@pytest.mark.parametrize("words", [words for words in shell_lines("visrun") if not with_plugins(words)], ids=shlex.join)
+def test_every_command_composes(words: list[str], workplace: Path) -> None:
+    only_named = [[verb] for verb in VERBS] + [["-m"], ["--help"], ["--hydra-help"]]
+    assert words in only_named or checked(words, workplace) == []
+
+
+def test_the_commands_with_a_plugin_compose(workplace: Path) -> None:
+    commands = {
+        tuple(word for word in words if word != "explain") for words in filter(with_plugins, shell_lines("visrun"))
+    }
+    assert commands
+    for words in commands:  # a plugin changes the tables of its process
+        command = [sys.executable, "-m", "visrun.cli", "explain", *words]
+        done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", shell_lines("make"), ids=shlex.join)
+def test_every_make_command_has_a_target_and_composes(words: list[str], workplace: Path) -> None:
+    assert f"\n{words[0]}:" in (TOP / "Makefile").read_text(encoding="utf-8")
+    overrides = [word for item in words[1:] for word in shlex.split(item.removeprefix("ARGS="))]
+    assert checked(overrides, workplace) == []
+
+
+@pytest.mark.parametrize("words", shell_lines("python"), ids=shlex.join)
+def test_every_benchmark_is_there(words: list[str], workplace: Path) -> None:
+    assert (TOP / words[0]).is_file()
+    assert checked([word for word in words[1:] if "=" in word], workplace) == []
+
+
+def test_the_transcript_of_mistakes_is_what_visrun_says(workplace: Path) -> None:
+    shown = [block.text.splitlines() for block in blocks("text") if block.text.startswith("$ visrun ")]
+    assert shown
+    for command, *lines in shown:
+        with pytest.raises(ConfigError) as caught:
+            resolve(shlex.split(command)[2:], cwd=workplace)
+        assert [f"visrun: error: {line}" for line in caught.value.problems] == lines
+
+
+def test_the_explanation_shown_is_what_explain_prints(workplace: Path) -> None:
+    page = (TOP / "docs" / "configuration.md").read_text(encoding="utf-8")
+    command, shown = re.findall(r"```bash\nvisrun explain ([^\n]+)\n```\n\n```text\n(.*?)```", page, re.S)[0]
+    printed = [line.split() for line in explain.as_text(resolve(command.split(), cwd=workplace)).splitlines()]
+    assert all(line.split() in printed for line in shown.splitlines() if line != "...")
+
+
+def settings_in_text() -> list[str]:
+    """The words of inline code that set something, such as ``data.on_bad=skip`` or, without a value, ``recipe=``."""
+    words = [word for span in spans() for word in span.split() if re.match(r"(?!key=value)[a-z][a-z_.]*=", word)]
+    sections = "|".join(experiment.SECTIONS)
+    keys = [f"{span}=" for span in spans() if re.fullmatch(rf"({sections})\.[a-z_]+", span)]
+    return sorted({*words, *keys})
+
+
+@pytest.mark.parametrize("word", settings_in_text())
+def test_every_setting_in_the_text_exists(word: str, workplace: Path) -> None:
+    key, _, value = word.partition("=")
+    assert key in known() or is_hydra(word)
+    if not value or PLACEHOLDER.fullmatch(value) or is_hydra(word):
+        return
+    read = parse([word], known=known(), cwd=workplace)
+    assert read.problems == ()
+    if key in GROUPS:
+        assert read.typed[0].value in open_conf(workplace).options(key)
+    elif key not in ("experiment", "recipe"):
+        assert problems_of(key, read.typed[0].value) == []
+
+
+def anchor(heading: str) -> str:
+    """The anchor that a heading gets on a page."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_link_leads_somewhere() -> None:
+    used = set()
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            if target.startswith("https://"):
+                continue
+            path, _, section = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            assert file.exists(), f"{page.name}: {target}"
+            used.add(file)
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.M) if section else []
+            assert not section or section in map(anchor, headings), f"{page.name}: {target}"
+    assert {file.resolve() for file in (TOP / "docs").iterdir()} <= used
+
+
+def test_the_pages_are_short_and_the_readme_names_every_verb_and_group() -> None:
+    lengths = {page.name: len(page.read_text(encoding="utf-8").splitlines()) for page in PAGES}
+    assert all(length <= (250 if name == "README.md" else 150) for name, length in lengths.items())
+    readme = PAGES[0].read_text(encoding="utf-8")
+    assert all(f"visrun {verb}" in readme for verb in VERBS)
+    assert all(f"`{group}`" in readme for group in GROUPS)
+    assert all(f"**{task}**" in readme for task in READY)
+
+
+def test_the_table_of_hyperparameters_is_the_schema(tmp_path: Path) -> None:
+    table = rows("README.md", "name")
+    assert [row["name"] for row in table] == list(Hyperparameters.model_fields)
+    values = {
+        task: resolve([f"task={task}", "data.root=photos"], cwd=tmp_path).hyperparameters.model_dump(mode="json")
+        for task in READY
+    }
+    for row in table:
+        name = row["name"]
+        assert row["type and range"] == allowed(Hyperparameters.model_fields[name])
+        assert {task: row[task] for task in READY} == {task: show(values[task][name]) for task in READY}
+        assert row["read only when"] == why_unread(name).removeprefix(f"{name} is ").removeprefix(
+            "read only when "
+        ) or (row["read only when"] == "" and why_unread(name) == f"{name} is always read")
+
+
+def test_the_tables_of_keys_are_the_settings() -> None:
+    table = {row["key"]: row for page in PAGES[1:] for row in rows(f"docs/{page.name}", "key")}
+    fields: dict[str, Any] = {
+        f"{section}.{name}": info
+        for section, model in experiment.SECTIONS.items()
+        for name, info in model.model_fields.items()
+        if name != "name"
+    }
+    assert table.keys() == fields.keys()
+    defaults = flatten(settings.defaults())
+    for key, info in fields.items():
+        assert (table[key]["default"], table[key]["takes"]) == (show(defaults[key]), allowed(info))
+
+
+def test_the_table_of_models_is_the_codes(tmp_path: Path) -> None:
+    table, conf = rows("docs/models.md", "model"), open_conf(tmp_path)
+    assert [row["model"] for row in table] == list(MODELS)
+    for row in table:
+        entry = MODELS[row["model"]]
+        size = f"{entry.image_size or ''}{' (fixed)' if entry.fixed_size else ''}"
+        assert row == {
+            "model": row["model"],
+            "tasks": ", ".join(task for task in entry.tasks if task in READY),
+            "parameters": f"{entry.parameters:g}",
+            "image size": size,
+            "own optimizer": conf.read(f"model/{row['model']}").get("optimizer", ""),
+            "dropout": "yes" if entry.drops else "no",
+            "published weights": "yes" if entry.pretrained else "no",
+            "speed": str(entry.speed),
+            "accuracy": str(entry.accuracy),
+        }
+    assert GENERIC_MODEL not in MODELS
+
+
+def test_the_tables_of_losses_and_schedulers_are_the_codes() -> None:
+    tasks = {row["task"]: row for row in rows("docs/training.md", "task")}
+    assert tasks.keys() == set(READY)
+    for name, row in tasks.items():
+        entry = TASKS[name]
+        assert row["losses, the default first"] == ", ".join(entry.losses)
+        assert row["best by"] == f"{entry.monitor}, {'more' if entry.maximize else 'less'} is better"
+    assert {row["scheduler="] for row in rows("docs/training.md", "scheduler=")} == set(SCHEDULERS)
+
+
+def test_the_recipes_and_verbs_named_exist() -> None:
+    shipped = {file.stem for file in (conf_dir() / "recipe").glob("*.yaml")}
+    page = (TOP / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in shipped)
+    assert callable(predict.load)
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: f"{block.page.name}:{len(block.text)}")
+def test_every_python_example_uses_what_there_is(block: Block) -> None:
+    for node in ast.walk(ast.parse(block.text)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "visrun":
+            assert node.attr in visrun.__all__
+        if isinstance(node, ast.ImportFrom) and node.module:
+            assert all(hasattr(importlib.import_module(node.module), name.name) for name in node.names)
+
+
+def test_every_public_name_stands_in_the_readme() -> None:
+    text = PAGES[0].read_text(encoding="utf-8")
+    named = {name for name in visrun.__all__ if f"visrun.{name}" in text}
+    assert set(visrun.__all__) - named == {"Predictor", "Result"}  # what load and train return
