@@ -255,4 +255,4 @@ def _end(tracker: Tracker, files: RunFolder, status: str, screen: Screen) -> Non
     if warning:
         screen.warn(warning)
     elif tracker.link:
-        screen.say(f"MLflow: {tracker.link}")
+        screen.say(f"MLflow: {tracker.link}{f'  after: {tracker.command}' if tracker.command else ''}")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from visrun.tracking import open_tracker
 from visrun.tracking.names import metric_name, one_line, parameter_text, read_record, source_tags, write_record
 from visrun.tracking.store import is_temporary
-from visrun.tracking.uris import absolute_uri, artifact_location, is_local, link, sqlite_path, without_password
+from visrun.tracking.uris import absolute_uri, artifact_location, command, is_local, link, sqlite_path, without_password
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,17 @@ def test_a_sqlite_address_leads_back_to_its_file(tmp_path, monkeypatch):
 def test_the_default_is_a_file_here_or_what_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tracker = open_tracker("mlflow", experiment="e", run_name="r")
-    assert tracker.link == f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db"
+    assert tracker.command.endswith(f"ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db")
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////srv/team.db")
     tracker = open_tracker("mlflow", experiment="e", run_name="r")
-    assert tracker.link == "mlflow ui --backend-store-uri sqlite:////srv/team.db"
+    assert tracker.command.endswith("ui --backend-store-uri sqlite:////srv/team.db")
 
 
 def test_links_can_be_typed_and_show_no_password():
-    assert link("sqlite:////my runs/m.db", None, None) == "mlflow ui --backend-store-uri 'sqlite:////my runs/m.db'"
+    assert (command("sqlite:////my runs/m.db") or "").endswith("ui --backend-store-uri 'sqlite:////my runs/m.db'")
+    assert command("https://host") is None
+    assert link("sqlite:////m.db", "1", "abc") == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
     assert link("https://me:secret@host", "3", "abc") == "https://me:***@host/#/experiments/3/runs/abc"
     assert link("https://host", None, None) is None
     assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"

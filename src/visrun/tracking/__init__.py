@@ -29,12 +29,15 @@ STATUSES = {"finished": "FINISHED", "pruned": "KILLED", "killed": "KILLED", "fai
 class Tracker(Protocol):
     """What the composition root tells about a run, from one thread.
 
-    ``link`` is what a person opens or types to see the run: an address or a command, None where there is nothing to see
-    (yet). ``run_id`` is the store's name for the run, None until it is known.
+    ``link`` is the run's page and ``command`` starts the UI that shows it, where no server does; ``run_id`` is the
+    store's name for the run. Each is None where there is no such thing (yet).
     """
 
     @property
     def link(self) -> str | None: ...
+
+    @property
+    def command(self) -> str | None: ...
 
     @property
     def run_id(self) -> str | None: ...
@@ -75,6 +78,7 @@ class NoTracker:
     """Writes nothing down."""
 
     link: str | None = None
+    command: str | None = None
     run_id: str | None = None
 
     def start(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import shutil
 import sqlite3
 import ssl
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +21,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 SQLITE = "sqlite:///"
+LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` listens unless told otherwise
 
 
 def is_local(uri: str) -> bool:
@@ -50,16 +53,25 @@ def sqlite_path(uri: str) -> Path:
 
 
 def link(uri: str, experiment_id: str | None, run_id: str | None) -> str | None:
-    """A run's page on a server, None before it exists; for any other store the command that shows it.
+    """A run's page, None before the run exists; a store on this disk has it once its UI runs, see `command`.
 
     >>> link("http://host:5000", "1", "abc")
     'http://host:5000/#/experiments/1/runs/abc'
-    >>> link("sqlite:////home/me/mlflow.db", None, None)
-    'mlflow ui --backend-store-uri sqlite:////home/me/mlflow.db'
+    >>> link("sqlite:////home/me/mlflow.db", "1", "abc")
+    'http://127.0.0.1:5000/#/experiments/1/runs/abc'
     """
-    if not uri.startswith(("http://", "https://")):
-        return f"mlflow ui --backend-store-uri {shlex.quote(without_password(uri))}"
-    return f"{without_password(uri)}/#/experiments/{experiment_id}/runs/{run_id}" if run_id else None
+    if run_id is None:
+        return None
+    server = without_password(uri) if uri.startswith(("http://", "https://")) else LOCAL_UI
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def command(uri: str) -> str | None:
+    """What starts the UI of a store on this disk; None where a server runs."""
+    if uri.startswith(("http://", "https://")):
+        return None
+    program = "mlflow" if shutil.which("mlflow") else f"{shlex.quote(sys.executable)} -m mlflow"
+    return f"{program} ui --backend-store-uri {shlex.quote(without_password(uri))}"
 
 
 def without_password(uri: str) -> str:

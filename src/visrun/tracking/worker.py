@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from visrun.tracking import STATUSES
 from visrun.tracking.names import one_line
 from visrun.tracking.store import Store, is_temporary
-from visrun.tracking.uris import is_local, link, without_password
+from visrun.tracking.uris import command, is_local, link, without_password
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -81,8 +81,13 @@ class MlflowTracker:
 
     @property
     def link(self) -> str | None:
-        """The run's address, or the command that shows a store on this disk."""
+        """The run's page."""
         return link(self.uri, self._store.experiment_id, self._store.run_id)
+
+    @property
+    def command(self) -> str | None:
+        """What starts the UI of a store on this disk."""
+        return command(self.uri)
 
     @property
     def run_id(self) -> str | None:
