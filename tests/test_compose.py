@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from visrun import hyperparameters
+from visrun import hyperparameters, plugins
 from visrun.compose import Resolved, check_sweep, resolve
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
@@ -397,6 +397,13 @@ def test_a_plugin_adds_to_the_tables(plugin: str) -> None:
     assert (resolved.settings.model.name, resolved.hyperparameters.loss) == ("tiny", "hinge")
     assert "dropout" in resolved.unread
     assert resolved.settings.plugins == ("my_visrun_plugin",)
+
+
+def test_verbs_take_plugins_too(plugin: str) -> None:
+    assert plugins.take(["RUN", plugin, "split=val"], cwd=Path.cwd()) == ["RUN", "split=val"]
+    assert "tiny" in MODELS
+    with pytest.raises(ConfigError, match="does not import"):
+        plugins.take(["plugins=no_such_module_anywhere"], cwd=Path.cwd())
 
 
 def test_a_plugin_that_fails_is_one_line(empty_folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import visrun
-from visrun import experiment, explain, launch, predict, settings
+from visrun import experiment, explain, launch, settings
 from visrun.checks import problems_of
 from visrun.cli import VERBS
 from visrun.compose import check_sweep, known, resolve
@@ -27,7 +27,7 @@ from visrun.fields import allowed, show
 from visrun.hyperparameters import Hyperparameters, why_unread
 from visrun.overrides import GROUPS, is_hydra, parse
 from visrun.settings import Settings
-from visrun.tables import GENERIC_MODEL, MODELS, SCHEDULERS, TASKS
+from visrun.tables import MODELS, SCHEDULERS, TASKS
 
 TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -123,22 +123,20 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     return list(resolve(args.overrides, config_dir=config_dir, cwd=cwd).warnings)
 
 
-def with_plugins(words: list[str]) -> bool:
-    return any(word.startswith("plugins=") for word in words)
+COMMANDS = shell_lines("visrun")
+WITH_PLUGINS = [words for words in COMMANDS if any(word.startswith("plugins=") for word in words)]
 
 
-@pytest.mark.parametrize("words", [words for words in shell_lines("visrun") if not with_plugins(words)], ids=shlex.join)
+@pytest.mark.parametrize("words", [words for words in COMMANDS if words not in WITH_PLUGINS], ids=shlex.join)
 def test_every_command_composes(words: list[str], workplace: Path) -> None:
     only_named = [[verb] for verb in VERBS] + [["-m"], ["--help"], ["--hydra-help"]]
     assert words in only_named or checked(words, workplace) == []
 
 
 def test_the_commands_with_a_plugin_compose(workplace: Path) -> None:
-    commands = {
-        tuple(word for word in words if word != "explain") for words in filter(with_plugins, shell_lines("visrun"))
-    }
-    assert commands
-    for words in commands:  # a plugin changes the tables of its process
+    assert WITH_PLUGINS
+    for words in {tuple(word for word in words if word != "explain") for words in WITH_PLUGINS}:
+        # in a process of its own, since a plugin changes the tables
         command = [sys.executable, "-m", "visrun.cli", "explain", *words]
         done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
@@ -181,23 +179,19 @@ def settings_in_text() -> list[str]:
     return sorted({*words, *keys})
 
 
-@pytest.mark.parametrize("word", settings_in_text())
-def test_every_setting_in_the_text_exists(word: str, workplace: Path) -> None:
-    key, _, value = word.partition("=")
-    assert key in known() or is_hydra(word)
-    if not value or PLACEHOLDER.fullmatch(value) or is_hydra(word):
-        return
-    read = parse([word], known=known(), cwd=workplace)
-    assert read.problems == ()
-    if key in GROUPS:
-        assert read.typed[0].value in open_conf(workplace).options(key)
-    elif key not in ("experiment", "recipe"):
-        assert problems_of(key, read.typed[0].value) == []
-
-
-def anchor(heading: str) -> str:
-    """The anchor that a heading gets on a page."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+def test_every_setting_in_the_text_exists(workplace: Path) -> None:
+    conf, keys = open_conf(workplace), known()
+    for word in settings_in_text():
+        key, _, value = word.partition("=")
+        assert key in keys or is_hydra(word), word
+        if not value or PLACEHOLDER.fullmatch(value) or is_hydra(word):
+            continue
+        read = parse([word], known=keys, cwd=workplace)
+        assert read.problems == (), word
+        if key in GROUPS:
+            assert read.typed[0].value in conf.options(key), word
+        else:
+            assert problems_of(key, read.typed[0].value) == [], word
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -211,7 +205,8 @@ def test_every_link_leads_somewhere() -> None:
             assert file.exists(), f"{page.name}: {target}"
             used.add(file)
             headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.M) if section else []
-            assert not section or section in map(anchor, headings), f"{page.name}: {target}"
+            anchors = [heading.lower().replace(" ", "-") for heading in headings]
+            assert not section or section in anchors, f"{page.name}: {target}"
     assert {file.resolve() for file in (TOP / "docs").iterdir()} <= used
 
 
@@ -259,19 +254,17 @@ def test_the_table_of_models_is_the_codes(tmp_path: Path) -> None:
     assert [row["model"] for row in table] == list(MODELS)
     for row in table:
         entry = MODELS[row["model"]]
-        size = f"{entry.image_size or ''}{' (fixed)' if entry.fixed_size else ''}"
         assert row == {
             "model": row["model"],
             "tasks": ", ".join(task for task in entry.tasks if task in READY),
             "parameters": f"{entry.parameters:g}",
-            "image size": size,
+            "image size": f"{entry.image_size or ''}{' (fixed)' if entry.fixed_size else ''}",
             "own optimizer": conf.read(f"model/{row['model']}").get("optimizer", ""),
             "dropout": "yes" if entry.drops else "no",
             "published weights": "yes" if entry.pretrained else "no",
             "speed": str(entry.speed),
             "accuracy": str(entry.accuracy),
         }
-    assert GENERIC_MODEL not in MODELS
 
 
 def test_the_tables_of_losses_and_schedulers_are_the_codes() -> None:
@@ -284,11 +277,11 @@ def test_the_tables_of_losses_and_schedulers_are_the_codes() -> None:
     assert {row["scheduler="] for row in rows("docs/training.md", "scheduler=")} == set(SCHEDULERS)
 
 
-def test_the_recipes_and_verbs_named_exist() -> None:
-    shipped = {file.stem for file in (conf_dir() / "recipe").glob("*.yaml")}
+def test_every_shipped_recipe_is_named() -> None:
     page = (TOP / "docs" / "configuration.md").read_text(encoding="utf-8")
+    shipped = {file.stem for file in (conf_dir() / "recipe").glob("*.yaml")}
+    assert shipped
     assert all(f"`{name}`" in page for name in shipped)
-    assert callable(predict.load)
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: f"{block.page.name}:{len(block.text)}")

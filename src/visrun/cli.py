@@ -63,13 +63,20 @@ def _resume(words: Sequence[str]) -> int:
 def _predict(words: Sequence[str]) -> int:
     from visrun import predict
 
-    return predict.main_predict(list(words))
+    return predict.main_predict(_plugged(words))
 
 
 def _evaluate(words: Sequence[str]) -> int:
     from visrun import predict
 
-    return predict.main_evaluate(list(words))
+    return predict.main_evaluate(_plugged(words))
+
+
+def _plugged(words: Sequence[str]) -> list[str]:
+    """The words without ``plugins=[...]``, which a run's folder does not remember, once those are imported."""
+    from visrun import plugins
+
+    return plugins.take(words, cwd=Path.cwd())
 
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {

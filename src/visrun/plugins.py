@@ -18,6 +18,17 @@ from visrun.errors import ConfigError
 from visrun.fields import show
 
 
+def take(words: Sequence[str], *, cwd: Path) -> list[str]:
+    """Import what words such as ``plugins=[my_package]`` name, and return the other words.
+
+    Raises:
+        ConfigError: As `load`.
+    """
+    named = [word.partition("=")[2] for word in words if word.startswith("plugins=")]
+    load([name.strip() for text in named for name in text.strip("[]").split(",") if name.strip()], cwd=cwd)
+    return [word for word in words if not word.startswith("plugins=")]
+
+
 def load(names: Sequence[object], *, cwd: Path) -> None:
     """Import modules by name; ``cwd`` is searched after everything installed.
 

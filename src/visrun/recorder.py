@@ -48,7 +48,7 @@ class RunRecorder:
         self.max_epochs, self.monitor, self.images_per_step = max_epochs, monitor, images_per_step
         self.portrait, self.identity = dict(portrait), dict(identity)
         self.best: dict[str, Any] | None = None
-        self.save_after = 0.0
+        self.save_after, self.noted = 0.0, False
 
     def step(self, progress: Progress, steps: int, loss: float | None) -> None:
         """Move the bar."""
@@ -65,6 +65,9 @@ class RunRecorder:
         self.folder.append_metrics(row)
         self.tracker.epoch(progress.epoch, {key: value for key, value in row.items() if key != "epoch"})
         self.screen.end_progress()
+        if self.train_step.graph_note and not self.noted:
+            self.screen.say(self.train_step.graph_note)
+            self.noted = True
         line = epoch_line(progress.epoch, self.max_epochs, row, monitor=self.monitor, speed=speed, improved=improved)
         self.screen.say(line)
 

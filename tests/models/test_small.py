@@ -7,6 +7,7 @@ from sklearn.utils import shuffle
 from torch import nn
 from torch.nn import functional as F
 
+from visrun.models.heads import DropLinear
 from visrun.models.small import Block, small_resnet, small_unet
 
 
@@ -34,6 +35,15 @@ def test_feature_maps_stay_channels_last() -> None:
 def test_dropout_is_the_value() -> None:
     module = small_resnet(num_outputs=10, dropout=0.7)
     assert [child.p for child in module.modules() if isinstance(child, nn.Dropout)] == [0.7]
+
+
+def test_the_head_answers_in_full_precision_under_autocast() -> None:
+    head = DropLinear(8, 2, dropout=0.0)
+    x = torch.randn(4, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = head(x)
+    assert seen.dtype == torch.float32
+    assert torch.equal(seen, head(x))
 
 
 def test_it_learns_digits() -> None:

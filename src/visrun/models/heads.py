@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
+import torch
 from torch import Tensor, nn
 
 HEAD_STD = 0.01  # small first logits, so that every class starts equally likely whatever the network
 
 
 class DropLinear(nn.Linear):
-    """Dropout, then a linear map: (..., in_features) -> (..., out_features). Its parameters are named as a Linear's,
-    so that published and saved weights keep their names."""
+    """Dropout (None: it stands elsewhere), then a linear map: (..., in_features) -> (..., out_features).
 
-    def __init__(self, in_features: int, out_features: int, *, dropout: float) -> None:
+    It answers in float32, also under autocast, since bfloat16 would round a predicted value to three digits. Its
+    parameters are named as a Linear's, so that published and saved weights keep their names.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, dropout: float | None) -> None:
         super().__init__(in_features, out_features)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Identity() if dropout is None else nn.Dropout(dropout)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        return super().forward(self.dropout(input))
+        kind = input.device.type
+        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+            return super().forward(self.dropout(input).float())
 
 
 def replace_classifier(module: nn.Module, *, num_outputs: int, dropout: float) -> str:
@@ -60,8 +68,7 @@ def _new(old: nn.Module, num_outputs: int, dropout: float | None) -> nn.Module:
         layer = nn.Conv2d(old.in_channels, num_outputs, kernel_size=1)
     else:
         assert isinstance(old, nn.Linear)
-        inputs = old.in_features
-        layer = nn.Linear(inputs, num_outputs) if dropout is None else DropLinear(inputs, num_outputs, dropout=dropout)
+        layer = DropLinear(old.in_features, num_outputs, dropout=dropout)
     nn.init.normal_(layer.weight, std=HEAD_STD)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
