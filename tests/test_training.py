@@ -155,6 +155,14 @@ def test_patience_counts_from_the_best_epoch():
     assert [row["improved"] for row in notes.rows] == [True, True, False, False, False]
 
 
+def test_between_equal_values_the_lower_validation_loss_is_better():
+    rows = iter([(0.5, 3.0), (0.5, 2.0), (0.5, 2.5), (0.4, 9.0), (0.4, 9.0), (0.5, 0.1)])
+    notes, world = Notes(), World()
+    world.fit(notes, Limits(max_epochs=6), metrics=lambda: dict(zip(("mae", "val_loss"), next(rows), strict=True)))
+    assert [row["improved"] for row in notes.rows] == [True, True, False, True, False, False]
+    assert (world.progress.best, world.progress.best_loss, world.progress.best_epoch) == (0.4, 9.0, 4)
+
+
 def test_patience_never_ends_a_run_during_its_warm_up_and_0_is_off():
     notes = Notes()
     World().fit(notes, Limits(max_epochs=50, patience=2, warmup_epochs=10), metrics=scripted([1.0] + [2.0] * 49))

@@ -15,7 +15,7 @@ from visrun import checkpoint, plots
 from visrun.console import Screen
 from visrun.device import autocast
 from visrun.parts import Parts
-from visrun.run_folder import RunFolder
+from visrun.run_folder import RunFolder, is_metric
 from visrun.sheet import sheet
 from visrun.tasks.base import Metric
 from visrun.tracking import Tracker
@@ -68,6 +68,7 @@ def conclude(
     if files.best.exists():
         made.step.evaluated.load_state_dict(checkpoint.load(files.best)["model"])
     metrics = measure(made, split)
+    metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" not in key)
     screen.say(f"best epoch {progress.best_epoch}, on {split}: {shown}")
     pictures = draw(made, files.plots, split, rows=rows, progress=progress)

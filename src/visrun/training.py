@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -57,12 +58,14 @@ class Progress:
 
     ``epoch`` counts finished epochs, ``step`` the steps done of the epoch under way, which began at ``learning_rate``;
     ``seconds`` is the time spent so far. ``best`` is the monitored metric's best value and ``best_epoch`` the epoch,
-    from 1, that reached it (0 = none yet).
+    from 1, that reached it (0 = none yet); between epochs of the same value the lower validation loss decides,
+    ``best_loss``, since a small validation set soon has no finer steps.
     """
 
     epoch: int = 0
     step: int = 0
     best: float | None = None
+    best_loss: float = math.inf
     best_epoch: int = 0
     seconds: float = 0.0
     learning_rate: float = 0.0
@@ -121,10 +124,12 @@ def fit(
 
         steps, trained = progress.step - entered_at, time.monotonic() - began
         metrics = evaluate_now()
-        improved = is_better(metrics.get(task.monitor), progress.best, maximize=task.maximize)
+        value, loss = metrics.get(task.monitor), metrics.get("val_loss", math.inf)
+        tie = value is not None and value == progress.best and loss < progress.best_loss
+        improved = tie or is_better(value, progress.best, maximize=task.maximize)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
         if improved:
-            progress.best, progress.best_epoch = metrics[task.monitor], progress.epoch
+            progress.best, progress.best_loss, progress.best_epoch = value, loss, progress.epoch
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
         recorder.epoch(
             progress, {"learning_rate": progress.learning_rate, **mean_losses(step), **metrics, **speed}, improved
