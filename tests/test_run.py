@@ -245,7 +245,7 @@ def test_load_says_what_is_missing(tmp_path):
 
 def test_a_runs_name_is_the_model_and_what_was_typed():
     words = ["optimizer=sgd", "task=segmentation", "tracking=none", "run.device=cpu", "data.image_size=64"]
-    assert run.run_name(resolve(words)) == "unet optimizer=sgd data.image_size=64"
+    assert run.run_name(resolve(words)) == "small_unet optimizer=sgd data.image_size=64"
 
 
 def test_only_what_the_run_reads_is_tracked():

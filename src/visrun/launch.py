@@ -104,6 +104,8 @@ def _arguments(words: Sequence[str]) -> Namespace:
         if getattr(args, name) is not None:
             raise ConfigError(f"--{name.replace('_', '-')} is not taken; {instead}")
     modes = [f"--{name.replace('_', '-')}" for name in (*INSPECTIONS, "run", "multirun") if getattr(args, name)]
+    if args.shell_completion and not args.overrides:
+        raise ConfigError("--shell-completion: name the shell, as in --shell-completion install=bash")
     if len(modes) > 1:
         raise ConfigError(f"{' and '.join(modes)}: one of them only")
     return args
