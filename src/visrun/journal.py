@@ -60,9 +60,11 @@ class Journal:
 
 
 def finite(facts: Any) -> Any:
-    """``facts`` without NaN and infinities, which JSON has not."""
+    """``facts`` in plain JSON types: an undefined number is left out of a mapping, and None in a list."""
     if isinstance(facts, Mapping):
         return {key: finite(value) for key, value in facts.items() if not _is_undefined(value)}
+    if isinstance(facts, (list, tuple)):
+        return [None if _is_undefined(value) else finite(value) for value in facts]
     return facts
 
 

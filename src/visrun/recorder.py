@@ -48,12 +48,13 @@ class RunRecorder:
         self.max_epochs, self.monitor, self.images_per_step = max_epochs, monitor, images_per_step
         self.portrait, self.identity = dict(portrait), dict(identity)
         self.best: dict[str, Any] | None = None
-        self.save_after, self.noted = 0.0, False
+        self.save_after, self.noted, self.shown = 0.0, False, ""
 
     def step(self, progress: Progress, steps: int, loss: float | None) -> None:
-        """Move the bar."""
-        self.screen.progress(f"epoch {progress.epoch + 1}/{self.max_epochs}", progress.step, steps)
-        del loss
+        """Move the bar, which shows the latest loss that is known."""
+        if loss is not None:
+            self.shown = f"  loss {loss:.4f}"
+        self.screen.progress(f"epoch {progress.epoch + 1}/{self.max_epochs}{self.shown}", progress.step, steps)
 
     def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None:
         """Write the epoch's line everywhere; keep the weights of a new best in memory."""

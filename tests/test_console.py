@@ -1,0 +1,60 @@
+import logging
+import os
+import subprocess
+import sys
+
+from visrun.console import Screen, counter, epoch_line, logged
+
+ROW = {"loss": 0.5, "val_loss": 0.25, "accuracy": 0.9, "learning_rate": 1e-3}
+
+
+def test_an_epoch_is_one_line_with_a_star_for_a_new_best():
+    line = epoch_line(3, 50, ROW, monitor="accuracy", speed=1234.5, improved=True)
+    assert line == "epoch  3/50  loss 0.5000  val_loss 0.2500  accuracy 0.9000 *  lr 1.00e-03  1,234 images/s"
+    assert "*" not in epoch_line(3, 50, ROW, monitor="accuracy", speed=1.0, improved=False)
+
+
+def test_an_undefined_metric_leaves_its_place_out():
+    row = {"loss": 0.5, "learning_rate": 1e-3}
+    assert "accuracy" not in epoch_line(1, 1, row, monitor="accuracy", speed=1.0, improved=False)
+
+
+def test_text_is_printed_as_it_is_and_logged(capsys, tmp_path):
+    with logged(tmp_path / "visrun.log"):
+        Screen().say("[bold]a class name[/bold] 100%")
+        Screen(stderr=True).warn("mind [this]")
+        logging.getLogger("some.library").warning("and that")
+    out, err = capsys.readouterr()
+    assert out == "[bold]a class name[/bold] 100%\n" and err == "warning: mind [this]\n"
+    text = (tmp_path / "visrun.log").read_text()
+    assert "[bold]a class name[/bold] 100%" in text and "mind [this]" in text and "some.library: and that" in text
+    Screen().say("after")
+    assert "after" not in (tmp_path / "visrun.log").read_text()
+
+
+def test_off_a_terminal_there_is_no_bar(capsys):
+    screen = Screen()
+    for done in range(5):
+        counter(screen, "decoding")(done, 4)
+    screen.end_progress()
+    assert capsys.readouterr().out == ""
+
+
+def test_on_a_terminal_the_bar_moves_and_goes_away():
+    program = (
+        "from visrun.console import Screen\n"
+        "screen = Screen()\n"
+        "screen.progress('epoch 1/2', 1, 4)\n"
+        "screen.progress('epoch 1/2', 4, 4)\n"
+        "screen.end_progress()\n"
+        "screen.say('done')\n"
+    )
+    mine, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    done = subprocess.run([sys.executable, "-c", program], stdout=theirs, env=environment, timeout=60, check=True)
+    os.close(theirs)
+    seen = os.read(mine, 65536).decode()
+    os.close(mine)
+    assert done.returncode == 0
+    assert "epoch 1/2" in seen and "4/4" in seen
+    assert seen.rstrip().endswith("done")

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from visrun.device import autocast, choose_device, choose_precision, configure
+from visrun.errors import ConfigError
+
+CPU = torch.device("cpu")
+has_cuda = torch.cuda.is_available()
+
+
+def test_the_cpu_is_always_there_and_auto_takes_what_is_best():
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto") == (torch.device("cuda", 0) if has_cuda else CPU)
+
+
+@pytest.mark.skipif(has_cuda, reason="needs a machine without CUDA")
+@pytest.mark.parametrize("name", ["cuda", "cuda:3"])
+def test_a_device_that_is_not_there_is_named(name):
+    with pytest.raises(ConfigError, match=rf"run\.device={name}: no CUDA device"):
+        choose_device(name)
+
+
+def test_precision_is_full_on_the_cpu_unless_asked_for():
+    assert choose_precision("auto", CPU) == "fp32"
+    assert choose_precision("bf16", CPU) == "bf16"
+
+
+def test_autocast_rounds_in_bf16_only():
+    x = torch.randn(4, 4)
+    with autocast(CPU, "fp32"):
+        assert (x @ x).dtype == torch.float32
+    with autocast(CPU, "bf16"):
+        assert (x @ x).dtype == torch.bfloat16
+
+
+def test_determinism_can_be_switched_on_and_off():
+    configure(CPU, deterministic=True)
+    assert torch.are_deterministic_algorithms_enabled()
+    configure(CPU, deterministic=False)
+    assert not torch.are_deterministic_algorithms_enabled()
