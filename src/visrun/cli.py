@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VisrunError as error:
         if os.environ.get("VISRUN_DEBUG") == "1":
             traceback.print_exc()
-        lines = error.problems if isinstance(error, ConfigError) else [" ".join(str(error).split())]
+        lines = error.problems if isinstance(error, ConfigError) else [str(error)]
         for line in lines:
             print(f"visrun: error: {line}", file=sys.stderr)
         return error.exit_code
@@ -54,7 +54,7 @@ def _explain(words: Sequence[str]) -> int:
 def _resume(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("visrun resume", description="Go on with an interrupted run.")
     parser.add_argument("run", type=Path, help="its folder")
-    folder = parser.parse_args(words).run.expanduser()
+    folder = parser.parse_args(_plugged(words)).run.expanduser()
     from visrun import run
 
     return run.resume(folder)

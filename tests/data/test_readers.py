@@ -10,6 +10,7 @@ from PIL import Image
 
 from visrun.build import load
 from visrun.data import files, records
+from visrun.data.files import natural
 from visrun.data.readers import folder, masks, table
 from visrun.errors import DataError
 from visrun.tables import READERS, TASKS
@@ -341,3 +342,8 @@ def test_an_empty_folder_is_refused_for_every_task(tmp_path: Path, task: str) ->
 def test_natural_order() -> None:
     names = ["b", "10", "a10", "a9", "A1", "2", "007", "7"]
     assert sorted(names, key=files.natural) == ["2", "007", "7", "10", "A1", "a9", "a10", "b"]
+
+
+def test_names_of_which_one_begins_the_other_have_an_order():
+    names = ["cat2", "cat10", "cat", "dog", "1", "Cat"]
+    assert sorted(names, key=natural) == ["1", "Cat", "cat", "cat2", "cat10", "dog"]

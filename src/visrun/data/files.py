@@ -29,7 +29,7 @@ def split_of(name: str) -> str | None:
 def natural(text: str) -> tuple[object, ...]:
     """A sort key under which numbers inside names count by value: class_2 stands before class_10."""
     parts = re.split(r"([0-9]+)", text.lower())
-    return (*[(int(p), "") if i % 2 else (-1, p) for i, p in enumerate(parts)], text)
+    return (*[(int(p), "") if i % 2 else (-1, p) for i, p in enumerate(parts)], (-2, text))
 
 
 def folders(root: Path) -> list[Path]:
