@@ -253,3 +253,4 @@ def test_only_what_the_run_reads_is_tracked():
     assert "momentum" not in shown and "step_size" not in shown
     assert shown["learning_rate"] == 0.001 and shown["data.image_size"] == [32, 32]
     assert shown["augment.hflip"] is False
+    assert shown["optimizer_options.betas"] == [0.9, 0.999] and "optimizer_options.nesterov" not in shown

@@ -21,6 +21,7 @@ from visrun.parts import Parts
 from visrun.recorder import RunRecorder, restore
 from visrun.remember import remembered
 from visrun.run_folder import RunFolder, is_metric, read_json
+from visrun.settings import OPTION_READ_WHEN
 from visrun.signals import Stop, stop_on_signals
 from visrun.tracking import NoTracker, Tracker, open_tracker
 from visrun.training import Limits, Progress, fit
@@ -157,6 +158,10 @@ def _train(
             raise
         raise _out_of_memory(made, run.accumulate) from None
     screen.end_progress()
+    if status == "finished" and progress.epoch < values.max_epochs:
+        over = run.max_time is not None and progress.seconds > run.max_time
+        reason = "run.max_time is over" if over else f"no better {made.task.monitor} since epoch {progress.best_epoch}"
+        screen.say(f"ended after epoch {progress.epoch}: {reason}")
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
     rows = files.read_metrics()
@@ -208,6 +213,10 @@ def tracked(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
     shown |= {key: settings[key] for key in ("task", "seed")}
     for section in ("data", "augment", "model", "run"):
         shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
+    for key, wanted in OPTION_READ_WHEN.items():
+        section, _, name = key.partition(".")
+        if all(values[field] in options for field, options in wanted.items()):
+            shown[key] = settings[section][name]
     return shown | {"data.image_size": notes["image_size"]}
 
 
