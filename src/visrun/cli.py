@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from visrun.errors import ConfigError, VisrunError
+from visrun.errors import ConfigError, DataError, VisrunError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VisrunError as error:
         if os.environ.get("VISRUN_DEBUG") == "1":
             traceback.print_exc()
-        lines = error.problems if isinstance(error, ConfigError) else [str(error)]
+        # A DataError lists its offenders, one a line; every other message is one line whatever it quotes.
+        text = str(error) if isinstance(error, DataError) else " ".join(str(error).split())
+        lines = error.problems if isinstance(error, ConfigError) else [text]
         for line in lines:
             print(f"visrun: error: {line}", file=sys.stderr)
         return error.exit_code
