@@ -159,9 +159,7 @@ def _train(
         raise _out_of_memory(made, run.accumulate) from None
     screen.end_progress()
     if status == "finished" and progress.epoch < values.max_epochs:
-        over = run.max_time is not None and progress.seconds > run.max_time
-        reason = "run.max_time is over" if over else f"no better {made.task.monitor} since epoch {progress.best_epoch}"
-        screen.say(f"ended after epoch {progress.epoch}: {reason}")
+        screen.say(f"ended after epoch {progress.epoch}: {_why_early(progress, limits, made.task.monitor)}")
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
     rows = files.read_metrics()
@@ -174,6 +172,12 @@ def _train(
     journal.close(status, **facts, val=val, test=test)
     exit_code = (stop.exit_code or 0) if status == "killed" else 0
     return Result(files.path, status, progress.best, progress.best_epoch, progress.seconds, val, test, exit_code)
+
+
+def _why_early(progress: Progress, limits: Limits, monitor: str) -> str:
+    if limits.max_seconds is not None and progress.seconds > limits.max_seconds:
+        return "run.max_time is over"
+    return f"no better {monitor} since epoch {progress.best_epoch}"
 
 
 def _open_tracker(resolved: Resolved, files: RunFolder, made: Parts) -> Tracker:
