@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from visrun.calibrate import calibrate
 from visrun.device import autocast
 from visrun.errors import Diverged
 from visrun.signals import Stop
@@ -123,6 +124,7 @@ def fit(
             return "killed"
 
         steps, trained = progress.step - entered_at, time.monotonic() - began
+        calibrate(step.evaluated, train.epoch(progress.epoch), device=step.device, precision=step.precision)
         metrics = evaluate_now()
         value, loss = metrics.get(task.monitor), metrics.get("val_loss", math.inf)
         tie = value is not None and value == progress.best and loss < progress.best_loss

@@ -1,0 +1,61 @@
+"""BatchNorm's statistics for evaluation, measured with the weights that are evaluated.
+
+The running averages mix the statistics of the last ten or so steps' weights. From random weights and with few steps an
+epoch those differ so much that a good network looks useless in one epoch and fine in the next. Forward passes over a
+few training batches with the weights as they stand give the true ones ("precise BatchNorm", Wu & Johnson 2021,
+arXiv 2105.07576, section 3); they serve the averaged weights of an EMA as well, which never saw a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from visrun.device import autocast
+from visrun.models.freezing import FixedBatchNorm2d
+
+BATCHES = 10  # how many batches are averaged
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, batches: Iterable[Any], *, device: torch.device, precision: str) -> None:
+    """Replace the running statistics of all trained BatchNorm layers by their mean over ``batches``.
+
+    Args:
+        batches: Training batches, of which at most ``BATCHES`` are taken; with none the statistics stay.
+        precision: "bf16" or "fp32".
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and keeps_averages(module)]
+    if not norms:
+        return
+    with measuring(model, norms):
+        for _, batch in zip(range(BATCHES), batches, strict=False):
+            with autocast(device, precision):
+                model(batch.images)
+
+
+def keeps_averages(norm: _BatchNorm) -> bool:
+    """Whether a layer's statistics follow training, and not those of the weights that it came with."""
+    return norm.track_running_stats and not isinstance(norm, FixedBatchNorm2d)
+
+
+@contextmanager
+def measuring(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
+    """Within: ``norms`` average all batches from now on evenly, and nothing else of ``model`` acts as in training."""
+    before = [norm.momentum for norm in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
+        model.eval()
