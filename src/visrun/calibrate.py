@@ -34,7 +34,9 @@ def calibrate(model: nn.Module, batches: Iterable[Any], *, device: torch.device,
     if not norms:
         return
     with measuring(model, norms):
-        for _, batch in zip(range(BATCHES), batches, strict=False):
+        for number, batch in zip(range(BATCHES), batches, strict=False):
+            if number == 0:
+                forget(norms)
             with autocast(device, precision):
                 model(batch.images)
 
@@ -44,13 +46,18 @@ def keeps_averages(norm: _BatchNorm) -> bool:
     return norm.track_running_stats and not isinstance(norm, FixedBatchNorm2d)
 
 
+def forget(norms: list[_BatchNorm]) -> None:
+    """Begin the averages anew."""
+    for norm in norms:
+        norm.reset_running_stats()
+
+
 @contextmanager
 def measuring(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
     """Within: ``norms`` average all batches from now on evenly, and nothing else of ``model`` acts as in training."""
     before = [norm.momentum for norm in norms]
     model.eval()
     for norm in norms:
-        norm.reset_running_stats()
         norm.momentum = None
         norm.train()
     try:
