@@ -15,7 +15,7 @@ from visrun.configs import Conf, conf_dir, flatten, open_conf
 from visrun.overrides import GROUPS
 from visrun.tables import GENERIC_MODEL, MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, model_entry
 
-FILES = sorted(conf_dir().rglob("*.yaml"))
+FILES = sorted(file for file in conf_dir().rglob("*.yaml") if file.parent.name != "sweep")  # those are spaces
 HIDDEN = {"task_optimizer": "task", "model_optimizer": "model", "data_task": "data"}  # folders named by two choices
 
 

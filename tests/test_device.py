@@ -20,6 +20,12 @@ def test_a_device_that_is_not_there_is_named(name):
         choose_device(name)
 
 
+@pytest.mark.parametrize("name", ["gpu", "mps", "cuda:x", ""])
+def test_another_kind_of_device_is_refused(name):
+    with pytest.raises(ConfigError, match="must be auto, cpu, cuda or cuda:N"):
+        choose_device(name)
+
+
 def test_precision_is_full_on_the_cpu_unless_asked_for():
     assert choose_precision("auto", CPU) == "fp32"
     assert choose_precision("bf16", CPU) == "bf16"

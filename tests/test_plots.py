@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from visrun import plots
-from visrun.sheet import GAP, LARGEST, SMALLEST, fit, sheet
+from visrun.conclusion import SAMPLES
+from visrun.sheet import GAP, LARGEST, SMALLEST, WIDER, fit, full_rows, sheet
 
 ROWS = [
     {"epoch": 1, "learning_rate": 0.1, "loss": 2.0, "val_loss": 2.5, "miou": 0.2, "iou/road": 0.1, "time/epoch": 3.0},
@@ -176,11 +177,16 @@ def test_matplotlib_comes_with_the_first_picture_and_pyplot_never(tmp_path):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 900), st.integers(1, 900))
 def test_a_tile_keeps_its_shape_and_is_neither_tiny_nor_huge(width, height):
-    tile = fit(Image.new("RGB", (width, height)))
+    tile = fit(Image.new("RGB", (width, height)), max(width, height))
     assert SMALLEST <= max(tile.size) <= LARGEST
     scale = max(tile.size) / max(width, height)
     assert abs(tile.width - scale * width) < 1
     assert abs(tile.height - scale * height) < 1
+
+
+def test_pictures_of_one_sheet_have_one_scale(tmp_path):
+    small, large = fit(Image.new("RGB", (64, 80)), 100), fit(Image.new("RGB", (64, 100)), 100)
+    assert small.width == large.width == 128
 
 
 def test_pictures_stand_row_by_row_in_the_middle_of_their_cells(tmp_path):
@@ -203,6 +209,13 @@ def test_a_sheet_is_not_higher_than_wide(tmp_path, count):
     sheet([Image.new("RGB", (160, 160))] * count, tmp_path / "sheet.png")
     width, height = size_of(tmp_path / "sheet.png")
     assert width >= height
+
+
+@pytest.mark.parametrize("height", [53, 80, 120, 160, 208, 320])
+def test_a_runs_sheet_has_full_rows_whatever_the_pictures_shape(height):
+    columns = full_rows(SAMPLES, (WIDER * SAMPLES * height / 160) ** 0.5)
+    assert SAMPLES % columns == 0
+    assert 0.9 <= columns * 160 / (SAMPLES / columns * height) <= 2
 
 
 @pytest.mark.parametrize(("count", "columns"), [(0, None), (3, 0)])

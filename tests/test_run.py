@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import visrun
-from visrun import run
+from visrun import predict, run
 from visrun.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError
 from visrun.step import Step
@@ -141,6 +141,42 @@ def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, 
     assert experiment(folder)["result"]["status"] == "killed"
 
 
+def test_a_stopped_run_says_how_to_go_on_also_in_its_log(photos, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "a run"
+    interrupted(photos, folder, monkeypatch, after=2)
+    line = f"stopped; go on with: visrun resume '{folder}'"
+    assert line in capsys.readouterr().out and line in (folder / "visrun.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (Diverged("NaN"), "failed; the same with a change: visrun experiment={}/experiment.json KEY=VALUE"),
+        (ZeroDivisionError("a fault"), "failed; go on with: visrun resume {}"),
+        (KeyboardInterrupt(), "stopped; go on with: visrun resume {}"),
+    ],
+    ids=["refused", "broken", "interrupted"],
+)
+def test_a_run_that_ends_early_says_what_to_do_next(photos, tmp_path, monkeypatch, capsys, error, advice):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "fit", fail)
+    with pytest.raises(type(error)):
+        start(photos, tmp_path / "run")
+    assert capsys.readouterr().out.splitlines()[-1] == advice.format(tmp_path / "run")
+    assert advice.format(tmp_path / "run") in (tmp_path / "run" / "visrun.log").read_text()
+
+
+def test_several_labels_need_a_loss_for_them_and_the_reason_is_kept(photos, tmp_path):
+    rows = [f"{photos}/train/{name}/{i}.png,{name}|{'x' if i % 2 else 'y'}" for name in COLOURS for i in range(6)]
+    (tmp_path / "train.csv").write_text("image,label\n" + "\n".join(rows))
+    with pytest.raises(ConfigError, match="loss=label_smoothing: the images of this dataset have several labels"):
+        start(tmp_path / "train.csv", tmp_path / "run", "loss=label_smoothing")
+    noted = experiment(tmp_path / "run")["result"]
+    assert noted["status"] == "failed" and "use loss=bce" in noted["reason"]
+
+
 @pytest.mark.parametrize("after", [1, 3, 4, 8])
 def test_a_stopped_run_resumes_bit_for_bit(photos, tmp_path, monkeypatch, after):
     straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
@@ -233,6 +269,23 @@ def test_load_predicts_files_pictures_and_arrays_alike(photos, tmp_path):
     found = predictor.predict([file, picture, np.asarray(picture)])
     assert found[0]["label"] == "red" and found[0] == found[1] == found[2]
     assert predictor.predict([]) == []
+
+
+def test_evaluate_prints_rounded_values_and_nothing_stray(photos, tmp_path, capsys):
+    result = start(photos, tmp_path / "run", "max_epochs=1")
+    capsys.readouterr()
+    other = tmp_path / "other"
+    listed = (("val", "red"), ("val", "blue"), ("train", "red"), ("test", "red"), ("test", "blue"))
+    for number, (split, name) in enumerate(listed):  # no blue in train, and no picture twice
+        (other / split / name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (16, 16), (20 * i, 20 * number, 9)).save(other / split / name / f"{i}.png")
+    assert predict.main_evaluate([str(result.folder), f"data.root={other}", "run.device=cpu"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found.pop("split"), found.pop("images")) == ("test", 6)
+    assert all(value == float(f"{value:.6g}") for value in found.values())
+    assert [line.split()[0] for line in err.splitlines()[1:]] == ["train", "val", "test"]
 
 
 def test_load_says_what_is_missing(tmp_path):

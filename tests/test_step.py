@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from visrun.step import Average, Ledger, Step, clone, split
+from visrun.step import Average, Ledger, Step
 
 CPU = torch.device("cpu")
 
@@ -121,16 +121,6 @@ def test_the_evaluated_weights_are_the_average_where_there_is_one():
     other = make(linear(), ema=0.99)
     other.load_state_dict(step.state_dict())
     assert torch.equal(other.evaluated.weight, step.evaluated.weight)
-
-
-def test_batches_are_split_and_copied_field_by_field():
-    batch = batch_of(6)
-    parts = list(split(batch, 3))
-    assert [len(part.images) for part in parts] == [2, 2, 2]
-    assert torch.equal(torch.cat([part.target for part in parts]), batch.target)
-    copy = clone(batch)
-    copy.images.zero_()
-    assert float(batch.images.abs().sum()) > 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

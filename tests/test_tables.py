@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from visrun import tables
+from visrun import tables, zoo
 from visrun.build import load
 from visrun.errors import ConfigError
 from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, model_entry, torchvision_builders
@@ -137,7 +137,7 @@ def test_an_unknown_model_is_one_line_with_a_hint(name, hint):
 
 def test_without_torchvision_only_the_tables_own_models_are_known(monkeypatch):
     torchvision_builders.cache_clear()
-    monkeypatch.setattr(tables, "find_spec", lambda _: None)
+    monkeypatch.setattr(zoo, "find_spec", lambda _: None)
     try:
         assert torchvision_builders() == {}
         with pytest.raises(ConfigError):

@@ -2,21 +2,21 @@
 
     visrun [key=value ...]             train
     visrun -m [key=a,b ...]            train one run for each combination
-    visrun explain | resume | predict | evaluate ...
+    visrun explain | resume | predict | evaluate | compare ...
 
 Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from visrun.errors import ConfigError, DataError, VisrunError
+from visrun.arguments import USAGE, words_after
+from visrun.errors import ConfigError, DataError, UserError, VisrunError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,25 +53,34 @@ def _explain(words: Sequence[str]) -> int:
     return explain.main(words)
 
 
+def _compare(words: Sequence[str]) -> int:
+    given = _plugged(words_after("compare", words))
+    from visrun.compare import command
+
+    return command.main(given)
+
+
 def _resume(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser("visrun resume", description="Go on with an interrupted run.")
-    parser.add_argument("run", type=Path, help="its folder")
-    folder = parser.parse_args(_plugged(words)).run.expanduser()
+    folder = _plugged(words_after("resume", words))
+    if len(folder) != 1:
+        raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
 
-    return run.resume(folder)
+    return run.resume(Path(folder[0]).expanduser())
 
 
 def _predict(words: Sequence[str]) -> int:
+    given = _plugged(words_after("predict", words))
     from visrun import predict
 
-    return predict.main_predict(_plugged(words))
+    return predict.main_predict(given)
 
 
 def _evaluate(words: Sequence[str]) -> int:
+    given = _plugged(words_after("evaluate", words))
     from visrun import predict
 
-    return predict.main_evaluate(_plugged(words))
+    return predict.main_evaluate(given)
 
 
 def _plugged(words: Sequence[str]) -> list[str]:
@@ -82,6 +91,7 @@ def _plugged(words: Sequence[str]) -> list[str]:
 
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "compare": _compare,
     "evaluate": _evaluate,
     "explain": _explain,
     "predict": _predict,

@@ -24,7 +24,9 @@ from visrun.overrides import GROUPS, Typed, parse, to_override
 from visrun.provenance import sources
 from visrun.saved import saved, typed_over
 from visrun.settings import Settings
+from visrun.sweep.ready import expand, read_ready
 
+READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name
 CHOICE_KEYS = {*GROUPS, *(f"{section}.name" for section in SECTIONS)}
 FILES = ("experiment", "recipe")
 
@@ -75,25 +77,28 @@ class _Command(NamedTuple):
     problems: list[str]
 
 
-def resolve(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Resolved:
+def resolve(
+    typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
+) -> Resolved:
     """Compose and validate.
 
     Args:
         typed: ``key=value`` words; words for Hydra's own settings are passed over.
         config_dir: A folder of config files that goes before visrun's own.
         cwd: The folder relative paths start from and whose ``conf/`` is searched; None = the current one.
+        conf: Config files that are open already; many configurations from the same files are found faster so.
 
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
-    conf, words, values, file, problems = _read(typed, config_dir=config_dir, cwd=cwd)
+    conf, words, values, file, problems = _read(typed, config_dir=config_dir, cwd=cwd, conf=conf)
     picked, lines = typed_choices(values, conf)
     rooted = values.get("data.root") is not None
     void = typed_over(picked, file, choose({}, file, conf, root_typed=rooted))
     file = {key: value for key, value in file.items() if key not in void}
     chosen = choose(picked, file, conf, root_typed=rooted)
     overrides = _overrides(chosen, file, words)
-    composed = conf.compose(overrides)
+    composed = conf.compose(chosen.options, _over(chosen, file, values))
     composed.update({key: values[key] for key in FILES if key in values})
     lowered = _lower_warmup(composed, typed=values)
     checked = check(composed)
@@ -125,11 +130,13 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
-    conf, words, _, _, problems = _read(typed, config_dir=config_dir, cwd=cwd, multirun=True)
+    typed, ready = _ready(typed, config_dir=config_dir, cwd=cwd)
+    conf, words, _, _, problems = _read([*typed, *ready], config_dir=config_dir, cwd=cwd, multirun=True)
     for item in words:
         for value in item.values:
             problems += _value_problems(item.key, value, conf)
-    first = [to_override(item.key, item.value) if item.values else item.line for item in words]
+    named = {word.partition("=")[0] for word in ready}
+    first = [to_override(item.key, item.value) if item.values else item.line for item in words if item.key not in named]
     try:
         job = resolve(first, config_dir=config_dir, cwd=cwd)
     except ConfigError as error:
@@ -138,6 +145,33 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
         raise ConfigError(list(dict.fromkeys(problems)))
     # conf/recipe is a folder of options that stands in no defaults list: Hydra takes its options with a plus only
     return Sweep(job, tuple(f"+{item.line}" if item.key == "recipe" else item.line for item in words))
+
+
+def _ready(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None) -> tuple[list[str], list[str]]:
+    """The words without ``sweep=NAME``, and what it stands for, as far as the user typed no value of these keys.
+
+    Raises:
+        ConfigError: No such ready space, or one that does not fit.
+    """
+    own = [word for word in typed if not word.startswith(f"{READY}=")]
+    names = [word.partition("=")[2] for word in typed if word.startswith(f"{READY}=")]
+    if not names:
+        return own, []
+    if len(names) > 1:
+        raise ConfigError(f"{READY} is given twice; keep one")
+    conf, words, *_ = _read(own, config_dir=config_dir, cwd=cwd, multirun=True)
+    first = resolve(
+        [to_override(item.key, item.value) if item.values else item.line for item in words],
+        config_dir=config_dir,
+        cwd=cwd,
+    )
+    given, values = first.settings, first.hyperparameters.model_dump(mode="json")
+    shortest = [value for item in words if item.key == "max_epochs" for value in item.values if isinstance(value, int)]
+    values["max_epochs"] = min(shortest, default=values["max_epochs"])
+    model = entry_of(given.model.name, given.task)
+    ready = expand(read_ready(names[0], conf), task=given.task, values=values, model=model, name=names[0])
+    mine = {item.key for item in words}
+    return own, [word for word in ready if word.partition("=")[0] not in mine]
 
 
 def _value_problems(key: str, value: Any, conf: Conf) -> list[str]:
@@ -153,9 +187,16 @@ def known() -> set[str]:
     return {*GROUPS, *Hyperparameters.model_fields, *flatten(settings.defaults())}
 
 
-def _read(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None, multirun: bool = False) -> _Command:
+def _read(
+    typed: Sequence[str],
+    *,
+    config_dir: Path | None,
+    cwd: Path | None,
+    conf: Conf | None = None,
+    multirun: bool = False,
+) -> _Command:
     here = (cwd or Path.cwd()).absolute()
-    conf = open_conf(here, config_dir)
+    conf = conf or open_conf(here, config_dir)
     words = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
     values = {item.key: item.value for item in words.typed}
     _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here)
@@ -182,6 +223,13 @@ def _overrides(chosen: Chosen, file: Mapping[str, Any], words: Sequence[Typed]) 
         *(to_override(key, value) for key, value in values.items()),
         *(item.line for item in words if item.key not in CHOICE_KEYS | {"recipe"}),
     ]
+
+
+def _over(chosen: Chosen, file: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as plain values, without the choices: dotted key -> value."""
+    names = {"model.name": chosen.model, "augment.name": chosen.options["augment"]}
+    silent = CHOICE_KEYS | {"recipe"}
+    return names | {key: value for key, value in {**file, **typed}.items() if key not in silent}
 
 
 def _lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[str]:

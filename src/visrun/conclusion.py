@@ -21,7 +21,7 @@ from visrun.tasks.base import Metric
 from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall
 
-SAMPLES = 16  # predictions on the sheet
+SAMPLES = 12  # predictions on the sheet: full rows of 3, 4 or 6
 
 
 @runtime_checkable
@@ -58,8 +58,12 @@ def conclude(
     *,
     rows: Sequence[dict[str, float]],
     progress: Progress,
+    keep_model: bool = True,
 ) -> dict[str, float]:
     """Evaluate the best checkpoint on test (or, for the pictures alone, val), draw, and hand all to the tracker.
+
+    Args:
+        keep_model: Hand the model over as well; best.pt holds it anyway.
 
     Returns:
         The metrics on the test split; {} where there is none.
@@ -74,7 +78,9 @@ def conclude(
     pictures = draw(made, files.plots, split, rows=rows, progress=progress)
     for picture in pictures:
         tracker.artifact(picture, "plots")
-    if files.best.exists():
+    if split == "test":
+        tracker.summary({f"test/{key}": value for key, value in metrics.items()})
+    if keep_model and files.best.exists():
         hand_over(made, tracker, split)
     return metrics if split == "test" else {}
 

@@ -25,6 +25,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from visrun import hyperparameters, settings
 from visrun.errors import ConfigError
+from visrun.sweep import config as sweeper
 from visrun.tables import MODELS, TASKS
 
 PRIMARY = "config"
@@ -62,6 +63,7 @@ def user_folders(cwd: Path, config_dir: Path | None = None) -> list[Path]:
 def store_schema() -> None:
     """Give Hydra the lowest layer, and an option for every table entry (a plugin's, say) that has no file."""
     store = ConfigStore.instance()
+    sweeper.store()
     store.store(SCHEMA, {**hyperparameters.defaults(), **settings.defaults()}, replace=True)
     for group, name, node in _entries():
         if not (conf_dir() / group / f"{name}.yaml").exists():
@@ -94,6 +96,7 @@ class Conf:
             self.loader = ConfigLoaderImpl(path)
         self._read: dict[str, dict[str, Any]] = {}
         self._defaults: list[InputDefault] = []
+        self._composed: dict[tuple[tuple[str, str], ...], DictConfig] = {}
 
     def options(self, group: str) -> list[str]:
         """The names that ``group=NAME`` takes."""
@@ -144,22 +147,32 @@ class Conf:
                 paths.append(f"{item.group}/{options.get(item.group or '', named)}")
         return [Layer(path, self.read(path)) for path in paths]
 
-    def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+    def compose(self, options: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         """The composed config as plain values, without Hydra's own node.
+
+        Hydra composes each set of options once; a sweep's thousand trials differ in their values only.
+
+        Args:
+            options: Group -> option.
+            values: Dotted key -> what goes over everything.
 
         Raises:
             ConfigError: Hydra cannot compose.
         """
+        key = tuple(sorted(options.items()))
         with _one_line():
-            return _plain(self.loader.load_configuration(PRIMARY, list(overrides), RunMode.RUN))
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    OmegaConf.set_struct(config, False)
-    config.pop("hydra")
-    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+            if key not in self._composed:
+                words = [f"{group}={option}" for group, option in options.items()]
+                config = self.loader.load_configuration(PRIMARY, words, RunMode.RUN)
+                OmegaConf.set_struct(config, False)
+                config.pop("hydra")
+                self._composed[key] = config
+            config = self._composed[key].copy()
+            for name, value in values.items():
+                OmegaConf.update(config, name, value, merge=False)
+            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        assert isinstance(plain, dict)
+        return {str(name): value for name, value in plain.items()}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -14,10 +15,12 @@ def choose_device(name: str) -> torch.device:
     """``auto`` takes the first CUDA device, else the CPU.
 
     Raises:
-        ConfigError: A CUDA device was asked for that is not there.
+        ConfigError: Another kind of device, or a CUDA device that is not there.
     """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ConfigError(f"run.device={name}: must be auto, cpu, cuda or cuda:N")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"run.device={name}: no CUDA device is available here; use run.device=cpu or auto")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from visrun.arguments import verb_parser
 from visrun.compose import Resolved, resolve
 from visrun.configs import flatten
 from visrun.fields import show
@@ -30,12 +30,11 @@ def main(words: Sequence[str]) -> int:
     Raises:
         ConfigError: The words are no valid configuration.
     """
-    parser = argparse.ArgumentParser("visrun explain", description=__doc__, allow_abbrev=False)
+    parser = verb_parser("explain")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--config-dir", type=Path, help="a folder of config files that goes before visrun's own")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--config-dir", metavar="DIR", type=Path, help="config files that go before visrun's own")
     given = parser.parse_intermixed_args(words)
-    resolved = resolve(given.overrides, config_dir=given.config_dir)
+    resolved = resolve(given.words, config_dir=given.config_dir)
     print(json.dumps(as_json(resolved), indent=2, ensure_ascii=False) if given.json else as_text(resolved))
     for line in resolved.warnings:
         print(f"visrun: warning: {line}", file=sys.stderr)

@@ -11,6 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import visrun
-from visrun.checks import require_training
+from visrun import preflight
+from visrun.arguments import Parser
 from visrun.compose import Resolved, check_sweep, resolve
-from visrun.configs import PRIMARY, conf_dir, store_schema, user_folders
+from visrun.configs import PRIMARY, Conf, conf_dir, open_conf, store_schema, user_folders
 from visrun.errors import ConfigError
 from visrun.outputs import new_run_folder
 from visrun.overrides import hydra_words, to_override
+from visrun.signals import Interrupted
+from visrun.sweep.config import NAME as OURS
 
 INSPECTIONS = ("cfg", "info", "help", "hydra_help", "shell_completion")
 SWITCHES = ("help", "hydra_help", "resolve", "multirun", "shell_completion")
@@ -40,14 +44,6 @@ REFUSED = {
     "config_path": "use --config-dir",
     "experimental_rerun": "use experiment=PATH/experiment.json",
 }
-
-
-class Stopped(KeyboardInterrupt):
-    """A job of a sweep was stopped by a signal, and the sweep with it."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__()
-        self.exit_code = exit_code
 
 
 class _Ended(BaseException):
@@ -83,9 +79,12 @@ def main(words: Sequence[str]) -> int:
     UserConfigs.folders = tuple(user_folders(Path.cwd(), config_dir))
     try:
         if args.shell_completion or args.hydra_help:
-            return _hydra(args, args.overrides, _no_job)
+            code = _hydra(args, args.overrides, _no_job)
+            if args.hydra_help:
+                print("In visrun:", *map(_refusal, REFUSED), "--version shows visrun's version", sep="\n")
+            return code
         if args.multirun or any(word.replace(" ", "") == "hydra.mode=MULTIRUN" for word in args.overrides):
-            return _sweep(args, config_dir)
+            return _sweep(args, config_dir, words)
         return _single(args, config_dir)
     finally:
         UserConfigs.folders = ()
@@ -97,12 +96,11 @@ def _arguments(words: Sequence[str]) -> Namespace:
     Raises:
         ConfigError: Flags that exclude one another, or that visrun has another way for.
     """
-    parser = get_args_parser()
-    parser.prog = "visrun"
+    parser = Parser("visrun", parents=[get_args_parser()], add_help=False)
     args = parser.parse_intermixed_args(words)
-    for name, instead in REFUSED.items():
+    for name in REFUSED:
         if getattr(args, name) is not None:
-            raise ConfigError(f"--{name.replace('_', '-')} is not taken; {instead}")
+            raise ConfigError(_refusal(name))
     modes = [f"--{name.replace('_', '-')}" for name in (*INSPECTIONS, "run", "multirun") if getattr(args, name)]
     if args.shell_completion and not args.overrides:
         raise ConfigError("--shell-completion: name the shell, as in --shell-completion install=bash")
@@ -111,14 +109,20 @@ def _arguments(words: Sequence[str]) -> Namespace:
     return args
 
 
+def _refusal(name: str) -> str:
+    return f"--{name.replace('_', '-')} is not taken; {REFUSED[name]}"
+
+
 def _single(args: Namespace, config_dir: Path | None) -> int:
     """One run, or a look at its config."""
     resolved = resolve(args.overrides, config_dir=config_dir)
     own = hydra_words(args.overrides)
+    looks = any(getattr(args, name) for name in INSPECTIONS)
+    if not looks:
+        preflight.require(resolved.settings)
     say(resolved)
-    if any(getattr(args, name) for name in INSPECTIONS):
+    if looks:
         return _hydra(args, [*own, *resolved.overrides], _no_job)
-    require_training(resolved.settings.task)
     made, codes = _folder("hydra.run.dir", own, resolved.settings.task), [0]
 
     def job(_: DictConfig) -> float | None:
@@ -137,32 +141,61 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
         return _hydra(args, [*own, *_dir("hydra.run.dir", made), *resolved.overrides], job) or codes[0]
 
 
-def _sweep(args: Namespace, config_dir: Path | None) -> int:
-    """One run for each combination. A failing job raises, so that Hydra goes on with the others and then says so."""
+def _sweep(args: Namespace, config_dir: Path | None, words: Sequence[str]) -> int:
+    """Many runs. A failing one raises, so that the sweeper goes on with the others and then says so."""
+    from visrun.sweep.plugin import Command, VisrunSweeper  # Optuna's import is for sweeps only
+
+    Plugins.instance().register(VisrunSweeper)
     sweep = check_sweep(args.overrides, config_dir=config_dir)
-    require_training(sweep.first.settings.task)
+    preflight.require(sweep.first.settings)
     own, cwd = hydra_words(args.overrides), Path.cwd()
-
-    def job(_: DictConfig) -> float | None:
-        from visrun import run
-
-        mine = HydraConfig.get()
-        resolved = resolve([word.removeprefix("+") for word in mine.overrides.task], config_dir=config_dir, cwd=cwd)
-        require_training(resolved.settings.task)
-        say(resolved)
-        folder = Path(mine.runtime.output_dir)
-        _save_config(resolved, folder)
-        result = run.execute(resolved, folder)
-        if result.exit_code:
-            raise Stopped(result.exit_code)
-        return result.value
-
-    made = _folder("hydra.sweep.dir", own, "sweep", root=Path("multirun"))
+    made, named = _sweep_folder(own)
+    find = partial(resolve, config_dir=config_dir, cwd=cwd)
+    options = open_conf(cwd, config_dir).loader
+    VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(words), sweep.first, find, options), 0
     with _removed_if_empty(made):
         try:
-            return _hydra(args, [*own, *_dir("hydra.sweep.dir", made), *sweep.words], job)
-        except Stopped as stop:
+            code = _hydra(args, [*own, *named, *sweep.words], partial(_trial, config_dir=config_dir, cwd=cwd))
+        except Interrupted as stop:
             return stop.exit_code
+        finally:
+            VisrunSweeper.command = None
+    return code or VisrunSweeper.exit_code
+
+
+def _trial(_: DictConfig, *, config_dir: Path | None, cwd: Path) -> float | list[float] | None:
+    """One job of a sweep, in whatever process its launcher runs it."""
+    from visrun import run
+    from visrun.sweep import trial
+
+    mine = HydraConfig.get()
+    words = [word.removeprefix("+") for word in mine.overrides.task]
+    resolved = resolve(words, config_dir=config_dir, cwd=cwd, conf=_conf(cwd, config_dir))
+    say(resolved)
+    folder, current = Path(mine.runtime.output_dir), trial.current()
+    _save_config(resolved, folder)
+    result = run.execute(resolved, folder, trial=current)
+    if result.exit_code:
+        raise Interrupted(result.exit_code)
+    return result.value if current is None else current.values(result)
+
+
+@cache
+def _conf(cwd: Path, config_dir: Path | None) -> Conf:
+    """The config files of a sweep, read once by each process: all its trials are composed from the same."""
+    return open_conf(cwd, config_dir)
+
+
+def _sweep_folder(own: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The folder made for a sweep that has no name, and the words that name its folder and its study."""
+    given = {key: text.strip("'\"") for key, _, text in (word.partition("=") for word in own)}
+    root, name, folder = Path("multirun"), given.get("hydra.sweeper.study_name"), given.get("hydra.sweep.dir")
+    if name or folder:
+        return None, [] if folder else [to_override("hydra.sweep.dir", str(root / str(name)))]
+    made = new_run_folder("sweep", root=root)
+    words = [to_override("hydra.sweep.dir", str(made))]
+    sweeper = given.get("hydra/sweeper", OURS)
+    return made, [*words, *([to_override("hydra.sweeper.study_name", str(made.relative_to(root)))] * (sweeper == OURS))]
 
 
 def say(resolved: Resolved) -> None:

@@ -70,7 +70,7 @@ def multistep(epoch: float, *, milestones: Sequence[int] = (), gamma: float = 0.
 
 
 def poly(epoch: float, *, max_epochs: int, poly_power: float = 0.9) -> float:
-    """A power of the share of the run that is left (the "poly" policy of arXiv 1606.00915, section 4)."""
+    """A power of the share of the run that is left (the "poly" policy of arXiv 1606.00915)."""
     return (1.0 - min(epoch / max_epochs, 1.0)) ** poly_power
 
 

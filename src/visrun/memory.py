@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from visrun.batch import rows
 from visrun.device import autocast, is_out_of_memory
 from visrun.step import Losses
 
@@ -24,8 +24,7 @@ def batch_size_that_fits(
     size = len(batch.images) // 2
     while size >= 1:
         release(model, device)
-        part = replace(batch, **{field.name: getattr(batch, field.name)[:size] for field in fields(batch)})
-        if _fits(task, model, part, device=device, precision=precision):
+        if _fits(task, model, rows(batch, 0, size), device=device, precision=precision):
             release(model, device)
             return size
         size //= 2

@@ -18,7 +18,15 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, OverrideType, Quote, QuotedString, ValueType
+from hydra.core.override_parser.types import (
+    IntervalSweep,
+    Override,
+    OverrideType,
+    Quote,
+    QuotedString,
+    RangeSweep,
+    ValueType,
+)
 from hydra.errors import HydraException
 
 from visrun.errors import ConfigError
@@ -29,8 +37,9 @@ TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
 NAME_LISTS = ("data.classes",)
 HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
-VERBS = ("evaluate", "explain", "predict", "resume")
+VERBS = ("compare", "evaluate", "explain", "predict", "resume")
 SWEEPS = ("choice(", "glob(")
+LONG = 1000  # values of a range that are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -183,11 +192,14 @@ def _one_value(key: str, text: str, override: Override) -> str:
 
 
 def _sweep_values(override: Override) -> tuple[Any, ...]:
-    """What a sweep runs over; of an interval its two ends."""
+    """What a sweep runs over; of an interval, and of a very long range, its two ends."""
     if override.value_type is ValueType.INTERVAL_SWEEP:
         sweep = override.value()
         assert isinstance(sweep, IntervalSweep)
         return tuple(int(end) if end == int(end) else end for end in (sweep.start, sweep.end) if end is not None)
+    sweep = override.value()
+    if isinstance(sweep, RangeSweep) and len(sweep.range()) > LONG:
+        return sweep.range()[0], sweep.range()[-1]
     return tuple(Override._convert_value(value) for value in override.sweep_iterator())
 
 

@@ -257,11 +257,12 @@ def open_split(
 
 
 def where_kept(images: Images) -> str:
-    """``1,257 in ram (3.9 MB, 0.1 s)``."""
+    """``1,257 in RAM (3.9 MB, 0.1 s)``."""
     if images.place == "stream":
         return f"{len(images):,} decoded anew in every epoch"
     how = "found" if images.reused else f"{images.seconds:.1f} s"
-    return f"{len(images):,} in {images.place} ({images.nbytes / 1e6:,.1f} MB, {how})"
+    where = {"gpu": "on the GPU", "ram": "in RAM", "disk": "on disk"}[images.place]
+    return f"{len(images):,} {where} ({images.nbytes / 1e6:,.1f} MB, {how})"
 
 
 def build_step(

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import nn
 
 from visrun import checkpoint, models
+from visrun.arguments import USAGE
 from visrun.build import load as load_ref
 from visrun.compose import resolve
 from visrun.console import Screen
@@ -28,6 +29,7 @@ from visrun.data.cache import open_images
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.images import load_rgb
 from visrun.data.placement import places
+from visrun.data.records import Dataset
 from visrun.device import choose_device
 from visrun.errors import DataError, UserError
 from visrun.parts import read_dataset, split_targets
@@ -146,7 +148,7 @@ def main_predict(words: Sequence[str]) -> int:
     options = dict(word.split("=", 1) for word in words if word.startswith(("out=", "device=")))
     names = [word for word in words if not word.startswith(("out=", "device="))]
     if len(names) < 2:
-        raise UserError("usage: visrun predict RUN IMAGES... [out=DIR] [device=cpu]")
+        raise UserError(f"usage: {USAGE['predict']}")
     run, *given = names
     paths = find_images([Path(name).expanduser() for name in given])
     predictor = load(run, device=options.get("device", "auto"))
@@ -163,26 +165,33 @@ def main_predict(words: Sequence[str]) -> int:
 
 
 def main_evaluate(words: Sequence[str]) -> int:
-    """``visrun evaluate RUN data.root=PATH [split=...] [batch_size=...]``: the task's metrics as one JSON line.
+    """``visrun evaluate RUN data.root=PATH [split=...] [key=value ...]``: the task's metrics as one JSON line.
 
     Classes are matched by name. The test split counts; without one all labelled images that have no split, else val.
     """
-    options = dict(word.split("=", 1) for word in words if word.startswith("split="))
+    options = dict(word.split("=", 1) for word in words if "=" in word)
     names = [word for word in words if "=" not in word]
-    if len(names) != 1 or not any(word.startswith("data.root=") for word in words):
-        raise UserError("usage: visrun evaluate RUN data.root=PATH [split=test] [data=folder] [run.device=cpu]")
-    predictor = load(names[0])
+    if len(names) != 1 or not (options.get("data.root") or options.get("data") == "demo"):
+        raise UserError(f"usage: {USAGE['evaluate']}")
+    predictor = load(names[0], device=options.get("run.device", "auto"))
     overrides = [word for word in words if "=" in word and not word.startswith("split=")]
     resolved = resolve([f"task={predictor.task_name}", "tracking=none", *overrides])
     classes = predictor.task.state().get("classes")
     settings = resolved.settings.model_copy(
         update={"data": resolved.settings.data.model_copy(update={"classes": tuple(classes) if classes else None})}
     )
-    screen = Screen(stderr=True)
-    dataset = read_dataset(settings, screen, training=False)
+    dataset = read_dataset(settings, Screen(stderr=True), training=False)
     split = options.get("split") or next(name for name in ("test", "val", "train") if name in dataset.splits)
     if split not in dataset.splits:
         raise DataError(f"split={split}: {dataset.root} has {', '.join(dataset.splits)}")
+    metrics = measure(predictor, dataset, split, batch_size=resolved.hyperparameters.batch_size)
+    rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
+    print(json.dumps({"split": split, "images": len(dataset.splits[split]), **rounded}, ensure_ascii=False))
+    return 0
+
+
+def measure(predictor: Predictor, dataset: Dataset, split: str, *, batch_size: int) -> dict[str, float]:
+    """The task's metrics of a trained model on one split."""
     rows = dataset.splits[split]
     kind = TASKS[predictor.task_name].target
     loader = predictor.loader(
@@ -192,9 +201,9 @@ def main_evaluate(words: Sequence[str]) -> int:
         targets=split_targets(dataset, split, kind=kind, kept=range(len(rows))),
         kind=kind,
         num_classes=len(dataset.classes),
-        batch_size=min(resolved.hyperparameters.batch_size, len(rows)),
+        batch_size=min(batch_size, len(rows)),
     )
-    metrics = evaluate(
+    return evaluate(
         predictor.task,
         predictor.module,
         loader,
@@ -203,8 +212,6 @@ def main_evaluate(words: Sequence[str]) -> int:
         precision="fp32",
         with_loss=False,
     )
-    print(json.dumps({"split": split, "images": len(rows), **metrics}, ensure_ascii=False))
-    return 0
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from visrun import checkpoint, environment, experiment, parts
-from visrun.checks import require_training
+from visrun import checkpoint, environment, experiment, parts, preflight
 from visrun.compose import Resolved, resolve
 from visrun.conclusion import conclude, measure
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
-from visrun.errors import OutOfMemory, UserError
+from visrun.errors import OutOfMemory, UserError, VisrunError
 from visrun.journal import Journal, differences, identity
 from visrun.memory import batch_size_that_fits, release
 from visrun.outputs import new_run_folder
@@ -32,7 +32,8 @@ class Result:
     """How a run ended.
 
     ``value`` is the monitored metric of the best epoch (None if there was none), ``val`` that epoch's metrics and
-    ``test`` the best checkpoint's on the test split, where there is one. ``status`` is "finished" or "killed".
+    ``test`` the best checkpoint's on the test split, where there is one. ``status`` is "finished", "pruned" or
+    "killed", ``reason`` why it ended before its last epoch; ``parameters`` counts the model's.
     """
 
     folder: Path
@@ -43,6 +44,30 @@ class Result:
     val: dict[str, float] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
     exit_code: int = 0
+    parameters: int = 0
+    reason: str | None = None
+
+
+class Trial(Protocol):
+    """What a run that is part of a sweep tells it.
+
+    ``name`` and ``tags`` are those of its run in the tracker.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+    def begin(self, folder: Path) -> None:
+        """The run is written there."""
+
+    def report(self, epoch: int, value: float) -> str | None:
+        """The monitored metric after an epoch; the answer is why to stop, or None to go on."""
+
+    def end(self, **facts: Any) -> None:
+        """How the run went: epochs, seconds, and reason where it ended early."""
 
 
 def train(overrides: Sequence[str] = ()) -> Result:
@@ -54,7 +79,7 @@ def train(overrides: Sequence[str] = ()) -> Result:
         VisrunError: The run failed.
     """
     resolved = resolve(overrides)
-    require_training(resolved.settings.task)
+    preflight.require(resolved.settings)
     screen = Screen()
     for line in resolved.notices:
         screen.say(line)
@@ -63,9 +88,9 @@ def train(overrides: Sequence[str] = ()) -> Result:
     return _run(resolved, new_run_folder(resolved.settings.task), screen)
 
 
-def execute(resolved: Resolved, folder: Path) -> Result:
-    """Train, evaluate, and leave everything in ``folder``; see :func:`train` for what it raises."""
-    return _run(resolved, folder, Screen())
+def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> Result:
+    """Train, evaluate, and leave everything in ``folder``; as a sweep's trial, too. Raises what :func:`train` does."""
+    return _run(resolved, folder, Screen(), trial=trial)
 
 
 def resume(folder: Path) -> int:
@@ -82,32 +107,52 @@ def resume(folder: Path) -> int:
     return _run(remembered(folder), folder, screen, former=former).exit_code
 
 
-def _run(resolved: Resolved, folder: Path, screen: Screen, *, former: Mapping[str, Any] | None = None) -> Result:
+def _run(
+    resolved: Resolved,
+    folder: Path,
+    screen: Screen,
+    *,
+    former: Mapping[str, Any] | None = None,
+    trial: Trial | None = None,
+) -> Result:
     tracker: Tracker = NoTracker()
     with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
         state = _last_state(files, resolved) if former else None
         journal = Journal(files, resolved, former=former)
         try:
             screen.say(f"run: {files.path}")
+            if trial is not None:
+                trial.begin(files.path)
             dataset = parts.read_dataset(resolved.settings, screen)
             _same_data(former, dataset.fingerprint)
             journal.fingerprint(dataset.fingerprint)
             made = parts.build(resolved, dataset, screen)
             journal.note(**made.notes)
-            tracker = _open_tracker(resolved, files, made)
+            tracker = _open_tracker(resolved, files, made, trial)
             tracker.start()
-            result = _train(resolved, files, made, journal, tracker, screen, stop, state)
+            result = _train(resolved, files, made, journal, tracker, screen, stop, state, trial)
         except BaseException as error:
             screen.end_progress()
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-            journal.close(status, reason=str(error).split("\n")[0] or type(error).__name__)
+            reason = str(error).split("\n")[0] or type(error).__name__
+            journal.close(status, reason=reason)
             logger.error("the run ended: %s", type(error).__name__, exc_info=error)
-            _end(tracker, files, status, screen)
+            _end(tracker, files, status, screen, reason)
+            screen.say(_what_next(files.path, error))
             raise
-        _end(tracker, files, result.status, screen)
-    if result.status == "killed":
-        screen.say(f"stopped; go on with: visrun resume {folder}")
+        _end(tracker, files, result.status, screen, result.reason)
+        if result.status == "killed":
+            screen.say(_what_next(files.path))
     return result
+
+
+def _what_next(folder: Path, error: BaseException | None = None) -> str:
+    """What a person can do after a run was stopped, or ended by ``error``, which itself is said elsewhere."""
+    if isinstance(error, VisrunError):
+        file = shlex.quote(f"experiment={folder / experiment.FILE_NAME}")
+        return f"failed; the same with a change: visrun {file} KEY=VALUE"
+    word = "failed" if isinstance(error, Exception) else "stopped"
+    return f"{word}; go on with: visrun resume {shlex.quote(str(folder))}"
 
 
 def _train(
@@ -119,6 +164,7 @@ def _train(
     screen: Screen,
     stop: Stop,
     state: Mapping[str, Any] | None,
+    trial: Trial | None,
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
     progress = Progress()
@@ -139,6 +185,13 @@ def _train(
         identity=identity(resolved),
     )
     limits = Limits(values.max_epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
+    verdicts: list[str] = []
+
+    def judge(epoch: int, value: float) -> bool:
+        verdict = trial.report(epoch, value) if trial else None
+        verdicts.extend([verdict] if verdict else [])
+        return verdict is not None
+
     stop.deferred = True
     try:
         status = fit(
@@ -152,14 +205,18 @@ def _train(
             recorder=recorder,
             stop=stop,
             seed=resolved.settings.seed,
+            judge=judge,
         )
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         raise _out_of_memory(made, run.accumulate) from None
     screen.end_progress()
+    reason = verdicts[0] if status == "pruned" else None
     if status == "finished" and progress.epoch < values.max_epochs:
-        screen.say(f"ended after epoch {progress.epoch}: {_why_early(progress, limits, made.task.monitor)}")
+        reason = _why_early(progress, limits, made.task.monitor)
+    if reason:
+        screen.say(f"ended after epoch {progress.epoch}: {reason}")
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
     rows = files.read_metrics()
@@ -167,11 +224,23 @@ def _train(
     val = {key: value for key, value in best.items() if is_metric(key)}
     test: dict[str, float] = {}
     if status == "finished":
-        test = conclude(made, files, tracker, screen, rows=rows, progress=progress)
+        test = conclude(made, files, tracker, screen, rows=rows, progress=progress, keep_model=trial is None)
     facts = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
-    journal.close(status, **facts, val=val, test=test)
-    exit_code = (stop.exit_code or 0) if status == "killed" else 0
-    return Result(files.path, status, progress.best, progress.best_epoch, progress.seconds, val, test, exit_code)
+    journal.close(status, **facts, **({"reason": reason} if reason else {}), val=val, test=test)
+    if trial is not None:
+        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=reason)
+    return Result(
+        files.path,
+        status,
+        progress.best,
+        progress.best_epoch,
+        progress.seconds,
+        val,
+        test,
+        exit_code=(stop.exit_code or 0) if status == "killed" else 0,
+        parameters=sum(parameter.numel() for parameter in made.built.module.parameters()),
+        reason=reason,
+    )
 
 
 def _why_early(progress: Progress, limits: Limits, monitor: str) -> str:
@@ -180,7 +249,7 @@ def _why_early(progress: Progress, limits: Limits, monitor: str) -> str:
     return f"no better {monitor} since epoch {progress.best_epoch}"
 
 
-def _open_tracker(resolved: Resolved, files: RunFolder, made: Parts) -> Tracker:
+def _open_tracker(resolved: Resolved, files: RunFolder, made: Parts, trial: Trial | None) -> Tracker:
     settings = resolved.settings
     git = environment.git_state(Path.cwd()) or {}
     tags = {
@@ -189,12 +258,13 @@ def _open_tracker(resolved: Resolved, files: RunFolder, made: Parts) -> Tracker:
         "host": environment.host(),
         "folder": str(files.path),
         **({"git": str(git["commit"])} if git else {}),
+        **(trial.tags if trial else {}),
     }
     return open_tracker(
         settings.tracking.name,
         uri=settings.tracking.uri,
         experiment=settings.tracking.experiment or f"visrun/{settings.task}",
-        run_name=settings.tracking.run_name or run_name(resolved),
+        run_name=trial.name if trial else settings.tracking.run_name or run_name(resolved),
         params=tracked(resolved, made.notes),
         tags=tags,
         record=files.path / "mlflow_run.json",
@@ -259,12 +329,12 @@ def _out_of_memory(made: Parts, accumulate: int) -> OutOfMemory:
     )
 
 
-def _end(tracker: Tracker, files: RunFolder, status: str, screen: Screen) -> None:
+def _end(tracker: Tracker, files: RunFolder, status: str, screen: Screen, reason: str | None) -> None:
     """Hand the last files to the tracker and close it."""
     for file in (files.path / experiment.FILE_NAME, files.metrics):
         if file.exists():
             tracker.artifact(file)
-    warning = tracker.finish(status)
+    warning = tracker.finish(status, reason)
     if warning:
         screen.warn(warning)
     elif tracker.link:

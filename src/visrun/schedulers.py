@@ -75,7 +75,7 @@ def multistep(
 
 
 def poly(optimizer: Optimizer, *, max_epochs: int, steps_per_epoch: int, poly_power: float = 0.9) -> PolynomialLR:
-    """``(1 - epoch / max_epochs) ** poly_power`` (arXiv 1606.00915, section 4)."""
+    """``(1 - epoch / max_epochs) ** poly_power`` (arXiv 1606.00915)."""
     return PolynomialLR(optimizer, total_iters=max_epochs * steps_per_epoch, power=poly_power)
 
 

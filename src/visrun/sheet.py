@@ -10,25 +10,27 @@ from PIL import Image
 
 SMALLEST, LARGEST = 160, 320  # pixels of a cell's longer side
 GAP = 8
+WIDER = 1.4  # width of a sheet over its height, about
 BACKGROUND = (245, 246, 247)
 
 
 def sheet(pictures: Sequence[Image.Image], path: Path, columns: int | None = None) -> None:
     """Write ``pictures`` row by row into one PNG.
 
-    Large ones are shrunk and tiny ones enlarged in whole steps, so that pixels stay square; none is distorted.
+    Large ones are shrunk and tiny ones enlarged in whole steps, all alike, so that pixels stay square.
 
     Args:
-        columns: None = as many as make the sheet somewhat wider than high.
+        columns: None = as many as make the sheet somewhat wider than high and leave few cells of its last row empty.
 
     Raises:
         ValueError: There is no picture, or ``columns`` is below 1.
     """
     if not pictures or (columns is not None and columns < 1):
         raise ValueError("a sheet needs a picture and a column")
-    tiles = [fit(picture.convert("RGB")) for picture in pictures]
+    longest = max(max(picture.size) for picture in pictures)
+    tiles = [fit(picture.convert("RGB"), longest) for picture in pictures]
     width, height = max(tile.width for tile in tiles), max(tile.height for tile in tiles)
-    across = min(len(tiles), columns or math.ceil(math.sqrt(1.4 * len(tiles) * height / width)))
+    across = min(len(tiles), columns or full_rows(len(tiles), math.sqrt(WIDER * len(tiles) * height / width)))
     down = math.ceil(len(tiles) / across)
     page = Image.new("RGB", (across * (width + GAP) + GAP, down * (height + GAP) + GAP), BACKGROUND)
     for number, tile in enumerate(tiles):
@@ -39,12 +41,16 @@ def sheet(pictures: Sequence[Image.Image], path: Path, columns: int | None = Non
     page.save(path)
 
 
-def fit(picture: Image.Image) -> Image.Image:
-    """``picture`` with its longer side between SMALLEST and LARGEST pixels."""
-    longer = max(picture.size)
-    if longer > LARGEST:
-        scale = LARGEST / longer
+def full_rows(count: int, wanted: float) -> int:
+    """A number of columns near ``wanted`` under which ``count`` cells leave few gaps."""
+    return min(range(1, count + 1), key=lambda columns: abs(math.log(columns / wanted)) + -count % columns / count)
+
+
+def fit(picture: Image.Image, longest: int) -> Image.Image:
+    """``picture`` at the scale that brings a side of ``longest`` pixels between SMALLEST and LARGEST."""
+    if longest > LARGEST:
+        scale = LARGEST / longest
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         return picture.resize(size, Image.Resampling.LANCZOS)
-    times = math.ceil(SMALLEST / longer) if longer < SMALLEST else 1
+    times = math.ceil(SMALLEST / longest)
     return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)

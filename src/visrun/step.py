@@ -7,14 +7,13 @@ them. With fixed shapes the whole step is recorded as one CUDA graph (https://py
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import fields, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from visrun.batch import clone, split
 from visrun.device import autocast, is_out_of_memory
 
 WARM_UP_STEPS = (
@@ -250,16 +249,3 @@ class Average:
         """Take back what ``state_dict`` gave."""
         self.module.load_state_dict(state["module"])
         self.steps = state["steps"]
-
-
-def split(batch: Any, parts: int) -> Iterable[Any]:
-    """``batch``, a dataclass of tensors, in ``parts`` equal parts along the first dimension."""
-    if parts == 1:
-        return (batch,)
-    chunks = {field.name: getattr(batch, field.name).chunk(parts) for field in fields(batch)}
-    return [replace(batch, **{name: chunk[i] for name, chunk in chunks.items()}) for i in range(parts)]
-
-
-def clone(batch: Any) -> Any:
-    """A copy of ``batch``, a dataclass of tensors, whose memory a graph can own."""
-    return replace(batch, **{field.name: getattr(batch, field.name).clone() for field in fields(batch)})

@@ -7,16 +7,13 @@ tables costs nothing; a plugin may put a callable in its place. Adding a task, m
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
 from visrun.build import Ref
 from visrun.errors import ConfigError
+from visrun.zoo import torchvision_builders
 
 LATER: Ref = ""  # a loss whose code comes with its task
 GENERIC_MODEL = "torchvision"  # model=torchvision model.name=X: any builder of torchvision
@@ -211,6 +208,11 @@ READERS: dict[str, ReaderEntry] = {
         recognise="visrun.data.readers.masks:recognise",
         tasks=("segmentation",),
     ),
+    "voc": ReaderEntry(
+        read="visrun.data.readers.voc:read",
+        recognise="visrun.data.readers.voc:recognise",
+        tasks=("segmentation",),
+    ),
 }
 
 
@@ -294,17 +296,3 @@ def model_entry(name: str) -> ModelEntry:
     if name == GENERIC_MODEL:
         hint = "name the torchvision builder, such as model.name=resnext50_32x4d"
     raise ConfigError(f"model.name={name} is no model: {hint}")
-
-
-@cache
-def torchvision_builders() -> dict[str, str]:
-    """Builder name -> ``classification`` or ``segmentation``, read from torchvision's sources without importing it."""
-    spec = find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        return {}
-    registered = re.compile(r"^@register_model\([^)]*\)(?:\n[@ )][^\n]*)*\ndef (\w+)\(", re.M)
-    found = {}
-    for kind, pattern in (("classification", "models/*.py"), ("segmentation", "models/segmentation/*.py")):
-        for file in sorted(Path(spec.origin).parent.glob(pattern)):
-            found.update(dict.fromkeys(registered.findall(file.read_text(encoding="utf-8")), kind))
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from visrun.batch import rows
 from visrun.calibrate import calibrate
 from visrun.device import autocast
 from visrun.errors import Diverged
@@ -94,16 +95,18 @@ def fit(
     recorder: Recorder,
     stop: Stop,
     seed: int,
+    judge: Callable[[int, float], bool] | None = None,
 ) -> str:
     """Train from where ``progress`` stands until a limit or ``stop`` ends it.
 
     Args:
         evaluate_now: Metrics of ``step.evaluated`` on the validation split.
         progress: Changed in place.
+        judge: Told the epoch, from 1, and its monitored value; True ends the run, which cannot win a sweep any more.
         seed: With the epoch's number, seeds what layers draw (dropout), so that any epoch can be entered afresh.
 
     Returns:
-        "finished", or "killed" where ``stop`` ended it; either way everything is saved.
+        "finished", "pruned" where ``judge`` ended it, or "killed" where ``stop`` did; everything is saved.
 
     Raises:
         Diverged: A loss was NaN or infinite. Nothing of that epoch is saved.
@@ -138,9 +141,10 @@ def fit(
         )
 
         ended = progress.epoch >= limits.max_epochs or clock.is_over() or is_patience_over(progress, limits)
-        recorder.save(progress, final=ended or stop.exit_code is not None)
-        if ended or stop.exit_code is not None:
-            return "finished" if ended else "killed"
+        pruned = bool(judge and value is not None and judge(progress.epoch, value)) and not ended
+        recorder.save(progress, final=ended or pruned or stop.exit_code is not None)
+        if ended or pruned or stop.exit_code is not None:
+            return "finished" if ended else "pruned" if pruned else "killed"
 
 
 def train_epoch(
@@ -182,7 +186,7 @@ def evaluate(
     total, samples = torch.zeros((), device=device), 0
     for number, batch in enumerate(loader.epoch(0), start=1):
         if number == len(loader):
-            batch = first(batch, int(batch.valid.sum()))
+            batch = rows(batch, 0, int(batch.valid.sum()))
         with autocast(device, precision):
             output = model(batch.images)
             losses = task.losses(partial(recall, output), batch) if with_loss else {}
@@ -196,11 +200,6 @@ def evaluate(
 def recall(output: Any, _: Any) -> Any:
     """Stands for a model that has run already: ``partial(recall, output)`` answers every input with ``output``."""
     return output
-
-
-def first(batch: Any, count: int) -> Any:
-    """The first ``count`` samples of a batch, a dataclass of tensors."""
-    return replace(batch, **{field.name: getattr(batch, field.name)[:count] for field in fields(batch)})
 
 
 class Clock:

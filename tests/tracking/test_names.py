@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from visrun.tracking import open_tracker
 from visrun.tracking.names import metric_name, one_line, parameter_text, read_record, source_tags, write_record
 from visrun.tracking.store import is_temporary
-from visrun.tracking.uris import absolute_uri, artifact_location, command, is_local, link, sqlite_path, without_password
+from visrun.tracking.uris import (
+    VIEW,
+    absolute_uri,
+    artifact_location,
+    command,
+    is_local,
+    link,
+    sqlite_path,
+    without_password,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +61,8 @@ def test_the_default_is_a_file_here_or_what_the_environment_says(tmp_path, monke
 def test_links_can_be_typed_and_show_no_password():
     assert (command("sqlite:////my runs/m.db") or "").endswith("ui --backend-store-uri 'sqlite:////my runs/m.db'")
     assert command("https://host") is None
-    assert link("sqlite:////m.db", "1", "abc") == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
-    assert link("https://me:secret@host", "3", "abc") == "https://me:***@host/#/experiments/3/runs/abc"
+    assert link("sqlite:////m.db", "1", "abc") == "http://127.0.0.1:5000/#/experiments/1/runs/abc" + VIEW
+    assert link("https://me:secret@host", "3", "abc") == "https://me:***@host/#/experiments/3/runs/abc" + VIEW
     assert link("https://host", None, None) is None
     assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
 

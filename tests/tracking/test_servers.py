@@ -127,7 +127,7 @@ def test_a_server_that_dies_in_the_middle_costs_five_seconds(server, capfd, wait
     tracker.start()
     tracker.epoch(1, {"loss": 1.0, "miou": 0.5})
     wait_until(lambda: tracker._waiting["epoch"] == 0, 60)
-    assert tracker.link == f"{server.uri}/#/experiments/7/runs/abc"
+    assert tracker.link == f"{server.uri}/#/experiments/7/runs/abc?workflowType=machine_learning"
     batches = [body for call, body in server.requests if call == "runs/log-batch"]
     assert [batch["params"] for batch in batches if batch.get("params")] == [[{"key": "milestones", "value": "[1, 2]"}]]
     [metrics] = [batch["metrics"] for batch in batches if batch.get("metrics") and batch["metrics"][0]["key"] == "loss"]

@@ -54,7 +54,8 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
         tracker.epoch(epoch, {"loss": 1 / epoch, "iou/tree (dead)": 0.5})
     (folder / "curves.png").write_bytes(b"picture")
     tracker.artifact(Path("curves.png"), "plots")
-    assert tracker.finish("killed") is None
+    tracker.summary({"a/test": 0.75, "test/accuracy": 0.5})
+    assert tracker.finish("killed", "ctrl-c") is None
 
     uri = f"sqlite:///{folder}/mlflow.db"
     client, run = read_run(uri, tracker.run_id)
@@ -63,6 +64,8 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     assert run.data.params == {"learning_rate": "0.1", "milestones": "[3, 5]"}
     assert tags.items() <= run.data.tags.items()
     assert (run.data.tags["status"], run.data.tags["mlflow.source.git.commit"]) == ("killed", "abc")
+    assert run.data.tags["reason"] == "ctrl-c"
+    assert (run.data.metrics["a/test"], run.data.metrics["test/accuracy"]) == (0.75, 0.5)
     assert steps(client, tracker.run_id, "loss") == [(1, 1.0), (2, 0.5)]
     assert steps(client, tracker.run_id, "iou/tree _dead_") == [(1, 0.5), (2, 0.5)]
     assert "system/cpu_utilization_percentage" in run.data.metrics
@@ -74,12 +77,14 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     again.start()
     for epoch in (1, 2, 3):  # a resumed run may tell what the store has already
         again.epoch(epoch, {"loss": 9.0 if epoch < 3 else 0.25})
+    again.summary({"test/accuracy": 0.25})  # later values replace earlier, smaller ones too
     assert again.finish("finished") is None
     client, run = read_run(uri, tracker.run_id)
     assert again.run_id == tracker.run_id
     assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "finished")
     assert run.data.params == {"learning_rate": "0.1", "milestones": "[3, 5]", "dropout": "0.0"}
     assert steps(client, tracker.run_id, "loss") == [(1, 1.0), (2, 0.5), (3, 0.25)]
+    assert run.data.metrics["test/accuracy"] == 0.25
     assert capfd.readouterr() == ("", "")
 
 
@@ -93,6 +98,27 @@ def test_a_run_that_is_gone_is_begun_anew(tmp_path, database):
     assert tracker.run_id != "0" * 32
     assert read_run(f"sqlite:///{database}", tracker.run_id)[1].info.status == "FAILED"
     assert read_record(tmp_path / "run.json", f"sqlite:///{database}") == tracker.run_id
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_died_is_closed_by_another_and_one_that_ended_is_left(tmp_path, database):
+    uri = f"sqlite:///{database}"
+    options = {"experiment": "e", "uri": str(database)}
+    ended = open_tracker("mlflow", run_name="ended", record=tmp_path / "ended.json", **options)
+    dead = open_tracker("mlflow", run_name="dead", record=tmp_path / "dead.json", **options)
+    for tracker in (ended, dead):
+        tracker.start()
+        assert tracker.wait() is not None
+    assert ended.finish("finished") is None
+    parent = open_tracker("mlflow", run_name="parent", **options)
+    parent.start()
+    for name in ("ended", "dead", "missing"):
+        parent.end_run(tmp_path / f"{name}.json", "failed", "killed by signal 9")
+    assert parent.finish("finished") is None
+    runs = [read_run(uri, tracker.run_id)[1] for tracker in (ended, dead, parent)]
+    assert [run.info.status for run in runs] == ["FINISHED", "FAILED", "FINISHED"]
+    assert [run.data.tags.get("reason") for run in runs] == [None, "killed by signal 9", None]
+    dead.finish("finished")
 
 
 @pytest.mark.slow

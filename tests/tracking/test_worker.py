@@ -20,7 +20,11 @@ def test_no_tracker_takes_everything_and_wants_nothing(tmp_path):
     tracker.epoch(1, {"loss": 1.0})
     tracker.artifact(tmp_path / "missing.png", "plots")
     tracker.tags({"a": "b"})
-    assert (tracker.finish("finished"), tracker.link, tracker.run_id) == (None, None, None)
+    tracker.values(1, {"best": 1.0})
+    tracker.summary({"test/accuracy": 1.0})
+    tracker.end_run(tmp_path / "missing.json", "failed", "it died")
+    assert tracker.wait() is None
+    assert (tracker.finish("failed", "no luck"), tracker.link, tracker.run_id) == (None, None, None)
 
 
 def test_an_unknown_tracker_is_refused_with_the_known_ones():
@@ -72,8 +76,11 @@ class ScriptedStore:
     def model(self, module, example, metadata):
         self._do("model", module, example, metadata)
 
-    def end(self, word, status):
-        self._do("end", word, status)
+    def end(self, word, status, reason):
+        self._do("end", word, status, reason)
+
+    def end_run(self, record, word, status, reason):
+        self._do("end_run", record.name, word, status, reason)
 
     def sample(self):
         self._do("sample")
@@ -103,17 +110,83 @@ def test_calls_arrive_in_order_and_as_they_were_made(tracker, tmp_path):
     tracker.artifact(tmp_path / "a.png", "plots")
     tracker.tags({"k": "v"})
     tracker.model("net", "images", metadata={"classes": ["a"]})
-    assert tracker.finish("Pruned") is None
+    tracker.values(4, {"best": 0.5})
+    tracker.summary({"test/accuracy": 0.25})
+    tracker.end_run(tmp_path / "run.json", "failed", "killed by signal 9")
+    assert tracker.finish("Pruned", "no better than the median") is None
     assert tracker._store.calls == [
         ("open",),
         ("metrics", 1, {"loss": 1.0}),
         ("artifact", "a.png", "plots"),
         ("tags", {"k": "v"}),
         ("model", "net", "images", {"classes": ["a"]}),
-        ("end", "pruned", "KILLED"),
+        ("metrics", 4, {"best": 0.5}),
+        ("metrics", 0, {"test/accuracy": 0.25}),
+        ("end_run", "run.json", "failed", "FAILED", "killed by signal 9"),
+        ("end", "pruned", "KILLED", "no better than the median"),
     ]
     assert tracker.finish("failed") is None  # a second end changes nothing
-    assert tracker._store.calls[-1] == ("end", "pruned", "KILLED")
+    assert tracker._store.calls[-1] == ("end", "pruned", "KILLED", "no better than the median")
+
+
+def test_a_file_that_waits_is_not_queued_again_and_one_that_was_taken_is(tracker, tmp_path, wait_until):
+    for _ in range(5):
+        tracker.artifact(tmp_path / "a.png", "plots")
+    tracker.artifact(tmp_path / "a.png", "elsewhere")
+    tracker.start()
+    wait_until(lambda: len(tracker._store.calls) == 3)
+    tracker.artifact(tmp_path / "a.png", "plots")
+    assert tracker.finish("finished") is None
+    files = [call[1:] for call in tracker._store.calls if call[0] == "artifact"]
+    assert files == [("a.png", "plots"), ("a.png", "elsewhere"), ("a.png", "plots")]
+
+
+def test_a_run_can_be_waited_for(tracker):
+    assert tracker.wait() is None  # nobody opens it yet
+    tracker._store.behave = lambda call: time.sleep(0.2) if call[0] == "open" else None
+    tracker.start()
+    assert tracker.wait() == "abc"
+
+
+def test_waiting_for_a_run_ends_with_the_patience_and_costs_it_once(tracker):
+    tracker._store.behave = fail_on(ConnectionError("down"), "open")
+    tracker.start()
+    for low, high in ((0.3, 0.8), (0.0, 0.1)):
+        began = time.monotonic()
+        assert tracker.wait() is None
+        assert low <= time.monotonic() - began < high
+    tracker._store.behave = lambda _call: None
+    assert tracker.finish("finished") is None  # the server has come back
+
+
+def test_waiting_ends_at_once_where_the_store_refuses_and_goes_on_where_it_works(tracker):
+    def slow(call):
+        if call[0] == "open":
+            tracker._store.progress(5.0)
+            time.sleep(2 * worker.REMOTE_PATIENCE)
+
+    tracker._store.behave = slow
+    tracker.start()
+    assert tracker.wait() == "abc"
+    other = open_tracker("mlflow", experiment="e", run_name="r", uri="http://host")
+    other._store.behave = fail_on(ValueError("no such thing"), "open")
+    other.start()
+    began = time.monotonic()
+    assert other.wait() is None
+    assert time.monotonic() - began < 0.3
+
+
+def test_where_a_person_finds_the_values_is_the_callers_to_say(monkeypatch):
+    monkeypatch.setattr(worker, "Store", ScriptedStore)
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri="http://host", kept="trials.csv has it all")
+    tracker._store.behave = fail_on(ConnectionError("down"), "open")
+    tracker.start()
+    tracker.values(1, {"best": 1.0})
+    tracker.summary({"test/accuracy": 1.0})
+    assert tracker.finish("finished") == (
+        "MLflow at http://host did not take some values, the final values, the final status: down "
+        "(trials.csv has it all)"
+    )
 
 
 def test_a_tracker_that_never_started_ends_at_once(tracker):

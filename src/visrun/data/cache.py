@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visrun.data import geometry, images, places, stream
+from visrun.data import geometry, images, labelmap, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
 from visrun.data.geometry import Fit
 from visrun.data.places import Place
@@ -219,7 +219,8 @@ def content_key(source: Source) -> str:
     """64 hex digits that change when a file, the sizes kept or the format do."""
     digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None)).encode())
     digest.update(source.sizes.tobytes())
-    for path in (*source.paths, *(source.masks or ())):
+    masks = source.masks or ()
+    for path in (*source.paths, *masks, *labelmap.of(masks)):
         length, changed = 0, 0
         with contextlib.suppress(OSError):  # decoding it will say what is wrong
             length, changed = (stat := path.stat()).st_size, stat.st_mtime_ns

@@ -61,19 +61,28 @@ def masks(
 ) -> tuple[Listing, tuple[int, ...], list[Finding]]:
     """Class names, the id of each class in the files, and the findings with ids out of range as faults.
 
-    Without classes.txt the classes are class_0 to the highest id found (255 is no class but "ignore").
+    Where nobody names them, the ids have the layout's usual names, or else class_0 to the highest id found (255 is no
+    class but "ignore").
     """
-    names = listing.classes
-    if not names and classes is not None and not training:
-        names = tuple(map(str, classes))  # unnamed ids stand for a finished model's classes by number
-    if not names:
-        seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
-        names = tuple(f"class_{i}" for i in range(int(np.flatnonzero(seen[:IGNORE]).max(initial=-1)) + 1))
+    names = listing.classes or _unnamed(listing, classes, findings, training=training)
     checked = [_in_range(finding, len(names)) for finding in findings]
     wanted = names if classes is None else _wanted(classes, names, training=training)
     # IGNORE as an id: a finished model's class that these masks do not have
     ids = tuple(names.index(name) if name in names else IGNORE for name in wanted)
     return replace(listing, classes=wanted), ids, checked
+
+
+def _unnamed(
+    listing: Listing, classes: Sequence[str] | None, findings: list[Finding], *, training: bool
+) -> tuple[str, ...]:
+    seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
+    count = int(np.flatnonzero(seen[:IGNORE]).max(initial=-1)) + 1
+    usual = listing.usual_classes
+    if count <= len(usual) and (classes is None or not set(usual).isdisjoint(map(str, classes))):
+        return usual
+    if classes is not None and not training:
+        return tuple(map(str, classes))  # the ids stand for a finished model's classes by number
+    return tuple(f"class_{i}" for i in range(count))
 
 
 def _in_range(finding: Finding, num_classes: int) -> Finding:
@@ -136,10 +145,12 @@ def require(good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, r
         raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
 
 
-def warnings(good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, root: Path) -> tuple[str, ...]:
-    """Classes never seen in training, images listed twice, images that stand in two splits."""
+def warnings(
+    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, root: Path, training: bool
+) -> tuple[str, ...]:
+    """Classes never seen in training (if there is to be one), images listed twice, images that stand in two splits."""
     found = []
-    if "train" in counts:
+    if training and counts:
         unseen = [name for name, n in zip(listing.classes, counts["train"], strict=True) if not n]
         if unseen:
             found.append(f"no training images of: {files.some(unseen)}")

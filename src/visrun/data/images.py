@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from visrun.data import labelmap
 from visrun.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
@@ -87,29 +88,41 @@ def load_rgb(path: Path, *, within: tuple[int, int] | None = None) -> Pixels:
 
 
 def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
-    """The class ids of an index or palette image as an upright uint8 array (H, W); 255 = ignore.
+    """The class ids of a mask as an upright uint8 array (H, W); 255 = ignore.
 
     Args:
-        path: A one-channel image (modes 1, L, P, or 16-bit with values up to 255).
+        path: A one-channel image (modes 1, L, P, or 16-bit with values up to 255), or colours that a ``labelmap.txt``
+            in its folder or above gives ids.
         ids: The id in the file of each class, in the order of the classes; every other id becomes 255. () keeps all.
 
     Raises:
-        DataError: As :func:`header`, and for colour masks and ids above 255.
+        DataError: As :func:`header`, and for ids above 255 and colours without an id.
     """
     with _opened(path) as image:
-        if image.mode not in _MASK_MODES:
-            raise DataError(
-                f"{path}: colour mask (mode {image.mode}): needs one channel of class ids (index or palette)"
-            )
         turn = _orientation(image)
-        stretch = _stretch(image)
-        array = np.asarray(image)  # decodes
-        if array.dtype != np.uint8:
-            if array.size and (int(array.max()) > 255 or int(array.min()) < 0):
-                raise DataError(f"{path}: mask id {int(array.max())} is above 255")
-            array = array.astype(np.uint8)
-        upright = np.array(_turned(array // stretch, turn), order="C")
+        array = _indices(path, image) if image.mode in _MASK_MODES else _by_colour(path, image)
+        upright = np.array(_turned(array, turn), order="C")
     return chosen_ids(ids)[upright] if ids else upright
+
+
+def _indices(path: Path, image: Image.Image) -> Pixels:
+    stretch = _stretch(image)
+    array = np.asarray(image)  # decodes
+    if array.dtype != np.uint8:
+        if array.size and (int(array.max()) > 255 or int(array.min()) < 0):
+            raise DataError(f"{path}: mask id {int(array.max())} is above 255")
+        array = array.astype(np.uint8)
+    return array // stretch
+
+
+def _by_colour(path: Path, image: Image.Image) -> Pixels:
+    ids = labelmap.ids(path, np.asarray(image.convert("RGB")))
+    if ids is None:
+        raise DataError(
+            f"{path}: colour mask (mode {image.mode}): needs one channel of class ids (index or palette), or a "
+            f"{labelmap.NAME} with a line name:r,g,b for every class"
+        )
+    return ids
 
 
 def chosen_ids(ids: Sequence[int]) -> Pixels:

@@ -22,10 +22,7 @@ def listing(root: Path, *, task: str, reader: str = "auto") -> tuple[str, str, L
         DataError: For a folder that does not exist, that no reader of the task recognises (saying what was looked for
             and what is there), or that several do; for a reader that the task has not.
     """
-    if not root.exists():
-        near = files.folders(root.parent) if root.parent.is_dir() else []
-        close = get_close_matches(root.name, [folder.name for folder in near], n=1)
-        raise DataError(f"data.root={root}: no such folder" + (f"; did you mean {close[0]}?" if close else ""))
+    require_root(root)
     known = {name: entry for name, entry in tables.READERS.items() if task in entry.tasks}
     if reader != "auto" and reader not in known:
         raise DataError(f"data={reader} reads no data for task={task}; one of: auto, {', '.join(known)}")
@@ -33,6 +30,18 @@ def listing(root: Path, *, task: str, reader: str = "auto") -> tuple[str, str, L
     kind = tables.TASKS[task].target
     found: Listing = build.call(build.load(known[name].read), {"target": kind}, root)
     return kind, name, found
+
+
+def require_root(root: Path) -> None:
+    """Refuse a dataset that is not there.
+
+    Raises:
+        DataError: No such folder or file; with a suggestion where one beside it has nearly this name.
+    """
+    if not root.exists():
+        near = files.folders(root.parent) if root.parent.is_dir() else []
+        close = get_close_matches(root.name, [folder.name for folder in near], n=1)
+        raise DataError(f"data.root={root}: no such folder" + (f"; did you mean {close[0]}?" if close else ""))
 
 
 def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> str:

@@ -52,6 +52,7 @@ class Listing:
     Args:
         splits: Records under ``train``, ``val``, ``test``, or under ``all`` where the layout knows no splits.
         classes: Class names by index; () for values, and for masks whose ids nobody named.
+        usual_classes: The names that unnamed ids of this layout have, if these suffice for all ids found.
         targets: Names of the values.
         multilabel: Whether an image can have several labels.
         problems: Rows and files that are no records.
@@ -60,6 +61,7 @@ class Listing:
 
     splits: dict[str, list[Record]]
     classes: tuple[str, ...] = ()
+    usual_classes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     multilabel: bool = False
     problems: tuple[Problem, ...] = ()
@@ -139,8 +141,8 @@ def read(
     by_class = kind == "label" and not listing.multilabel
     if training:
         good = splits.complete(good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class)
-    elif splits.ALL in good:
-        good = {"test": good[splits.ALL]}
+    else:
+        good = {"test": good[splits.ALL]} if splits.ALL in good else splits.ordered(good)
     counts = choose.count(good, kind=kind, num_classes=len(listing.classes), ids=ids)
     choose.require(good, counts, listing, root=folder, training=training)
     return Dataset(
@@ -155,7 +157,7 @@ def read(
         fingerprint=fingerprint,
         mask_ids=ids,
         counts=counts,
-        warnings=(*listing.warnings, *choose.warnings(good, counts, listing, root=base)),
+        warnings=(*listing.warnings, *choose.warnings(good, counts, listing, root=base, training=training)),
     )
 
 

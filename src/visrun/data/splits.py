@@ -44,7 +44,12 @@ def complete(
         entries = done["train"]
         done["train"] = [entry for i, entry in enumerate(entries) if i not in chosen]
         done["val"] = [entry for i, entry in enumerate(entries) if i in chosen]
-    return {name: done[name] for name in ("train", "val", "test") if name in done}
+    return ordered(done)
+
+
+def ordered(splits: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
+    """``splits`` with train before val before test."""
+    return {name: splits[name] for name in ("train", "val", "test") if name in splits}
 
 
 def held_out(names: Sequence[str], groups: Sequence[Hashable], *, fraction: float, seed: int) -> list[int]:

@@ -33,10 +33,8 @@ def segmenter(name: str, *, builder: str, num_outputs: int, dropout: float, pret
     Raises:
         ConfigError: ``pretrained=True`` without weights to be had.
     """
-    backbone = builder.partition("_")[2]
-    segmentation = list(get_model_weights(builder))
-    weights, origin = choose([*segmentation, *imagenet_weights(backbone)], pretrained, name=name)
-    module = _build(builder, weights, whole=weights in segmentation)
+    weights, origin = choose(segmentation_weights(builder), pretrained, name=name)
+    module = _build(builder, weights, whole=weights in list(get_model_weights(builder)))
     lasts = ("low_classifier", "high_classifier") if builder == LRASPP else ("4",)
     heads = ("classifier",) if builder == LRASPP else ("classifier", "aux_classifier")
     for head in heads:
@@ -50,6 +48,11 @@ def segmenter(name: str, *, builder: str, num_outputs: int, dropout: float, pret
         return built
     mean, std = normalisation(weights)
     return built._replace(mean=mean, std=std)
+
+
+def segmentation_weights(builder: str) -> list[Any]:
+    """torchvision's weights for the whole of ``builder``, then those for its backbone alone."""
+    return [*get_model_weights(builder), *imagenet_weights(builder.partition("_")[2])]
 
 
 def _build(builder: str, weights: Any | None, *, whole: bool) -> nn.Module:

@@ -172,9 +172,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         ConfigError: No such file, not readable, or no tensors in it.
     """
-    file = path / "checkpoints" / "best.pt" if path.is_dir() else path
-    if not file.is_file():
-        raise ConfigError(f"model.weights={path}: {file} does not exist; give a .pt or .pth file, or a run's folder")
+    file = checkpoint_file(path)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # every kind of damage raises another type
@@ -186,6 +184,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if content.get("mean") is None or content.get("std") is None:
         return Checkpoint(state, None, None)
     return Checkpoint(state, _triple(content["mean"]), _triple(content["std"]))
+
+
+def checkpoint_file(path: Path) -> Path:
+    """The file that ``path`` means: itself, or the best checkpoint of a run's folder.
+
+    Raises:
+        ConfigError: No such file.
+    """
+    file = path / "checkpoints" / "best.pt" if path.is_dir() else path
+    if not file.is_file():
+        raise ConfigError(f"model.weights={path}: {file} does not exist; give a .pt or .pth file, or a run's folder")
+    return file
 
 
 def _state(content: Any) -> dict[str, Tensor]:

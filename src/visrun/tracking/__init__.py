@@ -45,14 +45,33 @@ class Tracker(Protocol):
     def start(self) -> None:
         """Open the run; returns at once."""
 
+    def wait(self) -> str | None:
+        """Wait until the run exists, while its store gets on with it; at most 5 s for a server that does not answer.
+
+        Returns:
+            The run's id; None where there is no run (yet).
+        """
+
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Note the values of an epoch (from 1). An epoch that the store already has is left as it is."""
+
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        """Note values over something else than epochs, from step 1; a step that the store has stays as it is."""
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        """Note what the run came to (``test/accuracy``): values without a step. Later ones replace earlier ones."""
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """Keep the file as it is when the tracker comes to it, under ``folder`` of the run's artifacts."""
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; a later value replaces an earlier one."""
+
+    def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
+        """Close another run of the same store, one whose process died, by its ``record``; see `open_tracker`.
+
+        Nothing happens where the record is missing or that run was closed by itself.
+        """
 
     def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
         """Keep the trained model. Call it after the last step.
@@ -64,10 +83,13 @@ class Tracker(Protocol):
             metadata: Plain values that a user of the model needs (class names, mean, std).
         """
 
-    def finish(self, status: str) -> str | None:
+    def finish(self, status: str, reason: str | None = None) -> str | None:
         """Close the run as "finished", "pruned", "killed" or "failed".
 
         Waits while the store takes what is left; at most 5 s for a server that does not answer.
+
+        Args:
+            reason: Why it ended so, one line; kept as the tag "reason".
 
         Returns:
             One line that says what was not written down and why, or None.
@@ -84,7 +106,17 @@ class NoTracker:
     def start(self) -> None:
         """Nothing to open."""
 
+    def wait(self) -> str | None:
+        """There is no run to wait for."""
+        return None
+
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Not noted."""
+
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        """Not noted."""
+
+    def summary(self, values: Mapping[str, float]) -> None:
         """Not noted."""
 
     def artifact(self, path: Path, folder: str = "") -> None:
@@ -93,10 +125,13 @@ class NoTracker:
     def tags(self, tags: Mapping[str, str]) -> None:
         """Not set."""
 
+    def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
+        """There is no such run."""
+
     def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
         """Not kept."""
 
-    def finish(self, status: str) -> str | None:
+    def finish(self, status: str, reason: str | None = None) -> str | None:
         """Nothing was to be written down, so nothing is missing."""
 
 
@@ -110,6 +145,7 @@ def open_tracker(
     tags: Mapping[str, str] | None = None,
     run_id: str | None = None,
     record: Path | None = None,
+    kept: str = "metrics.jsonl in the run folder holds every value",
 ) -> Tracker:
     """The tracker called ``name``; its ``start`` opens the run.
 
@@ -122,6 +158,7 @@ def open_tracker(
         tags: Task, model, git commit, host and the like. "status" is kept by the tracker.
         run_id: The run to go on with, where it still exists.
         record: A file that keeps the run's id, so that a resumed run finds it where ``run_id`` is not given.
+        kept: Where a person finds what the store did not take, as `Tracker.finish` says it.
 
     Raises:
         ConfigError: No such tracker, or its package is not installed.
@@ -136,6 +173,7 @@ def open_tracker(
         tags=dict(tags or {}),
         run_id=run_id,
         record=record,
+        kept=kept,
     )
 
 

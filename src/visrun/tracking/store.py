@@ -94,7 +94,7 @@ class Store:
         self.sample()
 
     def metrics(self, epoch: int, values: Mapping[str, float], milliseconds: int) -> None:
-        """Write the values of an epoch that is not there yet, in one call (a thousand values each)."""
+        """Write the values of an epoch that is not there yet, in one call (a thousand values each); 0: of none."""
         from mlflow.entities import Metric
 
         if epoch in self.seen:
@@ -108,13 +108,13 @@ class Store:
         with self._time_for(path.stat().st_size):
             self.client.log_artifact(self.run_id, str(path), folder or None)
 
-    def tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags."""
+    def tags(self, tags: Mapping[str, str], run_id: str | None = None) -> None:
+        """Set tags, of this run or of another."""
         from mlflow.entities import RunTag
 
         pairs = [RunTag(metric_name(name), str(value)) for name, value in tags.items()]
         for start in range(0, len(pairs), BATCH):
-            self.client.log_batch(self.run_id, tags=pairs[start : start + BATCH])
+            self.client.log_batch(run_id or self.run_id, tags=pairs[start : start + BATCH])
 
     def model(self, module: nn.Module, example: Tensor, metadata: dict[str, Any]) -> None:
         """Trace the model and upload it with its signature."""
@@ -127,11 +127,16 @@ class Store:
         with self._time_for(max(size, LARGE + 1), EXPORT_SECONDS):
             log_model(self.client, self.client.get_run(self.run_id), module, example, metadata=metadata)
 
-    def end(self, word: str, status: str) -> None:
-        """Close the run with MLflow's ``status`` and the tag status = ``word``."""
+    def end(self, word: str, status: str, reason: str | None) -> None:
+        """Close the run with MLflow's ``status`` and the tags status = ``word`` and reason."""
         self.sample()
-        self.tags({"status": word})
-        self.client.set_terminated(self.run_id, status)
+        self._close(self.run_id, word, status, reason)
+
+    def end_run(self, record: Path, word: str, status: str, reason: str | None) -> None:
+        """Close the run of a record, if there is one that is still open."""
+        run = self._existing(read_record(record, self.uri))
+        if run is not None and run.info.status == "RUNNING":
+            self._close(run.info.run_id, word, status, reason)
 
     def sample(self) -> None:
         """Write the load of CPU, memory, disk, network and GPU now, under the names that MLflow's page looks for.
@@ -194,11 +199,17 @@ class Store:
 
     def _reopen(self, run: Any) -> None:
         """Go on with a run: mark it as running and learn which epochs it has. An epoch is written as a whole."""
-        name = next((name for name in run.data.metrics if not name.startswith("system/")), None)
-        if name is not None:
-            self.seen = {metric.step for metric in self.client.get_metric_history(run.info.run_id, name)}
+        for name in run.data.metrics:
+            if not name.startswith("system/"):
+                self.seen = {metric.step for metric in self.client.get_metric_history(run.info.run_id, name)} - {0}
+                if self.seen:  # else a value of the summary
+                    break
         self.client.update_run(run.info.run_id, status="RUNNING")
         self.tags(self.first_tags)
+
+    def _close(self, run_id: str | None, word: str, status: str, reason: str | None) -> None:
+        self.tags({"status": word, **({"reason": reason} if reason else {})}, run_id)
+        self.client.set_terminated(run_id, status)
 
     def _log_params(self, params: Mapping[str, str]) -> None:
         from mlflow.entities import Param

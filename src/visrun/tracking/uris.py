@@ -22,6 +22,7 @@ except ImportError:  # Windows
 
 SQLITE = "sqlite:///"
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` listens unless told otherwise
+VIEW = "?workflowType=machine_learning"  # else MLflow's pages are laid out for language models
 
 
 def is_local(uri: str) -> bool:
@@ -56,14 +57,14 @@ def link(uri: str, experiment_id: str | None, run_id: str | None) -> str | None:
     """A run's page, None before the run exists; a store on this disk has it once its UI runs, see `command`.
 
     >>> link("http://host:5000", "1", "abc")
-    'http://host:5000/#/experiments/1/runs/abc'
+    'http://host:5000/#/experiments/1/runs/abc?workflowType=machine_learning'
     >>> link("sqlite:////home/me/mlflow.db", "1", "abc")
-    'http://127.0.0.1:5000/#/experiments/1/runs/abc'
+    'http://127.0.0.1:5000/#/experiments/1/runs/abc?workflowType=machine_learning'
     """
     if run_id is None:
         return None
     server = without_password(uri) if uri.startswith(("http://", "https://")) else LOCAL_UI
-    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}{VIEW}"
 
 
 def command(uri: str) -> str | None:

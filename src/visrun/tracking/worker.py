@@ -30,9 +30,12 @@ SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
 
 KINDS = {
     "epoch": ("the metrics of one epoch", "the metrics of {} epochs"),
+    "values": ("some values", "some values"),
+    "summary": ("the final values", "the final values"),
     "file": ("one file", "{} files"),
     "tags": ("some tags", "some tags"),
     "model": ("the model", "the model"),
+    "run": ("the end of another run", "the ends of {} other runs"),
     "status": ("the final status", "the final status"),
 }
 
@@ -57,8 +60,9 @@ class MlflowTracker:
         tags: Mapping[str, str],
         run_id: str | None = None,
         record: Path | None = None,
+        kept: str = "",
     ) -> None:
-        self.uri = uri
+        self.uri, self._kept = uri, kept
         self._patience = LOCAL_PATIENCE if is_local(uri) else REMOTE_PATIENCE
         self._allowed = self._patience
         self._since = time.monotonic()
@@ -74,8 +78,10 @@ class MlflowTracker:
         )
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting: Counter[str] = Counter()
+        self._files: set[tuple[Path, str]] = set()
         self._lock = threading.Lock()
         self._closing, self._done, self._abandoned = threading.Event(), threading.Event(), threading.Event()
+        self._opened = threading.Event()
         self._thread: threading.Thread | None = None
         self._reason = ""
 
@@ -96,18 +102,37 @@ class MlflowTracker:
 
     def start(self) -> None:
         """Start the thread that opens the run."""
+        self._since = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="visrun-mlflow", daemon=True)
         self._thread.start()
 
+    def wait(self) -> str | None:
+        """Wait for the run; see ``Tracker.wait``."""
+        while self._thread is not None and not self._opened.wait(0.02) and not self._done.is_set():
+            if time.monotonic() - self._since > self._allowed:
+                break
+        return self.run_id
+
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Enqueue an epoch's values."""
-        values, milliseconds = dict(metrics), time.time_ns() // 1_000_000
-        self._put("epoch", lambda: self._store.metrics(epoch, values, milliseconds))
+        self._metrics("epoch", epoch, metrics)
+
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        """Enqueue values over something else than epochs."""
+        self._metrics("values", step, values)
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        """Enqueue final values: step 0 of the store, which no epoch has."""
+        self._metrics("summary", 0, values)
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """Enqueue a file."""
-        path = path.absolute()
-        self._put("file", lambda: self._store.artifact(path, folder))
+        """Enqueue a file; once is enough for one that waits already."""
+        file = path.absolute(), folder
+        with self._lock:
+            if file in self._files:
+                return
+            self._files.add(file)
+        self._put("file", lambda: self._artifact(*file))
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Enqueue tags."""
@@ -118,12 +143,17 @@ class MlflowTracker:
         """Enqueue the model."""
         self._put("model", lambda: self._store.model(module, example, dict(metadata or {})))
 
-    def finish(self, status: str) -> str | None:
+    def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
+        """Enqueue the end of a run whose process died."""
+        word = status.lower()
+        self._put("run", lambda: self._store.end_run(record, word, STATUSES[word], reason))
+
+    def finish(self, status: str, reason: str | None = None) -> str | None:
         """Write what is left and stop the thread; see ``Tracker.finish``."""
         if self._thread is None or self._closing.is_set():
             return None
         word = status.lower()
-        self._put("status", lambda: self._store.end(word, STATUSES[word]))
+        self._put("status", lambda: self._store.end(word, STATUSES[word], reason))
         self._jobs.put(None)
         self._since = time.monotonic()
         self._closing.set()
@@ -132,6 +162,15 @@ class MlflowTracker:
                 self._abandoned.set()
                 break
         return self._warning()
+
+    def _metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        copy, milliseconds = dict(values), time.time_ns() // 1_000_000
+        self._put(kind, lambda: self._store.metrics(step, copy, milliseconds))
+
+    def _artifact(self, path: Path, folder: str) -> None:
+        with self._lock:
+            self._files.discard((path, folder))  # what is asked for from now on may be a newer content
+        self._store.artifact(path, folder)
 
     def _put(self, kind: str, run: Callable[[], None]) -> None:
         with self._lock:
@@ -144,9 +183,8 @@ class MlflowTracker:
         if not missing:
             return None
         reason = self._reason or "it does not answer"
-        return (
-            f"MLflow at {without_password(self.uri)} did not take {', '.join(missing)}: {reason} "
-            "(metrics.jsonl in the run folder holds every value)"
+        return f"MLflow at {without_password(self.uri)} did not take {', '.join(missing)}: {reason}" + (
+            f" ({self._kept})" if self._kept else ""
         )
 
     def _progress(self, allowed: float | None = None) -> None:
@@ -158,6 +196,7 @@ class MlflowTracker:
         try:
             if not self._attempt(self._store.open):
                 return
+            self._opened.set()
             while (job := self._next()) is not None:
                 if self._attempt(job.run):
                     with self._lock:

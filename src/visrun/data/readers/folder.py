@@ -10,7 +10,17 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 # Folders of other layouts, never classes: images beside their masks, labels or tables.
-_NO_CLASSES = {"images", "image", "imgs", "masks", "labels", "annotations", "labeltxt"}
+_NO_CLASSES = {
+    "images",
+    "image",
+    "imgs",
+    "masks",
+    "labels",
+    "annotations",
+    "labeltxt",
+    "jpegimages",
+    "segmentationclass",
+}
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visrun.data import files
+from visrun.data import files, labelmap
 from visrun.data.records import Listing, Problem, Record
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -22,8 +22,8 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
 def read(root: Path) -> Listing:
     """images/ and masks/ (index or palette PNG), split into train/, val/, test/ above or below them, or flat.
 
-    A mask has its image's name, with or without ``_mask``; its id 255 means "ignore". The lines of ``classes.txt`` in
-    ``root`` name the ids 0, 1, ...
+    A mask has its image's name, with or without ``_mask``; its id 255 means "ignore". The lines of ``classes.txt`` (or
+    ``labelmap.txt``) in ``root`` name the ids 0, 1, ...
 
     Raises:
         DataError: Where ``root`` has no such folders.
@@ -40,7 +40,7 @@ def read(root: Path) -> Listing:
         problems += wrong
         unused += left
     lines = (f"{unused} masks without an image are left out",) if unused else ()
-    return Listing(splits=splits, classes=files.class_names(root), problems=tuple(problems), warnings=lines)
+    return Listing(splits=splits, classes=labelmap.class_names(root), problems=tuple(problems), warnings=lines)
 
 
 def _folders(root: Path) -> list[tuple[str, Path, Path]]:

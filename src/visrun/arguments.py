@@ -1,0 +1,51 @@
+"""How the verbs are used, and flags: a mistake is one line like every other, never a block of usage."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from visrun.errors import ConfigError
+
+USAGE = {
+    "compare": "visrun compare RUN_OR_TRIAL_OR_SWEEP... [out=compare.html] [pictures=8] [device=cpu]",
+    "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [data=folder] [run.device=cpu]",
+    "explain": "visrun explain [--json] [--config-dir DIR] [key=value ...]",
+    "predict": "visrun predict RUN IMAGES... [out=DIR] [device=cpu]",
+    "resume": "visrun resume RUN",
+}
+ABOUT = {
+    "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
+    "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
+    "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
+    "test split counts unless split= names another. data=demo stands for the built-in images.",
+    "explain": "Every hyperparameter of a run: its value, where it came from, and whether the run reads it.",
+    "predict": "What a run sees in images, files or folders: a JSON line for each, and drawn pictures in out= (else in "
+    "predictions/ of the run's folder).",
+    "resume": "Go on with an interrupted run, exactly where it was saved last.",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument parser whose errors are ``ConfigError``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line in one line."""
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def verb_parser(verb: str) -> Parser:
+    """The flags and words after a verb; ``--help`` prints its usage and ends the process with exit code 0."""
+    parser = Parser(f"visrun {verb}", usage=USAGE[verb], description=ABOUT[verb], allow_abbrev=False)
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    return parser
+
+
+def words_after(verb: str, words: Sequence[str]) -> list[str]:
+    """The words after a verb that takes no flags.
+
+    Raises:
+        ConfigError: There is a flag.
+    """
+    return list(verb_parser(verb).parse_args(words).words)

@@ -1,0 +1,30 @@
+"""Batches, whatever a task puts into them: dataclasses of tensors that share their first dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+from torch import Tensor
+
+
+def each(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """``batch`` with every tensor changed."""
+    return replace(batch, **{field.name: change(getattr(batch, field.name)) for field in fields(batch)})
+
+
+def rows(batch: Any, begin: int, end: int) -> Any:
+    """The samples from ``begin`` to before ``end``, as views."""
+    return each(batch, lambda tensor: tensor[begin:end])
+
+
+def split(batch: Any, parts: int) -> list[Any]:
+    """``parts`` equal parts, as views; the number of samples, that of ``batch.images``, is a multiple of ``parts``."""
+    size = len(batch.images) // parts
+    return [rows(batch, i * size, (i + 1) * size) for i in range(parts)]
+
+
+def clone(batch: Any) -> Any:
+    """A copy with memory of its own, which a CUDA graph can keep."""
+    return each(batch, Tensor.clone)

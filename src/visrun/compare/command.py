@@ -1,0 +1,92 @@
+"""``visrun compare RUN...``: the tables on the terminal first, then the page with the pictures."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from visrun import settings
+from visrun.arguments import USAGE
+from visrun.compare.find import find
+from visrun.compare.gallery import Gallery
+from visrun.compare.page import page
+from visrun.compare.runs import Run
+from visrun.compare.tables import as_text
+from visrun.console import Screen
+from visrun.errors import ConfigError, UserError
+from visrun.fields import show, validate
+
+DEFAULTS = {"out": "compare.html", "pictures": "8", "device": "auto"}
+MOST_PICTURES = 100
+
+
+def main(words: Sequence[str]) -> int:
+    """``visrun compare RUN_OR_TRIAL... [out=FILE.html] [pictures=8] [device=auto]``.
+
+    Args:
+        words: Folders of runs, trials or sweeps, and options; ``pictures=0`` leaves the predictions out.
+
+    Raises:
+        UserError: What is named cannot be compared, or the page cannot be written.
+    """
+    options, names = _options(words)
+    if not names:
+        raise UserError(f"usage: {USAGE['compare']}")
+    count = _count(options["pictures"])
+    _, problems = validate(settings.Run, {"device": options["device"]})
+    if problems:
+        raise ConfigError(problems)
+    runs, remarks = find([Path(name) for name in names])
+    print(as_text(runs, width=shutil.get_terminal_size((120, 24)).columns))
+    for line in remarks:
+        print(line)
+    sys.stdout.flush()
+    out = Path(options["out"]).expanduser()
+    _writable(out)
+    html = page(runs, _predicted(runs, count, options["device"]), remarks=remarks)
+    try:
+        out.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written ({error.strerror})") from None
+    print(f"page: {out.absolute()}")
+    return 0
+
+
+def _options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The options with their defaults, and the other words: paths, which may hold a ``=`` themselves."""
+    options, names = dict(DEFAULTS), []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and key in DEFAULTS:
+            options[key] = value
+        elif equals and key.isidentifier() and not Path(word).exists():
+            raise UserError(f"{show(word)}: compare takes {', '.join(f'{name}=' for name in DEFAULTS)} and folders")
+        else:
+            names.append(word)
+    return options, names
+
+
+def _count(value: str) -> int:
+    if not (value.isascii() and value.isdecimal()) or int(value) > MOST_PICTURES:
+        raise UserError(f"pictures={show(value)}: must be an integer from 0 to {MOST_PICTURES}")
+    return int(value)
+
+
+def _writable(out: Path) -> None:
+    """Know before the predictions that their page has a place."""
+    if out.is_dir():
+        raise UserError(f"out={out}: is a folder; name the file, such as out={out / 'compare.html'}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written ({error.strerror})") from None
+
+
+def _predicted(runs: Sequence[Run], count: int, device: str) -> Gallery:
+    if not count:
+        return Gallery(reasons=("no pictures were asked for",))
+    from visrun.compare import pictures
+
+    return pictures.gallery(runs, count=count, device=device, screen=Screen(stderr=True))

@@ -1,0 +1,225 @@
+"""A run to compare, read from its folder without a training library.
+
+Whatever a run's folder holds is taken as it is: a comparison also shows runs that failed, that still train, and that
+another version wrote. Only a folder without a readable experiment.json is no run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from visrun import hyperparameters
+from visrun.errors import ConfigError, UserError
+from visrun.experiment import FILE_NAME, MAX_BYTES
+from visrun.hyperparameters import Hyperparameters
+from visrun.settings import OPTION_READ_WHEN
+from visrun.tables import TASKS, model_entry
+
+NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
+VERSIONS = ("visrun", "torch", "torchvision")
+# A setting that may leave the choice to the run -> what the run's result says it became.
+SETTLED = {"data.image_size": "image_size", "run.device": "device", "run.precision": "precision"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run as its folder tells it.
+
+    Args:
+        folder: Its absolute path.
+        name: Short, and different from the other runs' names.
+        task: A name of ``TASKS``.
+        settings: Setting -> value as text, in the schema's order, of everything this run reads.
+        rows: The epochs of metrics.jsonl, ascending, undefined values left out.
+        best_epoch: The epoch with the best monitored metric; 0 where there is none.
+        val: The metrics of that epoch.
+        test: The best checkpoint's metrics on the test split; {} where there is none.
+        status: finished, failed, killed, running, or unfinished where no living process here writes it.
+        reason: Why it ended, where it says so.
+        fingerprint: Of the data it was trained on, if it came to read them.
+    """
+
+    folder: Path
+    name: str
+    task: str
+    settings: dict[str, str]
+    rows: tuple[dict[str, float], ...]
+    best_epoch: int
+    val: dict[str, float]
+    test: dict[str, float]
+    status: str
+    reason: str = ""
+    fingerprint: str | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained and evaluated."""
+        return int(self.rows[-1]["epoch"]) if self.rows else 0
+
+    @property
+    def seconds(self) -> float | None:
+        """Training time up to the last of them."""
+        return self.rows[-1].get("time/total") if self.rows else None
+
+    @property
+    def value(self) -> float | None:
+        """The monitored metric of the best epoch."""
+        return self.val.get(TASKS[self.task].monitor)
+
+
+def read_run(folder: Path) -> Run:
+    """The run in ``folder``.
+
+    Raises:
+        UserError: Its experiment.json or metrics.jsonl cannot be read, or tells of no task that is known.
+    """
+    content = _json(folder / FILE_NAME)
+    task = content.get("task", "classification")
+    if not isinstance(task, str) or task not in TASKS:
+        raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here; a plugin may bring it")
+    rows = _metrics(folder / "metrics.jsonl")
+    result, entry = _mapping(content.get("result")), TASKS[task]
+    best = best_row(rows, entry.monitor, maximize=entry.maximize)
+    val = {key: value for key, value in (best or {}).items() if is_metric(key)}
+    status = text(result.get("status", "unknown"))
+    if status == "running" and not _alive(folder):
+        status = "unfinished"
+    fingerprint = _mapping(content.get("data")).get("fingerprint")
+    return Run(
+        folder=folder,
+        name=folder.name,
+        task=task,
+        settings=settings_of(content),
+        rows=rows,
+        best_epoch=int(best["epoch"]) if best else 0,
+        val=val or _numbers(result.get("val")),
+        test=_numbers(result.get("test")) if status == "finished" else {},
+        status=status,
+        reason=text(result.get("reason", "")),
+        fingerprint=fingerprint if isinstance(fingerprint, str) else None,
+    )
+
+
+def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
+    """Every value of an experiment.json that this run reads, as text; what a run settled itself by its outcome."""
+    given = _mapping(content.get("hyperparameters"))
+    values = {**hyperparameters.defaults(), **given}
+    result, task = _mapping(content.get("result")), str(content.get("task", "classification"))
+    drops = _drops(_mapping(content.get("model")).get("name"))
+    shown = {k: given[k] for k in Hyperparameters.model_fields if k in given and _read(k, values, drops)}
+    shown |= {key: content[key] for key in ("seed",) if key in content}
+    for section in ("data", "model", "augment", "run"):
+        shown |= {f"{section}.{key}": value for key, value in _mapping(content.get(section)).items()}
+    for key, wanted in OPTION_READ_WHEN.items():
+        section, _, name = key.partition(".")
+        options = _mapping(content.get(section))
+        if name in options and all(values[field] in options_of for field, options_of in wanted.items()):
+            shown[key] = options[name]
+    unmixed = {f"augment.{name}" for name in ("mixup", "cutmix", "erase") if name not in TASKS[task].mixes}
+    shown |= {key: result[fact] for key, fact in SETTLED.items() if fact in result}
+    shown = {key: value for key, value in shown.items() if key not in unmixed and key not in NOT_COMPARED}
+    return {key: text(value) for key, value in (shown | _provenance(content)).items()}
+
+
+def _provenance(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What else may explain a difference: the weights begun with, the data's fingerprint, the code."""
+    facts = {}
+    if "weights" in _mapping(content.get("result")):
+        facts["weights"] = content["result"]["weights"]
+    fingerprint = _mapping(content.get("data")).get("fingerprint")
+    if fingerprint:
+        facts["data.fingerprint"] = str(fingerprint)[:12]
+    versions, git = _mapping(content.get("versions")), _mapping(content.get("git"))
+    facts |= {f"versions.{name}": versions[name] for name in VERSIONS if name in versions}
+    if "commit" in git:
+        facts["git.commit"] = str(git["commit"])[:12] + (" (changed)" if git.get("dirty") else "")
+    return facts
+
+
+def _read(name: str, values: Mapping[str, Any], drops: bool) -> bool:
+    return hyperparameters.is_read(name, values, drops=drops)
+
+
+def _drops(model: object) -> bool:
+    try:
+        return model_entry(str(model)).drops
+    except ConfigError:  # a plugin's model that is not imported here
+        return True
+
+
+def best_row(rows: Sequence[dict[str, float]], monitor: str, *, maximize: bool) -> dict[str, float] | None:
+    """The epoch that training keeps as its best: of equal values the one with the lower loss, then the first."""
+    known = [row for row in rows if monitor in row]
+    sign = -1 if maximize else 1
+    return min(known, key=lambda row: (sign * row[monitor], row.get("val_loss", math.inf)), default=None)
+
+
+def is_metric(key: str) -> bool:
+    """Whether a key of metrics.jsonl is one of the task's metrics."""
+    return key not in ("epoch", "loss", "val_loss", "learning_rate") and not key.startswith(("loss/", "time/"))
+
+
+def text(value: object) -> str:
+    """A value as the command line would take it, on one line, with nothing in it that could steer a terminal."""
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return shown if shown.isprintable() else json.dumps(value, default=str)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise UserError(f"{file}: larger than {MAX_BYTES:,} bytes, so it is no {FILE_NAME}")
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file}: not readable as JSON ({error})") from None
+    if not isinstance(content, dict) or not isinstance(content.get("hyperparameters"), dict):
+        raise UserError(f'{file}: has no "hyperparameters", so no run wrote it')
+    return content
+
+
+def _metrics(file: Path) -> tuple[dict[str, float], ...]:
+    """The epochs in ascending order; of an epoch written twice the later line, and no line that a crash cut short."""
+    rows: dict[float, dict[str, float]] = {}
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: not readable ({error})") from None
+    for line in lines:
+        try:
+            row = _numbers(json.loads(line))
+        except (ValueError, RecursionError):
+            break
+        if "epoch" in row:
+            rows[row["epoch"]] = row
+    return tuple(rows[epoch] for epoch in sorted(rows))
+
+
+def _numbers(content: object) -> dict[str, float]:
+    """The finite numbers of a JSON object."""
+    items = _mapping(content).items()
+    numbers = {key: value for key, value in items if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    return {text(key): float(value) for key, value in numbers.items() if abs(value) <= sys.float_info.max}
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _alive(folder: Path) -> bool:
+    """Whether the process that the run's lock names still lives here."""
+    try:
+        holder = json.loads((folder / "run.lock").read_text())
+        process = psutil.Process(int(holder["pid"]))
+        return abs(process.create_time() - float(holder["started"])) < 2.0
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return False

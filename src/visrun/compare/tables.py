@@ -1,0 +1,178 @@
+"""Where runs differ: their settings, and their results side by side; as rows, and as text that fits a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, chop_cells
+
+from visrun.compare.runs import Run
+from visrun.hyperparameters import Hyperparameters
+from visrun.tables import TASKS
+
+MISSING = "-"
+WIDEST = 28  # letters of a value on the terminal
+LABELS = 32  # letters of what stands before the values
+GAP = "  "
+LONG_NUMBER = re.compile(r"-?\d+\.\d{5,}(e[-+]?\d+)?")
+# Whether more is better, of metrics that are nobody's monitor; those of a plugin are unknown and left unmarked.
+LARGER_IS_BETTER = {"f1": True, "ece": False, "rmse": False, "r2": True, "iou": True, "dice": True}
+LARGER_IS_BETTER |= {"pixel_accuracy": True}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: what it is, a text for each run (None = has no such value), and the runs that are best."""
+
+    label: str
+    cells: tuple[str | None, ...]
+    best: frozenset[int] = frozenset()
+
+
+def differences(runs: Sequence[Run]) -> list[Row]:
+    """The settings in which the runs differ, None where a run does not read one."""
+    return [Row(key, rounded(cells)) for key, cells in _settings(runs) if len(set(cells)) > 1]
+
+
+def rounded(cells: Sequence[str | None]) -> tuple[str | None, ...]:
+    """Numbers to five digits, as long as different ones still differ: a sweep's samples have seventeen."""
+    short = tuple(f"{float(cell):.5g}" if cell and LONG_NUMBER.fullmatch(cell) else cell for cell in cells)
+    return short if len(set(short)) == len(set(cells)) else tuple(cells)
+
+
+def common(runs: Sequence[Run]) -> dict[str, str]:
+    """The settings in which all runs agree."""
+    return {key: str(cells[0]) for key, cells in _settings(runs) if len(set(cells)) == 1}
+
+
+def _settings(runs: Sequence[Run]) -> Iterable[tuple[str, tuple[str | None, ...]]]:
+    order = [*Hyperparameters.model_fields, *dict.fromkeys(key for run in runs for key in run.settings)]
+    for key in dict.fromkeys(order):
+        if any(key in run.settings for run in runs):
+            yield key, tuple(run.settings.get(key) for run in runs)
+
+
+def metrics(runs: Sequence[Run]) -> list[Row]:
+    """The metrics of each run's best epoch on val, then those on test; the monitored one first."""
+    entry = TASKS[runs[0].task]
+    rows = []
+    for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):
+        keys = sorted(dict.fromkeys(key for each in values for key in each), key=lambda key: key != entry.monitor)
+        rows += [metric_row(f"{split} {key}", [each.get(key) for each in values], better(key)) for key in keys]
+    return rows
+
+
+def metric_row(label: str, values: Sequence[float | None], larger: bool | None) -> Row:
+    """One metric; the best is marked where its direction is known and the runs differ in it."""
+    known = [value for value in values if value is not None]
+    best: frozenset[int] = frozenset()
+    if larger is not None and len(set(known)) > 1:
+        top = max(known) if larger else min(known)
+        best = frozenset(i for i, value in enumerate(values) if value == top)
+    return Row(label, tuple(None if value is None else number(value) for value in values), best)
+
+
+def better(key: str) -> bool | None:
+    """Whether more of a metric is better; of ``iou/road`` as of ``iou``. None = not known."""
+    name = key.partition("/")[0]
+    monitors = {entry.monitor: entry.maximize for entry in TASKS.values()}
+    return (LARGER_IS_BETTER | monitors).get(name)
+
+
+def outcomes(runs: Sequence[Run]) -> list[Row]:
+    """How the runs went: status, epochs, seconds."""
+    facts: dict[str, Callable[[Run], str | None]] = {
+        "status": lambda run: run.status,
+        "epochs": lambda run: str(run.epochs),
+        "best epoch": lambda run: str(run.best_epoch) if run.best_epoch else None,
+        "seconds": lambda run: None if run.seconds is None else f"{run.seconds:,.{1 if run.seconds < 100 else 0}f}",
+    }
+    return [Row(label, tuple(fact(run) for run in runs)) for label, fact in facts.items()]
+
+
+def notes(runs: Sequence[Run]) -> list[str]:
+    """What a reader of the tables must know: ends other than good ones, and data that are not the same."""
+    lines = [f"{run.name}: {run.status}, {run.reason}" for run in runs if run.reason]
+    if len({run.fingerprint for run in runs if run.fingerprint}) > 1:
+        lines.append("the runs were trained on different data, so their metrics are not of the same images")
+    return lines
+
+
+def number(value: float) -> str:
+    """A metric: four decimals, or four digits where these would say nothing."""
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
+
+
+def as_text(runs: Sequence[Run], *, width: int) -> str:
+    """Both tables for a terminal of ``width`` letters: side by side as many runs as fit, the others below."""
+    measured = metrics(runs)
+    shown = [row for row in measured if "/" not in row.label]
+    blocks = [differences(runs) or [Row("no difference", tuple(None for _ in runs))], shown, outcomes(runs)]
+    lines: list[str] = []
+    for columns in _pages(runs, blocks, width):
+        lines += [*_page(runs, blocks, columns), ""]
+    if any(row.best for row in shown):
+        lines.append("* best of its row")
+    hidden = len(measured) - len(shown)
+    if hidden:
+        lines.append(f"{hidden} rows of single classes or targets stand on the page")
+    return "\n".join([f"{len(runs)} runs of task={runs[0].task}", "", *lines, *notes(runs)]).rstrip()
+
+
+def _pages(runs: Sequence[Run], blocks: Sequence[Sequence[Row]], width: int) -> list[list[int]]:
+    """The runs' columns, cut into groups that fit; a single one always does."""
+    room = width - _label_width(blocks)
+    pages: list[list[int]] = []
+    left = 0
+    for i in range(len(runs)):
+        needed = len(GAP) + _column_width(runs, blocks, i)
+        if not pages or needed > left:
+            pages.append([])
+            left = room
+        pages[-1].append(i)
+        left -= needed
+    return pages
+
+
+def _page(runs: Sequence[Run], blocks: Sequence[Sequence[Row]], columns: Sequence[int]) -> list[str]:
+    labels = _label_width(blocks)
+    widths = [_column_width(runs, blocks, i) for i in columns]
+    table = [("", [cut(runs[i].name, WIDEST) for i in columns])]
+    for block in blocks:
+        table += [("", []), *((cut(row.label, LABELS), [_cell(row, i) for i in columns]) for row in block)]
+    lines = []
+    for label, cells in table:
+        padded = [padding(label, labels), *(padding(cell, w) for cell, w in zip(cells, widths, strict=False))]
+        lines.append(GAP.join(padded).rstrip())
+    return [line for line, after in zip(lines, [*lines[1:], "end"], strict=True) if line or after]
+
+
+def _label_width(blocks: Sequence[Sequence[Row]]) -> int:
+    return max(cell_len(cut(row.label, LABELS)) for block in blocks for row in block)
+
+
+def _column_width(runs: Sequence[Run], blocks: Sequence[Sequence[Row]], i: int) -> int:
+    cells = [_cell(row, i) for block in blocks for row in block]
+    return max(map(cell_len, [cut(runs[i].name, WIDEST), *cells]))
+
+
+def _cell(row: Row, i: int) -> str:
+    cell = row.cells[i]
+    shown = MISSING if cell is None else cut(cell, WIDEST)
+    return f"{shown} *" if i in row.best else shown
+
+
+def cut(text: str, width: int) -> str:
+    """``text`` in at most ``width`` columns of a terminal; what is left out of a long one is its middle."""
+    if cell_len(text) <= width:
+        return text
+    begin = chop_cells(text, width // 3)[0]
+    end = chop_cells(text[::-1], width - cell_len(begin) - 1)[0][::-1]
+    return f"{begin}…{end}"
+
+
+def padding(text: str, width: int) -> str:
+    """``text`` filled up to ``width`` columns."""
+    return text + " " * (width - cell_len(text))

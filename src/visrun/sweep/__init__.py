@@ -1,0 +1,1 @@
+"""Sweeps: many runs that search for the best hyperparameters, as one Optuna study."""

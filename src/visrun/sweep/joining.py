@@ -1,0 +1,149 @@
+"""How a process joins a study and works for it: finds it, runs its trials, words and values on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from visrun.errors import ConfigError, VisrunError
+from visrun.overrides import to_override
+from visrun.sweep import space as spaces
+from visrun.sweep.plan import MOST_COMBINATIONS, Plan
+from visrun.sweep.pruners import make_pruner
+from visrun.sweep.storage import open_storage, quiet
+from visrun.sweep.study import ATTRIBUTE, Params, Queue, create, incompatible
+from visrun.sweep.trial import VARIABLE, Handle
+from visrun.sweep.worker import Rules, work
+
+PATIENCE = 120  # seconds that a worker waits for the one who makes the study
+PAUSE = 0.1
+
+Launch = Callable[[int, list[str]], Any]  # a trial's number and its words -> what its job returned
+
+
+def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Work for the plan's study until it has all it wants.
+
+    Args:
+        launch: Runs a job; raises what the job raised.
+        slot: Which worker of its machine this is.
+        stopped: Asked before each trial.
+
+    Raises:
+        ConfigError: The study searches another space, or for something else.
+        VisrunError: Nobody made the study.
+    """
+    prepare(plan, parent=None)
+    shared = wait_for_study(plan)
+    with quiet():
+        sampler = plan.make_sampler()
+    queue = Queue(open_storage(plan.storage), plan.name, sampler=sampler, pruner=make_pruner(plan.pruner))
+    deadline = None if plan.timeout is None else shared["began"] + plan.timeout
+
+    def run(number: int, params: Params) -> Sequence[float]:
+        returned = launch(number, words_of(plan, number, params, parent=shared["parent"]))
+        return values_of(plan, returned)
+
+    work(
+        queue,
+        plan.space,
+        active=lambda params: spaces.active(plan.space, params, plan.bases),
+        others=lambda: spaces.combinations(plan.space, plan.bases, limit=MOST_COMBINATIONS),
+        launch=run,
+        rules=Rules(n_trials=shared["n_trials"], max_failure_rate=plan.max_failure_rate, deadline=deadline),
+        slot=slot,
+        stopped=stopped,
+    )
+
+
+def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:
+    """Make the study and its tickets where nobody has, or check that the plan goes on with it; whether it is new.
+
+    Args:
+        parent: Waits for MLflow's run of the sweep and gives its id; None where this process leads no sweep, and then
+            only the first of all workers makes tickets.
+
+    Raises:
+        ConfigError: There is such a study, and it cannot be gone on with.
+    """
+    storage = open_storage(plan.storage)
+    with quiet():
+        new = create(storage, plan.name, plan.directions)
+    queue = Queue(storage, plan.name)
+    if not new:
+        check(plan, queue)
+    if new or parent is not None:
+        run_id = parent() if parent else None
+        queue.replace_lost()
+        queue.fill(plan.n_trials, plan.points)
+        before = queue.study.user_attrs.get(ATTRIBUTE, {})
+        queue.study.set_user_attr(ATTRIBUTE, before | facts(plan, run_id))
+    return new
+
+
+def check(plan: Plan, queue: Queue) -> None:
+    """Whether a study that exists is the plan's.
+
+    Raises:
+        ConfigError: It searches for something else or elsewhere.
+    """
+    key = f"hydra.sweeper.study_name={plan.name}"
+    had = [direction.name.lower() for direction in queue.study.directions]
+    if had != list(plan.directions):
+        raise ConfigError(f"{key}: this study has the directions {', '.join(had)}; choose another study_name")
+    wrong = incompatible(queue.every(), plan.space.distributions)
+    if wrong:
+        raise ConfigError(f"{key}: this study has other choices for {', '.join(wrong)}; choose another study_name")
+
+
+def facts(plan: Plan, run_id: str | None) -> dict[str, Any]:
+    """What everybody who works for or looks at the study has to know of it."""
+    return {
+        "task": plan.first.settings.task,
+        "monitor": plan.objectives[0],
+        "objectives": list(plan.objectives),
+        "n_trials": plan.n_trials,
+        "folder": str(plan.folder),
+        "parent": run_id,
+        "began": time.time(),
+    }
+
+
+def wait_for_study(plan: Plan) -> dict[str, Any]:
+    """What the study's maker has noted, waited for.
+
+    Raises:
+        VisrunError: The one who began to make it seems to have died.
+    """
+    queue = Queue(open_storage(plan.storage), plan.name)
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        shared = queue.study.user_attrs.get(ATTRIBUTE)
+        if shared:
+            return dict(shared)
+        time.sleep(PAUSE)
+    raise VisrunError(f"study {plan.name}: nobody made its tickets; start it without hydra.sweeper.worker=true")
+
+
+def words_of(plan: Plan, number: int, params: Params, *, parent: str | None) -> list[str]:
+    """The words of a trial's job: what is fixed, what varies, and how the job finds its trial."""
+    handle = Handle(storage=plan.storage, study=plan.name, number=number, pruner=dict(plan.pruner), parent=parent)
+    return [
+        *plan.space.fixed,
+        *spaces.words(plan.space, params, plan.bases),
+        "+" + to_override(f"hydra.job.env_set.{VARIABLE}", handle.text()),
+    ]
+
+
+def values_of(plan: Plan, returned: Any) -> list[float]:
+    """A job's return value as one number for each objective.
+
+    Raises:
+        VisrunError: It is none.
+    """
+    values = returned if isinstance(returned, (list, tuple)) else [returned]
+    if len(values) != len(plan.objectives) or any(not isinstance(value, (int, float)) for value in values):
+        names = ", ".join(plan.objectives)
+        raise VisrunError(f"no value of {names}: the run gave {returned!r}")
+    return [float(value) for value in values]

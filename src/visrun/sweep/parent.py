@@ -1,0 +1,183 @@
+"""A sweep in MLflow: one parent run that is kept up to date, and what makes a trial's run its child.
+
+parent = Parent("mlflow", study_name="digits", folder=folder, task="classification", space=space, facts={...})
+parent.start()
+run_id = parent.wait()                   # given to the trials: child_tags(run_id, 7, "digits"), child_name(7)
+parent.update(study, trials_of(study))   # as often as you like
+parent.files(draw(study, trials_of(study), folder / "plots"), "plots")
+warning = parent.finish("finished")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visrun import environment
+from visrun.tracking import open_tracker
+from visrun.tracking.names import parameter_text
+from visrun.tracking.uris import without_password
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: MLflow's id of its run
+ENDED = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+class Parent:
+    """The run of a sweep in the tracker's store; every method returns at once, except ``wait`` and ``finish``.
+
+    Args:
+        tracking: A key of ``visrun.tracking.TRACKERS``.
+        study_name: The run's name.
+        folder: The sweep's; a study that is continued there goes on with the run that it had.
+        task: Names the experiment, visrun/TASK, where ``experiment`` does not.
+        space: The parameters that vary and their ranges.
+        facts: More parameters of the run (sampler, pruner, n_trials, direction): plain values.
+        command: What continues the sweep; passwords of addresses in it are not written down.
+        uri: See ``visrun.tracking.open_tracker``.
+
+    Raises:
+        ConfigError: No such tracker, or its package is not installed.
+    """
+
+    def __init__(
+        self,
+        tracking: str,
+        *,
+        study_name: str,
+        folder: Path,
+        task: str,
+        space: Mapping[str, BaseDistribution],
+        facts: Mapping[str, Any],
+        command: str,
+        uri: str | None = None,
+        experiment: str | None = None,
+    ) -> None:
+        self._names = list(space)
+        self._ended = -1
+        ranges = {f"space.{name}": readable(distribution) for name, distribution in space.items()}
+        tags = {
+            "visrun.kind": "sweep",
+            "task": task,
+            "study": study_name,
+            "host": environment.host(),
+            "folder": str(folder),
+            "command": without_password(command),
+        }
+        self._tracker = open_tracker(
+            tracking,
+            uri=uri,
+            experiment=experiment or f"visrun/{task}",
+            run_name=study_name,
+            params={"task": task, **facts, **ranges},
+            tags=tags,
+            record=folder / RECORD,
+            kept="trials.csv in the sweep's folder holds every value",
+        )
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run, once it exists."""
+        return self._tracker.run_id
+
+    @property
+    def link(self) -> str | None:
+        """The run's page."""
+        return self._tracker.link
+
+    @property
+    def command(self) -> str | None:
+        """What starts the UI of a store on this disk."""
+        return self._tracker.command
+
+    def start(self) -> None:
+        """Open the run, or the one that the sweep had."""
+        self._tracker.start()
+
+    def wait(self) -> str | None:
+        """The run's id, waited for: 5 s at most for a server that does not answer, longer for a new file's tables."""
+        return self._tracker.wait()
+
+    def update(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
+        """Note the best values so far and how many trials have ended how, if any has ended since the last time.
+
+        Metrics ``best/NAME`` for each objective and ``trials/complete``, ``trials/pruned``, ``trials/failed``, over the
+        number of ended trials; tags ``best.trial`` and ``best.PARAMETER`` ("-" where that trial does not read it) of
+        the trial that is best in the first objective.
+        """
+        from visrun.sweep.trials import best_trial, counts
+
+        states = [trial.state.name for trial in trials]
+        ended = sum(states.count(state) for state in ENDED)
+        if ended in (0, self._ended):
+            return
+        self._ended = ended
+        values: dict[str, float] = {f"trials/{word}": states.count(state) for state, word in ENDED.items()}
+        self._tracker.values(ended, values | bests(study, trials))
+        best = best_trial(study, trials)
+        found = {"best.trial": str(best.number)} if best else {}
+        if best:
+            names = dict.fromkeys([*self._names, *best.params])
+            found |= {f"best.{name}": shown(best.params[name]) if name in best.params else "-" for name in names}
+        self._tracker.tags({"trials": counts(trials), **found})
+
+    def files(self, paths: Iterable[Path], folder: str = "") -> None:
+        """Keep files, under ``folder`` of the run's artifacts; the latest content replaces an earlier one."""
+        for path in paths:
+            self._tracker.artifact(path, folder)
+
+    def end_child(self, folder: Path, status: str, reason: str | None = None) -> None:
+        """Close the run of a trial whose process died before it could: ``folder`` is the trial's."""
+        self._tracker.end_run(folder / RECORD, status, reason)
+
+    def finish(self, status: str, reason: str | None = None) -> str | None:
+        """Close the run as "finished", "killed" or "failed"; see ``visrun.tracking.Tracker.finish``."""
+        return self._tracker.finish(status, reason)
+
+
+def bests(study: Study, trials: Iterable[FrozenTrial]) -> dict[str, float]:
+    """The best value of each objective, by itself, over the complete trials."""
+    from visrun.sweep.trials import objectives, ranking
+
+    complete = ranking(trials, study.directions)
+    columns = zip(*(trial.values for trial in complete), strict=True)
+    return {
+        f"best/{name}": max(column) if direction.name == "MAXIMIZE" else min(column)
+        for name, direction, column in zip(objectives(study), study.directions, columns, strict=False)
+    }
+
+
+def readable(distribution: BaseDistribution) -> str:
+    """A parameter's range in words: ``1e-05 to 0.1, log``; ``16 to 256, step 16``; ``adam, sgd``."""
+    choices = getattr(distribution, "choices", None)
+    if choices is not None:
+        return ", ".join(shown(choice) for choice in choices)
+    facts: Any = distribution
+    step = facts.step if facts.step is not None and not (isinstance(facts.low, int) and facts.step == 1) else None
+    words = [f"{facts.low} to {facts.high}", "log" if facts.log else "", f"step {step}" if step else ""]
+    return ", ".join(word for word in words if word)
+
+
+def shown(value: Any) -> str:
+    """A parameter's value: text as it is, all else as JSON."""
+    return parameter_text(value)
+
+
+def child_name(number: int) -> str:
+    """The name of a trial's run.
+
+    >>> child_name(7), child_name(1234)
+    ('trial-007', 'trial-1234')
+    """
+    return f"trial-{number:03d}"
+
+
+def child_tags(parent_run_id: str | None, number: int, study_name: str) -> dict[str, str]:
+    """The tags that put a trial's run below the sweep's; without a parent those that say which trial it is."""
+    parent = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
+    return {**parent, "optuna.trial_number": str(number), "study": study_name}

@@ -1,0 +1,37 @@
+"""Pruners by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner
+
+from visrun.errors import ConfigError
+from visrun.fields import one_of, show
+from visrun.sweep.config import PRUNERS
+from visrun.sweep.storage import quiet
+
+KEY = "hydra.sweeper.pruner"
+
+
+def make_pruner(node: Mapping[str, Any]) -> BasePruner:
+    """The pruner that ``hydra.sweeper.pruner`` describes: its ``name`` and the arguments of Optuna's class.
+
+    Raises:
+        ConfigError: An unknown name, or arguments that Optuna refuses.
+    """
+    name = node.get("name")
+    if name not in PRUNERS:
+        raise ConfigError(f"{KEY}={show(name)}: must be {one_of(list(PRUNERS))}")
+    kind, usual = PRUNERS[name]
+    arguments = usual | {key: value for key, value in node.items() if key not in ("name", "_target_")}
+    if "wrapped" in arguments:
+        inner = make_pruner({"name": arguments.pop("wrapped")})
+        arguments["wrapped_pruner"] = inner
+    try:
+        with quiet():
+            return getattr(optuna.pruners, kind)(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{KEY}={name}: {error}") from None

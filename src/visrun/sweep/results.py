@@ -1,0 +1,237 @@
+"""What a sweep leaves in its folder, brought up to date as often as one likes while it runs.
+
+optimization_results.yaml   best parameters and value, or the Pareto front, under the keys of Hydra's Optuna sweeper
+trials.csv                  a row a trial
+best/experiment.json        reruns the best trial; for a Pareto front best/NUMBER/experiment.json, one a trial of it
+
+    >>> write_results(study, study.trials, Path("multirun/digits"))
+    []
+
+Every file is written beside its place and renamed over it: a reader sees the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from visrun.errors import VisrunError
+from visrun.experiment import FILE_NAME
+from visrun.sweep.trials import (
+    STATES,
+    best_trial,
+    by_number,
+    counts,
+    epochs_of,
+    leaders,
+    objectives,
+    params_of,
+    pareto,
+    plural,
+    reason_of,
+    values_of,
+)
+
+__all__ = ["best_trial", "closing_lines", "pareto", "write_results"]
+
+YAML, TABLE, BEST = "optimization_results.yaml", "trials.csv", "best"
+FACTS = ("epochs", "seconds", "reason", "folder")
+MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
+
+
+def write_results(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> list[str]:
+    """Bring all files of the sweep's folder up to date.
+
+    Args:
+        study: The study; its directions and the names of its objectives are read.
+        trials: The trials that count.
+        folder: The sweep's folder, made where it is missing.
+
+    Returns:
+        What could not be done, one line each: trials of ``best/`` that left no experiment.json.
+
+    Raises:
+        VisrunError: A file cannot be written.
+    """
+    _replace(folder / YAML, OmegaConf.to_yaml(OmegaConf.create(summary(study, trials))).encode())
+    _replace(folder / TABLE, _csv(rows(study, trials)))
+    return copy_best(study, trials, folder)
+
+
+def summary(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
+    """The content of optimization_results.yaml; the name alone while no trial is complete."""
+    front = leaders(study, trials)
+    if not front:
+        return {"name": "optuna"}
+    if len(study.directions) == 1:
+        return {"name": "optuna", "best_params": front[0].params, "best_value": front[0].value}
+    return {"name": "optuna", "solutions": [{"params": trial.params, "values": trial.values} for trial in front]}
+
+
+def rows(study: Study, trials: Sequence[FrozenTrial]) -> list[list[str]]:
+    """trials.csv: the head and a row a trial, in order of number.
+
+    A parameter with the name of another column stands under ``params.NAME``; one that was not sampled is blank, and
+    one whose value is None is ``null``. A pruned trial's value is its last epoch's.
+    """
+    names = objectives(study)
+    facts = [fact for fact in FACTS if fact not in names]
+    taken = {"number", "state", *names, *facts}
+    params = list(dict.fromkeys(name for trial in by_number(trials) for name in params_of(trial)))
+    head = [*(f"params.{name}" if name in taken else name for name in params)]
+    table = [["number", "state", *names, *head, *facts]]
+    for trial in by_number(trials):
+        set_to, known = params_of(trial), {fact: _fact(trial, fact) for fact in FACTS}
+        values = [_cell(value) for value in values_of(trial, len(names))]
+        values = [cell or known.get(name, "") for name, cell in zip(names, values, strict=True)]
+        cells = [("null" if set_to[name] is None else _cell(set_to[name])) if name in set_to else "" for name in params]
+        table.append([str(trial.number), STATES[trial.state], *values, *cells, *(known[fact] for fact in facts)])
+    return table
+
+
+def copy_best(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> list[str]:
+    """Make ``best/`` hold experiment.json of the best trial, or of each of the Pareto front, and of no other.
+
+    Returns:
+        A line for each of these trials that left no experiment.json.
+    """
+    best, missing = folder / BEST, []
+    kept: set[Path] = set()
+    for trial in leaders(study, trials):
+        source = _experiment_of(trial, folder)
+        target = _best_file(study, trial, folder)
+        if source is None:
+            missing.append(f"trial {trial.number} left no {FILE_NAME} to copy to {target.parent}")
+            continue
+        _replace(target, source)
+        kept.add(target)
+    # New files stand before old ones go; what else a user keeps in the folder is left alone.
+    for old in [best / FILE_NAME, *best.glob(f"[0-9]*/{FILE_NAME}")]:
+        if old not in kept:
+            old.unlink(missing_ok=True)
+            if old.parent != best and not any(old.parent.iterdir()):
+                old.parent.rmdir()
+    return missing
+
+
+def closing_lines(
+    study: Study, trials: Sequence[FrozenTrial], *, folder: Path, link: str | None = None, cwd: Path | None = None
+) -> list[str]:
+    """The end of a sweep in plain lines; the last one tells how many trials there were, or how many of them failed.
+
+    Args:
+        study: The study.
+        trials: The trials that count.
+        folder: The sweep's folder, with ``best/`` as ``write_results`` left it.
+        link: Where MLflow shows the sweep.
+        cwd: The shell's folder, below which paths are shortened; None for the current one.
+    """
+    lines = _best_lines(study, trials, folder=folder, cwd=cwd or Path.cwd())
+    if link:
+        lines.append(f"MLflow: {link}")
+    lines.append(f"{plural(len(trials), 'trial')}: {counts(trials)}" if trials else "0 trials")
+    failed = [trial for trial in by_number(trials) if trial.state is TrialState.FAIL]
+    if failed:
+        ended = sum(trial.state.is_finished() for trial in trials)
+        lines.append(f"{len(failed)} of {plural(ended, 'trial')} failed: {'; '.join(_reasons(failed))}")
+    return lines
+
+
+def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, cwd: Path) -> list[str]:
+    front, names = leaders(study, trials), objectives(study)
+    if not front:
+        return ["no trial is complete, so there is no best one"]
+    single = len(names) == 1
+    lines = [] if single else [f"Pareto front: {len(front)} of {plural(len(trials), 'trial')}"]
+    for trial in front[:MAX_FRONT]:
+        values = ", ".join(f"{name} {value!r}" for name, value in zip(names, trial.values, strict=True))
+        values = f"best {values}, trial {trial.number}" if single else f"trial {trial.number}: {values}"
+        params = " ".join(f"{name}={'null' if value is None else value}" for name, value in trial.params.items())
+        lines.append(f"{values}: {params}" if params else values)
+        target = _best_file(study, trial, folder).absolute()
+        if target.is_file():
+            shown = target.relative_to(cwd) if target.is_relative_to(cwd) else target
+            lines.append(f"rerun it: visrun {shlex.quote(f'experiment={shown}')}")
+    if len(front) > MAX_FRONT:
+        lines.append(f"{len(front) - MAX_FRONT} more in {folder / YAML}")
+    return lines
+
+
+def _reasons(failed: Sequence[FrozenTrial]) -> list[str]:
+    """The reasons, the most frequent first, with their trials. Those that differ in numbers alone are one."""
+    groups: dict[str, list[FrozenTrial]] = {}
+    for trial in failed:
+        groups.setdefault(NUMBER.sub("…", reason_of(trial)), []).append(trial)
+    lines = []
+    for masked, members in sorted(groups.items(), key=lambda group: -len(group[1])):
+        same = len({reason_of(trial) for trial in members}) == 1
+        reason = (reason_of(members[0]) if same else masked) or "no reason is known"
+        reason = reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
+        numbers = ", ".join(str(trial.number) for trial in members[:MAX_NUMBERS])
+        more = f" and {len(members) - MAX_NUMBERS} more" if len(members) > MAX_NUMBERS else ""
+        lines.append(f"{reason} ({'trial' if len(members) == 1 else 'trials'} {numbers}{more})")
+    hidden = len(lines) - MAX_REASONS
+    return [*lines[:MAX_REASONS], *([f"{plural(hidden, 'other reason')}, see {TABLE}"] if hidden > 0 else [])]
+
+
+def _best_file(study: Study, trial: FrozenTrial, folder: Path) -> Path:
+    best = folder / BEST
+    return (best if len(study.directions) == 1 else best / str(trial.number)) / FILE_NAME
+
+
+def _experiment_of(trial: FrozenTrial, folder: Path) -> bytes | None:
+    """The trial's experiment.json, from the folder it names or, in a sweep that was moved, from its place there."""
+    named = trial.user_attrs.get("folder")
+    for place in [*([folder / str(named)] if named else []), folder / str(trial.number)]:
+        try:
+            return (place / FILE_NAME).read_bytes()
+        except OSError:
+            continue
+    return None
+
+
+def _fact(trial: FrozenTrial, name: str) -> str:
+    if name == "reason":
+        return reason_of(trial)
+    return _cell(epochs_of(trial) if name == "epochs" else trial.user_attrs.get(name))
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None or value != value else str(value)
+
+
+def _csv(table: Iterable[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(table)
+    return text.getvalue().encode("utf-8-sig")  # without the mark Excel reads another encoding
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Make ``path`` hold ``data``; a file that does already is left alone."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.is_file() and path.read_bytes() == data:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise VisrunError(f"{path}: cannot write ({error.strerror})") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

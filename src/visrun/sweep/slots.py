@@ -1,0 +1,124 @@
+"""The processes that run a sweep's trials on this machine: one a slot, each with its share of GPUs and cores."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+SLOT = "VISRUN_SLOT"
+LEADER = "VISRUN_LEADER"  # the process whose death ends a slot's
+SIGNAL_ON_DEATH = 1  # PR_SET_PDEATHSIG of Linux' prctl(2)
+
+
+class Slot:
+    """One worker process and the file that holds what it prints.
+
+    Args:
+        number: From 0.
+        words: The command line behind ``visrun``.
+        environment: What sets it apart from this process' own.
+        log: Appended to.
+    """
+
+    def __init__(self, number: int, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.number, self.words, self.environment, self.log = number, tuple(words), dict(environment), log
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    def start(self) -> None:
+        """Start the process, or another one in its place."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.starts += 1
+        with self.log.open("ab") as file:
+            self.process = self._popen(file)
+
+    def _popen(self, file: IO[bytes]) -> subprocess.Popen[bytes]:
+        own = {**os.environ, **self.environment, SLOT: str(self.number), LEADER: str(os.getpid())}
+        return subprocess.Popen(
+            [sys.executable, "-m", "visrun.cli", *self.words],
+            env=own,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches it through its leader, once
+        )
+
+    @property
+    def pid(self) -> int:
+        """Of the latest process."""
+        assert self.process is not None
+        return self.process.pid
+
+    def ended(self) -> int | None:
+        """The exit code, negative for a signal's; None while it runs."""
+        assert self.process is not None
+        return self.process.poll()
+
+    def tell(self, number: int) -> None:
+        """Send a signal, if the process still runs."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def last_words(self) -> str:
+        """The last line it printed."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it printed nothing"
+
+
+def die_with_leader() -> None:
+    """In a slot's process: end at once when the leader does, however it does. Nothing happens in any other process."""
+    leader = os.environ.pop(LEADER, None)
+    if leader is None:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SIGNAL_ON_DEATH, signal.SIGKILL)
+    threading.Thread(target=_watch, args=(int(leader),), name="visrun-leader", daemon=True).start()
+
+
+def _watch(leader: int) -> None:
+    while os.getppid() == leader:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def own_slot() -> int | None:
+    """The slot that this process is, if it is one."""
+    text = os.environ.get(SLOT)
+    return None if text is None else int(text)
+
+
+def environments(n_jobs: int) -> list[dict[str, str]]:
+    """What sets each slot apart: one GPU, in turn, and its share of the cores where the user has not set one."""
+    devices = gpus()
+    threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, cores() // n_jobs))}
+    return [
+        {**threads, **({"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} if devices else {})}
+        for slot in range(n_jobs)
+    ]
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them, found without CUDA."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() and name.strip() != "-1"]
+    try:
+        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    return [str(number) for number in range(count)]

@@ -1,0 +1,279 @@
+"""The space a study searches: its parameters, which of them a trial reads, and all points of a space without ends.
+
+    >>> space = read_space(["optimizer=adam,sgd", "momentum=0.8,0.9"])
+    >>> combinations(space, Base(hyperparameters.defaults(), task="classification", model="resnet18"), limit=10)
+    [{'optimizer': 'adam'}, {'optimizer': 'sgd', 'momentum': 0.8}, {'optimizer': 'sgd', 'momentum': 0.9}]
+
+A point is a dict of parameters, name -> value: ints and floats of ranges and intervals, and choices as
+:func:`visrun.sweep.spelling.encode` writes them. What a trial reads follows from the tables in
+:mod:`visrun.hyperparameters` and :mod:`visrun.settings` alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from heapq import merge
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_loader import ConfigLoader
+from optuna.distributions import BaseDistribution
+
+from visrun.checks import entry_of
+from visrun.errors import ConfigError
+from visrun.fields import one_of
+from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read
+from visrun.overrides import is_hydra
+from visrun.settings import OPTION_READ_WHEN, option_warnings
+from visrun.sweep.dimensions import Dimension, read_words
+from visrun.sweep.ready import losses_of
+from visrun.sweep.spelling import decode
+from visrun.tables import GENERIC_MODEL, TASKS
+
+if TYPE_CHECKING:
+    from visrun.compose import Resolved
+
+Point = dict[str, Any]
+CHOOSERS = ("experiment", "recipe", "task", "data", "model", "model.name")  # they bring values of others with them
+MIXES = {f"augment.{mix}" for entry in TASKS.values() for mix in entry.mixes}
+
+
+@dataclass(frozen=True)
+class Space:
+    """What varies in a study.
+
+    Args:
+        distributions: Parameter -> its distribution; every one comes after those that decide whether it is read.
+        fixed: The words that do not vary, as they stand.
+        dimensions: Parameter -> its values in Hydra's order and its spelling; in the order the user typed them.
+        notices: Lines that say what was left out.
+    """
+
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
+    dimensions: dict[str, Dimension] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Base:
+    """A run's configuration below what varies.
+
+    Args:
+        values: All hyperparameters, plain.
+        task: Its task.
+        model: Its model's name.
+    """
+
+    values: Mapping[str, Any]
+    task: str
+    model: str
+
+
+Bases = Base | Callable[[Mapping[str, Any]], Base]  # one, or that of a trial with these values of CHOOSERS
+
+
+def read_space(typed: Sequence[str], *, base: Base | None = None, options: ConfigLoader | None = None) -> Space:
+    """The space of a command line's words.
+
+    Args:
+        typed: Words as Hydra takes them (``optimizer=adam,sgd``, ``+recipe=a,b``); of two for a key the later stands.
+        base: Where given, losses that its task, or the task and models that vary, do not take are left out.
+        options: Lists a group's options for ``model=glob(resnet*)``.
+
+    Raises:
+        ConfigError: A sweep without a value, or one that Hydra's grammar does not read.
+    """
+    fixed, dimensions = read_words(typed, options=options)
+    notices: tuple[str, ...] = ()
+    if base is not None and "loss" in dimensions:
+        dimensions["loss"], notices = _taken_losses(dimensions, base)
+    ordered = {name: dimensions[name].distribution for name in _ordered(dimensions)}
+    return Space(ordered, tuple(fixed), dimensions, notices)
+
+
+def words(space: Space, params: Mapping[str, Any], bases: Bases) -> list[str]:
+    """The words of a trial for what varies, without what it does not read; :attr:`Space.fixed` goes before them."""
+    names = active(space, params, bases)
+    return [f"{space.dimensions[name].key}={decode(params[name])}" for name in space.dimensions if name in names]
+
+
+def active(space: Space, params: Mapping[str, Any], bases: Bases) -> tuple[str, ...]:
+    """Of ``params``, the names that a trial with these values reads, in the order of :attr:`Space.distributions`.
+
+    Args:
+        space: The study's space.
+        params: Values of all its parameters, or of those already chosen.
+        bases: What the other values are.
+    """
+    facts = _facts(params, bases)
+    return tuple(name for name in space.distributions if name in params and _is_read(name, facts))
+
+
+def reads(name: str, params: Mapping[str, Any], bases: Bases) -> bool:
+    """Whether a trial with these values reads the parameter ``name``, which may be missing in ``params``."""
+    return _is_read(name, _facts(params, bases))
+
+
+def point_key(space: Space, params: Mapping[str, Any], bases: Bases) -> tuple[tuple[str, Any], ...]:
+    """What two trials share exactly when they are the same run: the parameters they read; floats to the last digit."""
+    return tuple((name, params[name]) for name in active(space, params, bases))
+
+
+def same_point(one: Mapping[str, Any], other: Mapping[str, Any], space: Space, bases: Bases) -> bool:
+    """Whether two trials are the same run."""
+    return point_key(space, one, bases) == point_key(space, other, bases)
+
+
+def count(space: Space, bases: Bases) -> int | None:
+    """How many different trials there are, or None where a parameter that some trial reads is continuous."""
+    total = 0
+    for branch in _branches(space, bases):
+        sizes = [None if values is None else len(values) for values in branch.values()]
+        if None in sizes:
+            return None
+        total += math.prod(size for size in sizes if size is not None)
+    return total
+
+
+def combinations(space: Space, bases: Bases, limit: int) -> list[Point] | None:
+    """Every different trial once, at most ``limit`` + 1 of them; None where :func:`count` is.
+
+    They come in Hydra's order, in which the last parameter typed varies fastest, each with the parameters that it reads
+    only. A space in which nothing varies has one point, ``{}``.
+    """
+    if count(space, bases) is None:
+        return None
+    streams = [_indices(space, branch) for branch in _branches(space, bases)]
+    merged = islice(merge(*streams, key=lambda item: item[0]), limit + 1)
+    return [
+        {
+            name: dimension.values[index]
+            for index, (name, dimension) in zip(indices, space.dimensions.items(), strict=True)
+            if name in names and dimension.values is not None
+        }
+        for indices, names in merged
+    ]
+
+
+def base_of(resolved: Resolved) -> Base:
+    """The base of a resolved run, such as a sweep's first job."""
+    values = resolved.hyperparameters.model_dump(mode="json")
+    return Base(values=values, task=resolved.settings.task, model=resolved.settings.model.name)
+
+
+def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resolved]) -> Bases:
+    """The bases of a space in which a model, a task, a recipe or the data may vary, each of which brings own values.
+
+    Args:
+        space: The study's space.
+        first: The first job; its values stand where another choice cannot be composed.
+        resolve: Words -> the run, such as :func:`visrun.compose.resolve`; called once for each combination of choices.
+    """
+    if not set(CHOOSERS) & set(space.dimensions):
+        return base_of(first)
+    kept = [word.lstrip("+") for word in space.fixed if not is_hydra(word)]
+    kept += [
+        f"{name}={decode(item.first)}" for name, item in space.dimensions.items() if name not in (*CHOOSERS, "loss")
+    ]
+
+    @cache
+    def of(chosen: tuple[str, ...]) -> Base:
+        try:
+            return base_of(resolve([*kept, *chosen]))
+        except ConfigError:
+            return base_of(first)
+
+    return lambda params: of(tuple(f"{name}={decode(params[name])}" for name in CHOOSERS if name in params))
+
+
+def _facts(params: Mapping[str, Any], bases: Bases) -> Base:
+    """The base of a trial with the trial's own values over it."""
+    base = bases if isinstance(bases, Base) else bases(params)
+    own = {name: value for name, value in params.items() if name in Hyperparameters.model_fields}
+    named = params.get("model.name", params.get("model", base.model))
+    model = base.model if named == GENERIC_MODEL else str(named)
+    return Base(values={**base.values, **own}, task=str(params.get("task", base.task)), model=model)
+
+
+def _is_read(name: str, facts: Base) -> bool:
+    drops = entry_of(facts.model, facts.task).drops
+    return is_read(name, facts.values, drops=drops) and not option_warnings([name], facts.values, task=facts.task)
+
+
+def _deciders(name: str) -> tuple[str, ...]:
+    """The parameters whose values may decide whether ``name`` is read."""
+    row = (*READ_WHEN.get(name, ()), *OPTION_READ_WHEN.get(name, ()))
+    return (*row, *CHOOSERS) if row or name in MIXES else ()
+
+
+def _ordered(names: Mapping[str, Any]) -> list[str]:
+    """The names, each after its deciders, otherwise as they stand."""
+    left, done = list(names), list[str]()
+    while left:
+        ready = next(name for name in left if not set(_deciders(name)) & set(left))
+        left.remove(ready)
+        done.append(ready)
+    return done
+
+
+def _branches(space: Space, bases: Bases) -> Iterator[dict[str, range | None]]:
+    """For every combination of what decides: parameter -> the indices of the values it takes there, None without end.
+
+    A parameter that is not read there is missing. The branches hold all different trials, each once.
+    """
+    wanted = {decider for name in space.dimensions for decider in _deciders(name)}
+    deciders = [name for name in space.dimensions if name in wanted]
+    grids = {name: item.values for name, item in space.dimensions.items()}
+    sizes = {name: None if values is None else range(len(values)) for name, values in grids.items()}
+    if any(sizes[name] is None for name in deciders):
+        yield sizes
+        return
+    for indices in product(*(sizes[name] or () for name in deciders)):
+        picked = dict(zip(deciders, indices, strict=True))
+        facts = _facts({name: (grids[name] or ())[index] for name, index in picked.items()}, bases)
+        one = {name: range(index, index + 1) for name, index in picked.items()}
+        yield {name: one.get(name, sizes[name]) for name in space.dimensions if _is_read(name, facts)}
+
+
+def _indices(
+    space: Space, branch: Mapping[str, range | None]
+) -> Iterator[tuple[tuple[int, ...], Mapping[str, range | None]]]:
+    """A branch's points as indices, 0 for a parameter that is not read: the first of its like in Hydra's order."""
+    for indices in _product([branch.get(name) or range(1) for name in space.dimensions]):
+        yield indices, branch
+
+
+def _product(pools: Sequence[range]) -> Iterator[tuple[int, ...]]:
+    """As itertools.product, but nothing is held: a pool may have billions of values."""
+    if not pools:
+        yield ()
+        return
+    for index in pools[0]:
+        for rest in _product(pools[1:]):
+            yield (index, *rest)
+
+
+def _taken_losses(dimensions: Mapping[str, Dimension], base: Base) -> tuple[Dimension, tuple[str, ...]]:
+    """The losses that every task and model of the space takes, and lines about the others."""
+
+    def varied(name: str, usual: Any) -> Sequence[Any]:
+        return (dimensions[name].values or [usual]) if name in dimensions else [usual]
+
+    loss = dimensions["loss"]
+    models = varied("model.name", None) if "model.name" in dimensions else varied("model", base.model)
+    pairs = [
+        (task, base.model if name == GENERIC_MODEL else name) for task in varied("task", base.task) for name in models
+    ]
+    kept, notices = list(loss.values or ()), []
+    for task, model in pairs:
+        taken = losses_of(task, entry_of(str(model), task)) if task in TASKS else tuple(kept)
+        for name in [name for name in kept if name not in taken]:
+            kept.remove(name)
+            notices.append(f"loss={name} is left out: task={task} with model={model} takes {one_of(taken or ['none'])}")
+    if not kept:
+        raise ConfigError(["loss: no loss is left to try", *notices])
+    return loss.narrowed(kept), tuple(notices)

@@ -1,0 +1,62 @@
+"""Values as words of Hydra's grammar, which reads exactly them back, and as choices of a study; imports no Optuna."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from visrun.hyperparameters import Hyperparameters
+from visrun.overrides import to_override
+from visrun.settings import Settings
+
+PLAIN = re.compile(r"(?!(?:null|true|false|inf|nan)$)[a-z_/][a-z0-9_./-]*", re.IGNORECASE | re.ASCII)
+
+
+def text(value: Any) -> str:
+    """A plain value (None, bool, int, float, str or a list of those) as it stands right of ``=``.
+
+    Floats keep every digit, and a text has quotes only where it needs them: ``1e-05``, ``adam``, ``'/a,b'``,
+    ``[10,20]``, ``null``.
+
+    Raises:
+        ConfigError: A text holds ``${``, which Hydra would replace.
+        TypeError: A value of another type.
+    """
+    if isinstance(value, str) and PLAIN.fullmatch(value):
+        return value
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(text(item) for item in value) + "]"
+    return to_override("value", value).partition("=")[2]
+
+
+def encode(value: Any) -> bool | int | float | str:
+    """A plain value as a choice in a study: numbers and booleans are themselves, everything else is its :func:`text`.
+
+    So ``adam`` is ``"adam"``, null ``"null"``, the text "null" ``"'null'"`` and a list of 10 and 20 ``"[10,20]"``.
+    """
+    return value if isinstance(value, (bool, int, float)) else text(value)
+
+
+def decode(choice: bool | int | float | str) -> str:
+    """What stands right of ``=`` for a parameter of a study; the text of a choice is there already."""
+    return choice if isinstance(choice, str) else text(choice)
+
+
+def takes_integers(name: str) -> bool:
+    """Whether the numbers of a setting are integers, such as those of ``batch_size`` and ``data.image_size``."""
+    *sections, leaf = name.split(".")
+    model: Any = Hyperparameters if name in Hyperparameters.model_fields else Settings
+    for part in sections:
+        info = model.model_fields.get(part)
+        model = info.annotation if info else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return False
+    info = model.model_fields.get(leaf)
+    kinds = _kinds(info.annotation) if info else set()
+    return int in kinds and float not in kinds
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    return {annotation}.union(*map(_kinds, get_args(annotation)))

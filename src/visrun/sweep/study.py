@@ -1,0 +1,290 @@
+"""A study as a queue: tickets in, trials out, nothing twice and nothing lost. Knows Optuna and neither Hydra nor runs.
+
+A ticket is a trial that waits, empty or with a point. Whoever claims it makes it RUNNING, which the storage grants to
+one only, so any number of processes and hosts may share one study. A trial that failed says why in its attribute
+``reason``; one that FAILED without is lost (its worker died, or the sweep was stopped): it counts for nothing, and a
+new ticket with its point stands in the queue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from visrun.sweep.storage import quiet
+
+Params = dict[str, Any]
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+ATTRIBUTE = "visrun"  # of the study: what everybody who works for it or looks at it shares
+TRIES = 20  # proposals of the sampler that may be points of earlier trials, before one of the others is drawn
+
+
+class Queue:
+    """One study in its storage.
+
+    Args:
+        storage: Where the study lives.
+        name: The study's name.
+        sampler: Proposes points; None where this process only watches.
+        pruner: Judges trials; None never ends one.
+
+    Raises:
+        KeyError: There is no such study.
+    """
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        name: str,
+        *,
+        sampler: BaseSampler | None = None,
+        pruner: optuna.pruners.BasePruner | None = None,
+    ) -> None:
+        with quiet():
+            self.study = optuna.load_study(
+                study_name=name, storage=storage, sampler=sampler, pruner=pruner or optuna.pruners.NopPruner()
+            )
+        self.storage, self.name = storage, name
+        self.study_id = storage.get_study_id_from_name(name)
+
+    def every(self, *states: TrialState) -> list[FrozenTrial]:
+        """All trials of these states (none named: of all), lost ones too, in order of number."""
+        found = self.storage.get_all_trials(self.study_id, deepcopy=False, states=states or None)
+        return sorted(found, key=lambda trial: trial.number)
+
+    def trials(self) -> list[FrozenTrial]:
+        """The trials that count, in order of number; WAITING ones are queued tickets."""
+        return [trial for trial in self.every() if not is_lost(trial)]
+
+    def note(self, number: int, **attributes: Any) -> None:
+        """Set attributes of a trial that has not ended."""
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+        for name, value in attributes.items():
+            self.storage.set_trial_user_attr(trial_id, name, value)
+
+    # tickets
+
+    def put(self, points: Iterable[Params]) -> None:
+        """Add one ticket for each point; a point may fix some parameters, all, or none."""
+        for point in points:
+            self.study.enqueue_trial(point)
+
+    def fill(self, n_trials: int, points: Sequence[Params] = ()) -> None:
+        """Add tickets until ``n_trials`` trials count: those of ``points`` that no trial has yet, then empty ones."""
+        trials = self.trials()
+        have = [point_of(trial) for trial in trials]
+        missing = [point for point in points if point not in have]
+        wanted = max(n_trials - len(trials), 0)
+        self.put([*missing, *({} for _ in range(wanted))][:wanted])
+
+    def claim(self, n_trials: int) -> FrozenTrial | None:
+        """The first ticket among the ``n_trials`` trials that count, now RUNNING and ours; None where none is left."""
+        trials = self.every()
+        lost = {trial.number for trial in trials if is_lost(trial)}
+        for trial in trials:
+            if trial.state is not TrialState.WAITING:
+                continue
+            if trial.number - sum(number < trial.number for number in lost) >= n_trials:
+                return None  # more tickets than trials wanted
+            trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
+            try:
+                if self.storage.set_trial_state_values(trial_id, state=TrialState.RUNNING):
+                    return self.storage.get_trial(trial_id)
+            except UpdateFinishedTrialError:
+                continue
+        return None
+
+    # the point of a trial
+
+    def sample(
+        self,
+        trial: FrozenTrial,
+        distributions: Mapping[str, BaseDistribution],
+        active: Callable[[Params], Sequence[str]],
+        others: Callable[[], Sequence[Params] | None],
+    ) -> Params | None:
+        """Choose a claimed ticket's parameters and write them down.
+
+        Args:
+            distributions: In an order in which every parameter follows those it depends on.
+            active: Of some parameters, the names that count with these values.
+            others: All points of the space where they can be counted, else None; asked only where the sampler keeps on
+                proposing points that were tried.
+
+        Returns:
+            Name -> value of the parameters that count: a point that no other trial of the study has, unless the ticket
+            names one or the space holds no other. None where somebody took the same point in this moment; then the
+            trial has been withdrawn, and a new ticket stands for it.
+        """
+        fixed = trial.system_attrs.get("fixed_params", {})
+        proposed = self._propose(trial, distributions, fixed)
+        params = {name: proposed[name] for name in active(proposed)}
+        fresh = not fixed
+        if fresh and params in self._taken(trial.number):
+            other = self._other(trial, distributions, active, others)
+            params, fresh = (params, False) if other is None else (other, True)
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
+        for name, value in params.items():
+            distribution = distributions[name]
+            self.storage.set_trial_param(trial_id, name, distribution.to_internal_repr(value), distribution)
+        if fresh and params and params in self._taken(trial.number):
+            self.study.enqueue_trial({}, user_attrs={"again": trial.number})
+            self._tell(trial.number, TrialState.FAIL)
+            return None
+        return params
+
+    def _taken(self, number: int) -> list[Params]:
+        """The points of all trials that count but this one."""
+        return [point_of(other) for other in self.trials() if other.number != number]
+
+    def _propose(self, trial: FrozenTrial, distributions: Mapping[str, BaseDistribution], fixed: Params) -> Params:
+        study, sampler = self.study, self.study.sampler
+        with quiet():
+            sampler.before_trial(study, trial)
+            together = sampler.infer_relative_search_space(study, trial)
+            drawn = sampler.sample_relative(study, trial, together) if not fixed.keys() >= distributions.keys() else {}
+            return {
+                name: fixed[name]
+                if name in fixed
+                else drawn[name]
+                if name in drawn and distribution._contains(distribution.to_internal_repr(drawn[name]))
+                else sampler.sample_independent(study, trial, name, distribution)
+                for name, distribution in distributions.items()
+            }
+
+    def _other(
+        self,
+        trial: FrozenTrial,
+        distributions: Mapping[str, BaseDistribution],
+        active: Callable[[Params], Sequence[str]],
+        others: Callable[[], Sequence[Params] | None],
+    ) -> Params | None:
+        """A point that nobody took: the sampler's next new one, else a random one of those left; None if none."""
+        taken = self._taken(trial.number)
+        for _ in range(TRIES):
+            proposed = self._propose(trial, distributions, {})
+            params = {name: proposed[name] for name in active(proposed)}
+            if params not in taken:
+                return params
+        left = [point for point in others() or () if point not in taken]
+        return left[trial.number * 7919 % len(left)] if left else None
+
+    # ends
+
+    def complete(self, number: int, values: Sequence[float]) -> str | None:
+        """A trial reached its values; where one is not finite it failed, and the reason is returned."""
+        if not all(math.isfinite(value) for value in values):
+            reason = f"the value is {', '.join(str(value) for value in values)}"
+            self.fail(number, reason)
+            return reason
+        self._tell(number, TrialState.COMPLETE, values)
+        return None
+
+    def prune(self, number: int) -> None:
+        """A trial was ended by the pruner; its last reported value stands."""
+        self._tell(number, TrialState.PRUNED)
+
+    def fail(self, number: int, reason: str) -> None:
+        """A trial failed, and counts as failed."""
+        self.note(number, reason=reason)
+        self._tell(number, TrialState.FAIL)
+
+    def give_back(self, number: int) -> None:
+        """A trial was stopped through no fault of its own: somebody will run its point again."""
+        self._tell(number, TrialState.FAIL)
+        self.replace_lost()
+
+    def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
+        with quiet():
+            self.study.tell(number, list(values) if values is not None else None, state, skip_if_finished=True)
+
+    def replace_lost(self) -> None:
+        """Put a ticket with its point for every lost trial that has none yet."""
+        trials = self.every()
+        replaced = {trial.user_attrs.get("again") for trial in trials}
+        for trial in trials:
+            if is_lost(trial) and trial.number not in replaced:
+                self.study.enqueue_trial(point_of(trial), user_attrs={"again": trial.number})
+
+    def lose_running(self) -> list[int]:
+        """Count every RUNNING trial as lost; for a study that nobody works on."""
+        running = [trial.number for trial in self.every(TrialState.RUNNING)]
+        for number in running:
+            self._tell(number, TrialState.FAIL)
+        self.replace_lost()
+        return running
+
+    def lose_stale(self) -> None:
+        """Count as lost the trials whose workers gave no sign of life for long, where the storage keeps those."""
+        if isinstance(self.storage, RDBStorage):
+            with quiet():
+                fail_stale_trials(self.study)
+        self.replace_lost()
+
+    def beat(self, number: int) -> None:
+        """Give a sign of life of a trial."""
+        if isinstance(self.storage, RDBStorage):
+            trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+            self.storage.record_heartbeat(trial_id)
+
+    # while a trial runs
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Note the monitored metric after an epoch; True where the pruner says that the trial cannot win."""
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+        self.storage.set_trial_intermediate_value(trial_id, epoch, value)
+        if len(self.study.directions) > 1 or isinstance(self.study.pruner, optuna.pruners.NopPruner):
+            return False
+        return self.study.pruner.prune(self.study, self.storage.get_trial(trial_id))
+
+
+def create(storage: BaseStorage, name: str, directions: Sequence[str]) -> bool:
+    """Make a study; False where there is one of this name already."""
+    try:
+        storage.create_new_study([StudyDirection[direction.upper()] for direction in directions], name)
+    except DuplicatedStudyError:
+        return False
+    return True
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Whether a trial ended through no fault of its own."""
+    return trial.state is TrialState.FAIL and "reason" not in trial.user_attrs
+
+
+def point_of(trial: FrozenTrial) -> Params:
+    """The parameters of a trial; of a ticket, and of one that was claimed but not sampled yet, those it fixes."""
+    return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
+
+
+def failures(trials: Sequence[FrozenTrial]) -> int:
+    """How many trials failed."""
+    return sum(trial.state is TrialState.FAIL for trial in trials)
+
+
+def too_many_failed(trials: Sequence[FrozenTrial], *, n_trials: int, max_failure_rate: float) -> bool:
+    """Whether the failures have reached their share of all trials wanted."""
+    failed = failures(trials)
+    return failed > 0 and failed >= max_failure_rate * n_trials
+
+
+def incompatible(trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]) -> list[str]:
+    """The parameters whose range or choices cannot go on from those of the study's trials."""
+    found = []
+    for name, distribution in distributions.items():
+        earlier = next((trial.distributions[name] for trial in trials if name in trial.distributions), None)
+        try:
+            if earlier is not None:
+                check_distribution_compatibility(earlier, distribution)
+        except ValueError:
+            found.append(name)
+    return found

@@ -1,0 +1,103 @@
+"""A sweep's trial from inside its job: reports each epoch, hears from the pruner, notes what the run was.
+
+The job finds its trial through one environment variable, which Hydra sets for the job alone, whatever launches it. A
+job that is repeated later from its files has none, and so never writes into an old study.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.exceptions import TrialPruned
+
+from visrun.errors import VisrunError
+from visrun.sweep.parent import child_name, child_tags
+from visrun.sweep.pruners import make_pruner
+from visrun.sweep.storage import open_storage
+from visrun.sweep.study import ATTRIBUTE, Queue
+
+if TYPE_CHECKING:
+    from visrun.run import Result
+
+VARIABLE = "VISRUN_TRIAL"
+
+
+@dataclass(frozen=True)
+class Handle:
+    """What a job has to know of its trial; plain values.
+
+    Args:
+        storage: As :func:`visrun.sweep.storage.open_storage` takes it.
+        study: The study's name.
+        number: The trial's number.
+        pruner: As :func:`visrun.sweep.pruners.make_pruner` takes it.
+        parent: MLflow's id of the sweep's run, where there is one.
+    """
+
+    storage: str
+    study: str
+    number: int
+    pruner: Mapping[str, Any]
+    parent: str | None = None
+
+    def text(self) -> str:
+        """For the environment variable."""
+        return json.dumps(asdict(self))
+
+
+class SweepTrial:
+    """The trial of the job that runs in this process; a :class:`visrun.run.Trial`."""
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.queue = Queue(open_storage(handle.storage), handle.study, pruner=make_pruner(handle.pruner))
+
+    @property
+    def name(self) -> str:
+        """What people call its run."""
+        return child_name(self.handle.number)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What makes its run a child of the sweep's."""
+        return child_tags(self.handle.parent, self.handle.number, self.handle.study)
+
+    def begin(self, folder: Path) -> None:
+        """Note where the run is written."""
+        self.queue.note(self.handle.number, folder=str(folder))
+
+    def report(self, epoch: int, value: float) -> str | None:
+        """Note the monitored metric of an epoch; a reason to stop where the pruner gives one."""
+        if not self.queue.report(self.handle.number, epoch, value):
+            return None
+        return f"{self.handle.pruner['name']} pruner: {value:.4g} after epoch {epoch}"
+
+    def end(self, **facts: Any) -> None:
+        """Note what the run was: epochs, seconds, and the reason why it ended early."""
+        self.queue.note(self.handle.number, **{key: value for key, value in facts.items() if value is not None})
+
+    def values(self, result: Result) -> list[float]:
+        """What the study hears of a run that ended by itself.
+
+        Raises:
+            TrialPruned: The pruner ended it.
+            VisrunError: It has no value.
+        """
+        if result.status == "pruned":
+            raise TrialPruned
+        names = self.queue.study.user_attrs[ATTRIBUTE]["objectives"]
+        known = {"seconds": result.seconds, "parameters": float(result.parameters)}
+        if result.value is None:
+            raise VisrunError(f"no value of {names[0]}: it was undefined after every epoch")
+        return [known.get(name, result.value) for name in names]
+
+
+def current() -> SweepTrial | None:
+    """The trial of this job, or None outside visrun's sweeps."""
+    text = os.environ.get(VARIABLE)
+    return SweepTrial(Handle(**json.loads(text))) if text else None

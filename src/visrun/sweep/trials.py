@@ -1,0 +1,128 @@
+"""What a trial says of itself, and which trials are the best. Used by all that shows a sweep.
+
+They are Optuna's own; the user attributes read are ``reason`` and ``epochs``, and of the study ``visrun``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "queued",
+}
+
+
+def best_trial(study: Study, trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
+    """The best complete trial with finite values; of equal ones the lowest number.
+
+    Of several objectives the first one decides, then the second, and so on: the trial is on the Pareto front.
+    """
+    return best_of(trials, study.directions)
+
+
+def best_of(trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> FrozenTrial | None:
+    """As ``best_trial``, for the directions given."""
+    ranked = ranking(trials, directions)
+    return ranked[0] if ranked else None
+
+
+def ranking(trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
+    """The complete trials with finite values, best first; equal ones in order of number."""
+    scored = [(costs, trial.number, trial) for trial in trials if (costs := _costs(trial, directions)) is not None]
+    return [trial for *_, trial in sorted(scored, key=lambda entry: entry[:2])]
+
+
+def pareto(trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
+    """The complete trials that no other one beats in all objectives, in order of number; equal ones all stay."""
+    scored = [(trial, costs) for trial in by_number(trials) if (costs := _costs(trial, directions)) is not None]
+    table = np.array([costs for _, costs in scored])  # (trials, objectives), smaller is better
+    return [
+        trial for (trial, _), row in zip(scored, table, strict=True) if not _dominated(row, table)
+    ]  # one vector operation a trial
+
+
+def leaders(study: Study, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The best trial, or the Pareto front; [] while no trial is complete."""
+    if len(study.directions) > 1:
+        return pareto(trials, study.directions)
+    best = best_trial(study, trials)
+    return [best] if best else []
+
+
+def counts(trials: Iterable[FrozenTrial]) -> str:
+    """``14 complete, 5 pruned, 1 failed``, and how many are running and queued where any is."""
+    count = Counter(trial.state for trial in trials)
+    always = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    return ", ".join(f"{count[state]} {name}" for state, name in STATES.items() if state in always or count[state])
+
+
+def objectives(study: Study) -> list[str]:
+    """The names of the values."""
+    count = len(study.directions)
+    names = (study.user_attrs.get("visrun") or {}).get("objectives") or study.metric_names or []
+    if len(names) == count:
+        return list(names)
+    return ["value"] if count == 1 else [f"value_{number}" for number in range(count)]
+
+
+def by_number(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials in order of number."""
+    return sorted(trials, key=lambda trial: trial.number)
+
+
+def params_of(trial: FrozenTrial) -> dict[str, Any]:
+    """A trial's parameters; those of a queued one as far as they are fixed beforehand."""
+    return trial.params or dict(trial.system_attrs.get("fixed_params") or {})
+
+
+def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
+    """``count`` values of a complete or pruned trial, None where there is none."""
+    counts_for = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    values: list[float | None] = list(trial.values or []) if counts_for else []
+    if trial.state is TrialState.PRUNED and not values:
+        last = trial.last_step
+        values = [] if last is None else [trial.intermediate_values[last]]
+    return [*values, *[None] * count][:count]
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """The trial's reason as one printable line, "" where none is known."""
+    text = str(trial.user_attrs.get("reason") or "")
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def epochs_of(trial: FrozenTrial) -> int | None:
+    """How many epochs the trial trained so far, None where it is unknown."""
+    epochs = trial.user_attrs.get("epochs")
+    return trial.last_step if epochs is None else int(epochs)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _costs(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> tuple[float, ...] | None:
+    """The values, smaller is better; None for a trial that cannot be the best."""
+    values = trial.values if trial.state is TrialState.COMPLETE else None
+    if values is None or len(values) != len(directions) or not all(map(math.isfinite, values)):
+        return None
+    return tuple(
+        -value if way is StudyDirection.MAXIMIZE else value for value, way in zip(values, directions, strict=True)
+    )
+
+
+def _dominated(row: np.ndarray, table: np.ndarray) -> bool:
+    return bool(((table <= row).all(axis=1) & (table < row).any(axis=1)).any())

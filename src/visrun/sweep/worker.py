@@ -1,0 +1,140 @@
+"""A worker: claims tickets of a study and runs them, one after another, until none is left. Knows no config."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import TrialPruned
+from optuna.trial import FrozenTrial, TrialState
+
+from visrun.sweep.storage import HEARTBEAT
+from visrun.sweep.study import Params, Queue, too_many_failed
+
+PAUSE = 0.5  # seconds between two looks for a ticket while others still work
+
+
+class Space(Protocol):
+    """What a worker has to know of a search space."""
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """When a worker stops claiming.
+
+    Args:
+        n_trials: How many trials the study is to have.
+        max_failure_rate: Share of them that may fail.
+        deadline: ``time.time()`` after which no trial begins, or None.
+    """
+
+    n_trials: int
+    max_failure_rate: float
+    deadline: float | None = None
+
+
+def work(
+    queue: Queue,
+    space: Space,
+    *,
+    active: Callable[[Params], Sequence[str]],
+    others: Callable[[], Sequence[Params] | None],
+    launch: Callable[[int, Params], Sequence[float]],
+    rules: Rules,
+    slot: int | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run trials until the study has all it wants.
+
+    Args:
+        active: As :meth:`visrun.sweep.study.Queue.sample`; so ``others``.
+        launch: Runs the trial of a number with its parameters and returns its values; raises TrialPruned where the
+            pruner ended it, KeyboardInterrupt where a person did, anything else where it failed.
+        slot: Which worker of its machine this is.
+        stopped: Asked before each trial.
+    """
+    looked = 0.0
+    while not stopped() and not is_over(queue, rules):
+        if time.monotonic() - looked > HEARTBEAT:
+            queue.lose_stale()
+            looked = time.monotonic()
+        trial = queue.claim(rules.n_trials)
+        if trial is not None:
+            sign(queue, trial, slot)
+            run(queue, trial, space, active=active, others=others, launch=launch)
+        elif queue.every(TrialState.RUNNING):
+            time.sleep(PAUSE)  # one of them may be lost, and come back as a ticket
+        else:
+            return
+
+
+def is_over(queue: Queue, rules: Rules) -> bool:
+    """Whether no further trial may begin, whatever the queue holds."""
+    if rules.deadline is not None and time.time() > rules.deadline:
+        return True
+    return too_many_failed(queue.trials(), n_trials=rules.n_trials, max_failure_rate=rules.max_failure_rate)
+
+
+def sign(queue: Queue, trial: FrozenTrial, slot: int | None) -> None:
+    """Write down who has claimed a trial."""
+    where: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+    queue.note(trial.number, **where, **({} if slot is None else {"slot": slot}))
+
+
+def run(
+    queue: Queue,
+    trial: FrozenTrial,
+    space: Space,
+    *,
+    active: Callable[[Params], Sequence[str]],
+    others: Callable[[], Sequence[Params] | None],
+    launch: Callable[[int, Params], Sequence[float]],
+) -> None:
+    """Run one claimed trial and tell the study how it ended; whatever it raises costs this trial alone."""
+    with beating(queue, trial.number):
+        try:
+            params = queue.sample(trial, space.distributions, active, others)
+            if params is not None:
+                queue.complete(trial.number, launch(trial.number, params))
+        except TrialPruned:
+            queue.prune(trial.number)
+        except KeyboardInterrupt:
+            queue.give_back(trial.number)
+            raise
+        except Exception as error:
+            queue.fail(trial.number, one_line(error))
+
+
+@contextmanager
+def beating(queue: Queue, number: int) -> Iterator[None]:
+    """Within: the study hears every some seconds that the trial's worker lives."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT):
+            queue.beat(number)
+
+    queue.beat(number)
+    thread = threading.Thread(target=beat, name="visrun-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def one_line(error: BaseException) -> str:
+    """An error as a reason: its text in one line, or its kind where it has none."""
+    text = " ".join(str(error).split())
+    return (text or type(error).__name__)[:500]

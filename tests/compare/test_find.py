@@ -1,0 +1,98 @@
+"""Which runs folders and files stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from visrun.compare.find import MOST_TRIALS, find, short_names
+from visrun.errors import ConfigError, UserError
+
+
+def names(*paths: Path) -> list[str]:
+    return [run.name for run in find(paths)[0]]
+
+
+def test_a_folder_and_its_file_are_the_same_run(write_run) -> None:
+    a, b = write_run("a"), write_run("b")
+    assert names(a / "experiment.json", b) == ["a", "b"]
+    assert names(a, b, a / "experiment.json") == ["a", "b"]
+
+
+def test_a_sweep_stands_for_its_trials_best_first(write_run, tmp_path: Path) -> None:
+    for number, value in enumerate([0.5, 0.9, 0.7]):
+        write_run(f"multirun/s/{number}", [value])
+    write_run("multirun/s/3", [])
+    write_run("multirun/s/best", [0.9])
+    (tmp_path / "multirun" / "s" / "plots").mkdir()
+    runs, notes = find([tmp_path / "multirun" / "s"])
+    assert [run.name for run in runs] == ["s/1", "s/2", "s/0", "s/3"]
+    assert notes == []
+
+
+def test_of_a_large_sweep_the_best_by_the_monitor_and_it_is_said(write_run, tmp_path: Path) -> None:
+    for number in range(12):
+        write_run(f"s/{number}", rows=[{"epoch": 1, "mae": 100.0 - number}], task="regression", loss="mse")
+    runs, notes = find([tmp_path / "s"])
+    assert [run.name for run in runs] == [f"s/{number}" for number in range(11, 1, -1)]  # a smaller error is better
+    assert notes == [f"{tmp_path / 's'}: the best {MOST_TRIALS} of 12 trials by mae"]
+
+
+def test_a_trial_that_cannot_be_read_is_left_out_and_named(write_run, tmp_path: Path) -> None:
+    for number in range(3):
+        write_run(f"s/{number}")
+    (tmp_path / "s" / "1" / "experiment.json").write_text("{")
+    runs, notes = find([tmp_path / "s"])
+    assert [run.name for run in runs] == ["s/0", "s/2"]
+    assert len(notes) == 1 and str(tmp_path / "s" / "1" / "experiment.json") in notes[0]
+
+
+def test_everything_that_is_no_run_is_named_at_once(write_run, tmp_path: Path) -> None:
+    good, broken = write_run("good"), write_run("broken")
+    (broken / "experiment.json").write_text("{")
+    (tmp_path / "empty").mkdir()
+    given = [tmp_path / "missing", good, broken, tmp_path / "empty", good / "metrics.jsonl"]
+    with pytest.raises(ConfigError) as caught:
+        find([*given, tmp_path / "gone" / "experiment.json"])
+    wanted = (
+        "missing: no such",
+        "broken/experiment.json: not readable",
+        "neither a run nor a sweep",
+        "no run's folder",
+    )
+    assert len(caught.value.problems) == 5
+    assert all(part in problem for part, problem in zip(wanted, caught.value.problems, strict=False))
+
+
+def test_fewer_than_two_runs(write_run) -> None:
+    one = write_run("one")
+    with pytest.raises(UserError, match="needs two runs or more"):
+        find([one])
+    with pytest.raises(UserError, match="needs two runs or more"):
+        find([one, one / "experiment.json"])
+    with pytest.raises(UserError, match=r"needs two runs or more.*none"):
+        find([])
+
+
+def test_runs_of_different_tasks(write_run) -> None:
+    with pytest.raises(UserError) as caught:
+        find([write_run("a"), write_run("b", task="segmentation", loss="ce_dice")])
+    assert "different tasks" in str(caught.value)
+    assert "a is task=classification" in str(caught.value) and "b is task=segmentation" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("folders", "short"),
+    [
+        (["/x/a", "/x/b"], ["a", "b"]),
+        (["/x/1/a", "/x/2/a", "/x/2/b"], ["1/a", "2/a", "b"]),
+        (["/s/3", "/t/12"], ["s/3", "t/12"]),
+        (["/m/s/3", "/n/s/3"], ["m/s/3", "n/s/3"]),
+        (["/a", "/b/a"], ["/a", "b/a"]),
+        (["/x/a\nb", "/x/ü"], [r'"a\nb"', "ü"]),
+    ],
+)
+def test_names_are_short_and_different(folders: list[str], short: list[str]) -> None:
+    assert short_names([Path(folder) for folder in folders]) == short

@@ -1,0 +1,178 @@
+"""The page: whole, valid, on its own, and with nothing in it that a run could have made active."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from visrun.compare.charts import COLOURS
+from visrun.compare.find import find
+from visrun.compare.gallery import Cell, Gallery, Sample
+from visrun.compare.page import page
+
+NASTY = "<img src=x onerror=alert(1)>\"'&amp; Käfer 画像 😀"
+VOID = {"meta", "img", "wbr"}
+DOT = "data:image/png;base64,AAAA"
+
+
+class Reader(HTMLParser):
+    """Elements in order, their texts, and whatever does not close as it should."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, names)
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def made(*folders, gallery: Gallery | None = None, remarks: Sequence[str] = ()) -> str:
+    return page(find(folders)[0], gallery or Gallery(), remarks=remarks, made=datetime(2026, 1, 31, 12, 0))
+
+
+def check(text: str) -> Reader:
+    """What must hold for every page."""
+    reader = Reader(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert {tag for tag, _ in reader.elements} <= {
+        *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "script"),
+        *("h1", "h2", "h3", "p", "small", "strong", "span", "div", "ul", "li", "dl", "dt", "dd", "wbr", "button"),
+        *("table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary", "article"),
+        *("figure", "figcaption", "img", "svg", "g", "line", "path", "circle", "text"),
+    }
+    assert not any(name.startswith("on") or name in ("href", "style") for _, attrs in reader.elements for name in attrs)
+    assert all(attrs["src"].startswith("data:image/") and attrs["alt"] for attrs in reader.of("img"))
+    ids = [attrs["id"] for _, attrs in reader.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert all(attrs["aria-labelledby"] in ids for _, attrs in reader.elements if "aria-labelledby" in attrs)
+    for attrs in reader.of("figure"):
+        if "data-chart" in attrs:
+            assert json.loads(attrs["data-chart"])["lines"]
+    return reader
+
+
+def test_a_plain_comparison(write_run) -> None:
+    text = made(write_run("a", [0.5, 0.75], learning_rate=0.1), write_run("b", [0.25]))
+    reader = check(text)
+    told = " ".join(" ".join(reader.texts).split())
+    assert "a is best: accuracy 0.7500 on val." in told
+    assert "a b learning_ rate 0.1 0.001" in told
+    assert "val accuracy 0.7500 (best) 0.2500" in told
+    assert len(reader.of("svg")) == 4
+    assert [attrs["data-toggle"] for attrs in reader.of("button")] == ["0", "1"]
+    assert "2026-01-31 12:00" in told
+
+
+def test_every_row_has_a_cell_for_every_run(write_run) -> None:
+    text = made(*(write_run(f"r{i}", [0.1 * i], dropout=0.1 * i) for i in range(1, 4)))
+    rows = re.findall(r"<tr>.*?</tr>", text)
+    assert len(rows) > 5
+    assert all(len(re.findall(r"<t[dh]", row)) == 4 for row in rows)
+
+
+def test_twelve_runs_have_colours_and_from_the_eleventh_on_dashes(write_run) -> None:
+    text = made(*(write_run(f"run {i}", [0.05 * i, 0.06 * i], learning_rate=10.0**-i) for i in range(1, 13)))
+    reader = check(text)
+    assert len(reader.of("button")) == 12
+    assert all(f".run-{i} {{ --colour: {COLOURS[i % 10]}; }}" in text for i in range(12))
+    assert [i for i in range(12) if f".run-{i} .line" in text] == [10, 11]
+    assert {attrs["data-run"] for attrs in reader.of("g")} == {str(i) for i in range(12)}
+
+
+def test_nothing_a_run_says_becomes_active(write_run) -> None:
+    rows = [{"epoch": 1, "accuracy": 0.5, f"iou/{NASTY}": 0.5, "val_loss": 1.0}]
+    result = {"status": NASTY, "reason": NASTY, "weights": NASTY, "test": {f"iou/{NASTY}": 0.25}}
+    sections = {"data": {"root": NASTY, "classes": [NASTY], "fingerprint": NASTY}, "model": {"weights": NASTY}}
+    first = write_run("<b onclick=x>'\"&", rows=rows, result=result, sections=sections, loss=NASTY)
+    gallery = Gallery("test", (Sample(NASTY, NASTY, (Cell(DOT, 2, 1, NASTY), None)),), (NASTY,))
+    reader = check(made(first, write_run("b"), gallery=gallery, remarks=[NASTY]))
+    said = "".join(reader.texts)
+    assert said.count(NASTY) >= 8  # arrives as text, whole
+    assert not any(attrs.get("src") == "x" for attrs in reader.of("img"))
+    assert reader.of("img")[0]["alt"] == f"<b onclick=x>'\"&: {NASTY}"
+
+
+def test_a_script_cannot_be_closed_early_nor_another_one_run(write_run) -> None:
+    text = made(write_run("a<script>"), write_run("b"), remarks=["</script><script>"])
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(attrs["content"] for attrs in check(text).of("meta") if "http-equiv" in attrs)
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+def test_runs_without_anything(write_run) -> None:
+    empty = {"status": "failed", "reason": "no data"}
+    text = made(write_run("a", [], result=empty), write_run("b", [], result=empty), gallery=Gallery(reasons=("why",)))
+    told = " ".join(check(text).texts)
+    assert "No run has a value of accuracy yet." in told
+    assert "All settings are the same." in told
+    assert "No run has finished an epoch." in told
+    assert "Left out: why." in told
+    assert "a: failed, no data" in told
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((0.5, 0.75, 0.25), "b is best: accuracy 0.7500 on val"),
+        ((0.75, 0.75, 0.25), "a , b are best: accuracy 0.7500 on val"),
+        ((0.5, 0.5, 0.5), "All reach accuracy 0.5000 on val."),
+    ],
+)
+def test_the_verdict(write_run, values: tuple[float, ...], verdict: str) -> None:
+    text = made(*(write_run(name, [value]) for name, value in zip("abc", values, strict=True)))
+    assert verdict in " ".join(" ".join(Reader(text).texts).split())
+
+
+def test_of_errors_the_smallest_is_best_and_test_is_told(write_run) -> None:
+    folders = [
+        write_run(
+            name,
+            rows=[{"epoch": 1, "mae": value}],
+            task="regression",
+            loss="mse",
+            result={"status": "finished", "test": {"mae": value / 2}},
+        )
+        for name, value in (("a", 2.0), ("b", 4.0))
+    ]
+    assert "a is best: mae 2.0000 on val, 1.0000 on test." in " ".join(" ".join(Reader(made(*folders)).texts).split())
+
+
+def test_pictures_stand_side_by_side_and_a_run_without_one_is_left_out(write_run) -> None:
+    cells = (Cell(DOT, 256, 300, '{"label": "7"}'), None, Cell(DOT, 600, 200, "x"))
+    gallery = Gallery("test", (Sample("a/1.png", "7", cells), Sample("a/2.png", "", cells)), ("b: no best checkpoint",))
+    text = made(*(write_run(name) for name in "abc"), gallery=gallery)
+    reader = check(text)
+    assert "2 images of the test split" in " ".join(" ".join(reader.texts).split())
+    assert [attrs["alt"] for attrs in reader.of("img")] == ['a: {"label": "7"}', "c: x"] * 2
+    shown = [attrs["class"] for attrs in reader.of("figure") if "data-run" in attrs]
+    assert shown == ["run-0", "run-2 wide"] * 2
+    assert text.count("truth:") == 1
+    assert "Left out: b: no best checkpoint." in text

@@ -1,0 +1,130 @@
+"""Which images are shown, what is said of them, and why there may be none."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.compare import pictures
+from visrun.compare.find import find
+from visrun.console import Screen
+from visrun.data import records
+from visrun.data.records import Dataset, Record
+
+
+def dataset(**splits: str) -> Dataset:
+    """One whose splits hold an image for each letter."""
+    rows = {name: tuple(Record(Path(letter), 0, letter) for letter in letters) for name, letters in splits.items()}
+    return Dataset(root=Path(), layout="folder", splits=rows, classes=("x", "y"), targets=("w", "h"), sizes={})
+
+
+def letters(found: tuple[str, list[Record]]) -> tuple[str, str]:
+    return found[0], "".join(record.where for record in found[1])
+
+
+def test_the_test_split_comes_before_val() -> None:
+    assert letters(pictures.held_out([dataset(train="a", val="b", test="cd")])) == ("test", "cd")
+    assert letters(pictures.held_out([dataset(train="a", val="bc")])) == ("val", "bc")
+
+
+def test_only_images_that_no_run_was_trained_on() -> None:
+    seeds = [dataset(train="ab", val="cdef"), dataset(train="cf", val="abde")]
+    assert letters(pictures.held_out(seeds)) == ("val", "de")
+    with pytest.raises(pictures.Unavailable, match="no image is in the val split of all runs"):
+        pictures.held_out([dataset(train="ab", val="cd"), dataset(train="cd", val="ab")])
+
+
+@pytest.mark.parametrize(
+    ("count", "chosen"), [(1, "f"), (2, "ch"), (5, "bdfhj"), (10, "abcdefghij"), (99, "abcdefghij")]
+)
+def test_images_are_spread_over_the_split(count: int, chosen: str) -> None:
+    records = dataset(val="abcdefghij").splits["val"]
+    assert "".join(record.where for record in pictures.spread(records, count)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "words"),
+    [
+        (1, "label", "y"),
+        ((0, 1), "label", "x, y"),
+        ((), "label", "none"),
+        ((1.5, 20.0), "value", "w 1.5, h 20"),
+        (Path("mask.png"), "mask", ""),
+    ],
+)
+def test_the_truth_in_words(target: object, kind: str, words: str) -> None:
+    assert pictures.truth(Record(Path("a"), target, "a"), dataset(val="a"), kind) == words
+
+
+def decoded(address: str) -> Image.Image:
+    kind, _, data = address.partition(";base64,")
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert kind == f"data:image/{image.format.lower()}"
+    return image
+
+
+def test_flat_pictures_are_embedded_without_loss_and_photographs_as_jpeg() -> None:
+    flat = pictures.cell(Image.new("RGB", (40, 20), (9, 200, 7)), "flat")
+    assert decoded(flat.address).convert("RGB").getpixel((3, 3)) == (9, 200, 7)
+    assert (flat.width, flat.height, flat.words) == (40, 20, "flat")
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    assert decoded(pictures.cell(Image.fromarray(noise), "noise").address).format == "JPEG"
+
+
+def test_large_pictures_are_shrunk() -> None:
+    cell = pictures.cell(Image.new("L", (2000, 500)), "large")
+    assert (cell.width, cell.height) == decoded(cell.address).size == (pictures.WIDEST, 180)
+
+
+def gallery(*folders: Path) -> pictures.Gallery:
+    return pictures.gallery(find(folders)[0], count=4, device="cpu", screen=Screen(stderr=True))
+
+
+def with_checkpoint(folder: Path) -> Path:
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "best.pt").write_bytes(b"no checkpoint")
+    return folder
+
+
+def test_runs_without_a_checkpoint(write_run) -> None:
+    assert gallery(write_run("a"), write_run("b")) == pictures.Gallery(reasons=("no run has a checkpoint",))
+
+
+def test_runs_of_different_data(write_run) -> None:
+    folders = [with_checkpoint(write_run(x, sections={"data": {"fingerprint": x * 64}})) for x in "ab"]
+    assert gallery(*folders).reasons == ("the runs were trained on different data",)
+
+
+def test_data_that_are_gone(write_run, tmp_path: Path) -> None:
+    sections = {"data": {"name": "folder", "root": str(tmp_path / "gone"), "fingerprint": "a" * 64}}
+    (reason,) = gallery(*(with_checkpoint(write_run(x, sections=sections)) for x in "ab")).reasons
+    assert reason.startswith("the data are not there any more as the runs read them: ")
+    assert str(tmp_path / "gone") in reason
+
+
+def test_settings_that_are_none(write_run) -> None:
+    folders = [with_checkpoint(write_run(x, sections={"data": {"fingerprint": "a" * 64}})) for x in "ab"]
+    file = folders[0] / "experiment.json"
+    file.write_text(file.read_text().replace('"batch_size": 32', '"batch_size": "many"'))
+    (reason,) = gallery(*folders).reasons
+    assert "batch_size" in reason
+
+
+def test_a_run_that_cannot_predict_is_named_and_the_page_lives(write_run, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for label in ("x", "y"):
+            (tmp_path / "data" / split / label).mkdir(parents=True)
+            pixels = np.full((8, 8, 3), 9 * len(split) + ord(label), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / split / label / "1.png")
+    plain = {"data": {"name": "folder", "root": str(tmp_path / "data")}}
+    fingerprint = records.read(tmp_path / "data", task="classification").fingerprint
+    plain["data"]["fingerprint"] = fingerprint
+    shown = gallery(with_checkpoint(write_run("a", sections=plain)), write_run("b", sections=plain))
+    assert (shown.split, shown.samples) == ("val", ())
+    assert shown.reasons[0] == "no best checkpoint: b"
+    assert shown.reasons[1].startswith("a: ") and "not a checkpoint that can be loaded safely" in shown.reasons[1]

@@ -1,0 +1,192 @@
+"""Pascal VOC's folders and labelmap.txt, in the forms that VOC, CVAT and others write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.data import cache, images, labelmap, records
+from visrun.data.readers import folder, masks, voc
+from visrun.errors import DataError
+
+LABELMAP = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nroad:128, 64,128:kerb,lane:\n\nsky:0,0,255::\n"
+
+
+def save(path: Path, image: Image.Image) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return path
+
+
+def palette(*ids: int) -> Image.Image:
+    """A palette mask of two equal rows: id 0, then ``ids``."""
+    image = Image.fromarray(np.array([[0, *ids]] * 2, np.uint8))
+    image.putpalette([value for i in range(256) for value in (255 - i, i, i)])
+    return image
+
+
+def build(home: Path, names: str = "abcdef", ids: tuple[int, ...] = (1, 255), **lists: str) -> Path:
+    """A VOC folder of images and palette masks with the given lists of one-letter names."""
+    for name in names:
+        save(home / "JPEGImages" / f"{name}.jpg", Image.new("RGB", (1 + len(ids), 2)))
+        save(home / "SegmentationClass" / f"{name}.png", palette(*ids))
+    for name, members in lists.items():
+        file = home / "ImageSets" / "Segmentation" / f"{name}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"{member}\r\n" for member in members))
+    return home
+
+
+def found(listing: records.Listing) -> dict[str, str]:
+    return {split: "".join(row.image.stem for row in rows) for split, rows in listing.splits.items()}
+
+
+@pytest.mark.parametrize("inside", ["", "VOC2012", "VOCdevkit/VOC2012"])
+def test_the_set_is_found_at_every_depth(tmp_path: Path, inside: str) -> None:
+    build(tmp_path / inside, train="ab", val="c", test="d", trainval="abc")
+    assert voc.recognise(tmp_path, "segmentation")
+    assert not folder.recognise(tmp_path, "classification") or inside
+    listing = voc.read(tmp_path)
+    assert found(listing) == {"train": "ab", "val": "c", "test": "d"}
+    row = listing.splits["train"][1]
+    assert row.where == "ImageSets/Segmentation/train.txt:2"
+    assert row.target == tmp_path / inside / "SegmentationClass" / "b.png"
+    assert listing.warnings == ("2 masks that no list of ImageSets/Segmentation names are left out",)
+
+
+@pytest.mark.parametrize(
+    ("lists", "splits"),
+    [
+        ({}, {"all": "abcdef"}),
+        ({"trainval": "abc"}, {"all": "abc"}),
+        ({"default": "fed"}, {"all": "fed"}),
+        ({"trainval": "abc", "test": "d"}, {"test": "d", "train": "abc"}),
+        ({"train": "ab", "trainval": "abc"}, {"train": "ab"}),
+        ({"trainval": "abcd", "val": "d"}, {"val": "d", "train": "abcd"}),
+    ],
+)
+def test_lists_that_are_missing(tmp_path: Path, lists: dict[str, str], splits: dict[str, str]) -> None:
+    assert found(voc.read(build(tmp_path, **lists))) == splits
+
+
+def test_a_missing_val_is_held_out_by_seed(tmp_path: Path) -> None:
+    dataset = records.read(build(tmp_path, train="abcde", test="f"), task="segmentation", val_fraction=0.4)
+    assert dataset.layout == "voc"
+    assert {split: len(rows) for split, rows in dataset.splits.items()} == {"train": 3, "val": 2, "test": 1}
+
+
+def test_files_that_a_list_names_and_nobody_has(tmp_path: Path) -> None:
+    build(tmp_path, train="abx", val="cy")
+    (tmp_path / "SegmentationClass" / "b.png").unlink()
+    save(tmp_path / "JPEGImages" / "y.png", Image.new("RGB", (3, 2)))
+    assert [str(problem) for problem in voc.read(tmp_path).problems] == [
+        "ImageSets/Segmentation/train.txt:2: no SegmentationClass/b",
+        "ImageSets/Segmentation/train.txt:3: no JPEGImages/x and no SegmentationClass/x",
+        "ImageSets/Segmentation/val.txt:2: no SegmentationClass/y",
+    ]
+    with pytest.raises(DataError, match=r"(?s)3 of 5 records.*train\.txt:3: no JPEGImages/x"):
+        records.read(tmp_path, task="segmentation")
+
+
+def test_several_years_are_for_the_user_to_choose(tmp_path: Path) -> None:
+    for year in (2007, 2012):
+        build(tmp_path / "VOCdevkit" / f"VOC{year}")
+    with pytest.raises(DataError, match=r"several sets, choose one: data\.root=.*VOC2007 or data\.root=.*VOC2012"):
+        voc.read(tmp_path)
+
+
+# class names
+
+
+def classes(root: Path, **options: object) -> tuple[str, ...]:
+    return records.read(root, task="segmentation", **options).classes  # type: ignore[arg-type]
+
+
+def test_vocs_names_stand_where_the_ids_fit(tmp_path: Path) -> None:
+    assert len(voc.VOC_CLASSES) == 21 and voc.VOC_CLASSES[15] == "person"
+    assert classes(build(tmp_path / "fits", ids=(15, 20))) == voc.VOC_CLASSES
+    assert classes(build(tmp_path / "more", ids=(2, 21)))[-1] == "class_21"
+    assert classes(tmp_path / "fits", classes=["person", "background"]) == ("person", "background")
+
+
+def test_a_finished_models_names_stand_for_ids_that_nobody_names(tmp_path: Path) -> None:
+    build(tmp_path, ids=(1, 2))
+    own = ["ground", "road", "sky"]
+    assert classes(tmp_path, classes=own, training=False) == tuple(own)
+    dataset = records.read(tmp_path, task="segmentation", classes=["bicycle", "background"], training=False)
+    assert dataset.mask_ids == (2, 0)
+
+
+@pytest.mark.parametrize(("file", "text"), [("labelmap.txt", LABELMAP), ("classes.txt", "background\nroad\nsky\n")])
+def test_names_come_from_the_files_beside_the_folders(tmp_path: Path, file: str, text: str) -> None:
+    build(tmp_path, ids=(1, 2))
+    (tmp_path / file).write_text(text)
+    assert classes(tmp_path) == ("background", "road", "sky")
+    (tmp_path / file).rename(tmp_path / "SegmentationClass" / file)  # not their place
+    assert classes(tmp_path) == voc.VOC_CLASSES
+
+
+# colour masks
+
+
+def colours(*rows: tuple[int, int, int]) -> Image.Image:
+    return Image.fromarray(np.array([rows, rows], np.uint8))
+
+
+def test_colours_become_ids(tmp_path: Path) -> None:
+    file = save(
+        tmp_path / "SegmentationClass" / "a.png", colours((0, 0, 255), (128, 64, 128), (0, 0, 0), (224, 224, 192))
+    )
+    with pytest.raises(DataError, match=r"colour mask \(mode RGB\): needs one channel .* or a labelmap\.txt"):
+        images.load_mask(file)
+    (tmp_path / "labelmap.txt").write_text(LABELMAP)
+    assert images.load_mask(file).tolist() == [[2, 1, 0, 255]] * 2
+    assert images.load_mask(file, ids=(2, 1)).tolist() == [[0, 1, 255, 255]] * 2
+    (tmp_path / "labelmap.txt").write_text("sky:0,0,255\nroad:128,64,128\nrest:0,0,0\nedge:224,224,192\n")
+    assert images.load_mask(file).tolist() == [[0, 1, 2, 3]] * 2
+
+
+def test_a_colour_without_a_class_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labelmap.txt").write_text(LABELMAP)
+    file = save(tmp_path / "masks" / "a.png", colours((0, 0, 0), (1, 2, 3)))
+    with pytest.raises(DataError, match=r"a\.png: colour 1,2,3 is not in labelmap\.txt"):
+        images.load_mask(file)
+
+
+@pytest.mark.parametrize("line", ["road", "road:1,2", "road:300,0,0::", ":1,2,3", "road:red::"])
+def test_a_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "labelmap.txt"
+    file.write_text(f"# comment\nbackground:0,0,0\n{line}\n")
+    with pytest.raises(DataError, match=r"labelmap\.txt:3: expected name:r,g,b:parts:actions"):
+        labelmap.read(file)
+
+
+def test_colours_may_be_left_out_for_index_masks(tmp_path: Path) -> None:
+    file = tmp_path / "labelmap.txt"
+    file.write_text("background:\nroad:::\n")
+    assert labelmap.read(file).names == ("background", "road")
+
+
+def test_images_and_masks_take_colours_too(tmp_path: Path) -> None:
+    for name in "abcde":
+        save(tmp_path / "images" / f"{name}.png", Image.new("RGB", (2, 2)))
+        save(tmp_path / "masks" / f"{name}.png", colours((0, 0, 0), (128, 64, 128)))
+    (tmp_path / "labelmap.txt").write_text(LABELMAP)
+    assert masks.recognise(tmp_path, "segmentation")
+    dataset = records.read(tmp_path, task="segmentation")
+    assert dataset.classes == ("background", "road", "sky")
+    assert dataset.counts["train"] == (8, 8, 0)
+
+
+def test_the_cache_knows_that_a_labelmap_changed(tmp_path: Path) -> None:
+    image = save(tmp_path / "images" / "a.png", Image.new("RGB", (2, 2)))
+    mask = save(tmp_path / "masks" / "a.png", colours((0, 0, 0), (128, 64, 128)))
+    (tmp_path / "labelmap.txt").write_text(LABELMAP)
+    source = cache.describe([image], [mask], (0, 1, 2), {}, (2, 2), "crop")
+    before = cache.content_key(source)
+    assert cache.content_key(source) == before
+    (tmp_path / "labelmap.txt").write_text(LABELMAP + "more:9,9,9\n")
+    assert cache.content_key(source) != before
