@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from visrun import checkpoint, plots
+from visrun.calibrate import calibrate
 from visrun.console import Screen
 from visrun.device import autocast
 from visrun.parts import Parts
@@ -36,6 +37,13 @@ class Pairing(Protocol):
     """A metric that keeps predicted and true values, (N, T) each."""
 
     def pairs(self) -> tuple[Tensor, Tensor]: ...
+
+
+def validate(made: Parts, epoch: int) -> dict[str, float]:
+    """The metrics on the validation split after ``epoch`` (from 0), BatchNorm's statistics measured anew."""
+    batches = made.loaders["train"].epoch(epoch)
+    calibrate(made.step.evaluated, batches, device=made.device, precision=made.precision)
+    return measure(made, "val")
 
 
 def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, float]:

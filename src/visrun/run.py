@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from visrun import checkpoint, environment, experiment, parts, preflight
+from visrun import checkpoint, experiment, parts, preflight
 from visrun.compose import Resolved, resolve
-from visrun.conclusion import conclude, measure
+from visrun.conclusion import conclude, validate
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import OutOfMemory, UserError, VisrunError
@@ -21,9 +21,9 @@ from visrun.parts import Parts
 from visrun.recorder import RunRecorder, restore
 from visrun.remember import remembered
 from visrun.run_folder import RunFolder, is_metric, read_json
-from visrun.settings import OPTION_READ_WHEN
 from visrun.signals import Stop, stop_on_signals
-from visrun.tracking import NoTracker, Tracker, open_tracker
+from visrun.tracked import tracker_of
+from visrun.tracking import NoTracker, Tracker
 from visrun.training import Limits, Progress, fit
 
 
@@ -128,7 +128,8 @@ def _run(
             journal.fingerprint(dataset.fingerprint)
             made = parts.build(resolved, dataset, screen)
             journal.note(**made.notes)
-            tracker = _open_tracker(resolved, files, made, trial)
+            own = {"name": trial.name, "tags": trial.tags} if trial else {}
+            tracker = tracker_of(resolved, files.path, notes=made.notes, **own)
             tracker.start()
             result = _train(resolved, files, made, journal, tracker, screen, stop, state, trial)
         except BaseException as error:
@@ -199,7 +200,7 @@ def _train(
             made.step,
             made.scheduler,
             made.loaders["train"],
-            lambda: measure(made, "val"),
+            lambda: validate(made, progress.epoch),
             progress=progress,
             limits=limits,
             recorder=recorder,
@@ -247,51 +248,6 @@ def _why_early(progress: Progress, limits: Limits, monitor: str) -> str:
     if limits.max_seconds is not None and progress.seconds > limits.max_seconds:
         return "run.max_time is over"
     return f"no better {monitor} since epoch {progress.best_epoch}"
-
-
-def _open_tracker(resolved: Resolved, files: RunFolder, made: Parts, trial: Trial | None) -> Tracker:
-    settings = resolved.settings
-    git = environment.git_state(Path.cwd()) or {}
-    tags = {
-        "task": settings.task,
-        "model": settings.model.name,
-        "host": environment.host(),
-        "folder": str(files.path),
-        **({"git": str(git["commit"])} if git else {}),
-        **(trial.tags if trial else {}),
-    }
-    return open_tracker(
-        settings.tracking.name,
-        uri=settings.tracking.uri,
-        experiment=settings.tracking.experiment or f"visrun/{settings.task}",
-        run_name=trial.name if trial else settings.tracking.run_name or run_name(resolved),
-        params=tracked(resolved, made.notes),
-        tags=tags,
-        record=files.path / "mlflow_run.json",
-    )
-
-
-def run_name(resolved: Resolved) -> str:
-    """The model and what the user typed beside it: what sets the run apart in a list."""
-    silent = ("task", "model", "model.name", "experiment", "plugins")
-    typed = [line for line in resolved.typed if line.split("=")[0] not in silent]
-    told = [line for line in typed if not line.startswith(("tracking", "run.", "hydra.", "data.cache", "data.workers"))]
-    return " ".join([resolved.settings.model.name, *told])[:250]
-
-
-def tracked(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that a tracker shows: hyperparameters that this run reads, then the sections that shape it."""
-    values = resolved.hyperparameters.model_dump(mode="json")
-    shown = {key: value for key, value in values.items() if key not in resolved.unread}
-    settings = resolved.settings.model_dump(mode="json")
-    shown |= {key: settings[key] for key in ("task", "seed")}
-    for section in ("data", "augment", "model", "run"):
-        shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
-    for key, wanted in OPTION_READ_WHEN.items():
-        section, _, name = key.partition(".")
-        if all(values[field] in options for field, options in wanted.items()):
-            shown[key] = settings[section][name]
-    return shown | {"data.image_size": notes["image_size"]}
 
 
 def _last_state(files: RunFolder, resolved: Resolved) -> dict[str, Any] | None:

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from visrun.batch import rows
-from visrun.calibrate import calibrate
 from visrun.device import autocast
 from visrun.errors import Diverged
 from visrun.signals import Stop
@@ -127,7 +126,6 @@ def fit(
             return "killed"
 
         steps, trained = progress.step - entered_at, time.monotonic() - began
-        calibrate(step.evaluated, train.epoch(progress.epoch), device=step.device, precision=step.precision)
         metrics = evaluate_now()
         value, loss = metrics.get(task.monitor), metrics.get("val_loss", math.inf)
         tie = value is not None and value == progress.best and loss < progress.best_loss

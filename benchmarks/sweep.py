@@ -1,0 +1,88 @@
+"""What sweeping costs beside the training: a trial's overhead, and how well two slots are used.
+
+    python benchmarks/sweep.py overhead [--trials 100]
+    python benchmarks/sweep.py slots
+
+``overhead`` runs the same search with an objective that returns at once, first under visrun's sweeper and then under
+the official Optuna sweeper, each through the whole command line, in one process. ``slots`` runs eight jobs that take 4 s
+and 1 s in turn on two slots, under both. The ideal is the work shared evenly: 10 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from statistics import mean
+
+from common import command, report
+
+# Stands in for training: visrun imports it as a plugin, before anything asks for visrun.run.
+OBJECTIVE = """
+import os, sys, time, types
+import visrun
+
+def execute(resolved, folder, *, trial=None):
+    values = resolved.hyperparameters
+    with open("{log}", "a") as file:
+        file.write(f"{{time.time()}}\\n")
+    if trial is not None:
+        trial.begin(folder)
+        trial.report(1, values.learning_rate)
+    time.sleep({seconds})
+    if trial is not None:
+        trial.end(epochs=1, seconds=0.0)
+    with open("{log}", "a") as file:
+        file.write(f"{{time.time()}}\\n")
+    return types.SimpleNamespace(value=(values.learning_rate - 0.01) ** 2, seconds=0.0, parameters=0, exit_code=0,
+                                 status="finished")
+
+visrun.run = sys.modules["visrun.run"] = types.ModuleType("visrun.run")
+visrun.run.execute = execute
+"""
+LONG_SHORT = "4.0 if values.max_epochs % 2 else 1.0"
+STOCK = ("hydra/sweeper=optuna", "hydra.sweeper.storage='sqlite:///stock.db'", "hydra.sweeper.direction=minimize")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="what sweeping costs")
+    parser.add_argument("what", choices=["overhead", "slots"])
+    parser.add_argument("--trials", type=int, default=100)
+    options = parser.parse_args()
+    overhead(options.trials) if options.what == "overhead" else slots()
+
+
+def overhead(trials: int) -> None:
+    """Milliseconds from the end of one objective to the begin of the next one, mean over all trials."""
+    space = ["learning_rate=tag(log,interval(1e-5,1e-1))", "optimizer=adam,adamw,sgd", "weight_decay=interval(0,0.1)"]
+    found = {}
+    for name, sweeper in (("visrun", ()), ("stock", STOCK)):
+        times = swept([*space, f"hydra.sweeper.n_trials={trials}", "hydra.sweeper.n_jobs=1", *sweeper], seconds="0")[1]
+        found[name] = 1000 * mean(begin - end for end, begin in zip(times[1::2], times[2::2], strict=False))
+    report("sweep/overhead/stock", found["stock"], "ms a trial", trials=trials)
+    ratio = found["visrun"] / found["stock"]
+    report("sweep/overhead", found["visrun"], "ms a trial", ratio=ratio, over="sweep/overhead/stock", trials=trials)
+
+
+def slots() -> None:
+    """Seconds from the first objective's begin to the last one's end."""
+    found = {}
+    for name, sweeper in (("visrun", ()), ("stock", (*STOCK, "hydra/launcher=joblib"))):
+        words = ["max_epochs=range(10,18)", "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=8", *sweeper]
+        times = sorted(swept(words, seconds=LONG_SHORT)[1])
+        found[name] = times[-1] - times[0]
+        report(f"sweep/slots/{name}", found[name], "s", ratio=found[name] / 10.0, over="ideal 10 s")
+
+
+def swept(words: list[str], *, seconds: str) -> tuple[float, list[float]]:
+    """Run a sweep in an empty folder: its seconds, and when its objectives began and ended."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        log = folder / "times"
+        (folder / "objective.py").write_text(OBJECTIVE.format(log=log, seconds=seconds), encoding="utf-8")
+        took, _ = command("-m", "plugins=[objective]", "tracking=none", *words, cwd=folder)
+        return took, [float(line) for line in log.read_text().splitlines()]
+
+
+if __name__ == "__main__":
+    main()
