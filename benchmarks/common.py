@@ -106,8 +106,10 @@ def seconds(work: Callable[[], object], times: int, finish: Callable[[], object]
     return time.perf_counter() - began
 
 
-def command(*words: str, cwd: Path, fresh: bool = False) -> tuple[float, str]:
+def command(*words: str, cwd: Path, fresh: bool = False, may_fail: bool = False) -> tuple[float, str]:
     """Seconds and stdout of ``visrun WORDS`` as a whole process; ``fresh`` gives it an empty cache of its own.
+
+    ``may_fail``: an exit code of 1, a sweep with failed trials, is no error.
 
     Raises:
         SystemExit: The command failed; what it printed is in the message.
@@ -122,7 +124,7 @@ def command(*words: str, cwd: Path, fresh: bool = False) -> tuple[float, str]:
         check=False,
     )
     took = time.perf_counter() - began
-    if done.returncode:
+    if done.returncode > int(may_fail):
         raise SystemExit(f"visrun {' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return took, done.stdout
 

@@ -4,8 +4,8 @@
     python benchmarks/sweep.py slots
 
 ``overhead`` runs the same search with an objective that returns at once, first under visrun's sweeper and then under
-the official Optuna sweeper, each through the whole command line, in one process. ``slots`` runs eight jobs that take 4 s
-and 1 s in turn on two slots, under both. The ideal is the work shared evenly: 10 s.
+the official Optuna sweeper, each through the whole command line, one trial at a time. ``slots`` runs eight jobs that
+take 4 s and 1 s in turn on two slots, under both. The ideal is the work shared evenly: 10 s.
 """
 
 from __future__ import annotations

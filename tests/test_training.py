@@ -155,6 +155,15 @@ def test_patience_counts_from_the_best_epoch():
     assert [row["improved"] for row in notes.rows] == [True, True, False, False, False]
 
 
+def test_patience_waits_while_the_validation_loss_still_falls():
+    rows = iter([(1.0, 5.0), (2.0, 4.0), (2.0, 4.5), (2.0, 3.0), (2.0, 3.0), (2.0, 9.0), (2.0, 9.0), (0.1, 0.1)])
+    notes, world = Notes(), World()
+    metrics = lambda: dict(zip(("mae", "val_loss"), next(rows), strict=True))  # noqa: E731
+    world.fit(notes, Limits(max_epochs=50, patience=3), metrics=metrics)
+    assert len(notes.rows) == 7  # the lowest loss came in epoch 4
+    assert (world.progress.best_epoch, world.progress.lowest_epoch, world.progress.lowest_loss) == (1, 4, 3.0)
+
+
 def test_between_equal_values_the_lower_validation_loss_is_better():
     rows = iter([(0.5, 3.0), (0.5, 2.0), (0.5, 2.5), (0.4, 9.0), (0.4, 9.0), (0.5, 0.1)])
     notes, world = Notes(), World()

@@ -128,8 +128,8 @@ def _run(
             journal.fingerprint(dataset.fingerprint)
             made = parts.build(resolved, dataset, screen)
             journal.note(**made.notes)
-            own = {"name": trial.name, "tags": trial.tags} if trial else {}
-            tracker = tracker_of(resolved, files.path, notes=made.notes, **own)
+            name, tags = (trial.name, trial.tags) if trial else (None, {})
+            tracker = tracker_of(resolved, files.path, notes=made.notes, name=name, tags=tags)
             tracker.start()
             result = _train(resolved, files, made, journal, tracker, screen, stop, state, trial)
         except BaseException as error:
@@ -247,7 +247,8 @@ def _train(
 def _why_early(progress: Progress, limits: Limits, monitor: str) -> str:
     if limits.max_seconds is not None and progress.seconds > limits.max_seconds:
         return "run.max_time is over"
-    return f"no better {monitor} since epoch {progress.best_epoch}"
+    since = max(progress.best_epoch, progress.lowest_epoch)
+    return f"no better {monitor} and no lower validation loss since epoch {since}"
 
 
 def _last_state(files: RunFolder, resolved: Resolved) -> dict[str, Any] | None:

@@ -60,7 +60,8 @@ class Progress:
     ``epoch`` counts finished epochs, ``step`` the steps done of the epoch under way, which began at ``learning_rate``;
     ``seconds`` is the time spent so far. ``best`` is the monitored metric's best value and ``best_epoch`` the epoch,
     from 1, that reached it (0 = none yet); between epochs of the same value the lower validation loss decides,
-    ``best_loss``, since a small validation set soon has no finer steps.
+    ``best_loss``, since a small validation set soon has no finer steps. ``lowest_loss`` is the lowest validation loss of
+    all, reached in ``lowest_epoch``.
     """
 
     epoch: int = 0
@@ -68,6 +69,8 @@ class Progress:
     best: float | None = None
     best_loss: float = math.inf
     best_epoch: int = 0
+    lowest_loss: float = math.inf
+    lowest_epoch: int = 0
     seconds: float = 0.0
     learning_rate: float = 0.0
 
@@ -133,6 +136,8 @@ def fit(
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
         if improved:
             progress.best, progress.best_loss, progress.best_epoch = value, loss, progress.epoch
+        if loss < progress.lowest_loss:
+            progress.lowest_loss, progress.lowest_epoch = loss, progress.epoch
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
         recorder.epoch(
             progress, {"learning_rate": progress.learning_rate, **mean_losses(step), **metrics, **speed}, improved
@@ -251,6 +256,10 @@ def is_better(value: float | None, best: float | None, *, maximize: bool) -> boo
 
 
 def is_patience_over(progress: Progress, limits: Limits) -> bool:
-    """Whether the monitored metric has not improved for ``patience`` epochs, those of the warm-up not counted."""
-    since = progress.epoch - max(progress.best_epoch, limits.warmup_epochs)
+    """Whether for ``patience`` epochs, those of the warm-up not counted, nothing has improved.
+
+    The monitored metric is noisy on a small validation set: one lucky epoch should not end a run whose validation loss
+    still falls.
+    """
+    since = progress.epoch - max(progress.best_epoch, progress.lowest_epoch, limits.warmup_epochs)
     return limits.patience > 0 and since >= limits.patience
