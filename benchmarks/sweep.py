@@ -2,18 +2,24 @@
 
     python benchmarks/sweep.py overhead [--trials 100]
     python benchmarks/sweep.py slots
+    python benchmarks/sweep.py gap
+    python benchmarks/sweep.py tracking
 
 ``overhead`` runs the same search with an objective that returns at once, first under visrun's sweeper and then under
 the official Optuna sweeper, each through the whole command line, one trial at a time. ``slots`` runs eight jobs that
-take 4 s and 1 s in turn on two slots, under both. The ideal is the work shared evenly: 10 s.
+take 4 s and 1 s in turn on two slots, under both. The ideal is the work shared evenly: 10 s. ``gap`` is the time from
+the end of a trial on the demo's digits to the first training step of the next one. ``tracking`` runs the same three
+trials with MLflow and without and compares the seconds from a trial's begin to its end.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
+from typing import Any
 
 from common import command, report
 
@@ -46,10 +52,13 @@ STOCK = ("hydra/sweeper=optuna", "hydra.sweeper.storage='sqlite:///stock.db'", "
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="what sweeping costs")
-    parser.add_argument("what", choices=["overhead", "slots"])
+    parser.add_argument("what", choices=["overhead", "slots", "gap", "tracking"])
     parser.add_argument("--trials", type=int, default=100)
     options = parser.parse_args()
-    overhead(options.trials) if options.what == "overhead" else slots()
+    if options.what == "overhead":
+        overhead(options.trials)
+    else:
+        {"slots": slots, "gap": gap, "tracking": tracking}[options.what]()
 
 
 def overhead(trials: int) -> None:
@@ -72,6 +81,51 @@ def slots() -> None:
         times = sorted(swept(words, seconds=LONG_SHORT)[1])
         found[name] = times[-1] - times[0]
         report(f"sweep/slots/{name}", found[name], "s", ratio=found[name] / 10.0, over="ideal 10 s")
+
+
+def gap() -> None:
+    """Median seconds between two trials of one process; the first pair is left out, where everything is imported."""
+    with tempfile.TemporaryDirectory() as name:
+        trials = demo(Path(name), "learning_rate=range(0.001,0.007,0.001)", "max_epochs=1", "tracking=none")
+        begins = [first_step(Path(trial.user_attrs["folder"])) for trial in trials]
+    gaps = [begin - ended(trial) for trial, begin in zip(trials[1:], begins[2:], strict=False)]
+    report("sweep/gap", median(gaps), "s", longest=round(max(gaps), 3), trials=len(trials))
+
+
+def tracking() -> None:
+    """A trial's share of wall time that MLflow costs, medians over the trials of two sweeps run in turn."""
+    seconds: dict[str, list[float]] = {"none": [], "mlflow": []}
+    with tempfile.TemporaryDirectory() as name:
+        for round_ in range(3):
+            for tracker in seconds:
+                words = ("learning_rate=0.001,0.002,0.003", "max_epochs=10", "early_stopping_patience=0")
+                trials = demo(Path(name) / f"{tracker}{round_}", *words, f"tracking={tracker}")
+                seconds[tracker] += [ended(trial) - trial.datetime_start.timestamp() for trial in trials[1:]]
+    plain, tracked = median(seconds["none"]), median(seconds["mlflow"])
+    report("sweep/tracking", tracked, "s a trial", ratio=tracked / plain, over="the same without MLflow", plain=plain)
+
+
+def demo(folder: Path, *words: str) -> list[Any]:
+    """The trials of a real sweep over the demo's digits."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    folder.mkdir(exist_ok=True)
+    command("-m", *words, "hydra.sweeper.study_name=demo", cwd=folder)
+    storage = JournalStorage(JournalFileBackend(str(folder / "multirun" / "demo" / "study.journal")))
+    return optuna.load_study(study_name="demo", storage=storage).trials
+
+
+def ended(trial: Any) -> float:
+    """When a trial ended, in seconds since 1970."""
+    return float(trial.datetime_complete.timestamp())
+
+
+def first_step(folder: Path) -> float:
+    """When a run of one epoch began to train: its line was written then, and says how long it had trained."""
+    file = folder / "metrics.jsonl"
+    return file.stat().st_mtime - float(json.loads(file.read_text(encoding="utf-8"))["time/total"])
 
 
 def swept(words: list[str], *, seconds: str) -> tuple[float, list[float]]:

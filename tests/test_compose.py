@@ -135,7 +135,10 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["model=torchvision"], ["model.name=torchvision", "name the torchvision builder"]),
         (["model.name=resnet1"], ["model.name=resnet1", "did you mean resnet18"]),
         (["data=folder"], ["data.root=null: data=folder needs"]),
-        (["task=segmentation", "data=csv", "data.root=/a"], ["data=csv: task=segmentation takes demo, auto, masks or voc"]),
+        (
+            ["task=segmentation", "data=csv", "data.root=/a"],
+            ["data=csv: task=segmentation takes demo, auto, masks or voc"],
+        ),
         (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
         (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N"]),
         (["recipe=fast"], ["recipe=fast: must be fine_tune, from_scratch or quick"]),

@@ -13,6 +13,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
 NAME_LISTS = ("data.classes",)
 HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
-VERBS = ("compare", "evaluate", "explain", "predict", "resume")
+VERBS = ("compare", "evaluate", "explain", "predict", "repeat", "resume")
 SWEEPS = ("choice(", "glob(")
 LONG = 1000  # values of a range that are looked at one by one
 
@@ -192,15 +193,15 @@ def _one_value(key: str, text: str, override: Override) -> str:
 
 
 def _sweep_values(override: Override) -> tuple[Any, ...]:
-    """What a sweep runs over; of an interval, and of a very long range, its two ends."""
+    """What a sweep runs over; of an interval its two ends, of a very long range the first values and its end."""
     if override.value_type is ValueType.INTERVAL_SWEEP:
         sweep = override.value()
         assert isinstance(sweep, IntervalSweep)
         return tuple(int(end) if end == int(end) else end for end in (sweep.start, sweep.end) if end is not None)
+    values = [Override._convert_value(value) for value in islice(override.sweep_iterator(), LONG)]
     sweep = override.value()
-    if isinstance(sweep, RangeSweep) and len(sweep.range()) > LONG:
-        return sweep.range()[0], sweep.range()[-1]
-    return tuple(Override._convert_value(value) for value in override.sweep_iterator())
+    last = [sweep.stop] if isinstance(sweep, RangeSweep) and len(values) == LONG else []
+    return (*values, *last)
 
 
 def _parsed(line: str, options: ConfigLoader | None = None) -> Override:

@@ -60,8 +60,8 @@ class Progress:
     ``epoch`` counts finished epochs, ``step`` the steps done of the epoch under way, which began at ``learning_rate``;
     ``seconds`` is the time spent so far. ``best`` is the monitored metric's best value and ``best_epoch`` the epoch,
     from 1, that reached it (0 = none yet); between epochs of the same value the lower validation loss decides,
-    ``best_loss``, since a small validation set soon has no finer steps. ``lowest_loss`` is the lowest validation loss of
-    all, reached in ``lowest_epoch``.
+    ``best_loss``, since a small validation set soon has no finer steps. ``lowest_loss`` is the lowest validation loss
+    so far, reached in ``lowest_epoch``.
     """
 
     epoch: int = 0

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from visrun.data.records import Problem, Record
 
 MOST_SHOWN = 20  # offenders that an error lists
+REMEMBERED = 100_000  # files whose findings one process keeps for its next run
 MOST_SKIPPED = 0.5  # share of bad records above which skipping them hides a broken dataset
 
 Progress = Callable[[int, int], None]
@@ -59,26 +61,42 @@ def examine(
         progress: Called with (done, total) about a hundred times.
     """
     stride = max(1, len(records) // 100)
+    parts = [records[start : start + stride] for start in range(0, len(records), stride)]
     found: list[Finding] = []
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
-        for finding in pool.map(lambda record: _look(record, root, masks), records):
-            found.append(finding)
-            if progress is not None and (len(found) % stride == 0 or len(found) == len(records)):
+        for findings in pool.map(lambda part: [_look(record, root, masks) for record in part], parts):
+            found += findings
+            if progress is not None:
                 progress(len(found), len(records))
     return found
 
 
 def _look(record: Record, root: Path, masks: bool) -> Finding:
-    paths = [record.image, record.target] if masks else [record.image]
+    paths = (record.image, record.target) if masks else (record.image,)
     try:
-        size = images.header(record.image)
-        pixels = _count_ids(record.target, size) if masks else None
-        return Finding(size, tuple(path.stat().st_size for path in paths), pixels)
+        return _found(paths, tuple(_stamp(path) for path in paths))
     except DataError as error:
         text = str(error)
         for path in paths:
             text = text.replace(str(path), files.shown(path, root))
         return Finding(fault=text)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file does: bytes and time of modification; (0, 0) for one that is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> Finding:
+    """What is in an image and, after it, its mask; remembered, since the trials of a sweep look at the same files."""
+    size = images.header(paths[0])
+    pixels = _count_ids(paths[1], size) if len(paths) > 1 else None
+    return Finding(size, tuple(length for length, _ in stamps), pixels)
 
 
 def _count_ids(path: Path, size: tuple[int, int]) -> npt.NDArray[np.int64]:
@@ -132,10 +150,17 @@ def _across(same: list[tuple[str, Path]]) -> list[tuple[str, str, Path, Path]]:
 
 
 def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(65536)
+    return _hashed(path, _stamp(path), 65536)
 
 
 def _digest(path: Path) -> bytes:
+    return _hashed(path, _stamp(path), None)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _hashed(path: Path, _: tuple[int, int], length: int | None) -> bytes:
+    """SHA-256 of a file, or of its first ``length`` bytes; remembered like what is found in it."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        if length is None:
+            return hashlib.file_digest(file, "sha256").digest()
+        return hashlib.sha256(file.read(length)).digest()
