@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from visrun import hyperparameters, plugins
 from visrun.compose import Resolved, check_sweep, resolve
+from visrun.configs import PRIMARY, Conf, conf_dir, open_conf
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
+from visrun.overrides import GROUPS, to_override
 from visrun.tables import MODELS
 
 
@@ -485,3 +489,124 @@ def test_a_sweep_passes_with_its_words_as_hydra_takes_them() -> None:
     )
     assert isinstance(sweep.first, Resolved)
     assert sweep.first.settings.model.name == "resnet18"
+
+
+VALUES: list[dict[str, Any]] = [
+    {"learning_rate": 1e-05, "max_epochs": 7, "seed": 4},
+    {"milestones": [10, 20], "augment.crop_scale": [0.5, 1.0], "optimizer_options.betas": [0.8, 0.95]},
+    {"data.classes": ["a b", "c,d"], "data.class_weights": [1.0, 2.5], "data.image_size": [32, 64]},
+    {"model.weights": None, "tracking.run_name": None, "run.max_time": None, "data.classes": None},
+    {"data.root": "/photos (1)/a,b", "tracking.run_name": "1e3", "run.max_time": "1h30m", "run.deterministic": True},
+    {"model.name": "resnet18", "augment.name": "mine", "augment.mixup": 0},
+]
+
+
+def hydras(conf: Conf, words: list[str]) -> dict[str, Any]:
+    """What Hydra composes of words, without its own node."""
+    config = conf.loader.load_configuration(PRIMARY, words, RunMode.RUN)
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
+    found = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def own_conf(empty_folder: Path) -> Conf:
+    """Config files with one of the user's, in which values follow from others."""
+    (empty_folder / "conf" / "augment").mkdir(parents=True)
+    text = "# @package _global_\naugment: {name: mine, mixup: 0.25, erase: '${learning_rate}'}\n"
+    text += "run: {max_time: '${max_epochs}'}\n"
+    (empty_folder / "conf" / "augment" / "mine.yaml").write_text(text, encoding="utf-8")
+    return open_conf(empty_folder)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_values_are_composed_as_hydra_does_whatever_is_chosen(group: str, own_conf: Conf) -> None:
+    usual = own_conf.default_choices()
+    for number, option in enumerate(own_conf.options(group)):
+        options = {name: choice for name, choice in {**usual, group: option}.items() if name in GROUPS}
+        words = [f"{name}={choice}" for name, choice in options.items()]
+        for values in VALUES if option == "mine" else [VALUES[number % len(VALUES)]]:
+            found = own_conf.compose(options, values)
+            expected = hydras(own_conf, [*words, *(to_override(key, value) for key, value in values.items())])
+            assert repr(found) == repr(expected), (group, option, values)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["augment=mine", "learning_rate=0.3", "max_epochs=7"],
+        ["recipe=fine_tune", "optimizer=sgd", "augment=mine"],
+        ["task=segmentation", "data.classes=[a,b]", "model.weights=null"],
+        ["scheduler=multistep", "milestones=[3,5]", "max_epochs=9", "data.image_size=[32,64]"],
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_what_is_validated_is_what_hydra_composes(words: list[str], own_conf: Conf, monkeypatch: Any) -> None:
+    composed, compose = [], Conf.compose
+    monkeypatch.setattr(Conf, "compose", lambda *args: composed.append(compose(*args)) or dict(composed[-1]))
+    resolved = resolve(words, conf=own_conf)
+    found = {key: value for key, value in composed[-1].items() if key != "recipe"}  # which says no more than its values
+    expected = {key: value for key, value in hydras(own_conf, list(resolved.overrides)).items() if key != "recipe"}
+    assert repr(found) == repr(expected)
+    if "augment=mine" in words:
+        assert resolved.settings.augment.erase == resolved.hyperparameters.learning_rate
+        assert resolved.settings.run.max_time == resolved.hyperparameters.max_epochs
+
+
+def test_a_configuration_keeps_nothing_of_the_one_before(own_conf: Conf) -> None:
+    options = own_conf.default_choices()
+    options = {name: choice for name, choice in options.items() if name in GROUPS}
+    before = own_conf.compose(options, {})
+    changed = own_conf.compose(options, {"augment.mixup": 0.9, "milestones": [1], "data.classes": ["a"]})
+    changed["milestones"].append(2)
+    changed["augment"]["hue"] = 9
+    assert own_conf.compose(options, {}) == before
+
+
+SWEEPS = [path.stem for path in sorted((conf_dir() / "sweep").glob("*.yaml"))]
+
+
+READY = [("classification", name) for name in SWEEPS] + [("segmentation", "default"), ("regression", "default")]
+
+
+@pytest.mark.parametrize(("task", "name"), READY)
+def test_a_ready_space_stands_for_words_that_pass(task: str, name: str) -> None:
+    sweep = check_sweep([f"task={task}", f"sweep={name}"])
+    assert len(sweep.words) > 1 and not any(word.startswith("sweep=") for word in sweep.words)
+    assert sweep.first.choices["task"] == task
+    assert sweep.first.hyperparameters == resolve([f"task={task}"]).hyperparameters  # the first job is the usual one
+
+
+def test_what_is_typed_beside_a_ready_space_stands() -> None:
+    plain = check_sweep(["sweep=optimizer"]).words
+    keys = [word.partition("=")[0] for word in plain]
+    assert "learning_rate" in keys and "optimizer" in keys
+    typed = check_sweep(["sweep=optimizer", "learning_rate=0.5", "optimizer=adam,sgd", "max_epochs=3"]).words
+    assert {"learning_rate=0.5", "optimizer=adam,sgd", "max_epochs=3"} <= set(typed)
+    assert sorted(word.partition("=")[0] for word in typed) == sorted([*keys, "max_epochs"])
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["sweep=optimzer"], "sweep=optimzer: must be"),
+        (["sweep=default", "sweep=wide"], "sweep is given twice"),
+        (["sweep="], "must be"),
+        (["sweep=default", "optimizer=adma"], "adma"),
+    ],
+)
+def test_a_wrong_ready_space_is_one_line(words: list[str], part: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(words)
+    assert len(caught.value.problems) == 1 and part in caught.value.problems[0]
+
+
+def test_a_ready_space_of_ones_own(empty_folder: Path) -> None:
+    (empty_folder / "conf" / "sweep").mkdir(parents=True)
+    text = "parameters: [dropout, batch_size, augment.mixup]\nranges: {augment.mixup: {choices: [0.0, 0.4]}}\n"
+    (empty_folder / "conf" / "sweep" / "mine.yaml").write_text(text, encoding="utf-8")
+    words = check_sweep(["sweep=mine"]).words
+    assert [word.partition("=")[0] for word in words] == ["dropout", "batch_size", "augment.mixup"]
+    assert words[-1] == "augment.mixup=choice(0.0,0.4)"

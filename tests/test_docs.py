@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from typing import Any, NamedTuple
 import pytest
 
 import visrun
-from visrun import experiment, explain, launch, settings
+from visrun import experiment, explain, launch, repeat, settings
 from visrun.checks import problems_of
 from visrun.cli import VERBS
+from visrun.compare import command as comparing
 from visrun.compose import check_sweep, known, resolve
 from visrun.configs import conf_dir, flatten, open_conf
 from visrun.errors import ConfigError
@@ -33,6 +35,7 @@ TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 READY = [name for name, entry in TASKS.items() if entry.build is not None]
 PLACEHOLDER = re.compile(r"[A-Z]+(/.*)?")  # PATH, RUN, RUN/experiment.json
+ONLY_TYPED = ("seeds", "sweep")  # words of a command that are no settings; those in blocks of commands are composed
 EXAMPLE_FILE = re.compile(r"`(conf/[\w/]+\.yaml|\w+\.py)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
 
 
@@ -114,6 +117,13 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         assert len([word for word in words[1:] if "=" not in word]) == 1
         assert any(word.startswith("data.root=") for word in words)
         return list(resolve([word for word in words[2:] if not word.startswith("split=")], cwd=cwd).warnings)
+    if words[:1] == ["compare"]:
+        options, names = comparing._options(words[1:])
+        assert names and options.keys() == comparing.DEFAULTS.keys()
+        return []
+    if words[:1] == ["repeat"]:
+        seeds, words = repeat.read_words(words[1:])
+        words = ["-m", *words, repeat._sweep_over(seeds)]
     if words[:1] == ["explain"]:
         words = [word for word in words[1:] if word != "--json"]
     args = launch._arguments(words)
@@ -121,6 +131,13 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     if args.multirun:
         return list(check_sweep(args.overrides, config_dir=config_dir, cwd=cwd).first.warnings)
     return list(resolve(args.overrides, config_dir=config_dir, cwd=cwd).warnings)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize("block", blocks("bash"), ids=lambda block: f"{block.page.name}:{len(block.text)}")
+def test_a_shell_reads_every_command_as_it_stands(block: Block) -> None:
+    done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
 
 
 COMMANDS = shell_lines("visrun")
@@ -183,10 +200,10 @@ def test_every_setting_in_the_text_exists(workplace: Path) -> None:
     conf, keys = open_conf(workplace), known()
     for word in settings_in_text():
         key, _, value = word.partition("=")
-        assert key in keys or is_hydra(word), word
-        if not value or PLACEHOLDER.fullmatch(value) or is_hydra(word):
+        assert key in keys or is_hydra(word) or key in ONLY_TYPED, word
+        if not value or PLACEHOLDER.fullmatch(value) or is_hydra(word) or key in ONLY_TYPED:
             continue
-        read = parse([word], known=keys, cwd=workplace)
+        read = parse([word], known=keys, cwd=workplace, multirun=True, options=conf.loader)
         assert read.problems == (), word
         if key in GROUPS:
             assert read.typed[0].value in conf.options(key), word

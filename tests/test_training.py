@@ -94,11 +94,11 @@ class World:
         self.step = Step(Line(), self.model, self.optimizer, device=CPU)
         self.progress = Progress()
 
-    def fit(self, notes, limits, *, stop=None, data=None, metrics=None):
+    def fit(self, notes, limits, *, stop=None, data=None, metrics=None, judge=None):
         evaluate_now = metrics or (lambda: evaluate(Line(), self.model, Data(), Mae(), device=CPU, precision="fp32"))
         return fit(
             Line(), self.step, self.scheduler, data or Data(), evaluate_now,
-            progress=self.progress, limits=limits, recorder=notes, stop=stop or Stop(), seed=3,
+            progress=self.progress, limits=limits, recorder=notes, stop=stop or Stop(), seed=3, judge=judge,
         )  # fmt: skip
 
 
@@ -214,3 +214,49 @@ def test_is_better(value, best, maximize, expected):
 def test_patience_without_any_best_counts_from_the_beginning():
     assert is_patience_over(Progress(epoch=3), Limits(max_epochs=9, patience=3))
     assert not is_patience_over(Progress(epoch=2), Limits(max_epochs=9, patience=3))
+
+
+def test_a_judge_hears_every_epoch_and_ends_the_run():
+    notes, heard = Notes(), []
+
+    def judge(epoch, value):
+        heard.append((epoch, value))
+        return epoch == 3
+
+    world = World()
+    assert world.fit(notes, Limits(max_epochs=9), metrics=scripted([5.0, 4.0, 6.0, 1.0]), judge=judge) == "pruned"
+    assert heard == [(1, 5.0), (2, 4.0), (3, 6.0)]
+    assert notes.saved[-1] == (3, 0, True) and not any(final for *_, final in notes.saved[:-1])
+    assert (world.progress.epoch, world.progress.best, world.progress.best_epoch) == (3, 4.0, 2)
+
+
+def test_a_judge_changes_nothing_of_a_run_that_it_lets_go():
+    alone, judged = Notes(), Notes()
+    World().fit(alone, Limits(max_epochs=4))
+    assert World().fit(judged, Limits(max_epochs=4), judge=lambda *_: False) == "finished"
+    assert judged.rows == alone.rows and judged.saved == alone.saved
+
+
+def test_a_run_that_ends_by_itself_is_finished_whatever_the_judge_says():
+    heard = []
+    judge = lambda epoch, _: heard.append(epoch) or epoch == 3  # noqa: E731
+    assert World().fit(Notes(), Limits(max_epochs=3), judge=judge) == "finished"
+    assert heard == [1, 2, 3]  # the last epoch is reported too
+    heard.clear()
+    values = scripted([1.0, 2.0, 2.0, 2.0])
+    assert World().fit(Notes(), Limits(max_epochs=9, patience=2), metrics=values, judge=judge) == "finished"
+    assert heard == [1, 2, 3]
+
+
+def test_a_judge_is_not_asked_where_the_metric_is_missing():
+    rows, heard = iter([{"mae": 1.0}, {}, {"mae": 0.5}]), []
+    World().fit(Notes(), Limits(max_epochs=3), metrics=lambda: next(rows), judge=lambda *told: heard.append(told))
+    assert heard == [(1, 1.0), (3, 0.5)]
+
+
+def test_a_run_stopped_within_an_epoch_is_not_judged_for_it():
+    heard, stop = [], Stop()
+    notes = Notes(lambda step: setattr(stop, "exit_code", 143) if step == 6 else None)
+    judge = lambda epoch, _: bool(heard.append(epoch))  # noqa: E731
+    assert World().fit(notes, Limits(max_epochs=4), stop=stop, judge=judge) == "killed"
+    assert heard == [1]

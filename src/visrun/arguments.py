@@ -13,6 +13,7 @@ USAGE = {
     "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [data=folder] [run.device=cpu]",
     "explain": "visrun explain [--json] [--config-dir DIR] [key=value ...]",
     "predict": "visrun predict RUN IMAGES... [out=DIR] [device=cpu]",
+    "repeat": "visrun repeat experiment=PATH [seeds=5] [key=value ...]",
     "resume": "visrun resume RUN",
 }
 ABOUT = {
@@ -23,6 +24,8 @@ ABOUT = {
     "explain": "Every hyperparameter of a run: its value, where it came from, and whether the run reads it.",
     "predict": "What a run sees in images, files or folders: a JSON line for each, and drawn pictures in out= (else in "
     "predictions/ of the run's folder).",
+    "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]): mean, standard "
+    "deviation and 95 % interval of every metric. It is a sweep over seed, so hydra.sweeper.* words work.",
     "resume": "Go on with an interrupted run, exactly where it was saved last.",
 }
 

@@ -1,7 +1,6 @@
 """Checkpoints that survive a crash in the middle of a write and say so when a byte has changed.
 
-A file is written beside its place, flushed to the disk and renamed over it, so a reader sees the old file or the new
-one. Its SHA-256 stands beside it, because a flipped byte in tensor data loads without an error. Only tensors and
+Beside each file stands its SHA-256, because a flipped byte in tensor data loads without an error. Only tensors and
 plain types are stored: files load with ``weights_only=True`` and never run code.
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import torch
 
 from visrun.errors import UserError, VisrunError
+from visrun.files import write_atomic
 
 
 def save(state: dict[str, Any], path: Path) -> None:
@@ -56,30 +55,6 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def write_atomic(path: Path, data: bytes | memoryview) -> None:
-    """Replace ``path`` by ``data`` so that a crash leaves either the old or the new file."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise VisrunError(f"{path}: cannot write ({error.strerror})") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a write that was killed half-way left behind."""
-    for leftover in folder.glob("*.tmp"):
-        leftover.unlink(missing_ok=True)
-
-
 def _remember_digest(path: Path, digest: str) -> None:
     # The digest is written first and keeps the former one: whichever file a crash leaves is then known.
     file = _digest_file(path)
@@ -89,11 +64,3 @@ def _remember_digest(path: Path, digest: str) -> None:
 
 def _digest_file(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

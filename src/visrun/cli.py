@@ -2,7 +2,7 @@
 
     visrun [key=value ...]             train
     visrun -m [key=a,b ...]            train one run for each combination
-    visrun explain | resume | predict | evaluate | compare ...
+    visrun explain | resume | predict | evaluate | compare | repeat ...
 
 Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
@@ -60,6 +60,12 @@ def _compare(words: Sequence[str]) -> int:
     return command.main(given)
 
 
+def _repeat(words: Sequence[str]) -> int:
+    from visrun import repeat
+
+    return repeat.main(words)
+
+
 def _resume(words: Sequence[str]) -> int:
     folder = _plugged(words_after("resume", words))
     if len(folder) != 1:
@@ -95,6 +101,7 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "evaluate": _evaluate,
     "explain": _explain,
     "predict": _predict,
+    "repeat": _repeat,
     "resume": _resume,
 }
 

@@ -64,8 +64,12 @@ class UserConfigs(SearchPathPlugin):
             search_path.prepend(provider="visrun", path=f"file://{folder}", anchor="main")
 
 
-def main(words: Sequence[str]) -> int:
+def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
     """Run a command line of flags and ``key=value`` words and return the exit code.
+
+    Args:
+        command: What the user typed behind ``visrun``, where it is not ``words``: a sweep's slots and the command that
+            continues it begin so.
 
     Raises:
         ConfigError: The command line is wrong.
@@ -84,7 +88,7 @@ def main(words: Sequence[str]) -> int:
                 print("In visrun:", *map(_refusal, REFUSED), "--version shows visrun's version", sep="\n")
             return code
         if args.multirun or any(word.replace(" ", "") == "hydra.mode=MULTIRUN" for word in args.overrides):
-            return _sweep(args, config_dir, words)
+            return _sweep(args, config_dir, words if command is None else command)
         return _single(args, config_dir)
     finally:
         UserConfigs.folders = ()
@@ -137,11 +141,11 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
         codes[0] = result.exit_code
         return result.value
 
-    with _removed_if_empty(made):
+    with removed_if_empty(made):
         return _hydra(args, [*own, *_dir("hydra.run.dir", made), *resolved.overrides], job) or codes[0]
 
 
-def _sweep(args: Namespace, config_dir: Path | None, words: Sequence[str]) -> int:
+def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> int:
     """Many runs. A failing one raises, so that the sweeper goes on with the others and then says so."""
     from visrun.sweep.plugin import Command, VisrunSweeper  # Optuna's import is for sweeps only
 
@@ -152,8 +156,8 @@ def _sweep(args: Namespace, config_dir: Path | None, words: Sequence[str]) -> in
     made, named = _sweep_folder(own)
     find = partial(resolve, config_dir=config_dir, cwd=cwd)
     options = open_conf(cwd, config_dir).loader
-    VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(words), sweep.first, find, options), 0
-    with _removed_if_empty(made):
+    VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, options), 0
+    with removed_if_empty(made):
         try:
             code = _hydra(args, [*own, *named, *sweep.words], partial(_trial, config_dir=config_dir, cwd=cwd))
         except Interrupted as stop:
@@ -253,7 +257,7 @@ def _dir(key: str, folder: Path | None) -> list[str]:
 
 
 @contextmanager
-def _removed_if_empty(folder: Path | None) -> Iterator[None]:
+def removed_if_empty(folder: Path | None) -> Iterator[None]:
     """A folder in which Hydra never began leaves no trace."""
     try:
         yield

@@ -16,10 +16,11 @@ from typing import Any
 
 import psutil
 
-from visrun.checkpoint import remove_leftovers, write_atomic
 from visrun.errors import UserError
+from visrun.experiment import FILE_NAME, MAX_BYTES
+from visrun.files import remove_leftovers, write_atomic
 
-EXPERIMENT, METRICS, LOCK = "experiment.json", "metrics.jsonl", "run.lock"
+METRICS, LOCK = "metrics.jsonl", "run.lock"
 
 
 class RunFolder:
@@ -68,7 +69,7 @@ class RunFolder:
     def write_experiment(self, content: dict[str, Any]) -> None:
         """Replace experiment.json."""
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str)
-        write_atomic(self.path / EXPERIMENT, (text + "\n").encode())
+        write_atomic(self.path / FILE_NAME, (text + "\n").encode())
 
     def read_experiment(self) -> dict[str, Any]:
         """What experiment.json holds.
@@ -76,7 +77,7 @@ class RunFolder:
         Raises:
             UserError: It is missing or no JSON.
         """
-        return read_json(self.path / EXPERIMENT)
+        return read_json(self.path / FILE_NAME)
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch's line and see it on the disk."""
@@ -88,15 +89,7 @@ class RunFolder:
 
     def read_metrics(self) -> list[dict[str, float]]:
         """The epochs' lines; a last line that a crash cut short is left out."""
-        if not self.metrics.exists():
-            return []
-        rows = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return rows
+        return read_rows(self.metrics)
 
     def keep_metrics(self, epochs: int) -> None:
         """Drop the lines after epoch ``epochs``: a resumed run writes them again."""
@@ -110,20 +103,41 @@ def is_metric(key: str) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
+    """A JSON object from a file such as experiment.json.
 
     Raises:
-        UserError: The file is missing, unreadable or no JSON object.
+        UserError: The file is missing, far too large, unreadable or no JSON object.
     """
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes, so it is no {FILE_NAME}")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; name a run's folder, the one that holds {EXPERIMENT}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: no such file; name a run's folder, the one that holds {FILE_NAME}") from None
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON ({error})") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no JSON object")
     return content
+
+
+def read_rows(path: Path) -> list[Any]:
+    """The lines of a file such as metrics.jsonl, [] where it is missing; a line that a crash cut short ends them.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error})") from None
+    rows = []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except (ValueError, RecursionError):
+            break
+    return rows
 
 
 def living_holder(lock: Path) -> int | None:

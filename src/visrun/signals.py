@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from types import FrameType
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+SHOW_CURSOR = b"\x1b[?25h\n"  # a progress bar hides it
 
 
 class Interrupted(KeyboardInterrupt):
@@ -45,6 +49,8 @@ def stop_on_signals() -> Iterator[Stop]:
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if stop.exit_code is not None:
+            if sys.stdout.isatty():
+                os.write(sys.stdout.fileno(), SHOW_CURSOR)
             os._exit(EXIT_CODES[signal.Signals(number)])
         stop.exit_code = EXIT_CODES[signal.Signals(number)]
         if not stop.deferred:

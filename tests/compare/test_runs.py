@@ -113,7 +113,7 @@ def test_of_equal_values_the_lower_loss_is_best_then_the_first() -> None:
     ("content", "reason"),
     [
         ("", "not readable as JSON"),
-        ("[]", 'has no "hyperparameters"'),
+        ("[]", "holds no JSON object"),
         ('{"hyperparameters": 3}', 'has no "hyperparameters"'),
         ('{"hyperparameters": {}, "task": "cooking"}', 'task="cooking" is not known here'),
         ('{"hyperparameters": {}, "task": ["x"]}', "is not known here"),

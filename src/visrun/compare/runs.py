@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from visrun import hyperparameters
 from visrun.errors import ConfigError, UserError
-from visrun.experiment import FILE_NAME, MAX_BYTES
+from visrun.experiment import FILE_NAME
 from visrun.hyperparameters import Hyperparameters
+from visrun.run_folder import LOCK, METRICS, is_metric, living_holder, read_json, read_rows
 from visrun.settings import OPTION_READ_WHEN
 from visrun.tables import TASKS, model_entry
 
@@ -81,16 +80,16 @@ def read_run(folder: Path) -> Run:
     Raises:
         UserError: Its experiment.json or metrics.jsonl cannot be read, or tells of no task that is known.
     """
-    content = _json(folder / FILE_NAME)
+    content = _content(folder / FILE_NAME)
     task = content.get("task", "classification")
     if not isinstance(task, str) or task not in TASKS:
         raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here; a plugin may bring it")
-    rows = _metrics(folder / "metrics.jsonl")
+    rows = _rows(folder / METRICS)
     result, entry = _mapping(content.get("result")), TASKS[task]
     best = best_row(rows, entry.monitor, maximize=entry.maximize)
     val = {key: value for key, value in (best or {}).items() if is_metric(key)}
     status = text(result.get("status", "unknown"))
-    if status == "running" and not _alive(folder):
+    if status == "running" and living_holder(folder / LOCK) is None:
         status = "unfinished"
     fingerprint = _mapping(content.get("data")).get("fingerprint")
     return Run(
@@ -162,45 +161,22 @@ def best_row(rows: Sequence[dict[str, float]], monitor: str, *, maximize: bool) 
     return min(known, key=lambda row: (sign * row[monitor], row.get("val_loss", math.inf)), default=None)
 
 
-def is_metric(key: str) -> bool:
-    """Whether a key of metrics.jsonl is one of the task's metrics."""
-    return key not in ("epoch", "loss", "val_loss", "learning_rate") and not key.startswith(("loss/", "time/"))
-
-
 def text(value: object) -> str:
     """A value as the command line would take it, on one line, with nothing in it that could steer a terminal."""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return shown if shown.isprintable() else json.dumps(value, default=str)
 
 
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            raise UserError(f"{file}: larger than {MAX_BYTES:,} bytes, so it is no {FILE_NAME}")
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: not readable as JSON ({error})") from None
-    if not isinstance(content, dict) or not isinstance(content.get("hyperparameters"), dict):
+def _content(file: Path) -> dict[str, Any]:
+    content = read_json(file)
+    if not isinstance(content.get("hyperparameters"), dict):
         raise UserError(f'{file}: has no "hyperparameters", so no run wrote it')
     return content
 
 
-def _metrics(file: Path) -> tuple[dict[str, float], ...]:
-    """The epochs in ascending order; of an epoch written twice the later line, and no line that a crash cut short."""
-    rows: dict[float, dict[str, float]] = {}
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: not readable ({error})") from None
-    for line in lines:
-        try:
-            row = _numbers(json.loads(line))
-        except (ValueError, RecursionError):
-            break
-        if "epoch" in row:
-            rows[row["epoch"]] = row
+def _rows(file: Path) -> tuple[dict[str, float], ...]:
+    """The epochs in ascending order; of an epoch written twice the later line."""
+    rows = {row["epoch"]: row for row in map(_numbers, read_rows(file)) if "epoch" in row}
     return tuple(rows[epoch] for epoch in sorted(rows))
 
 
@@ -213,13 +189,3 @@ def _numbers(content: object) -> dict[str, float]:
 
 def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _alive(folder: Path) -> bool:
-    """Whether the process that the run's lock names still lives here."""
-    try:
-        holder = json.loads((folder / "run.lock").read_text())
-        process = psutil.Process(int(holder["pid"]))
-        return abs(process.create_time() - float(holder["started"])) < 2.0
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
-        return False

@@ -10,6 +10,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf, TPESamplerConfig
+from omegaconf import MISSING
 
 NAME = "visrun"
 TARGET = "visrun.sweep.plugin.VisrunSweeper"
@@ -60,7 +61,7 @@ class VisrunSweeperConf(OptunaSweeperConf):
     n_jobs: int = 1
     max_failure_rate: float = 0.5
     params: Any = None
-    pruner: Any = None
+    pruner: Any = MISSING
     objectives: Any = None
     resume: bool = True
     start_points: Any = None

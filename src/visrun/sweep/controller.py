@@ -5,35 +5,30 @@ from __future__ import annotations
 import fcntl
 import shlex
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.console import Screen
-from visrun.errors import ConfigError, VisrunError
+from visrun.errors import ConfigError
+from visrun.overrides import to_override
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
+from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
 from visrun.sweep.display import Sweep, Table
-from visrun.sweep.joining import prepare
+from visrun.sweep.joining import check, prepare
 from visrun.sweep.parent import Parent
 from visrun.sweep.plan import Plan
 from visrun.sweep.slots import Slot, environments
-from visrun.sweep.storage import open_storage
-from visrun.sweep.study import Queue, failures, too_many_failed
+from visrun.sweep.storage import open_storage, quiet
+from visrun.sweep.study import Queue, create, failures, too_many_failed
 
 LOOK = 0.1  # seconds between two looks at the study
 PICTURES = 30.0  # seconds between two drawings, at least
 MOST_DRAWING = 0.1  # share of the time that drawing may take
-USELESS_STARTS = 3  # of a slot, without a trial of its own in between
-UNKNOWN = 5.0  # seconds after which a trial nobody signed counts as that of a slot that died
-
-Work = Callable[[threading.Event], None]
 
 
 def lead(plan: Plan, *, work: Work | None = None) -> int:
@@ -48,11 +43,11 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
 
     Raises:
         ConfigError: A study of this name cannot be gone on with, or is being led by another process.
-        VisrunError: No slot can be started.
+        VisrunError: No slot can work.
     """
     screen = Screen()
-    for line in plan.notices:
-        screen.warn(line)
+    if "://" in plan.storage:
+        open_storage(plan.storage)  # what is wrong with a database is said before anything is written
     plan.folder.mkdir(parents=True, exist_ok=True)
     with leading(plan), stop_on_signals() as stop:
         return Controller(plan, screen, stop, work).run()
@@ -77,60 +72,48 @@ class Controller:
 
     def __init__(self, plan: Plan, screen: Screen, stop: Stop, work: Work | None) -> None:
         self.plan, self.screen, self.stop = plan, screen, stop
-        self.slots = [] if work else make_slots(plan)
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=work, args=(self.done,), name="visrun-slots") if work else None
         self.parent = make_parent(plan)
-        self.useless: dict[int, int] = {}
+        self.queue = open_study(plan)
+        self.crew: Crew = Threads(work) if work else self._slots()
+        self.orphans = Orphans(self.parent)
         self.ended = -1
         self.drawer: threading.Thread | None = None
         self.drawn, self.drawing = time.monotonic(), 0.0
 
+    def _slots(self) -> Slots:
+        slots = make_slots(self.plan)
+        return Slots(slots, self.queue, wanted=self._wants_more, parent=self.parent, warn=self.screen.warn)
+
     def run(self) -> int:
         """Lead the sweep; see :func:`lead`."""
-        plan = self.plan
-        self._refuse_old()
-        self.screen.say(f"sweep: {plan.folder}")
-        self.screen.say(f"stopped or killed, it goes on with: {again(plan)}")
+        for line in (*self.plan.first.notices, *self.plan.first.warnings, *self.plan.notices):
+            self.screen.warn(line)
+        self.screen.say(f"sweep: {self.plan.folder}")
+        self.screen.say(f"stopped or killed, it goes on with: {again(self.plan)}")
         self.parent.start()
-        for slot in self.slots:
-            slot.start()  # imports go on while the parent run is made
-        status = "failed"
         try:
-            prepare(plan, parent=self.parent.wait)
-            self.queue = Queue(open_storage(plan.storage), plan.name)
-            self._take_back()
-            if self.thread:
-                self.thread.start()
-            self._watch()
-            status = "killed" if self.stop.exit_code else "finished"
-        except KeyboardInterrupt:
-            status = "killed"
-        finally:
-            self._end_slots()
+            self._work()
+        except KeyboardInterrupt as error:
             self.screen.end_progress()
-        return self._close(status)
+            self.stop.exit_code = getattr(error, "exit_code", 130)
+        except BaseException as error:
+            self.screen.end_progress()
+            self.parent.finish("failed", str(error).split("\n")[0])
+            raise
+        return self._close()
 
-    def _refuse_old(self) -> None:
-        storage = open_storage(self.plan.storage)
-        known = [study.study_name for study in storage.get_all_studies()]
-        if self.plan.name in known and not self.plan.resume:
-            raise ConfigError(
-                f"hydra.sweeper.resume=false: there is a study {self.plan.name} already; "
-                "choose another hydra.sweeper.study_name"
-            )
-
-    def _take_back(self) -> None:
-        """Trials that are RUNNING although nobody runs them, since an earlier sitting was killed, are run again."""
-        mine = {slot.pid for slot in self.slots}
-        for trial in self.queue.every(TrialState.RUNNING):
-            facts = trial.user_attrs
-            here = facts.get("host", socket.gethostname()) == socket.gethostname()
-            if here and facts.get("pid") not in mine and not psutil.pid_exists(int(facts.get("pid", 0)) or -1):
-                self.queue.give_back(trial.number)
+    def _work(self) -> None:
+        """Have all trials run, and leave no process behind."""
+        try:
+            self.orphans.take_back(self.queue)
+            self.crew.start()  # imports go on while the parent run is made
+            prepare(self.plan, parent=self.parent.wait)
+            self._watch()
+        finally:
+            self.crew.end(signal.SIGKILL if self.stop.exit_code is None else signal.SIGTERM)
 
     def _watch(self) -> None:
-        """Look at the study until no slot works any more."""
+        """Look at the study until nobody works any more."""
         table = make_table(self.plan, self.screen, self.queue)
         self.stop.deferred = True
         told = False
@@ -147,54 +130,38 @@ class Controller:
         finally:
             table.close()
 
-    def _is_working(self) -> bool:
-        if self.thread:
-            return self.thread.is_alive()
-        for slot in self.slots:
-            code = slot.ended()
-            if code is not None:
-                self._bury(slot, code)
-        return any(slot.ended() is None for slot in self.slots)
-
-    def _bury(self, slot: Slot, code: int) -> None:
-        """A slot's process ended: settle the trial it ran, and start another where there is still something to do."""
-        if slot.number in self.useless and self.useless[slot.number] < 0:
-            return
-        mine = [trial for trial in self.queue.every(TrialState.RUNNING) if self._ran(slot, trial)]
-        for trial in mine:
-            if self.stop.exit_code is not None:
-                self.queue.give_back(trial.number)
-            else:
-                self.queue.fail(trial.number, died(code))
-            if trial.user_attrs.get("folder"):
-                self.parent.end_child(Path(trial.user_attrs["folder"]), "failed", died(code))
-        if code == 0 or self.stop.exit_code is not None or not self._wants_more():
-            self.useless[slot.number] = -1
-            return
-        self.useless[slot.number] = 0 if mine else self.useless.get(slot.number, 0) + 1
-        if self.useless[slot.number] >= USELESS_STARTS:
-            raise VisrunError(f"slot {slot.number} cannot work: {slot.last_words()} (see {slot.log})")
-        slot.start()
-
-    def _ran(self, slot: Slot, trial: FrozenTrial) -> bool:
-        facts = trial.user_attrs
-        if "pid" in facts:
-            return bool(facts["pid"] == slot.pid and facts.get("host") == socket.gethostname())
-        begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        return facts.get("slot", slot.number) == slot.number and time.time() - begun > UNKNOWN
-
-    def _wants_more(self) -> bool:
-        plan, trials = self.plan, self.queue.trials()
-        if too_many_failed(trials, n_trials=plan.n_trials, max_failure_rate=plan.max_failure_rate):
-            return False
-        return any(trial.state in (TrialState.WAITING, TrialState.RUNNING) for trial in trials)
-
     def _pass_on(self) -> None:
         """Ask everybody who works to stop as this process was asked to."""
-        self.done.set()
-        number = signal.SIGINT if self.stop.exit_code == 130 else signal.SIGTERM
-        for slot in self.slots:
-            slot.tell(number)
+        self.screen.console.show_cursor(True)  # which the table hides, and a second signal would leave hidden
+        self.screen.say("stopping: what runs saves its state and ends; Ctrl-C again ends it at once")
+        self.crew.tell(signal.SIGINT if self.stop.exit_code == 130 else signal.SIGTERM)
+
+    def _is_working(self) -> bool:
+        working = self.crew.is_working(stopping=self.stop.exit_code is not None)
+        self.orphans.look(self.queue, watched=self.crew.pids)
+        return working
+
+    def _wants_more(self) -> bool:
+        trials = self.queue.trials()
+        left = any(trial.state in (TrialState.WAITING, TrialState.RUNNING) for trial in trials)
+        return left and not self._failed_too_often(trials)
+
+    def _failed_too_often(self, trials: list[FrozenTrial]) -> bool:
+        plan = self.plan
+        return too_many_failed(trials, n_trials=plan.n_trials, max_failure_rate=plan.max_failure_rate)
+
+    def _why_early(self, trials: list[FrozenTrial]) -> str | None:
+        """What ended the sweep before its last trial; None where nothing did but a person."""
+        plan, ended = self.plan, sum(trial.state.is_finished() for trial in trials)
+        if self.stop.exit_code is not None or ended >= plan.n_trials:
+            return None
+        if self._failed_too_often(trials):
+            cause = f"hydra.sweeper.max_failure_rate={plan.max_failure_rate:g} is reached"
+        elif plan.timeout is not None:
+            cause = "hydra.sweeper.timeout is over; the same command goes on"
+        else:
+            return None
+        return f"ended after {ended} of {plan.n_trials} trials: {cause}"
 
     def _refresh(self, trials: list[FrozenTrial]) -> None:
         """Bring the files and the parent run up to date where a trial has ended."""
@@ -216,55 +183,63 @@ class Controller:
         self.drawn = time.monotonic()
         self.drawing = self.drawn - began
 
-    def _end_slots(self) -> None:
-        """Leave no process behind."""
-        self.done.set()
-        for slot in self.slots:
-            slot.tell(signal.SIGKILL if self.stop.exit_code is None else signal.SIGTERM)
-        for slot in self.slots:
-            if slot.process is not None:
-                slot.process.wait()
-        if self.thread and self.thread.is_alive():
-            self.thread.join()
-
-    def _close(self, status: str) -> int:
+    def _close(self) -> int:
         """The last files, the parent's end, the closing lines."""
         plan, trials = self.plan, self.queue.trials()
+        stopped = self.stop.exit_code is not None
         if self.drawer:
             self.drawer.join()
         missing = results.write_results(self.queue.study, trials, plan.folder)
-        self._draw(trials)
         self.parent.update(self.queue.study, trials)
         self.parent.files([plan.folder / results.YAML, plan.folder / results.TABLE])
-        warning = self.parent.finish(status)
-        for line in [*missing, *([warning] if warning else [])]:
+        if not stopped:
+            self._draw(trials)
+        warning = self.parent.finish("killed" if stopped else "finished")
+        early = self._why_early(trials)
+        for line in [*missing, *([early] if early else []), *([warning] if warning else [])]:
             self.screen.warn(line)
-        if status == "killed":
+        if stopped:
             self.screen.say(f"stopped; go on with: {again(plan)}")
         link = f"{self.parent.link}{f'  after: {self.parent.command}' if self.parent.command else ''}"
         shown = link if self.parent.link else None
         for line in results.closing_lines(self.queue.study, trials, folder=plan.folder, link=shown):
             self.screen.say(line)
-        if self.stop.exit_code is not None:
-            return self.stop.exit_code
-        return 130 if status == "killed" else int(failures(trials) > 0)
+        return int(failures(trials) > 0) if self.stop.exit_code is None else self.stop.exit_code
+
+
+def open_study(plan: Plan) -> Queue:
+    """The plan's study, made where there is none.
+
+    Raises:
+        ConfigError: There is such a study, and it cannot be gone on with.
+    """
+    storage = open_storage(plan.storage)
+    with quiet():
+        new = create(storage, plan.name, plan.directions)
+    queue = Queue(storage, plan.name)
+    if not new and not plan.resume:
+        raise ConfigError(
+            f"hydra.sweeper.resume=false: there is a study {plan.name} already; choose another hydra.sweeper.study_name"
+        )
+    if not new:
+        check(plan, queue)
+    return queue
 
 
 def make_slots(plan: Plan) -> list[Slot]:
     """The slots of a plan: the same command as a worker of the same study."""
     joining = [
         "hydra.sweeper.worker=true",
-        f"hydra.sweeper.study_name={plan.name}",
-        f"hydra.sweeper.storage='{plan.storage}'",
-        f"hydra.sweep.dir={plan.folder}",
+        *naming(plan),
+        to_override("hydra.sweeper.storage", plan.storage),
+        to_override("hydra.sweep.dir", str(plan.folder)),
     ]
-    keys = ("sweeper.n_jobs", "sweeper.study_name", "sweeper.storage", "sweep.dir")
-    replaced = tuple(f"hydra.{key}=" for key in keys)
+    replaced = tuple(f"hydra.{key}=" for key in ("sweeper.n_jobs", "sweeper.storage", "sweep.dir"))
     own = [word for word in plan.command if not word.startswith(replaced)]
     logs = plan.folder / "slots"
     return [
         Slot(number, [*own, *joining], environment, logs / f"slot-{number}.log")
-        for number, environment in enumerate(environments(plan.n_jobs))
+        for number, environment in enumerate(environments(min(plan.n_jobs, plan.n_trials)))
     ]
 
 
@@ -304,17 +279,14 @@ def make_table(plan: Plan, screen: Screen, queue: Queue) -> Table:
     return Table(screen, sweep)
 
 
+def naming(plan: Plan) -> list[str]:
+    """What has to be added to the command for it to mean this study."""
+    named = ("hydra.sweeper.study_name=", "hydra.sweep.dir=")  # the latter's last part is the name
+    if any(word.startswith(named) for word in plan.command):
+        return []
+    return [to_override("hydra.sweeper.study_name", plan.name)]
+
+
 def again(plan: Plan) -> str:
     """The command that goes on with a sweep."""
-    named = any(word.startswith("hydra.sweeper.study_name=") for word in plan.command)
-    words = [*plan.command, *([] if named else [f"hydra.sweeper.study_name={plan.name}"])]
-    return shlex.join(["visrun", *words])
-
-
-def died(code: int) -> str:
-    """What a slot's exit code says."""
-    if code < 0:
-        name = signal.Signals(-code).name
-        hint = " (out of memory?)" if name == "SIGKILL" else ""
-        return f"its process was killed by {name}{hint}"
-    return f"its process ended with exit code {code}"
+    return shlex.join(["visrun", *plan.command, *naming(plan)])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from visrun.errors import ConfigError, VisrunError
+from visrun.fields import show
 from visrun.overrides import to_override
 from visrun.sweep import space as spaces
-from visrun.sweep.plan import MOST_COMBINATIONS, Plan
+from visrun.sweep.plan import Plan
+from visrun.sweep.points import MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner
+from visrun.sweep.slots import own_slot
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import ATTRIBUTE, Params, Queue, create, incompatible
 from visrun.sweep.trial import VARIABLE, Handle
@@ -42,7 +46,8 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
     deadline = None if plan.timeout is None else shared["began"] + plan.timeout
 
     def run(number: int, params: Params) -> Sequence[float]:
-        returned = launch(number, words_of(plan, number, params, parent=shared["parent"]))
+        parent = queue.study.user_attrs[ATTRIBUTE]["parent"]  # a study's leader may come after its workers
+        returned = launch(number, words_of(plan, number, params, parent=parent))
         return values_of(plan, returned)
 
     work(
@@ -92,6 +97,11 @@ def check(plan: Plan, queue: Queue) -> None:
     had = [direction.name.lower() for direction in queue.study.directions]
     if had != list(plan.directions):
         raise ConfigError(f"{key}: this study has the directions {', '.join(had)}; choose another study_name")
+    facts_before = queue.study.user_attrs.get(ATTRIBUTE, {})
+    for name, now in (("task", plan.first.settings.task), ("objectives", list(plan.objectives))):
+        before = facts_before.get(name, now)
+        if before != now:
+            raise ConfigError(f"{key}: this study has {name}={show(before)}; choose another study_name")
     wrong = incompatible(queue.every(), plan.space.distributions)
     if wrong:
         raise ConfigError(f"{key}: this study has other choices for {', '.join(wrong)}; choose another study_name")
@@ -107,20 +117,25 @@ def facts(plan: Plan, run_id: str | None) -> dict[str, Any]:
         "folder": str(plan.folder),
         "parent": run_id,
         "began": time.time(),
+        "leader": os.getpid(),
     }
 
 
 def wait_for_study(plan: Plan) -> dict[str, Any]:
     """What the study's maker has noted, waited for.
 
+    For a slot, in a process of its leader or one that it started, what was noted before this leader's time does not
+    count: the study may have been ended then, and be gone on with now.
+
     Raises:
         VisrunError: The one who began to make it seems to have died.
     """
+    led = not plan.worker or own_slot() is not None
     queue = Queue(open_storage(plan.storage), plan.name)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         shared = queue.study.user_attrs.get(ATTRIBUTE)
-        if shared:
+        if shared and (not led or shared["leader"] in (os.getpid(), os.getppid())):
             return dict(shared)
         time.sleep(PAUSE)
     raise VisrunError(f"study {plan.name}: nobody made its tickets; start it without hydra.sweeper.worker=true")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from visrun import environment
 from visrun.tracking import open_tracker
-from visrun.tracking.names import parameter_text
+from visrun.tracking.names import RECORD, parameter_text
 from visrun.tracking.uris import without_password
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: MLflow's id of its run
 ENDED = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 

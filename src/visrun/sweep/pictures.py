@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from visrun.files import write_atomic
 from visrun.plots import BLUE, GREY, ORANGE
 from visrun.sweep import panels
 from visrun.sweep.trials import STATES, counts
@@ -90,10 +91,9 @@ def interactive(view: View, given: dict[str, Plot], path: Path) -> Path:
         figure.update_layout(title=None, template="plotly_white", margin={"t": 40, "r": 40})
         body = to_html(figure, include_plotlyjs=False, full_html=False, config={"displaylogo": False})
         sections.append(f'<h2 id="{name}">{html.escape(plot.heading)}</h2><div class="plot">{body}</div>')
-    temporary = path.with_name(f".{path.name}")
     text = TEMPLATE.format(title=html.escape(view.name), note=html.escape(note(view)), plots="\n".join(sections))
-    temporary.write_text(text.replace("PLOTLY", get_plotlyjs(), 1), encoding="utf-8")
-    return temporary.replace(path)
+    write_atomic(path, text.replace("PLOTLY", get_plotlyjs(), 1).encode())
+    return path
 
 
 def note(view: View) -> str:

@@ -6,29 +6,24 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
-from visrun.compose import Resolved
-from visrun.errors import ConfigError
+from visrun.compose import Resolved, known
 from visrun.fields import did_you_mean, one_of, show
+from visrun.overrides import is_hydra, near
 from visrun.settings import duration
 from visrun.sweep import space as spaces
+from visrun.sweep.points import KEY, Problems, start_points, trials_of
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.space import Bases, Space
-from visrun.sweep.spelling import encode
 from visrun.sweep.storage import JOURNAL, checked
 from visrun.sweep.study import Params
 from visrun.tables import TASKS
 
-KEY = "hydra.sweeper"
-USUAL_TRIALS = 20
-MOST_COMBINATIONS = 100_000  # of a space that is searched; those of a grid are all named beforehand
 MEASURES = ("seconds", "parameters")  # objectives beside the task's metric, less is better
 GRID = "optuna.samplers.GridSampler"
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
@@ -107,18 +102,22 @@ def make_plan(
     params = [f"{key}={value}" for key, value in (settings.get("params") or {}).items()]
     space = spaces.read_space([*params, *words], base=spaces.base_of(first), options=options)
     bases = spaces.composed(space, first, lambda words: resolve(words))
-    problems = _Problems()
+    problems = Problems()
+    for key in map(str, settings.get("params") or {}):
+        if key.lstrip("+") not in known() and not is_hydra(key):
+            problems.add(f"{KEY}.params: {show(key)} is no setting{near(key, known())}")
     objectives, directions = _objectives(settings, first.settings.task, problems)
     pruner = settings.get("pruner") or {"name": "none"}
     problems.take(lambda: make_pruner(pruner))
-    start = _start_points(settings.get("start_points"), space, problems)
+    start = start_points(settings.get("start_points"), space, problems)
     storage = str(settings.get("storage") or (folder / JOURNAL).absolute())
     if "://" in storage:
         problems.take(lambda: checked(storage))
     numbers = _Numbers(settings, problems)
     grid = str((settings.get("sampler") or {}).get("_target_", "")) == GRID
     problems.stop()
-    n_trials, points, notices = _trials(space, bases, wanted=numbers.n_trials, start=start, grid=grid)
+    trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, grid=grid)
+    notices = [*space.notices, *trials.notices]
     if len(objectives) > 1 and pruner["name"] != "none":
         notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where there are several objectives")
     return Plan(
@@ -129,46 +128,26 @@ def make_plan(
         bases=bases,
         objectives=objectives,
         directions=directions,
-        n_trials=n_trials,
-        points=tuple(points),
+        n_trials=trials.number,
+        points=tuple(trials.points),
         n_jobs=numbers.n_jobs,
         max_failure_rate=numbers.max_failure_rate,
         timeout=numbers.timeout,
         pruner=pruner,
-        sampler="every combination once" if len(points) >= n_trials else _sampler_name(settings),
+        sampler="every combination once" if trials.all_of_them else _sampler_name(settings),
         make_sampler=make_sampler,
         resume=bool(settings.get("resume", True)),
         worker=bool(settings.get("worker", False)),
         first=first,
         command=tuple(command),
-        notices=(*space.notices, *notices),
+        notices=tuple(notices),
     )
-
-
-class _Problems:
-    """Collects what is wrong, so that all of it is said at once."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def add(self, line: str) -> None:
-        self.lines.append(line)
-
-    def take(self, check: Callable[[], Any]) -> None:
-        try:
-            check()
-        except ConfigError as error:
-            self.lines.extend(error.problems)
-
-    def stop(self) -> None:
-        if self.lines:
-            raise ConfigError(self.lines)
 
 
 class _Numbers:
     """The plain numbers among the settings, checked."""
 
-    def __init__(self, settings: Mapping[str, Any], problems: _Problems) -> None:
+    def __init__(self, settings: Mapping[str, Any], problems: Problems) -> None:
         self.n_trials: int | None = settings.get("n_trials")
         if self.n_trials is not None and (not _is_int(self.n_trials) or self.n_trials < 1):
             problems.add(f"{KEY}.n_trials={show(self.n_trials)}: must be an integer >= 1")
@@ -176,10 +155,10 @@ class _Numbers:
         if not _is_int(self.n_jobs) or self.n_jobs < 1:
             problems.add(f"{KEY}.n_jobs={show(settings.get('n_jobs'))}: must be an integer >= 1")
         self.max_failure_rate: float = settings.get("max_failure_rate", 0.5)
-        if not 0 <= self.max_failure_rate <= 1:
+        if not _is_number(self.max_failure_rate) or not 0 <= self.max_failure_rate <= 1:
             problems.add(f"{KEY}.max_failure_rate={show(self.max_failure_rate)}: must be between 0 and 1")
-        timeout = duration(settings.get("timeout"))
-        self.timeout: float | None = timeout if isinstance(timeout, (int, float)) and timeout > 0 else None
+        timeout: Any = duration(settings.get("timeout"))
+        self.timeout: float | None = float(timeout) if _is_number(timeout) and timeout > 0 else None
         if timeout is not None and self.timeout is None:
             problems.add(f"{KEY}.timeout={show(timeout)}: must be seconds above 0, or a text such as 1h30m")
         name = settings.get("study_name")
@@ -191,15 +170,21 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _objectives(settings: Mapping[str, Any], task: str, problems: _Problems) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _objectives(settings: Mapping[str, Any], task: str, problems: Problems) -> tuple[tuple[str, ...], tuple[str, ...]]:
     entry = TASKS[task]
     named = settings.get("objectives") or [entry.monitor]
-    names = tuple(str(name) for name in ([named] if isinstance(named, str) else named))
-    known = (entry.monitor, *MEASURES)
-    for name in names:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            problems.add(f"{KEY}.objectives={show(name)}: task={task} gives {one_of(known)}{hint}")
+    names = tuple(str(name) for name in (named if isinstance(named, (list, tuple)) else [named]))
+    given_by = (entry.monitor, *MEASURES)
+    for name in dict.fromkeys(names):
+        if name not in given_by:
+            hint = did_you_mean(name, given_by)
+            problems.add(f"{KEY}.objectives={show(name)}: task={task} gives {one_of(given_by)}{hint}")
+        elif names.count(name) > 1:
+            problems.add(f"{KEY}.objectives: {name} is named twice")
     usual = ["maximize" if name == entry.monitor and entry.maximize else "minimize" for name in names]
     given = settings.get("direction")
     if given is None:
@@ -212,63 +197,9 @@ def _objectives(settings: Mapping[str, Any], task: str, problems: _Problems) -> 
     if len(directions) != len(names):
         problems.add(
             f"{KEY}.direction={show(list(directions))}: there are {len(names)} objectives ({', '.join(names)}); name "
-            f"them with {KEY}.objectives, among {one_of(known)}"
+            f"them with {KEY}.objectives, among {one_of(given_by)}"
         )
     return names, directions
-
-
-def _trials(
-    space: Space, bases: Bases, *, wanted: int | None, start: list[Params], grid: bool
-) -> tuple[int, list[Params], list[str]]:
-    """How many trials, the points known beforehand, and what to say about it."""
-    size = spaces.count(space, bases)
-    if grid and size is None:
-        raise ConfigError(f"{KEY}.sampler=grid: a parameter has no steps; write choices or range(low,high,step)")
-    if size is None or (not grid and wanted is not None and size > wanted) or (wanted is None and size > 10_000):
-        trials = USUAL_TRIALS if wanted is None else wanted
-        return trials, start, []
-    trials = size if wanted is None else min(size, wanted)
-    points = spaces.combinations(space, bases, limit=max(trials, 1)) or []
-    notices = []
-    if trials < size:
-        notices.append(f"{KEY}.n_trials={wanted}: the first {trials} of the grid's {size} combinations are run")
-    elif wanted is not None and wanted > size:
-        notices.append(f"{KEY}.n_trials={wanted}: there are only {size} combinations, each is run once")
-    ahead = [point for point in start if point in points]
-    return trials, [*ahead, *(point for point in points if point not in ahead)][:trials], notices
-
-
-def _start_points(given: Any, space: Space, problems: _Problems) -> list[Params]:
-    points: list[Params] = []
-    for number, point in enumerate(given or []):
-        key = f"{KEY}.start_points[{number}]"
-        if not isinstance(point, Mapping):
-            problems.add(f"{key}={show(point)}: must be a mapping such as {{optimizer: sgd, learning_rate: 0.01}}")
-            continue
-        found: Params = {}
-        for name, value in point.items():
-            if name not in space.distributions:
-                hint = did_you_mean(str(name), space.distributions)
-                problems.add(f"{key}: {show(name)} does not vary in this sweep{hint}")
-            elif (fitting := _in_range(value, space.distributions[name])) is None:
-                problems.add(f"{key}: {name}={show(value)} is outside of its range {space.distributions[name]}")
-            else:
-                found[name] = fitting
-        points.append(found)
-    return points
-
-
-def _in_range(value: Any, distribution: Any) -> Any:
-    """``value`` as a trial would hold it, or None where the distribution does not."""
-    if isinstance(distribution, CategoricalDistribution):
-        return encode(value) if encode(value) in distribution.choices else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
-        return None
-    if isinstance(distribution, IntDistribution):
-        inside = value == int(value) and distribution._contains(int(value))
-        return int(value) if inside else None
-    assert isinstance(distribution, FloatDistribution)
-    return float(value) if distribution._contains(float(value)) else None
 
 
 def _sampler_name(settings: Mapping[str, Any]) -> str:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import socket
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -20,12 +26,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.samplers import BaseSampler, RandomSampler
 
 from visrun.compose import Resolved
+from visrun.errors import ConfigError, VisrunError
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.jobs import JobConfigs
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.slots import die_with_leader, own_slot
 
 IN_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
+SEEDS = 2**32  # numpy's generators take seeds below
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,8 @@ class VisrunSweeper(Sweeper):
         self.launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
         )
+        if config.hydra.launcher._target_ == RAY:
+            start_ray(self.launcher)
 
     def sweep(self, arguments: list[str]) -> None:
         """Lead a sweep, or work for one."""
@@ -88,47 +99,129 @@ class VisrunSweeper(Sweeper):
         )
         alone = self.config.hydra.launcher._target_ == IN_PROCESS
         if plan.worker:
-            self._work(plan)
+            self._work(plan, alone)
         else:
-            from visrun.sweep.controller import lead
+            self._lead(plan, alone)
 
-            threads = None if alone else lambda done: self._threads(plan, done)
-            VisrunSweeper.exit_code = lead(plan, work=threads)
+    def _sampler(self, slot: int = 0) -> BaseSampler:
+        """The sampler of one worker; a seed is moved by what sets it apart, or all of them would try the same points.
 
-    def _sampler(self) -> BaseSampler:
-        """The sampler of one worker; a seed is moved by the worker's slot, or all of them would try the same points."""
+        Args:
+            slot: Which of this process' workers it is.
+
+        Raises:
+            ConfigError: Its class refuses the settings.
+        """
         node = dict(self.settings["sampler"])
         if node["_target_"] == GRID:  # every point is a ticket, so nothing is left to sample
             return RandomSampler(seed=node["seed"])
         if node.get("seed") is not None:
-            node["seed"] += own_slot() or 0
+            node["seed"] = (node["seed"] + self._apart() + slot) % SEEDS
         allowed = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
-        made: BaseSampler = instantiate(node, _execution_whitelist_=allowed)
+        try:
+            made: BaseSampler = instantiate(node, _execution_whitelist_=allowed)
+        except (HydraException, ImportError, TypeError, ValueError) as error:
+            raise ConfigError(f"hydra.sweeper.sampler: {error}") from error
         return made
 
-    def _work(self, plan: Plan) -> None:
-        """Run trials in this process until the study has all it wants."""
+    def _apart(self) -> int:
+        """What sets this process apart from the others that work for the study; 0 for the one that leads it."""
+        slot = own_slot()
+        if slot is not None or not self.settings["worker"]:
+            return slot or 0
+        return crc32(f"{socket.gethostname()} {os.getpid()}".encode())
+
+    def _lead(self, plan: Plan, alone: bool) -> None:
+        """Lead a sweep whose trials run in slots, or through the user's launcher."""
+        from visrun.sweep.controller import lead
+
+        errors: list[Exception] = []
+
+        def work(done: threading.Event) -> None:
+            try:
+                self._threads(plan, done)
+            except Exception as error:
+                errors.append(error)
+
+        VisrunSweeper.exit_code = lead(plan, work=None if alone else work)
+        if errors:
+            raise errors[0]
+
+    def _work(self, plan: Plan, alone: bool) -> None:
+        """Run trials until the study has all it wants, in this process or through the user's launcher."""
         from visrun.sweep.joining import join
 
         die_with_leader()
-        join(plan, self._launch, slot=own_slot())
+        if alone:
+            join(plan, self._launch, slot=own_slot())
+        else:
+            self._threads(plan, threading.Event())
 
     def _threads(self, plan: Plan, done: threading.Event) -> None:
-        """Run trials through the user's launcher, one at a time from each of ``n_jobs`` threads."""
+        """Run trials through the user's launcher, one at a time from each of ``n_jobs`` threads.
+
+        Raises:
+            Exception: The first that ended a thread, once all of them have ended.
+        """
         from visrun.sweep.joining import join
 
-        with ThreadPoolExecutor(plan.n_jobs) as pool:
-            jobs = [
-                pool.submit(join, plan, self._launch, slot=slot, stopped=done.is_set) for slot in range(plan.n_jobs)
-            ]
-            for job in jobs:
-                job.result()
+        def one(slot: int) -> None:
+            own = replace(plan, make_sampler=lambda: self._sampler(slot))
+            join(own, self._launch, slot=slot, stopped=done.is_set)
+
+        with ThreadPoolExecutor(plan.n_jobs, thread_name_prefix="visrun-slot") as pool:
+            jobs = [pool.submit(one, slot) for slot in range(plan.n_jobs)]
+            try:
+                wait(jobs)
+            except KeyboardInterrupt:  # where this is the main thread: the jobs that run still end, no other begins
+                done.set()
+                raise
+        for job in jobs:
+            job.result()
 
     def _launch(self, number: int, words: Sequence[str]) -> Any:
-        """Run one job and return what it returned, or raise what it raised."""
+        """Run one job and return what it returned, or raise what it raised.
+
+        Raises:
+            VisrunError: The job died.
+        """
         assert self.launcher is not None
-        returned = self.launcher.launch([list(words)], initial_job_idx=number)
+        try:
+            returned = self.launcher.launch([list(words)], initial_job_idx=number)
+        except Exception as error:
+            raise VisrunError(f"its job died: {last_words(error)}") from error
         return returned[0].return_value
+
+
+def start_ray(launcher: Any) -> None:
+    """Start or join Ray from the main thread: its launcher would from every slot's at once, and all but one would fail.
+
+    A task that died is not tried again by Ray itself, since its trial is settled by then, and what tasks print stays in
+    their logs.
+    """
+    settings = {"log_to_driver": False, "logging_level": "WARNING"} | plain(launcher.ray_cfg.init)
+    remote = {"max_retries": 0} | plain(launcher.ray_cfg.remote)
+    import_module("ray").init(**settings)
+    launcher.ray_cfg = OmegaConf.create({"init": settings, "remote": remote})
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A node's values."""
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    return {str(name): value for name, value in values.items()}
+
+
+def last_words(error: Exception) -> str:
+    """Why a job gave nothing back, in a line, of what its launcher says in many.
+
+    A traceback from the job says it in its last line, a report on the job in its first two.
+    """
+    head, *parts = re.split(r"\n-{9,}\n", str(error).strip())
+    lines = head.splitlines() or [type(error).__name__]
+    if parts and parts[0].startswith("Traceback"):
+        return parts[0].strip().splitlines()[-1]
+    return " ".join(line.strip() for line in lines[:2])
 
 
 def silence(config: DictConfig) -> None:

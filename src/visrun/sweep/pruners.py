@@ -22,16 +22,20 @@ def make_pruner(node: Mapping[str, Any]) -> BasePruner:
     Raises:
         ConfigError: An unknown name, or arguments that Optuna refuses.
     """
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{KEY}={show(node)}: choose one with {KEY.replace('.', '/')}=NAME, {one_of(list(PRUNERS))}")
     name = node.get("name")
     if name not in PRUNERS:
         raise ConfigError(f"{KEY}={show(name)}: must be {one_of(list(PRUNERS))}")
     kind, usual = PRUNERS[name]
     arguments = usual | {key: value for key, value in node.items() if key not in ("name", "_target_")}
     if "wrapped" in arguments:
-        inner = make_pruner({"name": arguments.pop("wrapped")})
-        arguments["wrapped_pruner"] = inner
+        inner = arguments.pop("wrapped")
+        arguments["wrapped_pruner"] = None if inner is None else make_pruner({"name": inner})
     try:
         with quiet():
+            if name == "hyperband":  # which would find what is wrong when a trial reports
+                optuna.pruners.SuccessiveHalvingPruner(arguments["min_resource"], arguments["reduction_factor"])
             return getattr(optuna.pruners, kind)(**arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{KEY}={name}: {error}") from None

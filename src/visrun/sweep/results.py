@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +24,8 @@ from omegaconf import OmegaConf
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from visrun.errors import VisrunError
 from visrun.experiment import FILE_NAME
+from visrun.files import update
 from visrun.sweep.trials import (
     STATES,
     best_trial,
@@ -65,8 +63,8 @@ def write_results(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> 
     Raises:
         VisrunError: A file cannot be written.
     """
-    _replace(folder / YAML, OmegaConf.to_yaml(OmegaConf.create(summary(study, trials))).encode())
-    _replace(folder / TABLE, _csv(rows(study, trials)))
+    update(folder / YAML, OmegaConf.to_yaml(OmegaConf.create(summary(study, trials))).encode())
+    update(folder / TABLE, _csv(rows(study, trials)))
     return copy_best(study, trials, folder)
 
 
@@ -115,7 +113,7 @@ def copy_best(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> list
         if source is None:
             missing.append(f"trial {trial.number} left no {FILE_NAME} to copy to {target.parent}")
             continue
-        _replace(target, source)
+        update(target, source)
         kept.add(target)
     # New files stand before old ones go; what else a user keeps in the folder is left alone.
     for old in [best / FILE_NAME, *best.glob(f"[0-9]*/{FILE_NAME}")]:
@@ -216,22 +214,3 @@ def _csv(table: Iterable[Sequence[str]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows(table)
     return text.getvalue().encode("utf-8-sig")  # without the mark Excel reads another encoding
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Make ``path`` hold ``data``; a file that does already is left alone."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        if path.is_file() and path.read_bytes() == data:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise VisrunError(f"{path}: cannot write ({error.strerror})") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

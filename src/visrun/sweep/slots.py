@@ -31,12 +31,10 @@ class Slot:
     def __init__(self, number: int, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.number, self.words, self.environment, self.log = number, tuple(words), dict(environment), log
         self.process: subprocess.Popen[bytes] | None = None
-        self.starts = 0
 
     def start(self) -> None:
         """Start the process, or another one in its place."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.starts += 1
         with self.log.open("ab") as file:
             self.process = self._popen(file)
 
@@ -63,10 +61,14 @@ class Slot:
         return self.process.poll()
 
     def tell(self, number: int) -> None:
-        """Send a signal, if the process still runs."""
-        assert self.process is not None
-        if self.process.poll() is None:
+        """Send a signal, if there is a process and it still runs."""
+        if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
+
+    def wait(self) -> None:
+        """Wait until the process has ended."""
+        if self.process is not None:
+            self.process.wait()
 
     def last_words(self) -> str:
         """The last line it printed."""

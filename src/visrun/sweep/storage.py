@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 import warnings
 from functools import cache
 from importlib.util import find_spec
@@ -18,30 +19,45 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from visrun.errors import ConfigError
 
 KEY = "hydra.sweeper.storage"
 PASSWORD = "VISRUN_STORAGE_PASSWORD"
 JOURNAL = "study.journal"
+BEGIN = b'{"op_code"'  # of a journal's first line
 HEARTBEAT = 15  # seconds between two signs of life of a trial in a database
 GRACE = 60  # seconds without one after which a trial counts as lost
 
 
 class FileLock:
-    """A lock that the system releases when its holder dies, however it dies."""
+    """A journal's lock: the system releases it when its holder dies, however it dies.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Whoever takes it finds the journal whole: the torn last line of one who was killed while writing is cut off.
+
+    Args:
+        journal: The journal's file; the lock is a file beside it.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.journal, self.path = journal, journal.with_name(f"{journal.name}.lock")
         self.guard = threading.Lock()
         self.file: IO[bytes] | None = None
 
     def acquire(self) -> bool:
         """Wait for the lock."""
         self.guard.acquire()
-        self.file = self.path.open("ab")
-        fcntl.flock(self.file, fcntl.LOCK_EX)
+        try:
+            self.file = self.path.open("ab")
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+            cut_torn_line(self.journal)
+        except BaseException:  # Ctrl-C while it waits, too
+            if self.file is not None:
+                self.file.close()
+                self.file = None
+            self.guard.release()
+            raise
         return True
 
     def release(self) -> None:
@@ -71,19 +87,34 @@ def _open(where: str, _: int) -> BaseStorage:
 
 
 def _journal(path: Path) -> BaseStorage:
-    """A journal; the torn last line of a process that was killed while it wrote is cut off."""
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
-    lock.acquire()
+    lock = FileLock(path)
     try:
         path.touch()
-        with path.open("rb+") as file:
-            content = file.read()
-            if content and not content.endswith(b"\n"):
-                file.truncate(content.rfind(b"\n") + 1)
-    finally:
+        lock.acquire()  # which looks at the file
         lock.release()
-    with quiet():
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]  # its two methods
+        with quiet():
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]  # its two methods
+    except OSError as error:
+        raise ConfigError(f"{KEY}={path}: cannot be opened ({error.strerror})") from None
+    except (ValueError, LookupError, TypeError, AssertionError):  # of the one who reads it
+        raise ConfigError(f"{KEY}={path}: is no journal of a study; choose another path") from None
+
+
+def cut_torn_line(journal: Path) -> None:
+    """Shorten a journal to its last whole line; for who holds its lock.
+
+    Raises:
+        ValueError: The file is something else, and is left alone.
+    """
+    with journal.open("rb+") as file:
+        begin = file.read(len(BEGIN))
+        if begin != BEGIN[: len(begin)]:
+            raise ValueError("no journal")
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - 1, 0))
+        if file.read(1) not in (b"", b"\n"):
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _database(where: str) -> BaseStorage:
@@ -96,19 +127,26 @@ def _database(where: str) -> BaseStorage:
     engine = {"pool_pre_ping": True} if not where.startswith("sqlite") else {}
     try:
         with quiet():
-            return RDBStorage(
-                url.render_as_string(hide_password=False),
-                engine_kwargs=engine,
-                heartbeat_interval=HEARTBEAT,
-                grace_period=GRACE,
-            )
+            return _tables(url.render_as_string(hide_password=False), engine)
     except ImportError as error:
         raise ConfigError(
             f"{KEY}={where}: {error}; install visrun[postgresql] or the driver of this database"
         ) from None
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
         reason = str(error).splitlines()[0].replace(password or "\0", "***")
         raise ConfigError(f"{KEY}={where}: cannot be opened ({reason})") from None
+
+
+def _tables(url: str, engine: dict[str, Any]) -> RDBStorage:
+    """A database with Optuna's tables; of several who make them at the same moment, all but one have to try again."""
+    for patience in (0.1, 0.2, 0.4, 0.8, 1.6):
+        try:
+            return RDBStorage(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+        except SQLAlchemyError as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                raise
+        time.sleep(patience)
+    return RDBStorage(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
 
 
 def checked(where: str) -> URL:
@@ -119,19 +157,30 @@ def checked(where: str) -> URL:
     """
     try:
         url = make_url(where)
-    except ArgumentError:
-        raise ConfigError(f"{KEY}={where.split('@')[-1]}: no path and no URL of a database") from None
-    if url.password is not None:
-        shown = url.set(password=None).render_as_string()
+    except (ArgumentError, ValueError):  # which may show a password that stands at a wrong place
+        raise ConfigError(f"{KEY}={where.partition('://')[0]}://...: no path and no URL of a database") from None
+    secret = {"password", "passwd"} & url.query.keys()
+    if url.password is not None or secret:
+        host = url.host and url.host.rpartition("@")[2]  # what stands before is the rest of a password with an @
+        shown = url._replace(password=None, host=host).difference_update_query(list(secret)).render_as_string()
         raise ConfigError(f"{KEY}: a password in the URL would be written to files; use {shown} and set {PASSWORD}")
     return url
 
 
+_silence = threading.RLock()  # Python's list of warning filters is one for all threads
+
+
 class quiet(warnings.catch_warnings):  # noqa: N801 (used like a function)
-    """Within: Optuna does not warn of what it calls experimental."""
+    """Within: Optuna warns of nothing; what it calls experimental, conditional spaces and NaN are meant."""
 
     def __enter__(self) -> Any:
+        _silence.acquire()
         entered = super().__enter__()
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        for kind in (optuna.exceptions.ExperimentalWarning, UserWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", kind)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         return entered
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        _silence.release()

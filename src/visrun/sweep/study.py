@@ -1,15 +1,17 @@
 """A study as a queue: tickets in, trials out, nothing twice and nothing lost. Knows Optuna and neither Hydra nor runs.
 
 A ticket is a trial that waits, empty or with a point. Whoever claims it makes it RUNNING, which the storage grants to
-one only, so any number of processes and hosts may share one study. A trial that failed says why in its attribute
-``reason``; one that FAILED without is lost (its worker died, or the sweep was stopped): it counts for nothing, and a
-new ticket with its point stands in the queue.
+one only, so any number of processes and hosts may share one study. A trial that failed has the attributes ``failed``
+and ``reason``; one that FAILED without is lost (its worker died, or the sweep was stopped): it counts for nothing, and
+a new ticket with its point stands in the queue. A ticket names its ``place`` in the study, or the lost trial that it
+stands for (``again``): where two processes make the same one at the same time, only the first counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import optuna
@@ -58,12 +60,11 @@ class Queue:
 
     def every(self, *states: TrialState) -> list[FrozenTrial]:
         """All trials of these states (none named: of all), lost ones too, in order of number."""
-        found = self.storage.get_all_trials(self.study_id, deepcopy=False, states=states or None)
-        return sorted(found, key=lambda trial: trial.number)
+        return self.study.get_trials(deepcopy=False, states=states or None)  # of a database, only what is new is read
 
     def trials(self) -> list[FrozenTrial]:
         """The trials that count, in order of number; WAITING ones are queued tickets."""
-        return [trial for trial in self.every() if not is_lost(trial)]
+        return counting(self.every())
 
     def note(self, number: int, **attributes: Any) -> None:
         """Set attributes of a trial that has not ended."""
@@ -73,34 +74,25 @@ class Queue:
 
     # tickets
 
-    def put(self, points: Iterable[Params]) -> None:
-        """Add one ticket for each point; a point may fix some parameters, all, or none."""
-        for point in points:
-            self.study.enqueue_trial(point)
-
     def fill(self, n_trials: int, points: Sequence[Params] = ()) -> None:
         """Add tickets until ``n_trials`` trials count: those of ``points`` that no trial has yet, then empty ones."""
         trials = self.trials()
-        have = [point_of(trial) for trial in trials]
-        missing = [point for point in points if point not in have]
+        have = [point_of(trial) for trial in trials] + [fixed_of(trial) for trial in self.every()]
+        missing = [point for number, point in enumerate(points) if point not in have + list(points[:number])]
         wanted = max(n_trials - len(trials), 0)
-        self.put([*missing, *({} for _ in range(wanted))][:wanted])
+        for place, point in enumerate([*missing, *({} for _ in range(wanted))][:wanted], start=len(trials)):
+            self.study.enqueue_trial(point, user_attrs={"place": place})
 
     def claim(self, n_trials: int) -> FrozenTrial | None:
         """The first ticket among the ``n_trials`` trials that count, now RUNNING and ours; None where none is left."""
-        trials = self.every()
-        lost = {trial.number for trial in trials if is_lost(trial)}
-        for trial in trials:
+        for trial in self.trials()[:n_trials]:
             if trial.state is not TrialState.WAITING:
                 continue
-            if trial.number - sum(number < trial.number for number in lost) >= n_trials:
-                return None  # more tickets than trials wanted
+            self.beat(trial.number)  # or a worker that died right after its claim would never be missed
             trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
-            try:
+            with suppress(UpdateFinishedTrialError):
                 if self.storage.set_trial_state_values(trial_id, state=TrialState.RUNNING):
                     return self.storage.get_trial(trial_id)
-            except UpdateFinishedTrialError:
-                continue
         return None
 
     # the point of a trial
@@ -125,7 +117,7 @@ class Queue:
             names one or the space holds no other. None where somebody took the same point in this moment; then the
             trial has been withdrawn, and a new ticket stands for it.
         """
-        fixed = trial.system_attrs.get("fixed_params", {})
+        fixed = fixed_of(trial)
         proposed = self._propose(trial, distributions, fixed)
         params = {name: proposed[name] for name in active(proposed)}
         fresh = not fixed
@@ -194,9 +186,10 @@ class Queue:
         self._tell(number, TrialState.PRUNED)
 
     def fail(self, number: int, reason: str) -> None:
-        """A trial failed, and counts as failed."""
-        self.note(number, reason=reason)
-        self._tell(number, TrialState.FAIL)
+        """A trial failed, and counts as failed; nothing happens where it has ended, as one that was lost before."""
+        with suppress(UpdateFinishedTrialError):
+            self.note(number, reason=reason, failed=True)
+            self._tell(number, TrialState.FAIL)
 
     def give_back(self, number: int) -> None:
         """A trial was stopped through no fault of its own: somebody will run its point again."""
@@ -214,14 +207,6 @@ class Queue:
         for trial in trials:
             if is_lost(trial) and trial.number not in replaced:
                 self.study.enqueue_trial(point_of(trial), user_attrs={"again": trial.number})
-
-    def lose_running(self) -> list[int]:
-        """Count every RUNNING trial as lost; for a study that nobody works on."""
-        running = [trial.number for trial in self.every(TrialState.RUNNING)]
-        for number in running:
-            self._tell(number, TrialState.FAIL)
-        self.replace_lost()
-        return running
 
     def lose_stale(self) -> None:
         """Count as lost the trials whose workers gave no sign of life for long, where the storage keeps those."""
@@ -244,7 +229,8 @@ class Queue:
         self.storage.set_trial_intermediate_value(trial_id, epoch, value)
         if len(self.study.directions) > 1 or isinstance(self.study.pruner, optuna.pruners.NopPruner):
             return False
-        return self.study.pruner.prune(self.study, self.storage.get_trial(trial_id))
+        with quiet():
+            return bool(self.study.pruner.prune(self.study, self.storage.get_trial(trial_id)))
 
 
 def create(storage: BaseStorage, name: str, directions: Sequence[str]) -> bool:
@@ -258,12 +244,30 @@ def create(storage: BaseStorage, name: str, directions: Sequence[str]) -> bool:
 
 def is_lost(trial: FrozenTrial) -> bool:
     """Whether a trial ended through no fault of its own."""
-    return trial.state is TrialState.FAIL and "reason" not in trial.user_attrs
+    return trial.state is TrialState.FAIL and not trial.user_attrs.get("failed")
+
+
+def counting(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Of all trials in order of number, those that count: not the lost ones, and of two for one place the first."""
+    seen: set[tuple[str, Any]] = set()
+    found = []
+    for trial in trials:
+        named = next((name for name in ("again", "place") if name in trial.user_attrs), None)
+        place = (named, trial.user_attrs[named]) if named else ("number", trial.number)
+        if place not in seen and not is_lost(trial):
+            found.append(trial)
+        seen.add(place)
+    return found
+
+
+def fixed_of(trial: FrozenTrial) -> Params:
+    """The parameters that a trial's ticket fixes."""
+    return dict(trial.system_attrs.get("fixed_params", {}))
 
 
 def point_of(trial: FrozenTrial) -> Params:
     """The parameters of a trial; of a ticket, and of one that was claimed but not sampled yet, those it fixes."""
-    return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
+    return dict(trial.params) or fixed_of(trial)
 
 
 def failures(trials: Sequence[FrozenTrial]) -> int:

@@ -7,13 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import TrialPruned
+from optuna.exceptions import StorageInternalError, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue, too_many_failed
@@ -122,9 +123,9 @@ def beating(queue: Queue, number: int) -> Iterator[None]:
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT):
-            queue.beat(number)
+            with suppress(StorageInternalError, SQLAlchemyError):  # the next one may get through
+                queue.beat(number)
 
-    queue.beat(number)
     thread = threading.Thread(target=beat, name="visrun-heartbeat", daemon=True)
     thread.start()
     try:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from visrun.files import write_atomic
+
+RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: the note of which run it is
 LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
 
 
@@ -62,6 +65,4 @@ def read_record(path: Path | None, uri: str) -> str | None:
 def write_record(path: Path | None, uri: str, run_id: str) -> None:
     """Note the run's id, as a whole or not at all."""
     if path is not None:
-        temporary = path.with_name(f"{path.name}.tmp")
-        temporary.write_text(json.dumps({"uri": uri, "run_id": run_id}) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_atomic(path, (json.dumps({"uri": uri, "run_id": run_id}) + "\n").encode())

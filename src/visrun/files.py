@@ -1,0 +1,69 @@
+"""Files that a crash leaves whole: written beside their place, flushed to the disk, renamed over it.
+
+A reader sees the old content or the new one, never half of either.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from visrun.errors import VisrunError
+
+
+def write_atomic(path: Path, data: bytes | memoryview) -> None:
+    """Replace ``path`` by ``data`` so that a crash leaves either the old or the new file.
+
+    Raises:
+        VisrunError: It cannot be written; what stood at ``path`` is still whole.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _forget(temporary)
+        raise VisrunError(f"{path}: cannot write ({error.strerror})") from error
+    except BaseException:
+        _forget(temporary)
+        raise
+
+
+def update(path: Path, data: bytes) -> None:
+    """As :func:`write_atomic`, its folder made; a file that holds ``data`` already is left alone.
+
+    Raises:
+        VisrunError: It cannot be written.
+    """
+    try:
+        if path.is_file() and path.read_bytes() == data:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VisrunError(f"{path}: cannot write ({error.strerror})") from error
+    write_atomic(path, data)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a write that was killed half-way left behind."""
+    for leftover in folder.glob("*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _forget(temporary: Path) -> None:
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:  # its folder is none, or may not be written
+        return
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

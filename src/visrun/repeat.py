@@ -1,0 +1,246 @@
+"""``visrun repeat``: one configuration with several seeds, as a sweep over ``seed``, and what its metrics come to."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from visrun.arguments import verb_parser
+from visrun.checks import problems_of
+from visrun.compare.tables import MISSING, number
+from visrun.compose import Resolved, resolve
+from visrun.console import Screen
+from visrun.errors import ConfigError, UserError
+from visrun.experiment import FILE_NAME
+from visrun.fields import show
+from visrun.files import write_atomic
+from visrun.outputs import new_run_folder
+from visrun.overrides import to_override
+from visrun.run_folder import read_json
+from visrun.settings import Settings
+from visrun.spread import Spread, spread
+from visrun.sweep.config import NAME as SWEEPER
+from visrun.tables import TASKS
+from visrun.tracking import open_tracker
+from visrun.tracking.names import RECORD
+
+REPORT = "repeat.json"
+MULTIRUN = Path("multirun")
+USUAL, MOST = 5, 1000  # runs
+SPLITS = ("val", "test")
+REFUSED = ("hydra.sweeper.params", "hydra.sweeper.start_points", "hydra.mode")
+SPLIT_NOTE = "data without a val split: each seed holds out other images of train, and val/ measures that as well"
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A finished run of the repeat: its seed, its folder, and its metrics as ``val/NAME`` and ``test/NAME``."""
+
+    seed: int
+    folder: Path
+    metrics: dict[str, float]
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the seeds, print what their metrics come to, and return the exit code.
+
+    Raises:
+        ConfigError: The words are no valid configuration, or sweep over something else.
+        VisrunError: The sweep cannot run.
+    """
+    parser = verb_parser("repeat")
+    parser.add_argument("--config-dir", metavar="DIR", type=Path, help="config files that go before visrun's own")
+    given = parser.parse_intermixed_args(words)
+    seeds, rest = read_words(given.words)
+    resolved = resolve([*rest, f"seed={seeds[0]}"], config_dir=given.config_dir)
+    flags = ["--config-dir", str(given.config_dir)] if given.config_dir else []
+    folder, made = _folder(rest)
+
+    from visrun import launch  # Hydra
+
+    with launch.removed_if_empty(folder) if made else nullcontext():
+        typed = ["-m", *flags, *rest, *made, _sweep_over(seeds)]
+        code = launch.main(typed, command=["repeat", *words])
+    if code in (0, 1) and not _is_worker(rest):
+        conclude(folder, seeds, resolved)
+    return code
+
+
+def read_words(words: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The seeds, and the words of the run.
+
+    Raises:
+        ConfigError: ``seeds=`` is no count and no list, or another word would sweep as well.
+    """
+    named = [word.partition("=")[2] for word in words if word.startswith("seeds=")]
+    rest = [word for word in words if not word.startswith("seeds=")]
+    if len(named) > 1:
+        raise ConfigError("seeds is given twice; keep one")
+    for word in rest:
+        key, _, value = word.partition("=")
+        if key == "seed":
+            raise ConfigError(f"seed={value}: repeat gives each run a seed; write seeds=[{value}]")
+        if key == "sweep" or key.startswith(REFUSED) or (key == "hydra/sweeper" and value != SWEEPER):
+            raise ConfigError(f"{word}: repeat varies the seed alone; visrun -m runs sweeps")
+    return _seeds(named[0] if named else str(USUAL)), rest
+
+
+def _seeds(text: str) -> list[int]:
+    """``5`` stands for 0 to 4, ``[3,7,11]`` for these."""
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST:
+        return list(range(int(text)))
+    listed = re.fullmatch(r"\[\s*\d+\s*(,\s*\d+\s*)*\]", text, re.ASCII)
+    seeds = [int(seed) for seed in text[1:-1].split(",")] if listed else []
+    if not seeds or len(seeds) > MOST or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds={show(text)}: must be a count from 1 to {MOST}, or different seeds such as [3,7,11]")
+    problems = [line for seed in seeds for line in problems_of("seed", seed)]
+    if problems:
+        raise ConfigError(problems)
+    return seeds
+
+
+def _sweep_over(seeds: Sequence[int]) -> str:
+    """The grid; a range can be longer when the same repeat is gone on with, listed choices cannot."""
+    if len(seeds) > 1 and list(seeds) == list(range(len(seeds))):
+        return f"seed=range(0,{len(seeds)})"
+    return f"seed={','.join(map(str, seeds))}"
+
+
+def _folder(words: Sequence[str]) -> tuple[Path, list[str]]:
+    """Where the sweep writes, and the words that say so where the user does not.
+
+    Raises:
+        ConfigError: The user's folder is known to Hydra only.
+    """
+    given = {key: text.strip("'\"") for key, _, text in (word.partition("=") for word in words)}
+    name, folder = given.get("hydra.sweeper.study_name"), given.get("hydra.sweep.dir")
+    if folder and "${" in folder:
+        raise ConfigError(f"hydra.sweep.dir={show(folder)}: repeat takes a plain path")
+    if folder or name:
+        return Path(folder) if folder else MULTIRUN / str(name), []
+    made = new_run_folder("repeat", root=MULTIRUN)
+    study = to_override("hydra.sweeper.study_name", str(made.relative_to(MULTIRUN)))
+    return made, [to_override("hydra.sweep.dir", str(made)), study]
+
+
+def _is_worker(words: Sequence[str]) -> bool:
+    return any(word.replace(" ", "").lower() == "hydra.sweeper.worker=true" for word in words)
+
+
+def conclude(folder: Path, seeds: Sequence[int], resolved: Resolved) -> None:
+    """Write repeat.json, print its table, tell the sweep's run in MLflow.
+
+    Args:
+        folder: The sweep's.
+        seeds: Those asked for.
+        resolved: The configuration with the first of them.
+    """
+    screen, settings = Screen(), resolved.settings
+    runs = finished(folder, seeds)
+    missing = [seed for seed in seeds if seed not in {run.seed for run in runs}]
+    if missing:
+        screen.warn(f"seeds {', '.join(map(str, missing))} have no finished run and count for nothing")
+    if not runs:
+        return
+    found = summary(runs, monitor=TASKS[settings.task].monitor)
+    write_atomic(folder / REPORT, (json.dumps(report(found, runs, settings), indent=2) + "\n").encode())
+    warning = _track(folder, found, settings)
+    if warning:
+        screen.warn(warning)
+    for line in lines(found, runs, settings):
+        print(line)
+    print(f"written: {folder / REPORT}")
+
+
+def finished(folder: Path, seeds: Sequence[int]) -> list[Repetition]:
+    """The finished runs below ``folder``, one for each of ``seeds`` that has one, in their order.
+
+    Of a seed that was run again, after its first run was stopped, the later one counts.
+    """
+    runs: dict[int, Repetition] = {}
+    for place in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
+        try:
+            content = read_json(place / FILE_NAME)
+        except UserError:
+            continue
+        result = content.get("result") or {}
+        if result.get("status") == "finished" and content.get("seed") in seeds:
+            runs[content["seed"]] = Repetition(content["seed"], place, _metrics(result))
+    return [runs[seed] for seed in seeds if seed in runs]
+
+
+def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
+    named = {f"{split}/{key}": value for split in SPLITS for key, value in (result.get(split) or {}).items()}
+    return {
+        key: float(value) for key, value in named.items() if isinstance(value, float | int) and math.isfinite(value)
+    }
+
+
+def summary(runs: Sequence[Repetition], *, monitor: str) -> dict[str, Spread]:
+    """The spread of each metric over the runs that have it: val before test, and of each the monitored one first."""
+    keys = list(dict.fromkeys(key for run in runs for key in run.metrics))
+    keys.sort(key=lambda key: (SPLITS.index(key.partition("/")[0]), key.partition("/")[2] != monitor))
+    return {key: spread([run.metrics[key] for run in runs if key in run.metrics]) for key in keys}
+
+
+def report(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Settings) -> dict[str, Any]:
+    """The content of repeat.json."""
+    return {
+        "task": settings.task,
+        "model": settings.model.name,
+        "metrics": {key: asdict(value) for key, value in found.items()},
+        "runs": [{"seed": run.seed, "folder": run.folder.name, **run.metrics} for run in runs],
+    }
+
+
+def lines(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Settings) -> list[str]:
+    """What a person reads: a table of the metrics, without those of single classes or targets."""
+    shown = {key: value for key, value in found.items() if key.count("/") == 1}
+    table = [("metric", "runs", "mean", "std", "95 % interval")]
+    for key, value in shown.items():
+        interval = f"{_number(value.low)} to {_number(value.high)}" if value.n > 1 else MISSING
+        table.append((key, str(value.n), number(value.mean), _number(value.std), interval))
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    seeds = ", ".join(str(run.seed) for run in runs)
+    text = [f"task={settings.task} model={settings.model.name}, seeds {seeds}", *rows]
+    if len(runs) < 2:
+        text.append("one run tells no spread: standard deviation and interval need two seeds or more")
+    if len(shown) < len(found):
+        text.append(f"{REPORT} holds {len(found) - len(shown)} more, of single classes or targets")
+    return text if settings.data.name == "demo" else [*text, SPLIT_NOTE]
+
+
+def _number(value: float | None) -> str:
+    return MISSING if value is None else number(value)
+
+
+def _track(folder: Path, found: Mapping[str, Spread], settings: Settings) -> str | None:
+    """Add the statistics to the sweep's run; what its store did not take, in one line."""
+    if not (folder / RECORD).is_file():
+        return None
+    tracker = open_tracker(
+        settings.tracking.name,
+        uri=settings.tracking.uri,
+        experiment=settings.tracking.experiment or f"visrun/{settings.task}",
+        run_name=folder.name,
+        record=folder / RECORD,
+        kept=f"{REPORT} in the sweep's folder holds every value",
+    )
+    tracker.start()
+    tracker.summary(
+        {
+            f"repeat/{key}/{name}": value
+            for key, item in found.items()
+            for name, value in asdict(item).items()
+            if value is not None
+        }
+    )
+    tracker.artifact(folder / REPORT)
+    return tracker.finish("finished")

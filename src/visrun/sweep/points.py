@@ -1,0 +1,133 @@
+"""The points that a sweep knows before it begins: all of a grid, and those that the user names to start with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any, NamedTuple
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from visrun.errors import ConfigError
+from visrun.fields import did_you_mean, show
+from visrun.sweep import space as spaces
+from visrun.sweep.space import Bases, Space
+from visrun.sweep.spelling import encode
+from visrun.sweep.study import Params
+
+KEY = "hydra.sweeper"
+USUAL_TRIALS = 20
+MOST_UNASKED = 10_000  # combinations that are run without an n_trials
+MOST_COMBINATIONS = 100_000  # of a space that is searched; those of a grid are all named beforehand
+
+
+class Problems:
+    """Collects what is wrong, so that all of it is said at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """One more line."""
+        self.lines.append(line)
+
+    def take(self, check: Callable[[], Any]) -> None:
+        """The lines of a check that raises."""
+        try:
+            check()
+        except ConfigError as error:
+            self.lines.extend(error.problems)
+
+    def stop(self) -> None:
+        """Raise what was collected.
+
+        Raises:
+            ConfigError: Something was.
+        """
+        if self.lines:
+            raise ConfigError(self.lines)
+
+
+class Trials(NamedTuple):
+    """How many trials, the points known beforehand, whether these are all that there are, what to say about it."""
+
+    number: int
+    points: list[Params]
+    all_of_them: bool
+    notices: list[str]
+
+
+def trials_of(space: Space, bases: Bases, *, wanted: int | None, start: list[Params], grid: bool) -> Trials:
+    """Settle how many trials there are and which.
+
+    Args:
+        wanted: ``n_trials``, or None.
+        start: Points to try first; they may fix some parameters only.
+        grid: Whether every point has to be one of the grid's.
+
+    Raises:
+        ConfigError: A grid over a continuous parameter.
+    """
+    size = spaces.count(space, bases)
+    if grid and size is None:
+        raise ConfigError(f"{KEY}.sampler=grid: a parameter has no steps; write choices or range(low,high,step)")
+    notices = []
+    if wanted is None and size is not None and size > MOST_UNASKED:
+        wanted = USUAL_TRIALS
+        notices.append(f"{KEY}.n_trials={wanted}: there are {size} combinations, too many to run all of them unasked")
+    if size is None or (not grid and wanted is not None and size > wanted):
+        return Trials(wanted or USUAL_TRIALS, start, False, notices)
+    number = size if wanted is None else min(size, wanted)
+    points = spaces.combinations(space, bases, limit=MOST_COMBINATIONS if start else number) or []
+    if number < size:
+        notices.append(f"{KEY}.n_trials={wanted}: the first {number} of the grid's {size} combinations are run")
+    elif wanted is not None and wanted > size:
+        notices.append(f"{KEY}.n_trials={wanted}: there are only {size} combinations, each is run once")
+    return Trials(number, _begin(points, start, space, bases)[:number], number == size, notices)
+
+
+def _begin(points: list[Params], start: list[Params], space: Space, bases: Bases) -> list[Params]:
+    """A grid's points, at first those that agree with the points to start with."""
+    ahead: list[Params] = []
+    for point in start:
+        read = {name: point[name] for name in spaces.active(space, point, bases)}
+        found = next((one for one in points if read.items() <= one.items() and one not in ahead), None)
+        if found is None and len(points) > MOST_COMBINATIONS:  # not all of the grid's
+            found = read
+        ahead += [found] if found and found not in ahead else []
+    return [*ahead, *(point for point in points if point not in ahead)] if ahead else points
+
+
+def start_points(given: Any, space: Space, problems: Problems) -> list[Params]:
+    """The points to start with, as trials hold them; what is wrong with them is added to ``problems``."""
+    points: list[Params] = []
+    for number, point in enumerate(given if isinstance(given, (list, tuple)) else [given] if given else []):
+        key = f"{KEY}.start_points[{number}]"
+        if not isinstance(point, Mapping):
+            problems.add(f"{key}={show(point)}: must be a mapping such as {{optimizer: sgd, learning_rate: 0.01}}")
+            continue
+        found: Params = {}
+        for name, value in point.items():
+            if name not in space.distributions:
+                hint = did_you_mean(str(name), space.distributions)
+                problems.add(f"{key}: {show(name)} does not vary in this sweep{hint}")
+            elif (fitting := _in_range(value, space.distributions[name])) is None:
+                problems.add(f"{key}: {name}={show(value)} is outside of its range {space.distributions[name]}")
+            else:
+                found[name] = fitting
+        points.append(found)
+    return points
+
+
+def _in_range(value: Any, distribution: Any) -> Any:
+    """``value`` as a trial would hold it, or None where the distribution does not."""
+    if isinstance(distribution, CategoricalDistribution):
+        choice = None if isinstance(value, Mapping) else encode(value)
+        return choice if choice in distribution.choices else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        return None
+    if isinstance(distribution, IntDistribution):
+        inside = value == int(value) and distribution._contains(int(value))
+        return int(value) if inside else None
+    assert isinstance(distribution, FloatDistribution)
+    return float(value) if distribution._contains(float(value)) else None

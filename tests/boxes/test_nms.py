@@ -1,0 +1,105 @@
+"""Suppression by fixed point keeps what the greedy loop keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from visrun import boxes
+
+
+def greedy(overlap: Tensor, scores: Tensor, labels: Tensor | None, threshold: float) -> list[int]:
+    """One box after the other; the reference."""
+    kept: list[int] = []
+    for i in scores.argsort(descending=True, stable=True).tolist():
+        rivals = [j for j in kept if labels is None or labels[j] == labels[i]]
+        if all(overlap[j, i] <= threshold for j in rivals):
+            kept.append(i)
+    return kept
+
+
+def random_boxes(count: int, seed: int, spread: float = 150.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, a third of them found three times; scores with ties; labels of three classes."""
+    g = torch.Generator().manual_seed(seed)
+    r = torch.rand(count, 7, generator=g, dtype=torch.float64)
+    found = torch.stack([r[:, 0] * spread, r[:, 1] * spread, 5 + 40 * r[:, 2], 5 + 20 * r[:, 3], 7 * r[:, 4] - 3.5], 1)
+    found[count // 3 :][: count // 3] = found[: count // 3] + 2 * r[: count // 3, :5] * found.new_tensor(
+        [1, 1, 1, 1, 0.1]
+    )
+    found[-(count // 3) or count :] = found[: count // 3] - r[: count // 3, :5] * found.new_tensor([1, 1, 1, 1, 0.1])
+    return found, (r[:, 5] * 50).round() / 50, (r[:, 6] * 3).long()
+
+
+KINDS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "upright": (boxes.nms, boxes.le90_to_xyxy, lambda a, b: boxes.iou(a[:, None], b)),
+    "rotated": (boxes.rotated_nms, lambda b: b, boxes.rotated_iou_matrix),
+    "quads": (boxes.polygon_nms, boxes.le90_to_quads, boxes.polygon_iou_matrix),
+}
+
+
+@pytest.mark.parametrize("classes", [False, True], ids=["one class", "three classes"])
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.8])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_set_is_that_of_the_greedy_loop(kind: str, threshold: float, classes: bool) -> None:
+    suppress, convert, overlap = KINDS[kind]
+    for seed, count in enumerate((1, 2, 30, 200)):
+        given_boxes, scores, labels = random_boxes(count, seed)
+        given_boxes = convert(given_boxes)
+        named = labels if classes else None
+        kept = suppress(given_boxes, scores, named, threshold=threshold).tolist()
+        assert kept == greedy(overlap(given_boxes, given_boxes), scores, named, threshold)
+        assert count < 200 or 0 < len(kept) < count
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 60), st.sampled_from([0.0, 0.1, 0.4, 0.7]), st.floats(5, 200))
+def test_any_rotated_set(seed: int, count: int, threshold: float, spread: float) -> None:
+    given_boxes, scores, labels = random_boxes(count, seed, spread)
+    overlap = boxes.rotated_iou_matrix(given_boxes, given_boxes)
+    kept = boxes.rotated_nms(given_boxes, scores, labels, threshold=threshold)
+    assert kept.tolist() == greedy(overlap, scores, labels, threshold)
+
+
+def test_upright_boxes_agree_with_torchvision() -> None:
+    given_boxes, _, labels = random_boxes(300, 9)
+    given_boxes = boxes.le90_to_xyxy(given_boxes).float()
+    scores = torch.randperm(300, generator=torch.Generator().manual_seed(0)) / 300
+    for threshold in (0.2, 0.6):
+        theirs = torchvision.ops.batched_nms(given_boxes, scores, labels, threshold)
+        assert boxes.nms(given_boxes, scores, labels, threshold=threshold).equal(theirs)
+
+
+def test_a_chain_takes_one_round_a_link() -> None:
+    """Each suppresses the next, so every second stays: the case that a single pass over all pairs gets wrong."""
+    count = 101
+    chain = torch.tensor([[6.0 * i, 0.0, 10.0, 10.0, 0.0] for i in range(count)])
+    kept = boxes.rotated_nms(chain, torch.arange(count).flip(0).float(), threshold=0.2)
+    assert kept.tolist() == list(range(0, count, 2))
+
+
+def test_of_equal_scores_the_first_is_the_better() -> None:
+    same = torch.tensor([[5.0, 5.0, 4.0, 2.0, 0.3]] * 4)
+    assert boxes.rotated_nms(same, torch.ones(4), threshold=0.5).tolist() == [0]
+    assert boxes.rotated_nms(same, torch.ones(4), torch.tensor([0, 1, 1, 0]), threshold=0.5).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("suppress", "columns"), [(boxes.nms, 4), (boxes.rotated_nms, 5), (boxes.polygon_nms, 8)])
+def test_of_nothing(suppress: Callable[..., Tensor], columns: int) -> None:
+    kept = suppress(torch.zeros(0, columns), torch.zeros(0), torch.zeros(0, dtype=torch.long), threshold=0.5)
+    assert kept.shape == (0,) and kept.dtype == torch.int64
+
+
+def test_large_sets_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_boxes, scores, labels = random_boxes(120, 3)
+    whole = boxes.rotated_nms(given_boxes, scores, labels, threshold=0.3)
+    matrix = boxes.rotated_iou_matrix(given_boxes, given_boxes[:50])
+    monkeypatch.setattr("visrun.boxes.pairing.BLOCK", 7 * 120)
+    monkeypatch.setattr("visrun.boxes.rotated.CHUNK", 100)
+    assert boxes.rotated_nms(given_boxes, scores, labels, threshold=0.3).equal(whole)
+    assert boxes.rotated_iou_matrix(given_boxes, given_boxes[:50]).equal(matrix)

@@ -1,0 +1,303 @@
+"""Sweeps over many processes as on many hosts: a real PostgreSQL, Submitit's local executor, a local Ray.
+
+The commands are real ones; what they train is a stand-in that only says that it ran, but for one test.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import optuna
+import pytest
+from omegaconf import OmegaConf
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from visrun.sweep import plugin
+from visrun.sweep.plugin import VisrunSweeper, last_words, start_ray
+from visrun.sweep.storage import PASSWORD, open_storage
+from visrun.sweep.study import Queue, is_lost
+
+SERVER = os.environ.get("VISRUN_TEST_POSTGRESQL")
+SECRET = os.environ.get("VISRUN_TEST_PASSWORD", "")
+needs_postgresql = pytest.mark.skipif(
+    SERVER is None, reason="VISRUN_TEST_POSTGRESQL names no server; .ci/run starts one where it can"
+)
+
+# A plugin that stands in for training, in whatever process imports it. Signs of life come every second here.
+FAKE = """
+import os, sys, time, types
+from pathlib import Path
+import visrun
+from visrun.sweep import storage, worker
+
+HERE = Path(__file__).parent
+storage.HEARTBEAT = worker.HEARTBEAT = 1
+storage.GRACE = 6
+
+def wait_for(found):
+    until = time.monotonic() + 60
+    while not found():
+        assert time.monotonic() < until, "nobody came"
+        time.sleep(0.01)
+
+def execute(resolved, folder, *, trial=None):
+    number = trial.handle.number
+    trial.begin(folder)
+    with (HERE / "ran.txt").open("a") as file:
+        print(number, os.getpid(), resolved.hyperparameters.learning_rate, file=file)
+    (HERE / f"began-{number}").touch()
+    if os.environ.get("FAKE_HANGS"):
+        time.sleep(120)
+    if (HERE / "together").exists() and number == 0:
+        wait_for((HERE / "began-1").exists)
+    if (HERE / "kill").exists() and number == 1:
+        os.kill(os.getpid(), 9)
+    for epoch in (1, 2):
+        time.sleep(0.1)
+        trial.report(epoch, epoch / 10)
+    trial.end(epochs=2, seconds=0.2)
+    return types.SimpleNamespace(status="finished", value=0.5, seconds=0.2, parameters=1, exit_code=0)
+
+module = sys.modules.get("visrun.run") or types.ModuleType("visrun.run")
+module.execute = execute
+visrun.run = sys.modules["visrun.run"] = module
+
+if os.environ.get("FAKE_TOGETHER"):
+    (HERE / f"ready-{os.getpid()}").touch()
+    wait_for(lambda: len(list(HERE.glob("ready-*"))) >= int(os.environ["FAKE_TOGETHER"]))
+"""
+NAME = "hydra.sweeper.study_name=search"
+SEARCH = ["-m", "plugins=[fake]", "tracking=none", "learning_rate=interval(1e-4,1e-1)", NAME]
+LAUNCHERS = {
+    "submitit_local": ("submitit", []),
+    "ray": ("ray", ["+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false"]),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder with the stand-in."""
+    (tmp_path / "fake.py").write_text(FAKE)
+    return tmp_path
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A database of the test's own, which nobody has opened yet; its password is in the environment."""
+    import psycopg
+
+    monkeypatch.setenv(PASSWORD, SECRET)
+    name = f"test_{uuid4().hex}"
+    url = f"{(SERVER or '').rpartition('/')[0]}/{name}"
+    with psycopg.connect(SERVER, password=SECRET, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield url
+        open_storage(url).engine.dispose()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def start(*words: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "visrun.cli", *words],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(*children: subprocess.Popen[str]) -> list[str]:
+    """What the processes printed, once all have ended."""
+    try:
+        return [child.communicate(timeout=240)[0] for child in children]
+    finally:
+        for child in children:
+            child.kill()
+
+
+def worker(url: str, n_trials: int, *, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    joining = ["hydra.sweeper.worker=true", f"hydra.sweeper.storage={url}", f"hydra.sweeper.n_trials={n_trials}"]
+    return start(*SEARCH, *joining, cwd=cwd, **environment)
+
+
+def trials(storage: str) -> list[FrozenTrial]:
+    return Queue(open_storage(storage), "search").every()
+
+
+def ran(folder: Path) -> dict[int, tuple[int, float]]:
+    """Number -> process and learning rate of the trials that began; each began once."""
+    lines = [line.split() for line in (folder / "ran.txt").read_text().splitlines()]
+    numbers = Counter(int(number) for number, *_ in lines)
+    assert set(numbers.values()) == {1}
+    return {int(number): (int(pid), float(rate)) for number, pid, rate in lines}
+
+
+def until(found: Any) -> None:
+    limit = time.monotonic() + 120
+    while not found():
+        assert time.monotonic() < limit, "never happened"
+        time.sleep(0.05)
+
+
+@needs_postgresql
+@pytest.mark.slow
+def test_of_three_workers_one_is_killed_and_its_trial_is_run_by_another(folder: Path, database: str) -> None:
+    victim = worker(database, 8, cwd=folder, FAKE_HANGS="1")
+    until((folder / "ran.txt").exists)
+    others = [worker(database, 8, cwd=folder) for _ in range(2)]
+    until(lambda: len((folder / "ran.txt").read_text().splitlines()) > 2)
+    victim.send_signal(signal.SIGKILL)
+    texts = finish(victim, *others)
+    assert [child.returncode for child in others] == [0, 0], texts
+
+    found = trials(database)
+    counted = [trial for trial in found if not is_lost(trial)]
+    (lost,) = [trial for trial in found if is_lost(trial)]
+    (again,) = [trial for trial in counted if trial.user_attrs.get("again") == lost.number]
+    assert lost.number == 0
+    assert again.params == lost.params
+    assert [trial.state for trial in counted] == [TrialState.COMPLETE] * 8
+    began = ran(folder)
+    assert began[lost.number][0] == victim.pid
+    assert began.keys() == {trial.number for trial in found}
+    assert {trial.number: trial.params["learning_rate"] for trial in found} == {
+        number: pytest.approx(rate) for number, (_, rate) in began.items()
+    }
+
+
+@needs_postgresql
+@pytest.mark.slow
+def test_workers_that_make_the_study_at_the_same_moment_run_its_trials_once(folder: Path, database: str) -> None:
+    children = [worker(database, 6, cwd=folder, FAKE_TOGETHER="3") for _ in range(3)]
+    texts = finish(*children)
+    assert [child.returncode for child in children] == [0, 0, 0], texts
+    assert [trial.state for trial in trials(database)] == [TrialState.COMPLETE] * 6
+    assert ran(folder).keys() == set(range(6))
+
+
+@needs_postgresql
+@pytest.mark.slow
+def test_the_password_is_written_nowhere(tmp_path: Path, database: str) -> None:
+    quick = ["max_epochs=1", "data.image_size=16", "batch_size=256", "learning_rate=0.01,0.02"]
+    child = start("-m", *quick, NAME, f"hydra.sweeper.storage={database}", cwd=tmp_path)
+    (text,) = finish(child)
+    assert child.returncode == 0, text
+    assert [trial.state for trial in trials(database)] == [TrialState.COMPLETE] * 2
+
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    contents = {str(file.relative_to(tmp_path)): file.read_bytes() for file in files}
+    assert {"mlflow.db", "multirun/search/0/experiment.json", "multirun/search/slots/slot-0.log"} <= contents.keys()
+    assert [name for name, content in contents.items() if SECRET.encode() in content] == []
+    assert SECRET not in text
+    for known in ("multirun/search/0/.hydra/hydra.yaml", "mlflow.db"):  # where it would stand, if it stood in the URL
+        assert database.encode() in contents[known]
+
+
+def test_a_password_in_the_url_is_refused(folder: Path) -> None:
+    child = start(*SEARCH, "hydra.sweeper.storage=postgresql://me:geheim@127.0.0.1:9/optuna", cwd=folder)
+    (text,) = finish(child)
+    assert child.returncode == 2
+    assert text.startswith("visrun: error: hydra.sweeper.storage: a password in the URL would be written to files")
+    assert "geheim" not in text
+    assert [file.name for file in folder.iterdir() if file.name != "__pycache__"] == ["fake.py"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_launcher_runs_jobs_side_by_side_and_one_that_dies_costs_its_trial(launcher: str, folder: Path) -> None:
+    package, words = LAUNCHERS[launcher]
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    (folder / "together").touch()
+    (folder / "kill").touch()
+    sweep = [f"hydra/launcher={launcher}", "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=4"]
+    child = start(*SEARCH, *sweep, *words, cwd=folder)
+    (text,) = finish(child)
+    assert child.returncode == 1, text
+    assert "4 trials: 3 complete, 0 pruned, 1 failed" in text
+
+    found = trials(str(folder / "multirun/search/study.journal"))
+    assert [trial.number for trial in found if trial.state is TrialState.COMPLETE] == [0, 2, 3]
+    assert found[1].state is TrialState.FAIL
+    assert found[1].user_attrs["reason"].startswith("its job died: ")
+    assert len(found[1].user_attrs["reason"]) < 300
+    began = ran(folder)
+    assert began.keys() == {0, 1, 2, 3}
+    assert child.pid not in {pid for pid, _ in began.values()}
+    assert [trial.params["learning_rate"] for trial in found] == pytest.approx([began[k][1] for k in range(4)])
+    assert [dict(trial.intermediate_values) for trial in found if trial.number != 1] == [{1: 0.1, 2: 0.2}] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed")
+def test_what_ends_every_thread_of_a_launcher_is_said(folder: Path) -> None:
+    wrong = ["hydra/sweeper/sampler=random", "+hydra.sweeper.sampler.nonsense=1"]
+    child = start(*SEARCH, "hydra/launcher=submitit_local", "hydra.sweeper.n_jobs=2", *wrong, cwd=folder)
+    (text,) = finish(child)
+    assert child.returncode == 2, text
+    (line,) = [line for line in text.splitlines() if line.startswith("visrun: error: ")]
+    assert "nonsense" in line
+    assert not (folder / "ran.txt").exists()
+
+
+def first_point(slot: int, **settings: Any) -> float:
+    """What the sampler of a slot proposes first."""
+    node = {"_target_": "optuna.samplers.RandomSampler", "seed": 5}
+    sampler = VisrunSweeper(sampler=node, **settings)._sampler(slot)
+    study = optuna.create_study(sampler=sampler)
+    return study.ask({"x": FloatDistribution(0, 1)}).params["x"]
+
+
+def test_a_seeded_sampler_proposes_other_points_in_every_slot_and_on_every_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone = first_point(0, worker=False)
+    assert alone == first_point(0, worker=False)
+    elsewhere = []
+    for name in ("node-1", "node-2"):
+        monkeypatch.setattr(plugin.socket, "gethostname", lambda name=name: name)
+        elsewhere.append(first_point(0, worker=True))
+    assert len({alone, first_point(1, worker=False), *elsewhere}) == 4
+
+
+def test_ray_is_started_once_with_what_the_user_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[dict[str, Any]] = []
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=lambda **given: started.append(given)))
+    launcher = SimpleNamespace(
+        ray_cfg=OmegaConf.create({"init": {"address": "auto", "log_to_driver": True}, "remote": {"num_gpus": 1}})
+    )
+    start_ray(launcher)
+    assert started == [{"address": "auto", "log_to_driver": True, "logging_level": "WARNING"}]
+    assert launcher.ray_cfg.init == started[0]
+    assert launcher.ray_cfg.remote == {"num_gpus": 1, "max_retries": 0}
+
+
+LINE = "-" * 22
+REPORT = f"Job 1 (task: 0) with path x\nhas no output (state: FINISHED)\nlook\n{LINE}\nlog"
+TRACE = f"Job failed during processing with trace:\n{LINE}\nTraceback (most\n  File\nKeyError: 1\n\n{LINE}\nSee log"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "RuntimeError"),
+        ("one line", "one line"),
+        (REPORT, "Job 1 (task: 0) with path x has no output (state: FINISHED)"),
+        (TRACE, "KeyError: 1"),
+    ],
+)
+def test_what_a_dead_job_left_is_one_line(text: str, said: str) -> None:
+    assert last_words(RuntimeError(text)) == said

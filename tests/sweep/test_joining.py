@@ -1,0 +1,283 @@
+"""Joining a study: making it, going on with it, refusing another one's, and the words of each trial's job."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
+
+from visrun.compose import Resolved, resolve
+from visrun.errors import ConfigError, VisrunError
+from visrun.sweep import joining
+from visrun.sweep.config import VisrunSweeperConf
+from visrun.sweep.joining import join, prepare, values_of, wait_for_study, words_of
+from visrun.sweep.plan import Plan, make_plan
+from visrun.sweep.slots import SLOT
+from visrun.sweep.storage import open_storage
+from visrun.sweep.study import ATTRIBUTE, Queue, point_of
+from visrun.sweep.trial import VARIABLE
+
+USUAL = {
+    name: field.default
+    for name, field in VisrunSweeperConf.__dataclass_fields__.items()
+    if name not in ("defaults", "sampler", "_target_")
+}
+WORDS = ("optimizer=adam,sgd", "momentum=0.8,0.9", "learning_rate=interval(0.001,0.1)", "data.root='/a b,c'")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(SLOT, raising=False)
+    (tmp_path / "multirun" / "mine").mkdir(parents=True)
+    return tmp_path
+
+
+@cache
+def first(*typed: str) -> Resolved:
+    return resolve(typed)
+
+
+def plan(*words: str, typed: tuple[str, ...] = (), **settings: Any) -> Plan:
+    return make_plan(
+        {**USUAL, "n_trials": 4, **settings},
+        words or WORDS,
+        folder=Path("multirun") / "mine",
+        command=("-m", *words),
+        first=first(*typed),
+        resolve=resolve,
+        make_sampler=lambda: RandomSampler(seed=1),
+    )
+
+
+def led(made: Plan, run_id: str | None = None) -> Queue:
+    """As the sweep's leader prepares it."""
+    prepare(made, parent=lambda: run_id)
+    return Queue(open_storage(made.storage), made.name)
+
+
+def shared(queue: Queue) -> Mapping[str, Any]:
+    facts: Mapping[str, Any] = queue.study.user_attrs[ATTRIBUTE]
+    return facts
+
+
+def complete(queue: Queue, count: int) -> None:
+    for _ in range(count):
+        trial = queue.claim(100)
+        assert trial is not None
+        queue.complete(trial.number, [1.0])
+
+
+class TestPrepare:
+    def test_the_first_makes_the_study_its_tickets_and_notes_what_all_have_to_know(self, folder: Path) -> None:
+        before = time.time()
+        made = plan(start_points=[{"optimizer": "sgd"}], direction="minimize")
+        assert prepare(made, parent=lambda: "run-1")
+        queue = Queue(open_storage(made.storage), "mine")
+        assert [point_of(trial) for trial in queue.trials()] == [{"optimizer": "sgd"}, {}, {}, {}]
+        facts = dict(shared(queue))
+        assert before <= facts.pop("began") <= time.time()
+        assert facts == {
+            "task": "classification", "monitor": "accuracy", "objectives": ["accuracy"], "n_trials": 4,
+            "folder": str(folder / "multirun" / "mine"), "parent": "run-1", "leader": os.getpid(),
+        }  # fmt: skip
+        assert [direction.name for direction in queue.study.directions] == ["MINIMIZE"]
+
+    def test_the_study_is_there_before_the_parent_run(self) -> None:
+        made, seen = plan(), []
+
+        def wait() -> None:
+            seen.extend(study.study_name for study in open_storage(made.storage).get_all_studies())
+
+        prepare(made, parent=wait)
+        assert seen == ["mine"]
+
+    def test_again_changes_nothing_but_what_is_missing(self) -> None:
+        queue = led(plan(), "run-1")
+        complete(queue, 2)
+        assert not prepare(plan(), parent=lambda: "run-1")
+        assert [trial.state.name for trial in queue.trials()] == ["COMPLETE"] * 2 + ["WAITING"] * 2
+        led(plan(n_trials=6), "run-1")
+        assert len(queue.trials()) == 6 and shared(queue)["n_trials"] == 6
+
+    def test_a_leader_that_was_killed_while_it_made_tickets(self) -> None:
+        made = plan("seed=1,2,3,4")
+        with pytest.raises(KeyboardInterrupt):
+            prepare(made, parent=lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert ATTRIBUTE not in Queue(open_storage(made.storage), "mine").study.user_attrs
+        queue = led(made)
+        assert [point_of(trial)["seed"] for trial in queue.trials()] == [1, 2, 3, 4]
+
+    def test_lost_trials_come_back(self) -> None:
+        queue = led(plan("seed=1,2,3,4"))
+        trial = queue.claim(4)
+        assert trial is not None
+        queue.study.tell(trial.number, state=TrialState.FAIL)  # and the one who did it was killed
+        led(plan("seed=1,2,3,4"))
+        assert sorted(point_of(trial)["seed"] for trial in queue.trials()) == [1, 2, 3, 4]
+
+    def test_of_workers_alone_the_first_makes_the_tickets(self) -> None:
+        made = plan("seed=1,2,3,4", worker=True)
+        assert prepare(made, parent=None)
+        assert not prepare(made, parent=None)
+        queue = Queue(open_storage(made.storage), "mine")
+        assert len(queue.every()) == 4 and shared(queue)["parent"] is None
+        led(plan("seed=1,2,3,4"), "run-1")  # and a leader that comes later takes over
+        assert len(queue.every()) == 4 and shared(queue)["parent"] == "run-1"
+
+    def test_many_at_once_make_one_study(self) -> None:
+        made = plan("seed=1,2,3,4", "momentum=0.1,0.2", "optimizer=sgd", n_trials=None)
+        threads = [threading.Thread(target=prepare, args=(made,), kwargs={"parent": lambda: None}) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        queue = Queue(open_storage(made.storage), "mine")
+        assert [point_of(trial) for trial in queue.trials()][:8] == list(made.points)
+
+    @pytest.mark.parametrize(
+        ("first", "second", "part"),
+        [
+            ({}, {"direction": "minimize"}, "the directions maximize"),
+            ({}, {"objectives": ["accuracy", "seconds"]}, "the directions maximize"),
+            ({"objectives": ["seconds"]}, {"objectives": ["parameters"]}, 'objectives=["seconds"]'),
+            ({}, {"typed": ("task=segmentation",)}, "task=classification"),
+            ({"words": ("optimizer=adam,sgd",)}, {"words": ("optimizer=adam,adamw",)}, "other choices for optimizer"),
+            ({"words": ("batch_size=8,16",)}, {"words": ("batch_size=range(8,20)",)}, "other choices for batch_size"),
+        ],
+    )  # fmt: skip
+    def test_another_study_of_the_same_name_is_refused_in_one_line(
+        self, first: dict[str, Any], second: dict[str, Any], part: str
+    ) -> None:
+        def of(options: dict[str, Any]) -> Plan:
+            more = dict(options)
+            return plan(*more.pop("words", ("learning_rate=interval(0.001,0.1)",)), **more)
+
+        join(of(first), lambda number, words: [1.0] * len(of(first).objectives), slot=None) if led(of(first)) else None
+        for parent in (None, lambda: None):
+            with pytest.raises(ConfigError) as caught:
+                prepare(of(second), parent=parent)
+            (line,) = caught.value.problems
+            assert line.startswith("hydra.sweeper.study_name=mine: ") and part in line
+            assert "choose another study_name" in line
+
+    def test_a_wider_range_goes_on(self) -> None:
+        queue = led(plan("learning_rate=interval(0.001,0.1)"))
+        join(plan("learning_rate=interval(0.001,0.1)"), lambda *_: 1.0)
+        led(plan("learning_rate=interval(0.0001,0.5)", n_trials=6))
+        assert len(queue.trials()) == 6
+
+
+class TestWait:
+    @pytest.fixture(autouse=True)
+    def short(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(joining, "PATIENCE", 0.4)
+        monkeypatch.setattr(joining, "PAUSE", 0.02)
+
+    def test_a_study_that_nobody_finishes_making_is_an_error(self) -> None:
+        from visrun.sweep.study import create
+
+        made = plan(worker=True)
+        create(open_storage(made.storage), "mine", ["maximize"])
+        with pytest.raises(VisrunError, match="study mine: nobody made its tickets"):
+            wait_for_study(made)
+
+    def noted_by(self, pid: int) -> Plan:
+        queue = led(plan())
+        queue.study.set_user_attr(ATTRIBUTE, dict(shared(queue)) | {"leader": pid})
+        return plan()
+
+    def test_a_slot_waits_for_its_own_leader(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What an earlier sitting noted may say that all is done already."""
+        monkeypatch.setenv(SLOT, "0")
+        made = plan(worker=True)
+        self.noted_by(1)
+        with pytest.raises(VisrunError):
+            wait_for_study(made)
+        self.noted_by(os.getppid())
+        assert wait_for_study(made)["leader"] == os.getppid()
+
+    def test_so_does_a_thread_of_the_leader(self) -> None:
+        self.noted_by(1)
+        with pytest.raises(VisrunError):
+            wait_for_study(plan())
+        self.noted_by(os.getpid())
+        assert wait_for_study(plan())["leader"] == os.getpid()
+
+    def test_a_worker_of_another_host_takes_what_is_there(self) -> None:
+        self.noted_by(1)
+        assert wait_for_study(plan(worker=True))["n_trials"] == 4
+
+
+class TestJoin:
+    def test_it_runs_the_trials_with_their_words(self) -> None:
+        made, seen = plan(), {}
+        queue = led(made, "run-1")
+
+        def launch(number: int, words: list[str]) -> float:
+            seen[number] = words
+            return 0.5
+
+        join(made, launch, slot=1)
+        for trial in queue.trials():
+            *words, handle = seen[trial.number]
+            values = {word.partition("=")[0]: word.partition("=")[2] for word in words}
+            assert values.pop("data.root") == "'/a b,c'"
+            assert values == {name: str(value) for name, value in trial.params.items()}
+            assert ("momentum" in values) == (values["optimizer"] == "sgd")
+            (override,) = OverridesParser.create().parse_overrides([handle])
+            assert override.key_or_group == f"hydra.job.env_set.{VARIABLE}" and override.is_add()
+            assert json.loads(override.value()) == {
+                "storage": made.storage, "study": "mine", "number": trial.number, "pruner": {"name": "none"},
+                "parent": "run-1",
+            }  # fmt: skip
+            assert trial.user_attrs["slot"] == 1
+
+    def test_the_leaders_run_is_the_parent_even_where_the_leader_came_late(self) -> None:
+        made, parents = plan(worker=True), []
+
+        def launch(number: int, words: list[str]) -> float:
+            parents.append(json.loads(OverridesParser.create().parse_overrides(words)[-1].value())["parent"])
+            if number == 0:
+                led(plan(), "run-1")
+            return 0.5
+
+        join(made, launch)
+        assert parents == [None, "run-1", "run-1", "run-1"]
+
+    def test_the_whole_time_is_counted_from_the_leaders_beginning(self) -> None:
+        made = plan(timeout=3600)
+        queue = led(made)
+        queue.study.set_user_attr(ATTRIBUTE, dict(shared(queue)) | {"began": time.time() - 4000})
+        join(made, lambda *_: pytest.fail("began a trial"))
+        assert [trial.state.name for trial in queue.trials()] == ["WAITING"] * 4
+
+    @pytest.mark.parametrize("returned", [None, "0.5", [0.5, 1.0], [], {"accuracy": 1}])
+    def test_what_is_no_value_fails_the_trial(self, returned: Any) -> None:
+        made = plan(max_failure_rate=1.0)
+        queue = led(made)
+        join(made, lambda *_: returned)
+        reasons = {trial.user_attrs["reason"] for trial in queue.trials()}
+        assert reasons == {f"no value of accuracy: the run gave {returned!r}"}
+
+    def test_values(self) -> None:
+        two = plan(objectives=["accuracy", "seconds"])
+        assert values_of(plan(), 1) == [1.0] and values_of(two, (1, 2.5)) == [1.0, 2.5]
+
+
+def test_a_storage_with_quotes_and_braces_reaches_the_job(folder: Path) -> None:
+    odd = folder / 'it\'s {a} $b "c" \\d'
+    odd.mkdir()
+    made = plan(storage=str(odd / "my study"))
+    (override,) = OverridesParser.create().parse_overrides(words_of(made, 3, {}, parent=None)[-1:])
+    assert json.loads(override.value())["storage"] == str(odd / "my study")

@@ -1,0 +1,306 @@
+"""A sweep's settings become a plan, or all that is wrong with them is said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra_plugins.hydra_optuna_sweeper.config import Direction
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
+
+from visrun.compose import Resolved, resolve
+from visrun.errors import ConfigError
+from visrun.sweep.config import VisrunSweeperConf
+from visrun.sweep.plan import GRID, Plan, make_plan
+from visrun.sweep.points import MOST_UNASKED, USUAL_TRIALS
+
+USUAL = {
+    name: field.default
+    for name, field in VisrunSweeperConf.__dataclass_fields__.items()
+    if name not in ("defaults", "sampler", "_target_")
+}
+RATE = "learning_rate=interval(0.001,0.1)"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "multirun" / "mine"
+
+
+@cache
+def first(*typed: str) -> Resolved:
+    return resolve(typed)
+
+
+def plan(*words: str, typed: Sequence[str] = (), **settings: Any) -> Plan:
+    """The plan of these swept words and ``hydra.sweeper.*`` settings, for a run of the words in ``typed``."""
+    return make_plan(
+        {**USUAL, "sampler": {"_target_": "optuna.samplers.TPESampler"}, **settings},
+        [*typed, *words],
+        folder=Path("multirun") / "mine",
+        command=("-m", *words),
+        first=first(*typed),
+        resolve=resolve,
+        make_sampler=RandomSampler,
+    )
+
+
+def problems(*words: str, **settings: Any) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        plan(*words, **settings)
+    assert all("\n" not in line and line.startswith("hydra.sweeper.") for line in caught.value.problems)
+    return caught.value.problems
+
+
+class TestTrials:
+    def test_a_grid_is_run_whole(self) -> None:
+        made = plan("optimizer=adam,sgd", "scheduler=cosine,poly")
+        assert (made.n_trials, made.sampler, made.notices) == (4, "every combination once", ())
+        assert made.points == (
+            {"optimizer": "adam", "scheduler": "cosine"}, {"optimizer": "adam", "scheduler": "poly"},
+            {"optimizer": "sgd", "scheduler": "cosine"}, {"optimizer": "sgd", "scheduler": "poly"},
+        )  # fmt: skip
+
+    def test_what_a_trial_does_not_read_makes_no_further_trial(self) -> None:
+        made = plan("optimizer=adam,sgd", "momentum=0.8,0.9")
+        assert made.points == (
+            {"optimizer": "adam"}, {"optimizer": "sgd", "momentum": 0.8}, {"optimizer": "sgd", "momentum": 0.9},
+        )  # fmt: skip
+
+    def test_anything_else_is_searched_with_the_usual_number(self) -> None:
+        made = plan(RATE, "optimizer=adam,sgd")
+        assert (made.n_trials, made.points, made.sampler, made.notices) == (USUAL_TRIALS, (), "TPESampler", ())
+        assert plan(RATE, n_trials=7).n_trials == 7
+
+    def test_a_grid_that_is_longer_than_wanted_is_searched(self) -> None:
+        made = plan("seed=range(0,10)", n_trials=4)
+        assert (made.n_trials, made.points, made.sampler) == (4, (), "TPESampler")
+
+    def test_by_the_grid_sampler_its_first_combinations_are_run_and_said(self) -> None:
+        made = plan("seed=range(0,10)", n_trials=4, sampler={"_target_": GRID})
+        assert (made.n_trials, made.sampler) == (4, "GridSampler")
+        assert made.points == tuple({"seed": seed} for seed in range(4))
+        assert made.notices == ("hydra.sweeper.n_trials=4: the first 4 of the grid's 10 combinations are run",)
+
+    @pytest.mark.parametrize("sampler", [GRID, "optuna.samplers.TPESampler"])
+    def test_more_trials_than_combinations_are_not_run(self, sampler: str) -> None:
+        made = plan("seed=range(0,3)", n_trials=9, sampler={"_target_": sampler})
+        assert (made.n_trials, len(made.points), made.sampler) == (3, 3, "every combination once")
+        assert "only 3 combinations" in made.notices[0]
+
+    @pytest.mark.parametrize("wanted", [None, 5])
+    def test_exactly_as_many_are_no_news(self, wanted: int | None) -> None:
+        made = plan("seed=range(0,5)", n_trials=wanted)
+        assert (made.n_trials, len(made.points), made.notices) == (5, 5, ())
+
+    def test_a_very_large_grid_is_run_only_where_it_is_asked_for(self) -> None:
+        made = plan(f"seed=range(0,{MOST_UNASKED + 1})")
+        assert (made.n_trials, made.points) == (USUAL_TRIALS, ())
+        assert f"{MOST_UNASKED + 1} combinations, too many" in made.notices[0]
+        grid = plan(f"seed=range(0,{MOST_UNASKED + 1})", sampler={"_target_": GRID})
+        assert len(grid.points) == USUAL_TRIALS and len(grid.notices) == 2
+        assert len(plan(f"seed=range(0,{MOST_UNASKED})").points) == MOST_UNASKED
+
+    @pytest.mark.parametrize(
+        ("word", "values"),
+        [
+            ("batch_size=int(interval(8,10))", [8, 9, 10]),
+            ("batch_size=interval(8,10)", [8, 9, 10]),
+            ("batch_size=range(8,15,3)", [8, 11, 14]),
+            ("batch_size=range(8,14,3)", [8, 11]),
+            ("dropout=range(0.1,0.35,0.1)", [0.1, 0.2, 0.3]),
+        ],
+    )
+    def test_a_range_has_both_its_ends(self, word: str, values: list[float]) -> None:
+        made = plan(word, sampler={"_target_": GRID})
+        name = word.partition("=")[0]
+        assert [point[name] for point in made.points] == values
+        distribution = made.space.distributions[name]
+        assert isinstance(distribution, (IntDistribution, FloatDistribution))
+        assert (distribution.low, distribution.high) == (values[0], values[-1])
+
+    def test_a_grid_needs_steps(self) -> None:
+        (line,) = problems(RATE, sampler={"_target_": GRID})
+        assert "no steps" in line
+
+    def test_nothing_that_varies_is_one_run(self) -> None:
+        made = plan("max_epochs=3")
+        assert (made.n_trials, made.points) == (1, ({},))
+        assert made.space.fixed == ("max_epochs=3",)
+
+
+class TestStartPoints:
+    def test_they_come_first(self) -> None:
+        start = [{"optimizer": "sgd", "learning_rate": 0.01}, {"learning_rate": 0.1}]
+        assert plan(RATE, "optimizer=adam,sgd", start_points=start).points == tuple(start)
+
+    def test_many_of_them_are_no_grid(self) -> None:
+        start = [{"learning_rate": 0.01 + number / 1000} for number in range(3)]
+        assert plan(RATE, n_trials=3, start_points=start).sampler == "TPESampler"
+
+    def test_values_are_as_trials_hold_them(self) -> None:
+        words = (
+            "weight_decay=interval(0,1)",
+            "batch_size=interval(8,16)",
+            "milestones=[1],[1,2]",
+            "model.weights=null,a",
+        )
+        start = [{"weight_decay": 1, "batch_size": 8.0, "milestones": [1, 2], "model.weights": None}]
+        (point,) = plan(*words, start_points=start).points
+        assert repr(point) == repr(
+            {"weight_decay": 1.0, "batch_size": 8, "milestones": "[1,2]", "model.weights": "null"}
+        )
+
+    @pytest.mark.parametrize(
+        ("start", "seeds"),
+        [
+            ([{"seed": 3}], [(3, "adam"), (1, "adam"), (1, "sgd")]),
+            ([{"optimizer": "sgd"}], [(1, "sgd"), (1, "adam"), (2, "adam")]),
+            ([{"optimizer": "sgd"}, {"optimizer": "sgd"}], [(1, "sgd"), (2, "sgd"), (1, "adam")]),
+            ([{"seed": 2, "optimizer": "sgd"}] * 2, [(2, "sgd"), (1, "adam"), (1, "sgd")]),
+            ([{"seed": 3, "momentum": 0.9, "optimizer": "adam"}], [(3, "adam"), (1, "adam"), (1, "sgd")]),
+            ([{}], [(1, "adam"), (1, "sgd"), (2, "adam")]),
+        ],
+    )
+    def test_of_a_grid_they_pick_the_first_combinations(self, start: list[Any], seeds: list[tuple[int, str]]) -> None:
+        words = ("seed=1,2,3", "optimizer=adam,sgd", "momentum=0.9,0.9")
+        made = plan(*words, n_trials=3, sampler={"_target_": GRID}, start_points=start)
+        assert [(point["seed"], point["optimizer"]) for point in made.points] == seeds
+
+    @pytest.mark.parametrize(
+        ("start", "parts"),
+        [
+            ([{"learning_rate": 0.2}], ["start_points[0]", "learning_rate=0.2", "0.1"]),
+            ([{"learning_rate": "fast"}], ["learning_rate=fast"]),
+            ([{"learning_rate": True}], ["learning_rate=true"]),
+            ([{"learning_rate": float("nan")}], ["learning_rate=NaN"]),
+            ([{}, {"batch_size": 8.5}], ["start_points[1]", "batch_size=8.5"]),
+            ([{"optimizer": "adamw"}], ["optimizer=adamw"]),
+            ([{"optimizer": {"a": 1}}], ["optimizer"]),
+            ([{"learning_rat": 0.01}], ["learning_rat does not vary", "did you mean learning_rate"]),
+            (["optimizer=sgd"], ["must be a mapping"]),
+            (7, ["start_points[0]=7", "must be a mapping"]),
+        ],
+    )
+    def test_what_does_not_fit_is_one_line(self, start: Any, parts: list[str]) -> None:
+        (line,) = problems(RATE, "optimizer=adam,sgd", "batch_size=interval(8,16)", start_points=start)
+        assert all(part in line for part in parts), line
+
+
+class TestObjectives:
+    @pytest.mark.parametrize(
+        ("task", "settings", "objectives", "directions"),
+        [
+            ("classification", {}, ("accuracy",), ("maximize",)),
+            ("regression", {}, ("mae",), ("minimize",)),
+            ("segmentation", {}, ("miou",), ("maximize",)),
+            ("classification", {"objectives": "seconds"}, ("seconds",), ("minimize",)),
+            (
+                "classification", {"objectives": ["accuracy", "parameters"]},
+                ("accuracy", "parameters"), ("maximize", "minimize"),
+            ),
+            ("classification", {"direction": "minimize"}, ("accuracy",), ("minimize",)),
+            ("classification", {"direction": Direction.minimize}, ("accuracy",), ("minimize",)),
+            (
+                "classification",
+                {"objectives": ["seconds", "accuracy"], "direction": ["maximize", Direction.minimize]},
+                ("seconds", "accuracy"), ("maximize", "minimize"),
+            ),
+        ],
+    )  # fmt: skip
+    def test_they_and_their_directions(self, task: str, settings: Any, objectives: Any, directions: Any) -> None:
+        made = plan(RATE, typed=[f"task={task}"], **settings)
+        assert (made.objectives, made.directions) == (objectives, directions)
+
+    @pytest.mark.parametrize(
+        ("settings", "part"),
+        [
+            ({"objectives": ["acuracy"]}, "did you mean accuracy"),
+            ({"objectives": 5}, "objectives=5"),
+            ({"objectives": ["accuracy", "accuracy"]}, "named twice"),
+            ({"direction": "up"}, "direction=up: must be maximize or minimize"),
+            ({"direction": 5}, "direction=5"),
+            ({"direction": ["maximize", "minimize"]}, "there are 1 objectives"),
+            ({"objectives": ["accuracy", "seconds"], "direction": "maximize"}, "there are 2 objectives"),
+        ],
+    )
+    def test_what_is_wrong_is_one_line(self, settings: Any, part: str) -> None:
+        (line,) = problems(RATE, **settings)
+        assert part in line
+
+    def test_several_are_not_pruned_and_that_is_said(self) -> None:
+        made = plan(RATE, objectives=["accuracy", "seconds"], pruner={"name": "median"})
+        assert "no trial is pruned" in made.notices[0]
+        assert plan(RATE, objectives=["accuracy", "seconds"], pruner={"name": "none"}).notices == ()
+
+
+class TestSettings:
+    def test_the_usual(self, folder: Path) -> None:
+        made = plan(RATE)
+        assert (made.name, made.folder, made.storage) == ("mine", folder, str(folder / "study.journal"))
+        assert (made.n_jobs, made.max_failure_rate, made.timeout, made.pruner) == (1, 0.5, None, {"name": "none"})
+        assert (made.resume, made.worker, made.command) == (True, False, ("-m", RATE))
+
+    @pytest.mark.parametrize(
+        ("timeout", "seconds"), [(90, 90.0), ("90", "90"), ("1h30m", 5400.0), (0.5, 0.5), ("2d", 172800.0)]
+    )
+    def test_timeouts(self, timeout: Any, seconds: Any) -> None:
+        if isinstance(seconds, float):
+            assert plan(RATE, timeout=timeout).timeout == seconds
+        else:
+            assert "timeout=90" in problems(RATE, timeout=timeout)[0]
+
+    @pytest.mark.parametrize("name", ["a", "my-study_2.b", "team/2026-01-02/x"])
+    def test_names(self, name: str) -> None:
+        assert plan(RATE, study_name=name).name == name
+
+    def test_params_of_a_file_are_under_the_typed_words(self) -> None:
+        made = plan("batch_size=8,16", params={"batch_size": "32,64", "optimizer": "adam,sgd", "max_epochs": 3})
+        assert [point["batch_size"] for point in made.points] == [8, 16] * 2
+        assert made.space.fixed == ("max_epochs=3",)
+
+    @pytest.mark.parametrize(
+        ("settings", "part"),
+        [
+            ({"n_trials": 0}, "n_trials=0"),
+            ({"n_trials": "many"}, "n_trials=many"),
+            ({"n_trials": True}, "n_trials=true"),
+            ({"n_trials": 2.5}, "n_trials=2.5"),
+            ({"n_jobs": 0}, "n_jobs=0"),
+            ({"n_jobs": None}, "n_jobs=null"),
+            ({"max_failure_rate": 1.5}, "max_failure_rate=1.5"),
+            ({"max_failure_rate": None}, "max_failure_rate=null"),
+            ({"max_failure_rate": "half"}, "max_failure_rate=half"),
+            ({"timeout": 0}, "timeout=0"),
+            ({"timeout": "soon"}, "timeout=soon"),
+            ({"timeout": True}, "timeout=true"),
+            ({"study_name": "a b"}, "study_name=a b"),
+            ({"study_name": "../up"}, "study_name=../up"),
+            ({"study_name": "/abs"}, "study_name=/abs"),
+            ({"study_name": ""}, "study_name="),
+            ({"pruner": {"name": "mediann"}}, "pruner=mediann"),
+            ({"pruner": "median"}, "hydra/sweeper/pruner=NAME"),
+            ({"storage": "postgresql://me:secret@host/db"}, "a password in the URL"),
+            ({"params": {"learnin_rate": "1,2"}}, "did you mean learning_rate"),
+        ],
+    )
+    def test_each_wrong_one_is_one_line(self, settings: Any, part: str) -> None:
+        (line,) = problems(RATE, **settings)
+        assert part in line and "secret" not in line
+
+    def test_everything_wrong_is_said_at_once(self) -> None:
+        lines = problems(
+            RATE, n_trials=0, n_jobs=-1, max_failure_rate=2, timeout="x", study_name="!", pruner={"name": "no"},
+            storage="x://a:b@c/d", objectives=["speed"], direction="up",
+            start_points=[{"momentum": 1}], params={"foo": 1},
+        )  # fmt: skip
+        keys = [line.removeprefix("hydra.sweeper.").partition("=")[0].partition(":")[0] for line in lines]
+        assert sorted(keys) == sorted(
+            ["n_trials", "n_jobs", "max_failure_rate", "timeout", "study_name", "pruner", "storage", "objectives",
+             "direction", "start_points[0]", "params"]
+        )  # fmt: skip

@@ -1,0 +1,119 @@
+"""Pruners by name: each is built, judges, and says what is wrong with its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from visrun.errors import ConfigError
+from visrun.sweep.config import PRUNERS
+from visrun.sweep.pruners import make_pruner
+from visrun.sweep.storage import open_storage
+from visrun.sweep.study import Queue, create
+
+EPOCHS = 9
+
+
+def node(name: str, **more: Any) -> dict[str, Any]:
+    """As Hydra gives it."""
+    return {"name": name, **PRUNERS[name][1], **more}
+
+
+def ended_at(
+    where: Path, pruner: dict[str, Any], level: float, *, best: float = 0.8, study: str = "study"
+) -> int | None:
+    """The epoch at which a trial with this slowly falling curve is ended, after six good ones."""
+    storage = open_storage(str(where / "study.journal"))
+    create(storage, study, ["maximize"])
+    Queue(storage, study).fill(7)
+    for number in range(7):
+        queue = Queue(storage, study, pruner=make_pruner(pruner))  # as in a job: a pruner for each trial
+        trial = queue.claim(7)
+        assert trial is not None
+        value = level if number == 6 else best + number / 100
+        epoch = next(
+            (epoch for epoch in range(1, EPOCHS + 1) if queue.report(number, epoch, value - epoch / 1000)), None
+        )
+        if number == 6:
+            return epoch
+        if epoch:
+            queue.prune(number)
+        else:
+            queue.complete(number, [value])
+    return None
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_each_is_optunas_class(name: str) -> None:
+    assert type(make_pruner(node(name))).__name__ == PRUNERS[name][0]
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_each_judges_in_silence_and_spares_the_best(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if name == "successive_halving":
+        pytest.skip("ends all but the best of a rung, by its rule")
+    assert ended_at(tmp_path, node(name), 0.95) is None
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
+@pytest.mark.parametrize("name", ["median", "percentile", "hyperband", "successive_halving", "patient", "wilcoxon"])
+def test_each_ends_a_hopeless_trial(name: str, tmp_path: Path) -> None:
+    # hyperband gives each trial, by its number and the study's name, a bracket; some are patient
+    names = [f"study{number}" for number in range(6 if name == "hyperband" else 1)]
+    found = [ended_at(tmp_path, node(name), 0.1, study=study) for study in names]
+    assert any(epoch is not None and epoch < EPOCHS for epoch in found), found
+
+
+def test_none_never_ends_one(tmp_path: Path) -> None:
+    assert ended_at(tmp_path, node("none"), -1e9) is None
+
+
+def test_median_waits_for_its_warm_up_and_for_enough_trials(tmp_path: Path) -> None:
+    assert ended_at(tmp_path, node("median"), 0.1, study="a") == 3
+    assert ended_at(tmp_path, node("median", n_warmup_steps=5), 0.1, study="b") == 5
+    assert ended_at(tmp_path, node("median", n_startup_trials=7), 0.1, study="c") is None
+
+
+def test_a_longer_trial_than_the_best_is_judged_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "study", ["maximize"])
+    queue = Queue(storage, "study", pruner=make_pruner(node("wilcoxon")))
+    queue.fill(2)
+    for number, epochs in enumerate((3, 6)):
+        assert queue.claim(2) is not None
+        for epoch in range(1, epochs + 1):
+            queue.report(number, epoch, 0.9 - number / 10)
+        queue.complete(number, [0.9])
+    assert capfd.readouterr().err == ""
+
+
+def test_patient_alone_or_round_another() -> None:
+    assert isinstance(make_pruner(node("patient"))._wrapped_pruner, optuna.pruners.MedianPruner)  # type: ignore[attr-defined]
+    assert make_pruner(node("patient", wrapped=None))._wrapped_pruner is None  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match=r"must be .*median"):
+        make_pruner(node("patient", wrapped="medium"))
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ({"name": "mediann"}, ["hydra.sweeper.pruner=mediann", "median", "wilcoxon"]),
+        ({}, ["hydra.sweeper.pruner=null"]),
+        ("median", ["hydra.sweeper.pruner=median", "hydra/sweeper/pruner=NAME"]),
+        (node("median", n_startup_trials=-1), ["hydra.sweeper.pruner=median", "negative"]),
+        (node("percentile", percentile=101.0), ["percentile", "0 and 100"]),
+        (node("hyperband", min_resource=0), ["hyperband", "min_resource"]),
+        (node("median", patience=3), ["median", "patience"]),
+    ],
+)
+def test_what_is_wrong_is_one_line(given: Any, parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_pruner(given)
+    (line,) = caught.value.problems
+    assert "\n" not in line and all(part in line for part in parts), line

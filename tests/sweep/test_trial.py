@@ -1,0 +1,106 @@
+"""A trial from inside its job."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from optuna.exceptions import TrialPruned
+from optuna.trial import TrialState
+
+from visrun.errors import VisrunError
+from visrun.sweep.config import PRUNERS
+from visrun.sweep.storage import open_storage
+from visrun.sweep.study import ATTRIBUTE, Queue, create
+from visrun.sweep.trial import VARIABLE, Handle, SweepTrial, current
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    """A study of six trials; the first five were good, the last one runs."""
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "my study", ["maximize"])
+    made = Queue(storage, "my study")
+    made.study.set_user_attr(ATTRIBUTE, {"objectives": ["accuracy"]})
+    made.fill(6)
+    for number in range(6):
+        made.claim(6)
+        if number < 5:
+            for epoch in range(1, 6):
+                made.report(number, epoch, 0.8)
+            made.complete(number, [0.8])
+    return made
+
+
+def trial_of(queue: Queue, tmp_path: Path, pruner: str = "none", **more: Any) -> SweepTrial:
+    node = {"name": pruner, **PRUNERS[pruner][1]}
+    return SweepTrial(Handle(str(tmp_path / "study.journal"), "my study", 5, node, **more))
+
+
+def result(**facts: Any) -> Any:
+    return SimpleNamespace(**{"status": "finished", "value": 0.5, "seconds": 12.0, "parameters": 1000, **facts})
+
+
+def test_a_job_finds_its_trial_in_the_environment(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert current() is None
+    handle = trial_of(queue, tmp_path, "patient", parent="run-1").handle
+    monkeypatch.setenv(VARIABLE, handle.text())
+    found = current()
+    assert found is not None and found.handle == handle and found.handle.parent == "run-1"
+    assert json.loads(handle.text())["number"] == 5
+
+
+def test_what_its_run_is_called(queue: Queue, tmp_path: Path) -> None:
+    trial = trial_of(queue, tmp_path, parent="run-1")
+    assert trial.name == "trial-005"
+    assert trial.tags["mlflow.parentRunId"] == "run-1" and "my study" in trial.tags.values()
+    assert "mlflow.parentRunId" not in trial_of(queue, tmp_path).tags
+
+
+def test_it_notes_what_the_run_was(queue: Queue, tmp_path: Path) -> None:
+    trial = trial_of(queue, tmp_path)
+    trial.begin(tmp_path / "5")
+    trial.end(epochs=3, seconds=1.5, reason=None)
+    noted = queue.trials()[5].user_attrs
+    assert noted == {"place": 5, "folder": str(tmp_path / "5"), "epochs": 3, "seconds": 1.5}
+    trial.end(reason="no better accuracy since epoch 1")
+    assert queue.trials()[5].user_attrs["reason"] == "no better accuracy since epoch 1"
+
+
+def test_each_epoch_is_reported_and_nothing_is_ended_without_a_pruner(queue: Queue, tmp_path: Path) -> None:
+    trial = trial_of(queue, tmp_path)
+    assert [trial.report(epoch, 0.0) for epoch in (1, 2, 3, 4)] == [None] * 4
+    assert queue.trials()[5].intermediate_values == dict.fromkeys((1, 2, 3, 4), 0.0)
+
+
+def test_a_pruner_gives_a_reason(queue: Queue, tmp_path: Path) -> None:
+    trial = trial_of(queue, tmp_path, "median")
+    said = [trial.report(epoch, value) for epoch, value in ((1, 0.1), (2, 0.12), (3, 0.123456))]
+    assert said == [None, None, "median pruner: 0.1235 after epoch 3"]
+    assert trial_of(queue, tmp_path, "median").report(4, 0.9) is None
+    assert queue.trials()[5].state is TrialState.RUNNING  # the worker ends it
+
+
+def test_a_value_that_is_no_number_is_hopeless(queue: Queue, tmp_path: Path) -> None:
+    assert trial_of(queue, tmp_path, "median").report(4, math.nan) == "median pruner: nan after epoch 4"
+
+
+def test_values(queue: Queue, tmp_path: Path) -> None:
+    trial = trial_of(queue, tmp_path)
+    assert trial.values(result()) == [0.5]
+    queue.study.set_user_attr(ATTRIBUTE, {"objectives": ["parameters", "accuracy", "seconds"]})
+    assert trial.values(result(value=0.0)) == [1000.0, 0.0, 12.0]
+
+
+def test_a_pruned_run_has_none(queue: Queue, tmp_path: Path) -> None:
+    with pytest.raises(TrialPruned):
+        trial_of(queue, tmp_path).values(result(status="pruned"))
+    with pytest.raises(VisrunError, match="no value of accuracy"):
+        trial_of(queue, tmp_path).values(result(value=None))

@@ -1,0 +1,209 @@
+"""A worker on a real study: what it claims, how each trial ends, when it stops."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.exceptions import StorageInternalError, TrialPruned
+from optuna.samplers import RandomSampler
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState
+
+from visrun.errors import ConfigError
+from visrun.signals import Interrupted
+from visrun.sweep import worker
+from visrun.sweep.storage import open_storage
+from visrun.sweep.study import Params, Queue, create, is_lost
+from visrun.sweep.worker import Rules, beating, one_line, work
+
+
+class Sizes:
+    distributions: dict[str, BaseDistribution] = {"size": IntDistribution(1, 1000)}  # noqa: RUF012
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "study", ["maximize"])
+    made = Queue(storage, "study", sampler=RandomSampler(seed=0))
+    made.fill(5)
+    return made
+
+
+def run(
+    queue: Queue,
+    launch: Callable[[int, Params], Sequence[float]],
+    *,
+    n_trials: int = 5,
+    max_failure_rate: float = 1.0,
+    deadline: float | None = None,
+    **more: Any,
+) -> None:
+    rules = Rules(n_trials=n_trials, max_failure_rate=max_failure_rate, deadline=deadline)
+    work(queue, Sizes(), active=list, others=lambda: None, launch=launch, rules=rules, **more)
+
+
+def states(queue: Queue) -> list[str]:
+    return [trial.state.name for trial in queue.trials()]
+
+
+def test_it_runs_all_tickets_and_signs_them(queue: Queue) -> None:
+    seen = {}
+    run(queue, lambda number, params: seen.update({number: params}) or [float(number)], slot=3)
+    trials = queue.trials()
+    assert [(trial.state, trial.value, trial.params) for trial in trials] == [
+        (TrialState.COMPLETE, float(number), seen[number]) for number in range(5)
+    ]
+    for trial in trials:
+        assert trial.user_attrs == {"place": trial.number, "host": socket.gethostname(), "pid": os.getpid(), "slot": 3}
+
+
+def test_it_leaves_tickets_beyond_the_number_wanted(queue: Queue) -> None:
+    run(queue, lambda *_: [1.0], n_trials=2)
+    assert states(queue) == ["COMPLETE"] * 2 + ["WAITING"] * 3
+    assert "slot" not in queue.trials()[0].user_attrs
+
+
+@pytest.mark.parametrize(
+    ("raised", "state", "reason"),
+    [
+        (TrialPruned(), "PRUNED", None),
+        (ValueError("two\n  lines"), "FAIL", "two lines"),
+        (MemoryError(), "FAIL", "MemoryError"),
+        (ConfigError("one", "two"), "FAIL", "one two"),
+        (AssertionError("x" * 900), "FAIL", "x" * 500),
+        (math.nan, "FAIL", "the value is nan"),
+        (-math.inf, "FAIL", "the value is -inf"),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_whatever_happens_costs_that_trial_alone(queue: Queue, raised: Any, state: str, reason: str | None) -> None:
+    def launch(number: int, _: Params) -> list[float]:
+        if number == 1 and isinstance(raised, Exception):
+            raise raised
+        return [raised if number == 1 else 0.5]
+
+    run(queue, launch)
+    assert states(queue) == ["COMPLETE", state, "COMPLETE", "COMPLETE", "COMPLETE"]
+    assert queue.trials()[1].user_attrs.get("reason") == reason
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted(143)])
+def test_ctrl_c_gives_the_trial_back_and_goes_on(queue: Queue, error: Any) -> None:
+    points = []
+
+    def launch(number: int, params: Params) -> list[float]:
+        points.append(params)
+        if number == 2:
+            raise error
+        return [1.0]
+
+    with pytest.raises(KeyboardInterrupt):
+        run(queue, launch)
+    assert states(queue) == ["COMPLETE", "COMPLETE", "WAITING", "WAITING", "WAITING"]
+    run(queue, launch)
+    assert states(queue) == ["COMPLETE"] * 5
+    assert points[5] == points[2]  # the ticket of the same point is the last of the queue
+
+
+def test_failures_end_it_when_they_reach_their_share(queue: Queue) -> None:
+    def launch(number: int, _: Params) -> list[float]:
+        if number != 1:
+            raise ValueError("no")
+        return [1.0]
+
+    run(queue, launch, max_failure_rate=0.6)
+    assert states(queue) == ["FAIL", "COMPLETE", "FAIL", "FAIL", "WAITING"]
+    run(queue, launch, max_failure_rate=0.6)
+    assert states(queue)[-1] == "WAITING"
+
+
+def test_no_trial_begins_after_the_deadline(queue: Queue) -> None:
+    run(queue, lambda *_: time.sleep(0.2) or [1.0], deadline=time.time() + 0.1)
+    assert states(queue) == ["COMPLETE"] + ["WAITING"] * 4
+
+
+def test_it_asks_before_each_trial_whether_it_is_stopped(queue: Queue) -> None:
+    answers = [False, False, True]
+    run(queue, lambda *_: [1.0], stopped=lambda: answers.pop(0))
+    assert states(queue) == ["COMPLETE"] * 2 + ["WAITING"] * 3 and answers == []
+
+
+def test_it_waits_for_those_who_still_run_and_takes_what_they_lose(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PAUSE", 0.02)
+    other = Queue(queue.storage, "study")
+    mine = other.claim(5)
+    assert mine is not None
+    thread = threading.Thread(target=run, args=(queue, lambda *_: [1.0]))
+    thread.start()
+    time.sleep(0.5)
+    assert thread.is_alive()
+    other.give_back(mine.number)
+    thread.join(10)
+    assert not thread.is_alive() and states(queue) == ["COMPLETE"] * 5
+    assert is_lost(queue.every()[0]) and queue.trials()[-1].number == 5
+
+
+def test_a_trial_that_others_gave_up_does_not_end_the_worker(queue: Queue) -> None:
+    """As after a computer slept: its trial was lost meanwhile, and is run again by whoever comes first."""
+
+    def launch(number: int, _: Params) -> list[float]:
+        if number == 0:
+            Queue(queue.storage, "study").give_back(0)
+            queue.report(0, 1, 0.5)  # raises: the trial has ended
+        return [1.0]
+
+    run(queue, launch)
+    assert is_lost(queue.every()[0]) and states(queue) == ["COMPLETE"] * 5
+
+
+def test_signs_of_life_go_on_after_one_that_did_not_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "HEARTBEAT", 0.01)
+    storage = InMemoryStorage()
+    create(storage, "study", ["maximize"])
+    queue, beats = Queue(storage, "study"), []
+
+    def beat(number: int) -> None:
+        beats.append(number)
+        if len(beats) == 1:
+            raise StorageInternalError("the database is busy")
+
+    monkeypatch.setattr(queue, "beat", beat)
+    with beating(queue, 7):
+        time.sleep(0.3)
+    assert len(beats) > 2 and set(beats) == {7}
+    count = len(beats)
+    time.sleep(0.1)
+    assert len(beats) == count
+
+
+def test_the_same_point_at_the_same_moment_is_withdrawn_without_a_run(queue: Queue, monkeypatch: Any) -> None:
+    answers = [None, {"size": 1}]
+    monkeypatch.setattr(queue, "sample", lambda *_: answers.pop(0))
+    ran = []
+
+    def launch(number: int, _: Params) -> list[float]:
+        ran.append(number)
+        return [1.0]
+
+    queue._tell(queue.claim(5).number, TrialState.FAIL)  # type: ignore[union-attr]
+    run(queue, launch, n_trials=2, stopped=lambda: not answers)
+    assert len(ran) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [(ValueError(" a\n\tb "), "a b"), (KeyError(), "KeyError"), (OSError(""), "OSError")]
+)
+def test_one_line(error: Exception, text: str) -> None:
+    assert one_line(error) == text

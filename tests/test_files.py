@@ -1,0 +1,69 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from visrun import files
+from visrun.errors import VisrunError
+
+
+def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path: Path) -> None:
+    for data in (b"one", b"", memoryview(b"three")):
+        files.write_atomic(tmp_path / "x", data)
+        assert (tmp_path / "x").read_bytes() == bytes(data)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_an_error_while_writing_leaves_the_old_file_and_no_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(b"old")
+    monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(VisrunError, match=r"x: cannot write \(No space left"):
+        files.write_atomic(tmp_path / "x", b"data")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_bytes() == b"old"
+
+
+def test_an_interruption_passes_and_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        files.write_atomic(tmp_path / "x", b"data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_none_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for write in (files.write_atomic, files.update):
+        with pytest.raises(VisrunError, match="file/x: cannot write"):
+            write(tmp_path / "file" / "x", b"data")
+    with pytest.raises(VisrunError, match="none/x: cannot write"):
+        files.write_atomic(tmp_path / "none" / "x", b"data")
+
+
+def test_an_update_makes_the_folder_and_leaves_an_equal_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "x"
+    files.update(path, b"one")
+    before = path.stat().st_ino
+    files.update(path, b"one")
+    assert path.stat().st_ino == before
+    files.update(path, b"two")
+    assert path.read_bytes() == b"two" and path.stat().st_ino != before
+
+
+def test_leftovers_are_those_of_killed_writes_alone(tmp_path: Path) -> None:
+    for name in ("last.pt.tmp", ".hidden.tmp", "last.pt", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    files.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "notes.txt"]
+
+
+@pytest.mark.parametrize("module", ["files", "run_folder", "compare.runs", "repeat"])
+def test_what_only_reads_a_run_needs_no_torch(module: str) -> None:
+    program = f"import sys, visrun.{module}; assert not {{'torch', 'mlflow', 'optuna'}} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

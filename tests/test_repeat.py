@@ -1,0 +1,219 @@
+"""One configuration with several seeds: what is asked for, what is counted, what is told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from visrun import repeat
+from visrun.compose import resolve
+from visrun.errors import ConfigError
+from visrun.repeat import Repetition
+from visrun.spread import spread
+
+# A training that takes no time: its accuracies follow from the seed, and a seed may fail.
+FAKE = """
+import json, sys, types
+import visrun
+from visrun.errors import VisrunError
+
+def execute(resolved, folder, *, trial=None):
+    seed = resolved.settings.seed
+    trial.begin(folder)
+    content = {"seed": seed, "result": {"status": "running"}}
+    file = folder / "experiment.json"
+    if seed == 9:
+        file.write_text(json.dumps(content | {"result": {"status": "failed", "val": {"accuracy": 0.0}}}))
+        raise VisrunError("seed 9 is none")
+    metrics = {"val": {"f1": 0.5, "accuracy": 0.5 + seed / 10}, "test": {"accuracy": seed / 10, "iou/a": 0.5}}
+    file.write_text(json.dumps(content | {"result": {"status": "finished", **metrics}}))
+    return types.SimpleNamespace(
+        folder=folder, status="finished", value=0.5, seconds=1.0, parameters=1, exit_code=0, reason=None
+    )
+
+visrun.run = sys.modules["visrun.run"] = types.ModuleType("visrun.run")
+visrun.run.execute = execute
+"""
+
+
+def write_trial(folder: Path, number: int, seed: int, status: str = "finished", **result: Any) -> None:
+    (folder / str(number)).mkdir(parents=True)
+    content = {"seed": seed, "result": {"status": status, **result}}
+    (folder / str(number) / "experiment.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("words", "seeds", "sweep"),
+    [
+        ([], [0, 1, 2, 3, 4], "seed=range(0,5)"),
+        (["seeds=3"], [0, 1, 2], "seed=range(0,3)"),
+        (["seeds=1"], [0], "seed=0"),
+        (["seeds=[3, 7,11]"], [3, 7, 11], "seed=3,7,11"),
+        (["seeds=[0,1]"], [0, 1], "seed=range(0,2)"),
+        (["seeds=[1,0]"], [1, 0], "seed=1,0"),
+    ],
+)
+def test_seeds_are_a_count_or_a_list(words: list[str], seeds: list[int], sweep: str) -> None:
+    assert repeat.read_words([*words, "optimizer=sgd", "hydra.sweeper.n_jobs=2"]) == (
+        seeds,
+        ["optimizer=sgd", "hydra.sweeper.n_jobs=2"],
+    )
+    assert repeat._sweep_over(seeds) == sweep
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["seeds=0"], "seeds=0: must be a count from 1 to 1000, or different seeds such as"),
+        (["seeds=1001"], "seeds=1001: must be a count"),
+        (["seeds=3,4"], "seeds=3,4: must be a count"),
+        (["seeds=[]"], "seeds=.*: must be a count"),
+        (["seeds=[3,3]"], "seeds=.*: must be a count"),
+        (["seeds=[-1]"], "seeds=.*: must be a count"),
+        (["seeds=²"], "seeds=.*: must be a count"),
+        (["seeds=[4294967296]"], "seed=4294967296: must be an integer from 0"),
+        (["seeds=2", "seeds=3"], "seeds is given twice"),
+        (["seed=3"], r"seed=3: repeat gives each run a seed; write seeds=\[3\]"),
+        (["sweep=default"], "sweep=default: repeat varies the seed alone"),
+        (["hydra/sweeper=basic"], "repeat varies the seed alone"),
+        (["hydra.sweeper.params.optimizer='adam,sgd'"], "repeat varies the seed alone"),
+    ],
+)
+def test_what_is_no_repeat_is_one_line(words: list[str], line: str) -> None:
+    with pytest.raises(ConfigError, match=line):
+        repeat.read_words(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["optimizer=adam,sgd"], "optimizer=adam,sgd: one value only"),
+        (["lr=1"], "did you mean learning_rate"),
+        (["hydra.sweep.dir=${now:x}"], "repeat takes a plain path"),
+        (["--json"], "unrecognized arguments: --json"),
+    ],
+)
+def test_a_wrong_configuration_leaves_no_folder(
+    words: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=line):
+        repeat.main(words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_finished_runs_count_and_of_one_seed_the_later(tmp_path: Path) -> None:
+    write_trial(tmp_path, 0, seed=1, val={"accuracy": 0.25}, test={"accuracy": 0.5, "f1": float("nan")})
+    write_trial(tmp_path, 1, seed=0, status="killed", val={"accuracy": 0.0})
+    write_trial(tmp_path, 2, seed=2, val={"accuracy": 0.75})
+    write_trial(tmp_path, 10, seed=2, val={"accuracy": 1.0}, test=None)
+    write_trial(tmp_path, 3, seed=5)
+    (tmp_path / "best").mkdir()
+    (tmp_path / "11").mkdir()
+    assert repeat.finished(tmp_path, [0, 1, 2]) == [
+        Repetition(1, tmp_path / "0", {"val/accuracy": 0.25, "test/accuracy": 0.5}),
+        Repetition(2, tmp_path / "10", {"val/accuracy": 1.0}),
+    ]
+
+
+def test_the_monitored_metric_stands_first_and_each_counts_its_own_runs() -> None:
+    runs = [
+        Repetition(0, Path("0"), {"val/f1": 0.5, "val/accuracy": 0.5, "test/accuracy": 1.0}),
+        Repetition(1, Path("1"), {"val/f1": 0.5, "val/accuracy": 1.0}),
+    ]
+    found = repeat.summary(runs, monitor="accuracy")
+    assert list(found) == ["val/accuracy", "val/f1", "test/accuracy"]
+    assert found["val/accuracy"] == spread([0.5, 1.0]) and found["test/accuracy"].n == 1
+
+
+def told(words: list[str], *metrics: dict[str, float]) -> list[str]:
+    runs = [Repetition(seed, Path(str(seed)), values) for seed, values in enumerate(metrics)]
+    return repeat.lines(repeat.summary(runs, monitor="accuracy"), runs, resolve(words).settings)
+
+
+def test_the_table_names_mean_deviation_and_interval() -> None:
+    shown = told([], {"test/accuracy": 0.0}, {"test/accuracy": 0.2})  # s = 0.1414, half width 1.2706
+    assert shown[0] == "task=classification model=small_resnet, seeds 0, 1"
+    assert [line.split("  ") for line in shown[1:]][1][:1] == ["test/accuracy"]
+    assert shown[2].split() == ["test/accuracy", "2", "0.1000", "0.1414", "-1.1706", "to", "1.3706"]
+    assert len(shown) == 3
+
+
+def test_one_run_has_no_spread_and_says_so() -> None:
+    shown = told([], {"val/accuracy": 0.5})
+    assert shown[2].split() == ["val/accuracy", "1", "0.5000", "-", "-"]
+    assert shown[3] == "one run tells no spread: standard deviation and interval need two seeds or more"
+
+
+def test_single_classes_stand_in_the_file_and_a_split_by_seed_is_said() -> None:
+    shown = told(["data.root=photos"], {"val/miou": 0.5, "val/iou/a": 0.25}, {"val/miou": 0.5, "val/iou/a": 0.5})
+    assert not any("iou/a" in line for line in shown)
+    assert shown[-2] == "repeat.json holds 1 more, of single classes or targets"
+    assert shown[-1] == repeat.SPLIT_NOTE
+
+
+def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    (folder / "fakerun.py").write_text(FAKE)
+    line = [sys.executable, "-m", "visrun.cli", "repeat", "plugins=[fakerun]", "tracking=none", *words]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_repeat_is_a_sweep_that_can_be_gone_on_with(tmp_path: Path) -> None:
+    done = command(tmp_path, "seeds=2", "hydra.sweeper.study_name=again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = json.loads((tmp_path / "multirun" / "again" / "repeat.json").read_text())
+    assert [run["seed"] for run in written["runs"]] == [0, 1]
+    done = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "visrun repeat 'plugins=[fakerun]' tracking=none seeds=3 hydra.sweeper.study_name=again" in done.stdout
+    assert "test/accuracy  3     0.1000  0.1000  -0.1484 to 0.3484" in done.stdout
+    written = json.loads((tmp_path / "multirun" / "again" / "repeat.json").read_text())
+    assert written["runs"][2] == {
+        "seed": 2,
+        "folder": "2",
+        "val/f1": 0.5,
+        "val/accuracy": 0.7,
+        "test/accuracy": 0.2,
+        "test/iou/a": 0.5,
+    }
+    assert written["metrics"]["val/accuracy"]["mean"] == pytest.approx(0.6)
+
+
+def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:
+    done = command(tmp_path, "seeds=[1,9,3]", "hydra.sweeper.max_failure_rate=1")
+    assert done.returncode == 1
+    assert "seeds 9 have no finished run" in done.stdout + done.stderr
+    [folder] = (tmp_path / "multirun").glob("*/*_repeat")
+    written = json.loads((folder / "repeat.json").read_text())
+    assert [run["seed"] for run in written["runs"]] == [1, 3]
+    assert written["metrics"]["test/accuracy"] == pytest.approx(
+        {"n": 2, "mean": 0.2, "std": 0.2 / 2**0.5, "low": 0.2 - 1.27062, "high": 0.2 + 1.27062}, abs=1e-5
+    )
+
+
+def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    from visrun.sweep.parent import Parent
+
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    folder = tmp_path / "sweep"
+    for number, accuracy in enumerate((0.25, 0.75)):
+        write_trial(folder, number, seed=number, test={"accuracy": accuracy})
+    parent = Parent(
+        "mlflow", study_name="s", folder=folder, task="classification", space={}, facts={}, command="visrun", uri=uri
+    )
+    parent.start()
+    run_id = parent.wait()
+    assert parent.finish("finished") is None
+    repeat.conclude(folder, [0, 1], resolve([f"tracking.uri={uri}"]))
+    run = MlflowClient(uri).get_run(str(run_id))
+    assert (run.info.status, run.data.metrics["repeat/test/accuracy/mean"]) == ("FINISHED", 0.5)
+    assert run.data.metrics["repeat/test/accuracy/std"] == pytest.approx(0.125**0.5)
+    assert [file.path for file in MlflowClient(uri).list_artifacts(str(run_id))] == ["repeat.json"]

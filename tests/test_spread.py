@@ -1,0 +1,62 @@
+"""Mean, standard deviation and interval against values worked out by hand and against SciPy."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visrun.spread import Spread, spread, student_cdf, student_t
+
+
+def test_three_values_by_hand() -> None:
+    # mean 2, deviations -1, 0, 1: s = 1; t(0.975, 2) = 4.3027, so the half width is 4.3027 / sqrt(3) = 2.4841
+    found = spread([1.0, 2.0, 3.0])
+    assert (found.n, found.mean, found.std) == (3, 2.0, 1.0)
+    assert (found.low, found.high) == (pytest.approx(-0.48414, abs=1e-5), pytest.approx(4.48414, abs=1e-5))
+
+
+def test_two_values_by_hand() -> None:
+    # s = sqrt(2), so the half width is t(0.975, 1) = 12.7062
+    found = spread([0.0, 2.0])
+    assert found.std == pytest.approx(math.sqrt(2))
+    assert (found.low, found.high) == (pytest.approx(1 - 12.70620), pytest.approx(1 + 12.70620))
+
+
+def test_one_value_has_a_mean_and_nothing_else() -> None:
+    assert spread([0.25]) == Spread(1, 0.25, None, None, None)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.0, -3.3, 1e300])
+def test_equal_values_have_no_spread(value: float) -> None:
+    assert spread([value] * 7) == Spread(7, value, 0.0, value, value)
+
+
+# The table in every textbook (Abramowitz & Stegun 1964, table 26.10).
+@pytest.mark.parametrize(
+    ("freedom", "value"),
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (10, 2.228), (30, 2.042), (120, 1.980)],
+)
+def test_the_quantile_is_the_tables(freedom: int, value: float) -> None:
+    assert round(student_t(0.975, freedom), 3) == value
+
+
+def test_quantile_and_distribution_agree_with_scipy() -> None:
+    t = pytest.importorskip("scipy.stats").t
+    for freedom in (1, 2, 3, 4, 7, 20, 99, 999):
+        assert student_t(0.975, freedom) == pytest.approx(t.ppf(0.975, freedom), rel=1e-11)
+        assert student_t(0.6, freedom) == pytest.approx(t.ppf(0.6, freedom), rel=1e-11)
+        for x in (0.0, 0.5, 2.0, 40.0):
+            assert student_cdf(x, freedom) == pytest.approx(t.cdf(x, freedom), abs=1e-13)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
+def test_the_interval_lies_round_the_mean(values: list[float]) -> None:
+    found = spread(values)
+    assert found.std is not None and found.low is not None and found.high is not None
+    assert min(values) <= found.mean <= max(values)
+    assert found.low <= found.mean <= found.high
+    assert found.std <= (max(values) - min(values)) * math.sqrt(found.n / (2 * (found.n - 1))) * (1 + 1e-9)
+    assert spread(values[::-1]) == found
