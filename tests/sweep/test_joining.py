@@ -30,8 +30,8 @@ from visrun.sweep.trial import VARIABLE
 USUAL = {
     name: field.default
     for name, field in VisrunSweeperConf.__dataclass_fields__.items()
-    if name not in ("defaults", "sampler", "_target_")
-}
+    if name not in ("defaults", "sampler", "pruner", "_target_")
+} | {"pruner": {"name": "none"}}
 WORDS = ("optimizer=adam,sgd", "momentum=0.8,0.9", "learning_rate=interval(0.001,0.1)", "data.root='/a b,c'")
 
 

@@ -21,8 +21,8 @@ from visrun.sweep.points import MOST_UNASKED, USUAL_TRIALS
 USUAL = {
     name: field.default
     for name, field in VisrunSweeperConf.__dataclass_fields__.items()
-    if name not in ("defaults", "sampler", "_target_")
-}
+    if name not in ("defaults", "sampler", "pruner", "_target_")
+} | {"pruner": {"name": "none"}}
 RATE = "learning_rate=interval(0.001,0.1)"
 
 

@@ -145,7 +145,7 @@ class News:
         if trial.state is TrialState.PRUNED:
             epoch, values = epochs_of(trial), self._values(trial)
             at = "" if epoch is None else f" at epoch {epoch}"
-            return f"trial {trial.number} pruned{at}{': ' if values else ''}{values}"
+            return f"trial {trial.number} pruned{at}{': ' if values else ''}{values}{f' ({reason})' if reason else ''}"
         several = len(self.sweep.directions) > 1
         leads = any(other.number == trial.number for other in self._front())
         mark = "" if not leads else " (on the Pareto front)" if several else " (best so far)"

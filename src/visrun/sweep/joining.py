@@ -72,6 +72,7 @@ def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:
     Raises:
         ConfigError: There is such a study, and it cannot be gone on with.
     """
+    plan.folder.mkdir(parents=True, exist_ok=True)  # where a worker comes before its leader
     storage = open_storage(plan.storage)
     with quiet():
         new = create(storage, plan.name, plan.directions)

@@ -152,6 +152,7 @@ class VisrunSweeper(Sweeper):
         from visrun.sweep.joining import join
 
         die_with_leader()
+        plan.folder.mkdir(parents=True, exist_ok=True)
         if alone:
             join(plan, self._launch, slot=own_slot())
         else:
