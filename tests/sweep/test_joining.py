@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
@@ -20,11 +21,11 @@ from visrun.compose import Resolved, resolve
 from visrun.errors import ConfigError, VisrunError
 from visrun.sweep import joining
 from visrun.sweep.config import VisrunSweeperConf
-from visrun.sweep.joining import join, prepare, values_of, wait_for_study, words_of
+from visrun.sweep.joining import extended, join, prepare, values_of, wait_for_study, words_of
 from visrun.sweep.plan import Plan, make_plan
 from visrun.sweep.slots import SLOT
 from visrun.sweep.storage import open_storage
-from visrun.sweep.study import ATTRIBUTE, Queue, point_of
+from visrun.sweep.study import ATTRIBUTE, Queue, create, point_of
 from visrun.sweep.trial import VARIABLE
 
 USUAL = {
@@ -281,3 +282,17 @@ def test_a_storage_with_quotes_and_braces_reaches_the_job(folder: Path) -> None:
     made = plan(storage=str(odd / "my study"))
     (override,) = OverridesParser.create().parse_overrides(words_of(made, 3, {}, parent=None)[-1:])
     assert json.loads(override.value())["storage"] == str(odd / "my study")
+
+
+def test_a_function_of_the_users_own_draws_more_parameters(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "own.journal"))
+    create(storage, "own", ["maximize"])
+    queue = Queue(storage, "own", sampler=RandomSampler(seed=0))
+    queue.fill(1)
+    trial = queue.claim(1)
+    assert trial is not None
+    space = {"learning_rate": FloatDistribution(0.1, 0.2)}
+    sampled = queue.sample(trial, space, list, lambda: None)
+    drawn = extended(queue, trial.number, lambda mine: mine.suggest_int("batch_size", 8, 8))
+    assert drawn == {"batch_size": 8}
+    assert queue.trials()[0].params == {**(sampled or {}), "batch_size": 8}

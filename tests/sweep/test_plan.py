@@ -243,7 +243,7 @@ class TestSettings:
     def test_the_usual(self, folder: Path) -> None:
         made = plan(RATE)
         assert (made.name, made.folder, made.storage) == ("mine", folder, str(folder / "study.journal"))
-        assert (made.n_jobs, made.max_failure_rate, made.timeout, made.pruner) == (1, 0.5, None, {"name": "none"})
+        assert (made.n_jobs, made.max_failure_rate, made.timeout, made.pruner) == (1, 1.0, None, {"name": "none"})
         assert (made.resume, made.worker, made.command) == (True, False, ("-m", RATE))
 
     @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class VisrunSweeperConf(OptunaSweeperConf):
         n_trials: How many trials the study has in the end, those of earlier sittings included. None runs every
             combination of a grid once, and 20 trials of any other space.
         n_jobs: Trials at a time, each in a process of its own.
-        max_failure_rate: The share of ``n_trials`` that may fail before the sweep ends.
+        max_failure_rate: The share of ``n_trials`` whose failing ends the sweep; 1 = it goes on whatever fails.
         pruner: Ends trials that cannot win, by their metric after each epoch.
         objectives: What is searched for: the task's metric, ``seconds``, ``parameters``; several give a Pareto front.
         resume: Go on with a study of this name where there is one; false refuses.
@@ -59,7 +59,7 @@ class VisrunSweeperConf(OptunaSweeperConf):
     direction: Any = None
     n_trials: Any = None
     n_jobs: int = 1
-    max_failure_rate: float = 0.5
+    max_failure_rate: float = 1.0
     params: Any = None
     pruner: Any = MISSING
     objectives: Any = None

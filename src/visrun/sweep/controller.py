@@ -26,7 +26,8 @@ from visrun.sweep.slots import Slot, environments
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Queue, create, failures, too_many_failed
 
-LOOK = 0.1  # seconds between two looks at the study
+LOOK = 0.1  # seconds between two looks at the study, at least
+LOOK_SHARE = 5  # and so many times what a look takes: a database with a thousand tickets takes long to read
 PICTURES = 30.0  # seconds between two drawings, at least
 MOST_DRAWING = 0.1  # share of the time that drawing may take
 
@@ -119,13 +120,14 @@ class Controller:
         told = False
         try:
             while self._is_working():
+                began = time.monotonic()
                 trials = self.queue.trials()
                 table.update(trials)
                 self._refresh(trials)
                 if self.stop.exit_code is not None and not told:
                     told = True
                     self._pass_on()
-                time.sleep(LOOK)
+                time.sleep(max(LOOK, LOOK_SHARE * (time.monotonic() - began)))
             table.update(self.queue.trials())
         finally:
             table.close()

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import optuna
+
 from visrun.errors import ConfigError, VisrunError
 from visrun.fields import show
 from visrun.overrides import to_override
@@ -15,6 +17,7 @@ from visrun.sweep.plan import Plan
 from visrun.sweep.points import MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.slots import own_slot
+from visrun.sweep.spelling import text
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import ATTRIBUTE, Params, Queue, create, incompatible
 from visrun.sweep.trial import VARIABLE, Handle
@@ -47,7 +50,9 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
 
     def run(number: int, params: Params) -> Sequence[float]:
         parent = queue.study.user_attrs[ATTRIBUTE]["parent"]  # a study's leader may come after its workers
-        returned = launch(number, words_of(plan, number, params, parent=parent))
+        more = {} if plan.extend is None else extended(queue, number, plan.extend)
+        words = words_of(plan, number, params, parent=parent)
+        returned = launch(number, [*words, *(f"{name}={text(value)}" for name, value in more.items())])
         return values_of(plan, returned)
 
     work(
@@ -60,6 +65,16 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
         slot=slot,
         stopped=stopped,
     )
+
+
+def extended(queue: Queue, number: int, suggest: Callable[[optuna.Trial], None]) -> Params:
+    """What a function of the user's own draws for a trial beside its sampled parameters."""
+    trial_id = queue.storage.get_trial_id_from_study_id_trial_number(queue.study_id, number)
+    sampled = queue.storage.get_trial(trial_id).params
+    with quiet():
+        suggest(optuna.Trial(queue.study, trial_id))
+    drawn = queue.storage.get_trial(trial_id).params
+    return {name: value for name, value in drawn.items() if name not in sampled}
 
 
 def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:

@@ -17,6 +17,7 @@ from visrun.fields import did_you_mean, one_of, show
 from visrun.overrides import is_hydra, near
 from visrun.settings import duration
 from visrun.sweep import space as spaces
+from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.points import KEY, Problems, start_points, trials_of
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.space import Bases, Space
@@ -53,6 +54,7 @@ class Plan:
         worker: Whether this process only works for a study that another one leads.
         first: The sweep's first job.
         command: The words behind ``visrun``.
+        extend: Draws more parameters for a trial, or None; ``custom_search_space`` of the official sweeper.
         notices: Lines that say what was decided for the user.
     """
 
@@ -75,6 +77,7 @@ class Plan:
     worker: bool
     first: Resolved
     command: tuple[str, ...]
+    extend: Callable[[Any], None] | None = None
     notices: tuple[str, ...] = field(default=())
 
 
@@ -87,6 +90,7 @@ def make_plan(
     first: Resolved,
     resolve: Callable[[Sequence[str]], Resolved],
     options: ConfigLoader | None = None,
+    extend: Callable[[Any], None] | None = None,
     make_sampler: Callable[[], BaseSampler],
 ) -> Plan:
     """Settle a sweep.
@@ -136,6 +140,7 @@ def make_plan(
         pruner=pruner,
         sampler="every combination once" if trials.all_of_them else _sampler_name(settings),
         make_sampler=make_sampler,
+        extend=extend,
         resume=bool(settings.get("resume", True)),
         worker=bool(settings.get("worker", False)),
         first=first,
@@ -154,7 +159,7 @@ class _Numbers:
         self.n_jobs: int = settings.get("n_jobs") or 0
         if not _is_int(self.n_jobs) or self.n_jobs < 1:
             problems.add(f"{KEY}.n_jobs={show(settings.get('n_jobs'))}: must be an integer >= 1")
-        self.max_failure_rate: float = settings.get("max_failure_rate", 0.5)
+        self.max_failure_rate: float = settings.get("max_failure_rate", VisrunSweeperConf.max_failure_rate)
         if not _is_number(self.max_failure_rate) or not 0 <= self.max_failure_rate <= 1:
             problems.add(f"{KEY}.max_failure_rate={show(self.max_failure_rate)}: must be between 0 and 1")
         timeout: Any = duration(settings.get("timeout"))

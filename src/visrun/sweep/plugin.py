@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.samplers import BaseSampler, RandomSampler
 
 from visrun.compose import Resolved
+from visrun.console import Screen
 from visrun.errors import ConfigError, VisrunError
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.jobs import JobConfigs
@@ -96,12 +98,28 @@ class VisrunSweeper(Sweeper):
             resolve=self.command.resolve,
             options=self.command.options,
             make_sampler=self._sampler,
+            extend=self._extender(),
         )
         alone = self.config.hydra.launcher._target_ == IN_PROCESS
         if plan.worker:
             self._work(plan, alone)
         else:
             self._lead(plan, alone)
+
+    def _extender(self) -> Callable[[Any], None] | None:
+        """The function that ``custom_search_space`` names, for one trial.
+
+        Raises:
+            ConfigError: There is no such function.
+        """
+        path = self.settings["custom_search_space"]
+        if path is None:
+            return None
+        try:
+            function = get_method(path)
+        except (HydraException, ImportError, ValueError) as error:
+            raise ConfigError(f"hydra.sweeper.custom_search_space={path}: {error}") from error
+        return partial(function, self.config)
 
     def _sampler(self, slot: int = 0) -> BaseSampler:
         """The sampler of one worker; a seed is moved by what sets it apart, or all of them would try the same points.
@@ -153,6 +171,10 @@ class VisrunSweeper(Sweeper):
 
         die_with_leader()
         plan.folder.mkdir(parents=True, exist_ok=True)
+        if alone and plan.n_jobs > 1:
+            Screen().warn(
+                f"hydra.sweeper.n_jobs={plan.n_jobs}: a worker runs one trial at a time; start several workers"
+            )
         if alone:
             join(plan, self._launch, slot=own_slot())
         else:

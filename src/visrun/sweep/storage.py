@@ -18,6 +18,7 @@ from typing import IO, Any
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
@@ -28,6 +29,7 @@ PASSWORD = "VISRUN_STORAGE_PASSWORD"
 JOURNAL = "study.journal"
 BEGIN = b'{"op_code"'  # of a journal's first line
 HEARTBEAT = 15  # seconds between two signs of life of a trial in a database
+OUTAGE = 300  # seconds that a database may be away before a worker gives up
 GRACE = 60  # seconds without one after which a trial counts as lost
 
 
@@ -120,14 +122,14 @@ def cut_torn_line(journal: Path) -> None:
 def _database(where: str) -> BaseStorage:
     url = checked(where)
     password = os.environ.get(PASSWORD)
-    if password:
+    if password and url.host:
         url = url.set(password=password)
     if url.drivername == "postgresql" and find_spec("psycopg2") is None:
         url = url.set(drivername="postgresql+psycopg")
     engine = {"pool_pre_ping": True} if not where.startswith("sqlite") else {}
     try:
         with quiet():
-            return _tables(url.render_as_string(hide_password=False), engine)
+            storage = _tables(url.render_as_string(hide_password=False), engine)
     except ImportError as error:
         raise ConfigError(
             f"{KEY}={where}: {error}; install visrun[postgresql] or the driver of this database"
@@ -135,6 +137,20 @@ def _database(where: str) -> BaseStorage:
     except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
         reason = str(error).splitlines()[0].replace(password or "\0", "***")
         raise ConfigError(f"{KEY}={where}: cannot be opened ({reason})") from None
+    event.listen(storage.engine, "do_connect", _connect)
+    return storage
+
+
+def _connect(dialect: Any, _: Any, words: Any, options: Any) -> Any:
+    """Connect to a database that was there before: while it restarts, wait for it."""
+    until = time.monotonic() + OUTAGE
+    while True:
+        try:
+            return dialect.connect(*words, **options)
+        except dialect.dbapi.OperationalError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(1.0)
 
 
 def _tables(url: str, engine: dict[str, Any]) -> RDBStorage:

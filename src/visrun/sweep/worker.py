@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue, too_many_failed
 
-PAUSE = 0.5  # seconds between two looks for a ticket while others still work
+PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
 
 
 class Space(Protocol):
@@ -64,17 +64,19 @@ def work(
         slot: Which worker of its machine this is.
         stopped: Asked before each trial.
     """
-    looked = 0.0
+    looked, pause = 0.0, PAUSE
     while not stopped() and not is_over(queue, rules):
         if time.monotonic() - looked > HEARTBEAT:
             queue.lose_stale()
             looked = time.monotonic()
         trial = queue.claim(rules.n_trials)
         if trial is not None:
+            pause = PAUSE
             sign(queue, trial, slot)
             run(queue, trial, space, active=active, others=others, launch=launch)
         elif queue.every(TrialState.RUNNING):
-            time.sleep(PAUSE)  # one of them may be lost, and come back as a ticket
+            time.sleep(pause)  # one of them may be lost, and come back as a ticket
+            pause = min(1.5 * pause, LONGEST_PAUSE)
         else:
             return
 
