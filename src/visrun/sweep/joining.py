@@ -70,7 +70,7 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
 def extended(queue: Queue, number: int, suggest: Callable[[optuna.Trial], None]) -> Params:
     """What a function of the user's own draws for a trial beside its sampled parameters."""
     trial_id = queue.storage.get_trial_id_from_study_id_trial_number(queue.study_id, number)
-    sampled = queue.storage.get_trial(trial_id).params
+    sampled = set(queue.storage.get_trial(trial_id).params)  # the storage may hand out what it goes on changing
     with quiet():
         suggest(optuna.Trial(queue.study, trial_id))
     drawn = queue.storage.get_trial(trial_id).params
