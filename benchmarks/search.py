@@ -4,7 +4,7 @@
 
 Both search the same space with as many trials on the same data, from the same sampler's seed; the default is the
 demo's classification run with 12 epochs. For each seed: the best validation value and all epochs that were trained. The
-last line holds the medians; its ratio is visrun's epochs by the official sweeper's.
+last lines hold the medians; the ratio is visrun's epochs by the official sweeper's.
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ def main() -> None:
             report(f"search/{name}", value, "best value", epochs=epochs, seed=seed, trials=options.trials)
     values = {name: median(value for value, _ in runs) for name, runs in found.items()}
     epochs = {name: median(count for _, count in runs) for name, runs in found.items()}
+    for name in sweepers:
+        report(f"search/{name}/median", values[name], "best value", seeds=seeds)
+    report("search/epochs/stock", float(epochs["stock"]), "epochs")
     ratio = epochs["visrun"] / epochs["stock"]
-    report("search/median", values["visrun"], "best value", ratio=ratio, over="stock's epochs", stock=values["stock"])
+    report("search/epochs/visrun", float(epochs["visrun"]), "epochs", ratio=ratio, over="search/epochs/stock")
 
 
 def searched(words: list[str]) -> tuple[float, int]:

@@ -43,6 +43,8 @@ SMALLEST = {
     "startup": (["--repeats=1"], {"startup/import visrun", "startup/visrun explain", "startup/visrun --cfg job"}),
     "gpu": (TINY_GPU, {"photos/make", "gpu/cache", "gpu/step_called", "gpu/visrun", "gpu/plain", "gpu/speed_up"}),
     "learn": (["--seeds=0,1", "task=classification", *QUICK], {"learn/classification/median"}),
+    "sweep": (["overhead", "--trials=3"], {"sweep/overhead/stock", "sweep/overhead"}),
+    "search": (["--seeds=0", "--trials=2", *QUICK], {"search/visrun/median", "search/epochs/visrun"}),
     "storage": (
         ["--trials=3", "--measure=2", "--epochs=1"],
         {"storage/journal/3/begin/trial", "storage/journal/3/end/look"},

@@ -144,7 +144,8 @@ class TestPrepare:
         for thread in threads:
             thread.join(30)
         queue = Queue(open_storage(made.storage), "mine")
-        assert [point_of(trial) for trial in queue.trials()][:8] == list(made.points)
+        tickets = [point_of(trial) for trial in queue.trials()]
+        assert sorted(map(str, tickets)) == sorted(map(str, made.points))  # whoever was faster, each once
 
     @pytest.mark.parametrize(
         ("first", "second", "part"),
