@@ -27,7 +27,7 @@ def test_facts_add_up_and_nan_never_reaches_the_file(tmp_path):
         journal = Journal(files, resolve([]))
         journal.fingerprint("abc")
         journal.note(best_epoch=3, speed=math.nan)
-        journal.close("finished", val={"accuracy": 0.5, "auroc": math.nan}, reason="none")
+        journal.close("finished", exit_code=0, val={"accuracy": 0.5, "auroc": math.nan}, reason="none")
         first = json.loads((tmp_path / "experiment.json").read_text())
         assert first["data"]["fingerprint"] == "abc"
         result = first["result"]

@@ -46,6 +46,12 @@ def experiment(folder: Path) -> dict:
     return json.loads((folder / "experiment.json").read_text())
 
 
+def told(folder: Path) -> tuple[str, int]:
+    """How status.json says that the run ended."""
+    content = json.loads((folder / "status.json").read_text())
+    return content["state"], content["exit_code"]
+
+
 def rows(folder: Path) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if not key.startswith("time/")} for line in lines]
@@ -59,6 +65,7 @@ def test_a_run_learns_and_returns_what_it_wrote(photos, tmp_path):
     assert noted["val"] == result.val and noted["val"]["accuracy"] == 1.0
     assert noted["test"] == {} and noted["epochs"] == 8 and noted["image_size"] == [16, 16]
     assert not (result.folder / "run.lock").exists()
+    assert told(result.folder) == ("finished", 0) and noted["exit_code"] == 0
 
 
 def test_train_makes_a_folder_of_its_own(photos, tmp_path, monkeypatch):
@@ -81,6 +88,7 @@ def test_the_file_is_there_before_the_data_are_read(tmp_path):
     noted = experiment(tmp_path / "run")
     assert noted["result"]["status"] == "failed" and "missing" in noted["result"]["reason"]
     assert "the run ended: DataError" in (tmp_path / "run" / "visrun.log").read_text()
+    assert told(tmp_path / "run") == ("failed", 2)
 
 
 def test_nan_fails_the_run_naming_files_and_keeps_the_best(photos, tmp_path, monkeypatch):
@@ -139,6 +147,7 @@ def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, 
         result = start(photos, folder, "run.ema=0.9", "dropout=0.2", "augment=light")
     assert (result.status, result.exit_code) == ("killed", 130)
     assert experiment(folder)["result"]["status"] == "killed"
+    assert told(folder) == ("killed", 130)
 
 
 def test_a_stopped_run_says_how_to_go_on_also_in_its_log(photos, tmp_path, monkeypatch, capsys):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from visrun.errors import UserError
-from visrun.run_folder import LOCK, RunFolder
+from visrun.run_folder import LOCK, STATUS, RunFolder
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):
@@ -76,3 +76,22 @@ def test_killed_holder_does_not_block(tmp_path):
     assert (tmp_path / LOCK).exists()
     with RunFolder(tmp_path):
         pass
+
+
+def test_status_names_its_writer_and_is_replaced_as_a_whole(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.tell("training", epoch=1, step=3)
+        first = json.loads((tmp_path / STATUS).read_text())
+        folder.tell("finished", exit_code=0)
+        second = json.loads((tmp_path / STATUS).read_text())
+    assert (first["state"], first["pid"], first["epoch"], first["step"]) == ("training", os.getpid(), 1, 3)
+    assert first.keys() - second.keys() == {"epoch", "step"}
+    assert (second["state"], second["exit_code"]) == ("finished", 0)
+    assert second["heartbeat"] >= first["heartbeat"] > second["started"]
+    assert [file.name for file in tmp_path.glob("status*")] == [STATUS]
+
+
+def test_a_status_that_cannot_be_written_stops_nothing(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        (tmp_path / STATUS).mkdir()
+        folder.tell("training")

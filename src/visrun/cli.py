@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from visrun.arguments import USAGE, words_after
-from visrun.errors import ConfigError, DataError, UserError, VisrunError
+from visrun.errors import ConfigError, DataError, UserError, VisrunError, exit_code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"visrun: error: {line}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stopped:
-        return int(getattr(stopped, "exit_code", 130))
+        return exit_code(stopped)
     except BrokenPipeError:  # the reader of our output is gone, as in `visrun explain | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -76,6 +76,7 @@ def conclude(
     Returns:
         The metrics on the test split; {} where there is none.
     """
+    files.tell("concluding")
     split = "test" if "test" in made.loaders else "val"
     if files.best.exists():
         made.step.evaluated.load_state_dict(checkpoint.load(files.best)["model"])

@@ -19,6 +19,12 @@ class VisrunError(Exception):
     exit_code = 1
 
 
+def exit_code(error: BaseException) -> int:
+    """What the process ends with where this error ends it."""
+    usual = 130 if isinstance(error, KeyboardInterrupt) else 1
+    return int(getattr(error, "exit_code", usual))
+
+
 class Diverged(VisrunError):
     """The loss became NaN or infinite."""
 

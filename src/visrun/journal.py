@@ -38,6 +38,7 @@ class Journal:
             result={**(former or {}).get("result", {}), "status": "running"},
         )
         self.write()
+        files.tell("starting")
 
     def write(self) -> None:
         """Bring the file up to date."""
@@ -53,10 +54,12 @@ class Journal:
         self.content["result"].update(finite(facts))
         self.write()
 
-    def close(self, status: str, **facts: Any) -> None:
+    def close(self, status: str, *, exit_code: int, **facts: Any) -> None:
         """Note how the run ended."""
         self.content["result"].pop("reason", None)
-        self.note(status=status, ended=datetime.now(UTC).isoformat(timespec="seconds"), **facts)
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        self.note(status=status, ended=ended, exit_code=exit_code, **facts)
+        self.files.tell(status, exit_code=exit_code)
 
 
 def finite(facts: Any) -> Any:

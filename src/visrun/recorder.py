@@ -18,6 +18,7 @@ from visrun.step import Step
 from visrun.tracking import Tracker
 from visrun.training import Progress, Scheduler
 
+TELL_SECONDS = 1.0  # between two lines of status.json while an epoch is under way
 SAVING_SHARE = 0.05  # checkpoints may take this part of the time; a resumed run repeats what came after the last one
 
 
@@ -49,12 +50,25 @@ class RunRecorder:
         self.portrait, self.identity = dict(portrait), dict(identity)
         self.best: dict[str, Any] | None = None
         self.save_after, self.noted, self.shown = 0.0, False, ""
+        self.told = (time.monotonic(), 0, 0)  # when status.json was written last, and the epoch and step of it
+        self.loss: float | None = None
 
     def step(self, progress: Progress, steps: int, loss: float | None) -> None:
         """Move the bar, which shows the latest loss that is known."""
         if loss is not None:
-            self.shown = f"  loss {loss:.4f}"
+            self.loss, self.shown = loss, f"  loss {loss:.4f}"
+        if time.monotonic() - self.told[0] >= TELL_SECONDS or progress.step == steps:
+            self._tell(progress, steps)
         self.screen.progress(f"epoch {progress.epoch + 1}/{self.max_epochs}{self.shown}", progress.step, steps)
+
+    def _tell(self, progress: Progress, steps: int) -> None:
+        """Say in status.json which step of which epoch was done last, and how long one takes now."""
+        now, (before, epoch, step) = time.monotonic(), self.told
+        done = progress.step - step if epoch == progress.epoch else 0
+        speed = {"step_seconds": (now - before) / done, "images_per_step": self.images_per_step} if done > 0 else {}
+        self.told = (now, progress.epoch, progress.step)
+        place = {"epoch": progress.epoch + 1, "epochs": self.max_epochs, "step": progress.step, "steps": steps}
+        self.folder.tell("training", **place, **speed, loss=self.loss)
 
     def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None:
         """Write the epoch's line everywhere; keep the weights of a new best in memory."""

@@ -13,7 +13,7 @@ from visrun.compose import Resolved, resolve
 from visrun.conclusion import conclude, validate
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
-from visrun.errors import OutOfMemory, UserError, VisrunError
+from visrun.errors import OutOfMemory, UserError, VisrunError, exit_code
 from visrun.journal import Journal, differences, identity
 from visrun.memory import batch_size_that_fits, release
 from visrun.outputs import new_run_folder
@@ -136,7 +136,7 @@ def _run(
             screen.end_progress()
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
             reason = str(error).split("\n")[0] or type(error).__name__
-            journal.close(status, reason=reason)
+            journal.close(status, reason=reason, exit_code=exit_code(error))
             logger.error("the run ended: %s", type(error).__name__, exc_info=error)
             _end(tracker, files, status, screen, reason)
             screen.say(_what_next(files.path, error))
@@ -227,7 +227,8 @@ def _train(
     if status == "finished":
         test = conclude(made, files, tracker, screen, rows=rows, progress=progress, keep_model=trial is None)
     facts = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
-    journal.close(status, **facts, **({"reason": reason} if reason else {}), val=val, test=test)
+    code = (stop.exit_code or 0) if status == "killed" else 0
+    journal.close(status, exit_code=code, **facts, **({"reason": reason} if reason else {}), val=val, test=test)
     if trial is not None:
         trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=reason)
     return Result(
@@ -238,7 +239,7 @@ def _train(
         progress.seconds,
         val,
         test,
-        exit_code=(stop.exit_code or 0) if status == "killed" else 0,
+        exit_code=code,
         parameters=sum(parameter.numel() for parameter in made.built.module.parameters()),
         reason=reason,
     )

@@ -5,12 +5,16 @@ metrics.jsonl     one line an epoch: the source of truth of every curve
 checkpoints/      best.pt and last.pt
 plots/            pictures
 run.lock          the process that writes here
+status.json       where the run stands, for who watches it from outside
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from visrun.errors import UserError
 from visrun.experiment import FILE_NAME, MAX_BYTES
 from visrun.files import remove_leftovers, write_atomic
 
-METRICS, LOCK = "metrics.jsonl", "run.lock"
+METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"
 
 
 class RunFolder:
@@ -35,6 +39,7 @@ class RunFolder:
         self.checkpoints, self.plots = self.path / "checkpoints", self.path / "plots"
         self.best, self.last = self.checkpoints / "best.pt", self.checkpoints / "last.pt"
         self.metrics = self.path / METRICS
+        self.writer: dict[str, Any] = {}
 
     def __enter__(self) -> RunFolder:
         try:
@@ -53,10 +58,11 @@ class RunFolder:
     def _lock(self) -> None:
         lock = self.path / LOCK
         me = psutil.Process()
+        self.writer = {"pid": me.pid, "started": me.create_time()}
         while True:
             try:
                 with lock.open("x") as file:
-                    file.write(json.dumps({"pid": me.pid, "started": me.create_time()}))
+                    file.write(json.dumps(self.writer))
                 return
             except FileExistsError:
                 holder = living_holder(lock)
@@ -65,6 +71,19 @@ class RunFolder:
                         f"{self.path}: process {holder} is writing this run; wait for it or stop it"
                     ) from None
                 lock.unlink(missing_ok=True)
+
+    def tell(self, state: str, **facts: Any) -> None:
+        """Replace status.json; what cannot be told is left out, since no run depends on who watches it.
+
+        Args:
+            state: ``starting``, ``training``, or how the run ended.
+            facts: Plain values, such as ``epoch``, ``step`` and ``exit_code``.
+        """
+        known = {"state": state, **self.writer, "host": socket.gethostname(), "heartbeat": time.time(), **facts}
+        temporary = self.path / f"{STATUS}.tmp"
+        with suppress(OSError):  # not flushed to the disk: the next one comes soon
+            temporary.write_text(json.dumps(known), encoding="utf-8")
+            temporary.replace(self.path / STATUS)
 
     def write_experiment(self, content: dict[str, Any]) -> None:
         """Replace experiment.json."""

@@ -16,6 +16,7 @@ from torch import nn
 from visrun.batch import rows
 from visrun.device import autocast
 from visrun.errors import Diverged
+from visrun.patience import epochs_waited
 from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tasks.base import Metric, Task
@@ -256,10 +257,11 @@ def is_better(value: float | None, best: float | None, *, maximize: bool) -> boo
 
 
 def is_patience_over(progress: Progress, limits: Limits) -> bool:
-    """Whether for ``patience`` epochs, those of the warm-up not counted, nothing has improved.
-
-    The monitored metric is noisy on a small validation set: one lucky epoch should not end a run whose validation loss
-    still falls.
-    """
-    since = progress.epoch - max(progress.best_epoch, progress.lowest_epoch, limits.warmup_epochs)
-    return limits.patience > 0 and since >= limits.patience
+    """Whether nothing has improved for ``patience`` epochs."""
+    waited = epochs_waited(
+        progress.epoch,
+        best_epoch=progress.best_epoch,
+        lowest_epoch=progress.lowest_epoch,
+        warmup_epochs=limits.warmup_epochs,
+    )
+    return limits.patience > 0 and waited >= limits.patience
