@@ -15,6 +15,7 @@ USAGE = {
     "predict": "visrun predict RUN IMAGES... [out=DIR] [device=cpu]",
     "repeat": "visrun repeat experiment=PATH [seeds=5] [key=value ...]",
     "resume": "visrun resume RUN",
+    "ui": "visrun ui [--port N] [--no-browser] [--data DIR]...",
 }
 ABOUT = {
     "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
@@ -27,6 +28,8 @@ ABOUT = {
     "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]): mean, standard "
     "deviation and 95 % interval of every metric. It is a sweep over seed, so hydra.sweeper.* words work.",
     "resume": "Go on with an interrupted run, exactly where it was saved last.",
+    "ui": "The same in a browser: a form over every setting, runs and sweeps as they train. It answers this machine "
+    "alone, and reads datasets below the current folder, the home folder and each --data DIR.",
 }
 
 

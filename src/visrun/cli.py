@@ -2,7 +2,7 @@
 
     visrun [key=value ...]             train
     visrun -m [key=a,b ...]            train one run for each combination
-    visrun explain | resume | predict | evaluate | compare | repeat ...
+    visrun explain | resume | predict | evaluate | compare | repeat | ui ...
 
 Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
@@ -89,6 +89,13 @@ def _evaluate(words: Sequence[str]) -> int:
     return predict.main_evaluate(given)
 
 
+def _ui(words: Sequence[str]) -> int:
+    given = _plugged(words)
+    from visrun.web import server
+
+    return server.main(given)
+
+
 def _plugged(words: Sequence[str]) -> list[str]:
     """The words without ``plugins=[...]``, which a run's folder does not remember, once those are imported."""
     from visrun import plugins
@@ -103,6 +110,7 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "predict": _predict,
     "repeat": _repeat,
     "resume": _resume,
+    "ui": _ui,
 }
 
 if __name__ == "__main__":

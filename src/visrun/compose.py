@@ -60,6 +60,13 @@ class Resolved:
     overrides: tuple[str, ...]
 
 
+class Look(NamedTuple):
+    """A configuration as far as it could be made, None where single values are wrong, and all that is wrong with it."""
+
+    resolved: Resolved | None
+    problems: tuple[str, ...]
+
+
 class Sweep(NamedTuple):
     """A sweep, checked: its first job, and its words as Hydra takes them."""
 
@@ -80,7 +87,21 @@ class _Command(NamedTuple):
 def resolve(
     typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
 ) -> Resolved:
-    """Compose and validate.
+    """Compose and validate; see :func:`look`.
+
+    Raises:
+        ConfigError: With everything that is wrong, one line each.
+    """
+    found = look(typed, config_dir=config_dir, cwd=cwd, conf=conf)
+    if found.resolved is None or found.problems:
+        raise ConfigError(found.problems)
+    return found.resolved
+
+
+def look(
+    typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
+) -> Look:
+    """Compose and validate, and say what is wrong instead of raising it.
 
     Args:
         typed: ``key=value`` words; words for Hydra's own settings are passed over.
@@ -89,7 +110,7 @@ def resolve(
         conf: Config files that are open already; many configurations from the same files are found faster so.
 
     Raises:
-        ConfigError: With everything that is wrong, one line each.
+        ConfigError: The config files themselves cannot be read.
     """
     conf, words, values, file, problems = _read(typed, config_dir=config_dir, cwd=cwd, conf=conf)
     picked, lines = typed_choices(values, conf)
@@ -104,13 +125,13 @@ def resolve(
     checked = check(composed)
     problems += [*lines, *checked.problems]
     found, given = checked.hyperparameters, checked.settings
-    if problems or found is None or given is None:
-        raise ConfigError(list(dict.fromkeys(problems)))
+    if found is None or given is None:
+        return Look(None, tuple(dict.fromkeys(problems)))
     ruled = ["warmup_epochs"] if lowered else []
     trace = partial(sources, conf.layers(chosen.options), chosen=chosen.sources, file=file, typed=values, ruled=ruled)
     came_from = trace(keys=list(Hyperparameters.model_fields))
     unread = hyperparameters.unread(found, drops=entry_of(given.model.name, given.task).drops)
-    return Resolved(
+    resolved = Resolved(
         hyperparameters=found,
         settings=given,
         sources=came_from,
@@ -122,6 +143,7 @@ def resolve(
         typed=tuple(item.line for item in words),
         overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
     )
+    return Look(resolved, tuple(dict.fromkeys(problems)))
 
 
 def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Sweep:

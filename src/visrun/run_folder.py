@@ -57,8 +57,7 @@ class RunFolder:
 
     def _lock(self) -> None:
         lock = self.path / LOCK
-        me = psutil.Process()
-        self.writer = {"pid": me.pid, "started": me.create_time()}
+        self.writer = this_process()
         while True:
             try:
                 with lock.open("x") as file:
@@ -157,6 +156,12 @@ def read_rows(path: Path) -> list[Any]:
         except (ValueError, RecursionError):
             break
     return rows
+
+
+def this_process() -> dict[str, Any]:
+    """What a lock file says of who holds it: the process, and when it began."""
+    me = psutil.Process()
+    return {"pid": me.pid, "started": me.create_time()}
 
 
 def living_holder(lock: Path) -> int | None:

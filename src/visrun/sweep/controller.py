@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shlex
 import signal
 import threading
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun.console import Screen
 from visrun.errors import ConfigError
 from visrun.overrides import to_override
+from visrun.run_folder import this_process
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
@@ -26,6 +28,7 @@ from visrun.sweep.slots import Slot, environments
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Queue, create, failures, too_many_failed
 
+LEAD = ".lead.lock"  # in the sweep's folder
 LOOK = 0.1  # seconds between two looks at the study, at least
 LOOK_SHARE = 5  # and so many times what a look takes: a database with a thousand tickets takes long to read
 PICTURES = 30.0  # seconds between two drawings, at least
@@ -56,8 +59,8 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
 
 @contextmanager
 def leading(plan: Plan) -> Iterator[None]:
-    """Within: no other process leads a sweep in this folder."""
-    with (plan.folder / ".lead.lock").open("w") as file:
+    """Within: no other process leads a sweep in this folder, and the lock's file says which one does."""
+    with (plan.folder / LEAD).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -65,6 +68,9 @@ def leading(plan: Plan) -> Iterator[None]:
                 f"hydra.sweeper.study_name={plan.name}: another process leads this study; "
                 "hydra.sweeper.worker=true joins it"
             ) from None
+        file.truncate(0)
+        file.write(json.dumps(this_process()))
+        file.flush()
         yield
 
 

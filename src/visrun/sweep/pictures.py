@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from visrun.files import write_atomic
+from visrun.files import update, write_atomic
 from visrun.plots import BLUE, GREY, ORANGE
 from visrun.sweep import panels
 from visrun.sweep.trials import STATES, counts
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-PAGE = "sweep.html"
+PAGE, IMPORTANCE = "sweep.html", "importance.json"
 MOST_LINES = 300  # of the page's lines, each a trial
 MOST_CONTOUR = 150  # trials: the page's contour holds their number squared for each pair of parameters
 
@@ -51,6 +52,8 @@ def draw(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> list[Path
         trials: Those that count; queued ones are passed over.
         folder: Made where it is missing.
 
+    Beside them importance.json holds the share of the variance that each parameter explains, as far as it is known.
+
     Returns:
         The files: history.png, importance.png, parallel.png, slice.png, contour.png, intermediate.png, pareto.png as
         far as there is something to see, and sweep.html (where plotly is installed). [] for a study without values.
@@ -59,6 +62,7 @@ def draw(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> list[Path
         view = look(study, trials)
         given = {name: plot for name, plot in PLOTS.items() if plot.possible(view)}
         folder.mkdir(parents=True, exist_ok=True)
+        update(folder / IMPORTANCE, (json.dumps(view.importance) + "\n").encode())
         files = [drawn(name, plot, view, folder) for name, plot in given.items()]
         page = interactive(view, given, folder / PAGE) if given and importlib.util.find_spec("plotly") else None
         return [path for path in (*files, page) if path is not None]

@@ -53,7 +53,18 @@ def read_ready(name: str, conf: Conf) -> dict[str, Any]:
 def expand(
     content: Mapping[str, Any], *, task: str, values: Mapping[str, Any], model: ModelEntry, name: str = "FILE"
 ) -> list[str]:
-    """The words of a ready space, one for each parameter.
+    """The words of a ready space, one for each parameter; see :func:`spaces`."""
+    found = spaces(content, task=task, values=values, model=model, name=name)
+    words = [f"{key}={_sweep(key, space)}" for key, space in found.items() if space]
+    if not words:
+        raise ConfigError(f"sweep={name}: nothing varies for task={task}; name other parameters in its file")
+    return words
+
+
+def spaces(
+    content: Mapping[str, Any], *, task: str, values: Mapping[str, Any], model: ModelEntry, name: str = "FILE"
+) -> dict[str, dict[str, Any]]:
+    """The range of each parameter of a ready space; empty where it leaves one value or none.
 
     Args:
         content: What its file holds.
@@ -63,17 +74,13 @@ def expand(
         name: The file's, for messages.
 
     Raises:
-        ConfigError: With everything that is wrong in the file, for any task; or nothing is left that varies.
+        ConfigError: With everything that is wrong in the file, for any task.
     """
     problems = [f"sweep={name}: {line}" for line in _problems(content)]
     if problems:
         raise ConfigError(problems)
     ready = _of_task(content, task)
-    found = {key: _space(key, ready.ranges.get(key), task=task, values=values, model=model) for key in ready.parameters}
-    words = [f"{key}={_sweep(key, space)}" for key, space in found.items() if space]
-    if not words:
-        raise ConfigError(f"sweep={name}: nothing varies for task={task}; name other parameters in its file")
-    return words
+    return {key: _space(key, ready.ranges.get(key), task=task, values=values, model=model) for key in ready.parameters}
 
 
 def losses_of(task: str, model: ModelEntry) -> tuple[str, ...]:

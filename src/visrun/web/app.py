@@ -1,0 +1,209 @@
+"""What the server answers: whatever changes something is a POST, and names are made here, never by a client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+
+from visrun.data.recognise import require_root
+from visrun.errors import ConfigError, UserError
+from visrun.experiment import FILE_NAME
+from visrun.web import assets, exchange, processes, runs, space, sweeps
+from visrun.web.bodies import Folder, LoadedFile, Runs, Start, StartSweep, State, Swept
+from visrun.web.catalog import catalog
+from visrun.web.desk import Desk
+from visrun.web.form import command, command_words, fill, view
+from visrun.web.processes import Conflict
+from visrun.web.stream import events
+
+MOST_RUNS = 1000  # of a list
+
+
+def make_app(desk: Desk) -> FastAPI:
+    """The application, without its guard."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    files = assets.assets()
+
+    @app.get("/")
+    def page(request: Request, token: str | None = None) -> Response:
+        if token is None:
+            return assets.answer(files["index.html"], request)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(desk.cookie, desk.token, httponly=True, samesite="strict", path="/")
+        return answer
+
+    @app.get("/static/{name:path}")
+    def static(name: str, request: Request) -> Response:
+        if name not in files:
+            raise HTTPException(404, "no such file")
+        return assets.answer(files[name], request)
+
+    _form_routes(app, desk)
+    _run_routes(app, desk)
+    _sweep_routes(app, desk)
+    _errors(app)
+    return app
+
+
+def _form_routes(app: FastAPI, desk: Desk) -> None:
+    composer = desk.composer
+
+    @app.get("/api/catalog")
+    def told() -> dict[str, Any]:
+        used = dict.fromkeys(str(line["root"]) for line in desk.library.listed() if line.get("root"))
+        folders = [root for root in used if desk.roots.holds(Path(root))]
+        place = {"cwd": str(desk.cwd), "roots": [str(root) for root in desk.roots.folders], "recent": folders[:12]}
+        return {**catalog(), **place, "task": composer.conf.default_choices()["task"]}
+
+    @app.post("/api/view")
+    def viewed(state: State) -> dict[str, Any]:
+        return view(state.task, state.model, state.touched, composer)
+
+    @app.post("/api/load")
+    def load(file: LoadedFile) -> dict[str, Any]:
+        return exchange.loaded_text(file.text, composer)
+
+    @app.post("/api/experiment")
+    def save(state: State) -> dict[str, Any]:
+        with composer.lock:
+            return exchange.saved(fill(state.task, state.model, state.touched, composer))
+
+    @app.post("/api/dataset")
+    def dataset(asked: Folder) -> dict[str, Any]:
+        if asked.layout not in composer.layouts(asked.task):
+            raise HTTPException(422, "no such layout")
+        if asked.root is None:
+            return desk.datasets.look(asked.task, None, "auto", again=asked.again)
+        with composer.lock:
+            form = fill(asked.task, None, {"data.root": asked.root, "data": asked.layout}, composer)
+        if "data.root" in form.entered.errors:
+            raise ConfigError(form.entered.errors["data.root"])
+        desk.roots.require(form.sent)
+        root = str(form.sent["data.root"])
+        require_root(Path(root))
+        return desk.datasets.look(asked.task, root, asked.layout, again=asked.again)
+
+
+def _run_routes(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/runs")
+    def listed() -> dict[str, Any]:
+        lines = desk.library.listed()
+        return {"runs": lines[:MOST_RUNS], "more": max(0, len(lines) - MOST_RUNS)}
+
+    @app.post("/api/runs")
+    def start(state: Start) -> dict[str, Any]:
+        with desk.composer.lock:
+            form = desk.checked(state)
+            words, typed = command_words(form, desk.composer), command(form, desk.composer)
+        model = form.resolved.settings.model.name
+        folder = desk.processes.run(words, task=form.task, model=model, command=typed, ticket=state.ticket)
+        return {"id": desk.library.place(folder, "run").id}
+
+    @app.get("/api/runs/{name}")
+    def shown(name: str) -> dict[str, Any]:
+        place = desk.place(name, "run", "trial")
+        return {"id": place.id, "kind": place.kind, "name": desk.library.name(place), **runs.detail(place.path)}
+
+    @app.get("/api/runs/{name}/form")
+    def form_of(name: str) -> dict[str, Any]:
+        return exchange.loaded(desk.place(name, "run", "trial").path / FILE_NAME, desk.composer)
+
+    @app.get("/api/runs/{name}/plots/{picture}")
+    def picture(name: str, picture: str) -> Response:
+        place = desk.place(name)
+        if picture not in [drawn["name"] for drawn in runs.pictures(place.path)]:
+            raise HTTPException(404, "no such picture")
+        return FileResponse(place.path / "plots" / picture, media_type="image/png")
+
+    @app.get("/api/runs/{name}/stream")
+    def stream(name: str, request: Request) -> Response:
+        place, seen = desk.place(name, "run", "trial"), request.headers.get("last-event-id", "")
+        position = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 16 else 0
+        told = events(place.path, position=position, resources=desk.resources, closing=desk.closing)
+        return StreamingResponse(told, media_type="text/event-stream")
+
+    @app.post("/api/runs/{name}/stop")
+    def stop(name: str) -> dict[str, Any]:
+        processes.stop(desk.place(name, "run", "sweep").path)
+        return {}
+
+    @app.post("/api/runs/{name}/kill")
+    def kill(name: str) -> dict[str, Any]:
+        processes.kill(desk.place(name, "run", "sweep").path)
+        return {}
+
+    @app.post("/api/runs/{name}/resume")
+    def resume(name: str) -> dict[str, Any]:
+        desk.processes.resume(desk.place(name, "run", "sweep").path)
+        return {}
+
+    @app.post("/api/mlflow")
+    def mlflow(asked: Runs) -> dict[str, Any]:
+        notes = [runs.note_of_tracker(desk.place(name).path) for name in asked.ids]
+        if not all(notes) or len({note["uri"] for note in notes}) != 1:
+            raise HTTPException(409, "a run among them is in no MLflow store, or in another one")
+        return desk.mlflow.page(notes[0]["uri"], [note["run_id"] for note in notes])
+
+
+def _sweep_routes(app: FastAPI, desk: Desk) -> None:
+    def wanted(asked: Swept) -> space.Wanted:
+        return space.Wanted(asked.ranges, asked.trials, asked.pruner, asked.slots)
+
+    @app.get("/api/sweeps/{name}")
+    def shown(name: str) -> dict[str, Any]:
+        place = desk.place(name, "sweep")
+        told = sweeps.detail(place.path, desk.library)
+        return {"id": place.id, "kind": place.kind, "name": desk.library.name(place), **told}
+
+    @app.post("/api/space")
+    def offered(state: State) -> dict[str, Any]:
+        with desk.composer.lock:
+            return space.offered(fill(state.task, state.model, state.touched, desk.composer), desk.composer)
+
+    @app.post("/api/plan")
+    def planned(asked: Swept) -> dict[str, Any]:
+        with desk.composer.lock:
+            form = fill(asked.task, asked.model, asked.touched, desk.composer)
+            return {"command": space.planned(form, wanted(asked), desk.composer).command}
+
+    @app.post("/api/sweeps")
+    def start(asked: StartSweep) -> dict[str, Any]:
+        with desk.composer.lock:
+            form = desk.checked(asked)
+            plan = space.planned(form, wanted(asked), desk.composer)
+        folder = desk.processes.sweep(
+            plan.words,
+            task=form.task,
+            model=form.resolved.settings.model.name,
+            command=plan.command,
+            ticket=asked.ticket,
+            trials=asked.trials,
+            space=list(asked.ranges),
+        )
+        return {"id": desk.library.place(folder, "sweep").id}
+
+
+def _errors(app: FastAPI) -> None:
+    """Every refusal is ``{"detail": [line, ...]}``."""
+
+    @app.exception_handler(UserError)
+    def wrong(_: Request, error: UserError) -> JSONResponse:
+        lines = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
+        return JSONResponse({"detail": list(lines)}, 422)
+
+    @app.exception_handler(Conflict)
+    def conflict(_: Request, error: Conflict) -> JSONResponse:
+        return JSONResponse({"detail": [str(error)]}, 409)
+
+    @app.exception_handler(HTTPException)
+    def refused(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"detail": [str(error.detail)]}, error.status_code)
+
+    @app.exception_handler(RequestValidationError)
+    def strange(_: Request, error: RequestValidationError) -> JSONResponse:
+        places = [".".join(str(part) for part in item["loc"][1:]) for item in error.errors()]
+        return JSONResponse({"detail": [f"not understood: {', '.join(places)[:200] or 'the request'}"]}, 422)

@@ -1,0 +1,70 @@
+"""What requests bring, limited and typed; a key that is not expected is an error."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from visrun.experiment import MAX_BYTES
+from visrun.web.space import USUAL
+
+Text = Annotated[str, Field(max_length=8192)]
+Scalar = Text | bool | int | float | None
+Ticket = Annotated[str, Field(pattern=r"^[0-9a-f-]{16,64}$")]
+
+
+class Body(BaseModel):
+    """What a request brings; a key that is not expected is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class State(Body):
+    """A form: what the user picked and touched."""
+
+    task: Annotated[str, Field(max_length=64)]
+    model: Annotated[str, Field(max_length=128)] | None = None
+    touched: Annotated[dict[str, Scalar | list[Scalar]], Field(max_length=200)] = {}
+
+
+class Start(State):
+    """A form to be trained; a ticket starts it once."""
+
+    ticket: Ticket
+
+
+class Swept(State):
+    """A form with ranges."""
+
+    ranges: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(max_length=50)] = {}
+    trials: int = USUAL
+    pruner: Annotated[str, Field(max_length=64)] = "none"
+    slots: int = 1
+
+
+class StartSweep(Swept):
+    """A sweep to be started once."""
+
+    ticket: Ticket
+
+
+class LoadedFile(Body):
+    """The text of an experiment.json."""
+
+    text: Annotated[str, Field(max_length=MAX_BYTES + 1)]
+
+
+class Folder(Body):
+    """A dataset to look at; no root is the demo."""
+
+    task: Annotated[str, Field(max_length=64)]
+    root: Annotated[str, Field(max_length=4096)] | None = None
+    layout: Annotated[str, Field(max_length=64)] = "auto"
+    again: bool = False
+
+
+class Runs(Body):
+    """Runs to open in MLflow."""
+
+    ids: Annotated[list[Annotated[str, Field(max_length=16)]], Field(min_length=1, max_length=50)]

@@ -1,0 +1,116 @@
+"""What the page has to know once: the form's fields with their labels, controls, ranges and help, and all tasks.
+
+Everything but the headings follows from the schema and the tables, so that a field, task or model that is added there
+appears on the page.
+"""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from visrun import fields
+from visrun.compose import known
+from visrun.explain import MEANING
+from visrun.hyperparameters import Hyperparameters
+from visrun.overrides import GROUPS
+from visrun.settings import Settings
+from visrun.tables import TASKS
+
+# The form's headings and, under each, its hyperparameters.
+PARTS: dict[str, tuple[str, ...]] = {
+    "Optimizer": ("optimizer", "learning_rate", "weight_decay", "momentum"),
+    "Schedule": ("scheduler", "warmup_epochs", "step_size", "gamma", "milestones", "poly_power"),
+    "Training": ("batch_size", "max_epochs", "early_stopping_patience"),
+    "Loss and regularization": ("loss", "dropout"),
+}
+LABELS = {"early_stopping_patience": "Early Stopping", "loss": "Loss Function"}  # others are the key in capitals
+POWERS = ("batch_size",)  # powers of 2 are recommended
+CHOOSERS = ("data", "augment", "tracking")  # groups that the form offers beside hyperparameters, task and model
+# What no client sets: files of code or of settings, and where this machine keeps things.
+CLOSED = {"task", "model", "experiment", "recipe", "plugins", "data.cache_dir", "tracking.uri"}
+
+
+def editable() -> tuple[str, ...]:
+    """Every setting that the page may set beside task and model, in the schema's order."""
+    names = {f"{group}.name" for group in GROUPS}
+    sections = [key for key in _setting_fields() if key not in CLOSED | names]
+    return (*CHOOSERS, *Hyperparameters.model_fields, *sections)
+
+
+def catalog() -> dict[str, Any]:
+    """Everything above as plain JSON types: parts of fields, further settings by section, tasks, sources."""
+    parts = [
+        {"title": title, "fields": [_field(key, Hyperparameters.model_fields[key]) for key in keys]}
+        for title, keys in PARTS.items()
+    ]
+    infos = _setting_fields()
+    more: dict[str, list[dict[str, Any]]] = {}
+    for key in editable():
+        if key in infos or key in CHOOSERS:
+            info = infos[key if key in infos else f"{key}.name"]
+            more.setdefault(key.partition(".")[0] if key != "seed" else "run", []).append(_field(key, info))
+    return {
+        "parts": parts,
+        "more": [{"title": title, "fields": listed} for title, listed in more.items()],
+        "tasks": [{"name": name, "label": label(name)} for name in TASKS],
+        "sources": MEANING,
+    }
+
+
+def label(key: str) -> str:
+    """What people read: ``Learning Rate``; of a setting in a section its last part."""
+    return LABELS.get(key, key.rpartition(".")[2].replace("_", " ").title())
+
+
+def _field(key: str, info: FieldInfo) -> dict[str, Any]:
+    limits = fields.limits(info)
+    return {
+        "key": key,
+        "label": label(key),
+        "control": _control(key, info),
+        "choices": list(_choices(info.annotation)),
+        "help": info.description or "",
+        "unit": fields.extra(info, "unit") or "",
+        "takes": "" if key in CHOOSERS else fields.allowed(info),
+        "low": limits.get("ge"),
+        "high": limits.get("le"),
+        "powers": key in POWERS,
+    }
+
+
+def _control(key: str, info: FieldInfo) -> str:
+    """``select``, ``slider``, ``number``, ``list`` or ``text``."""
+    if key in (*CHOOSERS, "loss") or _choices(info.annotation):
+        return "select"
+    if info.annotation is float and {"ge", "le"} <= fields.limits(info).keys() and key in Hyperparameters.model_fields:
+        return "slider"
+    if info.annotation in (int, float):
+        return "number"
+    return "list" if get_origin(info.annotation) is tuple else "text"
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The values of a field that takes nothing else, as they are typed; () for all others."""
+    if annotation is bool:
+        return ("true", "false")
+    if annotation is type(None):
+        return ("null",)
+    if get_origin(annotation) is Literal:
+        return tuple(str(value) for value in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [_choices(part) for part in get_args(annotation)]
+        return tuple(name for part in parts for name in part) if all(parts) else ()
+    return ()
+
+
+def _setting_fields() -> dict[str, FieldInfo]:
+    """Dotted key -> field of everything in :class:`Settings`."""
+    found: dict[str, FieldInfo] = {}
+    for name, info in Settings.model_fields.items():
+        inner = getattr(info.annotation, "model_fields", None)
+        found |= {name: info} if inner is None else {f"{name}.{leaf}": part for leaf, part in inner.items()}
+    assert found.keys() <= known() | {"task"}
+    return found

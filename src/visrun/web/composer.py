@@ -1,0 +1,55 @@
+"""Composed configurations for the form, each made once: the command line's own compose, remembered by its words."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+from visrun import compose
+from visrun.compose import Look
+from visrun.configs import open_conf
+from visrun.errors import ConfigError
+from visrun.tables import READERS
+from visrun.web.catalog import CHOOSERS
+
+REMEMBERED = 512  # configurations
+
+
+class Composer:
+    """Composes for one folder; used by one thread at a time, whoever holds ``lock``.
+
+    Args:
+        cwd: Where commands run: relative paths begin there, and its ``conf/`` is searched.
+    """
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd, self.lock = cwd, threading.RLock()
+        self._open()
+
+    def _open(self) -> None:
+        self._stamp = self._stamped()
+        self.conf = open_conf(self.cwd)
+        self.look = lru_cache(maxsize=REMEMBERED)(self._look)
+        self.models = tuple(self.conf.options("model"))
+        self.options = {group: tuple(self.conf.options(group)) for group in CHOOSERS}
+
+    def refresh(self) -> None:
+        """Read the config files again where the user has changed one of his own."""
+        if self._stamped() != self._stamp:
+            self._open()
+
+    def _stamped(self) -> tuple[tuple[str, int], ...]:
+        found = sorted((self.cwd / "conf").rglob("*.yaml"))
+        return tuple((str(file), file.stat().st_mtime_ns) for file in found)
+
+    def _look(self, words: tuple[str, ...]) -> Look:
+        try:
+            return compose.look(words, cwd=self.cwd, conf=self.conf)
+        except ConfigError as error:
+            return Look(None, error.problems)
+
+    def layouts(self, task: str) -> tuple[str, ...]:
+        """The options of ``data`` that serve a task."""
+        readers = {name for name, entry in READERS.items() if task not in entry.tasks}
+        return tuple(name for name in self.options["data"] if name not in readers)

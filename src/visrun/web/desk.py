@@ -1,0 +1,78 @@
+"""All that the server works with, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import HTTPException
+
+from visrun.data.recognise import require_root
+from visrun.errors import ConfigError
+from visrun.web.bodies import State
+from visrun.web.composer import Composer
+from visrun.web.datasets import Datasets
+from visrun.web.form import Form, fill, problems_of_form
+from visrun.web.library import Library, Place
+from visrun.web.mlflow_ui import Mlflow
+from visrun.web.processes import Processes
+from visrun.web.resources import Resources
+from visrun.web.roots import Roots
+
+
+@dataclass
+class Desk:
+    """See above.
+
+    Args:
+        cwd: Where commands run and what they write is found.
+        roots: What the page may have read.
+        cookie: The name of the login's cookie, and the token it holds.
+        closing: Whether the server ends.
+    """
+
+    cwd: Path
+    roots: Roots
+    cookie: str
+    token: str
+    closing: Callable[[], bool] = lambda: False
+    composer: Composer = field(init=False)
+    library: Library = field(init=False)
+    processes: Processes = field(init=False)
+    datasets: Datasets = field(init=False)
+    mlflow: Mlflow = field(init=False)
+    resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        self.composer, self.library = Composer(self.cwd), Library(self.cwd)
+        self.processes, self.datasets = Processes(self.cwd), Datasets(self.roots, self.cwd)
+        self.mlflow = Mlflow(self.cwd, self.roots)
+
+    def close(self) -> None:
+        """End what only the page needs; runs go on."""
+        self.datasets.close()
+        self.mlflow.close()
+
+    def place(self, name: str, *kinds: str) -> Place:
+        """The run, trial or sweep with an id."""
+        found = self.library.find(name)
+        if found is None or (kinds and found.kind not in kinds):
+            raise HTTPException(404, "no such run")
+        return found
+
+    def checked(self, state: State) -> Form:
+        """The form, once it may be trained.
+
+        Raises:
+            ConfigError: With everything that is wrong.
+        """
+        form = fill(state.task, state.model, state.touched, self.composer)
+        problems = problems_of_form(form)
+        if problems:
+            raise ConfigError(problems)
+        self.roots.require(form.sent)
+        data = form.resolved.settings.data
+        if data.name != "demo" and data.root is not None:
+            require_root(Path(data.root))
+        return form

@@ -1,0 +1,127 @@
+"""What a person entered, as values and words: nothing reaches a command but what came back from the schema's check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, get_origin
+
+from visrun.checks import problems_of
+from visrun.errors import ConfigError
+from visrun.fields import did_you_mean, show
+from visrun.hyperparameters import Hyperparameters
+from visrun.overrides import GROUPS, PATHS, TEXTS, absolute, to_override
+from visrun.settings import Settings
+from visrun.sweep.spelling import text
+from visrun.tables import GENERIC_MODEL
+from visrun.web.catalog import editable
+
+LONGEST = 4096  # characters of an entry
+LISTS = [key for key, info in Hyperparameters.model_fields.items() if get_origin(info.annotation) is tuple]
+
+
+class Entered(NamedTuple):
+    """Key -> validated plain value, and key -> the line that says what is wrong with it."""
+
+    values: dict[str, Any]
+    errors: dict[str, str]
+
+
+def require_known(touched: Mapping[str, Any]) -> None:
+    """Refuse keys that the form does not have.
+
+    Raises:
+        ConfigError: One line for each.
+    """
+    names = editable()
+    wrong = [key for key in touched if key not in names]
+    if wrong:
+        raise ConfigError([f"{show(key)} is no setting of the form{did_you_mean(key, names)}" for key in wrong])
+
+
+def read(touched: Mapping[str, Any], options: Mapping[str, Sequence[str]], cwd: Path) -> Entered:
+    """Validate each entry by itself.
+
+    Args:
+        touched: Key -> what was entered: a text, or a plain value of a file.
+        options: What each of the groups data, augment and tracking takes.
+        cwd: The folder in which relative paths begin.
+    """
+    values: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for key, given in touched.items():
+        try:
+            values[key] = _value(key, given, options, cwd)
+            to_override(key, values[key])  # refuses what Hydra would replace
+        except ConfigError as error:
+            values.pop(key, None)
+            errors[key] = error.problems[0]
+    return Entered(values, errors)
+
+
+def _value(key: str, given: Any, options: Mapping[str, Sequence[str]], cwd: Path) -> Any:
+    if isinstance(given, str) and len(given) > LONGEST:
+        raise ConfigError(f"{key}={show(given)}: longer than {LONGEST} characters")
+    if key in options:
+        if given not in options[key]:
+            raise ConfigError(f"{key}={show(given)}: is no option")
+        return given
+    if key in Hyperparameters.model_fields:
+        given = [] if key in LISTS and given == "" else given
+        problems = problems_of(key, given)
+        if problems:
+            raise ConfigError(problems)
+        return Hyperparameters(**{key: given}).model_dump(mode="json")[key]
+    if isinstance(given, str) and key in PATHS:
+        return _setting(key, absolute(given, cwd) if given and "\0" not in given else given)
+    return _setting(key, plain(given) if isinstance(given, str) and key not in TEXTS else given)
+
+
+def _setting(key: str, value: Any) -> Any:
+    problems = problems_of(key, value)
+    if problems:
+        raise ConfigError(problems)
+    section, _, leaf = key.partition(".")
+    nested = Settings.model_validate({section: {leaf: value}} if leaf else {section: value}).model_dump(mode="json")
+    return nested[section][leaf] if leaf else nested[section]
+
+
+def plain(entry: str) -> Any:
+    """A text as the value that it spells: ``0.5``, ``true``, ``null``, ``[224,320]``, ``[cat,dog]``; else the text."""
+    entry = entry.strip()
+    try:
+        return json.loads(entry)
+    except (ValueError, RecursionError):
+        pass
+    if entry[:1] == "[" and entry[-1:] == "]":
+        return [name.strip().strip("'\"") for name in entry[1:-1].split(",") if name.strip()]
+    return entry
+
+
+def shown(value: Any) -> str:
+    """A value as its field shows it: ``0.001``, ``30, 40``, ``true``, ``null``."""
+    if isinstance(value, list):
+        return ", ".join(shown(item) for item in value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def words(task: str, model: str | None, values: Mapping[str, Any], models: Sequence[str]) -> tuple[str, ...]:
+    """The words of a command: task and model, then the values in the schema's order.
+
+    Args:
+        models: The options of the group ``model``; any other name is a builder of torchvision.
+    """
+    named = [] if model is None else [f"model={model}"] if model in models else _generic(model)
+    ordered = [f"{key}={text(values[key])}" for key in editable() if key in values]
+    return (f"task={task}", *named, *ordered)
+
+
+def _generic(model: str) -> list[str]:
+    return [f"model={GENERIC_MODEL}", f"model.name={text(model)}"]
+
+
+def key_of(line: str) -> str:
+    """The setting that a line of the command line is about; "" where it is about none."""
+    head = line.partition("=")[0].partition(" ")[0]
+    return head if head in (*GROUPS, *editable(), "model.name") else ""

@@ -1,0 +1,86 @@
+"""experiment.json in and out of the form: saved from what it stands for, loaded as little as it takes to get there.
+
+A loaded file is as untrusted as on the command line: :func:`visrun.load_experiment` checks it, names and values go
+through the form's own checks, and what it leaves at the defaults is not touched.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from visrun import environment
+from visrun.errors import ConfigError
+from visrun.experiment import FILE_NAME, Experiment, describe, load_experiment
+from visrun.web.catalog import CHOOSERS, editable
+from visrun.web.composer import Composer
+from visrun.web.form import CHOICES, Form, fill
+
+
+def saved(form: Form) -> dict[str, Any]:
+    """The content of an experiment.json that stands for the form.
+
+    Raises:
+        ConfigError: The form has problems.
+    """
+    problems = (*form.problems, *form.entered.errors.values())
+    if problems:
+        raise ConfigError(problems)
+    resolved = form.resolved
+    return describe(
+        resolved.hyperparameters,
+        resolved.settings,
+        sources=resolved.sources,
+        versions=environment.versions(),
+        git=environment.git_state(Path.cwd()),
+    )
+
+
+def loaded_text(text: str, composer: Composer) -> dict[str, Any]:
+    """The form of an experiment.json given as text; see :func:`loaded`."""
+    with tempfile.TemporaryDirectory(prefix="visrun-") as folder:
+        file = Path(folder) / FILE_NAME
+        file.write_text(text, encoding="utf-8", errors="surrogatepass")
+        try:
+            return loaded(file, composer)
+        except ConfigError as error:
+            raise ConfigError([line.replace(str(file), FILE_NAME) for line in error.problems]) from None
+
+
+def loaded(file: Path, composer: Composer) -> dict[str, Any]:
+    """``task``, ``model`` and ``touched`` of a form that stands for an experiment.json or the one in a run's folder.
+
+    Raises:
+        ConfigError: The file is refused, or names what this installation has not.
+    """
+    found = load_experiment(file)
+    task, model = found.choices.get("task", composer.conf.default_choices()["task"]), found.choices.get("model")
+    with composer.lock:
+        touched = _without_defaults(task, model, _touched(found), composer)
+        usual = fill(task, None, _data_of(touched), composer).resolved.settings.model.name
+    return {"task": task, "model": None if model == usual else model, "touched": touched}
+
+
+def _touched(found: Experiment) -> dict[str, Any]:
+    values = {**found.values, **{group: found.choices[group] for group in CHOOSERS if group in found.choices}}
+    if values.get("data") == "auto" and values.get("data.root"):
+        del values["data"]  # which data.root alone means
+    return {key: value for key, value in values.items() if key in editable()}
+
+
+def _without_defaults(task: str, model: str | None, touched: dict[str, Any], composer: Composer) -> dict[str, Any]:
+    """The values that differ from what the form would hold without them: first the choices, then what follows."""
+    for keys in ((*CHOOSERS, *CHOICES), tuple(touched)):
+        form = fill(task, model, touched, composer)
+        touched = {
+            key: value
+            for key, value in touched.items()
+            if key not in keys or key in form.dropped or value != form.defaults.get(key)
+        }
+    return touched
+
+
+def _data_of(touched: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: touched[key] for key in ("data", "data.root") if key in touched}

@@ -1,0 +1,269 @@
+"""The form as a pure function: (task, model, what the user touched) -> everything the page shows.
+
+``touched`` holds what the user entered and nothing else, so it is at once the list of overrides, the mark of a changed
+field and what a reload brings back. Defaults, rules, errors and notices are the command line's: the same compose gives
+them. The page renders, and decides nothing.
+
+    >>> shown = view("segmentation", None, {"learning_rate": "1e-3"}, Composer(Path.cwd()))
+    >>> shown["command"]
+    'visrun task=segmentation learning_rate=0.001'
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from visrun.checks import entry_of, require_training
+from visrun.compose import Resolved
+from visrun.configs import flatten
+from visrun.errors import ConfigError
+from visrun.fields import did_you_mean, one_of, show
+from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read, why_unread
+from visrun.lr import FACTORS, lr_curve
+from visrun.settings import option_warnings
+from visrun.sweep.ready import losses_of
+from visrun.tables import MODELS, TASKS, model_entry
+from visrun.web.advice import advice
+from visrun.web.catalog import CHOOSERS, editable
+from visrun.web.composer import Composer
+from visrun.web.entered import Entered, key_of, read, require_known, shown, words
+
+CHOICES = ("optimizer", "scheduler", "loss")  # hyperparameters that bring others with them
+__all__ = ["Composer", "Form", "fill", "view"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A filled form.
+
+    Args:
+        task: A name of ``TASKS``.
+        model: The model the user picked, or None.
+        entered: What the user touched, without what the task cannot have.
+        dropped: What the task cannot have: key -> line.
+        sent: The touched values that are sound and that the run reads.
+        resolved: The configuration, None where the config files themselves are wrong.
+        problems: What the command line would refuse.
+        defaults: What every field would hold if it alone were not touched, by key; plain values.
+        sources: Where each default comes from.
+    """
+
+    task: str
+    model: str | None
+    entered: Entered
+    dropped: dict[str, str]
+    sent: dict[str, Any]
+    resolved: Resolved
+    problems: tuple[str, ...]
+    defaults: dict[str, Any]
+    sources: dict[str, str]
+
+    @property
+    def drops(self) -> bool:
+        """Whether the model has a head that reads dropout."""
+        return entry_of(self.resolved.settings.model.name, self.task).drops
+
+
+def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Composer) -> Form:
+    """Compose what the form stands for.
+
+    Raises:
+        ConfigError: A task or key that there is none of, or config files that cannot be composed.
+    """
+    if task not in TASKS:
+        raise ConfigError(f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}")
+    require_known(touched)
+    entered = read(touched, composer.options, composer.cwd)
+    dropped = _strange_model(task, model)
+    model = None if dropped else model
+    base = {key: value for key, value in entered.values.items() if key in (*CHOOSERS, *CHOICES, "data.root")}
+    for line in composer.look(words(task, model, base, composer.models)).problems:
+        if (key := key_of(line)) in ("data", "loss") and key in base:
+            dropped[key] = line
+            base.pop(key)
+    entered = Entered({k: v for k, v in entered.values.items() if k not in dropped}, entered.errors)
+    chosen = _composed(composer, task, model, base)
+    sent = _read_values(entered.values, chosen, task)
+    found = composer.look(words(task, model, sent, composer.models))
+    defaults, sources = _defaults(composer, task, model, base, sent)
+    return Form(task, model, entered, dropped, sent, found.resolved or chosen, found.problems, defaults, sources)
+
+
+def _composed(composer: Composer, task: str, model: str | None, values: Mapping[str, Any]) -> Resolved:
+    found = composer.look(words(task, model, values, composer.models))
+    if found.resolved is None:
+        raise ConfigError(found.problems)
+    return found.resolved
+
+
+def _strange_model(task: str, model: str | None) -> dict[str, str]:
+    """The line that says why a model cannot have a task, if it cannot."""
+    if model is None:
+        return {}
+    serving = [name for name, entry in MODELS.items() if task in entry.tasks]
+    try:
+        if task in model_entry(model).tasks:
+            return {}
+    except ConfigError as error:
+        return {"model": error.problems[0]}
+    return {"model": f"model={model}: task={task} takes {one_of(serving) if serving else 'no model yet'}"}
+
+
+def _read_values(values: Mapping[str, Any], chosen: Resolved, task: str) -> dict[str, Any]:
+    """The touched values that a run with these choices reads; the others wait until they are read again."""
+    facts = chosen.hyperparameters
+    drops = entry_of(chosen.settings.model.name, task).drops
+    return {
+        key: value
+        for key, value in values.items()
+        if (is_read(key, facts, drops=drops) if key in Hyperparameters.model_fields else _option_read(key, facts, task))
+    }
+
+
+def _option_read(key: str, facts: Hyperparameters, task: str) -> bool:
+    return not option_warnings([key], facts, task=task)
+
+
+def _defaults(
+    composer: Composer, task: str, model: str | None, base: Mapping[str, Any], sent: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values and sources under the choices alone; choices without themselves; the warm-up under its epochs."""
+    where = {key: base[key] for key in ("data", "data.root") if key in base}
+    layers = [
+        (_composed(composer, task, model, base), set(editable())),
+        (_composed(composer, task, model, where), {*CHOICES, "augment", "tracking"}),
+        (_composed(composer, task, model, {k: v for k, v in where.items() if k != "data"}), {"data"}),
+        (_composed(composer, task, model, {k: v for k, v in where.items() if k != "data.root"}), {"data.root"}),
+        (_composed(composer, task, None, where), {"model"}),
+    ]
+    if "max_epochs" in sent:
+        with_epochs = composer.look(words(task, model, {**base, "max_epochs": sent["max_epochs"]}, composer.models))
+        layers += [(with_epochs.resolved, {"warmup_epochs"})] if with_epochs.resolved else []
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for resolved, keys in layers:
+        flat, told = flat_values(resolved)
+        values |= {key: flat[key] for key in keys if key in flat}
+        sources |= {key: told[key] for key in keys if key in told}
+    return values, sources
+
+
+def flat_values(resolved: Resolved) -> tuple[dict[str, Any], dict[str, str]]:
+    """Key -> value and key -> source of everything the form shows, ``model`` included."""
+    settings = flatten(resolved.settings.model_dump(mode="json"))
+    groups = {group: settings[f"{group}.name"] for group in (*CHOOSERS, "model")}
+    told = {group: resolved.setting_sources.get(f"{group}.name", "schema") for group in groups}
+    values = {**settings, **groups, **resolved.hyperparameters.model_dump(mode="json")}
+    return values, {**resolved.setting_sources, **told, **resolved.sources}
+
+
+def view(task: str, model: str | None, touched: Mapping[str, Any], composer: Composer) -> dict[str, Any]:
+    """What the page shows, as plain JSON types. Raises what :func:`fill` does."""
+    with composer.lock:
+        composer.refresh()
+        form = fill(task, model, touched, composer)
+        values, _ = flat_values(form.resolved)
+        lines = _lines(form)
+        return {
+            "task": task,
+            "model": _model(form),
+            "picked": form.model is not None,
+            "fields": {key: _field(key, form, values, touched) for key in (*editable(), "model")},
+            "losses": list(losses_of(task, entry_of(str(values["model"]), task))),
+            "layouts": list(composer.layouts(task)),
+            "options": {group: list(composer.options[group]) for group in ("augment", "tracking")},
+            "dropped": form.dropped,
+            "errors": lines["errors"],
+            "warnings": lines["warnings"],
+            "notices": lines["notices"],
+            "command": command(form, composer),
+            "curve": _curve(form.resolved.hyperparameters),
+        }
+
+
+def _model(form: Form) -> dict[str, Any]:
+    """The run's model, those it may be exchanged for, and what is known of each."""
+    name = form.resolved.settings.model.name
+    listed = [known for known, entry in MODELS.items() if form.task in entry.tasks]
+    names = listed if name in listed else [*listed, name]
+    usual = TASKS[form.task].image_size
+    facts = []
+    for known in names:
+        entry = entry_of(known, form.task)
+        told = {"parameters": entry.parameters, "speed": entry.speed, "accuracy": entry.accuracy}
+        facts.append({"name": known, "size": entry.image_size or usual, "pretrained": entry.pretrained, **told})
+    return {"name": name, "default": form.defaults["model"], "all": facts}
+
+
+def _field(key: str, form: Form, values: Mapping[str, Any], touched: Mapping[str, Any]) -> dict[str, Any]:
+    """One field: its text, its default and whence it comes, and whether it is changed, shown, and read."""
+    changed = key in touched and key not in form.dropped
+    given = touched[key] if changed else form.defaults.get(key) if key not in values else values[key]
+    facts = form.resolved.hyperparameters
+    told: dict[str, Any] = {
+        "text": given if isinstance(given, str) else shown(given),
+        "default": shown(form.defaults.get(key)),
+        "source": form.sources.get(key, "schema"),
+        "changed": changed if key != "model" else form.model is not None,
+        "shown": is_read(key, facts) if key in Hyperparameters.model_fields else _option_read(key, facts, form.task),
+    }
+    if "drops" in READ_WHEN.get(key, {}) and not form.drops:
+        told["why"] = why_unread(key)
+    return told
+
+
+def _lines(form: Form) -> dict[str, Any]:
+    """Errors, warnings and notices by field, under "" what is about none."""
+    facts = form.resolved.hyperparameters
+    errors = {
+        key: [line]
+        for key, line in form.entered.errors.items()
+        if key not in Hyperparameters.model_fields or is_read(key, facts, drops=form.drops)
+    }
+    for line in (*form.problems, *_not_trainable(form.task)):
+        errors.setdefault(key_of(line), []).append(line)
+    warnings: dict[str, list[str]] = {}
+    if not form.problems:
+        for line in form.resolved.warnings:
+            warnings.setdefault(key_of(line), []).append(line)
+    for key, line in advice(facts, form.defaults).items():
+        if key not in errors:
+            warnings.setdefault(key, []).append(line)
+    notices: dict[str, list[str]] = {}
+    for line in form.resolved.notices:
+        notices.setdefault(key_of(line), []).append(line)
+    return {"errors": errors, "warnings": warnings, "notices": notices}
+
+
+def problems_of_form(form: Form) -> list[str]:
+    """Everything that keeps a form from being trained, one line each."""
+    return [line for lines in _lines(form)["errors"].values() for line in lines]
+
+
+def _not_trainable(task: str) -> tuple[str, ...]:
+    try:
+        require_training(task)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def command_words(form: Form, composer: Composer) -> tuple[str, ...]:
+    """The words behind ``visrun``; a task that is the default goes without saying."""
+    every = words(form.task, form.model, form.sent, composer.models)
+    return every[1:] if form.task == composer.conf.default_choices()["task"] else every
+
+
+def command(form: Form, composer: Composer) -> str:
+    """The command line, quoted for a shell."""
+    return shlex.join(["visrun", *command_words(form, composer)])
+
+
+def _curve(values: Hyperparameters) -> list[float] | None:
+    """The learning rate at the start of each epoch; None for a plugin's scheduler, which needs torch."""
+    if values.scheduler not in FACTORS:
+        return None
+    return [float(f"{rate:.6g}") for rate in lr_curve(values.model_dump(mode="json"))]

@@ -1,0 +1,153 @@
+"""Which runs and sweeps there are below the folder that commands write to, and what a list shows of each.
+
+Everything is read from the disk, so what the command line started is there too, and a new server knows as much as the
+old one. A run's id is made here from its path; a client never names a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from visrun.compare.runs import best_row
+from visrun.experiment import FILE_NAME
+from visrun.run_folder import METRICS, STATUS
+from visrun.tables import TASKS
+from visrun.web.state import ENDED, LEAD, UI, Facts, facts_of, rows_of, told
+
+PLACES = ("outputs", "multirun")
+DEPTH = 4  # folders below them that are looked into
+RUN_MARKS = {FILE_NAME, STATUS}
+SWEEP_MARKS = {"multirun.yaml", "study.journal", "trials.csv", LEAD}
+ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that a command wrote: its id, where it is, and whether it is a ``run``, a ``trial`` or a ``sweep``."""
+
+    id: str
+    path: Path
+    kind: str
+
+
+class Library:
+    """The runs below ``cwd``, the folder where commands run."""
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd = cwd
+        self._known: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+
+    def places(self) -> list[Place]:
+        """All of them; trials come after their sweep."""
+        return [place for name in PLACES for place in self._below(self.cwd / name, DEPTH)]
+
+    def find(self, name: str) -> Place | None:
+        """The place with an id, or None."""
+        if not ID.fullmatch(name):
+            return None
+        return next((place for place in self.places() if place.id == name), None)
+
+    def place(self, path: Path, kind: str) -> Place:
+        """The place of a folder below ``cwd``."""
+        relative = path.relative_to(self.cwd).as_posix()
+        return Place(hashlib.sha256(relative.encode(errors="surrogateescape")).hexdigest()[:16], path, kind)
+
+    def name(self, place: Place) -> str:
+        """Its path below the folder that all of its kind are in."""
+        return "/".join(place.path.relative_to(self.cwd).parts[1:])
+
+    def _below(self, folder: Path, depth: int, *, in_sweep: bool = False) -> Iterator[Place]:
+        try:
+            with os.scandir(folder) as entries:
+                children = [entry for entry in entries if not entry.is_symlink()]
+        except OSError:
+            return
+        kind = _kind(folder, {entry.name for entry in children}, in_sweep=in_sweep)
+        if kind is not None:
+            yield self.place(folder, kind)
+        if depth and kind in (None, "sweep"):
+            for entry in children:
+                if (kind is None or entry.name.isdecimal()) and entry.is_dir(follow_symlinks=False):
+                    yield from self._below(folder / entry.name, depth - 1, in_sweep=kind == "sweep")
+
+    def listed(self) -> list[dict[str, Any]]:
+        """A line for each run and sweep, the latest first; trials stand in their sweeps."""
+        lines = [self.summary(place) for place in self.places() if place.kind != "trial"]
+        return sorted(lines, key=lambda line: line["created"], reverse=True)
+
+    def summary(self, place: Place) -> dict[str, Any]:
+        """What a list shows of a place."""
+        stamps = tuple(_stamp(place.path / name) for name in (FILE_NAME, STATUS, UI, LEAD, METRICS))
+        with self._lock:
+            before, known = self._known.get(place.path, ((), {}))
+        if before != stamps or known["living"]:
+            facts = facts_of(place.path)
+            known = _of_sweep(facts) if place.kind == "sweep" else _of_run(facts)
+            with self._lock:
+                self._known[place.path] = (stamps, known)
+        return {"id": place.id, "kind": place.kind, "name": self.name(place), **known}
+
+
+def _kind(folder: Path, names: set[str], *, in_sweep: bool) -> str | None:
+    if RUN_MARKS & names:
+        return "trial" if in_sweep else "run"
+    if UI in names:
+        return "sweep" if told(folder / UI).get("kind") == "sweep" else "run"
+    return "sweep" if SWEEP_MARKS & names else None
+
+
+def _of_run(facts: Facts) -> dict[str, Any]:
+    task = str(facts.experiment.get("task") or facts.ui.get("task") or "")
+    entry, state, result = TASKS.get(task), facts.state, facts.part("result")
+    best, epoch = result.get("val") or {}, result.get("epochs") or 0
+    if state not in ENDED or "val" not in result:
+        rows = rows_of(facts.folder)
+        epoch = rows[-1]["epoch"] if rows else 0
+        best = (best_row(rows, entry.monitor, maximize=entry.maximize) if entry else None) or {}
+    return {
+        "task": task,
+        "model": str(facts.part("model").get("name") or facts.ui.get("model") or ""),
+        "state": state,
+        "living": facts.living,
+        "monitor": entry.monitor if entry else "",
+        "value": best.get(entry.monitor) if entry else None,
+        "epoch": epoch,
+        "epochs": facts.part("hyperparameters").get("max_epochs"),
+        "created": _created(facts),
+        "root": facts.part("data").get("root"),
+    }
+
+
+def _of_sweep(facts: Facts) -> dict[str, Any]:
+    state = "stopping" if facts.stopping else "running" if facts.living else "ended"
+    return {
+        "task": str(facts.ui.get("task") or ""),
+        "model": str(facts.ui.get("model") or ""),
+        "state": state,
+        "living": facts.living,
+        "created": _created(facts),
+    }
+
+
+def _created(facts: Facts) -> str:
+    """ISO 8601; a folder that does not tell is as old as its last change."""
+    noted = facts.experiment.get("created") or facts.ui.get("created")
+    if isinstance(noted, str):
+        return noted
+    return datetime.fromtimestamp(facts.folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
+
+
+def _stamp(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,170 @@
+"""Starting and stopping runs: the same command as on a terminal, in a process group of its own.
+
+Training never depends on the server: it goes on when that ends, and a new server finds it by its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from visrun.outputs import new_run_folder
+from visrun.overrides import to_override
+from visrun.web.state import UI, Facts, facts_of, note, told
+
+CONSOLE = "console.log"  # what the command prints
+TICKETS = 1000  # starts that are remembered, so that a second click starts nothing
+
+
+class Conflict(Exception):
+    """What is asked does not fit the run's state; one line."""
+
+
+class Processes:
+    """Starts commands in ``cwd``."""
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd = cwd
+        self._tickets: dict[str, Path] = {}
+        self._lock = threading.Lock()
+
+    def run(self, words: Sequence[str], *, task: str, model: str, command: str, ticket: str) -> Path:
+        """Start ``visrun WORDS`` and return its folder; the same ``ticket`` starts it once.
+
+        Args:
+            command: What a person would type for it.
+        """
+
+        def begin() -> Path:
+            folder = new_run_folder(task, root=self.cwd / "outputs")
+            note(folder, kind="run", task=task, model=model, command=command, created=_now())
+            self._start(folder, [*words, to_override("hydra.run.dir", str(folder))])
+            return folder
+
+        return self._once(ticket, begin)
+
+    def sweep(self, words: Sequence[str], *, ticket: str, **facts: Any) -> Path:
+        """Start ``visrun -m WORDS`` and return its folder; see :meth:`run`. ``facts`` are noted beside it."""
+
+        def begin() -> Path:
+            root = self.cwd / "multirun"
+            folder = new_run_folder("sweep", root=root)
+            study = folder.relative_to(root).as_posix()
+            named = [to_override("hydra.sweep.dir", str(folder)), to_override("hydra.sweeper.study_name", study)]
+            whole = ["-m", *words, *named]
+            note(folder, kind="sweep", **facts, words=whole, created=_now())
+            self._start(folder, whole)
+            return folder
+
+        return self._once(ticket, begin)
+
+    def resume(self, folder: Path) -> None:
+        """Go on with a run that was stopped or died, or with a sweep that this page started.
+
+        Raises:
+            Conflict: It runs, it is finished, or nobody knows the sweep's command.
+        """
+        with self._lock:
+            facts = facts_of(folder)
+            if facts.living:
+                raise Conflict("it is running already")
+            if facts.ui.get("kind") == "sweep":
+                words = facts.ui.get("words")
+                if not isinstance(words, list):
+                    raise Conflict("go on with it where it was started: its command is not known here")
+                self._start(folder, [str(word) for word in words])
+            elif facts.state in ("finished", "pruned"):
+                raise Conflict(f"it is {facts.state}; there is nothing to go on with")
+            else:
+                self._start(folder, ["resume", str(folder)])
+
+    def _once(self, ticket: str, begin: Callable[[], Path]) -> Path:
+        with self._lock:
+            if ticket not in self._tickets:
+                self._tickets[ticket] = begin()
+                for old in list(self._tickets)[:-TICKETS]:
+                    del self._tickets[old]
+            return self._tickets[ticket]
+
+    def _start(self, folder: Path, words: Sequence[str]) -> None:
+        with (folder / CONSOLE).open("ab") as console:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "visrun.cli", *words],
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        note(folder, pid=process.pid, started=began(process.pid), asked=None, exit_code=None)
+        threading.Thread(target=_reap, args=(process, folder), name="visrun-reaper", daemon=True).start()
+
+
+def stop(folder: Path) -> None:
+    """Ask a run to finish its step, save and end, or a sweep to have its trials do so.
+
+    Raises:
+        Conflict: Nothing runs there, or it has been asked already: a second signal would end it without saving.
+    """
+    facts = _running(folder)
+    if facts.stopping:
+        raise Conflict("it is stopping already; Stop now ends it without waiting")
+    note(folder, asked="stop")
+    assert facts.pid is not None
+    os.kill(facts.pid, signal.SIGTERM)
+
+
+def kill(folder: Path) -> None:
+    """End a run or sweep at once, with every process it has started.
+
+    Raises:
+        Conflict: Nothing runs there.
+    """
+    facts = _running(folder)
+    note(folder, asked="kill")
+    assert facts.pid is not None
+    try:
+        leader = psutil.Process(facts.pid)
+        family = [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def began(pid: int) -> float:
+    """When a process began, as run.lock notes it; 0 where it has ended."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _running(folder: Path) -> Facts:
+    facts = facts_of(folder)
+    if facts.pid is None:
+        raise Conflict("it is not running" if not facts.living else "it runs on another machine; stop it there")
+    return facts
+
+
+def _reap(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Note how a process that was started here ends, if another one has not taken its place."""
+    code = process.wait()
+    if folder.is_dir() and told(folder / UI).get("pid") == process.pid:
+        note(folder, exit_code=code)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,63 @@
+"""What a run takes of this machine: memory and cores of its processes, and how busy the GPUs are."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from typing import Any
+
+import psutil
+
+GPU_SECONDS = 3.0  # between two looks at the GPUs
+QUERY = "index,name,utilization.gpu,memory.used,memory.total"
+
+
+class Resources:
+    """Remembers processes between two looks, since the share of a core is a difference."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, psutil.Process] = {}
+        self._gpus: tuple[float, list[dict[str, Any]]] = (-GPU_SECONDS, [])
+        self._without_gpus = False
+        self._lock = threading.Lock()
+
+    def of(self, pid: int) -> dict[str, Any]:
+        """Bytes and percent of a core that a process and its children take, and all GPUs; {} if it has ended."""
+        with self._lock:
+            try:
+                leader = self._known.setdefault(pid, psutil.Process(pid))
+                family = [leader, *(self._known.setdefault(p.pid, p) for p in leader.children(recursive=True))]
+                memory, cpu = 0, 0.0
+                for process in family:
+                    with process.oneshot():
+                        memory += process.memory_info().rss
+                        cpu += process.cpu_percent()
+            except psutil.Error:
+                self._known.clear()
+                return {}
+            return {"memory": memory, "cpu": round(cpu), "gpus": self._gpu_lines()}
+
+    def _gpu_lines(self) -> list[dict[str, Any]]:
+        when, known = self._gpus
+        if self._without_gpus or time.monotonic() - when < GPU_SECONDS:
+            return known
+        try:
+            command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
+            told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+        except (OSError, subprocess.SubprocessError):
+            self._without_gpus = True
+            return []
+        self._gpus = (time.monotonic(), gpu_lines(told))
+        return self._gpus[1]
+
+
+def gpu_lines(text: str) -> list[dict[str, Any]]:
+    """What nvidia-smi says of each GPU: name, load in percent, memory used and whole in MiB; None where it does not."""
+    found = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) == 5:
+            load, used, total = (int(cell) if cell.isdecimal() else None for cell in cells[2:])
+            found.append({"index": cells[0], "name": cells[1], "load": load, "used": used, "total": total})
+    return found

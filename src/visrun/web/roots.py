@@ -1,0 +1,50 @@
+"""The folders of this machine that the page may have read: a path from a client is looked at only inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from visrun.errors import ConfigError
+from visrun.fields import show
+from visrun.overrides import PATHS
+
+
+class Roots:
+    """The folders and everything below them, links followed.
+
+    Args:
+        folders: Absolute or relative to the current folder.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(dict.fromkeys(folder.expanduser().resolve() for folder in folders))
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file or folder lies inside, wherever links lead."""
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError, ValueError):  # a loop of links, NUL
+            return False
+        return any(real.is_relative_to(folder) for folder in self.folders)
+
+    def require(self, values: Mapping[str, Any]) -> None:
+        """Refuse paths that lead outside.
+
+        Args:
+            values: Settings, dotted key -> plain value; only paths are looked at.
+
+        Raises:
+            ConfigError: One line for each.
+        """
+        wrong = [key for key in PATHS if values.get(key) and not self.holds(Path(str(values[key])))]
+        if wrong:
+            inside = " and ".join(map(str, self.folders))
+            raise ConfigError(
+                [
+                    f"{key}={show(str(values[key]))}: outside of what this page may read ({inside}); "
+                    "visrun ui --data DIR adds a folder"
+                    for key in wrong
+                ]
+            )

@@ -1,0 +1,138 @@
+"""The space of a sweep as the page edits it: a ready space's content, with JSON for YAML, and the words it stands for.
+
+Ranges are checked and spelt by :mod:`visrun.sweep.ready`, the whole command by the command line's own check of sweeps.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from visrun.checks import entry_of
+from visrun.compose import Resolved, check_sweep
+from visrun.errors import ConfigError
+from visrun.fields import extra, one_of, show
+from visrun.hyperparameters import Hyperparameters, why_unread
+from visrun.overrides import PATHS
+from visrun.sweep.config import PRUNERS
+from visrun.sweep.ready import expand, read_ready, spaces
+from visrun.sweep.slots import cores, gpus
+from visrun.web.catalog import editable
+from visrun.web.composer import Composer
+from visrun.web.entered import plain
+from visrun.web.form import Form, command_words
+
+USUAL, MOST_TRIALS, MOST_SLOTS = 20, 10_000, 64
+
+
+class Wanted(NamedTuple):
+    """A sweep as the page asks for it.
+
+    Args:
+        ranges: Field -> ``{"low", "high"[, "log"][, "step"]}`` or ``{"choices": [...]}``; every field varies.
+        trials: How many trials.
+        pruner: A name of ``PRUNERS``.
+        slots: Trials at a time.
+    """
+
+    ranges: Mapping[str, Mapping[str, Any]]
+    trials: int
+    pruner: str
+    slots: int
+
+
+class Planned(NamedTuple):
+    """A sweep that may start: its words behind ``-m``, and the command line."""
+
+    words: tuple[str, ...]
+    command: str
+
+
+def offered(form: Form, composer: Composer) -> dict[str, Any]:
+    """What the page fills the sweep with: ready spaces with their ranges for this form, pruners, slots."""
+    ready: dict[str, dict[str, Any]] = {}
+    for name in composer.conf.options("sweep"):
+        try:
+            content = read_ready(name, composer.conf)
+            ready[name] = spaces(content, **_facts(form.resolved), name=name)
+        except ConfigError as error:  # a file of the user's own that does not fit
+            ready[name] = {"problem": error.problems[0]}
+    ranged = [name for name, info in Hyperparameters.model_fields.items() if extra(info, "search")]
+    return {
+        "ready": ready,
+        "fields": spaces({"parameters": ranged}, **_facts(form.resolved), name="form"),
+        "unread": {name: why_unread(name) for name in form.resolved.unread},
+        "pruners": list(PRUNERS),
+        "usual": USUAL,
+        "slots": max(1, len(gpus())),
+        "cores": cores(),
+    }
+
+
+def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
+    """The command of a sweep.
+
+    Raises:
+        ConfigError: With everything that is wrong, one line each, as the command line says it.
+    """
+    problems = [*_number_problems(wanted), *_strange_keys(wanted)]
+    ranges = {key: _plain(given) for key, given in wanted.ranges.items()}
+    content = {"parameters": list(ranges), "ranges": ranges}
+    try:
+        swept = expand(content, **_facts(form.resolved), name="form") if wanted.ranges else []
+        if not wanted.ranges:
+            problems.append("tick at least one field to vary")
+    except ConfigError as error:
+        problems += [line.removeprefix("sweep=form: ") for line in error.problems]
+        swept = []
+    if problems:
+        raise ConfigError(problems)
+    fixed = [word for word in command_words(form, composer) if word.partition("=")[0] not in wanted.ranges]
+    words = [*fixed, *swept, *_sweeper(wanted)]
+    checked = [word for word in words if not word.startswith("hydra")]
+    check_sweep(checked, cwd=composer.cwd)
+    return Planned(tuple(words), shlex.join(["visrun", "-m", *words]))
+
+
+def _strange_keys(wanted: Wanted) -> list[str]:
+    """Only what the form itself may set varies, and no path."""
+    known = [key for key in editable() if key not in PATHS]
+    return [f"{show(key)} does not vary here" for key in wanted.ranges if key not in known]
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A range whose texts are the values that they spell."""
+    return {
+        end: [plain(item) if isinstance(item, str) else item for item in value]
+        if isinstance(value, list)
+        else plain(value)
+        if isinstance(value, str)
+        else value
+        for end, value in given.items()
+    }
+
+
+def _sweeper(wanted: Wanted) -> Sequence[str]:
+    words = [f"hydra.sweeper.n_trials={wanted.trials}"]
+    words += [f"hydra/sweeper/pruner={wanted.pruner}"] if wanted.pruner != "none" else []
+    return words + ([f"hydra.sweeper.n_jobs={wanted.slots}"] if wanted.slots != 1 else [])
+
+
+def _number_problems(wanted: Wanted) -> list[str]:
+    problems = []
+    for name, value, most in (("trials", wanted.trials, MOST_TRIALS), ("slots", wanted.slots, MOST_SLOTS)):
+        if not 1 <= value <= most:
+            problems.append(f"{name}={value}: must be an integer from 1 to {most}")
+    if wanted.pruner not in PRUNERS:
+        problems.append(f"pruner={show(wanted.pruner)}: must be {one_of(list(PRUNERS))}")
+    return problems
+
+
+def _facts(resolved: Resolved) -> dict[str, Any]:
+    task = resolved.settings.task
+    return {
+        "task": task,
+        "values": resolved.hyperparameters.model_dump(mode="json"),
+        "model": entry_of(resolved.settings.model.name, task),
+    }

@@ -1,0 +1,123 @@
+"""What a run's or sweep's folder says of the process that writes there: does it live, how did it end, who asked it to.
+
+experiment.json and status.json are the run's own; ``ui.json`` is the page's: the command it started, the process, what
+the user asked of it, and the exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visrun.errors import UserError
+from visrun.experiment import FILE_NAME
+from visrun.files import write_atomic
+from visrun.run_folder import LOCK, METRICS, STATUS, living_holder, read_json, read_rows
+
+UI = "ui.json"
+LEAD = ".lead.lock"  # of a sweep
+ENDED = ("finished", "killed", "pruned", "failed")
+SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
+_writing = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the files of a folder hold; {} for one that is missing or broken.
+
+    Args:
+        experiment: experiment.json.
+        status: status.json.
+        ui: ui.json.
+        pid: The process of this machine that writes there, or was started to; None where none lives.
+    """
+
+    folder: Path
+    experiment: dict[str, Any]
+    status: dict[str, Any]
+    ui: dict[str, Any]
+    pid: int | None
+
+    def part(self, name: str) -> dict[str, Any]:
+        """A mapping inside experiment.json, such as ``result``."""
+        value = self.experiment.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def living(self) -> bool:
+        """Whether a process here, or one of another machine that has spoken lately, is at work."""
+        return self.pid is not None or _lives_elsewhere(self.status)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the living process was asked to stop."""
+        return self.living and self.ui.get("asked") in ("stop", "kill")
+
+    @property
+    def state(self) -> str:
+        """starting, running, stopping, one of ``ENDED``, or unfinished: its process died without a word."""
+        noted = str(self.part("result").get("status", ""))
+        if not self.living:
+            return noted if noted in ENDED else "unfinished" if self.experiment else "failed"
+        if noted in ENDED and not self._begun_again():
+            return noted
+        if self.stopping:
+            return "stopping"
+        begins = noted != "running" or self.status.get("state", "starting") == "starting"
+        return "starting" if begins else "running"
+
+    def _begun_again(self) -> bool:
+        """Whether the living process began after the run had ended."""
+        began = self.ui.get("started")
+        return isinstance(began, (int, float)) and began > (self.folder / FILE_NAME).stat().st_mtime
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the last process ended, negative for a signal: what its starter saw, else what the run said itself."""
+        latest = sorted((self.status, self.ui), key=lambda told: float(told.get("started") or 0.0))
+        codes = [told.get("exit_code") for told in latest[::-1]]
+        return next((code for code in codes if isinstance(code, int)), None)
+
+
+def facts_of(folder: Path) -> Facts:
+    """Look into a folder."""
+    pid = next((pid for name in (LOCK, LEAD, UI) if (pid := living_holder(folder / name)) is not None), None)
+    return Facts(folder, told(folder / FILE_NAME), told(folder / STATUS), told(folder / UI), pid)
+
+
+def told(file: Path) -> dict[str, Any]:
+    """What a file such as status.json holds; {} where it is missing or broken."""
+    try:
+        return read_json(file)
+    except UserError:
+        return {}
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl that are objects with an epoch; [] where it cannot be read."""
+    try:
+        return [
+            row for row in read_rows(folder / METRICS) if isinstance(row, dict) and isinstance(row.get("epoch"), int)
+        ]
+    except UserError:
+        return []
+
+
+def note(folder: Path, **facts: Any) -> None:
+    """Put facts into ui.json."""
+    with _writing:
+        content = {**told(folder / UI), **facts}
+        write_atomic(folder / UI, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _lives_elsewhere(status: dict[str, Any]) -> bool:
+    """Whether another machine, whose processes cannot be seen here, has spoken lately."""
+    if status.get("host", socket.gethostname()) == socket.gethostname() or "exit_code" in status:
+        return False
+    heartbeat = status.get("heartbeat")
+    return isinstance(heartbeat, (int, float)) and time.time() - heartbeat < SILENT

@@ -1,0 +1,179 @@
+"""One sweep as the page shows it: its trials from trials.csv and their folders, its best, what matters."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from visrun.configs import flatten
+from visrun.tables import TASKS
+from visrun.tracking.names import RECORD
+from visrun.web.library import Library
+from visrun.web.runs import last_lines, log_lines, pictures
+from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
+
+TABLE, JOURNAL, IMPORTANCE = "trials.csv", "study.journal", "plots/importance.json"
+NOTED = b'"user_attr":{"visrun":'  # in a line of a study's journal: what everybody has to know of the study
+FACTS = ("number", "state", "epochs", "seconds", "reason", "folder")
+SPARKS = 60  # points of a trial's little curve, at most
+STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"}  # of a run -> of its trial
+
+
+def detail(folder: Path, library: Library) -> dict[str, Any]:
+    """Everything of a sweep, as plain JSON types."""
+    facts, study = facts_of(folder), study_of(folder)
+    head, table = table_of(folder)
+    folders = {int(path.name): path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()}
+    first = facts_of(folders[min(folders)]) if folders else None
+    task = str(study.get("task") or facts.ui.get("task") or (first.experiment.get("task") if first else "") or "")
+    entry = TASKS.get(task)
+    objectives = [str(name) for name in study.get("objectives") or ([entry.monitor] if entry else [])]
+    params = [name for name in head if name not in (*FACTS, *objectives)] or list(facts.ui.get("space") or {})
+    trials = []
+    for number in sorted({*table, *folders}):
+        known = told_by_table(table.get(number, {}), objectives, params)
+        live = told_by_folder(folders[number], params, task) if number in folders else {}
+        place = library.place(folders[number], "trial") if live.pop("is_run", False) else None
+        trials.append({"number": number, "id": place.id if place else None, **merged(known, live)})
+    best = best_of(trials, maximize=entry.maximize if entry and objectives[:1] == [entry.monitor] else False)
+    return {
+        "task": task,
+        "folder": str(folder),
+        "state": "stopping" if facts.stopping else "running" if facts.living else "ended",
+        "living": facts.living,
+        "created": facts.ui.get("created"),
+        "command": facts.ui.get("command"),
+        "objectives": objectives,
+        "wanted": study.get("n_trials") or facts.ui.get("trials"),
+        "params": params,
+        "trials": trials,
+        "best": best,
+        "importance": told(folder / IMPORTANCE),
+        "pictures": pictures(folder),
+        "log": log_lines(folder),
+        "exit_code": None if facts.living else facts.exit_code,
+        "last_lines": last_lines(folder) if not facts.living and facts.exit_code not in (None, 0, 130, 143) else [],
+        "tracked": (folder / RECORD).is_file(),
+        "can_stop": facts.pid is not None and not facts.stopping,
+        "can_kill": facts.pid is not None,
+        "can_resume": _can_resume(facts, trials, study),
+    }
+
+
+def _can_resume(facts: Facts, trials: Sequence[Mapping[str, Any]], study: Mapping[str, Any]) -> bool:
+    ended = sum(trial["state"] in ("complete", "pruned", "failed") for trial in trials)
+    return not facts.living and isinstance(facts.ui.get("words"), list) and ended < int(study.get("n_trials") or 1)
+
+
+def study_of(folder: Path) -> dict[str, Any]:
+    """What a study's journal notes of it: task, objectives, n_trials; {} where the study lives in a database."""
+    try:
+        content = (folder / JOURNAL).read_bytes()
+    except OSError:
+        return {}
+    place = content.rfind(NOTED)
+    if place < 0:
+        return {}
+    begin, end = content.rfind(b"\n", 0, place) + 1, content.find(b"\n", place)
+    try:
+        found = json.loads(content[begin : end if end >= 0 else None])["user_attr"]["visrun"]
+    except (ValueError, LookupError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def table_of(folder: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
+    """The head of trials.csv, and its rows by number."""
+    try:
+        with (folder / TABLE).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = {int(row["number"]): row for row in reader if str(row.get("number", "")).isdecimal()}
+            return list(reader.fieldnames or ()), rows
+    except (OSError, ValueError, csv.Error):
+        return [], {}
+
+
+def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Sequence[str]) -> dict[str, Any]:
+    """A trial as its row of trials.csv tells it; {} without one."""
+    if not row:
+        return {}
+    return {
+        "state": row.get("state", ""),
+        "value": _number(row.get(objectives[0])) if objectives else None,
+        "epochs": _number(row.get("epochs")),
+        "seconds": _number(row.get("seconds")),
+        "reason": row.get("reason", ""),
+        "params": {name: row[name] for name in params if row.get(name)},
+    }
+
+
+def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, Any]:
+    """A trial as its folder tells it, while it runs and afterwards."""
+    facts, monitor = facts_of(folder), TASKS[task].monitor if task in TASKS else ""
+    rows = rows_of(folder)
+    values = [float(row[monitor]) for row in rows if isinstance(row.get(monitor), (int, float))]
+    flat = flatten({**facts.part("hyperparameters"), **{k: v for k, v in facts.experiment.items() if k != "result"}})
+    given = {name: flat[key] for name in params if (key := _setting(name, flat)) is not None}
+    return {
+        "is_run": bool(facts.experiment),
+        "state": STATES.get(facts.state, facts.state),
+        "value": facts.part("result").get("val", {}).get(monitor) if facts.state in ENDED else None,
+        "epochs": rows[-1]["epoch"] if rows else None,
+        "of": facts.part("hyperparameters").get("max_epochs"),
+        "spark": thinned(values),
+        "params": {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()},
+    }
+
+
+def _setting(name: str, flat: Mapping[str, Any]) -> str | None:
+    """The key of experiment.json that a parameter of a study is."""
+    return next((key for key in (name, f"{name}.name", name.removeprefix("params.")) if key in flat), None)
+
+
+def merged(known: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """Both sources in one: the table says how a trial ended, its folder how it stands."""
+    state = known.get("state", "")
+    settled = state in ("complete", "pruned", "failed")
+    usual: dict[str, Any] = {
+        "state": "queued",
+        "value": None,
+        "epochs": None,
+        "of": None,
+        "seconds": None,
+        "reason": "",
+        "spark": [],
+    }
+    whole = {**usual, "params": {}, **known, **{key: value for key, value in live.items() if value is not None}}
+    if settled:
+        whole |= {key: known[key] for key in ("state", "value", "params")}
+    return whole
+
+
+def best_of(trials: Sequence[Mapping[str, Any]], *, maximize: bool) -> int | None:
+    """The number of the complete trial with the best value; of equal ones the first."""
+    sign = -1 if maximize else 1
+    ranked = [
+        (sign * trial["value"], trial["number"])
+        for trial in trials
+        if trial["state"] == "complete" and isinstance(trial["value"], (int, float)) and math.isfinite(trial["value"])
+    ]
+    return min(ranked)[1] if ranked else None
+
+
+def thinned(values: Sequence[float], most: int = SPARKS) -> list[float]:
+    """At most ``most`` of the values, evenly, the last one among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,353 @@
+"""The form as a pure function: what the page shows is what the command line composes, for any state of the form."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from visrun.compose import Resolved, look, resolve
+from visrun.errors import ConfigError
+from visrun.fields import choices, limits
+from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read
+from visrun.lr import lr_curve
+from visrun.tables import MODELS, TASKS
+from visrun.web.catalog import PARTS, catalog, editable
+from visrun.web.composer import Composer
+from visrun.web.form import fill, flat_values, view
+
+NAMES = tuple(Hyperparameters.model_fields)
+FEW = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+READY = [name for name, entry in TASKS.items() if entry.build is not None]
+
+
+@pytest.fixture(scope="module")
+def composer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composer]:
+    """One for all tests, in an empty folder: what is composed once stays composed."""
+    yield Composer(tmp_path_factory.mktemp("work"))
+
+
+def typed(command: str, composer: Composer) -> Resolved:
+    """What the command line makes of a command."""
+    return resolve(shlex.split(command)[1:], cwd=composer.cwd, conf=composer.conf)
+
+
+def as_value(name: str, text: str) -> Any:
+    """The value that a field's text stands for; an empty list is an empty field."""
+    return Hyperparameters(**{name: text or []}).model_dump(mode="json")[name]
+
+
+def entries(name: str) -> st.SearchStrategy[str]:
+    """Texts for a field, most of them sound by themselves."""
+    info = Hyperparameters.model_fields[name]
+    if name == "loss":
+        return st.sampled_from(sorted({loss for entry in TASKS.values() for loss in entry.losses}))
+    if name == "milestones":
+        ascending = st.lists(st.integers(1, 60), max_size=3, unique=True).map(sorted)
+        return ascending.map(lambda values: ",".join(map(str, values)))
+    if choices(info):
+        return st.sampled_from(choices(info))
+    low = limits(info).get("ge", 1)
+    if info.annotation is int:
+        return st.one_of(st.integers(int(low), 60).map(str), st.sampled_from(["-1", "abc"]))
+    return st.one_of(st.sampled_from(["1e-3", "0.5", "0.05"]), st.sampled_from(["1e-", "-0.1", "abc"]))
+
+
+STATES = st.tuples(
+    st.sampled_from(list(TASKS)),
+    st.one_of(st.none(), st.sampled_from(list(MODELS))),
+    st.fixed_dictionaries({}, optional={name: entries(name) for name in NAMES}),
+)
+
+
+@pytest.mark.slow
+@FEW
+@given(STATES)
+def test_the_page_shows_what_the_command_line_composes(
+    composer: Composer, state: tuple[str, str | None, dict[str, str]]
+) -> None:
+    shown = view(*state, composer)
+    fields = shown["fields"]
+    if set(shown["errors"]) - {"task"}:
+        return
+    run = typed(shown["command"], composer)
+    values = run.hyperparameters.model_dump(mode="json")
+    assert shown["model"]["name"] == run.settings.model.name
+    drops = MODELS[shown["model"]["name"]].drops
+    for name in NAMES:
+        assert fields[name]["shown"] == is_read(name, values)
+        assert ("why" in fields[name]) == (name == "dropout" and not drops)
+        if is_read(name, values, drops=drops):
+            assert as_value(name, fields[name]["text"]) == values[name]
+            assert fields[name]["changed"] == (run.sources[name] == "you")
+    assert shown["curve"] == pytest.approx(lr_curve(values), rel=1e-5)
+    assert [line for lines in shown["notices"].values() for line in lines] == list(run.notices)
+
+
+@pytest.mark.slow
+@FEW
+@given(STATES)
+def test_errors_are_the_command_lines_words(composer: Composer, state: tuple[str, str | None, dict[str, str]]) -> None:
+    shown = view(*state, composer)
+    task, model, touched = state
+    kept = {key: text for key, text in touched.items() if key not in shown["dropped"]}
+    sent = {
+        key: text for key, text in kept.items() if shown["fields"][key]["shown"] and "why" not in shown["fields"][key]
+    }
+    words = [f"task={task}", *([] if model is None or "model" in shown["dropped"] else [f"model={model}"])]
+    words += [f"{key}=[{text}]" if key == "milestones" else f"{key}={text}" for key, text in sent.items()]
+    problems = look(words, cwd=composer.cwd, conf=composer.conf).problems
+    told = {line for key, lines in shown["errors"].items() if key != "task" for line in lines}
+    assert told == set(problems)
+
+
+@pytest.mark.slow
+@FEW
+@given(STATES)
+def test_a_default_is_what_the_field_holds_when_it_is_reset(
+    composer: Composer, state: tuple[str, str | None, dict[str, str]]
+) -> None:
+    task, model, touched = state
+    shown = view(task, model, touched, composer)
+    for name in [name for name in touched if name not in shown["dropped"]]:
+        rest = {key: text for key, text in touched.items() if key != name}
+        after = view(task, model, rest, composer)
+        if not set(after["errors"]) - {"task"} and "loss" not in after["dropped"]:
+            assert shown["fields"][name]["default"] == after["fields"][name]["text"]
+
+
+@pytest.mark.slow
+@FEW
+@given(STATES, st.sampled_from(READY), st.one_of(st.none(), st.sampled_from(list(MODELS))))
+def test_what_the_user_changed_survives_any_change_of_task_and_model(
+    composer: Composer, state: tuple[str, str | None, dict[str, str]], task: str, model: str | None
+) -> None:
+    _, _, touched = state
+    shown = view(task, model, touched, composer)
+    for name, text in touched.items():
+        if name == "loss" and text not in TASKS[task].losses:
+            assert shown["dropped"]["loss"].startswith(f"loss={text}: task={task} takes ")
+            assert not shown["fields"]["loss"]["changed"]
+        else:
+            assert (shown["fields"][name]["text"], shown["fields"][name]["changed"]) == (text, True)
+    values, _ = flat_values(fill(task, None if "model" in shown["dropped"] else model, {}, composer).resolved)
+    for name in NAMES:
+        if name not in touched and not {"optimizer", "scheduler", "max_epochs"} & set(touched):
+            assert as_value(name, shown["fields"][name]["text"]) == values[name]
+
+
+# What depends on what
+
+
+@pytest.mark.parametrize("name", READ_WHEN)
+def test_a_field_is_shown_exactly_when_something_reads_it(name: str, composer: Composer) -> None:
+    for key, wanted in READ_WHEN[name].items():
+        if key == "drops":
+            for model, drops in (("lraspp", False), ("unet", True)):
+                field = view("segmentation", model, {}, composer)["fields"][name]
+                assert field["shown"] and ("why" in field) != drops
+            continue
+        for option in choices(Hyperparameters.model_fields[key]):
+            shown = view("classification", None, {key: option, "milestones": "3"}, composer)["fields"][name]["shown"]
+            assert shown == (option in wanted)
+
+
+def test_another_optimizer_repopulates_what_is_not_touched_and_says_so(composer: Composer) -> None:
+    before = view("classification", None, {}, composer)["fields"]
+    shown = view("classification", None, {"optimizer": "sgd"}, composer)
+    assert (before["learning_rate"]["text"], shown["fields"]["learning_rate"]["text"]) == ("0.001", "0.01")
+    assert shown["notices"]["optimizer"] == [
+        "optimizer=sgd brings its own learning_rate=0.01 and weight_decay=0.0001 "
+        "(the optimizer of task=classification is adam)"
+    ]
+    kept = view("classification", None, {"optimizer": "sgd", "learning_rate": "3e-4"}, composer)
+    assert (kept["fields"]["learning_rate"]["text"], kept["fields"]["learning_rate"]["default"]) == ("3e-4", "0.01")
+
+
+def test_hidden_changed_values_wait_and_are_not_sent(composer: Composer) -> None:
+    touched = {"optimizer": "sgd", "momentum": "0.5"}
+    assert "momentum=0.5" in view("classification", None, touched, composer)["command"]
+    hidden = view("classification", None, {**touched, "optimizer": "adam"}, composer)
+    assert "momentum" not in hidden["command"] and not hidden["fields"]["momentum"]["shown"]
+    assert hidden["fields"]["momentum"]["text"] == "0.5" and hidden["warnings"] == {}
+
+
+def test_what_is_wrong_in_a_hidden_field_blocks_nothing(composer: Composer) -> None:
+    assert view("classification", None, {"momentum": "1e-"}, composer)["errors"] == {}
+    assert view("classification", None, {"momentum": "1e-", "optimizer": "sgd"}, composer)["errors"] == {
+        "momentum": ["momentum=1e-: must be a number >= 0 and < 1"]
+    }
+
+
+@pytest.mark.parametrize("text", ["1e-", "", " ", "0,001", "1e-3 ", "0x1", "-1", "nan", "inf", "1" * 5000])
+def test_half_typed_text_is_kept_as_it_is(text: str, composer: Composer) -> None:
+    shown = view("classification", None, {"learning_rate": text}, composer)
+    assert shown["fields"]["learning_rate"]["text"] == text
+    assert ("learning_rate" in shown["errors"]) == (text != "1e-3 ")
+
+
+@pytest.mark.parametrize("task", [name for name, entry in TASKS.items() if entry.build is None])
+def test_a_task_without_training_code_says_so_at_its_field(task: str, composer: Composer) -> None:
+    shown = view(task, None, {}, composer)
+    assert shown["errors"]["task"][0].startswith(f"task={task}: it cannot be trained yet; ")
+
+
+def test_the_model_stays_where_it_serves_the_new_task_and_goes_back_where_not(composer: Composer) -> None:
+    assert view("regression", "resnet18", {}, composer)["model"]["name"] == "resnet18"
+    shown = view("segmentation", "resnet18", {}, composer)
+    assert shown["model"]["name"] == "small_unet" and not shown["picked"]
+    assert shown["dropped"]["model"].startswith("model=resnet18: task=segmentation takes ")
+    names = [facts["name"] for facts in shown["model"]["all"]]
+    assert names == [name for name, entry in MODELS.items() if "segmentation" in entry.tasks]
+
+
+def test_a_builder_without_a_file_is_a_model_too(composer: Composer) -> None:
+    shown = view("classification", "resnext50_32x4d", {}, composer)
+    assert shown["errors"] == {} and "model=torchvision model.name=resnext50_32x4d" in shown["command"]
+    assert typed(shown["command"], composer).settings.model.name == "resnext50_32x4d"
+
+
+def test_a_datas_root_changes_the_defaults_as_on_the_command_line(composer: Composer) -> None:
+    shown = view("classification", None, {"data.root": "~/my photos"}, composer)
+    run = typed(shown["command"], composer)
+    assert run.settings.data.root == str(Path("~/my photos").expanduser())
+    assert run.settings.data.name == "auto" == shown["fields"]["data"]["text"]
+    assert shown["model"]["name"] == run.settings.model.name == "resnet18"
+
+
+@pytest.mark.parametrize(
+    ("touched", "words"),
+    [
+        ({"data.image_size": "[64,96]"}, "'data.image_size=[64,96]'"),
+        ({"data.classes": "[cat, dog]"}, "'data.classes=[cat,dog]'"),
+        ({"augment": "strong", "augment.hflip": "false"}, "augment=strong augment.hflip=false"),
+        ({"run.max_time": "1h30m"}, "run.max_time=5400.0"),
+        ({"tracking.run_name": "a (b), c=d"}, None),
+        ({"seed": "7", "tracking": "none"}, "tracking=none seed=7"),
+        ({"data.class_weights": "balanced"}, "data.class_weights=balanced"),
+        ({"model.pretrained": "false"}, "model.pretrained=false"),
+        ({"data.cache_gb": "null"}, "data.cache_gb=null"),
+    ],
+    ids=str,
+)
+def test_settings_beside_the_form_are_words_too(touched: dict[str, Any], words: str | None, composer: Composer) -> None:
+    shown = view("classification", None, touched, composer)
+    assert shown["errors"] == {} and (words is None or shown["command"] == f"visrun {words}")
+    told, _ = flat_values(typed(shown["command"], composer))
+    filled, _ = flat_values(fill("classification", None, touched, composer).resolved)
+    assert told == filled
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hydra.run.dir",
+        "_target_",
+        "optimizer._target_",
+        "+momentum",
+        "lr",
+        "plugins",
+        "experiment",
+        "recipe",
+        "task",
+        "data.cache_dir",
+        "tracking.uri",
+        "model.name",
+        "",
+        "learning_rate=1 plugins",
+        "${oc.env:HOME}",
+    ],
+)
+def test_a_key_that_is_none_of_the_form_is_refused(key: str, composer: Composer) -> None:
+    with pytest.raises(ConfigError, match="is no setting of the form"):
+        view("classification", None, {key: "x"}, composer)
+
+
+@pytest.mark.parametrize("key", sorted({*editable()} - {"data", "augment", "tracking"}))
+def test_no_text_with_an_interpolation_becomes_a_word(key: str, composer: Composer) -> None:
+    for text in ("${oc.env:HOME}", "a${now:%Y}", "[${oc.env:HOME}]"):
+        shown = view("classification", None, {"optimizer": "sgd", "scheduler": "multistep", key: text}, composer)
+        assert "${" not in shown["command"] and "HOME" not in shown["command"]
+        assert key in shown["errors"] or not shown["fields"][key]["shown"]
+
+
+@pytest.mark.parametrize("text", ["choice(1,2)", "1 learning_rate=2", "1\nmomentum=3", "glob(*)", "int(3)", "tag(a,1)"])
+def test_the_commands_grammar_means_nothing_in_a_field(text: str, composer: Composer) -> None:
+    shown = view("classification", None, {"learning_rate": text, "tracking.run_name": text}, composer)
+    assert list(shown["errors"]) == ["learning_rate"]
+    assert typed(shown["command"], composer).settings.tracking.run_name == text
+
+
+@pytest.mark.parametrize("task", ["", "x", "../x", "${task}"])
+def test_an_unknown_task_is_refused(task: str, composer: Composer) -> None:
+    with pytest.raises(ConfigError, match="task="):
+        view(task, None, {}, composer)
+
+
+# Soft warnings
+
+
+@pytest.mark.parametrize(
+    ("touched", "key", "line"),
+    [
+        ({"batch_size": "12"}, "batch_size", "batch_size=12: powers of 2 are recommended, such as 8 or 16"),
+        ({"batch_size": "200"}, "batch_size", "batch_size=200: powers of 2 are recommended, such as 128"),
+        (
+            {"warmup_epochs": "25", "max_epochs": "50"},
+            "warmup_epochs",
+            "warmup_epochs=25: half of the run's 50 or more",
+        ),
+        ({"learning_rate": "0.05"}, "learning_rate", "learning_rate=0.05: far above what suits adam, about 0.001"),
+        (
+            {"learning_rate": "1e-4", "optimizer": "sgd"},
+            "learning_rate",
+            "learning_rate=0.0001: far below what suits sgd, about 0.01",
+        ),
+    ],
+    ids=str,
+)
+def test_unlikely_values_are_warned_of(touched: dict[str, str], key: str, line: str, composer: Composer) -> None:
+    shown = view("classification", None, touched, composer)
+    assert shown["errors"] == {} and shown["warnings"][key] == [line]
+
+
+@pytest.mark.parametrize("task", READY)
+def test_no_default_is_warned_of(task: str, composer: Composer) -> None:
+    shown = view(task, None, {}, composer)
+    assert (shown["warnings"], shown["errors"], shown["notices"]) == ({}, {}, {})
+
+
+# The catalogue
+
+
+def test_the_form_has_every_hyperparameter_once() -> None:
+    assert sorted(name for keys in PARTS.values() for name in keys) == sorted(NAMES)
+
+
+def test_controls_follow_from_the_schema() -> None:
+    listed = [field for part in (*catalog()["parts"], *catalog()["more"]) for field in part["fields"]]
+    told = {field["key"]: field for field in listed}
+    assert set(told) == set(editable())
+    kinds = {key: told[key]["control"] for key in ("optimizer", "learning_rate", "milestones", "dropout", "loss")}
+    assert kinds == {
+        "optimizer": "select",
+        "learning_rate": "number",
+        "milestones": "list",
+        "dropout": "slider",
+        "loss": "select",
+    }
+    assert (told["dropout"]["low"], told["dropout"]["high"]) == (0.0, 0.9)
+    assert told["optimizer"]["choices"] == ["adam", "adamw", "sgd"]
+    assert told["model.pretrained"]["choices"] == ["auto", "true", "false"]
+    assert told["warmup_epochs"]["unit"] == "epochs" and told["batch_size"]["takes"] == "an integer from 1 to 256"
+    assert {name["name"] for name in catalog()["tasks"]} == set(TASKS)
