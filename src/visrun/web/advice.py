@@ -26,10 +26,8 @@ def advice(values: Hyperparameters, defaults: Mapping[str, Any]) -> dict[str, st
     if values.warmup_epochs * 2 >= values.max_epochs and values.warmup_epochs:
         found["warmup_epochs"] = f"warmup_epochs={values.warmup_epochs}: half of the run's {values.max_epochs} or more"
     if values.early_stopping_patience >= values.max_epochs:
-        found["early_stopping_patience"] = (
-            f"early_stopping_patience={values.early_stopping_patience}: a run of {values.max_epochs} epochs is never "
-            "stopped early; 0 says so"
-        )
+        patience = f"early_stopping_patience={values.early_stopping_patience}"
+        found["early_stopping_patience"] = f"{patience}: a run of {values.max_epochs} epochs never stops early"
     rate, usual = values.learning_rate, float(defaults["learning_rate"])
     if not usual / FAR <= rate <= usual * FAR:
         side = "above" if rate > usual else "below"

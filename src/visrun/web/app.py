@@ -8,11 +8,12 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from visrun.data.recognise import require_root
 from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
-from visrun.web import assets, exchange, processes, runs, space, sweeps
+from visrun.web import assets, exchange, processes, runs, space
 from visrun.web.bodies import Folder, LoadedFile, Runs, Start, StartSweep, State, Swept
 from visrun.web.catalog import catalog
 from visrun.web.desk import Desk
@@ -105,8 +106,7 @@ def _run_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/runs/{name}")
     def shown(name: str) -> dict[str, Any]:
-        place = desk.place(name, "run", "trial")
-        return {"id": place.id, "kind": place.kind, "name": desk.library.name(place), **runs.detail(place.path)}
+        return desk.run(desk.place(name, "run", "trial"))
 
     @app.get("/api/runs/{name}/form")
     def form_of(name: str) -> dict[str, Any]:
@@ -123,7 +123,13 @@ def _run_routes(app: FastAPI, desk: Desk) -> None:
     def stream(name: str, request: Request) -> Response:
         place, seen = desk.place(name, "run", "trial"), request.headers.get("last-event-id", "")
         position = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 16 else 0
-        told = events(place.path, position=position, resources=desk.resources, closing=desk.closing)
+        told = events(
+            place.path,
+            position=position,
+            detail=lambda: desk.run(place),
+            resources=desk.resources,
+            closing=lambda: desk.closing(),
+        )
         return StreamingResponse(told, media_type="text/event-stream")
 
     @app.post("/api/runs/{name}/stop")
@@ -155,9 +161,7 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/sweeps/{name}")
     def shown(name: str) -> dict[str, Any]:
-        place = desk.place(name, "sweep")
-        told = sweeps.detail(place.path, desk.library)
-        return {"id": place.id, "kind": place.kind, "name": desk.library.name(place), **told}
+        return desk.sweep(desk.place(name, "sweep"))
 
     @app.post("/api/space")
     def offered(state: State) -> dict[str, Any]:
@@ -199,8 +203,8 @@ def _errors(app: FastAPI) -> None:
     def conflict(_: Request, error: Conflict) -> JSONResponse:
         return JSONResponse({"detail": [str(error)]}, 409)
 
-    @app.exception_handler(HTTPException)
-    def refused(_: Request, error: HTTPException) -> JSONResponse:
+    @app.exception_handler(StarletteHTTPException)
+    def refused(_: Request, error: StarletteHTTPException) -> JSONResponse:
         return JSONResponse({"detail": [str(error.detail)]}, error.status_code)
 
     @app.exception_handler(RequestValidationError)

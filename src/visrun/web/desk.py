@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fastapi import HTTPException
 
 from visrun.data.recognise import require_root
 from visrun.errors import ConfigError
+from visrun.web import runs, sweeps
 from visrun.web.bodies import State
 from visrun.web.composer import Composer
 from visrun.web.datasets import Datasets
@@ -60,6 +62,18 @@ class Desk:
         if found is None or (kinds and found.kind not in kinds):
             raise HTTPException(404, "no such run")
         return found
+
+    def run(self, place: Place) -> dict[str, Any]:
+        """A run or trial as the page shows it."""
+        sweep = self.library.place(place.path.parent, "sweep").id if place.kind == "trial" else None
+        return {**self._named(place), "sweep": sweep, **runs.detail(place.path)}
+
+    def sweep(self, place: Place) -> dict[str, Any]:
+        """A sweep as the page shows it."""
+        return {**self._named(place), **sweeps.detail(place.path, self.library)}
+
+    def _named(self, place: Place) -> dict[str, Any]:
+        return {"id": place.id, "kind": place.kind, "name": self.library.name(place)}
 
     def checked(self, state: State) -> Form:
         """The form, once it may be trained.

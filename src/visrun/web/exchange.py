@@ -42,7 +42,7 @@ def loaded_text(text: str, composer: Composer) -> dict[str, Any]:
     """The form of an experiment.json given as text; see :func:`loaded`."""
     with tempfile.TemporaryDirectory(prefix="visrun-") as folder:
         file = Path(folder) / FILE_NAME
-        file.write_text(text, encoding="utf-8", errors="surrogatepass")
+        file.write_text(text, encoding="utf-8")
         try:
             return loaded(file, composer)
         except ConfigError as error:

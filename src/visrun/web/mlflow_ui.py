@@ -122,6 +122,7 @@ class Server:
         _, alive = psutil.wait_procs(family, timeout=GRACE)
         for process in alive:
             _tell(process, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=GRACE)
         self.process.wait()
 
 

@@ -21,6 +21,7 @@ LOG = "visrun.log"
 TAIL = 40  # lines of a log
 TAIL_BYTES = 40_000
 RECENT = 5  # epochs whose mean time tells how long the next ones take
+ALREADY_DRAWN = ("curves.png", "learning_rate.png")  # the page draws these itself
 PICTURE = re.compile(r"[A-Za-z0-9_-]+\.png")
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (?:INFO visrun: )?")
 
@@ -39,6 +40,7 @@ def detail(folder: Path) -> dict[str, Any]:
         "model": str(facts.part("model").get("name") or facts.ui.get("model") or ""),
         "state": state,
         "living": facts.living,
+        "pid": facts.pid,
         "folder": str(folder),
         "created": facts.experiment.get("created") or facts.ui.get("created"),
         "monitor": monitor,
@@ -147,6 +149,7 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
     if place.is_symlink() or not place.is_dir():
         return []
     files = [file for file in sorted(place.iterdir()) if PICTURE.fullmatch(file.name) and not file.is_symlink()]
+    files = [file for file in files if file.name not in ALREADY_DRAWN]
     files.sort(key=lambda file: not file.name.startswith("predict"))
     return [{"name": file.name, "stamp": file.stat().st_mtime_ns // 1_000_000} for file in files if file.is_file()]
 

@@ -13,29 +13,34 @@ from typing import Any
 
 from visrun.run_folder import METRICS
 from visrun.web.resources import Resources
-from visrun.web.runs import detail, log_lines
-from visrun.web.state import facts_of
+from visrun.web.runs import log_lines
 
 LOOK = 0.25  # seconds between two looks
 PING = 40  # looks without news after which the connection is tried
 
 
 async def events(
-    folder: Path, *, position: int, resources: Resources, closing: Callable[[], bool]
+    folder: Path,
+    *,
+    position: int,
+    detail: Callable[[], dict[str, Any]],
+    resources: Resources,
+    closing: Callable[[], bool],
 ) -> AsyncIterator[str]:
     """Events ``run``, ``rows``, ``log`` and, last, ``end``.
 
     Args:
         position: Bytes of metrics.jsonl that the reader has.
+        detail: What is known of the run, see :func:`visrun.web.runs.detail`.
         closing: Whether the server ends; streams end first, or it would wait for them.
     """
     reader, last, silent = Rows(folder / METRICS, position), dict[str, Any](), 0
     while not closing():
-        living = await asyncio.to_thread(lambda: facts_of(folder).living)
-        news = await asyncio.to_thread(_news, folder, reader, last, resources)
+        found = await asyncio.to_thread(detail)
+        news = await asyncio.to_thread(_news, folder, found, reader, last, resources)
         for line in news:
             yield line
-        if not living:
+        if not found["living"]:
             yield event("end", {})
             return
         silent = 0 if news else silent + 1
@@ -45,15 +50,14 @@ async def events(
         await asyncio.sleep(LOOK)
 
 
-def _news(folder: Path, reader: Rows, last: dict[str, Any], resources: Resources) -> list[str]:
+def _news(folder: Path, found: dict[str, Any], reader: Rows, last: dict[str, Any], resources: Resources) -> list[str]:
     """What has changed since the last look."""
     lines = []
     afresh, rows = reader.more()
     if afresh or rows:
         lines.append(event("rows", {"afresh": afresh, "rows": rows}, reader.position))
-    found = detail(folder)
-    pid = facts_of(folder).pid
-    told = {"run": found, "log": log_lines(folder), "use": resources.of(pid) if pid else {}}
+    use = resources.of(found["pid"]) if found["pid"] else {}
+    told = {"run": found, "log": log_lines(folder), "use": use}
     for name, content in told.items():
         if last.get(name) != content:
             last[name] = content

@@ -1,0 +1,96 @@
+// Curves, drawn by uPlot in the colours of the theme.
+
+import { number } from "./dom.js";
+
+const HEIGHT = 190;
+const COLOURS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6", "--line-7", "--line-8"];
+const living = new Set();
+
+const probe = document.createElement("span");
+probe.hidden = true;
+document.body.append(probe);
+
+export function colour(name) {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
+
+// show: `series`, [{name, values}] over `xs`; `from` and `to`, the ends of the axis; `mark`, an epoch to draw a line at.
+export class Chart {
+  constructor(place, { log = false, label = "epoch" } = {}) {
+    Object.assign(this, { place, log, label, mark: null, plot: null, names: "", data: null });
+    this.watcher = new ResizeObserver(() => this.resize());
+    this.watcher.observe(place);
+    living.add(this);
+  }
+
+  show({ xs, series, from, to, mark = null }) {
+    this.from = from; this.to = to; this.mark = mark;
+    this.data = [xs, ...series.map((one) => one.values)];
+    const names = series.map((one) => one.name).join("\n");
+    if (!this.plot || names !== this.names) { this.names = names; this.draw(); }
+    else this.plot.setData(this.data);
+  }
+
+  setLog(log) {
+    this.log = log;
+    this.draw();
+  }
+
+  draw() {
+    this.plot?.destroy();
+    this.plot = null;
+    const width = this.place.clientWidth;
+    if (!this.data || !width || typeof uPlot === "undefined") return;
+    const names = this.names ? this.names.split("\n") : [];
+    this.plot = new uPlot(this.options(names, width), this.data, this.place);
+  }
+
+  options(names, width) {
+    const quiet = colour("--quiet"), rule = colour("--rule"), many = names.length > COLOURS.length;
+    const axis = { stroke: quiet, font: "11px system-ui, sans-serif", grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1, size: 4 } };
+    const line = (name, i) => ({
+      label: name, stroke: many ? quiet : colour(COLOURS[i]), width: many ? 0.75 : 1.5, spanGaps: true, pxAlign: 0,
+      points: { show: this.data[0].length <= 30, size: 5 }, value: (_, value) => (value === null ? "–" : number(value)),
+    });
+    return {
+      width, height: HEIGHT, legend: { live: true, show: !many }, cursor: { points: { size: 7 }, drag: { x: false, y: false } },
+      scales: { x: { time: false, range: () => [this.from, Math.max(this.to, this.from + 1)] }, y: { distr: this.log ? 3 : 1 } },
+      axes: [
+        { ...axis, size: 26, label: this.label, labelSize: 18, labelFont: axis.font, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) },
+        { ...axis, size: 54, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
+      ],
+      series: [{ label: "epoch", value: (_, value) => value ?? "–" }, ...names.map(line)],
+      hooks: { draw: [(plot) => this.drawMark(plot)] },
+    };
+  }
+
+  drawMark(plot) {
+    if (this.mark === null) return;
+    const x = Math.round(plot.valToPos(this.mark, "x", true)), { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = colour("--quiet");
+    ctx.setLineDash([3, 4]);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.restore();
+  }
+
+  resize() {
+    if (!this.plot) this.draw();
+    else if (this.place.clientWidth && this.plot.width !== this.place.clientWidth) this.plot.setSize({ width: this.place.clientWidth, height: HEIGHT });
+  }
+
+  end() {
+    this.watcher.disconnect();
+    this.plot?.destroy();
+    living.delete(this);
+  }
+}
+
+export function recolour() {
+  for (const chart of living) chart.draw();
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);

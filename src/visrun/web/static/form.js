@@ -1,0 +1,164 @@
+// The form: every change asks the server what the page has to show, and the newest answer counts.
+
+import { post } from "./api.js";
+import { find, h, notice, say } from "./dom.js";
+import { field, lines, options } from "./field.js";
+import { copy, forget, form, listen, pick, replace, reset } from "./store.js";
+
+const fields = [];
+const watchers = [];
+let catalog, task, model, more = null;
+let sequence = 0, asking = false, again = null;
+export let view = null;
+
+export const watch = (watcher) => watchers.push(watcher);
+
+export function build(told) {
+  catalog = told;
+  const place = find("form");
+  place.addEventListener("submit", (event) => event.preventDefault());
+  for (const part of catalog.parts) {
+    place.append(h("fieldset", {}, h("legend", {}, part.title), part.fields.map((facts) => added(facts).row)));
+  }
+  const meaning = Object.entries(catalog.sources).filter(([name]) => name !== "you").map(([name, text]) => `${name}: ${text}`);
+  place.append(h("p", { className: "quiet legend" }, `Where defaults come from. ${meaning.join("; ")}.`));
+  buildWhat();
+  find("more").addEventListener("toggle", buildMore);
+  find("more-filter").addEventListener("input", filter);
+  find("reset-all").addEventListener("click", resetAll);
+  listen(refresh);
+}
+
+function added(facts, how = {}) {
+  const made = field(facts, { sources: catalog.sources, ...how });
+  fields.push(made);
+  if (view) made.show(view);
+  return made;
+}
+
+// The fields of the dataset's panel are made there, and shown like the others.
+export const settingOf = (key) => catalog.more.flatMap((part) => part.fields).find((facts) => facts.key === key);
+export const add = added;
+
+function buildWhat() {
+  task = h("select", { id: "task", onchange: () => pick({ task: task.value }) });
+  options(task, catalog.tasks.map((known) => known.name), "", (name) => catalog.tasks.find((known) => known.name === name)?.label ?? name);
+  model = h("select", { id: "model", onchange: () => pick({ model: model.value }) });
+  const back = h("button", { type: "button", id: "model-back", className: "plain back", hidden: true, onclick: () => reset("model") });
+  find("what").append(
+    h("div", { className: "stack" }, h("div", { className: "name" }, h("label", { htmlFor: "task" }, "Task"), h("code", {}, "task")), task, h("div", { id: "task-message", className: "message" })),
+    h("div", { className: "stack" }, h("div", { className: "name" }, h("label", { htmlFor: "model" }, "Model"), h("code", {}, "model"), back), model));
+}
+
+// The settings beside the form are many and rarely needed: made when they are first looked at.
+function buildMore() {
+  if (more || !find("more").open) return;
+  const elsewhere = ["data", "data.root"];
+  more = catalog.more.flatMap((part) => {
+    const made = part.fields.filter((facts) => !elsewhere.includes(facts.key)).map((facts) => added(facts));
+    if (!made.length) return [];
+    find("more-body").append(h("fieldset", {}, h("legend", {}, part.title.replaceAll("_", " ")), made.map((one) => one.row)));
+    return made;
+  });
+  filter();
+}
+
+function filter() {
+  const text = find("more-filter").value.trim().toLowerCase();
+  for (const one of more ?? []) one.row.classList.toggle("filtered", text !== "" && !one.row.textContent.toLowerCase().includes(text));
+}
+
+function resetAll() {
+  const before = copy();
+  replace({ task: form.task });
+  notice("Everything is back to its default.", { label: "Undo", action: () => replace(before) });
+}
+
+// One request at a time; of the changes in between only the last is asked for.
+export async function refresh(change = {}) {
+  if (asking) { again = { ...change, told: change.told || again?.told, before: again?.before ?? change.before }; return; }
+  asking = true;
+  const number = ++sequence;
+  try {
+    const answer = await post("/api/view", form);
+    if (number === sequence && !again) show(answer, change);
+  } catch (error) {
+    if (error.status === 422) unusable(error.lines);
+    else if (error.status) notice(error.lines.join(" "), { kind: "bad" });
+  } finally {
+    asking = false;
+    if (again) { const next = again; again = null; refresh(next); }
+  }
+}
+
+// A draft of another version, or config files of the user's own that do not compose.
+function unusable(problems) {
+  find("start-problems").replaceChildren(...problems.map((line) => h("p", {}, line)));
+  find("start").disabled = true;
+  notice(problems.join(" "), { kind: "bad", label: "Reset all", action: () => replace({ task: catalog.task }) });
+}
+
+function show(answer, { told, before }) {
+  const former = view;
+  view = answer;
+  dropped(answer.dropped, before);
+  task.value = answer.task;
+  showModel(answer);
+  for (const one of fields) one.show(answer);
+  lines(find("task-message"), task, "task", answer);
+  const changed = Object.keys(form.touched).filter((key) => answer.fields[key]?.changed);
+  find("reset-all").hidden = changed.length === 0 && form.model === null;
+  const inForm = catalog.parts.flatMap((part) => part.fields.map((facts) => facts.key));
+  const others = changed.filter((key) => !inForm.includes(key) && !["data", "data.root"].includes(key));
+  say(find("more-changed"), others.length ? `${others.length} changed: ${others.join(", ")}` : "");
+  say(find("command"), answer.command);
+  if (told && former) announce(former, answer);
+  for (const watcher of watchers) watcher(answer);
+}
+
+function dropped(gone, before) {
+  const keys = Object.keys(gone);
+  if (!keys.length) return;
+  forget(keys);
+  for (const key of keys) {
+    const undo = before ? { label: "Undo", action: () => replace(before) } : {};
+    notice(`${gone[key]}. It is back to its default.`, { kind: "warn", ...undo });
+  }
+}
+
+// Which defaults changed along with a choice, and which values the user keeps.
+function announce(former, now) {
+  const moved = Object.keys(now.fields).filter((key) => {
+    const before = former.fields[key], after = now.fields[key];
+    return key !== "model" && !key.includes(".") && after.shown && before.shown && !after.changed && !before.changed && before.text !== after.text;
+  });
+  if (!moved.length) return;
+  const kept = Object.keys(form.touched).filter((key) => now.fields[key]?.shown && !key.includes("."));
+  const told = moved.map((key) => `${key} ${former.fields[key].text || "none"} → ${now.fields[key].text || "none"}`);
+  notice(`Defaults changed: ${told.join(", ")}.${kept.length ? ` Kept as you set them: ${kept.join(", ")}.` : ""}`);
+  for (const one of fields) if (moved.includes(one.key)) flash(one.row);
+}
+
+function flash(row) {
+  row.classList.remove("moved");
+  requestAnimationFrame(() => row.classList.add("moved"));
+}
+
+function showModel(answer) {
+  const { all, name, default: usual } = answer.model;
+  options(model, all.map((known) => known.name), name, (one) => {
+    const facts = all.find((known) => known.name === one);
+    return facts?.parameters ? `${one}  (${facts.parameters} M)` : one;
+  });
+  model.value = name;
+  const back = find("model-back");
+  back.hidden = form.model === null || usual === name;
+  say(back, `Reset to default (${usual})`);
+  const facts = all.find((known) => known.name === name);
+  const rating = (title, value) => h("div", {}, h("dt", {}, title), h("dd", { "aria-label": `${value} of 3`, className: "rating" }, "●".repeat(value), h("span", {}, "●".repeat(3 - value))));
+  find("model-facts").replaceChildren(h("dl", {},
+    h("div", {}, h("dt", {}, "Parameters"), h("dd", {}, facts.parameters ? `${facts.parameters} M` : "not known")),
+    h("div", {}, h("dt", {}, "Image size"), h("dd", {}, `${facts.size} px`)),
+    rating("Speed", facts.speed), rating("Accuracy", facts.accuracy),
+    h("div", {}, h("dt", {}, "Published weights"), h("dd", {}, facts.pretrained ? "yes" : "no"))));
+}

@@ -1,0 +1,131 @@
+// The page's beginning: what there is, the form as it was left, and which page the address names.
+
+import { get, post, ticket } from "./api.js";
+import { Chart, recolour } from "./charts.js";
+import * as dataset from "./dataset.js";
+import { find, h, notice, say } from "./dom.js";
+import * as form from "./form.js";
+import * as runs from "./runs.js";
+import * as space from "./space.js";
+import { form as state, replace, restore } from "./store.js";
+
+const THEMES = ["auto", "light", "dark"];
+
+async function begin() {
+  const catalog = await get("/api/catalog");
+  restore(catalog.task);
+  say(find("cwd"), catalog.cwd);
+  form.build(catalog);
+  dataset.build(catalog);
+  space.build();
+  watchCurve();
+  form.watch(showStart);
+  buttons();
+  await form.refresh();
+  document.documentElement.dataset.ready = "yes";
+  runs.build();
+  addEventListener("hashchange", route);
+  route();
+}
+
+function route() {
+  const [page, id] = location.hash.slice(1).split("/");
+  const listed = ["runs", "run", "sweep"].includes(page);
+  find("new").hidden = listed;
+  find("runs").hidden = !listed;
+  find("to-new").toggleAttribute("aria-current", !listed);
+  find("to-runs").toggleAttribute("aria-current", listed);
+  document.title = listed ? "Runs – visrun" : "visrun";
+  if (listed) { runs.show(page === "runs" ? null : page, id); runs.look(); }
+  else runs.show(null);
+}
+
+function watchCurve() {
+  const chart = new Chart(find("curve"));
+  form.watch((view) => {
+    const rates = view.curve;
+    if (!rates) { find("curve").replaceChildren(h("p", { className: "quiet" }, "A plugin's schedule is not previewed.")); return; }
+    const xs = rates.map((_, i) => i);
+    chart.show({ xs, series: [{ name: "learning_rate", values: rates }], from: 0, to: Math.max(rates.length - 1, 1) });
+  });
+}
+
+function showStart(view) {
+  const keys = Object.keys(view.errors);
+  find("start").disabled = keys.length > 0;
+  const jump = (key) => { const input = document.getElementById(key === "task" ? "task" : `field-${key.replaceAll(".", "-")}`); find("more").open ||= !input; input?.focus(); };
+  find("start-problems").replaceChildren(...keys.map((key) => h("p", {}, key ? h("button", { type: "button", className: "plain", onclick: () => jump(key) }, view.errors[key].join(" ")) : view.errors[key].join(" "))));
+}
+
+function buttons() {
+  find("start").addEventListener("click", start);
+  find("copy").addEventListener("click", copy);
+  find("save").addEventListener("click", save);
+  find("load").addEventListener("click", () => find("file").click());
+  find("file").addEventListener("change", load);
+  find("theme").addEventListener("click", nextTheme);
+  nameTheme();
+}
+
+async function start() {
+  const button = find("start"), title = button.textContent;
+  if (dataset.wrong.length) { problems(dataset.wrong); return; }
+  button.disabled = true;
+  say(button, "Starting …");
+  problems([]);
+  try {
+    const sweeps = space.active();
+    const { id } = await (sweeps ? space.start() : post("/api/runs", { ...state, ticket: ticket() }));
+    location.hash = `#${sweeps ? "sweep" : "run"}/${id}`;
+  } catch (error) {
+    problems(error.lines ?? [String(error)]);
+  } finally {
+    button.disabled = false;
+    say(button, title);
+  }
+}
+
+const problems = (lines) => find("start-problems").replaceChildren(...lines.map((line) => h("p", {}, line)));
+
+async function copy() {
+  const button = find("copy");
+  await navigator.clipboard.writeText(find("command").textContent).then(() => say(button, "Copied"), () => getSelection().selectAllChildren(find("command")));
+  setTimeout(() => say(button, "Copy"), 1500);
+}
+
+async function save() {
+  try {
+    const content = await post("/api/experiment", state);
+    const address = URL.createObjectURL(new Blob([`${JSON.stringify(content, null, 2)}\n`], { type: "application/json" }));
+    h("a", { href: address, download: "experiment.json" }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 1000);
+  } catch (error) {
+    problems(error.lines);
+  }
+}
+
+async function load() {
+  const [file] = find("file").files;
+  find("file").value = "";
+  if (!file) return;
+  try {
+    const whole = await post("/api/load", { text: await file.text() });
+    replace(whole);
+    notice(`Loaded ${file.name}.`);
+  } catch (error) {
+    for (const line of error.lines.slice(0, 3)) notice(line, { kind: "bad" });
+  }
+}
+
+function nextTheme() {
+  const now = document.documentElement.dataset.theme ?? "auto", next = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
+  if (next === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = next;
+  try { localStorage.setItem("visrun.theme", next); } catch { /* no storage */ }
+  nameTheme();
+  recolour();
+}
+
+const nameTheme = () => say(find("theme"), `Theme: ${document.documentElement.dataset.theme ?? "auto"}`);
+
+begin().catch((error) => notice((error.lines ?? [String(error)]).join(" "), { kind: "bad" }));

@@ -1,0 +1,91 @@
+"""experiment.json in and out of the form: what is saved and loaded again stands for the same run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from visrun.compose import resolve
+from visrun.errors import ConfigError
+from visrun.experiment import FILE_NAME, describe
+from visrun.tables import MODELS, TASKS
+from visrun.web.composer import Composer
+from visrun.web.exchange import loaded, loaded_text, saved
+from visrun.web.form import fill, flat_values
+
+LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file
+
+
+@pytest.fixture(scope="module")
+def composer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composer]:
+    yield Composer(tmp_path_factory.mktemp("work"))
+
+
+# task, model, touched
+STATES: list[tuple[str, str | None, dict[str, Any]]] = [
+    ("classification", None, {}),
+    ("segmentation", None, {"learning_rate": "1e-3"}),
+    ("classification", "vit_b_16", {"optimizer": "sgd", "momentum": "0.5"}),
+    ("classification", None, {"optimizer": "sgd", "scheduler": "multistep", "milestones": "10, 20", "gamma": "0.3"}),
+    ("regression", "resnext50_32x4d", {"data.root": "/data/x.csv", "data": "csv", "loss": "huber"}),
+    ("classification", None, {"data.root": "/data/photos", "augment": "strong", "augment.hflip": "false"}),
+    ("classification", None, {"max_epochs": "3"}),
+    ("segmentation", "lraspp", {"seed": "7", "run.ema": "0.99", "data.image_size": "[64,96]", "run.max_time": "90"}),
+    ("classification", None, {"model.weights": "/runs/a", "model.freeze": "backbone", "data.classes": "[a,b]"}),
+    ("classification", None, {"loss": "focal", "loss_options.gamma": "1.5", "dropout": "0.45"}),
+]
+
+
+def told(form: Any) -> dict[str, Any]:
+    values, _ = flat_values(form.resolved)
+    return {key: value for key, value in values.items() if key not in LOCAL and key.partition(".")[0] not in LOCAL}
+
+
+@pytest.mark.parametrize("state", STATES, ids=str)
+def test_what_is_saved_loads_as_the_same_run(state: tuple[str, str | None, dict[str, Any]], composer: Composer) -> None:
+    form = fill(*state, composer)
+    text = json.dumps(saved(form))
+    again = loaded_text(text, composer)
+    assert told(fill(again["task"], again["model"], again["touched"], composer)) == told(form)
+    assert again["model"] == state[1]
+    assert again["touched"].keys() == state[2].keys()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_comes_back_with_its_own_model_and_with_another(task: str, composer: Composer) -> None:
+    for model in [None, *[name for name, entry in MODELS.items() if task in entry.tasks][-1:]]:
+        form = fill(task, model, {}, composer)
+        again = loaded_text(json.dumps(saved(form)), composer)
+        usual = fill(task, None, {}, composer).resolved.settings.model.name
+        assert again == {"task": task, "model": None if model == usual else model, "touched": {}}
+
+
+def test_what_a_run_wrote_comes_into_the_form(composer: Composer, tmp_path: Path) -> None:
+    words = ["task=segmentation", "optimizer=adamw", "max_epochs=7", "warmup_epochs=2", "data.root=/x/y"]
+    run = resolve(words, cwd=tmp_path)
+    content = describe(run.hyperparameters, run.settings, sources=run.sources, result={"status": "finished"})
+    (tmp_path / FILE_NAME).write_text(json.dumps(content))
+    found = loaded(tmp_path / FILE_NAME, composer)
+    expected = {"optimizer": "adamw", "max_epochs": 7, "warmup_epochs": 2, "data.root": "/x/y"}
+    assert found == {"task": "segmentation", "model": None, "touched": expected}
+
+
+def test_hyperparameters_alone_are_a_whole_file(composer: Composer) -> None:
+    found = loaded_text('{"hyperparameters": {"learning_rate": 0.5, "momentum": 0.1}}', composer)
+    assert found == {"task": "classification", "model": None, "touched": {"learning_rate": 0.5, "momentum": 0.1}}
+
+
+def test_a_form_with_problems_is_not_saved(composer: Composer) -> None:
+    for touched in ({"learning_rate": "1e-"}, {"scheduler": "multistep"}, {"warmup_epochs": "50"}):
+        with pytest.raises(ConfigError, match=r"learning_rate|milestones|warmup_epochs"):
+            saved(fill("classification", None, touched, composer))
+
+
+def test_a_refused_file_is_named_as_the_user_knows_it(composer: Composer) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded_text('{"hyperparameters": {"lr": 1}, "x": 2}', composer)
+    assert all(line.startswith(f"{FILE_NAME}: ") for line in caught.value.problems)

@@ -1,0 +1,261 @@
+"""What the page reads of run folders: states, progress, reasons, logs, pictures, the list."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from visrun.compose import resolve
+from visrun.experiment import FILE_NAME, describe
+from visrun.run_folder import LOCK, METRICS, STATUS
+from visrun.web.library import Library
+from visrun.web.processes import CONSOLE
+from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
+from visrun.web.state import LEAD, UI, Facts, facts_of, note
+
+ME = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+GONE = {"pid": os.getpid(), "started": 5.0}
+
+
+def write(
+    folder: Path,
+    *,
+    result: Mapping[str, Any] | None = None,
+    words: tuple[str, ...] = (),
+    status: Mapping[str, Any] | None = None,
+    ui: Mapping[str, Any] | None = None,
+    lock: Mapping[str, Any] | None = None,
+    rows: list[dict[str, Any]] | None = None,
+) -> Path:
+    """A run's folder with the files that are given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if result is not None:
+        run = resolve(words, cwd=folder)
+        content = describe(run.hyperparameters, run.settings, sources=run.sources, result=result, created="2026-01-02")
+        (folder / FILE_NAME).write_text(json.dumps(content))
+    for name, content in ((STATUS, status), (UI, ui), (LOCK, lock)):
+        if content is not None:
+            (folder / name).write_text(json.dumps(content))
+    if rows is not None:
+        (folder / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def row(epoch: int, accuracy: float, val_loss: float = 1.0, **more: float) -> dict[str, Any]:
+    return {"epoch": epoch, "loss": 1.0, "val_loss": val_loss, "accuracy": accuracy, "learning_rate": 0.1, **more}
+
+
+# the files of a folder -> the state that the page names
+STATES: dict[str, tuple[dict[str, Any], str]] = {
+    "asked for, not begun": ({"ui": {**ME, "kind": "run"}}, "starting"),
+    "asked for, died before it wrote": ({"ui": {**GONE, "kind": "run", "exit_code": 2}}, "failed"),
+    "begun": ({"result": {"status": "running"}, "lock": ME, "status": {"state": "starting"}}, "starting"),
+    "training": ({"result": {"status": "running"}, "lock": ME, "status": {"state": "training"}}, "running"),
+    "of an older version": ({"result": {"status": "running"}, "lock": ME}, "starting"),
+    "asked to stop": (
+        {"result": {"status": "running"}, "lock": ME, "status": {"state": "training"}, "ui": {**ME, "asked": "stop"}},
+        "stopping",
+    ),
+    "died without a word": ({"result": {"status": "running"}, "lock": GONE}, "unfinished"),
+    "its lock is gone": ({"result": {"status": "running"}}, "unfinished"),
+    "finished": ({"result": {"status": "finished"}}, "finished"),
+    "finished, its process still there": (
+        {"result": {"status": "finished"}, "ui": {**GONE, "asked": None}, "lock": ME},
+        "finished",
+    ),
+    "killed": ({"result": {"status": "killed"}, "ui": {**GONE, "asked": "stop"}}, "killed"),
+    "pruned": ({"result": {"status": "pruned"}}, "pruned"),
+    "failed": ({"result": {"status": "failed", "reason": "x"}}, "failed"),
+    "resumed, not there yet": (
+        {"result": {"status": "killed"}, "ui": {"started": 4e9}, "lock": ME},
+        "starting",
+    ),
+    "on another machine": (
+        {"result": {"status": "running"}, "status": {"state": "training", "host": "far", "heartbeat": time.time()}},
+        "running",
+    ),
+    "lost on another machine": (
+        {"result": {"status": "running"}, "status": {"state": "training", "host": "far", "heartbeat": 5.0}},
+        "unfinished",
+    ),
+    "broken files": ({"result": {"status": "finished"}, "status": [1], "ui": "x"}, "finished"),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_state_follows_from_the_files(name: str, tmp_path: Path) -> None:
+    files, state = STATES[name]
+    assert facts_of(write(tmp_path, **files)).state == state
+    assert detail(tmp_path)["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("status", "ui", "code"),
+    [
+        ({}, {}, None),
+        ({"exit_code": 143, "started": 1.0}, {}, 143),
+        ({"state": "training", "started": 1.0}, {"exit_code": -9, "started": 1.0}, -9),
+        ({"exit_code": 143, "started": 1.0}, {"exit_code": 2, "started": 3.0}, 2),
+        ({"exit_code": 0, "started": 3.0}, {"exit_code": 143, "started": 1.0}, 0),
+        ({"exit_code": 1, "started": 1.0}, {"exit_code": None, "started": 1.0}, 1),
+    ],
+)
+def test_the_exit_code_is_that_of_the_latest_process(status: Any, ui: Any, code: int | None, tmp_path: Path) -> None:
+    assert facts_of(write(tmp_path, status=status, ui=ui)).exit_code == code
+
+
+def facts(**experiment: Any) -> Facts:
+    values = {"max_epochs": 10, "warmup_epochs": 2, "early_stopping_patience": 4}
+    content = {"task": "classification", "hyperparameters": values, "result": {"status": "running"}}
+    status = {"state": "training", "epoch": 4, "step": 5, "steps": 20, "step_seconds": 0.5, "images_per_step": 8}
+    return Facts(Path(), content | experiment, status, {}, os.getpid())
+
+
+def test_progress_by_hand() -> None:
+    rows = [row(1, 0.5, 3.0), row(2, 0.7, 2.0), row(3, 0.6, 2.5)]
+    told = progress(facts(), [{**one, "time/epoch": 10.0 + one["epoch"], "time/total": 36.0} for one in rows])
+    assert (told["epoch"], told["epochs"], told["share"]) == (3, 10, 0.25)
+    assert told["left"] == pytest.approx((10 - 3.25) * 12.0)
+    assert told["speed"] == 16.0 and told["seconds"] == 36.0
+    assert (told["best"], told["best_epoch"], told["waited"], told["patience"]) == (0.7, 2, 1, 4)
+
+
+def test_the_first_epoch_is_foretold_by_its_steps_and_the_warm_up_does_not_wait() -> None:
+    told = progress(Facts(**{**vars(facts()), "status": {**facts().status, "epoch": 1}}), [])
+    assert told["left"] == pytest.approx((10 - 0.25) * 20 * 0.5)
+    assert (told["best"], told["waited"], told["epoch"]) == (None, 0, 0)
+    assert progress(facts(), [row(1, 0.5), row(2, 0.4)])["waited"] == 0
+
+
+@pytest.mark.parametrize(
+    "status", [{}, {"state": "training"}, {"state": "training", "epoch": "x", "step": None, "steps": 0}]
+)
+def test_a_status_that_tells_little_foretells_nothing(status: dict[str, Any]) -> None:
+    told = progress(Facts(**{**vars(facts()), "status": status}), [])
+    assert (told["left"], told["share"], told["speed"]) == (None, 0.0, None)
+
+
+def test_a_regression_is_better_when_it_is_lower(tmp_path: Path) -> None:
+    rows = [{"epoch": 1, "mae": 3.0}, {"epoch": 2, "mae": 1.0}, {"epoch": 3, "mae": 2.0}]
+    told = detail(write(tmp_path, result={"status": "finished"}, words=("task=regression",), rows=rows))
+    assert (told["progress"]["best"], told["progress"]["best_epoch"], told["maximize"]) == (1.0, 2, False)
+
+
+def test_a_failed_run_says_why_its_code_and_its_last_forty_lines(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path, result={"status": "failed", "reason": "the loss became NaN", "exit_code": 1}, status={"exit_code": 1}
+    )
+    (folder / LOG).write_text("".join(f"2026-01-02 03:04:05,678 INFO visrun: line {i}\n" for i in range(100)))
+    told = detail(folder)
+    assert (told["reason"], told["exit_code"]) == ("the loss became NaN", 1)
+    assert len(told["last_lines"]) == 40 and told["last_lines"][-1].endswith("line 99")
+    assert log_lines(folder)[-1] == "03:04:05 line 99"
+
+
+def test_a_start_that_was_refused_says_what_the_command_said(tmp_path: Path) -> None:
+    folder = write(tmp_path, ui={**GONE, "exit_code": 2, "task": "classification", "model": "resnet18"})
+    (folder / CONSOLE).write_text("visrun: a notice\nvisrun: error: data.root=/x: no such folder\n")
+    told = detail(folder)
+    assert (told["state"], told["reason"], told["exit_code"]) == ("failed", "data.root=/x: no such folder", 2)
+    assert told["last_lines"][-1].endswith("no such folder") and not told["can_resume"]
+
+
+def test_a_killed_process_is_named_by_its_signal(tmp_path: Path) -> None:
+    told = detail(write(tmp_path, result={"status": "running"}, ui={**GONE, "exit_code": -9}))
+    assert (told["state"], told["reason"]) == ("unfinished", "its process was ended by signal 9")
+
+
+def test_the_lines_of_whoever_spoke_last_are_shown(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_text("old\n")
+    (tmp_path / CONSOLE).write_text("new\n")
+    os.utime(tmp_path / LOG, (1, 1))
+    assert last_lines(tmp_path) == ["new"] and last_lines(tmp_path / "nowhere") == []
+
+
+def test_a_log_holds_nothing_that_could_steer_a_page(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_bytes(b"\x1b[31m<img onerror=x>\x07\xff\n" + b"x" * 100_000 + b"\nlast\n")
+    lines = log_lines(tmp_path)
+    assert lines[-1] == "last" and all(line.isprintable() for line in lines)
+
+
+def test_pictures_are_the_plain_files_that_the_page_does_not_draw_itself(tmp_path: Path) -> None:
+    plots = tmp_path / "plots"
+    plots.mkdir()
+    for name in ("confusion_matrix.png", "predictions.png", "curves.png", "learning_rate.png", "a b.png", "x.txt"):
+        (plots / name).write_bytes(b"x")
+    (plots / "linked.png").symlink_to(plots / "x.txt")
+    assert [drawn["name"] for drawn in pictures(tmp_path)] == ["predictions.png", "confusion_matrix.png"]
+    assert pictures(plots) == []
+
+
+def test_the_configuration_shown_is_the_runs_own(tmp_path: Path) -> None:
+    words = ("optimizer=sgd", "learning_rate=0.5", "max_epochs=3")
+    told = detail(write(tmp_path, result={"status": "finished"}, words=words))
+    assert told["settings"]["learning_rate"] == "0.5" and told["sources"]["learning_rate"] == "you"
+    assert "step_size" not in told["settings"]
+
+
+# The list
+
+
+def test_the_list_knows_runs_and_sweeps_and_not_their_trials(tmp_path: Path) -> None:
+    rows = [row(1, 0.5), row(2, 0.75)]
+    write(tmp_path / "outputs/day/one", result={"status": "running"}, lock=ME, status={"state": "training"}, rows=rows)
+    write(tmp_path / "outputs/day/two", result={"status": "finished", "epochs": 9, "val": {"accuracy": 0.25}})
+    write(tmp_path / "outputs/day/asked", ui={**GONE, "kind": "run", "task": "regression", "created": "2026-01-01"})
+    write(tmp_path / "multirun/study/0", result={"status": "finished"})
+    (tmp_path / "multirun/study/multirun.yaml").write_text("")
+    write(tmp_path / "multirun/study/best", result={"status": "finished"})
+    write(tmp_path / "multirun/day/asked", ui={**ME, "kind": "sweep", "created": "2026-01-03", "task": "segmentation"})
+    (tmp_path / "outputs/day/empty").mkdir()
+    library = Library(tmp_path)
+    told = {line["name"]: line for line in library.listed()}
+    assert set(told) == {"day/one", "day/two", "day/asked", "study"} | {"day/asked"}
+    kinds = [(line["name"], line["kind"], line["state"]) for line in library.listed() if line["name"] != "study"]
+    assert kinds == [
+        ("day/asked", "sweep", "running"),
+        ("day/one", "run", "running"),
+        ("day/two", "run", "finished"),
+        ("day/asked", "run", "failed"),
+    ]
+    assert (told["day/one"]["value"], told["day/one"]["epoch"], told["day/two"]["value"]) == (0.75, 2, 0.25)
+    places = {place.path.relative_to(tmp_path).as_posix(): place for place in library.places()}
+    assert places["multirun/study/0"].kind == "trial" and "multirun/study/best" not in places
+    for place in places.values():
+        assert library.find(place.id) == place
+    assert library.find("x" * 16) is None and library.find("../..") is None
+
+
+def test_the_list_follows_a_run_and_its_death(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "outputs/a", result={"status": "running"}, lock=ME, status={"state": "training"}, rows=[row(1, 0.5)]
+    )
+    library = Library(tmp_path)
+    assert [(line["state"], line["epoch"]) for line in library.listed()] == [("running", 1)]
+    write(folder, rows=[row(1, 0.5), row(2, 0.5)])
+    assert [(line["state"], line["epoch"]) for line in library.listed()] == [("running", 2)]
+    (folder / LOCK).unlink()
+    assert [line["state"] for line in library.listed()] == ["unfinished"]
+
+
+def test_a_sweep_lives_while_its_leader_does(tmp_path: Path) -> None:
+    folder = tmp_path / "multirun/s"
+    folder.mkdir(parents=True)
+    (folder / LEAD).write_text(json.dumps(ME))
+    library = Library(tmp_path)
+    assert [line["state"] for line in library.listed()] == ["running"]
+    (folder / LEAD).write_text(json.dumps(GONE))
+    assert [line["state"] for line in library.listed()] == ["ended"]
+
+
+def test_notes_add_up(tmp_path: Path) -> None:
+    note(tmp_path, a=1, b=2)
+    note(tmp_path, b=3)
+    assert json.loads((tmp_path / UI).read_text()) == {"a": 1, "b": 3}

@@ -1,0 +1,167 @@
+"""A look at a dataset: what is told of each kind of target, what is wrong with it, and what is never looked at."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.data.objects import Objects, Rle, nothing
+from visrun.data.records import Dataset, Record
+from visrun.errors import ConfigError, DataError
+from visrun.web.datasets import Datasets
+from visrun.web.roots import Roots
+from visrun.web.survey import describe, histogram, spread
+from visrun.web.thumbnails import SIDE, drawn
+
+from .conftest import photos
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def picture(path: Path, size: tuple[int, int] = (32, 24)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (10, 200, 30)).save(path)
+    return path
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    told = describe(photos(tmp_path / "photos"), task="classification", layout="auto", roots=Roots([tmp_path]))
+    assert (told["layout"], told["classes"], told["problems"]) == ("folder", 2, [])
+    assert told["splits"] == [
+        {"name": "train", "images": 32},
+        {"name": "val", "images": 16},
+        {"name": "test", "images": 16},
+    ]
+    assert told["histogram"]["what"] == "images" and told["histogram"]["splits"]["train"] == [16, 16]
+    assert told["sizes"] == {"low": [16, 16], "high": [16, 16]}
+    assert len(told["thumbnails"]) == 12 and {thumb["label"] for thumb in told["thumbnails"]} == {"blue", "red"}
+    kind, _, data = told["thumbnails"][0]["src"].partition(",")
+    assert kind == "data:image/jpeg;base64" and Image.open(io.BytesIO(base64.b64decode(data))).size == (SIDE, SIDE)
+
+
+def test_values_and_masks(tmp_path: Path) -> None:
+    for i in range(10):
+        picture(tmp_path / "table" / f"{i}.png")
+        picture(tmp_path / "masks" / "images" / f"{i}.png")
+        mask = tmp_path / "masks" / "masks" / f"{i}.png"
+        mask.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.repeat(np.array([[0, 1]], np.uint8), 16, 1).repeat(24, 0)).save(mask)
+    (tmp_path / "table" / "train.csv").write_text("image,weight\n" + "".join(f"{i}.png,{i}\n" for i in range(10)))
+    roots = Roots([tmp_path])
+    told = describe(tmp_path / "table" / "train.csv", task="regression", layout="auto", roots=roots)
+    assert told["histogram"]["what"] == "weight" and sum(map(sum, told["histogram"]["splits"].values())) == 10
+    assert told["thumbnails"][0]["label"].startswith("weight ")
+    told = describe(tmp_path / "masks", task="segmentation", layout="auto", roots=roots)
+    assert told["histogram"]["what"] == "pixels"
+    assert {len(counts) for counts in told["histogram"]["splits"].values()} == {2}
+    assert len(told["thumbnails"]) == 10
+
+
+def test_what_is_wrong_is_listed_and_the_rest_is_told(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    broken = root / "train" / "red" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:20])
+    told = describe(root, task="classification", layout="folder", roots=Roots([tmp_path]))
+    assert told["splits"][0]["images"] == 31 and len(told["problems"]) == 1 and "3.png" in told["problems"][0]
+    with pytest.raises(DataError, match="no layout"):
+        describe(root, task="segmentation", layout="auto", roots=Roots([tmp_path]))
+
+
+def test_a_class_may_have_any_name(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    for split in ("train", "val", "test"):
+        (root / split / "red").rename(root / split / HOSTILE.replace("/", "_"))
+    told = describe(root, task="classification", layout="auto", roots=Roots([tmp_path]))
+    assert HOSTILE in told["histogram"]["names"]
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_no_thumbnail_leads_outside(tmp_path: Path) -> None:
+    inside, outside = photos(tmp_path / "in"), picture(tmp_path / "out" / "secret.png")
+    for file in (inside / "train" / "red").iterdir():
+        file.unlink()
+        file.symlink_to(outside)
+    told = describe(inside, task="classification", layout="auto", roots=Roots([inside]))
+    assert {thumb["label"] for thumb in told["thumbnails"] if thumb["split"] == "train"} == {"blue"}
+
+
+def test_objects_are_drawn_whatever_form_they_have(tmp_path: Path) -> None:
+    image = picture(tmp_path / "a.png", (320, 240))
+    labels, boxes, no = np.array([0, 1]), np.array([[0, 0, 100, 100], [200, 100, 300, 200.0]]), np.zeros(2, bool)
+    polygon = (np.array([[0, 0], [100, 0], [100, 100.0]]),)
+    mask = Rle(counts=(0, 240 * 100, 240 * 220), size=(240, 320))
+    forms = {
+        "boxes": Objects(labels, boxes, no),
+        "rotated_boxes": Objects(labels, boxes, no, quads=np.zeros((2, 4, 2)) + boxes[:, None, :2]),
+        "instances": Objects(labels, boxes, no, outlines=(polygon, mask)),
+    }
+    plain = np.asarray(drawn(Record(image, nothing(), "a"), dataset(image), kind="boxes")[0])
+    for kind, objects in forms.items():
+        page, caption = drawn(Record(image, objects, "a"), dataset(image), kind=kind)
+        assert caption == "1 cat, 1 dog" and page.size == (160, 120)
+        assert (np.asarray(page) != plain).any()
+
+
+def dataset(image: Path) -> Dataset:
+    return Dataset(
+        root=image.parent, layout="x", splits={}, classes=("cat", "dog"), targets=(), sizes={image: (320, 240)}
+    )
+
+
+def test_many_classes_and_few_images(tmp_path: Path) -> None:
+    names = tuple(f"c{i}" for i in range(100))
+    record = Record(tmp_path, 0, "x")
+    found = Dataset(
+        root=tmp_path,
+        layout="x",
+        splits={"train": (record,), "val": (record,)},
+        classes=names,
+        targets=(),
+        sizes={},
+        counts={"train": (1,) * 100, "val": (1,) * 100},
+    )
+    bars = histogram(found)
+    assert len(bars["names"]) == 60 and bars["more"] == 40
+    assert len(spread(found, 12)) == 2
+
+
+@pytest.mark.parametrize("path", ["a", "a/b", "a/../a/b", "a/./c"])
+def test_what_lies_inside_the_roots(path: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Roots([tmp_path / "a"]).require({"data.root": str(tmp_path / path), "model.weights": None, "seed": 1})
+
+
+@pytest.mark.parametrize("path", ["", "ab", "a/../../x", "/etc", "a/link", "a/link/passwd", "a\0"])
+def test_what_does_not(path: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "link").symlink_to("/etc")
+    with pytest.raises(ConfigError, match="outside of what this page may read"):
+        Roots([tmp_path / "a"]).require({"data.root": str(tmp_path / path)})
+
+
+@pytest.mark.slow
+def test_a_look_in_a_process_of_its_own(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    looks = Datasets(Roots([tmp_path]), tmp_path)
+    told = looks.look("classification", str(root), "auto")
+    until = time.monotonic() + 60
+    while told["state"] == "looking" and time.monotonic() < until:
+        time.sleep(0.05)
+        told = looks.look("classification", str(root), "auto")
+    assert told["state"] == "done" and told["classes"] == 2
+    assert looks.look("classification", str(root), "auto") == told
+    failed = looks.look("classification", str(tmp_path / "nothing"), "auto")
+    while failed["state"] == "looking" and time.monotonic() < until:
+        time.sleep(0.05)
+        failed = looks.look("classification", str(tmp_path / "nothing"), "auto")
+    assert failed["state"] == "failed" and "no such folder" in failed["lines"][0]
+    slow = looks.look("segmentation", str(root), "auto")
+    looks.close()
+    assert slow["state"] == "looking"

@@ -1,0 +1,248 @@
+"""A sweep as the page shows it, from its folder; and the space that the page edits, as words of a command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from visrun.compose import check_sweep
+from visrun.errors import ConfigError
+from visrun.fields import extra
+from visrun.hyperparameters import Hyperparameters
+from visrun.run_folder import METRICS
+from visrun.sweep.config import PRUNERS
+from visrun.web.composer import Composer
+from visrun.web.form import fill
+from visrun.web.library import Library
+from visrun.web.space import Wanted, offered, planned
+from visrun.web.sweeps import best_of, detail, merged, study_of, thinned
+
+from .test_runs import GONE, ME, row, write
+
+TABLE = """number,state,accuracy,optimizer,learning_rate,epochs,seconds,reason,folder
+0,complete,0.9,adam,0.01,3,5.0,,f
+1,pruned,0.4,sgd,0.1,1,2.0,median pruner,f
+2,failed,,sgd,0.5,,,NaN,f
+3,running,,adam,0.02,,,,f
+4,queued,,,,,,,
+"""
+STUDY = {"task": "classification", "monitor": "accuracy", "objectives": ["accuracy"], "n_trials": 5}
+
+
+@pytest.fixture(scope="module")
+def composer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composer]:
+    yield Composer(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """Trials 0 complete, 1 pruned, 2 failed, 3 running and 4 waiting, as a sweep leaves them while it runs."""
+    folder = tmp_path / "multirun" / "study"
+    folder.mkdir(parents=True)
+    lines = [
+        "0,complete,0.9,adam,0.01,3,5.0,,f",
+        "1,pruned,0.4,sgd,0.1,1,2.0,median pruner,f",
+        "2,failed,,sgd,0.5,,,NaN,f",
+    ]
+    (folder / "trials.csv").write_text(
+        "\ufeff" + HEAD + "\n".join([*lines, "3,running,,adam,0.02,,,,f", "4,queued,,,,,,,"]) + "\n"
+    )
+    journal = [
+        json.dumps({"op_code": 2, "user_attr": {"visrun": study}}, separators=(",", ":")) for study in ({}, STUDY)
+    ]
+    (folder / "study.journal").write_text("\n".join(["{}", *journal, '{"op_code":4,"torn']))
+    (folder / "plots").mkdir()
+    (folder / "plots" / "importance.json").write_text('{"learning_rate": 0.75, "optimizer": 0.25}')
+    write(
+        folder / "0", result={"status": "finished", "val": {"accuracy": 0.9}}, rows=[row(i, i / 10) for i in (1, 2, 9)]
+    )
+    words = ("optimizer=adam", "learning_rate=0.02", "max_epochs=3", "warmup_epochs=0")
+    write(
+        folder / "3",
+        result={"status": "running"},
+        words=words,
+        lock=ME,
+        status={"state": "training"},
+        rows=[row(1, 0.3)],
+    )
+    (folder / "best").mkdir()
+    return folder
+
+
+def test_the_trials_are_told_by_the_table_and_by_their_folders(sweep: Path, tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    told = detail(sweep, library)
+    assert (told["task"], told["objectives"], told["wanted"], told["state"]) == (
+        "classification",
+        ["accuracy"],
+        5,
+        "ended",
+    )
+    assert told["params"] == ["optimizer", "learning_rate"]
+    trials = told["trials"]
+    assert [(trial["number"], trial["state"], trial["value"]) for trial in trials] == [
+        (0, "complete", 0.9),
+        (1, "pruned", 0.4),
+        (2, "failed", None),
+        (3, "running", None),
+        (4, "queued", None),
+    ]
+    assert trials[0]["spark"] == [0.1, 0.2, 0.9] and trials[2]["reason"] == "NaN"
+    assert trials[3]["params"] == {"optimizer": "adam", "learning_rate": "0.02"}
+    assert (trials[3]["epochs"], trials[3]["of"]) == (1, 3)
+    assert told["best"] == 0 and told["importance"] == {"learning_rate": 0.75, "optimizer": 0.25}
+    place = library.find(trials[0]["id"])
+    assert place is not None and place.path == sweep / "0" and trials[1]["id"] is None
+
+
+def test_a_sweep_that_wrote_nothing_yet_says_what_was_asked_for(tmp_path: Path) -> None:
+    ui = {**ME, "kind": "sweep", "task": "regression", "trials": 7, "space": ["dropout"], "words": ["-m"]}
+    folder = write(tmp_path / "multirun" / "s", ui=ui)
+    told = detail(folder, Library(tmp_path))
+    assert (told["state"], told["wanted"], told["params"], told["trials"], told["best"]) == (
+        "running",
+        7,
+        ["dropout"],
+        [],
+        None,
+    )
+    assert told["can_stop"] and not told["can_resume"]
+    write(folder, ui={**ui, **GONE, "exit_code": 2})
+    (folder / "console.log").write_text("visrun: error: nothing varies\n")
+    told = detail(folder, Library(tmp_path))
+    assert (told["state"], told["exit_code"], told["can_resume"]) == ("ended", 2, True)
+    assert told["last_lines"] == ["visrun: error: nothing varies"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"user_attr":{"visrun":', '{"user_attr":{"visrun":3}}', "\x00\xff"])
+def test_a_journal_that_tells_nothing(content: str, tmp_path: Path) -> None:
+    (tmp_path / "study.journal").write_text(content, encoding="latin-1")
+    assert study_of(tmp_path) == {}
+    assert study_of(tmp_path / "nowhere") == {}
+
+
+def test_the_best_by_hand() -> None:
+    def trial(number: int, value: Any, state: str = "complete") -> dict[str, Any]:
+        return {"number": number, "value": value, "state": state}
+
+    trials = [
+        trial(0, 0.5),
+        trial(1, 0.9, "pruned"),
+        trial(2, 0.7),
+        trial(3, 0.7),
+        trial(4, None),
+        trial(5, float("nan")),
+    ]
+    assert best_of(trials, maximize=True) == 2 and best_of(trials, maximize=False) == 0
+    assert best_of([], maximize=True) is None
+
+
+def test_a_thinned_curve_keeps_its_ends() -> None:
+    assert thinned([1.0, 2.0]) == [1.0, 2.0]
+    thin = thinned([float(i) for i in range(1000)], most=10)
+    assert len(thin) == 10 and (thin[0], thin[-1]) == (0.0, 999.0)
+
+
+def test_what_the_table_has_settled_stands() -> None:
+    known = {"state": "complete", "value": 0.5, "params": {"a": "1"}}
+    assert merged(known, {"state": "running", "value": None, "params": {}, "spark": [1.0]})["state"] == "complete"
+    assert merged({"state": "running", "params": {}}, {"state": "stopped", "params": {"a": "2"}})["state"] == "stopped"
+
+
+# The space
+
+
+def test_ranges_are_prefilled_from_the_ready_spaces(composer: Composer) -> None:
+    told = offered(fill("classification", None, {}, composer), composer)
+    assert set(told["ready"]) == set(composer.conf.options("sweep")) and told["pruners"] == list(PRUNERS)
+    assert told["ready"]["default"]["learning_rate"] == {"low": 1e-5, "high": 0.1, "log": True}
+    assert set(told["fields"]) == {name for name, info in Hyperparameters.model_fields.items() if extra(info, "search")}
+    assert told["fields"]["loss"]["choices"] == ["cross_entropy", "label_smoothing", "focal", "bce"]
+    short = offered(fill("classification", None, {"max_epochs": "4", "warmup_epochs": "0"}, composer), composer)
+    assert short["fields"]["warmup_epochs"]["high"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("default", "classification"),
+        ("wide", "segmentation"),
+        ("optimizer", "regression"),
+        ("schedule", "classification"),
+        ("regularization", "segmentation"),
+    ],
+)
+def test_a_ready_space_as_it_stands_is_the_command_lines(name: str, task: str, composer: Composer) -> None:
+    form = fill(task, None, {}, composer)
+    ranges = {key: space for key, space in offered(form, composer)["ready"][name].items() if space}
+    as_texts = json.loads(json.dumps(ranges))
+    words = planned(form, Wanted(as_texts, 20, "none", 1), composer).words
+    mine = check_sweep([word for word in words if not word.startswith("hydra")], cwd=composer.cwd)
+    theirs = check_sweep([f"task={task}", f"sweep={name}"], cwd=composer.cwd)
+    assert {*mine.words} - {f"task={task}"} == {*theirs.words} - {f"task={task}"}
+
+
+def test_a_plan_is_a_command_that_a_person_could_type(composer: Composer) -> None:
+    form = fill("classification", "resnet18", {"max_epochs": "5", "optimizer": "sgd", "warmup_epochs": "0"}, composer)
+    ranges = {
+        "learning_rate": {"low": "1e-4", "high": "1e-1", "log": True},
+        "optimizer": {"choices": ["adam", "sgd"]},
+        "batch_size": {"choices": ["16", "32"]},
+        "dropout": {"low": 0, "high": 0.5, "step": "0.1"},
+    }
+    plan = planned(form, Wanted(ranges, 12, "median", 2), composer)
+    assert shlex.split(plan.command) == ["visrun", "-m", *plan.words]
+    assert plan.words == (
+        "model=resnet18",
+        "warmup_epochs=0",
+        "max_epochs=5",
+        "learning_rate=tag(log, interval(0.0001,0.1))",
+        "optimizer=choice(adam,sgd)",
+        "batch_size=choice(16,32)",
+        "dropout=range(0.0,0.55,0.1)",
+        "hydra.sweeper.n_trials=12",
+        "hydra/sweeper/pruner=median",
+        "hydra.sweeper.n_jobs=2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("ranges", "line"),
+    [
+        ({}, "tick at least one field to vary"),
+        ({"learning_rate": {"low": "1e-", "high": 1}}, "ranges.learning_rate.low=1e-: must be a number"),
+        ({"learning_rate": {"low": 1, "high": 0.1}}, "ranges.learning_rate: low=1: must not be above high=0.1"),
+        ({"learning_rate": {"low": 0, "high": 1, "log": True}}, "low=0: must be above 0 where log is true"),
+        ({"batch_size": {"choices": [16, 300]}}, "ranges.batch_size=300: must be an integer from 1 to 256"),
+        ({"batch_size": {"choices": []}}, "must be a list of values"),
+        ({"milestones": {"low": 1, "high": 2}}, "milestones"),
+        ({"loss": {"choices": ["mse", "mae"]}}, "nothing varies for task=classification"),
+    ],
+    ids=str,
+)
+def test_a_wrong_range_is_said(ranges: dict[str, Any], line: str, composer: Composer) -> None:
+    with pytest.raises(ConfigError) as caught:
+        planned(fill("classification", None, {}, composer), Wanted(ranges, 20, "none", 1), composer)
+    assert line in " ".join(caught.value.problems)
+
+
+def test_wrong_numbers_are_said(composer: Composer) -> None:
+    ranges = {"dropout": {"low": 0, "high": 0.5}}
+    with pytest.raises(ConfigError) as caught:
+        planned(fill("classification", None, {}, composer), Wanted(ranges, 0, "x", 1000), composer)
+    assert [line.split(":")[0] for line in caught.value.problems] == ["trials=0", "slots=1000", "pruner=x"]
+
+
+def test_the_files_of_a_sweep_are_those_that_a_sweep_writes(sweep: Path) -> None:
+    """The names that are written down here a second time."""
+    from visrun.sweep import controller, pictures, results, storage
+    from visrun.web import state, sweeps
+
+    assert (sweeps.TABLE, sweeps.JOURNAL) == (results.TABLE, storage.JOURNAL)
+    assert f"plots/{pictures.IMPORTANCE}" == sweeps.IMPORTANCE and state.LEAD == controller.LEAD
+    assert (sweep / "0" / METRICS).exists()
