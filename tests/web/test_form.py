@@ -23,7 +23,7 @@ from visrun.web.form import fill, flat_values, view
 
 NAMES = tuple(Hyperparameters.model_fields)
 FEW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 READY = [name for name, entry in TASKS.items() if entry.build is not None]
 

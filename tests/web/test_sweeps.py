@@ -44,14 +44,7 @@ def sweep(tmp_path: Path) -> Path:
     """Trials 0 complete, 1 pruned, 2 failed, 3 running and 4 waiting, as a sweep leaves them while it runs."""
     folder = tmp_path / "multirun" / "study"
     folder.mkdir(parents=True)
-    lines = [
-        "0,complete,0.9,adam,0.01,3,5.0,,f",
-        "1,pruned,0.4,sgd,0.1,1,2.0,median pruner,f",
-        "2,failed,,sgd,0.5,,,NaN,f",
-    ]
-    (folder / "trials.csv").write_text(
-        "\ufeff" + HEAD + "\n".join([*lines, "3,running,,adam,0.02,,,,f", "4,queued,,,,,,,"]) + "\n"
-    )
+    (folder / "trials.csv").write_text("\ufeff" + TABLE, encoding="utf-8")
     journal = [
         json.dumps({"op_code": 2, "user_attr": {"visrun": study}}, separators=(",", ":")) for study in ({}, STUDY)
     ]

@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from visrun.data.recognise import require_root
 from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
 from visrun.web import assets, exchange, processes, runs, space
@@ -75,18 +74,10 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/api/dataset")
     def dataset(asked: Folder) -> dict[str, Any]:
-        if asked.layout not in composer.layouts(asked.task):
-            raise HTTPException(422, "no such layout")
-        if asked.root is None:
-            return desk.datasets.look(asked.task, None, "auto", again=asked.again)
-        with composer.lock:
-            form = fill(asked.task, None, {"data.root": asked.root, "data": asked.layout}, composer)
-        if "data.root" in form.entered.errors:
-            raise ConfigError(form.entered.errors["data.root"])
-        desk.roots.require(form.sent)
-        root = str(form.sent["data.root"])
-        require_root(Path(root))
-        return desk.datasets.look(asked.task, root, asked.layout, again=asked.again)
+        try:
+            return desk.look(asked)
+        except UserError as error:  # an answer like others: a path is wrong while it is typed
+            return {"state": "failed", "lines": lines_of(error)}
 
 
 def _run_routes(app: FastAPI, desk: Desk) -> None:
@@ -172,7 +163,10 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
     def planned(asked: Swept) -> dict[str, Any]:
         with desk.composer.lock:
             form = fill(asked.task, asked.model, asked.touched, desk.composer)
-            return {"command": space.planned(form, wanted(asked), desk.composer).command}
+            try:
+                return {"command": space.planned(form, wanted(asked), desk.composer).command, "problems": []}
+            except ConfigError as error:
+                return {"command": "", "problems": lines_of(error)}
 
     @app.post("/api/sweeps")
     def start(asked: StartSweep) -> dict[str, Any]:
@@ -191,13 +185,17 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
         return {"id": desk.library.place(folder, "sweep").id}
 
 
+def lines_of(error: UserError) -> list[str]:
+    """What the command line would print."""
+    return list(error.problems) if isinstance(error, ConfigError) else str(error).splitlines()
+
+
 def _errors(app: FastAPI) -> None:
     """Every refusal is ``{"detail": [line, ...]}``."""
 
     @app.exception_handler(UserError)
     def wrong(_: Request, error: UserError) -> JSONResponse:
-        lines = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
-        return JSONResponse({"detail": list(lines)}, 422)
+        return JSONResponse({"detail": lines_of(error)}, 422)
 
     @app.exception_handler(Conflict)
     def conflict(_: Request, error: Conflict) -> JSONResponse:

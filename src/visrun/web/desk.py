@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from visrun.data.recognise import require_root
 from visrun.errors import ConfigError
 from visrun.web import runs, sweeps
-from visrun.web.bodies import State
+from visrun.web.bodies import Folder, State
 from visrun.web.composer import Composer
 from visrun.web.datasets import Datasets
 from visrun.web.form import Form, fill, problems_of_form
@@ -74,6 +74,25 @@ class Desk:
 
     def _named(self, place: Place) -> dict[str, Any]:
         return {"id": place.id, "kind": place.kind, "name": self.library.name(place)}
+
+    def look(self, asked: Folder) -> dict[str, Any]:
+        """What is known so far of a dataset inside the roots.
+
+        Raises:
+            UserError: The path is none, leads outside, or to nothing.
+        """
+        if asked.root is None:
+            return self.datasets.look(asked.task, None, "auto", again=asked.again)
+        touched = {"data.root": asked.root, "data": asked.layout}
+        with self.composer.lock:
+            form = fill(asked.task, None, touched, self.composer)
+        problems = [*form.entered.errors.values(), *form.dropped.values()]
+        if problems:
+            raise ConfigError(problems)
+        self.roots.require(form.sent)
+        root = str(form.sent["data.root"])
+        require_root(Path(root))
+        return self.datasets.look(asked.task, root, asked.layout, again=asked.again)
 
     def checked(self, state: State) -> Form:
         """The form, once it may be trained.

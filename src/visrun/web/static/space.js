@@ -143,10 +143,10 @@ async function plan() {
   if (!active() || !offer || !find("trials")) return;
   const text = JSON.stringify(body());
   try {
-    const { command } = await post("/api/plan", JSON.parse(text));
+    const told = await post("/api/plan", JSON.parse(text));
     if (text !== JSON.stringify(body())) return;
-    say(find("command"), command);
-    problems([]);
+    if (!told.problems.length) say(find("command"), told.command);
+    problems(told.problems);
   } catch (error) {
     if (text === JSON.stringify(body())) problems(error.lines);
   }

@@ -1,0 +1,295 @@
+"""The page in a real browser: the whole story once, and what holds for every width and theme.
+
+Skipped where there is no Chromium or no Playwright. No console error, and no request to another machine, is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import PATIENCE, Served, finish, photos, serve
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+HOSTILE = "<img src=x onerror=alert(1)>"
+EPOCHS = 60
+MS = PATIENCE * 1000
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, demo: dict[str, str]) -> Iterator[Served]:
+    started = serve(tmp_path_factory.mktemp("work"), **demo)
+    yield started
+    finish(started)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+class Watched:
+    """A page whose every error and foreign request is noted."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.context = browser.new_context(accept_downloads=True, **options)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.wrong: list[str] = []
+        self.context.on("request", self._request)
+        self.page = self.context.new_page()
+        self.page.on("console", lambda message: message.type == "error" and self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.wrong.append(f"a dialog: {dialog.message}"))
+
+    def _request(self, request: Any) -> None:
+        if not re.match(r"(http://127\.0\.0\.1:|data:|blob:)", request.url):
+            self.wrong.append(f"left this machine: {request.url}")
+
+
+@pytest.fixture
+def watched(browser: Any, served: Served) -> Iterator[Watched]:
+    found = Watched(browser, viewport={"width": 1440, "height": 900})
+    found.page.goto(served.url)
+    found.page.wait_for_selector("html[data-ready]")
+    yield found
+    found.context.close()
+    assert found.wrong == []
+
+
+def value(page: Any, label: str) -> str:
+    return str(page.get_by_label(label, exact=True).input_value())
+
+
+def expect_value(page: Any, label: str, text: str) -> None:
+    sync_api.expect(page.get_by_label(label, exact=True)).to_have_value(text)
+
+
+def shown(page: Any, label: str) -> bool:
+    return bool(page.get_by_label(label, exact=True).is_visible())
+
+
+def test_the_whole_story(watched: Watched, served: Served, tmp_path: Path) -> None:
+    page = watched.page
+    fill_in(page)
+    train(page)
+    stop_and_go_on(page)
+    in_mlflow(page, watched)
+    with_its_file(page, tmp_path)
+
+
+def fill_in(page: Any) -> None:
+    """Choices bring their fields and defaults; what is typed stays as it is typed, whatever is chosen afterwards."""
+    assert not shown(page, "Poly Power")
+    page.get_by_label("Task", exact=True).select_option("segmentation")
+    page.get_by_label("Poly Power", exact=True).wait_for()
+    page.get_by_label("Optimizer", exact=True).select_option("adam")
+    expect_value(page, "Learning Rate", "0.001")
+    assert not shown(page, "Momentum")
+    page.get_by_label("Optimizer", exact=True).select_option("sgd")
+    page.get_by_label("Momentum", exact=True).wait_for()
+    page.get_by_label("Scheduler", exact=True).select_option("step")
+    page.get_by_label("Step Size", exact=True).wait_for()
+    assert shown(page, "Gamma") and not shown(page, "Poly Power") and not shown(page, "Milestones")
+
+    rate = page.get_by_label("Learning Rate", exact=True)
+    rate.fill("")
+    rate.press_sequentially("1e-")
+    page.get_by_text("learning_rate=1e-: must be a number > 0").first.wait_for()
+    sync_api.expect(page.locator("#start")).to_be_disabled()
+    rate.press_sequentially("3")
+    sync_api.expect(page.locator("#command")).to_contain_text("learning_rate=0.001")
+    sync_api.expect(page.locator("#start")).to_be_enabled()
+    assert value(page, "Learning Rate") == "1e-3"
+
+    expect_value(page, "Batch Size", "8")
+    page.get_by_label("Task", exact=True).select_option("classification")
+    expect_value(page, "Batch Size", "32")  # untouched: the new task's
+    assert (value(page, "Learning Rate"), value(page, "Optimizer"), value(page, "Scheduler")) == ("1e-3", "sgd", "step")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert (value(page, "Learning Rate"), value(page, "Optimizer")) == ("1e-3", "sgd")
+    page.locator("#field-learning_rate-row").get_by_text("Reset to default (0.01)").click()
+    expect_value(page, "Learning Rate", "0.01")
+    page.get_by_label("Max Epochs", exact=True).fill(str(EPOCHS))
+    page.get_by_label("Early Stopping", exact=True).fill("0")
+    sync_api.expect(page.locator("#command")).to_contain_text("early_stopping_patience=0")
+    page.locator("#copy").click()
+    page.get_by_text("Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#command").text_content()
+
+
+def epoch(page: Any) -> int:
+    found = re.search(r"epoch (\d+) of|^(\d+) of", page.locator(".progress").text_content() or "")
+    return int(found[1] or found[2]) if found else 0
+
+
+def train(page: Any) -> None:
+    """A run starts at once, its curves move, and a reload in the middle brings the whole curve back."""
+    page.locator("#start").click()
+    page.locator(".run-title").wait_for()
+    page.get_by_text("starting: reading the data").or_(page.get_by_text(f"of {EPOCHS}")).first.wait_for()
+    page.locator(".charts canvas").first.wait_for(timeout=MS)
+    picture = "document.querySelector('.charts canvas').toDataURL()"
+    before = page.evaluate(picture)
+    page.wait_for_function(f"before => {picture} !== before", arg=before, timeout=MS)
+    page.reload()
+    page.locator(".charts canvas").first.wait_for(timeout=MS)
+    assert page.locator(".state.running").count() >= 1 or epoch(page) == EPOCHS
+    assert page.locator(".charts figure").count() >= 3
+
+
+def stop_and_go_on(page: Any) -> None:
+    """Stop and keep, then resume to the end: no epoch is lost."""
+    page.get_by_role("button", name="Stop and keep").click()
+    page.locator(".run-title .state.killed").wait_for(timeout=MS)
+    kept = epoch(page)
+    assert 0 < kept < EPOCHS
+    page.get_by_role("button", name="Resume").click()
+    page.locator(".run-title .state.finished").wait_for(timeout=MS)
+    page.get_by_text(f"of {EPOCHS} epochs").wait_for(timeout=MS)
+    assert epoch(page) == EPOCHS
+    page.get_by_alt_text("predictions").wait_for()
+    page.get_by_text("Configuration of this run").click()
+    page.locator("tr.mine").get_by_text("optimizer", exact=True).wait_for()
+
+
+def in_mlflow(page: Any, watched: Watched) -> None:
+    """The link starts MLflow's own server and opens the run's page there."""
+    page.get_by_role("button", name="MLflow", exact=True).click()
+    link = page.get_by_role("link", name="Open in MLflow")
+    link.wait_for(timeout=MS)
+    assert link.get_attribute("rel") == "noopener"
+    with watched.context.expect_page() as opened:
+        link.click()
+    theirs = opened.value
+    theirs.get_by_text("small_resnet").first.wait_for(timeout=MS)
+    assert "/runs/" in theirs.url and theirs.url.startswith("http://127.0.0.1:")
+    theirs.close()
+
+
+def with_its_file(page: Any, folder: Path) -> None:
+    """Edit as new, save, reset, load: the same form again."""
+    page.get_by_role("button", name="Edit as new").click()
+    expect_value(page, "Max Epochs", str(EPOCHS))
+    command = page.locator("#command").text_content()
+    with page.expect_download() as saved:
+        page.locator("#save").click()
+    file = folder / "experiment.json"
+    saved.value.save_as(file)
+    assert json.loads(file.read_text())["hyperparameters"]["optimizer"] == "sgd"
+    page.locator("#reset-all").click()
+    sync_api.expect(page.locator("#command")).to_have_text("visrun")
+    page.locator("#file").set_input_files(file)
+    sync_api.expect(page.locator("#command")).to_have_text(str(command))
+
+
+def test_what_a_task_cannot_have_goes_back_and_can_be_undone(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_label("Loss Function", exact=True).select_option("focal")
+    sync_api.expect(page.locator("#command")).to_contain_text("loss=focal")
+    page.get_by_label("Task", exact=True).select_option("regression")
+    page.get_by_text("loss=focal: task=regression takes").wait_for()
+    expect_value(page, "Loss Function", "mse")
+    page.locator(".notice.warn").get_by_role("button", name="Undo").click()
+    expect_value(page, "Loss Function", "focal")
+    expect_value(page, "Task", "classification")
+    page.get_by_label("Task", exact=True).select_option("segmentation")
+    page.get_by_label("Model", exact=True).select_option("lraspp")
+    dropout = page.get_by_label("Dropout", exact=True)
+    sync_api.expect(dropout).to_be_disabled()
+    page.get_by_text("dropout is read only when the model has a head that drops").wait_for()
+    page.get_by_label("Task", exact=True).select_option("object_detection")
+    page.locator("#task-message").get_by_text("it cannot be trained yet").wait_for()
+    sync_api.expect(page.locator("#start")).to_be_disabled()
+
+
+def test_markup_in_a_dataset_is_text(watched: Watched, served: Served) -> None:
+    page = watched.page
+    root = photos(served.cwd / "strange photos")
+    for split in ("train", "val", "test"):
+        (root / split / "red").rename(root / split / HOSTILE)
+    page.get_by_label("Folder or table", exact=True).fill(str(root))
+    page.locator(".thumbs img").first.wait_for(timeout=MS)
+    assert page.get_by_text(HOSTILE).count() >= 2
+    assert page.locator("#survey img:not([src^='data:image/jpeg'])").count() == 0
+    page.get_by_label("Folder or table", exact=True).fill("/etc")
+    page.get_by_text("outside of what this page may read").first.wait_for()
+    page.locator("#start").click()
+    page.locator("#start-problems").get_by_text("outside of what this page may read").wait_for()
+
+
+def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_role("radio", name="Sweep").check()
+    command = page.locator("#command")
+    sync_api.expect(command).to_contain_text("visrun -m")
+    sync_api.expect(command).to_contain_text("learning_rate=tag(log, interval(1e-05,0.1))")
+    page.get_by_label("learning_rate from", exact=True).fill("1e-3")
+    page.get_by_label("Trials", exact=True).fill("7")
+    sync_api.expect(command).to_contain_text("interval(0.001,0.1)")
+    sync_api.expect(command).to_contain_text("hydra.sweeper.n_trials=7")
+    page.get_by_label("learning_rate to", exact=True).fill("1e-4")
+    page.get_by_text("must not be above high").wait_for()
+    sync_api.expect(page.locator("#start")).to_be_disabled()
+    page.get_by_label("Ready space", exact=True).select_option("regularization")
+    sync_api.expect(command).to_contain_text("augment.mixup=choice(0,0.2,0.8)")
+    sync_api.expect(page.locator("#start")).to_be_enabled()
+
+
+@pytest.mark.parametrize("width", [1440, 1000, 400])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_overflows_and_everything_has_a_name(width: int, theme: str, browser: Any, served: Served) -> None:
+    watched = Watched(browser, viewport={"width": width, "height": 800}, color_scheme=theme)
+    page = watched.page
+    page.goto(served.url)
+    page.wait_for_selector("html[data-ready]")
+    page.get_by_text("More settings").click()
+    for address in ("#new", "#runs"):
+        page.evaluate(f"location.hash = '{address}'")
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(NAMELESS) == []
+        assert page.evaluate(TWICE) == []
+    watched.context.close()
+    assert watched.wrong == []
+
+
+NAMELESS = """[...document.querySelectorAll('input, select, button, progress, img, a')].filter(e => {
+  const labels = [...(e.labels ?? [])].map(label => label.textContent).join('');
+  return !(e.getAttribute('aria-label') || e.alt || e.textContent.trim() || labels.trim());
+}).map(e => e.outerHTML)"""
+TWICE = (
+    """(ids => ids.filter((id, i) => ids.indexOf(id) !== i))([...document.querySelectorAll('[id]')].map(e => e.id))"""
+)
+
+
+def test_the_keyboard_alone_reaches_the_start(watched: Watched) -> None:
+    page = watched.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    seen = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+        if seen[-1] == "start":
+            break
+    assert {"task", "model", "field-learning_rate", "start"} <= set(seen)
+    page.locator("#field-dropout").focus()
+    before = value(page, "Dropout")
+    page.keyboard.press("ArrowRight")
+    sync_api.expect(page.locator("#command")).to_contain_text("dropout=")
+    assert value(page, "Dropout") != before
