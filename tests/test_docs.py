@@ -121,6 +121,9 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         options, names = comparing._options(words[1:])
         assert names and options.keys() == comparing.DEFAULTS.keys()
         return []
+    if words[:1] == ["ui"]:
+        assert {word for word in words[1:] if word.startswith("-")} <= {"--port", "--no-browser", "--data"}
+        return []
     if words[:1] == ["repeat"]:
         seeds, words = repeat.read_words(words[1:])
         words = ["-m", *words, repeat._sweep_over(seeds)]

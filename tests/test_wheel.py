@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -29,6 +31,8 @@ def test_the_wheel_holds_every_config_file_and_nothing_foreign(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"visrun/conf/{file.relative_to(ROOT / 'conf')}" for file in (ROOT / "conf").rglob("*.yaml")} <= names
     assert {f"visrun/{file.relative_to(ROOT / 'src/visrun')}" for file in (ROOT / "src/visrun").rglob("*.py")} <= names
+    page = (ROOT / "src/visrun/web/static").rglob("*")
+    assert {f"visrun/{file.relative_to(ROOT / 'src/visrun')}" for file in page if file.is_file()} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"visrun"}
 
 
@@ -50,3 +54,30 @@ def test_the_installed_wheel_composes_from_its_own_conf(wheel, tmp_path):
     where, _, text = done.stdout.partition("\n")
     assert Path(where).is_relative_to(target)
     assert json.loads(text)["hyperparameters"]["optimizer"] == "adamw"
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_serves_the_page(wheel, tmp_path):
+    target, cwd = tmp_path / "site", tmp_path / "elsewhere"
+    cwd.mkdir()
+    zipfile.ZipFile(wheel).extractall(target)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "visrun.cli", "ui", "--no-browser", "--port", "0"],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with server:
+        assert server.stdout is not None
+        address = re.findall(r"http://\S+", server.stdout.readline())[0]
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(), urllib.request.ProxyHandler({}))
+        page = opener.open(address, timeout=30).read().decode()
+        loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+        assert "/static/main.js" in loaded and any("uPlot" in path for path in loaded)
+        home = address.partition("/?")[0]
+        assert all(opener.open(home + path, timeout=30).read() for path in loaded)
+        catalog = json.load(opener.open(f"{home}/api/catalog", timeout=30))
+        assert catalog["cwd"] == str(cwd)
+        server.terminate()
+    assert server.returncode == 0

@@ -90,10 +90,9 @@ def _evaluate(words: Sequence[str]) -> int:
 
 
 def _ui(words: Sequence[str]) -> int:
-    given = _plugged(words)
     from visrun.web import server
 
-    return server.main(given)
+    return server.main(words)
 
 
 def _plugged(words: Sequence[str]) -> list[str]:

@@ -221,17 +221,18 @@ def _read(
     conf = conf or open_conf(here, config_dir)
     words = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
     values = {item.key: item.value for item in words.typed}
-    _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here)
+    _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here, conf=conf)
     file, lines = saved(values, conf, known=known())
-    _load_plugins([file.get("plugins")], cwd=here)
+    _load_plugins([file.get("plugins")], cwd=here, conf=conf)
     return _Command(conf, words.typed, values, file, [*words.problems, *lines])
 
 
-def _load_plugins(listed: Sequence[Any], *, cwd: Path) -> None:
+def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> None:
     names = [name for names in listed if isinstance(names, list) for name in names]
     if names:
         plugins.load(names, cwd=cwd)
         store_schema()
+        conf.list_again()
 
 
 def _overrides(chosen: Chosen, file: Mapping[str, Any], words: Sequence[Typed]) -> list[str]:

@@ -95,12 +95,19 @@ class Conf:
             path = create_config_search_path_from_sources([f"file://{folder}" for folder in folders])
             self.loader = ConfigLoaderImpl(path)
         self._read: dict[str, dict[str, Any]] = {}
+        self._options: dict[str, list[str]] = {}
         self._defaults: list[InputDefault] = []
         self._composed: dict[tuple[tuple[str, str], ...], DictConfig] = {}
 
     def options(self, group: str) -> list[str]:
         """The names that ``group=NAME`` takes."""
-        return list(self.loader.get_group_options(group))
+        if group not in self._options:
+            self._options[group] = list(self.loader.get_group_options(group))
+        return self._options[group]
+
+    def list_again(self) -> None:
+        """Forget what options there are: a plugin may have brought more."""
+        self._options.clear()
 
     def read(self, path: str) -> dict[str, Any]:
         """What one file holds, such as ``task/segmentation``; nothing where there is no such file."""

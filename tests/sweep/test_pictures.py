@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import re
@@ -95,7 +96,10 @@ def test_a_search_gives_every_plot_as_a_file_and_on_one_page(tmp_path):
     study = made([*search(30), trial(state=TrialState.FAIL), trial(state=TrialState.RUNNING, curve=[0.1], dropout=0.1)])
     paths = pictures.draw(study, study.get_trials(), tmp_path / "plots")
     assert names(paths) == ALL
-    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == sorted(ALL)  # nothing temporary is left
+    left = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert left == sorted([*ALL, pictures.IMPORTANCE])  # nothing temporary
+    shares = json.loads((tmp_path / "plots" / pictures.IMPORTANCE).read_text())
+    assert shares and sum(shares.values()) == pytest.approx(1.0)
     for path in paths[:-1]:
         with Image.open(path) as picture:
             assert picture.width > 300

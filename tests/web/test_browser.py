@@ -258,7 +258,7 @@ def test_nothing_overflows_and_everything_has_a_name(width: int, theme: str, bro
     page.goto(served.url)
     page.wait_for_selector("html[data-ready]")
     page.get_by_text("More settings").click()
-    for address in ("#new", "#runs"):
+    for address in ("#/new", "#/runs"):
         page.evaluate(f"location.hash = '{address}'")
         page.wait_for_timeout(100)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -351,3 +351,23 @@ def test_controls_follow_from_the_schema() -> None:
     assert told["model.pretrained"]["choices"] == ["auto", "true", "false"]
     assert told["warmup_epochs"]["unit"] == "epochs" and told["batch_size"]["takes"] == "an integer from 1 to 256"
     assert {name["name"] for name in catalog()["tasks"]} == set(TASKS)
+
+
+def test_a_plugins_words_go_before_all_others(tmp_path: Path) -> None:
+    composer = Composer(tmp_path, ["plugins=[colorsys]"])
+    assert view("classification", None, {"seed": "1"}, composer)["command"] == "visrun 'plugins=[colorsys]' seed=1"
+    assert typed("visrun 'plugins=[colorsys]' seed=1", composer).settings.plugins == ("colorsys",)
+
+
+def test_a_config_of_the_users_own_is_read_and_read_again_when_it_changes(tmp_path: Path) -> None:
+    composer = Composer(tmp_path)
+    assert view("classification", None, {"optimizer": "sgd"}, composer)["fields"]["learning_rate"]["text"] == "0.01"
+    file = tmp_path / "conf" / "optimizer" / "sgd.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package _global_\noptimizer: sgd\nlearning_rate: 0.5\n")
+    field = view("classification", None, {"optimizer": "sgd"}, composer)["fields"]["learning_rate"]
+    assert (field["text"], field["source"]) == ("0.5", "option")
+    (tmp_path / "conf" / "task").mkdir()
+    (tmp_path / "conf" / "task" / "classification.yaml").write_text("optimizer: [")
+    with pytest.raises(ConfigError, match=r"conf/task/classification\.yaml"):
+        view("classification", None, {}, composer)

@@ -18,9 +18,16 @@ from visrun.web.catalog import catalog
 from visrun.web.desk import Desk
 from visrun.web.form import command, command_words, fill, view
 from visrun.web.processes import Conflict
-from visrun.web.stream import events
+from visrun.web.stream import as_json, events
 
 MOST_RUNS = 1000  # of a list
+
+
+class Json(JSONResponse):
+    """JSON as it is, not looked through piece by piece as FastAPI would."""
+
+    def render(self, content: Any) -> bytes:
+        return as_json(content).encode()
 
 
 def make_app(desk: Desk) -> FastAPI:
@@ -53,55 +60,55 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
     composer = desk.composer
 
     @app.get("/api/catalog")
-    def told() -> dict[str, Any]:
+    def told() -> Response:
         used = dict.fromkeys(str(line["root"]) for line in desk.library.listed() if line.get("root"))
         folders = [root for root in used if desk.roots.holds(Path(root))]
         place = {"cwd": str(desk.cwd), "roots": [str(root) for root in desk.roots.folders], "recent": folders[:12]}
-        return {**catalog(), **place, "task": composer.conf.default_choices()["task"]}
+        return Json({**catalog(), **place, "task": composer.conf.default_choices()["task"]})
 
     @app.post("/api/view")
-    def viewed(state: State) -> dict[str, Any]:
-        return view(state.task, state.model, state.touched, composer)
+    def viewed(state: State) -> Response:
+        return Json(view(state.task, state.model, state.touched, composer))
 
     @app.post("/api/load")
-    def load(file: LoadedFile) -> dict[str, Any]:
-        return exchange.loaded_text(file.text, composer)
+    def load(file: LoadedFile) -> Response:
+        return Json(exchange.loaded_text(file.text, composer))
 
     @app.post("/api/experiment")
-    def save(state: State) -> dict[str, Any]:
+    def save(state: State) -> Response:
         with composer.lock:
-            return exchange.saved(fill(state.task, state.model, state.touched, composer))
+            return Json(exchange.saved(fill(state.task, state.model, state.touched, composer)))
 
     @app.post("/api/dataset")
-    def dataset(asked: Folder) -> dict[str, Any]:
+    def dataset(asked: Folder) -> Response:
         try:
-            return desk.look(asked)
+            return Json(desk.look(asked))
         except UserError as error:  # an answer like others: a path is wrong while it is typed
-            return {"state": "failed", "lines": lines_of(error)}
+            return Json({"state": "failed", "lines": lines_of(error)})
 
 
 def _run_routes(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/runs")
-    def listed() -> dict[str, Any]:
+    def listed() -> Response:
         lines = desk.library.listed()
-        return {"runs": lines[:MOST_RUNS], "more": max(0, len(lines) - MOST_RUNS)}
+        return Json({"runs": lines[:MOST_RUNS], "more": max(0, len(lines) - MOST_RUNS)})
 
     @app.post("/api/runs")
-    def start(state: Start) -> dict[str, Any]:
+    def start(state: Start) -> Response:
         with desk.composer.lock:
             form = desk.checked(state)
             words, typed = command_words(form, desk.composer), command(form, desk.composer)
         model = form.resolved.settings.model.name
         folder = desk.processes.run(words, task=form.task, model=model, command=typed, ticket=state.ticket)
-        return {"id": desk.library.place(folder, "run").id}
+        return Json({"id": desk.library.place(folder, "run").id})
 
     @app.get("/api/runs/{name}")
-    def shown(name: str) -> dict[str, Any]:
-        return desk.run(desk.place(name, "run", "trial"))
+    def shown(name: str) -> Response:
+        return Json(desk.run(desk.place(name, "run", "trial")))
 
     @app.get("/api/runs/{name}/form")
-    def form_of(name: str) -> dict[str, Any]:
-        return exchange.loaded(desk.place(name, "run", "trial").path / FILE_NAME, desk.composer)
+    def form_of(name: str) -> Response:
+        return Json(exchange.loaded(desk.place(name, "run", "trial").path / FILE_NAME, desk.composer))
 
     @app.get("/api/runs/{name}/plots/{picture}")
     def picture(name: str, picture: str) -> Response:
@@ -124,26 +131,26 @@ def _run_routes(app: FastAPI, desk: Desk) -> None:
         return StreamingResponse(told, media_type="text/event-stream")
 
     @app.post("/api/runs/{name}/stop")
-    def stop(name: str) -> dict[str, Any]:
+    def stop(name: str) -> Response:
         processes.stop(desk.place(name, "run", "sweep").path)
-        return {}
+        return Json({})
 
     @app.post("/api/runs/{name}/kill")
-    def kill(name: str) -> dict[str, Any]:
+    def kill(name: str) -> Response:
         processes.kill(desk.place(name, "run", "sweep").path)
-        return {}
+        return Json({})
 
     @app.post("/api/runs/{name}/resume")
-    def resume(name: str) -> dict[str, Any]:
+    def resume(name: str) -> Response:
         desk.processes.resume(desk.place(name, "run", "sweep").path)
-        return {}
+        return Json({})
 
     @app.post("/api/mlflow")
-    def mlflow(asked: Runs) -> dict[str, Any]:
+    def mlflow(asked: Runs) -> Response:
         notes = [runs.note_of_tracker(desk.place(name).path) for name in asked.ids]
         if not all(notes) or len({note["uri"] for note in notes}) != 1:
             raise HTTPException(409, "a run among them is in no MLflow store, or in another one")
-        return desk.mlflow.page(notes[0]["uri"], [note["run_id"] for note in notes])
+        return Json(desk.mlflow.page(notes[0]["uri"], [note["run_id"] for note in notes]))
 
 
 def _sweep_routes(app: FastAPI, desk: Desk) -> None:
@@ -151,25 +158,27 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
         return space.Wanted(asked.ranges, asked.trials, asked.pruner, asked.slots)
 
     @app.get("/api/sweeps/{name}")
-    def shown(name: str) -> dict[str, Any]:
-        return desk.sweep(desk.place(name, "sweep"))
+    def shown(name: str) -> Response:
+        return Json(desk.sweep(desk.place(name, "sweep")))
 
     @app.post("/api/space")
-    def offered(state: State) -> dict[str, Any]:
+    def offered(state: State) -> Response:
         with desk.composer.lock:
-            return space.offered(fill(state.task, state.model, state.touched, desk.composer), desk.composer)
+            form = fill(state.task, state.model, state.touched, desk.composer)
+            return Json(space.offered(form, desk.composer))
 
     @app.post("/api/plan")
-    def planned(asked: Swept) -> dict[str, Any]:
+    def planned(asked: Swept) -> Response:
         with desk.composer.lock:
             form = fill(asked.task, asked.model, asked.touched, desk.composer)
             try:
-                return {"command": space.planned(form, wanted(asked), desk.composer).command, "problems": []}
+                command = space.planned(form, wanted(asked), desk.composer).command
+                return Json({"command": command, "problems": []})
             except ConfigError as error:
-                return {"command": "", "problems": lines_of(error)}
+                return Json({"command": "", "problems": lines_of(error)})
 
     @app.post("/api/sweeps")
-    def start(asked: StartSweep) -> dict[str, Any]:
+    def start(asked: StartSweep) -> Response:
         with desk.composer.lock:
             form = desk.checked(asked)
             plan = space.planned(form, wanted(asked), desk.composer)
@@ -182,7 +191,7 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
             trials=asked.trials,
             space=list(asked.ranges),
         )
-        return {"id": desk.library.place(folder, "sweep").id}
+        return Json({"id": desk.library.place(folder, "sweep").id})
 
 
 def lines_of(error: UserError) -> list[str]:

@@ -6,6 +6,7 @@ appears on the page.
 
 from __future__ import annotations
 
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -33,6 +34,7 @@ CHOOSERS = ("data", "augment", "tracking")  # groups that the form offers beside
 CLOSED = {"task", "model", "experiment", "recipe", "plugins", "data.cache_dir", "tracking.uri"}
 
 
+@cache
 def editable() -> tuple[str, ...]:
     """Every setting that the page may set beside task and model, in the schema's order."""
     names = {f"{group}.name" for group in GROUPS}
@@ -106,6 +108,7 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     return ()
 
 
+@cache
 def _setting_fields() -> dict[str, FieldInfo]:
     """Dotted key -> field of everything in :class:`Settings`."""
     found: dict[str, FieldInfo] = {}

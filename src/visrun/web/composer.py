@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,16 +22,18 @@ class Composer:
 
     Args:
         cwd: Where commands run: relative paths begin there, and its ``conf/`` is searched.
+        always: Words that go before all others, such as ``plugins=[my_package]``.
     """
 
-    def __init__(self, cwd: Path) -> None:
-        self.cwd, self.lock = cwd, threading.RLock()
+    def __init__(self, cwd: Path, always: Sequence[str] = ()) -> None:
+        self.cwd, self.always, self.lock = cwd, tuple(always), threading.RLock()
         self._open()
 
     def _open(self) -> None:
         self._stamp = self._stamped()
         self.conf = open_conf(self.cwd)
         self.look = lru_cache(maxsize=REMEMBERED)(self._look)
+        self.look(())  # imports the plugins that a config file names, before the options are listed
         self.models = tuple(self.conf.options("model"))
         self.options = {group: tuple(self.conf.options(group)) for group in CHOOSERS}
 
@@ -45,7 +48,7 @@ class Composer:
 
     def _look(self, words: tuple[str, ...]) -> Look:
         try:
-            return compose.look(words, cwd=self.cwd, conf=self.conf)
+            return compose.look((*self.always, *words), cwd=self.cwd, conf=self.conf)
         except ConfigError as error:
             return Look(None, error.problems)
 

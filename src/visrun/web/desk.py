@@ -31,6 +31,7 @@ class Desk:
         cwd: Where commands run and what they write is found.
         roots: What the page may have read.
         cookie: The name of the login's cookie, and the token it holds.
+        always: Words of every command, such as ``plugins=[my_package]``.
         closing: Whether the server ends.
     """
 
@@ -38,6 +39,7 @@ class Desk:
     roots: Roots
     cookie: str
     token: str
+    always: tuple[str, ...] = ()
     closing: Callable[[], bool] = lambda: False
     composer: Composer = field(init=False)
     library: Library = field(init=False)
@@ -47,8 +49,8 @@ class Desk:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
-        self.composer, self.library = Composer(self.cwd), Library(self.cwd)
-        self.processes, self.datasets = Processes(self.cwd), Datasets(self.roots, self.cwd)
+        self.composer, self.library = Composer(self.cwd, self.always), Library(self.cwd)
+        self.processes, self.datasets = Processes(self.cwd, self.always), Datasets(self.roots, self.cwd)
         self.mlflow = Mlflow(self.cwd, self.roots)
 
     def close(self) -> None:

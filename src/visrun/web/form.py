@@ -254,7 +254,8 @@ def _not_trainable(task: str) -> tuple[str, ...]:
 def command_words(form: Form, composer: Composer) -> tuple[str, ...]:
     """The words behind ``visrun``; a task that is the default goes without saying."""
     every = words(form.task, form.model, form.sent, composer.models)
-    return every[1:] if form.task == composer.conf.default_choices()["task"] else every
+    told = every[1:] if form.task == composer.conf.default_choices()["task"] else every
+    return (*composer.always, *told)
 
 
 def command(form: Form, composer: Composer) -> str:

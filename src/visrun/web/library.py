@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,16 +26,25 @@ PLACES = ("outputs", "multirun")
 DEPTH = 4  # folders below them that are looked into
 RUN_MARKS = {FILE_NAME, STATUS}
 SWEEP_MARKS = {"multirun.yaml", "study.journal", "trials.csv", LEAD}
+TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS)  # what a summary follows from
 ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder that a command wrote: its id, where it is, and whether it is a ``run``, a ``trial`` or a ``sweep``."""
+    """A folder that a command wrote.
+
+    Args:
+        id: Its name for clients.
+        path: Where it is.
+        kind: ``run``, ``trial`` or ``sweep``.
+        names: What lies in it.
+    """
 
     id: str
     path: Path
     kind: str
+    names: frozenset[str] = frozenset()
 
 
 class Library:
@@ -43,23 +52,30 @@ class Library:
 
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
-        self._known: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._known: dict[Path, tuple[tuple[int, ...] | None, dict[str, Any]]] = {}
+        self._seen: dict[str, Place] = {}
         self._lock = threading.Lock()
 
     def places(self) -> list[Place]:
         """All of them; trials come after their sweep."""
-        return [place for name in PLACES for place in self._below(self.cwd / name, DEPTH)]
+        found = [place for name in PLACES for place in self._below(self.cwd / name, DEPTH)]
+        self._seen = {place.id: place for place in found}
+        return found
 
     def find(self, name: str) -> Place | None:
         """The place with an id, or None."""
         if not ID.fullmatch(name):
             return None
-        return next((place for place in self.places() if place.id == name), None)
+        seen = self._seen.get(name)
+        if seen is None or seen.path.is_symlink() or not seen.path.is_dir():
+            self.places()
+        return self._seen.get(name)
 
-    def place(self, path: Path, kind: str) -> Place:
+    def place(self, path: Path, kind: str, names: Collection[str] = ()) -> Place:
         """The place of a folder below ``cwd``."""
-        relative = path.relative_to(self.cwd).as_posix()
-        return Place(hashlib.sha256(relative.encode(errors="surrogateescape")).hexdigest()[:16], path, kind)
+        relative = str(path)[len(str(self.cwd)) :]
+        name = hashlib.sha256(relative.encode(errors="surrogateescape")).hexdigest()[:16]
+        return Place(name, path, kind, frozenset(names))
 
     def name(self, place: Place) -> str:
         """Its path below the folder that all of its kind are in."""
@@ -71,9 +87,10 @@ class Library:
                 children = [entry for entry in entries if not entry.is_symlink()]
         except OSError:
             return
-        kind = _kind(folder, {entry.name for entry in children}, in_sweep=in_sweep)
+        names = {entry.name for entry in children}
+        kind = _kind(folder, names, in_sweep=in_sweep)
         if kind is not None:
-            yield self.place(folder, kind)
+            yield self.place(folder, kind, names)
         if depth and kind in (None, "sweep"):
             for entry in children:
                 if (kind is None or entry.name.isdecimal()) and entry.is_dir(follow_symlinks=False):
@@ -86,11 +103,11 @@ class Library:
 
     def summary(self, place: Place) -> dict[str, Any]:
         """What a list shows of a place."""
-        stamps = tuple(_stamp(place.path / name) for name in (FILE_NAME, STATUS, UI, LEAD, METRICS))
+        stamps = tuple(_stamp(f"{place.path}/{name}") for name in TOLD_BY if name in place.names)
         with self._lock:
-            before, known = self._known.get(place.path, ((), {}))
+            before, known = self._known.get(place.path, (None, {}))
         if before != stamps or known["living"]:
-            facts = facts_of(place.path)
+            facts = facts_of(place.path, place.names)
             known = _of_sweep(facts) if place.kind == "sweep" else _of_run(facts)
             with self._lock:
                 self._known[place.path] = (stamps, known)
@@ -129,8 +146,9 @@ def _of_run(facts: Facts) -> dict[str, Any]:
 
 def _of_sweep(facts: Facts) -> dict[str, Any]:
     state = "stopping" if facts.stopping else "running" if facts.living else "ended"
+    first = {} if "task" in facts.ui else told(facts.folder / "0" / FILE_NAME)  # of a command line's sweep
     return {
-        "task": str(facts.ui.get("task") or ""),
+        "task": str(facts.ui.get("task") or first.get("task") or ""),
         "model": str(facts.ui.get("model") or ""),
         "state": state,
         "living": facts.living,
@@ -146,8 +164,8 @@ def _created(facts: Facts) -> str:
     return datetime.fromtimestamp(facts.folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
-def _stamp(file: Path) -> int:
+def _stamp(file: str) -> int:
     try:
-        return file.stat().st_mtime_ns
+        return os.stat(file).st_mtime_ns  # noqa: PTH116 (thousands of files)
     except OSError:
         return 0

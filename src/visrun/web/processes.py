@@ -30,10 +30,10 @@ class Conflict(Exception):
 
 
 class Processes:
-    """Starts commands in ``cwd``."""
+    """Starts commands in ``cwd``; ``always`` are words that a resumed run needs again."""
 
-    def __init__(self, cwd: Path) -> None:
-        self.cwd = cwd
+    def __init__(self, cwd: Path, always: Sequence[str] = ()) -> None:
+        self.cwd, self.always = cwd, tuple(always)
         self._tickets: dict[str, Path] = {}
         self._lock = threading.Lock()
 
@@ -85,7 +85,7 @@ class Processes:
             elif facts.state in ("finished", "pruned"):
                 raise Conflict(f"it is {facts.state}; there is nothing to go on with")
             else:
-                self._start(folder, ["resume", str(folder)])
+                self._start(folder, ["resume", *self.always, str(folder)])
 
     def _once(self, ticket: str, begin: Callable[[], Path]) -> Path:
         with self._lock:

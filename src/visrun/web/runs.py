@@ -21,7 +21,7 @@ LOG = "visrun.log"
 TAIL = 40  # lines of a log
 TAIL_BYTES = 40_000
 RECENT = 5  # epochs whose mean time tells how long the next ones take
-ALREADY_DRAWN = ("curves.png", "learning_rate.png")  # the page draws these itself
+ALREADY_DRAWN = ("curves.png", "learning_rate.png", "importance.png")  # the page draws these itself
 PICTURE = re.compile(r"[A-Za-z0-9_-]+\.png")
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (?:INFO visrun: )?")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -14,6 +15,7 @@ from types import FrameType
 
 import uvicorn
 
+from visrun import plugins
 from visrun.arguments import verb_parser
 from visrun.errors import ConfigError, UserError
 from visrun.tables import TASKS
@@ -48,13 +50,14 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
     parser.add_argument("--data", metavar="DIR", type=Path, action="append", default=[], help="a folder with datasets")
     parser.add_argument("--host", default=HOST, help="127.0.0.1 only")
-    given = parser.parse_args(words)
+    always = tuple(word for word in words if word.startswith("plugins="))
+    given = parser.parse_args(plugins.take(words, cwd=Path.cwd()))
     if given.words:
         raise ConfigError(f"visrun ui takes no {given.words[0]}: settings are made on the page")
     listener = listen(given.host, given.port)
     port = listener.getsockname()[1]
     token = secrets.token_urlsafe(32)
-    desk = make_desk(Path.cwd(), given.data, port=port, token=token)
+    desk = make_desk(Path.cwd(), given.data, port=port, token=token, always=always)
     address = f"http://{HOST}:{port}/?token={token}"
     print(f"visrun ui: {address}\n{_tunnel(port)}Ctrl-C ends the page; runs that train go on.", flush=True)
     if not given.no_browser and _has_display():
@@ -63,7 +66,7 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def make_desk(cwd: Path, data: Sequence[Path], *, port: int, token: str) -> Desk:
+def make_desk(cwd: Path, data: Sequence[Path], *, port: int, token: str, always: tuple[str, ...] = ()) -> Desk:
     """What the server works with: it may read what lies below ``cwd``, the home folder and ``data``.
 
     Raises:
@@ -72,7 +75,7 @@ def make_desk(cwd: Path, data: Sequence[Path], *, port: int, token: str) -> Desk
     missing = [folder for folder in data if not folder.expanduser().is_dir()]
     if missing:
         raise UserError(f"--data {missing[0]}: no such folder")
-    return Desk(cwd, Roots([cwd, Path.home(), *data]), cookie=f"visrun_{port}", token=token)
+    return Desk(cwd, Roots([cwd, Path.home(), *data]), cookie=f"visrun_{port}", token=token, always=always)
 
 
 def serve(desk: Desk, listener: socket.socket, token: str) -> None:
@@ -87,11 +90,13 @@ def serve(desk: Desk, listener: socket.socket, token: str) -> None:
         http="h11",
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
     server = Server(config)
     desk.closing = lambda: server.closing
     threading.Thread(target=_warm, args=(desk,), name="visrun-warm", daemon=True).start()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises the signal again once it has closed
@@ -115,7 +120,8 @@ def listen(host: str, port: int | None) -> socket.socket:
     if port is not None and not 0 <= port <= 65535:
         raise UserError(f"--port {port}: must be an integer from 0 to 65535")
     for number in range(PORT, PORT + TRIES) if port is None else [port]:
-        listener = socket.socket()
+        # with its protocol named, or asyncio would leave Nagle's algorithm on, which holds every answer back for 40 ms
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, number))

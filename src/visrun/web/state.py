@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,16 @@ class Facts:
         return next((code for code in codes if isinstance(code, int)), None)
 
 
-def facts_of(folder: Path) -> Facts:
-    """Look into a folder."""
-    pid = next((pid for name in (LOCK, LEAD, UI) if (pid := living_holder(folder / name)) is not None), None)
-    return Facts(folder, told(folder / FILE_NAME), told(folder / STATUS), told(folder / UI), pid)
+def facts_of(folder: Path, names: Collection[str] = (LOCK, LEAD, UI, FILE_NAME, STATUS)) -> Facts:
+    """Look into a folder.
+
+    Args:
+        names: The files that are there, as far as it is known.
+    """
+    holders = [folder / name for name in (LOCK, LEAD, UI) if name in names]
+    pid = next((pid for file in holders if (pid := living_holder(file)) is not None), None)
+    experiment, status, ui = (told(folder / name) if name in names else {} for name in (FILE_NAME, STATUS, UI))
+    return Facts(folder, experiment, status, ui, pid)
 
 
 def told(file: Path) -> dict[str, Any]:

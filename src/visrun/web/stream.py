@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from visrun.journal import finite
 from visrun.run_folder import METRICS
 from visrun.web.resources import Resources
 from visrun.web.runs import log_lines
@@ -106,4 +107,12 @@ def _row(line: bytes) -> dict[str, Any] | None:
 def event(name: str, content: Any, number: int | None = None) -> str:
     """One event; JSON has no line breaks."""
     place = "" if number is None else f"id: {number}\n"
-    return f"{place}event: {name}\ndata: {json.dumps(content)}\n\n"
+    return f"{place}event: {name}\ndata: {as_json(content)}\n\n"
+
+
+def as_json(content: Any) -> str:
+    """JSON that a browser reads: what is not finite, in a file that somebody else wrote, is left out."""
+    try:
+        return json.dumps(content, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(content), allow_nan=False)

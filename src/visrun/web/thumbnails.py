@@ -30,7 +30,8 @@ def drawn(record: Record, dataset: Dataset, *, kind: str) -> tuple[Image.Image, 
     image = Image.fromarray(load_rgb(record.image, within=(SIDE, SIDE)))
     if kind == "mask":
         mask = load_mask(record.target, ids=dataset.mask_ids)
-        found = [index for index in np.unique(mask).tolist() if index < len(dataset.classes)]
+        indices, areas = np.unique(mask, return_counts=True)
+        found = [index for index in indices[np.argsort(areas)].tolist() if index < len(dataset.classes)]
         tinted = overlay(small(image), mask, palette(len(dataset.classes)), ignored=IGNORE)
         return tinted, some([dataset.classes[index] for index in found])
     if isinstance(record.target, Objects):

@@ -30,6 +30,7 @@ export class Chart {
     const names = series.map((one) => one.name).join("\n");
     if (!this.plot || names !== this.names) { this.names = names; this.draw(); }
     else this.plot.setData(this.data);
+    this.tellLast();
   }
 
   setLog(log) {
@@ -44,6 +45,13 @@ export class Chart {
     if (!this.data || !width || typeof uPlot === "undefined") return;
     const names = this.names ? this.names.split("\n") : [];
     this.plot = new uPlot(this.options(names, width), this.data, this.place);
+    this.plot.over.addEventListener("mouseleave", () => this.tellLast());
+    this.tellLast();
+  }
+
+  // Where no pointer asks for an epoch, the legend tells the last one.
+  tellLast() {
+    if (this.plot && !this.plot.over.matches(":hover")) this.plot.setLegend({ idx: this.data[0].length - 1 });
   }
 
   options(names, width) {

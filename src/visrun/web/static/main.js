@@ -23,13 +23,14 @@ async function begin() {
   buttons();
   await form.refresh();
   document.documentElement.dataset.ready = "yes";
+  performance.mark("ready");
   runs.build();
   addEventListener("hashchange", route);
   route();
 }
 
 function route() {
-  const [page, id] = location.hash.slice(1).split("/");
+  const [, page, id] = location.hash.split("/");
   const listed = ["runs", "run", "sweep"].includes(page);
   find("new").hidden = listed;
   find("runs").hidden = !listed;
@@ -76,7 +77,7 @@ async function start() {
   try {
     const sweeps = space.active();
     const { id } = await (sweeps ? space.start() : post("/api/runs", { ...state, ticket: ticket() }));
-    location.hash = `#${sweeps ? "sweep" : "run"}/${id}`;
+    location.hash = `#/${sweeps ? "sweep" : "run"}/${id}`;
   } catch (error) {
     problems(error.lines ?? [String(error)]);
   } finally {

@@ -64,7 +64,7 @@ function head() {
   const again = () => open(id, true);
   const said = h("span", { className: "quiet", role: "status" });
   parts.head.replaceChildren(
-    kind === "trial" && sweep ? h("p", {}, h("a", { href: `#sweep/${sweep}` }, "← its sweep")) : "",
+    kind === "trial" && sweep ? h("p", {}, h("a", { href: `#/sweep/${sweep}` }, "← its sweep")) : "",
     h("div", { className: "run-title" }, h("h2", {}, `${task} · ${model}`), state(facts.state)),
     h("p", { className: "quiet" }, [name, when(created)].filter(Boolean).join(" · ")),
     h("div", { className: "buttons" },
@@ -79,7 +79,7 @@ export async function edit(id = shownId) {
   const whole = await get(`/api/runs/${typeof id === "string" ? id : shownId}/form`).catch((error) => { parts.problem.replaceChildren(...error.lines.map((line) => h("p", {}, line))); });
   if (!whole) return;
   replace(whole);
-  location.hash = "#new";
+  location.hash = "#/new";
 }
 
 function progress() {

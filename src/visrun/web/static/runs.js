@@ -63,7 +63,7 @@ function line(run) {
   const tick = run.kind === "run" ? h("input", { type: "checkbox", checked: ticked.has(run.id), "aria-label": `Compare ${run.name}`, onchange: () => { if (tick.checked) ticked.add(run.id); else ticked.delete(run.id); find("compare").disabled = ticked.size < 2; } }) : h("span", { className: "no-tick" });
   const value = run.kind === "sweep" ? "sweep" : run.value === null || run.value === undefined ? "" : number(run.value);
   const epochs = run.kind === "run" && run.epochs ? `${run.epoch} / ${run.epochs}` : "";
-  const link = h("a", { href: `#${run.kind}/${run.id}`, "data-id": run.id, "aria-current": chosen?.id === run.id ? "true" : null },
+  const link = h("a", { href: `#/${run.kind}/${run.id}`, "data-id": run.id, "aria-current": chosen?.id === run.id ? "true" : null },
     h("span", { className: "top" }, h("span", { className: "title" }, `${run.task || "run"}${run.model ? ` · ${run.model}` : ""}`), h("span", { className: "num", title: run.monitor ?? "" }, value)),
     h("span", { className: "sub" }, state(run.state), h("span", {}, when(run.created)), h("span", { className: "num" }, epochs)));
   link.title = run.name;

@@ -31,6 +31,7 @@ export function build() {
 function switched() {
   showMode();
   keep();
+  mark();
   if (active()) { asked = ""; find("space").scrollIntoView({ block: "nearest", behavior: "smooth" }); }
   refresh();
 }
@@ -140,6 +141,7 @@ function whole(id) {
 
 // The sweep's command, live; what is wrong with it stands below the ranges and blocks the start.
 async function plan() {
+  mark();
   if (!active() || !offer || !find("trials")) return;
   const text = JSON.stringify(body());
   try {
@@ -150,6 +152,12 @@ async function plan() {
   } catch (error) {
     if (text === JSON.stringify(body())) problems(error.lines);
   }
+}
+
+// In the form, whose value does not count for what varies.
+function mark() {
+  const varied = active() ? Object.keys(ranges()).map((name) => `field-${name.replaceAll(".", "-")}-row`) : [];
+  for (const place of document.querySelectorAll(".field")) place.classList.toggle("varies", varied.includes(place.id));
 }
 
 function problems(lines) {

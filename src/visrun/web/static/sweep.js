@@ -1,7 +1,7 @@
 // One sweep: its trials as they come in, the best of them, and what matters.
 
 import { get } from "./api.js";
-import { duration, find, h, number, say, svg, when } from "./dom.js";
+import { find, h, number, say, svg, when } from "./dom.js";
 import { edit } from "./run.js";
 import { ask, mlflow, state } from "./runs.js";
 
@@ -128,7 +128,7 @@ function sorted() {
 
 function row(trial) {
   const shown = (text) => (text === undefined ? "" : !isNaN(Number(text)) && text !== "" ? number(Number(text)) : text);
-  const name = trial.id ? h("a", { href: `#run/${trial.id}`, "data-key": `open-${trial.number}`, title: "Open the trial" }, `${trial.number}`) : `${trial.number}`;
+  const name = trial.id ? h("a", { href: `#/run/${trial.id}`, "data-key": `open-${trial.number}`, title: "Open the trial" }, `${trial.number}`) : `${trial.number}`;
   const best = trial.number === facts.best;
   return h("tr", { className: best ? "best" : "", title: trial.reason },
     h("th", { scope: "row" }, name, best ? " ★" : ""), h("td", {}, state(trial.state)), h("td", { className: "num" }, number(trial.value)), h("td", {}, spark(trial.spark)),
@@ -153,5 +153,3 @@ function pictures() {
     return h("figure", { className: "card" }, h("figcaption", {}, title), h("a", { href: address, target: "_blank", rel: "noopener" }, h("img", { src: address, alt: title, loading: "lazy" })));
   }));
 }
-
-export { duration };
