@@ -127,7 +127,7 @@ def browser(page: Page, repeats: int) -> None:
         opened.close()
     report("ui/bytes", visits[0]["bytes"] / 1000, "kB", requests=visits[0]["requests"])
     for name in ("first_paint", "usable"):
-        times = [one[name] for one in visits]
+        times = [float(one[name]) for one in visits]
         report(f"ui/{name}", median(times), "ms", repeats=repeats, fastest=min(times), slowest=max(times))
 
 

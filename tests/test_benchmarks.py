@@ -45,6 +45,7 @@ SMALLEST = {
     "learn": (["--seeds=0,1", "task=classification", *QUICK], {"learn/classification/median"}),
     "sweep": (["overhead", "--trials=3"], {"sweep/overhead/stock", "sweep/overhead"}),
     "search": (["--seeds=0", "--trials=2", *QUICK], {"search/visrun/median", "search/epochs/visrun"}),
+    "ui": (["--repeats=1", "--runs=3"], {"ui/form_change", "ui/memory", "ui/runs", "ui/ctrl_c"}),
     "storage": (
         ["--trials=3", "--measure=2", "--epochs=1"],
         {"storage/journal/3/begin/trial", "storage/journal/3/end/look"},

@@ -46,7 +46,7 @@ export class Chart {
     const names = this.names ? this.names.split("\n") : [];
     this.plot = new uPlot(this.options(names, width), this.data, this.place);
     this.plot.over.addEventListener("mouseleave", () => this.tellLast());
-    this.tellLast();
+    requestAnimationFrame(() => this.tellLast());
   }
 
   // Where no pointer asks for an epoch, the legend tells the last one.
