@@ -60,15 +60,16 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
     composer = desk.composer
 
     @app.get("/api/catalog")
-    def told() -> Response:
+    def told(request: Request) -> Response:
         used = dict.fromkeys(str(line["root"]) for line in desk.library.listed() if line.get("root"))
         folders = [root for root in used if desk.roots.holds(Path(root))]
         place = {"cwd": str(desk.cwd), "roots": [str(root) for root in desk.roots.folders], "recent": folders[:12]}
-        return Json({**catalog(), **place, "task": composer.conf.default_choices()["task"]})
+        whole = {**catalog(), **place, "task": composer.conf.default_choices()["task"]}
+        return assets.packed(as_json(whole), request)
 
     @app.post("/api/view")
-    def viewed(state: State) -> Response:
-        return Json(view(state.task, state.model, state.touched, composer))
+    def viewed(state: State, request: Request) -> Response:
+        return assets.packed(as_json(view(state.task, state.model, state.touched, composer)), request)
 
     @app.post("/api/load")
     def load(file: LoadedFile) -> Response:
@@ -89,9 +90,10 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
 
 def _run_routes(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/runs")
-    def listed() -> Response:
+    def listed(request: Request) -> Response:
         lines = desk.library.listed()
-        return Json({"runs": lines[:MOST_RUNS], "more": max(0, len(lines) - MOST_RUNS)})
+        told = {"runs": lines[:MOST_RUNS], "more": max(0, len(lines) - MOST_RUNS)}
+        return assets.packed(as_json(told), request)
 
     @app.post("/api/runs")
     def start(state: Start) -> Response:

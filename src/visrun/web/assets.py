@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-from starlette.requests import Request
-from starlette.responses import Response
+from fastapi import Request
+from fastapi.responses import Response
 
 STATIC = Path(__file__).parent / "static"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -32,6 +32,14 @@ def assets() -> dict[str, Asset]:
             body = gzip.compress(content, 9, mtime=0)
             found[file.relative_to(STATIC).as_posix()] = Asset(f"{TYPES[file.suffix]}; charset=utf-8", body, tag)
     return found
+
+
+def packed(text: str, request: Request) -> Response:
+    """JSON, compressed where the browser takes that."""
+    body, headers = text.encode(), {"vary": "accept-encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body, headers["content-encoding"] = gzip.compress(body, 4, mtime=0), "gzip"
+    return Response(body, media_type="application/json", headers=headers)
 
 
 def answer(asset: Asset, request: Request) -> Response:

@@ -16,8 +16,8 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from fastapi import Request
+from fastapi.responses import JSONResponse
 
 MOST_BYTES = 2_000_000  # of a request: an experiment.json as text inside JSON fits
 OWN_HEADER = "x-visrun"

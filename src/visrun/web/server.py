@@ -97,6 +97,7 @@ def serve(desk: Desk, listener: socket.socket, token: str) -> None:
     desk.closing = lambda: server.closing
     threading.Thread(target=_warm, args=(desk,), name="visrun-warm", daemon=True).start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, lambda *_: server.handle_exit(signal.SIGTERM, None))  # its terminal is closed
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises the signal again once it has closed

@@ -148,7 +148,8 @@ function showModel(answer) {
   const { all, name, default: usual } = answer.model;
   options(model, all.map((known) => known.name), name, (one) => {
     const facts = all.find((known) => known.name === one);
-    return facts?.parameters ? `${one}  (${facts.parameters} M)` : one;
+    const size = facts?.parameters ? `${facts.parameters} M, ` : "";
+    return facts ? `${one}  (${size}${facts.size} px, speed ${facts.speed}, accuracy ${facts.accuracy})` : one;
   });
   model.value = name;
   const back = find("model-back");

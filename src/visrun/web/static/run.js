@@ -31,7 +31,9 @@ export function open(id, afresh = false) {
 function frame() {
   return {
     head: h("div", { className: "run-head" }),
-    progress: h("div", { className: "progress", role: "status", "aria-live": "polite" }),
+    said: h("p", { className: "quiet answer", role: "status" }),
+    progress: h("div", { className: "progress" }),
+    told: h("p", { className: "unseen", role: "status", "aria-live": "polite" }),
     tiles: h("dl", { className: "tiles" }),
     problem: h("div", { className: "failure", role: "alert" }),
     charts: h("div", { className: "charts" }),
@@ -62,7 +64,6 @@ function head() {
   if (parts.head.dataset.text === text) return;
   parts.head.dataset.text = text;
   const again = () => open(id, true);
-  const said = h("span", { className: "quiet", role: "status" });
   parts.head.replaceChildren(
     kind === "trial" && sweep ? h("p", {}, h("a", { href: `#/sweep/${sweep}` }, "← its sweep")) : "",
     h("div", { className: "run-title" }, h("h2", {}, `${task} · ${model}`), state(facts.state)),
@@ -72,7 +73,7 @@ function head() {
       can_kill && kind === "run" ? button("Stop now", () => ask(`/api/runs/${id}/kill`), { kind: "danger", hint: "Ends its processes at once; what came after the last checkpoint is lost" }) : "",
       can_resume && kind === "run" ? button("Resume", () => ask(`/api/runs/${id}/resume`, again), { hint: "Goes on where it was saved last" }) : "",
       can_edit ? button(kind === "trial" ? "Use its values" : "Edit as new", edit, { hint: "Puts its values into the form" }) : "",
-      tracked ? button("MLflow", () => mlflow([id], said), { hint: "Its page in MLflow, whose server is started if none runs" }) : "", said));
+      tracked ? button("MLflow", () => mlflow([id], parts.said), { hint: "Its page in MLflow, whose server is started if none runs" }) : ""));
 }
 
 export async function edit(id = shownId) {
@@ -98,6 +99,8 @@ function progress() {
     if (bar.hasAttribute("value")) former.value = bar.value; else former.removeAttribute("value");
     say(parts.progress.lastChild, told);
   }
+  // Steps change every second, which nobody wants to have read out; epochs and states are told.
+  say(parts.told, `${facts.state}, ${p.epoch} of ${p.epochs ?? "?"} epochs${p.best === null ? "" : `, best ${facts.monitor} ${number(p.best)}`}`);
   tiles(p);
 }
 

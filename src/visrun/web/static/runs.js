@@ -22,7 +22,8 @@ export async function look() {
   try {
     const told = await get("/api/runs");
     const now = JSON.stringify(told.runs);
-    if (now !== text) { text = now; known = told.runs; draw(); revive(); }
+    if (now !== text) { text = now; known = told.runs; draw(); }
+    revive();
     const living = known.filter((run) => run.living).length;
     say(find("living"), living ? String(living) : "");
     find("living").hidden = !living;
@@ -34,7 +35,7 @@ export async function look() {
 // A run that goes on, from here or from a terminal, is followed again.
 function revive() {
   const run = known.find((one) => one.id === chosen?.id);
-  if (run && run.living && chosen.kind === run.kind && chosen.kind !== "sweep") openRun(run.id);
+  if (run?.living && run.kind === "run" && chosen.kind === "run") openRun(run.id);
 }
 
 export function show(kind, id) {

@@ -21,7 +21,7 @@ export function open(id) {
 
 function frame() {
   return {
-    head: h("div", { className: "run-head" }), progress: h("div", { className: "progress", role: "status", "aria-live": "polite" }),
+    head: h("div", { className: "run-head" }), said: h("p", { className: "quiet answer", role: "status" }), progress: h("div", { className: "progress", role: "status", "aria-live": "polite" }),
     problem: h("div", { className: "failure", role: "alert" }), matters: h("div", {}), trials: h("div", { className: "scroll card" }),
     pictures: h("div", { className: "pictures" }), log: h("details", { className: "card" }, h("summary", {}, "Log and command"), h("pre", { className: "command", tabIndex: 0 }), h("pre", { className: "log", tabIndex: 0 })),
   };
@@ -66,7 +66,7 @@ function head() {
   const text = JSON.stringify([facts.state, facts.can_stop, facts.can_kill, facts.can_resume, facts.tracked]);
   if (parts.head.dataset.text === text) return;
   parts.head.dataset.text = text;
-  const id = shownId, said = h("span", { className: "quiet", role: "status" });
+  const id = shownId;
   const button = (title, path, kind, hint) => h("button", { type: "button", className: kind, title: hint, onclick: () => ask(`/api/runs/${id}/${path}`, look) }, title);
   parts.head.replaceChildren(
     h("div", { className: "run-title" }, h("h2", {}, `Sweep · ${facts.task}`), state(facts.state)),
@@ -75,7 +75,7 @@ function head() {
       facts.can_stop ? button("Stop and keep", "stop", "", "Its trials save and end; it can go on later") : "",
       facts.can_kill ? button("Stop now", "kill", "danger", "Ends all its processes at once") : "",
       facts.can_resume ? button("Go on", "resume", "", "Runs what is left of it") : "",
-      facts.tracked ? h("button", { type: "button", onclick: () => mlflow([id], said) }, "MLflow") : "", said));
+      facts.tracked ? h("button", { type: "button", onclick: () => mlflow([id], parts.said) }, "MLflow") : ""));
 }
 
 function failure() {
