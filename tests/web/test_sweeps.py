@@ -24,12 +24,12 @@ from visrun.web.sweeps import best_of, detail, merged, study_of, thinned
 
 from .test_runs import GONE, ME, row, write
 
-TABLE = """number,state,accuracy,optimizer,learning_rate,epochs,seconds,reason,folder
-0,complete,0.9,adam,0.01,3,5.0,,f
-1,pruned,0.4,sgd,0.1,1,2.0,median pruner,f
-2,failed,,sgd,0.5,,,NaN,f
-3,running,,adam,0.02,,,,f
-4,queued,,,,,,,
+TABLE = """number,state,accuracy,optimizer,learning_rate,momentum,epochs,seconds,reason,folder
+0,complete,0.9,adam,0.01,,3,5.0,,f
+1,pruned,0.4,sgd,0.1,0.8,1,2.0,median pruner,f
+2,failed,,sgd,0.5,0.9,,,NaN,f
+3,running,,adam,0.02,,,,,f
+4,queued,,,,,,,,
 """
 STUDY = {"task": "classification", "monitor": "accuracy", "objectives": ["accuracy"], "n_trials": 5}
 
@@ -76,7 +76,7 @@ def test_the_trials_are_told_by_the_table_and_by_their_folders(sweep: Path, tmp_
         5,
         "ended",
     )
-    assert told["params"] == ["optimizer", "learning_rate"]
+    assert told["params"] == ["optimizer", "learning_rate", "momentum"]
     trials = told["trials"]
     assert [(trial["number"], trial["state"], trial["value"]) for trial in trials] == [
         (0, "complete", 0.9),

@@ -153,8 +153,8 @@ def _url(address: str, run_ids: Sequence[str], experiments: Sequence[str]) -> st
     if len(run_ids) == 1:
         page = link("http://server", experiments[0], run_ids[0]) or ""
         return address + page.removeprefix("http://server")
-    runs, groups = json.dumps(list(run_ids)), json.dumps(list(dict.fromkeys(experiments)))
-    query = urllib.parse.urlencode({"runs": runs, "experiments": groups})
+    asked = {"runs": list(run_ids), "experiments": list(dict.fromkeys(experiments))}
+    query = urllib.parse.urlencode({key: json.dumps(ids, separators=(",", ":")) for key, ids in asked.items()})
     return f"{address}/#/compare-runs?{query}&{VIEW.lstrip('?')}"
 
 

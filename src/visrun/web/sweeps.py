@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.configs import flatten
+from visrun.hyperparameters import defaults, is_read
 from visrun.tables import TASKS
 from visrun.tracking.names import RECORD
 from visrun.web.library import Library
@@ -117,7 +118,9 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
     rows = rows_of(folder)
     values = [float(row[monitor]) for row in rows if isinstance(row.get(monitor), (int, float))]
     flat = flatten({**facts.part("hyperparameters"), **{k: v for k, v in facts.experiment.items() if k != "result"}})
-    given = {name: flat[key] for name in params if (key := _setting(name, flat)) is not None}
+    hyperparameters = {**defaults(), **facts.part("hyperparameters")}
+    read = [name for name in params if is_read(name, hyperparameters)]
+    given = {name: flat[key] for name in read if (key := _setting(name, flat)) is not None}
     return {
         "is_run": bool(facts.experiment),
         "state": STATES.get(facts.state, facts.state),

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { Chart } from "./charts.js";
 import { bytes, duration, find, h, number, say, when } from "./dom.js";
 import { ask, mlflow, state } from "./runs.js";
+import { forOneRun } from "./space.js";
 import { replace } from "./store.js";
 
 let source = null, shownId = null, rows = [], facts = null, charts = new Map(), parts = null, logScale = false;
@@ -80,6 +81,7 @@ export async function edit(id = shownId) {
   const whole = await get(`/api/runs/${typeof id === "string" ? id : shownId}/form`).catch((error) => { parts.problem.replaceChildren(...error.lines.map((line) => h("p", {}, line))); });
   if (!whole) return;
   replace(whole);
+  forOneRun();
   location.hash = "#/new";
 }
 

@@ -36,6 +36,9 @@ function switched() {
   refresh();
 }
 
+// Values of a run or trial are those of one run.
+export const forOneRun = () => document.querySelector("input[name=mode][value=run]").click();
+
 function showMode() {
   find("space").hidden = !active();
   say(find("start"), active() ? "Start sweep" : "Start training");
