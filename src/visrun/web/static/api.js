@@ -1,6 +1,7 @@
 // Requests. What the server refuses comes as an Error whose `lines` are the command line's own words.
 
-const lost = document.getElementById("lost"), away = lost.textContent;
+const lost = document.getElementById("lost"),
+  away = lost.textContent;
 
 async function ask(path, options) {
   let answer;
@@ -10,7 +11,11 @@ async function ask(path, options) {
     tell(away);
     throw Object.assign(new Error("no answer"), { lines: ["the page's server does not answer"], status: 0 });
   }
-  tell(answer.status === 403 ? "This page belongs to an earlier start of its server: open the address that visrun ui printed." : "");
+  tell(
+    answer.status === 403
+      ? "This page belongs to an earlier start of its server: open the address that visrun ui printed."
+      : "",
+  );
   const content = await answer.json().catch(() => ({}));
   if (answer.ok) return content;
   const lines = [content.detail ?? "the request failed"].flat();

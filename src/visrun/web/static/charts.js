@@ -25,11 +25,15 @@ export class Chart {
   }
 
   show({ xs, series, from, to, mark = null }) {
-    this.from = from; this.to = to; this.mark = mark;
+    this.from = from;
+    this.to = to;
+    this.mark = mark;
     this.data = [xs, ...series.map((one) => one.values)];
     const names = series.map((one) => one.name).join("\n");
-    if (!this.plot || names !== this.names) { this.names = names; this.draw(); }
-    else this.plot.setData(this.data);
+    if (!this.plot || names !== this.names) {
+      this.names = names;
+      this.draw();
+    } else this.plot.setData(this.data);
     this.tellLast();
   }
 
@@ -55,17 +59,42 @@ export class Chart {
   }
 
   options(names, width) {
-    const quiet = colour("--quiet"), rule = colour("--rule"), many = names.length > COLOURS.length;
-    const axis = { stroke: quiet, font: "11px system-ui, sans-serif", grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1, size: 4 } };
+    const quiet = colour("--quiet"),
+      rule = colour("--rule"),
+      many = names.length > COLOURS.length;
+    const axis = {
+      stroke: quiet,
+      font: "11px system-ui, sans-serif",
+      grid: { stroke: rule, width: 1 },
+      ticks: { stroke: rule, width: 1, size: 4 },
+    };
     const line = (name, i) => ({
-      label: name, stroke: many ? quiet : colour(COLOURS[i]), width: many ? 0.75 : 1.5, spanGaps: true, pxAlign: 0,
-      points: { show: this.data[0].length <= 30, size: 5 }, value: (_, value) => (value === null ? "–" : number(value)),
+      label: name,
+      stroke: many ? quiet : colour(COLOURS[i]),
+      width: many ? 0.75 : 1.5,
+      spanGaps: true,
+      pxAlign: 0,
+      points: { show: this.data[0].length <= 30, size: 5 },
+      value: (_, value) => (value === null ? "–" : number(value)),
     });
     return {
-      width, height: HEIGHT, legend: { live: true, show: !many }, cursor: { points: { size: 7 }, drag: { x: false, y: false } },
-      scales: { x: { time: false, range: () => [this.from, Math.max(this.to, this.from + 1)] }, y: { distr: this.log ? 3 : 1 } },
+      width,
+      height: HEIGHT,
+      legend: { live: true, show: !many },
+      cursor: { points: { size: 7 }, drag: { x: false, y: false } },
+      scales: {
+        x: { time: false, range: () => [this.from, Math.max(this.to, this.from + 1)] },
+        y: { distr: this.log ? 3 : 1 },
+      },
       axes: [
-        { ...axis, size: 26, label: this.label, labelSize: 18, labelFont: axis.font, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) },
+        {
+          ...axis,
+          size: 26,
+          label: this.label,
+          labelSize: 18,
+          labelFont: axis.font,
+          values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")),
+        },
         { ...axis, size: 54, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
       ],
       series: [{ label: "epoch", value: (_, value) => value ?? "–" }, ...names.map(line)],
@@ -75,7 +104,8 @@ export class Chart {
 
   drawMark(plot) {
     if (this.mark === null) return;
-    const x = Math.round(plot.valToPos(this.mark, "x", true)), { ctx, bbox } = plot;
+    const x = Math.round(plot.valToPos(this.mark, "x", true)),
+      { ctx, bbox } = plot;
     ctx.save();
     ctx.strokeStyle = colour("--quiet");
     ctx.setLineDash([3, 4]);
@@ -88,7 +118,8 @@ export class Chart {
 
   resize() {
     if (!this.plot) this.draw();
-    else if (this.place.clientWidth && this.plot.width !== this.place.clientWidth) this.plot.setSize({ width: this.place.clientWidth, height: HEIGHT });
+    else if (this.place.clientWidth && this.plot.width !== this.place.clientWidth)
+      this.plot.setSize({ width: this.place.clientWidth, height: HEIGHT });
   }
 
   end() {

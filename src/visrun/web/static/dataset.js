@@ -3,21 +3,35 @@
 import { post } from "./api.js";
 import { find, h, number } from "./dom.js";
 import { add, settingOf, watch } from "./form.js";
-import { form, reset, touch } from "./store.js";
+import { bars } from "./parts.js";
+import { form, reset } from "./store.js";
 
 const PAUSE = 700; // ms without a key before the dataset is looked at
-let looked = "", timer = 0, turn = 0;
+let looked = "",
+  timer = 0,
+  turn = 0;
 export let wrong = []; // what keeps a run from starting
 
 export function build(catalog) {
   const root = add(settingOf("data.root"), { title: "Folder or table" });
   const layout = add(settingOf("data"), { title: "Layout" });
-  const recent = h("datalist", { id: "recent" }, catalog.recent.map((folder) => h("option", { value: folder })));
+  const recent = h(
+    "datalist",
+    { id: "recent" },
+    catalog.recent.map((folder) => h("option", { value: folder })),
+  );
   root.input.setAttribute("list", "recent");
   root.input.placeholder = "the built-in demo";
-  root.input.addEventListener("input", (event) => {
-    if (root.input.value.trim() === "") { event.stopImmediatePropagation(); reset("data.root", ...(form.touched.data === "demo" ? [] : ["data"])); }
-  }, true);
+  root.input.addEventListener(
+    "input",
+    (event) => {
+      if (root.input.value.trim() === "") {
+        event.stopImmediatePropagation();
+        reset("data.root", ...(form.touched.data === "demo" ? [] : ["data"]));
+      }
+    },
+    true,
+  );
   const look = h("button", { type: "button", id: "look", onclick: () => survey(true) }, "Look at it");
   find("data").append(root.row, recent, layout.row, look);
   root.row.querySelector(".help").textContent = `Below ${catalog.roots.join(" or ")}. Empty: the built-in demo.`;
@@ -37,12 +51,19 @@ export function build(catalog) {
 
 function asked(view) {
   const demo = view.fields.data.text === "demo";
-  return { task: view.task, root: demo ? null : form.touched["data.root"] ?? null, layout: demo ? "demo" : view.fields.data.text };
+  return {
+    task: view.task,
+    root: demo ? null : (form.touched["data.root"] ?? null),
+    layout: demo ? "demo" : view.fields.data.text,
+  };
 }
 
 async function survey(again) {
-  const mine = ++turn, place = find("survey"), content = JSON.parse(looked);
+  const mine = ++turn,
+    place = find("survey"),
+    content = JSON.parse(looked);
   if (!content.root && content.layout !== "demo") return;
+  place.setAttribute("aria-busy", "true"); // what is found is told, not every file on the way
   try {
     let told = await post("/api/dataset", { ...content, again });
     while (told.state === "looking" && mine === turn) {
@@ -57,6 +78,8 @@ async function survey(again) {
     if (mine !== turn) return;
     wrong = error.lines ?? [];
     place.replaceChildren(...problems("bad", wrong));
+  } finally {
+    if (mine === turn) place.setAttribute("aria-busy", "false");
   }
 }
 
@@ -67,37 +90,84 @@ function waiting({ done, total }) {
 }
 
 function problems(kind, lines) {
-  return lines.length ? [h("ul", { className: `lines ${kind}` }, lines.map((line) => h("li", {}, line)))] : [];
+  return lines.length
+    ? [
+        h(
+          "ul",
+          { className: `lines ${kind}` },
+          lines.map((line) => h("li", {}, line)),
+        ),
+      ]
+    : [];
 }
 
 function found(told) {
   const { low, high } = told.sizes;
-  const size = low.join() === high.join() ? `${low[0]} × ${low[1]} px` : `${low[0]} × ${low[1]} to ${high[0]} × ${high[1]} px`;
+  const size =
+    low.join() === high.join() ? `${low[0]} × ${low[1]} px` : `${low[0]} × ${low[1]} to ${high[0]} × ${high[1]} px`;
   const total = told.splits.reduce((sum, split) => sum + split.images, 0);
-  const head = h("p", {}, h("strong", {}, `${total.toLocaleString()} images`), `, ${told.classes ? `${told.classes} classes, ` : ""}layout ${told.layout}, ${size}`);
-  const splits = h("p", { className: "quiet" }, told.splits.map((split) => `${split.name} ${split.images.toLocaleString()}`).join(" · "));
-  const broken = told.problems.length ? [h("p", { className: "error" }, `${told.problems.length} problems. A run stops at them, unless data.on_bad is skip.`)] : [];
-  return [head, splits, ...broken, ...problems("bad", told.problems), ...problems("warn", told.warnings), bars(told.histogram), pictures(told.thumbnails)];
+  const head = h(
+    "p",
+    {},
+    h("strong", {}, `${total.toLocaleString()} images`),
+    `, ${told.classes ? `${told.classes} classes, ` : ""}layout ${told.layout}, ${size}`,
+  );
+  const splits = h(
+    "p",
+    { className: "quiet" },
+    told.splits.map((split) => `${split.name} ${split.images.toLocaleString()}`).join(" · "),
+  );
+  const broken = told.problems.length
+    ? [
+        h(
+          "p",
+          { className: "error" },
+          `${told.problems.length} problems. A run stops at them, unless data.on_bad is skip.`,
+        ),
+      ]
+    : [];
+  return [
+    head,
+    splits,
+    ...broken,
+    ...problems("bad", told.problems),
+    ...problems("warn", told.warnings),
+    histogram(told.histogram),
+    pictures(told.thumbnails),
+  ];
 }
 
 // One bar a class or bin, as long as all splits together; numbers at its end.
-function bars({ what, names, splits, more }) {
+function histogram({ what, names, splits, more }) {
   if (!names.length) return "";
   const sums = names.map((_, i) => Object.values(splits).reduce((sum, counts) => sum + (counts[i] ?? 0), 0));
-  const most = Math.max(...sums, 1), whole = sums.reduce((a, b) => a + b, 0) || 1;
-  const rows = names.map((name, i) => {
-    const bar = h("span", { className: "bar-full" });
-    bar.style.width = `${(100 * sums[i]) / most}%`;
-    const shown = what === "pixels" ? `${number((100 * sums[i]) / whole, 3)} %` : sums[i].toLocaleString();
-    return h("tr", { title: Object.entries(splits).map(([split, counts]) => `${split} ${(counts[i] ?? 0).toLocaleString()}`).join(", ") },
-      h("th", { scope: "row" }, name), h("td", { className: "bar-cell" }, bar), h("td", { className: "count-cell" }, shown));
-  });
-  const caption = what === "images" ? "Images of each class" : what === "pixels" ? "Pixels of each class" : `Values of ${what}`;
-  return h("div", { className: "histogram", tabIndex: 0, role: "group", "aria-label": caption },
-    h("table", {}, h("caption", {}, caption), h("tbody", {}, rows)), more ? h("p", { className: "quiet" }, `and ${more} more classes`) : null);
+  const most = Math.max(...sums, 1),
+    whole = sums.reduce((a, b) => a + b, 0) || 1;
+  const rows = names.map((name, i) => ({
+    name,
+    share: sums[i] / most,
+    text: what === "pixels" ? `${number((100 * sums[i]) / whole, 3)} %` : sums[i].toLocaleString(),
+    hint: Object.entries(splits)
+      .map(([split, counts]) => `${split} ${(counts[i] ?? 0).toLocaleString()}`)
+      .join(", "),
+  }));
+  const caption = { images: "Images of each class", pixels: "Pixels of each class" }[what] ?? `Values of ${what}`;
+  const rest = more ? h("p", { className: "quiet" }, `and ${more} more classes`) : null;
+  const box = { className: "histogram", tabIndex: 0, role: "group", "aria-label": caption };
+  return h("div", box, bars(caption, rows), rest);
 }
 
 function pictures(thumbnails) {
-  return h("div", { className: "thumbs" }, thumbnails.map(({ src, label, name, split }) =>
-    h("figure", { title: `${split}: ${name}` }, h("img", { src, alt: `${name}: ${label}`, loading: "lazy" }), h("figcaption", {}, label))));
+  return h(
+    "div",
+    { className: "thumbs" },
+    thumbnails.map(({ src, label, name, split }) =>
+      h(
+        "figure",
+        { title: `${split}: ${name}` },
+        h("img", { src, alt: `${name}: ${label}`, loading: "lazy" }),
+        h("figcaption", {}, label),
+      ),
+    ),
+  );
 }

@@ -21,6 +21,14 @@ export function svg(tag, properties = {}, ...children) {
   return element;
 }
 
+// Whether facts differ from those of the last call for this place: only then it is drawn anew, and focus stays.
+export function isNew(place, ...facts) {
+  const text = JSON.stringify(facts);
+  if (place.dataset.facts === text) return false;
+  place.dataset.facts = text;
+  return true;
+}
+
 // A new text only where it differs, so that a screen reader is not told the same twice.
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -50,15 +58,32 @@ export function bytes(count) {
 export function when(text) {
   const date = new Date(text ?? "");
   const year = date.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
-  return isNaN(date) ? "" : date.toLocaleString([], { ...year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  return isNaN(date)
+    ? ""
+    : date.toLocaleString([], { ...year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 }
 
 // A message that goes away when its button is pressed, and of which the newest few stay.
 export function notice(text, { kind = "", action, label } = {}) {
   const place = find("notices");
   const line = h("div", { className: `notice ${kind}` }, h("span", {}, text));
-  if (action) line.append(h("button", { type: "button", onclick: () => { line.remove(); action(); } }, label));
-  line.append(h("button", { type: "button", className: "plain", "aria-label": "Dismiss", onclick: () => line.remove() }, "✕"));
+  if (action)
+    line.append(
+      h(
+        "button",
+        {
+          type: "button",
+          onclick: () => {
+            line.remove();
+            action();
+          },
+        },
+        label,
+      ),
+    );
+  line.append(
+    h("button", { type: "button", className: "plain", "aria-label": "Dismiss", onclick: () => line.remove() }, "✕"),
+  );
   place.prepend(line);
   while (place.children.length > 4) place.lastChild.remove();
 }

@@ -7,17 +7,33 @@ export function field(facts, { sources, title, choices }) {
   const id = `field-${facts.key.replaceAll(".", "-")}`;
   const input = control(facts, id, choices);
   const mark = h("span", { className: "mark", title: "changed by you", hidden: true }, "●");
-  const help = h("span", { className: "help", id: `${id}-help` }, facts.help, facts.unit && facts.help ? ` In ${facts.unit}.` : "");
+  const help = h(
+    "span",
+    { className: "help", id: `${id}-help` },
+    facts.help,
+    facts.unit && facts.help ? ` In ${facts.unit}.` : "",
+  );
   const origin = h("span", { className: "origin" });
-  const back = h("button", { type: "button", className: "plain back", hidden: true, onclick: () => { reset(facts.key); input.focus(); } });
+  const back = h("button", {
+    type: "button",
+    className: "plain back",
+    hidden: true,
+    onclick: () => {
+      reset(facts.key);
+      input.focus();
+    },
+  });
   const message = h("div", { className: "message", id: `${id}-message` });
   input.setAttribute("aria-describedby", `${id}-message ${id}-help`);
   const output = facts.control === "slider" ? h("output", { htmlFor: id, className: "value" }) : null;
-  const row = h("div", { className: "field", id: `${id}-row` },
+  const row = h(
+    "div",
+    { className: "field", id: `${id}-row` },
     h("div", { className: "name" }, h("label", { htmlFor: id }, title ?? facts.label), mark, h("code", {}, facts.key)),
     h("div", { className: "control" }, input, output),
     h("div", { className: "about" }, help, h("span", { className: "line" }, origin, back)),
-    message);
+    message,
+  );
   let given = "";
 
   // Never writes into the control that the user is in, except to take back a value that the server dropped.
@@ -25,7 +41,8 @@ export function field(facts, { sources, title, choices }) {
     given = text;
     const busy = document.activeElement === input && changed && !["SELECT"].includes(input.tagName);
     if (!busy && input.value !== text) {
-      if (input.tagName === "SELECT" && ![...input.options].some((option) => option.value === text)) input.add(new Option(text, text));
+      if (input.tagName === "SELECT" && ![...input.options].some((option) => option.value === text))
+        input.add(new Option(text, text));
       input.value = text;
     }
     if (output) say(output, text);
@@ -58,13 +75,25 @@ function control(facts, id, choices) {
     return select;
   }
   if (facts.control === "slider") {
-    const slider = h("input", { ...common, type: "range", min: facts.low, max: facts.high, step: 0.01, oninput: () => touch(facts.key, slider.value) });
+    const slider = h("input", {
+      ...common,
+      type: "range",
+      min: facts.low,
+      max: facts.high,
+      step: 0.01,
+      oninput: () => touch(facts.key, slider.value),
+    });
     return slider;
   }
   const number = facts.control === "number";
   const input = h("input", {
-    ...common, type: "text", inputMode: number ? "decimal" : "text", spellcheck: false, autocomplete: "off",
-    placeholder: facts.control === "list" ? "30, 40" : "", oninput: () => touch(facts.key, input.value),
+    ...common,
+    type: "text",
+    inputMode: number ? "decimal" : "text",
+    spellcheck: false,
+    autocomplete: "off",
+    placeholder: facts.control === "list" ? "30, 40" : "",
+    oninput: () => touch(facts.key, input.value),
   });
   return input;
 }
@@ -79,12 +108,18 @@ function listed(facts, view) {
 export function options(select, names, chosen, label = (name) => name) {
   const wanted = chosen && !names.includes(chosen) ? [...names, chosen] : names;
   const now = [...select.options];
-  if (now.length === wanted.length && now.every((option, i) => option.value === wanted[i] && option.text === label(wanted[i]))) return;
+  if (
+    now.length === wanted.length &&
+    now.every((option, i) => option.value === wanted[i] && option.text === label(wanted[i]))
+  )
+    return;
   select.replaceChildren(...wanted.map((name) => new Option(label(name), name)));
 }
 
 export function lines(place, input, key, view, told = {}) {
-  const errors = view.errors[key] ?? [], warnings = view.warnings[key] ?? [], notices = view.notices[key] ?? [];
+  const errors = view.errors[key] ?? [],
+    warnings = view.warnings[key] ?? [],
+    notices = view.notices[key] ?? [];
   const shown = [
     ...errors.map((text) => ["error", text]),
     ...(told.why ? [["why", told.why]] : []),

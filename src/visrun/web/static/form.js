@@ -7,8 +7,13 @@ import { copy, forget, form, listen, pick, replace, reset } from "./store.js";
 
 const fields = [];
 const watchers = [];
-let catalog, task, model, more = null;
-let sequence = 0, asking = false, again = null;
+let catalog,
+  task,
+  model,
+  more = null;
+let sequence = 0,
+  asking = false,
+  again = null;
 export let view = null;
 
 export const watch = (watcher) => watchers.push(watcher);
@@ -18,9 +23,18 @@ export function build(told) {
   const place = find("form");
   place.addEventListener("submit", (event) => event.preventDefault());
   for (const part of catalog.parts) {
-    place.append(h("fieldset", {}, h("legend", {}, part.title), part.fields.map((facts) => added(facts).row)));
+    place.append(
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, part.title),
+        part.fields.map((facts) => added(facts).row),
+      ),
+    );
   }
-  const meaning = Object.entries(catalog.sources).filter(([name]) => name !== "you").map(([name, text]) => `${name}: ${text}`);
+  const meaning = Object.entries(catalog.sources)
+    .filter(([name]) => name !== "you")
+    .map(([name, text]) => `${name}: ${text}`);
   place.append(h("p", { className: "quiet legend" }, `Where defaults come from. ${meaning.join("; ")}.`));
   buildWhat();
   find("more").addEventListener("toggle", buildMore);
@@ -42,12 +56,35 @@ export const add = added;
 
 function buildWhat() {
   task = h("select", { id: "task", onchange: () => pick({ task: task.value }) });
-  options(task, catalog.tasks.map((known) => known.name), "", (name) => catalog.tasks.find((known) => known.name === name)?.label ?? name);
+  options(
+    task,
+    catalog.tasks.map((known) => known.name),
+    "",
+    (name) => catalog.tasks.find((known) => known.name === name)?.label ?? name,
+  );
   model = h("select", { id: "model", onchange: () => pick({ model: model.value }) });
-  const back = h("button", { type: "button", id: "model-back", className: "plain back", hidden: true, onclick: () => reset("model") });
+  const back = h("button", {
+    type: "button",
+    id: "model-back",
+    className: "plain back",
+    hidden: true,
+    onclick: () => reset("model"),
+  });
   find("what").append(
-    h("div", { className: "stack" }, h("div", { className: "name" }, h("label", { htmlFor: "task" }, "Task"), h("code", {}, "task")), task, h("div", { id: "task-message", className: "message" })),
-    h("div", { className: "stack" }, h("div", { className: "name" }, h("label", { htmlFor: "model" }, "Model"), h("code", {}, "model"), back), model));
+    h(
+      "div",
+      { className: "stack" },
+      h("div", { className: "name" }, h("label", { htmlFor: "task" }, "Task"), h("code", {}, "task")),
+      task,
+      h("div", { id: "task-message", className: "message" }),
+    ),
+    h(
+      "div",
+      { className: "stack" },
+      h("div", { className: "name" }, h("label", { htmlFor: "model" }, "Model"), h("code", {}, "model"), back),
+      model,
+    ),
+  );
 }
 
 // The settings beside the form are many and rarely needed: made when they are first looked at.
@@ -57,7 +94,14 @@ function buildMore() {
   more = catalog.more.flatMap((part) => {
     const made = part.fields.filter((facts) => !elsewhere.includes(facts.key)).map((facts) => added(facts));
     if (!made.length) return [];
-    find("more-body").append(h("fieldset", {}, h("legend", {}, part.title.replaceAll("_", " ")), made.map((one) => one.row)));
+    find("more-body").append(
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, part.title.replaceAll("_", " ")),
+        made.map((one) => one.row),
+      ),
+    );
     return made;
   });
   filter();
@@ -65,7 +109,8 @@ function buildMore() {
 
 function filter() {
   const text = find("more-filter").value.trim().toLowerCase();
-  for (const one of more ?? []) one.row.classList.toggle("filtered", text !== "" && !one.row.textContent.toLowerCase().includes(text));
+  for (const one of more ?? [])
+    one.row.classList.toggle("filtered", text !== "" && !one.row.textContent.toLowerCase().includes(text));
 }
 
 function resetAll() {
@@ -76,7 +121,10 @@ function resetAll() {
 
 // One request at a time; of the changes in between only the last is asked for.
 export async function refresh(change = {}) {
-  if (asking) { again = { ...change, told: change.told || again?.told, before: again?.before ?? change.before }; return; }
+  if (asking) {
+    again = { ...change, told: change.told || again?.told, before: again?.before ?? change.before };
+    return;
+  }
   asking = true;
   const number = ++sequence;
   try {
@@ -87,7 +135,11 @@ export async function refresh(change = {}) {
     else if (error.status) notice(error.lines.join(" "), { kind: "bad" });
   } finally {
     asking = false;
-    if (again) { const next = again; again = null; refresh(next); }
+    if (again) {
+      const next = again;
+      again = null;
+      refresh(next);
+    }
   }
 }
 
@@ -129,8 +181,17 @@ function dropped(gone, before) {
 // Which defaults changed along with a choice, and which values the user keeps.
 function announce(former, now) {
   const moved = Object.keys(now.fields).filter((key) => {
-    const before = former.fields[key], after = now.fields[key];
-    return key !== "model" && !key.includes(".") && after.shown && before.shown && !after.changed && !before.changed && before.text !== after.text;
+    const before = former.fields[key],
+      after = now.fields[key];
+    return (
+      key !== "model" &&
+      !key.includes(".") &&
+      after.shown &&
+      before.shown &&
+      !after.changed &&
+      !before.changed &&
+      before.text !== after.text
+    );
   });
   if (!moved.length) return;
   const kept = Object.keys(form.touched).filter((key) => now.fields[key]?.shown && !key.includes("."));
@@ -146,20 +207,42 @@ function flash(row) {
 
 function showModel(answer) {
   const { all, name, default: usual } = answer.model;
-  options(model, all.map((known) => known.name), name, (one) => {
-    const facts = all.find((known) => known.name === one);
-    const size = facts?.parameters ? `${facts.parameters} M, ` : "";
-    return facts ? `${one}  (${size}${facts.size} px, speed ${facts.speed}, accuracy ${facts.accuracy})` : one;
-  });
+  options(
+    model,
+    all.map((known) => known.name),
+    name,
+    (one) => {
+      const facts = all.find((known) => known.name === one);
+      const size = facts?.parameters ? `${facts.parameters} M, ` : "";
+      return facts ? `${one}  (${size}${facts.size} px, speed ${facts.speed}, accuracy ${facts.accuracy})` : one;
+    },
+  );
   model.value = name;
   const back = find("model-back");
   back.hidden = form.model === null || usual === name;
   say(back, `Reset to default (${usual})`);
   const facts = all.find((known) => known.name === name);
-  const rating = (title, value) => h("div", {}, h("dt", {}, title), h("dd", { "aria-label": `${value} of 3`, className: "rating" }, "●".repeat(value), h("span", {}, "●".repeat(3 - value))));
-  find("model-facts").replaceChildren(h("dl", {},
-    h("div", {}, h("dt", {}, "Parameters"), h("dd", {}, facts.parameters ? `${facts.parameters} M` : "not known")),
-    h("div", {}, h("dt", {}, "Image size"), h("dd", {}, `${facts.size} px`)),
-    rating("Speed", facts.speed), rating("Accuracy", facts.accuracy),
-    h("div", {}, h("dt", {}, "Published weights"), h("dd", {}, facts.pretrained ? "yes" : "no"))));
+  const rating = (title, value) =>
+    h(
+      "div",
+      {},
+      h("dt", {}, title),
+      h(
+        "dd",
+        { "aria-label": `${value} of 3`, className: "rating" },
+        "●".repeat(value),
+        h("span", {}, "●".repeat(3 - value)),
+      ),
+    );
+  find("model-facts").replaceChildren(
+    h(
+      "dl",
+      {},
+      h("div", {}, h("dt", {}, "Parameters"), h("dd", {}, facts.parameters ? `${facts.parameters} M` : "not known")),
+      h("div", {}, h("dt", {}, "Image size"), h("dd", {}, `${facts.size} px`)),
+      rating("Speed", facts.speed),
+      rating("Accuracy", facts.accuracy),
+      h("div", {}, h("dt", {}, "Published weights"), h("dd", {}, facts.pretrained ? "yes" : "no")),
+    ),
+  );
 }

@@ -37,15 +37,20 @@ function route() {
   find("to-new").toggleAttribute("aria-current", !listed);
   find("to-runs").toggleAttribute("aria-current", listed);
   document.title = listed ? "Runs – visrun" : "visrun";
-  if (listed) { runs.show(page === "runs" ? null : page, id); runs.look(); }
-  else runs.show(null);
+  if (listed) {
+    runs.show(page === "runs" ? null : page, id);
+    runs.look();
+  } else runs.show(null);
 }
 
 function watchCurve() {
   const chart = new Chart(find("curve"));
   form.watch((view) => {
     const rates = view.curve;
-    if (!rates) { find("curve").replaceChildren(h("p", { className: "quiet" }, "A plugin's schedule is not previewed.")); return; }
+    if (!rates) {
+      find("curve").replaceChildren(h("p", { className: "quiet" }, "A plugin's schedule is not previewed."));
+      return;
+    }
     const xs = rates.map((_, i) => i);
     chart.show({ xs, series: [{ name: "learning_rate", values: rates }], from: 0, to: Math.max(rates.length - 1, 1) });
   });
@@ -54,8 +59,22 @@ function watchCurve() {
 function showStart(view) {
   const keys = Object.keys(view.errors);
   find("start").disabled = keys.length > 0;
-  const jump = (key) => { const input = document.getElementById(key === "task" ? "task" : `field-${key.replaceAll(".", "-")}`); find("more").open ||= !input; input?.focus(); };
-  find("start-problems").replaceChildren(...keys.map((key) => h("p", {}, key ? h("button", { type: "button", className: "plain", onclick: () => jump(key) }, view.errors[key].join(" ")) : view.errors[key].join(" "))));
+  const jump = (key) => {
+    const input = document.getElementById(key === "task" ? "task" : `field-${key.replaceAll(".", "-")}`);
+    find("more").open ||= !input;
+    input?.focus();
+  };
+  find("start-problems").replaceChildren(
+    ...keys.map((key) =>
+      h(
+        "p",
+        {},
+        key
+          ? h("button", { type: "button", className: "plain", onclick: () => jump(key) }, view.errors[key].join(" "))
+          : view.errors[key].join(" "),
+      ),
+    ),
+  );
 }
 
 function buttons() {
@@ -69,8 +88,12 @@ function buttons() {
 }
 
 async function start() {
-  const button = find("start"), title = button.textContent;
-  if (dataset.wrong.length) { problems(dataset.wrong); return; }
+  const button = find("start"),
+    title = button.textContent;
+  if (dataset.wrong.length) {
+    problems(dataset.wrong);
+    return;
+  }
   button.disabled = true;
   say(button, "Starting …");
   problems([]);
@@ -90,14 +113,19 @@ const problems = (lines) => find("start-problems").replaceChildren(...lines.map(
 
 async function copy() {
   const button = find("copy");
-  await navigator.clipboard.writeText(find("command").textContent).then(() => say(button, "Copied"), () => getSelection().selectAllChildren(find("command")));
+  await navigator.clipboard.writeText(find("command").textContent).then(
+    () => say(button, "Copied"),
+    () => getSelection().selectAllChildren(find("command")),
+  );
   setTimeout(() => say(button, "Copy"), 1500);
 }
 
 async function save() {
   try {
     const content = await post("/api/experiment", state);
-    const address = URL.createObjectURL(new Blob([`${JSON.stringify(content, null, 2)}\n`], { type: "application/json" }));
+    const address = URL.createObjectURL(
+      new Blob([`${JSON.stringify(content, null, 2)}\n`], { type: "application/json" }),
+    );
     h("a", { href: address, download: "experiment.json" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 1000);
   } catch (error) {
@@ -119,10 +147,15 @@ async function load() {
 }
 
 function nextTheme() {
-  const now = document.documentElement.dataset.theme ?? "auto", next = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
+  const now = document.documentElement.dataset.theme ?? "auto",
+    next = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
   if (next === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = next;
-  try { localStorage.setItem("visrun.theme", next); } catch { /* no storage */ }
+  try {
+    localStorage.setItem("visrun.theme", next);
+  } catch {
+    /* no storage */
+  }
   nameTheme();
   recolour();
 }

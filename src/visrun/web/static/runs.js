@@ -5,15 +5,25 @@ import { find, h, notice, number, say, when } from "./dom.js";
 import { close as closeRun, open as openRun } from "./run.js";
 import { close as closeSweep, open as openSweep } from "./sweep.js";
 
-const PAUSE = 2500, FIRST = 100;
-let known = [], text = "", chosen = null, all = false, timer = 0;
+const PAUSE = 2500,
+  FIRST = 100;
+let known = [],
+  text = "",
+  chosen = null,
+  all = false,
+  timer = 0;
 const ticked = new Set();
 
 export function build() {
   find("runs-filter").addEventListener("input", draw);
-  find("runs-more").addEventListener("click", () => { all = true; draw(); });
+  find("runs-more").addEventListener("click", () => {
+    all = true;
+    draw();
+  });
   find("compare").addEventListener("click", () => mlflow([...ticked], find("runs-said")));
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) look();
+  });
   look();
 }
 
@@ -22,13 +32,19 @@ export async function look() {
   try {
     const told = await get("/api/runs");
     const now = JSON.stringify(told.runs);
-    if (now !== text) { text = now; known = told.runs; draw(); }
+    if (now !== text) {
+      text = now;
+      known = told.runs;
+      draw();
+    }
     revive();
     const living = known.filter((run) => run.living).length;
     say(find("living"), living ? String(living) : "");
     find("living").hidden = !living;
     find("living").title = `${living} running`;
-  } catch { /* said by api.js */ }
+  } catch {
+    /* said by api.js */
+  }
   timer = setTimeout(look, document.hidden ? 10 * PAUSE : PAUSE);
 }
 
@@ -40,9 +56,23 @@ function revive() {
 
 export function show(kind, id) {
   chosen = kind ? { kind, id } : null;
-  if (kind === "sweep") { closeRun(); openSweep(id); }
-  else if (kind === "run") { closeSweep(); openRun(id, true); }
-  else { closeRun(); closeSweep(); find("detail").replaceChildren(h("p", { className: "empty" }, known.length ? "Choose a run." : "No run yet. Start one, here or on a terminal in this folder.")); }
+  if (kind === "sweep") {
+    closeRun();
+    openSweep(id);
+  } else if (kind === "run") {
+    closeSweep();
+    openRun(id, true);
+  } else {
+    closeRun();
+    closeSweep();
+    find("detail").replaceChildren(
+      h(
+        "p",
+        { className: "empty" },
+        known.length ? "Choose a run." : "No run yet. Start one, here or on a terminal in this folder.",
+      ),
+    );
+  }
   draw();
 }
 
@@ -52,7 +82,10 @@ function draw() {
   const wanted = find("runs-filter").value.trim().toLowerCase().split(/\s+/);
   const fitting = known.filter((run) => wanted.every((word) => words(run).includes(word)));
   const shown = all ? fitting : fitting.slice(0, FIRST);
-  say(find("runs-count"), known.length ? `${fitting.length === known.length ? "" : `${fitting.length} of `}${known.length}` : "");
+  say(
+    find("runs-count"),
+    known.length ? `${fitting.length === known.length ? "" : `${fitting.length} of `}${known.length}` : "",
+  );
   find("runs-more").hidden = shown.length === fitting.length;
   const focused = document.activeElement?.dataset?.id;
   find("runs-list").replaceChildren(...shown.map(line));
@@ -61,12 +94,38 @@ function draw() {
 }
 
 function line(run) {
-  const tick = run.kind === "run" ? h("input", { type: "checkbox", checked: ticked.has(run.id), "aria-label": `Compare ${run.name}`, onchange: () => { if (tick.checked) ticked.add(run.id); else ticked.delete(run.id); find("compare").disabled = ticked.size < 2; } }) : h("span", { className: "no-tick" });
+  const tick =
+    run.kind === "run"
+      ? h("input", {
+          type: "checkbox",
+          checked: ticked.has(run.id),
+          "aria-label": `Compare ${run.name}`,
+          onchange: () => {
+            if (tick.checked) ticked.add(run.id);
+            else ticked.delete(run.id);
+            find("compare").disabled = ticked.size < 2;
+          },
+        })
+      : h("span", { className: "no-tick" });
   const value = run.kind === "sweep" ? "sweep" : run.value === null || run.value === undefined ? "" : number(run.value);
   const epochs = run.kind === "run" && run.epochs ? `${run.epoch} / ${run.epochs}` : "";
-  const link = h("a", { href: `#/${run.kind}/${run.id}`, "data-id": run.id, "aria-current": chosen?.id === run.id ? "true" : null },
-    h("span", { className: "top" }, h("span", { className: "title" }, `${run.task || "run"}${run.model ? ` · ${run.model}` : ""}`), h("span", { className: "num", title: run.monitor ?? "" }, value)),
-    h("span", { className: "sub" }, state(run.state), h("span", {}, when(run.created)), h("span", { className: "num" }, epochs)));
+  const link = h(
+    "a",
+    { href: `#/${run.kind}/${run.id}`, "data-id": run.id, "aria-current": chosen?.id === run.id ? "true" : null },
+    h(
+      "span",
+      { className: "top" },
+      h("span", { className: "title" }, `${run.task || "run"}${run.model ? ` · ${run.model}` : ""}`),
+      h("span", { className: "num", title: run.monitor ?? "" }, value),
+    ),
+    h(
+      "span",
+      { className: "sub" },
+      state(run.state),
+      h("span", {}, when(run.created)),
+      h("span", { className: "num" }, epochs),
+    ),
+  );
   link.title = run.name;
   return h("li", {}, tick, link);
 }
@@ -87,7 +146,10 @@ export async function mlflow(ids, place) {
         return;
       }
       if (told.state === "failed") throw Object.assign(new Error(told.reason), { lines: [told.reason] });
-      place.replaceChildren(h("progress", { "aria-label": "MLflow starts" }), ` MLflow's pages are starting, ${i} s; the first time takes half a minute.`);
+      place.replaceChildren(
+        h("progress", { "aria-label": "MLflow starts" }),
+        ` MLflow's pages are starting, ${i} s; the first time takes half a minute.`,
+      );
       await new Promise((go) => setTimeout(go, 1000));
     }
   } catch (error) {

@@ -3,20 +3,39 @@
 import { post, ticket } from "./api.js";
 import { find, h, say } from "./dom.js";
 import { refresh, view, watch } from "./form.js";
+import { row } from "./range.js";
 import { form } from "./store.js";
 
 const KEY = "visrun.space";
-let offer = null, rows = [], asked = "", timer = 0, started = false;
+let offer = null,
+  rows = [],
+  asked = "",
+  timer = 0,
+  started = false;
 const chosen = restored();
 export const active = () => document.querySelector("input[name=mode]:checked").value === "sweep";
 
 function restored() {
-  try { return { ready: "default", ranges: null, trials: null, pruner: "none", slots: null, ...JSON.parse(sessionStorage.getItem(KEY)) }; }
-  catch { return { ready: "default", ranges: null, trials: null, pruner: "none", slots: null }; }
+  try {
+    return {
+      ready: "default",
+      ranges: null,
+      trials: null,
+      pruner: "none",
+      slots: null,
+      ...JSON.parse(sessionStorage.getItem(KEY)),
+    };
+  } catch {
+    return { ready: "default", ranges: null, trials: null, pruner: "none", slots: null };
+  }
 }
 
 function keep() {
-  try { sessionStorage.setItem(KEY, JSON.stringify({ ...chosen, ranges: ranges(), mode: active() ? "sweep" : "run" })); } catch { /* no storage */ }
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify({ ...chosen, ranges: ranges(), mode: active() ? "sweep" : "run" }));
+  } catch {
+    /* no storage */
+  }
 }
 
 export function build() {
@@ -24,7 +43,9 @@ export function build() {
     radio.checked = radio.value === (chosen.mode ?? "run");
     radio.addEventListener("change", switched);
   }
-  watch((now) => { if (active()) fill(now); });
+  watch((now) => {
+    if (active()) fill(now);
+  });
   showMode();
 }
 
@@ -32,7 +53,10 @@ function switched() {
   showMode();
   keep();
   mark();
-  if (active()) { asked = ""; find("space").scrollIntoView({ block: "nearest", behavior: "smooth" }); }
+  if (active()) {
+    asked = "";
+    find("space").scrollIntoView({ block: "nearest", behavior: "smooth" });
+  }
   refresh();
 }
 
@@ -46,84 +70,123 @@ function showMode() {
 
 // The ranges follow the task, the model and the epochs, so they are asked for when these change.
 async function fill(now) {
-  const key = JSON.stringify([now.task, now.model.name, now.fields.max_epochs.text, now.fields.batch_size.text, now.fields.optimizer.text, now.fields.scheduler.text]);
+  const key = JSON.stringify([
+    now.task,
+    now.model.name,
+    now.fields.max_epochs.text,
+    now.fields.batch_size.text,
+    now.fields.optimizer.text,
+    now.fields.scheduler.text,
+  ]);
   if (key !== asked) {
     asked = key;
-    try { offer = await post("/api/space", form); } catch (error) { find("space-body").replaceChildren(h("p", { className: "error" }, error.lines.join(" "))); return; }
+    try {
+      offer = await post("/api/space", form);
+    } catch (error) {
+      find("space-body").replaceChildren(h("p", { className: "error" }, error.lines.join(" ")));
+      return;
+    }
     draw();
   }
   plan();
 }
 
 function draw() {
-  const kept = started ? ranges() : chosen.ranges ?? tickedBy("default");
+  const kept = started ? ranges() : (chosen.ranges ?? tickedBy("default"));
   started = true;
-  const names = [...new Set([...Object.keys(offer.fields), ...Object.values(offer.ready).flatMap(Object.keys)])].filter((name) => name !== "problem");
-  rows = names.map((name) => row(name, kept[name] ?? offered(name), name in kept));
-  const ready = h("select", { id: "ready", onchange: () => { chosen.ready = ready.value; prefill(ready.value); } }, Object.keys(offer.ready).map((name) => h("option", { value: name }, name)));
+  const names = [...new Set([...Object.keys(offer.fields), ...Object.values(offer.ready).flatMap(Object.keys)])].filter(
+    (name) => name !== "problem",
+  );
+  rows = names.map((name) => row(name, kept[name] ?? offered(name), name in kept, changed));
+  const ready = h(
+    "select",
+    {
+      id: "ready",
+      onchange: () => {
+        chosen.ready = ready.value;
+        prefill(ready.value);
+      },
+    },
+    Object.keys(offer.ready).map((name) => h("option", { value: name }, name)),
+  );
   ready.value = chosen.ready;
-  const trials = h("input", { id: "trials", type: "text", inputMode: "numeric", value: chosen.trials ?? offer.usual, oninput: changed });
-  const slots = h("input", { id: "slots", type: "text", inputMode: "numeric", value: chosen.slots ?? offer.slots, oninput: changed });
-  const pruner = h("select", { id: "pruner", onchange: changed }, offer.pruners.map((name) => h("option", { value: name }, name)));
+  const trials = h("input", {
+    id: "trials",
+    type: "text",
+    inputMode: "numeric",
+    value: chosen.trials ?? offer.usual,
+    oninput: changed,
+  });
+  const slots = h("input", {
+    id: "slots",
+    type: "text",
+    inputMode: "numeric",
+    value: chosen.slots ?? offer.slots,
+    oninput: changed,
+  });
+  const pruner = h(
+    "select",
+    { id: "pruner", onchange: changed },
+    offer.pruners.map((name) => h("option", { value: name }, name)),
+  );
   pruner.value = chosen.pruner;
-  const labelled = (title, input, hint) => h("div", { className: "stack", title: hint }, h("label", { htmlFor: input.id }, title), input);
+  const labelled = (title, input, hint) =>
+    h("div", { className: "stack", title: hint }, h("label", { htmlFor: input.id }, title), input);
   find("space-body").replaceChildren(
-    h("div", { className: "space-top" },
+    h(
+      "div",
+      { className: "space-top" },
       labelled("Ready space", ready, "Ticks the fields of a ready space and fills in their ranges"),
-      labelled("Trials", trials, "Trials in all"), labelled("Slots", slots, `Trials at a time; this machine has ${offer.cores} cores`),
-      labelled("Pruner", pruner, "Ends trials that cannot win")),
-    h("div", { className: "scroll" }, h("table", { className: "ranges" },
-      h("thead", {}, h("tr", {}, ["Field", "From", "To", "Scale"].map((title) => h("th", { scope: "col" }, title)))),
-      h("tbody", {}, rows.map((one) => one.element)))),
-    h("p", { id: "space-problems", className: "error", role: "alert" }));
+      labelled("Trials", trials, "Trials in all"),
+      labelled("Slots", slots, `Trials at a time; this machine has ${offer.cores} cores`),
+      labelled("Pruner", pruner, "Ends trials that cannot win"),
+    ),
+    h(
+      "div",
+      { className: "scroll" },
+      h(
+        "table",
+        { className: "ranges" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["Field", "From", "To", "Scale"].map((title) => h("th", { scope: "col" }, title)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          rows.map((one) => one.element),
+        ),
+      ),
+    ),
+    h("p", { id: "space-problems", className: "error", role: "alert" }),
+  );
 }
 
 function offered(name) {
-  const spaces = [offer.ready[chosen.ready]?.[name], offer.fields[name], ...Object.values(offer.ready).map((ready) => ready[name])];
+  const spaces = [
+    offer.ready[chosen.ready]?.[name],
+    offer.fields[name],
+    ...Object.values(offer.ready).map((ready) => ready[name]),
+  ];
   return spaces.find((space) => space && Object.keys(space).length) ?? {};
 }
 
 function tickedBy(ready) {
   const space = offer.ready[ready] ?? {};
-  return Object.fromEntries(Object.entries(space).filter(([name, range]) => name !== "problem" && Object.keys(range).length));
+  return Object.fromEntries(
+    Object.entries(space).filter(([name, range]) => name !== "problem" && Object.keys(range).length),
+  );
 }
 
 function prefill(ready) {
   const ticked = tickedBy(ready);
   for (const one of rows) one.set(ticked[one.name] ?? offered(one.name), one.name in ticked);
   changed();
-}
-
-function row(name, range, ticked) {
-  const id = `vary-${name.replaceAll(".", "-")}`;
-  const tick = h("input", { type: "checkbox", id, checked: ticked, onchange: changed });
-  const text = (part) => h("input", { type: "text", inputMode: "decimal", "aria-label": `${name} ${part}`, oninput: changed, spellcheck: false });
-  const low = text("from"), high = text("to"), step = text("step"), list = text("choices");
-  const scale = h("select", { "aria-label": `${name} scale`, onchange: () => { step.hidden = scale.value !== "step"; changed(); } }, ["even", "log", "step"].map((kind) => h("option", { value: kind }, kind)));
-  list.inputMode = "text";
-  const cells = [h("td", {}, low), h("td", {}, high), h("td", { className: "scale" }, scale, step)];
-  const whole = h("td", { colSpan: 3 }, list);
-  const element = h("tr", {}, h("th", { scope: "row" }, h("label", { htmlFor: id }, tick, " ", h("code", {}, name))));
-  let choices = false;
-
-  function set(space, on) {
-    choices = Array.isArray(space.choices) || !("low" in space);
-    tick.checked = on;
-    list.value = (space.choices ?? []).map(String).join(", ");
-    low.value = space.low ?? ""; high.value = space.high ?? ""; step.value = space.step ?? "";
-    scale.value = space.log ? "log" : space.step ? "step" : "even";
-    step.hidden = scale.value !== "step";
-    element.replaceChildren(element.firstChild, ...(choices ? [whole] : cells));
-  }
-
-  function value() {
-    if (choices) return { choices: list.value.split(",").map((one) => one.trim()).filter(Boolean) };
-    const ends = { low: low.value.trim(), high: high.value.trim() };
-    return scale.value === "log" ? { ...ends, log: true } : scale.value === "step" ? { ...ends, step: step.value.trim() } : ends;
-  }
-
-  set(range, ticked);
-  return { name, element, tick, set, value };
 }
 
 const ranges = () => Object.fromEntries(rows.filter((one) => one.tick.checked).map((one) => [one.name, one.value()]));
@@ -135,7 +198,13 @@ function changed() {
   timer = setTimeout(plan, 200);
 }
 
-const body = () => ({ ...form, ranges: ranges(), trials: whole("trials"), slots: whole("slots"), pruner: find("pruner").value });
+const body = () => ({
+  ...form,
+  ranges: ranges(),
+  trials: whole("trials"),
+  slots: whole("slots"),
+  pruner: find("pruner").value,
+});
 
 function whole(id) {
   const text = find(id).value.trim();

@@ -14,7 +14,9 @@ function saved() {
     try {
       const kept = JSON.parse(storage.getItem(KEY));
       if (kept && typeof kept.task === "string" && kept.touched && typeof kept.touched === "object") return kept;
-    } catch { /* nothing kept, or no storage */ }
+    } catch {
+      /* nothing kept, or no storage */
+    }
   }
   return null;
 }
@@ -22,7 +24,11 @@ function saved() {
 function keep() {
   const text = JSON.stringify(form);
   for (const storage of [sessionStorage, localStorage]) {
-    try { storage.setItem(KEY, text); } catch { /* no storage */ }
+    try {
+      storage.setItem(KEY, text);
+    } catch {
+      /* no storage */
+    }
   }
 }
 

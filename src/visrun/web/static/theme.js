@@ -3,4 +3,6 @@
 try {
   const theme = localStorage.getItem("visrun.theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-} catch { /* no storage */ }
+} catch {
+  /* no storage */
+}

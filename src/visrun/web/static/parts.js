@@ -1,0 +1,40 @@
+// What the pages of a run and of a sweep have in common.
+
+import { h, isNew } from "./dom.js";
+
+// The pictures drawn so far, each opened in full by a click.
+export function showPictures(place, id, pictures) {
+  if (!isNew(place, pictures)) return;
+  place.replaceChildren(
+    ...pictures.map(({ name, stamp }) => {
+      const title = name.replace(".png", "").replaceAll("_", " ");
+      const address = `/api/runs/${id}/plots/${name}?${stamp}`;
+      const picture = h("img", { src: address, alt: title, loading: "lazy" });
+      const link = h("a", { href: address, target: "_blank", rel: "noopener" }, picture);
+      return h("figure", { className: "card" }, h("figcaption", {}, title), link);
+    }),
+  );
+}
+
+// Why it ended, its exit code, and the last lines of its log.
+export function showFailure(place, reason, { exit_code: code, last_lines: lines }) {
+  const said = h("p", { className: "error" }, h("strong", {}, reason), code === null ? "" : ` (exit code ${code})`);
+  const log = h("pre", { className: "log", tabIndex: 0, "aria-label": "The last lines of its log" }, lines.join("\n"));
+  place.replaceChildren(said, lines.length ? log : "");
+}
+
+// Names with bars and, at their ends, texts: `rows` of {name, share, text, hint}.
+export function bars(caption, rows) {
+  const lines = rows.map(({ name, share, text, hint }) => {
+    const bar = h("span", { className: "bar-full" });
+    bar.style.width = `${100 * share}%`;
+    return h(
+      "tr",
+      { title: hint ?? "" },
+      h("th", { scope: "row" }, name),
+      h("td", { className: "bar-cell" }, bar),
+      h("td", { className: "count-cell" }, text),
+    );
+  });
+  return h("table", {}, h("caption", {}, caption), h("tbody", {}, lines));
+}
