@@ -52,7 +52,7 @@ class ClassificationMetric:
         self.num_classes, self.multilabel = num_classes, multilabel
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, scenes: Sequence[Any] = ()) -> None:  # noqa: ARG002
         """Forget all samples."""
         self.samples = Samples()
 
@@ -122,7 +122,7 @@ class RegressionMetric:
         self.targets = tuple(targets)
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, scenes: Sequence[Any] = ()) -> None:  # noqa: ARG002
         """Forget all samples."""
         self.samples = Samples()
 
@@ -163,7 +163,7 @@ class SegmentationMetric:
         self.classes = tuple(classes)
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, scenes: Sequence[Any] = ()) -> None:  # noqa: ARG002
         """Forget all pixels."""
         self._counts: Tensor | None = None
 

@@ -16,6 +16,7 @@ from visrun.errors import ConfigError
 from visrun.zoo import torchvision_builders
 
 LATER: Ref = ""  # a loss whose code comes with its task
+OBJECT_TARGETS = ("boxes", "rotated_boxes", "instances")  # kinds of targets that lie in an image and are cut with it
 GENERIC_MODEL = "torchvision"  # model=torchvision model.name=X: any builder of torchvision
 
 
@@ -32,7 +33,7 @@ class TaskEntry:
             does so too but lets training look closer.
         image_size: Side of the training image in pixels, where the model names none.
         target: What a record's target is.
-        mixes: Of mixup, cutmix and erase, those that leave the task a true target.
+        mixes: Of mixup, cutmix, erase and mosaic, those that leave the task a true target.
     """
 
     build: Ref | None
@@ -117,27 +118,30 @@ TASKS: dict[str, TaskEntry] = {
         monitor="map",
         maximize=True,
         losses={"default": LATER, "giou": LATER, "ciou": LATER},
-        fit="letterbox",
+        fit="zoom",
         image_size=640,
         target="boxes",
+        mixes=("mosaic",),
     ),
     "oriented_object_detection": TaskEntry(
         build=None,
         monitor="map50",
         maximize=True,
         losses={"default": LATER},
-        fit="letterbox",
+        fit="zoom",
         image_size=640,
         target="rotated_boxes",
+        mixes=("mosaic",),
     ),
     "instance_segmentation": TaskEntry(
         build=None,
         monitor="map",
         maximize=True,
         losses={"default": LATER},
-        fit="letterbox",
+        fit="zoom",
         image_size=640,
         target="instances",
+        mixes=("mosaic",),
     ),
     "segmentation": TaskEntry(
         build="visrun.tasks.segmentation:Segmentation",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Polygon = Floats  # (V, 2) corners in order
+Window = tuple[int, int, int, int]  # left, top, right, bottom: a part of a file, in its pixels
 # Columns of a batch's target: class index or -1 for an empty row, whether the object is neither learnt nor wrong to
 # find, its number in the batch's masks (0 = none), and its box in pixels of the training image.
 LABEL, IGNORED, ID, BOX = 0, 1, 2, slice(3, None)
@@ -122,38 +123,34 @@ def box_of(outline: Outline) -> Floats:
     return np.concatenate([points.min(0), points.max(0)])
 
 
-def drawn(outline: Outline, size: tuple[int, int], *, whole: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+def drawn(outline: Outline, size: tuple[int, int], *, window: Window | None = None) -> NDArray[np.bool_]:
     """The pixels of an outline, drawn as COCO's own tools do.
 
     Args:
         size: (h, w) of the mask wanted.
-        whole: (h, w) of the file, where the mask wanted is a scaled version of it.
+        window: The part of the file that the mask shows, scaled to ``size``; None = ``size`` pixels from the top left.
     """
     from faster_coco_eval import mask as coco
 
-    high, wide = whole or size
+    left, top, right, bottom = window or (0, 0, size[1], size[0])
     if isinstance(outline, Rle):
         runs = coco.frPyObjects({"counts": list(outline.counts), "size": list(outline.size)}, *outline.size)
-        return _scaled(coco.decode(runs).astype(bool), size)
-    scale = np.array([size[1] / wide, size[0] / high])
-    parts = [(part * scale).ravel().tolist() for part in outline]
+        return _scaled(coco.decode(runs).astype(bool)[top:bottom, left:right], size)
+    scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
+    parts = [((part - (left, top)) * scale).ravel().tolist() for part in outline]
     return np.asarray(coco.decode(coco.merge(coco.frPyObjects(parts, *size))), dtype=bool)
 
 
-def layered(objects: Objects, size: tuple[int, int], *, whole: tuple[int, int]) -> NDArray[np.uint8]:
+def layered(objects: Objects, size: tuple[int, int], *, window: Window | None = None) -> NDArray[np.uint8]:
     """(LAYERS, h, w): the pixels of the first ``MOST_MASKED`` objects, as their number in the image + 1; 0 = none.
 
     An object goes to the layer where fewer of its pixels are taken; what both layers have is lost to the later object.
-    Ignored objects are drawn like others.
-
-    Args:
-        size: (h, w) of the masks wanted.
-        whole: (h, w) of the file.
+    Ignored objects are drawn like others. Arguments as for :func:`drawn`.
     """
     assert objects.outlines is not None, "these labels have no outlines"
     layers = np.zeros((LAYERS, *size), np.uint8)
     for number, outline in enumerate(objects.outlines[:MOST_MASKED], 1):
-        mask = drawn(outline, size, whole=whole)
+        mask = drawn(outline, size, window=window)
         taken = [int(np.count_nonzero(layer[mask])) for layer in layers]
         layer = layers[int(np.argmin(taken))]
         layer[mask & (layer == 0)] = number
