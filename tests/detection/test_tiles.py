@@ -64,15 +64,18 @@ def test_what_a_border_has_cut_goes_though_its_score_is_higher(kit: SimpleNamesp
     assert metric.confusion().tolist() == [[1, 0], [0, 0]]
 
 
+CUT = [84, 20, 100, 60]  # what the left tile sees of something that goes on
+
+
 @pytest.mark.parametrize(
     ("left", "right", "kept"),
     [
         ([([20, 20, 60, 60], 0.9, 0), ([30, 30, 40, 40], 0.8, 0)], [], 2),  # one in another, no border near
-        ([([84, 20, 100, 60], 0.9, 1)], [([84, 20, 164, 60], 0.5, 0)], 2),  # of another class
+        ([(CUT, 0.9, 1)], [([84, 20, 164, 60], 0.5, 0)], 2),  # of another class
         ([([60, 20, 100, 60], 0.9, 0)], [([80, 20, 120, 60], 0.8, 0)], 2),  # each tile has its part of a long one
         ([([0, 20, 16, 60], 0.9, 0)], [], 1),  # the image itself ends there
-        ([([84, 20, 100, 60], 0.9, 0), ([80, 10, 100, 70], 0.8, 0)], [], 2),  # both of one tile
-        ([([84, 20, 100, 60], 0.9, 0)], [([84, 20, 164, 60], 0.5, 0)], 1),
+        ([(CUT, 0.9, 0), ([70, 5, 100, 75], 0.8, 0)], [([150, 80, 170, 90], 0.7, 0)], 3),  # both of one tile
+        ([(CUT, 0.9, 0)], [([84, 20, 164, 60], 0.5, 0)], 1),
     ],
 )
 def test_only_parts_of_what_another_tile_has_go(kit: SimpleNamespace, left: list, right: list, kept: int) -> None:
