@@ -154,6 +154,18 @@ def test_masks_agree_with_pycocotools(kit: SimpleNamespace, seed: int) -> None:
     assert 0.2 < found["map"] < 1
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_curves_are_those_behind_the_numbers(kit: SimpleNamespace, seed: int) -> None:
+    truths, answers = random_split(kit, 40 + seed, images=10, objects=8, noise=0.05)
+    metric = kit.feed(BoxMetric(CLASSES), truths, answers, size=(SIDE, SIDE))
+    curves, point = metric.curves()
+    assert np.mean([curve.average for curve in curves.values()]) == pytest.approx(metric.compute()["map50"], abs=1e-9)
+    counts = metric.confusion()
+    right, objects = int(counts[:3, :3].diag().sum()), int(counts[:3].sum())
+    detections = int(counts[:, :3].sum())
+    assert point is not None and point.f1 == pytest.approx(2 * right / (objects + detections), abs=1e-9)
+
+
 def without(one: dict, name: str) -> dict:
     return {key: value for key, value in one.items() if key != name}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from visrun.detection import tiles
 from visrun.detection.metrics import BoxMetric, MaskMetric, RotatedMetric
 
 # A file of 100 x 180 in two tiles of 100 x 100, which overlap by 20; and an image that is whole.
@@ -81,6 +82,13 @@ CUT = [84, 20, 100, 60]  # what the left tile sees of something that goes on
 def test_only_parts_of_what_another_tile_has_go(kit: SimpleNamespace, left: list, right: list, kept: int) -> None:
     metric = tiled(kit, BoxMetric(["a", "b"]), kit.objects([], []), left, right)
     assert len(metric.matched().found) == kept
+
+
+def test_only_the_best_of_very_many_are_merged(kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "MOST", 2)
+    left, right = [([0, 0, 9, 9], 0.5, 0), ([20, 0, 29, 9], 0.9, 0)], [([150, 0, 160, 9], 0.7, 0)]
+    metric = tiled(kit, BoxMetric(["a"]), kit.objects([], []), left, right)
+    assert metric.matched().found.scores.tolist() == pytest.approx([0.9, 0.7])
 
 
 @pytest.mark.parametrize("dota", [False, True])

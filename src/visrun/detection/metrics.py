@@ -12,7 +12,7 @@ K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,15 +27,15 @@ from visrun.boxes import (
     polygon_nms,
     polygons_to_xyxy,
     quads_to_le90,
+    rotated_intersection,
     rotated_nms,
 )
 from visrun.boxes.numbers import ratio
-from visrun.boxes.rotated import rotated_intersection
 from visrun.data.objects import Objects
 from visrun.detection import overlaps
 from visrun.detection.coco import coco_values
 from visrun.detection.matched import IOU, Matched, matched
-from visrun.detection.matching import SLACK, candidates, first_choice
+from visrun.detection.matching import SLACK, Overlap, candidates, first_choice
 from visrun.detection.restore import Scene, restore_boxes, restore_rotated
 from visrun.detection.rows import Found, Seen, Truth, best_of, of_one_class, ranked
 from visrun.detection.scoring import COCO_POINTS, VOC_POINTS, Curve, WorkingPoint
@@ -196,7 +196,7 @@ def _values(means: dict[str, list[float]], each: dict[str, float]) -> dict[str, 
     return values | {f"ap50/{name}": value for name, value in each.items()}
 
 
-def _matched(found: Found, truth: Truth, overlap_of: Any) -> Matched:
+def _matched(found: Found, truth: Truth, overlap_of: Callable[[Found, Truth], Overlap]) -> Matched:
     overlap = overlap_of(found, truth)
     return matched(found, truth, overlap, candidates(*of_one_class(found, truth), overlap, least=IOU))
 

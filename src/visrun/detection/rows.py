@@ -144,8 +144,9 @@ class Seen:
         boxes = np.concatenate([np.zeros((0, columns)), *(np.reshape(boxes_of(one), (-1, columns)) for one in objects)])
         masks: list[Runs] | None = None
         if self.with_masks:
+            assert all(one.outlines is not None for one in objects), "labels of instances have outlines"
             pairs = zip(objects, sizes.values(), strict=True)
-            masks = [runs_of(outline, size) for one, size in pairs for outline in one.outlines or ()]
+            masks = [runs_of(outline, size) for one, size in pairs for outline in one.outlines]
         return Truth(
             np.repeat(np.array(numbers, np.int64), [len(one) for one in objects]),
             np.concatenate([np.zeros(0, np.int64), *(one.labels for one in objects)]),

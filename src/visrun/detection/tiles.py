@@ -21,6 +21,7 @@ Suppress = Callable[..., Tensor]  # as visrun.boxes.nms
 Share = Callable[[Tensor, Tensor], Tensor]  # of the first boxes' area that lies in the second, pair by pair
 
 EDGE = 4.0  # pixels of the training image from a tile's border within which a detection may have been cut by it
+MOST = 4000  # detections of an image that are merged, the best: suppression compares each with each
 COVERED = 0.7  # of a cut detection's area in a larger one of another tile, above which it is a part of it
 
 
@@ -47,9 +48,10 @@ def merged(
     kept = [np.flatnonzero(~np.isin(found.image, tiled))]
     for image in tiled:
         rows = np.flatnonzero(found.image == image)
+        rows = rows[np.argsort(-found.scores[rows], kind="stable")[:MOST]]
         one = found.pick(rows)
         scores, labels = torch.from_numpy(one.scores), torch.from_numpy(one.labels)
-        keep = suppress(one.boxes, scores, labels, threshold=above).sort().values.numpy()
+        keep = suppress(one.boxes, scores, labels, threshold=above).numpy()
         if share is not None:
             keep = keep[~_parts(one.pick(keep), seen, hull, share)]
         kept.append(rows[keep])
