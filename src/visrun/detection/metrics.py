@@ -39,12 +39,11 @@ from visrun.detection.matching import SLACK, Overlap, candidates, first_choice
 from visrun.detection.restore import Scene, restore_boxes, restore_rotated
 from visrun.detection.rows import Found, Seen, Truth, best_of, of_one_class, ranked
 from visrun.detection.scoring import COCO_POINTS, VOC_POINTS, Curve, WorkingPoint
-from visrun.detection.tiles import merged
+from visrun.detection.tiles import SAME, SAME_ROTATED, merged
 
 Prediction = dict[str, Tensor]
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 MOST = 2000  # turned boxes of an image that count: an aerial image holds many more than COCO's 100
-ABOVE, ABOVE_ROTATED = 0.5, 0.3  # IoU of detections from two tiles that are one object; the latter is DOTA's
 
 
 class BoxMetric:
@@ -204,14 +203,14 @@ def _matched(found: Found, truth: Truth, overlap_of: Callable[[Found, Truth], Ov
 def _boxes(seen: Seen) -> tuple[Found, Truth]:
     """Both as xyxy, with masks where there are any."""
     found = seen.found(restore_boxes, columns=4)
-    found = merged(found, seen, nms, above=ABOVE, hull=lambda boxes: boxes, share=overlap_share)
+    found = merged(found, seen, nms, above=SAME, hull=lambda boxes: boxes, share=overlap_share)
     return found, seen.truth(lambda objects: objects.boxes, columns=4)
 
 
 def _rotated(seen: Seen) -> tuple[Found, Truth]:
     """Both as le90, the detections best first."""
     found = seen.found(restore_rotated, columns=5)
-    found = merged(found, seen, rotated_nms, above=ABOVE_ROTATED, hull=le90_to_xyxy, share=_rotated_share)
+    found = merged(found, seen, rotated_nms, above=SAME_ROTATED, hull=le90_to_xyxy, share=_rotated_share)
     truth = seen.truth(Objects.corners, columns=8)
     return ranked(best_of(found, found.image, MOST)), replace(truth, boxes=quads_to_le90(truth.boxes))
 
@@ -220,7 +219,7 @@ def _quads(seen: Seen) -> tuple[Found, Truth]:
     """Both as quads, the detections best first."""
     found = seen.found(restore_rotated, columns=5)
     found = replace(found, boxes=le90_to_quads(found.boxes))
-    found = merged(found, seen, polygon_nms, above=ABOVE_ROTATED, hull=polygons_to_xyxy)
+    found = merged(found, seen, polygon_nms, above=SAME_ROTATED, hull=polygons_to_xyxy)
     return ranked(best_of(found, found.image, MOST)), seen.truth(Objects.corners, columns=8)
 
 

@@ -119,9 +119,8 @@ class Seen:
 
     def _flat(self, columns: int) -> tuple[Tensor, Floats, Ints, Ints]:
         """Boxes (N, C), scores, labels and rows of the split, (N,) each, in the order they came in."""
-        parts = [
-            (torch.zeros(0, columns).double(), torch.zeros(0).double(), torch.zeros(0).long(), torch.zeros(0).long())
-        ]
+        whole, real = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64)
+        parts = [(real.view(0, columns), real, whole, whole)]
         for batch in self._batches:
             boxes, scores, labels, index, valid = (tensor.cpu() for tensor in batch)
             used = _used(scores, labels, valid)

@@ -20,6 +20,7 @@ from visrun.detection.rows import Found, Seen
 Suppress = Callable[..., Tensor]  # as visrun.boxes.nms
 Share = Callable[[Tensor, Tensor], Tensor]  # of the first boxes' area that lies in the second, pair by pair
 
+SAME, SAME_ROTATED = 0.5, 0.3  # IoU above which detections of two tiles are one object; the latter is DOTA's
 EDGE = 4.0  # pixels of the training image from a tile's border within which a detection may have been cut by it
 MOST = 4000  # detections of an image that are merged, the best: suppression compares each with each
 COVERED = 0.7  # of a cut detection's area in a larger one of another tile, above which it is a part of it
@@ -37,18 +38,18 @@ def merged(
     """``found`` with the detections of tiled images merged, class by class; other images stay as they are.
 
     Args:
+        found: Image by image.
         seen: Where ``found`` comes from.
         suppress: Non-maximum suppression of such boxes, at an IoU of ``above``.
         hull: The axis-aligned boxes (N, 4) around (N, C) boxes.
         share: Finds the parts that a border has cut; None leaves them.
     """
-    tiled = [int(image) for image in np.unique(found.image) if len(np.unique(found.scene[found.image == image])) > 1]
-    if not tiled:
-        return found
+    _, first = np.unique(found.scene, return_index=True)
+    images, rows_of_split = np.unique(found.image[first], return_counts=True)
+    tiled = images[rows_of_split > 1]
     kept = [np.flatnonzero(~np.isin(found.image, tiled))]
-    for image in tiled:
-        rows = np.flatnonzero(found.image == image)
-        rows = rows[np.argsort(-found.scores[rows], kind="stable")[:MOST]]
+    for begin, end in zip(*(np.searchsorted(found.image, tiled, side) for side in ("left", "right")), strict=True):
+        rows = begin + np.argsort(-found.scores[begin:end], kind="stable")[:MOST]
         one = found.pick(rows)
         scores, labels = torch.from_numpy(one.scores), torch.from_numpy(one.labels)
         keep = suppress(one.boxes, scores, labels, threshold=above).numpy()
