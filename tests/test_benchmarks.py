@@ -45,6 +45,10 @@ SMALLEST = {
     "learn": (["--seeds=0,1", "task=classification", *QUICK], {"learn/classification/median"}),
     "sweep": (["overhead", "--trials=3"], {"sweep/overhead/stock", "sweep/overhead"}),
     "search": (["--seeds=0", "--trials=2", *QUICK], {"search/visrun/median", "search/epochs/visrun"}),
+    "map": (
+        ["--images=5", "--objects=20", "--detections=200", "--repeats=1"],
+        {"map/pycocotools", "map/boxes", "map/rotated", "map/rotated_dota"},
+    ),
     "storage": (
         ["--trials=3", "--measure=2", "--epochs=1"],
         {"storage/journal/3/begin/trial", "storage/journal/3/end/look"},
