@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from visrun.batch import rows
+from visrun.data.placement import Scene
 from visrun.device import autocast
 from visrun.errors import Diverged
 from visrun.signals import Stop
@@ -24,11 +25,10 @@ PEEK_SECONDS = 0.5  # how often the loop waits for the device, to show a loss an
 
 
 class Loader(Protocol):
-    """The batches of an epoch, from any step on, the files behind one of them, and what is known of each position
-    beside its pixels."""
+    """The batches of an epoch, from any step on, the files behind one of them, and the scenes of objects, if any."""
 
     @property
-    def scenes(self) -> Sequence[Any]: ...
+    def scenes(self) -> Sequence[Scene]: ...
 
     def __len__(self) -> int: ...
 

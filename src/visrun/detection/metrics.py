@@ -32,11 +32,12 @@ from visrun.boxes import (
 )
 from visrun.boxes.numbers import ratio
 from visrun.data.objects import Objects
+from visrun.data.placement import Scene
 from visrun.detection import overlaps
 from visrun.detection.coco import coco_values
 from visrun.detection.matched import IOU, Matched, matched
 from visrun.detection.matching import SLACK, Overlap, candidates, first_choice
-from visrun.detection.restore import Scene, restore_boxes, restore_rotated
+from visrun.detection.restore import restore_boxes, restore_rotated
 from visrun.detection.rows import Found, Seen, Truth, best_of, of_one_class, ranked
 from visrun.detection.scoring import COCO_POINTS, VOC_POINTS, Curve, WorkingPoint
 from visrun.detection.tiles import SAME, SAME_ROTATED, merged

@@ -1,58 +1,16 @@
-"""From pixels of the training image back to those of the file: boxes, turned boxes and masks.
-
-``place`` says where a file's picture (or a tile of it) lies in the training image; its scale is the same both ways.
-"""
+"""From pixels of the training image back to those of the file: boxes, turned boxes and masks."""
 
 from __future__ import annotations
-
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from visrun.boxes import clip_xyxy
 from visrun.data.objects import MASK_STRIDE
+from visrun.data.placement import Place
 
 HALF = 127.5  # of a mask's 255: from here on a pixel belongs to the object
 PIXELS = 1 << 24  # of masks drawn at a time
-
-
-class Place(Protocol):
-    """Where a file's picture lies in the training image.
-
-    ``size`` (h, w) is the file's; ``scale`` counts file pixels for a pixel of the training image.
-    """
-
-    @property
-    def size(self) -> tuple[int, int]: ...
-
-    @property
-    def scale(self) -> float: ...
-
-    def points(self, xy: Tensor) -> Tensor:
-        """Points (..., 2) of the training image in the file's pixels."""
-        ...
-
-    def back_maps(self, maps: Tensor, stride: int) -> Tensor:
-        """Maps (n, H / stride, W / stride) drawn smoothly at the file's size, (n, h, w)."""
-        ...
-
-
-class Scene(Protocol):
-    """What is known of one row of a split.
-
-    ``image`` numbers the whole image, which several tiles share; ``truth`` are all objects of that image, in its own
-    pixels (:class:`visrun.data.objects.Objects`).
-    """
-
-    @property
-    def image(self) -> int: ...
-
-    @property
-    def place(self) -> Place: ...
-
-    @property
-    def truth(self) -> Any: ...
 
 
 def restore_boxes(boxes: Tensor, place: Place) -> Tensor:

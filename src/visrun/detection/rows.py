@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from visrun.data.placement import Place, Scene
 from visrun.detection.matching import Bools, Floats, Ints
-from visrun.detection.restore import Place, Scene, restore_masks
+from visrun.detection.restore import restore_masks
 from visrun.detection.runs import Runs, encoded, runs_of
 
 Restore = Callable[[Tensor, Place], Tensor]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from visrun.boxes.pairing import near_pairs
+from visrun.data.placement import Place
 from visrun.detection.matching import Bools, Ints
-from visrun.detection.restore import Place
 from visrun.detection.rows import Found, Seen
 
 Suppress = Callable[..., Tensor]  # as visrun.boxes.nms

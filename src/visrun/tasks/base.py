@@ -13,6 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 from PIL import Image
 from torch import Tensor
 
+from visrun.data.placement import Place, Scene
+
 Prediction = dict[str, Tensor]  # every tensor has the batch as its leading dimension
 Loss = Callable[[Tensor, Tensor], Tensor | dict[str, Tensor]]  # its options are bound already
 Forward = Callable[[Tensor], Any]  # a model: images (B, 3, H, W) to its output
@@ -32,44 +34,17 @@ class Batch(Protocol):
     valid: Tensor
 
 
-class Place(Protocol):
-    """Where a file's picture lies in the image that the model saw."""
-
-    @property
-    def scale(self) -> float:
-        """Pixels of the file for one of the model's image."""
-        ...
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(h, w) of the file."""
-        ...
-
-    def points(self, points: Tensor) -> Tensor:
-        """(..., 2) xy of the model's image in the file's pixels."""
-        ...
-
-    def back_maps(self, maps: Tensor, stride: int) -> Tensor:
-        """Maps (n, H / stride, W / stride) of the model's image as (n, h, w), bilinear; 0 where it saw nothing."""
-        ...
-
-    def back(self, mask: Tensor) -> Tensor:
-        """A mask (H, W) of the model's image in the file's own pixels (h, w), 255 where it saw none."""
-        ...
-
-
 class Metric(Protocol):
     """Numbers over many batches. ``compute`` leaves undefined values out.
 
-    ``reset`` begins anew; it is told what is known of each position of the split beside its pixels, which
-    ``batch.index`` then names (a `visrun.data.placement.Scene`; nothing for most tasks).
+    ``reset`` begins anew; of targets that are objects it is told the scenes that ``batch.index`` will name.
     """
 
     def update(self, prediction: Prediction, batch: Any) -> None: ...
 
     def compute(self) -> dict[str, float]: ...
 
-    def reset(self, scenes: Sequence[Any] = ()) -> None: ...
+    def reset(self, scenes: Sequence[Scene] = ()) -> None: ...
 
 
 class Task(Protocol):
