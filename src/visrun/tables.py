@@ -80,11 +80,16 @@ class ModelEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderEntry:
-    """A dataset layout: ``recognise(root, task) -> bool`` looks at names only; ``read`` returns the splits' records."""
+    """A dataset layout: ``recognise(root, task) -> bool`` looks at names only; ``read`` returns the splits' records.
+
+    ``tasks`` are those that its labels are made for; ``derived``, for layouts of labelled objects, those whose targets
+    follow from them. Of two layouts of objects in one folder the one further up here counts.
+    """
 
     read: Ref
     recognise: Ref
     tasks: tuple[str, ...]
+    derived: tuple[str, ...] = ()
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -208,10 +213,35 @@ READERS: dict[str, ReaderEntry] = {
         recognise="visrun.data.readers.masks:recognise",
         tasks=("segmentation",),
     ),
+    "coco": ReaderEntry(
+        read="visrun.data.readers.coco:read",
+        recognise="visrun.data.readers.coco:recognise",
+        tasks=("object_detection", "oriented_object_detection", "instance_segmentation"),
+        derived=("segmentation", "classification", "regression"),
+    ),
+    "yolo": ReaderEntry(
+        read="visrun.data.readers.yolo:read",
+        recognise="visrun.data.readers.yolo:recognise",
+        tasks=("object_detection", "oriented_object_detection", "instance_segmentation"),
+        derived=("segmentation", "classification", "regression"),
+    ),
     "voc": ReaderEntry(
         read="visrun.data.readers.voc:read",
         recognise="visrun.data.readers.voc:recognise",
-        tasks=("segmentation",),
+        tasks=("object_detection", "segmentation"),
+        derived=("classification", "regression"),
+    ),
+    "dota": ReaderEntry(
+        read="visrun.data.readers.dota:read",
+        recognise="visrun.data.readers.dota:recognise",
+        tasks=("oriented_object_detection", "object_detection"),
+        derived=("classification", "regression"),
+    ),
+    "instances": ReaderEntry(
+        read="visrun.data.readers.instances:read",
+        recognise="visrun.data.readers.instances:recognise",
+        tasks=("instance_segmentation", "object_detection", "oriented_object_detection"),
+        derived=("segmentation", "classification", "regression"),
     ),
 }
 
