@@ -19,6 +19,7 @@ import pytest
 
 import visrun
 from visrun import experiment, explain, launch, repeat, settings
+from visrun.arguments import verb_parser
 from visrun.checks import problems_of
 from visrun.cli import VERBS
 from visrun.compare import command as comparing
@@ -29,6 +30,7 @@ from visrun.fields import allowed, show
 from visrun.hyperparameters import Hyperparameters, why_unread
 from visrun.overrides import GROUPS, is_hydra, parse
 from visrun.settings import Settings
+from visrun.survey import command as checking
 from visrun.tables import MODELS, SCHEDULERS, TASKS
 
 TOP = Path(__file__).parents[1]
@@ -112,6 +114,11 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     if words[:1] == ["predict"]:
         assert len([word for word in words[1:] if "=" not in word]) >= 2
         assert {word.partition("=")[0] for word in words if "=" in word} <= {"out", "device"}
+        return []
+    if words[:1] == ["check"]:
+        parser = verb_parser("check")
+        parser.add_argument("--json", action="store_true")
+        assert checking._options(parser.parse_intermixed_args(words[1:]).words)["data.root"]
         return []
     if words[:1] == ["evaluate"]:
         assert len([word for word in words[1:] if "=" not in word]) == 1

@@ -301,3 +301,10 @@ def test_three_layouts_of_one_real_set_give_the_same_boxes() -> None:
         truth = found["coco", split, name]
         assert labels == truth[0]
         assert np.abs(boxes - truth[1]).max() < 2e-4
+
+
+def test_a_folder_of_images_beside_a_json_is_no_class(tmp_path: Path, drawn_once: Any) -> None:
+    read(tmp_path, "coco", "object_detection", drawn_once, False)
+    (tmp_path / "images").rename(tmp_path / "photos")
+    dataset = records.read(tmp_path, task="classification", val_fraction=0.3)
+    assert (dataset.layout, dataset.others) == ("coco", ("folder",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,11 +34,27 @@ class Found:
     others: tuple[str, ...] = ()
 
 
-def listing(root: Path, *, task: str, reader: str = "auto") -> Found:
+Reading = Callable[[Path, str, str], Found]
+
+
+def read(root: Path, name: str, task: str) -> Found:
+    """What the reader ``name`` finds under ``root`` for a task."""
+    kind = tables.TASKS[task].target
+    found: Listing = build.call(build.load(tables.READERS[name].read), {"target": kind}, root)
+    return Found(kind=kind, layout=name, listing=found)
+
+
+def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = read) -> Found:
     """What the reader that suits ``root`` and ``task`` finds there.
 
     Where several layouts fit, one that holds the task's own labels goes before one from which they can be derived, and
     among layouts of labelled objects, which are conversions of one another, the first in the table that can serve it.
+
+    Args:
+        root: The dataset's folder or file.
+        task: Its name in ``TASKS``.
+        reader: A name in ``READERS``, or ``auto``.
+        reading: Stands for `read`, so that who asks for several tasks need not read everything for each.
 
     Raises:
         DataError: For a folder that does not exist, that no reader of the task recognises (saying what was looked for
@@ -52,25 +68,19 @@ def listing(root: Path, *, task: str, reader: str = "auto") -> Found:
     names = [reader] if reader != "auto" else _recognised(root, task, known)
     poor = []
     for name in names:
-        found = read(root, name, task=task)
+        found = reading(root, name, task)
         if serves(found) and not (_too_few_classes(found) and name != names[-1]):
             others = tuple(other for other in names if other != name)
             return Found(kind=found.kind, layout=name, listing=found.listing, others=others)
         poor.append(found)
-    raise DataError(f"data.root={root}: {too_little(poor, task=task)}")
+    able = dict.fromkeys(other for found in poor for other in _served(found))
+    raise DataError(f"data.root={root}: {held(poor)}, too little for task={task}; they serve {', '.join(able)}")
 
 
 def readers(task: str) -> dict[str, tables.ReaderEntry]:
     """The readers that can serve a task, those that hold its own labels first."""
     own = {name: entry for name, entry in tables.READERS.items() if task in entry.tasks}
     return own | {name: entry for name, entry in tables.READERS.items() if task in entry.derived}
-
-
-def read(root: Path, name: str, *, task: str) -> Found:
-    """What the reader ``name`` finds under ``root``."""
-    kind = tables.TASKS[task].target
-    found: Listing = build.call(build.load(tables.READERS[name].read), {"target": kind}, root)
-    return Found(kind=kind, layout=name, listing=found)
 
 
 def serves(found: Found) -> bool:
@@ -84,13 +94,10 @@ def _too_few_classes(found: Found) -> bool:
     return 0 < len(found.listing.classes) < LEAST_CLASSES.get(found.kind, 1)
 
 
-def too_little(poor: Sequence[Found], *, task: str) -> str:
-    """Why what was found cannot serve a task, and which tasks it serves."""
+def held(poor: Sequence[Found]) -> str:
+    """What readers found that is too little: ``data=coco and data=yolo: boxes without corners or outlines``."""
     forms = sorted({str(form_of(found.listing)) for found in poor}, key=list(FORMS).index)
-    able = dict.fromkeys(other for found in poor for other in _served(found))
-    found_by = choices([found.layout for found in poor], "and")
-    what = " or ".join(FORMS[form] for form in forms)
-    return f"{found_by}: {what}, too little for task={task}; they serve {', '.join(able)}"
+    return f"{choices([found.layout for found in poor], 'and')}: {' or '.join(FORMS[form] for form in forms)}"
 
 
 def _served(found: Found) -> list[str]:
