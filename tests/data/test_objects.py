@@ -81,20 +81,20 @@ def test_ignored_objects_are_painted_as_ignored_and_nothing_as_background() -> N
 
 
 def test_two_layers_hold_what_overlaps_two_deep() -> None:
-    layers = layered(squares((0, 0, 4), (2, 2, 4)), (8, 8), whole=(8, 8))
+    layers = layered(squares((0, 0, 4), (2, 2, 4)), (8, 8))
     assert layers.shape == (2, 8, 8)
     for number in (1, 2):
         assert (layers == number).any(0).sum() == 16
 
 
 def test_what_both_layers_have_is_lost_to_the_later_object() -> None:
-    layers = layered(squares((0, 0, 4), (0, 0, 4), (0, 0, 5)), (8, 8), whole=(8, 8))
+    layers = layered(squares((0, 0, 4), (0, 0, 4), (0, 0, 5)), (8, 8))
     assert [int((layers == number).any(0).sum()) for number in (1, 2, 3)] == [16, 16, 9]
 
 
 def test_layers_are_drawn_at_the_wanted_size_and_end_at_the_highest_number() -> None:
-    layers = layered(squares((0, 0, 4), (4, 4, 4)), (4, 4), whole=(8, 8))
+    layers = layered(squares((0, 0, 4), (4, 4, 4)), (4, 4), window=(0, 0, 8, 8))
     assert (layers == 1).any(0).sum() == (layers == 2).any(0).sum() == 4
     many = squares(*[(i % 20, i // 20, 1) for i in range(MOST_MASKED + 10)])
-    layers = layered(many, (20, 20), whole=(20, 20))
+    layers = layered(many, (20, 20))
     assert np.unique(layers).tolist() == list(range(MOST_MASKED + 1))

@@ -59,13 +59,17 @@ def test_parts_make_one_object_and_every_pixel_counts_once() -> None:
     assert np.array_equal(drawn(two, (8, 8)), drawn((SQUARE,), (8, 8)) | drawn((SQUARE + 1,), (8, 8)))
 
 
-def test_a_scaled_mask() -> None:
-    assert np.argwhere(drawn((SQUARE * 10,), (6, 6), whole=(60, 60))).min(0).tolist() == [2, 1]
-    mask = np.zeros((60, 60), np.uint8)
+@pytest.mark.parametrize("window", [(0, 0, 60, 60), (0, 0, 30, 60), (10, 20, 70, 80), (5, 5, 35, 35)])
+def test_a_part_of_the_file_scaled(window: tuple[int, int, int, int]) -> None:
+    mask = np.zeros((90, 80), np.uint8)
     mask[20:50, 10:40] = 1
-    small = drawn(rle_of(mask)[0], (6, 6), whole=(60, 60))
-    assert small.sum() == 9
-    assert small[2:5, 1:4].all()
+    left, top, right, bottom = window
+    shown = mask[top:bottom, left:right].astype(bool)
+    for outline in (rle_of(mask)[0], (SQUARE * 10,)):
+        assert np.array_equal(drawn(outline, (bottom - top, right - left), window=window), shown)
+        small = drawn(outline, (6, 6), window=window)
+        fine = shown.repeat(60 // (bottom - top), 0).repeat(60 // (right - left), 1)
+        assert np.array_equal(small, fine[5::10, 5::10])
 
 
 def test_boxes_by_hand() -> None:

@@ -21,6 +21,7 @@ from visrun.data.outlines import Floats, pixels
 from visrun.data.outlines import Outline as Outline
 from visrun.data.outlines import Polygon as Polygon
 from visrun.data.outlines import Rle as Rle
+from visrun.data.outlines import Window as Window
 from visrun.data.outlines import box_of as box_of
 from visrun.data.outlines import drawn as drawn
 
@@ -106,20 +107,16 @@ def corners_of(boxes: Floats) -> Floats:
     return np.stack([left, top, right, top, right, bottom, left, bottom], 1).reshape(-1, 4, 2)
 
 
-def layered(objects: Objects, size: tuple[int, int], *, whole: tuple[int, int]) -> NDArray[np.uint8]:
+def layered(objects: Objects, size: tuple[int, int], *, window: Window | None = None) -> NDArray[np.uint8]:
     """(LAYERS, h, w): the pixels of the first ``MOST_MASKED`` objects, as their number in the image + 1; 0 = none.
 
     An object goes to the layer where fewer of its pixels are taken; what both layers have is lost to the later object.
-    Ignored objects are drawn like others.
-
-    Args:
-        size: (h, w) of the masks wanted.
-        whole: (h, w) of the file.
+    Ignored objects are drawn like others. Arguments as for :func:`drawn`.
     """
     assert objects.outlines is not None, "these labels have no outlines"
     layers = np.zeros((LAYERS, size[1] * size[0]), np.uint8)
     for number, outline in enumerate(objects.outlines[:MOST_MASKED], 1):
-        place = pixels(outline, size, whole=whole)
+        place = pixels(outline, size, window=window)
         layer = layers[int(np.argmin(np.count_nonzero(layers[:, place], axis=1)))]
         layer[place[layer[place] == 0]] = number
     return layers.reshape(LAYERS, size[1], size[0]).transpose(0, 2, 1)

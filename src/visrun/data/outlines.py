@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 Polygon = Floats  # (V, 2) corners in order
+Window = tuple[int, int, int, int]  # left, top, right, bottom: a part of a file, in its pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,30 +60,35 @@ def runs(starts: Numbers, lengths: Numbers) -> Numbers:
     return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
 
 
-def pixels(outline: Outline, size: tuple[int, int], *, whole: tuple[int, int] | None = None) -> Numbers:
+def pixels(outline: Outline, size: tuple[int, int], *, window: Window | None = None) -> Numbers:
     """Numbers of an outline's pixels in a mask of ``size``, each once.
 
     Args:
         size: (h, w) of the mask wanted.
-        whole: (h, w) of the file, where the mask wanted is a scaled version of it.
+        window: The part of the file that the mask shows, scaled to ``size``; None = ``size`` pixels from the top left.
     """
+    left, top, right, bottom = window or (0, 0, size[1], size[0])
     if isinstance(outline, Rle):
-        if outline.size == size:
-            return _ones(np.asarray(outline.counts, np.int64))
-        return np.flatnonzero(_scaled(drawn(outline, outline.size), size).T)
+        found = _ones(np.asarray(outline.counts, np.int64))
+        if outline.size == size and not (left or top) and (bottom, right) == size:
+            return found
+        return np.flatnonzero(_scaled(_page(found, outline.size)[top:bottom, left:right], size).T)
     from faster_coco_eval import mask as coco
 
-    high, wide = whole or size
-    scale = np.array([size[1] / wide, size[0] / high])
-    found = coco.frPyObjects([(part * scale).ravel().tolist() for part in outline], *size)
-    parts = [_ones(counts_of(part["counts"])) for part in found]
+    scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
+    shifted = [((part - (left, top)) * scale).ravel().tolist() for part in outline]
+    parts = [_ones(counts_of(part["counts"])) for part in coco.frPyObjects(shifted, *size)]
     return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
 
 
-def drawn(outline: Outline, size: tuple[int, int], *, whole: tuple[int, int] | None = None) -> NDArray[np.bool_]:
-    """(h, w): the pixels of an outline; arguments as in `pixels`."""
+def drawn(outline: Outline, size: tuple[int, int], *, window: Window | None = None) -> NDArray[np.bool_]:
+    """(h, w): the pixels of an outline; arguments as for `pixels`."""
+    return _page(pixels(outline, size, window=window), size)
+
+
+def _page(numbers: Numbers, size: tuple[int, int]) -> NDArray[np.bool_]:
     mask = np.zeros(size[0] * size[1], bool)
-    mask[pixels(outline, size, whole=whole)] = True
+    mask[numbers] = True
     return mask.reshape(size[1], size[0]).T
 
 

@@ -100,7 +100,7 @@ def traced(image: Image.Image, objects: Objects, colors: Sequence[Color], *, siz
 
 def _edge(image: Image.Image, runs: Rle, color: Color, size: tuple[int, int]) -> None:
     """Paint the pixels of a mask that have one outside of it beside them."""
-    mask = drawn(runs, (image.height, image.width), whole=size)
+    mask = drawn(runs, (image.height, image.width), window=(0, 0, size[1], size[0]))
     inside = np.pad(mask, 1)
     inner = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
     image.paste(color, mask=Image.fromarray(mask & ~inner))
