@@ -228,7 +228,7 @@ READERS: dict[str, ReaderEntry] = {
     "voc": ReaderEntry(
         read="visrun.data.readers.voc:read",
         recognise="visrun.data.readers.voc:recognise",
-        tasks=("object_detection", "segmentation"),
+        tasks=("object_detection", "instance_segmentation", "segmentation"),
         derived=("classification", "regression"),
     ),
     "dota": ReaderEntry(

@@ -40,7 +40,6 @@ PLACES = [
     ("train/images/a.jpg", "train/instances/a.png", "train"),
     ("images/val/a.jpg", "instance_maps/val/a.png", "val"),
     ("images/train/a.jpg", "instances/train/a_instanceIds.png", "train"),
-    ("JPEGImages/a.jpg", "SegmentationObject/a.png", "all"),
 ]
 
 

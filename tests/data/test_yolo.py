@@ -123,6 +123,10 @@ def test_splits_that_are_not_there(tmp_path: Path) -> None:
         ("names: [a\ntrain: x\n", r"data\.yaml:\d+: broken YAML"),
         ("names: 3\ntrain: images\n", "names is neither a list"),
         ("names: {a: cat}\ntrain: images\n", "names is neither a list"),
+        ("names: {99999999999: cat}\ntrain: images\n", "names is neither a list"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\ntrain: images\n", "names is neither a list"),
+        ("names: [cat]\ntrain: {a: b}\n", "where a path is expected stands dict"),
+        ("set:\n  names: [cat]\n  train: images\n", "must stand at its top level"),
         ("names: !!python/object/apply:os.system ['true']\ntrain: images\n", "broken YAML"),
     ],
 )

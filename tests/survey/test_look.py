@@ -74,6 +74,9 @@ def test_class_folders_and_a_task_of_ones_own(class_folders: Path) -> None:
     assert of(found, "classification").splits["train"].counts == {"a": 3, "b": 3}
     assert of(found, "regression").reason.startswith("no layout for it (looked for csv, coco, yolo")
     assert survey(class_folders, tasks=["classification"], reader="csv").services[0].reason.startswith("no table")
+    assert (
+        survey(class_folders, tasks=["regression"], reader="folder").services[0].reason.startswith("no layout for it")
+    )
 
 
 def test_problems_are_listed_and_may_be_skipped(class_folders: Path) -> None:
@@ -81,7 +84,7 @@ def test_problems_are_listed_and_may_be_skipped(class_folders: Path) -> None:
     found = survey(class_folders, tasks=["classification"])
     (service,) = found.services
     assert not service.ready
-    assert service.reason == "1 problems: mend them, or leave them out with data.on_bad=skip"
+    assert service.reason == "1 cannot be used: mend them, or leave them out with data.on_bad=skip"
     assert service.problems == ("a/0.png: empty file (0 bytes)",)
     assert ready(survey(class_folders, tasks=["classification"], on_bad="skip")) == ["classification"]
     for path in class_folders.rglob("*.png"):

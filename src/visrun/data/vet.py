@@ -105,7 +105,7 @@ def vet(
                 problems.append(problem)
         good &= ~rule.found
     good &= ~np.isin(rows.image, list(lost))
-    twice = _twice(rows) & good
+    twice = _twice(rows, good)
     notes = _notes(rows, good, swapped=swapped, crossed=crossed, twice=twice, boxed=boxed)
     kept = rows.pick(good & ~twice)
     kept = replace(kept, boxes=_clipped(kept.boxes, kept.size))
@@ -220,11 +220,12 @@ def _shape(box: Sequence[float] | Floats) -> str:
     return f"{box[2] - box[0]:g}x{box[3] - box[1]:g} pixels"
 
 
-def _twice(rows: Rows) -> Flags:
-    """Rows that repeat an earlier one: the same image, class, box, corners and outline."""
+def _twice(rows: Rows, good: Flags) -> Flags:
+    """Good rows that repeat an earlier one: the same image, class, box, corners and outline."""
     same = np.zeros(len(rows), bool)
     columns = np.column_stack([rows.image, rows.labels, rows.ignored, rows.boxes])
-    alike = np.flatnonzero(_equal_to_another(columns))
+    alike = np.flatnonzero(good)
+    alike = alike[_equal_to_another(columns[good])]
     shapes = np.zeros((len(alike), 1))
     if rows.quads is not None:
         shapes = rows.quads[alike].reshape(-1, 8)

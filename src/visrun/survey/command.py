@@ -20,7 +20,7 @@ from visrun.sheet import sheet
 from visrun.survey.look import Survey, look
 from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text
-from visrun.tables import TASKS
+from visrun.tables import READERS, TASKS
 
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
 RICHEST = ("instances", "rotated_boxes", "mask", "boxes", "label", "value")  # kinds of target, the most to see first
@@ -77,11 +77,11 @@ def _options(words: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"{show(word)}: {hint}")
     if not options["data.root"]:
         raise UserError(f"usage: {USAGE['check']}")
-    if options["task"] and options["task"] not in TASKS:
-        close = get_close_matches(options["task"], TASKS, n=1)
-        raise ConfigError(f"task={options['task']}: " + (f"did you mean {close[0]}?" if close else ", ".join(TASKS)))
-    if options["data.on_bad"] not in ("error", "skip"):
-        raise ConfigError(f"data.on_bad={options['data.on_bad']}: must be one of error, skip")
+    for key, known in (("task", [*TASKS, ""]), ("data", ["auto", *READERS]), ("data.on_bad", ["error", "skip"])):
+        if options[key] not in known:
+            close = get_close_matches(options[key], known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(filter(None, known))}"
+            raise ConfigError(f"{key}={show(options[key])}: {hint}")
     if Path(options["out"]).suffix.lower() not in Image.registered_extensions():
         raise UserError(f"out={options['out']}: name a picture, such as out=check.png")
     return options

@@ -137,7 +137,7 @@ def look(
     once = Once()
     for task in tables.TASKS if tasks is None else tasks:
         names = recognise.fitting(folder, task) if reader == "auto" else [reader]
-        if not names:
+        if not set(names) & recognise.readers(task).keys():
             services.append(Service(task=task, ready=False, reason=_unknown(task)))
             continue
         try:
@@ -214,7 +214,7 @@ def _service(task: str, dataset: Dataset, on_bad: str) -> Service:
     return Service(
         task=task,
         ready=ready,
-        reason="" if ready else f"{bad:,} problems: mend them, or leave them out with data.on_bad=skip",
+        reason="" if ready else f"{bad:,} cannot be used: mend them, or leave them out with data.on_bad=skip",
         layout=dataset.layout,
         others=dataset.others,
         counted=COUNTED.get(dataset.kind, "objects"),

@@ -13,7 +13,7 @@ import numpy as np
 from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
-from visrun.data.readers.coco_objects import Column, parse
+from visrun.data.readers.coco_objects import Column, is_id, parse
 from visrun.data.readers.common import Finder, by_split
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -131,7 +131,7 @@ def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
     headings, used = set(), set()
     for source in sources:
         entries = source.content.get("categories", [])
-        if not all(type(entry.get("id")) in (int, str) and "name" in entry for entry in entries):
+        if not all(is_id(entry.get("id")) and "name" in entry for entry in entries):
             raise DataError(f"{source.file}: a category without id or name")
         for entry in sorted(entries, key=lambda entry: files.natural(str(entry["id"]))):
             names[str(entry["name"])] = None
@@ -148,7 +148,7 @@ def _records(source: Source, classes: Sequence[str], base: Path) -> tuple[list[R
     number: dict[Any, int] = {}
     problems: list[Problem] = []
     for i, image in enumerate(images):
-        if "id" not in image or not isinstance(image.get("file_name"), str):
+        if not is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
             problems.append(Problem(f"{shown}: image {image.get('id', f'number {i + 1}')}", "no id or no file_name"))
         elif image["id"] in number:
             problems.append(Problem(f"{shown}: image {image['id']}", "this id stands twice"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from visrun.data.images import MAX_PIXELS
 from visrun.data.listing import Problem
 from visrun.data.outlines import Outline, Rle, counts_of
 
@@ -61,8 +62,13 @@ def parse(
     return column, wrong
 
 
+def is_id(value: Any) -> bool:
+    """Whether something can be the id of an image or a category."""
+    return type(value) in (int, float, str)
+
+
 def _key(id_: Any) -> Any:
-    return id_ if isinstance(id_, int | str) else None
+    return id_ if is_id(id_) else None
 
 
 def _label(annotation: Mapping[str, Any], index: Mapping[Any, int]) -> int:
@@ -107,8 +113,10 @@ def _runs(written: Mapping[str, Any]) -> Rle:
         raise ValueError("runs without counts or without a size of [height, width]")
     if isinstance(counts, list) and not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("runs with a count that is no whole number from 0 on")
-    runs = counts if isinstance(counts, list) else [int(count) for count in counts_of(counts)]
     height, width = (int(side) for side in size or [])
+    if not 0 < height * width <= MAX_PIXELS:
+        raise ValueError(f"runs over {height} x {width} pixels")
+    runs = counts if isinstance(counts, list) else [int(count) for count in counts_of(counts)]
     if sum(runs) != height * width or min(runs, default=0) < 0:
         raise ValueError(f"runs over {sum(runs)} pixels, but {height} x {width} are {height * width}")
     return Rle(tuple(runs), (height, width))

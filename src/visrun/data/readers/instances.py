@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from visrun.data.outlines import Numbers, Rle, boxes_of
 from visrun.data.readers import common
 from visrun.errors import DataError
 
-IMAGES = ("pngimages", "jpegimages", *common.IMAGES)
-MAPS = ("pedmasks", "instances", "instance*", "segmentationobject")
+IMAGES = ("pngimages", *common.IMAGES)
+MAPS = ("pedmasks", "instances", "instance*")
 SAME = ("masks", "mask", "labels")  # read where the layout is named: by themselves they may as well hold classes
 MARKS = ("_mask", "_instanceids", "_instances", "_instance")  # that a map's stem may carry after its image's
 PER_CLASS = 1000  # with several classes an id is class * 1000 + number, as in Cityscapes
@@ -77,16 +77,21 @@ def _marks(path: Path, root: Path, names: tuple[str, ...]) -> Marks | Problem:
         ids = images.load_ids(path)
     except DataError as error:
         return Problem(shown, str(error).replace(str(path), shown))
-    size = ids.shape[::-1]
+    return marks_of(ids, f"{shown}: object", lambda numbers, _: numbers // PER_CLASS if len(names) > 1 else 0 * numbers)
+
+
+def marks_of(ids: Numbers, file: str, labels: Callable[[Numbers, Sequence[Rle]], Numbers]) -> Marks:
+    """The objects of a map (h, w), with what ``labels`` says of their numbers and outlines."""
+    size = (ids.shape[1], ids.shape[0])
     numbers, outlines = split_ids(ids)
     if not len(numbers):
-        return no_marks(f"{shown}: object", size=size, form="outlines")
+        return no_marks(file, size=size, form="outlines")
     return Marks(
-        labels=numbers // PER_CLASS if len(names) > 1 else np.zeros(len(numbers), np.int64),
+        labels=labels(numbers, outlines),
         boxes=boxes_of(outlines),
         ignored=np.zeros(len(numbers), bool),
         spots=numbers,
-        file=f"{shown}: object",
+        file=file,
         outlines=tuple(outlines),
         size=size,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from visrun import tables
 from visrun.data import files, labelmap
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import voc_objects
+from visrun.data.readers import voc_instances, voc_objects
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -25,8 +25,13 @@ VOC_CLASSES = (
 
 def recognise(root: Path, task: str) -> bool:
     """Whether ``root``, a folder in it or one in its VOCdevkit/ holds JPEGImages/ and SegmentationClass/; for tasks
-    that learn no masks, whether they or the splits' folders hold Annotations/*.xml."""
-    return bool(_homes(root) if tables.TASKS[task].target == "mask" else voc_objects.places(root))
+    that learn outlines, SegmentationObject/ as well; for others, whether they or the splits' folders hold
+    Annotations/*.xml."""
+    target = tables.TASKS[task].target
+    if target not in ("mask", "instances"):
+        return bool(voc_objects.places(root))
+    homes = _homes(root)
+    return bool(homes) and (target == "mask" or all((home / voc_instances.OBJECTS).is_dir() for home in homes))
 
 
 def read(root: Path, *, target: str = "mask") -> Listing:
@@ -40,12 +45,14 @@ def read(root: Path, *, target: str = "mask") -> Listing:
 
     Args:
         root: The folder.
-        target: ``mask`` for the masks; anything else for the boxes.
+        target: ``mask`` for the masks, ``instances`` for the objects in SegmentationObject/, else the boxes.
 
     Raises:
         DataError: Where ``root`` has no such folders, or those of several years.
     """
-    return _masks(root) if target == "mask" else voc_objects.read(root)
+    if target not in ("mask", "instances"):
+        return voc_objects.read(root)
+    return _masks(root) if target == "mask" else voc_instances.read(_masks(root))
 
 
 def _masks(root: Path) -> Listing:

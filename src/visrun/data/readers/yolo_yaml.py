@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from visrun.errors import DataError
 
 SUFFIXES = {".yaml", ".yml"}
 LARGEST = 1_000_000  # bytes; a data.yaml is small
+MOST_CLASSES = 1_000_000
 KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -35,12 +37,12 @@ class Plan:
 
 
 def find(root: Path) -> Path | None:
-    """The data.yaml: ``root`` itself, or the first in it that names classes and training images."""
+    """The data.yaml: ``root`` itself, or the first in it with lines for ``names`` and ``train``, read or not."""
     candidates = [root] if root.is_file() else sorted(root.glob("*.y*ml"))
     for file in candidates:
         if file.suffix.lower() in SUFFIXES and file.is_file() and file.stat().st_size <= LARGEST:
             text = file.read_bytes()
-            if b"names" in text and b"train" in text and {"names", "train"} <= _content(file).keys():
+            if all(re.search(rb"(?m)^\s*[\"']?%s[\"']?\s*:" % key, text) for key in (b"names", b"train")):
                 return file
     return None
 
@@ -55,6 +57,8 @@ def plan(root: Path) -> Plan | None:
     if file is None:
         return None
     content = _content(file)
+    if not {"names", "train"} <= content.keys():
+        raise DataError(f"{file}: names and train must stand at its top level")
     images: dict[str, list[Path]] = {}
     warnings = []
     for key, split in KEYS.items():
@@ -82,18 +86,23 @@ def _content(file: Path) -> dict[str, Any]:
 
 
 def _names(file: Path, names: object) -> tuple[str, ...]:
-    if isinstance(names, list):
-        return tuple(map(str, names))
-    if isinstance(names, dict) and all(isinstance(key, int) and key >= 0 for key in names):
-        return tuple(str(names.get(i, f"class_{i}")) for i in range(max(names, default=-1) + 1))
-    raise DataError(f"{file}: names is neither a list of names nor a map of ids to names")
+    known = dict(enumerate(names)) if isinstance(names, list) else names
+    if (
+        not isinstance(known, dict)
+        or not all(type(key) is int and 0 <= key < MOST_CLASSES for key in known)
+        or not all(isinstance(name, str | int | float) for name in known.values())
+    ):
+        raise DataError(f"{file}: names is neither a list of names nor a map of ids to names")
+    return tuple(str(known.get(i, f"class_{i}")) for i in range(max(known, default=-1) + 1))
 
 
 def _images(file: Path, top: object, value: object) -> list[Path]:
     """The images of one split: of a folder, of a list in a text file, or of several of these."""
     found: list[Path] = []
     for item in value if isinstance(value, list) else [value]:
-        place = _resolved(file.parent, top, str(item))
+        if not isinstance(item, str):
+            raise DataError(f"{file}: where a path is expected stands {type(item).__name__}")
+        place = _resolved(file.parent, top, item)
         if place is None:
             continue
         if place.is_dir():
