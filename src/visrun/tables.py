@@ -197,52 +197,24 @@ AUGMENTATIONS: dict[str, Ref] = {
     "noise": "visrun.data.extras:noise",
 }
 
+
+def _reader(module: str, *tasks: str, derived: tuple[str, ...] = ()) -> ReaderEntry:
+    place = f"visrun.data.readers.{module}"
+    return ReaderEntry(read=f"{place}:read", recognise=f"{place}:recognise", tasks=tasks, derived=derived)
+
+
+_BOXES, _TURNED, _OUTLINES = "object_detection", "oriented_object_detection", "instance_segmentation"
+_SHOWN = ("classification", "regression")  # what objects of any form say of a whole image
+
 READERS: dict[str, ReaderEntry] = {
-    "folder": ReaderEntry(
-        read="visrun.data.readers.folder:read",
-        recognise="visrun.data.readers.folder:recognise",
-        tasks=("classification",),
-    ),
-    "csv": ReaderEntry(
-        read="visrun.data.readers.table:read",
-        recognise="visrun.data.readers.table:recognise",
-        tasks=("classification", "regression"),
-    ),
-    "masks": ReaderEntry(
-        read="visrun.data.readers.masks:read",
-        recognise="visrun.data.readers.masks:recognise",
-        tasks=("segmentation",),
-    ),
-    "coco": ReaderEntry(
-        read="visrun.data.readers.coco:read",
-        recognise="visrun.data.readers.coco:recognise",
-        tasks=("object_detection", "oriented_object_detection", "instance_segmentation"),
-        derived=("segmentation", "classification", "regression"),
-    ),
-    "yolo": ReaderEntry(
-        read="visrun.data.readers.yolo:read",
-        recognise="visrun.data.readers.yolo:recognise",
-        tasks=("object_detection", "oriented_object_detection", "instance_segmentation"),
-        derived=("segmentation", "classification", "regression"),
-    ),
-    "voc": ReaderEntry(
-        read="visrun.data.readers.voc:read",
-        recognise="visrun.data.readers.voc:recognise",
-        tasks=("object_detection", "instance_segmentation", "segmentation"),
-        derived=("classification", "regression"),
-    ),
-    "dota": ReaderEntry(
-        read="visrun.data.readers.dota:read",
-        recognise="visrun.data.readers.dota:recognise",
-        tasks=("oriented_object_detection", "object_detection"),
-        derived=("classification", "regression"),
-    ),
-    "instances": ReaderEntry(
-        read="visrun.data.readers.instances:read",
-        recognise="visrun.data.readers.instances:recognise",
-        tasks=("instance_segmentation", "object_detection", "oriented_object_detection"),
-        derived=("segmentation", "classification", "regression"),
-    ),
+    "folder": _reader("folder", "classification"),
+    "csv": _reader("table", "classification", "regression"),
+    "masks": _reader("masks", "segmentation"),
+    "coco": _reader("coco", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
+    "yolo": _reader("yolo", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
+    "voc": _reader("voc", _BOXES, _OUTLINES, "segmentation", derived=_SHOWN),
+    "dota": _reader("dota", _TURNED, _BOXES, derived=_SHOWN),
+    "instances": _reader("instances", _OUTLINES, _BOXES, _TURNED, derived=("segmentation", *_SHOWN)),
 }
 
 

@@ -194,6 +194,8 @@ def test_a_category_that_only_heads_others_is_none(tmp_path: Path) -> None:
         ({"image_id": 99}, "its image_id 99 is none of the images"),
         ({"bbox": [1, 2, 3]}, "bbox [1, 2, 3] is not [left, top, width, height]"),
         ({"bbox": ["1", 2, 3, 4]}, "bbox ['1', 2, 3, 4] is not [left, top, width, height]"),
+        ({"bbox": [0, 0, 10**400, 1]}, "int too large to convert to float"),
+        ({"segmentation": [[0, 0, 10**400, 1, 2, 3]]}, "int too large to convert to float"),
         ({"bbox": None}, "neither bbox nor segmentation"),
         ({"bbox": [], "segmentation": []}, "neither bbox nor segmentation"),
         ({"segmentation": [[1, 2, 3, 4, 5]]}, "a polygon of 5 numbers: x and y come in pairs"),
@@ -217,9 +219,19 @@ def test_ids_that_stand_twice_and_images_without_a_name(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["a\0.jpg", "a" * 5000 + ".jpg", "", ".", "images"])
+def test_names_that_no_image_has(tmp_path: Path, name: str) -> None:
+    for i in range(3):
+        picture(tmp_path / "images" / f"{i}.jpg", i)
+    write(tmp_path / "all.json", content([name, "0.jpg", "1.jpg", "2.jpg"], [annotation(1)]))
+    with pytest.raises(DataError, match=r"(?s)1 of 4 records cannot be used:\n  all\.json: image 0: "):
+        records.read(tmp_path, task="object_detection")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('{"images": [' + "1" * 5000 + "]}", r"all\.json: broken JSON \(ValueError\)"),
         ('{"images": [\n1, 2,,', r"all\.json:2: broken JSON"),
         ('{"annotations": []}', "no list of images"),
         ('{"images": [3], "annotations": []}', "images is no list of objects"),

@@ -179,9 +179,16 @@ def test_quads_in_order_stay_as_they_are_whichever_corner_is_first(turn: int, wa
     assert vetted.notes == ()
 
 
-@pytest.mark.parametrize("corners", [[[10, 10]] * 4, [[10, 10], [20, 20], [30, 30], [40, 40]], [[5, 5], [9, 5]] * 2])
-def test_quads_on_a_line_have_no_size(corners: list[list[float]]) -> None:
-    assert "of no size" in lines(check(quads(corners), form="quads"))[0]
+@pytest.mark.parametrize(
+    ("corners", "what"),
+    [
+        ([[10, 10]] * 4, "an object of no size (0x0 pixels)"),
+        ([[5, 5], [9, 5]] * 2, "an object of no size (4x0 pixels)"),
+        ([[10, 10], [20, 20], [30, 30], [40, 40]], "an object without area: its points lie on a line"),
+    ],
+)
+def test_quads_on_a_line_have_no_size(corners: list[list[float]], what: str) -> None:
+    assert lines(check(quads(corners), form="quads")) == [f"a.txt:1: {what}"]
 
 
 def test_a_quad_beyond_the_image_keeps_its_corners_and_its_box_is_clipped() -> None:
@@ -202,7 +209,8 @@ def test_polygons_of_fewer_than_three_points_are_left_out() -> None:
 
 def test_an_outline_without_area_has_no_size() -> None:
     flat = np.array([[10.0, 10], [20, 10], [30, 10]])
-    assert "of no size" in lines(check(outlined([flat], boxes=[BOX]), form="outlines"))[0]
+    (line,) = lines(check(outlined([flat], boxes=[BOX]), form="outlines"))
+    assert line == "a.txt:1: an object without area: its points lie on a line"
 
 
 def test_a_missing_outline_matters_where_outlines_are_learnt() -> None:

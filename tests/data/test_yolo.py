@@ -126,6 +126,7 @@ def test_splits_that_are_not_there(tmp_path: Path) -> None:
         ("names: {99999999999: cat}\ntrain: images\n", "names is neither a list"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\ntrain: images\n", "names is neither a list"),
         ("names: [cat]\ntrain: {a: b}\n", "where a path is expected stands dict"),
+        (f"names: [cat]\ntrain: {'a' * 5000}\n", "train: no images at aaa"),
         ("set:\n  names: [cat]\n  train: images\n", "must stand at its top level"),
         ("names: !!python/object/apply:os.system ['true']\ntrain: images\n", "broken YAML"),
     ],

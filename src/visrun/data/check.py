@@ -87,7 +87,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     """What changes when a file does: bytes and time of modification; (0, 0) for one that is missing."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # no such file, or a name that no file can have
         return 0, 0
     return status.st_size, status.st_mtime_ns
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from visrun.data import check, choose
 from visrun.data.check import Finding
@@ -52,8 +53,8 @@ def settle(
         classes: The classes wanted, or None; for masks they are chosen when all have been painted.
         training: Whether all of them must be there.
     """
-    usable = [i for i, finding in enumerate(findings) if not finding.fault]
     derivation = DERIVE[kind]
+    usable = [i for i, finding in enumerate(findings) if not finding.fault]
     vetted = vet(
         [entries[i][1].target for i in usable],
         [findings[i].size for i in usable],
@@ -63,26 +64,17 @@ def settle(
         outlined="boxes" not in derivation.forms and form == "outlines",
         boxed=derivation.boxed,
     )
-    entries, findings = list(entries), list(findings)
-    for number, problem in vetted.lost.items():
-        i = usable[number]
-        entries[i] = (entries[i][0], replace(entries[i][1], where=problem.where))
-        findings[i] = replace(findings[i], fault=problem.what)
-    sound = [number for number in range(len(usable)) if number not in vetted.lost]
-    objects, names = [vetted.objects[number] for number in sound], listing.classes
+    lost = {usable[number]: problem for number, problem in vetted.lost.items()}
+    sound = [i for i in usable if i not in lost]
+    objects, names = [o for i, o in zip(usable, vetted.objects, strict=True) if i not in lost], listing.classes
     if kind != "mask":
         objects, names = choose.objects(objects, names, classes, training=training)
     derived = derivation.make(objects, names)
+    made = dict(zip(sound, derived.targets, strict=True))
+    found = dict(enumerate(findings)) | {i: replace(findings[i], fault=problem.what) for i, problem in lost.items()}
     if kind == "mask":
-        painted = check.paint([findings[usable[number]] for number in sound], derived.targets)
-        for number, finding in zip(sound, painted, strict=True):
-            findings[usable[number]] = finding
-    without = set()
-    for number, target in zip(sound, derived.targets, strict=True):
-        i = usable[number]
-        entries[i] = (entries[i][0], replace(entries[i][1], target=target))
-        if target is None:
-            without.add(i)
+        found |= zip(sound, check.paint([findings[i] for i in sound], derived.targets), strict=True)
+    kept = [i for i in range(len(entries)) if made.get(i, True) is not None]
     return Labelled(
         listing=replace(
             listing,
@@ -91,8 +83,15 @@ def settle(
             multilabel=derived.multilabel,
             warnings=(*listing.warnings, *vetted.notes, *derived.notes),
         ),
-        entries=[entry for i, entry in enumerate(entries) if i not in without],
-        findings=[finding for i, finding in enumerate(findings) if i not in without],
+        entries=[_changed(entries[i], target=made.get(i), problem=lost.get(i)) for i in kept],
+        findings=[found[i] for i in kept],
         problems=tuple(vetted.problems),
         total=vetted.total,
     )
+
+
+def _changed(entry: tuple[str, Record], *, target: Any, problem: Problem | None) -> tuple[str, Record]:
+    """The record with its target, or of a lost image with the place of what is wrong."""
+    split, record = entry
+    where = record.where if problem is None else problem.where
+    return split, replace(record, target=target, where=where)

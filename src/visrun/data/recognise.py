@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from visrun import build, tables
@@ -61,7 +60,7 @@ def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = r
             and what is there), or that several do that say different things; for a reader that the task has not; for
             labels that cannot serve the task, naming the tasks that they serve.
     """
-    require_root(root)
+    files.require_root(root)
     known = readers(task)
     if reader != "auto" and reader not in known:
         raise DataError(f"data={reader} reads no data for task={task}; one of: auto, {', '.join(known)}")
@@ -108,18 +107,6 @@ def _served(found: Found) -> list[str]:
 def fitting(root: Path, task: str) -> list[str]:
     """The readers of ``task`` that recognise ``root``, those that hold its own labels first."""
     return [name for name, entry in readers(task).items() if build.load(entry.recognise)(root, task)]
-
-
-def require_root(root: Path) -> None:
-    """Refuse a dataset that is not there.
-
-    Raises:
-        DataError: No such folder or file; with a suggestion where one beside it has nearly this name.
-    """
-    if not root.exists():
-        near = files.folders(root.parent) if root.parent.is_dir() else []
-        close = get_close_matches(root.name, [folder.name for folder in near], n=1)
-        raise DataError(f"data.root={root}: no such folder" + (f"; did you mean {close[0]}?" if close else ""))
 
 
 def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> list[str]:

@@ -137,9 +137,13 @@ def _require_pixels(rows: Rows) -> None:
 
 
 def _unswapped(rows: Rows) -> tuple[Rows, Flags]:
-    low, high = rows.boxes[:, :2], rows.boxes[:, 2:]
-    swapped: Flags = np.any(low > high, axis=1)
-    return replace(rows, boxes=np.concatenate([np.minimum(low, high), np.maximum(low, high)], 1)), swapped
+    swapped: Flags = np.any(rows.boxes[:, :2] > rows.boxes[:, 2:], axis=1)
+    return replace(rows, boxes=_ordered(rows.boxes), bounds=_ordered(rows.bounds)), swapped
+
+
+def _ordered(boxes: Floats) -> Floats:
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return np.concatenate([np.minimum(low, high), np.maximum(low, high)], 1)
 
 
 def _uncrossed(rows: Rows) -> tuple[Rows, Flags]:
@@ -178,7 +182,8 @@ def _rules(rows: Rows, classes: Sequence[str], *, outlined: bool) -> list[Rule]:
         Rule(far, lambda i: _far(rows, i), True),
         Rule(missing.astype(bool), "no outline, and this task learns outlines", True),
         Rule(_pointless(rows), "an outline of fewer than 3 points", False),
-        Rule(_without_size(rows), lambda i: f"an object of no size ({_shape(rows.boxes[i])})", False),
+        Rule(_narrow(rows.boxes), lambda i: f"an object of no size ({_shape(rows.boxes[i])})", False),
+        Rule(_flat(rows), "an object without area: its points lie on a line", False),
         Rule(_narrow(clipped), lambda i: f"wholly outside its image of {_shape([0, 0, *rows.size[i]])}", False),
     ]
 
@@ -195,11 +200,9 @@ def _pointless(rows: Rows) -> Flags:
     return np.array([outline == () for outline in rows.outlines], bool) if rows.outlines else np.zeros(len(rows), bool)
 
 
-def _without_size(rows: Rows) -> Flags:
-    """Boxes, outlines and quads narrower than LEAST."""
-    narrow = _narrow(rows.boxes)
-    if rows.outlines is not None:
-        narrow |= _narrow(rows.bounds)
+def _flat(rows: Rows) -> Flags:
+    """Outlines and quads narrower than LEAST."""
+    narrow = _narrow(rows.bounds)
     if rows.quads is not None:
         x, y = rows.quads[..., 0], rows.quads[..., 1]
         area = np.abs((x * np.roll(y, -1, 1) - np.roll(x, -1, 1) * y).sum(1)) / 2

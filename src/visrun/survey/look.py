@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from visrun import build, tables
-from visrun.data import recognise, records
+from visrun.data import files, recognise, records
 from visrun.data.check import Progress
 from visrun.data.describe import describe, sides_of
 from visrun.data.objects import Objects
@@ -57,7 +57,7 @@ class Service:
         reason: Why not, in one line; "" where it would.
         layout: The reader taken, or None where none recognises the folder; others: those that would fit, too.
         counted: What ``splits`` count for each class: images, pixels or objects; "" for values.
-        classes, targets: Names, as in `visrun.data.records.Dataset`.
+        classes, targets, multilabel: As in `visrun.data.records.Dataset`.
         splits: By name.
         objects: Number of labelled objects; sides: root of the area of their boxes in pixels; per_image: objects.
         summary: The lines that a run prints.
@@ -72,6 +72,7 @@ class Service:
     counted: str = ""
     classes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    multilabel: bool = False
     splits: dict[str, Split] = field(default_factory=dict)
     objects: int | None = None
     sides: Spread | None = None
@@ -132,7 +133,7 @@ def look(
 ) -> tuple[Survey, dict[str, Dataset]]:
     """The survey, and the dataset of each task that can be served; arguments as `survey` takes them."""
     folder = Path(root).expanduser().absolute()
-    recognise.require_root(folder)
+    files.require_root(folder)
     services, datasets = [], {}
     once = Once()
     for task in tables.TASKS if tasks is None else tasks:
@@ -220,6 +221,7 @@ def _service(task: str, dataset: Dataset, on_bad: str) -> Service:
         counted=COUNTED.get(dataset.kind, "objects"),
         classes=dataset.classes,
         targets=dataset.targets,
+        multilabel=dataset.multilabel,
         splits={name: _split(dataset, name) for name in dataset.splits},
         objects=sum(map(len, objects)) if objects else None,
         sides=spread(sides_of(objects)),

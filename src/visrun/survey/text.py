@@ -49,4 +49,5 @@ def _verdict(service: Service) -> str:
     if not service.ready:
         return f"no   {service.reason}"
     others = f" ({choices(service.others, 'and')} would fit, too)" if service.others else ""
-    return f"yes  data={service.layout}{others}"
+    several = "; several labels an image: loss=bce" if service.multilabel else ""
+    return f"yes  data={service.layout}{others}{several}"

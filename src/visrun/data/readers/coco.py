@@ -114,7 +114,7 @@ def _opened(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_bytes())
     except json.JSONDecodeError as error:
         raise DataError(f"{file}:{error.lineno}: broken JSON ({error.msg})") from None
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: broken JSON ({type(error).__name__})") from None
     keys = [key for key in ("images", "annotations", "categories") if isinstance(content, dict) and key in content]
     if "images" not in keys:

@@ -41,7 +41,7 @@ def parse(
     column = Column()
     wrong: dict[int, list[Problem]] = {}
     for place, annotation in enumerate(annotations):
-        id_ = annotation.get("id", f"number {place + 1}")
+        id_ = annotation.get("id") if is_id(annotation.get("id")) else f"number {place + 1}"
         image = number.get(_key(annotation.get("image_id")), -1)
         try:
             label = _label(annotation, index)
@@ -50,7 +50,7 @@ def parse(
                 raise ValueError("neither bbox nor segmentation")
             if image < 0:
                 raise ValueError(f"its image_id {annotation.get('image_id')!r} is none of the images")
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             wrong.setdefault(image, []).append(Problem(f"{where} {id_}", str(error)))
             continue
         column.images.append(image)
@@ -85,7 +85,7 @@ def _box(written: Any) -> tuple[float, ...] | None:
         return None
     if not _numbers(written) or len(written) != 4:
         raise ValueError(f"bbox {str(written)[:60]} is not [left, top, width, height]")
-    left, top, width, height = written
+    left, top, width, height = map(float, written)
     return left, top, left + width, top + height
 
 

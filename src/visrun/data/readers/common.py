@@ -60,7 +60,7 @@ class Finder:
         parts = name.replace("\\", "/")
         for place, folder in enumerate(self.near):
             path = folder / parts
-            if path.is_file():
+            if files.is_file(path):
                 self.near.insert(0, self.near.pop(place))  # the next one is likely there, too
                 return path
         stem, dot, suffix = Path(parts).name.rpartition(".")

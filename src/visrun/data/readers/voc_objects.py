@@ -161,7 +161,7 @@ def _image(finder: common.Finder, path: Path, tag: Tag, split: str) -> Path:
     """The image of an xml file: named like it or, where that says nothing, as the xml itself says."""
     name, folder = tag.get("filename") or path.stem, tag.get("folder")
     beside = [path.with_suffix(suffix) for suffix in (Path(name).suffix, ".jpg", ".png") if suffix]
-    found = next((place for place in beside if place.is_file()), None)
+    found = next((place for place in beside if files.is_file(place)), None)
     found = found or finder.of_stem(path.stem, [*Path(folder).parts, path.stem], split)
     found = found or finder.named(f"{folder}/{name}", split) or finder.named(name, split)
     return found or (finder.near[0] if finder.near else path.parent) / name

@@ -122,7 +122,7 @@ def _resolved(folder: Path, top: object, value: str) -> Path | None:
     parts = Path(value.replace("\\", "/")).parts
     ends = [Path(*parts[i:]) for i in range(len(parts)) if parts[i] not in ("..", ".", "/")]
     places = [top_ / Path(*parts) for top_ in _tops(folder, top)] + [folder / end for end in ends]
-    return next((place.resolve() for place in places if parts and place.exists()), None)
+    return next((place.resolve() for place in places if parts and files.exists(place)), None)
 
 
 def _listed(file: Path, tops: Sequence[Path]) -> list[Path]:
@@ -130,5 +130,5 @@ def _listed(file: Path, tops: Sequence[Path]) -> list[Path]:
     for line in file.read_text(encoding="utf-8-sig").splitlines():
         if name := line.strip():
             places = [place / name for place in (*tops, file.parent)]
-            found.append(next((place for place in places if place.is_file()), places[0]))
+            found.append(next((place for place in places if files.is_file(place)), places[0]))
     return found
