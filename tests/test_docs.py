@@ -31,7 +31,7 @@ from visrun.hyperparameters import Hyperparameters, why_unread
 from visrun.overrides import GROUPS, is_hydra, parse
 from visrun.settings import Settings
 from visrun.survey import command as checking
-from visrun.tables import MODELS, SCHEDULERS, TASKS
+from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
 
 TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -315,6 +315,11 @@ def test_every_python_example_uses_what_there_is(block: Block) -> None:
             assert node.attr in visrun.__all__
         if isinstance(node, ast.ImportFrom) and node.module:
             assert all(hasattr(importlib.import_module(node.module), name.name) for name in node.names)
+
+
+def test_every_layout_is_described() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES[1:])
+    assert [name for name in READERS if f"`data={name}`" not in text] == []
 
 
 def test_every_public_name_stands_in_the_readme() -> None:

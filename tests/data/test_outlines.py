@@ -29,10 +29,10 @@ def test_compressed_runs_and_masks_are_pycocotools(mask: np.ndarray) -> None:
     assert counts_of(text.decode()).tolist() == list(rle.counts)
 
 
-@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=30))
+@given(st.lists(st.integers(0, 2**28), min_size=1, max_size=30))  # pycocotools has room for six characters a number
 def test_compressed_runs_of_any_length(counts: list[int]) -> None:
     packed = coco.frPyObjects({"counts": counts, "size": [1, sum(counts)]}, 1, sum(counts))["counts"]
-    assert counts_of(packed).tolist() == [count % 2**32 for count in counts]
+    assert counts_of(packed).tolist() == counts
 
 
 @pytest.mark.parametrize("text", ["P", "\x7f", "0\x20", "oooooooooooooo0"])

@@ -31,7 +31,7 @@ def describe(dataset: Dataset) -> str:
     for name, rows in dataset.splits.items():
         lines.append(f"  {name:<6}{len(rows):>8,} images  {line(dataset, name)}".rstrip())
     if dataset.skipped:
-        lines.append(f"  left out: {len(dataset.skipped):,} unusable records")
+        lines.append(f"  left out: {len(dataset.skipped):,} unusable entries")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Marks:
         ignored: (n,) bool.
         quads: (n, 4, 2) corners, where the labels are turned boxes.
         outlines: Where the labels have them, one for each object or None for those that have only a box.
-        spots: (n,) int64 lines or ids.
+        spots: (n,) line numbers or ids.
         file: What stands before a spot in messages: ``labels/a.txt:`` or ``train.json: annotation``.
         relative: Whether coordinates are shares of the image's width and height rather than pixels.
         size: (width, height) of the image as the labels know it, if they do.
@@ -41,7 +41,7 @@ class Marks:
     labels: Numbers
     boxes: Floats
     ignored: NDArray[np.bool_]
-    spots: Numbers
+    spots: NDArray[Any]
     file: str
     quads: Floats | None = None
     outlines: tuple[Outline | None, ...] | None = None
