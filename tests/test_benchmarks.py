@@ -40,11 +40,16 @@ def measured(name: str, *words: str, cwd: Path) -> dict[str, dict]:
 SMALLEST = {
     "loop": (["--rounds=2", *QUICK], {"loop/step_alone", "loop/end_to_end"}),
     "demo": (QUICK, {"demo/seconds", "demo/test/accuracy"}),
+    "scan": (["--images=20", "--rounds=1"], {"scan/make", "scan/object_detection", "scan/instance_segmentation"}),
     "startup": (["--repeats=1"], {"startup/import visrun", "startup/visrun explain", "startup/visrun --cfg job"}),
     "gpu": (TINY_GPU, {"photos/make", "gpu/cache", "gpu/step_called", "gpu/visrun", "gpu/plain", "gpu/speed_up"}),
     "learn": (["--seeds=0,1", "task=classification", *QUICK], {"learn/classification/median"}),
     "sweep": (["overhead", "--trials=3"], {"sweep/overhead/stock", "sweep/overhead"}),
     "search": (["--seeds=0", "--trials=2", *QUICK], {"search/visrun/median", "search/epochs/visrun"}),
+    "map": (
+        ["--images=5", "--objects=20", "--detections=200", "--repeats=1"],
+        {"map/pycocotools", "map/boxes", "map/rotated", "map/rotated_dota"},
+    ),
     "ui": (["--repeats=1", "--runs=3"], {"ui/form_change", "ui/memory", "ui/runs", "ui/ctrl_c"}),
     "storage": (
         ["--trials=3", "--measure=2", "--epochs=1"],

@@ -11,7 +11,7 @@ import pytest
 import visrun
 
 SOURCE = Path(visrun.__file__).parent
-BELOW = ("boxes", "data", "models", "tasks")  # whole packages
+BELOW = ("boxes", "data", "detection", "models", "tasks")  # whole packages
 MODULES_BELOW = ("augment", "build", "checkpoint", "device", "errors", "losses", "metrics", "optimizers", "schedulers")
 MODULES_BELOW += ("lr", "memory", "recorder", "signals", "step", "tables", "training")
 FOREIGN = {"hydra", "omegaconf", "mlflow", "optuna", "pydantic"}

@@ -14,6 +14,7 @@ from PIL import Image
 
 from visrun import plots
 from visrun.conclusion import SAMPLES
+from visrun.precision_recall import closed, mean_precision, precision_recall
 from visrun.sheet import GAP, LARGEST, SMALLEST, WIDER, fit, full_rows, sheet
 
 ROWS = [
@@ -164,6 +165,26 @@ def test_targets_get_a_panel_each_and_wrong_shapes_are_refused(tmp_path):
         plots.predicted_against_true(np.zeros((5, 3)), np.zeros((5, 3)), ["a", "b"], tmp_path / "values.png")
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 30])
+def test_precision_over_recall_of_any_number_of_classes_is_written(tmp_path, count):
+    curves = {f"$class {k}": (np.array([0.5, 0.5, 1.0]), np.array([1.0, 0.6, 0.6]), 0.8) for k in range(count)}
+    curves |= {"nothing found": (np.zeros(0), np.zeros(0), 0.0)} if count else {}
+    precision_recall(curves, tmp_path / "curves.png", best=(0.4, 0.7) if count else None)
+    assert size_of(tmp_path / "curves.png")[0] > 400
+
+
+def test_a_curve_begins_at_no_recall_and_falls_where_it_ends():
+    recall, precision = closed(np.array([0.5, 0.75]), np.array([1.0, 0.6]))
+    assert recall.tolist() == [0.0, 0.5, 0.75, 0.75] and precision.tolist() == [1.0, 1.0, 0.6, 0.0]
+    assert [part.tolist() for part in closed(np.zeros(0), np.zeros(0))] == [[0.0], [0.0]]
+
+
+def test_the_mean_of_classes_counts_those_that_end_early():
+    whole, half = (np.array([1.0]), np.array([0.8]), 0.8), (np.array([0.5]), np.array([0.4]), 0.2)
+    mean = mean_precision({"whole": whole, "half": half})
+    assert mean[:51] == pytest.approx(0.6) and mean[51:] == pytest.approx(0.4)
+
+
 def test_matplotlib_comes_with_the_first_picture_and_pyplot_never(tmp_path):
     script = (
         "import sys; from visrun import plots; from pathlib import Path\n"
@@ -202,6 +223,20 @@ def test_pictures_stand_row_by_row_in_the_middle_of_their_cells(tmp_path):
         assert [page.getpixel(middle) for middle in middles] == [(255, 0, 0), (255, 255, 255), (0, 0, 255)]
         assert page.getpixel((2 * GAP + 300, GAP + 20)) == page.getpixel((2, 2))
         assert page.getpixel((2 * GAP + 300, 2 * GAP + 300)) == page.getpixel((2, 2))
+
+
+@pytest.mark.parametrize(("size", "cell"), [((1000, 400), 2 * LARGEST), ((1000, 900), LARGEST), ((150, 50), 2 * 150)])
+def test_pictures_of_several_panels_get_twice_the_room(tmp_path, size, cell):
+    sheet([Image.new("RGB", size)] * 2, tmp_path / "sheet.png", columns=1)
+    assert size_of(tmp_path / "sheet.png")[0] == cell + 2 * GAP
+
+
+def test_a_sheet_replaces_the_last_one_whole(tmp_path):
+    for colour in ("red", "blue"):
+        sheet([Image.new("RGB", (200, 200), colour)], tmp_path / "sheet.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["sheet.png"]
+    with Image.open(tmp_path / "sheet.png") as page:
+        assert page.getpixel((100, 100)) == (0, 0, 255)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 16])

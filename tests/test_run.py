@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import visrun
-from visrun import predict, run
+from visrun import predict, recorder, run
 from visrun.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError
 from visrun.step import Step
@@ -66,6 +66,26 @@ def test_a_run_learns_and_returns_what_it_wrote(photos, tmp_path):
     assert noted["test"] == {} and noted["epochs"] == 8 and noted["image_size"] == [16, 16]
     assert not (result.folder / "run.lock").exists()
     assert told(result.folder) == ("finished", 0) and noted["exit_code"] == 0
+
+
+def test_a_sheet_of_each_new_best_changes_nothing_else(photos, tmp_path, monkeypatch):
+    words = ["dropout=0.3", "run.ema=0.9", "max_epochs=4"]
+    plain = start(photos, tmp_path / "plain", *words)
+    monkeypatch.setattr(recorder, "DRAWING_SHARE", float("inf"))
+    real, seen = run.show, []
+
+    def show(made, folder, split):
+        path = real(made, folder, split)
+        seen.append((split, [file.name for file in folder.iterdir()], path.read_bytes()))
+        return path
+
+    monkeypatch.setattr(run, "show", show)
+    drawn = start(photos, tmp_path / "drawn", *words)
+    assert rows(drawn.folder) == rows(plain.folder)
+    assert seen and all(split == "val" and files == ["predictions.png"] for split, files, _ in seen)
+    assert seen[0][2][:4] == b"\x89PNG"
+    last = [(result.folder / "plots" / "predictions.png").read_bytes() for result in (plain, drawn)]
+    assert last[0] == last[1]
 
 
 def test_train_makes_a_folder_of_its_own(photos, tmp_path, monkeypatch):

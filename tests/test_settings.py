@@ -67,7 +67,7 @@ def test_duration_leaves_what_it_cannot_read():
         (Data, "root", [None, "/a b/(c),=~ö"], ["", "a\0b", 3, True]),
         (Data, "name", ["demo", "my_reader"], ["", "os.system", "../x", None, "a\n"]),
         (Data, "resize", [None, "crop", "letterbox", "zoom"], ["stretch", True]),
-        (Augment, "crop_scale", [[0.1, 1], [1, 1]], [[0, 1], [1, 0.5], [0.5], [0.5, 1.1], 0.5, ["nan", 1]]),
+        (Augment, "crop_scale", [[0.1, 1], [1, 1], [0.5, 4]], [[0, 1], [1, 0.5], [0.5], [0.5, 4.1], 0.5, ["nan", 1]]),
         (Augment, "rotate", [0, 180], [-1, 181]),
         (Augment, "hue", [0, 0.5], [0.6]),
         (Augment, "erase", [0, 1], [1.1, True]),

@@ -23,6 +23,8 @@ class Batch:
 class Data:
     """Sixteen points on a line, four a step, in an order drawn from the epoch."""
 
+    scenes = ()
+
     def __init__(self, poison: int | None = None):
         generator = torch.Generator().manual_seed(0)
         self.x = torch.randn(16, 3, generator=generator)
@@ -56,7 +58,7 @@ class Line:
 
 
 class Mae:
-    def reset(self):
+    def reset(self, scenes=()):
         self.errors = []
 
     def update(self, prediction, batch):

@@ -25,6 +25,12 @@ def split(batch: Any, parts: int) -> list[Any]:
     return [rows(batch, i * size, (i + 1) * size) for i in range(parts)]
 
 
+def refill(kept: Any, batch: Any) -> None:
+    """Copy ``batch`` into the memory of ``kept``, a clone of one like it, without waiting for the device."""
+    for field in fields(kept):
+        getattr(kept, field.name).copy_(getattr(batch, field.name), non_blocking=True)
+
+
 def clone(batch: Any) -> Any:
     """A copy with memory of its own, which a CUDA graph can keep."""
     return each(batch, Tensor.clone)

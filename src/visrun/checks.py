@@ -92,6 +92,8 @@ def unread_warnings(
     lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name)}" for name in names]
     if given.data.name == "demo" and typed.get("data.root") is not None:
         lines.append(f"data.root={show(typed['data.root'])} is not read: data=demo brings its own images")
+    if given.data.tile is None and typed.get("data.overlap") is not None:
+        lines.append("data.overlap is read only when data.tile is set")
     return lines + settings.option_warnings(typed, values, task=given.task)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +16,7 @@ from visrun.calibrate import calibrate
 from visrun.console import Screen
 from visrun.device import autocast
 from visrun.parts import Parts
+from visrun.precision_recall import precision_recall
 from visrun.run_folder import RunFolder, is_metric
 from visrun.sheet import sheet
 from visrun.tasks.base import Metric
@@ -23,13 +24,25 @@ from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall
 
 SAMPLES = 12  # predictions on the sheet: full rows of 3, 4 or 6
+BACKGROUND = "background"  # what a confusion matrix of detections calls no object
 
 
 @runtime_checkable
 class Confusing(Protocol):
-    """A metric that knows which class was taken for which: (K, K) counts, true classes in rows."""
+    """A metric that knows which class was taken for which: (K, K) counts, true classes in rows.
+
+    (K + 1, K + 1) where there is a background, the last: objects that were missed, detections of nothing.
+    """
 
     def confusion(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Ranking(Protocol):
+    """A metric of scored detections: for each class recall (n,), precision (n,) and its average, and the best score
+    to cut at with the F1 that it gives."""
+
+    def curves(self) -> tuple[Mapping[str, tuple[Any, Any, float]], tuple[float, float] | None]: ...
 
 
 @runtime_checkable
@@ -96,37 +109,47 @@ def conclude(
 
 def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, float]], progress: Progress) -> list[Path]:
     """The run's pictures: curves, learning rate, what the task draws of its metric, and a sheet of predictions."""
-    curves, rates, samples = folder / "curves.png", folder / "learning_rate.png", folder / "predictions.png"
+    curves, rates = folder / "curves.png", folder / "learning_rate.png"
     plots.curves(rows, curves, monitor=made.task.monitor, best_epoch=progress.best_epoch)
     plots.learning_rate([row["learning_rate"] for row in rows], rates)
-    sheet(predictions(made, split), samples)
-    return [curves, rates, samples, *draw_metric(made, folder)]
+    return [curves, rates, show(made, folder, split), *draw_metric(made, folder)]
+
+
+def show(made: Parts, folder: Path, split: str) -> Path:
+    """The sheet of predictions on a split, by the weights that are evaluated as they stand."""
+    path = folder / "predictions.png"
+    sheet(predictions(made, split), path)
+    return path
 
 
 def draw_metric(made: Parts, folder: Path) -> list[Path]:
     """What the metric can show beyond its numbers, over the split it has seen last."""
-    if isinstance(made.metric, Confusing) and not made.dataset.multilabel:
-        path = folder / "confusion_matrix.png"
-        plots.confusion_matrix(made.metric.confusion(), made.dataset.classes, path)
-        return [path]
-    if isinstance(made.metric, Pairing):
-        path = folder / "predicted_against_true.png"
-        plots.predicted_against_true(*made.metric.pairs(), made.dataset.targets, path)
-        return [path]
-    return []
+    metric, found = made.metric, []
+    if isinstance(metric, Confusing) and not made.dataset.multilabel:
+        found.append(folder / "confusion_matrix.png")
+        counts = metric.confusion()
+        names = [*made.dataset.classes, BACKGROUND][: len(counts)]
+        plots.confusion_matrix(counts, names, found[-1])
+    if isinstance(metric, Ranking):
+        found.append(folder / "precision_recall.png")
+        curves, best = metric.curves()
+        precision_recall(curves, found[-1], best=best)
+    if isinstance(metric, Pairing):
+        found.append(folder / "predicted_against_true.png")
+        plots.predicted_against_true(*metric.pairs(), made.dataset.targets, found[-1])
+    return found
 
 
 @torch.no_grad()
 def predictions(made: Parts, split: str) -> list[Image.Image]:
     """Samples spread over a split as the network saw them, with what it said and what is true."""
     model, loader = made.step.evaluated.eval(), made.loaders[split]
+    size = loader.batch_size
     wanted = set(torch.linspace(0, len(loader.images) - 1, SAMPLES).round().int().tolist())
     pictures: list[Image.Image] = []
-    for number, batch in enumerate(loader.epoch(0)):
-        begin = number * loader.batch_size
-        rows = [i for i in range(min(loader.batch_size, len(loader.images) - begin)) if begin + i in wanted]
-        if not rows:
-            continue
+    for step in sorted({position // size for position in wanted}):
+        batch = next(loader.epoch(0, start=step))
+        rows = sorted(position - step * size for position in wanted if position // size == step)
         with autocast(made.device, made.precision):
             output = model(batch.images)
         prediction = made.task.predict(partial(recall, output), batch.images)

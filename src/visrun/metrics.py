@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visrun.data.placement import Scene
 from visrun.losses import IGNORE_INDEX
 
 Prediction = dict[str, Tensor]
@@ -52,7 +53,7 @@ class ClassificationMetric:
         self.num_classes, self.multilabel = num_classes, multilabel
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
         """Forget all samples."""
         self.samples = Samples()
 
@@ -122,7 +123,7 @@ class RegressionMetric:
         self.targets = tuple(targets)
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
         """Forget all samples."""
         self.samples = Samples()
 
@@ -163,7 +164,7 @@ class SegmentationMetric:
         self.classes = tuple(classes)
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
         """Forget all pixels."""
         self._counts: Tensor | None = None
 

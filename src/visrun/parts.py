@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,13 @@ from visrun.console import Screen, counter
 from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches
-from visrun.data.cache import Images, open_images
 from visrun.data.geometry import Fit
 from visrun.data.records import Dataset
 from visrun.data.size import training_size
-from visrun.data.targets import class_weights, target_tensor
+from visrun.data.targets import class_weights
 from visrun.device import choose_device, choose_precision, configure
 from visrun.folders import cache_folder
+from visrun.loaders import Keep, Look, packed, split_batches, where_kept
 from visrun.models import Built
 from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
@@ -91,7 +92,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         multiple=facts.multiple,
         fixed=facts.fixed_size,
         whole=fit_of(settings) != "crop",
-        sizes=[dataset.sizes[record.image] for record in dataset.splits["train"]],
+        sizes=seen_sizes(settings, dataset),
     )
     torch.manual_seed(settings.seed)
     task = build_task(resolved, dataset, device)
@@ -103,9 +104,11 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         pretrained=settings.model.pretrained,
         weights=Path(settings.model.weights) if settings.model.weights else None,
         freeze=settings.model.freeze,
+        target=entry.target,
     )
     screen.say(f"model: {settings.model.name}, {count_parameters(built):.2f} M parameters, weights {built.origin}")
-    loaders, places = build_loaders(resolved, dataset, built, size=size, device=device, screen=screen)
+    look = look_of(settings, built, size)
+    loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     built.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(loaders["train"]))
     notes = {
@@ -126,12 +129,19 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         scheduler=scheduler,
         device=device,
         precision=precision,
-        portrait=portrait(resolved, task, built, size),
+        portrait=portrait(resolved, task, look),
         notes=notes,
     )
 
 
-def portrait(resolved: Resolved, task: Task, built: Built, size: tuple[int, int]) -> dict[str, Any]:
+def seen_sizes(settings: Settings, dataset: Dataset) -> list[tuple[int, int]]:
+    """(width, height) of what the network is trained on: whole images, or their tiles."""
+    most = settings.data.tile or sys.maxsize
+    sizes = (dataset.sizes[record.image] for record in dataset.splits["train"])
+    return [(min(wide, most), min(high, most)) for wide, high in sizes]
+
+
+def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
     """What best.pt says beside the weights, in plain types: all that predictions need."""
     settings = resolved.settings
     return {
@@ -142,10 +152,12 @@ def portrait(resolved: Resolved, task: Task, built: Built, size: tuple[int, int]
             "num_outputs": task.num_outputs,
             "dropout": resolved.hyperparameters.dropout,
         },
-        "image_size": list(size),
-        "fit": fit_of(settings),
-        "mean": list(built.mean),
-        "std": list(built.std),
+        "image_size": list(look.image_size),
+        "fit": look.fit,
+        "mean": list(look.mean),
+        "std": list(look.std),
+        "tile": look.tile,
+        "overlap": look.overlap,
     }
 
 
@@ -163,12 +175,12 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
     if dataset.classes:
         weights = class_weights(settings.data.class_weights, dataset.counts["train"], dataset.classes)
     options = {**settings.loss_options.model_dump(), "weight": None if weights is None else weights.to(device)}
-    everyone = range(len(dataset.splits["train"]))
+    everyone = [row.target for row in dataset.splits["train"]]
     offered = {
         "classes": dataset.classes,
         "multilabel": dataset.multilabel,
         "targets": dataset.targets,
-        "values": split_targets(dataset, "train", kind=entry.target, kept=everyone) if dataset.targets else None,
+        "values": packed(dataset, everyone, None, kind=entry.target) if dataset.targets else None,
         "loss": narrow(load(entry.losses[values.loss]), options),
     }
     task: Task = call(load(entry.build), offered)
@@ -181,11 +193,11 @@ def narrow(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..
 
 
 def build_loaders(
-    resolved: Resolved, dataset: Dataset, built: Built, *, size: tuple[int, int], device: torch.device, screen: Screen
+    resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device, screen: Screen
 ) -> tuple[dict[str, Batches], dict[str, str]]:
     """Batches of every split, and a line on where each split's images are kept."""
     settings, values = resolved.settings, resolved.hyperparameters
-    kind, fit = TASKS[settings.task].target, fit_of(settings)
+    kind = TASKS[settings.task].target
     augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name", "extra"})), kind)
     if dropped:
         screen.say(
@@ -194,75 +206,50 @@ def build_loaders(
     loaders, places = {}, {}
     for split in dataset.splits:
         training = split == "train"
-        images = open_split(settings, dataset, split, size=size, fit=fit, device=device, screen=screen)
-        places[split] = where_kept(images)
-        loaders[split] = Batches(
-            images,
-            split_targets(dataset, split, kind=kind, kept=images.kept),
+        made = split_batches(
+            dataset,
+            split,
             kind=kind,
-            num_classes=len(dataset.classes),
-            batch_size=values.batch_size * (settings.run.accumulate if training else 1),
-            image_size=size,
-            fit=fit,
-            augment=augment if training else None,
-            mean=built.mean,
-            std=built.std,
+            look=look,
+            keep=keep_of(settings),
             device=device,
+            batch_size=values.batch_size * (settings.run.accumulate if training else 1),
+            training=training,
             seed=settings.seed,
-            shuffle=training,
+            augment=augment if training else None,
             extra=[load(AUGMENTATIONS[name]) for name in settings.augment.extra] if training else (),
+            progress=counter(screen, f"decoding {split}"),
         )
+        screen.end_progress()
+        for line in made.images.bad:
+            screen.warn(f"left out: {line}")
+        loaders[split], places[split] = made, where_kept(made.images)
     screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
     return loaders, places
 
 
-def split_targets(dataset: Dataset, split: str, *, kind: str, kept: Iterable[int]) -> Tensor | None:
-    """The targets of a split's usable images as one tensor; None for masks."""
-    rows = dataset.splits[split]
-    targets = [rows[i].target for i in kept]
-    return target_tensor(targets, kind=kind, num_classes=len(dataset.classes), multilabel=dataset.multilabel)
-
-
-def open_split(
-    settings: Settings,
-    dataset: Dataset,
-    split: str,
-    *,
-    size: tuple[int, int],
-    fit: Fit,
-    device: torch.device,
-    screen: Screen,
-) -> Images:
-    """The decoded images (and masks) of one split."""
-    rows, data = dataset.splits[split], settings.data
-    images = open_images(
-        [row.image for row in rows],
-        masks=[row.target for row in rows] if TASKS[settings.task].target == "mask" else None,
-        mask_ids=dataset.mask_ids,
-        sizes=dataset.sizes,
-        image_size=size,
-        fit=fit,
+def keep_of(settings: Settings) -> Keep:
+    """Where the user wants decoded images kept."""
+    data = settings.data
+    return Keep(
         cache=data.cache,
         cache_gb=data.cache_gb,
         cache_dir=Path(data.cache_dir) if data.cache_dir else None,
-        device=device,
         workers=data.workers,
         on_bad=data.on_bad,
-        progress=counter(screen, f"decoding {split}"),
     )
-    screen.end_progress()
-    for line in images.bad:
-        screen.warn(f"left out: {line}")
-    return images
 
 
-def where_kept(images: Images) -> str:
-    """``1,257 in RAM (3.9 MB, 0.1 s)``."""
-    if images.place == "stream":
-        return f"{len(images):,} decoded anew in every epoch"
-    how = "found" if images.reused else f"{images.seconds:.1f} s"
-    where = {"gpu": "on the GPU", "ram": "in RAM", "disk": "on disk"}[images.place]
-    return f"{len(images):,} {where} ({images.nbytes / 1e6:,.1f} MB, {how})"
+def look_of(settings: Settings, built: Built, size: tuple[int, int]) -> Look:
+    """How the network sees an image."""
+    return Look(
+        image_size=size,
+        fit=fit_of(settings),
+        mean=tuple(built.mean),
+        std=tuple(built.std),
+        tile=settings.data.tile,
+        overlap=settings.data.overlap if settings.data.tile else 0,
+    )
 
 
 def build_step(

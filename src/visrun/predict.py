@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,17 @@ from visrun.console import Screen
 from visrun.data.batches import Batches
 from visrun.data.cache import open_images
 from visrun.data.files import IMAGE_SUFFIXES
-from visrun.data.images import load_rgb
+from visrun.data.images import header, load_rgb
+from visrun.data.outlines import Window
 from visrun.data.placement import places
 from visrun.data.records import Dataset
 from visrun.device import choose_device
 from visrun.errors import DataError, UserError
-from visrun.parts import read_dataset, split_targets
+from visrun.loaders import Keep, Look, split_batches
+from visrun.parts import read_dataset
 from visrun.run_folder import RunFolder
 from visrun.tables import TASKS
-from visrun.tasks.base import Prediction, Task
+from visrun.tasks.base import Merging, Prediction, Task
 from visrun.training import evaluate
 
 BATCH = 32
@@ -53,9 +56,14 @@ class Predictor:
     def __init__(self, module: nn.Module, task: Task, portrait: dict[str, Any], device: torch.device) -> None:
         self.module, self.task, self.device = module, task, device
         self.task_name: str = portrait["task"]
-        self.image_size: tuple[int, int] = tuple(portrait["image_size"])
-        self.fit = portrait["fit"]
-        self.mean, self.std = tuple(portrait["mean"]), tuple(portrait["std"])
+        self.look = Look(
+            image_size=tuple(portrait["image_size"]),
+            fit=portrait["fit"],
+            mean=tuple(portrait["mean"]),
+            std=tuple(portrait["std"]),
+            tile=portrait["tile"],
+            overlap=portrait["overlap"],
+        )
 
     def predict(self, images: Sequence[str | Path | Image.Image | np.ndarray]) -> list[dict[str, Any]]:
         """What the model sees in each image, as plain JSON types.
@@ -72,40 +80,44 @@ class Predictor:
 
     def predictions(self, paths: Sequence[Path]) -> Iterator[Prediction]:
         """The prediction for each file, a batch of one in the file's own pixels."""
-        if not paths:
-            return
-        loader = self.loader(paths, batch_size=min(BATCH, len(paths)))
-        placed = places(loader.images, self.image_size, self.fit)
-        for step, batch in enumerate(loader.epoch(0)):
-            found = self.task.predict(self.module, batch.images)
-            for i in range(min(loader.batch_size, len(paths) - step * loader.batch_size)):
-                yield self.task.restore(found, i, placed[step * loader.batch_size + i])
+        cuts = [(number, window) for number, path in enumerate(paths) for window in self.look.windows(header(path))]
+        pieces = zip((number for number, _ in cuts), self._pieces([(paths[n], w) for n, w in cuts]), strict=True)
+        for _, parts in groupby(pieces, key=lambda piece: piece[0]):
+            several = [part for _, part in parts]
+            if len(several) > 1:
+                assert isinstance(self.task, Merging), "validated: only a task that merges has tiles"
+                yield self.task.merge(several)
+            else:
+                yield several[0]
 
-    def loader(
-        self, paths: Sequence[Path], *, batch_size: int, masks: Sequence[Path] | None = None, **options: Any
-    ) -> Batches:
-        """Batches of files in the form the model was trained on."""
+    def _pieces(self, cuts: Sequence[tuple[Path, Window]]) -> Iterator[Prediction]:
+        """The prediction for each part of a file, a batch of one in the file's own pixels."""
+        if not cuts:
+            return
+        look = self.look
         opened = open_images(
-            paths,
-            masks=masks,
-            mask_ids=options.pop("mask_ids", ()),
-            image_size=self.image_size,
-            fit=self.fit,
+            [path for path, _ in cuts],
+            windows=[window for _, window in cuts],
+            image_size=look.image_size,
+            fit=look.fit,
             cache="stream",
             device=self.device,
         )
-        return Batches(
+        loader = Batches(
             opened,
-            options.pop("targets", None),
-            kind=options.pop("kind", "none"),
-            batch_size=batch_size,
-            image_size=self.image_size,
-            fit=self.fit,
-            mean=self.mean,
-            std=self.std,
+            kind="none",
+            batch_size=min(BATCH, len(cuts)),
+            image_size=look.image_size,
+            fit=look.fit,
+            mean=look.mean,
+            std=look.std,
             device=self.device,
-            **options,
         )
+        placed = places(opened, look.image_size, look.fit)
+        for step, batch in enumerate(loader.epoch(0)):
+            found = self.task.predict(self.module, batch.images)
+            for i in range(min(loader.batch_size, len(cuts) - step * loader.batch_size)):
+                yield self.task.restore(found, i, placed[step * loader.batch_size + i])
 
 
 def load(run: str | Path, *, device: str = "auto") -> Predictor:
@@ -133,6 +145,7 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
         image_size=tuple(state["image_size"]),
         dropout=network["dropout"],
         pretrained=False,
+        target=TASKS[state["task"]].target,
     )
     built.module.load_state_dict(state["model"])
     entry = TASKS[state["task"]]
@@ -192,16 +205,14 @@ def main_evaluate(words: Sequence[str]) -> int:
 
 def measure(predictor: Predictor, dataset: Dataset, split: str, *, batch_size: int) -> dict[str, float]:
     """The task's metrics of a trained model on one split."""
-    rows = dataset.splits[split]
-    kind = TASKS[predictor.task_name].target
-    loader = predictor.loader(
-        [row.image for row in rows],
-        masks=[row.target for row in rows] if kind == "mask" else None,
-        mask_ids=dataset.mask_ids,
-        targets=split_targets(dataset, split, kind=kind, kept=range(len(rows))),
-        kind=kind,
-        num_classes=len(dataset.classes),
-        batch_size=min(batch_size, len(rows)),
+    loader = split_batches(
+        dataset,
+        split,
+        kind=TASKS[predictor.task_name].target,
+        look=predictor.look,
+        keep=Keep(cache="stream"),
+        device=predictor.device,
+        batch_size=batch_size,
     )
     return evaluate(
         predictor.task,

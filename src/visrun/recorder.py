@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from visrun.training import Progress, Scheduler
 
 TELL_SECONDS = 1.0  # between two lines of status.json while an epoch is under way
 SAVING_SHARE = 0.05  # checkpoints may take this part of the time; a resumed run repeats what came after the last one
+DRAWING_SHARE = 0.03  # and pictures of a new best this one; the last best is drawn anyway when the run ends
+FIRST_DRAWING = 0.3  # seconds that a picture is taken to cost before one was drawn
 
 
 class RunRecorder:
@@ -28,6 +31,8 @@ class RunRecorder:
     Args:
         portrait: What ``best.pt`` says of the model beside its weights, so that it can be used on its own.
         identity: What ``last.pt`` must agree with when the run is resumed.
+        picture: Draws what the weights that are evaluated make of some images, and returns the file. Called after an
+            epoch that is the best so far, unless that would take more than DRAWING_SHARE of the time.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class RunRecorder:
         images_per_step: int,
         portrait: Mapping[str, Any],
         identity: Mapping[str, Any],
+        picture: Callable[[], Path] | None = None,
     ) -> None:
         self.folder, self.tracker, self.screen = folder, tracker, screen
         self.train_step, self.scheduler = step, scheduler
@@ -52,6 +58,8 @@ class RunRecorder:
         self.save_after, self.noted, self.shown = 0.0, False, ""
         self.told = (time.monotonic(), 0, 0)  # when status.json was written last, and the epoch and step of it
         self.loss: float | None = None
+        self.picture, self.began = picture, time.monotonic()
+        self.drawing, self.next_drawing = 0.0, FIRST_DRAWING
 
     def step(self, progress: Progress, steps: int, loss: float | None) -> None:
         """Move the bar, which shows the latest loss that is known."""
@@ -85,6 +93,19 @@ class RunRecorder:
             self.noted = True
         line = epoch_line(progress.epoch, self.max_epochs, row, monitor=self.monitor, speed=speed, improved=improved)
         self.screen.say(line)
+        if improved:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Renew the picture of the best, where its share of the time allows; nothing random is used up by it."""
+        began = time.monotonic()
+        if self.picture is None or self.drawing + self.next_drawing > DRAWING_SHARE * (began - self.began):
+            return
+        random = random_state(self.train_step.device)
+        self.tracker.artifact(self.picture(), "plots")
+        set_random_state(random, self.train_step.device)
+        self.next_drawing = time.monotonic() - began
+        self.drawing += self.next_drawing
 
     def save(self, progress: Progress, *, final: bool) -> None:
         """Write best.pt and last.pt, unless the last time was too short ago and this is not the end."""

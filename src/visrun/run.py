@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from visrun import checkpoint, experiment, parts, preflight
 from visrun.compose import Resolved, resolve
-from visrun.conclusion import conclude, validate
+from visrun.conclusion import conclude, show, validate
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import OutOfMemory, UserError, VisrunError, exit_code
@@ -184,6 +184,7 @@ def _train(
         images_per_step=made.loaders["train"].batch_size,
         portrait=made.portrait,
         identity=identity(resolved),
+        picture=lambda: show(made, files.plots, "val"),
     )
     limits = Limits(values.max_epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
     verdicts: list[str] = []

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from visrun.errors import ConfigError
 from visrun.fields import Float, Frozen, Int, did_you_mean, field, one_of, show
 from visrun.hyperparameters import Hyperparameters
-from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS, model_entry
+from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, model_entry
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_]*$"
@@ -48,8 +48,8 @@ def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 Side = Annotated[Int, Field(ge=8, le=4096)]
-Fraction = Annotated[Float, Field(gt=0, le=1)]
-Scale = Annotated[tuple[Fraction, Fraction], AfterValidator(_ordered)]
+Share = Annotated[Float, Field(gt=0, le=4)]
+Scale = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 Decay = Annotated[Float, Field(ge=0, lt=1)]
 Address = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
@@ -79,6 +79,15 @@ class Data(Frozen):
     classes: Classes | None = field(
         None, "The classes to learn, in this order; None = all found.", allowed="a list of different class names"
     )
+    tile: Int | None = field(
+        None,
+        "Cut larger images into tiles of this side; what is found in them is merged. None = never.",
+        unit="pixels",
+        allowed="an integer from 32 to 8192",
+        ge=32,
+        le=8192,
+    )
+    overlap: Int = field(200, "By how much neighbouring tiles overlap, at least.", unit="pixels", ge=0, le=4096)
     val_fraction: Float = field(0.2, "Share of train held out where the dataset has no val split.", gt=0, lt=1)
     class_weights: Literal["none", "balanced"] | Weights = field(
         "none",
@@ -102,8 +111,9 @@ class Augment(Frozen):
     name: str = field("none", "The preset these values came from.", pattern=NAME)
     crop_scale: Scale = field(
         (1.0, 1.0),
-        "Range of the share of the image's area that a random crop keeps; [1,1] = no crop.",
-        allowed="two ascending numbers above 0 and up to 1, such as [0.35,1.0]",
+        "Range of the share of the image's area that a random crop keeps; [1,1] = no crop. A zoom above 1 shows the "
+        "image smaller.",
+        allowed="two ascending numbers above 0 and up to 4, such as [0.35,1.0]",
     )
     hflip: bool = field(False, "Mirror left and right in half of the images; wrong for digits and text.")
     vflip: bool = field(False, "Mirror top and bottom in half of the images; for views from above.")
@@ -115,6 +125,9 @@ class Augment(Frozen):
     mixup: Float = field(0.0, "Alpha of mixup (Zhang et al., arXiv 1710.09412); 0 = off.", ge=0, le=10)
     cutmix: Float = field(0.0, "Alpha of CutMix (Yun et al., arXiv 1905.04899); 0 = off.", ge=0, le=10)
     erase: Float = field(0.0, "Probability of erasing a rectangle (Zhong et al., arXiv 1708.04896).", ge=0, le=1)
+    mosaic: Float = field(
+        0.0, "Probability of a mosaic of four images, for objects (Bochkovskiy et al., arXiv 2004.10934).", ge=0, le=1
+    )
     extra: Classes | tuple[()] = field(
         (), "Further augmentations by name: blur, grayscale, noise or a plugin's.", allowed="a list of different names"
     )
@@ -240,7 +253,7 @@ def option_warnings(keys: Iterable[str], values: Mapping[str, Any] | Hyperparame
         for name, wanted in OPTION_READ_WHEN.get(key, {}).items():
             if given[name] not in wanted:
                 lines.append(f"{key} is read only when {name}={one_of(wanted)}")
-        if key in ("augment.mixup", "augment.cutmix", "augment.erase"):
+        if key in ("augment.mixup", "augment.cutmix", "augment.erase", "augment.mosaic"):
             takers = [name for name, entry in TASKS.items() if key.removeprefix("augment.") in entry.mixes]
             lines += [f"{key} is read only when task={one_of(takers)}"] if task not in takers else []
     return lines
@@ -272,10 +285,21 @@ def _data_problems(data: Data, task: str) -> list[str]:
         problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
     if data.name != "demo" and data.root is None:
         problems.append(f"data.root=null: data={data.name} needs the dataset's folder or file")
+    if TASKS[task].target in OBJECT_TARGETS:
+        if data.resize == "crop":
+            problems.append(f"data.resize=crop: objects would be cut away; task={task} takes letterbox or zoom")
+    elif data.tile is not None:
+        problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
+    if data.tile is not None and data.overlap >= data.tile:
+        problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
     if TASKS[task].target == "value":
         typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
         problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes" for key in typed]
     return problems
+
+
+def _of_objects() -> list[str]:
+    return [name for name, entry in TASKS.items() if entry.target in OBJECT_TARGETS]
 
 
 def _model_problems(settings: Settings) -> list[str]:

@@ -13,19 +13,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from visrun.batch import clone, split
+from visrun.batch import clone, refill, split
 from visrun.device import autocast, is_out_of_memory
 
 WARM_UP_STEPS = (
     3  # eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture")
 )
-
-
-class TrainingBatch(Protocol):
-    """What a step reads of a batch."""
-
-    images: Tensor
-    target: Tensor
 
 
 class Losses(Protocol):
@@ -116,8 +109,7 @@ class Step:
             self._train(batch)
             return
         assert self.graph is not None
-        self.static.images.copy_(batch.images, non_blocking=True)
-        self.static.target.copy_(batch.target, non_blocking=True)
+        refill(self.static, batch)
         self.graph.replay()
 
     def _capture(self, batch: Any) -> bool:

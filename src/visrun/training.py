@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from visrun.batch import rows
+from visrun.data.placement import Scene
 from visrun.device import autocast
 from visrun.errors import Diverged
 from visrun.patience import epochs_waited
@@ -25,7 +26,10 @@ PEEK_SECONDS = 0.5  # how often the loop waits for the device, to show a loss an
 
 
 class Loader(Protocol):
-    """The batches of an epoch, from any step on, and the files behind one of them."""
+    """The batches of an epoch, from any step on, the files behind one of them, and the scenes of objects, if any."""
+
+    @property
+    def scenes(self) -> Sequence[Scene]: ...
 
     def __len__(self) -> int: ...
 
@@ -183,11 +187,12 @@ def evaluate(
 ) -> dict[str, float]:
     """The task's metrics and its mean loss (``val_loss``) over one pass through ``loader``.
 
-    The model runs once a batch: both the losses and the predictions are taken from that one output.
+    The model runs once a batch: both the losses and the predictions are taken from that one output. A model whose
+    output in evaluation has no losses leaves ``val_loss`` out.
     """
     model.eval()
-    metric.reset()
-    total, samples = torch.zeros((), device=device), 0
+    metric.reset(loader.scenes)
+    total, samples, has_loss = torch.zeros((), device=device), 0, False
     for number, batch in enumerate(loader.epoch(0), start=1):
         if number == len(loader):
             batch = rows(batch, 0, int(batch.valid.sum()))
@@ -197,8 +202,9 @@ def evaluate(
         samples += len(batch.valid)
         for loss in losses.values():
             total += loss.float() * len(batch.valid)
+            has_loss = True
         metric.update(task.predict(partial(recall, output), batch.images), batch)
-    return {**({"val_loss": float(total) / samples} if with_loss else {}), **metric.compute()}
+    return {**({"val_loss": float(total) / samples} if has_loss else {}), **metric.compute()}
 
 
 def recall(output: Any, _: Any) -> Any:

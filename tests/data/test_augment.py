@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from visrun.data import augment, geometry, mixing
+from visrun.data import augment, geometry, mixing, rendering
 from visrun.data.augment import Augment
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -29,14 +29,18 @@ def photograph(size: tuple[int, int]) -> np.ndarray:
 
 def planned(sizes, *, image_size, canvas, fit="crop", how=None, seed=0, mean=PLAIN_MEAN, std=PLAIN_STD):
     rng = [np.random.default_rng([seed, 0, 1])]
-    sizes = np.asarray(sizes, np.float64)[None]
+    sizes = np.asarray(sizes, np.float64)[None, :, None]
     return augment.plan(rng, sizes, image_size=image_size, canvas=canvas, fit=fit, augment=how, mean=mean, std=std)
 
 
 def rendered(pixels, plan, image_size, masks=None):
     pixels = torch.as_tensor(np.ascontiguousarray(pixels))
-    masks = None if masks is None else torch.as_tensor(np.ascontiguousarray(masks))
-    return augment.render(pixels, masks, plan, torch.from_numpy(plan.table[0]), image_size)
+    table = torch.from_numpy(plan.table[0])
+    images = rendering.render_images(pixels, plan, table, image_size)
+    if masks is None:
+        return images, None
+    layer = torch.as_tensor(np.ascontiguousarray(masks))[:, None]
+    return images, rendering.render_ids(layer, plan, table, image_size)
 
 
 # Sizes kept
@@ -171,8 +175,8 @@ def test_full_turns_and_flips_by_hand():
     turned = geometry.View(straight.centre, straight.extent, np.array([np.pi / 2]))
     for view, expected in ((flip, pixels[0, :, ::-1]), (turned, np.rot90(pixels[0]))):
         matrix = torch.from_numpy(geometry.matrices(view, (2, 2)))
-        grid = augment._grid(matrix, (2, 2))
-        seen = augment._sample(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), grid, "bilinear")
+        grid = rendering._grid(matrix, (2, 2))
+        seen = rendering._sample(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), grid, "bilinear")
         np.testing.assert_allclose(seen[0].permute(1, 2, 0).numpy(), expected, atol=1e-4)
 
 
@@ -245,9 +249,9 @@ def test_hue_turns_the_colour_circle():
 def test_tint_applies_the_matrix():
     images, matrix = torch.rand(4, 3, 5, 6), torch.randn(4, 3, 4)
     expected = torch.einsum("bij,bjhw->bihw", matrix[:, :, :3], images) + matrix[:, :, 3, None, None]
-    torch.testing.assert_close(augment._tint(images, matrix, True), expected)
+    torch.testing.assert_close(rendering._tint(images, matrix, True), expected)
     scaled = matrix * torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]])
-    torch.testing.assert_close(augment._tint(images, scaled, False), augment._tint(images, scaled, True))
+    torch.testing.assert_close(rendering._tint(images, scaled, False), rendering._tint(images, scaled, True))
 
 
 # Erasing and mixing
@@ -309,8 +313,9 @@ def test_cutmix_boxes_lie_inside(seed, alpha):
 def test_switching_one_part_leaves_the_others():
     both = planned([(40, 40)], image_size=(32, 32), canvas=(40, 40), how=Augment(crop_scale=(0.3, 1), brightness=0.5))
     one = planned([(40, 40)], image_size=(32, 32), canvas=(40, 40), how=Augment(crop_scale=(0.3, 1), hflip=False))
-    assert np.array_equal(both.table[..., augment.VIEW], one.table[..., augment.VIEW])
-    assert not np.array_equal(both.table[..., augment.COLOUR], one.table[..., augment.COLOUR])
+    assert np.array_equal(both.table[..., : augment.SLOT], one.table[..., : augment.SLOT])
+    colours = [plan.table[..., augment.SLOT :][..., augment.COLOUR] for plan in (both, one)]
+    assert not np.array_equal(*colours)
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,9 @@ def test_masks_stay_class_ids(tmp_path, paths):
     opened = cache.open_images(paths, masks=masks, **RAM)
     _, sizes, ids = opened.take(torch.arange(5))
     for i, (h, w) in enumerate(sizes.tolist()):
-        assert set(ids[i, :h, :w].unique().tolist()) == {200, 10 * i}
-        assert (ids[i, h:] == 255).all()
-        assert (ids[i, :, w:] == 255).all()
+        assert set(ids[i, 0, :h, :w].unique().tolist()) == {200, 10 * i}
+        assert (ids[i, 0, h:] == 255).all()
+        assert (ids[i, 0, :, w:] == 255).all()
     mapped = cache.open_images(paths, masks=masks, mask_ids=(200, 10), **RAM).take(torch.tensor([1, 2]))[2]
     assert set(mapped[0].unique().tolist()) == {0, 1, 255}
     assert set(mapped[1].unique().tolist()) == {0, 255}
@@ -116,16 +116,17 @@ def test_the_second_opening_decodes_nothing(paths, place, monkeypatch):
 
 
 def test_the_key_follows_content_and_size(paths):
-    def key(files=paths, image_size=(24, 32), fit="crop", masks=None):
-        return cache.content_key(cache.describe(files, masks, (), {}, image_size, fit))
+    def key(files=paths, image_size=(24, 32), fit="crop", masks=None, windows=None):
+        return cache.content_key(cache.describe(files, masks, (), {}, windows, image_size, fit))
 
     before = key()
     assert before == key()
     others = [key(paths[:-1]), key(paths[::-1]), key(image_size=(32, 32)), key(fit="letterbox"), key(masks=paths)]
+    others.append(key(windows=[(0, 0, 5, 5), *[None] * 4]))
     stat = paths[0].stat()
     os.utime(paths[0], ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
     others.append(key())
-    assert len({before, *others}) == 7
+    assert len({before, *others}) == 8
 
 
 def test_a_changed_file_is_decoded_again(paths):
@@ -232,7 +233,7 @@ def test_helpers_decode_what_threads_decode(paths, tmp_path, monkeypatch):
 def test_a_killed_helper_is_an_error_that_names_the_file(paths):
     helper = decoding.Helper((72, 54))
     room = np.empty((72, 54, 3), np.uint8)
-    job = decoding.Job(paths[0], None, (), (30, 40))
+    job = decoding.Job(paths[0], None, (), (30, 40), (0, 0, 40, 30), (30, 40))
     helper.decode(job, room, None, 60)
     helper.process.kill()
     with pytest.raises(DataError, match=r"0 \(ü\).png: the process decoding it ended \(killed by SIGKILL"):
@@ -244,7 +245,12 @@ def test_a_hung_helper_is_an_error_that_names_the_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")  # opening it waits for a writer that never comes
     helper = decoding.Helper((8, 8))
     with pytest.raises(DataError, match=r"pipe.png: not read within 0 s"):
-        helper.decode(decoding.Job(tmp_path / "pipe.png", None, (), (8, 8)), np.empty((8, 8, 3), np.uint8), None, 0.2)
+        helper.decode(
+            decoding.Job(tmp_path / "pipe.png", None, (), (8, 8), (0, 0, 8, 8), (8, 8)),
+            np.empty((8, 8, 3), np.uint8),
+            None,
+            0.2,
+        )
     helper.close()
     assert helper.process.poll() is not None
 
@@ -252,7 +258,7 @@ def test_a_hung_helper_is_an_error_that_names_the_file(tmp_path):
 def test_helpers_ignore_ctrl_c_and_end_with_the_pipe(paths):
     helper = decoding.Helper((72, 54))
     room = np.empty((72, 54, 3), np.uint8)
-    job = decoding.Job(paths[0], None, (), (30, 40))
+    job = decoding.Job(paths[0], None, (), (30, 40), (0, 0, 40, 30), (30, 40))
     helper.decode(job, room, None, 60)
     helper.process.send_signal(signal.SIGINT)
     helper.decode(job, room, None, 60)

@@ -8,8 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from visrun.tasks.drawing import LEAST, MOST, Line, caption, font, legend, overlay, palette, scaled, side_by_side
-from visrun.tasks.drawing import _fitted as fitted
+from visrun.tasks.drawing import (
+    LEAST,
+    MOST,
+    Line,
+    caption,
+    fitted,
+    font,
+    legend,
+    overlay,
+    palette,
+    scaled,
+    side_by_side,
+)
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))

@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visrun.data import augment as augmentation
-from visrun.data import mixing
+from visrun.data import boxing, mixing, rendering
 from visrun.data.augment import MIX, Augment
 from visrun.data.cache import Images
 from visrun.data.geometry import Fit
+from visrun.data.objects import MASK_STRIDE
+from visrun.data.placement import Scene
 from visrun.data.stream import sent
 from visrun.errors import ConfigError, DataError
+from visrun.tables import OBJECT_TARGETS
 
 PLANNED = 32  # steps planned at once: planning one costs as much as planning many
 
@@ -40,13 +43,16 @@ class Batch:
     Args:
         images: (B, 3, H, W), normalised, channels last.
         target: label: (B,) int64, or (B, K) float32 where labels are several or mixed; value: (B, T) float32;
-            mask: (B, H, W) int64 with 255 = ignore; none: (B, 0).
+            mask: (B, H, W) int64 with 255 = ignore; objects: (B, M, C) float32, columns as in `visrun.data.objects`;
+            none: (B, 0).
+        masks: instances: (B, L, H / 4, W / 4) int16 numbers of objects, 0 = none; all else: (B, 0).
         index: (B,) int64 positions among the usable images.
         valid: (B,) bool, False for the repeats that fill the last batch of an evaluation.
     """
 
     images: Tensor
     target: Tensor
+    masks: Tensor
     index: Tensor
     valid: Tensor
 
@@ -60,14 +66,16 @@ class Batches:
 
     Args:
         images: Opened images, N of them usable.
-        targets: (N,) int64 or (N, K) float32 labels, (N, T) float32 values; None for masks, which come with the images.
-        kind: label, value, mask or none.
+        targets: (N,) int64 or (N, K) float32 labels, (N, T) float32 values, for objects what `boxing.table` packs; None
+            for masks, which come with the images.
+        kind: label, value, mask, one of `visrun.tables.OBJECT_TARGETS` or none.
         num_classes: K; needed where labels are mixed.
         image_size: (height, width) of the training image, as the images were opened for; so ``fit``.
         augment: None varies nothing.
         mean: 3 floats in [0, 1]; with ``std``, what the network's weights expect.
         dtype: Of the images.
         extra: Further augmentations, as in :mod:`visrun.data.extras`, in this order.
+        scenes: For objects, what is known of each of the N pictures beside its pixels.
 
     Raises:
         ConfigError: An augmentation that this kind of target cannot take (see `augment.fitting`).
@@ -92,18 +100,20 @@ class Batches:
         shuffle: bool = False,
         dtype: torch.dtype = torch.float32,
         extra: Sequence[Extra] = (),
+        scenes: Sequence[Scene] = (),
     ) -> None:
         if not len(images):
             raise DataError("no usable image is left in this split")
         assert targets is None or len(targets) == len(images), "one target for each usable image"
-        assert kind != "mask" or images.source.masks is not None, "images opened without their masks"
+        assert kind not in ("mask", "instances") or images.source.masks is not None, "images opened without their masks"
         for name in augmentation.fitting(augment or Augment(), kind)[1]:
             raise ConfigError(f"augment.{name}: a target of kind {kind} cannot take it: set augment.{name}=0")
         self.images, self.kind, self.num_classes = images, kind, num_classes
         self.batch_size, self.image_size, self.fit = batch_size, image_size, fit
         self.augment, self.mean, self.std = augment, tuple(mean), tuple(std)
         self.device, self.seed, self.shuffle, self.dtype = torch.device(device), seed, shuffle, dtype
-        self.extra = tuple(extra)
+        self.extra, self.scenes = tuple(extra), tuple(scenes)
+        self.pictures = augment.pictures if augment else 1
         self.targets = torch.zeros(len(images), 0) if targets is None else targets
         self.targets = self.targets.to(self.device)
         self._sizes = images.sizes.astype(np.float64)
@@ -114,21 +124,23 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` from step ``start`` on."""
-        order = self._order(epoch)
+        order = self._shown(epoch)
         index = sent(torch.from_numpy(order), self.device)
         valid = sent(torch.from_numpy(self._valid()), self.device)
-        for step, (pixels, masks) in enumerate(self.images.batches(order[start:], self.device), start):
+        flat = order.reshape(len(order), -1)
+        for step, (pixels, masks) in enumerate(self.images.batches(flat[start:], self.device), start):
             if step == start or step % PLANNED == 0:
                 first = step - step % PLANNED  # always the same groups of steps, wherever the epoch starts
                 plan = self._plan(epoch, first, order[first : first + PLANNED])
                 table = sent(torch.from_numpy(plan.table), self.device)
-            images, masks = augmentation.render(pixels, masks, plan, table[step - first], self.image_size)
+            drawn = table[step - first]
+            images = rendering.render_images(pixels, plan, drawn, self.image_size)
             for number, augment in enumerate(self.extra):
                 images = augment(images, np.random.default_rng([self.seed, epoch, step + 1, number]))
-            target = self.targets.index_select(0, index[step]) if masks is None else masks
-            images, target = self._mixed(plan.mix[step - first], images, target, table[step - first])
+            target, layers = self._targets(index[step], masks, plan, drawn)
+            images, target = self._mixed(plan.mix[step - first], images, target, rendering.columns(plan, drawn)[:, MIX])
             images = images.to(dtype=self.dtype, memory_format=torch.channels_last)
-            yield Batch(images, target, index[step], valid[step])
+            yield Batch(images, target, layers, index[step, :, 0], valid[step])
 
     def indices(self, epoch: int, step: int) -> list[int]:
         """Positions of the images of one step, in order."""
@@ -138,6 +150,15 @@ class Batches:
         """The files of one step, for messages."""
         paths = self.images.paths
         return [paths[i] for i in self.indices(epoch, step)]
+
+    def _shown(self, epoch: int) -> NDArray[np.int64]:
+        """(steps, B, Q): the pictures of each sample, its own first."""
+        order = self._order(epoch)[:, :, None]
+        if self.pictures == 1:
+            return order
+        shape = (*order.shape[:2], self.pictures - 1)
+        others = np.random.default_rng([self.seed, epoch, 0, 1]).integers(len(self.images), size=shape)
+        return np.concatenate([order, others], 2)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """(steps, B)."""
@@ -161,8 +182,26 @@ class Batches:
             std=self.std,
         )
 
-    def _mixed(self, mix: str, images: Tensor, target: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    def _targets(
+        self, shown: Tensor, masks: Tensor | None, plan: augmentation.Plan, drawn: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """A batch's target and masks; ``shown`` (B, Q) are its pictures."""
+        none = torch.zeros(len(shown), 0, device=self.device)
+        if self.kind == "mask":
+            assert masks is not None
+            return rendering.render_ids(masks, plan, drawn, self.image_size), none
+        rows = self.targets.index_select(0, shown.flatten())
+        if self.kind not in OBJECT_TARGETS:
+            return rows, none
+        most = boxing.rows_of_target(self.targets, self.pictures)
+        target = boxing.render(rows, plan, drawn, self.image_size, most=most, kind=self.kind)
+        if self.kind != "instances":
+            return target, none
+        assert masks is not None
+        return target, rendering.render_layers(masks, plan, drawn, self.image_size, stride=MASK_STRIDE)
+
+    def _mixed(self, mix: str, images: Tensor, target: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         if not mix:
             return images, target
         target = mixing.soft(target, self.num_classes) if self.kind == "label" else target
-        return mixing.mix(mix, images, target, table[:, MIX], dense=self.kind == "mask")
+        return mixing.mix(mix, images, target, numbers, dense=self.kind == "mask")

@@ -26,12 +26,14 @@ from torch import Tensor
 from visrun.data import geometry, images, labelmap, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
 from visrun.data.geometry import Fit
+from visrun.data.objects import Objects
+from visrun.data.outlines import Window
 from visrun.data.places import Place
 from visrun.data.stream import Batch, Source
 from visrun.errors import ConfigError, DataError
 
 Progress = Callable[[int, int], None]
-FORMAT = "1"  # of the arrays; part of the key, so that older ones are not read
+FORMAT = "2"  # of the arrays; part of the key, so that older ones are not read
 CHUNK = 64
 MOST_OPEN = 8  # sets of images that one process keeps for its next run
 
@@ -45,7 +47,7 @@ class Images:
         kept: (N,) the numbers of the usable files, ascending.
         bad: One line for each of the others.
         place: gpu, ram, disk or stream.
-        pixels: (n, Hc, Wc, 3) uint8, or None when streaming; masks: (n, Hc, Wc) uint8, or None without.
+        pixels: (n, Hc, Wc, 3) uint8, or None when streaming; masks: (n, L, Hc, Wc) uint8, or None without.
         seconds: What opening took; reused: whether nothing had to be decoded for it.
         workers: Threads that decode.
     """
@@ -73,12 +75,17 @@ class Images:
         return self.source.sizes[self.kept]
 
     @property
+    def windows(self) -> NDArray[np.int64]:
+        """(N, 4) left, top, right, bottom: the part of its file that each picture is."""
+        return self.source.windows[self.kept]
+
+    @property
     def nbytes(self) -> int:
         """Bytes the arrays take where they lie (when streaming: what they would take)."""
         return needed(self.source)
 
     def take(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Pixels (B, Hc, Wc, 3), sizes (B, 2) and masks (B, Hc, Wc) or None, on the device they are kept on."""
+        """Pixels (B, Hc, Wc, 3), sizes (B, 2) and masks (B, L, Hc, Wc) or None, on the device they are kept on."""
         order = positions.cpu().numpy()[None]
         device = torch.device("cpu") if self.pixels is None else self.pixels.device
         pixels, masks = next(self.batches(order, device))
@@ -105,9 +112,10 @@ class Images:
 def open_images(
     paths: Sequence[Path],
     *,
-    masks: Sequence[Path] | None = None,
+    masks: Sequence[Path | Objects] | None = None,
     mask_ids: Sequence[int] = (),
     sizes: Mapping[Path, tuple[int, int]] | None = None,
+    windows: Sequence[Window | None] | None = None,
     image_size: tuple[int, int],
     fit: Fit,
     cache: str = "auto",
@@ -122,8 +130,10 @@ def open_images(
 
     Args:
         paths: Image files.
-        masks: Their masks; mask_ids as `visrun.data.images.load_mask` takes them.
+        masks: Their masks, or the objects whose masks are wanted.
+        mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
         sizes: (width, height) of upright images where known; the others' headers are read.
+        windows: The part of its file that each picture is; None = the whole.
         image_size: (height, width) of the training image; with ``fit`` it gives the size kept, see `geometry`.
         cache: auto, gpu, ram, disk or stream.
         cache_gb: Budget in 10^9 bytes; None = half of what is free.
@@ -138,7 +148,7 @@ def open_images(
     """
     begun = time.perf_counter()
     device = torch.device(device)
-    source = describe(paths, masks, mask_ids, sizes or {}, image_size, fit)
+    source = describe(paths, masks, mask_ids, sizes or {}, windows, image_size, fit)
     folder = places.entries(cache_dir) / content_key(source)
     memo = (folder, cache, cache_gb, device)
     opened = _OPEN.get(memo)
@@ -191,23 +201,34 @@ def choose(need: int, *, cache: str, cache_gb: float | None, folder: Path, devic
 
 def describe(
     paths: Sequence[Path],
-    masks: Sequence[Path] | None,
+    masks: Sequence[Path | Objects] | None,
     mask_ids: Sequence[int],
     sizes: Mapping[Path, tuple[int, int]],
+    windows: Sequence[Window | None] | None,
     image_size: tuple[int, int],
     fit: Fit,
 ) -> Source:
     """The files with the size at which each is kept, and the canvas that holds the largest."""
-    kept = []
-    for path in paths:
+    kept, shown, wholes = [], [], []
+    for path, window in zip(paths, windows or [None] * len(paths), strict=True):
         try:
             w, h = sizes[path] if path in sizes else images.header(path)
         except DataError:
             w, h = 1, 1  # decoding it will say what is wrong
-        kept.append(geometry.working_size((h, w), image_size, fit))
+        left, top, right, bottom = window or (0, 0, w, h)
+        kept.append(geometry.working_size((bottom - top, right - left), image_size, fit))
+        shown.append((left, top, right, bottom))
+        wholes.append((h, w))
     array = np.array(kept, np.int64).reshape(-1, 2)
-    canvas = (int(array[:, 0].max(initial=1)), int(array[:, 1].max(initial=1)))
-    return Source(tuple(paths), None if masks is None else tuple(masks), array, canvas, tuple(mask_ids))
+    return Source(
+        paths=tuple(paths),
+        masks=None if masks is None else tuple(masks),
+        sizes=array,
+        canvas=(int(array[:, 0].max(initial=1)), int(array[:, 1].max(initial=1))),
+        mask_ids=tuple(mask_ids),
+        windows=np.array(shown, np.int64).reshape(-1, 4),
+        wholes=np.array(wholes, np.int64).reshape(-1, 2),
+    )
 
 
 def needed(source: Source) -> int:
@@ -218,8 +239,9 @@ def needed(source: Source) -> int:
 def content_key(source: Source) -> str:
     """64 hex digits that change when a file, the sizes kept or the format do."""
     digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None)).encode())
-    digest.update(source.sizes.tobytes())
-    masks = source.masks or ()
+    digest.update(source.sizes.tobytes() + source.windows.tobytes())
+    masks = [mask for mask in source.masks or () if isinstance(mask, Path)]
+    digest.update("".join(repr(mask) for mask in source.masks or () if isinstance(mask, Objects)).encode())
     for path in (*source.paths, *masks, *labelmap.of(masks)):
         length, changed = 0, 0
         with contextlib.suppress(OSError):  # decoding it will say what is wrong

@@ -28,7 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visrun.data.images import IGNORE, load_mask, load_rgb
+from visrun.data.images import IGNORE, load_rgb, mask_of
+from visrun.data.objects import Objects, layered
+from visrun.data.outlines import Window
 from visrun.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -40,23 +42,35 @@ class Job:
     """A picture to decode.
 
     Args:
-        image: The file; mask: its mask or None; mask_ids: as `visrun.data.images.load_mask` takes them.
+        image: The file.
+        mask: Its mask, the objects whose masks are wanted, or None.
+        mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
         size: (height, width) in the canvas.
+        window: The part of the file that the picture is.
+        whole: (height, width) of the file.
     """
 
     image: Path
-    mask: Path | None
+    mask: Path | Objects | None
     mask_ids: tuple[int, ...]
     size: tuple[int, int]
+    window: Window
+    whole: tuple[int, int]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the picture is less than its file."""
+        return self.window != (0, 0, self.whole[1], self.whole[0])
 
     def decode(self, pixels: Pixels, mask: Pixels | None) -> None:
-        """Fill ``pixels`` (Hc, Wc, 3) and ``mask`` (Hc, Wc), 255 beyond the picture.
+        """Fill ``pixels`` (Hc, Wc, 3) and ``mask`` (L, Hc, Wc): class ids, 255 beyond the picture, or the numbers of
+        objects, 0 where there is none.
 
         Raises:
             DataError: A file that cannot be read.
         """
         h, w = self.size
-        image = load_rgb(self.image, within=self.size)
+        image = self._windowed(load_rgb(self.image, within=None if self.cut else self.size))
         if image.shape[:2] != self.size:
             image = np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR))
         pixels[:h, :w] = image
@@ -64,21 +78,31 @@ class Job:
         pixels[h:] = pixels[h - 1 : h]
         if self.mask is None or mask is None:
             return
-        ids = load_mask(self.mask, ids=self.mask_ids)
+        if isinstance(self.mask, Objects) and not self.mask_ids:
+            mask[:] = 0
+            mask[:, :h, :w] = layered(self.mask, self.size, window=self.window)
+            return
+        ids = self._windowed(mask_of(self.mask, self.mask_ids, self.whole))
         if ids.shape != self.size:
             ids = np.asarray(Image.fromarray(ids).resize((w, h), Image.Resampling.NEAREST))
         mask[:] = IGNORE
-        mask[:h, :w] = ids
+        mask[0, :h, :w] = ids
+
+    def _windowed(self, array: Pixels) -> Pixels:
+        if not self.cut:
+            return array
+        left, top, right, bottom = self.window
+        return array[top:bottom, left:right]
 
 
 class Helper:
     """A process that decodes one picture at a time into a canvas it shares with this one."""
 
-    def __init__(self, canvas: tuple[int, int]) -> None:
-        fd = _shared(canvas[0] * canvas[1] * 4)
-        self.pixels, self.mask = _views(fd, canvas)
+    def __init__(self, canvas: tuple[int, int], layers: int = 1) -> None:
+        fd = _shared(canvas[0] * canvas[1] * (3 + layers))
+        self.pixels, self.mask = _views(fd, canvas, layers)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", f"from visrun.data.decoding import serve; serve({fd}, {canvas})"],
+            [sys.executable, "-c", f"from visrun.data.decoding import serve; serve({fd}, {canvas}, {layers})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[fd],
@@ -114,10 +138,10 @@ class Helper:
         self.process.communicate()
 
 
-def serve(fd: int, canvas: tuple[int, int]) -> None:
+def serve(fd: int, canvas: tuple[int, int], layers: int) -> None:
     """What a helper runs: jobs from standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pixels, mask = _views(fd, canvas)
+    pixels, mask = _views(fd, canvas, layers)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing a library prints may pass for an answer
     while True:
@@ -144,10 +168,10 @@ def _shared(size: int) -> int:
     return fd
 
 
-def _views(fd: int, canvas: tuple[int, int]) -> tuple[Pixels, Pixels]:
+def _views(fd: int, canvas: tuple[int, int], layers: int) -> tuple[Pixels, Pixels]:
     area = canvas[0] * canvas[1]
-    memory = np.frombuffer(mmap.mmap(fd, area * 4), np.uint8)
-    return memory[: area * 3].reshape(*canvas, 3), memory[area * 3 :].reshape(canvas)
+    memory = np.frombuffer(mmap.mmap(fd, area * (3 + layers)), np.uint8)
+    return memory[: area * 3].reshape(*canvas, 3), memory[area * 3 :].reshape(layers, *canvas)
 
 
 def _write(stream: IO[bytes], data: bytes) -> None:

@@ -3,7 +3,8 @@
 A view is a rectangle over the picture, turned by an angle; the training image is what the rectangle shows.
 ``crop`` takes a rectangle inside the picture (random-resized crop, Szegedy et al., arXiv 1409.4842, section 6);
 ``letterbox`` takes one that holds the whole picture, so nothing leaves it and counts and boxes stay true; ``zoom``
-starts from that one and looks closer, for targets that cover the picture pixel by pixel.
+starts from that one and looks closer or from further away, for targets that can be cut: pixels and objects. A mosaic
+shows corners of four pictures around one point.
 
 Coordinates are continuous pixels, x to the right and y down; pixel i covers [i, i + 1].
 Shapes: B samples, N images. Sizes are (height, width) unless a name says otherwise.
@@ -62,7 +63,7 @@ def centred(sizes: Array, image_size: tuple[int, int], fit: Fit) -> View:
 def random_crop(
     sizes: Array, image_size: tuple[int, int], draws: Array, area: tuple[float, float], turn: Array
 ) -> View:
-    """A rectangle of ``area`` (share of the picture, low to high) inside the picture, also when turned.
+    """A rectangle of ``area`` (share of the picture, low to high, at most 1) inside the picture, also when turned.
 
     Args:
         sizes: (B, 2) of the kept pictures.
@@ -70,7 +71,7 @@ def random_crop(
         turn: (B,) radians.
     """
     high, wide = image_size
-    share = area[0] + draws[:, 0] * (area[1] - area[0])
+    share = np.minimum(area[0] + draws[:, 0] * (area[1] - area[0]), 1.0)
     aspect = wide / high * np.exp((2 * draws[:, 1] - 1) * ASPECT)
     pixels = share * sizes.prod(1)
     extent = np.stack([np.sqrt(pixels * aspect), np.sqrt(pixels / aspect)], 1)
@@ -85,29 +86,53 @@ def random_letterbox(
 ) -> View:
     """A rectangle that holds the whole picture, also when turned, somewhere in it. Arguments as for `random_crop`;
     the picture covers ``area`` of what it could, never less than 64 %."""
-    low, high = max(area[0], SMALLEST_LETTERBOX), max(area[1], SMALLEST_LETTERBOX)
+    low, high = (min(max(end, SMALLEST_LETTERBOX), 1.0) for end in area)
     bounds = _turned(sizes[:, ::-1], -turn)
     scale = _fitted(bounds, image_size, "letterbox") / np.sqrt(low + draws[:, 0] * (high - low))
     extent = scale[:, None] * _xy(image_size)
     shift = (draws[:, 2:4] - 0.5) * np.maximum(extent - bounds, 0.0)
-    cos, sin = np.cos(turn), np.sin(turn)
-    turned = np.stack([cos * shift[:, 0] - sin * shift[:, 1], sin * shift[:, 0] + cos * shift[:, 1]], 1)
-    return View(sizes[:, ::-1] / 2 + turned, extent, turn)
+    return View(sizes[:, ::-1] / 2 + _along(shift, turn), extent, turn)
 
 
 def random_zoom(
     sizes: Array, image_size: tuple[int, int], draws: Array, area: tuple[float, float], turn: Array
 ) -> View:
-    """A rectangle of ``area`` (share of the letterbox, low to high) that lies in the picture, or holds it where it is
-    the larger one, along each side. Arguments as for `random_crop`; the aspect is always the training image's."""
-    share = area[0] + draws[:, 0] * (area[1] - area[0])
-    scale = _fitted(sizes[:, ::-1], image_size, "zoom") * np.sqrt(share)
+    """A rectangle of ``area`` (share of the letterbox, low to high; above 1 = from further away) that holds the whole
+    picture where it can, and else lies in it, or reaches over it at both ends, along each of its sides. Arguments as
+    for `random_crop`; the aspect is always the training image's."""
+    kept = area[0] + draws[:, 0] * (area[1] - area[0])
+    scale = _fitted(sizes[:, ::-1], image_size, "zoom") * np.sqrt(kept)
     extent = scale[:, None] * _xy(image_size)
-    free = np.abs(sizes[:, ::-1] - _turned(extent, turn))
-    return View(sizes[:, ::-1] / 2 + (draws[:, 2:4] - 0.5) * free, extent, turn)
+    bounds, share = _turned(sizes[:, ::-1], -turn), draws[:, 2:4] - 0.5
+    holds = (extent - bounds).min(1, keepdims=True) >= 0
+    shift = np.where(
+        holds, _along(share * (extent - bounds), turn), share * np.abs(sizes[:, ::-1] - _turned(extent, turn))
+    )
+    return View(sizes[:, ::-1] / 2 + shift, extent, turn)
 
 
 RANDOM = {"crop": random_crop, "letterbox": random_letterbox, "zoom": random_zoom}
+
+
+def mosaic(sizes: Array, image_size: tuple[int, int], split: Array, share: Array, flips: NDArray[np.bool_]) -> View:
+    """Four pictures around a point: top left, top right, bottom left and bottom right of it (YOLOv4, Bochkovskiy et
+    al., arXiv 2004.10934, section 3.3). Each shows the corner that lies at the point.
+
+    Args:
+        sizes: (B, 4, 2) of the kept pictures.
+        split: (B, 2) xy of the point in the training image.
+        share: (B, 4) of its letterbox's area that each picture covers, above 0.
+        flips: (B, 4, 2) whether each is mirrored left and right, top and bottom.
+
+    Returns:
+        B * 4 views, a sample's four together.
+    """
+    scale = _fitted(sizes[..., ::-1].reshape(-1, 2), image_size, "letterbox") / np.sqrt(share.ravel())
+    extent = scale.reshape(-1, 4, 1) * _xy(image_size) * np.where(flips, -1.0, 1.0)
+    before = np.array([[1, 1], [0, 1], [1, 0], [0, 0]], bool)  # the point, along x and y
+    corner = np.where(before ^ flips, sizes[..., ::-1], 0.0)
+    centre = corner + (_xy(image_size) / 2 - split[:, None]) * extent / _xy(image_size)
+    return View(centre.reshape(-1, 2), extent.reshape(-1, 2), np.zeros(len(scale)))
 
 
 def flipped(view: View, horizontal: NDArray[np.bool_], vertical: NDArray[np.bool_]) -> View:
@@ -125,6 +150,15 @@ def matrices(view: View, canvas: tuple[int, int]) -> NDArray[np.float32]:
         2 * view.centre - _xy(canvas),
     ]
     return (np.stack(columns, 2) / _xy(canvas)[:, None]).astype(np.float32)
+
+
+def inverses(view: View, image_size: tuple[int, int]) -> NDArray[np.float32]:
+    """(B, 2, 3): from pixels of the kept picture to pixels of the training image; columns as in `matrices`."""
+    cos, sin = np.cos(view.angle), np.sin(view.angle)
+    turned = np.stack([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)], 1)
+    back = turned * (_xy(image_size) / view.extent)[:, :, None]
+    shift = _xy(image_size) / 2 - np.einsum("bij,bj->bi", back, view.centre)
+    return np.concatenate([back, shift[:, :, None]], 2).astype(np.float32)
 
 
 def window(view: View, image_size: tuple[int, int], canvas: tuple[int, int]) -> tuple[int, int] | None:
@@ -145,6 +179,12 @@ def _fitted(bounds: Array, image_size: tuple[int, int], fit: Fit) -> Array:
     """(B,) kept pixels per training pixel for boxes of (B, 2) ``bounds`` (width, height)."""
     ratio = bounds / _xy(image_size)
     return ratio.min(1) if fit == "crop" else ratio.max(1)
+
+
+def _along(shift: Array, turn: Array) -> Array:
+    """(B, 2) shifts along the sides of rectangles turned by ``turn``, in the picture's coordinates."""
+    cos, sin = np.cos(turn), np.sin(turn)
+    return np.stack([cos * shift[:, 0] - sin * shift[:, 1], sin * shift[:, 0] + cos * shift[:, 1]], 1)
 
 
 def _turned(extent: Array, turn: Array) -> Array:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from visrun.data.cache import Images
@@ -17,15 +20,28 @@ UNSEEN = 255
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture lies in the training image of an evaluation.
+    """Where a file's picture lies in the training image of an evaluation.
 
     Args:
-        box: Its left, top, right and bottom edge, in pixels of the training image; beyond it where a crop was taken.
+        box: Its left, top, right and bottom edge, in pixels of the training image; beyond it where only a part of the
+            file was seen.
         size: (height, width) of the file's upright picture.
     """
 
     box: tuple[float, float, float, float]
     size: tuple[int, int]
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the file for one of the training image."""
+        left, top, right, bottom = self.box
+        return (self.size[0] + self.size[1]) / (right - left + bottom - top)
+
+    def points(self, points: Tensor) -> Tensor:
+        """(..., 2) xy of the training image in the file's pixels, which may lie outside the picture."""
+        left, top, right, bottom = self.box
+        origin, extent = points.new_tensor([left, top]), points.new_tensor([right - left, bottom - top])
+        return (points - origin) / extent * points.new_tensor([self.size[1], self.size[0]])
 
     def back(self, mask: Tensor) -> Tensor:
         """A map (H, W) uint8 over the training image as one (h, w) over the file; 255 where nothing was seen."""
@@ -36,22 +52,65 @@ class Place:
         found = mask[rows.clamp(0, mask.shape[0] - 1)][:, columns.clamp(0, mask.shape[1] - 1)]
         return torch.where(seen, found, torch.full_like(found, UNSEEN))
 
+    def back_maps(self, maps: Tensor, stride: int) -> Tensor:
+        """Maps (n, H / stride, W / stride) float32 as (n, h, w) over the file, bilinear; 0 where nothing was seen."""
+        left, top, right, bottom = self.box
+        rows = _centres(self.size[0], top, bottom, maps.device) / (maps.shape[1] * stride) * 2 - 1
+        columns = _centres(self.size[1], left, right, maps.device) / (maps.shape[2] * stride) * 2 - 1
+        y, x = torch.meshgrid(rows.float(), columns.float(), indexing="ij")
+        seen = (x.abs() <= 1) & (y.abs() <= 1)
+        grid = torch.stack([x, y], -1)[None]
+        found = F.grid_sample(maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+        return found * seen
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known of one picture beside its pixels.
+
+    Args:
+        image: The number of the file: the tiles of one file share it.
+        place: Where the file's picture lies in the training image.
+        truth: What is labelled in the whole file, in its pixels.
+    """
+
+    image: int
+    place: Place
+    truth: Any
+
 
 def places(images: Images, image_size: tuple[int, int], fit: Fit) -> list[Place]:
-    """The place of every usable image of ``images`` in its training image."""
-    kept = images.sizes.astype(np.float64)
+    """The place of every usable picture of ``images`` in its training image."""
+    kept, windows = images.sizes.astype(np.float64), images.windows.astype(np.float64)
     view = centred(kept, image_size, fit)
     scale = np.array([image_size[1], image_size[0]]) / view.extent
     begin = -(view.centre - view.extent / 2) * scale
-    end = begin + kept[:, ::-1] * scale
+    of_file = kept[:, ::-1] * scale / (windows[:, 2:] - windows[:, :2])  # training pixels for one of the file
     sizes = [header(path)[::-1] for path in images.paths]
-    boxes = np.concatenate([begin, end], 1).tolist()
+    low = begin - windows[:, :2] * of_file
+    high = low + np.array(sizes, np.float64).reshape(-1, 2)[:, ::-1] * of_file
+    boxes = np.concatenate([low, high], 1).tolist()
     return [
         Place((left, top, right, bottom), size) for (left, top, right, bottom), size in zip(boxes, sizes, strict=True)
     ]
 
 
+def scenes(images: Images, truths: Sequence[Any], image_size: tuple[int, int], fit: Fit) -> list[Scene]:
+    """The scene of every usable picture; pictures of the same file share its number.
+
+    Args:
+        truths: What is labelled in the file of each usable picture.
+    """
+    numbers = {path: number for number, path in enumerate(dict.fromkeys(images.paths))}
+    found = zip(images.paths, places(images, image_size, fit), truths, strict=True)
+    return [Scene(numbers[path], place, truth) for path, place, truth in found]
+
+
 def _looked_up(count: int, begin: float, end: float, device: torch.device) -> Tensor:
     """For each of ``count`` pixels spread over [begin, end), the pixel of the training image under its centre."""
-    centres = (torch.arange(count, device=device, dtype=torch.float64) + 0.5) / count
-    return (begin + centres * (end - begin)).floor().long()
+    return _centres(count, begin, end, device).floor().long()
+
+
+def _centres(count: int, begin: float, end: float, device: torch.device) -> Tensor:
+    """(count,) float64: the centres of pixels spread over [begin, end)."""
+    return begin + (torch.arange(count, device=device, dtype=torch.float64) + 0.5) / count * (end - begin)

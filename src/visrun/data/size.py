@@ -7,6 +7,9 @@ from statistics import median
 
 from visrun.errors import ConfigError
 
+ALIKE = 1.1  # ratio up to which two aspects count as one
+SHARED = 0.9  # of the images must have an aspect for the training image to have it
+
 
 def training_size(
     wanted: int | Sequence[int] | None,
@@ -20,7 +23,8 @@ def training_size(
     """Height and width of the training image in pixels.
 
     Enlarging small images costs time and adds nothing, so an untold size is the smaller of ``usual`` and the
-    images' own median side, rounded up to ``multiple``.
+    images' own median side, rounded up to ``multiple``. Images that are shown whole and nearly all have one shape are
+    trained on in that shape, so that little of it is padding.
 
     Args:
         wanted: A side, ``[height, width]``, or None.
@@ -42,6 +46,19 @@ def training_size(
         return height, width
     if fixed:
         return usual, usual
-    side = median(max(size) if whole else min(size) for size in sizes)
-    side = min(usual, -(-int(side) // multiple) * multiple)
-    return side, side
+    every = list(sizes)
+    side = min(usual, median(max(size) if whole else min(size) for size in every))
+    ratio = shape_of(every) if whole else (1.0, 1.0)
+    height, width = (max(1, -(-int(part * side) // multiple)) * multiple for part in ratio)
+    return min(usual, height), min(usual, width)
+
+
+def shape_of(sizes: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Height and width of the rectangle that nearly all images of ``sizes`` (width, height) share, the longer as 1; a
+    square where there is none."""
+    aspects = [wide / high for wide, high in sizes]
+    middle = median(aspects)
+    alike = sum(1 / ALIKE <= aspect / middle <= ALIKE for aspect in aspects)
+    if alike < SHARED * len(sizes):
+        return 1.0, 1.0
+    return min(1.0, 1 / middle), min(1.0, middle)

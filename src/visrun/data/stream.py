@@ -1,6 +1,6 @@
 """Batches of canvases on the host, made while earlier ones are in use: decoded from files, or copied from an array.
 
-Legend: n pictures, Hc x Wc canvas.
+Legend: n pictures, Hc x Wc canvas, L layers of masks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visrun.data.decoding import Helper, Job, Pixels
+from visrun.data.objects import LAYERS, Objects
 from visrun.errors import DataError
 
 Item = TypeVar("Item")
@@ -34,37 +35,52 @@ class Source:
 
     Args:
         paths: n image files.
-        masks: n mask files, or None.
+        masks: n mask files, the objects of n images whose masks are wanted, or None.
         sizes: (n, 2) height and width in the canvas.
         canvas: (Hc, Wc).
-        mask_ids: As `visrun.data.images.load_mask` takes them.
+        mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
+        windows: (n, 4) left, top, right, bottom: the part of the file that each picture is.
+        wholes: (n, 2) height and width of the files.
     """
 
     paths: tuple[Path, ...]
-    masks: tuple[Path, ...] | None
+    masks: tuple[Path | Objects, ...] | None
     sizes: NDArray[np.int64]
     canvas: tuple[int, int]
-    mask_ids: tuple[int, ...] = ()
+    mask_ids: tuple[int, ...]
+    windows: NDArray[np.int64]
+    wholes: NDArray[np.int64]
+
+    @property
+    def layers(self) -> int:
+        """L: of class ids there is one layer, of objects two, and none without masks."""
+        if not self.masks:
+            return 0
+        return LAYERS if isinstance(self.masks[0], Objects) and not self.mask_ids else 1
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        """Of the arrays that hold all of it: pixels (n, Hc, Wc, 3) and masks (n, Hc, Wc) or None."""
+        """Of the arrays that hold all of it: pixels (n, Hc, Wc, 3) and masks (n, L, Hc, Wc) or None."""
         n = len(self.paths)
-        return (n, *self.canvas, 3), None if self.masks is None else (n, *self.canvas)
+        return (n, *self.canvas, 3), (n, self.layers, *self.canvas) if self.layers else None
 
     def job(self, i: int) -> Job:
         """What to decode for picture ``i``."""
-        h, w = (int(side) for side in self.sizes[i])
-        return Job(self.paths[i], None if self.masks is None else self.masks[i], self.mask_ids, (h, w))
+        mask = None if self.masks is None else self.masks[i]
+        size, window, whole = (tuple(array[i].tolist()) for array in (self.sizes, self.windows, self.wholes))
+        return Job(self.paths[i], mask, self.mask_ids, size, window, whole)
 
 
-Batch = tuple[Tensor, Tensor | None]  # canvases (B, Hc, Wc, 3) and masks (B, Hc, Wc), uint8, on the host
+Batch = tuple[Tensor, Tensor | None]  # canvases (B, Hc, Wc, 3) and masks (B, L, Hc, Wc), uint8, on the host
 
 
 def blank(source: Source, n: int, *, pinned: bool = False) -> Batch:
     """Room for ``n`` pictures of ``source``; pinned memory is copied to a GPU without waiting."""
-    pixels = torch.empty((n, *source.canvas, 3), dtype=torch.uint8, pin_memory=pinned)
-    masks = torch.empty((n, *source.canvas), dtype=torch.uint8, pin_memory=pinned) if source.masks is not None else None
+    pixels, masks = (
+        None if shape is None else torch.empty((n, *shape[1:]), dtype=torch.uint8, pin_memory=pinned)
+        for shape in source.shapes
+    )
+    assert pixels is not None
     return pixels, masks
 
 
@@ -109,7 +125,7 @@ class Pool:
         if not self.helped:
             return job.decode(pixels, mask)
         if not hasattr(self.own, "helper"):
-            self.own.helper = Helper(self.source.canvas)
+            self.own.helper = Helper(self.source.canvas, max(1, self.source.layers))
             self.helpers.append(self.own.helper)
         return self.own.helper.decode(job, pixels, mask, TIMEOUT)
 

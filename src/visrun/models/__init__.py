@@ -33,6 +33,7 @@ def create(
     pretrained: Pretrained = "auto",
     weights: Path | None = None,
     freeze: Literal["none", "backbone"] = "none",
+    target: str = "label",
 ) -> Built:
     """Build a network and give it its first weights; random ones come from torch's global generator.
 
@@ -48,6 +49,7 @@ def create(
         pretrained: True takes published weights or fails, False starts from random, "auto" takes what can be had.
         weights: A weight file or a run's folder; goes before ``pretrained``.
         freeze: "backbone" trains the new head only.
+        target: What a record's target is (:class:`visrun.tables.TaskEntry`), which tells a detector its heads.
 
     Raises:
         ConfigError: Unknown model, an image size it cannot take, weights that cannot be had, read or fitted.
@@ -60,6 +62,7 @@ def create(
         "num_outputs": num_outputs,
         "dropout": dropout,
         "image_size": (height, width),
+        "target": target,
         "pretrained": False if weights is not None else pretrained,
     }
     built = _built(load(entry.build), values)

@@ -8,10 +8,12 @@ data. It is built from narrow keyword arguments. ``state()`` returns those that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 from torch import Tensor
+
+from visrun.data.placement import Place, Scene
 
 Prediction = dict[str, Tensor]  # every tensor has the batch as its leading dimension
 Loss = Callable[[Tensor, Tensor], Tensor | dict[str, Tensor]]  # its options are bound already
@@ -21,30 +23,28 @@ Forward = Callable[[Tensor], Any]  # a model: images (B, 3, H, W) to its output
 class Batch(Protocol):
     """What a task reads of a batch.
 
-    ``images`` (B, 3, H, W) are normalised; ``valid`` (B,) is False for rows that only fill the batch up.
+    ``images`` (B, 3, H, W) are normalised; ``masks`` go with targets that are objects; ``index`` (B,) are positions in
+    the split; ``valid`` (B,) is False for rows that only fill the batch up.
     """
 
     images: Tensor
     target: Tensor
+    masks: Tensor
+    index: Tensor
     valid: Tensor
 
 
-class Place(Protocol):
-    """Where a file's picture lies in the image that the model saw."""
-
-    def back(self, mask: Tensor) -> Tensor:
-        """A mask (H, W) of the model's image in the file's own pixels (h, w), 255 where it saw none."""
-        ...
-
-
 class Metric(Protocol):
-    """Numbers over many batches. ``compute`` leaves undefined values out."""
+    """Numbers over many batches. ``compute`` leaves undefined values out.
+
+    ``reset`` begins anew; of targets that are objects it is told the scenes that ``batch.index`` will name.
+    """
 
     def update(self, prediction: Prediction, batch: Any) -> None: ...
 
     def compute(self) -> dict[str, float]: ...
 
-    def reset(self) -> None: ...
+    def reset(self, scenes: Sequence[Scene] = ()) -> None: ...
 
 
 class Task(Protocol):
@@ -84,6 +84,15 @@ class Task(Protocol):
 
     def state(self) -> dict[str, Any]:
         """The arguments that build a task which predicts the same, as plain types."""
+        ...
+
+
+@runtime_checkable
+class Merging(Protocol):
+    """A task whose images can be cut into tiles."""
+
+    def merge(self, parts: Sequence[Prediction]) -> Prediction:
+        """One prediction of a file (B = 1) from those of its tiles, each restored to the file's pixels."""
         ...
 
 

@@ -97,9 +97,9 @@ def _draw_line(draw: ImageDraw.ImageDraw, line: Line, *, top: int, width: int) -
             draw.rounded_rectangle((PAD, top + 2, full, top + ROW - 3), radius=3, fill=fill)
         draw.text((width - PAD, middle), percent, fill=line.color, font=font(), anchor="rm")
         room = end - 2 * PAD
-        draw.text((2 * PAD - 2, middle), _fitted(line.text, room), fill=PLAIN, font=font(), anchor="lm")
+        draw.text((2 * PAD - 2, middle), fitted(line.text, room), fill=PLAIN, font=font(), anchor="lm")
         return
-    draw.text((PAD, middle), _fitted(line.text, room), fill=line.color, font=font(), anchor="lm")
+    draw.text((PAD, middle), fitted(line.text, room), fill=line.color, font=font(), anchor="lm")
 
 
 def overlay(image: Image.Image, mask: np.ndarray, colors: Sequence[Color], *, ignored: int) -> Image.Image:
@@ -129,7 +129,7 @@ def side_by_side(panels: Mapping[str, Image.Image]) -> Image.Image:
     draw = ImageDraw.Draw(page)
     for column, (name, image) in enumerate(images.items()):
         left = column * (width + PAD)
-        draw.text((left + width // 2, ROW // 2), _fitted(name, width), fill=PLAIN, font=font(), anchor="mm")
+        draw.text((left + width // 2, ROW // 2), fitted(name, width), fill=PLAIN, font=font(), anchor="mm")
         page.paste(image, (left, ROW))
     return page
 
@@ -138,7 +138,7 @@ def legend(image: Image.Image, keys: Sequence[tuple[str, Color]]) -> Image.Image
     """``image`` above the names of ``keys``, each beside its colour, in as many rows as they need."""
     places, left, row = [], PAD, 0
     for name, _ in keys:
-        text = _fitted(name, image.width - 3 * PAD - TEXT)
+        text = fitted(name, image.width - 3 * PAD - TEXT)
         width = TEXT + PAD + round(font().getlength(text)) + 2 * PAD
         if left > PAD and left + width > image.width:
             left, row = PAD, row + 1
@@ -155,22 +155,22 @@ def legend(image: Image.Image, keys: Sequence[tuple[str, Color]]) -> Image.Image
 
 
 @cache
-def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int = TEXT) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """DejaVu Sans as matplotlib ships it, since it has Greek, Cyrillic and accents; else Pillow's own font."""
     spec = find_spec("matplotlib")
     if spec is not None and spec.origin is not None:
         file = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
         if file.is_file():
-            return ImageFont.truetype(str(file), TEXT)
-    return ImageFont.load_default(TEXT)
+            return ImageFont.truetype(str(file), size)
+    return ImageFont.load_default(size)
 
 
-def _fitted(text: str, room: float) -> str:
+def fitted(text: str, room: float, *, size: int = TEXT) -> str:
     """``text`` on one line, cut with an ellipsis where it is wider than ``room`` pixels."""
     text = " ".join(text.split())
-    if font().getlength(text) <= room:
+    if font(size).getlength(text) <= room:
         return text
-    fits = bisect_right(range(len(text)), room, key=lambda count: font().getlength(text[:count] + "…"))
+    fits = bisect_right(range(len(text)), room, key=lambda count: font(size).getlength(text[:count] + "…"))
     return text[: max(fits - 1, 0)] + "…"
 
 

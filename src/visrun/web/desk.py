@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import HTTPException
 
-from visrun.data.recognise import require_root
+from visrun.data.files import require_root
 from visrun.errors import ConfigError
 from visrun.web import runs, sweeps
 from visrun.web.bodies import Folder, State

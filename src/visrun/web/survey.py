@@ -1,4 +1,4 @@
-"""What is in a dataset, for the page: the reader's own findings, a histogram, thumbnails with their labels drawn.
+"""What is in a dataset, for the page: what ``visrun check`` finds, a histogram, thumbnails with their labels drawn.
 
 A process of its own does it (``python -m visrun.web.survey``, a JSON object on stdin, JSON lines on stdout), since it
 may open a million files, and whatever strange image lies among them.
@@ -10,14 +10,18 @@ import base64
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from visrun.data import demo, files, records
-from visrun.data.records import Dataset, Record
+from visrun.data import demo, files, recognise
+from visrun.data.check import Progress
+from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
+from visrun.fields import one_of
 from visrun.folders import cache_folder
+from visrun.survey.look import Service, look
+from visrun.survey.pictures import samples
 from visrun.tables import TASKS
 from visrun.web.roots import Roots
 from visrun.web.thumbnails import drawn
@@ -28,93 +32,76 @@ MOST_BARS = 60  # classes of a histogram
 MOST_LINES = 40  # problems that are shown
 QUALITY = 82  # of a thumbnail's JPEG
 
-Progress = Callable[[int, int], None]
-
-
-def survey(root: Path, *, task: str, layout: str, progress: Progress | None = None) -> tuple[Dataset, list[str]]:
-    """The dataset without what cannot be used, and a line for each thing that is wrong with it.
-
-    Raises:
-        UserError: It cannot be read at all.
-    """
-    found = records.read(root, task=task, reader=layout, on_bad="skip", progress=progress)
-    return found, [*found.skipped]
-
 
 def describe(root: Path, *, task: str, layout: str, roots: Roots, progress: Progress | None = None) -> dict[str, Any]:
-    """The survey as plain JSON types.
+    """What ``visrun check`` finds for one task, as plain JSON types.
 
     Args:
         roots: No image outside of them is drawn, whatever a table or a link names.
 
     Raises:
-        UserError: The dataset cannot be read at all.
+        UserError: The task cannot be trained on it at all.
     """
-    dataset, problems = survey(root, task=task, layout=layout, progress=progress)
+    found, datasets = look(root, tasks=[task], reader=layout, progress=progress)
+    service = found.services[0]
+    if task not in datasets:
+        raise UserError("\n".join([_refusal(root, task, service.reason), *shortened(service.problems)]))
+    dataset = datasets[task]
     widths, heights = zip(*dataset.sizes.values(), strict=True) if dataset.sizes else ((0,), (0,))
     return {
-        "layout": dataset.layout,
-        "text": records.describe(dataset).splitlines(),
-        "classes": len(dataset.classes),
+        "layout": service.layout,
+        "classes": len(service.classes),
         "sizes": {"low": [min(widths), min(heights)], "high": [max(widths), max(heights)]},
-        "splits": [{"name": name, "images": len(rows)} for name, rows in dataset.splits.items()],
-        "histogram": histogram(dataset),
-        "problems": shortened(problems),
-        "warnings": shortened(list(dataset.warnings)),
-        "thumbnails": thumbnails(dataset, kind=TASKS[task].target, roots=roots),
+        "splits": [{"name": name, "images": split.images} for name, split in service.splits.items()],
+        "histogram": histogram(service, dataset),
+        "problems": shortened(service.problems),
+        "warnings": shortened(service.warnings),
+        "thumbnails": thumbnails(dataset, roots=roots),
     }
 
 
-def histogram(dataset: Dataset) -> dict[str, Any]:
-    """Bars: images or pixels of each class by split, or how often values of the first target fall into each bin."""
-    if dataset.classes and dataset.counts:
-        names = list(dataset.classes)[:MOST_BARS]
-        what = "pixels" if dataset.mask_ids else "images"
-        bars = {name: list(counts)[:MOST_BARS] for name, counts in dataset.counts.items()}
-        return {"what": what, "names": names, "more": max(0, len(dataset.classes) - MOST_BARS), "splits": bars}
-    if not dataset.targets:
-        return {"what": "", "names": [], "more": 0, "splits": {}}
+def _refusal(root: Path, task: str, reason: str) -> str:
+    """Why a task cannot be trained on a folder, and which tasks its layout is made for."""
+    others = [name for name in TASKS if recognise.fitting(root, name)]
+    hint = f"; it looks like data for task={one_of(others)}" if others and task not in others else ""
+    return f"data.root={root}: for task={task}: {reason}{hint}"
+
+
+def histogram(service: Service, dataset: Dataset) -> dict[str, Any]:
+    """Bars: what is counted for each class by split, or how often values of the first target fall into each bin."""
+    if service.counted:
+        names = list(service.classes)[:MOST_BARS]
+        bars = {name: [split.counts.get(label, 0) for label in names] for name, split in service.splits.items()}
+        return {"what": service.counted, "names": names, "more": len(service.classes) - len(names), "splits": bars}
     values = {name: [float(record.target[0]) for record in rows] for name, rows in dataset.splits.items()}
     low, high = min(map(min, values.values())), max(map(max, values.values()))
     width = (high - low) / BINS or 1.0
-    names = [f"{low + i * width:.3g}" for i in range(BINS)]
     bars = {name: [0] * BINS for name in values}
     for name, listed in values.items():
         for value in listed:
             bars[name][min(int((value - low) / width), BINS - 1)] += 1
-    return {"what": dataset.targets[0], "names": names, "more": 0, "splits": bars}
+    names = [f"{low + i * width:.3g}" for i in range(BINS)]
+    return {"what": service.targets[0], "names": names, "more": 0, "splits": bars}
 
 
-def thumbnails(dataset: Dataset, *, kind: str, roots: Roots) -> list[dict[str, str]]:
-    """Pictures spread over the splits, as data addresses, each with what its label says."""
+def thumbnails(dataset: Dataset, *, roots: Roots) -> list[dict[str, str]]:
+    """A few images as data addresses, each with what its label says."""
     found = []
-    for split, record in spread(dataset, THUMBNAILS):
+    for record in samples(dataset, THUMBNAILS):
         if not roots.holds(record.image):
             continue
         try:
-            picture, caption = drawn(record, dataset, kind=kind)
+            picture, caption = drawn(record, dataset)
         except (DataError, OSError):  # decodes no further than its header
             continue
         page = io.BytesIO()
         picture.save(page, "JPEG", quality=QUALITY)
         address = f"data:image/jpeg;base64,{base64.b64encode(page.getvalue()).decode()}"
-        found.append(
-            {"split": split, "name": files.shown(record.image, dataset.root), "label": caption, "src": address}
-        )
+        found.append({"name": files.shown(record.image, dataset.root), "label": caption, "src": address})
     return found
 
 
-def spread(dataset: Dataset, count: int) -> list[tuple[str, Record]]:
-    """``count`` records, most of them from train, evenly over each split's order, in which classes lie side by side."""
-    picked: list[tuple[str, Record]] = []
-    for place, (split, rows) in enumerate(dataset.splits.items()):
-        share = count - sum(max(1, count // 6) for _ in list(dataset.splits)[1:]) if place == 0 else max(1, count // 6)
-        wanted = min(share, len(rows))
-        picked += [(split, rows[i * len(rows) // wanted]) for i in range(wanted)]
-    return picked
-
-
-def shortened(lines: list[str]) -> list[str]:
+def shortened(lines: Sequence[str]) -> list[str]:
     """The first lines, and how many more there are."""
     rest = len(lines) - MOST_LINES
     return [*lines[:MOST_LINES], *([f"... and {rest} more"] if rest > 0 else [])]

@@ -5,39 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from visrun.data.images import IGNORE, load_mask, load_rgb
-from visrun.data.objects import Objects, Rle
-from visrun.data.objects import drawn as mask_of
+from visrun.data.images import IGNORE, load_rgb, mask_of
+from visrun.data.objects import Objects
 from visrun.data.records import Dataset, Record
+from visrun.survey.pictures import traced
 from visrun.tasks.drawing import overlay, palette
 
 SIDE = 160  # pixels of the longer side
-WIDTH = 2  # of a line
 MOST_NAMES = 4  # classes that a caption names
 
 
-def drawn(record: Record, dataset: Dataset, *, kind: str) -> tuple[Image.Image, str]:
+def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
     """The picture and its caption.
-
-    Args:
-        kind: What the target is, as in :class:`visrun.tables.TaskEntry`.
 
     Raises:
         DataError: The image or its mask cannot be decoded.
     """
-    image = Image.fromarray(load_rgb(record.image, within=(SIDE, SIDE)))
-    if kind == "mask":
-        mask = load_mask(record.target, ids=dataset.mask_ids)
-        indices, areas = np.unique(mask, return_counts=True)
-        found = [index for index in indices[np.argsort(areas)].tolist() if index < len(dataset.classes)]
-        tinted = overlay(small(image), mask, palette(len(dataset.classes)), ignored=IGNORE)
-        return tinted, some([dataset.classes[index] for index in found])
+    image = small(Image.fromarray(load_rgb(record.image, within=(SIDE, SIDE))))
+    width, height = dataset.sizes.get(record.image, image.size)
+    if dataset.kind == "mask":
+        mask = mask_of(record.target, dataset.mask_ids, (height, width))
+        return overlay(image, mask, palette(len(dataset.classes)), ignored=IGNORE), areas_said(mask, dataset.classes)
     if isinstance(record.target, Objects):
-        size = dataset.sizes.get(record.image, image.size)
-        return outlined(small(image), record.target, size), objects_said(record.target, dataset.classes)
-    return small(image), said(record.target, dataset)
+        colors = palette(len(dataset.classes) + 1)[1:]  # the first is quiet, for backgrounds
+        traced(image, record.target, [colors[label] for label in record.target.labels], size=(height, width))
+        return image, objects_said(record.target, dataset.classes)
+    return image, said(record.target, dataset)
 
 
 def small(image: Image.Image) -> Image.Image:
@@ -58,35 +53,19 @@ def said(target: Any, dataset: Dataset) -> str:
     return some([dataset.classes[index] for index in indices]) if indices else "no label"
 
 
+def areas_said(mask: Any, classes: tuple[str, ...]) -> str:
+    """The classes of a mask, the smallest area first: the largest is mostly background."""
+    indices, areas = np.unique(mask, return_counts=True)
+    return some([classes[index] for index in indices[np.argsort(areas)].tolist() if index < len(classes)])
+
+
 def objects_said(objects: Objects, classes: tuple[str, ...]) -> str:
     """``2 cat, 1 dog``."""
     labels, counts = np.unique(objects.labels, return_counts=True)
-    return some([f"{count} {classes[label]}" for label, count in zip(labels, counts, strict=True)]) or "nothing"
+    return some([f"{count} {classes[label]}" for label, count in zip(labels, counts, strict=True)]) or "no objects"
 
 
 def some(names: list[str]) -> str:
     """The first names, and how many more."""
     rest = len(names) - MOST_NAMES
     return ", ".join(names[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def outlined(image: Image.Image, objects: Objects, size: tuple[int, int]) -> Image.Image:
-    """``image`` with the objects of its file drawn: polygons and masks where there are, else boxes.
-
-    Args:
-        size: (width, height) of the file, whose pixels the objects are in.
-    """
-    colors = palette(9)[1:]  # the first is quiet, for backgrounds
-    scale = np.array([image.width / size[0], image.height / size[1]])
-    draw = ImageDraw.Draw(image)
-    for i, (label, corners) in enumerate(zip(objects.labels, objects.corners(), strict=True)):
-        color = colors[int(label) % len(colors)]
-        outline = objects.outlines[i] if objects.outlines is not None else (corners,)
-        if isinstance(outline, Rle):
-            mask = mask_of(outline, (image.height, image.width)).astype(np.uint8)
-            image.paste(overlay(image, 1 - mask, [color, color], ignored=1))
-            continue
-        for part in outline:
-            points = [tuple(point) for point in (part * scale).tolist()]
-            draw.line([*points, points[0]], fill=color, width=WIDTH, joint="curve")
-    return image

@@ -151,7 +151,9 @@ function histogram({ what, names, splits, more }) {
       .map(([split, counts]) => `${split} ${(counts[i] ?? 0).toLocaleString()}`)
       .join(", "),
   }));
-  const caption = { images: "Images of each class", pixels: "Pixels of each class" }[what] ?? `Values of ${what}`;
+  const caption =
+    { images: "Images of each class", pixels: "Pixels of each class", objects: "Objects of each class" }[what] ??
+    `Values of ${what}`;
   const rest = more ? h("p", { className: "quiet" }, `and ${more} more classes`) : null;
   const box = { className: "histogram", tabIndex: 0, role: "group", "aria-label": caption };
   return h("div", box, bars(caption, rows), rest);
@@ -161,10 +163,10 @@ function pictures(thumbnails) {
   return h(
     "div",
     { className: "thumbs" },
-    thumbnails.map(({ src, label, name, split }) =>
+    thumbnails.map(({ src, label, name }) =>
       h(
         "figure",
-        { title: `${split}: ${name}` },
+        { title: name },
         h("img", { src, alt: `${name}: ${label}`, loading: "lazy" }),
         h("figcaption", {}, label),
       ),

@@ -1,0 +1,165 @@
+"""The boxes of whole batches, moved with the pixels that `visrun.data.rendering` shows.
+
+`table` packs the objects of a split once, in pixels of the kept pictures; `render` takes a batch's rows of it through
+the views that its pixels are taken through. Shapes are fixed and nothing is read back: it all stays on the device.
+
+An upright box is the box around eight points of its object, its outline's outermost ones in eight directions or its
+corners, and so stays tight when the picture turns. Where the edge of the image or of a mosaic's part cuts an object,
+its box ends there; where too little is left of it, it is ignored.
+
+Legend: N images, S rows for objects, n objects, B samples, Q pictures a sample, M rows of a target, C columns,
+H x W training image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visrun import boxes
+from visrun.data.augment import BACK, SPLIT, Plan
+from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, Objects, corners_of
+from visrun.data.outlines import Outline, Rle
+from visrun.data.rendering import columns, slots
+
+LEAST_SEEN = 0.2  # share of an upright box below which what is left of it is no example
+SMALLEST = 1.0  # pixels of the training image: what has a smaller side is none
+MOST = 300  # rows of a mosaic's target, unless a single picture has more
+POINTS = 8
+ANGLES = 2 * np.pi / POINTS * np.arange(POINTS)
+DIRECTIONS = np.stack([np.cos(ANGLES), np.sin(ANGLES)])  # (2, POINTS)
+HEAD = 3  # columns before those of the shape: label, ignored, number
+
+
+def table(objects: Sequence[Objects], windows: NDArray[np.int64], kept: NDArray[np.int64], *, kind: str) -> Tensor:
+    """The objects of N pictures, in pixels of the kept pictures: (N, S, C) float32, rows beyond them -1.
+
+    Columns: label, ignored, number in the masks, then the eight points of an upright box or a le90 box.
+
+    Args:
+        objects: Of each file; with quads for rotated_boxes, with outlines for instances.
+        windows: (N, 4) left, top, right, bottom: the part of the file that the picture is.
+        kept: (N, 2) height and width at which it is kept.
+        kind: One of `visrun.tables.OBJECT_TARGETS`.
+    """
+    parts = [_rows(one, window, size, kind) for one, window, size in zip(objects, windows, kept, strict=True)]
+    packed = torch.full((len(parts), max([1, *map(len, parts)]), HEAD + _width(kind)), -1.0)
+    for rows, part in zip(packed, parts, strict=True):
+        rows[: len(part)] = torch.from_numpy(part)
+    return packed
+
+
+def rows_of_target(packed: Tensor, pictures: int) -> int:
+    """M, for samples of ``pictures`` pictures with the objects of ``packed`` (N, S, C)."""
+    most = packed.shape[1]
+    return min(pictures * most, max(most, MOST))
+
+
+def render(rows: Tensor, plan: Plan, step: Tensor, image_size: tuple[int, int], *, most: int, kind: str) -> Tensor:
+    """The target of a batch (B, M, C), its columns as in `visrun.data.objects`; empty rows are -1.
+
+    Args:
+        rows: (B * Q, S, C) of the table.
+        step: (B, P) the step's part of ``plan.table``.
+        most: M.
+        kind: One of `visrun.tables.OBJECT_TARGETS`.
+    """
+    back = slots(step, plan.pictures)[..., BACK].reshape(len(rows), 1, 2, 3)
+    moved = _moved_le90 if kind == "rotated_boxes" else _moved_xyxy
+    shapes, there, whole = moved(rows[..., HEAD:], back, _edges(plan, step, image_size))
+    ignored = torch.where(whole, rows[..., IGNORED], 1.0)
+    head = torch.stack([rows[..., LABEL], ignored, _numbers(rows[..., ID], plan.pictures)], -1)
+    there = there & (rows[..., LABEL] >= 0)
+    target = torch.where(there[..., None], torch.cat([head, shapes], -1), -1.0)
+    if plan.pictures == 1:
+        return target
+    target = target.reshape(-1, plan.pictures * target.shape[1], target.shape[2])
+    order = (target[..., LABEL] < 0).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
+    return target.gather(1, order[..., None].expand(-1, -1, target.shape[2]))
+
+
+def _rows(objects: Objects, window: NDArray[np.int64], size: NDArray[np.int64], kind: str) -> NDArray[np.float32]:
+    """(n, C) the objects whose box reaches into the window."""
+    left, top, right, bottom = window.tolist()
+    reaches = ((objects.boxes[:, :2] < (right, bottom)) & (objects.boxes[:, 2:] > (left, top))).all(1)
+    number = np.arange(1, len(objects) + 1) if kind == "instances" else np.zeros(len(objects))
+    unmasked = number > MOST_MASKED
+    head = np.stack([objects.labels, objects.ignored | unmasked, np.where(unmasked, 0, number)], 1)
+    scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
+    points = objects.corners() if kind == "rotated_boxes" else outermost(objects)
+    shapes = (points - (left, top)) * scale
+    if kind == "rotated_boxes":
+        shapes = boxes.points_to_le90(torch.from_numpy(shapes)).numpy()
+    return np.concatenate([head, shapes.reshape(len(objects), _width(kind))], 1)[reaches].astype(np.float32)
+
+
+def _width(kind: str) -> int:
+    """Columns of a shape in the table."""
+    return 5 if kind == "rotated_boxes" else 2 * POINTS
+
+
+def outermost(objects: Objects) -> NDArray[np.float64]:
+    """(n, POINTS, 2) the points around which each object's upright box stays, however the picture is turned."""
+    corners = np.repeat(corners_of(objects.boxes), POINTS // 4, 1)
+    for i, outline in enumerate(objects.outlines or ()):
+        corners[i] = _extremes(outline, corners[i])
+    return corners
+
+
+def _extremes(outline: Outline, corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The corners of polygons that lie furthest in each direction; the box's ``corners`` for runs."""
+    if isinstance(outline, Rle):
+        return corners
+    points = np.concatenate(outline)
+    return points[(points @ DIRECTIONS).argmax(0)]
+
+
+def _edges(plan: Plan, step: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """(B * Q, 1, 4) left, top, right, bottom of the part of the training image that shows each picture."""
+    meet = columns(plan, step)[:, SPLIT]
+    x, y = meet[:, 0] * image_size[1], meet[:, 1] * image_size[0]
+    zero, wide, high = torch.zeros_like(x), torch.full_like(x, image_size[1]), torch.full_like(x, image_size[0])
+    parts = [(zero, zero, x, y), (x, zero, wide, y), (zero, y, x, high), (x, y, wide, high)][: plan.pictures]
+    return torch.stack([torch.stack(part, -1) for part in parts], 1).reshape(-1, 1, 4)
+
+
+def _moved_xyxy(shapes: Tensor, back: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (B * Q, S, 4) cut at the edges, whether anything is left of them, and whether enough is."""
+    points = _through(shapes.unflatten(-1, (POINTS, 2)), back[:, :, None])
+    whole = torch.cat([points.amin(-2), points.amax(-2)], -1)
+    low, high = edges[..., :2], edges[..., 2:]
+    cut = torch.cat([whole[..., :2].clamp(low, high), whole[..., 2:].clamp(low, high)], -1)
+    sides, seen = whole[..., 2:] - whole[..., :2], cut[..., 2:] - cut[..., :2]
+    return cut, (seen >= SMALLEST).all(-1), seen.prod(-1) >= LEAST_SEEN * sides.prod(-1)
+
+
+def _moved_le90(shapes: Tensor, back: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (B * Q, S, 5), whether their upright hull reaches over the edges, and whether their centre does."""
+    centre = _through(shapes[..., None, :2], back[:, :, None])[..., 0, :]
+    cos, sin = shapes[..., 4:].cos(), shapes[..., 4:].sin()
+    along, across = cos * back[..., 0] + sin * back[..., 1], cos * back[..., 1] - sin * back[..., 0]
+    size = shapes[..., 2:4] * torch.stack([along.norm(dim=-1), across.norm(dim=-1)], -1)
+    turned = torch.atan2(along[..., 1], along[..., 0])
+    moved = boxes.canonical(torch.cat([centre, size, turned[..., None]], -1))
+    hull = boxes.le90_to_xyxy(moved)
+    reaches = (hull[..., :2] < edges[..., 2:]) & (hull[..., 2:] > edges[..., :2])
+    inside = (centre >= edges[..., :2]) & (centre <= edges[..., 2:])
+    return moved, reaches.all(-1) & (size >= SMALLEST).all(-1), inside.all(-1)
+
+
+def _through(points: Tensor, back: Tensor) -> Tensor:
+    """Points (..., P, 2) through affine maps (..., 2, 3), element by element: a matrix product may round to TF32."""
+    x, y = points[..., :1], points[..., 1:]
+    return x * back[..., 0] + y * back[..., 1] + back[..., 2]
+
+
+def _numbers(number: Tensor, pictures: int) -> Tensor:
+    """The objects' numbers in the batch's masks: 256 * q more in picture q of a mosaic, as `render_layers` has it."""
+    if pictures == 1:
+        return number
+    slot = torch.arange(len(number), device=number.device).remainder(pictures)[:, None]
+    return torch.where(number > 0, number + 256 * slot, number)

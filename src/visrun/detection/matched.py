@@ -1,0 +1,87 @@
+"""What follows from knowing which detection found which object: curves, a confusion matrix, the best score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visrun.detection import scoring
+from visrun.detection.matching import Bools, Floats, Ints, Overlap, Pairs, candidates, greedy
+from visrun.detection.rows import Found, Truth
+from visrun.detection.scoring import COCO_POINTS, Curve, WorkingPoint
+
+IOU = 0.5
+SCORE = 0.25  # from which on a detection counts in a confusion matrix, where no score is better than another
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Detections and the objects that they found.
+
+    Args:
+        found: N detections, best score first; truth: M objects.
+        overlap: How much they overlap.
+        match: (N,) the object of its own class that each found, -1 = none.
+    """
+
+    found: Found
+    truth: Truth
+    overlap: Overlap
+    match: Ints
+
+    def curves(self, classes: Sequence[str], *, points: Floats = COCO_POINTS) -> dict[str, Curve]:
+        """Precision over recall for each class with objects to be found."""
+        labels, truth = self.found.labels, self.truth
+        each = scoring.curves(self.match, labels, truth.labels, truth.ignored, len(classes), points=points)
+        return {classes[k]: curve for k, curve in each.items()}
+
+    def working_point(self) -> WorkingPoint | None:
+        """The score from which on detections give the best F1; None where none is right."""
+        return scoring.working_point(self.match, self.found.scores, self.truth.ignored)
+
+    def confusion(self, classes: int) -> Tensor:
+        """Counts (K + 1, K + 1) int64: rows are the truth, columns the detections; the last of each is background.
+
+        Detections from the working point's score on count. What found no object of its class may still have found one
+        of another; what is left is background: objects that were missed, detections of nothing.
+        """
+        point = self.working_point()
+        kept = self.found.scores >= (SCORE if point is None else point.score)
+        right, counted = scoring.verdicts(self.match, self.truth.ignored)
+        taken = self.match[right & kept]
+        left = ~self.truth.ignored
+        left[taken] = False
+        wrong = np.flatnonzero(kept & counted & ~right)
+        other = self._other_classes(wrong, left)
+        confused, nothing = wrong[other >= 0], wrong[other < 0]
+        left[other[other >= 0]] = False
+        true, said = self.truth.labels, self.found.labels
+        cells = [
+            (true[taken], true[taken]),
+            (true[other[other >= 0]], said[confused]),
+            (np.full(len(nothing), classes), said[nothing]),
+            (true[left], np.full(int(left.sum()), classes)),
+        ]
+        rows, columns = (np.concatenate(part) for part in zip(*cells, strict=True))
+        counts = np.bincount(rows * (classes + 1) + columns, minlength=(classes + 1) ** 2)
+        return torch.from_numpy(counts).view(classes + 1, classes + 1)
+
+    def _other_classes(self, wrong: Ints, left: Bools) -> Ints:
+        """For the detections ``wrong`` the object, of those ``left``, of whatever class, that each found; -1 = none."""
+        objects = np.flatnonzero(left)
+
+        def overlap(i: Ints, j: Ints) -> Floats:
+            return self.overlap(wrong[i], objects[j])
+
+        pairs = candidates(self.found.image[wrong], self.truth.image[objects], overlap, least=IOU)
+        match = greedy(pairs, np.zeros(len(objects), bool), len(wrong))
+        return np.where(match >= 0, objects[match] if len(objects) else -1, -1)
+
+
+def matched(found: Found, truth: Truth, overlap: Overlap, pairs: Pairs) -> Matched:
+    """By COCO's rule, from the pairs of one class that overlap enough."""
+    return Matched(found, truth, overlap, greedy(pairs, truth.ignored, len(found)))

@@ -1,0 +1,229 @@
+"""Boxes move with their pixels: by hand, and against boxes measured in rendered masks, under every kind of view."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visrun import boxes
+from visrun.data import augment, boxing, geometry, rendering
+from visrun.data.augment import Augment
+from visrun.data.objects import BOX, ID, IGNORED, LABEL, LAYERS, Objects, corners_of, nothing
+from visrun.data.outlines import Rle
+
+SIZE = (64, 96)
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+ZOOMS = Augment(crop_scale=(0.5, 2.0), hflip=True, vflip=True)
+TURNS = Augment(crop_scale=(0.5, 2.0), hflip=True, vflip=True, rotate=180)
+MOSAICS = Augment(crop_scale=(0.5, 2.0), hflip=True, mosaic=0.7)
+
+
+def objects(*numbers: tuple[float, float, float, float], labels=None, ignored=None, quads=False, outlines=False):
+    array = np.array(numbers, float).reshape(-1, 4)
+    corners = corners_of(array)
+    n = len(array)
+    return Objects(
+        np.arange(n) if labels is None else np.asarray(labels),
+        array,
+        np.zeros(n, bool) if ignored is None else np.asarray(ignored),
+        corners if quads else None,
+        tuple((quad,) for quad in corners) if outlines else None,
+    )
+
+
+def moved(listed, kept, how=None, kind="boxes", seed=0, windows=None, image_size=SIZE, fit="zoom"):
+    """The target of a batch with one sample for each of ``listed``, its layers at full size, and its plan."""
+    windows = np.array([(0, 0, w, h) for h, w in kept] if windows is None else windows)
+    packed = boxing.table(listed, windows, np.array(kept), kind=kind)
+    pictures = how.pictures if how else 1
+    shown = np.arange(len(listed))[:, None]
+    if pictures > 1:
+        shown = np.concatenate([shown, np.random.default_rng(seed).integers(len(listed), size=(len(listed), 3))], 1)
+    canvas = tuple(np.array(kept).max(0).tolist())
+    plan = augment.plan(
+        [np.random.default_rng(seed)],
+        np.array(kept, float)[shown][None],
+        image_size=image_size,
+        canvas=canvas,
+        fit=fit,
+        augment=how,
+        mean=MEAN,
+        std=STD,
+    )
+    step = torch.from_numpy(plan.table[0])
+    flat = torch.from_numpy(shown.ravel())
+    most = boxing.rows_of_target(packed, pictures)
+    target = boxing.render(packed[flat], plan, step, image_size, most=most, kind=kind)
+    return target, plan, step, flat, canvas
+
+
+# By hand
+
+
+def test_a_table_holds_points_numbers_and_padding():
+    listed = [objects((1, 2, 5, 8), (0, 0, 3, 3), ignored=[False, True]), nothing()]
+    packed = boxing.table(listed, np.array([[0, 0, 20, 10]] * 2), np.array([[5, 10]] * 2), kind="boxes")
+    assert packed.shape == (2, 2, 3 + 2 * boxing.POINTS)
+    assert packed[0, :, :3].tolist() == [[0, 0, 0], [1, 1, 0]]
+    points = packed[0, 0, 3:].reshape(-1, 2)  # kept at half the size
+    assert points.amin(0).tolist() == [0.5, 1.0] and points.amax(0).tolist() == [2.5, 4.0]
+    assert (packed[1] == -1).all()
+
+
+def test_without_objects_anywhere_a_row_stays():
+    packed = boxing.table([nothing()], np.array([[0, 0, 8, 8]]), np.array([[8, 8]]), kind="boxes")
+    assert packed.shape == (1, 1, 3 + 2 * boxing.POINTS)
+    target, *_ = moved([nothing()], [(64, 96)])
+    assert (target == -1).all()
+
+
+def test_evaluation_moves_boxes_with_the_letterbox():
+    """A picture of 32 x 96 in 64 x 96 lies 16 pixels down."""
+    target, *_ = moved([objects((10, 4, 30, 20))], [(32, 96)])
+    assert target[0, 0].tolist() == [0, 0, 0, 10, 20, 30, 36]
+
+
+def test_a_window_of_a_file_shows_what_reaches_into_it():
+    listed = [objects((100, 100, 140, 120), (0, 0, 50, 50), (139, 100, 400, 110))]
+    target, *_ = moved(listed, [(64, 96)], windows=[(100, 100, 196, 164)])
+    assert target[0, :, LABEL].tolist() == [0, 2]  # the second lies elsewhere
+    assert target[0, 0, BOX].tolist() == [0, 0, 40, 20]
+    assert target[0, 1].tolist() == [2, 0, 0, 39, 0, 96, 10]  # cut at the edge, most of it is still there
+
+
+def test_what_is_mostly_cut_away_is_ignored_and_what_is_gone_is_none():
+    listed = [objects((-90, 0, 10, 10), (-90, 0, 30, 10), (-50, 0, 0.5, 10))]
+    target, *_ = moved(listed, [(64, 96)])
+    assert target[0, :, LABEL].tolist() == [0, 1, -1]
+    assert target[0, :2, IGNORED].tolist() == [1, 0]
+
+
+def test_numbers_beyond_the_masks_are_ignored():
+    many = objects(*[(i % 90, i % 60, i % 90 + 3, i % 60 + 3) for i in range(300)], labels=[0] * 300, outlines=True)
+    target, *_ = moved([many], [(64, 96)], kind="instances")
+    assert target[0, :, ID].max() == 255
+    assert target[0, 255:, IGNORED].all() and not target[0, :255, IGNORED].any()
+    assert not target[0, 255:, ID].any()
+
+
+def test_rotated_boxes_stay_canonical_and_whole():
+    quad = boxes.le90_to_quads(torch.tensor([[48.0, 32, 20, 10, 0.3]])).numpy().reshape(1, 4, 2)
+    one = Objects(np.zeros(1, int), np.array([[30.0, 20, 60, 40]]), np.zeros(1, bool), quad)
+    target, *_ = moved([one], [(64, 96)], kind="rotated_boxes")
+    torch.testing.assert_close(target[0, 0, BOX], torch.tensor([48.0, 32, 20, 10, 0.3]), atol=1e-4, rtol=0)
+    mirrored, *_ = moved([one] * 40, [(64, 96)] * 40, Augment(hflip=True), kind="rotated_boxes")
+    assert {round(float(angle), 3) for angle in mirrored[:, 0, 7]} == {0.3, -0.3}
+
+
+def test_the_outermost_points_of_an_outline_and_of_runs():
+    disc = np.array([(50 + 20 * math.cos(a), 30 + 20 * math.sin(a)) for a in np.linspace(0, 2 * np.pi, 64)])
+    one = Objects(
+        np.zeros(2, int), np.array([[30.0, 10, 70, 50]] * 2), np.zeros(2, bool), None, ((disc,), Rle((9,), (3, 3)))
+    )
+    points = boxing.outermost(one)
+    np.testing.assert_allclose(np.hypot(*(points[0] - (50, 30)).T), 20, atol=1e-6)
+    assert {tuple(point) for point in points[1].tolist()} == {(30, 10), (70, 10), (70, 50), (30, 50)}
+
+
+# Against boxes measured in masks
+
+
+def rectangles(rng, n, size):
+    """n upright rectangles in a picture of ``size`` that do not overlap three deep: one in each cell of a row."""
+    high, wide = size
+    cell = wide / n
+    left = np.arange(n) * cell + rng.uniform(1, cell / 4, n)
+    right = (np.arange(n) + 1) * cell - rng.uniform(1, cell / 4, n)
+    top, bottom = rng.uniform(2, high / 3, n), rng.uniform(high / 2, high - 2, n)
+    return np.stack([left, top, right, bottom], 1).round()
+
+
+def masks_of(listed, kept, canvas):
+    layers = np.zeros((len(listed), LAYERS, *canvas), np.uint8)
+    for page, one, (h, w) in zip(layers, listed, kept, strict=True):
+        for number, box in enumerate(one.boxes.astype(int).tolist(), 1):
+            page[number % 2, box[1] : min(box[3], h), box[0] : min(box[2], w)] = number
+    return torch.from_numpy(layers)
+
+
+@settings(deadline=None, max_examples=6)
+@given(seed=st.integers(0, 10_000))
+@pytest.mark.parametrize("how", [None, ZOOMS, MOSAICS], ids=["plain", "zooms", "mosaics"])
+def test_upright_boxes_are_those_of_the_rendered_masks(how, seed):
+    rng = np.random.default_rng(seed)
+    kept = [(60, 90), (64, 96), (50, 96), (64, 40)]
+    listed = [objects(*rectangles(rng, 3, size), outlines=True) for size in kept]
+    target, plan, step, flat, canvas = moved(listed, kept, how, "instances", seed)
+    layers = rendering.render_layers(masks_of(listed, kept, canvas)[flat], plan, step, SIZE, stride=1)
+    found = 0
+    for rows, page in zip(target, layers, strict=True):
+        for row in rows[rows[:, LABEL] >= 0]:
+            mask = (page == int(row[ID])).any(0)
+            left, top, right, bottom = row[BOX].tolist()
+            if min(right - left, bottom - top) < 2:
+                continue
+            measured = boxes.masks_to_xyxy(mask[None])[0]
+            torch.testing.assert_close(row[BOX], measured, atol=1.6, rtol=0)
+            found += 1
+    assert found >= 4
+
+
+@settings(deadline=None, max_examples=6)
+@given(seed=st.integers(0, 10_000))
+def test_rotated_boxes_are_those_of_the_rendered_masks(seed):
+    size = (160, 160)
+    kept = [(100, 120)] * 4
+    listed = [objects((40, 35, 80, 60), quads=True, outlines=True) for _ in kept]
+    how = Augment(crop_scale=(1.0, 1.5), hflip=True, vflip=True, rotate=180)
+    target, plan, step, flat, canvas = moved(listed, kept, how, "rotated_boxes", seed, image_size=size)
+    layers = rendering.render_layers(masks_of(listed, kept, canvas)[flat], plan, step, size, stride=1)
+    measured = boxes.masks_to_le90((layers == 1).any(1))
+    overlap = boxes.rotated_iou(target[:, 0, BOX], measured)
+    assert (overlap > 0.85).all()  # the measured ones include whole pixels
+
+
+@settings(deadline=None, max_examples=6)
+@given(seed=st.integers(0, 10_000))
+def test_an_upright_box_holds_its_turned_outline_tightly(seed):
+    disc = np.array([(48 + 12 * math.cos(a), 32 + 12 * math.sin(a)) for a in np.linspace(0, 2 * np.pi, 64)])
+    one = Objects(np.zeros(1, int), np.array([[36.0, 20, 60, 44]]), np.zeros(1, bool), None, ((disc,),))
+    how = Augment(crop_scale=(2.0, 2.5), rotate=180)
+    target, plan, *_ = moved([one] * 4, [(64, 96)] * 4, how, "instances", seed, image_size=(96, 96))
+    sides = target[:, 0, 5:7] - target[:, 0, 3:5]
+    back = plan.table[0, :, augment.BACK].reshape(4, 2, 3)
+    scale = torch.from_numpy(np.linalg.norm(back[:, :, 0], axis=1))
+    share = sides / (24 * scale[:, None])
+    assert ((share > 0.9) & (share < 1.01)).all()  # by its corners it would be up to 1.41
+
+
+def test_mosaics_have_more_rows_up_to_a_limit():
+    packed = torch.zeros(3, 20, 19)
+    assert [boxing.rows_of_target(packed, pictures) for pictures in (1, 4)] == [20, 80]
+    assert boxing.rows_of_target(torch.zeros(3, 100, 19), 4) == boxing.MOST
+    assert boxing.rows_of_target(torch.zeros(3, 400, 19), 4) == 400
+
+
+def test_full_targets_come_first_in_a_mosaic():
+    listed = [objects((10, 10, 30, 30)), nothing(), objects((50, 30, 80, 60)), objects((20, 5, 60, 60))]
+    target, *_ = moved(listed, [(64, 96)] * 4, Augment(mosaic=1.0))
+    there = target[..., LABEL] >= 0
+    assert (there.int().diff(dim=1) <= 0).all()
+    assert there.any()
+
+
+@pytest.mark.parametrize("fit", ["letterbox", "zoom"])
+def test_the_way_back_inverts_the_view(fit):
+    rng = np.random.default_rng(0)
+    sizes = rng.uniform(20, 90, (8, 2)).round()
+    view = geometry.RANDOM[fit](sizes, SIZE, rng.random((8, 4)), (0.5, 1.5), rng.uniform(-3, 3, 8))
+    view = geometry.flipped(view, rng.random(8) < 0.5, rng.random(8) < 0.5)
+    there, back = geometry.matrices(view, (90, 90)), geometry.inverses(view, SIZE)
+    point = rng.uniform(0, 60, (8, 2))  # of the training image
+    unit = 2 * point / (SIZE[1], SIZE[0]) - 1
+    canvas = (np.einsum("bij,bj->bi", there[:, :, :2], unit) + there[:, :, 2] + 1) / 2 * 90
+    np.testing.assert_allclose(np.einsum("bij,bj->bi", back[:, :, :2], canvas) + back[:, :, 2], point, atol=1e-3)
