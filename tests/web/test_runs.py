@@ -11,14 +11,18 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from visrun.compose import resolve
 from visrun.experiment import FILE_NAME, describe
 from visrun.run_folder import LOCK, METRICS, STATUS
+from visrun.web import sweeps
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE
 from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
 from visrun.web.state import LEAD, UI, Facts, facts_of, note
+from visrun.web.stream import as_json
 
 ME = {"pid": os.getpid(), "started": psutil.Process().create_time()}
 GONE = {"pid": os.getpid(), "started": 5.0}
@@ -200,6 +204,34 @@ def test_the_configuration_shown_is_the_runs_own(tmp_path: Path) -> None:
     told = detail(write(tmp_path, result={"status": "finished"}, words=words))
     assert told["settings"]["learning_rate"] == "0.5" and told["sources"]["learning_rate"] == "you"
     assert "step_size" not in told["settings"]
+
+
+# Files that somebody else wrote
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = ["task", "hyperparameters", "result", "model", "data", "created", "sources", "state", "epoch", "step", "steps"]
+KEYS += ["max_epochs", "val", "test", "status", "pid", "started", "exit_code", "host", "heartbeat", "kind", "asked"]
+KEYS += ["epochs", "reason", "step_seconds", "images_per_step", "accuracy", "val_loss", "time/epoch", "optimizer"]
+STRANGE = st.dictionaries(st.sampled_from(KEYS), JSON | st.dictionaries(st.sampled_from(KEYS), JSON, max_size=4))
+KNOWN = st.fixed_dictionaries({"task": st.sampled_from(["classification", "regression"]), "hyperparameters": STRANGE})
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STRANGE | KNOWN, STRANGE, STRANGE, st.lists(STRANGE, max_size=3))
+def test_whatever_a_folder_holds_is_shown_or_left_out(
+    tmp_path: Path, experiment: Any, status: Any, ui: Any, rows: Any
+) -> None:
+    folder = write(tmp_path / "outputs" / "x", status=status, ui=ui, rows=rows)
+    (folder / FILE_NAME).write_text(json.dumps(experiment))
+    told = json.loads(as_json(detail(folder)))
+    assert told["state"] in ("starting", "running", "stopping", "finished", "killed", "pruned", "failed", "unfinished")
+    library = Library(tmp_path)
+    assert len(json.loads(as_json(library.listed()))) == 1
+    json.loads(as_json(sweeps.detail(folder, library)))
 
 
 # The list

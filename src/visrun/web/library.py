@@ -20,7 +20,7 @@ from visrun.compare.runs import best_row
 from visrun.experiment import FILE_NAME
 from visrun.run_folder import METRICS, STATUS
 from visrun.tables import TASKS
-from visrun.web.state import ENDED, LEAD, UI, Facts, facts_of, rows_of, told
+from visrun.web.state import ENDED, LEAD, UI, Facts, facts_of, numbers_of, rows_of, told
 
 PLACES = ("outputs", "multirun")
 DEPTH = 4  # folders below them that are looked into
@@ -125,7 +125,7 @@ def _kind(folder: Path, names: set[str], *, in_sweep: bool) -> str | None:
 def _of_run(facts: Facts) -> dict[str, Any]:
     task = str(facts.experiment.get("task") or facts.ui.get("task") or "")
     entry, state, result = TASKS.get(task), facts.state, facts.part("result")
-    best, epoch = result.get("val") or {}, result.get("epochs") or 0
+    best, epoch = numbers_of(result.get("val")), result.get("epochs") or 0
     if state not in ENDED or "val" not in result:
         rows = rows_of(facts.folder)
         epoch = rows[-1]["epoch"] if rows else 0

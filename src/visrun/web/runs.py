@@ -15,7 +15,7 @@ from visrun.patience import epochs_waited
 from visrun.tables import TASKS
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
-from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
+from visrun.web.state import ENDED, Facts, facts_of, numbers_of, rows_of, told
 
 LOG = "visrun.log"
 TAIL = 40  # lines of a log
@@ -25,7 +25,7 @@ ALREADY_DRAWN = ("curves.png", "learning_rate.png", "importance.png")  # the pag
 PICTURE = re.compile(r"[A-Za-z0-9_-]+\.png")
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (?:INFO visrun: )?")
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[dict[str, float]]
 
 
 def detail(folder: Path) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def detail(folder: Path) -> dict[str, Any]:
         "reason": reason(facts),
         "exit_code": None if facts.living else facts.exit_code,
         "last_lines": last_lines(folder) if ended_badly and not facts.living else [],
-        "test": {key: value for key, value in (result.get("test") or {}).items() if "/" not in key},
-        "settings": settings_of(facts.experiment) if facts.experiment else {},
+        "test": {key: value for key, value in numbers_of(result.get("test")).items() if "/" not in key},
+        "settings": own_settings(facts),
         "sources": facts.part("sources"),
         "command": facts.ui.get("command"),
         "pictures": pictures(folder),
@@ -63,68 +63,77 @@ def detail(folder: Path) -> dict[str, Any]:
     }
 
 
+def own_settings(facts: Facts) -> dict[str, str]:
+    """What the run reads, as its experiment.json has it; {} where no run of ours wrote that."""
+    known = isinstance(facts.experiment.get("hyperparameters"), dict) and str(facts.experiment.get("task")) in TASKS
+    try:
+        return settings_of(facts.experiment) if known else {}
+    except (LookupError, TypeError, ValueError):  # a file that somebody else wrote
+        return {}
+
+
 def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
     """Epoch x of y, seconds left, images a second, the best so far, epochs since anything improved.
 
     ``left`` is None while nothing tells how long an epoch takes, and where the run does not train.
     """
-    values, status = facts.part("hyperparameters"), facts.status
-    task = TASKS.get(str(facts.experiment.get("task")))
-    epochs, done = values.get("max_epochs"), int(rows[-1]["epoch"]) if rows else 0
-    best = best_row(list(map(dict, rows)), task.monitor, maximize=task.maximize) if task else None
-    known = [row for row in rows if isinstance(row.get("val_loss"), (int, float))]
-    lowest = min(known, key=lambda row: (row["val_loss"], row["epoch"]), default=None)
-    waited = epochs_waited(
-        done,
-        best_epoch=int(best["epoch"]) if best else 0,
-        lowest_epoch=int(lowest["epoch"]) if lowest else 0,
-        warmup_epochs=int(values.get("warmup_epochs") or 0),
-    )
-    training = facts.state == "running" and status.get("state") == "training"
-    share = _share(status, done) if training else 0.0
+    values, task = numbers_of(facts.part("hyperparameters")), TASKS.get(str(facts.experiment.get("task")))
+    training = facts.state == "running" and facts.status.get("state") == "training"
+    status = numbers_of(facts.status) if training else {}
+    epochs, done, last = values.get("max_epochs"), int(rows[-1]["epoch"]) if rows else 0, rows[-1] if rows else {}
+    best = best_row(rows, task.monitor, maximize=task.maximize) if task else None
+    share = _share(status, done)
     return {
         "epoch": done,
         "epochs": epochs,
         "share": share,
-        "step": status.get("step") if training else None,
-        "steps": status.get("steps") if training else None,
-        "phase": str(status.get("state", "")) if facts.state == "running" else "",
+        "step": status.get("step"),
+        "steps": status.get("steps"),
+        "phase": str(facts.status.get("state", "")) if facts.state == "running" else "",
         "left": _left(status, rows, done + share, epochs) if training else None,
-        "speed": _speed(status, rows) if training else (rows[-1].get("time/images_per_second") if rows else None),
-        "seconds": rows[-1].get("time/total") if rows else None,
+        "speed": _speed(status) or last.get("time/images_per_second"),
+        "seconds": last.get("time/total"),
         "best": best[task.monitor] if best and task else None,
         "best_epoch": int(best["epoch"]) if best else 0,
-        "waited": waited,
+        "waited": _waited(rows, best, warmup_epochs=int(values.get("warmup_epochs", 0))),
         "patience": values.get("early_stopping_patience"),
-        "loss": status.get("loss") if training else (rows[-1].get("loss") if rows else None),
+        "loss": status.get("loss", last.get("loss")),
     }
 
 
-def _share(status: Mapping[str, Any], done: int) -> float:
+def _waited(rows: Rows, best: Mapping[str, float] | None, *, warmup_epochs: int) -> int:
+    """Epochs in which nothing has improved, as the loop counts them."""
+    known = [row for row in rows if "val_loss" in row]
+    lowest = min(known, key=lambda row: (row["val_loss"], row["epoch"]), default=None)
+    return epochs_waited(
+        int(rows[-1]["epoch"]) if rows else 0,
+        best_epoch=int(best["epoch"]) if best else 0,
+        lowest_epoch=int(lowest["epoch"]) if lowest else 0,
+        warmup_epochs=warmup_epochs,
+    )
+
+
+def _share(status: Mapping[str, float], done: int) -> float:
     """The part of the epoch under way that is trained."""
-    step, steps = status.get("step"), status.get("steps")
-    if status.get("epoch") != done + 1 or not isinstance(step, int) or not isinstance(steps, int) or steps < 1:
+    if status.get("epoch") != done + 1 or status.get("steps", 0) < 1:
         return 0.0
-    return min(step / steps, 1.0)
+    return min(max(status.get("step", 0) / status["steps"], 0.0), 1.0)
 
 
-def _left(status: Mapping[str, Any], rows: Rows, done: float, epochs: object) -> float | None:
+def _left(status: Mapping[str, float], rows: Rows, done: float, epochs: float | None) -> float | None:
     """Seconds until the last epoch, if no early stopping comes before."""
-    if not isinstance(epochs, int):
+    took = [row["time/epoch"] for row in rows if "time/epoch" in row][-RECENT:]
+    if not took and {"step_seconds", "steps"} <= status.keys():
+        took = [status["step_seconds"] * status["steps"]]
+    if not took or epochs is None:
         return None
-    took = [row["time/epoch"] for row in rows if isinstance(row.get("time/epoch"), (int, float))][-RECENT:]
-    step, steps = status.get("step_seconds"), status.get("steps")
-    if not took and isinstance(step, (int, float)) and isinstance(steps, int):
-        took = [step * steps]
-    return max(0.0, epochs - done) * math.fsum(took) / len(took) if took else None
+    return max(0.0, epochs - done) * math.fsum(took) / len(took)
 
 
-def _speed(status: Mapping[str, Any], rows: Rows) -> float | None:
-    """Images a second, now or in the last epoch."""
-    seconds, images = status.get("step_seconds"), status.get("images_per_step")
-    if isinstance(seconds, (int, float)) and isinstance(images, int) and seconds > 0:
-        return images / seconds
-    return rows[-1].get("time/images_per_second") if rows else None
+def _speed(status: Mapping[str, float]) -> float | None:
+    """Images a second now, where the status tells."""
+    seconds = status.get("step_seconds", 0)
+    return status["images_per_step"] / seconds if seconds > 0 and "images_per_step" in status else None
 
 
 def reason(facts: Facts) -> str:

@@ -134,7 +134,8 @@ def listen(host: str, port: int | None) -> socket.socket:
 
 
 def _warm(desk: Desk) -> None:
-    """Compose each task once, before anybody asks."""
+    """Look at all runs and compose each task once, before anybody asks."""
+    desk.library.listed()
     for task in TASKS:
         with desk.composer.lock:
             desk.composer.look((f"task={task}",))

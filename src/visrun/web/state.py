@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Collection
@@ -80,7 +81,7 @@ class Facts:
     @property
     def exit_code(self) -> int | None:
         """How the last process ended, negative for a signal: what its starter saw, else what the run said itself."""
-        latest = sorted((self.status, self.ui), key=lambda told: float(told.get("started") or 0.0))
+        latest = sorted((self.status, self.ui), key=lambda told: numbers_of(told).get("started", 0.0))
         codes = [told.get("exit_code") for told in latest[::-1]]
         return next((code for code in codes if isinstance(code, int)), None)
 
@@ -105,14 +106,21 @@ def told(file: Path) -> dict[str, Any]:
         return {}
 
 
-def rows_of(folder: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl that are objects with an epoch; [] where it cannot be read."""
+def rows_of(folder: Path) -> list[dict[str, float]]:
+    """The epochs of metrics.jsonl, their finite numbers alone; [] where it cannot be read."""
     try:
-        return [
-            row for row in read_rows(folder / METRICS) if isinstance(row, dict) and isinstance(row.get("epoch"), int)
-        ]
+        rows = map(numbers_of, read_rows(folder / METRICS))
     except UserError:
         return []
+    return [row for row in rows if row.get("epoch", 0) >= 1]
+
+
+def numbers_of(content: object) -> dict[str, float]:
+    """The finite numbers of a JSON object; epochs are whole."""
+    items = content.items() if isinstance(content, dict) else ()
+    numbers = {key: value for key, value in items if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    found = {key: float(value) for key, value in numbers.items() if abs(value) <= sys.float_info.max}
+    return {**found, "epoch": int(found["epoch"])} if "epoch" in found else found
 
 
 def note(folder: Path, **facts: Any) -> None:

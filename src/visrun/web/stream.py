@@ -15,6 +15,7 @@ from visrun.journal import finite
 from visrun.run_folder import METRICS
 from visrun.web.resources import Resources
 from visrun.web.runs import log_lines
+from visrun.web.state import numbers_of
 
 LOOK = 0.25  # seconds between two looks
 PING = 40  # looks without news after which the connection is tried
@@ -76,7 +77,7 @@ class Rows:
     def __init__(self, file: Path, position: int) -> None:
         self.file, self.position, self.begun = file, position, False
 
-    def more(self) -> tuple[bool, list[dict[str, Any]]]:
+    def more(self) -> tuple[bool, list[dict[str, float]]]:
         """Whether the reader has to forget what it has, and the new rows; half a line waits until it is whole."""
         try:
             size = self.file.stat().st_size
@@ -93,15 +94,15 @@ class Rows:
             content = stream.read()
         whole = content[: content.rfind(b"\n") + 1]
         self.position += len(whole)
-        return afresh, [row for line in whole.splitlines() if (row := _row(line)) is not None]
+        rows = map(_row, whole.splitlines())
+        return afresh, [row for row in rows if row.get("epoch", 0) >= 1]
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def _row(line: bytes) -> dict[str, float]:
     try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("epoch"), int) else None
+        return numbers_of(json.loads(line))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def event(name: str, content: Any, number: int | None = None) -> str:
