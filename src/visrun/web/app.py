@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def make_app(desk: Desk) -> FastAPI:
 
     _form_routes(app, desk)
     _run_routes(app, desk)
+    _action_routes(app, desk)
     _sweep_routes(app, desk)
     _errors(app)
     return app
@@ -132,20 +134,17 @@ def _run_routes(app: FastAPI, desk: Desk) -> None:
         )
         return StreamingResponse(told, media_type="text/event-stream")
 
-    @app.post("/api/runs/{name}/stop")
-    def stop(name: str) -> Response:
-        processes.stop(desk.place(name, "run", "sweep").path)
-        return Json({})
 
-    @app.post("/api/runs/{name}/kill")
-    def kill(name: str) -> Response:
-        processes.kill(desk.place(name, "run", "sweep").path)
-        return Json({})
+def _action_routes(app: FastAPI, desk: Desk) -> None:
+    def route(verb: str, act: Callable[[Path], None]) -> None:
+        @app.post(f"/api/runs/{{name}}/{verb}")
+        def acted(name: str) -> Response:
+            act(desk.place(name, "run", "sweep").path)
+            return Json({})
 
-    @app.post("/api/runs/{name}/resume")
-    def resume(name: str) -> Response:
-        desk.processes.resume(desk.place(name, "run", "sweep").path)
-        return Json({})
+    route("stop", processes.stop)
+    route("kill", processes.kill)
+    route("resume", desk.processes.resume)
 
     @app.post("/api/mlflow")
     def mlflow(asked: Runs) -> Response:
