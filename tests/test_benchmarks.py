@@ -40,6 +40,7 @@ def measured(name: str, *words: str, cwd: Path) -> dict[str, dict]:
 SMALLEST = {
     "loop": (["--rounds=2", *QUICK], {"loop/step_alone", "loop/end_to_end"}),
     "demo": (QUICK, {"demo/seconds", "demo/test/accuracy"}),
+    "scan": (["--images=20", "--rounds=1"], {"scan/make", "scan/object_detection", "scan/instance_segmentation"}),
     "startup": (["--repeats=1"], {"startup/import visrun", "startup/visrun explain", "startup/visrun --cfg job"}),
     "gpu": (TINY_GPU, {"photos/make", "gpu/cache", "gpu/step_called", "gpu/visrun", "gpu/plain", "gpu/speed_up"}),
     "learn": (["--seeds=0,1", "task=classification", *QUICK], {"learn/classification/median"}),

@@ -19,6 +19,7 @@ import pytest
 
 import visrun
 from visrun import experiment, explain, launch, repeat, settings
+from visrun.arguments import verb_parser
 from visrun.checks import problems_of
 from visrun.cli import VERBS
 from visrun.compare import command as comparing
@@ -29,7 +30,8 @@ from visrun.fields import allowed, show
 from visrun.hyperparameters import Hyperparameters, why_unread
 from visrun.overrides import GROUPS, is_hydra, parse
 from visrun.settings import Settings
-from visrun.tables import MODELS, SCHEDULERS, TASKS
+from visrun.survey import command as checking
+from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
 
 TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -112,6 +114,11 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     if words[:1] == ["predict"]:
         assert len([word for word in words[1:] if "=" not in word]) >= 2
         assert {word.partition("=")[0] for word in words if "=" in word} <= {"out", "device"}
+        return []
+    if words[:1] == ["check"]:
+        parser = verb_parser("check")
+        parser.add_argument("--json", action="store_true")
+        assert checking._options(parser.parse_intermixed_args(words[1:]).words)["data.root"]
         return []
     if words[:1] == ["evaluate"]:
         assert len([word for word in words[1:] if "=" not in word]) == 1
@@ -308,6 +315,11 @@ def test_every_python_example_uses_what_there_is(block: Block) -> None:
             assert node.attr in visrun.__all__
         if isinstance(node, ast.ImportFrom) and node.module:
             assert all(hasattr(importlib.import_module(node.module), name.name) for name in node.names)
+
+
+def test_every_layout_is_described() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES[1:])
+    assert [name for name in READERS if f"`data={name}`" not in text] == []
 
 
 def test_every_public_name_stands_in_the_readme() -> None:

@@ -9,6 +9,7 @@ from typing import NoReturn
 from visrun.errors import ConfigError
 
 USAGE = {
+    "check": "visrun check data.root=PATH [task=T] [data=coco] [data.on_bad=skip] [out=check.png] [--json]",
     "compare": "visrun compare RUN_OR_TRIAL_OR_SWEEP... [out=compare.html] [pictures=8] [device=cpu]",
     "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [data=folder] [run.device=cpu]",
     "explain": "visrun explain [--json] [--config-dir DIR] [key=value ...]",
@@ -17,6 +18,8 @@ USAGE = {
     "resume": "visrun resume RUN",
 }
 ABOUT = {
+    "check": "Which tasks a folder can serve and as which layout, its counts, sizes and problems, and a sheet of "
+    "labelled samples. Exit code 2 where no run (of the task named) could start on it as it is.",
     "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
     "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "

@@ -2,7 +2,7 @@
 
     visrun [key=value ...]             train
     visrun -m [key=a,b ...]            train one run for each combination
-    visrun explain | resume | predict | evaluate | compare | repeat ...
+    visrun check | explain | resume | predict | evaluate | compare | repeat ...
 
 Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
@@ -53,6 +53,13 @@ def _explain(words: Sequence[str]) -> int:
     return explain.main(words)
 
 
+def _check(words: Sequence[str]) -> int:
+    given = _plugged(words)
+    from visrun.survey import command
+
+    return command.main(given)
+
+
 def _compare(words: Sequence[str]) -> int:
     given = _plugged(words_after("compare", words))
     from visrun.compare import command
@@ -97,6 +104,7 @@ def _plugged(words: Sequence[str]) -> list[str]:
 
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "check": _check,
     "compare": _compare,
     "evaluate": _evaluate,
     "explain": _explain,

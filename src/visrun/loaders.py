@@ -15,7 +15,7 @@ from visrun.data.augment import Augment
 from visrun.data.batches import Batches
 from visrun.data.cache import Images, Progress, open_images
 from visrun.data.geometry import Fit
-from visrun.data.objects import Window
+from visrun.data.outlines import Window
 from visrun.data.records import Dataset
 from visrun.data.targets import target_tensor
 from visrun.tables import OBJECT_TARGETS

@@ -38,7 +38,7 @@ TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
 NAME_LISTS = ("data.classes",)
 HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
-VERBS = ("compare", "evaluate", "explain", "predict", "repeat", "resume")
+VERBS = ("check", "compare", "evaluate", "explain", "predict", "repeat", "resume")
 SWEEPS = ("choice(", "glob(")
 LONG = 1000  # values of a range that are looked at one by one
 

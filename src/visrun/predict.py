@@ -29,7 +29,7 @@ from visrun.data.batches import Batches
 from visrun.data.cache import open_images
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.images import header, load_rgb
-from visrun.data.objects import Window
+from visrun.data.outlines import Window
 from visrun.data.placement import places
 from visrun.data.records import Dataset
 from visrun.device import choose_device

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visrun.checks import require_training
-from visrun.data.recognise import require_root
+from visrun.data.files import require_root
 from visrun.errors import ConfigError
 from visrun.settings import Settings
 from visrun.tables import model_entry, torchvision_builders

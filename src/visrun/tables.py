@@ -81,11 +81,16 @@ class ModelEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderEntry:
-    """A dataset layout: ``recognise(root, task) -> bool`` looks at names only; ``read`` returns the splits' records."""
+    """A dataset layout: ``recognise(root, task) -> bool`` looks at names only; ``read`` returns the splits' records.
+
+    ``tasks`` are those that its labels are made for; ``derived``, for layouts of labelled objects, those whose targets
+    follow from them. Of two layouts of objects in one folder the one further up here counts.
+    """
 
     read: Ref
     recognise: Ref
     tasks: tuple[str, ...]
+    derived: tuple[str, ...] = ()
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -213,27 +218,24 @@ AUGMENTATIONS: dict[str, Ref] = {
     "noise": "visrun.data.extras:noise",
 }
 
+
+def _reader(module: str, *tasks: str, derived: tuple[str, ...] = ()) -> ReaderEntry:
+    place = f"visrun.data.readers.{module}"
+    return ReaderEntry(read=f"{place}:read", recognise=f"{place}:recognise", tasks=tasks, derived=derived)
+
+
+_BOXES, _TURNED, _OUTLINES = "object_detection", "oriented_object_detection", "instance_segmentation"
+_SHOWN = ("classification", "regression")  # what objects of any form say of a whole image
+
 READERS: dict[str, ReaderEntry] = {
-    "folder": ReaderEntry(
-        read="visrun.data.readers.folder:read",
-        recognise="visrun.data.readers.folder:recognise",
-        tasks=("classification",),
-    ),
-    "csv": ReaderEntry(
-        read="visrun.data.readers.table:read",
-        recognise="visrun.data.readers.table:recognise",
-        tasks=("classification", "regression"),
-    ),
-    "masks": ReaderEntry(
-        read="visrun.data.readers.masks:read",
-        recognise="visrun.data.readers.masks:recognise",
-        tasks=("segmentation",),
-    ),
-    "voc": ReaderEntry(
-        read="visrun.data.readers.voc:read",
-        recognise="visrun.data.readers.voc:recognise",
-        tasks=("segmentation",),
-    ),
+    "folder": _reader("folder", "classification"),
+    "csv": _reader("table", "classification", "regression"),
+    "masks": _reader("masks", "segmentation"),
+    "coco": _reader("coco", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
+    "yolo": _reader("yolo", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
+    "voc": _reader("voc", _BOXES, _OUTLINES, "segmentation", derived=_SHOWN),
+    "dota": _reader("dota", _TURNED, _BOXES, derived=_SHOWN),
+    "instances": _reader("instances", _OUTLINES, _BOXES, _TURNED, derived=("segmentation", *_SHOWN)),
 }
 
 

@@ -233,7 +233,7 @@ def test_helpers_decode_what_threads_decode(paths, tmp_path, monkeypatch):
 def test_a_killed_helper_is_an_error_that_names_the_file(paths):
     helper = decoding.Helper((72, 54))
     room = np.empty((72, 54, 3), np.uint8)
-    job = decoding.Job(paths[0], None, (), (30, 40))
+    job = decoding.Job(paths[0], None, (), (30, 40), (0, 0, 40, 30), (30, 40))
     helper.decode(job, room, None, 60)
     helper.process.kill()
     with pytest.raises(DataError, match=r"0 \(ü\).png: the process decoding it ended \(killed by SIGKILL"):
@@ -245,7 +245,12 @@ def test_a_hung_helper_is_an_error_that_names_the_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")  # opening it waits for a writer that never comes
     helper = decoding.Helper((8, 8))
     with pytest.raises(DataError, match=r"pipe.png: not read within 0 s"):
-        helper.decode(decoding.Job(tmp_path / "pipe.png", None, (), (8, 8)), np.empty((8, 8, 3), np.uint8), None, 0.2)
+        helper.decode(
+            decoding.Job(tmp_path / "pipe.png", None, (), (8, 8), (0, 0, 8, 8), (8, 8)),
+            np.empty((8, 8, 3), np.uint8),
+            None,
+            0.2,
+        )
     helper.close()
     assert helper.process.poll() is not None
 
@@ -253,7 +258,7 @@ def test_a_hung_helper_is_an_error_that_names_the_file(tmp_path):
 def test_helpers_ignore_ctrl_c_and_end_with_the_pipe(paths):
     helper = decoding.Helper((72, 54))
     room = np.empty((72, 54, 3), np.uint8)
-    job = decoding.Job(paths[0], None, (), (30, 40))
+    job = decoding.Job(paths[0], None, (), (30, 40), (0, 0, 40, 30), (30, 40))
     helper.decode(job, room, None, 60)
     helper.process.send_signal(signal.SIGINT)
     helper.decode(job, room, None, 60)

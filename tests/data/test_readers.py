@@ -339,6 +339,27 @@ def test_an_empty_folder_is_refused_for_every_task(tmp_path: Path, task: str) ->
         records.read(tmp_path, task=task)
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train", "train"),
+        ("VALID", "val"),
+        ("train2017", "train"),
+        ("test_2007", "test"),
+        ("train20", None),
+        ("mytest", None),
+    ],
+)
+def test_names_of_splits_may_carry_a_year(name: str, split: str | None) -> None:
+    assert files.split_of(name) == split
+
+
+def test_folders_of_cocos_splits_are_no_classes(tmp_path: Path) -> None:
+    for split in ("train2017", "val2017"):
+        picture(tmp_path / split / "a.png")
+    assert not folder.recognise(tmp_path, "classification")
+
+
 def test_natural_order() -> None:
     names = ["b", "10", "a10", "a9", "A1", "2", "007", "7"]
     assert sorted(names, key=files.natural) == ["2", "007", "7", "10", "A1", "a9", "a10", "b"]

@@ -190,3 +190,36 @@ def test_the_cache_knows_that_a_labelmap_changed(tmp_path: Path) -> None:
     assert cache.content_key(source) == before
     (tmp_path / "labelmap.txt").write_text(LABELMAP + "more:9,9,9\n")
     assert cache.content_key(source) != before
+
+
+# objects as pictures
+
+
+def objects(home: Path, ids: list[int], classes: list[int], name: str = "a") -> None:
+    save(home / "JPEGImages" / f"{name}.jpg", Image.new("RGB", (1 + len(ids), 2)))
+    save(home / "SegmentationClass" / f"{name}.png", palette(*classes))
+    save(home / "SegmentationObject" / f"{name}.png", palette(*ids))
+
+
+def test_objects_have_the_class_of_most_of_their_pixels(tmp_path: Path) -> None:
+    objects(tmp_path, [1, 1, 1, 255, 2, 2], [15, 15, 8, 255, 8, 255])
+    assert voc.recognise(tmp_path, "instance_segmentation")
+    listing = voc.read(tmp_path, target="instances")
+    (row,) = listing.splits["all"]
+    assert [listing.classes[label] for label in row.target.labels] == ["person", "cat"]
+    assert row.target.boxes.tolist() == [[1, 0, 4, 2], [5, 0, 7, 2]]
+    assert (row.target.spot(1), row.target.size) == ("SegmentationClass/a.png: object 2", (7, 2))
+
+
+def test_objects_without_a_map_or_a_class_are_named(tmp_path: Path) -> None:
+    for shade, name in enumerate("abcdef"):
+        objects(tmp_path, [1, 2], [1, 255] if name == "b" else [1, 2], name)
+        save(tmp_path / "JPEGImages" / f"{name}.jpg", Image.new("L", (3, 2), 40 * shade))
+    (tmp_path / "SegmentationObject" / "a.png").unlink()
+    (tmp_path / "classes.txt").write_text("thing\nbackground\nother\n")
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path, task="instance_segmentation")
+    lines = str(caught.value).splitlines()[1:-1]
+    assert lines[0].endswith("SegmentationObject/a.png: no such file")
+    assert "SegmentationClass/b.png: object 2: class -1 is out of range: there are 3 classes" in lines[1]
+    assert not voc.recognise(build(tmp_path / "masks"), "instance_segmentation")

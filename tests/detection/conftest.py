@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from visrun.data.objects import Objects, Polygon
+from visrun.data.objects import Objects
+from visrun.data.outlines import Polygon
 
 
 @dataclass(frozen=True)

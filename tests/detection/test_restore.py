@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visrun.boxes import le90_to_quads
-from visrun.data.objects import Rle, drawn
+from visrun.data.outlines import Rle, drawn
 from visrun.detection import restore
 from visrun.detection.restore import restore_boxes, restore_masks, restore_rotated
 from visrun.detection.runs import areas, encoded, runs_of

@@ -16,7 +16,7 @@ from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.runs import Run, text
 from visrun.console import Screen
 from visrun.data.files import shown
-from visrun.data.images import load_mask, load_rgb
+from visrun.data.images import load_rgb, mask_of
 from visrun.data.records import Dataset, Record
 from visrun.errors import UserError, VisrunError
 from visrun.remember import remembered
@@ -151,8 +151,10 @@ def _column(run: Run, dataset: Dataset, records: Sequence[Record], device: str) 
     cells = []
     predictions = predictor.predictions([record.image for record in records])
     for record, prediction in zip(records, predictions, strict=True):
-        target = load_mask(record.target, ids=dataset.mask_ids) if isinstance(record.target, Path) else record.target
-        picture = predictor.task.draw(Image.fromarray(load_rgb(record.image)), prediction, 0, target=target)
+        pixels = load_rgb(record.image)
+        masked = dataset.kind == "mask"
+        target = mask_of(record.target, dataset.mask_ids, pixels.shape[:2]) if masked else record.target
+        picture = predictor.task.draw(Image.fromarray(pixels), prediction, 0, target=target)
         words = json.dumps(predictor.task.record(prediction, 0), ensure_ascii=False)
         cells.append(cell(picture, words if len(words) <= WORDS else f"{words[: WORDS - 1]}…"))
     return cells

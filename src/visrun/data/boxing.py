@@ -22,7 +22,8 @@ from torch import Tensor
 
 from visrun import boxes
 from visrun.data.augment import BACK, SPLIT, Plan
-from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, Objects, Outline, Rle, corners_of
+from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, Objects, corners_of
+from visrun.data.outlines import Outline, Rle
 from visrun.data.rendering import columns, slots
 
 LEAST_SEEN = 0.2  # share of an upright box below which what is left of it is no example

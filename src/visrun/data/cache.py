@@ -26,7 +26,8 @@ from torch import Tensor
 from visrun.data import geometry, images, labelmap, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
 from visrun.data.geometry import Fit
-from visrun.data.objects import Objects, Window
+from visrun.data.objects import Objects
+from visrun.data.outlines import Window
 from visrun.data.places import Place
 from visrun.data.stream import Batch, Source
 from visrun.errors import ConfigError, DataError
@@ -130,7 +131,7 @@ def open_images(
     Args:
         paths: Image files.
         masks: Their masks, or the objects whose masks are wanted.
-        mask_ids: As `visrun.data.images.load_mask` takes them.
+        mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
         sizes: (width, height) of upright images where known; the others' headers are read.
         windows: The part of its file that each picture is; None = the whole.
         image_size: (height, width) of the training image; with ``fit`` it gives the size kept, see `geometry`.
@@ -208,7 +209,7 @@ def describe(
     fit: Fit,
 ) -> Source:
     """The files with the size at which each is kept, and the canvas that holds the largest."""
-    kept, shown, cut = [], [], []
+    kept, shown, wholes = [], [], []
     for path, window in zip(paths, windows or [None] * len(paths), strict=True):
         try:
             w, h = sizes[path] if path in sizes else images.header(path)
@@ -217,7 +218,7 @@ def describe(
         left, top, right, bottom = window or (0, 0, w, h)
         kept.append(geometry.working_size((bottom - top, right - left), image_size, fit))
         shown.append((left, top, right, bottom))
-        cut.append((right - left, bottom - top) != (w, h))
+        wholes.append((h, w))
     array = np.array(kept, np.int64).reshape(-1, 2)
     return Source(
         paths=tuple(paths),
@@ -226,7 +227,7 @@ def describe(
         canvas=(int(array[:, 0].max(initial=1)), int(array[:, 1].max(initial=1))),
         mask_ids=tuple(mask_ids),
         windows=np.array(shown, np.int64).reshape(-1, 4),
-        cut=np.array(cut, bool),
+        wholes=np.array(wholes, np.int64).reshape(-1, 2),
     )
 
 

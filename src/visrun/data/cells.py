@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.data import files
-from visrun.data.records import Problem
+from visrun.data.listing import Problem
 from visrun.errors import DataError
 
 _LABEL_COLUMNS = ("label", "labels", "class", "classes", "class_name", "category", "target")

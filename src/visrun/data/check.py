@@ -10,7 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +23,8 @@ from visrun.data import files, images
 from visrun.errors import DataError
 
 if TYPE_CHECKING:
-    from visrun.data.records import Problem, Record
+    from visrun.data.listing import Problem, Record
+    from visrun.data.objects import Objects
 
 MOST_SHOWN = 20  # offenders that an error lists
 REMEMBERED = 100_000  # files whose findings one process keeps for its next run
@@ -86,7 +87,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     """What changes when a file does: bytes and time of modification; (0, 0) for one that is missing."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # no such file, or a name that no file can have
         return 0, 0
     return status.st_size, status.st_mtime_ns
 
@@ -107,9 +108,26 @@ def _count_ids(path: Path, size: tuple[int, int]) -> npt.NDArray[np.int64]:
     return np.bincount(mask.ravel(), minlength=256)
 
 
-def report(problems: Sequence[Problem], *, root: Path, total: int) -> DataError:
-    """The one error for all that is wrong with the records: the first 20 by file and line, and how many more."""
-    lines = [f"{root}: {len(problems)} of {total} records cannot be used:"]
+def paint(findings: Sequence[Finding], objects: Sequence[Objects]) -> list[Finding]:
+    """The findings of images whose masks are painted from ``objects``, with the pixels of each id."""
+
+    def count(finding: Finding, several: Objects) -> Finding:
+        mask = images.mask_of(several, (), finding.size[::-1])
+        return replace(finding, pixels=np.bincount(mask.ravel(), minlength=256))
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(count, findings, objects))
+
+
+def report(problems: Sequence[Problem], *, root: Path, counted: str) -> DataError:
+    """The one error for all that is wrong with the records: the first 20 by file and line, and how many more.
+
+    Args:
+        problems: What is wrong.
+        root: The dataset's folder.
+        counted: How many of what are concerned: ``3 of 60 records``.
+    """
+    lines = [f"{root}: {counted} cannot be used:"]
     lines += [f"  {problem}" for problem in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:
         lines.append(f"  ... and {len(problems) - MOST_SHOWN} more")

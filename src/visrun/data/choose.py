@@ -14,12 +14,14 @@ import numpy as np
 from visrun.data import check, files
 from visrun.data.check import Finding
 from visrun.data.images import IGNORE
+from visrun.data.objects import Objects
 from visrun.data.splits import Entry
 from visrun.errors import DataError
 
 if TYPE_CHECKING:
-    from visrun.data.records import Listing, Record
+    from visrun.data.listing import Listing, Record
 
+LEAST_CLASSES = {"label": 2, "mask": 2}  # kinds of target that tell classes apart; others find what there is
 Counts = dict[str, tuple[int, ...]]
 
 
@@ -41,6 +43,23 @@ def _relabelled(record: Record, index: dict[int, int]) -> Record | None:
         kept = tuple(sorted(index[old] for old in record.target if old in index))
         return replace(record, target=kept) if kept or not record.target else None
     return replace(record, target=index[record.target]) if record.target in index else None
+
+
+def objects(
+    several: Sequence[Objects], known: tuple[str, ...], classes: Sequence[str] | None, *, training: bool
+) -> tuple[list[Objects], tuple[str, ...]]:
+    """The objects of the wanted classes with labels that index these, and their names (None: all as they are).
+
+    Images keep their place, also those that show none of them.
+    """
+    if classes is None:
+        return list(several), known
+    wanted = _wanted(classes, known, training=training)
+    index = np.full(len(known), -1, np.int64)
+    for new, name in enumerate(wanted):
+        if name in known:
+            index[known.index(name)] = new
+    return [o.relabelled(index[o.labels]).pick(index[o.labels] >= 0) for o in several], wanted
 
 
 def _wanted(classes: Sequence[str], known: Sequence[str], *, training: bool) -> tuple[str, ...]:
@@ -107,28 +126,37 @@ def _of_classes(finding: Finding, ids: tuple[int, ...]) -> np.ndarray:
     return np.where(np.asarray(ids) == IGNORE, 0, finding.pixels[list(ids)])
 
 
-def count(good: dict[str, list[Entry]], *, kind: str, num_classes: int, ids: tuple[int, ...]) -> Counts:
-    """Images (labels) or pixels (masks) of each class in each split; {} for values."""
-    if kind == "mask":
-        sums = {
-            name: sum((_of_classes(f, ids) for _, f in rows), np.zeros(len(ids), int)) for name, rows in good.items()
-        }
-        return {name: tuple(map(int, values)) for name, values in sums.items()}
-    if kind != "label":
+def count(good: dict[str, list[Entry]], *, num_classes: int, ids: tuple[int, ...]) -> Counts:
+    """Images (labels), pixels (masks) or objects (those that are ignored not counted) of each class in each split.
+
+    {} for values.
+    """
+    if not num_classes:
         return {}
-    counted: Counts = {}
-    for name, rows in good.items():
-        every = (record.target if isinstance(record.target, tuple) else (record.target,) for record, _ in rows)
-        tally = Counter(label for several in every for label in several)
-        counted[name] = tuple(tally[label] for label in range(num_classes))
-    return counted
+    return {
+        name: tuple(map(int, sum((_counted(row, num_classes, ids) for row in rows), np.zeros(num_classes, np.int64))))
+        for name, rows in good.items()
+    }
 
 
-def require(good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, root: Path, training: bool) -> None:
+def _counted(entry: Entry, num_classes: int, ids: tuple[int, ...]) -> np.ndarray:
+    record, finding = entry
+    if ids:
+        return _of_classes(finding, ids)
+    if isinstance(record.target, Objects):
+        return np.bincount(record.target.labels[~record.target.ignored], minlength=num_classes)
+    found = record.target if isinstance(record.target, tuple) else (record.target,)
+    return np.bincount(np.asarray(found, np.int64), minlength=num_classes)
+
+
+def require(
+    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
+) -> None:
     """Refuse what cannot be trained on.
 
     Raises:
-        DataError: For an empty split and, where classes are learnt, for a training split that holds fewer than two.
+        DataError: For an empty split and, where classes are told apart, for a training split that holds fewer than two;
+            where objects are to be found, for one that shows none.
     """
     needed = ("train", "val") if training else ()
     empty = [name for name in (*needed, *good) if not good.get(name)]
@@ -138,22 +166,24 @@ def require(good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, r
     if not training or not counts or listing.multilabel:
         return
     present = [name for name, n in zip(listing.classes, counts["train"], strict=True) if n]
-    if len(present) < 2:
-        hint = (
-            " (an id of 255 means ignore: write the foreground as 1)" if good["train"][0][1].pixels is not None else ""
-        )
-        raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
+    if len(present) >= LEAST_CLASSES.get(kind, 1):
+        return
+    if not present:
+        raise DataError(f"{root}: no object to learn from in train ({len(good['train'])} images)")
+    hint = " (an id of 255 means ignore: write the foreground as 1)" if kind == "mask" else ""
+    raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
 
 
 def warnings(
-    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, root: Path, training: bool
+    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
 ) -> tuple[str, ...]:
     """Classes never seen in training (if there is to be one), images listed twice, images that stand in two splits."""
     found = []
     if training and counts:
         unseen = [name for name, n in zip(listing.classes, counts["train"], strict=True) if not n]
         if unseen:
-            found.append(f"no training images of: {files.some(unseen)}")
+            what = "images" if kind in LEAST_CLASSES else "objects"
+            found.append(f"no training {what} of: {files.some(unseen)}")
     for name, rows in good.items():
         repeated = [path for path, n in Counter(record.image for record, _ in rows).items() if n > 1]
         if repeated:

@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visrun.data.images import IGNORE, load_mask, load_rgb
-from visrun.data.objects import Objects, Window, layered
+from visrun.data.images import IGNORE, load_rgb, mask_of
+from visrun.data.objects import Objects, layered
+from visrun.data.outlines import Window
 from visrun.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -43,18 +44,23 @@ class Job:
     Args:
         image: The file.
         mask: Its mask, the objects whose masks are wanted, or None.
-        mask_ids: As `visrun.data.images.load_mask` takes them.
+        mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
         size: (height, width) in the canvas.
-        window: The part of the file that the picture is, and the whole of it where the masks of objects are wanted.
-        cut: Whether that is less than the file.
+        window: The part of the file that the picture is.
+        whole: (height, width) of the file.
     """
 
     image: Path
     mask: Path | Objects | None
     mask_ids: tuple[int, ...]
     size: tuple[int, int]
-    window: Window | None = None
-    cut: bool = False
+    window: Window
+    whole: tuple[int, int]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the picture is less than its file."""
+        return self.window != (0, 0, self.whole[1], self.whole[0])
 
     def decode(self, pixels: Pixels, mask: Pixels | None) -> None:
         """Fill ``pixels`` (Hc, Wc, 3) and ``mask`` (L, Hc, Wc): class ids, 255 beyond the picture, or the numbers of
@@ -72,18 +78,18 @@ class Job:
         pixels[h:] = pixels[h - 1 : h]
         if self.mask is None or mask is None:
             return
-        if isinstance(self.mask, Objects):
+        if isinstance(self.mask, Objects) and not self.mask_ids:
             mask[:] = 0
             mask[:, :h, :w] = layered(self.mask, self.size, window=self.window)
             return
-        ids = self._windowed(load_mask(self.mask, ids=self.mask_ids))
+        ids = self._windowed(mask_of(self.mask, self.mask_ids, self.whole))
         if ids.shape != self.size:
             ids = np.asarray(Image.fromarray(ids).resize((w, h), Image.Resampling.NEAREST))
         mask[:] = IGNORE
         mask[0, :h, :w] = ids
 
     def _windowed(self, array: Pixels) -> Pixels:
-        if self.window is None or not self.cut:
+        if not self.cut:
             return array
         left, top, right, bottom = self.window
         return array[top:bottom, left:right]

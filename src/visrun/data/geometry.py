@@ -91,22 +91,24 @@ def random_letterbox(
     scale = _fitted(bounds, image_size, "letterbox") / np.sqrt(low + draws[:, 0] * (high - low))
     extent = scale[:, None] * _xy(image_size)
     shift = (draws[:, 2:4] - 0.5) * np.maximum(extent - bounds, 0.0)
-    cos, sin = np.cos(turn), np.sin(turn)
-    turned = np.stack([cos * shift[:, 0] - sin * shift[:, 1], sin * shift[:, 0] + cos * shift[:, 1]], 1)
-    return View(sizes[:, ::-1] / 2 + turned, extent, turn)
+    return View(sizes[:, ::-1] / 2 + _along(shift, turn), extent, turn)
 
 
 def random_zoom(
     sizes: Array, image_size: tuple[int, int], draws: Array, area: tuple[float, float], turn: Array
 ) -> View:
-    """A rectangle of ``area`` (share of the letterbox, low to high; above 1 = from further away) that lies in the
-    picture, or holds it where it is the larger one, along each side. Arguments as for `random_crop`; the aspect is
-    always the training image's."""
-    share = area[0] + draws[:, 0] * (area[1] - area[0])
-    scale = _fitted(sizes[:, ::-1], image_size, "zoom") * np.sqrt(share)
+    """A rectangle of ``area`` (share of the letterbox, low to high; above 1 = from further away) that holds the whole
+    picture where it can, and else lies in it, or reaches over it at both ends, along each of its sides. Arguments as
+    for `random_crop`; the aspect is always the training image's."""
+    kept = area[0] + draws[:, 0] * (area[1] - area[0])
+    scale = _fitted(sizes[:, ::-1], image_size, "zoom") * np.sqrt(kept)
     extent = scale[:, None] * _xy(image_size)
-    free = np.abs(sizes[:, ::-1] - _turned(extent, turn))
-    return View(sizes[:, ::-1] / 2 + (draws[:, 2:4] - 0.5) * free, extent, turn)
+    bounds, share = _turned(sizes[:, ::-1], -turn), draws[:, 2:4] - 0.5
+    holds = (extent - bounds).min(1, keepdims=True) >= 0
+    shift = np.where(
+        holds, _along(share * (extent - bounds), turn), share * np.abs(sizes[:, ::-1] - _turned(extent, turn))
+    )
+    return View(sizes[:, ::-1] / 2 + shift, extent, turn)
 
 
 RANDOM = {"crop": random_crop, "letterbox": random_letterbox, "zoom": random_zoom}
@@ -177,6 +179,12 @@ def _fitted(bounds: Array, image_size: tuple[int, int], fit: Fit) -> Array:
     """(B,) kept pixels per training pixel for boxes of (B, 2) ``bounds`` (width, height)."""
     ratio = bounds / _xy(image_size)
     return ratio.min(1) if fit == "crop" else ratio.max(1)
+
+
+def _along(shift: Array, turn: Array) -> Array:
+    """(B, 2) shifts along the sides of rectangles turned by ``turn``, in the picture's coordinates."""
+    cos, sin = np.cos(turn), np.sin(turn)
+    return np.stack([cos * shift[:, 0] - sin * shift[:, 1], sin * shift[:, 0] + cos * shift[:, 1]], 1)
 
 
 def _turned(extent: Array, turn: Array) -> Array:

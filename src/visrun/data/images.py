@@ -23,12 +23,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from visrun.data import labelmap
+from visrun.data.objects import Objects, painted
 from visrun.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
@@ -103,6 +105,46 @@ def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
         array = _indices(path, image) if image.mode in _MASK_MODES else _by_colour(path, image)
         upright = np.array(_turned(array, turn), order="C")
     return chosen_ids(ids)[upright] if ids else upright
+
+
+def load_ids(path: Path) -> npt.NDArray[np.int64]:
+    """The objects' numbers in a map, as an upright array (H, W); 0 = none.
+
+    Args:
+        path: A one-channel image of 8 or 16 bits; of a palette image 255 is the border between objects, so 0. Or
+            colours: each is one object, black none, numbered red + 256 green + 65536 blue.
+
+    Raises:
+        DataError: As :func:`header`.
+    """
+    with _opened(path) as image:
+        turn = _orientation(image)
+        if image.mode in _MASK_MODES:
+            stretch = _stretch(image)
+            ids = np.asarray(image).astype(np.int64) // stretch
+            ids = np.where(ids == IGNORE, 0, ids) if image.mode == "P" else ids
+        else:
+            ids = np.asarray(image.convert("RGB")).astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
+        return np.array(_turned(ids, turn), order="C")
+
+
+def mask_of(target: Path | Objects, ids: Sequence[int], size: tuple[int, int]) -> Pixels:
+    """The class ids (h, w) that are learnt for an image: those of its mask's file, or painted from its objects.
+
+    Where outlines overlap, the smaller object lies on top; ignored ones become 255, and where none is stands 0.
+
+    Args:
+        target: A mask's path, or objects with outlines whose labels are ids from 1 on.
+        ids: As :func:`load_mask` takes them.
+        size: (h, w) of the upright image.
+
+    Raises:
+        DataError: As :func:`load_mask`.
+    """
+    if isinstance(target, Path):
+        return load_mask(target, ids=ids)
+    page = painted(target, size, background=0, ignore=IGNORE)
+    return chosen_ids(ids)[page] if ids else page
 
 
 def _indices(path: Path, image: Image.Image) -> Pixels:
@@ -193,7 +235,7 @@ def _orientation(image: Image.Image) -> int:
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
 
-def _turned(array: Pixels, turn: int) -> Pixels:
+def _turned(array: npt.NDArray[Any], turn: int) -> npt.NDArray[Any]:
     """``array`` (H, W[, 3]) as seen, for an EXIF orientation (Exif 2.3, tag 274)."""
     if turn >= 5:  # rows of the file are columns of the picture
         array = array.swapaxes(0, 1)

@@ -17,26 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Polygon = Floats  # (V, 2) corners in order
-Window = tuple[int, int, int, int]  # left, top, right, bottom: a part of a file, in its pixels
+from visrun.data.outlines import Floats, Outline, Rle, Window, pixels
+
 # Columns of a batch's target: class index or -1 for an empty row, whether the object is neither learnt nor wrong to
 # find, its number in the batch's masks (0 = none), and its box in pixels of the training image.
 LABEL, IGNORED, ID, BOX = 0, 1, 2, slice(3, None)
 MASK_STRIDE = 4  # pixels of the training image for one of the batch's masks
 MOST_MASKED = 255  # objects of one image whose masks can be learnt: their numbers are bytes
 LAYERS = 2  # masks may overlap two deep without loss
-
-
-@dataclass(frozen=True, eq=False)
-class Rle:
-    """A mask as runs, COCO's uncompressed form: column by column, ``counts`` of 0, 1, 0, ... over (h, w) = ``size``."""
-
-    counts: tuple[int, ...]
-    size: tuple[int, int]
-
-
-Outline = tuple[Polygon, ...] | Rle
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,34 +101,6 @@ def corners_of(boxes: Floats) -> Floats:
     return np.stack([left, top, right, top, right, bottom, left, bottom], 1).reshape(-1, 4, 2)
 
 
-def box_of(outline: Outline) -> Floats:
-    """(4,) the box around an outline; zeros for a mask without a pixel."""
-    if isinstance(outline, Rle):
-        rows, columns = (np.flatnonzero(drawn(outline, outline.size).any(axis)) for axis in (1, 0))
-        ends = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] if len(rows) else [0, 0, 0, 0]
-        return np.asarray(ends, np.float64)
-    points = np.concatenate(outline)
-    return np.concatenate([points.min(0), points.max(0)])
-
-
-def drawn(outline: Outline, size: tuple[int, int], *, window: Window | None = None) -> NDArray[np.bool_]:
-    """The pixels of an outline, drawn as COCO's own tools do.
-
-    Args:
-        size: (h, w) of the mask wanted.
-        window: The part of the file that the mask shows, scaled to ``size``; None = ``size`` pixels from the top left.
-    """
-    from faster_coco_eval import mask as coco
-
-    left, top, right, bottom = window or (0, 0, size[1], size[0])
-    if isinstance(outline, Rle):
-        runs = coco.frPyObjects({"counts": list(outline.counts), "size": list(outline.size)}, *outline.size)
-        return _scaled(coco.decode(runs).astype(bool)[top:bottom, left:right], size)
-    scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
-    parts = [((part - (left, top)) * scale).ravel().tolist() for part in outline]
-    return np.asarray(coco.decode(coco.merge(coco.frPyObjects(parts, *size))), dtype=bool)
-
-
 def layered(objects: Objects, size: tuple[int, int], *, window: Window | None = None) -> NDArray[np.uint8]:
     """(LAYERS, h, w): the pixels of the first ``MOST_MASKED`` objects, as their number in the image + 1; 0 = none.
 
@@ -148,13 +108,12 @@ def layered(objects: Objects, size: tuple[int, int], *, window: Window | None = 
     Ignored objects are drawn like others. Arguments as for :func:`drawn`.
     """
     assert objects.outlines is not None, "these labels have no outlines"
-    layers = np.zeros((LAYERS, *size), np.uint8)
+    layers = np.zeros((LAYERS, size[1] * size[0]), np.uint8)
     for number, outline in enumerate(objects.outlines[:MOST_MASKED], 1):
-        mask = drawn(outline, size, window=window)
-        taken = [int(np.count_nonzero(layer[mask])) for layer in layers]
-        layer = layers[int(np.argmin(taken))]
-        layer[mask & (layer == 0)] = number
-    return layers
+        place = pixels(outline, size, window=window)
+        layer = layers[int(np.argmin(np.count_nonzero(layers[:, place], axis=1)))]
+        layer[place[layer[place] == 0]] = number
+    return layers.reshape(LAYERS, size[1], size[0]).transpose(0, 2, 1)
 
 
 def painted(objects: Objects, size: tuple[int, int], *, background: int, ignore: int) -> NDArray[np.uint8]:
@@ -166,15 +125,8 @@ def painted(objects: Objects, size: tuple[int, int], *, background: int, ignore:
         ignore: The index of ignored objects.
     """
     assert objects.outlines is not None, "these labels have no outlines"
-    masks = [drawn(outline, size) for outline in objects.outlines]
-    page = np.full(size, background, np.uint8)
-    for i in sorted(range(len(masks)), key=lambda i: -int(masks[i].sum())):
-        page[masks[i]] = ignore if objects.ignored[i] else objects.labels[i]
-    return page
-
-
-def _scaled(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    if mask.shape == size:
-        return mask
-    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, mask.shape, strict=True))
-    return mask[rows][:, columns]
+    places = [pixels(outline, size) for outline in objects.outlines]
+    page = np.full(size[1] * size[0], background, np.uint8)
+    for i in sorted(range(len(places)), key=lambda i: -len(places[i])):
+        page[places[i]] = ignore if objects.ignored[i] else objects.labels[i]
+    return np.ascontiguousarray(page.reshape(size[1], size[0]).T)

@@ -3,64 +3,135 @@
 from __future__ import annotations
 
 import inspect
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from visrun import build, tables
 from visrun.data import files
+from visrun.data.choose import LEAST_CLASSES
+from visrun.data.derive import DERIVE
+from visrun.data.listing import Listing
+from visrun.data.marks import FORMS, form_of
 from visrun.errors import DataError
 
-if TYPE_CHECKING:
-    from visrun.data.records import Listing
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a reader found under a dataset's folder.
+
+    Args:
+        kind: Of target, the task's.
+        layout: Name of the reader.
+        listing: What it found.
+        others: Readers that recognise the folder as well.
+    """
+
+    kind: str
+    layout: str
+    listing: Listing
+    others: tuple[str, ...] = ()
 
 
-def listing(root: Path, *, task: str, reader: str = "auto") -> tuple[str, str, Listing]:
-    """The target kind of ``task``, the name of the reader, and what it found under ``root``.
+Reading = Callable[[Path, str, str], Found]
+
+
+def read(root: Path, name: str, task: str) -> Found:
+    """What the reader ``name`` finds under ``root`` for a task."""
+    kind = tables.TASKS[task].target
+    found: Listing = build.call(build.load(tables.READERS[name].read), {"target": kind}, root)
+    return Found(kind=kind, layout=name, listing=found)
+
+
+def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = read) -> Found:
+    """What the reader that suits ``root`` and ``task`` finds there.
+
+    Where several layouts fit, one that holds the task's own labels goes before one from which they can be derived, and
+    among layouts of labelled objects, which are conversions of one another, the first in the table that can serve it.
+
+    Args:
+        root: The dataset's folder or file.
+        task: Its name in ``TASKS``.
+        reader: A name in ``READERS``, or ``auto``.
+        reading: Stands for `read`, so that who asks for several tasks need not read everything for each.
 
     Raises:
         DataError: For a folder that does not exist, that no reader of the task recognises (saying what was looked for
-            and what is there), or that several do; for a reader that the task has not.
+            and what is there), or that several do that say different things; for a reader that the task has not; for
+            labels that cannot serve the task, naming the tasks that they serve.
     """
-    require_root(root)
-    known = {name: entry for name, entry in tables.READERS.items() if task in entry.tasks}
+    files.require_root(root)
+    known = readers(task)
     if reader != "auto" and reader not in known:
         raise DataError(f"data={reader} reads no data for task={task}; one of: auto, {', '.join(known)}")
-    name = reader if reader != "auto" else _recognised(root, task, known)
-    kind = tables.TASKS[task].target
-    found: Listing = build.call(build.load(known[name].read), {"target": kind}, root)
-    return kind, name, found
+    names = [reader] if reader != "auto" else _recognised(root, task, known)
+    poor = []
+    for name in names:
+        found = reading(root, name, task)
+        if serves(found) and not (_too_few_classes(found) and name != names[-1]):
+            others = tuple(other for other in names if other != name)
+            return Found(kind=found.kind, layout=name, listing=found.listing, others=others)
+        poor.append(found)
+    able = dict.fromkeys(other for found in poor for other in _served(found))
+    raise DataError(f"data.root={root}: {held(poor)}, too little for task={task}; they serve {', '.join(able)}")
 
 
-def require_root(root: Path) -> None:
-    """Refuse a dataset that is not there.
-
-    Raises:
-        DataError: No such folder or file; with a suggestion where one beside it has nearly this name.
-    """
-    if not root.exists():
-        near = files.folders(root.parent) if root.parent.is_dir() else []
-        close = get_close_matches(root.name, [folder.name for folder in near], n=1)
-        raise DataError(f"data.root={root}: no such folder" + (f"; did you mean {close[0]}?" if close else ""))
+def readers(task: str) -> dict[str, tables.ReaderEntry]:
+    """The readers that can serve a task, those that hold its own labels first."""
+    own = {name: entry for name, entry in tables.READERS.items() if task in entry.tasks}
+    return own | {name: entry for name, entry in tables.READERS.items() if task in entry.derived}
 
 
-def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> str:
-    names = [name for name, entry in known.items() if build.load(entry.recognise)(root, task)]
-    if len(names) == 1:
-        return names[0]
+def serves(found: Found) -> bool:
+    """Whether the task's targets can be had from what was found."""
+    form = form_of(found.listing)
+    return form is None or form in DERIVE[found.kind].forms
+
+
+def _too_few_classes(found: Found) -> bool:
+    """As where a folder of images beside a json looks like the folder of one class."""
+    return 0 < len(found.listing.classes) < LEAST_CLASSES.get(found.kind, 1)
+
+
+def held(poor: Sequence[Found]) -> str:
+    """What readers found that is too little: ``data=coco and data=yolo: boxes without corners or outlines``."""
+    forms = sorted({str(form_of(found.listing)) for found in poor}, key=list(FORMS).index)
+    return f"{choices([found.layout for found in poor], 'and')}: {' or '.join(FORMS[form] for form in forms)}"
+
+
+def _served(found: Found) -> list[str]:
+    entry, form = tables.READERS[found.layout], form_of(found.listing)
+    return [task for task in (*entry.tasks, *entry.derived) if form in DERIVE[tables.TASKS[task].target].forms]
+
+
+def fitting(root: Path, task: str) -> list[str]:
+    """The readers of ``task`` that recognise ``root``, those that hold its own labels first."""
+    return [name for name, entry in readers(task).items() if build.load(entry.recognise)(root, task)]
+
+
+def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> list[str]:
+    """The readers to try, in this order."""
+    names = fitting(root, task)
+    own = [name for name in names if task in tables.READERS[name].tasks]
+    if len(own) > 1 and not all(tables.READERS[name].derived for name in own):
+        raise DataError(f"data.root={root} fits several layouts: choose one with {choices(own)}")
     if names:
-        forms = " or ".join(f"data={name}" for name in names)
-        raise DataError(f"data.root={root} fits several layouts: choose one with {forms}")
-    wanted = "; ".join(f"data={name}: {_first_line(entry)}" for name, entry in known.items())
+        return names
+    wanted = "; ".join(f"data={name}: {what_it_reads(name)}" for name in known)
     raise DataError(
         f"data.root={root}: no layout for task={task} recognised. Looked for: {wanted or 'nothing (no reader yet)'}. "
         f"Found: {_contents(root)}{_other_tasks(root, task)}"
     )
 
 
-def _first_line(entry: tables.ReaderEntry) -> str:
+def choices(names: Sequence[str], word: str = "or") -> str:
+    """``data=coco or data=yolo``."""
+    return f" {word} ".join(f"data={name}" for name in names)
+
+
+def what_it_reads(name: str) -> str:
     """A reader says in the first line of its docstring which layout it reads."""
-    text = inspect.getdoc(build.load(entry.read)) or ""
+    text = inspect.getdoc(build.load(tables.READERS[name].read)) or ""
     return text.partition("\n")[0].rstrip(".")
 
 
@@ -75,6 +146,6 @@ def _contents(root: Path) -> str:
 def _other_tasks(root: Path, task: str) -> str:
     for name, entry in tables.READERS.items():
         for other in entry.tasks:
-            if task not in entry.tasks and build.load(entry.recognise)(root, other):
+            if task not in (*entry.tasks, *entry.derived) and build.load(entry.recognise)(root, other):
                 return f". It looks like data={name} for task={other}"
     return ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from visrun.data.check import Finding
-    from visrun.data.records import Record
+    from visrun.data.listing import Record
 
 ALL = "all"  # the split of a layout that has none
 Entry = tuple["Record", "Finding"]

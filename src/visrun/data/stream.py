@@ -38,9 +38,9 @@ class Source:
         masks: n mask files, the objects of n images whose masks are wanted, or None.
         sizes: (n, 2) height and width in the canvas.
         canvas: (Hc, Wc).
-        mask_ids: As `visrun.data.images.load_mask` takes them.
+        mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
         windows: (n, 4) left, top, right, bottom: the part of the file that each picture is.
-        cut: (n,) bool, whether that is less than the file.
+        wholes: (n, 2) height and width of the files.
     """
 
     paths: tuple[Path, ...]
@@ -49,14 +49,14 @@ class Source:
     canvas: tuple[int, int]
     mask_ids: tuple[int, ...]
     windows: NDArray[np.int64]
-    cut: NDArray[np.bool_]
+    wholes: NDArray[np.int64]
 
     @property
     def layers(self) -> int:
         """L: of class ids there is one layer, of objects two, and none without masks."""
         if not self.masks:
             return 0
-        return LAYERS if isinstance(self.masks[0], Objects) else 1
+        return LAYERS if isinstance(self.masks[0], Objects) and not self.mask_ids else 1
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
@@ -66,10 +66,9 @@ class Source:
 
     def job(self, i: int) -> Job:
         """What to decode for picture ``i``."""
-        h, w = (int(side) for side in self.sizes[i])
-        left, top, right, bottom = (int(side) for side in self.windows[i])
         mask = None if self.masks is None else self.masks[i]
-        return Job(self.paths[i], mask, self.mask_ids, (h, w), (left, top, right, bottom), bool(self.cut[i]))
+        size, window, whole = (tuple(array[i].tolist()) for array in (self.sizes, self.windows, self.wholes))
+        return Job(self.paths[i], mask, self.mask_ids, size, window, whole)
 
 
 Batch = tuple[Tensor, Tensor | None]  # canvases (B, Hc, Wc, 3) and masks (B, L, Hc, Wc), uint8, on the host

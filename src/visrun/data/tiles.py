@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from visrun.data.objects import Window
+from visrun.data.outlines import Window
 
 
 def windows(size: tuple[int, int], *, tile: int, overlap: int) -> list[Window]:

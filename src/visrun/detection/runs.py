@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visrun.data.objects import Outline, Rle
+from visrun.data.outlines import Outline, Rle
 from visrun.detection.matching import Floats
 
 Runs = dict[str, Any]  # {"size": [h, w], "counts": bytes}

@@ -5,22 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from visrun.data import files
-from visrun.data.records import Listing, Record
+from visrun.data.listing import Listing, Record
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 # Folders of other layouts, never classes: images beside their masks, labels or tables.
+# fmt: off
 _NO_CLASSES = {
-    "images",
-    "image",
-    "imgs",
-    "masks",
-    "labels",
-    "annotations",
-    "labeltxt",
-    "jpegimages",
-    "segmentationclass",
+    "images", "image", "imgs", "img", "data", "masks", "labels", "annotations", "labeltxt", "jpegimages", "pngimages",
+    "segmentationclass", "segmentationobject", "pedmasks", "instances",
 }
+# fmt: on
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from visrun.data import files, labelmap
-from visrun.data.records import Listing, Problem, Record
-from visrun.data.splits import ALL
+from visrun.data.listing import Listing, Problem, Record
+from visrun.data.readers import common
 from visrun.errors import DataError
 
-_IMAGES = ("images", "image", "imgs", "img")
 _MASKS = ("masks", "mask", "labels", "annotations")
 _MARK = "_mask"  # that a mask's stem may carry after its image's
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds a folder of images and a folder of masks, per split or for all."""
-    return any(next(files.images(masks, files.MASK_SUFFIXES), None) for _, _, masks in _folders(root))
+    return any(next(files.images(masks, files.MASK_SUFFIXES), None) for _, _, masks in common.pairs(root, _MASKS))
 
 
 def read(root: Path) -> Listing:
@@ -28,7 +27,7 @@ def read(root: Path) -> Listing:
     Raises:
         DataError: Where ``root`` has no such folders.
     """
-    parts = _folders(root)
+    parts = common.pairs(root, _MASKS)
     if not parts:
         raise DataError(f"{root}: no images/ with masks/ beside it, neither here nor in train/, val/, test/")
     splits: dict[str, list[Record]] = {}
@@ -41,29 +40,6 @@ def read(root: Path) -> Listing:
         unused += left
     lines = (f"{unused} masks without an image are left out",) if unused else ()
     return Listing(splits=splits, classes=labelmap.class_names(root), problems=tuple(problems), warnings=lines)
-
-
-def _folders(root: Path) -> list[tuple[str, Path, Path]]:
-    """(split, folder of images, folder of masks) in either nesting; the split is ``all`` where there are none."""
-    images, masks = _child(root, _IMAGES), _child(root, _MASKS)
-    if images and masks:
-        inner = [(split, folder, _same_split(masks, split)) for split, folder in _by_split(images)]
-        return [(s, i, m) for s, i, m in inner if m] or [(ALL, images, masks)]
-    outer = [(split, _child(folder, _IMAGES), _child(folder, _MASKS)) for split, folder in _by_split(root)]
-    return [(split, i, m) for split, i, m in outer if i and m]
-
-
-def _child(folder: Path, names: tuple[str, ...]) -> Path | None:
-    inside = {child.name.lower(): child for child in files.folders(folder)}
-    return next((inside[name] for name in names if name in inside), None)
-
-
-def _by_split(folder: Path) -> list[tuple[str, Path]]:
-    return [(split, child) for child in files.folders(folder) if (split := files.split_of(child.name))]
-
-
-def _same_split(masks: Path, split: str) -> Path | None:
-    return dict(_by_split(masks)).get(split)
 
 
 def _pair(images: Path, masks: Path, root: Path) -> tuple[list[Record], list[Problem], int]:

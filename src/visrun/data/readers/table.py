@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun.data import cells, files
-from visrun.data.records import Listing, Problem, Record
+from visrun.data.listing import Listing, Problem, Record
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 

@@ -1,17 +1,19 @@
-"""Pascal VOC's folders for segmentation (Everingham et al., IJCV 2010), as VOC itself and many tools write them."""
+"""Pascal VOC's folders (Everingham et al., IJCV 2010), masks and boxes, as VOC itself and many tools write them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from visrun import tables
 from visrun.data import files, labelmap
-from visrun.data.records import Listing, Problem, Record
+from visrun.data.listing import Listing, Problem, Record
+from visrun.data.readers import voc_instances, voc_objects
+from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
-WHOLE = ("trainval", "default")  # lists of everything: VOC's, and CVAT's where the data has no split
 # By id; the masks' 255 is the border between objects.
 # fmt: off
 VOC_CLASSES = (
@@ -21,21 +23,39 @@ VOC_CLASSES = (
 # fmt: on
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
-    """Whether ``root``, a folder in it or one in its VOCdevkit/ holds JPEGImages/ and SegmentationClass/."""
-    return bool(_homes(root))
+def recognise(root: Path, task: str) -> bool:
+    """Whether ``root``, a folder in it or one in its VOCdevkit/ holds JPEGImages/ and SegmentationClass/; for tasks
+    that learn outlines, SegmentationObject/ as well; for others, whether they or the splits' folders hold
+    Annotations/*.xml."""
+    target = tables.TASKS[task].target
+    if target not in ("mask", "instances"):
+        return bool(voc_objects.places(root))
+    homes = _homes(root)
+    return bool(homes) and (target == "mask" or all((home / voc_instances.OBJECTS).is_dir() for home in homes))
 
 
-def read(root: Path) -> Listing:
-    """JPEGImages/NAME.jpg and SegmentationClass/NAME.png, split by ImageSets/Segmentation/train.txt, val.txt, test.txt.
+def read(root: Path, *, target: str = "mask") -> Listing:
+    """JPEGImages/NAME.jpg with SegmentationClass/NAME.png or Annotations/NAME.xml, and lists in ImageSets/.
 
     ``root`` is the folder that holds these, or holds VOCdevkit/VOC2012/. Masks are index or palette images (255 =
     "ignore"), or colour images with a ``labelmap.txt``. It, or ``classes.txt``, names the ids; without either they have
-    VOC's 21 names if these suffice. ``trainval.txt`` counts where there is no train.txt; without lists every mask does.
+    VOC's 21 names if these suffice. Difficult objects are ignored. ``ImageSets/Segmentation/`` or ``ImageSets/Main/``
+    holds train.txt, val.txt, test.txt; ``trainval.txt`` counts where there is no train.txt; without lists every mask or
+    xml file does.
+
+    Args:
+        root: The folder.
+        target: ``mask`` for the masks, ``instances`` for the objects in SegmentationObject/, else the boxes.
 
     Raises:
         DataError: Where ``root`` has no such folders, or those of several years.
     """
+    if target not in ("mask", "instances"):
+        return voc_objects.read(root)
+    return _masks(root) if target == "mask" else voc_instances.read(_masks(root))
+
+
+def _masks(root: Path) -> Listing:
     homes = _homes(root)
     if not homes:
         raise DataError(f"{root}: no {IMAGES}/ with {MASKS}/ beside it, neither here nor in VOCdevkit/VOC2012/")
@@ -78,17 +98,8 @@ def _is_home(folder: Path) -> bool:
 
 def _entries(home: Path, masks: dict[str, Path]) -> Iterator[tuple[str, str, str]]:
     """(split, where, name) of every line of the lists; of every mask where there is no list."""
-    lists = {file.stem: file for file in sorted((home / LISTS).glob("*.txt"))}
-    whole = next((lists[name] for name in WHOLE if name in lists), None)
-    found: dict[str, Path] = {split: lists[split] for split in ("train", "val", "test") if split in lists}
-    if whole is not None and "train" not in found:
-        found["train" if found else ALL] = whole
-    for split, file in found.items():
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            if line.strip():
-                yield split, f"{files.shown(file, home)}:{number}", line.strip()
-    if not found:
-        yield from ((ALL, files.shown(path, home), name) for name, path in masks.items())
+    found = list(listed(home, home / LISTS))
+    yield from found or ((ALL, files.shown(path, home), name) for name, path in masks.items())
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -1,0 +1,85 @@
+"""What was found in a dataset, in words: one line a split, by kind of target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from visrun.data import files
+from visrun.data.objects import Objects
+from visrun.data.outlines import Floats
+from visrun.data.recognise import choices
+
+if TYPE_CHECKING:
+    from visrun.data.records import Dataset
+
+MOST_NAMED = 20  # classes of a line
+
+
+def describe(dataset: Dataset) -> str:
+    """Layout, images per split, and what they are labelled with: images, pixels or objects of each class, or values."""
+    total = sum(map(len, dataset.splits.values()))
+    kind = f"{len(dataset.classes)} classes" if dataset.classes else f"target {', '.join(dataset.targets)}"
+    if len(dataset.classes) == 1:
+        kind = f"class {dataset.classes[0]}"
+    also = f" ({choices(dataset.others, 'and')} would fit, too)" if dataset.others else ""
+    kind += " (multi-label)" if dataset.multilabel else ""
+    lines = [f"{dataset.layout}: {total:,} images in {dataset.root}, {kind}{also}"]
+    line = LINES.get(dataset.kind, _images)
+    for name, rows in dataset.splits.items():
+        lines.append(f"  {name:<6}{len(rows):>8,} images  {line(dataset, name)}".rstrip())
+    if dataset.skipped:
+        lines.append(f"  left out: {len(dataset.skipped):,} unusable entries")
+    return "\n".join(lines)
+
+
+def _values(dataset: Dataset, split: str) -> str:
+    columns = zip(*(record.target for record in dataset.splits[split]), strict=True)
+    spans = zip(dataset.targets, columns, strict=True)
+    return files.some((f"{n} {min(v):.4g} to {max(v):.4g}, mean {sum(v) / len(v):.4g}" for n, v in spans), MOST_NAMED)
+
+
+def _pixels(dataset: Dataset, split: str) -> str:
+    counts = dataset.counts[split]
+    whole = max(1, sum(counts))
+    return files.some((f"{n}: {c / whole:.1%}" for n, c in zip(dataset.classes, counts, strict=True)), MOST_NAMED)
+
+
+def _images(dataset: Dataset, split: str) -> str:
+    counts = dataset.counts[split]
+    if len(counts) > MOST_NAMED or (len(set(counts)) == 1 and len(counts) > 1):
+        span = f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}"
+        return f"{span} per class"
+    return files.some((f"{n}: {c:,}" for n, c in zip(dataset.classes, counts, strict=True)), MOST_NAMED)
+
+
+def _objects(dataset: Dataset, split: str) -> str:
+    several = [record.target for record in dataset.splits[split]]
+    parts = [_images(dataset, split)]
+    ignored = sum(int(objects.ignored.sum()) for objects in several)
+    empty = sum(not len(objects) for objects in several)
+    parts += [f"{ignored:,} ignored"] if ignored else []
+    parts += [f"{empty:,} images without objects"] if empty else []
+    sides = sides_of(several)
+    if len(sides):
+        low, middle, high = np.quantile(sides, [0.0, 0.5, 1.0])
+        parts.append(f"sides {low:.3g} to {high:.3g} pixels, median {middle:.3g}")
+    return "; ".join(parts)
+
+
+def sides_of(several: list[Objects]) -> Floats:
+    """(N,) pixels: the root of the area of the box of every object."""
+    boxes = np.concatenate([objects.boxes for objects in several]) if several else np.zeros((0, 4))
+    return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+
+
+LINES: dict[str, Callable[[Dataset, str], str]] = {
+    "label": _images,
+    "value": _values,
+    "mask": _pixels,
+    "boxes": _objects,
+    "rotated_boxes": _objects,
+    "instances": _objects,
+}

@@ -1,0 +1,58 @@
+"""What a reader finds under a dataset's folder: records of images, before any image is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One image and what is to be learnt of it.
+
+    Args:
+        image: The image file.
+        target: By kind. ``label``: a class index, or several as a tuple; ``value``: one float per target; ``mask``: the
+            path of the mask, or the objects it is painted from; ``boxes``, ``rotated_boxes``, ``instances``:
+            :class:`visrun.data.objects.Objects`. From a reader of objects: :class:`visrun.data.marks.Marks`.
+        where: Where it was found, for messages: ``train.csv:12``, or the image's path inside the dataset.
+    """
+
+    image: Path
+    target: Any
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one record (``where`` as in it), in one line."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return self.what if self.what.startswith(f"{self.where}:") else f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What a reader found, before any image is opened.
+
+    Args:
+        splits: Records under ``train``, ``val``, ``test``, or under ``all`` where the layout knows no splits.
+        classes: Class names by index; () for values, and for masks whose ids nobody named.
+        usual_classes: The names that unnamed ids of this layout have, if these suffice for all ids found.
+        targets: Names of the values.
+        multilabel: Whether an image can have several labels.
+        problems: Rows and files that are no records.
+        warnings: What people should know.
+    """
+
+    splits: dict[str, list[Record]]
+    classes: tuple[str, ...] = ()
+    usual_classes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    multilabel: bool = False
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,97 @@
+"""What label files say of the objects in one image, as written: before anything is checked, scaled or derived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visrun.data.outlines import Floats, Numbers, Outline, boxes_of
+
+if TYPE_CHECKING:
+    from visrun.data.listing import Listing
+
+# What labels can be, each with what is missing from it.
+FORMS = {
+    "boxes": "boxes without corners or outlines",
+    "quads": "turned boxes without outlines",
+    "outlines": "outlines",
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Marks:
+    """The n objects that label files name in one image.
+
+    Args:
+        labels: (n,) int64 class indices; what is none of them is found by the checks.
+        boxes: (n, 4) left, top, right, bottom.
+        ignored: (n,) bool.
+        quads: (n, 4, 2) corners, where the labels are turned boxes.
+        outlines: Where the labels have them, one for each object or None for those that have only a box.
+        spots: (n,) line numbers or ids.
+        file: What stands before a spot in messages: ``labels/a.txt:`` or ``train.json: annotation``.
+        relative: Whether coordinates are shares of the image's width and height rather than pixels.
+        size: (width, height) of the image as the labels know it, if they do.
+    """
+
+    labels: Numbers
+    boxes: Floats
+    ignored: NDArray[np.bool_]
+    spots: NDArray[Any]
+    file: str
+    quads: Floats | None = None
+    outlines: tuple[Outline | None, ...] | None = None
+    relative: bool = False
+    size: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def spot(self, row: int) -> str:
+        """Where an object stands, for messages."""
+        return f"{self.file}{'' if self.file.endswith(':') else ' '}{self.spots[row]}"
+
+
+def no_marks(file: str, *, size: tuple[int, int] | None = None, form: str = "boxes") -> Marks:
+    """An image that shows nothing."""
+    return Marks(
+        labels=np.zeros(0, np.int64),
+        boxes=np.zeros((0, 4)),
+        ignored=np.zeros(0, bool),
+        spots=np.zeros(0, np.int64),
+        file=file,
+        quads=np.zeros((0, 4, 2)) if form == "quads" else None,
+        outlines=() if form == "outlines" else None,
+        size=size,
+    )
+
+
+def form_of(listing: Listing) -> str | None:
+    """``boxes``, ``quads`` or ``outlines``: the most that any object of a listing has; None where targets are no marks.
+
+    Where nothing is labelled at all, it is ``boxes``.
+    """
+    marks = [r.target for records in listing.splits.values() for r in records if isinstance(r.target, Marks)]
+    if not marks:
+        return None
+    if any(outline is not None for several in marks for outline in several.outlines or ()):
+        return "outlines"
+    return "quads" if any(several.quads is not None for several in marks) else "boxes"
+
+
+def with_boxes(boxes: Floats, outlines: Sequence[Outline | None]) -> Floats:
+    """``boxes`` with those that are not written (NaN) taken from the outlines."""
+    missing = [i for i in np.flatnonzero(np.isnan(boxes).all(1)).tolist() if outlines[i]]
+    if missing:
+        boxes = boxes.copy()
+        boxes[missing] = boxes_of([outline for i in missing if (outline := outlines[i])])
+    return boxes
+
+
+def around(quads: Floats) -> Floats:
+    """(n, 4, 2) corners -> (n, 4) boxes."""
+    return np.concatenate([quads.min(1), quads.max(1)], 1)

@@ -1,0 +1,130 @@
+"""Outlines of objects: polygons or runs of pixels, and what follows from them. Imports no torch, since helper processes
+draw masks with it.
+
+Pixels are numbered as COCO's runs count them, column by column: x * h + y. Polygons are filled as COCO's own tools do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+Polygon = Floats  # (V, 2) corners in order
+Window = tuple[int, int, int, int]  # left, top, right, bottom: a part of a file, in its pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Rle:
+    """A mask as runs, COCO's uncompressed form: column by column, ``counts`` of 0, 1, 0, ... over (h, w) = ``size``."""
+
+    counts: tuple[int, ...]
+    size: tuple[int, int]
+
+
+Outline = tuple[Polygon, ...] | Rle
+
+
+def counts_of(text: str | bytes) -> Numbers:
+    """COCO's compressed runs as counts: five bits a character, differences to the run before the last.
+
+    Raises:
+        ValueError: Characters that such a text does not have, or a last number that is cut.
+    """
+    raw = np.frombuffer(text.encode("ascii") if isinstance(text, str) else text, np.uint8).astype(np.int64) - 48
+    if not len(raw):
+        return np.zeros(0, np.int64)
+    if raw.min() < 0 or raw.max() > 63 or raw[-1] & 32:
+        raise ValueError("not COCO's compressed runs")
+    last = (raw & 32) == 0
+    number = np.cumsum(last) - last
+    begin = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
+    place = np.arange(len(raw)) - begin[number]
+    if place.max() > 11:
+        raise ValueError("not COCO's compressed runs")
+    values = np.bincount(number, weights=((raw & 31) << (5 * place)).astype(np.float64)).astype(np.int64)
+    ends = np.flatnonzero(last)
+    values -= np.where(raw[ends] & 16, np.int64(1) << (5 * (place[ends] + 1)), 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
+
+
+def runs(starts: Numbers, lengths: Numbers) -> Numbers:
+    """The numbers from each start on, as many as its length says, one run after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+
+
+def pixels(outline: Outline, size: tuple[int, int], *, window: Window | None = None) -> Numbers:
+    """Numbers of an outline's pixels in a mask of ``size``, each once.
+
+    Args:
+        size: (h, w) of the mask wanted.
+        window: The part of the file that the mask shows, scaled to ``size``; None = ``size`` pixels from the top left.
+    """
+    left, top, right, bottom = window or (0, 0, size[1], size[0])
+    if isinstance(outline, Rle):
+        found = _ones(np.asarray(outline.counts, np.int64))
+        if outline.size == size and not (left or top) and (bottom, right) == size:
+            return found
+        return np.flatnonzero(_scaled(_page(found, outline.size)[top:bottom, left:right], size).T)
+    from faster_coco_eval import mask as coco
+
+    scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
+    shifted = [((part - (left, top)) * scale).ravel().tolist() for part in outline]
+    parts = [_ones(counts_of(part["counts"])) for part in coco.frPyObjects(shifted, *size)]
+    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+
+
+def drawn(outline: Outline, size: tuple[int, int], *, window: Window | None = None) -> NDArray[np.bool_]:
+    """(h, w): the pixels of an outline; arguments as for `pixels`."""
+    return _page(pixels(outline, size, window=window), size)
+
+
+def _page(numbers: Numbers, size: tuple[int, int]) -> NDArray[np.bool_]:
+    mask = np.zeros(size[0] * size[1], bool)
+    mask[numbers] = True
+    return mask.reshape(size[1], size[0]).T
+
+
+def box_of(outline: Outline) -> Floats:
+    """(4,) left, top, right, bottom of the box around an outline; zeros for a mask without a pixel."""
+    if isinstance(outline, Rle):
+        points = hull_points(outline)
+        return np.concatenate([points.min(0), points.max(0)]) if len(points) else np.zeros(4)
+    points = np.concatenate(outline)
+    return np.concatenate([points.min(0), points.max(0)])
+
+
+def hull_points(outline: Outline) -> Floats:
+    """(P, 2) points with the convex hull of the outline: its corners, or those of the pixels that end each column."""
+    if not isinstance(outline, Rle):
+        return np.concatenate(outline)
+    columns, rows = np.divmod(_ones(np.asarray(outline.counts, np.int64)), outline.size[0])
+    if not len(columns):
+        return np.zeros((0, 2))
+    first = np.flatnonzero(np.diff(columns, prepend=-1))
+    last = np.append(first[1:], len(columns)) - 1
+    left, top, bottom = columns[first], rows[first], rows[last] + 1
+    corners = [(left, top), (left + 1, top), (left, bottom), (left + 1, bottom)]
+    return np.concatenate([np.stack(pair, 1) for pair in corners]).astype(np.float64)
+
+
+def boxes_of(outlines: Sequence[Outline]) -> Floats:
+    """(n, 4) `box_of` each."""
+    return np.stack([box_of(outline) for outline in outlines]) if outlines else np.zeros((0, 4))
+
+
+def _ones(counts: Numbers) -> Numbers:
+    ends = np.cumsum(counts)
+    return runs(ends[:-1:2], counts[1::2])
+
+
+def _scaled(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, mask.shape, strict=True))
+    return mask[rows][:, columns]

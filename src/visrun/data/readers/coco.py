@@ -1,0 +1,219 @@
+"""COCO's json (Lin et al., arXiv 1405.0312), in the places where COCO itself and many tools write it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from visrun.data import files
+from visrun.data.listing import Listing, Problem, Record
+from visrun.data.marks import Marks, no_marks, with_boxes
+from visrun.data.readers.coco_objects import Column, is_id, parse
+from visrun.data.readers.common import Finder, by_split
+from visrun.data.splits import ALL
+from visrun.errors import DataError
+
+FOLDERS = ("", "annotations", "Annotations", "labels")
+BOXED = "instances_"  # where COCO's own files lie, only these hold boxes
+HEAD = 65536  # bytes of a json that are looked at to recognise it
+_LOOK = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+
+
+class Source(NamedTuple):
+    """An opened json."""
+
+    split: str
+    file: Path
+    content: dict[str, Any]
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether ``root`` is COCO's json or holds some, at the top, in annotations/ or in the splits' folders."""
+    return bool(_files(root))
+
+
+def read(root: Path) -> Listing:
+    """COCO json: train.json, val.json and test.json, annotations/instances_train2017.json, train/*.json, or one .json.
+
+    Images are looked for beside the json, in the splits' folders, in images/, then anywhere below ``root``. Crowds are
+    ignored; categories keep their order; a category that is only the heading of others is none.
+
+    Raises:
+        DataError: For a json that is broken or no COCO, several for one split, or none.
+    """
+    found = _files(root)
+    if not found:
+        raise DataError(f"{root}: no COCO json: expected train.json, annotations/instances_train.json or one .json")
+    base = root.parent if root.is_file() else root
+    sources = [Source(split, file, _opened(file)) for split, file in _one_each(root, found)]
+    labelled = [source for source in sources if "annotations" in source.content]
+    if not labelled:
+        raise DataError(f"{sources[0].file}: no annotations in it")
+    warnings = [f"{s.file.name} has no annotations and is left out" for s in sources if s not in labelled]
+    classes, dropped = _classes(labelled)
+    splits: dict[str, list[Record]] = {}
+    problems: list[Problem] = []
+    for source in labelled:
+        records, wrong = _records(source, classes, base)
+        splits[source.split] = records
+        problems += wrong
+    if dropped:
+        warnings.append(f"categories that are only headings of others are left out: {files.some(dropped)}")
+    return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=tuple(warnings))
+
+
+def _files(root: Path) -> list[tuple[str, Path]]:
+    """(split, json) of every COCO json; where some are named for splits, only those."""
+    if root.is_file():
+        return [(ALL, root)] if _is_coco(root) else []
+    beside = [file for folder in FOLDERS for file in _jsons(root / folder)]
+    boxed = [file for file in beside if file.name.startswith(BOXED)]
+    found = [(_split_in(file.stem), file) for file in boxed or beside]
+    found += [(split, file) for split, folder in by_split(root) for file in _jsons(folder)]
+    named = [(split, file) for split, file in found if split != ALL]
+    return named or found
+
+
+def _jsons(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from (f for f in sorted(folder.glob("*.json")) if not f.name.startswith(".") and _is_coco(f))
+
+
+def _is_coco(file: Path) -> bool:
+    if file.suffix.lower() != ".json":
+        return False
+    with file.open("rb") as opened:
+        return _LOOK.search(opened.read(HEAD)) is not None
+
+
+def _split_in(stem: str) -> str:
+    """The split that a file's name speaks of, as in instances_train2017; ``all`` for none or several."""
+    words = re.findall(r"[a-z]+", stem.lower())
+    named = {split for word in words if (split := files.split_of(word))}
+    return named.pop() if len(named) == 1 else ALL
+
+
+def _one_each(root: Path, found: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    for split, file in found:
+        same = [other for name, other in found if name == split]
+        if len(same) > 1:
+            what = "" if split == ALL else f" for {split}"
+            choice = " or ".join(f"data.root={other}" for other in same[:3])
+            raise DataError(f"{root}: several COCO files{what}: choose one with {choice} (such as {file.name})")
+    order = ("train", "val", "test", ALL)
+    return sorted(found, key=lambda item: order.index(item[0]))
+
+
+def _opened(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file}:{error.lineno}: broken JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: broken JSON ({type(error).__name__})") from None
+    keys = [key for key in ("images", "annotations", "categories") if isinstance(content, dict) and key in content]
+    if "images" not in keys:
+        raise DataError(f"{file}: no COCO json: it has no list of images")
+    for key in keys:
+        if not isinstance(content[key], list) or not all(isinstance(item, dict) for item in content[key]):
+            raise DataError(f"{file}: {key} is no list of objects")
+    return content
+
+
+def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
+    """Names in the order of the first file's ids, those that only later files have after them; and dropped headings."""
+    names: dict[str, None] = {}
+    headings, used = set(), set()
+    for source in sources:
+        entries = source.content.get("categories", [])
+        if not all(is_id(entry.get("id")) and "name" in entry for entry in entries):
+            raise DataError(f"{source.file}: a category without id or name")
+        for entry in sorted(entries, key=lambda entry: files.natural(str(entry["id"]))):
+            names[str(entry["name"])] = None
+            headings.add(str(entry.get("supercategory")) if entry.get("supercategory") != entry["name"] else "")
+        ids = {str(annotation.get("category_id")) for annotation in source.content["annotations"]}
+        used |= {str(entry["name"]) for entry in entries if str(entry["id"]) in ids}
+    dropped = [name for name in names if name in headings - used]
+    return tuple(name for name in names if name not in dropped), dropped
+
+
+def _records(source: Source, classes: Sequence[str], base: Path) -> tuple[list[Record], list[Problem]]:
+    """The images of one json with their marks, and those whose annotations cannot be read as problems."""
+    shown, images = files.shown(source.file, base), source.content["images"]
+    number: dict[Any, int] = {}
+    problems: list[Problem] = []
+    for i, image in enumerate(images):
+        if not is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
+            problems.append(Problem(f"{shown}: image {image.get('id', f'number {i + 1}')}", "no id or no file_name"))
+        elif image["id"] in number:
+            problems.append(Problem(f"{shown}: image {image['id']}", "this id stands twice"))
+        else:
+            number[image["id"]] = i
+    index = {
+        entry["id"]: classes.index(str(entry["name"]))
+        for entry in source.content.get("categories", [])
+        if str(entry["name"]) in classes
+    }
+    column, wrong = parse(source.content["annotations"], number, index, f"{shown}: annotation")
+    problems += [problem for several in wrong.values() for problem in several]
+    find = Finder(base, _near(base, source))
+    made = _marks(column, images, f"{shown}: annotation")
+    records = []
+    for id_, i in number.items():
+        if i not in wrong:
+            name = images[i]["file_name"]
+            path = find.named(name, source.split) or find.near[0] / name.replace("\\", "/")
+            records.append(Record(path, made[i], f"{shown}: image {id_}"))
+    return records, problems
+
+
+def _near(base: Path, source: Source) -> list[Path]:
+    """Where images lie: the folders of the split, then beside the json and in the usual folders."""
+    usual = [base / "images", base / "data", base / "JPEGImages"]
+    own = [
+        place
+        for top in (base, *usual)
+        for split, folder in by_split(top)
+        if split == source.split
+        for place in (folder, folder / "images", folder / "data")
+    ]
+    return [*own, source.file.parent, base, *usual]
+
+
+def _marks(column: Column, images: Sequence[dict[str, Any]], file: str) -> list[Marks]:
+    """The marks of each image, in order."""
+    form = "outlines" if any(outline is not None for outline in column.outlines) else "boxes"
+    boxes = with_boxes(np.array(column.boxes, np.float64).reshape(-1, 4), column.outlines)
+    owner = np.array(column.images, np.int64)
+    order = np.argsort(owner, kind="stable")
+    ends = np.searchsorted(owner[order], np.arange(len(images) + 1))
+    labels, ignored = np.array(column.labels, np.int64), np.array(column.ignored, bool)
+    spots = np.array(column.ids, dtype=object)
+    made = []
+    for i, image in enumerate(images):
+        rows, size = order[ends[i] : ends[i + 1]], _size(image)
+        if not len(rows):
+            made.append(no_marks(file, size=size, form=form))
+            continue
+        made.append(
+            Marks(
+                labels=labels[rows],
+                boxes=boxes[rows],
+                ignored=ignored[rows],
+                spots=spots[rows],
+                file=file,
+                outlines=tuple(column.outlines[row] for row in rows) if form == "outlines" else None,
+                size=size,
+            )
+        )
+    return made
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 < height else None

@@ -1,0 +1,116 @@
+"""What readers of labelled objects share: folders in pairs, images found by name, class names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from visrun.data import files, labelmap
+from visrun.data.marks import Marks
+from visrun.data.splits import ALL
+
+IMAGES = ("images", "image", "imgs", "img")
+BACKGROUND = "background"
+
+
+def pairs(root: Path, labels: Sequence[str], images: Sequence[str] = IMAGES) -> list[tuple[str, Path, Path]]:
+    """(split, folder of images, folder of labels) in either nesting; the split is ``all`` where there are none.
+
+    Args:
+        root: The dataset's folder.
+        labels: Names that a folder of labels may have, as `child` takes them; images: likewise.
+    """
+    pictures, others = child(root, images), child(root, labels)
+    if pictures and others:
+        same = dict(by_split(others))
+        inner = [(split, folder, same.get(split)) for split, folder in by_split(pictures)]
+        return [(s, i, m) for s, i, m in inner if m] or [(ALL, pictures, others)]
+    outer = [(split, child(folder, images), child(folder, labels)) for split, folder in by_split(root)]
+    return [(split, i, m) for split, i, m in outer if i and m]
+
+
+def child(folder: Path, names: Sequence[str]) -> Path | None:
+    """The folder inside with the first of these names, in lower case and perhaps with ``*``; of several the last."""
+    inside = files.folders(folder)
+    found = ([c for c in inside if fnmatchcase(c.name.lower(), name)] for name in names)
+    return next((several[-1] for several in found if several), None)
+
+
+def by_split(folder: Path) -> list[tuple[str, Path]]:
+    """The folders inside that are named for a split; ``trainval`` counts as train where there is no train."""
+    named = [(split, child) for child in files.folders(folder) if (split := files.split_of(child.name))]
+    if "train" not in dict(named):
+        named += [("train", child) for child in files.folders(folder) if child.name.lower() == "trainval"]
+    return named
+
+
+class Finder:
+    """Finds the images that label files name: in one of the ``near`` folders, else anywhere below ``root``."""
+
+    def __init__(self, root: Path, near: Sequence[Path]) -> None:
+        self.root, self.near = root, [folder for folder in dict.fromkeys(near) if folder.is_dir()]
+        self._below: dict[str, list[Path]] | None = None
+
+    def named(self, name: str, split: str = ALL) -> Path | None:
+        """The image of a name as label files write it: with folders in front, of this machine or another, or none."""
+        parts = name.replace("\\", "/")
+        for place, folder in enumerate(self.near):
+            path = folder / parts
+            if files.is_file(path):
+                self.near.insert(0, self.near.pop(place))  # the next one is likely there, too
+                return path
+        stem, dot, suffix = Path(parts).name.rpartition(".")
+        found = [path for path in self._stems().get(stem, []) if path.name == f"{stem}{dot}{suffix}"]
+        return _closest(found, Path(parts).parts, split)
+
+    def of_stem(self, stem: str, parts: Sequence[str] = (), split: str = ALL) -> Path | None:
+        """The image of a name without suffix; of several the one that shares most of the last ``parts`` of its path."""
+        return _closest(self._stems().get(stem, []), parts, split)
+
+    def _stems(self) -> dict[str, list[Path]]:
+        if self._below is None:
+            self._below = {}
+            for path in files.images(self.root):
+                self._below.setdefault(path.stem, []).append(path)
+        return self._below
+
+
+def _closest(found: Sequence[Path], parts: Sequence[str], split: str) -> Path | None:
+    """The only path, or the only one that shares most at its end with ``parts``, or that lies in the split's folder."""
+    if len(found) <= 1:
+        return found[0] if found else None
+    shared = [_shared(path.parts, parts) for path in found]
+    best = [path for path, count in zip(found, shared, strict=True) if count == max(shared)]
+    inside = [path for path in best if any(files.split_of(part) == split for part in path.parts[:-1])]
+    chosen = best if len(best) == 1 else inside
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _shared(path: Sequence[str], parts: Sequence[str]) -> int:
+    pairs_from_end = zip(reversed(path), reversed(parts), strict=False)
+    count = 0
+    for mine, other in pairs_from_end:
+        if mine != other:
+            break
+        count += 1
+    return count
+
+
+def class_names(*folders: Path) -> tuple[str, ...]:
+    """The names that classes.txt or labelmap.txt gives in the first folder that has one, without the background."""
+    found = next((names for folder in folders if (names := labelmap.class_names(folder))), ())
+    return tuple(name for name in found if name.lower() != BACKGROUND)
+
+
+def sorted_names(found: set[str]) -> tuple[str, ...]:
+    """Class names in natural order, where no file gives them one."""
+    return tuple(sorted(found, key=files.natural))
+
+
+def relabelled(marks: Marks, labels: Sequence[int]) -> Marks:
+    """The same objects, their classes known at last."""
+    return replace(marks, labels=np.asarray(labels, np.int64))

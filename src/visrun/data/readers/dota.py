@@ -1,0 +1,133 @@
+"""DOTA's label files (Xia et al., arXiv 1711.10398): four corners, a class and a difficulty on each line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from visrun.data import files
+from visrun.data.listing import Listing, Problem, Record
+from visrun.data.marks import Marks, around, no_marks
+from visrun.data.readers import common
+from visrun.errors import DataError
+
+LABELS = ("labeltxt", "labeltxt*", "annfiles")
+HEADER = ("imagesource", "gsd", "acquisition")  # lines before the first object
+NUMBERS = 8  # of the corners
+
+
+@dataclass
+class Lines:
+    """One label file: each object's line, corners, class and whether it is difficult; and what is wrong."""
+
+    file: str
+    numbers: list[int] = field(default_factory=list)
+    corners: list[list[float]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    difficult: list[bool] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether ``root`` holds images/ with labelTxt/ beside it, per split or for all."""
+    return bool(_pairs(root))
+
+
+def read(root: Path) -> Listing:
+    """DOTA text labels: images/ and labelTxt/ (or labelTxt-v1.5/, annfiles/), split into train/, val/, test/ or not.
+
+    A line is ``x1 y1 x2 y2 x3 y3 x4 y4 class difficult`` in pixels; lines ``imagesource:`` and ``gsd:`` may stand
+    first. Difficult objects are ignored. An image without a label file, or with an empty one, shows nothing.
+
+    Raises:
+        DataError: Where ``root`` has no such folders, or images of a split have no label file at all.
+    """
+    pairs = _pairs(root)
+    if not pairs:
+        raise DataError(f"{root}: no images/ with labelTxt/ beside it, neither here nor in train/, val/, test/")
+    parsed: dict[str, list[tuple[Path, Lines]]] = {}
+    for split, images, labels in pairs:
+        by_name = {path.stem: path for path in _texts(labels)}
+        rows = [(image, by_name.get(image.stem)) for image in files.images(images)]
+        if rows and not any(path for _, path in rows):
+            raise DataError(f"{root}: no image of {split} has a label file, such as {labels / rows[0][0].stem}.txt")
+        parsed.setdefault(split, []).extend((image, _parse(path, root)) for image, path in rows)
+    every = [lines for rows in parsed.values() for _, lines in rows]
+    names = common.class_names(root) or common.sorted_names({name for lines in every for name in lines.names})
+    problems: list[Problem] = []
+    splits: dict[str, list[Record]] = {}
+    for split, several in parsed.items():
+        splits[split] = []
+        for image, lines in several:
+            strange = next((i for i, name in enumerate(lines.names) if name not in names), None)
+            if strange is not None:
+                what = f"class {lines.names[strange]!r} is none of {len(names)} classes ({files.some(names, 3)})"
+                lines.problems.append(Problem(f"{lines.file}{lines.numbers[strange]}", what))
+            problems += lines.problems
+            if not lines.problems:
+                splits[split].append(Record(image, _marks(lines, names), files.shown(image, root)))
+    return Listing(splits=splits, classes=names, problems=tuple(problems))
+
+
+def _pairs(root: Path) -> list[tuple[str, Path, Path]]:
+    return [pair for pair in common.pairs(root, LABELS) if _texts(pair[2])]
+
+
+def _texts(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*.txt")) if not path.name.startswith(".")]
+
+
+def _parse(path: Path | None, root: Path) -> Lines:
+    if path is None:
+        return Lines("")
+    lines = Lines(f"{files.shown(path, root)}:")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        cells = line.split()
+        if not cells or (not lines.numbers and line.lower().startswith(HEADER)):
+            continue
+        try:
+            corners = [float(cell) for cell in cells[:NUMBERS]]
+            name, difficult = _ending(cells[NUMBERS:])
+        except ValueError:
+            what = f"no line of 8 coordinates, a class and a difficulty: {line.strip()[:60]!r}"
+            lines.problems.append(Problem(f"{lines.file}{number}", what))
+            continue
+        lines.numbers.append(number)
+        lines.corners.append(corners)
+        lines.names.append(name)
+        lines.difficult.append(difficult)
+    return lines
+
+
+def _ending(cells: Sequence[str]) -> tuple[str, bool]:
+    """The class, which may have spaces, and whether the object is difficult; a missing difficulty is none.
+
+    Raises:
+        ValueError: There is no class.
+    """
+    flagged = len(cells) > 1 and cells[-1].isdecimal()
+    name = " ".join(cells[:-1] if flagged else cells)
+    if not name:
+        raise ValueError("no class")
+    return name, flagged and cells[-1] != "0"
+
+
+def _marks(lines: Lines, names: tuple[str, ...]) -> Marks:
+    if not lines.names:
+        return no_marks(lines.file, form="quads")
+    quads = np.array(lines.corners, np.float64).reshape(-1, 4, 2)
+    return Marks(
+        labels=np.array([names.index(name) for name in lines.names], np.int64),
+        boxes=around(quads),
+        ignored=np.array(lines.difficult, bool),
+        spots=np.array(lines.numbers, np.int64),
+        file=lines.file,
+        quads=quads,
+    )

@@ -1,0 +1,114 @@
+"""Images and pictures of object numbers, as Penn-Fudan (Wang et al., ACCV 2007) and Cityscapes have them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from visrun.data import files, images
+from visrun.data.listing import Listing, Problem, Record
+from visrun.data.marks import Marks, no_marks
+from visrun.data.outlines import Numbers, Rle, boxes_of
+from visrun.data.readers import common
+from visrun.errors import DataError
+
+IMAGES = ("pngimages", *common.IMAGES)
+MAPS = ("pedmasks", "instances", "instance*")
+SAME = ("masks", "mask", "labels")  # read where the layout is named: by themselves they may as well hold classes
+MARKS = ("_mask", "_instanceids", "_instances", "_instance")  # that a map's stem may carry after its image's
+PER_CLASS = 1000  # with several classes an id is class * 1000 + number, as in Cityscapes
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether ``root`` holds a folder of images and one whose name says that it holds objects' numbers."""
+    return any(next(files.images(maps, files.MASK_SUFFIXES), None) for _, _, maps in common.pairs(root, MAPS, IMAGES))
+
+
+def read(root: Path) -> Listing:
+    """Object numbers as pictures: PNGImages/ and PedMasks/, or images/ and instances/ (masks/ with data=instances).
+
+    A map has its image's size and name, perhaps with ``_mask`` behind it; 0 is nothing, every other number (8 or 16
+    bits) or colour one object; 255 of a palette image is no object but the border between them. The line of
+    ``classes.txt`` names the class; with several lines a number is class * 1000 + object.
+
+    Raises:
+        DataError: Where ``root`` has no such folders.
+    """
+    pairs = common.pairs(root, (*MAPS, *SAME), IMAGES)
+    if not pairs:
+        raise DataError(f"{root}: no images/ with instances/ beside it (or PNGImages/ with PedMasks/)")
+    names = common.class_names(root) or ("object",)
+    splits: dict[str, list[Record]] = {}
+    problems: list[Problem] = []
+    jobs: list[tuple[str, Path, Path, str]] = []
+    for split, pictures, maps in pairs:
+        splits.setdefault(split, [])
+        by_name = dict(_maps(maps))
+        for image in files.images(pictures):
+            where, name = files.shown(image, root), image.relative_to(pictures).with_suffix("").as_posix()
+            if name in by_name:
+                jobs.append((split, image, by_name[name], where))
+            else:
+                problems.append(Problem(where, f"no map {Path(name).name}.png in {files.shown(maps, root)}/"))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        found = pool.map(lambda job: _marks(job[2], root, names), jobs)
+        for (split, image, _, where), marks in zip(jobs, found, strict=True):
+            if isinstance(marks, Problem):
+                problems.append(marks)
+            else:
+                splits[split].append(Record(image, marks, where))
+    return Listing(splits=splits, classes=names, problems=tuple(problems))
+
+
+def _maps(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in files.images(folder, files.MASK_SUFFIXES):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        mark = next((mark for mark in MARKS if name.lower().endswith(mark)), "")
+        yield name[: len(name) - len(mark)], path
+
+
+def _marks(path: Path, root: Path, names: tuple[str, ...]) -> Marks | Problem:
+    shown = files.shown(path, root)
+    try:
+        ids = images.load_ids(path)
+    except DataError as error:
+        return Problem(shown, str(error).replace(str(path), shown))
+    return marks_of(ids, f"{shown}: object", lambda numbers, _: numbers // PER_CLASS if len(names) > 1 else 0 * numbers)
+
+
+def marks_of(ids: Numbers, file: str, labels: Callable[[Numbers, Sequence[Rle]], Numbers]) -> Marks:
+    """The objects of a map (h, w), with what ``labels`` says of their numbers and outlines."""
+    size = (ids.shape[1], ids.shape[0])
+    numbers, outlines = split_ids(ids)
+    if not len(numbers):
+        return no_marks(file, size=size, form="outlines")
+    return Marks(
+        labels=labels(numbers, outlines),
+        boxes=boxes_of(outlines),
+        ignored=np.zeros(len(numbers), bool),
+        spots=numbers,
+        file=file,
+        outlines=tuple(outlines),
+        size=size,
+    )
+
+
+def split_ids(ids: Numbers) -> tuple[Numbers, list[Rle]]:
+    """The numbers above 0 in a map (h, w), ascending, and the runs of each."""
+    flat = ids.T.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=-1))
+    ends = np.append(starts[1:], len(flat))
+    of_run = flat[starts]
+    order = np.argsort(of_run, kind="stable")
+    numbers, first = np.unique(of_run[order], return_index=True)
+    outlines = []
+    for rows in np.split(order, first[1:]):
+        edges = np.stack([starts[rows], ends[rows]], 1).ravel()
+        counts = np.diff(np.concatenate([[0], edges, [len(flat)]]))
+        outlines.append(Rle(tuple(counts.tolist()), (ids.shape[0], ids.shape[1])))
+    kept = np.flatnonzero(numbers > 0)
+    return numbers[kept], [outlines[i] for i in kept]

@@ -1,0 +1,24 @@
+"""Pascal VOC's lists of images: ImageSets/Segmentation/train.txt and the like, one name a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.splits import ALL
+
+WHOLE = ("trainval", "default")  # lists of everything: VOC's, and CVAT's where the data has no split
+
+
+def listed(home: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(split, where, name) of every line of the lists in ``folder``; ``trainval.txt`` counts without a train.txt."""
+    lists = {file.stem: file for file in sorted(folder.glob("*.txt"))}
+    whole = next((lists[name] for name in WHOLE if name in lists), None)
+    found: dict[str, Path] = {split: lists[split] for split in ("train", "val", "test") if split in lists}
+    if whole is not None and "train" not in found:
+        found["train" if found else ALL] = whole
+    for split, file in found.items():
+        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+            if line.strip():
+                yield split, f"{files.shown(file, home)}:{number}", line.strip()

@@ -1,0 +1,186 @@
+"""Pascal VOC's xml files of labelled boxes, as VOC itself, LabelImg, CVAT and many others write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from visrun.data import files, xmltree
+from visrun.data.listing import Listing, Problem, Record
+from visrun.data.marks import Marks, no_marks
+from visrun.data.readers import common
+from visrun.data.readers.voc_lists import listed
+from visrun.data.splits import ALL
+from visrun.data.xmltree import Tag
+from visrun.errors import DataError
+
+FOLDERS = ("annotations", "annotation", "xmls", "labels")
+LISTS = ("ImageSets/Main", "ImageSets")
+FROM_ONE = re.compile(r"The VOC\d{4} Database")  # VOC's own files count pixels from 1 and both ends in
+
+
+class Place(NamedTuple):
+    """A folder of xml files: the split whose they all are, or ``all`` where lists under ``home`` may say."""
+
+    split: str
+    home: Path
+    folder: Path
+
+
+class Parsed(NamedTuple):
+    """One xml file, with the names of classes in place of their indices."""
+
+    names: list[str]
+    marks: Marks
+    tag: Tag
+
+
+def places(root: Path) -> list[Place]:
+    """Folders of xml files: by split in either nesting, or for all, in ``root``, a folder in it or its VOCdevkit/."""
+    splits = [(split, folder) for split, folder in common.by_split(root)]
+    outer = [Place(split, root, place) for split, folder in splits if (place := _beside(folder))]
+    if outer:
+        return outer
+    if not root.is_dir():
+        return []
+    homes = [root] if _inside(root) else [*files.folders(root), *files.folders(root / "VOCdevkit")]
+    found = []
+    for home in homes:
+        folder = _inside(home)
+        if folder is not None:
+            inner = [Place(split, home, inside) for split, inside in common.by_split(folder) if _xmls(inside)]
+            found += inner or [Place(ALL, home, folder)]
+    return found
+
+
+def read(root: Path) -> Listing:
+    """Annotations/NAME.xml with the images in JPEGImages/ or anywhere below ``root``; see `visrun.data.readers.voc`.
+
+    Raises:
+        DataError: Where there are none, or those of several years; for broken xml.
+    """
+    found = places(root)
+    homes = list(dict.fromkeys(place.home for place in found))
+    if len(homes) != 1:
+        choose = " or ".join(f"data.root={home}" for home in homes)
+        raise DataError(f"{root}: several sets, choose one: {choose}" if homes else f"{root}: no Annotations/*.xml")
+    known = common.class_names(homes[0], root)
+    finder = common.Finder(root, [homes[0] / "JPEGImages", homes[0] / "images", homes[0], homes[0].parent])
+    parsed: dict[str, list[tuple[Path, Parsed]]] = {}
+    problems: list[Problem] = []
+    unlisted = 0
+    for place in found:
+        xmls = {_stem(path, place.folder): path for path in _xmls(place.folder)}
+        entries = list(_entries(place, xmls, root))
+        unlisted += len(xmls.keys() - {name for _, _, name in entries})
+        for split, where, name in entries:
+            rows = parsed.setdefault(split, [])
+            if name not in xmls:
+                problems.append(Problem(where, f"no {files.shown(place.folder, root)}/{name}.xml"))
+                continue
+            made = _parsed(xmls[name], root)
+            if isinstance(made, Problem):
+                problems.append(made)
+                continue
+            rows.append((_image(finder, xmls[name], made.tag, split), made))
+    names = known or common.sorted_names({n for rows in parsed.values() for _, made in rows for n in made.names})
+    splits, strange = _records(parsed, names)
+    left = (f"{unlisted} xml files that no list names are left out",) if unlisted else ()
+    return Listing(splits=splits, classes=names, problems=(*problems, *strange), warnings=left)
+
+
+def _beside(folder: Path) -> Path | None:
+    return folder if next(folder.glob("*.xml"), None) else _inside(folder)
+
+
+def _inside(home: Path) -> Path | None:
+    folder = common.child(home, FOLDERS)
+    return folder if folder is not None and _xmls(folder) else None
+
+
+def _xmls(folder: Path) -> list[Path]:
+    found = [path for path in folder.rglob("*.xml") if not path.name.startswith(".")]
+    return sorted(found, key=lambda path: files.natural(_stem(path, folder)))
+
+
+def _stem(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _entries(place: Place, xmls: Mapping[str, Path], root: Path) -> Iterator[tuple[str, str, str]]:
+    """(split, where, name) of every line of the lists; of every xml file where there is no list."""
+    if place.split == ALL:
+        for lists in LISTS:
+            found = list(listed(place.home, place.home / lists))
+            if found:
+                return iter(found)
+    return ((place.split, files.shown(path, root), name) for name, path in xmls.items())
+
+
+def _parsed(path: Path, root: Path) -> Parsed | Problem:
+    """One file, or the first thing in it that is no object."""
+    shown, tag = files.shown(path, root), xmltree.read(path)
+    objects = tag.all("object")
+    first = 1.0 if FROM_ONE.search(tag.get("source", "database")) else 0.0
+    boxes, names, ignored = [], [], []
+    for item in objects:
+        try:
+            corners = [float(item.get("bndbox", side)) for side in ("xmin", "ymin", "xmax", "ymax")]
+        except ValueError:
+            return Problem(f"{shown}:{item.line}", "an object without a bndbox of four numbers")
+        if not item.get("name"):
+            return Problem(f"{shown}:{item.line}", "an object without a name")
+        boxes.append(corners)
+        names.append(item.get("name"))
+        ignored.append(item.get("difficult") not in ("", "0"))
+    size = _size(tag)
+    if not objects:
+        return Parsed([], no_marks(f"{shown}:", size=size), tag)
+    marks = Marks(
+        labels=np.zeros(len(boxes), np.int64),
+        boxes=np.array(boxes) - np.array([first, first, 0.0, 0.0]),
+        ignored=np.array(ignored, bool),
+        spots=np.array([item.line for item in objects]),
+        file=f"{shown}:",
+        size=size,
+    )
+    return Parsed(names, marks, tag)
+
+
+def _size(tag: Tag) -> tuple[int, int] | None:
+    width, height = tag.get("size", "width"), tag.get("size", "height")
+    known = width.isdecimal() and height.isdecimal() and int(width) > 0 < int(height)
+    return (int(width), int(height)) if known else None
+
+
+def _image(finder: common.Finder, path: Path, tag: Tag, split: str) -> Path:
+    """The image of an xml file: named like it or, where that says nothing, as the xml itself says."""
+    name, folder = tag.get("filename") or path.stem, tag.get("folder")
+    beside = [path.with_suffix(suffix) for suffix in (Path(name).suffix, ".jpg", ".png") if suffix]
+    found = next((place for place in beside if files.is_file(place)), None)
+    found = found or finder.of_stem(path.stem, [*Path(folder).parts, path.stem], split)
+    found = found or finder.named(f"{folder}/{name}", split) or finder.named(name, split)
+    return found or (finder.near[0] if finder.near else path.parent) / name
+
+
+def _records(
+    parsed: Mapping[str, Sequence[tuple[Path, Parsed]]], names: tuple[str, ...]
+) -> tuple[dict[str, list[Record]], list[Problem]]:
+    index = {name: i for i, name in enumerate(names)}
+    splits: dict[str, list[Record]] = {}
+    problems = []
+    for split, rows in parsed.items():
+        splits[split] = []
+        for image, made in rows:
+            strange = next((i for i, name in enumerate(made.names) if name not in index), None)
+            if strange is not None:
+                what = f"class {made.names[strange]!r} is none of {len(names)} classes ({files.some(names, 3)})"
+                problems.append(Problem(made.marks.spot(strange), what))
+                continue
+            marks = common.relabelled(made.marks, [index[name] for name in made.names])
+            splits[split].append(Record(image, marks, made.marks.file.rstrip(":")))
+    return splits, problems

@@ -1,0 +1,122 @@
+"""YOLO's text labels: a line an object, coordinates as shares of the image's width and height."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.listing import Listing, Problem, Record
+from visrun.data.marks import Marks
+from visrun.data.readers import common, yolo_lines, yolo_yaml
+from visrun.data.readers.yolo_lines import Lines
+from visrun.data.splits import ALL
+from visrun.errors import DataError
+
+LABELS = ("labels", "label")
+NAMES = {"classes.txt", "obj.names"}  # text files that are no labels
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether ``root`` is or holds YOLO's data.yaml, or holds images/ with text files in labels/."""
+    return bool(yolo_yaml.find(root)) or any(_holds_text(labels) for _, _, labels in common.pairs(root, LABELS))
+
+
+def read(root: Path, *, target: str) -> Listing:
+    """YOLO text labels: a data.yaml with names, train, val and test; or images/ and labels/, split or not.
+
+    A line is ``class cx cy w h`` (a box), ``class x1 y1 ... x4 y4`` (four corners of a turned box) or
+    ``class x1 y1 x2 y2 x3 y3 ...`` (an outline). Where every such line of a dataset has four corners, they are turned
+    boxes, except for tasks that need outlines. An image without a label file, or with an empty one, shows nothing.
+
+    Args:
+        root: The folder, or the data.yaml.
+        target: The task's kind of target.
+
+    Raises:
+        DataError: For a broken data.yaml, a split that is not there, or one without any label file.
+    """
+    base = root.parent if root.is_file() else root
+    plan = yolo_yaml.plan(root) or _folders(root)
+    if plan is None:
+        raise DataError(f"{root}: no data.yaml and no images/ with labels/ beside it, neither here nor in train/, val/")
+    parsed: dict[str, list[tuple[Path, Lines]]] = {}
+    warnings = list(plan.warnings)
+    for split, images in plan.images.items():
+        found = [(image, _label_file(image, plan.labels.get(split))) for image in images]
+        if images and not any(label for _, label in found):
+            what = f"none of the {len(images)} images of {split} has a label file, such as {_wanted(found[0][0])}"
+            if split != "test":
+                raise DataError(f"{root}: {what}")
+            warnings.append(f"{what}: the split is left out")
+            continue
+        parsed[split] = [(image, yolo_lines.parse(label, base)) for image, label in found]
+    every = [lines for rows in parsed.values() for _, lines in rows]
+    form = yolo_lines.form(every, target)
+    if form == "outlines" and yolo_lines.form(every, "boxes") == "quads":
+        warnings.append("lines of four corners are read as outlines")
+    splits, problems = _records(parsed, base, form)
+    return Listing(
+        splits=splits,
+        classes=plan.names or _numbered(every),
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+    )
+
+
+def _holds_text(folder: Path) -> bool:
+    return any(path.name not in NAMES for path in folder.rglob("*.txt"))
+
+
+def _folders(root: Path) -> yolo_yaml.Plan | None:
+    """What images/ and labels/ say without a data.yaml; classes.txt, here or in labels/, may name the classes."""
+    pairs = [pair for pair in common.pairs(root, LABELS) if _holds_text(pair[2])]
+    if not pairs:
+        return None
+    names = common.class_names(root, *(labels for _, _, labels in pairs), *(labels.parent for _, _, labels in pairs))
+    return yolo_yaml.Plan(
+        names=names,
+        images={split: list(files.images(images)) for split, images, _ in pairs},
+        labels={split: (images, labels) for split, images, labels in pairs},
+    )
+
+
+def _label_file(image: Path, folders: tuple[Path, Path] | None) -> Path | None:
+    """The label file of an image: at its place in the folder of labels, or beside it."""
+    places = [image.with_suffix(".txt")]
+    if folders is not None:
+        places = [folders[1] / image.relative_to(folders[0]).with_suffix(".txt")]
+    elif (inside := _in_labels(image)) is not None:
+        places.insert(0, inside)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _in_labels(image: Path) -> Path | None:
+    """``.../labels/x.txt`` for ``.../images/x.jpg``: the last folder of that name counts."""
+    parts = image.with_suffix(".txt").parts
+    place = next((i for i in range(len(parts) - 2, 0, -1) if parts[i].lower() in common.IMAGES), None)
+    return None if place is None else Path(*parts[:place], "labels", *parts[place + 1 :])
+
+
+def _wanted(image: Path) -> Path:
+    return _in_labels(image) or image.with_suffix(".txt")
+
+
+def _numbered(every: Sequence[Lines]) -> tuple[str, ...]:
+    highest = max((label for lines in every for label in lines.labels), default=-1)
+    return tuple(f"class_{i}" for i in range(highest + 1))
+
+
+def _records(
+    parsed: dict[str, list[tuple[Path, Lines]]], base: Path, form: str
+) -> tuple[dict[str, list[Record]], list[Problem]]:
+    splits: dict[str, list[Record]] = {}
+    problems: list[Problem] = []
+    for split, rows in parsed.items():
+        splits[split] = []
+        for image, lines in rows:
+            problems += lines.problems
+            if not lines.problems:
+                marks: Marks = yolo_lines.marks(lines, form)
+                splits[split].append(Record(image, marks, files.shown(image, base)))
+    return {ALL: splits[ALL]} if ALL in splits else splits, problems

@@ -1,0 +1,134 @@
+"""YOLO's data.yaml: where the images of each split lie, and the names of the classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from visrun.data import files
+from visrun.errors import DataError
+
+SUFFIXES = {".yaml", ".yml"}
+LARGEST = 1_000_000  # bytes; a data.yaml is small
+MOST_CLASSES = 1_000_000
+KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Where the images are.
+
+    Args:
+        names: Of the classes; () where nothing names them.
+        images: Of each split.
+        labels: Of a split its folder of images and that of its label files, where these are known.
+        warnings: What people should know.
+    """
+
+    names: tuple[str, ...]
+    images: dict[str, list[Path]]
+    labels: dict[str, tuple[Path, Path]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def find(root: Path) -> Path | None:
+    """The data.yaml: ``root`` itself, or the first in it with lines for ``names`` and ``train``, read or not."""
+    candidates = [root] if root.is_file() else sorted(root.glob("*.y*ml"))
+    for file in candidates:
+        if file.suffix.lower() in SUFFIXES and file.is_file() and file.stat().st_size <= LARGEST:
+            text = file.read_bytes()
+            if all(re.search(rb"(?m)^\s*[\"']?%s[\"']?\s*:" % key, text) for key in (b"names", b"train")):
+                return file
+    return None
+
+
+def plan(root: Path) -> Plan | None:
+    """What the data.yaml says; None where there is none.
+
+    Raises:
+        DataError: It is broken, or names training or validation images that are not there.
+    """
+    file = find(root)
+    if file is None:
+        return None
+    content = _content(file)
+    if not {"names", "train"} <= content.keys():
+        raise DataError(f"{file}: names and train must stand at its top level")
+    images: dict[str, list[Path]] = {}
+    warnings = []
+    for key, split in KEYS.items():
+        value = content.get(key)
+        if value in (None, "", []) or split in images:
+            continue
+        found = _images(file, content.get("path"), value)
+        if found:
+            images[split] = found
+        elif split == "test":
+            warnings.append(f"{file.name} names test images that are not there: {value}")
+        else:
+            raise DataError(f"{file}: {key}: no images at {value}")
+    return Plan(names=_names(file, content["names"]), images=images, warnings=tuple(warnings))
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else f"{file}"
+        raise DataError(f"{where}: broken YAML ({getattr(error, 'problem', None) or type(error).__name__})") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _names(file: Path, names: object) -> tuple[str, ...]:
+    known = dict(enumerate(names)) if isinstance(names, list) else names
+    if (
+        not isinstance(known, dict)
+        or not all(type(key) is int and 0 <= key < MOST_CLASSES for key in known)
+        or not all(isinstance(name, str | int | float) for name in known.values())
+    ):
+        raise DataError(f"{file}: names is neither a list of names nor a map of ids to names")
+    return tuple(str(known.get(i, f"class_{i}")) for i in range(max(known, default=-1) + 1))
+
+
+def _images(file: Path, top: object, value: object) -> list[Path]:
+    """The images of one split: of a folder, of a list in a text file, or of several of these."""
+    found: list[Path] = []
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, str):
+            raise DataError(f"{file}: where a path is expected stands {type(item).__name__}")
+        place = _resolved(file.parent, top, item)
+        if place is None:
+            continue
+        if place.is_dir():
+            found += files.images(place)
+        elif place.suffix.lower() == ".txt":
+            found += _listed(place, _tops(file.parent, top))
+    return found
+
+
+def _tops(folder: Path, top: object) -> list[Path]:
+    """What paths may be relative to: ``path`` of the yaml, as written or beside it, then the yaml's own folder."""
+    return [folder / str(top), folder] if isinstance(top, str) and top else [folder]
+
+
+def _resolved(folder: Path, top: object, value: str) -> Path | None:
+    """A path of the yaml here. Many were written on another machine, so at last its end alone counts."""
+    parts = Path(value.replace("\\", "/")).parts
+    ends = [Path(*parts[i:]) for i in range(len(parts)) if parts[i] not in ("..", ".", "/")]
+    places = [top_ / Path(*parts) for top_ in _tops(folder, top)] + [folder / end for end in ends]
+    return next((place.resolve() for place in places if parts and files.exists(place)), None)
+
+
+def _listed(file: Path, tops: Sequence[Path]) -> list[Path]:
+    found = []
+    for line in file.read_text(encoding="utf-8-sig").splitlines():
+        if name := line.strip():
+            places = [place / name for place in (*tops, file.parent)]
+            found.append(next((place for place in places if files.is_file(place)), places[0]))
+    return found

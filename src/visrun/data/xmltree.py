@@ -1,0 +1,73 @@
+"""XML read without what makes it dangerous: a document type, and so entities, is refused. Knows every tag's line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+
+from visrun.errors import DataError
+
+LARGEST = 10_000_000  # bytes; a label file is small
+DEEPEST = 20  # tags inside one another
+
+
+@dataclass
+class Tag:
+    """An element: its name, the line it starts in, its own text, the elements inside."""
+
+    name: str
+    line: int
+    text: str = ""
+    inside: list[Tag] = field(default_factory=list)
+
+    def all(self, name: str) -> list[Tag]:
+        """The elements of this name directly inside."""
+        return [tag for tag in self.inside if tag.name == name]
+
+    def get(self, *path: str) -> str:
+        """The text of the first element of this name inside, and so on down the path; "" where there is none."""
+        tag: Tag | None = self
+        for name in path:
+            tag = next(iter(tag.all(name)), None) if tag else None
+        return tag.text.strip() if tag else ""
+
+
+def read(path: Path) -> Tag:
+    """The outermost element of a file.
+
+    Raises:
+        DataError: ``path:line`` of XML that is broken, nested deeper than ``DEEPEST``, or has a document type; a file
+            above ``LARGEST``.
+    """
+    if path.stat().st_size > LARGEST:
+        raise DataError(f"{path}: {path.stat().st_size:,} bytes are too many for a label file")
+    top = Tag("", 0)
+    open_tags = [top]
+    parser = expat.ParserCreate()
+
+    def start(name: str, _: dict[str, str]) -> None:
+        if len(open_tags) > DEEPEST:
+            raise DataError(f"{path}:{parser.CurrentLineNumber}: tags are nested too deep")
+        tag = Tag(name, parser.CurrentLineNumber)
+        open_tags[-1].inside.append(tag)
+        open_tags.append(tag)
+
+    def end(_: str) -> None:
+        open_tags.pop()
+
+    def text(data: str) -> None:
+        open_tags[-1].text += data
+
+    def doctype(*_: object) -> None:
+        raise DataError(f"{path}:{parser.CurrentLineNumber}: a document type is not read (it could expand without end)")
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text, doctype
+    parser.buffer_text = True
+    try:
+        parser.Parse(path.read_bytes(), True)
+    except (expat.ExpatError, UnicodeDecodeError, ValueError, LookupError) as error:
+        line = getattr(error, "lineno", 1)
+        raise DataError(f"{path}:{line}: broken XML ({error})") from None
+    return top.inside[0]

@@ -1,0 +1,116 @@
+"""Labels drawn over their images, by kind of target: what a task is about to learn, for eyes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from visrun.data.images import IGNORE, load_rgb, mask_of
+from visrun.data.objects import Objects
+from visrun.data.outlines import Outline, Rle, drawn
+from visrun.data.records import Dataset, Record
+from visrun.sheet import LARGEST
+from visrun.tasks.drawing import PLAIN, Color, Line, caption, legend, overlay, palette, scaled
+
+SAMPLES = 12
+QUIET: Color = (150, 155, 165)  # of what is ignored
+MOST_LINES = 6  # of a caption
+
+
+def samples(dataset: Dataset, count: int = SAMPLES) -> list[Record]:
+    """A few images of the first split, the same each time: one of every class if they suffice, one without objects."""
+    rows = sorted(next(iter(dataset.splits.values())), key=lambda row: hashlib.sha256(row.image.name.encode()).digest())
+    shown = [_classes(row) for row in rows]
+    wanted = [next((i for i, found in enumerate(shown) if k in found), None) for k in range(len(dataset.classes))]
+    blank = next((i for i, found in enumerate(shown) if not found and isinstance(rows[i].target, Objects)), None)
+    order = [i for i in [*wanted, blank, *range(len(rows))] if i is not None]
+    return [rows[i] for i in list(dict.fromkeys(order))[:count]]
+
+
+def _classes(record: Record) -> set[int]:
+    if isinstance(record.target, Objects):
+        return set(record.target.labels.tolist())
+    several = record.target if isinstance(record.target, tuple) else (record.target,)
+    return {label for label in several if isinstance(label, int)}
+
+
+def labelled(record: Record, dataset: Dataset) -> Image.Image:
+    """An image with what is labelled in it."""
+    image = Image.fromarray(load_rgb(record.image))
+    return DRAW.get(dataset.kind, _named)(image, record, dataset)
+
+
+def _named(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:
+    names = [dataset.classes[label] for label in sorted(_classes(record))] or ["no label"]
+    return caption(scaled(image, most=LARGEST), [Line(name) for name in names[:MOST_LINES]])
+
+
+def _valued(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:
+    lines = [Line(f"{name} {value:g}") for name, value in zip(dataset.targets, record.target, strict=True)]
+    return caption(scaled(image, most=LARGEST), lines[:MOST_LINES])
+
+
+def _masked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:
+    mask = mask_of(record.target, dataset.mask_ids, (image.height, image.width))
+    colors = palette(len(dataset.classes))
+    found = [label for label in np.unique(mask).tolist() if label < len(colors)]
+    tinted = overlay(scaled(image, most=LARGEST), mask, colors, ignored=IGNORE)
+    return legend(tinted, [(dataset.classes[label], colors[label]) for label in found])
+
+
+def _marked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:
+    objects: Objects = record.target
+    colors = palette(len(dataset.classes) + 1)[1:]
+    small = scaled(image, most=LARGEST)
+    traced(small, objects, [QUIET if i else colors[k] for k, i in _each(objects)], size=(image.height, image.width))
+    counts = Counter(k for k, ignored in _each(objects) if not ignored)
+    keys = [(f"{dataset.classes[k]} {n}", colors[k]) for k, n in sorted(counts.items())]
+    keys += [(f"ignored {int(objects.ignored.sum())}", QUIET)] if objects.ignored.any() else []
+    return legend(small, keys or [("no objects", PLAIN)])
+
+
+def _each(objects: Objects) -> list[tuple[int, bool]]:
+    return list(zip(objects.labels.tolist(), objects.ignored.tolist(), strict=True))
+
+
+def traced(image: Image.Image, objects: Objects, colors: Sequence[Color], *, size: tuple[int, int]) -> None:
+    """Draw every object's outline, corners or box, whichever says most, into ``image``.
+
+    Args:
+        image: RGB, the file's picture at any scale.
+        objects: In pixels of the file.
+        colors: Of each object.
+        size: (h, w) of the file.
+    """
+    draw = ImageDraw.Draw(image)
+    scale = np.array([image.width / size[1], image.height / size[0]])
+    shapes: Sequence[Outline] = objects.outlines or tuple((quad,) for quad in objects.corners())
+    for shape, color in zip(shapes, colors, strict=True):
+        if isinstance(shape, Rle):
+            _edge(image, shape, color, size)
+            continue
+        for part in shape:
+            points = [tuple(point) for point in (part * scale).tolist()]
+            draw.line([*points, points[0]], fill=color, width=2, joint="curve")
+
+
+def _edge(image: Image.Image, runs: Rle, color: Color, size: tuple[int, int]) -> None:
+    """Paint the pixels of a mask that have one outside of it beside them."""
+    mask = drawn(runs, (image.height, image.width), window=(0, 0, size[1], size[0]))
+    inside = np.pad(mask, 1)
+    inner = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+    image.paste(color, mask=Image.fromarray(mask & ~inner))
+
+
+DRAW: dict[str, Callable[[Image.Image, Record, Dataset], Image.Image]] = {
+    "label": _named,
+    "value": _valued,
+    "mask": _masked,
+    "boxes": _marked,
+    "rotated_boxes": _marked,
+    "instances": _marked,
+}

@@ -1,0 +1,271 @@
+"""COCO's json in every place and form in which people have it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from visrun.data import records
+from visrun.data.outlines import Rle, drawn
+from visrun.data.readers import coco, folder
+from visrun.errors import DataError
+
+SIZE = (40, 30)
+CATEGORIES = [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}]
+BOX = [4, 5, 10, 20]
+
+
+def picture(path: Path, shade: int = 0, size: tuple[int, int] = SIZE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, shade).save(path)
+    return path
+
+
+def annotation(image: int, *, id_: int = 1, category: int = 3, **more: Any) -> dict[str, Any]:
+    return {"id": id_, "image_id": image, "category_id": category, "bbox": BOX, **more}
+
+
+def content(names: list[str], annotations: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    images = [{"id": i, "file_name": name, "width": SIZE[0], "height": SIZE[1]} for i, name in enumerate(names)]
+    return {"info": {}, "images": images, "annotations": annotations, "categories": CATEGORIES, **more}
+
+
+def write(path: Path, what: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(what if isinstance(what, str) else json.dumps(what), encoding="utf-8")
+    return path
+
+
+def problems(root: Path, annotations: list[dict[str, Any]], **more: Any) -> list[str]:
+    picture(root / "a.jpg")
+    write(root / "all.json", content(["a.jpg"], annotations, **more))
+    return [str(problem) for problem in coco.read(root).problems]
+
+
+PLACES = [
+    ("train.json", "a.jpg", "train/a.jpg"),
+    ("train.json", "train/a.jpg", "images/train/a.jpg"),
+    ("train.json", "a.jpg", "a.jpg"),
+    ("annotations/instances_train2017.json", "a.jpg", "train2017/a.jpg"),
+    ("annotations/instances_train2017.json", "a.jpg", "images/train2017/a.jpg"),
+    ("annotations/train.json", "sub/a.jpg", "images/sub/a.jpg"),
+    ("annotations/coco_train.json", "a.jpg", "JPEGImages/a.jpg"),
+    ("train/_annotations.coco.json", "a.jpg", "train/a.jpg"),
+    ("train/labels.json", "a.jpg", "train/data/a.jpg"),
+    ("train/annotations.json", "a.jpg", "train/images/a.jpg"),
+    ("train.json", "C:\\data\\set\\a.jpg", "somewhere/deep/set/a.jpg"),
+    ("train.json", "/home/me/set/a.jpg", "set/a.jpg"),
+]
+
+
+@pytest.mark.parametrize(("file", "name", "place"), PLACES)
+def test_json_and_images_are_found_where_people_keep_them(tmp_path: Path, file: str, name: str, place: str) -> None:
+    path = picture(tmp_path / place)
+    for other in ("val", "test"):
+        picture(tmp_path / place.replace("train", other)) if "train" in place else None
+    write(tmp_path / file, content([name], [annotation(0)]))
+    assert coco.recognise(tmp_path, "object_detection")
+    assert not folder.recognise(tmp_path, "classification") or "somewhere" in place or place.startswith("set")
+    listing = coco.read(tmp_path)
+    assert {split: [row.image for row in rows] for split, rows in listing.splits.items()} == {"train": [path]}
+    assert listing.splits["train"][0].where == f"{file}: image 0"
+
+
+def test_one_json_is_split_later_and_may_be_the_root(tmp_path: Path) -> None:
+    picture(tmp_path / "data" / "a.jpg")
+    file = write(tmp_path / "labels.json", content(["a.jpg"], [annotation(0)]))
+    for root in (tmp_path, file):
+        listing = coco.read(root)
+        assert list(listing.splits) == ["all"]
+        assert listing.splits["all"][0].image == tmp_path / "data" / "a.jpg"
+
+
+def test_the_same_name_in_two_splits_is_each_split_s_own(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        picture(tmp_path / "deep" / split / "a.jpg")
+        write(tmp_path / f"{split}.json", content(["a.jpg"], [annotation(0)]))
+    listing = coco.read(tmp_path)
+    assert [rows[0].image.parent.name for rows in listing.splits.values()] == ["train", "val"]
+
+
+def test_json_of_other_kinds_is_not_recognised(tmp_path: Path) -> None:
+    write(tmp_path / "package.json", {"name": "x", "images": 3})
+    write(tmp_path / "experiment.json", {"hyperparameters": {}})
+    write(tmp_path / "a.json", {"shapes": [], "imagePath": "a.jpg"})
+    assert not coco.recognise(tmp_path, "object_detection")
+
+
+def test_cocos_other_files_are_passed_over(tmp_path: Path) -> None:
+    picture(tmp_path / "val2017" / "a.jpg")
+    for name in ("instances", "person_keypoints", "captions"):
+        write(tmp_path / "annotations" / f"{name}_val2017.json", content(["a.jpg"], [annotation(0)]))
+    assert list(coco.read(tmp_path).splits) == ["val"]
+    write(tmp_path / "annotations" / "instances_val2014.json", content(["a.jpg"], [annotation(0)]))
+    with pytest.raises(DataError, match=r"several COCO files for val: choose one with data\.root=.*2014"):
+        coco.read(tmp_path)
+
+
+def test_a_json_without_annotations_is_said_and_left_out(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "train.json", content(["a.jpg"], [annotation(0)]))
+    bare = content(["a.jpg"], [])
+    del bare["annotations"]
+    write(tmp_path / "test.json", bare)
+    listing = coco.read(tmp_path)
+    assert list(listing.splits) == ["train"]
+    assert listing.warnings == ("test.json has no annotations and is left out",)
+
+
+# what is labelled
+
+
+def test_boxes_categories_with_gaps_crowds_and_images_without_objects(tmp_path: Path) -> None:
+    rows = [annotation(0, category=7), annotation(2, id_=5, iscrowd=1), annotation(0, id_=9, bbox=[0, 0, 1.5, 2])]
+    write(tmp_path / "all.json", content(["a.jpg", "b.jpg", "c.jpg"], rows))
+    listing = coco.read(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    a, b, c = (row.target for row in listing.splits["all"])
+    assert a.labels.tolist() == [1, 0]
+    assert a.boxes.tolist() == [[4, 5, 14, 25], [0, 0, 1.5, 2]]
+    assert (a.spot(1), a.size, a.outlines) == ("all.json: annotation 9", SIZE, None)
+    assert (len(b), c.ignored.tolist()) == (0, [True])
+
+
+def test_polygons_of_several_parts_and_runs_in_both_forms(tmp_path: Path) -> None:
+    mask = np.zeros(SIZE[::-1], np.uint8)
+    mask[3:9, 4:20] = 1
+    packed = coco_mask.encode(np.asfortranarray(mask))
+    text = {"counts": packed["counts"].decode(), "size": packed["size"]}
+    shapes = [[[1, 2, 9, 2, 9, 8], [20, 20, 30, 20, 30, 29]], text, [5, 5, 9, 5, 9, 9, 5, 9]]
+    rows = [annotation(0, id_=i, segmentation=shape) for i, shape in enumerate(shapes)]
+    write(tmp_path / "all.json", content(["a.jpg"], rows))
+    several = coco.read(tmp_path).splits["all"][0].target
+    two, runs, flat = several.outlines
+    assert [part.tolist() for part in two] == [[[1, 2], [9, 2], [9, 8]], [[20, 20], [30, 20], [30, 29]]]
+    assert np.array_equal(drawn(runs, SIZE[::-1]), mask.astype(bool))
+    assert [part.tolist() for part in flat] == [[[5, 5], [9, 5], [9, 9], [5, 9]]]
+    rows[1]["segmentation"] = {"counts": list(runs.counts), "size": list(runs.size)}
+    write(tmp_path / "all.json", content(["a.jpg"], rows))
+    again = coco.read(tmp_path).splits["all"][0].target.outlines[1]
+    assert isinstance(again, Rle)
+    assert again.counts == runs.counts
+
+
+def test_a_missing_box_is_taken_from_the_outline(tmp_path: Path) -> None:
+    rows = [annotation(0, bbox=None, segmentation=[[1, 2, 9, 2, 9, 8]]), annotation(0, id_=2)]
+    write(tmp_path / "all.json", content(["a.jpg"], rows))
+    assert coco.read(tmp_path).splits["all"][0].target.boxes.tolist() == [[1, 2, 9, 8], [4, 5, 14, 25]]
+
+
+def test_categories_agree_by_name_across_files(tmp_path: Path) -> None:
+    write(tmp_path / "train.json", content(["a.jpg"], [annotation(0, category=7)]))
+    others = [{"id": 0, "name": "dog"}, {"id": 1, "name": "bird"}]
+    write(tmp_path / "val.json", content(["a.jpg"], [annotation(0, category=0)], categories=others))
+    listing = coco.read(tmp_path)
+    assert listing.classes == ("cat", "dog", "bird")
+    assert [rows[0].target.labels.tolist() for rows in listing.splits.values()] == [[1], [1]]
+
+
+def test_a_category_that_only_heads_others_is_none(tmp_path: Path) -> None:
+    heads = [{"id": 0, "name": "pets", "supercategory": "none"}]
+    below = [{**entry, "supercategory": "pets"} for entry in CATEGORIES]
+    write(tmp_path / "all.json", content(["a.jpg"], [annotation(0, category=7)], categories=heads + below))
+    listing = coco.read(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert listing.splits["all"][0].target.labels.tolist() == [1]
+    assert listing.warnings == ("categories that are only headings of others are left out: pets",)
+
+
+# what is wrong
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ({"category_id": 4}, "its category_id 4 is none of the categories (3, 7)"),
+        ({"category_id": None}, "its category_id None is none of the categories (3, 7)"),
+        ({"category_id": [3]}, "its category_id [3] is none of the categories (3, 7)"),
+        ({"image_id": 99}, "its image_id 99 is none of the images"),
+        ({"bbox": [1, 2, 3]}, "bbox [1, 2, 3] is not [left, top, width, height]"),
+        ({"bbox": ["1", 2, 3, 4]}, "bbox ['1', 2, 3, 4] is not [left, top, width, height]"),
+        ({"bbox": [0, 0, 10**400, 1]}, "int too large to convert to float"),
+        ({"segmentation": [[0, 0, 10**400, 1, 2, 3]]}, "int too large to convert to float"),
+        ({"bbox": None}, "neither bbox nor segmentation"),
+        ({"bbox": [], "segmentation": []}, "neither bbox nor segmentation"),
+        ({"segmentation": [[1, 2, 3, 4, 5]]}, "a polygon of 5 numbers: x and y come in pairs"),
+        ({"segmentation": "x"}, "segmentation is neither polygons nor runs (counts and size)"),
+        ({"segmentation": {"counts": [1]}}, "runs without counts or without a size of [height, width]"),
+        ({"segmentation": {"counts": [1, 2], "size": [3, 2]}}, "runs over 3 pixels, but 3 x 2 are 6"),
+        ({"segmentation": {"counts": [7, -1], "size": [3, 2]}}, "runs with a count that is no whole number from 0 on"),
+        ({"segmentation": {"counts": "\x7f", "size": [3, 2]}}, "not COCO's compressed runs"),
+        ({"segmentation": {"counts": [10**14], "size": [10**7, 10**7]}}, "runs over 10000000 x 10000000 pixels"),
+    ],
+)
+def test_an_annotation_that_cannot_be_read_is_named(tmp_path: Path, wrong: dict[str, Any], what: str) -> None:
+    assert problems(tmp_path, [annotation(0, id_=17) | wrong]) == [f"all.json: annotation 17: {what}"]
+
+
+def test_ids_that_stand_twice_and_images_without_a_name(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}, {"id": 2}]
+    assert problems(tmp_path, [], images=images) == [
+        "all.json: image 1: this id stands twice",
+        "all.json: image 2: no id or no file_name",
+    ]
+
+
+@pytest.mark.parametrize("name", ["a\0.jpg", "a" * 5000 + ".jpg", "", ".", "images"])
+def test_names_that_no_image_has(tmp_path: Path, name: str) -> None:
+    for i in range(3):
+        picture(tmp_path / "images" / f"{i}.jpg", i)
+    write(tmp_path / "all.json", content([name, "0.jpg", "1.jpg", "2.jpg"], [annotation(1)]))
+    with pytest.raises(DataError, match=r"(?s)1 of 4 records cannot be used:\n  all\.json: image 0: "):
+        records.read(tmp_path, task="object_detection")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"images": [' + "1" * 5000 + "]}", r"all\.json: broken JSON \(ValueError\)"),
+        ('{"images": [\n1, 2,,', r"all\.json:2: broken JSON"),
+        ('{"annotations": []}', "no list of images"),
+        ('{"images": [3], "annotations": []}', "images is no list of objects"),
+        ('{"images": [], "annotations": [], "categories": [{"name": "x"}]}', "a category without id or name"),
+        ('{"images": []}', "no annotations in it"),
+    ],
+)
+def test_a_json_that_is_broken_is_named(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path / "all.json", text)
+    with pytest.raises(DataError, match=message):
+        coco.read(tmp_path)
+
+
+def test_faults_are_listed_with_their_annotation_and_may_be_skipped(tmp_path: Path) -> None:
+    names = [f"{i}.jpg" for i in range(10)]
+    for i, name in enumerate(names):
+        picture(tmp_path / "images" / name, i)
+    rows = [annotation(i, id_=i) for i in range(8)]
+    rows[2]["bbox"] = [4, 5, 0, 20]
+    rows[3]["bbox"] = [float("nan"), 5, 10, 20]
+    made = content(names, rows)
+    made["images"][5]["width"] = 41
+    made["images"][9]["file_name"] = "gone.jpg"
+    write(tmp_path / "all.json", made)
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path, task="object_detection")
+    assert str(caught.value).splitlines()[1:-1] == [
+        "  all.json: annotation 3: a coordinate is no finite number",
+        "  all.json: image 5: labels for 41x30 pixels, the image has 40x30",
+        "  all.json: image 9: images/gone.jpg: no such file",
+        "  all.json: annotation 2: an object of no size (0x20 pixels)",
+    ]
+    assert "3 of 10 records and 1 of 8 objects cannot be used" in str(caught.value)
+    dataset = records.read(tmp_path, task="object_detection", on_bad="skip")
+    assert sum(map(len, dataset.splits.values())) == 7
+    assert len(dataset.skipped) == 4
+    assert sum(map(sum, dataset.counts.values())) == 5

@@ -1,0 +1,230 @@
+"""The same objects from every layout that can hold them, for every task that they can serve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.data import records
+from visrun.data.objects import Objects
+from visrun.errors import DataError
+from visrun.tables import READERS, TASKS
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SIZE = (64, 48)
+NAMES = ("cat", "dog", "emu")
+
+
+def turned(x: float, y: float, w: float, h: float, degrees: float) -> np.ndarray:
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    corners = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
+    return corners @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+
+
+def photo(path: Path, shade: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", SIZE, shade).save(path)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def as_coco(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], shaped: bool) -> None:
+    entries: list[dict[str, Any]] = []
+    for image, several in enumerate(quads.values()):
+        for quad, label in zip(several, list(labels.values())[image], strict=True):
+            low, high = quad.min(0), quad.max(0)
+            shape = {"segmentation": [quad.ravel().tolist()]} if shaped else {}
+            box = [*low.tolist(), *(high - low).tolist()]
+            entries.append({"id": len(entries), "image_id": image, "category_id": label + 5, "bbox": box, **shape})
+    content = {
+        "images": [{"id": i, "file_name": f"{name}.png"} for i, name in enumerate(quads)],
+        "categories": [{"id": i + 5, "name": name} for i, name in enumerate(NAMES)],
+        "annotations": entries,
+    }
+    write(root / "all.json", json.dumps(content))
+
+
+def as_yolo(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], shaped: bool) -> None:
+    for name, several in quads.items():
+        lines = []
+        for quad, label in zip(several, labels[name], strict=True):
+            low, high = quad.min(0), quad.max(0)
+            numbers = quad / SIZE if shaped else np.array([(low + high) / 2, high - low]) / SIZE
+            lines.append(" ".join([str(label), *(f"{number:.8f}" for number in numbers.ravel())]))
+        write(root / "labels" / f"{name}.txt", "\n".join(lines))
+    write(root / "data.yaml", f"names: [{', '.join(NAMES)}]\ntrain: images\nval: images\n")
+
+
+def as_voc(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], shaped: bool) -> None:
+    assert not shaped
+    for name, several in quads.items():
+        items = ""
+        for quad, label in zip(several, labels[name], strict=True):
+            sides = zip(("xmin", "ymin", "xmax", "ymax"), [*quad.min(0), *quad.max(0)], strict=True)
+            box = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
+            items += f"<object><name>{NAMES[label]}</name><bndbox>{box}</bndbox></object>"
+        write(root / "Annotations" / f"{name}.xml", f"<annotation>{items}</annotation>")
+
+
+def as_dota(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], shaped: bool) -> None:
+    assert shaped
+    for name, several in quads.items():
+        rows = (
+            " ".join([*map(str, quad.ravel()), NAMES[label], "0"])
+            for quad, label in zip(several, labels[name], strict=True)
+        )
+        write(root / "labelTxt" / f"{name}.txt", "\n".join(rows))
+
+
+WRITERS = {"coco": as_coco, "yolo": as_yolo, "voc": as_voc, "dota": as_dota}
+
+
+@pytest.fixture(scope="module")
+def drawn_once() -> tuple[dict[str, list[np.ndarray]], dict[str, list[int]]]:
+    rng = np.random.default_rng(3)
+    quads, labels = {}, {}
+    for i in range(8):
+        n = int(rng.integers(0, 5)) if i else 0
+        quads[f"img_{i}"] = [
+            turned(*(rng.random(2) * 20 + [20, 14]), *(rng.random(2) * 10 + 6), rng.random() * 180) for _ in range(n)
+        ]
+        labels[f"img_{i}"] = rng.integers(0, 3, n).tolist()
+    labels["img_1"], quads["img_1"] = (
+        [0, 1, 2],
+        [turned(30, 20, 9, 14, 20), turned(20, 15, 8, 12, 5), turned(9, 9, 7, 4, 0)],
+    )
+    return quads, labels
+
+
+def read(root: Path, layout: str, task: str, data: Any, shaped: bool) -> dict[str, Objects]:
+    for shade, name in enumerate(data[0]):
+        photo(root / "images" / f"{name}.png", shade)
+    WRITERS[layout](root, *data, shaped)
+    dataset = records.read(root, task=task, training=False)
+    assert dataset.layout == layout
+    order = np.array([NAMES.index(name) for name in dataset.classes])
+    rows = (row for several in dataset.splits.values() for row in several)
+    return {row.image.stem: row.target.relabelled(order[row.target.labels]) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("layout", "shaped"),
+    [("coco", False), ("coco", True), ("yolo", False), ("yolo", True), ("voc", False), ("dota", True)],
+)
+def test_every_layout_gives_the_same_boxes(tmp_path: Path, drawn_once: Any, layout: str, shaped: bool) -> None:
+    quads, labels = drawn_once
+    found = read(tmp_path, layout, "object_detection", drawn_once, shaped)
+    assert found.keys() == quads.keys()
+    for name, several in found.items():
+        assert several.labels.tolist() == labels[name]
+        for box, quad in zip(several.boxes, quads[name], strict=True):
+            assert np.allclose(box, [*quad.min(0), *quad.max(0)], atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["coco", "yolo", "dota"])
+def test_every_layout_gives_the_same_turned_boxes(tmp_path: Path, drawn_once: Any, layout: str) -> None:
+    quads, labels = drawn_once
+    found = read(tmp_path, layout, "oriented_object_detection", drawn_once, True)
+    for name, several in found.items():
+        assert several.labels.tolist() == labels[name]
+        for quad, truth in zip(several.quads, quads[name], strict=True):
+            distance = np.abs(quad[:, None] - truth).max(-1).min(1).max()
+            assert distance < 1e-5
+
+
+@pytest.mark.parametrize("task", ["oriented_object_detection", "instance_segmentation", "segmentation"])
+@pytest.mark.parametrize("layout", ["coco", "yolo"])
+def test_boxes_cannot_serve_what_needs_more(tmp_path: Path, drawn_once: Any, task: str, layout: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, layout, task, drawn_once, False)
+    assert str(caught.value) == (
+        f"data.root={tmp_path}: data={layout}: boxes without corners or outlines, too little for task={task}; "
+        "they serve object_detection, classification, regression"
+    )
+
+
+def test_one_set_of_outlines_serves_six_tasks(tmp_path: Path, drawn_once: Any) -> None:
+    read(tmp_path, "coco", "object_detection", drawn_once, True)
+    datasets = {task: records.read(tmp_path, task=task, val_fraction=0.3) for task in TASKS if task in served("coco")}
+    assert len(datasets) == 6
+    assert {task: d.kind for task, d in datasets.items()} == {task: TASKS[task].target for task in datasets}
+    assert all(sum(map(len, d.splits.values())) == 8 for d in datasets.values())
+    assert datasets["segmentation"].classes == ("background", *NAMES)
+    assert datasets["classification"].multilabel
+    assert datasets["regression"].targets == NAMES
+    assert len({d.fingerprint for d in datasets.values()}) == 6
+
+
+def served(layout: str) -> tuple[str, ...]:
+    return (*READERS[layout].tasks, *READERS[layout].derived)
+
+
+def test_where_the_first_layout_has_too_little_the_next_is_taken(tmp_path: Path, drawn_once: Any) -> None:
+    as_coco(tmp_path, *drawn_once, False)
+    found = read(tmp_path / "x", "dota", "oriented_object_detection", drawn_once, True)
+    assert len(found) == 8
+    as_coco(tmp_path / "x", *drawn_once, False)
+    dataset = records.read(tmp_path / "x", task="oriented_object_detection")
+    assert (dataset.layout, dataset.others) == ("dota", ("coco",))
+    dataset = records.read(tmp_path / "x", task="object_detection")
+    assert (dataset.layout, dataset.others) == ("coco", ("dota",))
+    assert "(data=dota would fit, too)" in records.describe(dataset)
+
+
+def test_chosen_classes_keep_all_images(tmp_path: Path, drawn_once: Any) -> None:
+    _, labels = drawn_once
+    read(tmp_path, "coco", "object_detection", drawn_once, True)
+    dataset = records.read(tmp_path, task="object_detection", classes=["emu", "cat"])
+    total = np.sum(list(dataset.counts.values()), 0)
+    every = np.bincount([label for several in labels.values() for label in several], minlength=3)
+    assert total.tolist() == [every[2], every[0]]
+    assert sum(map(len, dataset.splits.values())) == 8
+    assert "images without objects" in records.describe(dataset)
+    assert records.read(tmp_path, task="regression", classes=["dog"]).targets == ("count",)
+    chosen = records.read(tmp_path, task="segmentation", classes=["background", "dog"])
+    assert (chosen.classes, chosen.mask_ids) == (("background", "dog"), (0, 2))
+    with pytest.raises(DataError, match="no class 'cow'"):
+        records.read(tmp_path, task="object_detection", classes=["cow"])
+    finished = records.read(tmp_path, task="object_detection", classes=["cow", "dog"], training=False)
+    assert finished.classes == ("cow", "dog")
+    assert {int(label) for row in finished.splits["test"] for label in row.target.labels} == {1}
+
+
+def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
+    nothing: Any = ({f"img_{i}": [] for i in range(4)}, {f"img_{i}": [] for i in range(4)})
+    with pytest.raises(DataError, match=r"no object to learn from in train \(3 images\)"):
+        read(tmp_path, "coco", "object_detection", nothing, False)
+        records.read(tmp_path, task="object_detection")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sets are not here")
+def test_three_layouts_of_one_real_set_give_the_same_boxes() -> None:
+    found = {}
+    for layout in ("coco", "yolo", "voc"):
+        dataset = records.read(SHARED / "bccd_detection", task="object_detection", reader=layout)
+        for split, rows in dataset.splits.items():
+            for row in rows:
+                names = [dataset.classes[label] for label in row.target.labels]
+                order = np.lexsort(row.target.boxes.round(1).T)
+                key = layout, split, row.image.name
+                found[key] = ([names[i] for i in order], row.target.boxes[order])
+    assert len(found) == 3 * 364
+    for (_, split, name), (labels, boxes) in found.items():
+        truth = found["coco", split, name]
+        assert labels == truth[0]
+        assert np.abs(boxes - truth[1]).max() < 2e-4
+
+
+def test_a_folder_of_images_beside_a_json_is_no_class(tmp_path: Path, drawn_once: Any) -> None:
+    read(tmp_path, "coco", "object_detection", drawn_once, False)
+    (tmp_path / "images").rename(tmp_path / "photos")
+    dataset = records.read(tmp_path, task="classification", val_fraction=0.3)
+    assert (dataset.layout, dataset.others) == ("coco", ("folder",))

@@ -1,0 +1,186 @@
+"""Pascal VOC's xml files of boxes, in the places and dialects of VOC, LabelImg and others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visrun.data import records, xmltree
+from visrun.data.readers import voc
+from visrun.errors import DataError
+
+SIZE = (40, 30)
+BOX = (4, 5, 14, 25)
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def picture(path: Path, shade: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", SIZE, shade).save(path)
+    return path
+
+
+def item(name: str = "cat", box: tuple[object, ...] = BOX, difficult: str = "<difficult>0</difficult>") -> str:
+    sides = "".join(f"<{side}>{value}</{side}>" for side, value in zip(SIDES, box, strict=False))
+    return f"<object>\n<name>{name}</name>{difficult}<bndbox>{sides}</bndbox></object>\n"
+
+
+def label(path: Path, *items: str, head: str = "", size: tuple[int, int] = SIZE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sizes = f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+    path.write_text(f"<annotation>{head}{sizes}\n{''.join(items)}</annotation>")
+    return path
+
+
+def found(root: Path) -> dict[str, list[str]]:
+    splits = voc.read(root, target="boxes").splits
+    return {split: [row.image.relative_to(root).as_posix() for row in rows] for split, rows in splits.items()}
+
+
+PLACES = [
+    ("JPEGImages/a.jpg", "Annotations/a.xml", "all"),
+    ("VOC2012/JPEGImages/a.jpg", "VOC2012/Annotations/a.xml", "all"),
+    ("VOCdevkit/VOC2012/JPEGImages/a.jpg", "VOCdevkit/VOC2012/Annotations/a.xml", "all"),
+    ("images/a.png", "annotations/a.xml", "all"),
+    ("images/train/a.png", "annotations/train/a.xml", "train"),
+    ("train/a.jpg", "train/a.xml", "train"),
+    ("valid/images/a.jpg", "valid/annotations/a.xml", "val"),
+    ("pictures/train/a.jpg", "voc/Annotations/a.xml", "all"),
+]
+
+
+@pytest.mark.parametrize(("image", "xml", "split"), PLACES)
+def test_xml_and_images_are_found_where_people_keep_them(tmp_path: Path, image: str, xml: str, split: str) -> None:
+    picture(tmp_path / image)
+    label(tmp_path / xml, item())
+    assert voc.recognise(tmp_path, "object_detection")
+    assert not voc.recognise(tmp_path, "segmentation")
+    assert found(tmp_path) == {split: [image]}
+
+
+@pytest.mark.parametrize("lists", ["ImageSets/Main", "ImageSets"])
+def test_lists_say_the_splits(tmp_path: Path, lists: str) -> None:
+    for name in "abcd":
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg")
+        label(tmp_path / "Annotations" / f"{name}.xml", item())
+    for split, names in (("train", "a\nb\n"), ("val", "c\ngone\n"), ("cat_train", "a  1\nb -1\n")):
+        (tmp_path / lists).mkdir(parents=True, exist_ok=True)
+        (tmp_path / lists / f"{split}.txt").write_text(names)
+    listing = voc.read(tmp_path, target="boxes")
+    assert found(tmp_path) == {"train": ["JPEGImages/a.jpg", "JPEGImages/b.jpg"], "val": ["JPEGImages/c.jpg"]}
+    assert [str(p) for p in listing.problems] == [f"{lists}/val.txt:2: no Annotations/gone.xml"]
+    assert listing.warnings == ("1 xml files that no list names are left out",)
+
+
+def test_images_elsewhere_are_found_by_what_the_xml_says(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        picture(tmp_path / "images" / split / "a.jpg")
+    head = "<folder>images/val</folder><filename>a.jpg</filename>"
+    label(tmp_path / "voc" / "Annotations" / "a.xml", item(), head=head)
+    assert found(tmp_path) == {"all": ["images/val/a.jpg"]}
+    (row,) = voc.read(tmp_path / "voc", target="boxes").splits["all"]
+    assert row.image == tmp_path / "images" / "val" / "a.jpg"
+
+
+def test_boxes_names_difficulty_and_lines(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    items = (item("dog"), item("class_10", (0.5, 0.5, 40, 30)), item("class_2", difficult="<difficult>1</difficult>"))
+    label(tmp_path / "Annotations" / "a.xml", *items, item("dog", difficult=""))
+    listing = voc.read(tmp_path, target="boxes")
+    (row,) = listing.splits["all"]
+    assert listing.classes == ("class_2", "class_10", "dog")
+    assert row.target.labels.tolist() == [2, 1, 0, 2]
+    assert row.target.boxes[:2].tolist() == [[4, 5, 14, 25], [0.5, 0.5, 40, 30]]
+    assert row.target.ignored.tolist() == [False, False, True, False]
+    assert [row.target.spot(i) for i in (0, 1)] == ["Annotations/a.xml:2", "Annotations/a.xml:4"]
+    assert row.target.size == SIZE
+    (tmp_path / "classes.txt").write_text("background\ndog\nclass_2\n")
+    listing = voc.read(tmp_path, target="boxes")
+    assert listing.classes == ("dog", "class_2")
+    assert [str(p) for p in listing.problems] == [
+        "Annotations/a.xml:4: class 'class_10' is none of 2 classes (dog, class_2)"
+    ]
+
+
+def test_vocs_own_files_count_pixels_from_one(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    head = "<source><database>The VOC2007 Database</database></source>"
+    label(tmp_path / "Annotations" / "a.xml", item(box=(1, 1, 40, 30)), head=head)
+    assert voc.read(tmp_path, target="boxes").splits["all"][0].target.boxes.tolist() == [[0, 0, 40, 30]]
+
+
+def test_an_image_without_objects_and_a_size_of_zero(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    label(tmp_path / "Annotations" / "a.xml", size=(0, 0))
+    (row,) = voc.read(tmp_path, target="boxes").splits["all"]
+    assert (len(row.target), row.target.size) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (item(box=("x", 1, 2, 3)), "an object without a bndbox of four numbers"),
+        (item(box=(1, 2, 3)), "an object without a bndbox of four numbers"),
+        ("<object>\n<name>cat</name></object>", "an object without a bndbox of four numbers"),
+        (item(name=" "), "an object without a name"),
+    ],
+)
+def test_an_object_that_cannot_be_read_is_named_by_its_line(tmp_path: Path, text: str, what: str) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    label(tmp_path / "Annotations" / "a.xml", item(), text)
+    assert [str(p) for p in voc.read(tmp_path, target="boxes").problems] == [f"Annotations/a.xml:4: {what}"]
+
+
+def test_several_years_are_for_the_user_to_choose(tmp_path: Path) -> None:
+    for year in ("VOC2007", "VOC2012"):
+        label(tmp_path / year / "Annotations" / "a.xml", item())
+    with pytest.raises(DataError, match=r"choose one: data\.root=.*VOC2007 or data\.root=.*VOC2012"):
+        voc.read(tmp_path, target="boxes")
+
+
+def test_a_missing_image_and_another_size_are_told(tmp_path: Path) -> None:
+    for i in range(6):
+        picture(tmp_path / "JPEGImages" / f"{i}.jpg", i)
+        label(tmp_path / "Annotations" / f"{i}.xml", item(), size=(30, 40) if i == 3 else SIZE)
+    (tmp_path / "JPEGImages" / "5.jpg").unlink()
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path, task="object_detection")
+    assert str(caught.value).splitlines()[1:-1] == [
+        "  Annotations/3.xml: labels for 30x40 pixels, the image has 40x30 (turned by its EXIF orientation?)",
+        "  Annotations/5.xml: JPEGImages/5: no such file",
+    ]
+
+
+# xml
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY b "ha">]><a>&b;</a>'
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (BOMB, ":1: a document type is not read"),
+        (BOMB.encode("utf-16"), ":1: a document type is not read"),
+        ("<a>\n<b></a>", ":2: broken XML"),
+        ("", ":1: broken XML"),
+        ("<a>&nope;</a>", ":1: broken XML"),
+        ('<?xml version="1.0" encoding="nonsense"?><a/>', "broken XML"),
+        ("<a>" * 40 + "</a>" * 40, ":1: tags are nested too deep"),
+    ],
+)
+def test_xml_that_is_broken_or_dangerous_is_refused(tmp_path: Path, text: str | bytes, what: str) -> None:
+    file = tmp_path / "a.xml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=what):
+        xmltree.read(file)
+
+
+def test_tags_by_name_and_path(tmp_path: Path) -> None:
+    file = tmp_path / "a.xml"
+    file.write_text("<a>\n<b><c> x </c></b>\n<b/></a>", encoding="utf-8")
+    top = xmltree.read(file)
+    assert [tag.line for tag in top.all("b")] == [2, 3]
+    assert (top.get("b", "c"), top.get("b", "d"), top.get("e", "c")) == ("x", "", "")

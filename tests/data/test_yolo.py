@@ -1,0 +1,243 @@
+"""YOLO's text labels, with and without a data.yaml, in every nesting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visrun.data import records
+from visrun.data.listing import Listing
+from visrun.data.readers import yolo
+from visrun.errors import DataError
+
+SIZE = (40, 30)
+LINE = "0 0.5 0.5 0.25 0.5\n"
+NAMES = "names: [cat, dog]\n"
+
+
+def picture(path: Path, shade: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", SIZE, shade).save(path)
+    return path
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())
+    return path
+
+
+def build(
+    root: Path, *lines: str, target: str = "boxes", yaml: str = NAMES + "train: images\nval: images\n"
+) -> Listing:
+    """The listing of images 0.jpg, 1.jpg, ... with these label files."""
+    for i, text in enumerate(lines):
+        picture(root / "images" / f"{i}.jpg", i)
+        write(root / "labels" / f"{i}.txt", text)
+    write(root / "data.yaml", yaml)
+    return yolo.read(root, target=target)
+
+
+def found(listing: Listing, root: Path) -> dict[str, list[tuple[str, int]]]:
+    return {
+        split: [(row.image.relative_to(root).as_posix(), len(row.target)) for row in rows]
+        for split, rows in listing.splits.items()
+    }
+
+
+FOLDERS = [
+    ("images/a.jpg", "labels/a.txt", "all"),
+    ("images/train/a.jpg", "labels/train/a.txt", "train"),
+    ("train/images/a.jpg", "train/labels/a.txt", "train"),
+    ("valid/images/deep/a.jpg", "valid/labels/deep/a.txt", "val"),
+]
+
+
+@pytest.mark.parametrize(("image", "label", "split"), FOLDERS)
+def test_without_a_data_yaml(tmp_path: Path, image: str, label: str, split: str) -> None:
+    picture(tmp_path / image)
+    write(tmp_path / label, LINE)
+    assert yolo.recognise(tmp_path, "object_detection")
+    listing = yolo.read(tmp_path, target="boxes")
+    assert found(listing, tmp_path) == {split: [(image, 1)]}
+    assert listing.classes == ("class_0",)
+    write(tmp_path / "classes.txt", "cat\ndog\n")
+    assert yolo.read(tmp_path, target="boxes").classes == ("cat", "dog")
+
+
+def test_masks_and_class_names_alone_are_no_labels(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    picture(tmp_path / "labels" / "a.png")
+    write(tmp_path / "labels" / "classes.txt", "cat\n")
+    assert not yolo.recognise(tmp_path, "object_detection")
+
+
+SPLITS = [
+    ("train: images/train\nval: images/val\n", "images/train/a.jpg", "images/val/a.jpg"),
+    ("path: .\ntrain: images/train\nvalid: images/val\n", "images/train/a.jpg", "images/val/a.jpg"),
+    ("path: ../datasets/pets\ntrain: train/images\nval: val/images\n", "train/images/a.jpg", "val/images/a.jpg"),
+    ("path: /content/pets\ntrain: images/train\nval: images/val\n", "images/train/a.jpg", "images/val/a.jpg"),
+    ("train: ../train/images\nval: ../valid/images\n", "train/images/a.jpg", "valid/images/a.jpg"),
+    ("train: C:\\pets\\train\\images\nval: /home/me/pets/val/images\n", "train/images/a.jpg", "val/images/a.jpg"),
+    ("train: train.txt\nval: val.txt\n", "images/x/a.jpg", "images/y/a.jpg"),
+    ("train: [images/one, images/two]\nval: [images/val]\n", "images/two/a.jpg", "images/val/a.jpg"),
+    ("train: train\nval: val\n", "train/a.jpg", "val/a.jpg"),
+]
+
+
+@pytest.mark.parametrize(("yaml", "train", "val"), SPLITS)
+@pytest.mark.parametrize("names", [NAMES, "names:\n  0: cat\n  1: dog\n", "nc: 2\nnames: {1: dog, 0: cat}\n"])
+def test_a_data_yaml_however_its_paths_are_written(tmp_path: Path, yaml: str, train: str, val: str, names: str) -> None:
+    root = tmp_path / "pets"
+    for split, image in (("train", train), ("val", val)):
+        picture(root / image)
+        write(root / label_of(image), LINE)
+        write(root / f"{split}.txt", f"./{image}\n\n")
+    file = write(root / "pets.yaml", names + yaml)
+    for given in (root, file):
+        assert yolo.recognise(given, "object_detection")
+        listing = yolo.read(given, target="boxes")
+        assert listing.classes == ("cat", "dog")
+        assert found(listing, root) == {"train": [(train, 1)], "val": [(val, 1)]}
+        first = listing.splits["train"][0]
+        assert (first.where, first.target.spot(0)) == (train, f"{label_of(train)}:1")
+
+
+def label_of(image: str) -> str:
+    return image.replace("images/", "labels/").replace(".jpg", ".txt")
+
+
+def test_splits_that_are_not_there(tmp_path: Path) -> None:
+    listing = build(tmp_path, LINE, yaml=NAMES + "train: images\nval: images\ntest: images/test\n")
+    assert list(listing.splits) == ["train", "val"]
+    assert listing.warnings == ("data.yaml names test images that are not there: images/test",)
+    with pytest.raises(DataError, match=r"data\.yaml: val: no images at images/val"):
+        build(tmp_path, LINE, yaml=NAMES + "train: images\nval: images/val\n")
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("names: [a\ntrain: x\n", r"data\.yaml:\d+: broken YAML"),
+        ("names: 3\ntrain: images\n", "names is neither a list"),
+        ("names: {a: cat}\ntrain: images\n", "names is neither a list"),
+        ("names: {99999999999: cat}\ntrain: images\n", "names is neither a list"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\ntrain: images\n", "names is neither a list"),
+        ("names: [cat]\ntrain: {a: b}\n", "where a path is expected stands dict"),
+        (f"names: [cat]\ntrain: {'a' * 5000}\n", "train: no images at aaa"),
+        ("set:\n  names: [cat]\n  train: images\n", "must stand at its top level"),
+        ("names: !!python/object/apply:os.system ['true']\ntrain: images\n", "broken YAML"),
+    ],
+)
+def test_a_data_yaml_that_cannot_be_used(tmp_path: Path, yaml: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        build(tmp_path, LINE, yaml=yaml)
+
+
+def test_other_yaml_files_are_none(tmp_path: Path) -> None:
+    write(tmp_path / "config.yaml", "task: segmentation\n")
+    write(tmp_path / "hyp.yml", "names: x\n")
+    assert not yolo.recognise(tmp_path, "object_detection")
+
+
+def test_missing_and_empty_label_files_show_nothing(tmp_path: Path) -> None:
+    listing = build(tmp_path, LINE, "", "\n \n")
+    picture(tmp_path / "images" / "9.jpg")
+    listing = yolo.read(tmp_path, target="boxes")
+    assert [len(row.target) for row in listing.splits["train"]] == [1, 0, 0, 0]
+    assert listing.problems == ()
+
+
+def test_labels_that_are_nowhere_are_no_empty_dataset(tmp_path: Path) -> None:
+    build(tmp_path, LINE, yaml=NAMES + "train: images\nval: images\n")
+    picture(tmp_path / "more" / "images" / "a.jpg")
+    with pytest.raises(DataError, match=r"none of the 1 images of val has a label file, such as .*more/labels/a\.txt"):
+        build(tmp_path, LINE, yaml=NAMES + "train: images\nval: more/images\n")
+    listing = build(tmp_path, LINE, yaml=NAMES + "train: images\nval: images\ntest: more/images\n")
+    assert list(listing.splits) == ["train", "val"]
+    assert "the split is left out" in listing.warnings[0]
+
+
+# lines
+
+
+def test_boxes_by_hand(tmp_path: Path) -> None:
+    several = build(tmp_path, "\ufeff1 0.5 0.5 0.25 0.5\r\n\r\n0 0.1 0.2 0.2 0.4").splits["train"][0].target
+    assert several.labels.tolist() == [1, 0]
+    assert several.boxes.round(9).tolist() == [[0.375, 0.25, 0.625, 0.75], [0, 0, 0.2, 0.4]]
+    assert (several.relative, several.spot(1)) == (True, "labels/0.txt:3")
+
+
+QUAD = "0 .1 .1 .5 .1 .5 .4 .1 .4\n"
+TRIANGLE = "1 .1 .1 .5 .1 .5 .4\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "target", "form"),
+    [
+        ([LINE], "boxes", "boxes"),
+        ([QUAD], "boxes", "quads"),
+        ([QUAD], "rotated_boxes", "quads"),
+        ([QUAD], "label", "quads"),
+        ([QUAD], "instances", "outlines"),
+        ([QUAD], "mask", "outlines"),
+        ([QUAD, TRIANGLE], "rotated_boxes", "outlines"),
+        ([QUAD + LINE], "rotated_boxes", "quads"),
+        ([LINE, TRIANGLE], "boxes", "outlines"),
+        ([""], "boxes", "boxes"),
+    ],
+)
+def test_what_lines_of_four_points_are(tmp_path: Path, lines: list[str], target: str, form: str) -> None:
+    listing = build(tmp_path, *lines, target=target)
+    first = listing.splits["train"][0].target
+    assert (first.quads is not None, first.outlines is not None) == (form == "quads", form == "outlines")
+    assert listing.warnings == (
+        ("lines of four corners are read as outlines",) if lines == [QUAD] and form == "outlines" else ()
+    )
+
+
+def test_corners_and_outlines_by_hand(tmp_path: Path) -> None:
+    quad = build(tmp_path, QUAD, target="rotated_boxes").splits["train"][0].target
+    assert quad.quads.tolist() == [[[0.1, 0.1], [0.5, 0.1], [0.5, 0.4], [0.1, 0.4]]]
+    assert quad.boxes.tolist() == [[0.1, 0.1, 0.5, 0.4]]
+    mixed = build(tmp_path, TRIANGLE + LINE, target="instances").splits["train"][0].target
+    assert mixed.outlines[0][0].tolist() == [[0.1, 0.1], [0.5, 0.1], [0.5, 0.4]]
+    assert mixed.outlines[1] is None
+    assert mixed.boxes.tolist() == [[0.1, 0.1, 0.5, 0.4], [0.375, 0.25, 0.625, 0.75]]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("0 .5 .5 .2", "3 numbers after the class: a box has 4 (cx cy w h), an outline 2 for each point"),
+        ("0", "0 numbers after the class: a box has 4 (cx cy w h), an outline 2 for each point"),
+        ("0 1 2 3 4 5 6 7", "7 numbers after the class: a box has 4 (cx cy w h), an outline 2 for each point"),
+        ("0 .5 .5 .2 .2 .9", "5 numbers after the class: a box has 4 (cx cy w h), a turned box 8 (its corners); an"),
+        ("cat .5 .5 .2 .2", "no line of numbers: 'cat .5 .5 .2 .2'"),
+        ("0 .5 .5 .2 x", "no line of numbers: '0 .5 .5 .2 x'"),
+        ("0.5 .5 .5 .2 .2", "class 0.5 is no whole number, or out of range"),
+        ("1e300 .5 .5 .2 .2", "class 1e300 is no whole number, or out of range"),
+        ("nan .5 .5 .2 .2", "class nan is no whole number, or out of range"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, what: str) -> None:
+    listing = build(tmp_path, LINE + line, LINE)
+    assert [str(p)[: len(what) + 16] for p in listing.problems[:1]] == [f"labels/0.txt:2: {what}"]
+    assert found(listing, tmp_path)["train"] == [("images/1.jpg", 1)]
+
+
+def test_lines_that_the_checks_refuse_are_named(tmp_path: Path) -> None:
+    lines = ["2 .5 .5 .2 .2", "-1 .5 .5 .2 .2", "0 20 15 8 8", "0 .5 .5 0 .2", "0 nan .5 .2 .2", "0 1.4 .5 .2 .2"]
+    build(tmp_path, *(LINE + line for line in lines))
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path, task="object_detection", reader="yolo")
+    assert {line.strip() for line in str(caught.value).splitlines()[1:-1]} == {
+        "labels/0.txt:2: class 2 is out of range: there are 2 classes (cat, dog)",
+        "labels/1.txt:2: class -1 is out of range: there are 2 classes (cat, dog)",
+        "labels/2.txt:2: shares of width and height from 16 to 24: they go from 0 to 1 (are these pixels?)",
+        "labels/3.txt:2: an object of no size (0x6 pixels)",
+        "labels/4.txt:2: a coordinate is no finite number",
+        "labels/5.txt:2: wholly outside its image of 40x30 pixels",
+    }

@@ -1,0 +1,75 @@
+"""``visrun check`` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visrun import cli
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["data.root={}", "{}"])
+def test_it_says_what_the_folder_serves_and_draws_a_sheet(outlines: Path, capsys, tmp_path: Path, form: str) -> None:
+    assert cli.main(["check", form.format(outlines)]) == 0
+    out, err = capsys.readouterr()
+    assert "  segmentation               yes  data=coco" in out
+    assert out.splitlines()[-2] == f"sheet: {tmp_path / 'check.png'} (labels for task=instance_segmentation)"
+    assert out.splitlines()[-1] == f"train: visrun task=instance_segmentation 'data.root={outlines}'"
+    assert err == ""
+    with Image.open(tmp_path / "check.png") as sheet:
+        assert sheet.width > 400
+
+
+def test_one_task_and_another_place(outlines: Path, capsys, tmp_path: Path) -> None:
+    assert cli.main(["check", f"data.root={outlines}", "task=regression", "out=new/count.png"]) == 0
+    assert "classification" not in capsys.readouterr().out
+    assert (tmp_path / "new" / "count.png").is_file()
+    assert not (tmp_path / "check.png").exists()
+
+
+def test_json(class_folders: Path, capsys) -> None:
+    assert cli.main(["check", f"data.root={class_folders}", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["services"][0]["splits"]["train"] == {"images": 6, "counts": {"a": 3, "b": 3}, "without_objects": None}
+
+
+def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tmp_path: Path) -> None:
+    assert cli.main(["check", f"data.root={class_folders}", "task=segmentation"]) == 2
+    assert not (tmp_path / "check.png").exists()
+    (class_folders / "a" / "0.png").write_bytes(b"")
+    assert cli.main(["check", f"data.root={class_folders}"]) == 2
+    out = capsys.readouterr().out
+    assert "a/0.png: empty file (0 bytes)" in out
+    assert "train:" not in out
+    assert cli.main(["check", f"data.root={class_folders}", "data.on_bad=skip"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "usage: visrun check data.root=PATH"),
+        (["data.root=nowhere"], "data.root=.*nowhere: no such folder"),
+        (["photos", "task=segmentatoin"], "did you mean segmentation"),
+        (["photos", "data.onbad=skip"], "did you mean data.on_bad="),
+        (["photos", "data.on_bad=drop"], "one of error, skip"),
+        (["photos", "data=foldr"], r"data=foldr: did you mean folder\?"),
+        (["photos", "out=check.html"], "name a picture"),
+        (["photos", "--pretty"], "unrecognized arguments"),
+        (["photos", "out=photos/a/x/y.png", "data=folder", "task=classification"], "cannot be written"),
+    ],
+)
+def test_what_means_nothing_is_refused_in_one_line(class_folders: Path, capsys, words: list[str], message: str) -> None:
+    (class_folders / "a" / "x").write_text("in the way of a folder")
+    assert cli.main(["check", *words]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert re.search(message, err)

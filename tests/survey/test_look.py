@@ -1,0 +1,137 @@
+"""What a folder can serve, with its counts, sizes and problems."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from visrun.data import recognise
+from visrun.data.readers import coco
+from visrun.errors import DataError
+from visrun.survey import Survey, survey
+from visrun.survey.look import Spread, spread
+from visrun.survey.text import as_text
+from visrun.tables import READERS, TASKS, ReaderEntry
+
+
+def ready(found: Survey) -> list[str]:
+    return [service.task for service in found.services if service.ready]
+
+
+def of(found: Survey, task: str):
+    return next(service for service in found.services if service.task == task)
+
+
+def test_outlines_serve_six_tasks(outlines: Path) -> None:
+    found = survey(outlines)
+    assert [service.task for service in found.services] == list(TASKS)
+    assert set(ready(found)) == {*READERS["coco"].tasks, *READERS["coco"].derived}
+    assert (found.images, found.suffixes) == (10, {"png": 10})
+    assert (found.width, found.height) == (Spread(low=48, median=48, high=48), Spread(low=32, median=32, high=32))
+    boxes = of(found, "object_detection")
+    assert (boxes.layout, boxes.counted, boxes.objects) == ("coco", "objects", 14)
+    assert boxes.sides == Spread(low=19.5959, median=19.5959, high=19.5959)
+    assert boxes.per_image == Spread(low=0, median=1.5, high=2)
+    assert sum(split.images for split in boxes.splits.values()) == 10
+    assert sum(split.without_objects or 0 for split in boxes.splits.values()) == 1
+    assert sum(split.counts["cat"] for split in boxes.splits.values()) == 8  # the crowd does not count
+    assert of(found, "classification").counted == "images"
+    assert of(found, "segmentation").classes == ("background", "cat", "dog")
+    assert of(found, "segmentation").objects is None
+    assert of(found, "regression").targets == ("cat", "dog")
+
+
+def test_it_is_json(outlines: Path) -> None:
+    found = survey(outlines)
+    assert json.loads(json.dumps(asdict(found)))["services"][2]["splits"]["train"]["counts"].keys() == {"cat", "dog"}
+
+
+def test_each_layout_is_read_once(outlines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    true = coco.read
+    monkeypatch.setattr(coco, "read", lambda root: asked.append(root) or true(root))
+    survey(outlines)
+    assert len(asked) == 1
+
+
+def test_boxes_alone_say_what_they_lack(outlines: Path) -> None:
+    content = json.loads((outlines / "all.json").read_text())
+    for entry in content["annotations"]:
+        del entry["segmentation"]
+    (outlines / "all.json").write_text(json.dumps(content))
+    found = survey(outlines)
+    assert ready(found) == ["classification", "object_detection", "regression"]
+    assert of(found, "segmentation").reason == "data=coco: boxes without corners or outlines"
+
+
+def test_class_folders_and_a_task_of_ones_own(class_folders: Path) -> None:
+    found = survey(class_folders, tasks=["classification", "regression"])
+    assert ready(found) == ["classification"]
+    assert of(found, "classification").splits["train"].counts == {"a": 3, "b": 3}
+    assert of(found, "regression").reason.startswith("no layout for it (looked for csv, coco, yolo")
+    assert survey(class_folders, tasks=["classification"], reader="csv").services[0].reason.startswith("no table")
+    assert (
+        survey(class_folders, tasks=["regression"], reader="folder").services[0].reason.startswith("no layout for it")
+    )
+
+
+def test_problems_are_listed_and_may_be_skipped(class_folders: Path) -> None:
+    (class_folders / "a" / "0.png").write_bytes(b"")
+    found = survey(class_folders, tasks=["classification"])
+    (service,) = found.services
+    assert not service.ready
+    assert service.reason == "1 cannot be used: mend them, or leave them out with data.on_bad=skip"
+    assert service.problems == ("a/0.png: empty file (0 bytes)",)
+    assert ready(survey(class_folders, tasks=["classification"], on_bad="skip")) == ["classification"]
+    for path in class_folders.rglob("*.png"):
+        path.write_bytes(b"")
+    (service,) = survey(class_folders, tasks=["classification"]).services
+    assert service.reason == "8 of 8 records cannot be used"
+    assert len(service.problems) == 8
+
+
+def test_nothing_is_there(tmp_path: Path) -> None:
+    found = survey(tmp_path)
+    assert ready(found) == []
+    assert (found.images, found.width) == (0, None)
+    with pytest.raises(DataError, match="no such folder"):
+        survey(tmp_path / "nowhere")
+
+
+def test_a_reader_that_is_new_is_asked_too(class_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = READERS["folder"]
+    mine = ReaderEntry(read=entry.read, recognise=entry.recognise, tasks=("anomaly_detection",))
+    monkeypatch.setitem(READERS, "mine", mine)
+    assert recognise.fitting(class_folders, "anomaly_detection") == ["mine"]
+    found = survey(class_folders)
+    assert of(found, "anomaly_detection").layout == "mine"
+    assert "anomaly_detection" in ready(found)
+
+
+def test_spread_by_hand() -> None:
+    assert spread(np.array([3.0, 1, 10])) == Spread(low=1, median=3, high=10)
+    assert spread(np.zeros(0)) is None
+
+
+def test_the_text_groups_what_is_alike(outlines: Path) -> None:
+    text = as_text(survey(outlines))
+    assert (
+        "\nobject_detection, oriented_object_detection, instance_segmentation:\n  coco: 10 images, 2 classes\n" in text
+    )
+    assert "  regression                 yes  data=coco\n" in text
+    assert text.count(str(outlines)) == 1
+
+
+def test_the_text_lists_twenty_problems(class_folders: Path) -> None:
+    rows = (
+        "".join(f"{i}.png,a\n" for i in range(25))
+        + "".join(f"a/{i}.png,b\nb/{i + 1}.png,a\n" for i in (0, 2, 4, 6)) * 4
+    )
+    (class_folders / "list.csv").write_text("image,label\n" + rows)
+    text = as_text(survey(class_folders, tasks=["classification"], reader="csv"))
+    assert "problems (25):" in text
+    assert text.endswith("  ... and 5 more")
