@@ -36,7 +36,7 @@ class Trunk(nn.Module):
     def __init__(self, layers: nn.Module, *, strides: Sequence[int]) -> None:
         super().__init__()
         self.layers = layers
-        found = _strides(_chain(layers))
+        found = _strides(_chain(layers), next(layers.parameters()).device)
         self.taps = [
             max((i for i, (known, _) in enumerate(found) if known == stride), default=-1) for stride in strides
         ]
@@ -103,9 +103,9 @@ def _nested(layer: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _strides(chain: Sequence[nn.Module]) -> list[tuple[int, int]]:
+def _strides(chain: Sequence[nn.Module], device: torch.device) -> list[tuple[int, int]]:
     """Stride and channels of what each layer gives; stride 0 where it is no map of channels first."""
-    x, found = torch.zeros(1, 3, PROBE, PROBE), []
+    x, found = torch.zeros(1, 3, PROBE, PROBE, device=device), []
     for layer in chain:
         training = layer.training
         x = layer.eval()(x)
