@@ -181,6 +181,7 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
         "multilabel": dataset.multilabel,
         "targets": dataset.targets,
         "values": packed(dataset, everyone, None, kind=entry.target) if dataset.targets else None,
+        "class_weight": options["weight"],
         "loss": narrow(load(entry.losses[values.loss]), options),
     }
     task: Task = call(load(entry.build), offered)

@@ -50,11 +50,16 @@ def _weights(settings: Settings) -> None:
         checkpoint_file(Path(model.weights))
     elif model.pretrained is True:
         from visrun.models.classifiers import imagenet_weights
+        from visrun.models.detectors import detection_weights
         from visrun.models.segmenters import segmentation_weights
         from visrun.models.weights import choose
 
         builder = model_entry(model.name).builder
-        published = {"classification": imagenet_weights, "segmentation": segmentation_weights}
+        published = {
+            "classification": imagenet_weights,
+            "segmentation": segmentation_weights,
+            "detection": detection_weights,
+        }
         kind = torchvision_builders().get(builder)
         if kind is not None:  # a plugin's model answers for itself when it is built
             choose(published[kind](builder), True, name=model.name)

@@ -119,30 +119,47 @@ TASKS: dict[str, TaskEntry] = {
         target="label",
     ),
     "object_detection": TaskEntry(
-        build=None,
+        build="visrun.tasks.object_detection:ObjectDetection",
         monitor="map",
         maximize=True,
-        losses={"default": LATER, "giou": LATER, "ciou": LATER},
+        losses={
+            "default": "visrun.detection.losses:default",
+            "giou": "visrun.detection.losses:giou",
+            "ciou": "visrun.detection.losses:ciou",
+            "diou": "visrun.detection.losses:diou",
+            "iou": "visrun.detection.losses:iou",
+            "smooth_l1": "visrun.detection.losses:smooth_l1",
+        },
         fit="zoom",
         image_size=640,
         target="boxes",
         mixes=("mosaic",),
     ),
     "oriented_object_detection": TaskEntry(
-        build=None,
+        build="visrun.tasks.oriented_object_detection:OrientedObjectDetection",
         monitor="map50",
         maximize=True,
-        losses={"default": LATER},
+        losses={
+            "default": "visrun.detection.losses:default_rotated",
+            "rotated_iou": "visrun.detection.losses:rotated_iou",
+            "kld": "visrun.detection.losses:kld",
+            "smooth_l1": "visrun.detection.losses:smooth_l1_rotated",
+        },
         fit="zoom",
         image_size=640,
         target="rotated_boxes",
         mixes=("mosaic",),
     ),
     "instance_segmentation": TaskEntry(
-        build=None,
+        build="visrun.tasks.instance_segmentation:InstanceSegmentation",
         monitor="map",
         maximize=True,
-        losses={"default": LATER},
+        losses={
+            "default": "visrun.detection.losses:default_mask",
+            "dice": "visrun.detection.losses:dice_mask",
+            "bce": "visrun.detection.losses:bce_mask",
+            "focal": "visrun.detection.losses:focal_mask",
+        },
         fit="zoom",
         image_size=640,
         target="instances",
@@ -224,6 +241,10 @@ READERS: dict[str, ReaderEntry] = {
 
 IMAGE_TASKS = ("classification", "regression", "anomaly_detection")
 PIXEL_TASKS = ("segmentation",)
+BOX_TASKS = ("object_detection",)
+MASK_TASKS = ("instance_segmentation", "oriented_object_detection")  # a turned box is the rectangle around a mask
+OBJECT_TASKS = (*BOX_TASKS, *MASK_TASKS)
+DENSE = "dense_"  # begins the names of our detector's variants; a classifier of torchvision, its body, follows
 
 
 def _classifier(builder: str, parameters: float, **facts: Any) -> ModelEntry:
@@ -235,6 +256,19 @@ def _segmenter(builder: str, parameters: float, **facts: Any) -> ModelEntry:
     build = "visrun.models.segmenters:segmenter"
     return ModelEntry(build=build, builder=builder, tasks=PIXEL_TASKS, parameters=parameters, **facts)
 
+
+def _dense(builder: str, parameters: float, **facts: Any) -> ModelEntry:
+    build = "visrun.models.dense:dense"
+    return ModelEntry(build=build, builder=builder, tasks=OBJECT_TASKS, parameters=parameters, drops=False, **facts)
+
+
+def _detector(builder: str, parameters: float, *, tasks: tuple[str, ...] = BOX_TASKS, **facts: Any) -> ModelEntry:
+    build = "visrun.models.detectors:detector"
+    return ModelEntry(build=build, builder=builder, tasks=tasks, parameters=parameters, drops=False, **facts)
+
+
+OWN_BOXES = ("default", "smooth_l1")  # smooth L1 is the own loss of Faster R-CNN's and SSD's boxes
+OWN_MASKS = ("default", "bce")
 
 MODELS: dict[str, ModelEntry] = {
     "small_resnet": ModelEntry(
@@ -279,6 +313,37 @@ MODELS: dict[str, ModelEntry] = {
         speed=2,
         accuracy=2,
     ),
+    "small_detector": ModelEntry(
+        build="visrun.models.dense:small_detector",
+        tasks=OBJECT_TASKS,
+        parameters=0.94,
+        speed=3,
+        accuracy=1,
+        image_size=160,
+        drops=False,
+        pretrained=False,
+    ),
+    "dense_resnet18": _dense("resnet18", 12.7, speed=3, accuracy=2),
+    "dense_resnet50": _dense("resnet50", 29.9, speed=2, accuracy=3),
+    "dense_mobilenet_v3_large": _dense("mobilenet_v3_large", 8.1, speed=3, accuracy=2),
+    "dense_convnext_tiny": _dense("convnext_tiny", 31.2, speed=1, accuracy=3),
+    "ssdlite": _detector(
+        "ssdlite320_mobilenet_v3_large",
+        3.3,
+        speed=3,
+        accuracy=1,
+        image_size=320,
+        fixed_size=True,
+        losses=OWN_BOXES,
+    ),
+    "fasterrcnn_mobilenet": _detector("fasterrcnn_mobilenet_v3_large_fpn", 19.4, speed=2, accuracy=1, losses=OWN_BOXES),
+    "fasterrcnn": _detector("fasterrcnn_resnet50_fpn", 41.8, speed=1, accuracy=2, losses=OWN_BOXES),
+    "fasterrcnn_v2": _detector("fasterrcnn_resnet50_fpn_v2", 43.7, speed=1, accuracy=3, losses=OWN_BOXES),
+    "retinanet": _detector("retinanet_resnet50_fpn", 33.8, speed=1, accuracy=2),
+    "retinanet_v2": _detector("retinanet_resnet50_fpn_v2", 38.0, speed=1, accuracy=3),
+    "fcos": _detector("fcos_resnet50_fpn", 32.3, speed=1, accuracy=2),
+    "maskrcnn": _detector("maskrcnn_resnet50_fpn", 44.4, speed=1, accuracy=2, tasks=MASK_TASKS, losses=OWN_MASKS),
+    "maskrcnn_v2": _detector("maskrcnn_resnet50_fpn_v2", 46.3, speed=1, accuracy=3, tasks=MASK_TASKS, losses=OWN_MASKS),
 }
 
 
@@ -297,6 +362,8 @@ def model_entry(name: str) -> ModelEntry:
         return _classifier(name, 0.0, speed=2, accuracy=2, fixed_size=fixed, multiple=patch)
     if builders.get(name) == "segmentation":
         return _segmenter(name, 0.0, speed=1, accuracy=2, drops=not name.startswith("lraspp_"))
+    if name.startswith(DENSE) and builders.get(name.removeprefix(DENSE)) == "classification":
+        return _dense(name.removeprefix(DENSE), 0.0, speed=2, accuracy=2)
     close = get_close_matches(name, [*MODELS, *builders], n=1)
     hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(MODELS)
     if name == GENERIC_MODEL:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 @cache
 def torchvision_builders() -> dict[str, str]:
-    """Builder name -> ``classification`` or ``segmentation``, read from torchvision's sources without importing it."""
+    """Name -> classification, segmentation or detection, read from torchvision's sources without importing it."""
     spec = find_spec("torchvision")
     if spec is None or spec.origin is None:
         return {}
     registered = re.compile(r"^@register_model\([^)]*\)(?:\n[@ )][^\n]*)*\ndef (\w+)\(", re.M)
     found = {}
-    for kind, pattern in (("classification", "models/*.py"), ("segmentation", "models/segmentation/*.py")):
-        for file in sorted(Path(spec.origin).parent.glob(pattern)):
+    for kind, folder in (("classification", "."), ("segmentation", "segmentation"), ("detection", "detection")):
+        for file in sorted((Path(spec.origin).parent / "models" / folder).glob("*.py")):
             found.update(dict.fromkeys(registered.findall(file.read_text(encoding="utf-8")), kind))
     return found

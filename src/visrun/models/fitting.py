@@ -11,8 +11,12 @@ from visrun.errors import ConfigError
 
 State = dict[str, Tensor]
 
-# A classifier's parameters under the names they have inside a segmentation network: (prefix there, prefix here).
-RENAMES = (("", ""), ("", "backbone."), ("", "encoder."), ("features.", "backbone."))
+# A network's parameters under the names they have where it is a part of another: (prefix there, prefix here).
+RENAMES = (
+    *(("", ""), ("", "backbone."), ("", "encoder."), ("features.", "backbone.")),
+    *(("", "backbone.layers."), ("features.", "backbone.layers.")),  # of the dense detector
+    *(("", "network."), ("", "network.backbone.body.")),  # of torchvision's detectors
+)
 COUNTER = "num_batches_tracked"  # a scalar that fits everywhere, so it proves nothing
 SHOWN = 4
 
@@ -20,8 +24,8 @@ SHOWN = 4
 def fit(module: nn.Module, state: State, *, head: tuple[str, ...], path: Path) -> str:
     """Copy into ``module`` every tensor of ``state`` that has its name and shape; what does not fit stays as it is.
 
-    The head may differ (another number of classes). Weights of a classifier find their place in a segmentation
-    network's backbone; a ViT's positions are resized to the module's image size.
+    The head may differ (another number of classes). Weights of a classifier find their place in the
+    backbone of a segmentation network or a detector; a ViT's positions are resized to the module's image size.
 
     Returns:
         A line that says how many tensors were loaded and which were not.

@@ -24,8 +24,13 @@ def freeze_all_but(module: nn.Module, head: tuple[str, ...]) -> None:
     """Stop the training of everything in ``module``, in place, except the submodules named in ``head``."""
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(inside(name, head))
+    fix_norms(module, but=head)
+
+
+def fix_norms(module: nn.Module, *, but: tuple[str, ...] = ()) -> None:
+    """Let every BatchNorm2d in ``module``, in place, stay as it is, except in the submodules named in ``but``."""
     for name, child in list(module.named_modules()):
-        if isinstance(child, nn.BatchNorm2d) and not inside(name, head):
+        if isinstance(child, nn.BatchNorm2d) and not inside(name, but):
             parent, _, attribute = name.rpartition(".")
             setattr(module.get_submodule(parent), attribute, _fixed(child))
 

@@ -1,0 +1,115 @@
+"""From the dense detector's raw numbers to boxes, and to what it reports of a batch.
+
+All in float32 whatever the network ran in. Legend: B images, L locations, K classes, C candidates and D detections an
+image has room for, h x w pixels of a mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visrun.boxes import canonical, clip_xyxy, nms, rotated_nms
+from visrun.detection.masks import as_bytes, logits_of, within
+
+Output = Mapping[str, Tensor]
+
+CANDIDATES, CANDIDATES_ROTATED = 300, 1000  # pairs of location and class that suppression looks at, an image's best
+MOST, MOST_ROTATED = 100, 500  # detections of an image; views from above hold more
+SAME, SAME_ROTATED = 0.6, 0.3  # IoU above which two detections of one class are one object
+LEAST = 0.001  # score below which nothing is reported
+FARTHEST = 7.0  # logarithm of a distance in strides beyond which it grows no more, so that it stays finite
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which autocast changes nothing."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
+
+
+def boxes_of(output: Output) -> Tensor:
+    """The box that each location means: (B, L, 4) xyxy, or (B, L, 5) of any angle where the network gives angles.
+
+    Raw numbers are logarithms of the distances from the location to the left, top, right and lower side, in strides
+    (Tian et al. 2019, arXiv 1904.01355, eq. 4); of a turned box along its own directions.
+    """
+    points = output["points"].float()
+    distances = output["boxes"].float().clamp(max=FARTHEST).exp() * points[..., 2:]
+    before, after = distances.split(2, -1)
+    if "angles" not in output:
+        return torch.cat([points[..., :2] - before, points[..., :2] + after], -1)
+    angle = angles_of(output["angles"].float())
+    cos, sin = angle.cos(), angle.sin()
+    along, across = ((after - before) / 2).split(1, -1)
+    moved = torch.cat([cos * along - sin * across, sin * along + cos * across], -1)
+    return torch.cat([points[..., :2] + moved, before + after, angle], -1)
+
+
+def angles_of(doubled: Tensor) -> Tensor:
+    """(..., 2) cos and sin of twice an angle, of any length, -> (..., 1) the angle in [-pi/2, pi/2]."""
+    cos, sin = doubled.split(1, -1)
+    nothing = (cos == 0) & (sin == 0)  # has no angle, and no slope
+    return torch.atan2(sin, torch.where(nothing, 1.0, cos)) / 2
+
+
+@torch.no_grad()
+def report(model: Callable[[Tensor], Any], images: Tensor) -> dict[str, Tensor]:
+    """The prediction of a detector for ``images`` (B, 3, H, W): decoded, or as it comes where it is decoded already."""
+    output = model(images)
+    return detections(output, (images.shape[2], images.shape[3])) if "points" in output else dict(output)
+
+
+@torch.no_grad()
+def detections(output: Output, size: tuple[int, int]) -> dict[str, Tensor]:
+    """``boxes`` (B, D, 4) xyxy or (B, D, 5) le90, ``scores`` and ``labels`` (B, D), best first.
+
+    With prototypes also ``masks`` (B, D, h, w) uint8, 255 times a probability. Rows without a detection have score 0
+    and label -1.
+
+    Args:
+        size: (height, width) of the training image.
+    """
+    with full_precision(output["boxes"].device):
+        turned = "angles" in output
+        scores, labels, location = _candidates(output["classes"], CANDIDATES_ROTATED if turned else CANDIDATES)
+        boxes = boxes_of(output)
+        boxes = boxes.gather(1, location[..., None].expand(-1, -1, boxes.shape[2]))
+        boxes = canonical(boxes) if turned else clip_xyxy(boxes, size)
+        scores = torch.where(_kept(boxes, scores, labels) & (scores >= LEAST), scores, 0.0)
+        scores, order = scores.topk(min(MOST_ROTATED if turned else MOST, scores.shape[1]), 1)
+        found = {
+            "boxes": boxes.gather(1, order[..., None].expand(-1, -1, boxes.shape[2])),
+            "scores": scores,
+            "labels": torch.where(scores > 0, labels.gather(1, order), -1),
+        }
+        if "prototypes" not in output:
+            return found
+        return found | {"masks": _masks(output, location.gather(1, order), found)}
+
+
+def _candidates(classes: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best of (B, L, K) logits: score, class and location, (B, C) each."""
+    scores, index = classes.float().flatten(1).topk(min(most, classes[0].numel()), 1)
+    return scores.sigmoid(), index % classes.shape[2], index // classes.shape[2]
+
+
+def _kept(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+    """(B, C) bool: what suppression keeps, the images of a batch at once, as if they were classes."""
+    images = torch.arange(len(labels), device=labels.device)[:, None]
+    named = (images * (labels.max() + 1) + labels).flatten()
+    suppress, same = (rotated_nms, SAME_ROTATED) if boxes.shape[2] == 5 else (nms, SAME)
+    keep = suppress(boxes.flatten(0, 1), scores.flatten(), named, threshold=same)
+    return torch.zeros_like(named, dtype=torch.bool).index_fill(0, keep, True).view_as(labels)
+
+
+def _masks(output: Output, location: Tensor, found: dict[str, Tensor]) -> Tensor:
+    """(B, D, h, w) uint8 of the detections at these locations (B, D), 0 outside of their boxes."""
+    coefficients = output["coefficients"]
+    coefficients = coefficients.gather(1, location[..., None].expand(-1, -1, coefficients.shape[2]))
+    masks = logits_of(coefficients, output["prototypes"]).sigmoid()
+    there = within(found["boxes"], (masks.shape[2], masks.shape[3])) & (found["scores"] > 0)[..., None, None]
+    return as_bytes(torch.where(there, masks, 0.0))

@@ -1,0 +1,136 @@
+"""What the dense detector minimises: class, box and mask of each location that was given an object.
+
+Static shapes and nothing read back from the device, so that a step can be a CUDA graph; float32 whatever the network
+runs in. Legend: B images, M objects, L locations, K classes, N masks learnt in an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from visrun.boxes import iou, probiou, xyxy_to_cxcywh
+from visrun.data.objects import BOX, ID, IGNORED, LABEL
+from visrun.detection.assign import Assigned, assign
+from visrun.detection.decode import Output, boxes_of, full_precision
+from visrun.detection.masks import MARGIN, logits_of, of_objects, within
+
+BoxLoss = Callable[[Tensor, Tensor], Tensor]
+MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+BOX_GAIN = 2.0  # of a box's loss beside that of its class
+BACKGROUND, GAMMA = (
+    0.75,
+    2.0,
+)  # focal weights of background (arXiv 1708.02002): 0.75 p^2, so that much of it counts little
+MASKS = 100  # locations of an image whose masks are learnt in a step
+
+
+def learn(output: Any, batch: Any, *, chosen: BoxLoss | None, **how: Any) -> dict[str, Tensor]:
+    """The named losses of a detector's output.
+
+    Args:
+        output: Of a dense detector; or what another one gives in training, which has ``losses(target, masks, loss)``,
+            and in evaluation, where it has none.
+        batch: Has ``target`` and ``masks``.
+        chosen: What the user wants of another detector.
+        how: As in :func:`losses`.
+    """
+    if not isinstance(output, Mapping):
+        parts: dict[str, Tensor] = output.losses(batch.target, batch.masks, chosen)
+        return parts
+    return losses(output, batch.target, batch.masks, **how) if "points" in output else {}
+
+
+def losses(
+    output: Output,
+    target: Tensor,
+    masks: Tensor,
+    *,
+    box_loss: BoxLoss,
+    mask_loss: MaskLoss | None = None,
+    class_weight: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """``class``, ``box`` and, with a ``mask_loss``, ``mask``: each a mean over the locations that have an object.
+
+    Args:
+        output: Of the network.
+        target: (B, M, C) as batches carry it, columns as in :mod:`visrun.data.objects`.
+        masks: (B, layers, h, w) numbers of objects; read where the network has prototypes.
+        box_loss: (B, L, 4 or 5) boxes found and true -> (B, L).
+        mask_loss: (B, N, h, w) logits, true masks, pixels that count -> (B, N).
+        class_weight: (K,) weight of each class, or None.
+    """
+    with full_precision(target.device):
+        found, truth = boxes_of(output), target[..., BOX]
+        given = _assigned(output["points"][0].float(), target)
+        wanted = truth.gather(1, given.row[..., None].expand(-1, -1, truth.shape[2]))
+        wanted = torch.where(given.positive[..., None], wanted, found.detach())
+        quality = _quality(found.detach(), wanted, given.positive)
+        labels = target[..., LABEL].long().gather(1, given.row)
+        count = given.positive.sum().clamp(min=1)
+        weight = given.positive.float()
+        if class_weight is not None:
+            weight = weight * class_weight[labels.clamp(min=0)]
+        terms = _class_terms(output["classes"].float(), labels, quality, given, class_weight)
+        parts = {"class": terms.sum() / count, "box": BOX_GAIN * (box_loss(found, wanted) * weight).sum() / count}
+        if mask_loss is not None:
+            parts["mask"] = _mask_loss(output, target, masks, given, wanted, mask_loss)
+        return parts
+
+
+def _assigned(points: Tensor, target: Tensor) -> Assigned:
+    boxes, there = target[..., BOX], target[..., LABEL] >= 0
+    if boxes.shape[-1] == 4:
+        boxes = torch.cat([xyxy_to_cxcywh(boxes), torch.zeros_like(boxes[..., :1])], -1)
+    ignored = target[..., IGNORED] > 0
+    return assign(points, boxes, real=there & ~ignored, ignored=there & ignored)
+
+
+def _quality(found: Tensor, wanted: Tensor, positive: Tensor) -> Tensor:
+    """(B, L) how well each location's box fits its object, in [0, 1]; 0 where there is none.
+
+    IoU, and ProbIoU of turned boxes, whose exact IoU costs much for what only ranks detections.
+    """
+    overlap = iou if found.shape[2] == 4 else probiou
+    return torch.where(positive, overlap(found, wanted), 0.0)
+
+
+def _class_terms(
+    logits: Tensor, labels: Tensor, quality: Tensor, given: Assigned, class_weight: Tensor | None
+) -> Tensor:
+    """(B, L, K) cross-entropy against the quality of the box, which so becomes the score (arXiv 2008.13367, eq. 2).
+
+    Other than there an object counts fully however bad its box still is: early, when boxes are bad, a rare class would
+    otherwise not be learnt.
+    """
+    classes = torch.arange(logits.shape[2], device=logits.device)
+    right = given.positive[..., None] & (labels[..., None] == classes)
+    goal = torch.where(right, quality[..., None], 0.0)
+    terms = F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
+    weight = torch.where(right, 1.0, BACKGROUND * logits.sigmoid() ** GAMMA)
+    if class_weight is not None:
+        weight = weight * class_weight
+    return terms * weight * given.counted[..., None]
+
+
+def _mask_loss(
+    output: Output, target: Tensor, masks: Tensor, given: Assigned, wanted: Tensor, mask_loss: MaskLoss
+) -> Tensor:
+    """The mean over up to ``MASKS`` locations an image, picked at random of those with an object that has a mask."""
+    numbers = target[..., ID].gather(1, given.row)
+    usable = given.positive & (numbers > 0)
+    draw = torch.where(usable, torch.rand_like(numbers) + 1, 0.0)
+    draw, chosen = draw.topk(min(MASKS, draw.shape[1]), 1)
+    used = draw > 0
+    coefficients = output["coefficients"]
+    coefficients = coefficients.gather(1, chosen[..., None].expand(-1, -1, coefficients.shape[2]))
+    logits = logits_of(coefficients, output["prototypes"])
+    truth = of_objects(masks, torch.where(used, numbers.gather(1, chosen), 0.0))
+    boxes = wanted.gather(1, chosen[..., None].expand(-1, -1, 4))
+    inside = within(boxes, (logits.shape[2], logits.shape[3]), margin=MARGIN) & used[..., None, None]
+    return (mask_loss(logits, truth.float(), inside) * used).sum() / used.sum().clamp(min=1)

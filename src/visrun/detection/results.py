@@ -1,0 +1,105 @@
+"""What a detector found in one image: padded for a batch, taken out of it, written down, drawn.
+
+A prediction holds ``boxes`` (B, D, 4) xyxy or (B, D, 5) le90, ``scores`` and ``labels`` (B, D), best first, and for
+instances ``masks``; rows without a detection have score 0 and label -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from visrun.boxes import nms, rotated_nms
+from visrun.data.objects import BOX, IGNORED, LABEL, MASK_STRIDE
+from visrun.detection.restore import HALF
+from visrun.detection.tiles import SAME, SAME_ROTATED
+
+Prediction = dict[str, Tensor]
+
+EMPTY = {"labels": -1}  # of rows without a detection; all else is 0 there
+RECORDED, DRAWN = 0.05, 0.3  # least score of what is written down and of what is drawn
+DIGITS = 2  # of a pixel's coordinates
+
+
+def padded(found: Sequence[Prediction], most: int) -> Prediction:
+    """The best ``most`` detections of each image as one prediction.
+
+    Args:
+        found: For each image tensors with the same leading dimension, best first.
+    """
+    return {
+        name: torch.stack([_filled(one[name][:most], most, EMPTY.get(name, 0)) for one in found]) for name in found[0]
+    }
+
+
+def alone(prediction: Prediction, i: int) -> Prediction:
+    """Sample ``i`` as a prediction of its own (B = 1), of as many rows as it has detections."""
+    there = prediction["labels"][i] >= 0
+    return {name: values[i : i + 1, there] for name, values in prediction.items()}
+
+
+def best(prediction: Prediction, i: int, least: float) -> Prediction:
+    """Sample ``i``'s detections with at least this score, without the batch's dimension."""
+    enough = prediction["scores"][i] >= least
+    return {name: values[i, enough] for name, values in prediction.items()}
+
+
+def merged(parts: Sequence[Prediction]) -> Prediction:
+    """Predictions of the tiles of one image (B = 1), in its pixels, as one, best first; what two tiles see is one."""
+    every = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+    turned = every["boxes"].shape[2] == 5
+    suppress, same = (rotated_nms, SAME_ROTATED) if turned else (nms, SAME)
+    keep = suppress(every["boxes"][0], every["scores"][0], every["labels"][0], threshold=same)
+    return {name: values[:, keep] for name, values in every.items()}
+
+
+def recorded(prediction: Prediction, i: int, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """``label``, ``score`` and ``box`` [left, top, right, bottom] of each detection, for JSON.
+
+    A turned box is [centre x, centre y, width, height, angle in degrees, clockwise as drawn].
+    """
+    found = best(prediction, i, RECORDED)
+    boxes = found["boxes"].double()
+    if boxes.shape[1] == 5:
+        boxes = torch.cat([boxes[:, :4], boxes[:, 4:].rad2deg()], 1)
+    rows = zip(found["labels"].tolist(), found["scores"].tolist(), boxes.tolist(), strict=True)
+    return [
+        {"label": classes[label], "score": round(score, 4), "box": [round(value, DIGITS) for value in box]}
+        for label, score, box in rows
+    ]
+
+
+def outlined(masks: Tensor) -> list[dict[str, Any]]:
+    """Each of (n, h, w) bool as COCO's compressed runs: ``size`` [h, w] and ``counts``."""
+    from faster_coco_eval import mask as coco
+
+    runs = [coco.encode(np.asfortranarray(mask)) for mask in masks.cpu().numpy().astype(np.uint8)]
+    return [{"size": list(run["size"]), "counts": _text(run["counts"])} for run in runs]
+
+
+def whole(masks: Tensor) -> Tensor:
+    """(n, h, w) uint8 at a quarter of the training image's size -> (n, 4 h, 4 w) bool."""
+    if not len(masks):
+        return torch.zeros(0, *(MASK_STRIDE * side for side in masks.shape[1:]), dtype=torch.bool)
+    return F.interpolate(masks[None].float(), scale_factor=MASK_STRIDE, mode="bilinear")[0] >= HALF
+
+
+def truth(target: Any) -> tuple[Tensor, Tensor]:
+    """Boxes (n, 4 or 5) and labels (n,) of a target's (M, C) objects, without the ignored ones."""
+    rows = torch.as_tensor(target).cpu().float()
+    rows = rows[(rows[:, LABEL] >= 0) & (rows[:, IGNORED] <= 0)]
+    return rows[:, BOX], rows[:, LABEL].long()
+
+
+def _filled(values: Tensor, most: int, empty: int) -> Tensor:
+    rest = values.new_full((most - len(values), *values.shape[1:]), empty)
+    return torch.cat([values, rest])
+
+
+def _text(counts: bytes | str) -> str:
+    return counts.decode("ascii") if isinstance(counts, bytes) else counts

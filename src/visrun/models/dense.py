@@ -1,0 +1,224 @@
+"""A detector whose every step has the same shapes: class, box, angle and mask at each location of a feature pyramid.
+
+After FCOS (Tian et al. 2019, arXiv 1904.01355) on a feature pyramid (Lin et al. 2017, arXiv 1612.03144): two towers
+that all levels share, one for classes and one for everything that has a place. GroupNorm in them (Wu & He 2018,
+arXiv 1803.08494), since the levels' statistics differ and batches are small. The last layers begin at zero, so that at
+first every location says the same: hardly an object, and a box four strides wide.
+
+(B, 3, H, W) -> a dict of tensors for L locations, the same in training and evaluation; H and W are multiples of 32:
+    points        (B, L, 3)  x, y and stride of each location, pixels
+    classes       (B, L, K)  logits
+    boxes         (B, L, 4)  logarithms of the distances to the four sides in strides, float32
+    angles        (B, L, 2)  rotated boxes: cos and sin of twice the angle, of any length
+    coefficients  (B, L, P)  instances: the location's weights of the prototypes
+    prototypes    (B, P, H / 4, W / 4)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from visrun.models.small import Block
+from visrun.models.trunks import Trunk, trunk
+from visrun.models.weights import Built, Pretrained
+
+FINEST = 8  # stride in pixels of the finest level; masks take in the body's map at half of it
+BEYOND = 2  # levels that are coarser than the body's coarsest map: P6 and P7
+DEPTH = 2  # convolutions of a tower
+GROUP = 8  # channels normalised together
+WIDEST = 256  # channels of the pyramid and the towers, at most: else a quarter of the body's deepest map
+PRIOR = 0.01  # probability of an object that a location begins with (arXiv 1708.02002, section 4.1)
+BEGIN = 2.0  # strides from a location to each side of its box at first
+PROTOTYPES, MASK_WIDTH = 32, 64
+SMALL_WIDTHS, SMALL_WIDTH = (16, 32, 64, 128, 128), 64
+
+
+class Pyramid(nn.Module):
+    """Feature maps, finest first -> as many of ``width`` channels, each with what the coarser ones know, and ``beyond``
+    coarser ones."""
+
+    def __init__(self, in_channels: Sequence[int], width: int, *, beyond: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in in_channels)
+        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in in_channels)
+        self.down = nn.ModuleList(nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(beyond))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=1)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # made with a bias above
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        sums = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
+        for i in reversed(range(len(sums) - 1)):
+            sums[i] = sums[i] + F.interpolate(sums[i + 1], size=sums[i].shape[2:], mode="nearest")
+        levels = [smooth(x) for smooth, x in zip(self.smooth, sums, strict=True)]
+        for down in self.down:
+            levels.append(down(F.relu(levels[-1])))
+        return levels
+
+
+class Level(nn.Module):
+    """A scale and a shift of one level's own, since the shared towers see all levels alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float() * self.scale + self.shift
+
+
+class DenseDetector(nn.Module):
+    """The network; what goes in and comes out stands at the top of this module.
+
+    Args:
+        body: Gives maps at strides 8, 16 and 32, for instances at 4 too.
+        num_outputs: Classes.
+        target: boxes, rotated_boxes or instances.
+        width: Channels of the pyramid and the towers, a multiple of 8.
+        beyond: Levels that are coarser than the body's coarsest map.
+    """
+
+    def __init__(self, body: Trunk, *, num_outputs: int, target: str, width: int, beyond: int) -> None:
+        super().__init__()
+        self.backbone = body
+        fine, *channels = body.channels if target == "instances" else (0, *body.channels)
+        self.pyramid = Pyramid(channels, width, beyond=beyond)
+        self.strides = [FINEST * 2**i for i in range(len(channels) + beyond)]
+        self.class_tower, self.place_tower = (_tower(width, width) for _ in range(2))
+        self.levels = nn.ModuleList(Level() for _ in self.strides)
+        self.classes = _last(width, num_outputs, begin=-math.log(1 / PRIOR - 1))
+        self.boxes = _last(width, 4, begin=math.log(BEGIN))
+        self.angles = _last(width, 2, begin=0.0) if target == "rotated_boxes" else None
+        if self.angles is not None:
+            nn.init.ones_(self.angles.bias[:1])  # type: ignore[index]  # angle 0: at the origin it has no slope
+        if target == "instances":
+            self.coefficients: nn.Module | None = _last(width, PROTOTYPES, begin=0.0)
+            self.prototypes: nn.Module | None = Prototypes(fine, width)
+        else:
+            self.coefficients = self.prototypes = None
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        maps = self.backbone(images)
+        fine = maps.pop(0) if self.prototypes is not None else None
+        levels = self.pyramid(maps)
+        parts = [self._at(x, level) for x, level in zip(levels, self.levels, strict=True)]
+        output = {name: torch.cat([_rows(part[name]) for part in parts], 1) for name in parts[0]}
+        where = _points([(x.shape[2], x.shape[3]) for x in levels], self.strides, images.device)
+        output["points"] = where.expand(len(images), -1, -1)
+        if self.prototypes is not None:
+            output["prototypes"] = self.prototypes(fine, levels[0])
+        return output
+
+    def _at(self, x: Tensor, level: nn.Module) -> dict[str, Tensor]:
+        """What the towers say of one level."""
+        kinds, places = self.class_tower(x), self.place_tower(x)
+        said = {"classes": self.classes(kinds), "boxes": level(self.boxes(places))}
+        if self.angles is not None:
+            said["angles"] = self.angles(places)
+        if self.coefficients is not None:
+            said["coefficients"] = self.coefficients(places)
+        return said
+
+
+class Prototypes(nn.Module):
+    """The body's map at 1/4 (B, C, h, w) and the finest level at 1/8 -> (B, P, h, w)."""
+
+    def __init__(self, fine: int, width: int) -> None:
+        super().__init__()
+        self.fine, self.level = nn.Conv2d(fine, MASK_WIDTH, 1), nn.Conv2d(width, MASK_WIDTH, 1)
+        self.tower = _tower(MASK_WIDTH, MASK_WIDTH)
+        self.last = nn.Conv2d(MASK_WIDTH, PROTOTYPES, 1)
+
+    def forward(self, fine: Tensor, level: Tensor) -> Tensor:
+        level = F.interpolate(self.level(level), size=fine.shape[2:], mode="bilinear")
+        return self.last(self.tower(self.fine(fine) + level))
+
+
+def dense(
+    name: str, *, builder: str, num_outputs: int, target: str = "boxes", pretrained: Pretrained = "auto"
+) -> Built:
+    """The detector on the body of torchvision's classifier ``builder``.
+
+    Args:
+        name: The model's name, for messages.
+        builder: A name out of ``torchvision.models.list_models(module=torchvision.models)``.
+        num_outputs: Classes.
+        target: boxes, rotated_boxes or instances.
+        pretrained: Whether the body begins with weights learned on ImageNet.
+
+    Raises:
+        ConfigError: A classifier without feature maps; ``pretrained=True`` without weights to be had.
+    """
+    body = trunk(name, builder=builder, strides=_strides(target), pretrained=pretrained)
+    assert isinstance(body.module, Trunk)
+    width = min(WIDEST, body.module.channels[-1] // 4 // GROUP * GROUP)
+    module = DenseDetector(body.module, num_outputs=num_outputs, target=target, width=width, beyond=BEYOND)
+    return body._replace(module=module, head=_heads(module))
+
+
+def small_detector(*, num_outputs: int, target: str = "boxes") -> Built:
+    """A detector for images of 100 to 300 pixels, with random weights; none are published.
+
+    Args:
+        num_outputs: Classes.
+        target: boxes, rotated_boxes or instances.
+    """
+    first, *widths = SMALL_WIDTHS
+    stem = nn.Sequential(
+        nn.Conv2d(3, first, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
+    )
+    blocks = [Block(a, b, stride=2) for a, b in zip(SMALL_WIDTHS, widths, strict=False)]
+    body = Trunk(nn.Sequential(stem, *blocks), strides=_strides(target))
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    module = DenseDetector(body, num_outputs=num_outputs, target=target, width=SMALL_WIDTH, beyond=0)
+    return Built(module, origin="random: no weights are published for small_detector", head=_heads(module))
+
+
+def _strides(target: str) -> tuple[int, ...]:
+    """Of the body's maps that are needed."""
+    strides = (FINEST, 2 * FINEST, 4 * FINEST)
+    return (FINEST // 2, *strides) if target == "instances" else strides
+
+
+def _heads(module: nn.Module) -> tuple[str, ...]:
+    return tuple(name for name, _ in module.named_children() if name != "backbone")
+
+
+def _tower(in_channels: int, width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i in range(DEPTH):
+        convolution = nn.Conv2d(width if i else in_channels, width, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        layers += [convolution, nn.GroupNorm(width // GROUP, width), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def _last(width: int, num_outputs: int, *, begin: float) -> nn.Conv2d:
+    """A layer that says ``begin`` everywhere at first."""
+    layer = nn.Conv2d(width, num_outputs, 3, padding=1)
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.bias, begin)  # type: ignore[arg-type]  # made with a bias
+    return layer
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, h * w, C)."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def _points(sizes: Sequence[tuple[int, int]], strides: Sequence[int], device: torch.device) -> Tensor:
+    """(L, 3) float32 x, y and stride of all locations of levels of these (height, width), row by row."""
+    levels = []
+    for size, stride in zip(sizes, strides, strict=True):
+        y, x = (((torch.arange(n, device=device) + 0.5) * stride) for n in size)
+        rows, columns = torch.meshgrid(y, x, indexing="ij")
+        levels.append(torch.stack([columns, rows, torch.full_like(rows, stride)], -1).flatten(0, 1))
+    return torch.cat(levels)

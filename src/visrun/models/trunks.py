@@ -1,0 +1,115 @@
+"""The convolutional body of torchvision's classifiers, giving its feature maps at 1/4, 1/8, 1/16 and 1/32 of the image.
+
+A body is a chain of layers; the map of a stride is what the last layer at that stride gives. So every classifier whose
+layers form a chain will do: ResNets, RegNets, and all that keep theirs in ``features``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model_builder
+
+from visrun.errors import ConfigError
+from visrun.models.classifiers import imagenet_weights, normalisation
+from visrun.models.weights import Built, Pretrained, choose, load_published
+
+PROBE = 64  # side in pixels of the image that tells each layer's stride
+ENDS = ("avgpool", "fc", "classifier", "head", "heads")  # of a classifier that keeps its layers at the top
+
+
+class Trunk(nn.Module):
+    """(B, 3, H, W) -> the feature maps at ``strides``, finest first; H and W are multiples of the last stride.
+
+    Args:
+        layers: A chain of layers.
+        strides: Of the maps wanted, ascending.
+
+    ``channels`` holds the number of channels of each map.
+
+    Raises:
+        ValueError: The chain has no map at a stride.
+    """
+
+    def __init__(self, layers: nn.Module, *, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = layers
+        found = _strides(_chain(layers), next(layers.parameters()).device)
+        self.taps = [
+            max((i for i, (known, _) in enumerate(found) if known == stride), default=-1) for stride in strides
+        ]
+        if -1 in self.taps:
+            raise ValueError("no chain of layers that halves the image step by step")
+        self.channels = [found[tap][1] for tap in self.taps]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps, x = [], images
+        for i, layer in enumerate(_chain(self.layers)):
+            x = layer(x)
+            if i in self.taps:
+                maps.append(x)
+            if i == self.taps[-1]:
+                break
+        return maps
+
+
+def trunk(name: str, *, builder: str, strides: Sequence[int], pretrained: Pretrained) -> Built:
+    """The body of torchvision's classifier ``builder``.
+
+    Args:
+        name: The model's name, for messages.
+        builder: A name out of ``torchvision.models.list_models(module=torchvision.models)``.
+        strides: Of the maps wanted.
+        pretrained: Whether to begin with weights learned on ImageNet.
+
+    Raises:
+        ConfigError: A network without such maps; ``pretrained=True`` without weights to be had.
+    """
+    weights, origin = choose(imagenet_weights(builder), pretrained, name=name)
+    build = get_model_builder(builder)
+    network = build(weights=None) if weights is None else load_published(build, weights)
+    try:
+        module = Trunk(_body(network), strides=strides)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"model={name}: {builder} has no feature maps at 1/8, 1/16 and 1/32 of the image") from error
+    built = Built(module, origin=origin)
+    if weights is None:
+        return built
+    mean, std = normalisation(weights)
+    return built._replace(mean=mean, std=std)
+
+
+def _body(network: nn.Module) -> nn.Module:
+    """What stands before the pooling and the last layers, under the names it has in torchvision."""
+    features = getattr(network, "features", None)
+    if isinstance(features, nn.Sequential):
+        return features
+    for name in ENDS:
+        if hasattr(network, name):
+            delattr(network, name)
+    return network
+
+
+def _chain(layers: nn.Module) -> list[nn.Module]:
+    """The layers one by one; of RegNet, whose stages are one of its two parts, the stages."""
+    chain = list(layers.children())
+    return [part for layer in chain for part in (_chain(layer) if len(chain) < 4 and _nested(layer) else [layer])]
+
+
+def _nested(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Sequential) and any(isinstance(child, nn.Sequential) for child in layer.children())
+
+
+@torch.no_grad()
+def _strides(chain: Sequence[nn.Module], device: torch.device) -> list[tuple[int, int]]:
+    """Stride and channels of what each layer gives; stride 0 where it is no map of channels first."""
+    x, found = torch.zeros(1, 3, PROBE, PROBE, device=device), []
+    for layer in chain:
+        training = layer.training
+        x = layer.eval()(x)
+        layer.train(training)
+        square = x.dim() == 4 and x.shape[2] == x.shape[3]
+        found.append((PROBE // x.shape[2] if square else 0, x.shape[1]))
+    return found

@@ -1,0 +1,103 @@
+"""Instance segmentation: a class, a box and a mask for each object.
+
+>>> task = InstanceSegmentation(classes=["nucleus"], loss=default_mask)
+>>> task.predict(model, images)["masks"]  # (B, D, H / 4, W / 4); boxes, scores and labels beside them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visrun.detection.decode import report
+from visrun.detection.losses import giou
+from visrun.detection.metrics import MaskMetric
+from visrun.detection.objective import MaskLoss, learn
+from visrun.detection.restore import restore_boxes, restore_masks
+from visrun.detection.results import DRAWN, alone, best, merged, outlined, recorded, truth, whole
+from visrun.tasks.base import Forward, Place, Prediction
+from visrun.tasks.shapes import beside_truth
+
+
+class InstanceSegmentation:
+    """Targets are objects (B, M, 7), their columns as in :mod:`visrun.data.objects`, and their masks.
+
+    Args:
+        classes: Names of the K classes.
+        loss: Of masks, (..., h, w) logits, true masks and pixels that count -> (...); None to predict only.
+        class_weight: (K,) weight of each class in the losses of classes and boxes, or None.
+    """
+
+    monitor = "map"
+    maximize = True
+
+    def __init__(
+        self, *, classes: Sequence[str], loss: MaskLoss | None = None, class_weight: Tensor | None = None
+    ) -> None:
+        self.classes, self.loss, self.class_weight = tuple(classes), loss, class_weight
+        self.num_outputs = len(self.classes)
+
+    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+        """``class``, ``box`` (GIoU) and ``mask``; another detector's own parts; {} of one that only predicts."""
+        return learn(
+            model(batch.images),
+            batch,
+            box_loss=giou,
+            mask_loss=self.loss,
+            class_weight=self.class_weight,
+            chosen=None,
+        )
+
+    def predict(self, model: Forward, images: Tensor) -> Prediction:
+        """``boxes`` (B, D, 4), ``scores``, ``labels`` (B, D) and ``masks`` (B, D, H / 4, W / 4) uint8, best first.
+
+        Masks are 255 times a probability; empty rows have score 0 and label -1.
+        """
+        return report(model, images)
+
+    def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
+        """What was found in sample ``i``, boxes and masks (1, n, h, w) bool in the pixels of the file."""
+        found = alone(prediction, i)
+        boxes, masks = restore_boxes(found["boxes"][0], place), restore_masks(found["masks"][0], place)
+        return found | {"boxes": boxes.unsqueeze(0), "masks": masks.unsqueeze(0)}
+
+    def merge(self, parts: Sequence[Prediction]) -> Prediction:
+        """One prediction of a file from those of its tiles."""
+        return merged(parts)
+
+    def metric(self) -> MaskMetric:
+        """COCO's mean average precision of masks, and of boxes beside it."""
+        return MaskMetric(self.classes)
+
+    def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
+        """``objects``: label, score, box and ``mask`` of each, best first; masks are COCO's runs in the file's pixels.
+
+        A prediction that was not restored to a file has no masks here.
+        """
+        objects = recorded(prediction, i, self.classes)
+        masks = prediction["masks"][i]
+        if masks.dtype != torch.bool:
+            return {"objects": objects}
+        runs = outlined(masks[: len(objects)])
+        return {"objects": [one | {"mask": run} for one, run in zip(objects, runs, strict=True)]}
+
+    def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
+        """The image with what was found; where the truth is known, its boxes stand beside.
+
+        Args:
+            image: In whose pixels the boxes are; masks are stretched over it.
+            target: The true objects (M, 7), or None.
+        """
+        found = best(prediction, i, DRAWN)
+        masks = found["masks"] if found["masks"].dtype == torch.bool else whole(found["masks"])
+        boxes, labels = (None, None) if target is None else truth(target)
+        real = None if target is None else {"boxes": boxes, "labels": labels}
+        return beside_truth(image, found | {"masks": masks}, real, classes=self.classes)
+
+    def state(self) -> dict[str, Any]:
+        """Class names."""
+        return {"classes": list(self.classes)}

@@ -1,0 +1,81 @@
+"""Object detection: a class and an upright box for each object.
+
+>>> task = ObjectDetection(classes=["cat", "dog"], loss=giou)
+>>> task.predict(model, images)["boxes"]  # (B, D, 4) left, top, right, bottom; scores and labels beside them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from visrun.detection.decode import report
+from visrun.detection.metrics import BoxMetric
+from visrun.detection.objective import BoxLoss, learn
+from visrun.detection.restore import restore_boxes
+from visrun.detection.results import DRAWN, alone, best, merged, recorded, truth
+from visrun.tasks.base import Forward, Place, Prediction
+from visrun.tasks.shapes import beside_truth
+
+
+class ObjectDetection:
+    """Targets are objects (B, M, 7), their columns as in :mod:`visrun.data.objects`.
+
+    Args:
+        classes: Names of the K classes.
+        loss: Of boxes, xyxy found and true (..., 4) -> (...); None for a task that only predicts.
+        class_weight: (K,) weight of each class in the losses, or None.
+    """
+
+    monitor = "map"
+    maximize = True
+
+    def __init__(
+        self, *, classes: Sequence[str], loss: BoxLoss | None = None, class_weight: Tensor | None = None
+    ) -> None:
+        self.classes, self.loss, self.class_weight = tuple(classes), loss, class_weight
+        self.num_outputs = len(self.classes)
+
+    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+        """``class`` and ``box``; another detector's own parts; {} of one that only predicts in evaluation."""
+        return learn(model(batch.images), batch, box_loss=self.loss, chosen=self.loss, class_weight=self.class_weight)
+
+    def predict(self, model: Forward, images: Tensor) -> Prediction:
+        """``boxes`` (B, D, 4), ``scores`` and ``labels`` (B, D), best first; empty rows have score 0 and label -1."""
+        return report(model, images)
+
+    def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
+        """What was found in sample ``i``, its boxes in the pixels of the file."""
+        found = alone(prediction, i)
+        return found | {"boxes": restore_boxes(found["boxes"][0], place).unsqueeze(0)}
+
+    def merge(self, parts: Sequence[Prediction]) -> Prediction:
+        """One prediction of a file from those of its tiles."""
+        return merged(parts)
+
+    def metric(self) -> BoxMetric:
+        """COCO's mean average precision."""
+        return BoxMetric(self.classes)
+
+    def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
+        """``objects``: label, score and box of each, best first."""
+        return {"objects": recorded(prediction, i, self.classes)}
+
+    def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
+        """The image with what was found; where the truth is known, it stands beside.
+
+        Args:
+            image: In whose pixels the boxes are.
+            target: The true objects (M, 7), or None.
+        """
+        found = best(prediction, i, DRAWN)
+        boxes, labels = (None, None) if target is None else truth(target)
+        real = None if target is None else {"boxes": boxes, "labels": labels}
+        return beside_truth(image, found, real, classes=self.classes)
+
+    def state(self) -> dict[str, Any]:
+        """Class names."""
+        return {"classes": list(self.classes)}

@@ -1,0 +1,162 @@
+"""From raw numbers to boxes and detections, against loops."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.ops import nms as theirs
+
+from visrun.boxes import canonical, le90_to_quads, rotated_iou
+from visrun.detection import decode
+from visrun.detection.decode import angles_of, boxes_of, detections, full_precision, report
+
+SIZE = (64, 96)
+
+
+def output(
+    *, classes: int = 3, images: int = 2, turned: bool = False, masks: bool = False, seed: int = 0
+) -> dict[str, Tensor]:
+    """Of a network with 60 locations."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(images, *shape, generator=generator)
+
+    points = torch.rand(60, 2, generator=generator) * torch.tensor([96.0, 64.0])
+    raw = {"points": torch.cat([points, torch.full((60, 1), 8.0)], 1).expand(images, -1, -1)}
+    raw |= {"classes": noise(60, classes), "boxes": noise(60, 4) * 0.5}
+    raw |= {"angles": noise(60, 2)} if turned else {}
+    raw |= {"coefficients": noise(60, 5), "prototypes": noise(5, 16, 24)} if masks else {}
+    return raw
+
+
+def single(raw: list[float], angle: list[float] | None = None) -> Tensor:
+    """The box that the location (20, 30) of stride 8 means."""
+    said = {"points": torch.tensor([[[20.0, 30.0, 8.0]]]), "boxes": torch.tensor([[raw]])}
+    return boxes_of(said if angle is None else said | {"angles": torch.tensor([[angle]])})[0, 0]
+
+
+def test_distances_are_powers_of_e_in_strides() -> None:
+    half, two = math.log(0.5), math.log(2)
+    torch.testing.assert_close(single([0.0, half, two, 0.0]), torch.tensor([12.0, 26.0, 36.0, 38.0]))
+
+
+def test_distances_of_a_turned_box_run_along_it() -> None:
+    """Turned by a quarter: right points down, below points left. So 16 to the right moves the centre down by 4."""
+    two = math.log(2)
+    quarter = [math.cos(math.pi), math.sin(math.pi)]
+    box = single([0.0, 0.0, two, 0.0], quarter)
+    torch.testing.assert_close(box[:4], torch.tensor([20.0, 34.0, 24.0, 16.0]))
+    assert abs(box[4].item()) == pytest.approx(math.pi / 2, abs=1e-5)
+    corners = le90_to_quads(box).view(4, 2)
+    torch.testing.assert_close(corners.amin(0), torch.tensor([12.0, 22.0]), atol=1e-3, rtol=0)
+
+
+def test_angles_need_no_length_and_no_direction_has_no_slope() -> None:
+    raw = torch.tensor([[3.0, 0.0], [0.0, 2.0], [-1.0, -1e-9], [0.0, 0.0]], requires_grad=True)
+    angles = angles_of(raw)
+    assert angles[:, 0].tolist() == pytest.approx([0.0, math.pi / 4, -math.pi / 2, 0.0], abs=1e-6)
+    angles.sum().backward()
+    assert torch.isfinite(raw.grad).all()  # type: ignore[arg-type]
+
+
+def test_huge_numbers_stay_finite() -> None:
+    raw = torch.full((1, 1, 4), 1e4, requires_grad=True)
+    boxes = boxes_of({"points": torch.tensor([[[20.0, 30.0, 8.0]]]), "boxes": raw})
+    boxes.sum().backward()
+    assert torch.isfinite(boxes).all() and torch.isfinite(raw.grad).all()  # type: ignore[arg-type]
+
+
+def loop(raw: dict[str, Tensor], i: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, scores and labels of image ``i`` by torchvision's suppression, a class at a time."""
+    boxes, scores = boxes_of(raw)[i], raw["classes"][i].sigmoid()
+    order = scores.flatten().argsort(descending=True, stable=True)[: decode.CANDIDATES]
+    location, label = order // scores.shape[1], order % scores.shape[1]
+    boxes, scores = boxes[location], scores.flatten()[order]
+    boxes = torch.stack([boxes[:, k].clamp(0, SIZE[1] if k % 2 == 0 else SIZE[0]) for k in range(4)], 1)
+    kept = [torch.where(label == k)[0][theirs(boxes[label == k], scores[label == k], decode.SAME)] for k in range(3)]
+    keep = torch.cat(kept)
+    keep = keep[scores[keep].argsort(descending=True)][:most]
+    return boxes[keep], scores[keep], label[keep]
+
+
+def test_detections_agree_with_a_loop() -> None:
+    raw = output()
+    found = detections(raw, SIZE)
+    assert found["boxes"].shape == (2, decode.MOST, 4)
+    for i in range(2):
+        boxes, scores, labels = loop(raw, i, decode.MOST)
+        count = int((found["labels"][i] >= 0).sum())
+        assert count == len(labels)
+        torch.testing.assert_close(found["boxes"][i, :count], boxes)
+        torch.testing.assert_close(found["scores"][i, :count], scores)
+        assert found["labels"][i, :count].tolist() == labels.tolist()
+        assert not found["scores"][i, count:].any()
+
+
+def test_turned_detections_are_canonical_and_no_two_of_a_class_are_one() -> None:
+    found = detections(output(turned=True), SIZE)
+    real = found["labels"] >= 0
+    boxes = found["boxes"][real]
+    torch.testing.assert_close(canonical(boxes), boxes)
+    for i in range(2):
+        b, k = found["boxes"][i][real[i]], found["labels"][i][real[i]]
+        overlap = rotated_iou(b[:, None], b) * (k[:, None] == k)
+        assert overlap.triu(1).max() <= decode.SAME_ROTATED
+    assert (found["scores"].diff(dim=1) <= 0).all()
+
+
+def test_masks_come_with_their_boxes() -> None:
+    raw = output(masks=True)
+    found = detections(raw, SIZE)
+    assert found["masks"].shape == (2, decode.MOST, 16, 24)
+    assert found["masks"].dtype == torch.uint8
+    assert not found["masks"][found["labels"] < 0].any()
+    boxes, masks = found["boxes"][0], found["masks"][0]
+    best = raw["classes"][0].flatten().argmax() // 3
+    logits = (raw["coefficients"][0, best][:, None, None] * raw["prototypes"][0]).sum(0)
+    x, y = torch.arange(24) * 4 + 2, torch.arange(16) * 4 + 2
+    inside = ((x > boxes[0, 0]) & (x < boxes[0, 2]))[None] & ((y > boxes[0, 1]) & (y < boxes[0, 3]))[:, None]
+    expected = (255 * logits.sigmoid()).round() * inside
+    torch.testing.assert_close(masks[0].float(), expected, atol=1.0, rtol=0)
+
+
+def test_nothing_is_reported_of_hopeless_scores() -> None:
+    raw = output()
+    found = detections(raw | {"classes": torch.full_like(raw["classes"], -20.0)}, SIZE)
+    assert (found["labels"] == -1).all()
+    assert not found["scores"].any()
+
+
+def test_fewer_candidates_than_rows_and_one_class() -> None:
+    raw = {name: values[:, :2] for name, values in output(classes=1).items()}
+    found = detections(raw, SIZE)
+    assert found["boxes"].shape[1] == 2
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_autocast_changes_nothing(turned: bool) -> None:
+    raw = output(turned=turned, masks=not turned)
+    plain = detections(raw, SIZE)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = detections(raw, SIZE)
+    assert cast["boxes"].dtype == torch.float32
+    assert all(torch.equal(plain[name], cast[name]) for name in plain)
+    half = detections({name: v if name == "points" else v.bfloat16() for name, v in raw.items()}, SIZE)
+    assert half["boxes"].dtype == half["scores"].dtype == torch.float32
+
+
+def test_what_is_decoded_already_is_passed_on() -> None:
+    done = {"boxes": torch.zeros(1, 2, 4), "scores": torch.zeros(1, 2), "labels": torch.zeros(1, 2)}
+    assert report(lambda _: done, torch.zeros(1, 3, *SIZE)) == done
+    assert set(report(lambda _: output(), torch.zeros(2, 3, *SIZE))) == {"boxes", "scores", "labels"}
+
+
+def test_full_precision_knows_any_device() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16), full_precision(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    with full_precision(torch.device("meta")):
+        pass

@@ -1,0 +1,147 @@
+"""The dense detector: what it gives, how it begins, which bodies it takes, and that it can be handed over."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from visrun.errors import ConfigError
+from visrun.models import create
+from visrun.models.dense import BEGIN, PRIOR, PROTOTYPES, DenseDetector, _points, dense, small_detector
+from visrun.models.trunks import Trunk
+from visrun.models.weights import cached
+
+TARGETS = {
+    "boxes": {"classes", "boxes", "points"},
+    "rotated_boxes": {"classes", "boxes", "points", "angles"},
+    "instances": {"classes", "boxes", "points", "coefficients", "prototypes"},
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_output_is_the_same_in_training_and_evaluation(target: str) -> None:
+    module = small_detector(num_outputs=3, target=target).module
+    images = torch.randn(2, 3, 64, 96)
+    count = 8 * 12 + 4 * 6 + 2 * 3
+    for training in (True, False):
+        output = module.train(training)(images)
+        assert set(output) == TARGETS[target]
+        assert output["classes"].shape == (2, count, 3)
+        assert output["boxes"].shape == (2, count, 4)
+        assert output["points"].shape == (2, count, 3)
+    if target == "instances":
+        assert output["coefficients"].shape == (2, count, PROTOTYPES)
+        assert output["prototypes"].shape == (2, PROTOTYPES, 16, 24)
+
+
+def test_points_are_the_centres_of_their_cells() -> None:
+    found = _points([(1, 2), (1, 1)], (8, 16), torch.device("cpu"))
+    assert found.tolist() == [[4.0, 4.0, 8.0], [12.0, 4.0, 8.0], [8.0, 8.0, 16.0]]
+
+
+def test_at_first_every_location_says_the_same() -> None:
+    output = small_detector(num_outputs=2, target="rotated_boxes").module.eval()(torch.randn(1, 3, 64, 64))
+    torch.testing.assert_close(output["classes"].sigmoid(), torch.full_like(output["classes"], PRIOR))
+    torch.testing.assert_close(output["boxes"], torch.full_like(output["boxes"], math.log(BEGIN)))
+    assert (output["angles"] == torch.tensor([1.0, 0.0])).all()
+
+
+def test_boxes_are_float32_also_under_autocast() -> None:
+    module = small_detector(num_outputs=2, target="instances").module
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = module(torch.randn(1, 3, 64, 64))
+    assert output["boxes"].dtype == output["points"].dtype == torch.float32
+    assert output["classes"].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "builder",
+    ["resnet18", "mobilenet_v3_large", "efficientnet_b0", "regnet_y_400mf", "shufflenet_v2_x0_5", "mnasnet0_5"],
+)
+def test_bodies_of_torchvision(builder: str) -> None:
+    built = dense(f"dense_{builder}", builder=builder, num_outputs=2, target="instances", pretrained=False)
+    body = built.module.backbone
+    assert isinstance(body, Trunk)
+    maps = body.eval()(torch.randn(1, 3, 96, 64))
+    assert [(x.shape[2], x.shape[3]) for x in maps] == [(24, 16), (12, 8), (6, 4), (3, 2)]
+    assert [x.shape[1] for x in maps] == body.channels
+    assert built.origin == "random: model.pretrained=false"
+    assert "backbone" not in built.head
+
+
+@pytest.mark.parametrize("builder", ["squeezenet1_0", "vit_b_32", "swin_t"])
+def test_a_body_without_maps_is_refused(builder: str) -> None:
+    with pytest.raises(ConfigError, match=f"model=dense_{builder}: {builder} has no feature maps"):
+        dense(f"dense_{builder}", builder=builder, num_outputs=2, pretrained=False)
+
+
+def test_any_body_can_be_named() -> None:
+    assert isinstance(create("dense_mnasnet0_5", num_outputs=2, image_size=64, pretrained=False).module, DenseDetector)
+
+
+def test_weights_of_a_classifier_become_the_body(tmp_path: Path) -> None:
+    classifier = torchvision.models.resnet18()
+    torch.save(classifier.state_dict(), tmp_path / "resnet18.pt")
+    built = create("dense_resnet18", num_outputs=2, image_size=64, weights=tmp_path / "resnet18.pt", target="boxes")
+    body = built.module.backbone.layers
+    assert torch.equal(body.layer3[0].conv1.weight, classifier.layer3[0].conv1.weight)
+    assert torch.equal(body.bn1.running_mean, classifier.bn1.running_mean)
+    assert " of " in built.origin
+
+
+def test_weights_of_a_run_with_other_classes(tmp_path: Path) -> None:
+    former = small_detector(num_outputs=5).module
+    torch.save(former.state_dict(), tmp_path / "best.pt")
+    built = create("small_detector", num_outputs=2, image_size=64, weights=tmp_path / "best.pt", target="boxes")
+    assert torch.equal(built.module.place_tower[0].weight, former.place_tower[0].weight)
+    assert built.module.classes.out_channels == 2
+
+
+def test_published_weights_are_those_of_the_body(hub: Path) -> None:
+    published = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
+    classifier = torchvision.models.resnet18()
+    hub.mkdir(parents=True)
+    torch.save(classifier.state_dict(), cached(published.url))
+    built = create("dense_resnet18", num_outputs=2, image_size=64, target="boxes")
+    assert built.origin == "pretrained ResNet18_Weights.IMAGENET1K_V1 (cached)"
+    assert torch.equal(built.module.backbone.layers.conv1.weight, classifier.conv1.weight)
+
+
+def test_the_body_of_a_frozen_detector_does_not_learn() -> None:
+    built = create("small_detector", num_outputs=2, image_size=64, freeze="backbone", target="boxes")
+    learns = {name for name, p in built.module.named_parameters() if p.requires_grad}
+    assert learns
+    assert not any(name.startswith("backbone.") for name in learns)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_it_can_be_exported(target: str) -> None:
+    module = small_detector(num_outputs=2, target=target).module.eval()
+    images = torch.randn(2, 3, 64, 64)
+    exported = torch.export.export(module, (images,)).module()
+    for name, values in module(images).items():
+        torch.testing.assert_close(exported(images)[name], values)
+
+
+def test_the_same_seed_gives_the_same_detector() -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        states.append(small_detector(num_outputs=2).module.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_every_parameter_learns() -> None:
+    module = small_detector(num_outputs=2, target="instances").module
+    for layer in (module.classes, module.boxes, module.coefficients):
+        nn.init.normal_(layer.weight)  # at zero they keep the towers from learning in the first step
+    output = module(torch.randn(2, 3, 64, 64))
+    torch.stack([value.square().mean() for name, value in output.items() if name != "points"]).sum().backward()
+    assert all(p.grad is not None for p in module.parameters())
+    heads = [p for name, p in module.named_parameters() if not name.startswith("backbone.")]
+    assert all(p.grad.abs().sum() > 0 for p in heads)  # type: ignore[union-attr]

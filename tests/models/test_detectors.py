@@ -1,0 +1,259 @@
+"""torchvision's detectors: one step and one look on tiny images, weights, losses, float32 under autocast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import detection as theirs
+
+from visrun.boxes import canonical, rotated_iou
+from visrun.build import load
+from visrun.detection import losses
+from visrun.models import create, detectors
+from visrun.models.detectors import AsIs, Detector, Pending, detection_weights, measured_by
+from visrun.models.freezing import FixedBatchNorm2d
+from visrun.models.weights import cached
+from visrun.tables import MODELS, TASKS
+
+SIDE = 96
+CASES = [
+    (name, task, TASKS[task].target)
+    for name, entry in MODELS.items()
+    if str(entry.build).startswith("visrun.models.detectors:")
+    for task in entry.tasks
+]
+HEAVY = pytest.mark.slow
+
+
+def scene(target: str) -> tuple[Tensor, Tensor]:
+    """Two images: objects of two classes, an ignored one and one without an area; and none."""
+    boxes = [[20.0, 30, 60, 70], [50.0, 10, 90, 40], [5.0, 5, 20, 20], [40.0, 40, 40, 60]]
+    if target == "rotated_boxes":
+        boxes = [[40.0, 50, 44, 30, 0.4], [70.0, 25, 40, 20, -1.0], [12.0, 12, 15, 12, 0.0], [40.0, 50, 20, 0, 0.0]]
+    rows = torch.full((2, 6, 3 + len(boxes[0])), -1.0)
+    for i, (box, label, ignored) in enumerate(zip(boxes, (2, 0, 1, 1), (0, 0, 1, 0), strict=True)):
+        rows[0, i] = torch.tensor([label, ignored, i + 1, *box])
+    masks = torch.zeros(2, 2, SIDE // 4, SIDE // 4, dtype=torch.int16)
+    masks[0, 0, 8:17, 5:15] = 1
+    masks[0, 1, 3:10, 13:22] = 2
+    return rows, masks
+
+
+@HEAVY
+@pytest.mark.parametrize(("name", "task", "target"), CASES)
+def test_one_step_and_one_look(name: str, task: str, target: str) -> None:
+    torch.manual_seed(0)
+    built = create(name, num_outputs=3, image_size=SIDE, pretrained=False, target=target)
+    if hasattr(built.module.network, "rpn"):  # a few proposals are enough
+        built.module.network.rpn._post_nms_top_n = {"training": 20, "testing": 20}
+    rows, masks = scene(target)
+    images = torch.randn(2, 3, SIDE, SIDE)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        parts = built.module(images).losses(rows, masks, load(TASKS[task].losses["default"]))
+    torch.stack(list(parts.values())).sum().backward()
+    assert all(value.dtype == torch.float32 and torch.isfinite(value) for value in parts.values())
+    assert all(torch.isfinite(p.grad).all() for p in built.module.parameters() if p.grad is not None)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = built.module.eval()(images)
+    width = 5 if target == "rotated_boxes" else 4
+    assert found["boxes"].shape == (2, detectors.MOST, width)
+    assert found["boxes"].dtype == found["scores"].dtype == torch.float32
+    assert found["labels"].dtype == torch.int64
+    assert set(found["labels"].unique().tolist()) <= {-1, 0, 1, 2}
+    assert ((found["labels"] < 0) == (found["scores"] == 0)).all()
+    if target == "instances":
+        assert found["masks"].shape == (2, detectors.MOST, SIDE // 4, SIDE // 4)
+        assert found["masks"].dtype == torch.uint8
+    for head in built.head:
+        built.module.get_submodule(head)
+
+
+class Steady(nn.Module):
+    """Stands for a network of torchvision that always finds the same."""
+
+    def __init__(self, found: list[dict[str, Tensor]]) -> None:
+        super().__init__()
+        self.backbone, self.last, self.found = nn.Identity(), nn.Identity(), found
+        self.told: Any = None
+
+    def forward(self, images: Tensor, targets: Any = None) -> Any:
+        self.told = targets
+        if targets is not None:
+            return {"loss": images.sum() * 0}
+        sizes = [(images.shape[2], images.shape[3])] * len(images)
+        return self.transform.postprocess([dict(one) for one in self.found], sizes, sizes)
+
+
+FAMILY = detectors.Family(1, (), (), ("last",))
+
+
+def test_what_it_found_in_the_contracts_words() -> None:
+    masks = torch.ones(2, 1, 28, 28)
+    found = {
+        "boxes": torch.tensor([[8.0, 8, 24, 16], [0.0, 0, 32, 32]]),
+        "scores": torch.tensor([0.9, 0.6]),
+        "labels": torch.tensor([3, 1]),
+        "masks": masks,
+    }
+    nothing = {name: values[:0] for name, values in found.items()}
+    said = Detector(Steady([found, nothing]), FAMILY, target="instances").eval()(torch.zeros(2, 3, 64, 64))
+    assert said["labels"][0, :3].tolist() == [2, 0, -1]
+    assert (said["labels"][1] == -1).all()
+    assert (said["masks"][0, 0, 2:4, 2:6] == 255).all()
+    assert said["masks"][0, 0].sum() == 255 * 8
+
+
+def test_a_turned_box_is_the_rectangle_around_its_mask() -> None:
+    from visrun.detection.masks import filled
+
+    true = torch.tensor([[40.0, 40.0, 40.0, 16.0, 0.6]])
+    drawn = filled(true, (80, 80)).float()[:, None]
+    found = {
+        "boxes": torch.tensor([[0.0, 0.0, 80.0, 80.0], [0.0, 0.0, 9.0, 9.0]]),
+        "scores": torch.tensor([0.9, 0.8]),
+        "labels": torch.tensor([1, 1]),
+        "masks": torch.cat([drawn, torch.zeros_like(drawn)]),
+    }
+    said = Detector(Steady([found]), FAMILY, target="rotated_boxes").eval()(torch.zeros(1, 3, 80, 80))
+    assert (said["labels"] >= 0).sum() == 1  # an empty mask has no box
+    box = said["boxes"][0, :1]
+    assert torch.equal(box, canonical(box))
+    assert rotated_iou(box, true).item() > 0.85
+
+
+@pytest.mark.parametrize("target", ["boxes", "rotated_boxes", "instances"])
+def test_what_it_is_told(target: str) -> None:
+    rows, masks = scene(target)
+    network = Steady([])
+    detector = Detector(network, FAMILY, target=target)
+    pending = detector(torch.zeros(2, 3, SIDE, SIDE))
+    assert isinstance(pending, Pending)
+    pending.losses(rows, masks)
+    first, second = network.told
+    assert first["labels"].tolist() == [3, 1]  # the ignored one and the one without an area are left out
+    assert first["boxes"].shape == (2, 4) and second["boxes"].shape == (0, 4)
+    assert (first["boxes"] >= 0).all() and (first["boxes"] <= SIDE).all()
+    if target != "boxes":
+        assert first["masks"].shape == (2, SIDE, SIDE) and second["masks"].shape == (0, SIDE, SIDE)
+        assert first["masks"].dtype == torch.uint8
+        assert first["masks"].sum((1, 2)).float().tolist() == pytest.approx(
+            [44 * 30, 40 * 20] if target == "rotated_boxes" else [16 * 90, 16 * 63], rel=0.03
+        )
+
+
+@pytest.fixture(scope="module")
+def one_stage() -> dict[str, nn.Module]:
+    torch.manual_seed(0)
+    return {
+        name: create(name, num_outputs=2, image_size=SIDE, pretrained=False, target="boxes").module
+        for name in ("retinanet", "fcos")
+    }
+
+
+@HEAVY
+@pytest.mark.parametrize("name", ["retinanet", "fcos"])
+def test_a_chosen_loss_measures_the_boxes(name: str, one_stage: dict[str, nn.Module]) -> None:
+    module = one_stage[name].train()
+    rows, masks = scene("boxes")
+    rows[..., 0] = rows[..., 0].clamp(max=1)
+    images = torch.randn(2, 3, SIDE, SIDE)
+    heard = []
+
+    def loss(prediction: Tensor, target: Tensor) -> Tensor:
+        heard.append((prediction, target))
+        return losses.diou(prediction, target)
+
+    pending = module(images)
+    own, chosen = pending.losses(rows, masks), pending.losses(rows, masks, loss)
+    assert own.keys() == chosen.keys()
+    torch.testing.assert_close(own["classification"], chosen["classification"])
+    expected = torch.cat([losses.diou(p, t) for p, t in heard]).mean()
+    assert chosen["bbox_regression"].item() == pytest.approx(expected.item(), rel=1e-4)
+    true = rows[0, :2, 3:].tolist()
+    assert all(target.tolist()[0] in true for _, target in heard)
+    torch.testing.assert_close(pending.losses(rows, masks), own)  # nothing is left behind
+    if name == "fcos":  # whose own loss is GIoU
+        same = pending.losses(rows, masks, losses.giou)
+        torch.testing.assert_close(same["bbox_regression"], own["bbox_regression"], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", [None, losses.default, losses.default_mask, losses.bce_mask])
+def test_its_own_loss_stays(loss: Any) -> None:
+    network = nn.Module()
+    network.head = nn.Module()
+    network.head.compute_loss = own = lambda: None  # type: ignore[assignment]
+    with measured_by(network, loss):
+        assert network.head.compute_loss is own
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "loss"),
+    [
+        ("fasterrcnn", "object_detection", "giou"),
+        ("ssdlite", "object_detection", "ciou"),
+        ("maskrcnn", "instance_segmentation", "dice"),
+        ("maskrcnn_v2", "oriented_object_detection", "rotated_iou"),
+    ],
+)
+def test_a_loss_that_it_cannot_honour_is_refused_by_name(name: str, task: str, loss: str) -> None:
+    from visrun.compose import resolve
+    from visrun.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=f"loss={loss}: this model takes default"):
+        resolve([f"task={task}", f"model={name}", f"loss={loss}"])
+
+
+def test_anchors_follow_the_training_size() -> None:
+    def sizes(side: int) -> Any:
+        built = create("fasterrcnn_mobilenet", num_outputs=2, image_size=side, pretrained=False, target="boxes")
+        return built.module.network.rpn.anchor_generator.sizes
+
+    assert sizes(800)[0] == pytest.approx((32, 64, 128, 256, 512))
+    assert sizes(400)[0] == pytest.approx((16, 32, 64, 128, 256))
+
+
+def test_images_pass_as_they_are() -> None:
+    images = torch.randn(2, 3, 40, 56)
+    listed, targets = AsIs(4)(images, "kept")
+    assert listed.tensors is images
+    assert listed.image_sizes == [(40, 56)] * 2
+    assert targets == "kept"
+
+
+def test_weights_are_looked_for_on_the_whole_first() -> None:
+    names = [str(weights) for weights in detection_weights("retinanet_resnet50_fpn_v2")]
+    assert names[0] == "RetinaNet_ResNet50_FPN_V2_Weights.COCO_V1"
+    assert names[1:] == ["ResNet50_Weights.IMAGENET1K_V2", "ResNet50_Weights.IMAGENET1K_V1"]
+    assert [str(w) for w in detection_weights("fasterrcnn_mobilenet_v3_large_fpn")][1:][0].startswith("MobileNet_V3")
+    assert len(detection_weights("ssdlite320_mobilenet_v3_large")) == 1
+
+
+@HEAVY
+def test_published_weights_leave_the_classes_new(hub: Path) -> None:
+    published = theirs.SSDLite320_MobileNet_V3_Large_Weights.COCO_V1
+    whole = theirs.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
+    hub.mkdir(parents=True)
+    torch.save(whole.state_dict(), cached(published.url))
+    built = create("ssdlite", num_outputs=90, image_size=320, target="boxes")
+    assert built.origin.startswith("pretrained SSDLite320")
+    assert built.mean == built.std == (0.5, 0.5, 0.5)
+    mine, other = built.module.network.state_dict(), whole.state_dict()
+    same = {name for name, value in mine.items() if torch.equal(value, other[name])}
+    assert "head.classification_head.module_list.0.1.weight" not in same  # though it would fit
+    assert "head.regression_head.module_list.0.1.weight" in same
+    norms = [m for m in built.module.network.backbone.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms and all(isinstance(norm, FixedBatchNorm2d) for norm in norms)
+    plain = create("ssdlite", num_outputs=90, image_size=320, target="boxes", pretrained=False)
+    assert plain.module.load_state_dict(built.module.state_dict())  # a trained one is built without weights
+
+
+def test_deep_copies_keep_float32(one_stage: dict[str, nn.Module]) -> None:
+    from copy import deepcopy
+
+    copied = deepcopy(one_stage["fcos"]).eval()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert copied(torch.randn(1, 3, SIDE, SIDE))["boxes"].dtype == torch.float32

@@ -1,0 +1,151 @@
+"""The three tasks of objects: they agree with their table, learn, report, go back to files, write and draw."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visrun.build import load
+from visrun.data.placement import Place
+from visrun.models.dense import small_detector
+from visrun.tables import TASKS
+from visrun.tasks.base import Merging
+
+NAMES = ("object_detection", "oriented_object_detection", "instance_segmentation")
+CLASSES = ("cat", "dog")
+SIDE = 64
+PLACE = Place(box=(0.0, 8.0, 64.0, 56.0), size=(96, 128))  # a letterbox: two pixels of the file for one
+
+
+def task_of(name: str, **words: Any) -> Any:
+    return load(TASKS[name].build)(classes=CLASSES, **words)  # type: ignore[arg-type]
+
+
+def batch(name: str) -> Any:
+    box = [32.0, 32.0, 30.0, 16.0, 0.4] if name == "oriented_object_detection" else [10.0, 12.0, 40.0, 36.0]
+    target = torch.full((2, 3, 3 + len(box)), -1.0)
+    target[0, 0] = torch.tensor([1.0, 0.0, 1.0, *box])
+    masks = torch.zeros(2, 2, SIDE // 4, SIDE // 4, dtype=torch.int16)
+    masks[0, 0, 3:9, 3:10] = 1
+    images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    valid = torch.ones(2, dtype=torch.bool)
+    return SimpleNamespace(images=images, target=target, masks=masks, index=torch.arange(2), valid=valid)
+
+
+def prediction(name: str) -> dict[str, Tensor]:
+    """Of one image: a dog, sure; a cat, hardly; and an empty row."""
+    boxes = [[16.0, 20, 48, 40], [0.0, 8, 8, 16], [0.0] * 4]
+    if name == "oriented_object_detection":
+        boxes = [[32.0, 30, 32, 20, 0.5], [4.0, 12, 8, 8, 0.0], [0.0] * 5]
+    made = {
+        "boxes": torch.tensor([boxes]),
+        "scores": torch.tensor([[0.9, 0.1, 0.0]]),
+        "labels": torch.tensor([[1, 0, -1]]),
+    }
+    if name == "instance_segmentation":
+        masks = torch.zeros(1, 3, SIDE // 4, SIDE // 4, dtype=torch.uint8)
+        masks[0, 0, 5:10, 4:12] = 255
+        made["masks"] = masks
+    return made
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, torch.nn.Module]:
+    torch.manual_seed(0)
+    return {name: small_detector(num_outputs=2, target=TASKS[name].target).module for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_agree_with_their_table(name: str) -> None:
+    task, entry = task_of(name), TASKS[name]
+    assert (task.monitor, task.maximize, task.num_outputs) == (entry.monitor, entry.maximize, 2)
+    assert isinstance(task, Merging)
+    assert type(task)(**task.state()).state() == task.state() == {"classes": list(CLASSES)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_of_the_loss(name: str, networks: dict[str, torch.nn.Module]) -> None:
+    loss = load(next(iter(TASKS[name].losses.values())))
+    parts = task_of(name, loss=loss).losses(networks[name].train(), batch(name))
+    assert list(parts) == ["class", "box", "mask"][: 3 if name == "instance_segmentation" else 2]
+    heavy = task_of(name, loss=loss, class_weight=torch.tensor([1.0, 5.0])).losses(networks[name], batch(name))
+    assert heavy["box"] > 2 * parts["box"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_predictions_and_their_metric(name: str, networks: dict[str, torch.nn.Module]) -> None:
+    from visrun.data.objects import Objects
+    from visrun.data.placement import Scene
+
+    task, samples = task_of(name), batch(name)
+    found = task.predict(networks[name].eval(), samples.images)
+    assert not any(values.requires_grad for values in found.values())
+    assert (found["scores"].diff(dim=1) <= 0).all()
+    corners = np.array([[[20.0, 24], [80, 24], [80, 72], [20, 72]]])
+    truth = Objects(
+        np.array([1]),
+        np.array([[20.0, 24, 80, 72]]),
+        np.array([False]),
+        quads=corners if name.startswith("oriented") else None,
+        outlines=((corners[0],),) if name.startswith("instance") else None,
+    )
+    nothing = truth.pick(np.zeros(1, bool))
+    metric = task.metric()
+    metric.reset([Scene(0, PLACE, truth), Scene(1, PLACE, nothing)])
+    metric.update(found, samples)
+    assert 0 <= metric.compute()[task.monitor] <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_predictions_go_back_to_their_file(name: str) -> None:
+    task = task_of(name)
+    one = task.restore(prediction(name), 0, PLACE)
+    assert one["labels"].tolist() == [[1, 0]]
+    box = one["boxes"][0, 0].tolist()
+    if name == "oriented_object_detection":
+        assert box == pytest.approx([64.0, 44.0, 64.0, 40.0, 0.5])
+    else:
+        assert box == pytest.approx([32.0, 24.0, 96.0, 64.0])
+    if name == "instance_segmentation":
+        assert one["masks"].shape == (1, 2, 96, 128)
+        assert one["masks"].dtype == torch.bool
+        assert one["masks"][0, 0, 28:60, 36:92].float().mean() > 0.95
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_records(name: str) -> None:
+    task = task_of(name)
+    objects = task.record(task.restore(prediction(name), 0, PLACE), 0)["objects"]
+    json.dumps(objects)
+    assert [(one["label"], one["score"]) for one in objects] == [("dog", 0.9), ("cat", 0.1)]
+    assert ("mask" in objects[0]) == (name == "instance_segmentation")
+    assert "mask" not in task.record(prediction(name), 0)["objects"][0]
+    assert task.record({key: values[:, :0] for key, values in prediction(name).items()}, 0) == {"objects": []}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tiles_are_merged(name: str) -> None:
+    task = task_of(name)
+    part = task.restore(prediction(name), 0, PLACE)
+    assert task.merge([part, part])["scores"].tolist() == part["scores"].tolist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures(name: str) -> None:
+    task, image = task_of(name), Image.new("RGB", (SIDE, SIDE), (120, 120, 120))
+    alone = task.draw(image, prediction(name), 0)
+    beside = task.draw(image, prediction(name), 0, target=batch(name).target[0])
+    assert beside.width > alone.height
+    empty = {key: values[:, :0] for key, values in prediction(name).items()}
+    plain = np.asarray(task.draw(image, empty, 0))
+    assert (np.asarray(alone)[: plain.shape[0], : plain.shape[1]] != plain[: alone.height]).any()
+    file = Image.new("RGB", (128, 96))
+    assert task.draw(file, task.restore(prediction(name), 0, PLACE), 0).size[0] >= 128
+    task.draw(image, prediction(name), 0, target=torch.full_like(batch(name).target[0], -1))
