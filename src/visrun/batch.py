@@ -25,6 +25,11 @@ def split(batch: Any, parts: int) -> list[Any]:
     return [rows(batch, i * size, (i + 1) * size) for i in range(parts)]
 
 
+def truth(batch: Any, i: int) -> Any:
+    """What is true of sample ``i``: its target, and with objects that have masks its masks beside it."""
+    return (batch.target[i], batch.masks[i]) if batch.masks.numel() else batch.target[i]
+
+
 def refill(kept: Any, batch: Any) -> None:
     """Copy ``batch`` into the memory of ``kept``, a clone of one like it, without waiting for the device."""
     for field in fields(kept):

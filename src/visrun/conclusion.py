@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from visrun import checkpoint, plots
+from visrun.batch import truth
 from visrun.calibrate import calibrate
 from visrun.console import Screen
 from visrun.device import autocast
@@ -154,7 +155,7 @@ def predictions(made: Parts, split: str) -> list[Image.Image]:
             output = model(batch.images)
         prediction = made.task.predict(partial(recall, output), batch.images)
         shown = denormalise(batch.images[rows], made.built.mean, made.built.std)
-        pictures += [made.task.draw(p, prediction, i, target=batch.target[i]) for p, i in zip(shown, rows, strict=True)]
+        pictures += [made.task.draw(p, prediction, i, target=truth(batch, i)) for p, i in zip(shown, rows, strict=True)]
     return pictures
 
 

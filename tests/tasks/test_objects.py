@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from visrun.batch import truth
 from visrun.build import load
 from visrun.data.placement import Place
 from visrun.models.dense import small_detector
@@ -29,11 +30,14 @@ def task_of(name: str, **words: Any) -> Any:
 
 
 def batch(name: str) -> Any:
+    """Of two images, one with a dog."""
     box = [32.0, 32.0, 30.0, 16.0, 0.4] if name == "oriented_object_detection" else [10.0, 12.0, 40.0, 36.0]
     target = torch.full((2, 3, 3 + len(box)), -1.0)
     target[0, 0] = torch.tensor([1.0, 0.0, 1.0, *box])
-    masks = torch.zeros(2, 2, SIDE // 4, SIDE // 4, dtype=torch.int16)
-    masks[0, 0, 3:9, 3:10] = 1
+    masks = torch.zeros(2, 0)
+    if name == "instance_segmentation":
+        masks = torch.zeros(2, 2, SIDE // 4, SIDE // 4, dtype=torch.int16)
+        masks[0, 0, 3:9, 3:10] = 1
     images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     valid = torch.ones(2, dtype=torch.bool)
     return SimpleNamespace(images=images, target=target, masks=masks, index=torch.arange(2), valid=valid)
@@ -141,11 +145,11 @@ def test_tiles_are_merged(name: str) -> None:
 def test_pictures(name: str) -> None:
     task, image = task_of(name), Image.new("RGB", (SIDE, SIDE), (120, 120, 120))
     alone = task.draw(image, prediction(name), 0)
-    beside = task.draw(image, prediction(name), 0, target=batch(name).target[0])
+    beside = task.draw(image, prediction(name), 0, target=truth(batch(name), 0))
     assert beside.width > alone.height
     empty = {key: values[:, :0] for key, values in prediction(name).items()}
     plain = np.asarray(task.draw(image, empty, 0))
     assert (np.asarray(alone)[: plain.shape[0], : plain.shape[1]] != plain[: alone.height]).any()
     file = Image.new("RGB", (128, 96))
     assert task.draw(file, task.restore(prediction(name), 0, PLACE), 0).size[0] >= 128
-    task.draw(image, prediction(name), 0, target=torch.full_like(batch(name).target[0], -1))
+    task.draw(image, prediction(name), 0, target=truth(batch(name), 1))

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from visrun.boxes import nms, rotated_nms
-from visrun.data.objects import BOX, IGNORED, LABEL, MASK_STRIDE
+from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE
+from visrun.detection.masks import of_objects
 from visrun.detection.restore import HALF
 from visrun.detection.tiles import SAME, SAME_ROTATED
 
@@ -91,9 +92,20 @@ def whole(masks: Tensor) -> Tensor:
 
 def truth(target: Any) -> tuple[Tensor, Tensor]:
     """Boxes (n, 4 or 5) and labels (n,) of a target's (M, C) objects, without the ignored ones."""
-    rows = torch.as_tensor(target).cpu().float()
-    rows = rows[(rows[:, LABEL] >= 0) & (rows[:, IGNORED] <= 0)]
+    rows = _real(target)
     return rows[:, BOX], rows[:, LABEL].long()
+
+
+def true_masks(target: Any, layers: Tensor) -> Tensor:
+    """(n, 4 h, 4 w) bool of the same objects, from the layers (L, h, w) with their numbers."""
+    numbers = _real(target)[:, ID]
+    found = of_objects(layers.cpu()[None], numbers[None])[0]
+    return found.repeat_interleave(MASK_STRIDE, 1).repeat_interleave(MASK_STRIDE, 2)
+
+
+def _real(target: Any) -> Tensor:
+    rows = torch.as_tensor(target).cpu().float()
+    return rows[(rows[:, LABEL] >= 0) & (rows[:, IGNORED] <= 0)]
 
 
 def _filled(values: Tensor, most: int, empty: int) -> Tensor:

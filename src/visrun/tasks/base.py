@@ -79,7 +79,12 @@ class Task(Protocol):
         ...
 
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
-        """The picture of sample ``i`` that people look at; with ``target``, the truth beside it."""
+        """The picture of sample ``i`` that people look at; with ``target``, the truth beside it.
+
+        Args:
+            image: In whose pixels the prediction is.
+            target: As a batch carries it; with masks the two as a pair.
+        """
         ...
 
     def state(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from visrun.detection.losses import giou
 from visrun.detection.metrics import MaskMetric
 from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
-from visrun.detection.results import DRAWN, alone, best, merged, outlined, recorded, truth, whole
+from visrun.detection.results import DRAWN, alone, best, merged, outlined, recorded, true_masks, truth, whole
 from visrun.tasks.base import Forward, Place, Prediction
 from visrun.tasks.shapes import beside_truth
 
@@ -86,16 +86,19 @@ class InstanceSegmentation:
         return {"objects": [one | {"mask": run} for one, run in zip(objects, runs, strict=True)]}
 
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
-        """The image with what was found; where the truth is known, its boxes stand beside.
+        """The image with what was found; where the truth is known, it stands beside.
 
         Args:
             image: In whose pixels the boxes are; masks are stretched over it.
-            target: The true objects (M, 7), or None.
+            target: The true objects (M, 7) and the layers (L, H / 4, W / 4) with their numbers, or None.
         """
         found = best(prediction, i, DRAWN)
         masks = found["masks"] if found["masks"].dtype == torch.bool else whole(found["masks"])
-        boxes, labels = (None, None) if target is None else truth(target)
-        real = None if target is None else {"boxes": boxes, "labels": labels}
+        real = None
+        if target is not None:
+            rows, layers = target
+            boxes, labels = truth(rows)
+            real = {"boxes": boxes, "labels": labels, "masks": true_masks(rows, layers)}
         return beside_truth(image, found | {"masks": masks}, real, classes=self.classes)
 
     def state(self) -> dict[str, Any]:
