@@ -1,14 +1,9 @@
-"""Settings: ranges, times, and the rules between them and the tables."""
-
-import inspect
+"""Settings: ranges and times."""
 
 import pytest
 
-from visrun.build import load
 from visrun.fields import extra, validate
-from visrun.hyperparameters import Hyperparameters
 from visrun.settings import (
-    OPTION_READ_WHEN,
     Augment,
     Data,
     LossOptions,
@@ -17,12 +12,9 @@ from visrun.settings import (
     Run,
     Settings,
     Tracking,
-    check,
     defaults,
     duration,
-    option_warnings,
 )
-from visrun.tables import MODELS, OPTIMIZERS, TASKS
 
 SECTIONS = [Data, Augment, Model, Run, Tracking, LossOptions, OptimizerOptions]
 
@@ -123,92 +115,3 @@ def test_defaults_are_plain_and_valid():
     assert Settings(**plain) == Settings()
     assert plain["augment"]["crop_scale"] == [1.0, 1.0]
     assert set(plain) == set(Settings.model_fields)
-
-
-def settings(**changed):
-    found, lines = validate(Settings, changed)
-    assert lines == []
-    return found
-
-
-@pytest.mark.parametrize("task", ["classification", "regression", "segmentation"])
-def test_every_model_of_a_task_is_accepted_and_no_other(task):
-    for name, entry in MODELS.items():
-        lines = check(settings(task=task, model={"name": name}))
-        assert bool(lines) == (task not in entry.tasks)
-
-
-def test_a_model_of_another_task_is_one_line_with_the_right_ones():
-    (line,) = check(settings(task="segmentation"))
-    assert line.startswith("model=resnet18: task=segmentation takes small_unet, lraspp, deeplabv3, ")
-    (line,) = check(settings(model={"name": "resnet19"}))
-    assert line == "model.name=resnet19 is no model: did you mean resnet18?"
-
-
-def test_a_task_to_come_and_an_unknown_one():
-    (line,) = check(settings(task="object_detection"))
-    assert line == "task=object_detection: it cannot be trained yet; classification, segmentation or regression can"
-    (line,) = check(settings(task="regresion"))
-    assert line.endswith("(did you mean regression?)")
-
-
-def test_data_rules():
-    assert check(settings(data={"name": "demo"})) == []
-    assert check(settings(data={"name": "folder", "root": "/x"})) == []
-    assert check(settings(data={"name": "folder"})) == [
-        "data.root=null: data=folder needs the dataset's folder or file"
-    ]
-    (line,) = check(settings(data={"name": "masks", "root": "/x"}))
-    assert line == "data=masks: task=classification takes demo, auto, folder or csv"
-    lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
-    assert lines == [
-        'data.classes=["a"]: task=regression has no classes',
-        "data.class_weights=balanced: task=regression has no classes",
-    ]
-
-
-def test_a_fixed_size_model_takes_squares():
-    assert check(settings(model={"name": "vit_b_16"}, data={"image_size": [224, 224]})) == []
-    (line,) = check(settings(model={"name": "vit_b_16"}, data={"image_size": [224, 160]}))
-    assert line.startswith("data.image_size=[224, 160]: model=vit_b_16 takes square images")
-
-
-def test_weights_nobody_published_cannot_be_had():
-    assert check(settings(model={"name": "small_resnet"})) == []
-    (line,) = check(settings(model={"name": "small_resnet", "pretrained": True}))
-    assert line == "model.pretrained=true: model=small_resnet has no published weights; it takes auto or false"
-    assert check(settings(model={"name": "resnet18", "pretrained": True})) == []
-
-
-def test_options_nothing_reads():
-    values = Hyperparameters()
-    keys = ["loss_options.gamma", "optimizer_options.betas", "optimizer_options.nesterov", "augment.mixup", "data.root"]
-    assert option_warnings(keys, values, task="classification") == [
-        "loss_options.gamma is read only when loss=focal",
-        "optimizer_options.nesterov is read only when optimizer=sgd",
-    ]
-    assert option_warnings(["augment.erase"], values, task="regression") == [
-        "augment.erase is read only when task=classification or segmentation"
-    ]
-    assert option_warnings(["augment.mixup"], values, task="segmentation") == [
-        "augment.mixup is read only when task=classification or regression"
-    ]
-
-
-def test_the_table_of_options_names_settings_and_choices():
-    losses = {name for entry in TASKS.values() for name in entry.losses}
-    for key, conditions in OPTION_READ_WHEN.items():
-        section, _, name = key.partition(".")
-        assert name in Settings.model_fields[section].annotation.model_fields
-        for choice, wanted in conditions.items():
-            assert set(wanted) <= (losses if choice == "loss" else set(OPTIMIZERS))
-
-
-def test_the_table_of_options_agrees_with_the_signatures():
-    for section, choice, table in [
-        ("optimizer_options", "optimizer", OPTIMIZERS),
-        ("loss_options", "loss", {name: ref for entry in TASKS.values() for name, ref in entry.losses.items() if ref}),
-    ]:
-        for name in Settings.model_fields[section].annotation.model_fields:
-            readers = {option for option, ref in table.items() if name in inspect.signature(load(ref)).parameters}
-            assert readers == set(OPTION_READ_WHEN[f"{section}.{name}"][choice])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from visrun import hyperparameters, settings
+from visrun import hyperparameters, setting_rules
 from visrun.configs import flatten
 from visrun.errors import ConfigError
 from visrun.fields import one_of, show, validate
@@ -80,7 +80,7 @@ def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings
     """The rules between values. Which model and data serve a task is known once the task can be trained."""
     between = hyperparameters.check(values, task=given.task, model=entry_of(given.model.name, given.task))
     ready = given.task not in TASKS or TASKS[given.task].build is not None
-    problems = settings.check(given) if ready else []
+    problems = setting_rules.check(given) if ready else []
     return hyperparameters.Findings((*between.problems, *problems), between.warnings)
 
 
@@ -94,7 +94,7 @@ def unread_warnings(
         lines.append(f"data.root={show(typed['data.root'])} is not read: data=demo brings its own images")
     if given.data.tile is None and typed.get("data.overlap") is not None:
         lines.append("data.overlap is read only when data.tile is set")
-    return lines + settings.option_warnings(typed, values, task=given.task)
+    return lines + setting_rules.option_warnings(typed, values, task=given.task)
 
 
 def require_training(task: str) -> None:

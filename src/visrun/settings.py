@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from visrun.errors import ConfigError
-from visrun.fields import Float, Frozen, Int, did_you_mean, field, one_of, show
-from visrun.hyperparameters import Hyperparameters
-from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, model_entry
+from visrun.fields import Float, Frozen, Int, field
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_]*$"
@@ -221,98 +217,6 @@ class Settings(Frozen):
     optimizer_options: OptimizerOptions = OptimizerOptions()
 
 
-# Option -> what must hold for anything to read it, as in hyperparameters.READ_WHEN.
-OPTION_READ_WHEN: dict[str, dict[str, tuple[str, ...]]] = {
-    "loss_options.smoothing": {"loss": ("label_smoothing",)},
-    "loss_options.gamma": {"loss": ("focal",)},
-    "loss_options.alpha": {"loss": ("focal",)},
-    "loss_options.dice_weight": {"loss": ("ce_dice",)},
-    "loss_options.delta": {"loss": ("huber",)},
-    "loss_options.beta": {"loss": ("smooth_l1",)},
-    "optimizer_options.betas": {"optimizer": ("adam", "adamw")},
-    "optimizer_options.nesterov": {"optimizer": ("sgd",)},
-}
-
-
 def defaults() -> dict[str, Any]:
     """The settings' own values, nested, as plain JSON types: the other half of the schema's layer."""
     return Settings().model_dump(mode="json")
-
-
-def option_warnings(keys: Iterable[str], values: Mapping[str, Any] | Hyperparameters, *, task: str) -> list[str]:
-    """One line for each of ``keys`` that is an option which a run of ``task`` with these hyperparameters does not read.
-
-    Args:
-        keys: Dotted settings, such as those the user typed; others than options are passed over.
-        values: All hyperparameters.
-        task: A name of :data:`visrun.tables.TASKS`.
-    """
-    given = values.model_dump() if isinstance(values, Hyperparameters) else values
-    lines = []
-    for key in keys:
-        for name, wanted in OPTION_READ_WHEN.get(key, {}).items():
-            if given[name] not in wanted:
-                lines.append(f"{key} is read only when {name}={one_of(wanted)}")
-        if key in ("augment.mixup", "augment.cutmix", "augment.erase", "augment.mosaic"):
-            takers = [name for name, entry in TASKS.items() if key.removeprefix("augment.") in entry.mixes]
-            lines += [f"{key} is read only when task={one_of(takers)}"] if task not in takers else []
-    return lines
-
-
-def check(settings: Settings) -> list[str]:
-    """The rules between settings, and between them and the tables: one line for every problem."""
-    task = settings.task
-    if task not in TASKS:
-        return [f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}"]
-    if TASKS[task].build is None:
-        ready = [name for name, entry in TASKS.items() if entry.build is not None]
-        return [f"task={task}: it cannot be trained yet; {one_of(ready)} can"]
-    return [*_data_problems(settings.data, task), *_model_problems(settings), *_augment_problems(settings.augment)]
-
-
-def _augment_problems(augment: Augment) -> list[str]:
-    return [
-        f"augment.extra={show(name)}: must be {one_of(tuple(AUGMENTATIONS))}{did_you_mean(name, AUGMENTATIONS)}"
-        for name in augment.extra
-        if name not in AUGMENTATIONS
-    ]
-
-
-def _data_problems(data: Data, task: str) -> list[str]:
-    problems = []
-    names = ["demo", "auto", *(name for name, entry in READERS.items() if task in entry.tasks)]
-    if data.name not in names:
-        problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
-    if data.name != "demo" and data.root is None:
-        problems.append(f"data.root=null: data={data.name} needs the dataset's folder or file")
-    if TASKS[task].target in OBJECT_TARGETS:
-        if data.resize == "crop":
-            problems.append(f"data.resize=crop: objects would be cut away; task={task} takes letterbox or zoom")
-    elif data.tile is not None:
-        problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
-    if data.tile is not None and data.overlap >= data.tile:
-        problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
-    if TASKS[task].target == "value":
-        typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
-        problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes" for key in typed]
-    return problems
-
-
-def _of_objects() -> list[str]:
-    return [name for name, entry in TASKS.items() if entry.target in OBJECT_TARGETS]
-
-
-def _model_problems(settings: Settings) -> list[str]:
-    name, size = settings.model.name, settings.data.image_size
-    try:
-        entry = model_entry(name)
-    except ConfigError as error:
-        return list(error.problems)
-    if settings.task not in entry.tasks:
-        serving = [other for other, facts in MODELS.items() if settings.task in facts.tasks]
-        return [f"model={name}: task={settings.task} takes {one_of(serving)}, or model=torchvision model.name=X"]
-    if settings.model.pretrained is True and not entry.pretrained:
-        return [f"model.pretrained=true: model={name} has no published weights; it takes auto or false"]
-    if entry.fixed_size and isinstance(size, tuple) and size[0] != size[1]:
-        return [f"data.image_size={show(list(size))}: model={name} takes square images, such as {size[0]}"]
-    return []

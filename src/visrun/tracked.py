@@ -8,7 +8,7 @@ from typing import Any
 
 from visrun import environment
 from visrun.compose import Resolved
-from visrun.settings import OPTION_READ_WHEN
+from visrun.setting_rules import OPTION_READ_WHEN
 from visrun.tracking import Tracker, open_tracker
 from visrun.tracking.names import RECORD
 

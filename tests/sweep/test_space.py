@@ -18,7 +18,7 @@ from visrun.compose import resolve
 from visrun.configs import open_conf
 from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters
-from visrun.settings import OPTION_READ_WHEN
+from visrun.setting_rules import OPTION_READ_WHEN
 from visrun.sweep.dimensions import Steps
 from visrun.sweep.space import (
     Base,

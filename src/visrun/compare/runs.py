@@ -19,7 +19,7 @@ from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
 from visrun.hyperparameters import Hyperparameters
 from visrun.run_folder import LOCK, METRICS, is_metric, living_holder, read_json, read_rows
-from visrun.settings import OPTION_READ_WHEN
+from visrun.setting_rules import OPTION_READ_WHEN
 from visrun.tables import TASKS, model_entry
 
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own

@@ -27,7 +27,7 @@ from visrun.errors import ConfigError
 from visrun.fields import one_of
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read
 from visrun.overrides import is_hydra
-from visrun.settings import OPTION_READ_WHEN, option_warnings
+from visrun.setting_rules import OPTION_READ_WHEN, option_warnings
 from visrun.sweep.dimensions import Dimension, read_words
 from visrun.sweep.ready import losses_of
 from visrun.sweep.spelling import decode

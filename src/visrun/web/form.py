@@ -23,7 +23,7 @@ from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read, why_unread
 from visrun.lr import FACTORS, lr_curve
-from visrun.settings import option_warnings
+from visrun.setting_rules import option_warnings
 from visrun.sweep.ready import losses_of
 from visrun.tables import MODELS, TASKS, model_entry
 from visrun.web.advice import advice

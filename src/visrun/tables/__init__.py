@@ -1,0 +1,52 @@
+"""The tables: the single place where a name on the command line maps to code and to the facts known without that code.
+
+A reference is ``"module:attribute"``, resolved by :func:`visrun.build.load` only when it is used, so that importing the
+tables costs nothing; a plugin may put a callable in its place. Adding a task, model, loss or reader is one entry here
+(or, from a plugin, one assignment: ``visrun.tables.MODELS["mine"] = ModelEntry(...)``) and one file in ``conf/``.
+"""
+
+from __future__ import annotations
+
+from visrun.build import Ref
+from visrun.tables.entries import ModelEntry, ReaderEntry, TaskEntry
+from visrun.tables.models import GENERIC_MODEL, MODELS, model_entry
+from visrun.tables.readers import READERS
+from visrun.tables.tasks import OBJECT_TARGETS, TASKS
+from visrun.zoo import torchvision_builders
+
+__all__ = [
+    "AUGMENTATIONS",
+    "GENERIC_MODEL",
+    "MODELS",
+    "OBJECT_TARGETS",
+    "OPTIMIZERS",
+    "READERS",
+    "SCHEDULERS",
+    "TASKS",
+    "ModelEntry",
+    "ReaderEntry",
+    "TaskEntry",
+    "model_entry",
+    "torchvision_builders",
+]
+
+OPTIMIZERS: dict[str, Ref] = {
+    "adam": "visrun.optimizers:adam",
+    "adamw": "visrun.optimizers:adamw",
+    "sgd": "visrun.optimizers:sgd",
+}
+
+SCHEDULERS: dict[str, Ref] = {
+    "cosine": "visrun.schedulers:cosine",
+    "step": "visrun.schedulers:step",
+    "multistep": "visrun.schedulers:multistep",
+    "poly": "visrun.schedulers:poly",
+    "none": "visrun.schedulers:none",
+}
+
+# Batch -> batch, picked by augment.extra; what moves pixels or mixes images is part of the augment section itself.
+AUGMENTATIONS: dict[str, Ref] = {
+    "blur": "visrun.data.extras:blur",
+    "grayscale": "visrun.data.extras:grayscale",
+    "noise": "visrun.data.extras:noise",
+}

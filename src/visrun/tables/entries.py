@@ -1,0 +1,81 @@
+"""What an entry of each table says, before the code it names is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from visrun.build import Ref
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEntry:
+    """What is known of a task before its code is imported.
+
+    Args:
+        build: The task's class, or None where its training code does not exist yet.
+        monitor: The metric that picks the best checkpoint, stops early and feeds a sweep.
+        maximize: Whether more of ``monitor`` is better.
+        losses: Loss name -> function; the first is the default.
+        fit: How an image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads, ``zoom``
+            does so too but lets training look closer.
+        image_size: Side of the training image in pixels, where the model names none.
+        target: What a record's target is.
+        mixes: Of mixup, cutmix, erase and mosaic, those that leave the task a true target.
+    """
+
+    build: Ref | None
+    monitor: str
+    maximize: bool
+    losses: dict[str, Ref]
+    fit: Literal["crop", "letterbox", "zoom"]
+    image_size: int
+    target: Literal["label", "value", "mask", "boxes", "rotated_boxes", "instances"]
+    mixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry:
+    """What is known of a model before torch is imported.
+
+    Args:
+        build: The builder; it gets ``name`` and what else its signature names.
+        builder: The name of torchvision's builder behind it, where it has one.
+        tasks: The tasks it serves.
+        drops: Whether it has a head that reads ``dropout``.
+        parameters: Millions of parameters with its usual head (1000 classes; segmentation 21); 0 = not known here.
+        image_size: Side in pixels it was made for, or None to take the task's.
+        fixed_size: Whether it takes square images of one size only, given when it is built.
+        pretrained: Whether published weights exist.
+        losses: The losses it can honour, or None for all of the task's.
+        speed: 1 (slow) to 3 (fast).
+        accuracy: 1 (modest) to 3 (high), at its usual image size.
+        multiple: Image sides are rounded up to a multiple of this many pixels.
+    """
+
+    build: Ref
+    tasks: tuple[str, ...]
+    parameters: float
+    speed: int
+    accuracy: int
+    drops: bool = True
+    builder: str = ""
+    image_size: int | None = None
+    fixed_size: bool = False
+    pretrained: bool = True
+    losses: tuple[str, ...] | None = None
+    multiple: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderEntry:
+    """A dataset layout: ``recognise(root, task) -> bool`` looks at names only; ``read`` returns the splits' records.
+
+    ``tasks`` are those that its labels are made for; ``derived``, for layouts of labelled objects, those whose targets
+    follow from them. Of two layouts of objects in one folder the one further up here counts.
+    """
+
+    read: Ref
+    recognise: Ref
+    tasks: tuple[str, ...]
+    derived: tuple[str, ...] = ()

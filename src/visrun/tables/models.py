@@ -1,0 +1,143 @@
+"""The models, and torchvision's builders that have no entry of their own."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from visrun.errors import ConfigError
+from visrun.tables.entries import ModelEntry
+from visrun.zoo import torchvision_builders
+
+GENERIC_MODEL = "torchvision"  # model=torchvision model.name=X: any builder of torchvision
+
+IMAGE_TASKS = ("classification", "regression", "anomaly_detection")
+PIXEL_TASKS = ("segmentation",)
+BOX_TASKS = ("object_detection",)
+MASK_TASKS = ("instance_segmentation", "oriented_object_detection")  # a turned box is the rectangle around a mask
+OBJECT_TASKS = (*BOX_TASKS, *MASK_TASKS)
+DENSE = "dense_"  # begins the names of our detector's variants; a classifier of torchvision, its body, follows
+
+
+def _classifier(builder: str, parameters: float, **facts: Any) -> ModelEntry:
+    build = "visrun.models.classifiers:classifier"
+    return ModelEntry(build=build, builder=builder, tasks=IMAGE_TASKS, parameters=parameters, **facts)
+
+
+def _segmenter(builder: str, parameters: float, **facts: Any) -> ModelEntry:
+    build = "visrun.models.segmenters:segmenter"
+    return ModelEntry(build=build, builder=builder, tasks=PIXEL_TASKS, parameters=parameters, **facts)
+
+
+def _dense(builder: str, parameters: float, **facts: Any) -> ModelEntry:
+    build = "visrun.models.dense:dense"
+    return ModelEntry(build=build, builder=builder, tasks=OBJECT_TASKS, parameters=parameters, drops=False, **facts)
+
+
+def _detector(builder: str, parameters: float, *, tasks: tuple[str, ...] = BOX_TASKS, **facts: Any) -> ModelEntry:
+    build = "visrun.models.detectors:detector"
+    return ModelEntry(build=build, builder=builder, tasks=tasks, parameters=parameters, drops=False, **facts)
+
+
+OWN_BOXES = ("default", "smooth_l1")  # smooth L1 is the own loss of Faster R-CNN's and SSD's boxes
+OWN_MASKS = ("default", "bce")
+
+MODELS: dict[str, ModelEntry] = {
+    "small_resnet": ModelEntry(
+        build="visrun.models.small:small_resnet",
+        tasks=IMAGE_TASKS,
+        parameters=0.4,
+        speed=3,
+        accuracy=1,
+        image_size=32,
+        pretrained=False,
+        multiple=8,
+    ),
+    "resnet18": _classifier("resnet18", 11.7, speed=3, accuracy=1),
+    "resnet34": _classifier("resnet34", 21.8, speed=2, accuracy=2),
+    "resnet50": _classifier("resnet50", 25.6, speed=2, accuracy=2),
+    "mobilenet_v3_small": _classifier("mobilenet_v3_small", 2.5, speed=3, accuracy=1),
+    "mobilenet_v3_large": _classifier("mobilenet_v3_large", 5.5, speed=3, accuracy=2),
+    "efficientnet_b0": _classifier("efficientnet_b0", 5.3, speed=2, accuracy=2),
+    "efficientnet_v2_s": _classifier("efficientnet_v2_s", 21.5, speed=1, accuracy=3, image_size=384),
+    "convnext_tiny": _classifier("convnext_tiny", 28.6, speed=1, accuracy=3),
+    "swin_t": _classifier("swin_t", 28.3, speed=1, accuracy=3),
+    "vit_b_16": _classifier("vit_b_16", 86.6, speed=1, accuracy=3, image_size=224, fixed_size=True, multiple=16),
+    "small_unet": ModelEntry(
+        build="visrun.models.small:small_unet",
+        tasks=PIXEL_TASKS,
+        parameters=0.35,
+        speed=3,
+        accuracy=1,
+        image_size=96,
+        pretrained=False,
+        multiple=8,
+    ),
+    "lraspp": _segmenter("lraspp_mobilenet_v3_large", 3.2, speed=3, accuracy=1, drops=False),
+    "deeplabv3": _segmenter("deeplabv3_mobilenet_v3_large", 11.0, speed=2, accuracy=2),
+    "deeplabv3_resnet50": _segmenter("deeplabv3_resnet50", 42.0, speed=1, accuracy=3),
+    "fcn_resnet50": _segmenter("fcn_resnet50", 35.3, speed=1, accuracy=2),
+    "unet": ModelEntry(
+        build="visrun.models.unet:unet",
+        builder="resnet18",
+        tasks=PIXEL_TASKS,
+        parameters=14.3,
+        speed=2,
+        accuracy=2,
+    ),
+    "small_detector": ModelEntry(
+        build="visrun.models.dense:small_detector",
+        tasks=OBJECT_TASKS,
+        parameters=0.94,
+        speed=3,
+        accuracy=1,
+        image_size=160,
+        drops=False,
+        pretrained=False,
+    ),
+    "dense_resnet18": _dense("resnet18", 12.7, speed=3, accuracy=2),
+    "dense_resnet50": _dense("resnet50", 29.9, speed=2, accuracy=3),
+    "dense_mobilenet_v3_large": _dense("mobilenet_v3_large", 8.1, speed=3, accuracy=2),
+    "dense_convnext_tiny": _dense("convnext_tiny", 31.2, speed=1, accuracy=3),
+    "ssdlite": _detector(
+        "ssdlite320_mobilenet_v3_large",
+        3.3,
+        speed=3,
+        accuracy=1,
+        image_size=320,
+        fixed_size=True,
+        losses=OWN_BOXES,
+    ),
+    "fasterrcnn_mobilenet": _detector("fasterrcnn_mobilenet_v3_large_fpn", 19.4, speed=2, accuracy=1, losses=OWN_BOXES),
+    "fasterrcnn": _detector("fasterrcnn_resnet50_fpn", 41.8, speed=1, accuracy=2, losses=OWN_BOXES),
+    "fasterrcnn_v2": _detector("fasterrcnn_resnet50_fpn_v2", 43.7, speed=1, accuracy=3, losses=OWN_BOXES),
+    "retinanet": _detector("retinanet_resnet50_fpn", 33.8, speed=1, accuracy=2),
+    "retinanet_v2": _detector("retinanet_resnet50_fpn_v2", 38.0, speed=1, accuracy=3),
+    "fcos": _detector("fcos_resnet50_fpn", 32.3, speed=1, accuracy=2),
+    "maskrcnn": _detector("maskrcnn_resnet50_fpn", 44.4, speed=1, accuracy=2, tasks=MASK_TASKS, losses=OWN_MASKS),
+    "maskrcnn_v2": _detector("maskrcnn_resnet50_fpn_v2", 46.3, speed=1, accuracy=3, tasks=MASK_TASKS, losses=OWN_MASKS),
+}
+
+
+def model_entry(name: str) -> ModelEntry:
+    """The facts of ``name``: its own entry, or generic ones for a torchvision builder that has none.
+
+    Raises:
+        ConfigError: For a name that is neither.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    builders = torchvision_builders()
+    if builders.get(name) == "classification":
+        patch = int(name.rpartition("_")[2]) if name.startswith("vit_") else 32
+        fixed = name.startswith(("vit_", "maxvit_"))
+        return _classifier(name, 0.0, speed=2, accuracy=2, fixed_size=fixed, multiple=patch)
+    if builders.get(name) == "segmentation":
+        return _segmenter(name, 0.0, speed=1, accuracy=2, drops=not name.startswith("lraspp_"))
+    if name.startswith(DENSE) and builders.get(name.removeprefix(DENSE)) == "classification":
+        return _dense(name.removeprefix(DENSE), 0.0, speed=2, accuracy=2)
+    close = get_close_matches(name, [*MODELS, *builders], n=1)
+    hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(MODELS)
+    if name == GENERIC_MODEL:
+        hint = "name the torchvision builder, such as model.name=resnext50_32x4d"
+    raise ConfigError(f"model.name={name} is no model: {hint}")

@@ -1,0 +1,113 @@
+"""The tasks, with their losses."""
+
+from __future__ import annotations
+
+from visrun.build import Ref
+from visrun.tables.entries import TaskEntry
+
+LATER: Ref = ""  # a loss whose code comes with its task
+OBJECT_TARGETS = ("boxes", "rotated_boxes", "instances")  # kinds of targets that lie in an image and are cut with it
+
+TASKS: dict[str, TaskEntry] = {
+    "classification": TaskEntry(
+        build="visrun.tasks.classification:Classification",
+        monitor="accuracy",
+        maximize=True,
+        losses={
+            "cross_entropy": "visrun.losses:cross_entropy",
+            "label_smoothing": "visrun.losses:label_smoothing",
+            "focal": "visrun.losses:focal",
+            "bce": "visrun.losses:bce",
+        },
+        fit="crop",
+        image_size=224,
+        target="label",
+        mixes=("mixup", "cutmix", "erase"),
+    ),
+    "anomaly_detection": TaskEntry(
+        build=None,
+        monitor="auroc",
+        maximize=True,
+        losses={"cross_entropy": LATER, "focal": LATER, "bce": LATER},
+        fit="letterbox",
+        image_size=256,
+        target="label",
+    ),
+    "object_detection": TaskEntry(
+        build="visrun.tasks.object_detection:ObjectDetection",
+        monitor="map",
+        maximize=True,
+        losses={
+            "default": "visrun.detection.losses:default",
+            "giou": "visrun.detection.losses:giou",
+            "ciou": "visrun.detection.losses:ciou",
+            "diou": "visrun.detection.losses:diou",
+            "iou": "visrun.detection.losses:iou",
+            "smooth_l1": "visrun.detection.losses:smooth_l1",
+        },
+        fit="zoom",
+        image_size=640,
+        target="boxes",
+        mixes=("mosaic",),
+    ),
+    "oriented_object_detection": TaskEntry(
+        build="visrun.tasks.oriented_object_detection:OrientedObjectDetection",
+        monitor="map50",
+        maximize=True,
+        losses={
+            "default": "visrun.detection.losses:default_rotated",
+            "rotated_iou": "visrun.detection.losses:rotated_iou",
+            "kld": "visrun.detection.losses:kld",
+            "smooth_l1": "visrun.detection.losses:smooth_l1_rotated",
+        },
+        fit="zoom",
+        image_size=640,
+        target="rotated_boxes",
+        mixes=("mosaic",),
+    ),
+    "instance_segmentation": TaskEntry(
+        build="visrun.tasks.instance_segmentation:InstanceSegmentation",
+        monitor="map",
+        maximize=True,
+        losses={
+            "default": "visrun.detection.losses:default_mask",
+            "dice": "visrun.detection.losses:dice_mask",
+            "bce": "visrun.detection.losses:bce_mask",
+            "focal": "visrun.detection.losses:focal_mask",
+        },
+        fit="zoom",
+        image_size=640,
+        target="instances",
+        mixes=("mosaic",),
+    ),
+    "segmentation": TaskEntry(
+        build="visrun.tasks.segmentation:Segmentation",
+        monitor="miou",
+        maximize=True,
+        losses={
+            "ce_dice": "visrun.losses:ce_dice",
+            "cross_entropy": "visrun.losses:pixel_cross_entropy",
+            "dice": "visrun.losses:dice",
+            "focal": "visrun.losses:pixel_focal",
+        },
+        fit="zoom",
+        image_size=512,
+        target="mask",
+        mixes=("cutmix", "erase"),
+    ),
+    "regression": TaskEntry(
+        build="visrun.tasks.regression:Regression",
+        monitor="mae",
+        maximize=False,
+        losses={
+            "mse": "visrun.losses:mse",
+            "mae": "visrun.losses:mae",
+            "huber": "visrun.losses:huber",
+            "smooth_l1": "visrun.losses:smooth_l1",
+        },
+        fit="letterbox",
+        image_size=224,
+        target="value",
+        mixes=("mixup",),
+    ),
+}
