@@ -19,7 +19,11 @@ from visrun.tables import TASKS
 
 TRAINABLE = sorted(name for name, entry in TASKS.items() if entry.build is not None)
 SHORT = ["max_epochs=2", "tracking=none", "augment=light", "model.pretrained=false"]
+OBJECTS = ["data.image_size=64", "batch_size=64"]
 SMALLEST = {
+    "object_detection": OBJECTS,
+    "oriented_object_detection": OBJECTS,
+    "instance_segmentation": OBJECTS,
     "classification": ["data.image_size=16", "batch_size=256"],
     "regression": ["data.image_size=32", "batch_size=128"],
     "segmentation": ["data.image_size=32", "batch_size=32"],
@@ -69,11 +73,14 @@ def test_a_run_leaves_everything_it_promises(trained):
     assert {"curves.png", "learning_rate.png", "predictions.png"} <= {
         file.name for file in (folder / "plots").iterdir()
     }
-    assert len(list((folder / "plots").iterdir())) == 4
+    assert len(list((folder / "plots").iterdir())) >= 4
     assert (folder / ".hydra" / "config.yaml").is_file() and (folder / "visrun.log").is_file()
 
 
 GOLDEN = {
+    "object_detection": [2.571955, 2.708633],
+    "oriented_object_detection": [3.452556, 2.994739],
+    "instance_segmentation": [3.729229, 3.774848],
     "classification": [2.291248, 2.179681],
     "regression": [1.090167, 0.961996],
     "segmentation": [3.652892, 2.269907],
@@ -100,8 +107,8 @@ def test_evaluate_agrees_with_the_run(trained):
     task, folder = trained
     done = visrun("evaluate", str(folder), f"data.root={demo(task)}", cwd=folder.parent)
     found, noted = json.loads(done.stdout), experiment(folder)["result"]["test"]
-    monitor = TASKS[task].monitor
-    assert found[monitor] == pytest.approx(noted[monitor], rel=1e-3)
+    assert TASKS[task].monitor in noted
+    assert {name: found[name] for name in noted} == pytest.approx(noted, rel=1e-3)
 
 
 def test_a_run_repeats_from_its_file_alone(trained):
