@@ -31,6 +31,7 @@ from visrun.arguments import Parser
 from visrun.compose import Resolved, check_sweep, resolve
 from visrun.configs import PRIMARY, Conf, conf_dir, open_conf, store_schema, user_folders
 from visrun.errors import ConfigError
+from visrun.hydra_errors import in_one_line
 from visrun.outputs import new_run_folder
 from visrun.overrides import hydra_words, to_override
 from visrun.signals import Interrupted
@@ -224,8 +225,7 @@ def _hydra(args: Namespace, words: Sequence[str], job: Any) -> int:
         except SystemExit as stop:
             return 2 if stop.code == 1 else int(stop.code or 0)
         except (HydraException, OmegaConfBaseException) as error:
-            cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
-            raise ConfigError(" ".join(f"{error} {cause or ''}".split())) from error
+            raise ConfigError(in_one_line(error, words)) from error
     return 0
 
 

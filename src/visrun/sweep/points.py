@@ -82,7 +82,8 @@ def trials_of(space: Space, bases: Bases, *, wanted: int | None, start: list[Par
     if number < size:
         notices.append(f"{KEY}.n_trials={wanted}: the first {number} of the grid's {size} combinations are run")
     elif wanted is not None and wanted > size:
-        notices.append(f"{KEY}.n_trials={wanted}: there are only {size} combinations, each is run once")
+        there = "is only one combination, it" if size == 1 else f"are only {size} combinations, each"
+        notices.append(f"{KEY}.n_trials={wanted}: there {there} is run once")
     return Trials(number, _begin(points, start, space, bases)[:number], number == size, notices)
 
 
