@@ -122,15 +122,15 @@ class MaskMetric:
 
 
 class RotatedMetric:
-    """Turned boxes: ``map50``, ``map`` (mean over IoU 0.50 to 0.95), ``map75`` and ``ap50/CLASS``.
+    """Turned boxes: ``map50``, ``map`` (mean over IoU 0.50 to 0.95), ``map75``, ``ap50/CLASS`` and ``dota_map50``.
 
     COCO's rules with the exact IoU of rectangles, but up to 2,000 detections an image. Labelled corners that make no
     rectangle count as the smallest one around them.
 
     Args:
         classes: Their names.
-        dota: Only ``map50`` and ``ap50/CLASS``, as DOTA's own tools (https://github.com/CAPTAIN-WHU/DOTA_devkit) count
-            them: IoU with the labelled corners as they are, above 0.5 and not at it; Pascal VOC's rule of matching and
+        dota: Only ``map50`` (the same as ``dota_map50`` otherwise) and ``ap50/CLASS``, and all plots, as DOTA's own
+            tools (https://github.com/CAPTAIN-WHU/DOTA_devkit) count them: IoU with the labelled corners as they are, above 0.5 and not at it; Pascal VOC's rule of matching and
             its 11 points of 2007.
     """
 
@@ -148,13 +148,17 @@ class RotatedMetric:
 
     def compute(self) -> dict[str, float]:
         """The values in [0, 1], without those that are undefined."""
-        return self._dota() if self.dota else self._coco()
+        dota = self._dota()
+        return dota if self.dota else self._coco() | {f"dota_{key}": dota[key] for key in ("map50",) if key in dota}
 
     def matched(self) -> Matched:
         """Which detection found which object, at IoU 0.5."""
-        if not self.dota:
-            found, truth = _rotated(self.seen)
-            return _matched(found, truth, overlaps.of_rotated)
+        if self.dota:
+            return self._matched_by_dota()
+        found, truth = _rotated(self.seen)
+        return _matched(found, truth, overlaps.of_rotated)
+
+    def _matched_by_dota(self) -> Matched:
         found, truth = _quads(self.seen)
         overlap = overlaps.of_polygons(found, truth)
         pairs = candidates(*of_one_class(found, truth), overlap, least=IOU)
@@ -174,7 +178,8 @@ class RotatedMetric:
         return found.curves(self.classes, points=VOC_POINTS if self.dota else COCO_POINTS)
 
     def _dota(self) -> dict[str, float]:
-        each = {name: curve.average for name, curve in self._curves(self.matched()).items()}
+        curves = self._matched_by_dota().curves(self.classes, points=VOC_POINTS)
+        each = {name: curve.average for name, curve in curves.items()}
         return _values({"map50": list(each.values())}, each)
 
     def _coco(self) -> dict[str, float]:
