@@ -19,9 +19,12 @@ from visrun import hyperparameters, plugins
 from visrun.compose import Resolved, check_sweep, resolve
 from visrun.configs import PRIMARY, Conf, conf_dir, open_conf
 from visrun.errors import ConfigError
+from visrun.fields import one_of
 from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import GROUPS, to_override
 from visrun.tables import MODELS
+
+RECIPES = sorted(file.stem for file in (conf_dir() / "recipe").glob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +148,7 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         ),
         (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
         (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N"]),
-        (["recipe=fast"], ["recipe=fast: must be fine_tune, from_scratch or quick"]),
+        (["recipe=fast"], [f"recipe=fast: must be {one_of(RECIPES)}"]),
         (["experiment=nowhere.json"], ["nowhere.json: no such file"]),
         (["plugins=[no_such_module_1]"], ["plugins=no_such_module_1: does not import: ModuleNotFoundError"]),
         (["plugins=[9x]"], ["plugins=9x: must be the name of a module"]),

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from visrun import tables, zoo
+from visrun import zoo
 from visrun.build import load
 from visrun.errors import ConfigError
 from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, model_entry, torchvision_builders
+from visrun.tables.models import IMAGE_TASKS, OBJECT_TASKS, PIXEL_TASKS
 
 LOSSES = [(task, name, ref) for task, entry in TASKS.items() for name, ref in entry.losses.items() if ref]
 REFS = [
@@ -77,7 +78,7 @@ def test_model_facts_are_in_range(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, entry in MODELS.items() if entry.tasks == tables.IMAGE_TASKS and entry.builder]
+    "name", [name for name, entry in MODELS.items() if entry.tasks == IMAGE_TASKS and entry.builder]
 )
 def test_parameters_agree_with_torchvision(name):
     from torchvision.models import get_model_weights
@@ -90,7 +91,7 @@ def test_parameters_agree_with_torchvision(name):
 def test_parameters_agree_with_the_built_model(name):
     from visrun.models import create
 
-    outputs = 21 if MODELS[name].tasks == tables.PIXEL_TASKS else 1000
+    outputs = 21 if MODELS[name].tasks == PIXEL_TASKS else 1000
     module = create(name, num_outputs=outputs, image_size=64, pretrained=False).module
     assert sum(p.numel() for p in module.parameters()) / 1e6 == pytest.approx(MODELS[name].parameters, abs=0.05)
 
@@ -112,13 +113,13 @@ def test_torchvision_builders_agree_with_torchvision():
 def test_a_torchvision_builder_without_an_entry_has_generic_facts():
     entry = model_entry("resnext50_32x4d")
     assert entry.builder == "resnext50_32x4d"
-    assert entry.tasks == tables.IMAGE_TASKS
+    assert entry.tasks == IMAGE_TASKS
     assert entry.drops
     assert not entry.fixed_size
-    assert model_entry("fcn_resnet101").tasks == tables.PIXEL_TASKS
+    assert model_entry("fcn_resnet101").tasks == PIXEL_TASKS
     assert model_entry("fcn_resnet101").drops
     assert model_entry("resnet18") is MODELS["resnet18"]
-    assert model_entry("dense_regnet_y_400mf").tasks == tables.OBJECT_TASKS
+    assert model_entry("dense_regnet_y_400mf").tasks == OBJECT_TASKS
     assert model_entry("dense_regnet_y_400mf").builder == "regnet_y_400mf"
 
 

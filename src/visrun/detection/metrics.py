@@ -129,9 +129,9 @@ class RotatedMetric:
 
     Args:
         classes: Their names.
-        dota: Only ``map50`` (the same as ``dota_map50`` otherwise) and ``ap50/CLASS``, and all plots, as DOTA's own
-            tools (https://github.com/CAPTAIN-WHU/DOTA_devkit) count them: IoU with the labelled corners as they are, above 0.5 and not at it; Pascal VOC's rule of matching and
-            its 11 points of 2007.
+        dota: Only ``map50`` (``dota_map50`` otherwise) and ``ap50/CLASS``, and the plots, as DOTA's own tools
+            (https://github.com/CAPTAIN-WHU/DOTA_devkit) count them: IoU with the labelled corners as they are, above
+            0.5 and not at it; Pascal VOC's rule of matching and its 11 points of 2007.
     """
 
     def __init__(self, classes: Sequence[str], *, dota: bool = False) -> None:
