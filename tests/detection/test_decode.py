@@ -11,7 +11,7 @@ from torchvision.ops import nms as theirs
 
 from visrun.boxes import canonical, le90_to_quads, rotated_iou
 from visrun.detection import decode
-from visrun.detection.decode import angles_of, boxes_of, detections, full_precision, report
+from visrun.detection.decode import boxes_of, detections, full_precision, report, stretched
 
 SIZE = (64, 96)
 
@@ -27,16 +27,16 @@ def output(
 
     points = torch.rand(60, 2, generator=generator) * torch.tensor([96.0, 64.0])
     raw = {"points": torch.cat([points, torch.full((60, 1), 8.0)], 1).expand(images, -1, -1)}
-    raw |= {"classes": noise(60, classes), "boxes": noise(60, 4) * 0.5}
-    raw |= {"angles": noise(60, 2)} if turned else {}
+    raw |= {"classes": noise(60, classes), "boxes": noise(60, 3 if turned else 4) * 0.5}
+    raw |= {"stretches": noise(60, 2)} if turned else {}
     raw |= {"coefficients": noise(60, 5), "prototypes": noise(5, 16, 24)} if masks else {}
     return raw
 
 
-def single(raw: list[float], angle: list[float] | None = None) -> Tensor:
+def single(raw: list[float], stretch: list[float] | None = None) -> Tensor:
     """The box that the location (20, 30) of stride 8 means."""
     said = {"points": torch.tensor([[[20.0, 30.0, 8.0]]]), "boxes": torch.tensor([[raw]])}
-    return boxes_of(said if angle is None else said | {"angles": torch.tensor([[angle]])})[0, 0]
+    return boxes_of(said if stretch is None else said | {"stretches": torch.tensor([[stretch]])})[0, 0]
 
 
 def test_distances_are_powers_of_e_in_strides() -> None:
@@ -44,30 +44,41 @@ def test_distances_are_powers_of_e_in_strides() -> None:
     torch.testing.assert_close(single([0.0, half, two, 0.0]), torch.tensor([12.0, 26.0, 36.0, 38.0]))
 
 
-def test_distances_of_a_turned_box_run_along_it() -> None:
-    """Turned by a quarter: right points down, below points left. So 16 to the right moves the centre down by 4."""
-    two = math.log(2)
-    quarter = [math.cos(math.pi), math.sin(math.pi)]
-    box = single([0.0, 0.0, two, 0.0], quarter)
-    torch.testing.assert_close(box[:4], torch.tensor([20.0, 34.0, 24.0, 16.0]))
+def test_a_turned_box_has_an_offset_a_mean_side_and_a_stretch() -> None:
+    """Two strides of half side is 32 pixels of mean side; twice as long as that, a quarter turned, is 64 x 16."""
+    box = single([0.5, -1.0, math.log(2)], [-math.log(2), 0.0])
+    torch.testing.assert_close(box[:4], torch.tensor([24.0, 22.0, 64.0, 16.0]))
     assert abs(box[4].item()) == pytest.approx(math.pi / 2, abs=1e-5)
-    corners = le90_to_quads(box).view(4, 2)
-    torch.testing.assert_close(corners.amin(0), torch.tensor([12.0, 22.0]), atol=1e-3, rtol=0)
+    round_ = single([0.0, 0.0, 0.0], [0.0, 0.0])
+    torch.testing.assert_close(round_[:4], torch.tensor([20.0, 30.0, 16.0, 16.0]), atol=1e-3, rtol=0)
 
 
-def test_angles_need_no_length_and_no_direction_has_no_slope() -> None:
+def test_a_stretch_points_to_twice_the_angle() -> None:
     raw = torch.tensor([[3.0, 0.0], [0.0, 2.0], [-1.0, -1e-9], [0.0, 0.0]], requires_grad=True)
-    angles = angles_of(raw)
-    assert angles[:, 0].tolist() == pytest.approx([0.0, math.pi / 4, -math.pi / 2, 0.0], abs=1e-6)
-    angles.sum().backward()
+    longer, angle = stretched(raw)
+    assert longer[:, 0].tolist() == pytest.approx([math.exp(3), math.exp(2), math.e, 1.0], rel=1e-5)
+    assert angle[:, 0].tolist() == pytest.approx([0.0, math.pi / 4, -math.pi / 2, 0.0], abs=1e-6)
+    (longer + angle).sum().backward()
     assert torch.isfinite(raw.grad).all()  # type: ignore[arg-type]
 
 
-def test_huge_numbers_stay_finite() -> None:
-    raw = torch.full((1, 1, 4), 1e4, requires_grad=True)
-    boxes = boxes_of({"points": torch.tensor([[[20.0, 30.0, 8.0]]]), "boxes": raw})
+def test_a_box_does_not_jump_where_half_a_turn_is_done() -> None:
+    """Just before and just after upright, where angles jump from 90 to -90 degrees, corners and numbers are near."""
+    before, after = ([-0.7 * math.cos(turn), 0.7 * math.sin(turn)] for turn in (-1e-4, 1e-4))
+    corners = [le90_to_quads(canonical(single([0.3, 0.2, 0.5], raw))).view(4, 2) for raw in (before, after)]
+    assert torch.cdist(*corners).amin(1).max() < 0.01
+    assert math.dist(before, after) < 1e-3
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_huge_numbers_stay_finite(turned: bool) -> None:
+    raw = torch.full((1, 1, 3 if turned else 4), 1e4, requires_grad=True)
+    stretches = torch.full((1, 1, 2), -1e4, requires_grad=True)
+    said = {"points": torch.tensor([[[20.0, 30.0, 8.0]]]), "boxes": raw}
+    boxes = boxes_of(said | ({"stretches": stretches} if turned else {}))
     boxes.sum().backward()
     assert torch.isfinite(boxes).all() and torch.isfinite(raw.grad).all()  # type: ignore[arg-type]
+    assert not turned or torch.isfinite(stretches.grad).all()  # type: ignore[arg-type]
 
 
 def loop(raw: dict[str, Tensor], i: int, most: int) -> tuple[Tensor, Tensor, Tensor]:

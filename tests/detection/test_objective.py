@@ -15,7 +15,7 @@ from visrun.build import load
 from visrun.data.objects import MASK_STRIDE
 from visrun.detection import losses as choices
 from visrun.detection.decode import boxes_of, detections
-from visrun.detection.objective import BOX_GAIN, learn, losses
+from visrun.detection.objective import BOX_GAIN, GAIN, learn, losses
 from visrun.models.dense import small_detector
 from visrun.tables import TASKS
 
@@ -124,8 +124,8 @@ def test_classes_by_hand() -> None:
     background = 0.75 * p**2 * F.softplus(torch.tensor(-1.0))
     learnt = sum(F.binary_cross_entropy_with_logits(torch.tensor(-1.0), q) for q in quality[chosen])
     others = 2 * len(boxes) - 9
-    assert parts["class"].item() == pytest.approx(((learnt + others * background) / 9).item(), rel=1e-4)
-    expected = BOX_GAIN * (1 - generalized_box_iou(boxes[chosen], truth)).mean()
+    assert parts["class"].item() == pytest.approx((GAIN * (learnt + others * background) / 9).item(), rel=1e-4)
+    expected = GAIN * BOX_GAIN * (1 - generalized_box_iou(boxes[chosen], truth)).mean()
     assert parts["box"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from faster_coco_eval import mask as coco
 
-from visrun.detection.results import alone, best, merged, outlined, padded, recorded, truth, whole
+from visrun.detection.results import alone, best, drawn, merged, outlined, padded, recorded, truth, whole
 
 CLASSES = ("cat", "dog")
 
@@ -44,6 +44,26 @@ def test_one_image_without_its_empty_rows() -> None:
     }
     assert alone(padded([found(0)], 3), 0)["boxes"].shape == (1, 0, 4)
     assert best(page, 1, 0.85)["labels"].tolist() == [0]
+
+
+@pytest.mark.parametrize("width", [4, 5])
+def test_a_picture_shows_one_class_at_a_place(width: int) -> None:
+    """Four detections: the second is the first in another class, the third is apart, the last unlikely."""
+    page = found(4, width=width)
+    page["boxes"][1] = page["boxes"][0]
+    page["scores"] = torch.tensor([0.8, 0.7, 0.5, 0.2])
+    shown = drawn(padded([page], 6), 0)
+    assert shown["scores"].tolist() == pytest.approx([0.8, 0.5])
+    assert shown["labels"].tolist() == [0, 0]
+    assert torch.equal(shown["boxes"], page["boxes"][[0, 2]])
+    assert drawn(padded([found(0, width=width)], 6), 0)["boxes"].shape == (0, width)
+
+
+def test_a_picture_shows_neighbours_that_overlap_less() -> None:
+    """Boxes that share a half of both have an IoU of 1/3."""
+    page = found(2)
+    page["boxes"] = torch.tensor([[0.0, 0, 20, 20], [10, 0, 30, 20]])
+    assert len(drawn(padded([page], 2), 0)["scores"]) == 2
 
 
 def test_records_are_json_in_the_users_words() -> None:

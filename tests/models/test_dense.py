@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,17 @@ import torch
 import torchvision
 from torch import nn
 
+from visrun.boxes import xyxy_to_cxcywh
+from visrun.detection.decode import boxes_of
 from visrun.errors import ConfigError
 from visrun.models import create
-from visrun.models.dense import BEGIN, PRIOR, PROTOTYPES, DenseDetector, _points, dense, small_detector
+from visrun.models.dense import PRIOR, PROTOTYPES, DenseDetector, _points, dense, small_detector
 from visrun.models.trunks import Trunk
 from visrun.models.weights import cached
 
 TARGETS = {
     "boxes": {"classes", "boxes", "points"},
-    "rotated_boxes": {"classes", "boxes", "points", "angles"},
+    "rotated_boxes": {"classes", "boxes", "points", "stretches"},
     "instances": {"classes", "boxes", "points", "coefficients", "prototypes"},
 }
 
@@ -32,7 +33,7 @@ def test_the_output_is_the_same_in_training_and_evaluation(target: str) -> None:
         output = module.train(training)(images)
         assert set(output) == TARGETS[target]
         assert output["classes"].shape == (2, count, 3)
-        assert output["boxes"].shape == (2, count, 4)
+        assert output["boxes"].shape == (2, count, 3 if target == "rotated_boxes" else 4)
         assert output["points"].shape == (2, count, 3)
     if target == "instances":
         assert output["coefficients"].shape == (2, count, PROTOTYPES)
@@ -44,11 +45,14 @@ def test_points_are_the_centres_of_their_cells() -> None:
     assert found.tolist() == [[4.0, 4.0, 8.0], [12.0, 4.0, 8.0], [8.0, 8.0, 16.0]]
 
 
-def test_at_first_every_location_says_the_same() -> None:
-    output = small_detector(num_outputs=2, target="rotated_boxes").module.eval()(torch.randn(1, 3, 64, 64))
+@pytest.mark.parametrize("target", TARGETS)
+def test_at_first_every_location_says_the_same(target: str) -> None:
+    output = small_detector(num_outputs=2, target=target).module.eval()(torch.randn(1, 3, 64, 64))
     torch.testing.assert_close(output["classes"].sigmoid(), torch.full_like(output["classes"], PRIOR))
-    torch.testing.assert_close(output["boxes"], torch.full_like(output["boxes"], math.log(BEGIN)))
-    assert (output["angles"] == torch.tensor([1.0, 0.0])).all()
+    points, boxes = output["points"], boxes_of(output)
+    centred = boxes if target == "rotated_boxes" else xyxy_to_cxcywh(boxes)
+    torch.testing.assert_close(centred[..., :2], points[..., :2], atol=1e-4, rtol=0)
+    torch.testing.assert_close(centred[..., 2] * centred[..., 3], (4 * points[..., 2]) ** 2)
 
 
 def test_boxes_are_float32_also_under_autocast() -> None:

@@ -22,6 +22,8 @@ CANDIDATES, CANDIDATES_ROTATED = 300, 1000  # pairs of location and class that s
 MOST, MOST_ROTATED = 100, 500  # detections of an image; views from above hold more
 SAME, SAME_ROTATED = 0.6, 0.3  # IoU above which two detections of one class are one object
 LEAST = 0.001  # score below which nothing is reported
+LONGEST = 3.0  # logarithm of a side by the mean side beyond which it grows no more: 400 times as long as wide
+TINY = 1e-6
 FARTHEST = 7.0  # logarithm of a distance in strides beyond which it grows no more, so that it stays finite
 
 
@@ -32,28 +34,38 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
 
 
 def boxes_of(output: Output) -> Tensor:
-    """The box that each location means: (B, L, 4) xyxy, or (B, L, 5) of any angle where the network gives angles.
+    """The box that each location means: (B, L, 4) xyxy, or (B, L, 5) of any angle where the network gives stretches.
 
-    Raw numbers are logarithms of the distances from the location to the left, top, right and lower side, in strides
-    (Tian et al. 2019, arXiv 1904.01355, eq. 4); of a turned box along its own directions.
+    Raw numbers of upright boxes are logarithms of the distances from the location to the left, top, right and lower
+    side, in strides (Tian et al. 2019, arXiv 1904.01355, eq. 4). Those of turned boxes are the centre's offset in
+    strides along x and y, and the logarithm of half the mean side in strides, to which :func:`stretched` adds the rest.
     """
-    points = output["points"].float()
-    distances = output["boxes"].float().clamp(max=FARTHEST).exp() * points[..., 2:]
-    before, after = distances.split(2, -1)
-    if "angles" not in output:
+    points, raw = output["points"].float(), output["boxes"].float()
+    stride = points[..., 2:]
+    if "stretches" not in output:
+        before, after = (raw.clamp(max=FARTHEST).exp() * stride).split(2, -1)
         return torch.cat([points[..., :2] - before, points[..., :2] + after], -1)
-    angle = angles_of(output["angles"].float())
-    cos, sin = angle.cos(), angle.sin()
-    along, across = ((after - before) / 2).split(1, -1)
-    moved = torch.cat([cos * along - sin * across, sin * along + cos * across], -1)
-    return torch.cat([points[..., :2] + moved, before + after, angle], -1)
+    centre = points[..., :2] + raw[..., :2] * stride
+    half = raw[..., 2:].clamp(max=FARTHEST).exp() * stride
+    longer, angle = stretched(output["stretches"].float())
+    return torch.cat([centre, 2 * half * longer, 2 * half / longer, angle], -1)
 
 
-def angles_of(doubled: Tensor) -> Tensor:
-    """(..., 2) cos and sin of twice an angle, of any length, -> (..., 1) the angle in [-pi/2, pi/2]."""
+def stretched(doubled: Tensor) -> tuple[Tensor, Tensor]:
+    """How much longer than its mean side a box is, and in which direction: (..., 2) -> (..., 1) and (..., 1).
+
+    ``doubled`` points to twice the angle and is as long as the logarithm of that factor, which makes the box's shape
+    a matrix logarithm (Arsigny et al. 2006): it turns smoothly through every angle, without the jump that an angle or
+    sides measured along it have where a box turned by half a turn is the same box; and what is round has no direction.
+
+    Returns:
+        The factor, from 1 on, and the angle in [-pi/2, pi/2].
+    """
     cos, sin = doubled.split(1, -1)
     nothing = (cos == 0) & (sin == 0)  # has no angle, and no slope
-    return torch.atan2(sin, torch.where(nothing, 1.0, cos)) / 2
+    cos = torch.where(nothing, TINY, cos)
+    length = (cos.square() + sin.square()).sqrt().clamp(max=LONGEST)
+    return length.exp(), torch.atan2(sin, cos) / 2
 
 
 @torch.no_grad()
@@ -74,7 +86,7 @@ def detections(output: Output, size: tuple[int, int]) -> dict[str, Tensor]:
         size: (height, width) of the training image.
     """
     with full_precision(output["boxes"].device):
-        turned = "angles" in output
+        turned = "stretches" in output
         scores, labels, location = _candidates(output["classes"], CANDIDATES_ROTATED if turned else CANDIDATES)
         boxes = boxes_of(output)
         boxes = boxes.gather(1, location[..., None].expand(-1, -1, boxes.shape[2]))

@@ -24,6 +24,7 @@ Prediction = dict[str, Tensor]
 
 EMPTY = {"labels": -1}  # of rows without a detection; all else is 0 there
 RECORDED, DRAWN = 0.05, 0.3  # least score of what is written down and of what is drawn
+ONE_PLACE = 0.6  # IoU above which two boxes of a picture are at one place
 DIGITS = 2  # of a pixel's coordinates
 
 
@@ -48,6 +49,18 @@ def best(prediction: Prediction, i: int, least: float) -> Prediction:
     """Sample ``i``'s detections with at least this score, without the batch's dimension."""
     enough = prediction["scores"][i] >= least
     return {name: values[i, enough] for name, values in prediction.items()}
+
+
+def drawn(prediction: Prediction, i: int) -> Prediction:
+    """Sample ``i``'s detections that a picture shows: the likely ones, and of several at one place the best, whatever
+    their classes.
+
+    A metric asks each class by itself and so wants both guesses where a network wavers; a reader wants one.
+    """
+    likely = best(prediction, i, DRAWN)
+    suppress = rotated_nms if likely["boxes"].shape[1] == 5 else nms
+    keep = suppress(likely["boxes"], likely["scores"], threshold=ONE_PLACE)
+    return {name: values[keep] for name, values in likely.items()}
 
 
 def merged(parts: Sequence[Prediction]) -> Prediction:

@@ -8,8 +8,9 @@ first every location says the same: hardly an object, and a box four strides wid
 (B, 3, H, W) -> a dict of tensors for L locations, the same in training and evaluation; H and W are multiples of 32:
     points        (B, L, 3)  x, y and stride of each location, pixels
     classes       (B, L, K)  logits
-    boxes         (B, L, 4)  logarithms of the distances to the four sides in strides, float32
-    angles        (B, L, 2)  rotated boxes: cos and sin of twice the angle, of any length
+    boxes         (B, L, 4)  logarithms of the distances to the four sides in strides, float32; of rotated boxes
+                  (B, L, 3)  the centre's offset in strides and the logarithm of half the mean side
+    stretches     (B, L, 2)  rotated boxes: twice the angle's direction, as long as the logarithm of long by mean side
     coefficients  (B, L, P)  instances: the location's weights of the prototypes
     prototypes    (B, P, H / 4, W / 4)
 """
@@ -33,7 +34,9 @@ DEPTH = 2  # convolutions of a tower
 GROUP = 8  # channels normalised together
 WIDEST = 256  # channels of the pyramid and the towers, at most: else a quarter of the body's deepest map
 PRIOR = 0.01  # probability of an object that a location begins with (arXiv 1708.02002, section 4.1)
-BEGIN = 2.0  # strides from a location to each side of its box at first
+BEGIN = math.log(2.0)  # logarithm of the strides from a location to each side of its box at first
+UPRIGHT, TURNED = (BEGIN,) * 4, (0.0, 0.0, BEGIN)
+STRETCH = (0.1, 0.0)  # a little longer than high at first: what is round has no direction to learn from
 PROTOTYPES, MASK_WIDTH = 32, 64
 SMALL_WIDTHS, SMALL_WIDTH = (16, 32, 64, 128, 128), 64
 
@@ -63,11 +66,11 @@ class Pyramid(nn.Module):
 
 
 class Level(nn.Module):
-    """A scale and a shift of one level's own, since the shared towers see all levels alike."""
+    """A scale and shifts of one level's own for maps of ``width`` channels, since the shared towers see all alike."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.scale, self.shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
+        self.scale, self.shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(width, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x.float() * self.scale + self.shift
@@ -91,14 +94,13 @@ class DenseDetector(nn.Module):
         self.pyramid = Pyramid(channels, width, beyond=beyond)
         self.strides = [FINEST * 2**i for i in range(len(channels) + beyond)]
         self.class_tower, self.place_tower = (_tower(width, width) for _ in range(2))
-        self.levels = nn.ModuleList(Level() for _ in self.strides)
-        self.classes = _last(width, num_outputs, begin=-math.log(1 / PRIOR - 1))
-        self.boxes = _last(width, 4, begin=math.log(BEGIN))
-        self.angles = _last(width, 2, begin=0.0) if target == "rotated_boxes" else None
-        if self.angles is not None:
-            nn.init.ones_(self.angles.bias[:1])  # type: ignore[index]  # angle 0: at the origin it has no slope
+        begin = TURNED if target == "rotated_boxes" else UPRIGHT
+        self.levels = nn.ModuleList(Level(len(begin)) for _ in self.strides)
+        self.classes = _last(width, [-math.log(1 / PRIOR - 1)] * num_outputs)
+        self.boxes = _last(width, begin)
+        self.stretches = _last(width, STRETCH) if target == "rotated_boxes" else None
         if target == "instances":
-            self.coefficients: nn.Module | None = _last(width, PROTOTYPES, begin=0.0)
+            self.coefficients: nn.Module | None = _last(width, [0.0] * PROTOTYPES)
             self.prototypes: nn.Module | None = Prototypes(fine, width)
         else:
             self.coefficients = self.prototypes = None
@@ -119,8 +121,8 @@ class DenseDetector(nn.Module):
         """What the towers say of one level."""
         kinds, places = self.class_tower(x), self.place_tower(x)
         said = {"classes": self.classes(kinds), "boxes": level(self.boxes(places))}
-        if self.angles is not None:
-            said["angles"] = self.angles(places)
+        if self.stretches is not None:
+            said["stretches"] = self.stretches(places)
         if self.coefficients is not None:
             said["coefficients"] = self.coefficients(places)
         return said
@@ -201,11 +203,11 @@ def _tower(in_channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _last(width: int, num_outputs: int, *, begin: float) -> nn.Conv2d:
+def _last(width: int, begin: Sequence[float]) -> nn.Conv2d:
     """A layer that says ``begin`` everywhere at first."""
-    layer = nn.Conv2d(width, num_outputs, 3, padding=1)
+    layer = nn.Conv2d(width, len(begin), 3, padding=1)
     nn.init.zeros_(layer.weight)
-    nn.init.constant_(layer.bias, begin)  # type: ignore[arg-type]  # made with a bias
+    layer.bias.data.copy_(torch.tensor(begin))  # type: ignore[union-attr]  # made with a bias
     return layer
 
 

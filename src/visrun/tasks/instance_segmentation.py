@@ -18,7 +18,7 @@ from visrun.detection.losses import giou
 from visrun.detection.metrics import MaskMetric
 from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
-from visrun.detection.results import DRAWN, alone, best, merged, outlined, recorded, true_masks, truth, whole
+from visrun.detection.results import alone, drawn, merged, outlined, recorded, true_masks, truth, whole
 from visrun.tasks.base import Forward, Place, Prediction
 from visrun.tasks.shapes import beside_truth
 
@@ -92,7 +92,7 @@ class InstanceSegmentation:
             image: In whose pixels the boxes are; masks are stretched over it.
             target: The true objects (M, 7) and the layers (L, H / 4, W / 4) with their numbers, or None.
         """
-        found = best(prediction, i, DRAWN)
+        found = drawn(prediction, i)
         masks = found["masks"] if found["masks"].dtype == torch.bool else whole(found["masks"])
         real = None
         if target is not None:

@@ -16,7 +16,7 @@ from visrun.detection.decode import report
 from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
-from visrun.detection.results import DRAWN, alone, best, merged, recorded, truth
+from visrun.detection.results import alone, drawn, merged, recorded, truth
 from visrun.tasks.base import Forward, Place, Prediction
 from visrun.tasks.shapes import beside_truth
 
@@ -71,7 +71,7 @@ class ObjectDetection:
             image: In whose pixels the boxes are.
             target: The true objects (M, 7), or None.
         """
-        found = best(prediction, i, DRAWN)
+        found = drawn(prediction, i)
         boxes, labels = (None, None) if target is None else truth(target)
         real = None if target is None else {"boxes": boxes, "labels": labels}
         return beside_truth(image, found, real, classes=self.classes)

@@ -17,7 +17,7 @@ from visrun.detection.decode import report
 from visrun.detection.metrics import RotatedMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_rotated
-from visrun.detection.results import DRAWN, alone, best, merged, recorded, truth
+from visrun.detection.results import alone, drawn, merged, recorded, truth
 from visrun.tasks.base import Forward, Place, Prediction
 from visrun.tasks.shapes import beside_truth
 
@@ -72,7 +72,7 @@ class OrientedObjectDetection:
             image: In whose pixels the boxes are.
             target: The true objects (M, 8), or None.
         """
-        found = best(prediction, i, DRAWN)
+        found = drawn(prediction, i)
         shown = {"quads": le90_to_quads(found["boxes"]), "labels": found["labels"], "scores": found["scores"]}
         if target is None:
             return beside_truth(image, shown, None, classes=self.classes)
