@@ -11,6 +11,8 @@ from PIL import Image
 
 from visrun import cli
 
+from .conftest import photo
+
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +36,18 @@ def test_one_task_and_another_place(outlines: Path, capsys, tmp_path: Path) -> N
     assert "classification" not in capsys.readouterr().out
     assert (tmp_path / "new" / "count.png").is_file()
     assert not (tmp_path / "check.png").exists()
+
+
+@pytest.mark.parametrize(("column", "task"), [("label", "classification"), ("count", "regression")])
+def test_a_table_of_numbers_is_for_what_its_column_says(tmp_path: Path, capsys, column: str, task: str) -> None:
+    for i in range(12):
+        photo(tmp_path / "set" / f"{i}.png", i)
+    rows = [f"{i}.png,{i % 2}" for i in range(12)]
+    (tmp_path / "set" / "table.csv").write_text("\n".join([f"image,{column}", *rows]))
+    assert cli.main(["check", "data.root=set"]) == 0
+    out = capsys.readouterr().out
+    assert "  classification             yes  data=csv" in out and "  regression                 yes  data=csv" in out
+    assert f"train: visrun task={task} " in out
 
 
 def test_json(class_folders: Path, capsys) -> None:

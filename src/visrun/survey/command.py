@@ -23,6 +23,7 @@ from visrun.survey.text import as_text
 from visrun.tables import READERS, TASKS
 
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
+LABELLED = {"label", "labels", "class"}  # what a table calls a column of class names
 RICHEST = ("instances", "rotated_boxes", "mask", "boxes", "label", "value")  # kinds of target, the most to see first
 
 
@@ -91,7 +92,13 @@ def _best(found: Survey, datasets: dict[str, Dataset]) -> str:
     """Of the tasks that can be served, those that are ready before others, the one with most to see; or ""."""
     ready = [service.task for service in found.services if service.ready] or list(datasets)
     known = [task for task in ready if datasets[task].kind in RICHEST]
-    return min(known, key=lambda task: RICHEST.index(datasets[task].kind), default="")
+    return min(known, key=lambda task: _place(datasets[task]), default="")
+
+
+def _place(dataset: Dataset) -> float:
+    """Where a dataset stands among others of one folder; a table of values comes before its values read as labels."""
+    measured = dataset.layout == "csv" and not LABELLED & {name.lower() for name in dataset.targets}
+    return RICHEST.index("label") - 0.5 if dataset.kind == "value" and measured else RICHEST.index(dataset.kind)
 
 
 def draw(dataset: Dataset, out: Path) -> None:
