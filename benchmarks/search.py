@@ -1,6 +1,6 @@
 """What a search finds and what it costs: visrun's sweeper with pruning beside the official one without.
 
-    python benchmarks/search.py [--seeds 0,1,2,3,4] [--trials 30] [--pruner hyperband] [key=value ...]
+    python benchmarks/search.py [--seeds 0,1,2,3,4] [--trials 30] [--pruner successive_halving] [key=value ...]
 
 Both search the same space with as many trials on the same data, from the same sampler's seed; the default is the
 demo's classification run with 12 epochs. For each seed: the best validation value and all epochs that were trained. The
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="search with pruning against search without")
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--pruner", default="hyperband")
+    parser.add_argument("--pruner", default="successive_halving")
     options, words = parser.parse_known_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
     sweepers = {

@@ -21,7 +21,7 @@ PRUNERS: dict[str, tuple[str, dict[str, Any]]] = {
     "median": ("MedianPruner", {"n_startup_trials": 5, "n_warmup_steps": 3, "interval_steps": 1}),
     "percentile": ("PercentilePruner", {"percentile": 25.0, "n_startup_trials": 5, "n_warmup_steps": 3}),
     "hyperband": ("HyperbandPruner", {"min_resource": 1, "max_resource": "auto", "reduction_factor": 3}),
-    "successive_halving": ("SuccessiveHalvingPruner", {"min_resource": 1, "reduction_factor": 4}),
+    "successive_halving": ("SuccessiveHalvingPruner", {"min_resource": 2, "reduction_factor": 3}),
     "patient": ("PatientPruner", {"patience": 5, "min_delta": 0.0, "wrapped": "median"}),
     "wilcoxon": ("WilcoxonPruner", {"p_threshold": 0.1, "n_startup_steps": 2}),
 }
