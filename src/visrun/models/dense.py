@@ -112,7 +112,7 @@ class DenseDetector(nn.Module):
         parts = [self._at(x, level) for x, level in zip(levels, self.levels, strict=True)]
         output = {name: torch.cat([_rows(part[name]) for part in parts], 1) for name in parts[0]}
         where = _points([(x.shape[2], x.shape[3]) for x in levels], self.strides, images.device)
-        output["points"] = where.expand(len(images), -1, -1)
+        output["points"] = where.expand(images.shape[0], -1, -1)  # len() would fix the number of images in a trace
         if self.prototypes is not None:
             output["prototypes"] = self.prototypes(fine, levels[0])
         return output

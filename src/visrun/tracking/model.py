@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from visrun.detection.decode import boxes_of
+
 NAME = "model"
 DECIMALS = 3  # of the example's values: enough to look at, and half the size as text
 
 
 class TensorOutput(nn.Module):
-    """``module`` with one tensor as its output: of a dictionary, the one under "out"."""
+    """``module`` with one tensor as its output, which is all that MLflow takes; see :func:`one_tensor`."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -20,8 +22,22 @@ class TensorOutput(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) floats to what the module says of them, with leading dimension B."""
-        output = self.module(images)
-        return output["out"] if isinstance(output, dict) else output
+        return one_tensor(self.module(images))
+
+
+def one_tensor(output: Any) -> Any:
+    """The tensor in a network's output, which comes back as it is where it holds none.
+
+    Of a dictionary the one under "out"; of a dense detector each location's box and class probabilities
+    (B, L, 4 or 5 + K), before suppression; of other detectors each detection's box, score and label (B, D, 4 or 5 + 2).
+    """
+    if not isinstance(output, dict):
+        return output
+    if "points" in output:
+        return torch.cat([boxes_of(output), output["classes"].float().sigmoid()], -1)
+    if "scores" in output:
+        return torch.cat([output["boxes"], output["scores"][..., None], output["labels"][..., None].float()], -1)
+    return output.get("out", output)
 
 
 def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, metadata: dict[str, Any]) -> None:
@@ -31,7 +47,7 @@ def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, meta
         example: (2, 3, H, W) float32. Two images, so that the traced graph takes any number of them.
 
     Raises:
-        TypeError: The module's output is neither a tensor nor a dictionary with a tensor under "out".
+        TypeError: The module's output holds no tensor that :func:`one_tensor` knows.
     """
     import mlflow.pytorch
     from mlflow.models import Model
