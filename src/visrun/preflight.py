@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visrun.checks import require_training
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
 from visrun.settings import Settings
@@ -17,10 +16,9 @@ def require(settings: Settings) -> None:
     Published weights that ``model.pretrained=true`` insists on are downloaded now, where they are not cached.
 
     Raises:
-        ConfigError: A task without training code, a device, a cache or weights that are not to be had; all at once.
+        ConfigError: A device, a cache or weights that are not to be had; all at once.
         DataError: There is nothing at ``data.root``.
     """
-    require_training(settings.task)
     if settings.data.name != "demo" and settings.data.root is not None:
         require_root(Path(settings.data.root))
     problems: list[str] = []

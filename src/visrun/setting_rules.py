@@ -49,9 +49,6 @@ def check(settings: Settings) -> list[str]:
     task = settings.task
     if task not in TASKS:
         return [f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}"]
-    if TASKS[task].build is None:
-        ready = [name for name, entry in TASKS.items() if entry.build is not None]
-        return [f"task={task}: it cannot be trained yet; {one_of(ready)} can"]
     return [*_data_problems(settings.data, task), *_model_problems(settings), *_augment_problems(settings.augment)]
 
 
@@ -77,9 +74,9 @@ def _data_problems(data: Data, task: str) -> list[str]:
         problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
     if data.tile is not None and data.overlap >= data.tile:
         problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
-    if TASKS[task].target == "value":
+    if TASKS[task].target in ("value", "verdict"):
         typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
-        problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes" for key in typed]
+        problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes to choose" for key in typed]
     return problems
 
 

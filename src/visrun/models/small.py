@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visrun.models.heads import DropLinear
+from visrun.models.scored import scored
+from visrun.models.weights import Built
 
 WIDTHS = (32, 64, 128)
 STROKES = 16  # channels at full resolution
@@ -60,14 +62,17 @@ class SmallResNet(nn.Module):
         return self.fc(self.body(self.stem(x)).mean(dim=(2, 3)))
 
 
-def small_resnet(*, num_outputs: int, dropout: float) -> SmallResNet:
+def small_resnet(*, num_outputs: int, dropout: float, target: str = "label") -> Built:
     """The network with random weights; none are published.
 
     Args:
         num_outputs: Classes or regression targets.
         dropout: Probability before the last layer, 0 to 0.9.
+        target: ``verdict`` gives the network that `visrun.models.scored` describes.
     """
-    return SmallResNet(num_outputs=num_outputs, dropout=dropout)
+    module = SmallResNet(num_outputs=num_outputs, dropout=dropout)
+    built = Built(module, origin="random: no weights are published for small_resnet", head=("fc",))
+    return scored(built) if target == "verdict" else built
 
 
 class SmallUNet(nn.Module):

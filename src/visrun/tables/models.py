@@ -13,6 +13,7 @@ GENERIC_MODEL = "torchvision"  # model=torchvision model.name=X: any builder of 
 
 IMAGE_TASKS = ("classification", "regression", "anomaly_detection")
 PIXEL_TASKS = ("segmentation",)
+HEAT_TASKS = (*PIXEL_TASKS, "anomaly_detection")  # of a U-Net: its pixels may be classes, or good and defective
 BOX_TASKS = ("object_detection",)
 MASK_TASKS = ("instance_segmentation", "oriented_object_detection")  # a turned box is the rectangle around a mask
 OBJECT_TASKS = (*BOX_TASKS, *MASK_TASKS)
@@ -65,7 +66,7 @@ MODELS: dict[str, ModelEntry] = {
     "vit_b_16": _classifier("vit_b_16", 86.6, speed=1, accuracy=3, image_size=224, fixed_size=True, multiple=16),
     "small_unet": ModelEntry(
         build="visrun.models.small:small_unet",
-        tasks=PIXEL_TASKS,
+        tasks=HEAT_TASKS,
         parameters=0.35,
         speed=3,
         accuracy=1,
@@ -80,7 +81,7 @@ MODELS: dict[str, ModelEntry] = {
     "unet": ModelEntry(
         build="visrun.models.unet:unet",
         builder="resnet18",
-        tasks=PIXEL_TASKS,
+        tasks=HEAT_TASKS,
         parameters=14.3,
         speed=2,
         accuracy=2,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from visrun.checks import entry_of, require_training
+from visrun.checks import entry_of
 from visrun.compose import Resolved
 from visrun.configs import flatten
 from visrun.errors import ConfigError
@@ -223,7 +223,7 @@ def _lines(form: Form) -> dict[str, Any]:
         for key, line in form.entered.errors.items()
         if key not in Hyperparameters.model_fields or is_read(key, facts, drops=form.drops)
     }
-    for line in (*form.problems, *_not_trainable(form.task)):
+    for line in form.problems:
         errors.setdefault(key_of(line), []).append(line)
     warnings: dict[str, list[str]] = {}
     if not form.problems:
@@ -241,14 +241,6 @@ def _lines(form: Form) -> dict[str, Any]:
 def problems_of_form(form: Form) -> list[str]:
     """Everything that keeps a form from being trained, one line each."""
     return [line for lines in _lines(form)["errors"].values() for line in lines]
-
-
-def _not_trainable(task: str) -> tuple[str, ...]:
-    try:
-        require_training(task)
-    except ConfigError as error:
-        return error.problems
-    return ()
 
 
 def command_words(form: Form, composer: Composer) -> tuple[str, ...]:
