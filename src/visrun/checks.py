@@ -86,9 +86,11 @@ def unread_warnings(
 ) -> list[str]:
     """One line for each typed value that this run does not read, saying who would."""
     names = [name for name in unread if name in typed]
-    lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name)}" for name in names]
+    model = entry_of(given.model.name, given.task)
+    facts = hyperparameters.facts_of(values, model)
+    lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name, facts)}" for name in names]
     if given.data.name == "demo" and typed.get("data.root") is not None:
         lines.append(f"data.root={show(typed['data.root'])} is not read: data=demo brings its own images")
     if given.data.tile is None and typed.get("data.overlap") is not None:
         lines.append("data.overlap is read only when data.tile is set")
-    return lines + setting_rules.option_warnings(typed, values, task=given.task)
+    return lines + setting_rules.option_warnings(typed, values, task=given.task, model=model)

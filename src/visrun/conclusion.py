@@ -16,12 +16,12 @@ from visrun.batch import truth
 from visrun.calibrate import calibrate
 from visrun.console import Screen
 from visrun.device import autocast
+from visrun.models import Settling
 from visrun.parts import Parts
 from visrun.precision_recall import precision_recall
 from visrun.run_folder import RunFolder, is_metric
 from visrun.score_histogram import score_histogram
 from visrun.sheet import sheet
-from visrun.models import Settling
 from visrun.tasks.base import Deciding, Metric
 from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall
@@ -64,7 +64,7 @@ class Scoring(Protocol):
 
 def validate(made: Parts, epoch: int) -> dict[str, float]:
     """The metrics on the validation split after ``epoch`` (from 0), BatchNorm's statistics measured anew."""
-    batches = made.loaders["train"].epoch(epoch)
+    batches = made.lessons.epoch(epoch)
     calibrate(made.step.evaluated, batches, device=made.device, precision=made.precision)
     settle(made)
     metrics = measure(made, "val")
@@ -135,7 +135,7 @@ def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, floa
     """The run's pictures: curves, learning rate, what the task draws of its metric, and a sheet of predictions."""
     found = [folder / "curves.png"]
     plots.curves(rows, found[0], monitor=made.task.monitor, best_epoch=progress.best_epoch)
-    if len(made.loaders["train"]):
+    if len(made.lessons):
         found.append(folder / "learning_rate.png")
         plots.learning_rate([row["learning_rate"] for row in rows], found[1])
     return [*found, show(made, folder, split), *draw_metric(made, folder)]

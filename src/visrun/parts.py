@@ -41,15 +41,17 @@ class Parts:
 
     ``portrait`` is what best.pt says of the model beside its weights; ``notes`` are facts that were settled while
     building (image size, where the weights come from, where images are kept) and go into experiment.json.
-    ``reference`` are the good training images as evaluation sees them, where the model measures itself on them;
-    ``epochs`` is how many there are at most.
+    ``lessons`` are the batches of training steps, none for a model that learns without; ``reference`` are the good
+    training images as evaluation sees them, where the model measures itself on them; ``epochs`` is how many there are
+    at most.
     """
 
     dataset: Dataset
     task: Task
     metric: Metric
     built: Built
-    loaders: dict[str, Batches | NoSteps]
+    loaders: dict[str, Batches]
+    lessons: Batches | NoSteps
     step: Step
     scheduler: Any
     device: torch.device
@@ -109,15 +111,15 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         weights=Path(settings.model.weights) if settings.model.weights else None,
         freeze=settings.model.freeze,
         target=entry.target,
+        options=options_of(settings),
     )
     screen.say(f"model: {settings.model.name}, {count_parameters(built):.2f} M parameters, weights {built.origin}")
     look = look_of(settings, built, size)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
-    if not facts.gradient:
-        loaders["train"] = NoSteps()
+    lessons = loaders["train"] if facts.gradient else NoSteps()
     built.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(loaders["train"]))
+    step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(lessons))
     notes = {
         "image_size": list(size),
         "weights": built.origin,
@@ -132,6 +134,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         metric=task.metric(),
         built=built,
         loaders=loaders,
+        lessons=lessons,
         step=step,
         scheduler=scheduler,
         device=device,
@@ -160,6 +163,7 @@ def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
             "name": settings.model.name,
             "num_outputs": task.num_outputs,
             "dropout": resolved.hyperparameters.dropout,
+            "options": options_of(settings),
         },
         "image_size": list(look.image_size),
         "fit": look.fit,
@@ -168,6 +172,11 @@ def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
         "tile": look.tile,
         "overlap": look.overlap,
     }
+
+
+def options_of(settings: Settings) -> dict[str, Any]:
+    """The options of a model that reads them; {} of others."""
+    return {} if model_entry(settings.model.name).gradient else settings.model_options.model_dump(mode="json")
 
 
 def fit_of(settings: Settings) -> Fit:

@@ -146,6 +146,7 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
         dropout=network["dropout"],
         pretrained=False,
         target=TASKS[state["task"]].target,
+        options=network.get("options"),
     )
     built.module.load_state_dict(state["model"])
     entry = TASKS[state["task"]]

@@ -181,7 +181,7 @@ def _train(
         made.scheduler,
         max_epochs=made.epochs,
         monitor=made.task.monitor,
-        images_per_step=made.loaders["train"].batch_size,
+        images_per_step=made.lessons.batch_size,
         portrait=lambda: {**made.portrait, "task_state": made.task.state()},
         identity=identity(resolved),
         picture=lambda: show(made, files.plots, "val"),
@@ -200,7 +200,7 @@ def _train(
             made.task,
             made.step,
             made.scheduler,
-            made.loaders["train"],
+            made.lessons,
             lambda: validate(made, progress.epoch),
             progress=progress,
             limits=limits,
@@ -272,7 +272,7 @@ def _same_data(former: Mapping[str, Any] | None, fingerprint: str) -> None:
 
 def _out_of_memory(made: Parts, accumulate: int) -> OutOfMemory:
     """One line that names a batch size which fits: tried, not guessed."""
-    model, train = made.built.module, made.loaders["train"]
+    model, train = made.built.module, made.lessons
     if not len(train):
         return OutOfMemory(f"out of memory on {made.device}: use a smaller batch_size, data.image_size or model")
     made.step.forget_graph()

@@ -242,7 +242,7 @@ def check_finite(step: Step, train: Loader, progress: Progress) -> float:
 
 
 def learnt(step: Step, progress: Progress) -> dict[str, float]:
-    """The learning rate, ``loss`` and, where it has several parts, each as ``loss/PART``; {} of an epoch without steps."""
+    """Learning rate, ``loss`` and, where it has several parts, each as ``loss/PART``; {} of an epoch without steps."""
     means = step.ledger.means()
     if "loss" not in means:
         return {}

@@ -41,7 +41,7 @@ class Counts:
         return area(self.false / self.negatives, self.hits / self.positives)
 
     def average_precision(self) -> float:
-        """The mean precision over all recalls (as scikit-learn has it, without interpolation); NaN without positives."""
+        """The mean precision over all recalls, without interpolation, as scikit-learn has it; NaN without positives."""
         if not self.positives:
             return float("nan")
         precision = self.hits / np.maximum(self.hits + self.false, 1)

@@ -1,4 +1,4 @@
-"""Metrics of anomaly detection: how well scores tell good from defective images, and heat maps defects from the rest."""
+"""Metrics of anomaly detection: how well scores tell defective images apart, and heat maps the defects in them."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ class Batch:
     Args:
         images: (B, 3, H, W), normalised, channels last.
         target: label: (B,) int64, or (B, K) float32 where labels are several or mixed; value: (B, T) float32;
-            mask, verdict: (B, H, W) int64 with 255 = ignore; objects: (B, M, C) float32, columns as in `visrun.data.objects`;
-            none: (B, 0).
+            mask, verdict: (B, H, W) int64 with 255 = ignore; objects: (B, M, C) float32, columns as in
+            `visrun.data.objects`; none: (B, 0).
         masks: instances: (B, L, H / 4, W / 4) int16 numbers of objects, 0 = none; all else: (B, 0).
         index: (B,) int64 positions among the usable images.
         valid: (B,) bool, False for the repeats that fill the last batch of an evaluation.

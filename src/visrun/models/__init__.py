@@ -6,8 +6,8 @@ built.module(images)  # (B, 3, 224, 224), normalised by built.mean and built.std
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from collections.abc import Iterable
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -44,11 +44,13 @@ def create(
     weights: Path | None = None,
     freeze: Literal["none", "backbone"] = "none",
     target: str = "label",
+    options: Mapping[str, Any] | None = None,
 ) -> Built:
     """Build a network and give it its first weights; random ones come from torch's global generator.
 
-    Classifiers map (B, 3, H, W) to (B, num_outputs), for verdicts as `visrun.models.scored`; segmentation networks to {"out": (B, num_outputs, H, W)}, some
-    with "aux" of the same shape. Parameters have the same names and shapes whatever the weights and ``freeze``.
+    Classifiers map (B, 3, H, W) to (B, num_outputs), for verdicts as `visrun.models.scored` says; segmentation networks
+    to {"out": (B, num_outputs, H, W)}, some with "aux" of the same shape. Parameters
+    have the same names and shapes whatever the weights and ``freeze``.
 
     Args:
         name: An entry of ``visrun.tables.MODELS``, whose builder returns a ``Built`` or just a module, or the name of a
@@ -60,6 +62,8 @@ def create(
         weights: A weight file or a run's folder; goes before ``pretrained``.
         freeze: "backbone" trains the new head only.
         target: What a record's target is (:class:`visrun.tables.TaskEntry`), which tells a network its heads.
+
+        options: More arguments by name, for builders that take them.
 
     Raises:
         ConfigError: Unknown model, an image size it cannot take, weights that cannot be had, read or fitted.
@@ -73,6 +77,7 @@ def create(
         "dropout": dropout,
         "image_size": (height, width),
         "target": target,
+        **(options or {}),
         "pretrained": False if weights is not None else pretrained,
     }
     built = _built(load(entry.build), values)

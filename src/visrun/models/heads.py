@@ -51,8 +51,8 @@ def replace_classifier(module: nn.Module, *, num_outputs: int, dropout: float) -
     return last
 
 
-def replace_conv(module: nn.Module, name: str, *, num_outputs: int) -> None:
-    """Replace the convolution called ``name`` by one with ``num_outputs`` channels, in place."""
+def replace_layer(module: nn.Module, name: str, *, num_outputs: int) -> None:
+    """Replace the linear or 1x1 convolutional layer called ``name`` by one with ``num_outputs`` outputs, in place."""
     _put(module, name, _new(module.get_submodule(name), num_outputs, None))
 
 

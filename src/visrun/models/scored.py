@@ -1,4 +1,4 @@
-"""An image classifier that tells good from defective images twice: by its logits, and by the density of its features."""
+"""An image classifier that tells good from defective twice: by its logits, and by the density of its features."""
 
 from __future__ import annotations
 
