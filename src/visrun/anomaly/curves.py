@@ -47,13 +47,19 @@ class Counts:
         precision = self.hits / np.maximum(self.hits + self.false, 1)
         return float(np.sum(np.diff(self.hits, prepend=0.0) * precision) / self.positives)
 
-    def best_f1(self) -> tuple[float, float]:
-        """The largest F1 and the threshold that gives it, of several the highest; NaN without positives."""
+    def best_f1(self, *, place: float = 0.5) -> tuple[float, float]:
+        """The largest F1 and a threshold that gives it, of several the highest; NaN without positives.
+
+        Args:
+            place: Where the threshold lies between the scores that it parts, from 0 at the lower to 1 at the higher.
+        """
         if not (self.positives and len(self.thresholds)):
             return float("nan"), float("nan")
         f1 = 2 * self.hits / (self.hits + self.false + self.positives)
         best = int(np.argmax(f1))
-        return float(f1[best]), float(self.thresholds[best])
+        high = float(self.thresholds[best])
+        low = float(self.thresholds[best + 1]) if best + 1 < len(self.thresholds) else high
+        return float(f1[best]), low + place * (high - low) if low < high else high
 
 
 def counts(scores: Floats, truth: NDArray[np.bool_]) -> Counts:
