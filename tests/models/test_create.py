@@ -15,9 +15,10 @@ from visrun import tables
 from visrun.errors import ConfigError
 from visrun.models import Built, create
 from visrun.models.freezing import FixedBatchNorm2d
+from visrun.tables.models import OBJECT_TASKS
 
 PIXELS = "segmentation"
-OBJECTS = [name for name, entry in tables.MODELS.items() if set(entry.tasks) <= set(tables.OBJECT_TASKS)]
+OBJECTS = [name for name, entry in tables.MODELS.items() if set(entry.tasks) <= set(OBJECT_TASKS)]
 FREEZABLE = ["small_resnet", "mobilenet_v3_small", "convnext_tiny", "lraspp", "deeplabv3", "unet", "small_detector"]
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 from visrun.data.verdicts import CLASSES
 from visrun.tasks.drawing import BAD, GOOD, PANEL, PLAIN, Color, Line, caption, scaled, side_by_side
 
-# Colours of heat, by the square of its share of the threshold: from none over the threshold, in the middle, to 1.4 times
-# of it and more. Distances are never near 0, and what is good should look so.
+# Colours of heat, by the square of its share of the threshold: from none over the threshold, in the middle, to 1.4
+# times of it and more. Distances are never near 0, and what is good should look so.
 RAMP = np.array([[32, 40, 96], [40, 110, 160], [240, 200, 60], [235, 110, 40], [190, 20, 30]], np.float32)
 OPACITY = (0.25, 0.65)  # of the heat, from none to most
 LINE: Color = (255, 255, 255)

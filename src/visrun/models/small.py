@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visrun.models.heads import DropLinear
-from visrun.models.scored import scored
-from visrun.models.weights import Built
+from visrun.models.scored import Scored
 
 WIDTHS = (32, 64, 128)
 STROKES = 16  # channels at full resolution
@@ -62,7 +61,7 @@ class SmallResNet(nn.Module):
         return self.fc(self.body(self.stem(x)).mean(dim=(2, 3)))
 
 
-def small_resnet(*, num_outputs: int, dropout: float, target: str = "label") -> Built:
+def small_resnet(*, num_outputs: int, dropout: float, target: str = "label") -> nn.Module:
     """The network with random weights; none are published.
 
     Args:
@@ -71,8 +70,7 @@ def small_resnet(*, num_outputs: int, dropout: float, target: str = "label") -> 
         target: ``verdict`` gives the network that `visrun.models.scored` describes.
     """
     module = SmallResNet(num_outputs=num_outputs, dropout=dropout)
-    built = Built(module, origin="random: no weights are published for small_resnet", head=("fc",))
-    return scored(built) if target == "verdict" else built
+    return Scored(module, "fc") if target == "verdict" else module
 
 
 class SmallUNet(nn.Module):
