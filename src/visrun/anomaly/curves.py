@@ -75,11 +75,11 @@ def f1_at(scores: Floats, truth: NDArray[np.bool_], threshold: float) -> float:
 
 
 def area(x: Floats, y: Floats, *, limit: float = 1.0) -> float:
-    """The mean of ``y`` over ``x`` in [0, limit], both ascending, joined by straight lines from the origin."""
+    """The mean of ``y`` over ``x`` in [0, limit], both ascending from the origin to 1, joined by straight lines."""
     x, y = np.concatenate([[0.0], x]), np.concatenate([[0.0], y])
-    inside = x < limit
-    end = float(np.interp(limit, x, y))
-    x, y = np.append(x[inside], limit), np.append(y[inside], end)
+    past = int(np.argmax(x >= limit))  # the first of several at the limit: a step there has no area
+    end = y[past - 1] + (y[past] - y[past - 1]) * (limit - x[past - 1]) / (x[past] - x[past - 1])
+    x, y = np.append(x[:past], limit), np.append(y[:past], end)
     return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit)
 
 

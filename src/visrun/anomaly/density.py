@@ -36,7 +36,8 @@ class Density(nn.Module):
         from sklearn.covariance import ledoit_wolf
 
         rows = features.double().cpu()
-        covariance = torch.from_numpy(ledoit_wolf(rows.numpy())[0])
-        covariance += torch.eye(len(covariance), dtype=torch.float64) * max(1e-6 * float(covariance.trace()), 1e-12)
+        eye = torch.eye(rows.shape[1], dtype=torch.float64)
+        covariance = torch.from_numpy(ledoit_wolf(rows.numpy())[0]) if len(rows) > 1 else eye
+        covariance = covariance + eye * max(1e-6 * float(covariance.trace()) / len(eye), 1e-12)
         self.mean.copy_(rows.mean(0))
         self.precision.copy_(torch.linalg.inv(covariance))

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from visrun.models.heads import DropLinear
+from visrun.models.heads import DropLinear, begin_rare
 from visrun.models.scored import Scored
 
 WIDTHS = (32, 64, 128)
@@ -98,14 +98,18 @@ class SmallUNet(nn.Module):
         return {"out": self.classifier(self.drop(y))}
 
 
-def small_unet(*, num_outputs: int, dropout: float) -> SmallUNet:
+def small_unet(*, num_outputs: int, dropout: float, target: str = "mask") -> SmallUNet:
     """The segmenter with random weights; none are published.
 
     Args:
         num_outputs: Classes.
         dropout: Probability of dropping a channel before the last layer, 0 to 0.9.
+        target: ``verdict`` begins with few defects.
     """
-    return SmallUNet(num_outputs=num_outputs, dropout=dropout)
+    module = SmallUNet(num_outputs=num_outputs, dropout=dropout)
+    if target == "verdict":
+        begin_rare(module.classifier)
+    return module
 
 
 def _convolution(in_channels: int, channels: int) -> nn.Sequential:

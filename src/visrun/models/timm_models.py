@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from visrun.errors import ConfigError
 from visrun.models.dense import detector_on
-from visrun.models.heads import replace_layer
+from visrun.models.heads import begin_rare, replace_layer
 from visrun.models.scored import scored
 from visrun.models.unet import UNet
 from visrun.models.weights import Built, Pretrained, reach
@@ -84,11 +84,21 @@ def timm_trunk(name: str, *, builder: str, strides: Sequence[int], pretrained: P
     return built._replace(module=module.train())
 
 
-def timm_unet(name: str, *, builder: str, num_outputs: int, dropout: float, pretrained: Pretrained = "auto") -> Built:
+def timm_unet(
+    name: str,
+    *,
+    builder: str,
+    num_outputs: int,
+    dropout: float,
+    pretrained: Pretrained = "auto",
+    target: str = "mask",
+) -> Built:
     """A U-Net on the body of timm's ``builder``; arguments and errors are those of :func:`visrun.models.unet.unet`."""
     body = timm_trunk(name, builder=builder, strides=ENCODER_STRIDES, pretrained=pretrained)
     channels: list[int] = body.module.channels  # type: ignore[assignment]
     module = UNet(body.module, channels=channels, num_outputs=num_outputs, dropout=dropout)
+    if target == "verdict":
+        begin_rare(module.classifier)
     return body._replace(module=module, head=("decoder", "classifier"))
 
 

@@ -17,6 +17,7 @@ from torchvision.models import get_model_builder
 from torchvision.models.resnet import ResNet
 
 from visrun.models.classifiers import imagenet_weights, normalisation
+from visrun.models.heads import begin_rare
 from visrun.models.weights import Built, Pretrained, choose, load_published
 
 WIDTHS = (256, 128, 64, 32, 16)  # channels of the decoder at 1/16, 1/8, 1/4, 1/2 and 1/1 of the image
@@ -85,7 +86,13 @@ class UNet(nn.Module):
 
 
 def unet(
-    name: str, *, builder: str = "resnet18", num_outputs: int, dropout: float, pretrained: Pretrained = "auto"
+    name: str,
+    *,
+    builder: str = "resnet18",
+    num_outputs: int,
+    dropout: float,
+    pretrained: Pretrained = "auto",
+    target: str = "mask",
 ) -> Built:
     """A U-Net for ``num_outputs`` classes.
 
@@ -95,6 +102,7 @@ def unet(
         num_outputs: Classes, background included.
         dropout: Probability before the last layer, 0 to 0.9.
         pretrained: Whether the encoder begins with weights learned on ImageNet.
+        target: ``verdict`` begins with few defects.
 
     Raises:
         ConfigError: ``pretrained=True`` without weights to be had.
@@ -105,6 +113,8 @@ def unet(
     deepest = encoder.fc.in_features
     channels = (64, deepest // 8, deepest // 4, deepest // 2, deepest)
     module = UNet(encoder, channels=channels, num_outputs=num_outputs, dropout=dropout)
+    if target == "verdict":
+        begin_rare(module.classifier)
     built = Built(module, origin=origin, head=("decoder", "classifier"))
     if weights is None:
         return built
