@@ -21,6 +21,7 @@ from visrun.tables import TASKS
 TRAINABLE = sorted(TASKS)
 SHORT = ["max_epochs=2", "tracking=none", "augment=light", "model.pretrained=false"]
 SMALLEST = {
+    "anomaly_detection": ["data.image_size=32", "batch_size=64"],
     "classification": ["data.image_size=16", "batch_size=256"],
     "regression": ["data.image_size=32", "batch_size=128"],
     "segmentation": ["data.image_size=32", "batch_size=32"],
@@ -76,6 +77,7 @@ def test_a_run_leaves_everything_it_promises(trained):
 
 
 GOLDEN = {
+    "anomaly_detection": [0.134146, 0.127898],
     "classification": [2.291248, 2.179681],
     "regression": [1.090167, 0.961996],
     "segmentation": [3.652892, 2.269907],

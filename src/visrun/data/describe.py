@@ -82,7 +82,7 @@ def _verdicts(dataset: Dataset, split: str) -> str:
 
 def _mode(dataset: Dataset) -> list[str]:
     """What is learnt from, as it follows from the folder; nothing for a dataset that is only measured on."""
-    if "train" not in dataset.defects:
+    if not {"train", "val"} <= dataset.defects.keys():
         return []
     known = dataset.defects["train"]
     how = (
