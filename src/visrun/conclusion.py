@@ -67,9 +67,12 @@ def validate(made: Parts, epoch: int) -> dict[str, float]:
     batches = made.lessons.epoch(epoch)
     calibrate(made.step.evaluated, batches, device=made.device, precision=made.precision)
     settle(made)
+    deciding = made.task if isinstance(made.task, Deciding) else None
+    if deciding is not None:
+        deciding.decide({})  # those of the epoch before say nothing of this one, and a resumed run has none
     metrics = measure(made, "val")
-    if isinstance(made.task, Deciding):
-        made.task.decide(metrics)
+    if deciding is not None:
+        deciding.decide(metrics)
     return metrics
 
 

@@ -71,8 +71,9 @@ def test_thresholds_are_taken_over_and_travel_with_the_state():
     assert isinstance(task, Deciding) and task.monitor == "synthetic_auroc"
     assert AnomalyDetection().monitor == "auroc"
     task.decide({"synthetic_threshold": 0.5, "synthetic_pixel_threshold": 0.25})
-    task.decide({})
     other = AnomalyDetection(**task.state())
+    task.decide({})
+    assert task.state() == {"threshold": None, "pixel_threshold": None}
     assert (other.threshold, other.pixel_threshold) == (0.5, 0.25)
     assert other.record({"score": torch.tensor([0.5, 0.4])}, 0) == {"label": "defect", "score": 0.5, "threshold": 0.5}
     assert other.record({"score": torch.tensor([0.5, 0.4])}, 1)["label"] == "good"

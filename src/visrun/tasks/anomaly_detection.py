@@ -91,10 +91,10 @@ class AnomalyDetection:
         return AnomalyMetric(lambda: self.threshold)
 
     def decide(self, metrics: Mapping[str, float]) -> None:
-        """Take over the thresholds that were best on the validation split; what is undefined stays."""
+        """Take over the thresholds that were best on the validation split; what is not among them is not known."""
         for name in ("threshold", "pixel_threshold"):
             value = metrics.get(name, metrics.get(f"{SYNTHETIC}{name}"))
-            setattr(self, name, getattr(self, name) if value is None else float(value))
+            setattr(self, name, None if value is None else float(value))
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
         """``label``, ``score`` and ``threshold``; with a heat map ``area``: the share of the pixels above theirs."""

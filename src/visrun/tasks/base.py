@@ -106,7 +106,7 @@ class Deciding(Protocol):
     """A task with thresholds that are chosen on the validation split."""
 
     def decide(self, metrics: Mapping[str, float]) -> None:
-        """Take over those that ``metrics`` name."""
+        """Take over those that ``metrics`` name; others are not known then."""
         ...
 
 
