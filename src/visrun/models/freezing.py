@@ -6,7 +6,6 @@ every epoch. So each one is replaced by a twin whose ``train`` ignores the mode;
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Self
 
 from torch import nn
@@ -52,6 +51,5 @@ def _fixed(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
     return fixed.eval()
 
 
-@cache
 def _fixed_class(kind: Any) -> Any:
     return type(f"Fixed{kind.__name__}", (Fixed, kind), {})
