@@ -73,8 +73,6 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["optimizer=adam,sgd"], "optimizer=adam,sgd: one value only; add -m to run each"),
         (["-m", "batch_size=8,0"], "batch_size=0: must be an integer from 1 to 256"),
         (["warmup_epochs=9", "max_epochs=9"], "warmup_epochs=9: must be below max_epochs=9"),
-        (["task=anomaly_detection"], "task=anomaly_detection: it cannot be trained yet; "),
-        (["-m", "task=anomaly_detection"], "task=anomaly_detection: it cannot be trained yet; "),
         (["expalin"], "expalin is no setting; write key=value (did you mean explain?)"),
         (["explain", "lr=1"], "lr is no setting (did you mean learning_rate?)"),
         (["--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),

@@ -253,7 +253,10 @@ def test_a_file_of_hyperparameters_alone_is_enough(empty_folder: Path) -> None:
 def test_an_experiment_reruns_as_it_was(empty_folder: Path, typed: list[str]) -> None:
     first = resolve(typed)
     given = first.settings.model_dump(mode="json")
-    sections = {key: given[key] for key in ("data", "augment", "model", "run", "loss_options", "optimizer_options")}
+    sections = {
+        key: given[key]
+        for key in ("data", "augment", "model", "run", "loss_options", "optimizer_options", "model_options")
+    }
     file = experiment(
         empty_folder, first.hyperparameters.model_dump(mode="json"), task=given["task"], seed=7, **sections
     )

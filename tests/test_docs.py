@@ -35,7 +35,7 @@ from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
 
 TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
-READY = [name for name, entry in TASKS.items() if entry.build is not None]
+READY = list(TASKS)
 PLACEHOLDER = re.compile(r"[A-Z]+(/.*)?")  # PATH, RUN, RUN/experiment.json
 ONLY_TYPED = ("seeds", "sweep")  # words of a command that are no settings; those in blocks of commands are composed
 EXAMPLE_FILE = re.compile(r"`(conf/[\w/]+\.yaml|\w+\.py)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)

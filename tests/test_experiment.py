@@ -166,6 +166,7 @@ def test_the_records_keys_are_in_order_and_all_known():
         "tracking",
         "loss_options",
         "optimizer_options",
+        "model_options",
         "seed",
         "sources",
         "versions",

@@ -39,7 +39,7 @@ def test_flags_and_words_mix(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("task", ["object_detection", "anomaly_detection", "regression"])
-def test_tasks_without_training_code_are_explained(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_task_is_explained(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(said(capsys, "--json", f"task={task}"))["task"] == task
 
 

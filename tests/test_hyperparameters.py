@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from visrun.build import load
 from visrun.fields import choices, extra, limits, validate
-from visrun.hyperparameters import READ_WHEN, Hyperparameters, check, defaults, is_read, unread, why_unread
+from visrun.hyperparameters import (
+    READ_WHEN,
+    Hyperparameters,
+    check,
+    defaults,
+    facts_of,
+    is_read,
+    unread,
+    why_unread,
+)
 from visrun.tables import MODELS, OPTIMIZERS, SCHEDULERS, TASKS, ModelEntry
 
 FIELDS = Hyperparameters.model_fields
@@ -165,28 +174,41 @@ def test_read_only_when(name, readers):
 
 
 def test_dropout_is_read_by_a_head_that_drops():
-    assert is_read("dropout", values(), drops=True)
-    assert not is_read("dropout", values(), drops=False)
+    assert is_read("dropout", values(), model=MODELS["resnet18"])
+    assert not is_read("dropout", values(), model=LRASPP)
+
+
+def test_a_model_without_gradient_reads_the_batch_size_alone():
+    patchcore = MODELS["patchcore"]
+    assert set(Hyperparameters.model_fields) - set(unread(values(), model=patchcore)) == {"batch_size"}
+    assert why_unread("loss", facts_of(values(), patchcore)) == (
+        "loss is read only when the model learns by gradient steps"
+    )
+    assert why_unread("momentum", facts_of(values(), patchcore)) == (
+        "momentum is read only when the model learns by gradient steps and optimizer=sgd"
+    )
+    assert why_unread("momentum", facts_of(values(), LRASPP)) == "momentum is read only when optimizer=sgd"
 
 
 def test_unread_in_the_schemas_order():
     assert unread(values()) == ("momentum", "step_size", "gamma", "milestones", "poly_power")
     sgd = Hyperparameters(optimizer="sgd", scheduler="multistep", milestones=[3])
-    assert unread(sgd, drops=False) == ("step_size", "poly_power", "dropout")
+    assert unread(sgd, model=LRASPP) == ("step_size", "poly_power", "dropout")
 
 
 def test_why_unread():
     assert why_unread("momentum") == "momentum is read only when optimizer=sgd"
     assert why_unread("gamma") == "gamma is read only when scheduler=step or multistep"
     assert why_unread("dropout") == "dropout is read only when the model has a head that drops"
-    assert why_unread("loss") == "loss is always read"
+    assert why_unread("loss") == "loss is read only when the model learns by gradient steps"
+    assert why_unread("batch_size") == "batch_size is always read"
 
 
 def test_the_table_names_fields_and_their_choices():
     for name, conditions in READ_WHEN.items():
         assert name in FIELDS
         for key, wanted in conditions.items():
-            assert key == "drops" or set(wanted) <= set(choices(FIELDS[key]))
+            assert key in ("drops", "gradient") or set(wanted) <= set(choices(FIELDS[key]))
 
 
 @pytest.mark.parametrize(("group", "table"), [("optimizer", OPTIMIZERS), ("scheduler", SCHEDULERS)])
@@ -194,7 +216,7 @@ def test_the_table_agrees_with_the_builders_signatures(group, table):
     for option, ref in table.items():
         read = inspect.signature(load(ref)).parameters.keys() & FIELDS.keys()
         said = {name for name, conditions in READ_WHEN.items() if option in conditions.get(group, ())}
-        assert {name for name in read if name in READ_WHEN} == said
+        assert {name for name in read if group in READ_WHEN.get(name, {})} == said
 
 
 # Rules between fields.
@@ -283,4 +305,4 @@ def test_milestones_beyond_the_run_are_warned_of():
 
 
 def test_lraspp_reads_no_dropout():
-    assert "dropout" in unread(values(), drops=LRASPP.drops)
+    assert "dropout" in unread(values(), model=LRASPP)

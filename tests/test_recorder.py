@@ -38,7 +38,7 @@ def recording(tmp_path: Path, picture: Any) -> tuple[RunRecorder, list[tuple[str
         max_epochs=100,
         monitor="accuracy",
         images_per_step=1,
-        portrait={},
+        portrait=dict,
         identity={},
         picture=picture,
     )
@@ -97,7 +97,7 @@ def telling(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> tuple[RunRecorder,
         max_epochs=3,
         monitor="accuracy",
         images_per_step=8,
-        portrait={},
+        portrait=dict,
         identity={},
     )
     return made, told

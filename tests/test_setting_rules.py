@@ -47,8 +47,8 @@ def test_data_rules():
     assert line == "data=masks: task=classification takes demo, auto, folder or csv"
     lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
     assert lines == [
-        'data.classes=["a"]: task=regression has no classes',
-        "data.class_weights=balanced: task=regression has no classes",
+        'data.classes=["a"]: task=regression has no classes to choose',
+        "data.class_weights=balanced: task=regression has no classes to choose",
     ]
 
 
@@ -80,19 +80,37 @@ def test_options_nothing_reads():
     ]
 
 
+def test_what_patchcore_does_not_read():
+    keys, patchcore = ["run.ema", "augment.hflip", "loss_options.gamma", "model_options.coreset"], MODELS["patchcore"]
+    values = Hyperparameters(loss="focal")
+    learns = "is read only when the model learns by gradient steps"
+    assert option_warnings(keys, values, task="anomaly_detection", model=patchcore) == [
+        f"{key} {learns}" for key in keys[:3]
+    ]
+    assert option_warnings(keys, values, task="anomaly_detection", model=MODELS["resnet18"]) == [
+        "model_options.coreset is read only when model=patchcore"
+    ]
+
+
+def test_the_options_of_patchcore_are_those_its_builder_takes():
+    taken = set(inspect.signature(load(MODELS["patchcore"].build)).parameters)
+    assert set(Settings.model_fields["model_options"].annotation.model_fields) <= taken
+
+
 def test_the_table_of_options_names_settings_and_choices():
     losses = {name for entry in TASKS.values() for name in entry.losses}
     for key, conditions in OPTION_READ_WHEN.items():
         section, _, name = key.partition(".")
         assert name in Settings.model_fields[section].annotation.model_fields
         for choice, wanted in conditions.items():
-            assert set(wanted) <= (losses if choice == "loss" else set(OPTIMIZERS))
+            known = {"loss": losses, "optimizer": set(OPTIMIZERS), "gradient": {True, False}}
+            assert set(wanted) <= known[choice]
 
 
 def test_the_table_of_options_agrees_with_the_signatures():
     for section, choice, table in [
         ("optimizer_options", "optimizer", OPTIMIZERS),
-        ("loss_options", "loss", {name: ref for entry in TASKS.values() for name, ref in entry.losses.items() if ref}),
+        ("loss_options", "loss", {name: ref for entry in TASKS.values() for name, ref in entry.losses.items()}),
     ]:
         for name in Settings.model_fields[section].annotation.model_fields:
             readers = {option for option, ref in table.items() if name in inspect.signature(load(ref)).parameters}

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from visrun.device import autocast
-from visrun.models.freezing import FixedBatchNorm2d
+from visrun.models.freezing import Fixed
 
 BATCHES = 10  # how many batches are averaged
 
@@ -43,7 +43,7 @@ def calibrate(model: nn.Module, batches: Iterable[Any], *, device: torch.device,
 
 def keeps_averages(norm: _BatchNorm) -> bool:
     """Whether a layer's statistics follow training, and not those of the weights that it came with."""
-    return norm.track_running_stats and not isinstance(norm, FixedBatchNorm2d)
+    return norm.track_running_stats and not isinstance(norm, Fixed)
 
 
 def forget(norms: list[_BatchNorm]) -> None:

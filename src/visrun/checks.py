@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from visrun import hyperparameters, setting_rules
 from visrun.configs import flatten
 from visrun.errors import ConfigError
-from visrun.fields import one_of, show, validate
+from visrun.fields import show, validate
 from visrun.hyperparameters import Hyperparameters
 from visrun.settings import Settings
-from visrun.tables import TASKS, ModelEntry, model_entry
+from visrun.tables import ModelEntry, model_entry
 
 
 class Checked(NamedTuple):
@@ -29,8 +29,7 @@ def check(composed: Mapping[str, Any]) -> Checked:
     """Validate a composed config.
 
     A wrong value does not hide what else is wrong: the rules between values are checked with the sound ones, and only
-    what they say about a wrong value is left out. A task without training code yet composes; :func:`require_training`
-    is for those who want to train it.
+    what they say about a wrong value is left out.
     """
     values = {key: value for key, value in composed.items() if key in Hyperparameters.model_fields}
     rest = {key: value for key, value in composed.items() if key not in values}
@@ -77,11 +76,9 @@ def entry_of(name: str, task: str) -> ModelEntry:
 
 
 def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings:
-    """The rules between values. Which model and data serve a task is known once the task can be trained."""
+    """The rules between values."""
     between = hyperparameters.check(values, task=given.task, model=entry_of(given.model.name, given.task))
-    ready = given.task not in TASKS or TASKS[given.task].build is not None
-    problems = setting_rules.check(given) if ready else []
-    return hyperparameters.Findings((*between.problems, *problems), between.warnings)
+    return hyperparameters.Findings((*between.problems, *setting_rules.check(given)), between.warnings)
 
 
 def unread_warnings(
@@ -89,20 +86,11 @@ def unread_warnings(
 ) -> list[str]:
     """One line for each typed value that this run does not read, saying who would."""
     names = [name for name in unread if name in typed]
-    lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name)}" for name in names]
+    model = entry_of(given.model.name, given.task)
+    facts = hyperparameters.facts_of(values, model)
+    lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name, facts)}" for name in names]
     if given.data.name == "demo" and typed.get("data.root") is not None:
         lines.append(f"data.root={show(typed['data.root'])} is not read: data=demo brings its own images")
     if given.data.tile is None and typed.get("data.overlap") is not None:
         lines.append("data.overlap is read only when data.tile is set")
-    return lines + setting_rules.option_warnings(typed, values, task=given.task)
-
-
-def require_training(task: str) -> None:
-    """Refuse a task whose training code does not exist yet.
-
-    Raises:
-        ConfigError: Naming the tasks that train.
-    """
-    if TASKS[task].build is None:
-        ready = one_of([name for name, entry in TASKS.items() if entry.build is not None])
-        raise ConfigError(f"task={task}: it cannot be trained yet; {ready} can")
+    return lines + setting_rules.option_warnings(typed, values, task=given.task, model=model)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from visrun.configs import Conf, flatten
 from visrun.fields import did_you_mean, one_of, show
 from visrun.overrides import GROUPS
-from visrun.tables import GENERIC_MODEL, torchvision_builders
+from visrun.tables import GENERIC_MODEL, TIMM, TIMM_MODEL, timm_name, torchvision_builders
 
 SECTIONS = (
     "data",
@@ -28,7 +28,7 @@ class Chosen(NamedTuple):
 
     Args:
         options: Group -> option, as Hydra takes it.
-        model: The model's name; it differs from its option for torchvision's builders without a file.
+        model: The model's name; it differs from its option for torchvision's builders without a file, and for timm's.
         sources: Group -> you, file, architecture, option, task or schema.
     """
 
@@ -53,15 +53,20 @@ def typed_choices(typed: Mapping[str, Any], conf: Conf) -> tuple[dict[str, str],
     for group in GROUPS:
         named = typed.get(f"{group}.name") if group in SECTIONS else None
         option = typed.get(group, named)
-        if named is not None and option not in (named, GENERIC_MODEL):
+        if named is not None and option not in (named, GENERIC_MODEL, TIMM_MODEL):
             problems.append(f"{group}.name={show(named)}: contradicts {group}={show(option)}; keep one")
         elif group in typed and option not in conf.options(group):
             problems.append(unknown_option(group, option, conf))
         elif f"{group}.name" in typed and group != "model" and named not in conf.options(group):
             problems.append(unknown_option(group, named, conf))
         elif named is not None or option is not None:
-            found[group] = str(option if named is None else named)
+            found[group] = _named(str(option if named is None else named), option)
     return found, problems
+
+
+def _named(name: str, option: Any) -> str:
+    """A model's name; of timm's, which may be torchvision's as well, with its own beginning."""
+    return name if option != TIMM_MODEL or TIMM in name or name == TIMM_MODEL else f"{TIMM}{name}"
 
 
 def unknown_option(group: str, option: Any, conf: Conf) -> str:
@@ -93,8 +98,9 @@ def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, roo
     if root_typed and data == "demo" and source != "you":
         data, source = "auto", "you"
     ladder.insert(2, ("option", choices_in(flatten(conf.read(f"data_task/{data}_{task}")))))
-    model = _first("model", ladder)[0]
-    option = model if model in conf.options("model") else GENERIC_MODEL
+    model = timm_name(_first("model", ladder)[0], task)
+    usual = TIMM_MODEL if TIMM in model else GENERIC_MODEL
+    option = model if model in conf.options("model") else usual
     wanted = choices_in(flatten(conf.read(f"model/{option}")))
     ladder.insert(2, ("architecture", {group: name for group, name in wanted.items() if group not in AHEAD}))
     found = {group: _first(group, ladder) for group in GROUPS} | {"data": (data, source)}

@@ -130,7 +130,7 @@ def look(
     ruled = ["warmup_epochs"] if lowered else []
     trace = partial(sources, conf.layers(chosen.options), chosen=chosen.sources, file=file, typed=values, ruled=ruled)
     came_from = trace(keys=list(Hyperparameters.model_fields))
-    unread = hyperparameters.unread(found, drops=entry_of(given.model.name, given.task).drops)
+    unread = hyperparameters.unread(found, model=entry_of(given.model.name, given.task))
     resolved = Resolved(
         hyperparameters=found,
         settings=given,

@@ -16,11 +16,13 @@ from visrun.batch import truth
 from visrun.calibrate import calibrate
 from visrun.console import Screen
 from visrun.device import autocast
+from visrun.models import Settling
 from visrun.parts import Parts
 from visrun.precision_recall import precision_recall
 from visrun.run_folder import RunFolder, is_metric
+from visrun.score_histogram import score_histogram
 from visrun.sheet import sheet
-from visrun.tasks.base import Metric
+from visrun.tasks.base import Deciding, Metric
 from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall
 
@@ -53,11 +55,33 @@ class Pairing(Protocol):
     def pairs(self) -> tuple[Tensor, Tensor]: ...
 
 
+@runtime_checkable
+class Scoring(Protocol):
+    """A metric that keeps a score (N,) for each image, and 1 (N,) for those that should be found."""
+
+    def scores(self) -> tuple[Any, Any]: ...
+
+
 def validate(made: Parts, epoch: int) -> dict[str, float]:
     """The metrics on the validation split after ``epoch`` (from 0), BatchNorm's statistics measured anew."""
-    batches = made.loaders["train"].epoch(epoch)
+    batches = made.lessons.epoch(epoch)
     calibrate(made.step.evaluated, batches, device=made.device, precision=made.precision)
-    return measure(made, "val")
+    settle(made)
+    deciding = made.task if isinstance(made.task, Deciding) else None
+    if deciding is not None:
+        deciding.decide({})  # those of the epoch before say nothing of this one, and a resumed run has none
+    metrics = measure(made, "val")
+    if deciding is not None:
+        deciding.decide(metrics)
+    return metrics
+
+
+def settle(made: Parts) -> None:
+    """Let a model that does so measure itself on good training images."""
+    model = made.step.evaluated
+    if isinstance(model, Settling) and made.reference is not None:
+        with autocast(made.device, made.precision):
+            model.settle(batch.images[batch.valid] for batch in made.reference.epoch(0))
 
 
 def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, float]:
@@ -94,6 +118,8 @@ def conclude(
     split = "test" if "test" in made.loaders else "val"
     if files.best.exists():
         made.step.evaluated.load_state_dict(checkpoint.load(files.best)["model"])
+        if isinstance(made.task, Deciding):
+            made.task.decide(next(row for row in rows if row["epoch"] == progress.best_epoch))
     metrics = measure(made, split)
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" not in key)
@@ -110,10 +136,12 @@ def conclude(
 
 def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, float]], progress: Progress) -> list[Path]:
     """The run's pictures: curves, learning rate, what the task draws of its metric, and a sheet of predictions."""
-    curves, rates = folder / "curves.png", folder / "learning_rate.png"
-    plots.curves(rows, curves, monitor=made.task.monitor, best_epoch=progress.best_epoch)
-    plots.learning_rate([row["learning_rate"] for row in rows], rates)
-    return [curves, rates, show(made, folder, split), *draw_metric(made, folder)]
+    found = [folder / "curves.png"]
+    plots.curves(rows, found[0], monitor=made.task.monitor, best_epoch=progress.best_epoch)
+    if len(made.lessons):
+        found.append(folder / "learning_rate.png")
+        plots.learning_rate([row["learning_rate"] for row in rows], found[1])
+    return [*found, show(made, folder, split), *draw_metric(made, folder)]
 
 
 def show(made: Parts, folder: Path, split: str) -> Path:
@@ -135,6 +163,9 @@ def draw_metric(made: Parts, folder: Path) -> list[Path]:
         found.append(folder / "precision_recall.png")
         curves, best = metric.curves()
         precision_recall(curves, found[-1], best=best)
+    if isinstance(metric, Scoring):
+        found.append(folder / "scores.png")
+        score_histogram(*metric.scores(), found[-1], threshold=made.task.state().get("threshold"))
     if isinstance(metric, Pairing):
         found.append(folder / "predicted_against_true.png")
         plots.predicted_against_true(*metric.pairs(), made.dataset.targets, found[-1])

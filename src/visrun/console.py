@@ -96,10 +96,10 @@ def counter(screen: Screen, title: str) -> Callable[[int, int], None]:
 def epoch_line(epoch: int, epochs: int, row: dict[str, float], *, monitor: str, speed: float, improved: bool) -> str:
     """One epoch in one line: the loss, the monitored metric, the rate, the speed, and a star for a new best."""
     width = len(str(epochs))
-    parts = [f"epoch {epoch:>{width}}/{epochs}", f"loss {row['loss']:.4f}"]
-    if "val_loss" in row:
-        parts.append(f"val_loss {row['val_loss']:.4f}")
+    parts = [f"epoch {epoch:>{width}}/{epochs}"]
+    parts += [f"{name} {row[name]:.4f}" for name in ("loss", "val_loss") if name in row]
     if monitor in row:
         parts.append(f"{monitor} {row[monitor]:.4f}{' *' if improved else '  '}")
-    parts += [f"lr {row['learning_rate']:.2e}", f"{speed:,.0f} images/s"]
+    if "learning_rate" in row:
+        parts += [f"lr {row['learning_rate']:.2e}", f"{speed:,.0f} images/s"]
     return "  ".join(parts)

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show, validate
 from visrun.hyperparameters import Hyperparameters
-from visrun.settings import Augment, Data, LossOptions, Model, OptimizerOptions, Run, Settings, Tracking
+from visrun.settings import Augment, Data, LossOptions, Model, ModelOptions, OptimizerOptions, Run, Settings, Tracking
 from visrun.tables import MODELS, READERS, TASKS, model_entry
 
 FILE_NAME = "experiment.json"
@@ -34,6 +34,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "tracking": Tracking,
     "loss_options": LossOptions,
     "optimizer_options": OptimizerOptions,
+    "model_options": ModelOptions,
 }
 RECORD = ("sources", "versions", "git", "created", "status", "result")  # for people; nothing in it is used
 LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file: checked, not used
@@ -122,6 +123,7 @@ def describe(
         "tracking": wanted["tracking"],
         "loss_options": wanted["loss_options"],
         "optimizer_options": wanted["optimizer_options"],
+        "model_options": wanted["model_options"],
         "seed": wanted["seed"],
         "sources": dict(sources),
         "versions": dict(versions or {}),

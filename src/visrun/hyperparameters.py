@@ -5,8 +5,8 @@ from this module: the fields with their help, unit and search space, the table o
 
     >>> Hyperparameters(optimizer="sgd", learning_rate="1e-2").learning_rate
     0.01
-    >>> unread(defaults(), drops=False)
-    ('momentum', 'step_size', 'gamma', 'milestones', 'poly_power', 'dropout')
+    >>> unread(defaults())
+    ('momentum', 'step_size', 'gamma', 'milestones', 'poly_power')
 """
 
 from __future__ import annotations
@@ -110,14 +110,31 @@ class Hyperparameters(Frozen):
         return value
 
 
-# Field -> what must hold for anything to read it. `drops` is no field but a fact of the model: a head that drops.
-READ_WHEN: dict[str, dict[str, tuple[str | bool, ...]]] = {
-    "momentum": {"optimizer": ("sgd",)},
-    "step_size": {"scheduler": ("step",)},
-    "gamma": {"scheduler": ("step", "multistep")},
-    "milestones": {"scheduler": ("multistep",)},
-    "poly_power": {"scheduler": ("poly",)},
+Condition = Mapping[str, tuple[str | bool, ...]]
+LEARNS: Condition = {"gradient": (True,)}
+
+# Field -> what must hold for anything to read it. `drops` and `gradient` are no fields but facts of the model, as
+# `visrun.tables.ModelEntry` has them.
+READ_WHEN: dict[str, Condition] = {
+    "optimizer": LEARNS,
+    "learning_rate": LEARNS,
+    "weight_decay": LEARNS,
+    "momentum": {**LEARNS, "optimizer": ("sgd",)},
+    "scheduler": LEARNS,
+    "warmup_epochs": LEARNS,
+    "step_size": {**LEARNS, "scheduler": ("step",)},
+    "gamma": {**LEARNS, "scheduler": ("step", "multistep")},
+    "milestones": {**LEARNS, "scheduler": ("multistep",)},
+    "poly_power": {**LEARNS, "scheduler": ("poly",)},
+    "max_epochs": LEARNS,
+    "early_stopping_patience": LEARNS,
+    "loss": LEARNS,
     "dropout": {"drops": (True,)},
+}
+WORDS = {
+    ("drops", True): "the model has a head that drops",
+    ("gradient", True): "the model learns by gradient steps",
+    ("gradient", False): "model=patchcore",
 }
 
 
@@ -126,23 +143,42 @@ def defaults() -> dict[str, Any]:
     return Hyperparameters().model_dump(mode="json")
 
 
-def is_read(name: str, values: Mapping[str, Any] | Hyperparameters, *, drops: bool = True) -> bool:
-    """Whether a run with these values reads the field ``name``; ``drops``: the model has a head that drops."""
-    facts = {**_mapping(values), "drops": drops}
-    return all(facts[key] in wanted for key, wanted in READ_WHEN.get(name, {}).items())
+def facts_of(values: Mapping[str, Any] | Hyperparameters, model: ModelEntry | None = None) -> dict[str, Any]:
+    """All that decides what is read: the values, and what is known of the model (None: it reads everything)."""
+    drops, gradient = (True, True) if model is None else (model.drops, model.gradient)
+    return {**_mapping(values), "drops": drops, "gradient": gradient}
 
 
-def unread(values: Mapping[str, Any] | Hyperparameters, *, drops: bool = True) -> tuple[str, ...]:
-    """The fields that a run with these values does not read, in the schema's order."""
-    return tuple(name for name in Hyperparameters.model_fields if not is_read(name, values, drops=drops))
+def missing(condition: Condition, facts: Mapping[str, Any]) -> list[str]:
+    """What of a condition does not hold, in words: ``optimizer=sgd``."""
+    return [say(key, wanted) for key, wanted in condition.items() if facts[key] not in wanted]
 
 
-def why_unread(name: str) -> str:
-    """One line that says who would read a field: ``momentum is read only when optimizer=sgd``."""
-    reasons = [
-        "the model has a head that drops" if key == "drops" else f"{key}={one_of([str(value) for value in wanted])}"
-        for key, wanted in READ_WHEN.get(name, {}).items()
-    ]
+def say(key: str, wanted: tuple[str | bool, ...]) -> str:
+    """A part of a condition in words."""
+    known = WORDS.get((key, wanted[0])) if isinstance(wanted[0], bool) else None
+    return known or f"{key}={one_of([str(value) for value in wanted])}"
+
+
+def is_read(name: str, values: Mapping[str, Any] | Hyperparameters, *, model: ModelEntry | None = None) -> bool:
+    """Whether a run of ``model`` with these values reads the field ``name``."""
+    return not missing(READ_WHEN.get(name, {}), facts_of(values, model))
+
+
+def unread(values: Mapping[str, Any] | Hyperparameters, *, model: ModelEntry | None = None) -> tuple[str, ...]:
+    """The fields that a run of ``model`` with these values does not read, in the schema's order."""
+    return tuple(name for name in Hyperparameters.model_fields if not is_read(name, values, model=model))
+
+
+def why_unread(name: str, facts: Mapping[str, Any] | None = None) -> str:
+    """One line that says who would read a field: ``momentum is read only when optimizer=sgd``.
+
+    Args:
+        facts: As :func:`facts_of` gives them, to name only what does not hold of them; None names all but the usual.
+    """
+    condition = READ_WHEN.get(name, {})
+    usual = {key: wanted for key, wanted in condition.items() if len(condition) == 1 or key != "gradient"}
+    reasons = [say(*item) for item in usual.items()] if facts is None else missing(condition, facts)
     return f"{name} is read only when {' and '.join(reasons)}" if reasons else f"{name} is always read"
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visrun.data import boxing, placement, tiles
+from visrun.data import boxing, defects, placement, tiles
 from visrun.data.augment import Augment
-from visrun.data.batches import Batches
+from visrun.data.batches import PAINTED, Batches, Spoil
 from visrun.data.cache import Images, Progress, open_images
 from visrun.data.geometry import Fit
 from visrun.data.outlines import Window
@@ -71,6 +71,7 @@ def split_batches(
     seed: int = 0,
     augment: Augment | None = None,
     extra: Sequence[Callable[..., Tensor]] = (),
+    spoil: Spoil | None = None,
     progress: Progress | None = None,
 ) -> Batches:
     """The batches of one split.
@@ -79,12 +80,13 @@ def split_batches(
         kind: Of its targets.
         training: Shuffled and filled up, and without what only a metric wants to know.
         batch_size: At most that of the split's pictures where it is not trained on.
+        spoil: Makes defects; of a split that is not trained on each picture stands there twice, good and spoiled.
     """
-    rows = dataset.splits[split]
+    rows = dataset.splits[split] * (2 if spoil is not None and not training else 1)
     cuts = [(row, window) for row in rows for window in look.windows(dataset.sizes[row.image])]
     images = open_images(
         [row.image for row, _ in cuts],
-        masks=[row.target for row, _ in cuts] if kind in ("mask", "instances") else None,
+        masks=[row.target for row, _ in cuts] if kind in (*PAINTED, "instances") else None,
         mask_ids=dataset.mask_ids,
         sizes=dataset.sizes,
         windows=[window for _, window in cuts],
@@ -116,6 +118,8 @@ def split_batches(
         shuffle=training,
         extra=extra,
         scenes=placement.scenes(images, truths, look.image_size, look.fit) if seen else (),
+        spoil=spoil,
+        chances=None if spoil is None else defects.chances(truths, training=training),
     )
 
 
@@ -128,6 +132,8 @@ def packed(dataset: Dataset, targets: Iterable[Any], images: Images | None, *, k
     if kind in OBJECT_TARGETS:
         assert images is not None, "objects are packed in pixels of the kept pictures"
         return boxing.table(list(targets), images.windows, images.sizes, kind=kind)
+    if kind in PAINTED:
+        return None
     return target_tensor(list(targets), kind=kind, num_classes=len(dataset.classes), multilabel=dataset.multilabel)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from visrun.compose import Resolved
 from visrun.console import Screen, counter
 from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
-from visrun.data.batches import Batches
+from visrun.data.batches import Batches, NoSteps
 from visrun.data.geometry import Fit
 from visrun.data.records import Dataset
 from visrun.data.size import training_size
@@ -26,7 +26,7 @@ from visrun.data.targets import class_weights
 from visrun.device import choose_device, choose_precision, configure
 from visrun.folders import cache_folder
 from visrun.loaders import Keep, Look, packed, split_batches, where_kept
-from visrun.models import Built
+from visrun.models import Built, Settling
 from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
 from visrun.settings import Settings
@@ -41,6 +41,9 @@ class Parts:
 
     ``portrait`` is what best.pt says of the model beside its weights; ``notes`` are facts that were settled while
     building (image size, where the weights come from, where images are kept) and go into experiment.json.
+    ``lessons`` are the batches of training steps, none for a model that learns without; ``reference`` are the good
+    training images as evaluation sees them, where the model measures itself on them; ``epochs`` is how many there are
+    at most.
     """
 
     dataset: Dataset
@@ -48,12 +51,15 @@ class Parts:
     metric: Metric
     built: Built
     loaders: dict[str, Batches]
+    lessons: Batches | NoSteps
     step: Step
     scheduler: Any
     device: torch.device
     precision: str
     portrait: dict[str, Any]
     notes: dict[str, Any]
+    reference: Batches | None = None
+    epochs: int = 1
 
 
 def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -> Dataset:
@@ -105,12 +111,15 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         weights=Path(settings.model.weights) if settings.model.weights else None,
         freeze=settings.model.freeze,
         target=entry.target,
+        options=options_of(settings),
     )
     screen.say(f"model: {settings.model.name}, {count_parameters(built):.2f} M parameters, weights {built.origin}")
     look = look_of(settings, built, size)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
+    reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
+    lessons = loaders["train"] if facts.gradient else NoSteps()
     built.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(loaders["train"]))
+    step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(lessons))
     notes = {
         "image_size": list(size),
         "weights": built.origin,
@@ -125,12 +134,15 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         metric=task.metric(),
         built=built,
         loaders=loaders,
+        lessons=lessons,
         step=step,
         scheduler=scheduler,
         device=device,
         precision=precision,
         portrait=portrait(resolved, task, look),
         notes=notes,
+        reference=reference,
+        epochs=values.max_epochs if facts.gradient else 1,
     )
 
 
@@ -151,6 +163,7 @@ def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
             "name": settings.model.name,
             "num_outputs": task.num_outputs,
             "dropout": resolved.hyperparameters.dropout,
+            "options": options_of(settings),
         },
         "image_size": list(look.image_size),
         "fit": look.fit,
@@ -159,6 +172,11 @@ def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
         "tile": look.tile,
         "overlap": look.overlap,
     }
+
+
+def options_of(settings: Settings) -> dict[str, Any]:
+    """The options of a model that reads them; {} of others."""
+    return {} if model_entry(settings.model.name).gradient else settings.model_options.model_dump(mode="json")
 
 
 def fit_of(settings: Settings) -> Fit:
@@ -170,9 +188,8 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
     """The task object with its loss, class names and target statistics."""
     settings, values = resolved.settings, resolved.hyperparameters
     entry = TASKS[settings.task]
-    assert entry.build is not None, "validated: the task can be trained"
     weights: Tensor | None = None
-    if dataset.classes:
+    if dataset.classes and entry.target != "verdict":
         weights = class_weights(settings.data.class_weights, dataset.counts["train"], dataset.classes)
     options = {**settings.loss_options.model_dump(), "weight": None if weights is None else weights.to(device)}
     everyone = [row.target for row in dataset.splits["train"]]
@@ -182,6 +199,7 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
         "targets": dataset.targets,
         "values": packed(dataset, everyone, None, kind=entry.target) if dataset.targets else None,
         "class_weight": options["weight"],
+        "synthetic": not dataset.defects.get("val"),
         "loss": narrow(load(entry.losses[values.loss]), options),
     }
     task: Task = call(load(entry.build), offered)
@@ -205,8 +223,10 @@ def build_loaders(
             f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it"
         )
     loaders, places = {}, {}
+    spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:
         training = split == "train"
+        made_up = training or (split == "val" and not dataset.defects.get("val"))
         made = split_batches(
             dataset,
             split,
@@ -219,6 +239,7 @@ def build_loaders(
             seed=settings.seed,
             augment=augment if training else None,
             extra=[load(AUGMENTATIONS[name]) for name in settings.augment.extra] if training else (),
+            spoil=spoil if made_up else None,
             progress=counter(screen, f"decoding {split}"),
         )
         screen.end_progress()
@@ -227,6 +248,20 @@ def build_loaders(
         loaders[split], places[split] = made, where_kept(made.images)
     screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
     return loaders, places
+
+
+def reference_of(resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:
+    """Batches of the good training images, neither varied nor spoiled."""
+    good = tuple(record for record in dataset.splits["train"] if not record.target.defective)
+    return split_batches(
+        replace(dataset, splits={"train": good}),
+        "train",
+        kind=dataset.kind,
+        look=look,
+        keep=keep_of(resolved.settings),
+        device=device,
+        batch_size=resolved.hyperparameters.batch_size,
+    )
 
 
 def keep_of(settings: Settings) -> Keep:
@@ -259,7 +294,9 @@ def build_step(
     """The optimizer step and the learning-rate schedule."""
     settings, run = resolved.settings, resolved.settings.run
     config = {**resolved.hyperparameters.model_dump(), **settings.optimizer_options.model_dump()}
-    optimizer = build_optimizer([p for p in built.module.parameters() if p.requires_grad], config)
+    learning = [p for p in built.module.parameters() if p.requires_grad]
+    learning = learning or [torch.nn.Parameter(torch.zeros(0, device=device))]  # a model that learns without steps
+    optimizer = build_optimizer(learning, config)
     step = Step(
         task,
         built.module,
@@ -268,10 +305,10 @@ def build_step(
         precision=precision,
         clip=run.clip,
         accumulate=run.accumulate,
-        ema=run.ema,
+        ema=run.ema if any(p.requires_grad for p in built.module.parameters()) else 0.0,
         graph=run.graph is not False,
     )
-    return step, build_scheduler(optimizer, config, steps_per_epoch=steps_per_epoch)
+    return step, build_scheduler(optimizer, config, steps_per_epoch=max(1, steps_per_epoch))
 
 
 def count_parameters(built: Built) -> float:

@@ -146,10 +146,10 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
         dropout=network["dropout"],
         pretrained=False,
         target=TASKS[state["task"]].target,
+        options=network.get("options"),
     )
     built.module.load_state_dict(state["model"])
     entry = TASKS[state["task"]]
-    assert entry.build is not None, "a task that was trained can be built"
     task: Task = load_ref(entry.build)(**state["task_state"])
     module = built.module.eval().to(target)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it

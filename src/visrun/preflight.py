@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visrun.checks import require_training
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
 from visrun.settings import Settings
-from visrun.tables import model_entry, torchvision_builders
+from visrun.tables import TIMM, model_entry, torchvision_builders
 
 
 def require(settings: Settings) -> None:
@@ -17,14 +16,13 @@ def require(settings: Settings) -> None:
     Published weights that ``model.pretrained=true`` insists on are downloaded now, where they are not cached.
 
     Raises:
-        ConfigError: A task without training code, a device, a cache or weights that are not to be had; all at once.
+        ConfigError: A device, a cache or weights that are not to be had; all at once.
         DataError: There is nothing at ``data.root``.
     """
-    require_training(settings.task)
     if settings.data.name != "demo" and settings.data.root is not None:
         require_root(Path(settings.data.root))
     problems: list[str] = []
-    for look in (_device, _weights):
+    for look in (_device, _networks, _weights):
         try:
             look(settings)
         except ConfigError as error:
@@ -40,6 +38,18 @@ def _device(settings: Settings) -> None:
     from visrun.device import choose_device
 
     candidates(settings.data.cache, choose_device(settings.run.device))
+
+
+def _networks(settings: Settings) -> None:
+    """A network that only timm may have."""
+    entry, backbone = model_entry(settings.model.name), settings.model_options.backbone
+    wanted = entry.builder if TIMM in settings.model.name else ""
+    if not entry.gradient and torchvision_builders().get(backbone) != "classification":
+        wanted = backbone
+    if wanted:
+        from visrun.models.timm_models import require_timm
+
+        require_timm(settings.model.name, wanted)
 
 
 def _weights(settings: Settings) -> None:

@@ -29,7 +29,7 @@ class RunRecorder:
     """A :class:`visrun.training.Recorder` for one run folder.
 
     Args:
-        portrait: What ``best.pt`` says of the model beside its weights, so that it can be used on its own.
+        portrait: Gives what ``best.pt`` says of the model beside its weights, so that it can be used on its own.
         identity: What ``last.pt`` must agree with when the run is resumed.
         picture: Draws what the weights that are evaluated make of some images, and returns the file. Called after an
             epoch that is the best so far, unless that would take more than DRAWING_SHARE of the time.
@@ -46,14 +46,14 @@ class RunRecorder:
         max_epochs: int,
         monitor: str,
         images_per_step: int,
-        portrait: Mapping[str, Any],
+        portrait: Callable[[], Mapping[str, Any]],
         identity: Mapping[str, Any],
         picture: Callable[[], Path] | None = None,
     ) -> None:
         self.folder, self.tracker, self.screen = folder, tracker, screen
         self.train_step, self.scheduler = step, scheduler
         self.max_epochs, self.monitor, self.images_per_step = max_epochs, monitor, images_per_step
-        self.portrait, self.identity = dict(portrait), dict(identity)
+        self.portrait, self.identity = portrait, dict(identity)
         self.best: dict[str, Any] | None = None
         self.save_after, self.noted, self.shown = 0.0, False, ""
         self.told = (time.monotonic(), 0, 0)  # when status.json was written last, and the epoch and step of it
@@ -84,7 +84,7 @@ class RunRecorder:
         row = {"epoch": progress.epoch, **row, "time/images_per_second": speed, "time/total": progress.seconds}
         if improved:
             weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}
-            self.best = {**self.portrait, "model": weights, "epoch": progress.epoch, "value": progress.best}
+            self.best = {**self.portrait(), "model": weights, "epoch": progress.epoch, "value": progress.best}
         self.folder.append_metrics(row)
         self.tracker.epoch(progress.epoch, {key: value for key, value in row.items() if key != "epoch"})
         self.screen.end_progress()

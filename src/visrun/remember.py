@@ -36,7 +36,7 @@ def remembered(folder: Path) -> Resolved:
         sources={str(key): str(source) for key, source in _mapping(content.get("sources")).items()},
         setting_sources={},
         choices={},
-        unread=hyperparameters.unread(values, drops=model_entry(settings.model.name).drops),
+        unread=hyperparameters.unread(values, model=model_entry(settings.model.name)),
         notices=(),
         warnings=(),
         typed=(),

@@ -27,6 +27,7 @@ from visrun.settings import Settings
 from visrun.spread import Spread, spread
 from visrun.sweep.config import NAME as SWEEPER
 from visrun.tables import TASKS
+from visrun.tables.entries import SYNTHETIC
 from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD
 
@@ -185,7 +186,9 @@ def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
 def summary(runs: Sequence[Repetition], *, monitor: str) -> dict[str, Spread]:
     """The spread of each metric over the runs that have it: val before test, and of each the monitored one first."""
     keys = list(dict.fromkeys(key for run in runs for key in run.metrics))
-    keys.sort(key=lambda key: (SPLITS.index(key.partition("/")[0]), key.partition("/")[2] != monitor))
+    keys.sort(
+        key=lambda key: (SPLITS.index(key.partition("/")[0]), key.partition("/")[2].removeprefix(SYNTHETIC) != monitor)
+    )
     return {key: spread([run.metrics[key] for run in runs if key in run.metrics]) for key in keys}
 
 

@@ -179,14 +179,14 @@ def _train(
         screen,
         made.step,
         made.scheduler,
-        max_epochs=values.max_epochs,
+        max_epochs=made.epochs,
         monitor=made.task.monitor,
-        images_per_step=made.loaders["train"].batch_size,
-        portrait=made.portrait,
+        images_per_step=made.lessons.batch_size,
+        portrait=lambda: {**made.portrait, "task_state": made.task.state()},
         identity=identity(resolved),
         picture=lambda: show(made, files.plots, "val"),
     )
-    limits = Limits(values.max_epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
+    limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
     verdicts: list[str] = []
 
     def judge(epoch: int, value: float) -> bool:
@@ -200,7 +200,7 @@ def _train(
             made.task,
             made.step,
             made.scheduler,
-            made.loaders["train"],
+            made.lessons,
             lambda: validate(made, progress.epoch),
             progress=progress,
             limits=limits,
@@ -215,7 +215,7 @@ def _train(
         raise _out_of_memory(made, run.accumulate) from None
     screen.end_progress()
     reason = verdicts[0] if status == "pruned" else None
-    if status == "finished" and progress.epoch < values.max_epochs:
+    if status == "finished" and progress.epoch < made.epochs:
         reason = _why_early(progress, limits, made.task.monitor)
     if reason:
         screen.say(f"ended after epoch {progress.epoch}: {reason}")
@@ -272,7 +272,9 @@ def _same_data(former: Mapping[str, Any] | None, fingerprint: str) -> None:
 
 def _out_of_memory(made: Parts, accumulate: int) -> OutOfMemory:
     """One line that names a batch size which fits: tried, not guessed."""
-    model, train = made.built.module, made.loaders["train"]
+    model, train = made.built.module, made.lessons
+    if not len(train):
+        return OutOfMemory(f"out of memory on {made.device}: use a smaller batch_size, data.image_size or model")
     made.step.forget_graph()
     release(model, made.device)
     batch = next(iter(train.epoch(0)))

@@ -7,37 +7,42 @@ from typing import Any
 
 from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show
-from visrun.hyperparameters import Hyperparameters
-from visrun.settings import Augment, Data, Settings
-from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, model_entry
+from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, facts_of, missing
+from visrun.settings import Augment, Data, ModelOptions, Settings
+from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, ModelEntry, model_entry
 
 # Option -> what must hold for anything to read it, as in hyperparameters.READ_WHEN.
-OPTION_READ_WHEN: dict[str, dict[str, tuple[str, ...]]] = {
-    "loss_options.smoothing": {"loss": ("label_smoothing",)},
-    "loss_options.gamma": {"loss": ("focal",)},
-    "loss_options.alpha": {"loss": ("focal",)},
-    "loss_options.dice_weight": {"loss": ("ce_dice",)},
-    "loss_options.delta": {"loss": ("huber",)},
-    "loss_options.beta": {"loss": ("smooth_l1",)},
-    "optimizer_options.betas": {"optimizer": ("adam", "adamw")},
-    "optimizer_options.nesterov": {"optimizer": ("sgd",)},
+OPTION_READ_WHEN: dict[str, Condition] = {
+    "loss_options.smoothing": {**LEARNS, "loss": ("label_smoothing",)},
+    "loss_options.gamma": {**LEARNS, "loss": ("focal",)},
+    "loss_options.alpha": {**LEARNS, "loss": ("focal",)},
+    "loss_options.dice_weight": {**LEARNS, "loss": ("ce_dice",)},
+    "loss_options.delta": {**LEARNS, "loss": ("huber",)},
+    "loss_options.beta": {**LEARNS, "loss": ("smooth_l1",)},
+    "optimizer_options.betas": {**LEARNS, "optimizer": ("adam", "adamw")},
+    "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
+    **{f"augment.{name}": LEARNS for name in Augment.model_fields},
+    **{f"run.{name}": LEARNS for name in ("graph", "clip", "accumulate", "ema")},
+    "model.freeze": LEARNS,
+    **{f"model_options.{name}": {"gradient": (False,)} for name in ModelOptions.model_fields},
 }
 
 
-def option_warnings(keys: Iterable[str], values: Mapping[str, Any] | Hyperparameters, *, task: str) -> list[str]:
+def option_warnings(
+    keys: Iterable[str], values: Mapping[str, Any] | Hyperparameters, *, task: str, model: ModelEntry | None = None
+) -> list[str]:
     """One line for each of ``keys`` that is an option which a run of ``task`` with these hyperparameters does not read.
 
     Args:
         keys: Dotted settings, such as those the user typed; others than options are passed over.
         values: All hyperparameters.
         task: A name of :data:`visrun.tables.TASKS`.
+        model: The facts of the run's model; None = one that learns by steps.
     """
-    given = values.model_dump() if isinstance(values, Hyperparameters) else values
+    facts = facts_of(values, model)
     lines = []
     for key in keys:
-        for name, wanted in OPTION_READ_WHEN.get(key, {}).items():
-            if given[name] not in wanted:
-                lines.append(f"{key} is read only when {name}={one_of(wanted)}")
+        lines += [f"{key} is read only when {reason}" for reason in missing(OPTION_READ_WHEN.get(key, {}), facts)]
         if key in ("augment.mixup", "augment.cutmix", "augment.erase", "augment.mosaic"):
             takers = [name for name, entry in TASKS.items() if key.removeprefix("augment.") in entry.mixes]
             lines += [f"{key} is read only when task={one_of(takers)}"] if task not in takers else []
@@ -49,9 +54,6 @@ def check(settings: Settings) -> list[str]:
     task = settings.task
     if task not in TASKS:
         return [f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}"]
-    if TASKS[task].build is None:
-        ready = [name for name, entry in TASKS.items() if entry.build is not None]
-        return [f"task={task}: it cannot be trained yet; {one_of(ready)} can"]
     return [*_data_problems(settings.data, task), *_model_problems(settings), *_augment_problems(settings.augment)]
 
 
@@ -77,9 +79,9 @@ def _data_problems(data: Data, task: str) -> list[str]:
         problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
     if data.tile is not None and data.overlap >= data.tile:
         problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
-    if TASKS[task].target == "value":
+    if TASKS[task].target in ("value", "verdict"):
         typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
-        problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes" for key in typed]
+        problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes to choose" for key in typed]
     return problems
 
 

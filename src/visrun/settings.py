@@ -43,8 +43,16 @@ def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
+def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
+    if list(values) != sorted(set(values)):
+        raise ValueError("does not ascend")
+    return values
+
+
 Side = Annotated[Int, Field(ge=8, le=4096)]
 Share = Annotated[Float, Field(gt=0, le=4)]
+BODY = r"^[A-Za-z0-9][A-Za-z0-9_.]*$"  # timm's names have dots
+Strides = Annotated[tuple[Literal[4, 8, 16, 32], ...], AfterValidator(_rising), Field(min_length=1)]
 Scale = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 Decay = Annotated[Float, Field(ge=0, lt=1)]
 Address = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
@@ -133,7 +141,9 @@ class Model(Frozen):
     """The network and where its weights come from."""
 
     name: str = field(
-        "resnet18", "A model of the tables, or with model=torchvision any torchvision builder.", pattern=NAME
+        "resnet18",
+        "A model of the tables, with model=torchvision any torchvision builder, with model=timm any timm model.",
+        pattern=BODY,
     )
     pretrained: Literal["auto"] | bool = field(
         "auto", "Published weights: auto takes them where they can be had.", allowed="auto, true or false"
@@ -198,6 +208,26 @@ class OptimizerOptions(Frozen):
     nesterov: bool = field(False, "Nesterov's momentum.")
 
 
+class ModelOptions(Frozen):
+    """Numbers of single models."""
+
+    backbone: str = field(
+        "wide_resnet50_2",
+        "PatchCore: whose features are remembered, a torchvision classifier or, with timm, any of its models.",
+        allowed="the name of a network",
+        pattern=BODY,
+    )
+    strides: Strides = field(
+        (8, 16),
+        "PatchCore: which of the backbone's feature maps, by pixels of the image for one of theirs.",
+        allowed="an ascending list of 4, 8, 16 and 32, such as [8,16]",
+    )
+    coreset: Float = field(0.1, "PatchCore: share of the good patches that is remembered.", gt=0, le=1)
+    neighbours: Int = field(
+        9, "PatchCore: remembered patches around the nearest one that weigh an image's score.", ge=1, le=100
+    )
+
+
 class Settings(Frozen):
     """A run beside its hyperparameters."""
 
@@ -215,6 +245,7 @@ class Settings(Frozen):
     tracking: Tracking = Tracking()
     loss_options: LossOptions = LossOptions()
     optimizer_options: OptimizerOptions = OptimizerOptions()
+    model_options: ModelOptions = ModelOptions()
 
 
 def defaults() -> dict[str, Any]:

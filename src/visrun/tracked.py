@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from visrun import environment
+from visrun.checks import entry_of
 from visrun.compose import Resolved
+from visrun.hyperparameters import facts_of, missing
 from visrun.setting_rules import OPTION_READ_WHEN
 from visrun.tracking import Tracker, open_tracker
 from visrun.tracking.names import RECORD
@@ -62,11 +64,13 @@ def parameters(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
     values = resolved.hyperparameters.model_dump(mode="json")
     shown = {key: value for key, value in values.items() if key not in resolved.unread}
     settings = resolved.settings.model_dump(mode="json")
+    facts = facts_of(values, entry_of(resolved.settings.model.name, resolved.settings.task))
     shown |= {key: settings[key] for key in ("task", "seed")}
     for section in ("data", "augment", "model", "run"):
         shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
-    for key, wanted in OPTION_READ_WHEN.items():
+    for key, condition in OPTION_READ_WHEN.items():
         section, _, name = key.partition(".")
-        if all(values[field] in options for field, options in wanted.items()):
-            shown[key] = settings[section][name]
+        shown[key] = settings[section][name]
+        if missing(condition, facts):
+            del shown[key]
     return shown | {"data.image_size": notes["image_size"]}

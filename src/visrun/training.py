@@ -144,9 +144,7 @@ def fit(
         if loss < progress.lowest_loss:
             progress.lowest_loss, progress.lowest_epoch = loss, progress.epoch
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
-        recorder.epoch(
-            progress, {"learning_rate": progress.learning_rate, **mean_losses(step), **metrics, **speed}, improved
-        )
+        recorder.epoch(progress, {**learnt(step, progress), **metrics, **speed}, improved)
 
         ended = progress.epoch >= limits.max_epochs or clock.is_over() or is_patience_over(progress, limits)
         pruned = bool(judge and value is not None and judge(progress.epoch, value)) and not ended
@@ -243,11 +241,13 @@ def check_finite(step: Step, train: Loader, progress: Progress) -> float:
     return loss
 
 
-def mean_losses(step: Step) -> dict[str, float]:
-    """``loss`` and, where it has several parts, each of them as ``loss/PART``."""
+def learnt(step: Step, progress: Progress) -> dict[str, float]:
+    """Learning rate, ``loss`` and, where it has several parts, each as ``loss/PART``; {} of an epoch without steps."""
     means = step.ledger.means()
+    if "loss" not in means:
+        return {}
     parts = {f"loss/{name}": value for name, value in means.items() if name != "loss"}
-    return {"loss": means["loss"], **(parts if len(parts) > 1 else {})}
+    return {"learning_rate": progress.learning_rate, "loss": means["loss"], **(parts if len(parts) > 1 else {})}
 
 
 def learning_rate(optimizer: torch.optim.Optimizer) -> float:

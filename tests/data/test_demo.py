@@ -17,7 +17,7 @@ from skimage.measure import label
 from visrun.data import demo, records
 from visrun.data.demo import boxes, scenes
 from visrun.errors import DataError
-from visrun.tables import READERS, TASKS
+from visrun.tables import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,7 @@ def test_every_task_has_a_demo() -> None:
     assert set(demo.WRITERS) == set(TASKS)
 
 
-READ = [task for task in TASKS if any(task in entry.tasks for entry in READERS.values())]
-LATER = [pytest.param(task, marks=pytest.mark.slow) for task in demo.WRITERS if task not in READ]
-
-
-@pytest.mark.parametrize("task", [*READ, *LATER])
+@pytest.mark.parametrize("task", TASKS)
 def test_two_builds_write_the_same_bytes(built: Path, tmp_path: Path, task: str) -> None:
     first, second = demo.build(task, built), demo.build(task, tmp_path)
     assert digest(first) == digest(second)
@@ -83,7 +79,7 @@ def test_two_processes_may_build_at_once(tmp_path: Path) -> None:
     assert sum(1 for _ in first.rglob("*.png")) == 1797
 
 
-@pytest.mark.parametrize("task", READ)
+@pytest.mark.parametrize("task", TASKS)
 def test_the_readers_know_the_layout(built: Path, task: str) -> None:
     dataset = records.read(demo.build(task, built), task=task)
     assert tuple(dataset.splits) == ("train", "val", "test")

@@ -213,8 +213,9 @@ def test_what_a_task_cannot_have_goes_back_and_can_be_undone(watched: Watched) -
     sync_api.expect(dropout).to_be_disabled()
     page.get_by_text("dropout is read only when the model has a head that drops").wait_for()
     page.get_by_label("Task", exact=True).select_option("anomaly_detection")
-    page.locator("#task-message").get_by_text("it cannot be trained yet").wait_for()
-    sync_api.expect(page.locator("#start")).to_be_disabled()
+    page.get_by_label("Model", exact=True).select_option("patchcore")
+    sync_api.expect(page.get_by_label("Optimizer", exact=True)).to_be_disabled()
+    page.get_by_text("optimizer is read only when the model learns by gradient steps").wait_for()
 
 
 def test_markup_in_a_dataset_is_text(watched: Watched, served: Served) -> None:

@@ -25,7 +25,7 @@ NAMES = tuple(Hyperparameters.model_fields)
 FEW = settings(
     max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
-READY = [name for name, entry in TASKS.items() if entry.build is not None]
+READY = list(TASKS)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,12 @@ def test_the_page_shows_what_the_command_line_composes(
     run = typed(shown["command"], composer)
     values = run.hyperparameters.model_dump(mode="json")
     assert shown["model"]["name"] == run.settings.model.name
-    drops = MODELS[shown["model"]["name"]].drops
+    model = MODELS[shown["model"]["name"]]
     for name in NAMES:
         assert fields[name]["shown"] == is_read(name, values)
-        assert ("why" in fields[name]) == (name == "dropout" and not drops)
-        if is_read(name, values, drops=drops):
+        reads = is_read(name, values, model=model)
+        assert ("why" in fields[name]) == (is_read(name, values) and not reads)
+        if reads:
             assert as_value(name, fields[name]["text"]) == values[name]
             assert fields[name]["changed"] == (run.sources[name] == "you")
     assert shown["curve"] == pytest.approx(lr_curve(values), rel=1e-5)
@@ -193,10 +194,14 @@ def test_half_typed_text_is_kept_as_it_is(text: str, composer: Composer) -> None
     assert ("learning_rate" in shown["errors"]) == (text != "1e-3 ")
 
 
-@pytest.mark.parametrize("task", [name for name, entry in TASKS.items() if entry.build is None])
-def test_a_task_without_training_code_says_so_at_its_field(task: str, composer: Composer) -> None:
-    shown = view(task, None, {}, composer)
-    assert shown["errors"]["task"][0].startswith(f"task={task}: it cannot be trained yet; ")
+def test_what_a_model_without_gradient_does_not_read_is_grey_with_the_reason(composer: Composer) -> None:
+    shown = view("anomaly_detection", "patchcore", {"learning_rate": "0.1", "run.ema": "0.9"}, composer)
+    assert shown["fields"]["learning_rate"]["why"] == (
+        "learning_rate is read only when the model learns by gradient steps"
+    )
+    assert "why" not in shown["fields"]["batch_size"]
+    assert not shown["fields"]["run.ema"]["shown"] and shown["fields"]["model_options.coreset"]["shown"]
+    assert "learning_rate" not in shown["command"] and "run.ema" not in shown["command"]
 
 
 def test_the_model_stays_where_it_serves_the_new_task_and_goes_back_where_not(composer: Composer) -> None:

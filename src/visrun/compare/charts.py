@@ -67,12 +67,13 @@ def charts(runs: Sequence[Run]) -> list[Chart]:
     """Training loss, val loss, the monitored metric and the learning rate, those that any run has."""
     entry = TASKS[runs[0].task]
     direction = "higher is better" if entry.maximize else "lower is better"
-    notes = {entry.monitor: f"on val, {direction}", "val_loss": "on val", "learning_rate": "at the start of the epoch"}
+    monitor = runs[0].monitor
+    notes = {monitor: f"on val, {direction}", "val_loss": "on val", "learning_rate": "at the start of the epoch"}
     made = []
-    for key in (entry.monitor, "val_loss", "loss", "learning_rate"):
+    for key in (monitor, "val_loss", "loss", "learning_rate"):
         lines = tuple(_line(run, key) for run in runs)
         if any(lines):
-            marks = tuple(run.best_epoch if key == entry.monitor else 0 for run in runs)
+            marks = tuple(run.best_epoch if key == monitor else 0 for run in runs)
             made.append(Chart(key, notes.get(key, "on train"), lines, marks, _is_log(key, lines)))
     return made
 

@@ -77,7 +77,7 @@ def _best_trials(folder: Path, trials: Sequence[Path]) -> tuple[list[Run], list[
     sign = -1 if entry.maximize else 1
     runs.sort(key=lambda run: math.inf if run.value is None else sign * run.value)
     if len(runs) > MOST_TRIALS:
-        notes.append(f"{folder}: the best {MOST_TRIALS} of {len(runs)} trials by {entry.monitor}")
+        notes.append(f"{folder}: the best {MOST_TRIALS} of {len(runs)} trials by {runs[0].monitor}")
     return runs[:MOST_TRIALS], notes
 
 

@@ -76,23 +76,23 @@ def _colours(count: int) -> str:
 
 def _verdict(runs: Sequence[Run]) -> str:
     """One sentence: which run is best by the monitored metric."""
-    entry = TASKS[runs[0].task]
+    entry, monitor = TASKS[runs[0].task], runs[0].monitor
     known = [run for run in runs if run.value is not None]
     if not known:
-        return f'<p class="verdict">No run has a value of {escape(entry.monitor)} yet.</p>'
+        return f'<p class="verdict">No run has a value of {escape(monitor)} yet.</p>'
     values = [run.value for run in known if run.value is not None]
     top = max(values) if entry.maximize else min(values)
     best = [run for run in known if run.value == top]
     names = ", ".join(f"<strong>{escape(run.name)}</strong>" for run in best)
     if len({number(value) for value in values}) == 1 and len(known) == len(runs):
-        return f'<p class="verdict">All reach {escape(entry.monitor)} <strong>{number(top)}</strong> on val.</p>'
+        return f'<p class="verdict">All reach {escape(monitor)} <strong>{number(top)}</strong> on val.</p>'
     tested = ""
     if len(best) == 1 and entry.monitor in best[0].test:
-        tested = f", {number(best[0].test[entry.monitor])} on test"
+        name = "" if monitor == entry.monitor else f"{entry.monitor} "
+        tested = f", {name}{number(best[0].test[entry.monitor])} on test"
     verb = "is" if len(best) == 1 else "are"
     return (
-        f'<p class="verdict">{names} {verb} best: {escape(entry.monitor)} '
-        f"<strong>{number(top)}</strong> on val{tested}.</p>"
+        f'<p class="verdict">{names} {verb} best: {escape(monitor)} <strong>{number(top)}</strong> on val{tested}.</p>'
     )
 
 

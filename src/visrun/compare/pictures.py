@@ -15,6 +15,7 @@ from visrun import parts, predict
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.runs import Run, text
 from visrun.console import Screen
+from visrun.data.batches import PAINTED
 from visrun.data.files import shown
 from visrun.data.images import load_rgb, mask_of
 from visrun.data.records import Dataset, Record
@@ -152,7 +153,7 @@ def _column(run: Run, dataset: Dataset, records: Sequence[Record], device: str) 
     predictions = predictor.predictions([record.image for record in records])
     for record, prediction in zip(records, predictions, strict=True):
         pixels = load_rgb(record.image)
-        masked = dataset.kind == "mask"
+        masked = dataset.kind in PAINTED
         target = mask_of(record.target, dataset.mask_ids, pixels.shape[:2]) if masked else record.target
         picture = predictor.task.draw(Image.fromarray(pixels), prediction, 0, target=target)
         words = json.dumps(predictor.task.record(prediction, 0), ensure_ascii=False)

@@ -17,10 +17,10 @@ from typing import Any
 from visrun import hyperparameters
 from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
-from visrun.hyperparameters import Hyperparameters
+from visrun.hyperparameters import READ_WHEN, Condition, Hyperparameters
 from visrun.run_folder import LOCK, METRICS, is_metric, living_holder, read_json, read_rows
 from visrun.setting_rules import OPTION_READ_WHEN
-from visrun.tables import TASKS, model_entry
+from visrun.tables import TASKS, ModelEntry, TaskEntry, model_entry
 
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
 VERSIONS = ("visrun", "torch", "torchvision")
@@ -71,7 +71,12 @@ class Run:
     @property
     def value(self) -> float | None:
         """The monitored metric of the best epoch."""
-        return self.val.get(TASKS[self.task].monitor)
+        return self.val.get(self.monitor)
+
+    @property
+    def monitor(self) -> str:
+        """The monitored metric, as this run names it."""
+        return TASKS[self.task].monitored(self.val)
 
 
 def read_run(folder: Path) -> Run:
@@ -86,7 +91,7 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here; a plugin may bring it")
     rows = _rows(folder / METRICS)
     result, entry = _mapping(content.get("result")), TASKS[task]
-    best = best_row(rows, entry.monitor, maximize=entry.maximize)
+    best = best_row(rows, monitor_of(rows, entry), maximize=entry.maximize)
     val = {key: value for key, value in (best or {}).items() if is_metric(key)}
     status = text(result.get("status", "unknown"))
     if status == "running" and living_holder(folder / LOCK) is None:
@@ -112,16 +117,16 @@ def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
     given = _mapping(content.get("hyperparameters"))
     values = {**hyperparameters.defaults(), **given}
     result, task = _mapping(content.get("result")), str(content.get("task", "classification"))
-    drops = _drops(_mapping(content.get("model")).get("name"))
-    shown = {k: given[k] for k in Hyperparameters.model_fields if k in given and _read(k, values, drops)}
+    facts = hyperparameters.facts_of(values, model_of(_mapping(content.get("model")).get("name")))
+    shown = {k: given[k] for k in Hyperparameters.model_fields if k in given and not _lacks(READ_WHEN, k, facts)}
     shown |= {key: content[key] for key in ("seed",) if key in content}
     for section in ("data", "model", "augment", "run"):
         shown |= {f"{section}.{key}": value for key, value in _mapping(content.get(section)).items()}
-    for key, wanted in OPTION_READ_WHEN.items():
+    for key in OPTION_READ_WHEN:
         section, _, name = key.partition(".")
         options = _mapping(content.get(section))
-        if name in options and all(values[field] in options_of for field, options_of in wanted.items()):
-            shown[key] = options[name]
+        shown |= {key: options[name]} if name in options else {}
+    shown = {key: value for key, value in shown.items() if not _lacks(OPTION_READ_WHEN, key, facts)}
     unmixed = {f"augment.{name}" for name in ("mixup", "cutmix", "erase") if name not in TASKS[task].mixes}
     shown |= {key: result[fact] for key, fact in SETTLED.items() if fact in result}
     shown = {key: value for key, value in shown.items() if key not in unmixed and key not in NOT_COMPARED}
@@ -143,15 +148,21 @@ def _provenance(content: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _read(name: str, values: Mapping[str, Any], drops: bool) -> bool:
-    return hyperparameters.is_read(name, values, drops=drops)
+def _lacks(conditions: Mapping[str, Condition], key: str, facts: Mapping[str, Any]) -> list[str]:
+    return hyperparameters.missing(conditions.get(key, {}), facts)
 
 
-def _drops(model: object) -> bool:
+def model_of(name: object) -> ModelEntry | None:
+    """The facts of a model by the name that an experiment.json has; None where it is not known here."""
     try:
-        return model_entry(str(model)).drops
+        return model_entry(str(name))
     except ConfigError:  # a plugin's model that is not imported here
-        return True
+        return None
+
+
+def monitor_of(rows: Sequence[dict[str, float]], entry: TaskEntry) -> str:
+    """The name of the task's monitor among the metrics of these epochs."""
+    return entry.monitored({key for row in rows for key in row})
 
 
 def best_row(rows: Sequence[dict[str, float]], monitor: str, *, maximize: bool) -> dict[str, float] | None:

@@ -11,6 +11,7 @@ from rich.cells import cell_len, chop_cells
 from visrun.compare.runs import Run
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
+from visrun.tables.entries import SYNTHETIC
 
 MISSING = "-"
 WIDEST = 28  # letters of a value on the terminal
@@ -56,10 +57,10 @@ def _settings(runs: Sequence[Run]) -> Iterable[tuple[str, tuple[str | None, ...]
 
 def metrics(runs: Sequence[Run]) -> list[Row]:
     """The metrics of each run's best epoch on val, then those on test; the monitored one first."""
-    entry = TASKS[runs[0].task]
+    first = runs[0].monitor
     rows = []
     for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):
-        keys = sorted(dict.fromkeys(key for each in values for key in each), key=lambda key: key != entry.monitor)
+        keys = sorted(dict.fromkeys(key for each in values for key in each), key=lambda key: key != first)
         rows += [metric_row(f"{split} {key}", [each.get(key) for each in values], better(key)) for key in keys]
     return rows
 
@@ -78,7 +79,7 @@ def better(key: str) -> bool | None:
     """Whether more of a metric is better; of ``iou/road`` as of ``iou``. None = not known."""
     name = key.partition("/")[0]
     monitors = {entry.monitor: entry.maximize for entry in TASKS.values()}
-    return (LARGER_IS_BETTER | monitors).get(name)
+    return (LARGER_IS_BETTER | monitors).get(name.removeprefix(SYNTHETIC))
 
 
 def outcomes(runs: Sequence[Run]) -> list[Row]:

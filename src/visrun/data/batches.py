@@ -34,6 +34,8 @@ from visrun.tables import OBJECT_TARGETS
 PLANNED = 32  # steps planned at once: planning one costs as much as planning many
 
 Extra = Callable[[Tensor, np.random.Generator], Tensor]
+Spoil = Callable[[Tensor, Tensor, NDArray[np.bool_], np.random.Generator], tuple[Tensor, Tensor]]
+PAINTED = ("mask", "verdict")  # kinds whose target is a plane of ids
 
 
 @dataclass
@@ -43,8 +45,8 @@ class Batch:
     Args:
         images: (B, 3, H, W), normalised, channels last.
         target: label: (B,) int64, or (B, K) float32 where labels are several or mixed; value: (B, T) float32;
-            mask: (B, H, W) int64 with 255 = ignore; objects: (B, M, C) float32, columns as in `visrun.data.objects`;
-            none: (B, 0).
+            mask, verdict: (B, H, W) int64 with 255 = ignore; objects: (B, M, C) float32, columns as in
+            `visrun.data.objects`; none: (B, 0).
         masks: instances: (B, L, H / 4, W / 4) int16 numbers of objects, 0 = none; all else: (B, 0).
         index: (B,) int64 positions among the usable images.
         valid: (B,) bool, False for the repeats that fill the last batch of an evaluation.
@@ -55,6 +57,24 @@ class Batch:
     masks: Tensor
     index: Tensor
     valid: Tensor
+
+
+class NoSteps:
+    """The batches of a model that learns without steps: none."""
+
+    batch_size = 1
+    scenes: tuple[Scene, ...] = ()
+
+    def __len__(self) -> int:
+        return 0
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:  # noqa: ARG002
+        """Nothing."""
+        return iter(())
+
+    def files(self, epoch: int, step: int) -> list[Path]:  # noqa: ARG002
+        """None."""
+        return []
 
 
 class Batches:
@@ -68,7 +88,7 @@ class Batches:
         images: Opened images, N of them usable.
         targets: (N,) int64 or (N, K) float32 labels, (N, T) float32 values, for objects what `boxing.table` packs; None
             for masks, which come with the images.
-        kind: label, value, mask, one of `visrun.tables.OBJECT_TARGETS` or none.
+        kind: label, value, mask, verdict, one of `visrun.tables.OBJECT_TARGETS` or none.
         num_classes: K; needed where labels are mixed.
         image_size: (height, width) of the training image, as the images were opened for; so ``fit``.
         augment: None varies nothing.
@@ -76,6 +96,8 @@ class Batches:
         dtype: Of the images.
         extra: Further augmentations, as in :mod:`visrun.data.extras`, in this order.
         scenes: For objects, what is known of each of the N pictures beside its pixels.
+        spoil: Makes defects: (images, target, which samples, rng) to images and target; see `visrun.data.defects`.
+        chances: (N,) the probability with which each picture is spoiled.
 
     Raises:
         ConfigError: An augmentation that this kind of target cannot take (see `augment.fitting`).
@@ -101,11 +123,15 @@ class Batches:
         dtype: torch.dtype = torch.float32,
         extra: Sequence[Extra] = (),
         scenes: Sequence[Scene] = (),
+        spoil: Spoil | None = None,
+        chances: NDArray[np.float64] | None = None,
     ) -> None:
         if not len(images):
             raise DataError("no usable image is left in this split")
         assert targets is None or len(targets) == len(images), "one target for each usable image"
-        assert kind not in ("mask", "instances") or images.source.masks is not None, "images opened without their masks"
+        assert kind not in (*PAINTED, "instances") or images.source.masks is not None, (
+            "images opened without their masks"
+        )
         for name in augmentation.fitting(augment or Augment(), kind)[1]:
             raise ConfigError(f"augment.{name}: a target of kind {kind} cannot take it: set augment.{name}=0")
         self.images, self.kind, self.num_classes = images, kind, num_classes
@@ -113,6 +139,7 @@ class Batches:
         self.augment, self.mean, self.std = augment, tuple(mean), tuple(std)
         self.device, self.seed, self.shuffle, self.dtype = torch.device(device), seed, shuffle, dtype
         self.extra, self.scenes = tuple(extra), tuple(scenes)
+        self.spoil, self.chances = spoil, chances
         self.pictures = augment.pictures if augment else 1
         self.targets = torch.zeros(len(images), 0) if targets is None else targets
         self.targets = self.targets.to(self.device)
@@ -138,6 +165,7 @@ class Batches:
             for number, augment in enumerate(self.extra):
                 images = augment(images, np.random.default_rng([self.seed, epoch, step + 1, number]))
             target, layers = self._targets(index[step], masks, plan, drawn)
+            images, target = self._spoiled(epoch, step, order[step, :, 0], images, target)
             images, target = self._mixed(plan.mix[step - first], images, target, rendering.columns(plan, drawn)[:, MIX])
             images = images.to(dtype=self.dtype, memory_format=torch.channels_last)
             yield Batch(images, target, layers, index[step, :, 0], valid[step])
@@ -187,7 +215,7 @@ class Batches:
     ) -> tuple[Tensor, Tensor]:
         """A batch's target and masks; ``shown`` (B, Q) are its pictures."""
         none = torch.zeros(len(shown), 0, device=self.device)
-        if self.kind == "mask":
+        if self.kind in PAINTED:
             assert masks is not None
             return rendering.render_ids(masks, plan, drawn, self.image_size), none
         rows = self.targets.index_select(0, shown.flatten())
@@ -199,6 +227,14 @@ class Batches:
             return target, none
         assert masks is not None
         return target, rendering.render_layers(masks, plan, drawn, self.image_size, stride=MASK_STRIDE)
+
+    def _spoiled(
+        self, epoch: int, step: int, shown: NDArray[np.int64], images: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if self.spoil is None or self.chances is None:
+            return images, target
+        rng = np.random.default_rng([self.seed, epoch, step + 1, len(self.extra), 1])
+        return self.spoil(images, target, rng.random(len(shown)) < self.chances[shown], rng)
 
     def _mixed(self, mix: str, images: Tensor, target: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         if not mix:

@@ -26,10 +26,12 @@ from torch import Tensor
 from visrun.data import geometry, images, labelmap, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
 from visrun.data.geometry import Fit
+from visrun.data.images import Truth
 from visrun.data.objects import Objects
 from visrun.data.outlines import Window
 from visrun.data.places import Place
 from visrun.data.stream import Batch, Source
+from visrun.data.verdicts import Verdict
 from visrun.errors import ConfigError, DataError
 
 Progress = Callable[[int, int], None]
@@ -112,7 +114,7 @@ class Images:
 def open_images(
     paths: Sequence[Path],
     *,
-    masks: Sequence[Path | Objects] | None = None,
+    masks: Sequence[Truth] | None = None,
     mask_ids: Sequence[int] = (),
     sizes: Mapping[Path, tuple[int, int]] | None = None,
     windows: Sequence[Window | None] | None = None,
@@ -130,7 +132,7 @@ def open_images(
 
     Args:
         paths: Image files.
-        masks: Their masks, or the objects whose masks are wanted.
+        masks: Their masks, or the objects or verdicts of which masks are wanted.
         mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
         sizes: (width, height) of upright images where known; the others' headers are read.
         windows: The part of its file that each picture is; None = the whole.
@@ -201,7 +203,7 @@ def choose(need: int, *, cache: str, cache_gb: float | None, folder: Path, devic
 
 def describe(
     paths: Sequence[Path],
-    masks: Sequence[Path | Objects] | None,
+    masks: Sequence[Truth] | None,
     mask_ids: Sequence[int],
     sizes: Mapping[Path, tuple[int, int]],
     windows: Sequence[Window | None] | None,
@@ -241,7 +243,8 @@ def content_key(source: Source) -> str:
     digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None)).encode())
     digest.update(source.sizes.tobytes() + source.windows.tobytes())
     masks = [mask for mask in source.masks or () if isinstance(mask, Path)]
-    digest.update("".join(repr(mask) for mask in source.masks or () if isinstance(mask, Objects)).encode())
+    masks += [mask.mask for mask in source.masks or () if isinstance(mask, Verdict) and mask.mask is not None]
+    digest.update("".join(repr(mask) for mask in source.masks or () if isinstance(mask, Objects | Verdict)).encode())
     for path in (*source.paths, *masks, *labelmap.of(masks)):
         length, changed = 0, 0
         with contextlib.suppress(OSError):  # decoding it will say what is wrong

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visrun.data import files, images
+from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def examine(
     Args:
         records: What a reader found.
         root: The dataset's folder, for short names in faults.
-        masks: Whether each target is the path of a mask.
+        masks: Whether each target is the path of a mask; of a verdict the mask is known.
         progress: Called with (done, total) about a hundred times.
     """
     stride = max(1, len(records) // 100)
@@ -73,9 +74,12 @@ def examine(
 
 
 def _look(record: Record, root: Path, masks: bool) -> Finding:
-    paths = (record.image, record.target) if masks else (record.image,)
+    target = record.target
+    marks = isinstance(target, Verdict)
+    mask = target.mask if isinstance(target, Verdict) else target if masks else None
+    paths = (record.image,) if mask is None else (record.image, mask)
     try:
-        return _found(paths, tuple(_stamp(path) for path in paths))
+        return _found(paths, tuple(_stamp(path) for path in paths), marks)
     except DataError as error:
         text = str(error)
         for path in paths:
@@ -93,18 +97,20 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> Finding:
+def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...], marks: bool) -> Finding:
     """What is in an image and, after it, its mask; remembered, since the trials of a sweep look at the same files."""
     size = images.header(paths[0])
-    pixels = _count_ids(paths[1], size) if len(paths) > 1 else None
+    pixels = _count_ids(paths[1], size, marks) if len(paths) > 1 else None
     return Finding(size, tuple(length for length, _ in stamps), pixels)
 
 
-def _count_ids(path: Path, size: tuple[int, int]) -> npt.NDArray[np.int64]:
-    mask = images.load_mask(path)
+def _count_ids(path: Path, size: tuple[int, int], marks: bool) -> npt.NDArray[np.int64]:
+    mask = images.load_flags(path).astype(np.uint8) if marks else images.load_mask(path)
     height, width = mask.shape
     if (width, height) != size:
         raise DataError(f"{path}: mask of {width}x{height} pixels, its image has {size[0]}x{size[1]}")
+    if marks and not mask.any():
+        raise DataError(f"{path}: the mask of a defective image marks no pixel")
     return np.bincount(mask.ravel(), minlength=256)
 
 

@@ -16,6 +16,7 @@ from visrun.data.check import Finding
 from visrun.data.images import IGNORE
 from visrun.data.objects import Objects
 from visrun.data.splits import Entry
+from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ def _counted(entry: Entry, num_classes: int, ids: tuple[int, ...]) -> np.ndarray
         return _of_classes(finding, ids)
     if isinstance(record.target, Objects):
         return np.bincount(record.target.labels[~record.target.ignored], minlength=num_classes)
+    if isinstance(record.target, Verdict):
+        return np.bincount([record.target.defective], minlength=num_classes)
     found = record.target if isinstance(record.target, tuple) else (record.target,)
     return np.bincount(np.asarray(found, np.int64), minlength=num_classes)
 
@@ -156,7 +159,7 @@ def require(
 
     Raises:
         DataError: For an empty split and, where classes are told apart, for a training split that holds fewer than two;
-            where objects are to be found, for one that shows none.
+            where objects are to be found, for one that shows none; where defects are, for one without good images.
     """
     needed = ("train", "val") if training else ()
     empty = [name for name in (*needed, *good) if not good.get(name)]
@@ -166,6 +169,10 @@ def require(
     if not training or not counts or listing.multilabel:
         return
     present = [name for name, n in zip(listing.classes, counts["train"], strict=True) if n]
+    if kind == "verdict":
+        for name in needed:
+            if not counts[name][0]:
+                raise DataError(f"{root}: no good image in {name}: what is normal is learnt from good images")
     if len(present) >= LEAST_CLASSES.get(kind, 1):
         return
     if not present:
@@ -174,12 +181,20 @@ def require(
     raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
 
 
+def _one_sided(counts: Counts) -> list[str]:
+    """Lines on a test split in which nothing can be told apart."""
+    missing = [what for what, n in zip(("good", "defective"), counts.get("test", (1, 1)), strict=True) if not n]
+    return [f"no {what} image in test: how well it is told apart cannot be measured there" for what in missing]
+
+
 def warnings(
     good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
 ) -> tuple[str, ...]:
     """Classes never seen in training (if there is to be one), images listed twice, images that stand in two splits."""
     found = []
-    if training and counts:
+    if kind == "verdict":
+        found += _one_sided(counts)
+    elif training and counts:
         unseen = [name for name, n in zip(listing.classes, counts["train"], strict=True) if not n]
         if unseen:
             what = "images" if kind in LEAST_CLASSES else "objects"

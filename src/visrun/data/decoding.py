@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visrun.data.images import IGNORE, load_rgb, mask_of
+from visrun.data.images import IGNORE, Truth, load_rgb, mask_of
 from visrun.data.objects import Objects, layered
 from visrun.data.outlines import Window
 from visrun.errors import DataError
@@ -43,7 +43,7 @@ class Job:
 
     Args:
         image: The file.
-        mask: Its mask, the objects whose masks are wanted, or None.
+        mask: Its mask, the objects or the verdict of which one is wanted, or None.
         mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
         size: (height, width) in the canvas.
         window: The part of the file that the picture is.
@@ -51,7 +51,7 @@ class Job:
     """
 
     image: Path
-    mask: Path | Objects | None
+    mask: Truth | None
     mask_ids: tuple[int, ...]
     size: tuple[int, int]
     window: Window

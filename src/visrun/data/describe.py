@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ def describe(dataset: Dataset) -> str:
     line = LINES.get(dataset.kind, _images)
     for name, rows in dataset.splits.items():
         lines.append(f"  {name:<6}{len(rows):>8,} images  {line(dataset, name)}".rstrip())
+    if dataset.kind == "verdict":
+        lines += _mode(dataset)
     if dataset.skipped:
         lines.append(f"  left out: {len(dataset.skipped):,} unusable entries")
     return "\n".join(lines)
@@ -69,6 +72,30 @@ def _objects(dataset: Dataset, split: str) -> str:
     return "; ".join(parts)
 
 
+def _verdicts(dataset: Dataset, split: str) -> str:
+    rows = [record.target for record in dataset.splits[split]]
+    kinds = Counter(row.kind for row in rows)
+    masks = sum(row.mask is not None for row in rows)
+    parts = [files.some((f"{kind}: {n:,}" for kind, n in kinds.items()), MOST_NAMED)]
+    return "; ".join([*parts, *([f"{masks:,} with a mask"] if masks else [])])
+
+
+def _mode(dataset: Dataset) -> list[str]:
+    """What is learnt from, as it follows from the folder; nothing for a dataset that is only measured on."""
+    if not {"train", "val"} <= dataset.defects.keys():
+        return []
+    known = dataset.defects["train"]
+    how = (
+        f"supervised: {known:,} labelled defects in train, and synthetic ones beside them"
+        if known
+        else "self-supervised: only good images in train, synthetic defects are made on them"
+    )
+    lines = [f"  mode: {how}"]
+    if not dataset.defects.get("val"):
+        lines.append("  val: no defects to validate on, so synthetic ones: the names of its metrics say so")
+    return lines
+
+
 def sides_of(several: list[Objects]) -> Floats:
     """(N,) pixels: the root of the area of the box of every object."""
     boxes = np.concatenate([objects.boxes for objects in several]) if several else np.zeros((0, 4))
@@ -79,6 +106,7 @@ LINES: dict[str, Callable[[Dataset, str], str]] = {
     "label": _images,
     "value": _values,
     "mask": _pixels,
+    "verdict": _verdicts,
     "boxes": _objects,
     "rotated_boxes": _objects,
     "instances": _objects,

@@ -31,9 +31,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from visrun.data import labelmap
 from visrun.data.objects import Objects, painted
+from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE, Verdict
 from visrun.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
+Truth = Path | Objects | Verdict  # what a plane of ids is made from
 
 MAX_PIXELS = 89_478_485  # Pillow's own threshold of suspicion: 256 MiB of RGB
 IGNORE = 255  # the mask id that no loss and no metric looks at
@@ -128,13 +130,27 @@ def load_ids(path: Path) -> npt.NDArray[np.int64]:
         return np.array(_turned(ids, turn), order="C")
 
 
-def mask_of(target: Path | Objects, ids: Sequence[int], size: tuple[int, int]) -> Pixels:
+def load_flags(path: Path) -> npt.NDArray[np.bool_]:
+    """True where a mask marks something, as an upright array (H, W): any id but 0, any colour but black.
+
+    Raises:
+        DataError: As :func:`header`.
+    """
+    with _opened(path) as image:
+        turn = _orientation(image)
+        flags = np.asarray(image if image.mode in _MASK_MODES else image.convert("L")) != 0
+        return np.array(_turned(flags, turn), order="C")
+
+
+def mask_of(target: Truth, ids: Sequence[int], size: tuple[int, int]) -> Pixels:
     """The class ids (h, w) that are learnt for an image: those of its mask's file, or painted from its objects.
+
+    Of a verdict they are the codes of `visrun.data.verdicts`.
 
     Where outlines overlap, the smaller object lies on top; ignored ones become 255, and where none is stands 0.
 
     Args:
-        target: A mask's path, or objects with outlines whose labels are ids from 1 on.
+        target: A mask's path, objects with outlines whose labels are ids from 1 on, or a verdict.
         ids: As :func:`load_mask` takes them.
         size: (h, w) of the upright image.
 
@@ -143,6 +159,10 @@ def mask_of(target: Path | Objects, ids: Sequence[int], size: tuple[int, int]) -
     """
     if isinstance(target, Path):
         return load_mask(target, ids=ids)
+    if isinstance(target, Verdict):
+        if target.mask is not None:
+            return np.where(load_flags(target.mask), DEFECT, BESIDE).astype(np.uint8)
+        return np.full(size, SOMEWHERE if target.defective else GOOD, np.uint8)
     page = painted(target, size, background=0, ignore=IGNORE)
     return chosen_ids(ids)[page] if ids else page
 

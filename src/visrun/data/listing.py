@@ -14,7 +14,8 @@ class Record:
     Args:
         image: The image file.
         target: By kind. ``label``: a class index, or several as a tuple; ``value``: one float per target; ``mask``: the
-            path of the mask, or the objects it is painted from; ``boxes``, ``rotated_boxes``, ``instances``:
+            path of the mask, or the objects it is painted from; ``verdict``: :class:`visrun.data.verdicts.Verdict`;
+            ``boxes``, ``rotated_boxes``, ``instances``:
             :class:`visrun.data.objects.Objects`. From a reader of objects: :class:`visrun.data.marks.Marks`.
         where: Where it was found, for messages: ``train.csv:12``, or the image's path inside the dataset.
     """

@@ -60,6 +60,11 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
+    @property
+    def defects(self) -> dict[str, int]:
+        """Of verdicts: the defective images in each split."""
+        return {name: counts[1] for name, counts in self.counts.items()} if self.kind == "verdict" else {}
+
 
 def read(
     root: str | Path,
@@ -122,7 +127,7 @@ def checked(
         found, base=base, classes=classes, on_bad=on_bad, training=training, progress=progress
     )
     fingerprint = _fingerprint(good, base, listing)
-    by_class = kind == "label" and not listing.multilabel
+    by_class = kind == "verdict" or (kind == "label" and not listing.multilabel)
     if training:
         good = splits.complete(good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class)
     else:

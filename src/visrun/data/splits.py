@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from visrun.data import files
+from visrun.data.verdicts import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,19 +33,24 @@ def complete(
         root: The dataset's folder; names relative to it decide, so that a moved dataset splits alike.
         val_fraction: The share that goes to val, in (0, 1).
         seed: Another seed chooses other images.
-        by_class: Whether targets are class indices, whose shares are kept.
+        by_class: Whether targets are class indices or verdicts, whose shares are kept.
     """
     done = {name: list(entries) for name, entries in splits.items()}
     if ALL in done:
         done["train"] = done.pop(ALL)
     if "val" not in done and done.get("train"):
         names = [files.shown(record.image, root) for record, _ in done["train"]]
-        groups = [record.target if by_class else 0 for record, _ in done["train"]]
+        groups = [_group(record) if by_class else 0 for record, _ in done["train"]]
         chosen = set(held_out(names, groups, fraction=val_fraction, seed=seed))
         entries = done["train"]
         done["train"] = [entry for i, entry in enumerate(entries) if i not in chosen]
         done["val"] = [entry for i, entry in enumerate(entries) if i in chosen]
     return ordered(done)
+
+
+def _group(record: Record) -> Hashable:
+    target: Hashable = record.target.kind if isinstance(record.target, Verdict) else record.target
+    return target
 
 
 def ordered(splits: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visrun.data.decoding import Helper, Job, Pixels
+from visrun.data.images import Truth
 from visrun.data.objects import LAYERS, Objects
 from visrun.errors import DataError
 
@@ -35,7 +36,7 @@ class Source:
 
     Args:
         paths: n image files.
-        masks: n mask files, the objects of n images whose masks are wanted, or None.
+        masks: n mask files, the objects or verdicts of n images of which masks are wanted, or None.
         sizes: (n, 2) height and width in the canvas.
         canvas: (Hc, Wc).
         mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
@@ -44,7 +45,7 @@ class Source:
     """
 
     paths: tuple[Path, ...]
-    masks: tuple[Path | Objects, ...] | None
+    masks: tuple[Truth, ...] | None
     sizes: NDArray[np.int64]
     canvas: tuple[int, int]
     mask_ids: tuple[int, ...]

@@ -6,10 +6,11 @@ built.module(images)  # (B, 3, 224, 224), normalised by built.mean and built.std
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from visrun.build import call, load, reads
 from visrun.errors import ConfigError
@@ -19,9 +20,18 @@ from visrun.models.heads import last_layer
 from visrun.models.weights import Built, Pretrained, read_checkpoint
 from visrun.tables import model_entry
 
-__all__ = ["Built", "Pretrained", "create"]
+__all__ = ["Built", "Pretrained", "Settling", "create"]
 
 MOMENTUM = 0.1  # the least share of a new batch in BatchNorm's running averages
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A model that measures something on good training images, with its weights as they stand."""
+
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """Measure it, before an evaluation; ``batches`` (B, 3, H, W) are images as evaluation sees them."""
+        ...
 
 
 def create(
@@ -34,11 +44,13 @@ def create(
     weights: Path | None = None,
     freeze: Literal["none", "backbone"] = "none",
     target: str = "label",
+    options: Mapping[str, Any] | None = None,
 ) -> Built:
     """Build a network and give it its first weights; random ones come from torch's global generator.
 
-    Classifiers map (B, 3, H, W) to (B, num_outputs); segmentation networks to {"out": (B, num_outputs, H, W)}, some
-    with "aux" of the same shape. Parameters have the same names and shapes whatever the weights and ``freeze``.
+    Classifiers map (B, 3, H, W) to (B, num_outputs), for verdicts as `visrun.models.scored` says; segmentation networks
+    to {"out": (B, num_outputs, H, W)}, some with "aux" of the same shape. Parameters
+    have the same names and shapes whatever the weights and ``freeze``.
 
     Args:
         name: An entry of ``visrun.tables.MODELS``, whose builder returns a ``Built`` or just a module, or the name of a
@@ -49,7 +61,9 @@ def create(
         pretrained: True takes published weights or fails, False starts from random, "auto" takes what can be had.
         weights: A weight file or a run's folder; goes before ``pretrained``.
         freeze: "backbone" trains the new head only.
-        target: What a record's target is (:class:`visrun.tables.TaskEntry`), which tells a detector its heads.
+        target: What a record's target is (:class:`visrun.tables.TaskEntry`), which tells a network its heads.
+
+        options: More arguments by name, for builders that take them.
 
     Raises:
         ConfigError: Unknown model, an image size it cannot take, weights that cannot be had, read or fitted.
@@ -63,6 +77,7 @@ def create(
         "dropout": dropout,
         "image_size": (height, width),
         "target": target,
+        **(options or {}),
         "pretrained": False if weights is not None else pretrained,
     }
     built = _built(load(entry.build), values)

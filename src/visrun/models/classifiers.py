@@ -10,6 +10,7 @@ from torchvision.models import get_model_builder, get_model_weights
 from visrun.errors import ConfigError
 from visrun.models.fitting import resize_positions
 from visrun.models.heads import replace_classifier
+from visrun.models.scored import scored
 from visrun.models.weights import Built, Pretrained, Triple, choose, load_published
 
 HALF: Triple = (0.5, 0.5, 0.5)
@@ -24,6 +25,7 @@ def classifier(
     dropout: float,
     image_size: tuple[int, int],
     pretrained: Pretrained = "auto",
+    target: str = "label",
 ) -> Built:
     """torchvision's ``builder`` with a new last layer. Auxiliary classifiers (Inception, GoogLeNet) are left out.
 
@@ -34,6 +36,7 @@ def classifier(
         dropout: Probability in the head, 0 to 0.9.
         image_size: (height, width) in pixels. ViT and MaxViT are built for this one size, which must be square.
         pretrained: Whether to begin with weights learned on ImageNet.
+        target: ``verdict`` gives the network that `visrun.models.scored` describes.
 
     Raises:
         ConfigError: An image size that the network cannot take; ``pretrained=True`` without weights to be had.
@@ -46,7 +49,8 @@ def classifier(
         built = _pretrained(builder, weights, options)
     _drop_auxiliary(built.module)
     head = replace_classifier(built.module, num_outputs=num_outputs, dropout=dropout)
-    return built._replace(origin=origin, head=(head,))
+    built = built._replace(origin=origin, head=(head,))
+    return scored(built) if target == "verdict" else built
 
 
 def imagenet_weights(builder: str) -> list[Any]:

@@ -18,7 +18,8 @@ first every location says the same: hardly an object, and a box four strides wid
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -157,10 +158,19 @@ def dense(
     Raises:
         ConfigError: A classifier without feature maps; ``pretrained=True`` without weights to be had.
     """
-    body = trunk(name, builder=builder, strides=_strides(target), pretrained=pretrained)
-    assert isinstance(body.module, Trunk)
-    width = min(WIDEST, body.module.channels[-1] // 4 // GROUP * GROUP)
-    module = DenseDetector(body.module, num_outputs=num_outputs, target=target, width=width, beyond=BEYOND)
+    return detector_on(
+        lambda strides: trunk(name, builder=builder, strides=strides, pretrained=pretrained),
+        num_outputs=num_outputs,
+        target=target,
+    )
+
+
+def detector_on(make: Callable[[Sequence[int]], Built], *, num_outputs: int, target: str) -> Built:
+    """The detector on the body that ``make`` gives for the strides of its maps; it has ``channels``, as a `Trunk`."""
+    body = make(_strides(target))
+    network: Any = body.module
+    width = min(WIDEST, network.channels[-1] // 4 // GROUP * GROUP)
+    module = DenseDetector(network, num_outputs=num_outputs, target=target, width=width, beyond=BEYOND)
     return body._replace(module=module, head=_heads(module))
 
 

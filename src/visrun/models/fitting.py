@@ -35,7 +35,8 @@ def fit(module: nn.Module, state: State, *, head: tuple[str, ...], path: Path) -
             of them are missing.
     """
     own = module.state_dict()
-    state = resize_positions(_rename(state, own), module)
+    ordered = _by_order(state, own, head)
+    state = ordered or resize_positions(_rename(state, own), module)
     fitting = _fitting(state, own)
     body = [name for name in own if not inside(name, head) and not name.endswith(COUNTER)]
     reshaped = [name for name in body if name in state and name not in fitting]
@@ -49,7 +50,22 @@ def fit(module: nn.Module, state: State, *, head: tuple[str, ...], path: Path) -
         )
     module.load_state_dict(fitting, strict=False)
     left = [name for name in own if name not in fitting and not name.endswith(COUNTER)]
-    return f"{len(fitting)} of {len(own)} tensors" + (f"; new: {_list(left)}" if left else "")
+    how = ", by their order and shapes, since the names are others" if ordered else ""
+    return f"{len(fitting)} of {len(own)} tensors{how}" + (f"; new: {_list(left)}" if left else "")
+
+
+def _by_order(state: State, own: State, head: tuple[str, ...]) -> State:
+    """``state`` under the names of ``own``, where hardly any name fits but its first tensors have, one after the other,
+    exactly the shapes of the body's; {} where that is not so.
+
+    Two libraries that build the same network in the same order differ in nothing but names.
+    """
+    body = [name for name in own if not inside(name, head)]
+    known = len(_fitting(_rename(state, own), own))
+    shapes = [own[name].shape for name in body]
+    if not body or 2 * known > len(body) or [value.shape for value in state.values()][: len(body)] != shapes:
+        return {}
+    return dict(zip(own if len(own) == len(state) else body, state.values(), strict=False))
 
 
 def inside(name: str, modules: tuple[str, ...]) -> bool:

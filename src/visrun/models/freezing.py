@@ -6,18 +6,22 @@ every epoch. So each one is replaced by a twin whose ``train`` ignores the mode;
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from torch import nn
 
 from visrun.models.fitting import inside
 
 
-class FixedBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d that always normalises by its stored statistics and never changes them."""
+class Fixed(nn.Module):
+    """Goes before a normalisation that always takes its stored statistics and never changes them."""
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         return super().train(False)
+
+
+class FixedBatchNorm2d(Fixed, nn.BatchNorm2d):
+    """BatchNorm2d that stays as it is."""
 
 
 def freeze_all_but(module: nn.Module, head: tuple[str, ...]) -> None:
@@ -35,8 +39,17 @@ def fix_norms(module: nn.Module, *, but: tuple[str, ...] = ()) -> None:
             setattr(module.get_submodule(parent), attribute, _fixed(child))
 
 
-def _fixed(norm: nn.BatchNorm2d) -> FixedBatchNorm2d:
+def _fixed(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
+    if isinstance(norm, Fixed):
+        return norm
+    if type(norm) is not nn.BatchNorm2d:  # one that does more, as timm's with its activation: the same, but fixed
+        norm.__class__ = _fixed_class(type(norm))
+        return norm.requires_grad_(False).eval()
     fixed = FixedBatchNorm2d(norm.num_features, eps=norm.eps, affine=norm.affine)
     fixed.load_state_dict(norm.state_dict())
     fixed.requires_grad_(False)
     return fixed.eval()
+
+
+def _fixed_class(kind: Any) -> Any:
+    return type(f"Fixed{kind.__name__}", (Fixed, kind), {})

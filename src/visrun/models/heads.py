@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+RARE = 0.02  # share of a heat map that is hot at first
 HEAD_STD = 0.01  # small first logits, so that every class starts equally likely whatever the network
 
 
@@ -51,9 +53,18 @@ def replace_classifier(module: nn.Module, *, num_outputs: int, dropout: float) -
     return last
 
 
-def replace_conv(module: nn.Module, name: str, *, num_outputs: int) -> None:
-    """Replace the convolution called ``name`` by one with ``num_outputs`` channels, in place."""
+def replace_layer(module: nn.Module, name: str, *, num_outputs: int) -> None:
+    """Replace the linear or 1x1 convolutional layer called ``name`` by one with ``num_outputs`` outputs, in place."""
     _put(module, name, _new(module.get_submodule(name), num_outputs, None))
+
+
+def begin_rare(layer: nn.Conv2d) -> None:
+    """Let a layer of two classes say RARE of the second one everywhere at first, since that one is rare (Lin et al.,
+    arXiv 1708.02002, section 4.1)."""
+    nn.init.normal_(layer.weight, std=HEAD_STD)
+    assert layer.bias is not None
+    with torch.no_grad():
+        layer.bias.copy_(torch.tensor([0.0, math.log(RARE / (1 - RARE))]))
 
 
 def last_layer(module: nn.Module) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.models import get_model_builder, get_model_weights
 
 from visrun.models.classifiers import imagenet_weights, normalisation
-from visrun.models.heads import replace_conv
+from visrun.models.heads import replace_layer
 from visrun.models.weights import Built, Pretrained, choose, load_published
 
 LRASPP = "lraspp_mobilenet_v3_large"
@@ -39,7 +39,7 @@ def segmenter(name: str, *, builder: str, num_outputs: int, dropout: float, pret
     heads = ("classifier",) if builder == LRASPP else ("classifier", "aux_classifier")
     for head in heads:
         for last in lasts:
-            replace_conv(module, f"{head}.{last}", num_outputs=num_outputs)
+            replace_layer(module, f"{head}.{last}", num_outputs=num_outputs)
         for child in module.get_submodule(head).modules():
             if isinstance(child, nn.Dropout):
                 child.p = dropout

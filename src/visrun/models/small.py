@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from visrun.models.heads import DropLinear
+from visrun.models.heads import DropLinear, begin_rare
+from visrun.models.scored import Scored
 
 WIDTHS = (32, 64, 128)
 STROKES = 16  # channels at full resolution
@@ -60,14 +61,16 @@ class SmallResNet(nn.Module):
         return self.fc(self.body(self.stem(x)).mean(dim=(2, 3)))
 
 
-def small_resnet(*, num_outputs: int, dropout: float) -> SmallResNet:
+def small_resnet(*, num_outputs: int, dropout: float, target: str = "label") -> nn.Module:
     """The network with random weights; none are published.
 
     Args:
         num_outputs: Classes or regression targets.
         dropout: Probability before the last layer, 0 to 0.9.
+        target: ``verdict`` gives the network that `visrun.models.scored` describes.
     """
-    return SmallResNet(num_outputs=num_outputs, dropout=dropout)
+    module = SmallResNet(num_outputs=num_outputs, dropout=dropout)
+    return Scored(module, "fc") if target == "verdict" else module
 
 
 class SmallUNet(nn.Module):
@@ -95,14 +98,18 @@ class SmallUNet(nn.Module):
         return {"out": self.classifier(self.drop(y))}
 
 
-def small_unet(*, num_outputs: int, dropout: float) -> SmallUNet:
+def small_unet(*, num_outputs: int, dropout: float, target: str = "mask") -> SmallUNet:
     """The segmenter with random weights; none are published.
 
     Args:
         num_outputs: Classes.
         dropout: Probability of dropping a channel before the last layer, 0 to 0.9.
+        target: ``verdict`` begins with few defects.
     """
-    return SmallUNet(num_outputs=num_outputs, dropout=dropout)
+    module = SmallUNet(num_outputs=num_outputs, dropout=dropout)
+    if target == "verdict":
+        begin_rare(module.classifier)
+    return module
 
 
 def _convolution(in_channels: int, channels: int) -> nn.Sequential:

@@ -7,6 +7,9 @@ upsampled to the size of the skip connection, so any H, W will do, odd ones too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,6 +17,7 @@ from torchvision.models import get_model_builder
 from torchvision.models.resnet import ResNet
 
 from visrun.models.classifiers import imagenet_weights, normalisation
+from visrun.models.heads import begin_rare
 from visrun.models.weights import Built, Pretrained, choose, load_published
 
 WIDTHS = (256, 128, 64, 32, 16)  # channels of the decoder at 1/16, 1/8, 1/4, 1/2 and 1/1 of the image
@@ -38,17 +42,19 @@ class UNet(nn.Module):
     """The encoder's five feature maps, joined from the coarsest to the finest.
 
     Args:
-        encoder: A ResNet of torchvision; its pooling and last layer are removed.
+        encoder: A ResNet of torchvision, whose pooling and last layer are removed, or what gives the five maps itself.
+        channels: Of these maps, the finest first.
         num_outputs: Classes, background included.
         dropout: Probability before the last layer, 0 to 0.9.
     """
 
-    def __init__(self, encoder: ResNet, *, num_outputs: int, dropout: float) -> None:
+    def __init__(self, encoder: nn.Module, *, channels: Sequence[int], num_outputs: int, dropout: float) -> None:
         super().__init__()
-        deepest = encoder.fc.in_features
-        del encoder.avgpool, encoder.fc
+        if isinstance(encoder, ResNet):
+            del encoder.avgpool, encoder.fc
         self.encoder = encoder
-        skips = (deepest // 2, deepest // 4, deepest // 8, 64, 0)
+        *finer, deepest = channels
+        skips = (*reversed(finer), 0)
         self.decoder = nn.ModuleList(
             Up(below + skip, width) for below, skip, width in zip((deepest, *WIDTHS), skips, WIDTHS, strict=False)
         )
@@ -68,6 +74,9 @@ class UNet(nn.Module):
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the image, finest first."""
         encoder = self.encoder
+        if not isinstance(encoder, ResNet):
+            found: list[Tensor] = encoder(images)
+            return found
         maps = [encoder.relu(encoder.bn1(encoder.conv1(images)))]
         x = encoder.maxpool(maps[0])
         for stage in (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4):
@@ -77,7 +86,13 @@ class UNet(nn.Module):
 
 
 def unet(
-    name: str, *, builder: str = "resnet18", num_outputs: int, dropout: float, pretrained: Pretrained = "auto"
+    name: str,
+    *,
+    builder: str = "resnet18",
+    num_outputs: int,
+    dropout: float,
+    pretrained: Pretrained = "auto",
+    target: str = "mask",
 ) -> Built:
     """A U-Net for ``num_outputs`` classes.
 
@@ -87,14 +102,19 @@ def unet(
         num_outputs: Classes, background included.
         dropout: Probability before the last layer, 0 to 0.9.
         pretrained: Whether the encoder begins with weights learned on ImageNet.
+        target: ``verdict`` begins with few defects.
 
     Raises:
         ConfigError: ``pretrained=True`` without weights to be had.
     """
     weights, origin = choose(imagenet_weights(builder), pretrained, name=name)
     build = get_model_builder(builder)
-    encoder = build(weights=None) if weights is None else load_published(build, weights)
-    module = UNet(encoder, num_outputs=num_outputs, dropout=dropout)
+    encoder: Any = build(weights=None) if weights is None else load_published(build, weights)
+    deepest = encoder.fc.in_features
+    channels = (64, deepest // 8, deepest // 4, deepest // 2, deepest)
+    module = UNet(encoder, channels=channels, num_outputs=num_outputs, dropout=dropout)
+    if target == "verdict":
+        begin_rare(module.classifier)
     built = Built(module, origin=origin, head=("decoder", "classifier"))
     if weights is None:
         return built

@@ -99,7 +99,7 @@ def fetch(url: str, *, timeout: float = TIMEOUT) -> Literal["cached", "downloade
     path = cached(url)
     if path.is_file():
         return "cached"
-    _reach(url, timeout)
+    reach(url, timeout)
     logger.info("downloading %s to %s", url, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     promised = torch.hub.HASH_REGEX.search(path.name)
@@ -110,8 +110,12 @@ def fetch(url: str, *, timeout: float = TIMEOUT) -> Literal["cached", "downloade
     return "downloaded"
 
 
-def _reach(url: str, timeout: float) -> None:
-    """Ask for the header of ``url``; in a thread, because looking up a host name knows no timeout."""
+def reach(url: str, timeout: float = TIMEOUT) -> None:
+    """Ask for the header of ``url``; in a thread, because looking up a host name knows no timeout.
+
+    Raises:
+        OSError: As :func:`fetch`.
+    """
     outcome: list[Exception | None] = []
 
     def ask() -> None:

@@ -26,7 +26,12 @@ from visrun.data.recognise import Found
 from visrun.data.records import Dataset
 from visrun.errors import DataError
 
-COUNTED = {"label": "images", "mask": "pixels", "value": ""}  # what is counted per class; of other kinds objects
+COUNTED = {
+    "label": "images",
+    "verdict": "images",
+    "mask": "pixels",
+    "value": "",
+}  # what is counted per class; of other kinds objects
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from visrun.data.images import IGNORE, load_rgb, mask_of
 from visrun.data.objects import Objects
 from visrun.data.outlines import Outline, Rle, drawn
 from visrun.data.records import Dataset, Record
+from visrun.data.verdicts import Verdict
 from visrun.sheet import LARGEST
 from visrun.tasks.drawing import PLAIN, Color, Line, caption, legend, overlay, palette, scaled
 
@@ -34,6 +35,8 @@ def samples(dataset: Dataset, count: int = SAMPLES) -> list[Record]:
 def _classes(record: Record) -> set[int]:
     if isinstance(record.target, Objects):
         return set(record.target.labels.tolist())
+    if isinstance(record.target, Verdict):
+        return {int(record.target.defective)}
     several = record.target if isinstance(record.target, tuple) else (record.target,)
     return {label for label in several if isinstance(label, int)}
 

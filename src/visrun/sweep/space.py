@@ -200,8 +200,9 @@ def _facts(params: Mapping[str, Any], bases: Bases) -> Base:
 
 
 def _is_read(name: str, facts: Base) -> bool:
-    drops = entry_of(facts.model, facts.task).drops
-    return is_read(name, facts.values, drops=drops) and not option_warnings([name], facts.values, task=facts.task)
+    model = entry_of(facts.model, facts.task)
+    unread = option_warnings([name], facts.values, task=facts.task, model=model)
+    return is_read(name, facts.values, model=model) and not unread
 
 
 def _deciders(name: str) -> tuple[str, ...]:

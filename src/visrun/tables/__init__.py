@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from visrun.build import Ref
 from visrun.tables.entries import ModelEntry, ReaderEntry, TaskEntry
-from visrun.tables.models import GENERIC_MODEL, MODELS, model_entry
+from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, timm_name
 from visrun.tables.readers import READERS
 from visrun.tables.tasks import OBJECT_TARGETS, TASKS
 from visrun.zoo import torchvision_builders
@@ -23,10 +23,13 @@ __all__ = [
     "READERS",
     "SCHEDULERS",
     "TASKS",
+    "TIMM",
+    "TIMM_MODEL",
     "ModelEntry",
     "ReaderEntry",
     "TaskEntry",
     "model_entry",
+    "timm_name",
     "torchvision_builders",
 ]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from visrun.build import Ref
+
+SYNTHETIC = "synthetic_"  # begins the names of metrics that were measured on made-up samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +16,7 @@ class TaskEntry:
     """What is known of a task before its code is imported.
 
     Args:
-        build: The task's class, or None where its training code does not exist yet.
+        build: The task's class.
         monitor: The metric that picks the best checkpoint, stops early and feeds a sweep.
         maximize: Whether more of ``monitor`` is better.
         losses: Loss name -> function; the first is the default.
@@ -21,17 +24,25 @@ class TaskEntry:
             does so too but lets training look closer.
         image_size: Side of the training image in pixels, where the model names none.
         target: What a record's target is.
+        spoil: What makes defects on good images of a batch, for a task that learns from them; see
+            `visrun.data.batches.Batches`.
         mixes: Of mixup, cutmix, erase and mosaic, those that leave the task a true target.
     """
 
-    build: Ref | None
+    build: Ref
     monitor: str
     maximize: bool
     losses: dict[str, Ref]
     fit: Literal["crop", "letterbox", "zoom"]
     image_size: int
-    target: Literal["label", "value", "mask", "boxes", "rotated_boxes", "instances"]
+    target: Literal["label", "value", "mask", "verdict", "boxes", "rotated_boxes", "instances"]
     mixes: tuple[str, ...] = ()
+    spoil: Ref | None = None
+
+    def monitored(self, metrics: Collection[str]) -> str:
+        """The name that the monitor has among ``metrics``: it says so where samples of the split were made."""
+        made = f"{SYNTHETIC}{self.monitor}"
+        return made if made in metrics and self.monitor not in metrics else self.monitor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,7 @@ class ModelEntry:
         build: The builder; it gets ``name`` and what else its signature names.
         builder: The name of torchvision's builder behind it, where it has one.
         tasks: The tasks it serves.
+        gradient: Whether it learns by gradient steps; else all it learns is measured in one pass.
         drops: Whether it has a head that reads ``dropout``.
         parameters: Millions of parameters with its usual head (1000 classes; segmentation 21); 0 = not known here.
         image_size: Side in pixels it was made for, or None to take the task's.
@@ -59,6 +71,7 @@ class ModelEntry:
     speed: int
     accuracy: int
     drops: bool = True
+    gradient: bool = True
     builder: str = ""
     image_size: int | None = None
     fixed_size: bool = False

@@ -10,12 +10,16 @@ from visrun.tables.entries import ModelEntry
 from visrun.zoo import torchvision_builders
 
 GENERIC_MODEL = "torchvision"  # model=torchvision model.name=X: any builder of torchvision
+TIMM_MODEL = "timm"  # model=timm model.name=X: any model of timm, or its body under what the task needs
 
 IMAGE_TASKS = ("classification", "regression", "anomaly_detection")
 PIXEL_TASKS = ("segmentation",)
+HEAT_TASKS = (*PIXEL_TASKS, "anomaly_detection")  # of a U-Net: its pixels may be classes, or good and defective
 BOX_TASKS = ("object_detection",)
 MASK_TASKS = ("instance_segmentation", "oriented_object_detection")  # a turned box is the rectangle around a mask
 OBJECT_TASKS = (*BOX_TASKS, *MASK_TASKS)
+TIMM = "timm_"  # begins the names of timm's networks
+UNET = "unet_"  # begins the name of a U-Net on a body of timm
 DENSE = "dense_"  # begins the names of our detector's variants; a classifier of torchvision, its body, follows
 
 
@@ -65,7 +69,7 @@ MODELS: dict[str, ModelEntry] = {
     "vit_b_16": _classifier("vit_b_16", 86.6, speed=1, accuracy=3, image_size=224, fixed_size=True, multiple=16),
     "small_unet": ModelEntry(
         build="visrun.models.small:small_unet",
-        tasks=PIXEL_TASKS,
+        tasks=HEAT_TASKS,
         parameters=0.35,
         speed=3,
         accuracy=1,
@@ -80,10 +84,19 @@ MODELS: dict[str, ModelEntry] = {
     "unet": ModelEntry(
         build="visrun.models.unet:unet",
         builder="resnet18",
-        tasks=PIXEL_TASKS,
+        tasks=HEAT_TASKS,
         parameters=14.3,
         speed=2,
         accuracy=2,
+    ),
+    "patchcore": ModelEntry(
+        build="visrun.models.patchcore:patchcore",
+        tasks=("anomaly_detection",),
+        parameters=0.0,
+        speed=3,
+        accuracy=3,
+        drops=False,
+        gradient=False,
     ),
     "small_detector": ModelEntry(
         build="visrun.models.dense:small_detector",
@@ -128,6 +141,8 @@ def model_entry(name: str) -> ModelEntry:
     if name in MODELS:
         return MODELS[name]
     builders = torchvision_builders()
+    if TIMM in name:
+        return _of_timm(name)
     if builders.get(name) == "classification":
         patch = int(name.rpartition("_")[2]) if name.startswith("vit_") else 32
         fixed = name.startswith(("vit_", "maxvit_"))
@@ -140,4 +155,27 @@ def model_entry(name: str) -> ModelEntry:
     hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(MODELS)
     if name == GENERIC_MODEL:
         hint = "name the torchvision builder, such as model.name=resnext50_32x4d"
+    if name == TIMM_MODEL:
+        hint = "name timm's model, such as model.name=tf_efficientnet_lite0"
     raise ConfigError(f"model.name={name} is no model: {hint}")
+
+
+def timm_name(name: str, task: str) -> str:
+    """``timm_X`` as a task takes it: the classifier, a U-Net or our detector on its body; other names pass."""
+    if not name.startswith(TIMM) or task in IMAGE_TASKS:
+        return name
+    return (UNET if task in HEAT_TASKS else DENSE) + name
+
+
+def _of_timm(name: str) -> ModelEntry:
+    """Generic facts; whether timm has the network is known once it is imported."""
+    under, _, builder = name.partition(TIMM)
+    facts: dict[str, Any] = {"builder": builder, "parameters": 0.0, "speed": 2, "accuracy": 2}
+    place = "visrun.models.timm_models"
+    if builder and under == "":
+        return ModelEntry(build=f"{place}:timm_classifier", tasks=IMAGE_TASKS, **facts)
+    if builder and under == UNET:
+        return ModelEntry(build=f"{place}:timm_unet", tasks=HEAT_TASKS, **facts)
+    if builder and under == DENSE:
+        return ModelEntry(build=f"{place}:timm_dense", tasks=OBJECT_TASKS, drops=False, **facts)
+    raise ConfigError(f"model.name={name} is no model: of timm there are timm_X, unet_timm_X and dense_timm_X")

@@ -21,5 +21,8 @@ READERS: dict[str, ReaderEntry] = {
     "yolo": _reader("yolo", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
     "voc": _reader("voc", _BOXES, _OUTLINES, "segmentation", derived=_SHOWN),
     "dota": _reader("dota", _TURNED, _BOXES, derived=_SHOWN),
+    "mvtec": _reader("mvtec", "anomaly_detection"),
+    "good_bad": _reader("good_bad", "anomaly_detection"),
+    "good": _reader("good", "anomaly_detection"),
     "instances": _reader("instances", _OUTLINES, _BOXES, _TURNED, derived=("segmentation", *_SHOWN)),
 }

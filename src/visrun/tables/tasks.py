@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from visrun.build import Ref
 from visrun.tables.entries import TaskEntry
 
-LATER: Ref = ""  # a loss whose code comes with its task
 OBJECT_TARGETS = ("boxes", "rotated_boxes", "instances")  # kinds of targets that lie in an image and are cut with it
 
 TASKS: dict[str, TaskEntry] = {
@@ -25,13 +23,18 @@ TASKS: dict[str, TaskEntry] = {
         mixes=("mixup", "cutmix", "erase"),
     ),
     "anomaly_detection": TaskEntry(
-        build=None,
+        build="visrun.tasks.anomaly_detection:AnomalyDetection",
         monitor="auroc",
         maximize=True,
-        losses={"cross_entropy": LATER, "focal": LATER, "bce": LATER},
+        losses={
+            "cross_entropy": "visrun.anomaly.losses:cross_entropy",
+            "focal": "visrun.anomaly.losses:focal",
+            "bce": "visrun.anomaly.losses:bce",
+        },
         fit="letterbox",
         image_size=256,
-        target="label",
+        target="verdict",
+        spoil="visrun.data.defects:spoil",
     ),
     "object_detection": TaskEntry(
         build="visrun.tasks.object_detection:ObjectDetection",

@@ -7,7 +7,7 @@ data. It is built from narrow keyword arguments. ``state()`` returns those that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
@@ -98,6 +98,15 @@ class Merging(Protocol):
 
     def merge(self, parts: Sequence[Prediction]) -> Prediction:
         """One prediction of a file (B = 1) from those of its tiles, each restored to the file's pixels."""
+        ...
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A task with thresholds that are chosen on the validation split."""
+
+    def decide(self, metrics: Mapping[str, float]) -> None:
+        """Take over those that ``metrics`` name; others are not known then."""
         ...
 
 

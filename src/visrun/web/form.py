@@ -16,16 +16,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from visrun.checks import entry_of, require_training
+from visrun.checks import entry_of
 from visrun.compose import Resolved
 from visrun.configs import flatten
 from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show
-from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read, why_unread
+from visrun.hyperparameters import Hyperparameters, facts_of, is_read, why_unread
 from visrun.lr import FACTORS, lr_curve
 from visrun.setting_rules import option_warnings
 from visrun.sweep.ready import losses_of
-from visrun.tables import MODELS, TASKS, model_entry
+from visrun.tables import MODELS, TASKS, ModelEntry, model_entry
 from visrun.web.advice import advice
 from visrun.web.catalog import CHOOSERS, editable
 from visrun.web.composer import Composer
@@ -62,9 +62,13 @@ class Form:
     sources: dict[str, str]
 
     @property
-    def drops(self) -> bool:
-        """Whether the model has a head that reads dropout."""
-        return entry_of(self.resolved.settings.model.name, self.task).drops
+    def facts(self) -> ModelEntry:
+        """Those of the run's model."""
+        return entry_of(self.resolved.settings.model.name, self.task)
+
+    def reads(self, key: str) -> bool:
+        """Whether the run reads a setting."""
+        return _is_read(key, self.resolved.hyperparameters, self.task, self.facts)
 
 
 def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Composer) -> Form:
@@ -114,17 +118,14 @@ def _strange_model(task: str, model: str | None) -> dict[str, str]:
 
 def _read_values(values: Mapping[str, Any], chosen: Resolved, task: str) -> dict[str, Any]:
     """The touched values that a run with these choices reads; the others wait until they are read again."""
-    facts = chosen.hyperparameters
-    drops = entry_of(chosen.settings.model.name, task).drops
-    return {
-        key: value
-        for key, value in values.items()
-        if (is_read(key, facts, drops=drops) if key in Hyperparameters.model_fields else _option_read(key, facts, task))
-    }
+    model = entry_of(chosen.settings.model.name, task)
+    return {key: value for key, value in values.items() if _is_read(key, chosen.hyperparameters, task, model)}
 
 
-def _option_read(key: str, facts: Hyperparameters, task: str) -> bool:
-    return not option_warnings([key], facts, task=task)
+def _is_read(key: str, values: Hyperparameters, task: str, model: ModelEntry) -> bool:
+    if key in Hyperparameters.model_fields:
+        return is_read(key, values, model=model)
+    return not option_warnings([key], values, task=task, model=model)
 
 
 def _defaults(
@@ -203,16 +204,23 @@ def _field(key: str, form: Form, values: Mapping[str, Any], touched: Mapping[str
     changed = key in touched and key not in form.dropped
     given = touched[key] if changed else form.defaults.get(key) if key not in values else values[key]
     facts = form.resolved.hyperparameters
+    greyed = _greyed(form)
     told: dict[str, Any] = {
         "text": given if isinstance(given, str) else shown(given),
         "default": shown(form.defaults.get(key)),
         "source": form.sources.get(key, "schema"),
         "changed": changed if key != "model" else form.model is not None,
-        "shown": is_read(key, facts) if key in Hyperparameters.model_fields else _option_read(key, facts, form.task),
+        "shown": form.reads(key) or key in greyed,
     }
-    if "drops" in READ_WHEN.get(key, {}) and not form.drops:
-        told["why"] = why_unread(key)
+    if key in greyed:
+        told["why"] = why_unread(key, facts_of(facts, form.facts))
     return told
+
+
+def _greyed(form: Form) -> set[str]:
+    """Hyperparameters that the model, whatever the others are, does not read; they stand there with the reason."""
+    values = form.resolved.hyperparameters
+    return {key for key in Hyperparameters.model_fields if is_read(key, values) and not form.reads(key)}
 
 
 def _lines(form: Form) -> dict[str, Any]:
@@ -221,9 +229,9 @@ def _lines(form: Form) -> dict[str, Any]:
     errors = {
         key: [line]
         for key, line in form.entered.errors.items()
-        if key not in Hyperparameters.model_fields or is_read(key, facts, drops=form.drops)
+        if key not in Hyperparameters.model_fields or form.reads(key)
     }
-    for line in (*form.problems, *_not_trainable(form.task)):
+    for line in form.problems:
         errors.setdefault(key_of(line), []).append(line)
     warnings: dict[str, list[str]] = {}
     if not form.problems:
@@ -241,14 +249,6 @@ def _lines(form: Form) -> dict[str, Any]:
 def problems_of_form(form: Form) -> list[str]:
     """Everything that keeps a form from being trained, one line each."""
     return [line for lines in _lines(form)["errors"].values() for line in lines]
-
-
-def _not_trainable(task: str) -> tuple[str, ...]:
-    try:
-        require_training(task)
-    except ConfigError as error:
-        return error.problems
-    return ()
 
 
 def command_words(form: Form, composer: Composer) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from visrun.compare.runs import best_row
+from visrun.compare.runs import best_row, monitor_of
 from visrun.experiment import FILE_NAME
 from visrun.run_folder import METRICS, STATUS
 from visrun.tables import TASKS
@@ -129,14 +129,15 @@ def _of_run(facts: Facts) -> dict[str, Any]:
     if state not in ENDED or "val" not in result:
         rows = rows_of(facts.folder)
         epoch = rows[-1]["epoch"] if rows else 0
-        best = (best_row(rows, entry.monitor, maximize=entry.maximize) if entry else None) or {}
+        best = (best_row(rows, monitor_of(rows, entry), maximize=entry.maximize) if entry else None) or {}
+    monitor = entry.monitored(best) if entry else ""
     return {
         "task": task,
         "model": str(facts.part("model").get("name") or facts.ui.get("model") or ""),
         "state": state,
         "living": facts.living,
-        "monitor": entry.monitor if entry else "",
-        "value": best.get(entry.monitor) if entry else None,
+        "monitor": monitor,
+        "value": best.get(monitor),
         "epoch": epoch,
         "epochs": facts.part("hyperparameters").get("max_epochs"),
         "created": _created(facts),

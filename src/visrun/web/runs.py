@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun import plots
-from visrun.compare.runs import best_row, settings_of
+from visrun.compare.runs import best_row, monitor_of, settings_of
 from visrun.experiment import FILE_NAME
 from visrun.patience import epochs_waited
 from visrun.tables import TASKS
@@ -33,7 +33,7 @@ def detail(folder: Path) -> dict[str, Any]:
     facts, rows = facts_of(folder), rows_of(folder)
     result, state = facts.part("result"), facts.state
     task = str(facts.experiment.get("task") or facts.ui.get("task") or "")
-    monitor = TASKS[task].monitor if task in TASKS else ""
+    monitor = monitor_of(rows, TASKS[task]) if task in TASKS else ""
     ended_badly = state in ("failed", "unfinished") or facts.exit_code not in (None, 0, 130, 143)
     return {
         "task": task,
@@ -81,7 +81,8 @@ def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
     training = facts.state == "running" and facts.status.get("state") == "training"
     status = numbers_of(facts.status) if training else {}
     epochs, done, last = values.get("max_epochs"), int(rows[-1]["epoch"]) if rows else 0, rows[-1] if rows else {}
-    best = best_row(rows, task.monitor, maximize=task.maximize) if task else None
+    monitor = monitor_of(rows, task) if task else ""
+    best = best_row(rows, monitor, maximize=task.maximize) if task else None
     share = _share(status, done)
     return {
         "epoch": done,
@@ -93,7 +94,7 @@ def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
         "left": _left(status, rows, done + share, epochs) if training else None,
         "speed": _speed(status) or last.get("time/images_per_second"),
         "seconds": last.get("time/total"),
-        "best": best[task.monitor] if best and task else None,
+        "best": best[monitor] if best else None,
         "best_epoch": int(best["epoch"]) if best else 0,
         "waited": _waited(rows, best, warmup_epochs=int(values.get("warmup_epochs", 0))),
         "patience": values.get("early_stopping_patience"),

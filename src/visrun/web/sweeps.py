@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visrun.compare.runs import model_of, monitor_of
 from visrun.configs import flatten
 from visrun.hyperparameters import defaults, is_read
 from visrun.tables import TASKS
@@ -114,12 +115,13 @@ def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Seq
 
 def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, Any]:
     """A trial as its folder tells it, while it runs and afterwards."""
-    facts, monitor = facts_of(folder), TASKS[task].monitor if task in TASKS else ""
-    rows = rows_of(folder)
+    facts, rows = facts_of(folder), rows_of(folder)
+    monitor = monitor_of(rows, TASKS[task]) if task in TASKS else ""
     values = [float(row[monitor]) for row in rows if isinstance(row.get(monitor), (int, float))]
     flat = flatten({**facts.part("hyperparameters"), **{k: v for k, v in facts.experiment.items() if k != "result"}})
     hyperparameters = {**defaults(), **facts.part("hyperparameters")}
-    read = [name for name in params if is_read(name, hyperparameters)]
+    model = model_of(facts.part("model").get("name"))
+    read = [name for name in params if is_read(name, hyperparameters, model=model)]
     given = {name: flat[key] for name in read if (key := _setting(name, flat)) is not None}
     return {
         "is_run": bool(facts.experiment),

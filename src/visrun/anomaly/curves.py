@@ -1,0 +1,148 @@
+"""Numbers of scores against truth: AUROC, average precision, the best F1 and its threshold, AUPRO. NumPy only.
+
+Scores are higher for what is more likely defective; whatever scores at least a threshold is called defective. Equal
+scores are never told apart, so the order of samples changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+STEPS = 4000  # thresholds at which pixels are counted, where they have more values than that
+SAMPLED = 400_000  # values from which these are chosen
+MOST_FALSE = 0.3  # false positive rate up to which AUPRO is taken
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many positives and negatives reach each threshold, from the highest one down.
+
+    Args:
+        thresholds: (n,) descending.
+        hits: (n,) positives that reach it; false: negatives.
+        positives: How many there are; negatives: likewise.
+    """
+
+    thresholds: Floats
+    hits: Floats
+    false: Floats
+    positives: float
+    negatives: float
+
+    def auroc(self) -> float:
+        """Area under the ROC curve; NaN where one of both is missing."""
+        if not (self.positives and self.negatives):
+            return float("nan")
+        return area(self.false / self.negatives, self.hits / self.positives)
+
+    def average_precision(self) -> float:
+        """The mean precision over all recalls, without interpolation, as scikit-learn has it; NaN without positives."""
+        if not self.positives:
+            return float("nan")
+        precision = self.hits / np.maximum(self.hits + self.false, 1)
+        return float(np.sum(np.diff(self.hits, prepend=0.0) * precision) / self.positives)
+
+    def best_f1(self, *, place: float = 0.5) -> tuple[float, float]:
+        """The largest F1 and a threshold that gives it, of several the highest; NaN without positives.
+
+        Args:
+            place: Where the threshold lies between the scores that it parts, from 0 at the lower to 1 at the higher.
+        """
+        if not (self.positives and len(self.thresholds)):
+            return float("nan"), float("nan")
+        f1 = 2 * self.hits / (self.hits + self.false + self.positives)
+        best = int(np.argmax(f1))
+        high = float(self.thresholds[best])
+        low = float(self.thresholds[best + 1]) if best + 1 < len(self.thresholds) else high
+        return float(f1[best]), low + place * (high - low) if low < high else high
+
+
+def counts(scores: Floats, truth: NDArray[np.bool_]) -> Counts:
+    """Of single samples, (N,) each: every score is a threshold."""
+    thresholds = np.unique(scores)[::-1].astype(np.float64)
+    return _counts(thresholds, *(_reaching(thresholds, scores[part]) for part in (truth, ~truth)))
+
+
+def f1_at(scores: Floats, truth: NDArray[np.bool_], threshold: float) -> float:
+    """F1 of calling defective what reaches ``threshold``; NaN without positives."""
+    found = scores >= threshold
+    return float(2 * (found & truth).sum() / (found.sum() + truth.sum())) if truth.any() else float("nan")
+
+
+def area(x: Floats, y: Floats, *, limit: float = 1.0) -> float:
+    """The mean of ``y`` over ``x`` in [0, limit], both ascending from the origin to 1, joined by straight lines."""
+    x, y = np.concatenate([[0.0], x]), np.concatenate([[0.0], y])
+    past = int(np.argmax(x >= limit))  # the first of several at the limit: a step there has no area
+    end = y[past - 1] + (y[past] - y[past - 1]) * (limit - x[past - 1]) / (x[past] - x[past - 1])
+    x, y = np.append(x[:past], limit), np.append(y[:past], end)
+    return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit)
+
+
+class Pixels:
+    """Counts over the pixels of many maps, and over each connected region of defects.
+
+    Args:
+        values: All maps' values, or a sample of them, from which the thresholds are chosen.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        every = np.unique(values)
+        if len(every) > STEPS:
+            every = np.unique(np.quantile(every, np.linspace(0, 1, STEPS)))
+        self.thresholds = every[::-1].astype(np.float64)
+        self.hits, self.false, self.overlap = (np.zeros(len(every)) for _ in range(3))
+        self.regions = 0
+
+    def add(self, heat: Floats, truth: NDArray[np.integer]) -> None:
+        """A map (H, W) and where defects are: 1 in one, 0 outside, anything else counts for nothing."""
+        self.hits += _reaching(self.thresholds, heat[truth == 1])
+        self.false += _reaching(self.thresholds, heat[truth == 0])
+        for region in _regions(truth == 1):
+            self.overlap += _reaching(self.thresholds, heat[region]) / region.sum()
+            self.regions += 1
+
+    def counts(self) -> Counts:
+        """Of all pixels."""
+        return _counts(self.thresholds, self.hits, self.false)
+
+    def aupro(self) -> float:
+        """Mean overlap with the regions over false positive rates up to 0.3, as a share of that range (Bergmann et
+        al., CVPR 2020, "Uninformed students", section 4.1); NaN without a region or without good pixels."""
+        if not self.regions or not self.false[-1:].any():
+            return float("nan")
+        return area(self.false / self.false[-1], self.overlap / self.regions, limit=MOST_FALSE)
+
+
+def sampled(maps: Sequence[Floats]) -> Floats:
+    """At most about SAMPLED values of ``maps``, evenly spread, with the extremes of all."""
+    total = sum(one.size for one in maps)
+    stride = max(1, total // SAMPLED)
+    ends: Iterable[Floats] = (np.array([one.min(), one.max()]) for one in maps)
+    return np.concatenate([*(one.ravel()[::stride] for one in maps), *ends])
+
+
+def _regions(inside: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """The connected regions, corners touching."""
+    if not inside.any():
+        return []
+    from skimage.measure import label
+
+    numbers = label(inside, connectivity=2)
+    return [numbers == number for number in range(1, int(numbers.max()) + 1)]
+
+
+def _reaching(thresholds: Floats, values: Floats) -> Floats:
+    """(n,) how many of ``values`` are at least each of the descending ``thresholds``."""
+    ascending = thresholds[::-1]
+    below = np.searchsorted(np.sort(values), ascending, side="left")
+    return (len(values) - below)[::-1].astype(np.float64)
+
+
+def _counts(thresholds: Floats, hits: Floats, false: Floats) -> Counts:
+    last = (float(part[-1]) if len(part) else 0.0 for part in (hits, false))
+    return Counts(thresholds, hits, false, *last)

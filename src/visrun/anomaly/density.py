@@ -1,0 +1,43 @@
+"""How far an image's features lie from those of good images: one Gaussian, as CutPaste scores with (arXiv 2104.04015,
+section 2.3; Rippel et al., arXiv 2005.14140)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Density(nn.Module):
+    """Features (B, F) -> distance (B,): Mahalanobis', over the root of F; a typical good image has about 1.
+
+    Before :meth:`measure` every distance is 0.
+    """
+
+    mean: Tensor
+    precision: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("precision", torch.zeros(features, features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """In float32, also under autocast."""
+        with torch.autocast(features.device.type, enabled=False):
+            away = features.float() - self.mean
+            return ((away @ self.precision) * away).mean(1).clamp_min(0).sqrt()
+
+    def measure(self, features: Tensor) -> None:
+        """Take mean and covariance from the features (N, F) of good images, N >= 1.
+
+        The covariance is shrunk towards a sphere by as much as Ledoit and Wolf (2004) derive from the data, since N may
+        well be smaller than F.
+        """
+        from sklearn.covariance import ledoit_wolf
+
+        rows = features.double().cpu()
+        eye = torch.eye(rows.shape[1], dtype=torch.float64)
+        covariance = torch.from_numpy(ledoit_wolf(rows.numpy())[0]) if len(rows) > 1 else eye
+        covariance = covariance + eye * max(1e-6 * float(covariance.trace()) / len(eye), 1e-12)
+        self.mean.copy_(rows.mean(0))
+        self.precision.copy_(torch.linalg.inv(covariance))

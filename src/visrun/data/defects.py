@@ -1,0 +1,183 @@
+"""Defects made on good images, in whole batches on the training device: what a self-supervised run learns to find.
+
+Three kinds, one drawn for each sample that gets one:
+
+- a patch: a rectangle of the image pasted elsewhere in it, its colours changed a little (CutPaste, Li et al.,
+  arXiv 2104.04015, section 2.1);
+- a scar: the same with a long thin rectangle, turned (there, section 2.2);
+- a texture: another image of the batch or the image itself, turned and recoloured, blended in where Perlin noise is
+  high (DRAEM, Zavrtanik et al., arXiv 2108.07610, section 3.3).
+
+A defect that can hardly be seen is no defect: the sample stays good then.
+
+Legend: B samples, H x W training image; lengths are shares of sqrt(H W), so that a square stays one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visrun.data.stream import sent
+from visrun.data.verdicts import GOOD, MADE, Verdict
+
+HALF = 0.5  # of a batch stays good, as far as the labelled defects allow
+LEAST = 0.1  # probability of a made defect on a good image, however many defects are labelled
+PATCH_AREA, PATCH_ASPECT = (0.02, 0.15), math.log(3.3)
+SCAR_WIDTH, SCAR_LENGTH = (0.01, 0.06), (0.06, 0.25)
+CELLS = (2.0, 8.0)  # of Perlin noise along a side
+LATTICE = 10  # gradients along a side: cells, a shift of one, and the end
+HIGH = (0.35, 0.7)  # of the noise's peak: what lies above is replaced
+OPACITY = (0.3, 1.0)  # of a texture
+VISIBLE = 0.15  # mean change of a normalised pixel inside a defect below which it counts as invisible
+PARAMETERS = 13  # columns of the table that goes to the device
+
+
+def chances(verdicts: Sequence[Verdict], *, training: bool) -> NDArray[np.float64]:
+    """(N,) the probability with which each picture is given a defect.
+
+    In training labelled defects count towards the half of a batch that is defective. For validation the pictures stand
+    twice in a row, ``verdicts`` holding both: the second time with a defect.
+    """
+    defective = np.array([verdict.defective for verdict in verdicts], bool)
+    if not training:
+        return (np.arange(len(defective)) >= len(defective) // 2).astype(np.float64)
+    share = defective.mean() if len(defective) else 0.0
+    wanted = (HALF - share) / (1 - share) if share < HALF else 0.0
+    return np.where(defective, 0.0, max(LEAST, wanted))
+
+
+def spoil(images: Tensor, target: Tensor, chosen: NDArray[np.bool_], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Give the ``chosen`` samples a defect each.
+
+    Args:
+        images: (B, 3, H, W) float32, normalised.
+        target: (B, H, W) int64, codes of `visrun.data.verdicts`; a defect's pixels become MADE, those beyond the
+            picture stay as they are.
+        chosen: (B,), on the host.
+        rng: Gives everything random.
+    """
+    n, _, high, wide = images.shape
+    kind, table = rng.integers(3, size=n), rng.random((n, PARAMETERS))
+    whose = _whose(kind, rng, n)
+    gradients = sent(torch.from_numpy(rng.random((n, LATTICE, LATTICE)).astype(np.float32)), images.device)
+    numbers = sent(torch.from_numpy(_shapes(kind, table, (high, wide)).astype(np.float32)), images.device)
+    places = torch.from_numpy(np.stack([kind, whose, chosen.astype(np.int64)], 1))
+    kinds, source, wanted = sent(places, images.device).unbind(1)
+    where = torch.where(
+        (kinds == 2)[:, None, None], _blots(gradients, numbers, (high, wide)), _box(numbers, (high, wide))
+    )
+    pasted = _pasted(images.index_select(0, source), numbers)
+    changed = torch.lerp(images, pasted, numbers[:, 8, None, None, None])
+    where &= (target == GOOD) & (wanted > 0)[:, None, None]
+    change = ((changed - images).abs().mean(1) * where).sum((1, 2)) / where.sum((1, 2)).clamp_min(1)
+    where &= (change > VISIBLE)[:, None, None]
+    return torch.where(where[:, None], changed, images), torch.where(where, MADE, target)
+
+
+def _whose(kind: NDArray[np.int64], rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """(B,) the sample that each defect's pixels come from: for half of the textures another one."""
+    other = (np.arange(n) + rng.integers(1, max(n, 2), size=n)) % n
+    return np.where((kind == 2) & (rng.random(n) < 0.5), other, np.arange(n))
+
+
+def _shapes(kind: NDArray[np.int64], draws: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """(B, 13): half width and half height of the box, its turn, its centre (2), where its pixels come from (2) and how
+    they are turned there, opacity, gain, shifts of the colours (3); of textures the first seven have other uses.
+
+    Of Perlin noise they are cells along a side (0), share of the peak (1), and shift in cells (3 and 4).
+    """
+    unit = math.sqrt(size[0] * size[1])
+    whole = np.array([size[1] / unit, size[0] / unit])
+    scar, texture = kind == 1, kind == 2
+    area, aspect = _between(draws[:, 0], PATCH_AREA), np.exp((2 * draws[:, 1] - 1) * PATCH_ASPECT)
+    half = np.stack([np.sqrt(area * aspect), np.sqrt(area / aspect)], 1) / 2
+    thin = np.stack([_between(draws[:, 0], SCAR_WIDTH), _between(draws[:, 1], SCAR_LENGTH)], 1) / 2
+    half = np.minimum(np.where(scar[:, None], thin, half), 0.45 * whole)
+    turn = np.where(scar, np.pi * draws[:, 2], 0.0)
+    margin = np.where(scar[:, None], 0.1 * whole, half)
+    centre = margin + draws[:, 3:5] * (whole - 2 * margin)
+    origin = margin + draws[:, 5:7] * (whole - 2 * margin)
+    noise = np.stack([_between(draws[:, 0], CELLS), _between(draws[:, 1], HIGH)], 1)
+    strong = np.where(texture, 1.0, 0.3)
+    return np.concatenate(
+        [
+            np.where(texture[:, None], noise, half),
+            turn[:, None],
+            np.where(texture[:, None], draws[:, 3:5], centre),
+            origin,
+            np.where(texture, 2 * np.pi * draws[:, 7], turn)[:, None],
+            np.where(texture, _between(draws[:, 8], OPACITY), 1.0)[:, None],
+            (1 + strong * (draws[:, 9] - 0.5))[:, None],
+            strong[:, None] * (2 * draws[:, 10:13] - 1),
+        ],
+        1,
+    )
+
+
+def _between(draws: NDArray[np.float64], ends: tuple[float, float]) -> NDArray[np.float64]:
+    return ends[0] + draws * (ends[1] - ends[0])
+
+
+def _axes(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """(1, 1, W) x and (1, H, 1) y of the pixels' centres."""
+    unit = math.sqrt(size[0] * size[1])
+    y, x = ((torch.arange(n, device=device, dtype=torch.float32) + 0.5) / unit for n in size)
+    return x[None, None, :], y[None, :, None]
+
+
+def _box(numbers: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, H, W) bool: inside the turned rectangle."""
+    x, y = _axes(size, numbers.device)
+    half_wide, half_high, turn, left, top = (numbers[:, i, None, None] for i in range(5))
+    dx, dy = x - left, y - top
+    across, down = dx * turn.cos() + dy * turn.sin(), dy * turn.cos() - dx * turn.sin()
+    return (across.abs() < half_wide) & (down.abs() < half_high)
+
+
+def _blots(gradients: Tensor, numbers: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, H, W) bool: where Perlin noise (Perlin 2002, "Improving noise", in two dimensions) is high.
+
+    Args:
+        gradients: (B, LATTICE, LATTICE) in [0, 1): their directions as shares of a turn.
+    """
+    n, (high, wide) = len(numbers), size
+    x, y = ((axis / side) for axis, side in zip(_axes(size, numbers.device), _whole(size), strict=True))
+    cells, level, shift_x, shift_y = (numbers[:, i, None, None] for i in (0, 1, 3, 4))
+    x, y = (x * cells + shift_x).expand(n, high, wide), (y * cells + shift_y).expand(n, high, wide)
+    column, row = x.floor(), y.floor()
+    across, down = x - column, y - row
+    flat, corner = gradients.flatten(1) * (2 * math.pi), (row * LATTICE + column).long().flatten(1)
+
+    def part(right: int, low: int) -> Tensor:
+        angle = flat.gather(1, corner + low * LATTICE + right).view(n, high, wide)
+        return angle.cos() * (across - right) + angle.sin() * (down - low)
+
+    fade_x, fade_y = (t**3 * (t * (6 * t - 15) + 10) for t in (across, down))
+    noise = torch.lerp(torch.lerp(part(0, 0), part(1, 0), fade_x), torch.lerp(part(0, 1), part(1, 1), fade_x), fade_y)
+    return noise > level * noise.amax((1, 2), keepdim=True)
+
+
+def _whole(size: tuple[int, int]) -> tuple[float, float]:
+    unit = math.sqrt(size[0] * size[1])
+    return size[1] / unit, size[0] / unit
+
+
+def _pasted(images: Tensor, numbers: Tensor) -> Tensor:
+    """What is laid over: the images moved from the origin to the centre, turned about it, and recoloured."""
+    size = images.shape[2], images.shape[3]
+    x, y = _axes(size, images.device)
+    left, top, from_left, from_top, turn = (numbers[:, i, None, None] for i in range(3, 8))
+    dx, dy = x - left, y - top
+    grid_x = from_left + dx * turn.cos() + dy * turn.sin()
+    grid_y = from_top + dy * turn.cos() - dx * turn.sin()
+    wide, high = _whole(size)
+    grid = torch.stack([2 * grid_x / wide - 1, 2 * grid_y / high - 1], -1)
+    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return moved * numbers[:, 9, None, None, None] + numbers[:, 10:13, None, None]

@@ -1,0 +1,34 @@
+"""Good and defective images in a folder each, without splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.listing import Listing
+from visrun.data.readers import inspected
+from visrun.data.splits import ALL
+from visrun.errors import DataError
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether a folder of good images lies in ``root`` beside folders of others, and none is a split."""
+    names = [kind.name for kind in inspected.kinds(root)]
+    if any(map(files.split_of, names)):
+        return False
+    return len(names) > 1 and any(map(inspected.is_good, names))
+
+
+def read(root: Path) -> Listing:
+    """good/ beside bad/ or a folder for each kind of defect; masks in ground_truth/KIND/NAME_mask.png.
+
+    ``ok``, ``normal``, ``defect_free`` and the like are good; whatever else lies beside them is defective.
+
+    Raises:
+        DataError: Where ``root`` has no folder of good images.
+    """
+    if not any(inspected.is_good(kind.name) for kind in inspected.kinds(root)):
+        raise DataError(f"{root}: no folder good/ (or ok/, normal/) with images")
+    found = inspected.Found()
+    found.add(ALL, root, root=root, homes=[root / name for name in inspected.MASKS])
+    return found.listing()

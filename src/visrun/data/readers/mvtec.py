@@ -1,0 +1,48 @@
+"""Inspected images in splits, as MVTec AD lays them out (Bergmann et al., CVPR 2019)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.listing import Listing
+from visrun.data.readers import common, inspected
+from visrun.errors import DataError
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether a folder of good images lies in one of the splits of ``root``, or of its only folder."""
+    return _home(root) is not None
+
+
+def read(root: Path) -> Listing:
+    """train/good, test/KIND and their masks ground_truth/KIND/NAME_mask.png, as MVTec AD has them.
+
+    Defects in train/KIND are learnt from, too; ``val`` or ``validation`` may stand beside them. Masks lie in
+    ground_truth/SPLIT/KIND or ground_truth/KIND; the latter are those of test where several splits have the kind.
+
+    Raises:
+        DataError: Where ``root`` has no such folders.
+    """
+    home = _home(root)
+    if home is None:
+        raise DataError(f"{root}: no good/ in train/, val/ or test/ here")
+    found, claimed = inspected.Found(), set[str]()
+    parts = common.by_split(home)
+    for split, folder in sorted(parts, key=lambda part: part[0] != "test"):
+        names = {kind.name for kind in inspected.kinds(folder)}
+        homes = [home / name / folder.name for name in inspected.MASKS] + [folder / name for name in inspected.MASKS]
+        homes += [home / name for name in inspected.MASKS] if not names & claimed else []
+        claimed |= {name for name in names if not inspected.is_good(name)}
+        found.add(split, folder, root=root, homes=homes)
+    found.splits = {name: found.splits[name] for name, _ in parts if name in found.splits}
+    return found.listing()
+
+
+def _home(root: Path) -> Path | None:
+    inside = files.folders(root)
+    for folder in (root, *(inside if len(inside) == 1 else ())):
+        splits = [part for _, part in common.by_split(folder)]
+        if any(inspected.is_good(kind.name) for part in splits for kind in inspected.kinds(part)):
+            return folder
+    return None

@@ -1,0 +1,42 @@
+"""What is known of an inspected image: whether it is good, which kind of defect it shows, and where.
+
+Batches carry it as a plane of codes, so that image and truth are turned and mirrored together. Imports no torch, since
+helper processes paint the planes.
+
+| code      | the pixel                                                                        |
+|-----------|----------------------------------------------------------------------------------|
+| GOOD      | of a good image                                                                  |
+| DEFECT    | of a defect                                                                      |
+| SOMEWHERE | of a defective image without a mask: nobody knows whether it is part of a defect |
+| BESIDE    | of a defective image, outside of the defect                                      |
+| MADE      | of a defect that was made (`visrun.data.defects`)                                |
+| 255       | outside of the picture                                                           |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+GOOD, DEFECT, SOMEWHERE, BESIDE, MADE = range(5)
+CLASSES = ("good", "defect")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One image's truth.
+
+    Args:
+        kind: ``good``, or the name of the kind of defect.
+        mask: The file that marks the defect: every pixel but 0 and black; None where there is none.
+    """
+
+    kind: str
+    mask: Path | None = None
+
+    @property
+    def defective(self) -> bool:
+        return self.kind != CLASSES[0]
+
+    def __str__(self) -> str:
+        return self.kind if self.mask is None else f"{self.kind} {self.mask.name}"

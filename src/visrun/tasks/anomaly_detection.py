@@ -1,0 +1,133 @@
+"""Anomaly detection: good or defective, learnt from good images and from defects that are labelled or made.
+
+>>> task = AnomalyDetection(loss=cross_entropy)
+>>> task.predict(model, images)["score"]  # (B,) higher for what looks more defective
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visrun.anomaly import drawing, truth
+from visrun.anomaly.metric import AnomalyMetric
+from visrun.data.verdicts import CLASSES
+from visrun.tables.entries import SYNTHETIC
+from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
+
+TOP = 0.005  # share of a heat map's pixels, the hottest, whose mean scores the image
+
+
+class AnomalyDetection:
+    """Targets are planes of codes (B, H, W) int64, see `visrun.data.verdicts`.
+
+    Three families of models, told apart by what they answer: logits of images (B, 2), with the ``deviation`` of their
+    features where the model measures it; logits of pixels (B, 2, H, W); or a ``score`` (B,) and a heat map of their
+    own, which have no losses.
+
+    Args:
+        loss: ``(logits, target) -> scalar``; None for a task that only predicts.
+        synthetic: Whether the defects of the validation split are made, so that the monitor's name says so.
+        threshold: The score from which on an image is called defective; None = not known yet.
+        pixel_threshold: The heat from which on a pixel is.
+    """
+
+    monitor = "auroc"
+    maximize = True
+    num_outputs = len(CLASSES)
+
+    def __init__(
+        self,
+        *,
+        loss: Loss | None = None,
+        synthetic: bool = False,
+        threshold: float | None = None,
+        pixel_threshold: float | None = None,
+    ) -> None:
+        self.loss, self.threshold, self.pixel_threshold = loss, threshold, pixel_threshold
+        if synthetic:
+            self.monitor = f"{SYNTHETIC}{self.monitor}"
+
+    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+        """The loss under its own name; {} of a model that has none."""
+        output = model(batch.images)
+        if isinstance(output, dict) and "score" in output:
+            return {}
+        logits = output if isinstance(output, Tensor) else output["out"]
+        dense = logits.ndim == 4
+        return named(self.loss, logits, truth.pixels(batch.target) if dense else truth.defective(batch.target).long())
+
+    def predict(self, model: Forward, images: Tensor) -> Prediction:
+        """``score`` (B,) and, as far as the model tells, ``heat`` (B, H, W), ``softmax`` and ``density`` (B,)."""
+        with torch.no_grad():
+            output = model(images)
+        if isinstance(output, dict) and "score" in output:
+            return {"score": output["score"].float(), "heat": output["out"].float()}
+        logits = (output if isinstance(output, Tensor) else output["out"]).float()
+        likely = logits.softmax(1)[:, 1]
+        if logits.ndim == 4:
+            count = max(1, round(TOP * likely[0].numel()))
+            return {"score": likely.flatten(1).topk(count, dim=1).values.mean(1), "heat": likely}
+        if isinstance(output, dict) and "deviation" in output:
+            return {"score": output["deviation"].float(), "softmax": likely, "density": output["deviation"].float()}
+        return {"score": likely}
+
+    def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
+        """Sample ``i`` alone, its heat in the pixels of the file; with a threshold also ``mask``, 255 = defect."""
+        alone = only(prediction, i)
+        if "heat" not in alone:
+            return alone
+        heat = place.back_maps(alone["heat"], 1)
+        if self.pixel_threshold is None:
+            return {**alone, "heat": heat}
+        return {**alone, "heat": heat, "mask": (heat >= self.pixel_threshold).to(torch.uint8) * 255}
+
+    def metric(self) -> AnomalyMetric:
+        """AUROC, average precision and F1 of images; AUROC and AUPRO of pixels."""
+        return AnomalyMetric(lambda: self.threshold)
+
+    def decide(self, metrics: Mapping[str, float]) -> None:
+        """Take over the thresholds that were best on the validation split; what is not among them is not known."""
+        for name in ("threshold", "pixel_threshold"):
+            value = metrics.get(name, metrics.get(f"{SYNTHETIC}{name}"))
+            setattr(self, name, None if value is None else float(value))
+
+    def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
+        """``label``, ``score`` and ``threshold``; with a heat map ``area``: the share of the pixels above theirs."""
+        score = float(prediction["score"][i])
+        found: dict[str, Any] = {"score": float(f"{score:.6g}")}
+        if self.threshold is not None:
+            label = CLASSES[int(score >= self.threshold)]
+            found = {"label": label, **found, "threshold": float(f"{self.threshold:.6g}")}
+        if "heat" in prediction and self.pixel_threshold is not None:
+            above = (prediction["heat"][i] >= self.pixel_threshold).double().mean()
+            found["area"] = round(float(above), 6)
+        return found
+
+    def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
+        """The image, its heat map over it with a line around what is above the threshold, and the score; where the
+        truth is known, right is green and wrong is red, and a mask stands beside.
+
+        Args:
+            image: What the heat map describes.
+            target: The plane of codes (h, w), or None.
+        """
+        heat = prediction["heat"][i].cpu().numpy() if "heat" in prediction else None
+        known = None if target is None else torch.as_tensor(target)
+        return drawing.picture(
+            image,
+            heat,
+            score=float(prediction["score"][i]),
+            threshold=self.threshold,
+            pixel_threshold=self.pixel_threshold,
+            defective=None if known is None else bool(truth.defective(known[None])[0]),
+            marks=None if known is None else truth.pixels(known).cpu().numpy() == 1,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """The thresholds."""
+        return {"threshold": self.threshold, "pixel_threshold": self.pixel_threshold}

@@ -1,0 +1,110 @@
+"""Numbers of scores against truth, by hand and beside scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from visrun.anomaly.curves import Pixels, area, counts, f1_at, sampled
+
+TRUTH = np.array([True, False, True, False])
+SCORES = np.array([0.9, 0.8, 0.7, 0.1])
+
+
+def test_by_hand():
+    found = counts(SCORES, TRUTH)
+    assert found.auroc() == 0.75  # of the four pairs one is the wrong way round
+    assert found.average_precision() == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    f1, threshold = found.best_f1()
+    assert f1 == pytest.approx(0.8)  # from 0.7 on: two hits, one false
+    assert threshold == pytest.approx(0.4)  # between 0.7 and 0.1
+    assert found.best_f1(place=0.25)[1] == pytest.approx(0.25)
+    assert f1_at(SCORES, TRUTH, threshold) == pytest.approx(0.8)
+    assert f1_at(SCORES, TRUTH, 2.0) == 0.0
+
+
+def test_equal_scores_tell_nothing():
+    found = counts(np.ones(4), TRUTH)
+    assert found.auroc() == 0.5
+    assert found.average_precision() == 0.5
+    assert found.best_f1() == (pytest.approx(2 / 3), 1.0)
+
+
+@pytest.mark.parametrize("truth", [[], [True], [False]])
+def test_of_one_kind_alone_there_is_no_auroc(truth):
+    found = counts(np.zeros(len(truth)), np.array(truth, bool))
+    assert np.isnan(found.auroc())
+    assert np.isnan(found.average_precision()) == (True not in truth)
+    assert np.isnan(found.best_f1()[0]) == (True not in truth)
+    assert np.isnan(f1_at(np.zeros(len(truth)), np.array(truth, bool), 0.0)) == (True not in truth)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
+def test_agreement_with_scikit_learn(rows):
+    scores, truth = (np.array(column) for column in zip(*rows, strict=True))
+    if truth.all() or not truth.any():
+        return
+    found = counts(scores, truth)
+    assert found.auroc() == pytest.approx(roc_auc_score(truth, scores))
+    assert found.average_precision() == pytest.approx(average_precision_score(truth, scores))
+    precision, recall, _ = precision_recall_curve(truth, scores)
+    f1, threshold = found.best_f1()
+    assert f1 == pytest.approx((2 * precision * recall / np.maximum(precision + recall, 1e-12)).max())
+    assert f1_at(scores, truth, threshold) == pytest.approx(f1)
+
+
+def test_area_up_to_a_limit():
+    x, y = np.array([0.2, 1.0]), np.array([1.0, 1.0])
+    assert area(x, y) == pytest.approx(0.2 * 0.5 + 0.8)
+    assert area(x, y, limit=0.1) == pytest.approx(0.25)  # from 0 to 0.5 over 0.1
+    assert area(np.array([0.0, 1.0]), np.array([1.0, 1.0]), limit=0.3) == 1.0
+
+
+def pixels_of(heat, truth):
+    found = Pixels(sampled([heat]))
+    found.add(heat, truth)
+    return found
+
+
+def test_each_region_counts_alike_in_aupro():
+    truth = np.zeros((4, 8), int)
+    truth[0, 0], truth[2:4, 4:8] = 1, 1  # regions of 1 and 8 pixels
+    heat = np.where(truth == 1, 0.0, 0.5)
+    heat[2:4, 4:8] = 1.0
+    found = pixels_of(heat, truth)
+    assert found.regions == 2
+    assert found.aupro() == pytest.approx(0.5)  # the large one is found at once, the small one never before all else
+    assert found.counts().auroc() == pytest.approx(8 / 9)
+
+
+def test_touching_corners_make_one_region_and_ignored_pixels_none():
+    truth = np.array([[1, 0, 255], [0, 1, 1]])
+    found = pixels_of(np.array([[3.0, 0, 9], [0, 3, 3]]), truth)
+    assert found.regions == 1
+    assert found.aupro() == 1.0 and found.counts().auroc() == 1.0
+    assert found.counts().negatives == 2
+
+
+@pytest.mark.parametrize("fill", [0, 1, 255])
+def test_where_one_kind_of_pixel_is_missing_there_is_no_aupro(fill):
+    assert np.isnan(pixels_of(np.ones((2, 2)), np.full((2, 2), fill)).aupro())
+
+
+def test_many_values_are_counted_at_few_thresholds():
+    rng = np.random.default_rng(0)
+    truth = (rng.random((400, 300)) < 0.1).astype(int)
+    heat = rng.normal(size=truth.shape) + truth
+    found = pixels_of(heat, truth)
+    assert len(found.thresholds) <= 4000
+    assert found.counts().auroc() == pytest.approx(roc_auc_score(truth.ravel(), heat.ravel()), abs=1e-4)
+
+
+def test_a_sample_holds_the_extremes():
+    maps = [np.arange(1_000_000.0).reshape(1000, 1000), np.array([[-5.0]])]
+    found = sampled(maps)
+    assert found.min() == -5 and found.max() == 999_999
+    assert len(found) < 500_010

@@ -1,0 +1,37 @@
+"""The Gaussian density of features, by hand, and with fewer samples than features."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from visrun.anomaly.density import Density
+
+
+def test_distance_grows_with_deviations_from_the_mean_in_units_of_the_spread():
+    rows = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 10.0]) + 5
+    density = Density(2)
+    assert density(rows).abs().max() == 0.0
+    density.measure(rows)
+    assert float(density(rows).square().mean()) == pytest.approx(1.0, rel=0.05)  # shrunk a little
+    away = density(torch.tensor([[5.0, 5.0], [8.0, 5.0], [5.0, 35.0]]))
+    assert away[0] < 0.1
+    assert away[1] == pytest.approx(float(away[2]), rel=0.1)  # three deviations each
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_samples_of_many_features_give_finite_distances(count):
+    rows = torch.rand(count, 50)
+    density = Density(50)
+    density.measure(rows)
+    found = density(torch.cat([rows, rows + 1]))
+    assert found.isfinite().all()
+    assert found[count:].min() > found[:count].max()
+
+
+def test_it_is_saved_with_the_network():
+    density, other = Density(3), Density(3)
+    density.measure(torch.rand(20, 3))
+    other.load_state_dict(density.state_dict())
+    x = torch.rand(4, 3)
+    assert torch.equal(density(x), other(x))

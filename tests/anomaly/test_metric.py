@@ -1,0 +1,78 @@
+"""The metric over batches: what it names, what it leaves out, what it does not count."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from visrun.anomaly.metric import AnomalyMetric
+from visrun.data.verdicts import BESIDE, DEFECT, GOOD, MADE, SOMEWHERE
+
+
+def batch(*codes, valid=None, size=(2, 2)):
+    """A good plane for GOOD, a defect in the first pixel for DEFECT and MADE, SOMEWHERE all over."""
+    planes = []
+    for code in codes:
+        plane = torch.full(size, {DEFECT: BESIDE, MADE: GOOD}.get(code, code))
+        plane[0, 0] = code
+        planes.append(plane)
+    return SimpleNamespace(target=torch.stack(planes), valid=torch.tensor(valid or [True] * len(codes)))
+
+
+def test_images_by_hand_and_padding_is_not_counted():
+    metric = AnomalyMetric(lambda: 0.85)
+    metric.update({"score": torch.tensor([0.9, 0.8])}, batch(SOMEWHERE, GOOD))
+    metric.update({"score": torch.tensor([0.7, 0.1, 5.0])}, batch(SOMEWHERE, GOOD, GOOD, valid=[True, True, False]))
+    assert metric.compute() == {
+        "auroc": 0.75,
+        "average_precision": pytest.approx(5 / 6),
+        "f1_max": pytest.approx(0.8),
+        "threshold": pytest.approx(0.4),
+        "f1": pytest.approx(2 / 3),
+    }
+    scores, defective = metric.scores()
+    assert scores.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.1])
+    assert defective.tolist() == [1, 0, 1, 0]
+
+
+def test_made_defects_are_said_in_every_name_and_draw_the_threshold_to_the_good_side():
+    metric = AnomalyMetric()
+    heat = torch.zeros(2, 2, 2)
+    heat[0, 0, 0] = 1.0
+    metric.update({"score": torch.tensor([1.0, 0.0]), "heat": heat}, batch(MADE, GOOD))
+    found = metric.compute()
+    assert all(name.startswith("synthetic_") for name in found)
+    assert found["synthetic_auroc"] == found["synthetic_pixel_auroc"] == found["synthetic_aupro"] == 1.0
+    assert found["synthetic_threshold"] == 0.25
+    assert found["synthetic_pixel_threshold"] == 0.5
+
+
+def test_pixels_of_defects_without_a_mask_are_not_counted():
+    metric = AnomalyMetric()
+    heat = torch.tensor([[[9.0, 0], [0, 0]], [[5, 5], [5, 5]], [[0, 0], [0, 0]]])
+    metric.update({"score": torch.tensor([3.0, 2.0, 1.0]), "heat": heat}, batch(DEFECT, SOMEWHERE, GOOD))
+    assert metric.compute()["pixel_auroc"] == 1.0
+    metric.reset()
+    metric.update({"score": torch.tensor([3.0, 1.0]), "heat": heat[1:]}, batch(SOMEWHERE, GOOD))
+    assert "pixel_auroc" not in metric.compute() and metric.compute()["auroc"] == 1.0
+
+
+def test_a_classifiers_other_scores_stand_beside():
+    metric = AnomalyMetric()
+    scores = {"score": torch.tensor([2.0, 1]), "density": torch.tensor([2.0, 1]), "softmax": torch.tensor([0.1, 0.2])}
+    metric.update(scores, batch(SOMEWHERE, GOOD))
+    found = metric.compute()
+    assert (found["auroc"], found["auroc_density"], found["auroc_softmax"]) == (1.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("codes", [(), (GOOD, GOOD), (SOMEWHERE,)])
+def test_with_one_kind_alone_nothing_is_said(codes):
+    metric = AnomalyMetric()
+    if codes:
+        metric.update({"score": torch.arange(len(codes)).float()}, batch(*codes))
+    assert metric.compute() == {}
+    assert [len(part) for part in metric.scores()] == [len(codes)] * 2
+    assert np.asarray(metric.scores()[0]).dtype == np.float64

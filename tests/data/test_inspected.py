@@ -1,0 +1,198 @@
+"""Folders of good and defective images: recognised, read, refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.data import records
+from visrun.data.describe import describe
+from visrun.data.images import mask_of
+from visrun.data.recognise import fitting
+from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE, Verdict
+from visrun.errors import DataError
+
+TASK = "anomaly_detection"
+
+
+def picture(path: Path, *, level: int = 100, size: tuple[int, int] = (12, 8)) -> None:
+    """Width 12, height 8; each file its own colours, or two would be the same image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(abs(hash(str(path)))).integers(0, 50, (*size[::-1], 3))
+    Image.fromarray((noise + level).astype(np.uint8)).save(path)
+
+
+def mask(path: Path, *, size: tuple[int, int] = (12, 8), empty: bool = False) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page = np.zeros(size[::-1], np.uint8)
+    page[2:4, 3:6] = 0 if empty else 255
+    Image.fromarray(page).save(path)
+
+
+def mvtec(root: Path, *, good: int = 6, masks: bool = True) -> Path:
+    for i in range(good):
+        picture(root / "train" / "good" / f"{i}.png")
+    for i in range(2):
+        picture(root / "test" / "good" / f"{i}.png")
+        picture(root / "test" / "bent" / f"{i}.png")
+        if masks:
+            mask(root / "ground_truth" / "bent" / f"{i}_mask.png")
+    return root
+
+
+def read(root: Path, **options):
+    return records.read(root, task=TASK, **options)
+
+
+def kinds(dataset, split):
+    return [record.target.kind for record in dataset.splits[split]]
+
+
+def test_mvtec(tmp_path):
+    dataset = read(mvtec(tmp_path))
+    assert dataset.layout == "mvtec"
+    assert {name: len(rows) for name, rows in dataset.splits.items()} == {"train": 5, "val": 1, "test": 4}
+    assert kinds(dataset, "test").count("bent") == 2
+    assert dataset.defects == {"train": 0, "val": 0, "test": 2}
+    (bent, *_) = [row for row in dataset.splits["test"] if row.target.defective]
+    assert bent.target.mask == tmp_path / "ground_truth" / "bent" / f"{bent.image.stem}_mask.png"
+    text = describe(dataset)
+    assert "mode: self-supervised: only good images in train" in text
+    assert "the names of its metrics say so" in text
+    assert "good: 2, bent: 2; 2 with a mask" in text.replace("bent: 2, good: 2", "good: 2, bent: 2")
+
+
+def test_the_folder_above_will_do(tmp_path):
+    mvtec(tmp_path / "set" / "bottle")
+    assert read(tmp_path / "set").layout == "mvtec"
+    (tmp_path / "set" / "other").mkdir()
+    with pytest.raises(DataError, match="no layout for task=anomaly_detection"):
+        read(tmp_path / "set")
+
+
+def test_defects_in_train_make_it_supervised_and_keep_their_share_in_val(tmp_path):
+    mvtec(tmp_path)
+    for i in range(5):
+        picture(tmp_path / "train" / "bent" / f"{i}.png")
+    dataset = read(tmp_path)
+    assert dataset.defects == {"train": 4, "val": 1, "test": 2}
+    assert "mode: supervised: 4 labelled defects" in describe(dataset)
+    assert not any(row.target.mask for row in dataset.splits["train"])  # the masks are those of test
+
+
+def test_good_beside_bad(tmp_path):
+    for i in range(5):
+        picture(tmp_path / "OK" / f"{i}.png")
+        picture(tmp_path / "bad" / "bent" / f"{i}.png")
+        picture(tmp_path / "bad" / f"x{i}.png")
+        mask(tmp_path / "ground_truth" / "bad" / f"x{i}_mask.png")
+    dataset = read(tmp_path)
+    assert dataset.layout == "good_bad"
+    assert set(kinds(dataset, "train")) == {"good", "bad", "bad/bent"}
+    masks = {row.target.kind: row.target.mask is not None for row in dataset.splits["train"]}
+    assert masks == {"good": False, "bad": True, "bad/bent": False}
+    assert dataset.defects == {"train": 8, "val": 2}
+
+
+@pytest.mark.parametrize("inside", [".", "good"])
+def test_good_images_only(tmp_path, inside):
+    for i in range(5):
+        picture(tmp_path / inside / f"{i}.png")
+    dataset = read(tmp_path)
+    assert dataset.layout == "good"
+    assert dataset.defects == {"train": 0, "val": 0}
+
+
+def test_other_folders_are_not_taken_for_it(tmp_path):
+    for i in range(3):
+        picture(tmp_path / "coco" / f"{i}.png")
+        picture(tmp_path / "classes" / "cat" / f"{i}.png")
+        picture(tmp_path / "classes" / "dog" / f"{i}.png")
+    (tmp_path / "coco" / "labels.json").write_text("{}")
+    assert fitting(tmp_path / "coco", TASK) == []
+    assert fitting(tmp_path / "classes", TASK) == []
+    (tmp_path / "empty").mkdir()
+    assert fitting(tmp_path / "empty", TASK) == []
+
+
+def test_no_good_image_to_learn_from(tmp_path):
+    mvtec(tmp_path, good=0)
+    for i in range(4):
+        picture(tmp_path / "train" / "bent" / f"{i}.png")
+    with pytest.raises(DataError, match="no good image in train"):
+        read(tmp_path)
+
+
+def test_without_train_there_is_nothing_to_learn(tmp_path):
+    with pytest.raises(DataError, match="the train split is empty"):
+        read(mvtec(tmp_path, good=0))
+    assert list(read(tmp_path, training=False).splits) == ["test"]
+
+
+def test_one_image_is_not_enough_for_two_splits(tmp_path):
+    with pytest.raises(DataError, match="the val split is empty"):
+        read(mvtec(tmp_path, good=1))
+
+
+def test_a_mask_that_is_missing_among_others_is_a_problem(tmp_path):
+    mvtec(tmp_path)
+    (tmp_path / "ground_truth" / "bent" / "1_mask.png").unlink()
+    with pytest.raises(DataError, match=r"test/bent/1\.png: no mask ground_truth/bent/1_mask\.png, while others"):
+        read(tmp_path)
+    dataset = read(tmp_path, on_bad="skip")
+    assert dataset.defects["test"] == 1 and len(dataset.skipped) == 1
+
+
+def test_masks_may_be_missing_altogether(tmp_path):
+    dataset = read(mvtec(tmp_path, masks=False))
+    assert dataset.defects["test"] == 2
+    assert not any(row.target.mask for row in dataset.splits["test"])
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"size": (8, 12)}, "mask of 8x12 pixels, its image has 12x8"),
+        ({"empty": True}, "the mask of a defective image marks no pixel"),
+    ],
+)
+def test_a_mask_of_another_size_or_without_a_mark_is_refused(tmp_path, options, what):
+    mvtec(tmp_path)
+    mask(tmp_path / "ground_truth" / "bent" / "0_mask.png", **options)
+    with pytest.raises(DataError, match=what):
+        read(tmp_path)
+
+
+def test_masks_without_an_image_are_said(tmp_path):
+    mvtec(tmp_path)
+    mask(tmp_path / "ground_truth" / "bent" / "9_mask.png")
+    assert "1 masks without an image are left out" in read(tmp_path).warnings
+
+
+def test_a_test_split_of_one_kind_is_said(tmp_path):
+    mvtec(tmp_path)
+    for path in (tmp_path / "test" / "good").iterdir():
+        path.unlink()
+    (line,) = [line for line in read(tmp_path).warnings if "test" in line]
+    assert line == "no good image in test: how well it is told apart cannot be measured there"
+
+
+def test_the_planes_of_codes(tmp_path):
+    mask(tmp_path / "m.png")
+    plane = mask_of(Verdict("bent", tmp_path / "m.png"), (), (8, 12))
+    assert plane.shape == (8, 12) and (plane == DEFECT).sum() == 6 and (plane == BESIDE).sum() == 90
+    assert (mask_of(Verdict("bent"), (), (8, 12)) == SOMEWHERE).all()
+    assert (mask_of(Verdict("good"), (), (8, 12)) == GOOD).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16"])
+def test_a_mask_of_any_mode_marks_what_is_not_black(tmp_path, mode):
+    page = np.zeros((8, 12), np.uint8)
+    page[1, 2] = 255
+    image = Image.fromarray(page.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(page).convert(mode)
+    image.save(tmp_path / "m.png")
+    plane = mask_of(Verdict("bent", tmp_path / "m.png"), (), (8, 12))
+    assert np.argwhere(plane == DEFECT).tolist() == [[1, 2]]

@@ -1,0 +1,87 @@
+"""PatchCore: what it remembers, what is far from it, and how its memory is saved."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from visrun.errors import ConfigError
+from visrun.models import Settling, create
+from visrun.models.patchcore import PatchCore
+
+OPTIONS = {"backbone": "resnet18", "strides": [8, 16], "coreset": 0.1, "neighbours": 3}
+
+
+class Pixels(nn.Module):
+    """Two maps of averages over 4 and 8 pixels."""
+
+    def forward(self, images):
+        return [nn.functional.avg_pool2d(images, side) for side in (4, 8)]
+
+
+def core(share=1.0, neighbours=1):
+    return PatchCore(Pixels(), channels=[3, 3], share=share, neighbours=neighbours).eval()
+
+
+def test_what_was_seen_is_near_and_a_stain_is_far_where_it_is():
+    module = core()
+    good = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    module.settle([good[:2], good[2:]])
+    assert module.memory.shape == (4 * 16 * 16, 6)
+    assert module(good)["score"].max() < 1e-2
+    stained = good[:1].clone()
+    stained[:, :, 16:32, 40:56] += 5
+    found = module(stained)
+    assert found["out"].shape == (1, 64, 64)
+    assert found["score"] > 3
+    at = divmod(int(found["out"][0].argmax()), 64)
+    assert 16 <= at[0] < 32 and 40 <= at[1] < 56
+    assert found["out"][0, :8, :16].max() < 0.1
+
+
+def test_the_score_is_weighed_down_where_the_neighbours_are_as_far():
+    module = core(neighbours=3)
+    module.memory = torch.zeros(3, 6)
+    images = torch.ones(1, 3, 32, 32)
+    plain = core()
+    plain.memory = module.memory
+    assert module(images)["score"] == pytest.approx(float(plain(images)["score"]) * (1 - 1 / 3), rel=1e-4)
+
+
+def test_a_share_is_remembered():
+    module = core(share=0.1)
+    module.settle([torch.rand(2, 3, 64, 64)])
+    assert len(module.memory) == 51
+    again = core(share=0.1)
+    torch.manual_seed(1)
+    again.settle([torch.zeros(1, 3, 16, 16)])
+    assert len(again.memory) == 2
+
+
+def test_the_same_images_are_remembered_alike():
+    images, first, second = torch.rand(2, 3, 64, 64), core(share=0.2), core(share=0.2)
+    first.settle([images])
+    second.settle([images])
+    assert torch.equal(first.memory, second.memory)
+
+
+def test_nothing_of_it_learns_and_its_memory_is_saved():
+    built = create("patchcore", num_outputs=2, image_size=64, pretrained=False, target="verdict", options=OPTIONS)
+    module = built.module.train()
+    assert isinstance(module, Settling)
+    assert not any(p.requires_grad for p in module.parameters())
+    before = {name: value.clone() for name, value in module.state_dict().items() if name != "memory"}
+    images = torch.rand(2, 3, 64, 64)
+    module.settle([images])
+    after = module.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    other = create("patchcore", num_outputs=2, image_size=64, pretrained=False, target="verdict", options=OPTIONS)
+    other.module.load_state_dict(after)
+    assert torch.equal(other.module.eval()(images)["score"], module.eval()(images)["score"])
+
+
+def test_a_backbone_that_nobody_knows_is_one_line():
+    with pytest.raises(ConfigError, match="resnet81") as caught:
+        create("patchcore", num_outputs=2, image_size=64, pretrained=False, options={**OPTIONS, "backbone": "resnet81"})
+    assert len(caught.value.problems) == 1
