@@ -11,15 +11,15 @@ import pytest
 import visrun
 
 SOURCE = Path(visrun.__file__).parent
-BELOW = ("boxes", "data", "detection", "models", "tasks")  # whole packages
+BELOW = ("anomaly", "boxes", "data", "detection", "models", "tasks")  # whole packages
 MODULES_BELOW = ("augment", "build", "checkpoint", "device", "errors", "losses", "metrics", "optimizers", "schedulers")
 MODULES_BELOW += ("lr", "memory", "recorder", "signals", "step", "tables", "training")
 FOREIGN = {"hydra", "omegaconf", "mlflow", "optuna", "pydantic"}
 ABOVE = {
     "visrun." + name
     for name in (
-        *("checks", "choices", "cli", "compose", "configs", "explain", "fields", "hyperparameters"),
-        *("launch", "overrides", "parts", "plugins", "provenance", "run", "saved", "settings"),
+        *("checks", "choices", "cli", "compose", "configs", "explain", "feeding", "fields"),
+        *("hyperparameters", "launch", "overrides", "parts", "plugins", "provenance", "run", "saved", "settings"),
     )
 }
 FILES = sorted(

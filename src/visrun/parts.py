@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,20 @@ from torch import Tensor
 from visrun import models
 from visrun.build import call, load, reads
 from visrun.compose import Resolved
-from visrun.console import Screen, counter
-from visrun.data import demo, records
-from visrun.data.augment import Augment, fitting
+from visrun.console import Screen
 from visrun.data.batches import Batches, NoSteps
-from visrun.data.geometry import Fit
 from visrun.data.records import Dataset
 from visrun.data.size import training_size
 from visrun.data.targets import class_weights
 from visrun.device import choose_device, choose_precision, configure
-from visrun.folders import cache_folder
-from visrun.loaders import Keep, Look, packed, split_batches, where_kept
+from visrun.feeding import build_loaders, fit_of, look_of, reference_of, seen_sizes
+from visrun.loaders import Look, packed
 from visrun.models import Built, Settling
 from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
 from visrun.settings import Settings
 from visrun.step import Step
-from visrun.tables import AUGMENTATIONS, TASKS, model_entry
+from visrun.tables import TASKS, model_entry
 from visrun.tasks.base import Metric, Task
 
 
@@ -60,29 +56,6 @@ class Parts:
     notes: dict[str, Any]
     reference: Batches | None = None
     epochs: int = 1
-
-
-def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -> Dataset:
-    """The dataset of a run, checked; prints what was found."""
-    data = settings.data
-    root = demo.build(settings.task, cache_folder() / "demo") if data.name == "demo" else data.root
-    assert root is not None, "validated: only the demo needs no data.root"
-    dataset = records.read(
-        root,
-        task=settings.task,
-        reader="auto" if data.name == "demo" else data.name,
-        classes=data.classes,
-        val_fraction=data.val_fraction,
-        seed=settings.seed,
-        on_bad=data.on_bad,
-        training=training,
-        progress=counter(screen, "checking files"),
-    )
-    screen.end_progress()
-    screen.say(records.describe(dataset))
-    for warning in dataset.warnings:
-        screen.warn(warning)
-    return dataset
 
 
 def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
@@ -146,13 +119,6 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     )
 
 
-def seen_sizes(settings: Settings, dataset: Dataset) -> list[tuple[int, int]]:
-    """(width, height) of what the network is trained on: whole images, or their tiles."""
-    most = settings.data.tile or sys.maxsize
-    sizes = (dataset.sizes[record.image] for record in dataset.splits["train"])
-    return [(min(wide, most), min(high, most)) for wide, high in sizes]
-
-
 def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
     """What best.pt says beside the weights, in plain types: all that predictions need."""
     settings = resolved.settings
@@ -177,11 +143,6 @@ def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
 def options_of(settings: Settings) -> dict[str, Any]:
     """The options of a model that reads them; {} of others."""
     return {} if model_entry(settings.model.name).gradient else settings.model_options.model_dump(mode="json")
-
-
-def fit_of(settings: Settings) -> Fit:
-    """How an image meets the training size: the user's word, else the task's."""
-    return settings.data.resize or TASKS[settings.task].fit
 
 
 def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Task:
@@ -209,83 +170,6 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
 def narrow(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
     """``function`` with, of ``options``, those that its signature names."""
     return partial(function, **{name: value for name, value in options.items() if name in reads(function)})
-
-
-def build_loaders(
-    resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device, screen: Screen
-) -> tuple[dict[str, Batches], dict[str, str]]:
-    """Batches of every split, and a line on where each split's images are kept."""
-    settings, values = resolved.settings, resolved.hyperparameters
-    kind = TASKS[settings.task].target
-    augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name", "extra"})), kind)
-    if dropped:
-        screen.say(
-            f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it"
-        )
-    loaders, places = {}, {}
-    spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
-    for split in dataset.splits:
-        training = split == "train"
-        made_up = training or (split == "val" and not dataset.defects.get("val"))
-        made = split_batches(
-            dataset,
-            split,
-            kind=kind,
-            look=look,
-            keep=keep_of(settings),
-            device=device,
-            batch_size=values.batch_size * (settings.run.accumulate if training else 1),
-            training=training,
-            seed=settings.seed,
-            augment=augment if training else None,
-            extra=[load(AUGMENTATIONS[name]) for name in settings.augment.extra] if training else (),
-            spoil=spoil if made_up else None,
-            progress=counter(screen, f"decoding {split}"),
-        )
-        screen.end_progress()
-        for line in made.images.bad:
-            screen.warn(f"left out: {line}")
-        loaders[split], places[split] = made, where_kept(made.images)
-    screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
-    return loaders, places
-
-
-def reference_of(resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:
-    """Batches of the good training images, neither varied nor spoiled."""
-    good = tuple(record for record in dataset.splits["train"] if not record.target.defective)
-    return split_batches(
-        replace(dataset, splits={"train": good}),
-        "train",
-        kind=dataset.kind,
-        look=look,
-        keep=keep_of(resolved.settings),
-        device=device,
-        batch_size=resolved.hyperparameters.batch_size,
-    )
-
-
-def keep_of(settings: Settings) -> Keep:
-    """Where the user wants decoded images kept."""
-    data = settings.data
-    return Keep(
-        cache=data.cache,
-        cache_gb=data.cache_gb,
-        cache_dir=Path(data.cache_dir) if data.cache_dir else None,
-        workers=data.workers,
-        on_bad=data.on_bad,
-    )
-
-
-def look_of(settings: Settings, built: Built, size: tuple[int, int]) -> Look:
-    """How the network sees an image."""
-    return Look(
-        image_size=size,
-        fit=fit_of(settings),
-        mean=tuple(built.mean),
-        std=tuple(built.std),
-        tile=settings.data.tile,
-        overlap=settings.data.overlap if settings.data.tile else 0,
-    )
 
 
 def build_step(

@@ -34,8 +34,8 @@ from visrun.data.placement import places
 from visrun.data.records import Dataset
 from visrun.device import choose_device
 from visrun.errors import DataError, UserError
+from visrun.feeding import read_dataset
 from visrun.loaders import Keep, Look, split_batches
-from visrun.parts import read_dataset
 from visrun.run_folder import RunFolder
 from visrun.tables import TASKS
 from visrun.tasks.base import Merging, Prediction, Task

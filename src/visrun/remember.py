@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from visrun import hyperparameters
+from visrun import checkpoint, hyperparameters
 from visrun.compose import Resolved
 from visrun.errors import UserError
 from visrun.experiment import FILE_NAME, SECTIONS
 from visrun.fields import validate
 from visrun.hyperparameters import Hyperparameters
-from visrun.run_folder import read_json
+from visrun.journal import differences, identity
+from visrun.run_folder import RunFolder, read_json
 from visrun.settings import Settings
 from visrun.tables import model_entry
 
@@ -46,3 +49,29 @@ def remembered(folder: Path) -> Resolved:
 
 def _mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
+
+
+def last_state(files: RunFolder, resolved: Resolved) -> dict[str, Any] | None:
+    """What last.pt holds, or None before the first one.
+
+    Raises:
+        UserError: The settings are no longer those it was written with.
+    """
+    if not files.last.exists():
+        return None
+    state = checkpoint.load(files.last)
+    changed = differences(state["identity"], identity(resolved))
+    if changed:
+        raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
+    return state
+
+
+def require_same_data(former: Mapping[str, Any] | None, fingerprint: str) -> None:
+    """Refuse a dataset that is not what the run began with.
+
+    Raises:
+        UserError: Its fingerprint differs from the one noted.
+    """
+    noted = (former or {}).get("data", {}).get("fingerprint")
+    if noted is not None and noted != fingerprint:
+        raise UserError("data: the dataset has changed since the run began (its fingerprint differs); start a new run")

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from visrun import checkpoint, experiment, parts, preflight
+from visrun import experiment, feeding, parts, preflight
 from visrun.compose import Resolved, resolve
 from visrun.conclusion import conclude, show, validate
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
-from visrun.errors import OutOfMemory, UserError, VisrunError, exit_code
-from visrun.journal import Journal, differences, identity
-from visrun.memory import batch_size_that_fits, release
+from visrun.errors import VisrunError, exit_code
+from visrun.journal import Journal, identity
+from visrun.memory import out_of_memory
 from visrun.outputs import new_run_folder
 from visrun.parts import Parts
 from visrun.recorder import RunRecorder, restore
-from visrun.remember import remembered
+from visrun.remember import last_state, remembered, require_same_data
 from visrun.run_folder import RunFolder, is_metric, read_json
 from visrun.signals import Stop, stop_on_signals
 from visrun.tracked import tracker_of
@@ -117,14 +117,14 @@ def _run(
 ) -> Result:
     tracker: Tracker = NoTracker()
     with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
-        state = _last_state(files, resolved) if former else None
+        state = last_state(files, resolved) if former else None
         journal = Journal(files, resolved, former=former)
         try:
             screen.say(f"run: {files.path}")
             if trial is not None:
                 trial.begin(files.path)
-            dataset = parts.read_dataset(resolved.settings, screen)
-            _same_data(former, dataset.fingerprint)
+            dataset = feeding.read_dataset(resolved.settings, screen)
+            require_same_data(former, dataset.fingerprint)
             journal.fingerprint(dataset.fingerprint)
             made = parts.build(resolved, dataset, screen)
             journal.note(**made.notes)
@@ -168,24 +168,9 @@ def _train(
     trial: Trial | None,
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
-    progress = Progress()
-    if state is not None:
-        progress = restore(state, model=made.built.module, step=made.step, scheduler=made.scheduler, device=made.device)
-        screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
+    progress = _progress(state, made, screen)
     files.keep_metrics(progress.epoch)
-    recorder = RunRecorder(
-        files,
-        tracker,
-        screen,
-        made.step,
-        made.scheduler,
-        max_epochs=made.epochs,
-        monitor=made.task.monitor,
-        images_per_step=made.lessons.batch_size,
-        portrait=lambda: {**made.portrait, "task_state": made.task.state()},
-        identity=identity(resolved),
-        picture=lambda: show(made, files.plots, "val"),
-    )
+    recorder = _recorder(resolved, files, made, tracker, screen)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
     verdicts: list[str] = []
 
@@ -212,7 +197,10 @@ def _train(
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        raise _out_of_memory(made, run.accumulate) from None
+        made.step.forget_graph()
+        raise out_of_memory(
+            made.task, made.built.module, made.lessons, device=made.device, precision=made.precision, of=run.accumulate
+        ) from None
     screen.end_progress()
     reason = verdicts[0] if status == "pruned" else None
     if status == "finished" and progress.epoch < made.epochs:
@@ -221,17 +209,60 @@ def _train(
         screen.say(f"ended after epoch {progress.epoch}: {reason}")
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
+    code = (stop.exit_code or 0) if status == "killed" else 0
+    result = _result(status, code, reason, progress, made, files, tracker, screen, keep_model=trial is None)
+    facts = {"best_epoch": result.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
+    given = {"reason": reason} if reason else {}
+    journal.close(status, exit_code=code, **facts, **given, val=result.val, test=result.test)
+    if trial is not None:
+        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=reason)
+    return result
+
+
+def _progress(state: Mapping[str, Any] | None, made: Parts, screen: Screen) -> Progress:
+    """Where the run begins: afresh, or where ``state`` left it."""
+    if state is None:
+        return Progress()
+    progress = restore(state, model=made.built.module, step=made.step, scheduler=made.scheduler, device=made.device)
+    screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
+    return progress
+
+
+def _recorder(resolved: Resolved, files: RunFolder, made: Parts, tracker: Tracker, screen: Screen) -> RunRecorder:
+    return RunRecorder(
+        files,
+        tracker,
+        screen,
+        made.step,
+        made.scheduler,
+        max_epochs=made.epochs,
+        monitor=made.task.monitor,
+        images_per_step=made.lessons.batch_size,
+        portrait=lambda: {**made.portrait, "task_state": made.task.state()},
+        identity=identity(resolved),
+        picture=lambda: show(made, files.plots, "val"),
+    )
+
+
+def _result(
+    status: str,
+    code: int,
+    reason: str | None,
+    progress: Progress,
+    made: Parts,
+    files: RunFolder,
+    tracker: Tracker,
+    screen: Screen,
+    *,
+    keep_model: bool,
+) -> Result:
+    """How the run ended; of a finished one its last files are written first."""
     rows = files.read_metrics()
     best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
     val = {key: value for key, value in best.items() if is_metric(key)}
     test: dict[str, float] = {}
     if status == "finished":
-        test = conclude(made, files, tracker, screen, rows=rows, progress=progress, keep_model=trial is None)
-    facts = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
-    code = (stop.exit_code or 0) if status == "killed" else 0
-    journal.close(status, exit_code=code, **facts, **({"reason": reason} if reason else {}), val=val, test=test)
-    if trial is not None:
-        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=reason)
+        test = conclude(made, files, tracker, screen, rows=rows, progress=progress, keep_model=keep_model)
     return Result(
         files.path,
         status,
@@ -251,43 +282,6 @@ def _why_early(progress: Progress, limits: Limits, monitor: str) -> str:
         return "run.max_time is over"
     since = max(progress.best_epoch, progress.lowest_epoch)
     return f"no better {monitor} and no lower validation loss since epoch {since}"
-
-
-def _last_state(files: RunFolder, resolved: Resolved) -> dict[str, Any] | None:
-    """What last.pt holds, once it is clear that the run is still the same one."""
-    if not files.last.exists():
-        return None
-    state = checkpoint.load(files.last)
-    changed = differences(state["identity"], identity(resolved))
-    if changed:
-        raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
-    return state
-
-
-def _same_data(former: Mapping[str, Any] | None, fingerprint: str) -> None:
-    noted = (former or {}).get("data", {}).get("fingerprint")
-    if noted is not None and noted != fingerprint:
-        raise UserError("data: the dataset has changed since the run began (its fingerprint differs); start a new run")
-
-
-def _out_of_memory(made: Parts, accumulate: int) -> OutOfMemory:
-    """One line that names a batch size which fits: tried, not guessed."""
-    model, train = made.built.module, made.lessons
-    if not len(train):
-        return OutOfMemory(f"out of memory on {made.device}: use a smaller batch_size, data.image_size or model")
-    made.step.forget_graph()
-    release(model, made.device)
-    batch = next(iter(train.epoch(0)))
-    fits = batch_size_that_fits(made.task, model, batch, device=made.device, precision=made.precision)
-    size = train.batch_size // accumulate
-    if fits is None:
-        advice = "not even one image fits: use a smaller data.image_size or model"
-        return OutOfMemory(f"batch_size={size}: out of memory on {made.device}, {advice}")
-    fits = min(fits, size - 1)
-    return OutOfMemory(
-        f"batch_size={size}: out of memory on {made.device}; batch_size={fits} fits "
-        f"(run.accumulate={-(-size // fits) * accumulate} keeps the effective batch)"
-    )
 
 
 def _end(tracker: Tracker, files: RunFolder, status: str, screen: Screen, reason: str | None) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun.data import cache, decoding, places, stream
+from visrun.data import cache, contents, decoding, places, stream
 from visrun.errors import ConfigError, DataError
 
 RAM = {"image_size": (24, 32), "fit": "crop", "cache": "ram"}
@@ -117,7 +117,7 @@ def test_the_second_opening_decodes_nothing(paths, place, monkeypatch):
 
 def test_the_key_follows_content_and_size(paths):
     def key(files=paths, image_size=(24, 32), fit="crop", masks=None, windows=None):
-        return cache.content_key(cache.describe(files, masks, (), {}, windows, image_size, fit))
+        return contents.key(contents.describe(files, masks, (), {}, windows, image_size, fit))
 
     before = key()
     assert before == key()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visrun.data import cache, images, labelmap, records
+from visrun.data import contents, images, labelmap, records
 from visrun.data.readers import folder, masks, voc
 from visrun.errors import DataError
 
@@ -185,11 +185,11 @@ def test_the_cache_knows_that_a_labelmap_changed(tmp_path: Path) -> None:
     image = save(tmp_path / "images" / "a.png", Image.new("RGB", (2, 2)))
     mask = save(tmp_path / "masks" / "a.png", colours((0, 0, 0), (128, 64, 128)))
     (tmp_path / "labelmap.txt").write_text(LABELMAP)
-    source = cache.describe([image], [mask], (0, 1, 2), {}, None, (2, 2), "crop")
-    before = cache.content_key(source)
-    assert cache.content_key(source) == before
+    source = contents.describe([image], [mask], (0, 1, 2), {}, None, (2, 2), "crop")
+    before = contents.key(source)
+    assert contents.key(source) == before
     (tmp_path / "labelmap.txt").write_text(LABELMAP + "more:9,9,9\n")
-    assert cache.content_key(source) != before
+    assert contents.key(source) != before
 
 
 # objects as pictures

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from visrun import parts, predict
+from visrun import feeding, predict
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.runs import Run, text
 from visrun.console import Screen
@@ -109,7 +109,7 @@ def _read(settings: Any, seed: int, val_fraction: float, fingerprint: str | None
     data = settings.data.model_copy(update={"val_fraction": val_fraction})
     screen = Screen(stderr=True)
     screen.console.quiet = True
-    dataset = parts.read_dataset(settings.model_copy(update={"seed": seed, "data": data}), screen)
+    dataset = feeding.read_dataset(settings.model_copy(update={"seed": seed, "data": data}), screen)
     if dataset.fingerprint != fingerprint:
         raise UserError(f"{dataset.root} has changed since")
     return dataset

@@ -8,8 +8,6 @@ SHA-256 over path, byte size and modification time of every file, and the sizes 
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import time
 from collections import OrderedDict
@@ -23,19 +21,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visrun.data import geometry, images, labelmap, places, stream
+from visrun.data import contents, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
 from visrun.data.geometry import Fit
 from visrun.data.images import Truth
-from visrun.data.objects import Objects
 from visrun.data.outlines import Window
 from visrun.data.places import Place
 from visrun.data.stream import Batch, Source
-from visrun.data.verdicts import Verdict
 from visrun.errors import ConfigError, DataError
 
 Progress = Callable[[int, int], None]
-FORMAT = "2"  # of the arrays; part of the key, so that older ones are not read
 CHUNK = 64
 MOST_OPEN = 8  # sets of images that one process keeps for its next run
 
@@ -84,7 +79,7 @@ class Images:
     @property
     def nbytes(self) -> int:
         """Bytes the arrays take where they lie (when streaming: what they would take)."""
-        return needed(self.source)
+        return contents.needed(self.source)
 
     def take(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Pixels (B, Hc, Wc, 3), sizes (B, 2) and masks (B, L, Hc, Wc) or None, on the device they are kept on."""
@@ -150,12 +145,12 @@ def open_images(
     """
     begun = time.perf_counter()
     device = torch.device(device)
-    source = describe(paths, masks, mask_ids, sizes or {}, windows, image_size, fit)
-    folder = places.entries(cache_dir) / content_key(source)
+    source = contents.describe(paths, masks, mask_ids, sizes or {}, windows, image_size, fit)
+    folder = places.entries(cache_dir) / contents.key(source)
     memo = (folder, cache, cache_gb, device)
     opened = _OPEN.get(memo)
     if opened is None:
-        place = choose(needed(source), cache=cache, cache_gb=cache_gb, folder=folder, device=device)
+        place = choose(contents.needed(source), cache=cache, cache_gb=cache_gb, folder=folder, device=device)
         workers = workers if workers > 0 else max(1, min(16, (os.cpu_count() or 1) - 1))
         opened = _built(source, place, folder, device, workers, on_bad, progress)
     if opened.place != "stream":
@@ -199,58 +194,6 @@ def choose(need: int, *, cache: str, cache_gb: float | None, folder: Path, devic
         f"data.cache={cache}: the images need {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
         f"{'free there' if cache_gb is None else 'allowed by data.cache_gb'}: use data.cache=auto"
     )
-
-
-def describe(
-    paths: Sequence[Path],
-    masks: Sequence[Truth] | None,
-    mask_ids: Sequence[int],
-    sizes: Mapping[Path, tuple[int, int]],
-    windows: Sequence[Window | None] | None,
-    image_size: tuple[int, int],
-    fit: Fit,
-) -> Source:
-    """The files with the size at which each is kept, and the canvas that holds the largest."""
-    kept, shown, wholes = [], [], []
-    for path, window in zip(paths, windows or [None] * len(paths), strict=True):
-        try:
-            w, h = sizes[path] if path in sizes else images.header(path)
-        except DataError:
-            w, h = 1, 1  # decoding it will say what is wrong
-        left, top, right, bottom = window or (0, 0, w, h)
-        kept.append(geometry.working_size((bottom - top, right - left), image_size, fit))
-        shown.append((left, top, right, bottom))
-        wholes.append((h, w))
-    array = np.array(kept, np.int64).reshape(-1, 2)
-    return Source(
-        paths=tuple(paths),
-        masks=None if masks is None else tuple(masks),
-        sizes=array,
-        canvas=(int(array[:, 0].max(initial=1)), int(array[:, 1].max(initial=1))),
-        mask_ids=tuple(mask_ids),
-        windows=np.array(shown, np.int64).reshape(-1, 4),
-        wholes=np.array(wholes, np.int64).reshape(-1, 2),
-    )
-
-
-def needed(source: Source) -> int:
-    """Bytes of the arrays."""
-    return sum(int(np.prod(shape)) for shape in source.shapes if shape is not None)
-
-
-def content_key(source: Source) -> str:
-    """64 hex digits that change when a file, the sizes kept or the format do."""
-    digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None)).encode())
-    digest.update(source.sizes.tobytes() + source.windows.tobytes())
-    masks = [mask for mask in source.masks or () if isinstance(mask, Path)]
-    masks += [mask.mask for mask in source.masks or () if isinstance(mask, Verdict) and mask.mask is not None]
-    digest.update("".join(repr(mask) for mask in source.masks or () if isinstance(mask, Objects | Verdict)).encode())
-    for path in (*source.paths, *masks, *labelmap.of(masks)):
-        length, changed = 0, 0
-        with contextlib.suppress(OSError):  # decoding it will say what is wrong
-            length, changed = (stat := path.stat()).st_size, stat.st_mtime_ns
-        digest.update(f"{path.absolute()}\0{length}\0{changed}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
 
 
 def _built(

@@ -1,0 +1,73 @@
+"""What a cache holds: the files, the size at which each is kept, and the key that changes with any of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from visrun.data import geometry, images, labelmap
+from visrun.data.geometry import Fit
+from visrun.data.images import Truth
+from visrun.data.objects import Objects
+from visrun.data.outlines import Window
+from visrun.data.stream import Source
+from visrun.data.verdicts import Verdict
+from visrun.errors import DataError
+
+FORMAT = "2"  # of the arrays; part of the key, so that older ones are not read
+
+
+def describe(
+    paths: Sequence[Path],
+    masks: Sequence[Truth] | None,
+    mask_ids: Sequence[int],
+    sizes: Mapping[Path, tuple[int, int]],
+    windows: Sequence[Window | None] | None,
+    image_size: tuple[int, int],
+    fit: Fit,
+) -> Source:
+    """The files with the size at which each is kept, and the canvas that holds the largest."""
+    kept, shown, wholes = [], [], []
+    for path, window in zip(paths, windows or [None] * len(paths), strict=True):
+        try:
+            w, h = sizes[path] if path in sizes else images.header(path)
+        except DataError:
+            w, h = 1, 1  # decoding it will say what is wrong
+        left, top, right, bottom = window or (0, 0, w, h)
+        kept.append(geometry.working_size((bottom - top, right - left), image_size, fit))
+        shown.append((left, top, right, bottom))
+        wholes.append((h, w))
+    array = np.array(kept, np.int64).reshape(-1, 2)
+    return Source(
+        paths=tuple(paths),
+        masks=None if masks is None else tuple(masks),
+        sizes=array,
+        canvas=(int(array[:, 0].max(initial=1)), int(array[:, 1].max(initial=1))),
+        mask_ids=tuple(mask_ids),
+        windows=np.array(shown, np.int64).reshape(-1, 4),
+        wholes=np.array(wholes, np.int64).reshape(-1, 2),
+    )
+
+
+def needed(source: Source) -> int:
+    """Bytes of the arrays."""
+    return sum(int(np.prod(shape)) for shape in source.shapes if shape is not None)
+
+
+def key(source: Source) -> str:
+    """64 hex digits that change when a file, the sizes kept or the format do."""
+    digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None)).encode())
+    digest.update(source.sizes.tobytes() + source.windows.tobytes())
+    masks = [mask for mask in source.masks or () if isinstance(mask, Path)]
+    masks += [mask.mask for mask in source.masks or () if isinstance(mask, Verdict) and mask.mask is not None]
+    digest.update("".join(repr(mask) for mask in source.masks or () if isinstance(mask, Objects | Verdict)).encode())
+    for path in (*source.paths, *masks, *labelmap.of(masks)):
+        length, changed = 0, 0
+        with contextlib.suppress(OSError):  # decoding it will say what is wrong
+            length, changed = (stat := path.stat()).st_size, stat.st_mtime_ns
+        digest.update(f"{path.absolute()}\0{length}\0{changed}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,135 @@
+"""From a run's settings to its dataset and to the batches of every split."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from visrun.build import load
+from visrun.compose import Resolved
+from visrun.console import Screen, counter
+from visrun.data import demo, records
+from visrun.data.augment import Augment, fitting
+from visrun.data.batches import Batches
+from visrun.data.geometry import Fit
+from visrun.data.records import Dataset
+from visrun.folders import cache_folder
+from visrun.loaders import Keep, Look, split_batches, where_kept
+from visrun.models import Built
+from visrun.settings import Settings
+from visrun.tables import AUGMENTATIONS, TASKS
+
+
+def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -> Dataset:
+    """The dataset of a run, checked; prints what was found."""
+    data = settings.data
+    root = demo.build(settings.task, cache_folder() / "demo") if data.name == "demo" else data.root
+    assert root is not None, "validated: only the demo needs no data.root"
+    dataset = records.read(
+        root,
+        task=settings.task,
+        reader="auto" if data.name == "demo" else data.name,
+        classes=data.classes,
+        val_fraction=data.val_fraction,
+        seed=settings.seed,
+        on_bad=data.on_bad,
+        training=training,
+        progress=counter(screen, "checking files"),
+    )
+    screen.end_progress()
+    screen.say(records.describe(dataset))
+    for warning in dataset.warnings:
+        screen.warn(warning)
+    return dataset
+
+
+def seen_sizes(settings: Settings, dataset: Dataset) -> list[tuple[int, int]]:
+    """(width, height) of what the network is trained on: whole images, or their tiles."""
+    most = settings.data.tile or sys.maxsize
+    sizes = (dataset.sizes[record.image] for record in dataset.splits["train"])
+    return [(min(wide, most), min(high, most)) for wide, high in sizes]
+
+
+def fit_of(settings: Settings) -> Fit:
+    """How an image meets the training size: the user's word, else the task's."""
+    return settings.data.resize or TASKS[settings.task].fit
+
+
+def look_of(settings: Settings, built: Built, size: tuple[int, int]) -> Look:
+    """How the network sees an image."""
+    return Look(
+        image_size=size,
+        fit=fit_of(settings),
+        mean=tuple(built.mean),
+        std=tuple(built.std),
+        tile=settings.data.tile,
+        overlap=settings.data.overlap if settings.data.tile else 0,
+    )
+
+
+def build_loaders(
+    resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device, screen: Screen
+) -> tuple[dict[str, Batches], dict[str, str]]:
+    """Batches of every split, and a line on where each split's images are kept."""
+    settings, values = resolved.settings, resolved.hyperparameters
+    kind = TASKS[settings.task].target
+    augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name", "extra"})), kind)
+    if dropped:
+        screen.say(
+            f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it"
+        )
+    loaders, places = {}, {}
+    spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
+    for split in dataset.splits:
+        training = split == "train"
+        made_up = training or (split == "val" and not dataset.defects.get("val"))
+        made = split_batches(
+            dataset,
+            split,
+            kind=kind,
+            look=look,
+            keep=keep_of(settings),
+            device=device,
+            batch_size=values.batch_size * (settings.run.accumulate if training else 1),
+            training=training,
+            seed=settings.seed,
+            augment=augment if training else None,
+            extra=[load(AUGMENTATIONS[name]) for name in settings.augment.extra] if training else (),
+            spoil=spoil if made_up else None,
+            progress=counter(screen, f"decoding {split}"),
+        )
+        screen.end_progress()
+        for line in made.images.bad:
+            screen.warn(f"left out: {line}")
+        loaders[split], places[split] = made, where_kept(made.images)
+    screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
+    return loaders, places
+
+
+def reference_of(resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:
+    """Batches of the good training images, neither varied nor spoiled."""
+    good = tuple(record for record in dataset.splits["train"] if not record.target.defective)
+    return split_batches(
+        replace(dataset, splits={"train": good}),
+        "train",
+        kind=dataset.kind,
+        look=look,
+        keep=keep_of(resolved.settings),
+        device=device,
+        batch_size=resolved.hyperparameters.batch_size,
+    )
+
+
+def keep_of(settings: Settings) -> Keep:
+    """Where the user wants decoded images kept."""
+    data = settings.data
+    return Keep(
+        cache=data.cache,
+        cache_gb=data.cache_gb,
+        cache_dir=Path(data.cache_dir) if data.cache_dir else None,
+        workers=data.workers,
+        on_bad=data.on_bad,
+    )
