@@ -202,7 +202,7 @@ CONDITIONS = [
     for table in (READ_WHEN, OPTION_READ_WHEN)
     for name, row in table.items()
     for key, wanted in row.items()
-    if key != "drops"
+    if key not in ("drops", "gradient")  # which the model decides
     for value in wanted
 ]
 DECIDERS = {
@@ -240,6 +240,16 @@ class TestActive:
             {"dropout": 0.2, "model": "unet"},
         ]
         assert active(read_space(["dropout=0.1,0.2"]), {"dropout": 0.1}, base) == ()
+
+    def test_a_model_decides_whether_anything_is_learnt_by_steps(self) -> None:
+        space = read_space(["model=resnet18,patchcore", "learning_rate=0.1,0.2", "model_options.coreset=0.1,0.5"])
+        base = based(task="anomaly_detection", model="resnet18")
+        assert combinations(space, base, 10) == [
+            {"model": "resnet18", "learning_rate": 0.1},
+            {"model": "resnet18", "learning_rate": 0.2},
+            {"model": "patchcore", "model_options.coreset": 0.1},
+            {"model": "patchcore", "model_options.coreset": 0.5},
+        ]
 
     def test_a_builders_name_decides_too(self) -> None:
         space = read_space(["model=torchvision", "model.name=lraspp_mobilenet_v3_large,fcn_resnet101", "dropout=0,0.5"])
@@ -516,7 +526,7 @@ def test_floats_keep_every_digit(low: float, value: float) -> None:
 
 @pytest.mark.parametrize("name", READ_WHEN)
 def test_every_row_of_the_table_names_what_a_space_can_decide(name: str) -> None:
-    assert set(READ_WHEN[name]) <= {*Hyperparameters.model_fields, "drops"}
+    assert set(READ_WHEN[name]) <= {*Hyperparameters.model_fields, "drops", "gradient"}
 
 
 def test_a_mapping_of_values_is_not_changed() -> None:

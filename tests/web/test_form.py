@@ -147,13 +147,18 @@ def test_what_the_user_changed_survives_any_change_of_task_and_model(
 # What depends on what
 
 
+# a fact of a model -> a task, a model without it and one with it
+MODELS_WITH = {"drops": ("segmentation", "lraspp", "unet"), "gradient": ("anomaly_detection", "patchcore", "resnet18")}
+
+
 @pytest.mark.parametrize("name", READ_WHEN)
 def test_a_field_is_shown_exactly_when_something_reads_it(name: str, composer: Composer) -> None:
     for key, wanted in READ_WHEN[name].items():
-        if key == "drops":
-            for model, drops in (("lraspp", False), ("unet", True)):
-                field = view("segmentation", model, {}, composer)["fields"][name]
-                assert field["shown"] and ("why" in field) != drops
+        if key in MODELS_WITH:
+            task, without, having = MODELS_WITH[key]
+            lacking, read = (view(task, model, {}, composer)["fields"][name] for model in (without, having))
+            assert not lacking["shown"] or "why" in lacking
+            assert len(READ_WHEN[name]) > 1 or (lacking["shown"] and read["shown"] and "why" not in read)
             continue
         for option in choices(Hyperparameters.model_fields[key]):
             shown = view("classification", None, {key: option, "milestones": "3"}, composer)["fields"][name]["shown"]
