@@ -50,12 +50,12 @@ def cpu_name() -> str:
 
 def parts_of(overrides: Sequence[str]) -> Any:
     """A run's :class:`visrun.parts.Parts`; what they say while they are built goes to stderr."""
-    from visrun import parts
+    from visrun import feeding, parts
     from visrun.compose import resolve
     from visrun.console import Screen
 
     resolved, screen = resolve(overrides), Screen(stderr=True)
-    return parts.build(resolved, parts.read_dataset(resolved.settings, screen), screen)
+    return parts.build(resolved, feeding.read_dataset(resolved.settings, screen), screen)
 
 
 class Stopwatch:

@@ -66,7 +66,7 @@ def test_duration_leaves_what_it_cannot_read():
         (Augment, "hflip", [True, False, "true"], ["perhaps", 2, None]),
         (Model, "pretrained", ["auto", True, False, "false"], ["maybe", None, 7]),
         (Model, "freeze", ["none", "backbone"], [0, True, "all"]),
-        (Model, "name", ["resnet18"], ["torch.load", "a/b", "", "a\n"]),
+        (Model, "name", ["resnet18", "vit_tiny.augreg"], ["a/b", "../x", "", ".x", "a\n"]),
         (
             Run,
             "device",

@@ -104,12 +104,13 @@ def test_nothing_is_there(tmp_path: Path) -> None:
 
 def test_a_reader_that_is_new_is_asked_too(class_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = READERS["folder"]
-    mine = ReaderEntry(read=entry.read, recognise=entry.recognise, tasks=("anomaly_detection",))
+    mine = ReaderEntry(read=entry.read, recognise=entry.recognise, tasks=("classification",))
+    monkeypatch.delitem(READERS, "folder")
     monkeypatch.setitem(READERS, "mine", mine)
-    assert recognise.fitting(class_folders, "anomaly_detection") == ["mine"]
+    assert recognise.fitting(class_folders, "classification") == ["mine"]
     found = survey(class_folders)
-    assert of(found, "anomaly_detection").layout == "mine"
-    assert "anomaly_detection" in ready(found)
+    assert of(found, "classification").layout == "mine"
+    assert "classification" in ready(found)
 
 
 def test_spread_by_hand() -> None:

@@ -24,7 +24,8 @@ from visrun.tables import READERS, TASKS
 
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
 LABELLED = {"label", "labels", "class"}  # what a table calls a column of class names
-RICHEST = ("instances", "rotated_boxes", "mask", "boxes", "label", "value")  # kinds of target, the most to see first
+# Kinds of target, the most to see first.
+RICHEST = ("instances", "rotated_boxes", "mask", "boxes", "verdict", "label", "value")
 
 
 def main(words: Sequence[str]) -> int:

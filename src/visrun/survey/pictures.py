@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from visrun.anomaly.drawing import outlined
 from visrun.data.images import IGNORE, load_rgb, mask_of
 from visrun.data.objects import Objects
 from visrun.data.outlines import Outline, Rle, drawn
 from visrun.data.records import Dataset, Record
-from visrun.data.verdicts import Verdict
+from visrun.data.verdicts import DEFECT, Verdict
 from visrun.sheet import LARGEST
-from visrun.tasks.drawing import PLAIN, Color, Line, caption, legend, overlay, palette, scaled
+from visrun.tasks.drawing import BAD, GOOD, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
 
 SAMPLES = 12
 QUIET: Color = (150, 155, 165)  # of what is ignored
@@ -23,13 +24,19 @@ MOST_LINES = 6  # of a caption
 
 
 def samples(dataset: Dataset, count: int = SAMPLES) -> list[Record]:
-    """A few images of the first split, the same each time: one of every class if they suffice, one without objects."""
-    rows = sorted(next(iter(dataset.splits.values())), key=lambda row: hashlib.sha256(row.image.name.encode()).digest())
+    """A few images, the same each time: one of every class if they suffice, one without objects; those of the first
+    split before others."""
+    each = [sorted(split, key=_mixed) for split in dataset.splits.values()]
+    rows = [row for split in each for row in split]
     shown = [_classes(row) for row in rows]
     wanted = [next((i for i, found in enumerate(shown) if k in found), None) for k in range(len(dataset.classes))]
     blank = next((i for i, found in enumerate(shown) if not found and isinstance(rows[i].target, Objects)), None)
     order = [i for i in [*wanted, blank, *range(len(rows))] if i is not None]
     return [rows[i] for i in list(dict.fromkeys(order))[:count]]
+
+
+def _mixed(record: Record) -> bytes:
+    return hashlib.sha256(record.image.name.encode()).digest()
 
 
 def _classes(record: Record) -> set[int]:
@@ -63,6 +70,14 @@ def _masked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image
     found = [label for label in np.unique(mask).tolist() if label < len(colors)]
     tinted = overlay(scaled(image, most=LARGEST), mask, colors, ignored=IGNORE)
     return legend(tinted, [(dataset.classes[label], colors[label]) for label in found])
+
+
+def _judged(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:  # noqa: ARG001
+    verdict: Verdict = record.target
+    small = scaled(image, most=LARGEST)
+    if verdict.mask is not None:
+        small = outlined(small, mask_of(verdict, (), (image.height, image.width)) == DEFECT, BAD)
+    return caption(small, [Line(verdict.kind, color=BAD if verdict.defective else GOOD)])
 
 
 def _marked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:
@@ -113,6 +128,7 @@ DRAW: dict[str, Callable[[Image.Image, Record, Dataset], Image.Image]] = {
     "label": _named,
     "value": _valued,
     "mask": _masked,
+    "verdict": _judged,
     "boxes": _marked,
     "rotated_boxes": _marked,
     "instances": _marked,
