@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,7 @@ def test_nothing_is_there(tmp_path: Path) -> None:
 def test_a_reader_that_is_new_is_asked_too(class_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = READERS["folder"]
     mine = ReaderEntry(read=entry.read, recognise=entry.recognise, tasks=("classification",))
-    monkeypatch.delitem(READERS, "folder")
+    monkeypatch.setitem(READERS, "folder", replace(entry, tasks=()))
     monkeypatch.setitem(READERS, "mine", mine)
     assert recognise.fitting(class_folders, "classification") == ["mine"]
     found = survey(class_folders)
