@@ -26,6 +26,8 @@ OPTION_READ_WHEN: dict[str, Condition] = {
     "model.freeze": LEARNS,
     **{f"model_options.{name}": {"gradient": (False,)} for name in ModelOptions.model_fields},
 }
+# Options that only those tasks read whose targets can be mixed so.
+MIXES = {f"augment.{mix}" for entry in TASKS.values() for mix in entry.mixes}
 
 
 def option_warnings(
@@ -43,7 +45,7 @@ def option_warnings(
     lines = []
     for key in keys:
         lines += [f"{key} is read only when {reason}" for reason in missing(OPTION_READ_WHEN.get(key, {}), facts)]
-        if key in ("augment.mixup", "augment.cutmix", "augment.erase", "augment.mosaic"):
+        if key in MIXES:
             takers = [name for name, entry in TASKS.items() if key.removeprefix("augment.") in entry.mixes]
             lines += [f"{key} is read only when task={one_of(takers)}"] if task not in takers else []
     return lines

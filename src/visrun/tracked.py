@@ -70,7 +70,7 @@ def parameters(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
         shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
     for key, condition in OPTION_READ_WHEN.items():
         section, _, name = key.partition(".")
-        shown[key] = settings[section][name]
-        if missing(condition, facts):
-            del shown[key]
+        shown.pop(key, None)
+        if not missing(condition, facts):
+            shown[key] = settings[section][name]
     return shown | {"data.image_size": notes["image_size"]}

@@ -19,7 +19,7 @@ from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
 from visrun.hyperparameters import READ_WHEN, Condition, Hyperparameters
 from visrun.run_folder import LOCK, METRICS, is_metric, living_holder, read_json, read_rows
-from visrun.setting_rules import OPTION_READ_WHEN
+from visrun.setting_rules import MIXES, OPTION_READ_WHEN
 from visrun.tables import TASKS, ModelEntry, TaskEntry, model_entry
 
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
@@ -127,7 +127,7 @@ def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
         options = _mapping(content.get(section))
         shown |= {key: options[name]} if name in options else {}
     shown = {key: value for key, value in shown.items() if not _lacks(OPTION_READ_WHEN, key, facts)}
-    unmixed = {f"augment.{name}" for name in ("mixup", "cutmix", "erase") if name not in TASKS[task].mixes}
+    unmixed = MIXES - {f"augment.{name}" for name in TASKS[task].mixes}
     shown |= {key: result[fact] for key, fact in SETTLED.items() if fact in result}
     shown = {key: value for key, value in shown.items() if key not in unmixed and key not in NOT_COMPARED}
     return {key: text(value) for key, value in (shown | _provenance(content)).items()}

@@ -93,8 +93,7 @@ def _shapes(kind: NDArray[np.int64], draws: NDArray[np.float64], size: tuple[int
 
     Of Perlin noise they are cells along a side (0), share of the peak (1), and shift in cells (3 and 4).
     """
-    unit = math.sqrt(size[0] * size[1])
-    whole = np.array([size[1] / unit, size[0] / unit])
+    whole = np.array(_whole(size))
     scar, texture = kind == 1, kind == 2
     area, aspect = _between(draws[:, 0], PATCH_AREA), np.exp((2 * draws[:, 1] - 1) * PATCH_ASPECT)
     half = np.stack([np.sqrt(area * aspect), np.sqrt(area / aspect)], 1) / 2
@@ -165,6 +164,7 @@ def _blots(gradients: Tensor, numbers: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _whole(size: tuple[int, int]) -> tuple[float, float]:
+    """Width and height of the training image."""
     unit = math.sqrt(size[0] * size[1])
     return size[1] / unit, size[0] / unit
 

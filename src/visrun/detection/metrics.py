@@ -149,7 +149,9 @@ class RotatedMetric:
     def compute(self) -> dict[str, float]:
         """The values in [0, 1], without those that are undefined."""
         dota = self._dota()
-        return dota if self.dota else self._coco() | {f"dota_{key}": dota[key] for key in ("map50",) if key in dota}
+        if self.dota:
+            return dota
+        return self._coco() | ({"dota_map50": dota["map50"]} if dota else {})
 
     def matched(self) -> Matched:
         """Which detection found which object, at IoU 0.5."""

@@ -62,7 +62,6 @@ def create(
         weights: A weight file or a run's folder; goes before ``pretrained``.
         freeze: "backbone" trains the new head only.
         target: What a record's target is (:class:`visrun.tables.TaskEntry`), which tells a network its heads.
-
         options: More arguments by name, for builders that take them.
 
     Raises:

@@ -27,7 +27,7 @@ from visrun.errors import ConfigError
 from visrun.fields import one_of
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read
 from visrun.overrides import is_hydra
-from visrun.setting_rules import OPTION_READ_WHEN, option_warnings
+from visrun.setting_rules import MIXES, OPTION_READ_WHEN, option_warnings
 from visrun.sweep.dimensions import Dimension, read_words
 from visrun.sweep.ready import losses_of
 from visrun.sweep.spelling import decode
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 Point = dict[str, Any]
 CHOOSERS = ("experiment", "recipe", "task", "data", "model", "model.name")  # they bring values of others with them
-MIXES = {f"augment.{mix}" for entry in TASKS.values() for mix in entry.mixes}
 
 
 @dataclass(frozen=True)
