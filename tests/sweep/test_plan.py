@@ -74,12 +74,12 @@ class TestTrials:
 
     def test_anything_else_is_searched_with_the_usual_number(self) -> None:
         made = plan(RATE, "optimizer=adam,sgd")
-        assert (made.n_trials, made.points, made.sampler, made.notices) == (USUAL_TRIALS, (), "TPESampler", ())
+        assert (made.n_trials, len(made.points), made.sampler, made.notices) == (USUAL_TRIALS, 1, "TPESampler", ())
         assert plan(RATE, n_trials=7).n_trials == 7
 
     def test_a_grid_that_is_longer_than_wanted_is_searched(self) -> None:
         made = plan("seed=range(0,10)", n_trials=4)
-        assert (made.n_trials, made.points, made.sampler) == (4, (), "TPESampler")
+        assert (made.n_trials, made.points, made.sampler) == (4, ({"seed": 0},), "TPESampler")
 
     def test_by_the_grid_sampler_its_first_combinations_are_run_and_said(self) -> None:
         made = plan("seed=range(0,10)", n_trials=4, sampler={"_target_": GRID})
@@ -100,7 +100,7 @@ class TestTrials:
 
     def test_a_very_large_grid_is_run_only_where_it_is_asked_for(self) -> None:
         made = plan(f"seed=range(0,{MOST_UNASKED + 1})")
-        assert (made.n_trials, made.points) == (USUAL_TRIALS, ())
+        assert (made.n_trials, made.points) == (USUAL_TRIALS, ({"seed": 0},))
         assert f"{MOST_UNASKED + 1} combinations, too many" in made.notices[0]
         grid = plan(f"seed=range(0,{MOST_UNASKED + 1})", sampler={"_target_": GRID})
         assert len(grid.points) == USUAL_TRIALS and len(grid.notices) == 2
@@ -155,6 +155,32 @@ class TestStartPoints:
         assert repr(point) == repr(
             {"weight_decay": 1.0, "batch_size": 8, "milestones": "[1,2]", "model.weights": "null"}
         )
+
+    @pytest.mark.parametrize(
+        ("words", "typed", "point"),
+        [
+            ((RATE, "optimizer=sgd,adam"), (), {"learning_rate": 0.001, "optimizer": "adam"}),
+            ((RATE, "optimizer=sgd,adam", "momentum=0.8,0.9"), (), {"learning_rate": 0.001, "optimizer": "adam"}),
+            (("optimizer=sgd,adamw", "learning_rate=interval(0.1,1)", "run.ema=0,0.99"), (), {"run.ema": 0}),
+            ((RATE, "data.image_size=32,64"), ("data.image_size=64",), {"learning_rate": 0.001}),
+            ((RATE, "momentum=0.8,0.9"), ("optimizer=sgd",), {"learning_rate": 0.01, "momentum": 0.9}),
+            ((RATE, "batch_size=range(8,40,8)"), ("task=segmentation",), {"learning_rate": 0.01, "batch_size": 8}),
+        ],
+    )
+    def test_unless_given_the_run_without_the_sweep_is_the_first(
+        self, words: tuple[str, ...], typed: tuple[str, ...], point: dict[str, Any]
+    ) -> None:
+        assert plan(*words, typed=typed, n_trials=5).points == (point,)
+        assert plan(*words, typed=typed, n_trials=5, start_points=[]).points == ()
+
+    def test_a_space_that_holds_no_own_value_starts_anywhere(self) -> None:
+        assert plan("learning_rate=interval(0.1,1)").points == ()
+
+    def test_nor_does_one_that_is_no_run_without_the_sweep(self) -> None:
+        assert plan("warmup_epochs=60", "max_epochs=70,80", RATE).points == ()  # max_epochs is 50 without it
+
+    def test_a_whole_grid_keeps_its_order(self) -> None:
+        assert [point["optimizer"] for point in plan("optimizer=sgd,adam").points] == ["sgd", "adam"]
 
     @pytest.mark.parametrize(
         ("start", "seeds"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from hydra.core.config_loader import ConfigLoader
 from optuna.samplers import BaseSampler
 
 from visrun.compose import Resolved, known
+from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show
 from visrun.overrides import is_hydra, near
 from visrun.settings import duration
 from visrun.sweep import space as spaces
 from visrun.sweep.config import VisrunSweeperConf
-from visrun.sweep.points import KEY, Problems, start_points, trials_of
+from visrun.sweep.points import KEY, Problems, own_point, start_points, trials_of
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.storage import JOURNAL, checked
@@ -120,7 +122,8 @@ def make_plan(
     numbers = _Numbers(settings, problems)
     grid = str((settings.get("sampler") or {}).get("_target_", "")) == GRID
     problems.stop()
-    trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, grid=grid)
+    own = partial(_own_point, space, bases, resolve)
+    trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, own=own, grid=grid)
     notices = [*space.notices, *trials.notices]
     if len(objectives) > 1 and pruner["name"] != "none":
         notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where there are several objectives")
@@ -147,6 +150,14 @@ def make_plan(
         command=tuple(command),
         notices=tuple(notices),
     )
+
+
+def _own_point(space: Space, bases: Bases, resolve: Callable[[Sequence[str]], Resolved]) -> Params:
+    """The point of the command without its sweep; none where that would be no run."""
+    try:
+        return own_point(resolve(spaces.own_words(space)), space, bases)
+    except ConfigError:
+        return {}
 
 
 class _Numbers:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from visrun.configs import flatten
 from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, show
 from visrun.sweep import space as spaces
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.spelling import encode
 from visrun.sweep.study import Params
+
+if TYPE_CHECKING:
+    from visrun.compose import Resolved
 
 KEY = "hydra.sweeper"
 USUAL_TRIALS = 20
@@ -57,12 +61,22 @@ class Trials(NamedTuple):
     notices: list[str]
 
 
-def trials_of(space: Space, bases: Bases, *, wanted: int | None, start: list[Params], grid: bool) -> Trials:
+def trials_of(
+    space: Space,
+    bases: Bases,
+    *,
+    wanted: int | None,
+    start: list[Params] | None,
+    own: Callable[[], Params] = dict,
+    grid: bool,
+) -> Trials:
     """Settle how many trials there are and which.
 
     Args:
         wanted: ``n_trials``, or None.
-        start: Points to try first; they may fix some parameters only.
+        start: Points to try first; they may fix some parameters only. None is the point of ``own`` where the space is
+            searched: the search then knows what it has to beat, and never ends below it.
+        own: See :func:`own_point`.
         grid: Whether every point has to be one of the grid's.
 
     Raises:
@@ -76,7 +90,8 @@ def trials_of(space: Space, bases: Bases, *, wanted: int | None, start: list[Par
         wanted = USUAL_TRIALS
         notices.append(f"{KEY}.n_trials={wanted}: there are {size} combinations, too many to run all of them unasked")
     if size is None or (not grid and wanted is not None and size > wanted):
-        return Trials(wanted or USUAL_TRIALS, start, False, notices)
+        first = [point for point in [own()] if point] if start is None else start
+        return Trials(wanted or USUAL_TRIALS, first, False, notices)
     number = size if wanted is None else min(size, wanted)
     points = spaces.combinations(space, bases, limit=MOST_COMBINATIONS if start else number) or []
     if number < size:
@@ -84,7 +99,7 @@ def trials_of(space: Space, bases: Bases, *, wanted: int | None, start: list[Par
     elif wanted is not None and wanted > size:
         there = "is only one combination, it" if size == 1 else f"are only {size} combinations, each"
         notices.append(f"{KEY}.n_trials={wanted}: there {there} is run once")
-    return Trials(number, _begin(points, start, space, bases)[:number], number == size, notices)
+    return Trials(number, _begin(points, start or [], space, bases)[:number], number == size, notices)
 
 
 def _begin(points: list[Params], start: list[Params], space: Space, bases: Bases) -> list[Params]:
@@ -99,10 +114,12 @@ def _begin(points: list[Params], start: list[Params], space: Space, bases: Bases
     return [*ahead, *(point for point in points if point not in ahead)] if ahead else points
 
 
-def start_points(given: Any, space: Space, problems: Problems) -> list[Params]:
-    """The points to start with, as trials hold them; what is wrong with them is added to ``problems``."""
+def start_points(given: Any, space: Space, problems: Problems) -> list[Params] | None:
+    """The points to start with, as trials hold them, None for None; what is wrong is added to ``problems``."""
+    if given is None:
+        return None
     points: list[Params] = []
-    for number, point in enumerate(given if isinstance(given, (list, tuple)) else [given] if given else []):
+    for number, point in enumerate(given if isinstance(given, (list, tuple)) else [given]):
         key = f"{KEY}.start_points[{number}]"
         if not isinstance(point, Mapping):
             problems.add(f"{key}={show(point)}: must be a mapping such as {{optimizer: sgd, learning_rate: 0.01}}")
@@ -118,6 +135,21 @@ def start_points(given: Any, space: Space, problems: Problems) -> list[Params]:
                 found[name] = fitting
         points.append(found)
     return points
+
+
+def own_point(run: Resolved, space: Space, bases: Bases) -> Params:
+    """What the run would take without the sweep, for the parameters whose range holds it and that it reads."""
+    values = {
+        **flatten(run.settings.model_dump(mode="json")),
+        **run.hyperparameters.model_dump(mode="json"),
+        **run.choices,
+    }
+    found = {
+        name: fitting
+        for name, distribution in space.distributions.items()
+        if name in values and (fitting := _in_range(values[name], distribution)) is not None
+    }
+    return {name: found[name] for name in spaces.active(space, found, bases)}
 
 
 def _in_range(value: Any, distribution: Any) -> Any:

@@ -158,6 +158,11 @@ def combinations(space: Space, bases: Bases, limit: int) -> list[Point] | None:
     ]
 
 
+def own_words(space: Space) -> list[str]:
+    """The words of a run without what varies, as :func:`visrun.compose.resolve` takes them."""
+    return [word.lstrip("+") for word in space.fixed if not is_hydra(word)]
+
+
 def base_of(resolved: Resolved) -> Base:
     """The base of a resolved run, such as a sweep's first job."""
     values = resolved.hyperparameters.model_dump(mode="json")
@@ -174,7 +179,7 @@ def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resol
     """
     if not set(CHOOSERS) & set(space.dimensions):
         return base_of(first)
-    kept = [word.lstrip("+") for word in space.fixed if not is_hydra(word)]
+    kept = own_words(space)
     kept += [
         f"{name}={decode(item.first)}" for name, item in space.dimensions.items() if name not in (*CHOOSERS, "loss")
     ]
