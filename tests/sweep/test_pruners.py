@@ -10,7 +10,7 @@ import pytest
 
 from visrun.errors import ConfigError
 from visrun.sweep.config import PRUNERS
-from visrun.sweep.pruners import make_pruner
+from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue, create
 
@@ -18,8 +18,9 @@ EPOCHS = 9
 
 
 def node(name: str, **more: Any) -> dict[str, Any]:
-    """As Hydra gives it."""
-    return {"name": name, **PRUNERS[name][1], **more}
+    """As Hydra gives it, for trials of EPOCHS."""
+    found: dict[str, Any] = settled({"name": name, **PRUNERS[name][1], **more}, max_epochs=EPOCHS, warmup_epochs=0)
+    return found
 
 
 def ended_at(
@@ -70,6 +71,26 @@ def test_each_ends_a_hopeless_trial(name: str, tmp_path: Path) -> None:
     assert any(epoch is not None and epoch < EPOCHS for epoch in found), found
 
 
+@pytest.mark.parametrize(
+    ("epochs", "warmup", "factor", "look"),
+    [
+        (12, 1, 6, 2), (12, 0, 6, 2), (12, 3, 6, 4), (50, 5, 6, 9), (50, 0, 6, 9), (60, 0, 6, 10), (5, 0, 6, 1),
+        (1, 0, 6, 1), (9, 0, 3, 3), (9, 8, 3, 9),
+    ],
+)  # fmt: skip
+def test_successive_halving_looks_once_past_the_warm_up(epochs: int, warmup: int, factor: int, look: int) -> None:
+    given = {"name": "successive_halving", "min_resource": None, "reduction_factor": factor}
+    found = settled(given, max_epochs=epochs, warmup_epochs=warmup)
+    assert found == {**given, "min_resource": look}
+    assert look * factor >= epochs  # the next look would come no earlier than the end
+
+
+def test_a_first_look_that_is_given_stands() -> None:
+    given = {"name": "successive_halving", "min_resource": 4, "reduction_factor": 2}
+    assert settled(given, max_epochs=50, warmup_epochs=5) == given
+    assert settled("median", max_epochs=50, warmup_epochs=5) == "median"
+
+
 def test_none_never_ends_one(tmp_path: Path) -> None:
     assert ended_at(tmp_path, node("none"), -1e9) is None
 
@@ -109,6 +130,8 @@ def test_patient_alone_or_round_another() -> None:
         (node("median", n_startup_trials=-1), ["hydra.sweeper.pruner=median", "negative"]),
         (node("percentile", percentile=101.0), ["percentile", "0 and 100"]),
         (node("hyperband", min_resource=0), ["hyperband", "min_resource"]),
+        (node("successive_halving", reduction_factor=1), ["successive_halving", "reduction_factor"]),
+        (node("successive_halving", reduction_factor="x"), ["successive_halving"]),
         (node("median", patience=3), ["median", "patience"]),
     ],
 )

@@ -21,7 +21,7 @@ from visrun.settings import duration
 from visrun.sweep import space as spaces
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.points import KEY, Problems, own_point, start_points, trials_of
-from visrun.sweep.pruners import make_pruner
+from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.storage import JOURNAL, checked
 from visrun.sweep.study import Params
@@ -113,7 +113,10 @@ def make_plan(
         if key.lstrip("+") not in known() and not is_hydra(key):
             problems.add(f"{KEY}.params: {show(key)} is no setting{near(key, known())}")
     objectives, directions = _objectives(settings, first.settings.task, problems)
-    pruner = settings.get("pruner") or {"name": "none"}
+    values = first.hyperparameters
+    pruner = settled(
+        settings.get("pruner") or {"name": "none"}, max_epochs=values.max_epochs, warmup_epochs=values.warmup_epochs
+    )
     problems.take(lambda: make_pruner(pruner))
     start = start_points(settings.get("start_points"), space, problems)
     storage = str(settings.get("storage") or (folder / JOURNAL).absolute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,20 @@ from visrun.sweep.config import PRUNERS
 from visrun.sweep.storage import quiet
 
 KEY = "hydra.sweeper.pruner"
+
+
+def settled(node: Any, *, max_epochs: int, warmup_epochs: int) -> Any:
+    """``hydra.sweeper.pruner`` with the epoch of its first look, where it leaves that open.
+
+    Successive halving looks once: when a trial has had the share of its epochs that goes on, one in
+    ``reduction_factor``, and is past the warm-up. A cut that is made later saves little, and what decides which of
+    several good trials ends best is then chance, of which more trials to the end have more.
+    """
+    if not isinstance(node, Mapping) or node.get("min_resource", 1) is not None:
+        return node
+    factor = node.get("reduction_factor")
+    share = math.ceil(max_epochs / factor) if isinstance(factor, int) and factor > 0 else 1
+    return {**node, "min_resource": max(share, min(warmup_epochs + 1, max_epochs))}
 
 
 def make_pruner(node: Mapping[str, Any]) -> BasePruner:
