@@ -34,7 +34,7 @@ from visrun.sweep.space import (
     same_point,
     words,
 )
-from visrun.sweep.spelling import encode, text
+from visrun.sweep.spelling import PLAIN, encode, text
 from visrun.tables import MODELS, ModelEntry
 
 BASE = Base(values=hyperparameters.defaults(), task="classification", model="resnet18")
@@ -480,7 +480,8 @@ PLAIN_VALUES = st.recursive(
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False)
-    | st.text(st.characters(exclude_categories=["C"])),
+    | st.text(st.characters(exclude_categories=["C"]))
+    | st.from_regex(PLAIN, fullmatch=True),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=4,
 )
@@ -497,6 +498,10 @@ def exactly(one: Any, other: Any) -> bool:
 def test_hydra_reads_every_text_back(value: Any) -> None:
     assume("${" not in repr(value))
     assert exactly(parsed(f"key={text(value)}"), value)
+
+
+def test_the_name_of_a_dated_sweep_needs_no_quotes() -> None:
+    assert text("2026-11-26/22-22-29_sweep") == "2026-11-26/22-22-29_sweep"
 
 
 @settings(deadline=None, max_examples=60)

@@ -25,6 +25,7 @@ from visrun.sweep.joining import check, prepare
 from visrun.sweep.parent import Parent
 from visrun.sweep.plan import Plan
 from visrun.sweep.slots import Slot, environments
+from visrun.sweep.spelling import text
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Queue, create, failures, too_many_failed
 
@@ -292,7 +293,7 @@ def naming(plan: Plan) -> list[str]:
     named = ("hydra.sweeper.study_name=", "hydra.sweep.dir=")  # the latter's last part is the name
     if any(word.startswith(named) for word in plan.command):
         return []
-    return [to_override("hydra.sweeper.study_name", plan.name)]
+    return [f"hydra.sweeper.study_name={text(plan.name)}"]
 
 
 def again(plan: Plan) -> str:

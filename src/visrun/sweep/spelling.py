@@ -11,7 +11,10 @@ from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import to_override
 from visrun.settings import Settings
 
-PLAIN = re.compile(r"(?!(?:null|true|false|inf|nan)$)[a-z_/][a-z0-9_./-]*", re.IGNORECASE | re.ASCII)
+# what Hydra reads as a text without quotes: what begins like a word, and what begins like a number and has a slash
+PLAIN = re.compile(
+    r"(?!(?:null|true|false|inf|nan)$)[a-z_/][a-z0-9_./-]*|[0-9][a-z0-9_.-]*/[a-z0-9_./-]*", re.IGNORECASE | re.ASCII
+)
 
 
 def text(value: Any) -> str:
