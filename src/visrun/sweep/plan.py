@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler
 from visrun.compose import Resolved, known
 from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show
+from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import is_hydra, near
 from visrun.settings import duration
 from visrun.sweep import space as spaces
@@ -105,19 +106,11 @@ def make_plan(
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
-    params = [f"{key}={value}" for key, value in (settings.get("params") or {}).items()]
-    space = spaces.read_space([*params, *words], base=spaces.base_of(first), options=options)
-    bases = spaces.composed(space, first, lambda words: resolve(words))
     problems = Problems()
-    for key in map(str, settings.get("params") or {}):
-        if key.lstrip("+") not in known() and not is_hydra(key):
-            problems.add(f"{KEY}.params: {show(key)} is no setting{near(key, known())}")
+    space = _space(settings.get("params") or {}, words, first, options, problems)
+    bases = spaces.composed(space, first, resolve)
     objectives, directions = _objectives(settings, first.settings.task, problems)
-    values = first.hyperparameters
-    pruner = settled(
-        settings.get("pruner") or {"name": "none"}, max_epochs=values.max_epochs, warmup_epochs=values.warmup_epochs
-    )
-    problems.take(lambda: make_pruner(pruner))
+    pruner = _pruner(settings, first.hyperparameters, problems)
     start = start_points(settings.get("start_points"), space, problems)
     storage = str(settings.get("storage") or (folder / JOURNAL).absolute())
     if "://" in storage:
@@ -153,6 +146,28 @@ def make_plan(
         command=tuple(command),
         notices=tuple(notices),
     )
+
+
+def _space(
+    params: Mapping[Any, Any],
+    words: Sequence[str],
+    first: Resolved,
+    options: ConfigLoader | None,
+    problems: Problems,
+) -> Space:
+    """The space of ``hydra.sweeper.params`` and the words, which win over it."""
+    for key in map(str, params):
+        if key.lstrip("+") not in known() and not is_hydra(key):
+            problems.add(f"{KEY}.params: {show(key)} is no setting{near(key, known())}")
+    typed = [*(f"{key}={value}" for key, value in params.items()), *words]
+    return spaces.read_space(typed, base=spaces.base_of(first), options=options)
+
+
+def _pruner(settings: Mapping[str, Any], values: Hyperparameters, problems: Problems) -> Mapping[str, Any]:
+    node = settings.get("pruner") or {"name": "none"}
+    found: Mapping[str, Any] = settled(node, max_epochs=values.max_epochs, warmup_epochs=values.warmup_epochs)
+    problems.take(lambda: make_pruner(found))
+    return found
 
 
 def _own_point(space: Space, bases: Bases, resolve: Callable[[Sequence[str]], Resolved]) -> Params:
