@@ -216,6 +216,11 @@ def test_what_a_task_cannot_have_goes_back_and_can_be_undone(watched: Watched) -
     page.get_by_label("Model", exact=True).select_option("patchcore")
     sync_api.expect(page.get_by_label("Optimizer", exact=True)).to_be_disabled()
     page.get_by_text("optimizer is read only when the model learns by gradient steps").wait_for()
+    page.get_by_text("patchcore learns without a learning rate").wait_for()
+    assert page.locator("#curve canvas").count() == 0
+    page.get_by_label("Model", exact=True).select_option("unet")
+    page.locator("#curve canvas").wait_for()
+    assert page.get_by_text("learns without a learning rate").count() == 0
 
 
 def test_markup_in_a_dataset_is_text(watched: Watched, served: Served) -> None:

@@ -88,7 +88,8 @@ def test_the_page_shows_what_the_command_line_composes(
         if reads:
             assert as_value(name, fields[name]["text"]) == values[name]
             assert fields[name]["changed"] == (run.sources[name] == "you")
-    assert shown["curve"] == pytest.approx(lr_curve(values), rel=1e-5)
+    if is_read("learning_rate", values, model=model):
+        assert shown["curve"] == pytest.approx(lr_curve(values), rel=1e-5)
     assert [line for lines in shown["notices"].values() for line in lines] == list(run.notices)
 
 
@@ -207,6 +208,7 @@ def test_what_a_model_without_gradient_does_not_read_is_grey_with_the_reason(com
     assert "why" not in shown["fields"]["batch_size"]
     assert not shown["fields"]["run.ema"]["shown"] and shown["fields"]["model_options.coreset"]["shown"]
     assert "learning_rate" not in shown["command"] and "run.ema" not in shown["command"]
+    assert shown["curve"] == "patchcore learns without a learning rate."
 
 
 def test_the_model_stays_where_it_serves_the_new_task_and_goes_back_where_not(composer: Composer) -> None:

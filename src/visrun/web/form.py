@@ -181,7 +181,7 @@ def view(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
             "warnings": lines["warnings"],
             "notices": lines["notices"],
             "command": command(form, composer),
-            "curve": _curve(form.resolved.hyperparameters),
+            "curve": _curve(form.resolved),
         }
 
 
@@ -263,8 +263,11 @@ def command(form: Form, composer: Composer) -> str:
     return shlex.join(["visrun", *command_words(form, composer)])
 
 
-def _curve(values: Hyperparameters) -> list[float] | None:
-    """The learning rate at the start of each epoch; None for a plugin's scheduler, which needs torch."""
+def _curve(resolved: Resolved) -> list[float] | str:
+    """The learning rate at the start of each epoch, or why there is none: a plugin's scheduler needs torch."""
+    values = resolved.hyperparameters
+    if "learning_rate" in resolved.unread:
+        return f"{resolved.settings.model.name} learns without a learning rate."
     if values.scheduler not in FACTORS:
-        return None
+        return "A plugin's schedule is not previewed."
     return [float(f"{rate:.6g}") for rate in lr_curve(values.model_dump(mode="json"))]

@@ -1,6 +1,6 @@
 // Curves, drawn by uPlot in the colours of the theme.
 
-import { number } from "./dom.js";
+import { h, number } from "./dom.js";
 
 const HEIGHT = 190;
 const COLOURS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6", "--line-7", "--line-8"];
@@ -37,6 +37,13 @@ export class Chart {
     this.tellLast();
   }
 
+  // A line in the chart's place: why there is nothing to draw.
+  say(line) {
+    this.data = null;
+    this.draw();
+    this.place.replaceChildren(h("p", { className: "quiet" }, line));
+  }
+
   setLog(log) {
     this.log = log;
     this.draw();
@@ -47,6 +54,7 @@ export class Chart {
     this.plot = null;
     const width = this.place.clientWidth;
     if (!this.data || !width || typeof uPlot === "undefined") return;
+    this.place.replaceChildren();
     const names = this.names ? this.names.split("\n") : [];
     this.plot = new uPlot(this.options(names, width), this.data, this.place);
     this.plot.over.addEventListener("mouseleave", () => this.tellLast());

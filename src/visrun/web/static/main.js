@@ -47,8 +47,8 @@ function watchCurve() {
   const chart = new Chart(find("curve"));
   form.watch((view) => {
     const rates = view.curve;
-    if (!rates) {
-      find("curve").replaceChildren(h("p", { className: "quiet" }, "A plugin's schedule is not previewed."));
+    if (typeof rates === "string") {
+      chart.say(rates);
       return;
     }
     const xs = rates.map((_, i) => i);
