@@ -1,8 +1,8 @@
-"""What readers of labelled objects share: folders in pairs, images found by name, class names."""
+"""What readers of labelled objects share: folders in pairs, images found by name, lines of text, class names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from visrun.data import files, labelmap
 from visrun.data.marks import Marks
 from visrun.data.splits import ALL
+from visrun.errors import DataError
 
 IMAGES = ("images", "image", "imgs", "img")
 BACKGROUND = "background"
@@ -98,6 +99,19 @@ def _shared(path: Sequence[str], parts: Sequence[str]) -> int:
             break
         count += 1
     return count
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text of labels that hold something, with their numbers from 1.
+
+    Raises:
+        DataError: It is not UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text") from None
+    return ((number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip())
 
 
 def class_names(*folders: Path) -> tuple[str, ...]:

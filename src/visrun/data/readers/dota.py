@@ -84,13 +84,9 @@ def _parse(path: Path | None, root: Path) -> Lines:
     if path is None:
         return Lines("")
     lines = Lines(f"{files.shown(path, root)}:")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text") from None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in common.numbered_lines(path):
         cells = line.split()
-        if not cells or (not lines.numbers and line.lower().startswith(HEADER)):
+        if not lines.numbers and line.lower().startswith(HEADER):
             continue
         try:
             corners = [float(cell) for cell in cells[:NUMBERS]]

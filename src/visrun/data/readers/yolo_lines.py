@@ -13,7 +13,7 @@ from visrun.data.listing import Problem
 from visrun.data.marks import Marks, around, no_marks
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats
-from visrun.errors import DataError
+from visrun.data.readers import common
 
 BOX, CORNERS = 4, 8  # numbers after the class
 HIGHEST = 1e6  # class that a dataset may have
@@ -35,14 +35,8 @@ def parse(path: Path | None, base: Path) -> Lines:
     if path is None:
         return Lines("")
     lines = Lines(f"{files.shown(path, base)}:")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text") from None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in common.numbered_lines(path):
         cells = line.split()
-        if not cells:
-            continue
         try:
             label, *values = map(float, cells)
             _require(cells, label, len(values))
