@@ -72,23 +72,37 @@ def test_each_ends_a_hopeless_trial(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "warmup", "factor", "look"),
-    [
-        (12, 1, 6, 2), (12, 0, 6, 2), (12, 3, 6, 4), (50, 5, 6, 9), (50, 0, 6, 9), (60, 0, 6, 10), (5, 0, 6, 1),
-        (1, 0, 6, 1), (9, 0, 3, 3), (9, 8, 3, 9),
-    ],
-)  # fmt: skip
-def test_successive_halving_looks_once_past_the_warm_up(epochs: int, warmup: int, factor: int, look: int) -> None:
-    given = {"name": "successive_halving", "min_resource": None, "reduction_factor": factor}
+    ("epochs", "warmup", "look"),
+    [(12, 1, 2), (12, 0, 2), (12, 3, 4), (50, 5, 9), (50, 0, 9), (60, 0, 10), (5, 0, 1), (1, 0, 1), (9, 8, 9)],
+)
+def test_successive_halving_looks_first_at_a_sixth_and_past_the_warm_up(epochs: int, warmup: int, look: int) -> None:
+    given = {"name": "successive_halving", "min_resource": None, "reduction_factor": 4}
     found = settled(given, max_epochs=epochs, warmup_epochs=warmup)
     assert found == {**given, "min_resource": look}
-    assert look * factor >= epochs  # the next look would come no earlier than the end
+    inner = settled({"name": "patient", "wrapped": "successive_halving"}, max_epochs=epochs, warmup_epochs=warmup)
+    assert inner["wrapped"]["min_resource"] == look
+    assert isinstance(make_pruner(inner), optuna.pruners.PatientPruner)
 
 
 def test_a_first_look_that_is_given_stands() -> None:
     given = {"name": "successive_halving", "min_resource": 4, "reduction_factor": 2}
     assert settled(given, max_epochs=50, warmup_epochs=5) == given
     assert settled("median", max_epochs=50, warmup_epochs=5) == "median"
+
+
+@pytest.mark.parametrize(("looks", "ended"), [(1, None), (2, 4), (None, 4)])
+def test_successive_halving_stops_to_look(looks: int | None, ended: int | None, tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "study", ["maximize"])
+    Queue(storage, "study").fill(4)
+    pruner = {"name": "successive_halving", "min_resource": 2, "reduction_factor": 2, "looks": looks}
+    curves = [[0.5] * 6, [0.6] * 3 + [0.9] * 3, [0.7] * 6]  # the last is ahead at epoch 2 and behind at epoch 4
+    for number, curve in enumerate(curves):
+        queue = Queue(storage, "study", pruner=make_pruner(pruner))
+        assert queue.claim(4) is not None
+        cut = next((epoch for epoch, value in enumerate(curve, start=1) if queue.report(number, epoch, value)), None)
+        queue.complete(number, curve[-1:])
+        assert cut == (ended if number == 2 else None)
 
 
 def test_none_never_ends_one(tmp_path: Path) -> None:
@@ -132,6 +146,7 @@ def test_patient_alone_or_round_another() -> None:
         (node("hyperband", min_resource=0), ["hyperband", "min_resource"]),
         (node("successive_halving", reduction_factor=1), ["successive_halving", "reduction_factor"]),
         (node("successive_halving", reduction_factor="x"), ["successive_halving"]),
+        (node("successive_halving", looks=0), ["successive_halving", "looks=0", "integer >= 1"]),
         (node("median", patience=3), ["median", "patience"]),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial
 
 from visrun.errors import ConfigError
 from visrun.fields import one_of, show
@@ -17,18 +18,47 @@ from visrun.sweep.storage import quiet
 KEY = "hydra.sweeper.pruner"
 
 
-def settled(node: Any, *, max_epochs: int, warmup_epochs: int) -> Any:
-    """``hydra.sweeper.pruner`` with the epoch of its first look, where it leaves that open.
+FIRST_LOOK = 6  # one in so many of a run's epochs
 
-    Successive halving looks once: when a trial has had the share of its epochs that goes on, one in
-    ``reduction_factor``, and is past the warm-up. A cut that is made later saves little, and what decides which of
-    several good trials ends best is then chance, of which more trials to the end have more.
+
+class SuccessiveHalving(optuna.pruners.SuccessiveHalvingPruner):
+    """Optuna's, with an end to its looks.
+
+    A cut late in a trial saves little, and what decides which of several good trials ends best is then chance: of that,
+    more trials that come to their end have more.
+
+    Args:
+        min_resource: The epoch of the first look.
+        reduction_factor: One in so many goes on, and so many times as late is the next look.
+        looks: How many there are; None: as many as fit into the run.
     """
-    if not isinstance(node, Mapping) or node.get("min_resource", 1) is not None:
+
+    def __init__(self, min_resource: int, reduction_factor: int, looks: int | None = None, **more: Any) -> None:
+        super().__init__(min_resource, reduction_factor, **more)
+        if looks is not None and (not isinstance(looks, int) or looks < 1):
+            raise ValueError(f"looks={looks}: must be an integer >= 1, or null")
+        self.last_look = math.inf if looks is None else min_resource * reduction_factor ** (looks - 1)
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether a trial that has just reported is ended."""
+        step = trial.last_step
+        return step is not None and step <= self.last_look and super().prune(study, trial)
+
+
+OWN = {"SuccessiveHalving": SuccessiveHalving}
+
+
+def settled(node: Any, *, max_epochs: int, warmup_epochs: int) -> Any:
+    """``hydra.sweeper.pruner`` with the epoch of its first look, where it leaves that open: past the warm-up."""
+    if not isinstance(node, Mapping):
         return node
-    factor = node.get("reduction_factor")
-    share = math.ceil(max_epochs / factor) if isinstance(factor, int) and factor > 0 else 1
-    return {**node, "min_resource": max(share, min(warmup_epochs + 1, max_epochs))}
+    found, inner = dict(node), node.get("wrapped")
+    if inner in PRUNERS:
+        wrapped = {"name": inner, **PRUNERS[inner][1]}
+        found["wrapped"] = settled(wrapped, max_epochs=max_epochs, warmup_epochs=warmup_epochs)
+    if node.get("min_resource", 1) is None:
+        found["min_resource"] = max(math.ceil(max_epochs / FIRST_LOOK), min(warmup_epochs + 1, max_epochs))
+    return found
 
 
 def make_pruner(node: Mapping[str, Any]) -> BasePruner:
@@ -46,11 +76,14 @@ def make_pruner(node: Mapping[str, Any]) -> BasePruner:
     arguments = usual | {key: value for key, value in node.items() if key not in ("name", "_target_")}
     if "wrapped" in arguments:
         inner = arguments.pop("wrapped")
-        arguments["wrapped_pruner"] = None if inner is None else make_pruner({"name": inner})
+        arguments["wrapped_pruner"] = (
+            None if inner is None else make_pruner(inner if isinstance(inner, Mapping) else {"name": inner})
+        )
     try:
         with quiet():
             if name == "hyperband":  # which would find what is wrong when a trial reports
                 optuna.pruners.SuccessiveHalvingPruner(arguments["min_resource"], arguments["reduction_factor"])
-            return getattr(optuna.pruners, kind)(**arguments)
+            made: BasePruner = (OWN.get(kind) or getattr(optuna.pruners, kind))(**arguments)
+            return made
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{KEY}={name}: {error}") from None
