@@ -79,6 +79,7 @@ def test_successive_halving_looks_first_at_a_sixth_and_past_the_warm_up(epochs: 
     given = {"name": "successive_halving", "min_resource": None, "reduction_factor": 4}
     found = settled(given, max_epochs=epochs, warmup_epochs=warmup)
     assert found == {**given, "min_resource": look}
+    assert settled({**given, "min_resource": "auto"}, max_epochs=epochs, warmup_epochs=warmup) == found
     inner = settled({"name": "patient", "wrapped": "successive_halving"}, max_epochs=epochs, warmup_epochs=warmup)
     assert inner["wrapped"]["min_resource"] == look
     assert isinstance(make_pruner(inner), optuna.pruners.PatientPruner)

@@ -56,7 +56,7 @@ def settled(node: Any, *, max_epochs: int, warmup_epochs: int) -> Any:
     if inner in PRUNERS:
         wrapped = {"name": inner, **PRUNERS[inner][1]}
         found["wrapped"] = settled(wrapped, max_epochs=max_epochs, warmup_epochs=warmup_epochs)
-    if node.get("min_resource", 1) is None:
+    if node.get("min_resource", 1) in (None, "auto"):
         found["min_resource"] = max(math.ceil(max_epochs / FIRST_LOOK), min(warmup_epochs + 1, max_epochs))
     return found
 
