@@ -106,6 +106,40 @@ def test_successive_halving_stops_to_look(looks: int | None, ended: int | None, 
         assert cut == (ended if number == 2 else None)
 
 
+@pytest.mark.parametrize(
+    ("direction", "values", "goes_on"),
+    [
+        ("maximize", [0.5, 0.6, 0.6, 0.5, 0.7], [True, True, False, False, True]),  # the best of up to 7 goes on
+        ("maximize", [0.5] * 7 + [0.4, 0.6], [True, *[False] * 7, True]),
+        ("maximize", [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.85], [True, *[False] * 6, True]),  # the best 2 of 8
+        ("minimize", [3.0, 4.0, 2.0, 2.0], [True, False, True, False]),
+        ("maximize", [float("-inf"), -1.0, float("-inf")], [True, True, False]),
+    ],
+)
+def test_successive_halving_goes_on_with_the_best_share_so_far(
+    direction: str, values: list[float], goes_on: list[bool], tmp_path: Path
+) -> None:
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "study", [direction])
+    queue = Queue(storage, "study", pruner=make_pruner(node("successive_halving", min_resource=1)))
+    queue.fill(len(values))
+    for number, value in enumerate(values):
+        assert queue.claim(len(values)) is not None
+        assert queue.report(number, 1, value) is not goes_on[number]
+        queue.prune(number)
+
+
+def test_successive_halving_does_not_compare_a_trial_with_its_lost_self(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "study", ["maximize"])
+    queue = Queue(storage, "study", pruner=make_pruner(node("successive_halving", min_resource=1)))
+    queue.fill(2)
+    assert queue.claim(2) is not None and not queue.report(0, 1, 0.5)
+    queue.give_back(0)
+    again = queue.claim(2)
+    assert again is not None and not queue.report(again.number, 1, 0.5)
+
+
 def test_none_never_ends_one(tmp_path: Path) -> None:
     assert ended_at(tmp_path, node("none"), -1e9) is None
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner
-from optuna.trial import FrozenTrial
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import ConfigError
 from visrun.fields import one_of, show
@@ -18,31 +19,54 @@ from visrun.sweep.storage import quiet
 KEY = "hydra.sweeper.pruner"
 
 
+COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # a lost trial's point runs again
 FIRST_LOOK = 6  # one in so many of a run's epochs
 
 
-class SuccessiveHalving(optuna.pruners.SuccessiveHalvingPruner):
-    """Optuna's, with an end to its looks.
+class SuccessiveHalving(BasePruner):
+    """Asynchronous successive halving (Li et al., arXiv 1810.05934, section 3), with an end to its looks.
 
-    A cut late in a trial saves little, and what decides which of several good trials ends best is then chance: of that,
-    more trials that come to their end have more.
+    At each look a trial goes on where it is in the best share of those that came as far; an equal value that was there
+    before counts as better. A cut late in a trial saves little, and what decides which of several good trials ends best
+    is then chance: of that, more trials that come to their end have more. So it looks once unless told otherwise.
 
     Args:
         min_resource: The epoch of the first look.
         reduction_factor: One in so many goes on, and so many times as late is the next look.
         looks: How many there are; None: as many as fit into the run.
+
+    Raises:
+        ValueError: A number is out of range.
     """
 
-    def __init__(self, min_resource: int, reduction_factor: int, looks: int | None = None, **more: Any) -> None:
-        super().__init__(min_resource, reduction_factor, **more)
-        if looks is not None and (not isinstance(looks, int) or looks < 1):
-            raise ValueError(f"looks={looks}: must be an integer >= 1, or null")
-        self.last_look = math.inf if looks is None else min_resource * reduction_factor ** (looks - 1)
+    def __init__(self, min_resource: int, reduction_factor: int, looks: int | None = 1) -> None:
+        at_least = {"min_resource": (min_resource, 1), "reduction_factor": (reduction_factor, 2)}
+        at_least |= {} if looks is None else {"looks": (looks, 1)}
+        for name, (value, low) in at_least.items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                raise ValueError(f"{name}={show(value)}: must be an integer >= {low}")
+        self.first, self.factor, self.looks = min_resource, reduction_factor, looks
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether a trial that has just reported is ended."""
         step = trial.last_step
-        return step is not None and step <= self.last_look and super().prune(study, trial)
+        if step is None or not self._looks_at(step):
+            return False
+        sign = 1 if study.direction is StudyDirection.MAXIMIZE else -1
+        others = [
+            sign * other.intermediate_values[step]
+            for other in study.get_trials(deepcopy=False, states=COUNTED)
+            if other.number != trial.number and step in other.intermediate_values
+        ]
+        value = sign * trial.intermediate_values[step]
+        ahead = sum(other >= value for other in others)
+        return math.isnan(value) or ahead >= max(1, (len(others) + 1) // self.factor)
+
+    def _looks_at(self, step: int) -> bool:
+        look, number = self.first, 1
+        while look < step:
+            look, number = look * self.factor, number + 1
+        return look == step and (self.looks is None or number <= self.looks)
 
 
 OWN = {"SuccessiveHalving": SuccessiveHalving}
