@@ -17,8 +17,6 @@ from visrun.sweep.config import PRUNERS
 from visrun.sweep.storage import quiet
 
 KEY = "hydra.sweeper.pruner"
-
-
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # a lost trial's point runs again
 FIRST_LOOK = 6  # one in so many of a run's epochs
 
