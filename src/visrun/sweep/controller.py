@@ -15,7 +15,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.console import Screen
 from visrun.errors import ConfigError
-from visrun.overrides import to_override
 from visrun.run_folder import this_process
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
@@ -25,7 +24,7 @@ from visrun.sweep.joining import check, prepare
 from visrun.sweep.parent import Parent
 from visrun.sweep.plan import Plan
 from visrun.sweep.slots import Slot, environments
-from visrun.sweep.spelling import text
+from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Queue, create, failures, too_many_failed
 
@@ -240,11 +239,11 @@ def make_slots(plan: Plan) -> list[Slot]:
     joining = [
         "hydra.sweeper.worker=true",
         *naming(plan),
-        to_override("hydra.sweeper.storage", plan.storage),
-        to_override("hydra.sweep.dir", str(plan.folder)),
+        word("hydra.sweeper.storage", plan.storage),
+        word("hydra.sweep.dir", str(plan.folder)),
     ]
     replaced = tuple(f"hydra.{key}=" for key in ("sweeper.n_jobs", "sweeper.storage", "sweep.dir"))
-    own = [word for word in plan.command if not word.startswith(replaced)]
+    own = [typed for typed in plan.command if not typed.startswith(replaced)]
     logs = plan.folder / "slots"
     return [
         Slot(number, [*own, *joining], environment, logs / f"slot-{number}.log")
@@ -291,9 +290,9 @@ def make_table(plan: Plan, screen: Screen, queue: Queue) -> Table:
 def naming(plan: Plan) -> list[str]:
     """What has to be added to the command for it to mean this study."""
     named = ("hydra.sweeper.study_name=", "hydra.sweep.dir=")  # the latter's last part is the name
-    if any(word.startswith(named) for word in plan.command):
+    if any(typed.startswith(named) for typed in plan.command):
         return []
-    return [f"hydra.sweeper.study_name={text(plan.name)}"]
+    return [word("hydra.sweeper.study_name", plan.name)]
 
 
 def again(plan: Plan) -> str:

@@ -17,7 +17,7 @@ from visrun.sweep.plan import Plan
 from visrun.sweep.points import MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.slots import own_slot
-from visrun.sweep.spelling import text
+from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import ATTRIBUTE, Params, Queue, create, incompatible
 from visrun.sweep.trial import VARIABLE, Handle
@@ -52,7 +52,7 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
         parent = queue.study.user_attrs[ATTRIBUTE]["parent"]  # a study's leader may come after its workers
         more = {} if plan.extend is None else extended(queue, number, plan.extend)
         words = words_of(plan, number, params, parent=parent)
-        returned = launch(number, [*words, *(f"{name}={text(value)}" for name, value in more.items())])
+        returned = launch(number, [*words, *(word(name, value) for name, value in more.items())])
         return values_of(plan, returned)
 
     work(

@@ -112,13 +112,11 @@ def make_plan(
     objectives, directions = _objectives(settings, first.settings.task, problems)
     pruner = _pruner(settings, first.hyperparameters, problems)
     start = start_points(settings.get("start_points"), space, problems)
-    storage = str(settings.get("storage") or (folder / JOURNAL).absolute())
-    if "://" in storage:
-        problems.take(lambda: checked(storage))
+    storage = _storage(settings, folder, problems)
     numbers = _Numbers(settings, problems)
     grid = str((settings.get("sampler") or {}).get("_target_", "")) == GRID
     problems.stop()
-    own = partial(_own_point, space, bases, resolve)
+    own = partial(_own_points, space, bases, resolve)
     trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, own=own, grid=grid)
     notices = [*space.notices, *trials.notices]
     if len(objectives) > 1 and pruner["name"] != "none":
@@ -170,12 +168,20 @@ def _pruner(settings: Mapping[str, Any], values: Hyperparameters, problems: Prob
     return found
 
 
-def _own_point(space: Space, bases: Bases, resolve: Callable[[Sequence[str]], Resolved]) -> Params:
-    """The point of the command without its sweep; none where that would be no run."""
+def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
+    storage = str(settings.get("storage") or (folder / JOURNAL).absolute())
+    if "://" in storage:
+        problems.take(lambda: checked(storage))
+    return storage
+
+
+def _own_points(space: Space, bases: Bases, resolve: Callable[[Sequence[str]], Resolved]) -> list[Params]:
+    """The point of the command without its sweep; none where that would be no run, or one outside of the space."""
     try:
-        return own_point(resolve(spaces.own_words(space)), space, bases)
+        point = own_point(resolve(spaces.own_words(space)), space, bases)
     except ConfigError:
-        return {}
+        return []
+    return [point] if point else []
 
 
 class _Numbers:

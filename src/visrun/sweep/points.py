@@ -67,16 +67,16 @@ def trials_of(
     *,
     wanted: int | None,
     start: list[Params] | None,
-    own: Callable[[], Params] = dict,
+    own: Callable[[], list[Params]],
     grid: bool,
 ) -> Trials:
     """Settle how many trials there are and which.
 
     Args:
         wanted: ``n_trials``, or None.
-        start: Points to try first; they may fix some parameters only. None is the point of ``own`` where the space is
+        start: Points to try first; they may fix some parameters only. None is those of ``own`` where the space is
             searched: the search then knows what it has to beat, and never ends below it.
-        own: See :func:`own_point`.
+        own: Finds the point of :func:`own_point`, where there is one.
         grid: Whether every point has to be one of the grid's.
 
     Raises:
@@ -90,8 +90,7 @@ def trials_of(
         wanted = USUAL_TRIALS
         notices.append(f"{KEY}.n_trials={wanted}: there are {size} combinations, too many to run all of them unasked")
     if size is None or (not grid and wanted is not None and size > wanted):
-        first = [point for point in [own()] if point] if start is None else start
-        return Trials(wanted or USUAL_TRIALS, first, False, notices)
+        return Trials(wanted or USUAL_TRIALS, own() if start is None else start, False, notices)
     number = size if wanted is None else min(size, wanted)
     points = spaces.combinations(space, bases, limit=MOST_COMBINATIONS if start else number) or []
     if number < size:

@@ -34,6 +34,11 @@ def text(value: Any) -> str:
     return to_override("value", value).partition("=")[2]
 
 
+def word(key: str, value: Any) -> str:
+    """``key=value`` with the value's :func:`text`."""
+    return f"{key}={text(value)}"
+
+
 def encode(value: Any) -> bool | int | float | str:
     """A plain value as a choice in a study: numbers and booleans are themselves, everything else is its :func:`text`.
 

@@ -13,7 +13,7 @@ from visrun.fields import did_you_mean, show
 from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import GROUPS, PATHS, TEXTS, absolute, to_override
 from visrun.settings import Settings
-from visrun.sweep.spelling import text
+from visrun.sweep.spelling import word
 from visrun.tables import GENERIC_MODEL
 from visrun.web.catalog import editable
 
@@ -113,12 +113,12 @@ def words(task: str, model: str | None, values: Mapping[str, Any], models: Seque
         models: The options of the group ``model``; any other name is a builder of torchvision.
     """
     named = [] if model is None else [f"model={model}"] if model in models else _generic(model)
-    ordered = [f"{key}={text(values[key])}" for key in editable() if key in values]
+    ordered = [word(key, values[key]) for key in editable() if key in values]
     return (f"task={task}", *named, *ordered)
 
 
 def _generic(model: str) -> list[str]:
-    return [f"model={GENERIC_MODEL}", f"model.name={text(model)}"]
+    return [f"model={GENERIC_MODEL}", word("model.name", model)]
 
 
 def key_of(line: str) -> str:
