@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -221,13 +222,13 @@ def test_patience_without_any_best_counts_from_the_beginning():
 def test_a_judge_hears_every_epoch_and_ends_the_run():
     notes, heard = Notes(), []
 
-    def judge(epoch, value):
-        heard.append((epoch, value))
+    def judge(epoch, value, loss):
+        heard.append((epoch, value, loss))
         return epoch == 3
 
     world = World()
     assert world.fit(notes, Limits(max_epochs=9), metrics=scripted([5.0, 4.0, 6.0, 1.0]), judge=judge) == "pruned"
-    assert heard == [(1, 5.0), (2, 4.0), (3, 6.0)]
+    assert heard == [(1, 5.0, inf), (2, 4.0, inf), (3, 6.0, inf)]
     assert notes.saved[-1] == (3, 0, True) and not any(final for *_, final in notes.saved[:-1])
     assert (world.progress.epoch, world.progress.best, world.progress.best_epoch) == (3, 4.0, 2)
 
@@ -241,7 +242,7 @@ def test_a_judge_changes_nothing_of_a_run_that_it_lets_go():
 
 def test_a_run_that_ends_by_itself_is_finished_whatever_the_judge_says():
     heard = []
-    judge = lambda epoch, _: heard.append(epoch) or epoch == 3  # noqa: E731
+    judge = lambda epoch, *_: heard.append(epoch) or epoch == 3  # noqa: E731
     assert World().fit(Notes(), Limits(max_epochs=3), judge=judge) == "finished"
     assert heard == [1, 2, 3]  # the last epoch is reported too
     heard.clear()
@@ -251,14 +252,14 @@ def test_a_run_that_ends_by_itself_is_finished_whatever_the_judge_says():
 
 
 def test_a_judge_is_not_asked_where_the_metric_is_missing():
-    rows, heard = iter([{"mae": 1.0}, {}, {"mae": 0.5}]), []
+    rows, heard = iter([{"mae": 1.0, "val_loss": 0.25}, {}, {"mae": 0.5}]), []
     World().fit(Notes(), Limits(max_epochs=3), metrics=lambda: next(rows), judge=lambda *told: heard.append(told))
-    assert heard == [(1, 1.0), (3, 0.5)]
+    assert heard == [(1, 1.0, 0.25), (3, 0.5, inf)]
 
 
 def test_a_run_stopped_within_an_epoch_is_not_judged_for_it():
     heard, stop = [], Stop()
     notes = Notes(lambda step: setattr(stop, "exit_code", 143) if step == 6 else None)
-    judge = lambda epoch, _: bool(heard.append(epoch))  # noqa: E731
+    judge = lambda epoch, *_: bool(heard.append(epoch))  # noqa: E731
     assert World().fit(notes, Limits(max_epochs=4), stop=stop, judge=judge) == "killed"
     assert heard == [1]

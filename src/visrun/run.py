@@ -63,8 +63,8 @@ class Trial(Protocol):
     def begin(self, folder: Path) -> None:
         """The run is written there."""
 
-    def report(self, epoch: int, value: float) -> str | None:
-        """The monitored metric after an epoch; the answer is why to stop, or None to go on."""
+    def report(self, epoch: int, value: float, loss: float) -> str | None:
+        """The monitored metric and the validation loss after an epoch; the answer is why to stop, or None to go on."""
 
     def end(self, **facts: Any) -> None:
         """How the run went: epochs, seconds, and reason where it ended early."""
@@ -174,8 +174,8 @@ def _train(
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
     verdicts: list[str] = []
 
-    def judge(epoch: int, value: float) -> bool:
-        verdict = trial.report(epoch, value) if trial else None
+    def judge(epoch: int, value: float, loss: float) -> bool:
+        verdict = trial.report(epoch, value, loss) if trial else None
         verdicts.extend([verdict] if verdict else [])
         return verdict is not None
 

@@ -102,14 +102,15 @@ def fit(
     recorder: Recorder,
     stop: Stop,
     seed: int,
-    judge: Callable[[int, float], bool] | None = None,
+    judge: Callable[[int, float, float], bool] | None = None,
 ) -> str:
     """Train from where ``progress`` stands until a limit or ``stop`` ends it.
 
     Args:
         evaluate_now: Metrics of ``step.evaluated`` on the validation split.
         progress: Changed in place.
-        judge: Told the epoch, from 1, and its monitored value; True ends the run, which cannot win a sweep any more.
+        judge: Told the epoch, from 1, its monitored value and validation loss; True ends the run, which cannot win a
+            sweep any more.
         seed: With the epoch's number, seeds what layers draw (dropout), so that any epoch can be entered afresh.
 
     Returns:
@@ -147,7 +148,7 @@ def fit(
         recorder.epoch(progress, {**learnt(step, progress), **metrics, **speed}, improved)
 
         ended = progress.epoch >= limits.max_epochs or clock.is_over() or is_patience_over(progress, limits)
-        pruned = bool(judge and value is not None and judge(progress.epoch, value)) and not ended
+        pruned = bool(judge and value is not None and judge(progress.epoch, value, loss)) and not ended
         recorder.save(progress, final=ended or pruned or stop.exit_code is not None)
         if ended or pruned or stop.exit_code is not None:
             return "finished" if ended else "pruned" if pruned else "killed"

@@ -213,7 +213,7 @@ def test_a_pruned_trial_is_no_failure(sweeper):
     sweeper.body("""
 def body(number, values, trial):
     for epoch in (1, 2, 3):
-        reason = trial.report(epoch, 1.0 - number / 10)
+        reason = trial.report(epoch, 1.0 - number / 10, 0.5)
         note("epoch", number)
         if reason:
             return {"status": "pruned", "value": 0.5, "reason": reason}

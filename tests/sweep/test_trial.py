@@ -16,6 +16,7 @@ from visrun.errors import VisrunError
 from visrun.sweep.config import PRUNERS
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import ATTRIBUTE, Queue, create
+from visrun.sweep.ties import graded
 from visrun.sweep.trial import VARIABLE, Handle, SweepTrial, current
 
 
@@ -76,20 +77,38 @@ def test_it_notes_what_the_run_was(queue: Queue, tmp_path: Path) -> None:
 
 def test_each_epoch_is_reported_and_nothing_is_ended_without_a_pruner(queue: Queue, tmp_path: Path) -> None:
     trial = trial_of(queue, tmp_path)
-    assert [trial.report(epoch, 0.0) for epoch in (1, 2, 3, 4)] == [None] * 4
-    assert queue.trials()[5].intermediate_values == dict.fromkeys((1, 2, 3, 4), 0.0)
+    assert [trial.report(epoch, 0.5, loss=epoch) for epoch in (1, 2, 3, 4)] == [None] * 4
+    noted = queue.trials()[5].intermediate_values
+    assert noted == {epoch: graded(0.5, epoch, maximize=True) for epoch in (1, 2, 3, 4)}
 
 
 def test_a_pruner_gives_a_reason(queue: Queue, tmp_path: Path) -> None:
     trial = trial_of(queue, tmp_path, "median")
-    said = [trial.report(epoch, value) for epoch, value in ((1, 0.1), (2, 0.12), (3, 0.123456))]
+    said = [trial.report(epoch, value, 1.0) for epoch, value in ((1, 0.1), (2, 0.12), (3, 0.123456))]
     assert said == [None, None, "median pruner: 0.1235 after epoch 3"]
-    assert trial_of(queue, tmp_path, "median").report(4, 0.9) is None
+    assert trial_of(queue, tmp_path, "median").report(4, 0.9, 1.0) is None
     assert queue.trials()[5].state is TrialState.RUNNING  # the worker ends it
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_where_the_metric_says_nothing_the_pruner_hears_the_loss(direction: str, tmp_path: Path) -> None:
+    storage, metric = open_storage(str(tmp_path / "study.journal")), {"maximize": 0.0, "minimize": 80.0}[direction]
+    create(storage, "my study", [direction])
+    queue = Queue(storage, "my study")
+    queue.fill(5)
+    node = {"name": "successive_halving", **PRUNERS["successive_halving"][1], "min_resource": 1}
+    said = []
+    for number, loss in enumerate((3.0, 4.0, 2.0, 2.0, 1.0)):
+        assert queue.claim(5) is not None
+        trial = SweepTrial(Handle(str(tmp_path / "study.journal"), "my study", number, node))
+        said.append(trial.report(1, metric, loss) is None)
+        queue.complete(number, [metric])
+    assert said == [True, False, True, False, True]
+    assert [trial.value for trial in queue.trials()] == [metric] * 5
+
+
 def test_a_value_that_is_no_number_is_hopeless(queue: Queue, tmp_path: Path) -> None:
-    assert trial_of(queue, tmp_path, "median").report(4, math.nan) == "median pruner: nan after epoch 4"
+    assert trial_of(queue, tmp_path, "median").report(4, math.nan, math.nan) == "median pruner: nan after epoch 4"
 
 
 def test_values(queue: Queue, tmp_path: Path) -> None:

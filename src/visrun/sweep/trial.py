@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna.exceptions import TrialPruned
+from optuna.study import StudyDirection
 
 from visrun.errors import VisrunError
 from visrun.sweep.parent import child_name, child_tags
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import ATTRIBUTE, Queue
+from visrun.sweep.ties import graded
 
 if TYPE_CHECKING:
     from visrun.run import Result
@@ -71,9 +73,10 @@ class SweepTrial:
         """Note where the run is written."""
         self.queue.note(self.handle.number, folder=str(folder))
 
-    def report(self, epoch: int, value: float) -> str | None:
-        """Note the monitored metric of an epoch; a reason to stop where the pruner gives one."""
-        if not self.queue.report(self.handle.number, epoch, value):
+    def report(self, epoch: int, value: float, loss: float) -> str | None:
+        """Note the monitored metric and the loss of an epoch; a reason to stop where the pruner gives one."""
+        maximize = self.queue.study.directions[0] is StudyDirection.MAXIMIZE
+        if not self.queue.report(self.handle.number, epoch, graded(value, loss, maximize=maximize)):
             return None
         return f"{self.handle.pruner['name']} pruner: {value:.4g} after epoch {epoch}"
 

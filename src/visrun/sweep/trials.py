@@ -15,6 +15,8 @@ from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun.sweep.ties import plain
+
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -91,9 +93,8 @@ def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
     """``count`` values of a complete or pruned trial, None where there is none."""
     counts_for = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
     values: list[float | None] = list(trial.values or []) if counts_for else []
-    if trial.state is TrialState.PRUNED and not values:
-        last = trial.last_step
-        values = [] if last is None else [trial.intermediate_values[last]]
+    if trial.state is TrialState.PRUNED and trial.last_step is not None:
+        values = [plain(trial.intermediate_values[trial.last_step])]
     return [*values, *[None] * count][:count]
 
 
