@@ -1,0 +1,101 @@
+"""The parts of a sweep, made from its plan."""
+
+from __future__ import annotations
+
+import shlex
+
+from visrun.console import Screen
+from visrun.errors import ConfigError
+from visrun.sweep.display import Sweep, Table
+from visrun.sweep.joining import check
+from visrun.sweep.parent import Parent
+from visrun.sweep.plan import Plan
+from visrun.sweep.slots import Slot, environments
+from visrun.sweep.spelling import word
+from visrun.sweep.storage import open_storage, quiet
+from visrun.sweep.study import Queue, create
+
+
+def open_study(plan: Plan) -> Queue:
+    """The plan's study, made where there is none.
+
+    Raises:
+        ConfigError: There is such a study, and it cannot be gone on with.
+    """
+    storage = open_storage(plan.storage)
+    with quiet():
+        new = create(storage, plan.name, plan.directions)
+    queue = Queue(storage, plan.name)
+    if not new and not plan.resume:
+        raise ConfigError(
+            f"hydra.sweeper.resume=false: there is a study {plan.name} already; choose another hydra.sweeper.study_name"
+        )
+    if not new:
+        check(plan, queue)
+    return queue
+
+
+def make_slots(plan: Plan) -> list[Slot]:
+    """The slots of a plan: the same command as a worker of the same study."""
+    joining = [
+        "hydra.sweeper.worker=true",
+        *naming(plan),
+        word("hydra.sweeper.storage", plan.storage),
+        word("hydra.sweep.dir", str(plan.folder)),
+    ]
+    replaced = tuple(f"hydra.{key}=" for key in ("sweeper.n_jobs", "sweeper.storage", "sweep.dir"))
+    own = [typed for typed in plan.command if not typed.startswith(replaced)]
+    logs = plan.folder / "slots"
+    return [
+        Slot(number, [*own, *joining], environment, logs / f"slot-{number}.log")
+        for number, environment in enumerate(environments(min(plan.n_jobs, plan.n_trials)))
+    ]
+
+
+def make_parent(plan: Plan) -> Parent:
+    """MLflow's run of the sweep."""
+    settings = plan.first.settings
+    return Parent(
+        settings.tracking.name,
+        study_name=plan.name,
+        folder=plan.folder,
+        task=settings.task,
+        space=plan.space.distributions,
+        facts={
+            "sampler": plan.sampler,
+            "pruner": plan.pruner["name"],
+            "n_trials": plan.n_trials,
+            "objectives": list(plan.objectives),
+            "directions": list(plan.directions),
+        },
+        command=again(plan),
+        uri=settings.tracking.uri,
+        experiment=settings.tracking.experiment,
+    )
+
+
+def make_table(plan: Plan, screen: Screen, queue: Queue) -> Table:
+    """The live table."""
+    values = plan.first.hyperparameters
+    sweep = Sweep(
+        name=plan.name,
+        objectives=plan.objectives,
+        directions=queue.study.directions,
+        n_trials=plan.n_trials,
+        slots=plan.n_jobs,
+        epochs=None if "max_epochs" in plan.space.distributions else values.max_epochs,
+    )
+    return Table(screen, sweep)
+
+
+def naming(plan: Plan) -> list[str]:
+    """What has to be added to the command for it to mean this study."""
+    named = ("hydra.sweeper.study_name=", "hydra.sweep.dir=")  # the latter's last part is the name
+    if any(typed.startswith(named) for typed in plan.command):
+        return []
+    return [word("hydra.sweeper.study_name", plan.name)]
+
+
+def again(plan: Plan) -> str:
+    """The command that goes on with a sweep."""
+    return shlex.join(["visrun", *plan.command, *naming(plan)])
