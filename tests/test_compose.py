@@ -135,7 +135,10 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["optimizer=5"], ["optimizer=5: must be adam, adamw or sgd"]),
         (["scheduler=null"], ["scheduler=null: must be"]),
         (["task=clasification"], ["task=clasification: must be", "(did you mean classification?)"]),
-        (["augment.name=ligth"], ["augment=ligth: must be default, flips, light, none or strong (did you mean light?)"]),
+        (
+            ["augment.name=ligth"],
+            ["augment=ligth: must be default, flips, light, none or strong (did you mean light?)"],
+        ),
         (["model=lraspp"], ["model=lraspp: task=classification takes", "resnet18"]),
         (["task=segmentation", "model=resnet18"], ["model=resnet18: task=segmentation takes small_unet", "unet"]),
         (["model=resnext50_32x4d"], ["model=torchvision model.name=resnext50_32x4d"]),

@@ -19,7 +19,8 @@ from rich.console import Console
 from visrun.console import Screen
 from visrun.sweep.display import Sweep, Table
 from visrun.sweep.drawing import cut, draw, duration, select, short, time_left, varying
-from visrun.sweep.trials import ranking
+from visrun.sweep.ties import graded
+from visrun.sweep.trials import ranking, values_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 C, P, F, R, W = (TrialState[name] for name in ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"))
@@ -93,6 +94,14 @@ def test_the_trials_own_number_of_epochs_counts():
     assert "0.25 @ 1/8" in drawn([trial])[-1]
     unknown = Sweep(name="x", objectives=["miou"], directions=[UP], n_trials=1)
     assert drawn([make(0, R, None, {}, [0.25])], sweep=unknown)[-1].endswith("0.25 @ 1")
+
+
+@pytest.mark.parametrize(("metric", "shown"), [(0.0, "0"), (1.0, "1"), (0.25, "0.25")])
+def test_the_loss_in_a_reported_value_is_not_shown(metric, shown):
+    curve = [graded(metric, 0.5, maximize=True)]
+    assert drawn([make(0, R, None, {}, curve)])[-1].endswith(f" {shown} @ 1/50")
+    assert drawn([make(0, P, None, {}, curve)])[-1].endswith(f" {shown} @ 1")
+    assert values_of(make(0, P, None, {}, curve), 1) == [metric]
 
 
 def test_of_several_objectives_the_front_is_marked():

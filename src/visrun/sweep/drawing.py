@@ -21,7 +21,18 @@ from rich.table import Column
 from rich.table import Table as Grid
 from rich.text import Text
 
-from visrun.sweep.trials import STATES, by_number, epochs_of, params_of, pareto, plural, ranking, reason_of, values_of
+from visrun.sweep.trials import (
+    STATES,
+    by_number,
+    epochs_of,
+    params_of,
+    pareto,
+    plural,
+    ranking,
+    reason_of,
+    reported,
+    values_of,
+)
 
 STYLES = {
     TrialState.COMPLETE: "green",
@@ -243,12 +254,12 @@ def duration(seconds: float) -> str:
 
 def progress(trial: FrozenTrial, epochs: int | None) -> str:
     """``0.912 @ 7/50``: the latest reported value and its epoch; "" before the first."""
-    step = trial.last_step
-    if step is None:
+    step, value = trial.last_step, reported(trial)
+    if value is None:
         return ""
     total = params_of(trial).get("epochs", epochs)
     of = f"/{total}" if total and trial.state is TrialState.RUNNING else ""
-    return f"{short(trial.intermediate_values[step])} @ {step}{of}"
+    return f"{short(value)} @ {step}{of}"
 
 
 def _value_cells(sweep: Sweep, trial: FrozenTrial) -> list[str]:

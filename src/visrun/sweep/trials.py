@@ -93,9 +93,14 @@ def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
     """``count`` values of a complete or pruned trial, None where there is none."""
     counts_for = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
     values: list[float | None] = list(trial.values or []) if counts_for else []
-    if trial.state is TrialState.PRUNED and trial.last_step is not None:
-        values = [plain(trial.intermediate_values[trial.last_step])]
+    if trial.state is TrialState.PRUNED:
+        values = [reported(trial)]
     return [*values, *[None] * count][:count]
+
+
+def reported(trial: FrozenTrial) -> float | None:
+    """The latest metric that the trial reported while it ran, None before the first."""
+    return None if trial.last_step is None else plain(trial.intermediate_values[trial.last_step])
 
 
 def reason_of(trial: FrozenTrial) -> str:
