@@ -36,7 +36,7 @@ def execute(resolved, folder, *, trial=None):
         file.write(f"{{time.time()}}\\n")
     if trial is not None:
         trial.begin(folder)
-        trial.report(1, values.learning_rate)
+        trial.report(1, values.learning_rate, 0.0)
     time.sleep({seconds})
     if trial is not None:
         trial.end(epochs=1, seconds=0.0)

@@ -28,6 +28,7 @@ from visrun.sweep import plugin
 from visrun.sweep.plugin import VisrunSweeper, last_words, start_ray
 from visrun.sweep.storage import PASSWORD, open_storage
 from visrun.sweep.study import Queue, is_lost
+from visrun.sweep.ties import graded
 
 SERVER = os.environ.get("VISRUN_TEST_POSTGRESQL")
 SECRET = os.environ.get("VISRUN_TEST_PASSWORD", "")
@@ -238,7 +239,8 @@ def test_a_launcher_runs_jobs_side_by_side_and_one_that_dies_costs_its_trial(lau
     assert began.keys() == {0, 1, 2, 3}
     assert child.pid not in {pid for pid, _ in began.values()}
     assert [trial.params["learning_rate"] for trial in found] == pytest.approx([began[k][1] for k in range(4)])
-    assert [dict(trial.intermediate_values) for trial in found if trial.number != 1] == [{1: 0.1, 2: 0.2}] * 3
+    reports = {epoch: graded(epoch / 10, 0.5, maximize=True) for epoch in (1, 2)}
+    assert [dict(trial.intermediate_values) for trial in found if trial.number != 1] == [reports] * 3
 
 
 @pytest.mark.slow

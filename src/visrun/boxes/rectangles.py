@@ -14,6 +14,7 @@ from visrun.boxes.formats import canonical
 from visrun.boxes.numbers import wide
 
 CHUNK = 1 << 22  # projections held at a time
+LEVEL = 1e-290  # pixels: what rises less than that has no slope in double precision
 FEW = 16  # sets of up to so many points are not thinned: static shapes, nothing read back
 
 
@@ -158,7 +159,7 @@ def _range(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
 def _ways_up(points: Tensor, *, leftmost: bool) -> Tensor:
     """Unit vector from each point to the point of greater y that lies furthest left (right) of it: (N, P, 2)."""
     away = points[:, None] - points[:, :, None]
-    higher = away[..., 1] > 0
+    higher = away[..., 1] > LEVEL
     lean = away[..., 0] / torch.where(higher, away[..., 1], 1.0)
     lean = torch.where(higher, lean if leftmost else -lean, torch.inf)
     furthest = lean.argmin(2, keepdim=True)
