@@ -109,8 +109,7 @@ def fit(
     Args:
         evaluate_now: Metrics of ``step.evaluated`` on the validation split.
         progress: Changed in place.
-        judge: Told the epoch, from 1, its monitored value and validation loss; True ends the run, which cannot win a
-            sweep any more.
+        judge: Told the epoch, from 1, its monitored value and validation loss; True ends what cannot win its sweep.
         seed: With the epoch's number, seeds what layers draw (dropout), so that any epoch can be entered afresh.
 
     Returns:
