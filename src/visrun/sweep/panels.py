@@ -15,6 +15,7 @@ import numpy as np
 
 from visrun.plots import BLUE, DARK, GREY, LINE, ORANGE, new_figure, printable, save, whole_numbers
 from visrun.sweep.trials import pareto as front_of
+from visrun.sweep.trials import reported
 from visrun.sweep.view import View, first
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def history(view: View, path: Path) -> None:
     """Draw the value of every complete trial and the best so far; where pruned trials stopped, in grey."""
     figure = new_figure(6.4, 3.2)
     axes = figure.add_subplot()
-    pruned = [(trial.number, last_value(trial)) for trial in view.reporting if trial.state.name == "PRUNED"]
+    pruned = [(trial.number, reported(trial)) for trial in view.reporting if trial.state.name == "PRUNED"]
     if pruned:
         x, y = zip(*pruned, strict=True)
         axes.scatter(x, y, s=14, marker="x", linewidths=1, color=GREY, label="pruned")
@@ -87,11 +88,6 @@ def history(view: View, path: Path) -> None:
     whole_numbers(axes)
     axes.legend(loc="best")
     save(figure, path)
-
-
-def last_value(trial: FrozenTrial) -> float:
-    """The latest value that a trial has reported."""
-    return float(trial.intermediate_values[max(trial.intermediate_values)])
 
 
 def importance(view: View, path: Path) -> None:

@@ -91,8 +91,7 @@ def params_of(trial: FrozenTrial) -> dict[str, Any]:
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
     """``count`` values of a complete or pruned trial, None where there is none."""
-    counts_for = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-    values: list[float | None] = list(trial.values or []) if counts_for else []
+    values: list[float | None] = list(trial.values or []) if trial.state is TrialState.COMPLETE else []
     if trial.state is TrialState.PRUNED:
         values = [reported(trial)]
     return [*values, *[None] * count][:count]
