@@ -43,6 +43,7 @@ from visrun.detection.scoring import COCO_POINTS, VOC_POINTS, Curve, WorkingPoin
 from visrun.detection.tiles import SAME, SAME_ROTATED, merged
 
 Prediction = dict[str, Tensor]
+OverlapOf = Callable[[Found, Truth], Overlap]
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 MOST = 2000  # turned boxes of an image that count: an aerial image holds many more than COCO's 100
 
@@ -122,10 +123,12 @@ class MaskMetric:
 
 
 class RotatedMetric:
-    """Turned boxes: ``map50``, ``map`` (mean over IoU 0.50 to 0.95), ``map75``, ``ap50/CLASS`` and ``dota_map50``.
+    """Turned boxes: ``map50``, ``map`` (mean over IoU 0.50 to 0.95), ``map75``, ``ap50/CLASS`` and what others count.
 
     COCO's rules with the exact IoU of rectangles, but up to 2,000 detections an image. Labelled corners that make no
-    rectangle count as the smallest one around them.
+    rectangle count as the smallest one around them. For comparing with other tools' figures there are ``dota_map50``,
+    and ``probiou_map`` and ``probiou_map50``: the same rules with ProbIoU (arXiv 2106.06072), which forgives more, in
+    the place of the IoU, as Ultralytics' validator has it.
 
     Args:
         classes: Their names.
@@ -151,7 +154,11 @@ class RotatedMetric:
         dota = self._dota()
         if self.dota:
             return dota
-        return self._coco() | ({"dota_map50": dota["map50"]} if dota else {})
+        found, truth = _rotated(self.seen)
+        values = _coco(found, truth, self.classes, overlaps.of_rotated)
+        kinder = _coco(found, truth, self.classes, overlaps.of_gaussians)
+        values |= {f"probiou_{name}": kinder[name] for name in ("map", "map50") if name in kinder}
+        return values | ({"dota_map50": dota["map50"]} if dota else {})
 
     def matched(self) -> Matched:
         """Which detection found which object, at IoU 0.5."""
@@ -184,18 +191,18 @@ class RotatedMetric:
         each = {name: curve.average for name, curve in curves.items()}
         return _values({"map50": list(each.values())}, each)
 
-    def _coco(self) -> dict[str, float]:
-        found, truth = _rotated(self.seen)
-        overlap = overlaps.of_rotated(found, truth)
-        pairs = candidates(*of_one_class(found, truth), overlap, least=IOU)
-        each = []
-        for threshold in THRESHOLDS:
-            enough = pairs.pick(pairs.overlap >= threshold - SLACK)
-            curves = matched(found, truth, overlap, enough).curves(self.classes)
-            each.append({name: curve.average for name, curve in curves.items()})
-        half, strict = each[0], each[THRESHOLDS.index(0.75)]
-        whole = [value for one in each for value in one.values()]
-        return _values({"map50": list(half.values()), "map": whole, "map75": list(strict.values())}, half)
+
+def _coco(found: Found, truth: Truth, classes: Sequence[str], overlap_of: OverlapOf) -> dict[str, float]:
+    overlap = overlap_of(found, truth)
+    pairs = candidates(*of_one_class(found, truth), overlap, least=IOU)
+    each = []
+    for threshold in THRESHOLDS:
+        enough = pairs.pick(pairs.overlap >= threshold - SLACK)
+        curves = matched(found, truth, overlap, enough).curves(classes)
+        each.append({name: curve.average for name, curve in curves.items()})
+    half, strict = each[0], each[THRESHOLDS.index(0.75)]
+    whole = [value for one in each for value in one.values()]
+    return _values({"map50": list(half.values()), "map": whole, "map75": list(strict.values())}, half)
 
 
 def _values(means: dict[str, list[float]], each: dict[str, float]) -> dict[str, float]:
@@ -203,7 +210,7 @@ def _values(means: dict[str, list[float]], each: dict[str, float]) -> dict[str, 
     return values | {f"ap50/{name}": value for name, value in each.items()}
 
 
-def _matched(found: Found, truth: Truth, overlap_of: Callable[[Found, Truth], Overlap]) -> Matched:
+def _matched(found: Found, truth: Truth, overlap_of: OverlapOf) -> Matched:
     overlap = overlap_of(found, truth)
     return matched(found, truth, overlap, candidates(*of_one_class(found, truth), overlap, least=IOU))
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from visrun.boxes import iou, le90_to_xyxy, overlap_share, polygons_to_xyxy
+from visrun.boxes.gaussian import probiou
 from visrun.boxes.polygons import polygon_iou_of
 from visrun.boxes.rotated import rotated_iou_of
 from visrun.detection.matching import Floats, Ints, Overlap
@@ -35,6 +36,11 @@ def of_boxes(found: Found, truth: Truth) -> Overlap:
 def of_rotated(found: Found, truth: Truth) -> Overlap:
     """Exact IoU of le90."""
     return _where_hulls_meet(found.boxes, truth.boxes, le90_to_xyxy, rotated_iou_of)
+
+
+def of_gaussians(found: Found, truth: Truth) -> Overlap:
+    """ProbIoU of le90, which is no IoU: for comparing with tools that count by it."""
+    return _where_hulls_meet(found.boxes, truth.boxes, le90_to_xyxy, _probiou_of)
 
 
 def of_polygons(found: Found, truth: Truth) -> Overlap:
@@ -62,6 +68,10 @@ def of_masks(found: Found, truth: Truth) -> Overlap:
         return result
 
     return overlap
+
+
+def _probiou_of(a: Tensor, b: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return probiou(a.double()[first], b.double()[second])
 
 
 def _where_hulls_meet(a: Tensor, b: Tensor, hull: Callable[[Tensor], Tensor], exact: Exact) -> Overlap:
