@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from visrun.run_folder import RunFolder, is_metric, read_json
 from visrun.signals import Stop, stop_on_signals
 from visrun.tracked import tracker_of
 from visrun.tracking import NoTracker, Tracker
-from visrun.training import Limits, Progress, fit
+from visrun.training import Limits, Progress, fit, why_early
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class Trial(Protocol):
 
     def begin(self, folder: Path) -> None:
         """The run is written there."""
+
+    def sees(self, images: int) -> None:
+        """An epoch has so many training images."""
 
     def report(self, epoch: int, value: float, loss: float) -> str | None:
         """The monitored metric and the validation loss after an epoch; the answer is why to stop, or None to go on."""
@@ -173,12 +176,6 @@ def _train(
     recorder = _recorder(resolved, files, made, tracker, screen)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
     verdicts: list[str] = []
-
-    def judge(epoch: int, value: float, loss: float) -> bool:
-        verdict = trial.report(epoch, value, loss) if trial else None
-        verdicts.extend([verdict] if verdict else [])
-        return verdict is not None
-
     stop.deferred = True
     try:
         status = fit(
@@ -192,7 +189,7 @@ def _train(
             recorder=recorder,
             stop=stop,
             seed=resolved.settings.seed,
-            judge=judge,
+            judge=_judge(trial, verdicts, images=len(made.dataset.splits["train"])) if trial else None,
         )
     except RuntimeError as error:
         if not is_out_of_memory(error):
@@ -204,7 +201,7 @@ def _train(
     screen.end_progress()
     reason = verdicts[0] if status == "pruned" else None
     if status == "finished" and progress.epoch < made.epochs:
-        reason = _why_early(progress, limits, made.task.monitor)
+        reason = why_early(progress, limits, made.task.monitor)
     if reason:
         screen.say(f"ended after epoch {progress.epoch}: {reason}")
     if made.step.graph_note:
@@ -217,6 +214,18 @@ def _train(
     if trial is not None:
         trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=reason)
     return result
+
+
+def _judge(trial: Trial, verdicts: list[str], *, images: int) -> Callable[[int, float, float], bool]:
+    """Asks a sweep's trial after each epoch of ``images`` whether it goes on; why not is added to ``verdicts``."""
+    trial.sees(images)
+
+    def judge(epoch: int, value: float, loss: float) -> bool:
+        verdict = trial.report(epoch, value, loss)
+        verdicts.extend([verdict] if verdict else [])
+        return verdict is not None
+
+    return judge
 
 
 def _progress(state: Mapping[str, Any] | None, made: Parts, screen: Screen) -> Progress:
@@ -275,13 +284,6 @@ def _result(
         parameters=sum(parameter.numel() for parameter in made.built.module.parameters()),
         reason=reason,
     )
-
-
-def _why_early(progress: Progress, limits: Limits, monitor: str) -> str:
-    if limits.max_seconds is not None and progress.seconds > limits.max_seconds:
-        return "run.max_time is over"
-    since = max(progress.best_epoch, progress.lowest_epoch)
-    return f"no better {monitor} and no lower validation loss since epoch {since}"
 
 
 def _end(tracker: Tracker, files: RunFolder, status: str, screen: Screen, reason: str | None) -> None:

@@ -271,3 +271,11 @@ def is_patience_over(progress: Progress, limits: Limits) -> bool:
         warmup_epochs=limits.warmup_epochs,
     )
     return limits.patience > 0 and waited >= limits.patience
+
+
+def why_early(progress: Progress, limits: Limits, monitor: str) -> str:
+    """What ended a run before its last epoch, where nobody stopped it."""
+    if limits.max_seconds is not None and progress.seconds > limits.max_seconds:
+        return "run.max_time is over"
+    since = max(progress.best_epoch, progress.lowest_epoch)
+    return f"no better {monitor} and no lower validation loss since epoch {since}"

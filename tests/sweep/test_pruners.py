@@ -73,9 +73,20 @@ def test_each_ends_a_hopeless_trial(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("epochs", "warmup", "look"),
-    [(12, 1, 2), (12, 0, 2), (12, 3, 4), (50, 5, 9), (50, 0, 9), (60, 0, 10), (5, 0, 1), (1, 0, 1), (9, 8, 9)],
+    [
+        (12, 1, 1),
+        (12, 0, 1),
+        (12, 3, 3),
+        (50, 5, 5),
+        (50, 0, 5),
+        (60, 0, 5),
+        (61, 0, 6),
+        (5, 0, 1),
+        (1, 0, 1),
+        (9, 8, 8),
+    ],
 )
-def test_successive_halving_looks_first_at_a_sixth_and_past_the_warm_up(epochs: int, warmup: int, look: int) -> None:
+def test_successive_halving_looks_first_at_a_twelfth_and_after_the_warm_up(epochs: int, warmup: int, look: int) -> None:
     given = {"name": "successive_halving", "min_resource": None, "reduction_factor": 4}
     found = settled(given, max_epochs=epochs, warmup_epochs=warmup)
     assert found == {**given, "min_resource": look}
@@ -89,6 +100,32 @@ def test_a_first_look_that_is_given_stands() -> None:
     given = {"name": "successive_halving", "min_resource": 4, "reduction_factor": 2}
     assert settled(given, max_epochs=50, warmup_epochs=5) == given
     assert settled("median", max_epochs=50, warmup_epochs=5) == "median"
+
+    usual = {"name": "successive_halving", **PRUNERS["successive_halving"][1]}
+    assert settled({**usual, "min_resource": 4}, max_epochs=50, warmup_epochs=5) == {
+        **usual,
+        "min_resource": 4,
+        "min_images": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("images", "look"),
+    [(None, 2), (100_000, 2), (500, 2), (499, 3), (200, 5), (111, 8), (1, 8)],  # never after what would be the second
+)
+def test_successive_halving_waits_for_a_thousand_images(images: int | None, look: int, tmp_path: Path) -> None:
+    usual = {"name": "successive_halving", **PRUNERS["successive_halving"][1]}
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "study", ["maximize"])
+    queue = Queue(storage, "study", pruner=make_pruner(settled(usual, max_epochs=24, warmup_epochs=1), images=images))
+    queue.fill(2)
+    for trial in range(2):
+        assert queue.claim(2) is not None
+        cut = next((epoch for epoch in range(1, 10) if queue.report(trial, epoch, 0.5 - trial / 10)), None)
+        queue.complete(trial, [0.5])
+        assert cut == (look if trial else None)
+    inner = settled({"name": "patient", "wrapped": "successive_halving"}, max_epochs=24, warmup_epochs=1)
+    assert make_pruner(inner, images=images)._wrapped_pruner.first == look  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("looks", "ended"), [(1, None), (2, 4), (None, 4)])
@@ -179,6 +216,7 @@ def test_patient_alone_or_round_another() -> None:
         (node("median", n_startup_trials=-1), ["hydra.sweeper.pruner=median", "negative"]),
         (node("percentile", percentile=101.0), ["percentile", "0 and 100"]),
         (node("hyperband", min_resource=0), ["hyperband", "min_resource"]),
+        (node("successive_halving", min_images=-1), ["successive_halving", "min_images=-1", "integer >= 0"]),
         (node("successive_halving", reduction_factor=1), ["successive_halving", "reduction_factor"]),
         (node("successive_halving", reduction_factor="x"), ["successive_halving"]),
         (node("successive_halving", looks=0), ["successive_halving", "looks=0", "integer >= 1"]),

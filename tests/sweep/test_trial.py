@@ -107,6 +107,21 @@ def test_where_the_metric_says_nothing_the_pruner_hears_the_loss(direction: str,
     assert [trial.value for trial in queue.trials()] == [metric] * 5
 
 
+@pytest.mark.parametrize(("images", "look"), [(5000, 1), (700, 2), (300, 4), (10, 4)])
+def test_the_pruner_hears_how_many_images_an_epoch_has(images: int, look: int, tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "my study", ["maximize"])
+    queue = Queue(storage, "my study")
+    queue.fill(2)
+    node = {"name": "successive_halving", **PRUNERS["successive_halving"][1], "min_resource": 1}
+    for number, value in enumerate((0.9, 0.1)):
+        assert queue.claim(2) is not None
+        trial = SweepTrial(Handle(str(tmp_path / "study.journal"), "my study", number, node))
+        trial.sees(images)
+        said = [trial.report(epoch, value, 1.0) for epoch in range(1, 6)]
+        assert [epoch for epoch, verdict in enumerate(said, start=1) if verdict] == ([look] if number else [])
+
+
 def test_a_value_that_is_no_number_is_hopeless(queue: Queue, tmp_path: Path) -> None:
     assert trial_of(queue, tmp_path, "median").report(4, math.nan, math.nan) == "median pruner: nan after epoch 4"
 

@@ -16,13 +16,16 @@ NAME = "visrun"
 TARGET = "visrun.sweep.plugin.VisrunSweeper"
 
 # Pruner -> its class in optuna.pruners or visrun.sweep.pruners, and the arguments that visrun gives it; the class' own
-# defaults elsewhere. A min_resource of None is settled by the run's epochs.
+# defaults elsewhere. A min_resource of None is settled by the run's epochs and warm-up, and by min_images.
 PRUNERS: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("NopPruner", {}),
     "median": ("MedianPruner", {"n_startup_trials": 5, "n_warmup_steps": 3, "interval_steps": 1}),
     "percentile": ("PercentilePruner", {"percentile": 25.0, "n_startup_trials": 5, "n_warmup_steps": 3}),
     "hyperband": ("HyperbandPruner", {"min_resource": 1, "max_resource": "auto", "reduction_factor": 3}),
-    "successive_halving": ("SuccessiveHalving", {"min_resource": None, "reduction_factor": 4, "looks": 1}),
+    "successive_halving": (
+        "SuccessiveHalving",
+        {"min_resource": None, "min_images": 1000, "reduction_factor": 4, "looks": 1},
+    ),
     "patient": ("PatientPruner", {"patience": 5, "min_delta": 0.0, "wrapped": "median"}),
     "wilcoxon": ("WilcoxonPruner", {"p_threshold": 0.1, "n_startup_steps": 2}),
 }

@@ -18,7 +18,7 @@ from visrun.sweep.storage import quiet
 
 KEY = "hydra.sweeper.pruner"
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # a lost trial's point runs again
-FIRST_LOOK = 6  # one in so many of a run's epochs
+FIRST_LOOK = 12  # one in so many of a run's epochs
 
 
 class SuccessiveHalving(BasePruner):
@@ -28,22 +28,38 @@ class SuccessiveHalving(BasePruner):
     before counts as better. A cut late in a trial saves little, and what decides which of several good trials ends best
     is then chance: of that, more trials that come to their end have more. So it looks once unless told otherwise.
 
+    Early ranks hold once a trial has seen enough images, which is one epoch of many of them and several of few: after
+    some 20 steps not even the averages of batch normalization say much. Later ranks are no better where the metric
+    comes near its best early, since equal values then hide who learns fast.
+
     Args:
         min_resource: The epoch of the first look.
         reduction_factor: One in so many goes on, and so many times as late is the next look.
         looks: How many there are; None: as many as fit into the run.
+        min_images: The first look waits until a trial has seen so many training images, at most until what would be the
+            second one.
+        images: Training images of an epoch; None where they are not known.
 
     Raises:
         ValueError: A number is out of range.
     """
 
-    def __init__(self, min_resource: int, reduction_factor: int, looks: int | None = 1) -> None:
+    def __init__(
+        self,
+        min_resource: int,
+        reduction_factor: int,
+        looks: int | None = 1,
+        min_images: int = 0,
+        images: int | None = None,
+    ) -> None:
         at_least = {"min_resource": (min_resource, 1), "reduction_factor": (reduction_factor, 2)}
-        at_least |= {} if looks is None else {"looks": (looks, 1)}
+        at_least |= {"min_images": (min_images, 0)} | ({} if looks is None else {"looks": (looks, 1)})
         for name, (value, low) in at_least.items():
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise ValueError(f"{name}={show(value)}: must be an integer >= {low}")
-        self.first, self.factor, self.looks = min_resource, reduction_factor, looks
+        enough = math.ceil(min_images / images) if images else 0
+        self.first = max(min_resource, min(enough, min_resource * reduction_factor))
+        self.factor, self.looks = reduction_factor, looks
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether a trial that has just reported is ended."""
@@ -71,7 +87,10 @@ OWN = {"SuccessiveHalving": SuccessiveHalving}
 
 
 def settled(node: Any, *, max_epochs: int, warmup_epochs: int) -> Any:
-    """``hydra.sweeper.pruner`` with the epoch of its first look, where it leaves that open: past the warm-up."""
+    """``hydra.sweeper.pruner`` with the epoch of its first look; where that is left open, not before the warm-up ends.
+
+    An epoch that is given stands, however few images it has.
+    """
     if not isinstance(node, Mapping):
         return node
     found, inner = dict(node), node.get("wrapped")
@@ -79,12 +98,18 @@ def settled(node: Any, *, max_epochs: int, warmup_epochs: int) -> Any:
         wrapped = {"name": inner, **PRUNERS[inner][1]}
         found["wrapped"] = settled(wrapped, max_epochs=max_epochs, warmup_epochs=warmup_epochs)
     if node.get("min_resource", 1) in (None, "auto"):
-        found["min_resource"] = max(math.ceil(max_epochs / FIRST_LOOK), min(warmup_epochs + 1, max_epochs))
+        found["min_resource"] = max(math.ceil(max_epochs / FIRST_LOOK), warmup_epochs)
+    elif "min_images" in node:
+        found["min_images"] = 0
     return found
 
 
-def make_pruner(node: Mapping[str, Any]) -> BasePruner:
+def make_pruner(node: Mapping[str, Any], *, images: int | None = None) -> BasePruner:
     """The pruner that ``hydra.sweeper.pruner`` describes: its ``name`` and the arguments of Optuna's class.
+
+    Args:
+        node: As :func:`settled` gives it.
+        images: Training images of an epoch, where they are known.
 
     Raises:
         ConfigError: An unknown name, or arguments that Optuna refuses.
@@ -99,13 +124,17 @@ def make_pruner(node: Mapping[str, Any]) -> BasePruner:
     if "wrapped" in arguments:
         inner = arguments.pop("wrapped")
         arguments["wrapped_pruner"] = (
-            None if inner is None else make_pruner(inner if isinstance(inner, Mapping) else {"name": inner})
+            None
+            if inner is None
+            else make_pruner(inner if isinstance(inner, Mapping) else {"name": inner}, images=images)
         )
     try:
         with quiet():
             if name == "hyperband":  # which would find what is wrong when a trial reports
                 optuna.pruners.SuccessiveHalvingPruner(arguments["min_resource"], arguments["reduction_factor"])
-            made: BasePruner = (OWN.get(kind) or getattr(optuna.pruners, kind))(**arguments)
+            made: BasePruner = (
+                OWN[kind](**arguments, images=images) if kind in OWN else getattr(optuna.pruners, kind)(**arguments)
+            )
             return made
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{KEY}={name}: {error}") from None

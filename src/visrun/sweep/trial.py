@@ -73,6 +73,10 @@ class SweepTrial:
         """Note where the run is written."""
         self.queue.note(self.handle.number, folder=str(folder))
 
+    def sees(self, images: int) -> None:
+        """Tell the pruner how many training images an epoch has."""
+        self.queue.study.pruner = make_pruner(self.handle.pruner, images=images)
+
     def report(self, epoch: int, value: float, loss: float) -> str | None:
         """Note the monitored metric and the loss of an epoch; a reason to stop where the pruner gives one."""
         maximize = self.queue.study.directions[0] is StudyDirection.MAXIMIZE
