@@ -14,7 +14,7 @@ from optuna.samplers import RandomSampler
 
 from visrun.compose import Resolved, resolve
 from visrun.errors import ConfigError
-from visrun.sweep.config import VisrunSweeperConf
+from visrun.sweep.config import PRUNERS, VisrunSweeperConf
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.points import MOST_UNASKED, USUAL_TRIALS
 
@@ -263,6 +263,30 @@ class TestObjectives:
         made = plan(RATE, objectives=["accuracy", "seconds"], pruner={"name": "median"})
         assert "no trial is pruned" in made.notices[0]
         assert plan(RATE, objectives=["accuracy", "seconds"], pruner={"name": "none"}).notices == ()
+
+
+UNASKED = {"name": "auto", **PRUNERS["auto"][1]}
+
+
+class TestUnasked:
+    @pytest.mark.parametrize("typed", [{}, {"n_trials": 10}])
+    def test_a_search_is_pruned_and_that_is_said(self, typed: dict[str, Any]) -> None:
+        made = plan(RATE, pruner=UNASKED, **typed)
+        assert made.pruner == plan(RATE, pruner={**UNASKED, "name": "successive_halving"}).pruner
+        assert "hydra/sweeper/pruner=none" in made.notices[0]
+
+    @pytest.mark.parametrize(
+        ("words", "settings"),
+        [
+            ([RATE], {"n_trials": 9}),
+            ([RATE], {"objectives": ["accuracy", "seconds"]}),
+            (["seed=range(1,30)"], {}),
+            (["optimizer=adam,sgd", "scheduler=cosine,poly"], {"n_trials": 20}),
+        ],
+    )
+    def test_few_trials_several_objectives_and_grids_are_not(self, words: list[str], settings: dict[str, Any]) -> None:
+        made = plan(*words, pruner=UNASKED, **settings)
+        assert made.pruner == {"name": "none"} and not any("pruner" in line for line in made.notices)
 
 
 class TestSettings:

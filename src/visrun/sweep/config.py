@@ -16,16 +16,17 @@ NAME = "visrun"
 TARGET = "visrun.sweep.plugin.VisrunSweeper"
 
 # Pruner -> its class in optuna.pruners or visrun.sweep.pruners, and the arguments that visrun gives it; the class' own
-# defaults elsewhere. A min_resource of None is settled by the run's epochs and warm-up, and by min_images.
+# defaults elsewhere. A min_resource of None is settled by the run's epochs and warm-up, and by min_images. AUTO is
+# settled by the sweep: successive halving for a search, none where every point is asked for.
+AUTO, SEARCH = "auto", "successive_halving"
+HALVING = ("SuccessiveHalving", {"min_resource": None, "min_images": 1000, "reduction_factor": 4, "looks": 1})
 PRUNERS: dict[str, tuple[str, dict[str, Any]]] = {
+    AUTO: HALVING,
     "none": ("NopPruner", {}),
     "median": ("MedianPruner", {"n_startup_trials": 5, "n_warmup_steps": 3, "interval_steps": 1}),
     "percentile": ("PercentilePruner", {"percentile": 25.0, "n_startup_trials": 5, "n_warmup_steps": 3}),
     "hyperband": ("HyperbandPruner", {"min_resource": 1, "max_resource": "auto", "reduction_factor": 3}),
-    "successive_halving": (
-        "SuccessiveHalving",
-        {"min_resource": None, "min_images": 1000, "reduction_factor": 4, "looks": 1},
-    ),
+    SEARCH: HALVING,
     "patient": ("PatientPruner", {"patience": 5, "min_delta": 0.0, "wrapped": "median"}),
     "wilcoxon": ("WilcoxonPruner", {"p_threshold": 0.1, "n_startup_steps": 2}),
 }
@@ -50,7 +51,8 @@ class VisrunSweeperConf(OptunaSweeperConf):
             combination of a grid once, and 20 trials of any other space.
         n_jobs: Trials at a time, each in a process of its own.
         max_failure_rate: The share of ``n_trials`` whose failing ends the sweep; 1 = it goes on whatever fails.
-        pruner: Ends trials that cannot win, by their metric after each epoch.
+        pruner: Ends trials that cannot win, by their metric after each epoch; ``auto``: those of a search of ten
+            trials or more for one objective, by successive halving, and none where each combination runs once.
         objectives: What is searched for: the task's metric, ``seconds``, ``parameters``; several give a Pareto front.
         resume: Go on with a study of this name where there is one; false refuses.
         start_points: Points that are tried first, each a mapping of some or all parameters. None begins a search with
@@ -60,7 +62,7 @@ class VisrunSweeperConf(OptunaSweeperConf):
     """
 
     _target_: str = TARGET
-    defaults: list[Any] = field(default_factory=lambda: [{"sampler": "multivariate_tpe"}, {"pruner": "none"}])
+    defaults: list[Any] = field(default_factory=lambda: [{"sampler": "multivariate_tpe"}, {"pruner": AUTO}])
     direction: Any = None
     n_trials: Any = None
     n_jobs: int = 1

@@ -20,7 +20,7 @@ from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import is_hydra, near
 from visrun.settings import duration
 from visrun.sweep import space as spaces
-from visrun.sweep.config import VisrunSweeperConf
+from visrun.sweep.config import AUTO, SEARCH, VisrunSweeperConf
 from visrun.sweep.points import KEY, Problems, own_point, start_points, trials_of
 from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.space import Bases, Space
@@ -29,6 +29,7 @@ from visrun.sweep.study import Params
 from visrun.tables import TASKS
 
 MEASURES = ("seconds", "parameters")  # objectives beside the task's metric, less is better
+FEWEST = 10  # trials of a search that is pruned unasked: one in four of them goes on
 GRID = "optuna.samplers.GridSampler"
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 
@@ -119,6 +120,10 @@ def make_plan(
     own = partial(_own_points, space, bases, resolve)
     trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, own=own, grid=grid)
     notices = [*space.notices, *trials.notices]
+    if pruner["name"] == AUTO:
+        searches = len(objectives) == 1 and not trials.all_of_them and trials.number >= FEWEST
+        pruner = {**pruner, "name": SEARCH} if searches else {"name": "none"}
+        notices += [f"{SEARCH} ends trials that fall behind (hydra/sweeper/pruner=none ends none)"] if searches else []
     if len(objectives) > 1 and pruner["name"] != "none":
         notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where there are several objectives")
     return Plan(

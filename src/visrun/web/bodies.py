@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from visrun.experiment import MAX_BYTES
+from visrun.sweep.config import AUTO
 from visrun.web.space import USUAL
 
 Text = Annotated[str, Field(max_length=8192)]
@@ -39,7 +40,7 @@ class Swept(State):
 
     ranges: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(max_length=50)] = {}
     trials: int = USUAL
-    pruner: Annotated[str, Field(max_length=64)] = "none"
+    pruner: Annotated[str, Field(max_length=64)] = AUTO
     slots: int = 1
 
 

@@ -15,7 +15,7 @@ from visrun.errors import ConfigError
 from visrun.fields import extra, one_of, show
 from visrun.hyperparameters import Hyperparameters, why_unread
 from visrun.overrides import PATHS
-from visrun.sweep.config import PRUNERS
+from visrun.sweep.config import AUTO, PRUNERS
 from visrun.sweep.ready import expand, read_ready, spaces
 from visrun.sweep.slots import cores, gpus
 from visrun.web.catalog import editable
@@ -115,7 +115,7 @@ def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sweeper(wanted: Wanted) -> Sequence[str]:
     words = [f"hydra.sweeper.n_trials={wanted.trials}"]
-    words += [f"hydra/sweeper/pruner={wanted.pruner}"] if wanted.pruner != "none" else []
+    words += [f"hydra/sweeper/pruner={wanted.pruner}"] if wanted.pruner != AUTO else []
     return words + ([f"hydra.sweeper.n_jobs={wanted.slots}"] if wanted.slots != 1 else [])
 
 

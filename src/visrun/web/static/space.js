@@ -21,12 +21,12 @@ function restored() {
       ready: "default",
       ranges: null,
       trials: null,
-      pruner: "none",
+      pruner: "auto",
       slots: null,
       ...JSON.parse(sessionStorage.getItem(KEY)),
     };
   } catch {
-    return { ready: "default", ranges: null, trials: null, pruner: "none", slots: null };
+    return { ready: "default", ranges: null, trials: null, pruner: "auto", slots: null };
   }
 }
 
@@ -139,7 +139,7 @@ function draw() {
       labelled("Ready space", ready, "Ticks the fields of a ready space and fills in their ranges"),
       labelled("Trials", trials, "Trials in all"),
       labelled("Slots", slots, `Trials at a time; this machine has ${offer.cores} cores`),
-      labelled("Pruner", pruner, "Ends trials that cannot win"),
+      labelled("Pruner", pruner, "Ends trials that cannot win; auto: in a search of ten trials or more"),
     ),
     h(
       "div",
