@@ -224,8 +224,20 @@ def body(number, values, trial):
     assert sweeper.states("mine") == ["COMPLETE", "PRUNED", "PRUNED", "PRUNED"]
     assert sweeper.numbers("epoch") == [0, 0, 0, 1, 1, 2, 2, 3, 3]
     assert sweeper.trials("mine")[1].user_attrs["reason"] == "median pruner: 0.9 after epoch 2"
-    assert "trial 1 pruned" in output, output
+    assert "pruner: median" in output and "trial 1 pruned" in output, output
     assert last_line(output) == "4 trials: 1 complete, 3 pruned, 0 failed"
+
+
+def test_a_search_is_pruned_unasked_and_a_grid_is_not(sweeper):
+    sweeper.body("""
+def body(number, values, trial):
+    reason = trial.report(5, 1.0 - number / 100, 0.5)  # a tenth of 50 epochs: where the warm-up ends
+    return {"status": "pruned", "value": 0.5, "reason": reason} if reason else 1.0 - number / 100
+""")
+    output = sweeper.sweep("learning_rate=interval(0.001,0.1)", "hydra.sweeper.n_trials=10")
+    assert "pruner: successive_halving" in output and "1 complete, 9 pruned" in last_line(output), output
+    output = sweeper.sweep("seed=range(1,11)", "hydra.sweeper.study_name=grid")
+    assert "pruner" not in output and last_line(output) == "10 trials: 10 complete, 0 pruned, 0 failed", output
 
 
 def test_too_many_failures_end_the_sweep(sweeper):

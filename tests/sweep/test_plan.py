@@ -270,10 +270,10 @@ UNASKED = {"name": "auto", **PRUNERS["auto"][1]}
 
 class TestUnasked:
     @pytest.mark.parametrize("typed", [{}, {"n_trials": 10}])
-    def test_a_search_is_pruned_and_that_is_said(self, typed: dict[str, Any]) -> None:
+    def test_a_search_is_pruned(self, typed: dict[str, Any]) -> None:
         made = plan(RATE, pruner=UNASKED, **typed)
         assert made.pruner == plan(RATE, pruner={**UNASKED, "name": "successive_halving"}).pruner
-        assert "hydra/sweeper/pruner=none" in made.notices[0]
+        assert made.notices == ()
 
     @pytest.mark.parametrize(
         ("words", "settings"),
@@ -286,7 +286,7 @@ class TestUnasked:
     )
     def test_few_trials_several_objectives_and_grids_are_not(self, words: list[str], settings: dict[str, Any]) -> None:
         made = plan(*words, pruner=UNASKED, **settings)
-        assert made.pruner == {"name": "none"} and not any("pruner" in line for line in made.notices)
+        assert made.pruner == {"name": "none"}
 
 
 class TestSettings:

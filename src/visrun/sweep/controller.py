@@ -92,6 +92,8 @@ class Controller:
         for line in (*self.plan.first.notices, *self.plan.first.warnings, *self.plan.notices):
             self.screen.warn(line)
         self.screen.say(f"sweep: {self.plan.folder}")
+        if (pruner := self.plan.pruner["name"]) != "none":
+            self.screen.say(f"pruner: {pruner}; hydra/sweeper/pruner=none lets every trial come to its end")
         self.screen.say(f"stopped or killed, it goes on with: {again(self.plan)}")
         self.parent.start()
         try:

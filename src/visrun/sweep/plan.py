@@ -123,7 +123,6 @@ def make_plan(
     if pruner["name"] == AUTO:
         searches = len(objectives) == 1 and not trials.all_of_them and trials.number >= FEWEST
         pruner = {**pruner, "name": SEARCH} if searches else {"name": "none"}
-        notices += [f"{SEARCH} ends trials that fall behind (hydra/sweeper/pruner=none ends none)"] if searches else []
     if len(objectives) > 1 and pruner["name"] != "none":
         notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where there are several objectives")
     return Plan(
