@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 from PIL import Image
 
 from visrun.sweep import panels, pictures
-from visrun.sweep.view import look
+from visrun.sweep.view import first, look
 
 SPACE = {
     "learning_rate": FloatDistribution(1e-5, 1e-1, log=True),
@@ -198,6 +198,36 @@ def test_what_matters_is_found_and_a_constant_or_conditional_parameter_is_not_ra
     assert "momentum" not in view.importance
     assert set(view.varied) == set(SPACE)
     assert view.varied[0] == "learning_rate"
+
+
+def test_of_a_pruned_search_all_trials_are_compared_after_one_epoch(tmp_path):
+    """Of 24 trials four come to their end, all with adam: that the optimizer matters, only the others can say."""
+    trials = []
+    for i in range(24):
+        goes_on, optimizer = i % 6 == 0, "adam" if i % 6 < 3 else "sgd"
+        value = 0.6 + 0.01 * i if optimizer == "adam" else 0.1 + 0.001 * i
+        params = {"optimizer": optimizer, "dropout": 0.02 * i, "warmup": i % 5}
+        state = TrialState.COMPLETE if goes_on else TrialState.PRUNED
+        curve = [value - 0.05, value] + [0.9] * (3 if goes_on else 0)
+        trials.append(trial(0.9 + 0.001 * i if goes_on else None, state, curve, **params))
+    view = look(made(trials), made(trials).get_trials())
+    assert view.epoch == 2 and [first(one) for one in view.compared] == pytest.approx(
+        [one.intermediate_values[2] for one in trials]
+    )
+    assert next(iter(view.importance)) == "optimizer" and view.importance["optimizer"] > 0.8
+    assert view.spanning == ["dropout", "warmup"] or view.spanning == ["warmup", "dropout"]
+    study = made(trials)
+    assert names(pictures.draw(study, study.get_trials(), tmp_path / "plots")) == ALL
+    whole = [one for one in trials if one.state == TrialState.COMPLETE]
+    view = look(made(whole), made(whole).get_trials())
+    assert view.epoch is None and len(view.compared) == 4 and "optimizer" not in view.importance
+
+
+def test_where_all_are_equal_after_that_epoch_the_ends_are_compared():
+    trials = [trial(0.1 * i, curve=[0.0, 0.1 * i], dropout=0.1 * i, warmup=i) for i in range(1, 5)]
+    trials.append(trial(state=TrialState.PRUNED, curve=[0.0], dropout=0.05, warmup=7))
+    view = look(made(trials), made(trials).get_trials())
+    assert view.epoch is None and len(view.compared) == 4 and set(view.importance) == {"dropout", "warmup"}
 
 
 def test_the_lowest_value_is_the_best_where_the_direction_says_so():

@@ -101,7 +101,9 @@ def importance(view: View, path: Path) -> None:
     axes.set_xlim(0, 1.12 * max(shares))
     for row, share in enumerate(shares):
         axes.text(share, row, f" {100 * share:.1f} %", va="center", color=DARK, fontsize=9)
-    axes.set_title(f"importance for {printable(view.metric)} (fANOVA, {len(view.complete):,} trials)", loc="left")
+    when = "" if view.epoch is None else f" after epoch {view.epoch}"
+    told = f"{printable(view.metric)}{when} (fANOVA, {len(view.compared):,} trials)"
+    axes.set_title(f"importance for {told}", loc="left")
     axes.set_xlabel("share of the variance")
     save(figure, path)
 
@@ -167,7 +169,7 @@ def label_column(axes: Axes, column: int, one: Scale) -> None:
 
 def contour(view: View, path: Path) -> None:
     """Draw the metric over each pair of the most important parameters, interpolated between the trials (dots)."""
-    names = list(view.importance)[:MOST_CONTOURS]
+    names = view.spanning[:MOST_CONTOURS]
     pairs = [(x, y) for i, x in enumerate(names) for y in names[i + 1 :]]
     figure = new_figure(3.9 * len(pairs) + 0.6, 3.5)
     values = np.array([first(trial) for trial in view.complete])

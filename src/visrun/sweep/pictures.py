@@ -121,7 +121,8 @@ def importance_figure(view: View) -> Any:
 
     names, shares = list(view.importance)[::-1], list(view.importance.values())[::-1]
     bars = go.Bar(x=shares, y=names, orientation="h", text=[f"{share:.3f}" for share in shares], marker={"color": BLUE})
-    return go.Figure(bars).update_xaxes(title=f"share of the variance of {view.metric}")
+    when = "" if view.epoch is None else f" after epoch {view.epoch}"
+    return go.Figure(bars).update_xaxes(title=f"share of the variance of {view.metric}{when}")
 
 
 def parallel_figure(view: View) -> Any:
@@ -143,7 +144,7 @@ def contour_figure(view: View) -> Any:
     """The metric over pairs of the most important parameters; of many trials, some."""
     from optuna.visualization import plot_contour
 
-    names = list(view.importance)[: panels.MOST_CONTOURS]
+    names = view.spanning[: panels.MOST_CONTOURS]
     figure = plot_contour(some(view, MOST_CONTOUR), params=names, target_name=view.metric)
     return figure.update_layout(height=300 * max(2, len(names)))
 
@@ -185,7 +186,7 @@ def some(view: View, most: int) -> Study:
 
 def is_contour(view: View) -> bool:
     """Whether there are two parameters to span a surface, and enough trials to guess one."""
-    return len(view.importance) >= 2 and len(view.complete) >= 4
+    return len(view.spanning) >= 2 and len(view.complete) >= 4
 
 
 PLOTS: dict[str, Plot] = {

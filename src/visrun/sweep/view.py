@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from visrun.sweep.ties import plain
 from visrun.sweep.trials import best_of, by_number, objectives
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class View:
         complete: The complete trials of ``study``; all of their objectives are finite.
         varied: Parameters with two values or more among the complete trials, the most important first.
         importance: Share of the first objective's variance that each parameter explains (fANOVA), highest first.
-            Empty where that cannot be said. Parameters that some complete trials lack are not in it.
+            Empty where that cannot be said. Parameters that some of the ``compared`` trials lack are not in it.
+        compared: The trials that ``importance`` is about; see :func:`comparable`.
+        epoch: After which the ``compared`` trials are compared; None: at their ends.
     """
 
     name: str
@@ -52,11 +55,20 @@ class View:
     complete: tuple[FrozenTrial, ...]
     varied: tuple[str, ...] = ()
     importance: dict[str, float] = field(default_factory=dict)
+    compared: tuple[FrozenTrial, ...] = ()
+    epoch: int | None = None
 
     @property
     def metric(self) -> str:
         """The monitored metric."""
         return self.metrics[0]
+
+    @property
+    def spanning(self) -> list[str]:
+        """Parameters over which a surface can be drawn through the complete trials, the most important first."""
+        return [
+            name for name in self.importance if name in self.varied and all(name in t.params for t in self.complete)
+        ]
 
     def best(self) -> FrozenTrial | None:
         """The complete trial with the best value of the first objective; the earliest of equals."""
@@ -81,7 +93,13 @@ def look(study: Study, trials: Sequence[FrozenTrial]) -> View:
     single = remembered(study.study_name, maximize[:1], trials)
     inside = single.get_trials(deepcopy=False)
     complete = tuple(trial for trial in inside if trial.state.name == "COMPLETE")
-    importance = importances(single, complete)
+    compared, epoch = comparable(inside)
+    importance = importances(
+        single if epoch is None else remembered(study.study_name, maximize[:1], compared), compared
+    )
+    if not importance:
+        compared, epoch = complete, None
+        importance = importances(single, complete)
     names = dict.fromkeys([*importance, *(name for trial in complete for name in trial.params)])
     return View(
         name=study.study_name,
@@ -94,6 +112,8 @@ def look(study: Study, trials: Sequence[FrozenTrial]) -> View:
         complete=complete,
         varied=tuple(name for name in names if varies(name, complete)),
         importance=importance,
+        compared=compared,
+        epoch=epoch,
     )
 
 
@@ -133,16 +153,42 @@ def copied(trial: FrozenTrial, objectives: int) -> FrozenTrial:
     )
 
 
-def importances(study: Study, complete: Sequence[FrozenTrial]) -> dict[str, float]:
+def comparable(trials: Sequence[FrozenTrial]) -> tuple[tuple[FrozenTrial, ...], int | None]:
+    """The complete trials; where some were pruned, those as well, all with their metric after one and the same epoch.
+
+    A search that prunes leaves few complete trials, and those are alike. The epoch is the last that all have reached.
+    """
+    from optuna.trial import TrialState, create_trial
+
+    complete = tuple(trial for trial in trials if trial.state == TrialState.COMPLETE)
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    ended = [trial for trial in ended if trial.intermediate_values]
+    if all(trial.state == TrialState.COMPLETE for trial in ended):
+        return complete, None
+    epoch = min(max(trial.intermediate_values) for trial in ended)
+    return tuple(
+        create_trial(
+            value=plain(trial.intermediate_values[epoch]), params=trial.params, distributions=trial.distributions
+        )
+        for trial in ended
+        if epoch in trial.intermediate_values
+    ), epoch
+
+
+def importances(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, float]:
     """Parameter importance by functional ANOVA (Hutter et al., ICML 2014), highest first.
 
-    {} with fewer than two parameters that every complete trial has and that vary, or when all values are equal.
+    Args:
+        trials: The complete trials of ``study``.
+
+    Returns:
+        {} with fewer than two parameters that every trial has and that vary, or when all values are equal.
     """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    if len({first(trial) for trial in complete}) < 2:
+    if len({first(trial) for trial in trials}) < 2:
         return {}
-    names = [name for name in complete[0].params if common(name, complete) and varies(name, complete)]
+    names = [name for name in trials[0].params if common(name, trials) and varies(name, trials)]
     if len(names) < 2:
         return {}
     evaluator = FanovaImportanceEvaluator(n_trees=TREES, max_depth=DEPTH, seed=0)
