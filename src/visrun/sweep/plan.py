@@ -120,9 +120,7 @@ def make_plan(
     own = partial(_own_points, space, bases, resolve)
     trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, own=own, grid=grid)
     notices = [*space.notices, *trials.notices]
-    if pruner["name"] == AUTO:
-        searches = len(objectives) == 1 and not trials.all_of_them and trials.number >= FEWEST
-        pruner = {**pruner, "name": SEARCH} if searches else {"name": "none"}
+    pruner = _unasked(pruner, searches=len(objectives) == 1 and not trials.all_of_them and trials.number >= FEWEST)
     if len(objectives) > 1 and pruner["name"] != "none":
         notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where there are several objectives")
     return Plan(
@@ -170,6 +168,13 @@ def _pruner(settings: Mapping[str, Any], values: Hyperparameters, problems: Prob
     found: Mapping[str, Any] = settled(node, max_epochs=values.max_epochs, warmup_epochs=values.warmup_epochs)
     problems.take(lambda: make_pruner(found))
     return found
+
+
+def _unasked(pruner: Mapping[str, Any], *, searches: bool) -> Mapping[str, Any]:
+    """The pruner that ``auto`` stands for in this sweep; any other is itself."""
+    if pruner["name"] != AUTO:
+        return pruner
+    return {**pruner, "name": SEARCH} if searches else {"name": "none"}
 
 
 def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
