@@ -101,8 +101,7 @@ def importance(view: View, path: Path) -> None:
     axes.set_xlim(0, 1.12 * max(shares))
     for row, share in enumerate(shares):
         axes.text(share, row, f" {100 * share:.1f} %", va="center", color=DARK, fontsize=9)
-    when = "" if view.epoch is None else f" after epoch {view.epoch}"
-    told = f"{printable(view.metric)}{when} (fANOVA, {len(view.compared):,} trials)"
+    told = f"{printable(view.compared_metric)} (fANOVA, {len(view.compared):,} trials)"
     axes.set_title(f"importance for {told}", loc="left")
     axes.set_xlabel("share of the variance")
     save(figure, path)

@@ -121,8 +121,7 @@ def importance_figure(view: View) -> Any:
 
     names, shares = list(view.importance)[::-1], list(view.importance.values())[::-1]
     bars = go.Bar(x=shares, y=names, orientation="h", text=[f"{share:.3f}" for share in shares], marker={"color": BLUE})
-    when = "" if view.epoch is None else f" after epoch {view.epoch}"
-    return go.Figure(bars).update_xaxes(title=f"share of the variance of {view.metric}{when}")
+    return go.Figure(bars).update_xaxes(title=f"share of the variance of {view.compared_metric}")
 
 
 def parallel_figure(view: View) -> Any:

@@ -64,6 +64,11 @@ class View:
         return self.metrics[0]
 
     @property
+    def compared_metric(self) -> str:
+        """The monitored metric, and after which epoch ``importance`` is about it."""
+        return self.metric if self.epoch is None else f"{self.metric} after epoch {self.epoch}"
+
+    @property
     def spanning(self) -> list[str]:
         """Parameters over which a surface can be drawn through the complete trials, the most important first."""
         return [
