@@ -1,4 +1,4 @@
-"""What sweeping costs beside the training: a trial's overhead, and how well two slots are used.
+"""What sweeping costs beside the training: a trial's overhead, the use of two slots, the gap between trials, logging.
 
     python benchmarks/sweep.py overhead [--trials 100]
     python benchmarks/sweep.py slots
@@ -8,8 +8,8 @@
 ``overhead`` runs the same search with an objective that returns at once, first under visrun's sweeper and then under
 the official Optuna sweeper, each through the whole command line, one trial at a time. ``slots`` runs eight jobs that
 take 4 s and 1 s in turn on two slots, under both. The ideal is the work shared evenly: 10 s. ``gap`` is the time from
-the end of a trial on the demo's digits to the first training step of the next one. ``tracking`` runs the same three
-trials with MLflow and without and compares the seconds from a trial's begin to its end.
+the end of a trial on the demo's digits to the first training step of the next one. ``tracking`` is the share of a
+trial's time that logging it to MLflow takes.
 """
 
 from __future__ import annotations
@@ -48,6 +48,44 @@ def execute(resolved, folder, *, trial=None):
 visrun.run = sys.modules["visrun.run"] = types.ModuleType("visrun.run")
 visrun.run.execute = execute
 """
+# Notes what a tracker takes: the seconds that its callers wait for it, and the processor time of its thread.
+TRACKED = """
+import json, os, threading, time
+from visrun import tracking
+
+run = threading.Thread.run
+
+def note(what, seconds):
+    with open("{log}", "a") as file:
+        file.write(json.dumps([os.getpid(), what, seconds]) + "\\n")
+
+def timed_run(thread):
+    began = time.thread_time()
+    run(thread)
+    if thread.name == "visrun-mlflow":
+        note("busy", time.thread_time() - began)
+
+def tracker(**options):
+    made, waited = tracking.mlflow_tracker(**options), []
+
+    def timed(name, method):
+        def call(*arguments, **more):
+            began = time.perf_counter()
+            try:
+                return method(*arguments, **more)
+            finally:
+                waited.append(time.perf_counter() - began)
+                if name == "finish":
+                    note("waited", sum(waited))
+        return call
+
+    for name in ("start", "wait", "epoch", "values", "summary", "artifact", "tags", "model", "finish"):
+        setattr(made, name, timed(name, getattr(made, name)))
+    return made
+
+threading.Thread.run = timed_run
+tracking.TRACKERS["mlflow"] = tracker
+"""
 LONG_SHORT = "4.0 if values.max_epochs % 2 else 1.0"
 STOCK = ("hydra/sweeper=optuna", "hydra.sweeper.storage='sqlite:///stock.db'", "hydra.sweeper.direction=minimize")
 
@@ -79,7 +117,7 @@ def slots() -> None:
     """Seconds from the first objective's begin to the last one's end."""
     found = {}
     report("sweep/slots/ideal", 10.0, "s")
-    sweepers = {"visrun": (), "stock": (*STOCK, "hydra/launcher=joblib")}
+    sweepers = {"visrun": (), "stock": (*STOCK, "hydra/sweeper/sampler=grid", "hydra/launcher=joblib")}
     if find_spec("hydra_plugins.hydra_joblib_launcher") is None:
         print("the official sweeper needs hydra-joblib-launcher for this; it is left out", file=sys.stderr)
         del sweepers["stock"]
@@ -91,26 +129,37 @@ def slots() -> None:
 
 
 def gap() -> None:
-    """Median seconds between two trials of one process; the first pair is left out, where everything is imported."""
+    """Median seconds from the end of a trial to the first step of the next one in the same process."""
     with tempfile.TemporaryDirectory() as name:
         trials = demo(Path(name), "learning_rate=range(0.001,0.007,0.001)", "max_epochs=1", "tracking=none")
         begins = [first_step(Path(trial.user_attrs["folder"])) for trial in trials]
-    gaps = [begin - ended(trial) for trial, begin in zip(trials[1:], begins[2:], strict=False)]
-    report("sweep/gap", median(gaps), "s", longest=round(max(gaps), 3), trials=len(trials))
+    gaps = [begin - ended(trial) for trial, begin in zip(trials, begins[1:], strict=False)]
+    facts = {"first": round(gaps[0], 3), "longest": round(max(gaps), 3), "trials": len(trials)}
+    report("sweep/gap", median(gaps), "s", **facts)
 
 
 def tracking() -> None:
-    """A trial's share of wall time that MLflow costs, medians over the trials of two sweeps run in turn."""
-    seconds: dict[str, list[float]] = {"none": [], "mlflow": []}
+    """The most that logging to MLflow can add to a trial, as a share of its wall time, median over a sweep's trials.
+
+    Two runs of one trial differ by more than that, so what logging takes is measured where it is spent: the seconds
+    that the trial waits for the tracker, and the processor time of the tracker's own thread, as if nothing else could
+    run meanwhile. The first trial is left out, where MLflow is imported.
+    """
     with tempfile.TemporaryDirectory() as name:
-        for round_ in range(3):
-            for tracker in seconds:
-                words = ("learning_rate=0.001,0.002,0.003", "max_epochs=10", "early_stopping_patience=0")
-                trials = demo(Path(name) / f"{tracker}{round_}", *words, f"tracking={tracker}")
-                seconds[tracker] += [ended(trial) - trial.datetime_start.timestamp() for trial in trials[1:]]
-    plain, tracked = median(seconds["none"]), median(seconds["mlflow"])
-    report("sweep/tracking/none", plain, "s a trial")
-    report("sweep/tracking/mlflow", tracked, "s a trial", ratio=tracked / plain, over="sweep/tracking/none")
+        folder = Path(name)
+        log = folder / "logged"
+        (folder / "logged_seconds.py").write_text(TRACKED.format(log=log), encoding="utf-8")
+        space = "learning_rate=0.001,0.002,0.003,0.004,0.005"
+        trials = demo(folder, space, "max_epochs=10", "early_stopping_patience=0", "plugins=[logged_seconds]")
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    mine = {trial.user_attrs["pid"] for trial in trials}
+    waited, busy = (
+        [seconds for pid, what, seconds in lines if pid in mine and what == kind] for kind in ("waited", "busy")
+    )
+    took = [ended(trial) - trial.datetime_start.timestamp() for trial in trials]
+    shares = [100 * (a + b) / seconds for a, b, seconds in zip(waited, busy, took, strict=True)]
+    facts = {"waited": round(median(waited[1:]), 3), "busy": round(median(busy[1:]), 3)}
+    report("sweep/tracking", median(shares[1:]), "% of a trial", trial=round(median(took[1:]), 2), **facts)
 
 
 def demo(folder: Path, *words: str) -> list[Any]:

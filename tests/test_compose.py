@@ -415,6 +415,15 @@ def test_a_plugin_adds_to_the_tables(plugin: str) -> None:
     assert resolved.settings.plugins == ("my_visrun_plugin",)
 
 
+def test_only_a_plugin_that_is_new_has_the_options_listed_again(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: list[None] = []
+    monkeypatch.setattr("visrun.compose.store_schema", lambda: stored.append(None))
+    conf = open_conf(Path.cwd())
+    for _ in range(3):
+        resolve([plugin], conf=conf)
+    assert len(stored) == 1
+
+
 def test_verbs_take_plugins_too(plugin: str) -> None:
     assert plugins.take(["RUN", plugin, "split=val"], cwd=Path.cwd()) == ["RUN", "split=val"]
     assert "tiny" in MODELS

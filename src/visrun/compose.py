@@ -229,8 +229,7 @@ def _read(
 
 def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> None:
     names = [name for names in listed if isinstance(names, list) for name in names]
-    if names:
-        plugins.load(names, cwd=cwd)
+    if plugins.load(names, cwd=cwd):
         store_schema()
         conf.list_again()
 

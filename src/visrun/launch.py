@@ -6,6 +6,7 @@ jobs, and each job resolves its own words again.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from argparse import Namespace
@@ -130,11 +131,11 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
         return _hydra(args, [*own, *resolved.overrides], _no_job)
     made, codes = _folder("hydra.run.dir", own, resolved.settings.task), [0]
 
-    def job(_: DictConfig) -> float | None:
+    def job(config: DictConfig) -> float | None:
         from visrun import run
 
         folder = Path(HydraConfig.get().runtime.output_dir)
-        _save_config(resolved, folder)
+        _save_config(resolved, folder, recorded=config)
         try:
             result = run.execute(resolved, folder)
         except Exception as error:
@@ -168,7 +169,7 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
     return code or VisrunSweeper.exit_code
 
 
-def _trial(_: DictConfig, *, config_dir: Path | None, cwd: Path) -> float | list[float] | None:
+def _trial(config: DictConfig, *, config_dir: Path | None, cwd: Path) -> float | list[float] | None:
     """One job of a sweep, in whatever process its launcher runs it."""
     from visrun import run
     from visrun.sweep import trial
@@ -178,8 +179,10 @@ def _trial(_: DictConfig, *, config_dir: Path | None, cwd: Path) -> float | list
     resolved = resolve(words, config_dir=config_dir, cwd=cwd, conf=_conf(cwd, config_dir))
     say(resolved)
     folder, current = Path(mine.runtime.output_dir), trial.current()
-    _save_config(resolved, folder)
+    _save_config(resolved, folder, recorded=config)
     result = run.execute(resolved, folder, trial=current)
+    gc.collect()  # frees the memory of its model for the next trial
+    gc.freeze()  # what every trial uses is not looked through again, which takes long in the middle of an epoch
     if result.exit_code:
         raise Interrupted(result.exit_code)
     return result.value if current is None else current.values(result)
@@ -266,9 +269,9 @@ def removed_if_empty(folder: Path | None) -> Iterator[None]:
             folder.rmdir()
 
 
-def _save_config(resolved: Resolved, folder: Path) -> None:
+def _save_config(resolved: Resolved, folder: Path, *, recorded: DictConfig) -> None:
     """Correct Hydra's record of the config where it differs from what runs."""
     file = folder / str(HydraConfig.get().output_subdir) / "config.yaml"
     content = resolved.settings.model_dump(mode="json") | resolved.hyperparameters.model_dump(mode="json")
-    if file.is_file() and OmegaConf.to_container(OmegaConf.load(file)) != content:
+    if file.is_file() and OmegaConf.to_container(recorded) != content:
         file.write_text(OmegaConf.to_yaml(OmegaConf.create(content)), encoding="utf-8")

@@ -49,16 +49,17 @@ def images(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Iterator[
     """The visible files with an image's suffix in ``folder`` and below it, in a fixed order."""
     for current, inner, names in os.walk(folder, followlinks=True):
         inner[:] = sorted((name for name in inner if _visible(name)), key=natural)
-        for name in sorted(names, key=natural):
-            if _visible(name) and os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122 (a million names)
-                yield Path(current, name)
+        for name in sorted((name for name in names if _is_image(name, suffixes)), key=natural):
+            yield Path(current, name)
 
 
 def holds_images(folder: Path, *, deep: bool = True) -> bool:
     """Whether at least one image lies in ``folder`` (``deep``: or below it)."""
-    if deep:
-        return next(images(folder), None) is not None
-    return any(_visible(child.name) and child.suffix.lower() in IMAGE_SUFFIXES for child in folder.iterdir())
+    for _, inner, names in os.walk(folder, followlinks=True):
+        inner[:] = [name for name in inner if deep and _visible(name)]
+        if any(_is_image(name, IMAGE_SUFFIXES) for name in names):
+            return True
+    return False
 
 
 def exists(path: Path) -> bool:
@@ -76,10 +77,8 @@ def is_file(path: Path) -> bool:
 
 def shown(path: Path, root: Path) -> str:
     """``path`` as people know it: relative to the dataset's root where it lies inside, with forward slashes."""
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:
-        return path.as_posix()
+    text, top = str(path), str(root)  # of a million files, relative_to takes long
+    return "." if text == top else text.removeprefix(top + os.sep).replace(os.sep, "/")
 
 
 def require_root(root: Path) -> None:
@@ -112,3 +111,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
 
 def _visible(name: str) -> bool:
     return not name.startswith(".") and name != "__MACOSX"
+
+
+def _is_image(name: str, suffixes: frozenset[str]) -> bool:
+    return _visible(name) and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 (a million names)
