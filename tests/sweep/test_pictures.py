@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 from PIL import Image
 
 from visrun.sweep import panels, pictures
+from visrun.sweep.trials import reported
 from visrun.sweep.view import first, look
 
 SPACE = {
@@ -216,6 +217,11 @@ def test_of_a_pruned_search_all_trials_are_compared_after_one_epoch(tmp_path):
     )
     assert next(iter(view.importance)) == "optimizer" and view.importance["optimizer"] > 0.8
     assert view.spanning == ["dropout", "warmup"] or view.spanning == ["warmup", "dropout"]
+    assert view.tried[0] == "optimizer" and "optimizer" not in view.varied
+    crosses = [trace for trace in pictures.slice_figure(view).data if trace.marker.symbol == "x"]
+    assert [len(trace.x) for trace in crosses] == [20, 20, 20]  # dropout, optimizer, warmup
+    assert set(crosses[1].x) == {"'adam'", "'sgd'"}
+    assert list(crosses[0].y) == pytest.approx([reported(one) for one in view.pruned])
     study = made(trials)
     assert names(pictures.draw(study, study.get_trials(), tmp_path / "plots")) == ALL
     whole = [one for one in trials if one.state == TrialState.COMPLETE]

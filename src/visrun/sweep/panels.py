@@ -15,7 +15,6 @@ import numpy as np
 
 from visrun.plots import BLUE, DARK, GREY, LINE, ORANGE, new_figure, printable, save, whole_numbers
 from visrun.sweep.trials import pareto as front_of
-from visrun.sweep.trials import reported
 from visrun.sweep.view import View, first
 
 if TYPE_CHECKING:
@@ -72,10 +71,9 @@ def history(view: View, path: Path) -> None:
     """Draw the value of every complete trial and the best so far; where pruned trials stopped, in grey."""
     figure = new_figure(6.4, 3.2)
     axes = figure.add_subplot()
-    pruned = [(trial.number, reported(trial)) for trial in view.reporting if trial.state.name == "PRUNED"]
-    if pruned:
-        x, y = zip(*pruned, strict=True)
-        axes.scatter(x, y, s=14, marker="x", linewidths=1, color=GREY, label="pruned")
+    if view.pruned:
+        stopped = [trial.number for trial in view.pruned]
+        axes.scatter(stopped, view.stopped_at, s=14, marker="x", linewidths=1, color=GREY, label="pruned")
     numbers = [trial.number for trial in view.complete]
     values = np.array([first(trial) for trial in view.complete])
     axes.scatter(numbers, values, s=16, color=BLUE, alpha=0.7, linewidths=0, label="complete")
@@ -108,8 +106,8 @@ def importance(view: View, path: Path) -> None:
 
 
 def slices(view: View, path: Path) -> None:
-    """Draw the metric over each parameter; dark points are early trials, bright ones late."""
-    names = view.varied[:MOST_SLICES]
+    """Draw the metric over each parameter; dark points are early trials, bright ones late, and crosses pruned ones."""
+    names = view.tried[:MOST_SLICES]
     columns = min(4, len(names))
     height = math.ceil(len(names) / columns)
     figure = new_figure(3.1 * columns + 0.6, 2.7 * height)
@@ -118,11 +116,15 @@ def slices(view: View, path: Path) -> None:
     points: Any = None
     for i, name in enumerate(names):
         axes = figure.add_subplot(height, columns, i + 1)
-        axis = scale(name, view.complete)
-        points = axes.scatter(axis.places, values, c=numbers, cmap=COLOURS, s=14, alpha=0.8, linewidths=0)
+        axis = scale(name, [*view.complete, *view.pruned])
+        places, others = np.split(axis.places, [len(values)])
+        axes.scatter(others, view.stopped_at, s=14, marker="x", linewidths=1, color=GREY, label="pruned")
+        points = axes.scatter(places, values, c=numbers, cmap=COLOURS, s=14, alpha=0.8, linewidths=0)
         mark(axes, "x", name, axis)
         if i % columns == 0:
             axes.set_ylabel(printable(view.metric))
+    if view.pruned:
+        figure.axes[0].legend(loc="best")
     colour_bar(figure, points, "trial")
     save(figure, path)
 

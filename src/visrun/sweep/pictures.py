@@ -132,11 +132,32 @@ def parallel_figure(view: View) -> Any:
 
 
 def slice_figure(view: View) -> Any:
-    """The metric over each parameter."""
+    """The metric over each parameter; of pruned trials the last that they reported, as crosses."""
+    import plotly.graph_objects as go
     from optuna.visualization import plot_slice
 
-    names = list(view.varied[: panels.MOST_SLICES])
-    return plot_slice(view.study, params=names, target_name=view.metric)
+    names = sorted(view.tried[: panels.MOST_SLICES])  # as Optuna orders them
+    figure = plot_slice(view.study, params=names, target_name=view.metric)
+    for column, name in enumerate(names, start=1):
+        having = [
+            (trial, value) for trial, value in zip(view.pruned, view.stopped_at, strict=True) if name in trial.params
+        ]
+        crosses = go.Scatter(
+            x=[place_of(trial, name) for trial, _ in having],
+            y=[value for _, value in having],
+            text=[f"trial {trial.number}, pruned" for trial, _ in having],
+            mode="markers",
+            marker={"symbol": "x", "size": 5, "color": GREY},
+            showlegend=False,
+        )
+        figure.add_trace(crosses, **({"row": 1, "col": column} if len(names) > 1 else {}))
+    return figure
+
+
+def place_of(trial: FrozenTrial, name: str) -> Any:
+    """Where a trial lies on an axis of Optuna's slices: at a number, or at the text of a choice."""
+    value, choices = trial.params[name], hasattr(trial.distributions[name], "choices")
+    return repr(value) if choices else value
 
 
 def contour_figure(view: View) -> Any:
@@ -192,7 +213,7 @@ PLOTS: dict[str, Plot] = {
     "history": Plot("History", lambda view: bool(view.complete), panels.history, history_figure),
     "importance": Plot("Importance", lambda view: bool(view.importance), panels.importance, importance_figure),
     "parallel": Plot("Parallel coordinates", lambda view: len(view.varied) > 1, panels.parallel, parallel_figure),
-    "slice": Plot("Slices", lambda view: bool(view.varied), panels.slices, slice_figure),
+    "slice": Plot("Slices", lambda view: bool(view.complete and view.tried), panels.slices, slice_figure),
     "contour": Plot("Contours", is_contour, panels.contour, contour_figure),
     "intermediate": Plot(
         "Values during the trials",

@@ -39,6 +39,7 @@ class View:
         reporting: The trials of ``study`` that have reported values while they ran, whatever became of them.
         complete: The complete trials of ``study``; all of their objectives are finite.
         varied: Parameters with two values or more among the complete trials, the most important first.
+        tried: Parameters of complete trials with two values or more among these and the pruned ones; the same order.
         importance: Share of the first objective's variance that each parameter explains (fANOVA), highest first.
             Empty where that cannot be said. Parameters that some of the ``compared`` trials lack are not in it.
         compared: The trials that ``importance`` is about; see :func:`comparable`.
@@ -54,6 +55,7 @@ class View:
     reporting: tuple[FrozenTrial, ...]
     complete: tuple[FrozenTrial, ...]
     varied: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
     importance: dict[str, float] = field(default_factory=dict)
     compared: tuple[FrozenTrial, ...] = ()
     epoch: int | None = None
@@ -62,6 +64,16 @@ class View:
     def metric(self) -> str:
         """The monitored metric."""
         return self.metrics[0]
+
+    @property
+    def pruned(self) -> tuple[FrozenTrial, ...]:
+        """The trials of ``study`` that the pruner ended, after they had reported a value."""
+        return tuple(trial for trial in self.reporting if trial.state.name == "PRUNED")
+
+    @property
+    def stopped_at(self) -> list[float]:
+        """The last metric that each of the ``pruned`` trials reported."""
+        return [plain(trial.intermediate_values[max(trial.intermediate_values)]) for trial in self.pruned]
 
     @property
     def compared_metric(self) -> str:
@@ -105,6 +117,7 @@ def look(study: Study, trials: Sequence[FrozenTrial]) -> View:
     if not importance:
         compared, epoch = complete, None
         importance = importances(single, complete)
+    ended = tuple(trial for trial in inside if trial.state.name in ("COMPLETE", "PRUNED"))
     names = dict.fromkeys([*importance, *(name for trial in complete for name in trial.params)])
     return View(
         name=study.study_name,
@@ -116,6 +129,7 @@ def look(study: Study, trials: Sequence[FrozenTrial]) -> View:
         reporting=tuple(trial for trial in inside if trial.intermediate_values),
         complete=complete,
         varied=tuple(name for name in names if varies(name, complete)),
+        tried=tuple(name for name in names if varies(name, ended)),
         importance=importance,
         compared=compared,
         epoch=epoch,
