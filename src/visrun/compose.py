@@ -8,6 +8,7 @@ Nothing here imports torch or MLflow, and nothing touches Hydra's global state, 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -229,9 +230,13 @@ def _read(
 
 def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> None:
     names = [name for names in listed if isinstance(names, list) for name in names]
-    if plugins.load(names, cwd=cwd):
-        store_schema()
-        conf.list_again()
+    new = any(str(name) not in sys.modules for name in names)
+    try:
+        plugins.load(names, cwd=cwd)
+    finally:  # one that imports is there, whatever another one raises
+        if new:
+            store_schema()
+            conf.list_again()
 
 
 def _overrides(chosen: Chosen, file: Mapping[str, Any], words: Sequence[Typed]) -> list[str]:

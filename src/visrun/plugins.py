@@ -29,24 +29,22 @@ def take(words: Sequence[str], *, cwd: Path) -> list[str]:
     return [word for word in words if not word.startswith("plugins=")]
 
 
-def load(names: Sequence[object], *, cwd: Path) -> bool:
-    """Import modules by name, and say whether one of them is new; ``cwd`` is searched after everything installed.
+def load(names: Sequence[object], *, cwd: Path) -> None:
+    """Import modules by name; ``cwd`` is searched after everything installed.
 
     Raises:
         ConfigError: A name that is none, or a module that does not import.
     """
-    problems, new = [], False
+    problems = []
     if names and str(cwd) not in sys.path:
         sys.path.append(str(cwd))
     for name in names:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             problems.append(f"plugins={show(name)}: must be the name of a module, such as my_package")
             continue
-        new |= name not in sys.modules
         try:
             import_module(name)
         except Exception as error:  # a plugin is foreign code: whatever it raises stops the run in one line
             problems.append(f"plugins={name}: does not import: {type(error).__name__}: {error}")
     if problems:
         raise ConfigError(problems)
-    return new
