@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visrun.sweep.ties import plain
-from visrun.sweep.trials import best_of, by_number, objectives
+from visrun.sweep.trials import best_of, by_number, objectives, reported
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -73,7 +73,7 @@ class View:
     @property
     def stopped_at(self) -> list[float]:
         """The last metric that each of the ``pruned`` trials reported."""
-        return [plain(trial.intermediate_values[max(trial.intermediate_values)]) for trial in self.pruned]
+        return [value for trial in self.pruned if (value := reported(trial)) is not None]
 
     @property
     def compared_metric(self) -> str:
