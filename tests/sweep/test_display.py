@@ -101,7 +101,9 @@ def test_the_loss_in_a_reported_value_is_not_shown(metric, shown):
     curve = [graded(metric, 0.5, maximize=True)]
     assert drawn([make(0, R, None, {}, curve)])[-1].endswith(f" {shown} @ 1/50")
     assert drawn([make(0, P, None, {}, curve)])[-1].endswith(f" {shown} @ 1")
-    assert values_of(make(0, P, None, {}, curve), 1) == [metric]
+    assert values_of(make(0, P, None, {}, curve), 1) == values_of(make(0, C, curve), 1) == [metric]
+    lines = drawn([make(0, C, curve)])
+    assert f"best accuracy {shown}  " in lines[0] and lines[-1].endswith(f"complete  {shown}")
 
 
 def test_of_several_objectives_the_front_is_marked():

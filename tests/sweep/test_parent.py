@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 
 from visrun.sweep.parent import Parent, bests, child_name, child_tags, readable
+from visrun.sweep.ties import graded
 from visrun.tracking import open_tracker
 from visrun.tracking.store import ENVIRONMENT
 
@@ -230,6 +231,12 @@ def test_each_objective_has_its_own_best():
         study.add_trial(trial(values))
     study.add_trial(trial(state=TrialState.FAIL))
     assert bests(study, study.get_trials()) == {"best/accuracy": 0.9, "best/seconds": 10.0}
+
+
+def test_the_digits_of_the_loss_are_not_written_down():
+    study = made()
+    study.add_trial(trial([graded(0.75, 0.5, maximize=True)]))
+    assert bests(study, study.get_trials()) == {"best/accuracy": 0.75}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 from PIL import Image
 
 from visrun.sweep import panels, pictures
+from visrun.sweep.ties import graded
 from visrun.sweep.trials import reported
 from visrun.sweep.view import first, look
 
@@ -240,6 +241,15 @@ def test_the_lowest_value_is_the_best_where_the_direction_says_so():
     trials = [trial(v, dropout=d) for v, d in ((0.3, 0.1), (0.1, 0.2), (0.1, 0.3))]
     assert look(made(trials, directions=["minimize"]), made(trials).get_trials()).best().number == 1
     assert look(made(trials), made(trials).get_trials()).best().number == 0
+
+
+def test_of_equal_values_that_with_the_lower_loss_is_the_best():
+    values = [graded(0.75, loss, maximize=True) for loss in (0.5, 0.25, 0.75)]
+    study = made([trial(value, dropout=0.1 * i, warmup=i) for i, value in enumerate(values)])
+    view = look(study, study.get_trials())
+    assert view.best().number == 1
+    assert [one.value for one in view.complete] == [0.75] * 3 and view.importance == {}
+    assert pictures.note(view).endswith("best accuracy 0.75 in trial 1")
 
 
 def test_thinning_keeps_the_best_and_both_ends():

@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 from visrun.errors import VisrunError
 from visrun.overrides import parse
 from visrun.sweep.results import best_trial, closing_lines, pareto, rows, write_results
+from visrun.sweep.ties import graded
 from visrun.sweep.trials import best_of, counts, objectives, ranking, reason_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -85,6 +86,19 @@ def test_the_yaml_has_the_official_keys_of_several_objectives(tmp_path):
             {"params": {"learning_rate": 0.9}, "values": [0.9, 30.0]},
         ],
     }
+
+
+def test_of_equal_values_that_with_the_lower_loss_is_the_best_and_no_file_shows_it(tmp_path):
+    study = make_study(names=["accuracy"])
+    for number, loss in enumerate((0.5, 0.25, 0.75)):
+        add(study, C, graded(0.75, loss, maximize=True), {"learning_rate": loss})
+        run_folder(tmp_path, number, f'{{"trial": {number}}}')
+    write_results(study, study.trials, tmp_path)
+    content = yaml.safe_load((tmp_path / "optimization_results.yaml").read_text())
+    assert content == {"name": "optuna", "best_params": {"learning_rate": 0.25}, "best_value": 0.75}
+    assert (tmp_path / "best/experiment.json").read_text() == '{"trial": 1}'
+    assert [row[:3] for row in rows(study, study.trials)[1:]] == [[str(i), "complete", "0.75"] for i in range(3)]
+    assert closing_lines(study, study.trials, folder=tmp_path)[0] == "best accuracy 0.75, trial 1: learning_rate=0.25"
 
 
 @pytest.mark.parametrize("value", ["1e-5", "null", "true", "a, b", "läßt: #1", ""])

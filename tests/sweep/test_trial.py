@@ -9,7 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.exceptions import TrialPruned
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from visrun.errors import VisrunError
@@ -18,6 +20,7 @@ from visrun.sweep.storage import open_storage
 from visrun.sweep.study import ATTRIBUTE, Queue, create
 from visrun.sweep.ties import graded
 from visrun.sweep.trial import VARIABLE, Handle, SweepTrial, current
+from visrun.sweep.trials import best_trial, values_of
 
 
 @pytest.fixture
@@ -43,7 +46,8 @@ def trial_of(queue: Queue, tmp_path: Path, pruner: str = "none", **more: Any) ->
 
 
 def result(**facts: Any) -> Any:
-    return SimpleNamespace(**{"status": "finished", "value": 0.5, "seconds": 12.0, "parameters": 1000, **facts})
+    usual = {"status": "finished", "value": 0.5, "best_epoch": 2, "seconds": 12.0, "parameters": 1000}
+    return SimpleNamespace(**usual | facts)
 
 
 def test_a_job_finds_its_trial_in_the_environment(
@@ -128,9 +132,39 @@ def test_a_value_that_is_no_number_is_hopeless(queue: Queue, tmp_path: Path) -> 
 
 def test_values(queue: Queue, tmp_path: Path) -> None:
     trial = trial_of(queue, tmp_path)
-    assert trial.values(result()) == [0.5]
+    assert trial.values(result()) == [graded(0.5, math.nan, maximize=True)]
+    for epoch, loss in ((1, 0.25), (2, 0.125), (3, 0.0625)):
+        trial.report(epoch, 0.5, loss)
+    assert trial.values(result()) == [graded(0.5, 0.125, maximize=True)]
+    queue.study.set_user_attr(ATTRIBUTE, {"objectives": ["seconds"]})
+    assert trial.values(result()) == [12.0]
     queue.study.set_user_attr(ATTRIBUTE, {"objectives": ["parameters", "accuracy", "seconds"]})
     assert trial.values(result(value=0.0)) == [1000.0, 0.0, 12.0]
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_sampler_looks_where_equal_metrics_have_low_losses(direction: str, tmp_path: Path) -> None:
+    """All metrics are equal; the losses are lowest at x = 0.3."""
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "my study", [direction])
+    queue = Queue(storage, "my study", sampler=TPESampler(seed=0))
+    queue.study.set_user_attr(ATTRIBUTE, {"objectives": ["metric"]})
+    queue.fill(60)
+    space, asked = {"x": FloatDistribution(0.0, 1.0)}, []
+    for number in range(60):
+        claimed = queue.claim(60)
+        assert claimed is not None
+        params = queue.sample(claimed, space, list, lambda: None)
+        assert params is not None
+        asked.append(params["x"])
+        trial = SweepTrial(Handle(str(tmp_path / "study.journal"), "my study", number, {"name": "none"}))
+        trial.report(1, 0.75, abs(params["x"] - 0.3))
+        queue.complete(number, trial.values(result(value=0.75, best_epoch=1)))
+    late = [abs(x - 0.3) for x in asked[30:]]
+    assert sorted(late)[15] < 0.1  # without the losses 0.13 to 0.42
+    best = best_trial(queue.study, queue.trials())
+    assert best is not None and abs(best.params["x"] - 0.3) == min(abs(x - 0.3) for x in asked)
+    assert values_of(best, 1) == [0.75]
 
 
 def test_a_pruned_run_has_none(queue: Queue, tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def _best_text(sweep: Sweep, front: Sequence[FrozenTrial]) -> str:
         return ""
     if len(sweep.directions) > 1:
         return f"Pareto front {len(front)}"
-    return f"best {sweep.objectives[0]} {short(front[0].value)}"
+    return f"best {sweep.objectives[0]} {short(values_of(front[0], 1)[0])}"
 
 
 def _param_cells(name: str, label: str, trials: Sequence[FrozenTrial]) -> Cells:

@@ -141,10 +141,10 @@ class Parent:
 
 def bests(study: Study, trials: Iterable[FrozenTrial]) -> dict[str, float]:
     """The best value of each objective, by itself, over the complete trials."""
-    from visrun.sweep.trials import objectives, ranking
+    from visrun.sweep.trials import objectives, ranking, values_of
 
     complete = ranking(trials, study.directions)
-    columns = zip(*(trial.values for trial in complete), strict=True)
+    columns = zip(*(values_of(trial, len(study.directions)) for trial in complete), strict=True)
     return {
         f"best/{name}": max(column) if direction.name == "MAXIMIZE" else min(column)
         for name, direction, column in zip(objectives(study), study.directions, columns, strict=False)

@@ -74,7 +74,7 @@ def summary(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
     if not front:
         return {"name": "optuna"}
     if len(study.directions) == 1:
-        return {"name": "optuna", "best_params": front[0].params, "best_value": front[0].value}
+        return {"name": "optuna", "best_params": front[0].params, "best_value": values_of(front[0], 1)[0]}
     return {"name": "optuna", "solutions": [{"params": trial.params, "values": trial.values} for trial in front]}
 
 
@@ -154,7 +154,7 @@ def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, cw
     single = len(names) == 1
     lines = [] if single else [f"Pareto front: {len(front)} of {plural(len(trials), 'trial')}"]
     for trial in front[:MAX_FRONT]:
-        values = ", ".join(f"{name} {value!r}" for name, value in zip(names, trial.values, strict=True))
+        values = ", ".join(f"{name} {value!r}" for name, value in zip(names, values_of(trial, len(names)), strict=True))
         values = f"best {values}, trial {trial.number}" if single else f"trial {trial.number}: {values}"
         params = " ".join(f"{name}={'null' if value is None else value}" for name, value in trial.params.items())
         lines.append(f"{values}: {params}" if params else values)

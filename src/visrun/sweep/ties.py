@@ -2,7 +2,8 @@
 
 Early in a run a metric may say nothing yet (no object is found, the mAP of every trial is 0), and on few images it has
 few values. So the value that a trial reports after an epoch carries the validation loss in digits that the metric does
-not use, and every pruner ranks by both. The value that a trial ends with is the metric alone.
+not use, and so does the one that it ends with: pruners, samplers and the choice of the best trial rank by both. What
+people see is the metric alone.
 """
 
 from __future__ import annotations

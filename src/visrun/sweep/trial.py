@@ -7,6 +7,7 @@ job that is repeated later from its files has none, and so never writes into an 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -58,6 +59,7 @@ class SweepTrial:
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
         self.queue = Queue(open_storage(handle.storage), handle.study, pruner=make_pruner(handle.pruner))
+        self._losses: dict[int, float] = {}  # epoch -> validation loss
 
     @property
     def name(self) -> str:
@@ -79,8 +81,8 @@ class SweepTrial:
 
     def report(self, epoch: int, value: float, loss: float) -> str | None:
         """Note the monitored metric and the loss of an epoch; a reason to stop where the pruner gives one."""
-        maximize = self.queue.study.directions[0] is StudyDirection.MAXIMIZE
-        if not self.queue.report(self.handle.number, epoch, graded(value, loss, maximize=maximize)):
+        self._losses[epoch] = loss
+        if not self.queue.report(self.handle.number, epoch, self._graded(value, epoch)):
             return None
         return f"{self.handle.pruner['name']} pruner: {value:.4g} after epoch {epoch}"
 
@@ -101,7 +103,13 @@ class SweepTrial:
         known = {"seconds": result.seconds, "parameters": float(result.parameters)}
         if result.value is None:
             raise VisrunError(f"no value of {names[0]}: it was undefined after every epoch")
-        return [known.get(name, result.value) for name in names]
+        if len(names) > 1:  # equal values do not beat one another: the Pareto front is about them as they are
+            return [known.get(name, result.value) for name in names]
+        return [known.get(names[0], self._graded(result.value, result.best_epoch))]
+
+    def _graded(self, value: float, epoch: int) -> float:
+        maximize = self.queue.study.directions[0] is StudyDirection.MAXIMIZE
+        return graded(value, self._losses.get(epoch, math.nan), maximize=maximize)
 
 
 def current() -> SweepTrial | None:

@@ -27,7 +27,7 @@ STATES = {
 
 
 def best_trial(study: Study, trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
-    """The best complete trial with finite values; of equal ones the lowest number.
+    """The best complete trial with finite values; of equal ones that with the lower loss, then the lower number.
 
     Of several objectives the first one decides, then the second, and so on: the trial is on the Pareto front.
     """
@@ -90,8 +90,10 @@ def params_of(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
-    """``count`` values of a complete or pruned trial, None where there is none."""
+    """``count`` values of a complete or pruned trial as people read them, None where there is none."""
     values: list[float | None] = list(trial.values or []) if trial.state is TrialState.COMPLETE else []
+    if count == 1:
+        values = [None if value is None else plain(value) for value in values]
     if trial.state is TrialState.PRUNED:
         values = [reported(trial)]
     return [*values, *[None] * count][:count]

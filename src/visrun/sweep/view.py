@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visrun.sweep.ties import plain
-from visrun.sweep.trials import best_of, by_number, objectives, reported
+from visrun.sweep.trials import best_of, by_number, objectives, reported, values_of
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -88,8 +88,9 @@ class View:
         ]
 
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the best value of the first objective; the earliest of equals."""
-        return best_of(self.complete, self.study.directions)
+        """The complete trial that is the sweep's best; of several objectives the first one decides."""
+        found = best_of(self.trials, (self.whole or self.study).directions)
+        return next((trial for trial in self.complete if found and trial.number == found.number), None)
 
     def thinned(self, trials: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:
         """At most ``most`` of the trials, spread evenly over the study, and the best one in any case."""
@@ -157,14 +158,17 @@ def remembered(name: str, maximize: Sequence[bool], trials: Sequence[FrozenTrial
 
 
 def copied(trial: FrozenTrial, objectives: int) -> FrozenTrial:
-    """The trial with its first ``objectives`` values; failed where a complete one's values are not finite."""
+    """The trial with its first ``objectives`` values, a single one without the digits of the loss.
+
+    Failed where a complete one's values are not finite.
+    """
     from optuna.trial import TrialState, create_trial
 
     complete = trial.state == TrialState.COMPLETE
     finite = complete and all(math.isfinite(value) for value in trial.values)
     return create_trial(
         state=TrialState.FAIL if complete and not finite else trial.state,
-        values=trial.values[:objectives] if finite else None,
+        values=[value for value in values_of(trial, objectives) if value is not None] if finite else None,
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=trial.user_attrs,
