@@ -178,12 +178,12 @@ def test_the_table_tells_every_trial():
     add(study, R, None, {"optimizer": "adam"}, [0.125, 0.25, 0.5])
     study.enqueue_trial({"optimizer": "lion"})
     assert rows(study, list(reversed(study.trials))) == [
-        ["number", "state", "accuracy", "optimizer", "momentum", "epochs", "seconds", "reason", "folder"],
-        ["0", "complete", "0.5", "sgd", "0.9", "2", "12.25", "", "/runs/0"],
-        ["1", "pruned", "0.25", "adam", "", "1", "", "worse, than most", ""],
-        ["2", "failed", "", "null", "", "1", "", 'said "no"', ""],
-        ["3", "running", "", "adam", "", "3", "", "", ""],
-        ["4", "queued", "", "lion", "", "", "", "", ""],
+        ["number", "state", "accuracy", "optimizer", "momentum", "epochs", "seconds", "reason", "folder", "best"],
+        ["0", "complete", "0.5", "sgd", "0.9", "2", "12.25", "", "/runs/0", "yes"],
+        ["1", "pruned", "0.25", "adam", "", "1", "", "worse, than most", "", ""],
+        ["2", "failed", "", "null", "", "1", "", 'said "no"', "", ""],
+        ["3", "running", "", "adam", "", "3", "", "", "", ""],
+        ["4", "queued", "", "lion", "", "", "", "", "", ""],
     ]
 
 
@@ -202,9 +202,10 @@ def test_columns_of_one_name_are_kept_apart():
         "epochs",
         "reason",
         "folder",
+        "best",
     ]
-    assert first == ["0", "complete", "0.5", "7.5", "30.0", "x", "12", "", ""]
-    assert second == ["1", "failed", "", "1.5", "10.0", "", "", "r", ""]
+    assert first == ["0", "complete", "0.5", "7.5", "30.0", "x", "12", "", "", "yes"]
+    assert second == ["1", "failed", "", "1.5", "10.0", "", "", "r", "", ""]
 
 
 def test_the_file_opens_in_pandas_and_excel(tmp_path):

@@ -153,7 +153,7 @@ def test_a_sweep_is_a_real_one_stops_goes_on_and_its_trials_return_to_the_form(s
     told = served.wait_for(f"/api/sweeps/{sweep}", lambda told: not told["living"])
     assert (told["state"], told["exit_code"], told["wanted"], told["command"]) == ("ended", 0, 2, plan)
     ended = [trial for trial in told["trials"] if trial["state"] == "complete"]
-    assert len(ended) == 2 and told["best"] in [trial["number"] for trial in ended]
+    assert len(ended) == 2 and told["best"] in [[trial["number"]] for trial in ended]
     assert told["params"] == ["learning_rate", "optimizer"] and all(trial["spark"] for trial in ended)
     trial = ended[0]
     opened = served.get(f"/api/runs/{trial['id']}")

@@ -24,12 +24,12 @@ from visrun.web.sweeps import best_of, detail, merged, study_of, thinned
 
 from .test_runs import GONE, ME, row, write
 
-TABLE = """number,state,accuracy,optimizer,learning_rate,momentum,epochs,seconds,reason,folder
-0,complete,0.9,adam,0.01,,3,5.0,,f
-1,pruned,0.4,sgd,0.1,0.8,1,2.0,median pruner,f
-2,failed,,sgd,0.5,0.9,,,NaN,f
-3,running,,adam,0.02,,,,,f
-4,queued,,,,,,,,
+TABLE = """number,state,accuracy,optimizer,learning_rate,momentum,epochs,seconds,reason,folder,best
+0,complete,0.9,adam,0.01,,3,5.0,,f,yes
+1,pruned,0.4,sgd,0.1,0.8,1,2.0,median pruner,f,
+2,failed,,sgd,0.5,0.9,,,NaN,f,
+3,running,,adam,0.02,,,,,f,
+4,queued,,,,,,,,,
 """
 STUDY = {"task": "classification", "monitor": "accuracy", "objectives": ["accuracy"], "n_trials": 5}
 
@@ -88,7 +88,7 @@ def test_the_trials_are_told_by_the_table_and_by_their_folders(sweep: Path, tmp_
     assert trials[0]["spark"] == [0.1, 0.2, 0.9] and trials[2]["reason"] == "NaN"
     assert trials[3]["params"] == {"optimizer": "adam", "learning_rate": "0.02"}
     assert (trials[3]["epochs"], trials[3]["of"]) == (1, 3)
-    assert told["best"] == 0 and told["importance"] == {"learning_rate": 0.75, "optimizer": 0.25}
+    assert told["best"] == [0] and told["importance"] == {"learning_rate": 0.75, "optimizer": 0.25}
     place = library.find(trials[0]["id"])
     assert place is not None and place.path == sweep / "0" and trials[1]["id"] is None
 
@@ -102,7 +102,7 @@ def test_a_sweep_that_wrote_nothing_yet_says_what_was_asked_for(tmp_path: Path) 
         7,
         ["dropout"],
         [],
-        None,
+        [],
     )
     assert told["can_stop"] and not told["can_resume"]
     write(folder, ui={**ui, **GONE, "exit_code": 2})
@@ -131,8 +131,31 @@ def test_the_best_by_hand() -> None:
         trial(4, None),
         trial(5, float("nan")),
     ]
-    assert best_of(trials, maximize=True) == 2 and best_of(trials, maximize=False) == 0
-    assert best_of([], maximize=True) is None
+    assert best_of(trials, maximize=True) == [2] and best_of(trials, maximize=False) == [0]
+    assert best_of([], maximize=True) == []
+
+
+def test_the_table_says_which_of_equal_trials_is_the_best(sweep: Path, tmp_path: Path) -> None:
+    rows = ["0,complete,0.9,adam,0.01,,3,5.0,,f,", "1,complete,0.9,adam,0.02,,3,5.0,,f,yes"]
+    (sweep / "trials.csv").write_text("\n".join([TABLE.splitlines()[0], *rows]))
+    assert detail(sweep, Library(tmp_path))["best"] == [1]
+    (sweep / "trials.csv").write_text("\n".join([TABLE.splitlines()[0], *(row.removesuffix("yes") for row in rows)]))
+    assert detail(sweep, Library(tmp_path))["best"] == []
+    (sweep / "trials.csv").unlink()
+    assert detail(sweep, Library(tmp_path))["best"] == [0]
+
+
+def test_every_objective_is_told(sweep: Path, tmp_path: Path) -> None:
+    study = {"op_code": 2, "user_attr": {"visrun": {**STUDY, "objectives": ["accuracy", "parameters"]}}}
+    (sweep / "study.journal").write_text(json.dumps(study, separators=(",", ":")) + "\n")
+    head = "number,state,accuracy,parameters,optimizer,epochs,seconds,reason,folder,best"
+    rows = ["0,complete,0.9,4000.0,adam,3,5.0,,f,yes", "1,complete,0.8,1000.0,sgd,3,5.0,,f,yes"]
+    rows.append("2,failed,,,sgd,,,NaN,f,")
+    (sweep / "trials.csv").write_text("\n".join([head, *rows]))
+    told = detail(sweep, Library(tmp_path))
+    assert told["best"] == [0, 1] and told["params"] == ["optimizer"]
+    expected = [(0.9, {"parameters": 4000.0}), (0.8, {"parameters": 1000.0}), (None, {"parameters": None}), (None, {})]
+    assert [(trial["value"], trial["more"]) for trial in told["trials"]] == expected
 
 
 def test_a_thinned_curve_keeps_its_ends() -> None:

@@ -82,20 +82,23 @@ def rows(study: Study, trials: Sequence[FrozenTrial]) -> list[list[str]]:
     """trials.csv: the head and a row a trial, in order of number.
 
     A parameter with the name of another column stands under ``params.NAME``; one that was not sampled is blank, and
-    one whose value is None is ``null``. A pruned trial's value is its last epoch's.
+    one whose value is None is ``null``. A pruned trial's value is its last epoch's. ``best`` says yes of the best trial
+    or of those on the Pareto front.
     """
     names = objectives(study)
     facts = [fact for fact in FACTS if fact not in names]
-    taken = {"number", "state", *names, *facts}
+    taken = {"number", "state", *names, *facts, BEST}
+    front = {trial.number for trial in leaders(study, trials)}
     params = list(dict.fromkeys(name for trial in by_number(trials) for name in params_of(trial)))
     head = [*(f"params.{name}" if name in taken else name for name in params)]
-    table = [["number", "state", *names, *head, *facts]]
+    table = [["number", "state", *names, *head, *facts, BEST]]
     for trial in by_number(trials):
         set_to, known = params_of(trial), {fact: _fact(trial, fact) for fact in FACTS}
         values = [_cell(value) for value in values_of(trial, len(names))]
         values = [cell or known.get(name, "") for name, cell in zip(names, values, strict=True)]
         cells = [("null" if set_to[name] is None else _cell(set_to[name])) if name in set_to else "" for name in params]
-        table.append([str(trial.number), STATES[trial.state], *values, *cells, *(known[fact] for fact in facts)])
+        ended = [*(known[fact] for fact in facts), "yes" if trial.number in front else ""]
+        table.append([str(trial.number), STATES[trial.state], *values, *cells, *ended])
     return table
 
 

@@ -20,7 +20,7 @@ from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
 
 TABLE, JOURNAL, IMPORTANCE = "trials.csv", "study.journal", "plots/importance.json"
 NOTED = b'"user_attr":{"visrun":'  # in a line of a study's journal: what everybody has to know of the study
-FACTS = ("number", "state", "epochs", "seconds", "reason", "folder")
+FACTS = ("number", "state", "epochs", "seconds", "reason", "folder", "best")
 SPARKS = 60  # points of a trial's little curve, at most
 STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"}  # of a run -> of its trial
 
@@ -41,7 +41,9 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         live = told_by_folder(folders[number], params, task) if number in folders else {}
         place = library.place(folders[number], "trial") if live.pop("is_run", False) else None
         trials.append({"number": number, "id": place.id if place else None, **merged(known, live)})
-    best = best_of(trials, maximize=entry.maximize if entry and objectives[:1] == [entry.monitor] else False)
+    best = [number for number, row in table.items() if row.get("best")]
+    if not table:  # Hydra's own sweepers write none
+        best = best_of(trials, maximize=entry.maximize if entry else False)
     return {
         "task": task,
         "folder": str(folder),
@@ -106,6 +108,7 @@ def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Seq
     return {
         "state": row.get("state", ""),
         "value": _number(row.get(objectives[0])) if objectives else None,
+        "more": {name: _number(row.get(name)) for name in objectives[1:]},
         "epochs": _number(row.get("epochs")),
         "seconds": _number(row.get("seconds")),
         "reason": row.get("reason", ""),
@@ -146,6 +149,7 @@ def merged(known: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
     usual: dict[str, Any] = {
         "state": "queued",
         "value": None,
+        "more": {},
         "epochs": None,
         "of": None,
         "seconds": None,
@@ -158,15 +162,15 @@ def merged(known: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def best_of(trials: Sequence[Mapping[str, Any]], *, maximize: bool) -> int | None:
-    """The number of the complete trial with the best value; of equal ones the first."""
+def best_of(trials: Sequence[Mapping[str, Any]], *, maximize: bool) -> list[int]:
+    """The number of the complete trial with the best value, of equal ones the first; [] where none is complete."""
     sign = -1 if maximize else 1
     ranked = [
         (sign * trial["value"], trial["number"])
         for trial in trials
         if trial["state"] == "complete" and isinstance(trial["value"], (int, float)) and math.isfinite(trial["value"])
     ]
-    return min(ranked)[1] if ranked else None
+    return [min(ranked)[1]] if ranked else []
 
 
 def thinned(values: Sequence[float], most: int = SPARKS) -> list[float]:

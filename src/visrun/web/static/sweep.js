@@ -67,11 +67,12 @@ function show() {
   head();
   const count = (name) => facts.trials.filter((trial) => trial.state === name).length;
   const ended = ["complete", "pruned", "failed"].reduce((sum, name) => sum + count(name), 0);
-  const best = facts.trials.find((trial) => trial.number === facts.best);
+  const best = facts.trials.filter((trial) => facts.best.includes(trial.number));
   const told = [
     `${ended}${facts.wanted ? ` of ${facts.wanted}` : ""} trials`,
     ...["complete", "running", "pruned", "failed", "stopped"].filter(count).map((name) => `${count(name)} ${name}`),
-    best ? `best ${facts.objectives[0]} ${number(best.value)} in trial ${best.number}` : "",
+    best.length === 1 ? `best ${facts.objectives[0]} ${number(best[0].value)} in trial ${best[0].number}` : "",
+    best.length > 1 ? `${best.length} on the Pareto front` : "",
   ]
     .filter(Boolean)
     .join(" · ");

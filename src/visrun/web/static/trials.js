@@ -18,7 +18,8 @@ export function showTrials(place, facts) {
 
 function heading(place, facts) {
   const params = facts.params.map((name) => [`params.${name}`, name]);
-  const first = [["number", "Trial"], ["state", "State"], ["value", facts.objectives[0] ?? "value"]]; // prettier-ignore
+  const more = facts.objectives.slice(1).map((name) => [`more.${name}`, name]);
+  const first = [["number", "Trial"], ["state", "State"], ["value", facts.objectives[0] ?? "value"], ...more]; // prettier-ignore
   const cell = ([by, title]) => {
     const sort = () => {
       order = { by, down: order.by === by ? !order.down : by === "value" };
@@ -34,7 +35,8 @@ function heading(place, facts) {
 }
 
 function sorted(trials) {
-  const value = (trial) => (order.by.startsWith("params.") ? trial.params[order.by.slice(7)] : trial[order.by]);
+  const [by, ...name] = order.by.split("."); // names of parameters have dots of their own
+  const value = (trial) => (name.length ? trial[by][name.join(".")] : trial[by]);
   const missing = (x) => x === null || x === undefined;
   const compare = (a, b) => {
     const [x, y] = [value(a), value(b)];
@@ -47,7 +49,7 @@ function sorted(trials) {
 }
 
 function row(trial, facts) {
-  const best = trial.number === facts.best;
+  const best = facts.best.includes(trial.number);
   const cell = (content, className = "num") => h("td", { className }, content);
   const epochs = trial.epochs === null ? "" : `${trial.epochs}${trial.of ? ` / ${trial.of}` : ""}`;
   return h(
@@ -56,6 +58,7 @@ function row(trial, facts) {
     h("th", { scope: "row" }, trial.id ? link(trial) : `${trial.number}`, best ? " ★" : ""),
     cell(state(trial.state)),
     cell(number(trial.value)),
+    facts.objectives.slice(1).map((name) => cell(number(trial.more[name] ?? null))),
     cell(spark(trial.spark)),
     facts.params.map((name) => cell(short(trial.params[name]))),
     cell(epochs),
