@@ -62,5 +62,10 @@ def test_the_plain_value_is_the_metric(count: int, data: Any, loss: float, maxim
         assert shown == value
 
 
+@pytest.mark.parametrize("value", [304_123_456.0, 1.0, 0.0, -2e12, math.inf])
+def test_whole_numbers_stay(value: float) -> None:
+    assert plain(value) == value
+
+
 def test_the_step_is_below_single_precision() -> None:
     assert np.finfo(np.float32).eps / 50 > FINER
