@@ -42,8 +42,8 @@ def execute(resolved, folder, *, trial=None):
         trial.end(epochs=1, seconds=0.0)
     with open("{log}", "a") as file:
         file.write(f"{{time.time()}}\\n")
-    return types.SimpleNamespace(value=(values.learning_rate - 0.01) ** 2, seconds=0.0, parameters=0, exit_code=0,
-                                 status="finished")
+    return types.SimpleNamespace(status="finished", value=(values.learning_rate - 0.01) ** 2, best_epoch=1, seconds=0.0,
+                                 parameters=0, exit_code=0)
 
 visrun.run = sys.modules["visrun.run"] = types.ModuleType("visrun.run")
 visrun.run.execute = execute

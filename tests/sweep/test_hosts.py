@@ -69,7 +69,7 @@ def execute(resolved, folder, *, trial=None):
         time.sleep(0.1)
         trial.report(epoch, epoch / 10, 0.5)
     trial.end(epochs=2, seconds=0.2)
-    return types.SimpleNamespace(status="finished", value=0.5, seconds=0.2, parameters=1, exit_code=0)
+    return types.SimpleNamespace(status="finished", value=0.5, best_epoch=2, seconds=0.2, parameters=1, exit_code=0)
 
 module = sys.modules.get("visrun.run") or types.ModuleType("visrun.run")
 module.execute = execute
