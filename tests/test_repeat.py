@@ -33,7 +33,7 @@ def execute(resolved, folder, *, trial=None):
     metrics = {"val": {"f1": 0.5, "accuracy": 0.5 + seed / 10}, "test": {"accuracy": seed / 10, "iou/a": 0.5}}
     file.write_text(json.dumps(content | {"result": {"status": "finished", **metrics}}))
     return types.SimpleNamespace(
-        folder=folder, status="finished", value=0.5, seconds=1.0, parameters=1, exit_code=0, reason=None
+        folder=folder, status="finished", value=0.5, best_epoch=1, seconds=1.0, parameters=1, exit_code=0, reason=None
     )
 
 visrun.run = sys.modules["visrun.run"] = types.ModuleType("visrun.run")

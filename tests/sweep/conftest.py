@@ -68,8 +68,8 @@ def execute(resolved, folder, *, trial=None):
     made = body(number, values, trial)
     made = made if isinstance(made, dict) else {"value": made}
     note("end", number)
-    usual = {"status": "finished", "value": None, "seconds": 1.0, "parameters": 10, "exit_code": 0, "reason": None}
-    result = types.SimpleNamespace(folder=folder, **(usual | made))
+    usual = {"status": "finished", "value": None, "best_epoch": 1, "seconds": 1.0, "parameters": 10, "exit_code": 0}
+    result = types.SimpleNamespace(folder=folder, **({**usual, "reason": None} | made))
     if trial is not None:
         trial.end(epochs=1, seconds=result.seconds, reason=result.reason)
     return result
