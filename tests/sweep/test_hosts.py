@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun.sweep import plugin
 from visrun.sweep.plugin import VisrunSweeper, last_words, start_ray
 from visrun.sweep.storage import PASSWORD, open_storage
-from visrun.sweep.study import Queue, is_lost
+from visrun.sweep.study import Queue, counting, is_lost
 from visrun.sweep.ties import graded
 
 SERVER = os.environ.get("VISRUN_TEST_POSTGRESQL")
@@ -165,7 +165,7 @@ def test_of_three_workers_one_is_killed_and_its_trial_is_run_by_another(folder: 
     assert [child.returncode for child in others] == [0, 0], texts
 
     found = trials(database)
-    counted = [trial for trial in found if not is_lost(trial)]
+    counted = counting(found)  # both of the others may have made a ticket for the lost trial at the same moment
     (lost,) = [trial for trial in found if is_lost(trial)]
     (again,) = [trial for trial in counted if trial.user_attrs.get("again") == lost.number]
     assert lost.number == 0
@@ -173,8 +173,7 @@ def test_of_three_workers_one_is_killed_and_its_trial_is_run_by_another(folder: 
     assert [trial.state for trial in counted] == [TrialState.COMPLETE] * 8
     began = ran(folder)
     assert began[lost.number][0] == victim.pid
-    assert began.keys() == {trial.number for trial in found}
-    assert {trial.number: trial.params["learning_rate"] for trial in found} == {
+    assert {trial.number: trial.params["learning_rate"] for trial in [lost, *counted]} == {
         number: pytest.approx(rate) for number, (_, rate) in began.items()
     }
 
