@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -9,7 +10,9 @@ import time
 
 import pytest
 
+from visrun.data import demo
 from visrun.errors import ConfigError
+from visrun.folders import cache_folder
 from visrun.tracking import TRACKERS, NoTracker, open_tracker, worker
 
 
@@ -276,3 +279,36 @@ def test_the_system_is_sampled_while_nothing_else_happens(tracker, monkeypatch, 
     tracker.start()
     wait_until(lambda: tracker._store.calls.count(("sample",)) >= 3)
     assert tracker.finish("finished") is None
+
+
+IMPORTS = """
+import json, runpy, sys, threading
+
+seen, before = {}, set()
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if any(thread.name == "visrun-mlflow" for thread in threading.enumerate()):
+            before or before.update(sys.modules)
+            seen.setdefault(name.split(".")[0], []).append((threading.current_thread().name, name))
+
+sys.meta_path.insert(0, Watch())
+sys.argv[0] = "visrun"
+try:
+    runpy.run_module("visrun.cli", run_name="__main__")
+except SystemExit as end:
+    assert not end.code, end.code
+found = {root: {thread for thread, name in names if name in sys.modules} for root, names in seen.items()}
+print(json.dumps([sorted(found), sorted(root for root in found if len(found[root]) > 1 and root not in before)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classification", "anomaly_detection"])
+def test_no_package_is_imported_by_the_thread_and_the_training_at_once(tmp_path, task):
+    demo.build(task, cache_folder() / "demo")  # building it imports much of what is asked about
+    command = [sys.executable, "-c", IMPORTS, f"task={task}", "max_epochs=1", "data.image_size=32", "batch_size=256"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
+    imported, twice = json.loads(done.stdout.splitlines()[-1])
+    assert {"mlflow", "pandas"} < set(imported)
+    assert twice == []

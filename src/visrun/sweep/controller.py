@@ -112,15 +112,20 @@ class Controller:
         try:
             self.orphans.take_back(self.queue)
             self.crew.start()  # imports go on while the parent run is made
-            prepare(self.plan, parent=self.parent.wait)
+            prepare(self.plan, parent=self._parent_run)
             self._watch()
         finally:
             self.crew.end(signal.SIGKILL if self.stop.exit_code is None else signal.SIGTERM)
 
+    def _parent_run(self) -> str | None:
+        """MLflow's id of the sweep's run, waited for. Trials run from here on, so that a signal no longer just ends."""
+        run_id = self.parent.wait()
+        self.stop.deferred = True
+        return run_id
+
     def _watch(self) -> None:
         """Look at the study until nobody works any more."""
         table = make_table(self.plan, self.screen, self.queue)
-        self.stop.deferred = True
         told = False
         try:
             while self._is_working():

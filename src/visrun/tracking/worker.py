@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,7 @@ REMOTE_PATIENCE = 5.0  # seconds that finish() waits for a server that does not 
 LOCAL_PATIENCE = 60.0  # the same for a file: the disk answers in the end, a loaded one late
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries while the run trains
 SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
+SHARED = ("dateutil.tz", "importlib_metadata", "scipy.sparse")  # that MLflow imports as well as the training
 
 KINDS = {
     "epoch": ("the metrics of one epoch", "the metrics of {} epochs"),
@@ -102,6 +104,8 @@ class MlflowTracker:
 
     def start(self) -> None:
         """Start the thread that opens the run."""
+        for name in SHARED:  # a package that two threads begin to import at once may fail in both
+            import_module(name)
         self._since = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="visrun-mlflow", daemon=True)
         self._thread.start()
