@@ -31,6 +31,14 @@ def test_a_sweep_stands_for_its_trials_best_first(write_run, tmp_path: Path) -> 
     assert notes == []
 
 
+def test_of_equal_trials_the_one_with_the_lower_loss_comes_first(write_run, tmp_path: Path) -> None:
+    for number, loss in enumerate([0.5, 0.3, None, 0.4]):
+        known = {} if loss is None else {"val_loss": loss}
+        write_run(f"s/{number}", rows=[{"epoch": 1, "accuracy": 0.9, **known}, {"epoch": 2, "accuracy": 0.1}])
+    write_run("s/4", rows=[{"epoch": 1, "accuracy": 0.95, "val_loss": 0.6}])
+    assert names(tmp_path / "s") == ["s/4", "s/1", "s/3", "s/0", "s/2"]
+
+
 def test_of_a_large_sweep_the_best_by_the_monitor_and_it_is_said(write_run, tmp_path: Path) -> None:
     for number in range(12):
         write_run(f"s/{number}", rows=[{"epoch": 1, "mae": 100.0 - number}], task="regression", loss="mse")

@@ -20,7 +20,7 @@ from visrun.errors import VisrunError
 from visrun.overrides import parse
 from visrun.sweep.results import best_trial, closing_lines, pareto, rows, write_results
 from visrun.sweep.ties import graded
-from visrun.sweep.trials import best_of, counts, objectives, ranking, reason_of
+from visrun.sweep.trials import best_of, counts, leaders, objectives, ranking, reason_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 C, P, F, R, W = (TrialState[name] for name in ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"))
@@ -97,7 +97,9 @@ def test_of_equal_values_that_with_the_lower_loss_is_the_best_and_no_file_shows_
     content = yaml.safe_load((tmp_path / "optimization_results.yaml").read_text())
     assert content == {"name": "optuna", "best_params": {"learning_rate": 0.25}, "best_value": 0.75}
     assert (tmp_path / "best/experiment.json").read_text() == '{"trial": 1}'
-    assert [row[:3] for row in rows(study, study.trials)[1:]] == [[str(i), "complete", "0.75"] for i in range(3)]
+    assert [row[:3] for row in rows(study, study.trials, leaders(study, study.trials))[1:]] == [
+        [str(i), "complete", "0.75"] for i in range(3)
+    ]
     assert closing_lines(study, study.trials, folder=tmp_path)[0] == "best accuracy 0.75, trial 1: learning_rate=0.25"
 
 
@@ -177,7 +179,7 @@ def test_the_table_tells_every_trial():
     add(study, F, None, {"optimizer": None}, [math.nan], reason='said "no"')
     add(study, R, None, {"optimizer": "adam"}, [0.125, 0.25, 0.5])
     study.enqueue_trial({"optimizer": "lion"})
-    assert rows(study, list(reversed(study.trials))) == [
+    assert rows(study, list(reversed(study.trials)), leaders(study, study.trials)) == [
         ["number", "state", "accuracy", "optimizer", "momentum", "epochs", "seconds", "reason", "folder", "best"],
         ["0", "complete", "0.5", "sgd", "0.9", "2", "12.25", "", "/runs/0", "yes"],
         ["1", "pruned", "0.25", "adam", "", "1", "", "worse, than most", "", ""],
@@ -191,7 +193,7 @@ def test_columns_of_one_name_are_kept_apart():
     study = make_study("maximize", "minimize", names=["accuracy", "seconds"])
     add(study, C, [0.5, 7.5], {"epochs": 30.0, "state": "x"}, epochs=12)
     add(study, F, None, {"epochs": 10.0}, seconds=1.5, reason="r")
-    head, first, second = rows(study, study.trials)
+    head, first, second = rows(study, study.trials, leaders(study, study.trials))
     assert head == [
         "number",
         "state",

@@ -73,12 +73,15 @@ def _best_trials(folder: Path, trials: Sequence[Path]) -> tuple[list[Run], list[
             notes.append(f"left out: {error}")
     if not runs:
         raise UserError(f"{folder}: none of its {len(trials)} trials can be read; {notes[0]}")
-    entry = TASKS[runs[0].task]
-    sign = -1 if entry.maximize else 1
-    runs.sort(key=lambda run: math.inf if run.value is None else sign * run.value)
+    sign = -1 if TASKS[runs[0].task].maximize else 1
+    runs.sort(key=lambda run: (_or_last(run.value, sign), _or_last(run.val_loss)))
     if len(runs) > MOST_TRIALS:
         notes.append(f"{folder}: the best {MOST_TRIALS} of {len(runs)} trials by {runs[0].monitor}")
     return runs[:MOST_TRIALS], notes
+
+
+def _or_last(value: float | None, sign: int = 1) -> float:
+    return math.inf if value is None else sign * value
 
 
 def _by_number(path: Path) -> tuple[int, int, str]:

@@ -74,6 +74,11 @@ class Run:
         return self.val.get(self.monitor)
 
     @property
+    def val_loss(self) -> float | None:
+        """The validation loss of the best epoch."""
+        return next((row.get("val_loss") for row in self.rows if row["epoch"] == self.best_epoch), None)
+
+    @property
     def monitor(self) -> str:
         """The monitored metric, as this run names it."""
         return TASKS[self.task].monitored(self.val)

@@ -63,14 +63,14 @@ def write_results(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> 
     Raises:
         VisrunError: A file cannot be written.
     """
-    update(folder / YAML, OmegaConf.to_yaml(OmegaConf.create(summary(study, trials))).encode())
-    update(folder / TABLE, _csv(rows(study, trials)))
-    return copy_best(study, trials, folder)
-
-
-def summary(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
-    """The content of optimization_results.yaml; the name alone while no trial is complete."""
     front = leaders(study, trials)
+    update(folder / YAML, OmegaConf.to_yaml(OmegaConf.create(summary(study, front))).encode())
+    update(folder / TABLE, _csv(rows(study, trials, front)))
+    return copy_best(study, front, folder)
+
+
+def summary(study: Study, front: Sequence[FrozenTrial]) -> dict[str, Any]:
+    """The content of optimization_results.yaml; the name alone where no trial leads."""
     if not front:
         return {"name": "optuna"}
     if len(study.directions) == 1:
@@ -78,17 +78,17 @@ def summary(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
     return {"name": "optuna", "solutions": [{"params": trial.params, "values": trial.values} for trial in front]}
 
 
-def rows(study: Study, trials: Sequence[FrozenTrial]) -> list[list[str]]:
+def rows(study: Study, trials: Sequence[FrozenTrial], front: Sequence[FrozenTrial]) -> list[list[str]]:
     """trials.csv: the head and a row a trial, in order of number.
 
     A parameter with the name of another column stands under ``params.NAME``; one that was not sampled is blank, and
-    one whose value is None is ``null``. A pruned trial's value is its last epoch's. ``best`` says yes of the best trial
-    or of those on the Pareto front.
+    one whose value is None is ``null``. A pruned trial's value is its last epoch's. ``best`` says yes of those in
+    ``front``: the best trial, or the Pareto front.
     """
     names = objectives(study)
     facts = [fact for fact in FACTS if fact not in names]
     taken = {"number", "state", *names, *facts, BEST}
-    front = {trial.number for trial in leaders(study, trials)}
+    leading = {trial.number for trial in front}
     params = list(dict.fromkeys(name for trial in by_number(trials) for name in params_of(trial)))
     head = [*(f"params.{name}" if name in taken else name for name in params)]
     table = [["number", "state", *names, *head, *facts, BEST]]
@@ -97,20 +97,25 @@ def rows(study: Study, trials: Sequence[FrozenTrial]) -> list[list[str]]:
         values = [_cell(value) for value in values_of(trial, len(names))]
         values = [cell or known.get(name, "") for name, cell in zip(names, values, strict=True)]
         cells = [("null" if set_to[name] is None else _cell(set_to[name])) if name in set_to else "" for name in params]
-        ended = [*(known[fact] for fact in facts), "yes" if trial.number in front else ""]
+        ended = [*(known[fact] for fact in facts), "yes" if trial.number in leading else ""]
         table.append([str(trial.number), STATES[trial.state], *values, *cells, *ended])
     return table
 
 
-def copy_best(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> list[str]:
+def copy_best(study: Study, front: Sequence[FrozenTrial], folder: Path) -> list[str]:
     """Make ``best/`` hold experiment.json of the best trial, or of each of the Pareto front, and of no other.
+
+    Args:
+        study: The study.
+        front: The best trial, or the Pareto front.
+        folder: The sweep's folder.
 
     Returns:
         A line for each of these trials that left no experiment.json.
     """
     best, missing = folder / BEST, []
     kept: set[Path] = set()
-    for trial in leaders(study, trials):
+    for trial in front:
         source = _experiment_of(trial, folder)
         target = _best_file(study, trial, folder)
         if source is None:
