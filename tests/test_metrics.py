@@ -74,6 +74,16 @@ def test_several_labels_agree_with_scikit_learn() -> None:
     assert 0 < found["ece"] < 1
 
 
+def test_of_several_labels_one_that_is_neither_shown_nor_predicted_has_no_part_in_f1() -> None:
+    truth = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
+    metric = ClassificationMetric(4, multilabel=True)
+    metric.update({"probabilities": truth.float() + torch.tensor([0, 0, 0, 0.9])}, batch(truth))
+    assert metric.compute()["f1"] == pytest.approx((1 + 1 + 0) / 3)  # the last one is predicted and never true
+    metric.reset()
+    metric.update({"probabilities": torch.zeros(2, 4)}, batch(torch.zeros(2, 4, dtype=torch.long)))
+    assert "f1" not in metric.compute()
+
+
 def test_a_class_nobody_has_seen_is_left_out_of_auroc() -> None:
     p, y = probabilities(50, 3), labels(50, 2)
     metric = ClassificationMetric(3)

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from visrun import predict
+from visrun.data.images import load_rgb
 from visrun.errors import DataError, UserError
 
 
@@ -31,6 +32,27 @@ def test_what_is_not_there_is_named(pictures):
 
 def test_pictures_of_the_same_name_get_a_number():
     assert predict._stems([Path("a/x.png"), Path("b/x.jpg"), Path("y.png")]) == ["x", "x_2", "y"]
+    assert predict._stems([Path("a/x"), Path("b/x"), Path("c/x_2"), Path("d/x")]) == ["x", "x_2", "x_2_2", "x_3"]
+
+
+def test_an_open_image_is_seen_as_its_file_would_be(tmp_path):
+    picture = Image.effect_noise((20, 12), 60).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to see it upright
+    picture.save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        spare = predict._as_file(opened, tmp_path / "spare.png")
+    assert (load_rgb(spare) == load_rgb(tmp_path / "turned.png")).all()
+    assert load_rgb(spare).shape == (20, 12, 3)
+
+
+def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
+    cmyk = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
+    assert load_rgb(predict._as_file(cmyk, tmp_path / "a.png"))[0, 0].tolist() == list(
+        cmyk.convert("RGB").getpixel((0, 0))
+    )
+    with pytest.raises(DataError, match="float image"):
+        predict._as_file(Image.new("F", (4, 4)), tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("words", [[], ["RUN"], ["out=here", "RUN"]])

@@ -46,7 +46,8 @@ class ClassificationMetric:
     """``accuracy``, macro ``f1``, macro ``auroc`` (one class against the rest), ``ece`` (expected calibration error).
 
     With several labels an image, a label counts as predicted from a probability of 0.5 on, and accuracy is the share
-    of right yes-or-no answers. A class that lacks positive or negative samples is left out of the mean AUROC.
+    of right yes-or-no answers. A class that lacks positive or negative samples is left out of the mean AUROC, one that
+    is neither shown nor predicted out of the mean F1.
     """
 
     def __init__(self, num_classes: int, *, multilabel: bool = False) -> None:
@@ -95,9 +96,11 @@ class ClassificationMetric:
 
         k = self.num_classes
         flat = probabilities.flatten(), target.flatten()
+        f1 = tm.multilabel_f1_score(probabilities, target, k, average=None, validate_args=False)
+        seen = ((target > 0) | (probabilities > 0.5)).any(0)  # a label neither shown nor predicted has no F1
         return {
             "accuracy": tm.multilabel_accuracy(probabilities, target, k, average="micro", validate_args=False),
-            "f1": tm.multilabel_f1_score(probabilities, target, k, average="macro", validate_args=False),
+            "f1": f1[seen].mean(),
             "ece": tm.binary_calibration_error(*flat, CALIBRATION_BINS, validate_args=False),
         }
 

@@ -11,13 +11,13 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain, count, groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 
 from visrun import checkpoint, models
@@ -42,6 +42,7 @@ from visrun.tasks.base import Merging, Prediction, Task
 from visrun.training import evaluate
 
 BATCH = 32
+KEPT_BY_PNG = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
 
 
 class Predictor:
@@ -248,19 +249,22 @@ def find_images(given: Sequence[Path]) -> list[Path]:
 def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
     if isinstance(image, (str, Path)):
         return Path(image).expanduser()
-    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    picture = ImageOps.exif_transpose(image) if isinstance(image, Image.Image) else Image.fromarray(image)
+    if picture.mode == "F":
+        raise DataError("a float image: its range is not known; convert it to uint8")
+    if picture.mode not in KEPT_BY_PNG:
+        picture = picture.convert("RGB")
     picture.save(spare)
     return spare
 
 
 def _stems(paths: Sequence[Path]) -> list[str]:
     """A name for each file's pictures; files of the same name in several folders get a number."""
-    seen: dict[str, int] = {}
-    stems = []
+    stems: dict[str, None] = {}
     for path in paths:
-        seen[path.stem] = seen.get(path.stem, 0) + 1
-        stems.append(path.stem if seen[path.stem] == 1 else f"{path.stem}_{seen[path.stem]}")
-    return stems
+        numbered = (f"{path.stem}_{number}" for number in count(2))
+        stems[next(name for name in chain([path.stem], numbered) if name not in stems)] = None
+    return list(stems)
 
 
 def _run_folder(run: Path) -> Path:
