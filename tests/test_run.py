@@ -317,6 +317,27 @@ def test_evaluate_prints_rounded_values_and_nothing_stray(photos, tmp_path, caps
     assert [line.split()[0] for line in err.splitlines()[1:]] == ["train", "val", "test"]
 
 
+def test_evaluate_says_which_images_it_left_out(photos, tmp_path, capsys):
+    result = start(photos, tmp_path / "run", "max_epochs=1")
+    other = tmp_path / "other"
+    for number, name in enumerate(("red", "blue", "Red")):
+        (other / name).mkdir(parents=True)
+        for i in range(3):
+            Image.effect_noise((16, 16), 10 + 20 * number + i).convert("RGB").save(other / name / f"{i}.png")
+    cut = other / "red" / "0.png"
+    cut.write_bytes(cut.read_bytes()[:-60])
+    capsys.readouterr()
+    words = [str(result.folder), f"data.root={other}", "run.device=cpu"]
+    with pytest.raises(DataError, match=r"0.png: broken image"):
+        predict.main_evaluate(words)
+    capsys.readouterr()
+    assert predict.main_evaluate([*words, "data.on_bad=skip"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["images"] == 5
+    assert "left out, since the model does not know it: Red" in err
+    assert "left out: " in err and "red/0.png" in err
+
+
 def test_load_says_what_is_missing(tmp_path):
     with pytest.raises(UserError, match="no such checkpoint"):
         visrun.load(tmp_path)

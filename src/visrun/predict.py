@@ -25,13 +25,13 @@ from visrun.arguments import USAGE
 from visrun.build import load as load_ref
 from visrun.compose import resolve
 from visrun.console import Screen
+from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
 from visrun.data.cache import open_images
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.images import header, load_rgb
 from visrun.data.outlines import Window
 from visrun.data.placement import places
-from visrun.data.records import Dataset
 from visrun.device import choose_device
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
@@ -181,7 +181,8 @@ def main_predict(words: Sequence[str]) -> int:
 def main_evaluate(words: Sequence[str]) -> int:
     """``visrun evaluate RUN data.root=PATH [split=...] [key=value ...]``: the task's metrics as one JSON line.
 
-    Classes are matched by name. The test split counts; without one all labelled images that have no split, else val.
+    Classes and values are matched by name. The test split counts; without one all labelled images that have no split,
+    else val.
     """
     options = dict(word.split("=", 1) for word in words if "=" in word)
     names = [word for word in words if "=" not in word]
@@ -190,31 +191,36 @@ def main_evaluate(words: Sequence[str]) -> int:
     predictor = load(names[0], device=options.get("run.device", "auto"))
     overrides = [word for word in words if "=" in word and not word.startswith("split=")]
     resolved = resolve([f"task={predictor.task_name}", "tracking=none", *overrides])
-    classes = predictor.task.state().get("classes")
+    state = predictor.task.state()
+    classes = state.get("classes")
     settings = resolved.settings.model_copy(
         update={"data": resolved.settings.data.model_copy(update={"classes": tuple(classes) if classes else None})}
     )
-    dataset = read_dataset(settings, Screen(stderr=True), training=False)
+    screen = Screen(stderr=True)
+    dataset = read_dataset(settings, screen, training=False)
+    dataset = agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
     split = options.get("split") or next(name for name in ("test", "val", "train") if name in dataset.splits)
     if split not in dataset.splits:
         raise DataError(f"split={split}: {dataset.root} has {', '.join(dataset.splits)}")
-    metrics = measure(predictor, dataset, split, batch_size=resolved.hyperparameters.batch_size)
-    rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
-    print(json.dumps({"split": split, "images": len(dataset.splits[split]), **rounded}, ensure_ascii=False))
-    return 0
-
-
-def measure(predictor: Predictor, dataset: Dataset, split: str, *, batch_size: int) -> dict[str, float]:
-    """The task's metrics of a trained model on one split."""
     loader = split_batches(
         dataset,
         split,
         kind=TASKS[predictor.task_name].target,
         look=predictor.look,
-        keep=Keep(cache="stream"),
+        keep=Keep(cache="stream", on_bad=settings.data.on_bad),
         device=predictor.device,
-        batch_size=batch_size,
+        batch_size=resolved.hyperparameters.batch_size,
     )
+    for line in loader.images.bad:
+        screen.warn(f"left out: {line}")
+    rounded = {name: float(f"{value:.6g}") for name, value in measure(predictor, loader).items()}
+    images = {loader.images.source.paths[row] for row in loader.images.kept}
+    print(json.dumps({"split": split, "images": len(images), **rounded}, ensure_ascii=False))
+    return 0
+
+
+def measure(predictor: Predictor, loader: Batches) -> dict[str, float]:
+    """The task's metrics of a trained model on the images of ``loader``."""
     return evaluate(
         predictor.task,
         predictor.module,

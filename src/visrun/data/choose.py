@@ -76,6 +76,12 @@ def _wanted(classes: Sequence[str], known: Sequence[str], *, training: bool) -> 
     return wanted
 
 
+def left_out(known: Sequence[str], classes: Sequence[str] | None, *, training: bool) -> tuple[str, ...]:
+    """A line on the dataset's classes that a finished model does not tell, or (): nobody chose to leave these out."""
+    unknown = [] if training or classes is None else [name for name in known if name not in classes]
+    return (f"left out, since the model does not know it: {files.some(unknown)}",) if unknown else ()
+
+
 def masks(
     listing: Listing, classes: Sequence[str] | None, findings: list[Finding], *, training: bool
 ) -> tuple[Listing, tuple[int, ...], list[Finding]]:

@@ -147,7 +147,11 @@ def checked(
         fingerprint=fingerprint,
         mask_ids=ids,
         counts=counts,
-        warnings=(*listing.warnings, *choose.warnings(good, counts, listing, kind=kind, root=base, training=training)),
+        warnings=(
+            *listing.warnings,
+            *choose.left_out(found.listing.classes, classes, training=training),
+            *choose.warnings(good, counts, listing, kind=kind, root=base, training=training),
+        ),
         others=found.others,
     )
 
