@@ -205,6 +205,29 @@ def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
         records.read(tmp_path, task="object_detection")
 
 
+def sparse(images: int, shown: int) -> Any:
+    """Images of which the first few show a cat each."""
+    names = [f"img_{i}" for i in range(images)]
+    quads = {name: [turned(30, 20, 9, 14, 0)] if i < shown else [] for i, name in enumerate(names)}
+    return quads, {name: [0] * len(several) for name, several in quads.items()}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_images_held_out_show_their_share_of_objects(tmp_path: Path, seed: int) -> None:
+    read(tmp_path, "coco", "object_detection", sparse(20, 5), False)
+    dataset = records.read(tmp_path, task="object_detection", seed=seed)
+    shown = {name: [len(row.target) > 0 for row in rows] for name, rows in dataset.splits.items()}
+    assert {name: (sum(rows), len(rows)) for name, rows in shown.items()} == {"train": (4, 16), "val": (1, 4)}
+
+
+def test_a_validation_split_without_objects_is_refused(tmp_path: Path) -> None:
+    for shade, name in enumerate(sparse(10, 1)[0]):
+        photo(tmp_path / "images" / f"{name}.png", shade)
+    as_coco(tmp_path, *sparse(10, 1), False)
+    with pytest.raises(DataError, match=r"no object to tell a better epoch by in val \(2 images\)"):
+        records.read(tmp_path, task="object_detection")
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real sets are not here")
 def test_three_layouts_of_one_real_set_give_the_same_boxes() -> None:
     found = {}

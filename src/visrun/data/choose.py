@@ -18,6 +18,7 @@ from visrun.data.objects import Objects
 from visrun.data.splits import Entry
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
+from visrun.tables import OBJECT_TARGETS
 
 if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
@@ -165,7 +166,8 @@ def require(
 
     Raises:
         DataError: For an empty split and, where classes are told apart, for a training split that holds fewer than two;
-            where objects are to be found, for one that shows none; where defects are, for one without good images.
+            where objects are to be found, for one or a validation split that shows none; where defects are, for either
+            without good images.
     """
     needed = ("train", "val") if training else ()
     empty = [name for name in (*needed, *good) if not good.get(name)]
@@ -175,14 +177,16 @@ def require(
     if not training or not counts or listing.multilabel:
         return
     present = [name for name, n in zip(listing.classes, counts["train"], strict=True) if n]
+    if kind in OBJECT_TARGETS:
+        for name, what in (("train", "learn from"), ("val", "tell a better epoch by")):
+            if not any(counts[name]):
+                raise DataError(f"{root}: no object to {what} in {name} ({len(good[name])} images)")
     if kind == "verdict":
         for name in needed:
             if not counts[name][0]:
                 raise DataError(f"{root}: no good image in {name}: what is normal is learnt from good images")
     if len(present) >= LEAST_CLASSES.get(kind, 1):
         return
-    if not present:
-        raise DataError(f"{root}: no object to learn from in train ({len(good['train'])} images)")
     hint = " (an id of 255 means ignore: write the foreground as 1)" if kind == "mask" else ""
     raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
 

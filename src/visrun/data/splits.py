@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visrun.data import files
+from visrun.data.objects import Objects
 from visrun.data.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def complete(
         root: The dataset's folder; names relative to it decide, so that a moved dataset splits alike.
         val_fraction: The share that goes to val, in (0, 1).
         seed: Another seed chooses other images.
-        by_class: Whether targets are class indices or verdicts, whose shares are kept.
+        by_class: Whether targets are class indices or verdicts, whose shares are kept, or objects: then of images that
+            show any and that show none.
     """
     done = {name: list(entries) for name, entries in splits.items()}
     if ALL in done:
@@ -49,8 +51,11 @@ def complete(
 
 
 def _group(record: Record) -> Hashable:
-    target: Hashable = record.target.kind if isinstance(record.target, Verdict) else record.target
-    return target
+    target: Any = record.target
+    if isinstance(target, Objects):
+        return not target.ignored.all()
+    group: Hashable = target.kind if isinstance(target, Verdict) else target
+    return group
 
 
 def ordered(splits: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
