@@ -14,6 +14,7 @@ from types import FrameType
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
+_asked: int | None = None
 SHOW_CURSOR = b"\x1b[?25h\n"  # a progress bar hides it
 
 
@@ -38,6 +39,11 @@ class Stop:
     deferred: bool = False
 
 
+def asked() -> int | None:
+    """What this process should end with, where a signal has asked it to, though a run may have been about to end."""
+    return _asked
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
     """Turn the first SIGINT or SIGTERM into ``Stop.exit_code``; restore the former handlers on leaving.
@@ -48,11 +54,12 @@ def stop_on_signals() -> Iterator[Stop]:
     stop = Stop()
 
     def ask(number: int, _frame: FrameType | None) -> None:
+        global _asked
         if stop.exit_code is not None:
             if sys.stdout.isatty():
                 os.write(sys.stdout.fileno(), SHOW_CURSOR)
             os._exit(EXIT_CODES[signal.Signals(number)])
-        stop.exit_code = EXIT_CODES[signal.Signals(number)]
+        stop.exit_code = _asked = EXIT_CODES[signal.Signals(number)]
         if not stop.deferred:
             raise Interrupted(stop.exit_code)
 

@@ -129,17 +129,19 @@ def test_what_a_dead_slot_ran_is_settled(queue, tmp_path, stopping, state, run):
     assert runs.ended == [run]
 
 
-def test_only_what_nobody_runs_is_taken_back(queue, tmp_path):
+@pytest.mark.parametrize(("sole", "elsewhere"), [(False, "RUNNING"), (True, "FAIL")])
+def test_only_what_nobody_runs_is_taken_back(queue, tmp_path, sole, elsewhere):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     here = socket.gethostname()
     lost = claimed(queue, pid=gone.pid, host=here, folder=str(tmp_path / "7"))
     claimed(queue, pid=os.getpid(), host=here)
-    claimed(queue, pid=gone.pid, host="elsewhere")
+    claimed(queue, pid=gone.pid, host="elsewhere", led=True)  # as this machine may have been called then
     runs = Runs()
-    Orphans(runs).take_back(queue)
-    assert states(queue) == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
-    assert [trial.number for trial in queue.trials()] == [1, 2, 3]
+    Orphans(runs).take_back(queue, sole=sole)
+    assert states(queue)[:3] == ["FAIL", "RUNNING", elsewhere]
+    assert states(queue)[3:] == ["WAITING"] * (2 if sole else 1)
+    assert len(queue.trials()) == 3
     assert lost == 0
     assert runs.ended == [("7", "killed", "the sweep was killed")]
 

@@ -172,6 +172,28 @@ def test_a_stopped_sweep_lets_its_trial_save_and_goes_on_later(sweeper, number, 
     assert sweeper.states("mine") == ["COMPLETE"] * 4
 
 
+ENDING = STOPPABLE.replace('note("saved", 1)', "return values.learning_rate")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_while_a_trial_ends_by_itself_keeps_its_value_and_begins_no_other(sweeper, number, code):
+    sweeper.body(ENDING)
+    process = sweeper.start(*SEARCH)
+    sweeper.wait("ready", 1)
+    process.send_signal(number)
+    ended(process, code)
+    assert sweeper.numbers("end") == sweeper.numbers() == [0, 1]
+    assert sweeper.states("mine") == ["COMPLETE", "COMPLETE", "WAITING", "WAITING"]
+
+
+def test_a_long_search_makes_its_tickets_as_it_goes(sweeper):
+    output = sweeper.sweep(
+        *SEARCH[:1], "hydra.sweeper.n_trials=230", "hydra.sweeper.study_name=mine", "hydra.sweeper.n_jobs=2"
+    )
+    assert sorted(sweeper.numbers()) == list(range(230))
+    assert last_line(output) == "230 trials: 230 complete, 0 pruned, 0 failed"
+
+
 def test_a_second_ctrl_c_ends_at_once(sweeper):
     sweeper.body("""
 def body(number, values, trial):

@@ -27,6 +27,7 @@ from visrun.sweep.slots import SLOT
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import ATTRIBUTE, Queue, create, point_of
 from visrun.sweep.trial import VARIABLE
+from visrun.sweep.worker import AHEAD
 
 USUAL = {
     name: field.default
@@ -136,6 +137,26 @@ class TestPrepare:
         led(plan("seed=1,2,3,4"), "run-1")  # and a leader that comes later takes over
         assert len(queue.every()) == 4 and shared(queue)["parent"] == "run-1"
 
+    def test_a_worker_that_was_first_leaves_the_word_to_a_leader_who_came_meanwhile(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill, made = Queue.fill, plan("seed=1,2,3,4")
+
+        def slowly(self: Queue, *given: Any, **more: Any) -> None:
+            fill(self, *given, **more)
+            monkeypatch.setattr(Queue, "fill", fill)
+            led(made, "run-1")
+
+        monkeypatch.setattr(Queue, "fill", slowly)
+        prepare(made, parent=None)
+        queue = Queue(open_storage(made.storage), "mine")
+        assert shared(queue)["parent"] == "run-1"
+
+    def test_a_leader_of_a_very_long_search_makes_some_of_its_tickets(self) -> None:
+        assert (
+            len(led(plan("learning_rate=interval(0.001,0.1)", n_trials=100_000)).trials()) == 1 + AHEAD
+        )  # and its own
+
     def test_many_at_once_make_one_study(self) -> None:
         made = plan("seed=1,2,3,4", "momentum=0.1,0.2", "optimizer=sgd", n_trials=None)
         threads = [threading.Thread(target=prepare, args=(made,), kwargs={"parent": lambda: None}) for _ in range(5)]
@@ -156,6 +177,11 @@ class TestPrepare:
             ({}, {"typed": ("task=segmentation",)}, "task=classification"),
             ({"words": ("optimizer=adam,sgd",)}, {"words": ("optimizer=adam,adamw",)}, "other choices for optimizer"),
             ({"words": ("batch_size=8,16",)}, {"words": ("batch_size=range(8,20)",)}, "other choices for batch_size"),
+            (
+                {"words": ("seed=0,1",), "n_trials": None},
+                {"words": ("seed=0,1", "optimizer=adam,sgd"), "n_trials": None},
+                "trial 0 of this study is none of these combinations",
+            ),
         ],
     )  # fmt: skip
     def test_another_study_of_the_same_name_is_refused_in_one_line(

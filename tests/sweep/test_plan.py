@@ -259,9 +259,12 @@ class TestObjectives:
         (line,) = problems(RATE, **settings)
         assert part in line
 
-    def test_several_are_not_pruned_and_that_is_said(self) -> None:
-        made = plan(RATE, objectives=["accuracy", "seconds"], pruner={"name": "median"})
-        assert "no trial is pruned" in made.notices[0]
+    @pytest.mark.parametrize(
+        ("named", "why"), [(["accuracy", "seconds"], "several objectives"), (["seconds"], "the objective is seconds")]
+    )
+    def test_where_nothing_is_pruned_that_is_said(self, named: list[str], why: str) -> None:
+        made = plan(RATE, objectives=named, pruner={"name": "median"})
+        assert made.notices[0].endswith(f"no trial is pruned where {why}" if "the" in why else f"there are {why}")
         assert plan(RATE, objectives=["accuracy", "seconds"], pruner={"name": "none"}).notices == ()
 
 
@@ -280,6 +283,7 @@ class TestUnasked:
         [
             ([RATE], {"n_trials": 9}),
             ([RATE], {"objectives": ["accuracy", "seconds"]}),
+            ([RATE], {"objectives": ["parameters"]}),
             (["seed=range(1,30)"], {}),
             (["optimizer=adam,sgd", "scheduler=cosine,poly"], {"n_trials": 20}),
         ],

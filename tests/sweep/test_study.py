@@ -25,6 +25,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visrun.sweep import config
+from visrun.sweep.joining import incompatible
 from visrun.sweep.plugin import VisrunSweeper
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import (
@@ -33,7 +34,6 @@ from visrun.sweep.study import (
     counting,
     create,
     failures,
-    incompatible,
     is_lost,
     point_of,
     too_many_failed,
@@ -162,6 +162,13 @@ class TestTickets:
         queue.give_back(trial.number)
         queue.fill(4, COLOUR_POINTS[:2])
         assert [point_of(trial) for trial in queue.trials()] == [COLOUR_POINTS[1], params, {}, {}]
+
+    def test_some_empty_tickets_are_made_ahead_and_all_points(self, queue: Queue) -> None:
+        queue.fill(100, COLOUR_POINTS, ahead=5)
+        assert [point_of(trial) for trial in queue.trials()] == [*COLOUR_POINTS, *[{}] * 5]
+        queue.fill(16, ahead=5)
+        queue.fill(16, ahead=5)
+        assert len(queue.trials()) == 16
 
     def test_tickets_that_two_make_at_once_count_once(self, queue: Queue) -> None:
         """As where one process reads what there is, and another one adds tickets before it does."""
@@ -293,6 +300,13 @@ class TestSample:
         seen = [sampled(queue, MIXED, reads)[1] for _ in range(8)]
         assert {params["optimizer"] for params in seen} == {"adam", "sgd"}
         assert all(("momentum" in params) == (params["optimizer"] == "sgd") for params in seen)
+
+    def test_a_point_outside_of_a_space_that_became_narrower_is_drawn_anew_there(self, queue: Queue) -> None:
+        queue.fill(2, [{"size": 3, "colour": "red"}, {"size": 1, "colour": "blue"}])
+        narrow = {"colour": COLOURS["colour"], "size": IntDistribution(1, 2)}
+        found = [sampled(queue, narrow)[1] for _ in range(2)]
+        assert found[0]["colour"] == "red" and found[0]["size"] in (1, 2)
+        assert found[1] == {"size": 1, "colour": "blue"}
 
     def test_a_ticket_decides_what_it_names(self, queue: Queue) -> None:
         queue.fill(

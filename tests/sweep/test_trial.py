@@ -99,6 +99,7 @@ def test_where_the_metric_says_nothing_the_pruner_hears_the_loss(direction: str,
     storage, metric = open_storage(str(tmp_path / "study.journal")), {"maximize": 0.0, "minimize": 80.0}[direction]
     create(storage, "my study", [direction])
     queue = Queue(storage, "my study")
+    queue.study.set_user_attr(ATTRIBUTE, {"objectives": ["accuracy"]})
     queue.fill(5)
     node = {"name": "successive_halving", **PRUNERS["successive_halving"][1], "min_resource": 1}
     said = []
@@ -116,6 +117,7 @@ def test_the_pruner_hears_how_many_images_an_epoch_has(images: int, look: int, t
     storage = open_storage(str(tmp_path / "study.journal"))
     create(storage, "my study", ["maximize"])
     queue = Queue(storage, "my study")
+    queue.study.set_user_attr(ATTRIBUTE, {"objectives": ["accuracy"]})
     queue.fill(2)
     node = {"name": "successive_halving", **PRUNERS["successive_halving"][1], "min_resource": 1}
     for number, value in enumerate((0.9, 0.1)):
@@ -124,6 +126,16 @@ def test_the_pruner_hears_how_many_images_an_epoch_has(images: int, look: int, t
         trial.sees(images)
         said = [trial.report(epoch, value, 1.0) for epoch in range(1, 6)]
         assert [epoch for epoch, verdict in enumerate(said, start=1) if verdict] == ([look] if number else [])
+
+
+@pytest.mark.parametrize("objectives", [["parameters"], ["seconds"], ["seconds", "accuracy"]])
+def test_a_metric_that_is_not_the_first_objective_is_neither_noted_nor_judged(
+    objectives: list[str], queue: Queue, tmp_path: Path
+) -> None:
+    queue.study.set_user_attr(ATTRIBUTE, {"objectives": objectives})
+    trial = trial_of(queue, tmp_path, "median")
+    assert [trial.report(epoch, 0.1, 9.0) for epoch in range(1, 6)] == [None] * 5
+    assert queue.trials()[5].intermediate_values == {}
 
 
 def test_a_value_that_is_no_number_is_hopeless(queue: Queue, tmp_path: Path) -> None:

@@ -58,13 +58,32 @@ def states(queue: Queue) -> list[str]:
 
 def test_it_runs_all_tickets_and_signs_them(queue: Queue) -> None:
     seen = {}
-    run(queue, lambda number, params: seen.update({number: params}) or [float(number)], slot=3)
+    run(queue, lambda number, params: seen.update({number: params}) or [float(number)], slot=3, led=True)
     trials = queue.trials()
     assert [(trial.state, trial.value, trial.params) for trial in trials] == [
         (TrialState.COMPLETE, float(number), seen[number]) for number in range(5)
     ]
-    for trial in trials:
-        assert trial.user_attrs == {"place": trial.number, "host": socket.gethostname(), "pid": os.getpid(), "slot": 3}
+    signed = {"host": socket.gethostname(), "pid": os.getpid(), "slot": 3, "led": True}
+    assert [trial.user_attrs for trial in trials] == [{"place": trial.number, **signed} for trial in trials]
+
+
+def test_one_without_a_leader_makes_the_tickets_that_are_missing(queue: Queue) -> None:
+    run(queue, lambda *_: [1.0], n_trials=8)
+    assert states(queue) == ["COMPLETE"] * 8
+
+
+def test_one_who_is_led_waits_for_the_tickets_that_are_missing(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PAUSE", 0.01)
+    led = threading.Thread(target=run, args=(queue, lambda *_: [1.0]), kwargs={"n_trials": 8, "led": True})
+    led.start()
+    until = time.monotonic() + 30
+    while states(queue) != ["COMPLETE"] * 5 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert states(queue) == ["COMPLETE"] * 5 and led.is_alive()
+    queue.fill(8)
+    led.join(30)
+    assert states(queue) == ["COMPLETE"] * 8 and not led.is_alive()
 
 
 def test_it_leaves_tickets_beyond_the_number_wanted(queue: Queue) -> None:

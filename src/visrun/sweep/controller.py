@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,6 +24,7 @@ from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import failures, too_many_failed
+from visrun.sweep.worker import AHEAD, one_line
 
 LEAD = ".lead.lock"  # in the sweep's folder
 LOOK = 0.1  # seconds between two looks at the study, at least
@@ -110,7 +112,7 @@ class Controller:
     def _work(self) -> None:
         """Have all trials run, and leave no process behind."""
         try:
-            self.orphans.take_back(self.queue)
+            self.orphans.take_back(self.queue, sole=Path(self.plan.storage).parent == self.plan.folder)
             self.crew.start()  # imports go on while the parent run is made
             prepare(self.plan, parent=self._parent_run)
             self._watch()
@@ -133,6 +135,7 @@ class Controller:
                 trials = self.queue.trials()
                 table.update(trials)
                 self._refresh(trials)
+                self._top_up(trials)
                 if self.stop.exit_code is not None and not told:
                     told = True
                     self._pass_on()
@@ -140,6 +143,12 @@ class Controller:
             table.update(self.queue.trials())
         finally:
             table.close()
+
+    def _top_up(self, trials: list[FrozenTrial]) -> None:
+        """Keep tickets ahead of those who work."""
+        waiting = sum(trial.state is TrialState.WAITING for trial in trials)
+        if len(trials) < self.plan.n_trials and waiting < AHEAD // 2:
+            self.queue.fill(self.plan.n_trials, ahead=AHEAD)
 
     def _pass_on(self) -> None:
         """Ask everybody who works to stop as this process was asked to."""
@@ -155,6 +164,7 @@ class Controller:
     def _wants_more(self) -> bool:
         trials = self.queue.trials()
         left = any(trial.state in (TrialState.WAITING, TrialState.RUNNING) for trial in trials)
+        left = left or len(trials) < self.plan.n_trials
         return left and not self._failed_too_often(trials)
 
     def _failed_too_often(self, trials: list[FrozenTrial]) -> bool:
@@ -190,7 +200,10 @@ class Controller:
 
     def _draw(self, trials: list[FrozenTrial]) -> None:
         began = time.monotonic()
-        self.parent.files(pictures.draw(self.queue.study, trials, self.plan.folder / "plots"), "plots")
+        try:
+            self.parent.files(pictures.draw(self.queue.study, trials, self.plan.folder / "plots"), "plots")
+        except Exception as error:  # whatever Optuna makes of a study, its results are told
+            self.screen.warn(f"plots: {one_line(error)}")
         self.drawn = time.monotonic()
         self.drawing = self.drawn - began
 

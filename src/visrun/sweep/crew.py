@@ -186,11 +186,16 @@ class Orphans:
         self.parent = parent
         self.unsigned: dict[int, float] = {}
 
-    def take_back(self, queue: Queue) -> None:
-        """Put back what an earlier sitting left RUNNING, for a sweep that begins."""
+    def take_back(self, queue: Queue, *, sole: bool) -> None:
+        """Put back what an earlier sitting left RUNNING, for a sweep that begins.
+
+        Args:
+            sole: Whether nobody else can lead the study now: who was led then is gone, whatever the machine is called.
+        """
         for trial in queue.every(TrialState.RUNNING):
             pid = signer(trial)
-            if pid is not None and not is_running(pid, trial):
+            gone = not is_running(pid, trial) if pid is not None else sole and trial.user_attrs.get("led", False)
+            if gone:
                 queue.give_back(trial.number)
                 end_run(self.parent, trial, "killed", "the sweep was killed")
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.trial import FrozenTrial
 
 from visrun.errors import ConfigError, VisrunError
 from visrun.fields import show
 from visrun.overrides import to_override
 from visrun.sweep import space as spaces
-from visrun.sweep.plan import Plan
+from visrun.sweep.plan import EVERY, Plan
 from visrun.sweep.points import MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.slots import own_slot
 from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage, quiet
-from visrun.sweep.study import ATTRIBUTE, Params, Queue, create, incompatible
+from visrun.sweep.study import ATTRIBUTE, Params, Queue, create, point_of
 from visrun.sweep.trial import VARIABLE, Handle
-from visrun.sweep.worker import Rules, work
+from visrun.sweep.worker import AHEAD, Rules, work
 
 PATIENCE = 120  # seconds that a worker waits for the one who makes the study
 PAUSE = 0.1
@@ -63,6 +65,7 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
         launch=run,
         rules=Rules(n_trials=shared["n_trials"], max_failure_rate=plan.max_failure_rate, deadline=deadline),
         slot=slot,
+        led=is_led(plan),
         stopped=stopped,
     )
 
@@ -97,9 +100,10 @@ def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:
     if new or parent is not None:
         run_id = parent() if parent else None
         queue.replace_lost()
-        queue.fill(plan.n_trials, plan.points)
+        queue.fill(plan.n_trials, plan.points, ahead=AHEAD if parent else None)  # a leader makes more as they run out
         before = queue.study.user_attrs.get(ATTRIBUTE, {})
-        queue.study.set_user_attr(ATTRIBUTE, before | facts(plan, run_id))
+        if not before or parent is not None:  # a leader may have come meanwhile, whose word counts
+            queue.study.set_user_attr(ATTRIBUTE, before | facts(plan, run_id))
     return new
 
 
@@ -121,6 +125,32 @@ def check(plan: Plan, queue: Queue) -> None:
     wrong = incompatible(queue.every(), plan.space.distributions)
     if wrong:
         raise ConfigError(f"{key}: this study has other choices for {', '.join(wrong)}; choose another study_name")
+    if plan.sampler == EVERY and (other := outside(queue.trials(), plan)) is not None:
+        raise ConfigError(
+            f"{key}: trial {other} of this study is none of these combinations; choose another study_name"
+        )
+
+
+def outside(trials: Sequence[FrozenTrial], plan: Plan) -> int | None:
+    """The first trial whose parameters are no point of the plan."""
+    for trial in trials:
+        point = {name: value for name, value in point_of(trial).items() if name in plan.space.distributions}
+        if point and point not in plan.points:
+            return trial.number
+    return None
+
+
+def incompatible(trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]) -> list[str]:
+    """The parameters whose range or choices cannot go on from those of the study's trials."""
+    found = []
+    for name, distribution in distributions.items():
+        earlier = next((trial.distributions[name] for trial in trials if name in trial.distributions), None)
+        try:
+            if earlier is not None:
+                check_distribution_compatibility(earlier, distribution)
+        except ValueError:
+            found.append(name)
+    return found
 
 
 def facts(plan: Plan, run_id: str | None) -> dict[str, Any]:
@@ -137,21 +167,25 @@ def facts(plan: Plan, run_id: str | None) -> dict[str, Any]:
     }
 
 
+def is_led(plan: Plan) -> bool:
+    """Whether this process is a sweep's leader or was started by it, and ends with it."""
+    return not plan.worker or own_slot() is not None
+
+
 def wait_for_study(plan: Plan) -> dict[str, Any]:
     """What the study's maker has noted, waited for.
 
-    For a slot, in a process of its leader or one that it started, what was noted before this leader's time does not
-    count: the study may have been ended then, and be gone on with now.
+    For one who is led, what was noted before this leader's time does not count: the study may have been ended then, and
+    be gone on with now.
 
     Raises:
         VisrunError: The one who began to make it seems to have died.
     """
-    led = not plan.worker or own_slot() is not None
     queue = Queue(open_storage(plan.storage), plan.name)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         shared = queue.study.user_attrs.get(ATTRIBUTE)
-        if shared and (not led or shared["leader"] in (os.getpid(), os.getppid())):
+        if shared and (not is_led(plan) or shared["leader"] in (os.getpid(), os.getppid())):
             return dict(shared)
         time.sleep(PAUSE)
     raise VisrunError(f"study {plan.name}: nobody made its tickets; start it without hydra.sweeper.worker=true")

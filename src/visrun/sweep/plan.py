@@ -26,11 +26,12 @@ from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.storage import JOURNAL, checked
 from visrun.sweep.study import Params
+from visrun.sweep.trial import MEASURES
 from visrun.tables import TASKS
 
-MEASURES = ("seconds", "parameters")  # objectives beside the task's metric, less is better
 FEWEST = 10  # trials of a search that is pruned unasked: one in four of them goes on
 GRID = "optuna.samplers.GridSampler"
+EVERY = "every combination once"  # in the place of a sampler's name
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 
 
@@ -120,9 +121,11 @@ def make_plan(
     own = partial(_own_points, space, bases, resolve)
     trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, own=own, grid=grid)
     notices = [*space.notices, *trials.notices]
-    pruner = _unasked(pruner, searches=len(objectives) == 1 and not trials.all_of_them and trials.number >= FEWEST)
-    if len(objectives) > 1 and pruner["name"] != "none":
-        notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where there are several objectives")
+    judged = len(objectives) == 1 and objectives[0] not in MEASURES
+    pruner = _unasked(pruner, searches=judged and not trials.all_of_them and trials.number >= FEWEST)
+    if not judged and pruner["name"] != "none":
+        why = "there are several objectives" if len(objectives) > 1 else f"the objective is {objectives[0]}"
+        notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where {why}")
     return Plan(
         name=str(settings.get("study_name") or folder.name),
         folder=folder.absolute(),
@@ -137,7 +140,7 @@ def make_plan(
         max_failure_rate=numbers.max_failure_rate,
         timeout=numbers.timeout,
         pruner=pruner,
-        sampler="every combination once" if trials.all_of_them else _sampler_name(settings),
+        sampler=EVERY if trials.all_of_them else _sampler_name(settings),
         make_sampler=make_sampler,
         extend=extend,
         resume=bool(settings.get("resume", True)),

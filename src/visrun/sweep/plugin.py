@@ -29,6 +29,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from visrun.compose import Resolved
 from visrun.console import Screen
 from visrun.errors import ConfigError, VisrunError
+from visrun.signals import Interrupted, asked
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.jobs import JobConfigs
 from visrun.sweep.plan import GRID, Plan, make_plan
@@ -176,7 +177,9 @@ class VisrunSweeper(Sweeper):
                 f"hydra.sweeper.n_jobs={plan.n_jobs}: a worker runs one trial at a time; start several workers"
             )
         if alone:
-            join(plan, self._launch, slot=own_slot())
+            join(plan, self._launch, slot=own_slot(), stopped=lambda: asked() is not None)
+            if (code := asked()) is not None:  # while a trial concluded, whose value counts
+                raise Interrupted(code)
         else:
             self._threads(plan, threading.Event())
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
@@ -74,13 +74,18 @@ class Queue:
 
     # tickets
 
-    def fill(self, n_trials: int, points: Sequence[Params] = ()) -> None:
-        """Add tickets until ``n_trials`` trials count: those of ``points`` that no trial has yet, then empty ones."""
+    def fill(self, n_trials: int, points: Sequence[Params] = (), *, ahead: int | None = None) -> None:
+        """Add tickets until ``n_trials`` trials count: those of ``points`` that no trial has yet, then empty ones.
+
+        Args:
+            ahead: How many empty ones at most; None for all.
+        """
         trials = self.trials()
-        have = [point_of(trial) for trial in trials] + [fixed_of(trial) for trial in self.every()]
-        missing = [point for number, point in enumerate(points) if point not in have + list(points[:number])]
         wanted = max(n_trials - len(trials), 0)
-        for place, point in enumerate([*missing, *({} for _ in range(wanted))][:wanted], start=len(trials)):
+        have = {_key(point_of(trial)) for trial in trials} | {_key(fixed_of(trial)) for trial in self.every()}
+        missing = [point for key, point in {_key(point): point for point in points}.items() if key not in have]
+        empty: list[Params] = [{}] * (wanted if ahead is None else min(ahead, wanted))
+        for place, point in enumerate([*missing, *empty][:wanted], start=len(trials)):
             self.study.enqueue_trial(point, user_attrs={"place": place})
 
     def claim(self, n_trials: int) -> FrozenTrial | None:
@@ -117,7 +122,7 @@ class Queue:
             names one or the space holds no other. None where somebody took the same point in this moment; then the
             trial has been withdrawn, and a new ticket stands for it.
         """
-        fixed = fixed_of(trial)
+        fixed = {name: value for name, value in fixed_of(trial).items() if _holds(distributions.get(name), value)}
         proposed = self._propose(trial, distributions, fixed)
         params = {name: proposed[name] for name in active(proposed)}
         fresh = not fixed
@@ -260,6 +265,18 @@ def counting(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return found
 
 
+def _key(point: Params) -> frozenset[tuple[str, Any]]:
+    return frozenset(point.items())
+
+
+def _holds(distribution: BaseDistribution | None, value: Any) -> bool:
+    """Whether a value may be drawn: a study that is gone on with may search a narrower range."""
+    try:
+        return distribution is not None and distribution._contains(distribution.to_internal_repr(value))
+    except (TypeError, ValueError):
+        return False
+
+
 def fixed_of(trial: FrozenTrial) -> Params:
     """The parameters that a trial's ticket fixes."""
     return dict(trial.system_attrs.get("fixed_params", {}))
@@ -279,16 +296,3 @@ def too_many_failed(trials: Sequence[FrozenTrial], *, n_trials: int, max_failure
     """Whether the failures have reached their share of all trials wanted."""
     failed = failures(trials)
     return failed > 0 and failed >= max_failure_rate * n_trials
-
-
-def incompatible(trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]) -> list[str]:
-    """The parameters whose range or choices cannot go on from those of the study's trials."""
-    found = []
-    for name, distribution in distributions.items():
-        earlier = next((trial.distributions[name] for trial in trials if name in trial.distributions), None)
-        try:
-            if earlier is not None:
-                check_distribution_compatibility(earlier, distribution)
-        except ValueError:
-            found.append(name)
-    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from visrun.run import Result
 
 VARIABLE = "VISRUN_TRIAL"
+# Objectives beside the task's metric; less is better.
+MEASURES: dict[str, Callable[[Result], float]] = {
+    "seconds": lambda result: result.seconds,
+    "parameters": lambda result: float(result.parameters),
+}
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,13 @@ class SweepTrial:
         self.queue.study.pruner = make_pruner(self.handle.pruner, images=images)
 
     def report(self, epoch: int, value: float, loss: float) -> str | None:
-        """Note the monitored metric and the loss of an epoch; a reason to stop where the pruner gives one."""
+        """Note the monitored metric and the loss of an epoch; a reason to stop where the pruner gives one.
+
+        Nothing is noted where the first objective is another one: a trial's course is about that.
+        """
         self._losses[epoch] = loss
+        if self._objectives[0] in MEASURES:
+            return None
         if not self.queue.report(self.handle.number, epoch, self._graded(value, epoch)):
             return None
         return f"{self.handle.pruner['name']} pruner: {value:.4g} after epoch {epoch}"
@@ -99,13 +109,16 @@ class SweepTrial:
         """
         if result.status == "pruned":
             raise TrialPruned
-        names = self.queue.study.user_attrs[ATTRIBUTE]["objectives"]
-        known = {"seconds": result.seconds, "parameters": float(result.parameters)}
-        if result.value is None:
+        names, value = self._objectives, result.value
+        if value is None:
             raise VisrunError(f"no value of {names[0]}: it was undefined after every epoch")
-        if len(names) > 1:  # equal values do not beat one another: the Pareto front is about them as they are
-            return [known.get(name, result.value) for name in names]
-        return [known.get(names[0], self._graded(result.value, result.best_epoch))]
+        if len(names) == 1:  # of several, equal values do not beat one another: the front is about them as they are
+            value = self._graded(value, result.best_epoch)
+        return [MEASURES[name](result) if name in MEASURES else value for name in names]
+
+    @property
+    def _objectives(self) -> list[str]:
+        return list(self.queue.study.user_attrs[ATTRIBUTE]["objectives"])
 
     def _graded(self, value: float, epoch: int) -> float:
         maximize = self.queue.study.directions[0] is StudyDirection.MAXIMIZE

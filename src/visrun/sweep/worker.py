@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue, too_many_failed
 
+AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
 PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
 
 
@@ -53,6 +54,7 @@ def work(
     launch: Callable[[int, Params], Sequence[float]],
     rules: Rules,
     slot: int | None = None,
+    led: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run trials until the study has all it wants.
@@ -62,6 +64,7 @@ def work(
         launch: Runs the trial of a number with its parameters and returns its values; raises TrialPruned where the
             pruner ended it, KeyboardInterrupt where a person did, anything else where it failed.
         slot: Which worker of its machine this is.
+        led: Whether it ends with the one who leads the sweep.
         stopped: Asked before each trial.
     """
     looked, pause = 0.0, PAUSE
@@ -72,11 +75,15 @@ def work(
         trial = queue.claim(rules.n_trials)
         if trial is not None:
             pause = PAUSE
-            sign(queue, trial, slot)
+            sign(queue, trial, slot, led=led)
             run(queue, trial, space, active=active, others=others, launch=launch)
-        elif queue.every(TrialState.RUNNING):
-            time.sleep(pause)  # one of them may be lost, and come back as a ticket
+            continue
+        short = len(queue.trials()) < rules.n_trials
+        if queue.every(TrialState.RUNNING) or (short and led):
+            time.sleep(pause)  # one of them may be lost, and come back as a ticket; or the leader makes more
             pause = min(1.5 * pause, LONGEST_PAUSE)
+        elif short:
+            queue.fill(rules.n_trials, ahead=AHEAD)
         else:
             return
 
@@ -88,9 +95,9 @@ def is_over(queue: Queue, rules: Rules) -> bool:
     return too_many_failed(queue.trials(), n_trials=rules.n_trials, max_failure_rate=rules.max_failure_rate)
 
 
-def sign(queue: Queue, trial: FrozenTrial, slot: int | None) -> None:
+def sign(queue: Queue, trial: FrozenTrial, slot: int | None, *, led: bool = False) -> None:
     """Write down who has claimed a trial."""
-    where: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+    where: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "led": led}
     queue.note(trial.number, **where, **({} if slot is None else {"slot": slot}))
 
 
