@@ -64,6 +64,39 @@ def test_of_several_versions_the_plain_one_or_the_last_counts(tmp_path: Path) ->
     assert dota.read(tmp_path).classes == ("plane",)
 
 
+@pytest.mark.parametrize("folder", ["labelTxt-v1.5", "labelTxt-v1.5/DOTA-v1.5_train"])
+def test_upright_boxes_beside_the_turned_ones_are_not_read(tmp_path: Path, folder: str) -> None:
+    picture(tmp_path / "train" / "images" / "a.png")
+    write(tmp_path / "train" / f"{folder}_hbb" / "a.txt", LINE.replace("plane", "upright"))
+    assert dota.read(tmp_path).classes == ("upright",)
+    write(tmp_path / "train" / folder / "a.txt")
+    assert dota.read(tmp_path).classes == ("plane",)
+
+
+def test_label_files_of_one_name_belong_to_the_images_at_their_places(tmp_path: Path) -> None:
+    for site in ("a", "b", "c"):
+        picture(tmp_path / "images" / site / "p.png")
+    for site in ("a", "b"):
+        write(tmp_path / "labelTxt" / site / "p.txt", LINE.replace("plane", site))
+    listing = dota.read(tmp_path)
+    assert {row.where: row.target.labels.tolist() for row in listing.splits["all"]} == {
+        "images/a/p.png": [0],
+        "images/b/p.png": [1],
+        "images/c/p.png": [],
+    }
+
+
+def test_an_image_with_several_label_files_of_its_name_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    for folder in ("obb", "old"):
+        write(tmp_path / "labelTxt" / folder / "a.txt")
+    listing = dota.read(tmp_path)
+    assert [str(problem) for problem in listing.problems] == [
+        "images/a.png: several label files: labelTxt/obb/a.txt, labelTxt/old/a.txt"
+    ]
+    assert listing.splits == {"all": []}
+
+
 def test_corners_classes_and_difficulty_by_hand(tmp_path: Path) -> None:
     text = (
         "\ufeffimagesource:GoogleEarth\ngsd:0.15\n\n"

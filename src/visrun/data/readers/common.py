@@ -49,6 +49,11 @@ def by_split(folder: Path) -> list[tuple[str, Path]]:
     return named
 
 
+def place(path: Path, folder: Path) -> str:
+    """Where a file lies in its folder, without suffix: what an image and its label file or mask share."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
 class Finder:
     """Finds the images that label files name: in one of the ``near`` folders, else anywhere below ``root``."""
 

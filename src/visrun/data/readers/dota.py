@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from visrun.data.marks import Marks, around, no_marks
 from visrun.data.readers import common
 from visrun.errors import DataError
 
-LABELS = ("labeltxt", "labeltxt*", "annfiles")
+LABELS = ("labeltxt", "labeltxt*[0-9]", "labeltxt*", "annfiles")  # labelTxt-v1.5 before labelTxt-v1.5_hbb
+UPRIGHT = "_hbb"  # ends the names of DOTA v1.5's folders that hold the same objects as upright boxes
 HEADER = ("imagesource", "gsd", "acquisition")  # lines before the first object
 NUMBERS = 8  # of the corners
 
@@ -42,6 +44,9 @@ def read(root: Path) -> Listing:
     A line is ``x1 y1 x2 y2 x3 y3 x4 y4 class difficult`` in pixels; lines ``imagesource:`` and ``gsd:`` may stand
     first. Difficult objects are ignored. An image without a label file, or with an empty one, shows nothing.
 
+    A label file has its image's place in its folder, or its name alone where no other has that. A folder named as one
+    beside it with ``_hbb`` behind (DOTA v1.5's upright boxes) is not read.
+
     Raises:
         DataError: Where ``root`` has no such folders, or images of a split have no label file at all.
     """
@@ -49,15 +54,16 @@ def read(root: Path) -> Listing:
     if not pairs:
         raise DataError(f"{root}: no images/ with labelTxt/ beside it, neither here nor in train/, val/, test/")
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
+    problems: list[Problem] = []
     for split, images, labels in pairs:
-        by_name = {path.stem: path for path in _texts(labels)}
-        rows = [(image, by_name.get(image.stem)) for image in files.images(images)]
-        if rows and not any(path for _, path in rows):
+        rows = list(_label_files(images, labels))
+        if rows and not any(found for _, found in rows):
             raise DataError(f"{root}: no image of {split} has a label file, such as {labels / rows[0][0].stem}.txt")
-        parsed.setdefault(split, []).extend((image, _parse(path, root)) for image, path in rows)
+        problems += [_several(image, found, root) for image, found in rows if len(found) > 1]
+        certain = [(image, next(iter(found), None)) for image, found in rows if len(found) <= 1]
+        parsed.setdefault(split, []).extend((image, _parse(path, root)) for image, path in certain)
     every = [lines for rows in parsed.values() for _, lines in rows]
     names = common.class_names(root) or common.sorted_names({name for lines in every for name in lines.names})
-    problems: list[Problem] = []
     splits: dict[str, list[Record]] = {}
     for split, several in parsed.items():
         splits[split] = []
@@ -77,7 +83,29 @@ def _pairs(root: Path) -> list[tuple[str, Path, Path]]:
 
 
 def _texts(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*.txt")) if not path.name.startswith(".")]
+    inside = files.folders(folder)
+    names = {inner.name for inner in inside}
+    found = [path for path in sorted(folder.glob("*.txt")) if not path.name.startswith(".")]
+    for inner in inside:
+        upright = inner.name.endswith(UPRIGHT) and inner.name.removesuffix(UPRIGHT) in names
+        found += [] if upright else _texts(inner)
+    return found
+
+
+def _label_files(images: Path, labels: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Each image with its label file: at its place, else those of its name that are at no image's place."""
+    pictures = {image: common.place(image, images) for image in files.images(images)}
+    at_place = {common.place(path, labels): path for path in _texts(labels)}
+    of_stem: dict[str, list[Path]] = defaultdict(list)
+    for place in at_place.keys() - set(pictures.values()):
+        of_stem[at_place[place].stem].append(at_place[place])
+    for image, place in pictures.items():
+        yield image, [at_place[place]] if place in at_place else sorted(of_stem.get(image.stem, ()))
+
+
+def _several(image: Path, found: Sequence[Path], root: Path) -> Problem:
+    what = f"several label files: {files.some(files.shown(path, root) for path in found)}"
+    return Problem(files.shown(image, root), what)
 
 
 def _parse(path: Path | None, root: Path) -> Lines:

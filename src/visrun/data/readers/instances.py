@@ -49,7 +49,7 @@ def read(root: Path) -> Listing:
         splits.setdefault(split, [])
         by_name = dict(_maps(maps))
         for image in files.images(pictures):
-            where, name = files.shown(image, root), image.relative_to(pictures).with_suffix("").as_posix()
+            where, name = files.shown(image, root), common.place(image, pictures)
             if name in by_name:
                 jobs.append((split, image, by_name[name], where))
             else:
@@ -66,7 +66,7 @@ def read(root: Path) -> Listing:
 
 def _maps(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in files.images(folder, files.MASK_SUFFIXES):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        name = common.place(path, folder)
         mark = next((mark for mark in MARKS if name.lower().endswith(mark)), "")
         yield name[: len(name) - len(mark)], path
 

@@ -46,10 +46,10 @@ def _pair(images: Path, masks: Path, root: Path) -> tuple[list[Record], list[Pro
     """The records of one split, images without exactly one mask as problems, and the number of masks left over."""
     by_name: dict[str, list[Path]] = {}
     for mask in files.images(masks, files.MASK_SUFFIXES):
-        by_name.setdefault(_name(mask, masks).removesuffix(_MARK), []).append(mask)
+        by_name.setdefault(common.place(mask, masks).removesuffix(_MARK), []).append(mask)
     records, problems, used = [], [], set()
     for image in files.images(images):
-        where, name = files.shown(image, root), _name(image, images)
+        where, name = files.shown(image, root), common.place(image, images)
         found = by_name.get(name, [])
         used.add(name)
         if len(found) == 1:
@@ -59,7 +59,3 @@ def _pair(images: Path, masks: Path, root: Path) -> tuple[list[Record], list[Pro
         else:
             problems.append(Problem(where, f"no mask {Path(name).name}.png in {files.shown(masks, root)}/"))
     return records, problems, sum(len(found) for name, found in by_name.items() if name not in used)
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()

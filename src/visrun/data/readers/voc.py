@@ -8,7 +8,7 @@ from pathlib import Path
 from visrun import tables
 from visrun.data import files, labelmap
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import voc_instances, voc_objects
+from visrun.data.readers import common, voc_instances, voc_objects
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -62,8 +62,8 @@ def _masks(root: Path) -> Listing:
     if len(homes) > 1:
         raise DataError(f"{root}: several sets, choose one: " + " or ".join(f"data.root={home}" for home in homes))
     home = homes[0]
-    images = {_name(path, home / IMAGES): path for path in files.images(home / IMAGES)}
-    masks = {_name(path, home / MASKS): path for path in files.images(home / MASKS, files.MASK_SUFFIXES)}
+    images = {common.place(path, home / IMAGES): path for path in files.images(home / IMAGES)}
+    masks = {common.place(path, home / MASKS): path for path in files.images(home / MASKS, files.MASK_SUFFIXES)}
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
     listed: set[str] = set()
@@ -100,7 +100,3 @@ def _entries(home: Path, masks: dict[str, Path]) -> Iterator[tuple[str, str, str
     """(split, where, name) of every line of the lists; of every mask where there is no list."""
     found = list(listed(home, home / LISTS))
     yield from found or ((ALL, files.shown(path, home), name) for name, path in masks.items())
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()

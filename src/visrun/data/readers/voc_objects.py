@@ -74,7 +74,7 @@ def read(root: Path) -> Listing:
     problems: list[Problem] = []
     unlisted = 0
     for place in found:
-        xmls = {_stem(path, place.folder): path for path in _xmls(place.folder)}
+        xmls = {common.place(path, place.folder): path for path in _xmls(place.folder)}
         entries = list(_entries(place, xmls, root))
         unlisted += len(xmls.keys() - {name for _, _, name in entries})
         for split, where, name in entries:
@@ -104,11 +104,7 @@ def _inside(home: Path) -> Path | None:
 
 def _xmls(folder: Path) -> list[Path]:
     found = [path for path in folder.rglob("*.xml") if not path.name.startswith(".")]
-    return sorted(found, key=lambda path: files.natural(_stem(path, folder)))
-
-
-def _stem(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
+    return sorted(found, key=lambda path: files.natural(common.place(path, folder)))
 
 
 def _entries(place: Place, xmls: Mapping[str, Path], root: Path) -> Iterator[tuple[str, str, str]]:
