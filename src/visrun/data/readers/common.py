@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,22 +16,70 @@ from visrun.errors import DataError
 
 IMAGES = ("images", "image", "imgs", "img")
 BACKGROUND = "background"
+Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
 
 
-def pairs(root: Path, labels: Sequence[str], images: Sequence[str] = IMAGES) -> list[tuple[str, Path, Path]]:
+def pairs(root: Path, labels: Sequence[str], images: Sequence[str] = IMAGES) -> list[Pair]:
     """(split, folder of images, folder of labels) in either nesting; the split is ``all`` where there are none.
+
+    A split may have several folders, such as train2014 and train2017.
 
     Args:
         root: The dataset's folder.
         labels: Names that a folder of labels may have, as `child` takes them; images: likewise.
     """
+    return [pair for pair in _expected(root, labels, images) if pair[2].is_dir()]
+
+
+def labelled_pairs(
+    root: Path,
+    labels: Sequence[str],
+    images: Sequence[str] = IMAGES,
+    *,
+    holds: Callable[[Path], bool] = Path.is_dir,
+) -> tuple[list[Pair], tuple[str, ...]]:
+    """The `pairs` that a reader reads, and a warning for each folder of test images without labels, which it does not.
+
+    Args:
+        root: The dataset's folder.
+        labels: As in `pairs`; images: likewise.
+        holds: Whether a folder holds labels.
+
+    Raises:
+        DataError: Other images have no labels, while some have.
+    """
+    every = _expected(root, labels, images)
+    found = [pair for pair in every if holds(pair[2])]
+    bare = [pair for pair in every if pair not in found and files.holds_images(pair[1])] if found else []
+    warnings = []
+    for split, folder, wanted in bare:
+        if split != "test":
+            where = f"put them into {files.shown(wanted, root)}/"
+            raise DataError(f"{folder}: images of {split} without labels: {where}, or move the images out of {root}")
+        warnings.append(f"{files.shown(folder, root)}/: test images without labels are left out")
+    return found, tuple(warnings)
+
+
+def _expected(root: Path, labels: Sequence[str], images: Sequence[str]) -> list[Pair]:
+    """Every folder of images with that of its labels, or with the place where that should be."""
     pictures, others = child(root, images), child(root, labels)
     if pictures and others:
-        same = dict(by_split(others))
-        inner = [(split, folder, same.get(split)) for split, folder in by_split(pictures)]
-        return [(s, i, m) for s, i, m in inner if m] or [(ALL, pictures, others)]
+        inner = _partners(by_split(pictures), others)
+        return inner if any(folder.is_dir() for _, _, folder in inner) else [(ALL, pictures, others)]
     outer = [(split, child(folder, images), child(folder, labels)) for split, folder in by_split(root)]
-    return [(split, i, m) for split, i, m in outer if i and m]
+    usual = next((m.name for _, _, m in outer if m), labels[0])
+    return [(split, i, m or i.with_name(usual)) for split, i, m in outer if i]
+
+
+def _partners(pictures: Sequence[tuple[str, Path]], others: Path) -> list[Pair]:
+    """To each folder of images that of its name, else the only one of its split that has no other's name."""
+    names, theirs = {folder.name for _, folder in pictures}, by_split(others)
+    found = []
+    for split, folder in pictures:
+        same = others / folder.name
+        free = [other for name, other in theirs if name == split and other.name not in names]
+        found.append((split, folder, same if same.is_dir() or len(free) != 1 else free[0]))
+    return found
 
 
 def child(folder: Path, names: Sequence[str]) -> Path | None:

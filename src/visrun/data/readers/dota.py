@@ -35,7 +35,7 @@ class Lines:
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds images/ with labelTxt/ beside it, per split or for all."""
-    return bool(_pairs(root))
+    return any(_texts(labels) for _, _, labels in common.pairs(root, LABELS))
 
 
 def read(root: Path) -> Listing:
@@ -48,9 +48,9 @@ def read(root: Path) -> Listing:
     beside it with ``_hbb`` behind (DOTA v1.5's upright boxes) is not read.
 
     Raises:
-        DataError: Where ``root`` has no such folders, or images of a split have no label file at all.
+        DataError: Where ``root`` has no such folders, or training or validation images have no label file at all.
     """
-    pairs = _pairs(root)
+    pairs, warnings = common.labelled_pairs(root, LABELS, holds=lambda folder: bool(_texts(folder)))
     if not pairs:
         raise DataError(f"{root}: no images/ with labelTxt/ beside it, neither here nor in train/, val/, test/")
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
@@ -75,11 +75,7 @@ def read(root: Path) -> Listing:
             problems += lines.problems
             if not lines.problems:
                 splits[split].append(Record(image, _marks(lines, names), files.shown(image, root)))
-    return Listing(splits=splits, classes=names, problems=tuple(problems))
-
-
-def _pairs(root: Path) -> list[tuple[str, Path, Path]]:
-    return [pair for pair in common.pairs(root, LABELS) if _texts(pair[2])]
+    return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
 
 
 def _texts(folder: Path) -> list[Path]:

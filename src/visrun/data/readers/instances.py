@@ -36,9 +36,9 @@ def read(root: Path) -> Listing:
     ``classes.txt`` names the class; with several lines a number is class * 1000 + object.
 
     Raises:
-        DataError: Where ``root`` has no such folders.
+        DataError: Where ``root`` has no such folders, or training or validation images have no maps.
     """
-    pairs = common.pairs(root, (*MAPS, *SAME), IMAGES)
+    pairs, warnings = common.labelled_pairs(root, (*MAPS, *SAME), IMAGES)
     if not pairs:
         raise DataError(f"{root}: no images/ with instances/ beside it (or PNGImages/ with PedMasks/)")
     names = common.class_names(root) or ("object",)
@@ -61,7 +61,7 @@ def read(root: Path) -> Listing:
                 problems.append(marks)
             else:
                 splits[split].append(Record(image, marks, where))
-    return Listing(splits=splits, classes=names, problems=tuple(problems))
+    return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
 
 
 def _maps(folder: Path) -> Iterator[tuple[str, Path]]:

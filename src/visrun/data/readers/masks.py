@@ -25,9 +25,9 @@ def read(root: Path) -> Listing:
     ``labelmap.txt``) in ``root`` name the ids 0, 1, ...
 
     Raises:
-        DataError: Where ``root`` has no such folders.
+        DataError: Where ``root`` has no such folders, or training or validation images have no masks.
     """
-    parts = common.pairs(root, _MASKS)
+    parts, warnings = common.labelled_pairs(root, _MASKS)
     if not parts:
         raise DataError(f"{root}: no images/ with masks/ beside it, neither here nor in train/, val/, test/")
     splits: dict[str, list[Record]] = {}
@@ -38,8 +38,9 @@ def read(root: Path) -> Listing:
         splits.setdefault(split, []).extend(records)
         problems += wrong
         unused += left
-    lines = (f"{unused} masks without an image are left out",) if unused else ()
-    return Listing(splits=splits, classes=labelmap.class_names(root), problems=tuple(problems), warnings=lines)
+    if unused:
+        warnings += (f"{unused} masks without an image are left out",)
+    return Listing(splits=splits, classes=labelmap.class_names(root), problems=tuple(problems), warnings=warnings)
 
 
 def _pair(images: Path, masks: Path, root: Path) -> tuple[list[Record], list[Problem], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from visrun.data import files
@@ -34,7 +34,8 @@ def read(root: Path, *, target: str) -> Listing:
         target: The task's kind of target.
 
     Raises:
-        DataError: For a broken data.yaml, a split that is not there, or one without any label file.
+        DataError: For a broken data.yaml, a split that is not there, or one without any label file (test images
+            without labels are left out).
     """
     base = root.parent if root.is_file() else root
     plan = yolo_yaml.plan(root) or _folders(root)
@@ -43,7 +44,7 @@ def read(root: Path, *, target: str) -> Listing:
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
     warnings = list(plan.warnings)
     for split, images in plan.images.items():
-        found = [(image, _label_file(image, plan.labels.get(split))) for image in images]
+        found = [(image, _label_file(image, plan.labels)) for image in images]
         if images and not any(label for _, label in found):
             what = f"none of the {len(images)} images of {split} has a label file, such as {_wanted(found[0][0])}"
             if split != "test":
@@ -70,22 +71,23 @@ def _holds_text(folder: Path) -> bool:
 
 def _folders(root: Path) -> yolo_yaml.Plan | None:
     """What images/ and labels/ say without a data.yaml; classes.txt, here or in labels/, may name the classes."""
-    pairs = [pair for pair in common.pairs(root, LABELS) if _holds_text(pair[2])]
+    pairs, warnings = common.labelled_pairs(root, LABELS, holds=_holds_text)
     if not pairs:
         return None
     names = common.class_names(root, *(labels for _, _, labels in pairs), *(labels.parent for _, _, labels in pairs))
-    return yolo_yaml.Plan(
-        names=names,
-        images={split: list(files.images(images)) for split, images, _ in pairs},
-        labels={split: (images, labels) for split, images, labels in pairs},
-    )
+    images: dict[str, list[Path]] = {}
+    for split, folder, _ in pairs:
+        images.setdefault(split, []).extend(files.images(folder))
+    labels = {folder: labels for _, folder, labels in pairs}
+    return yolo_yaml.Plan(names=names, images=images, labels=labels, warnings=warnings)
 
 
-def _label_file(image: Path, folders: tuple[Path, Path] | None) -> Path | None:
+def _label_file(image: Path, folders: Mapping[Path, Path]) -> Path | None:
     """The label file of an image: at its place in the folder of labels, or beside it."""
     places = [image.with_suffix(".txt")]
-    if folders is not None:
-        places = [folders[1] / image.relative_to(folders[0]).with_suffix(".txt")]
+    home = next((folder for folder in image.parents if folder in folders), None)
+    if home is not None:
+        places = [folders[home] / image.relative_to(home).with_suffix(".txt")]
     elif (inside := _in_labels(image)) is not None:
         places.insert(0, inside)
     return next((place for place in places if place.is_file()), None)

@@ -26,13 +26,13 @@ class Plan:
     Args:
         names: Of the classes; () where nothing names them.
         images: Of each split.
-        labels: Of a split its folder of images and that of its label files, where these are known.
+        labels: Of folders of images those of their label files, where these are known.
         warnings: What people should know.
     """
 
     names: tuple[str, ...]
     images: dict[str, list[Path]]
-    labels: dict[str, tuple[Path, Path]] = field(default_factory=dict)
+    labels: dict[Path, Path] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 

@@ -1,0 +1,94 @@
+"""Folders of images and those of their labels, as every reader pairs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.data import recognise
+from visrun.errors import DataError
+
+# The folder of labels, what a label file holds (None: a picture of ids), the task.
+LAYOUTS = {
+    "yolo": ("labels", "0 .5 .5 .25 .5", "object_detection"),
+    "dota": ("labelTxt", "10 10 30 10 30 20 10 20 plane 0", "object_detection"),
+    "instances": ("instances", None, "instance_segmentation"),
+    "masks": ("masks", None, "segmentation"),
+}
+NESTINGS = ["{kind}/{split}", "{split}/{kind}"]
+
+
+def photo(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (40, 30)).save(path)
+
+
+def label(path: Path, text: str | None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if text is None:
+        Image.fromarray(np.eye(30, 40, dtype=np.uint8)).save(path.with_suffix(".png"))
+    else:
+        path.with_suffix(".txt").write_text(text, encoding="utf-8")
+
+
+def build(root: Path, layout: str, nesting: str, pairs: dict[str, str]) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """The names of the images of each split and the warnings, once every folder of images has one image.
+
+    Args:
+        root: The dataset's folder.
+        layout: A key of ``LAYOUTS``.
+        nesting: Where the folders lie.
+        pairs: Each folder of images with that of its labels; "" where it has none.
+    """
+    kind, text, task = LAYOUTS[layout]
+    for images, labels in pairs.items():
+        photo(root / nesting.format(kind="images", split=images) / f"of_{images}.png")
+        if labels:
+            label(root / nesting.format(kind=kind, split=labels) / f"of_{images}", text)
+    listing = recognise.read(root, layout, task).listing
+    assert listing.problems == ()
+    return {split: [row.image.stem for row in rows] for split, rows in listing.splits.items()}, listing.warnings
+
+
+@pytest.mark.parametrize("nesting", NESTINGS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_all_folders_of_a_split_are_read(tmp_path: Path, layout: str, nesting: str) -> None:
+    pairs = {name: name for name in ("train2014", "train2017", "training", "val")}
+    found, warnings = build(tmp_path, layout, nesting, pairs)
+    assert found == {"train": ["of_train2014", "of_train2017", "of_training"], "val": ["of_val"]}
+    assert warnings == ()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_labels_may_lie_in_the_only_other_folder_of_the_split(tmp_path: Path, layout: str) -> None:
+    pairs = {"train2014": "train", "train2017": "train", "valid": "val"}
+    found, _ = build(tmp_path, layout, "{kind}/{split}", pairs)
+    assert found == {"train": ["of_train2014", "of_train2017"], "val": ["of_valid"]}
+
+
+@pytest.mark.parametrize("nesting", NESTINGS)
+@pytest.mark.parametrize("bare", ["train2017", "val"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_images_without_labels_are_refused_with_their_folder(
+    tmp_path: Path, layout: str, bare: str, nesting: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        build(tmp_path, layout, nesting, {"train2014": "train2014", bare: ""})
+    folder = tmp_path / nesting.format(kind="images", split=bare)
+    wanted = nesting.format(kind=LAYOUTS[layout][0], split=bare)
+    assert str(caught.value) == (
+        f"{folder}: images of {bare.removesuffix('2017')} without labels: put them into {wanted}/, "
+        f"or move the images out of {tmp_path}"
+    )
+
+
+@pytest.mark.parametrize("nesting", NESTINGS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_test_images_without_labels_are_left_out(tmp_path: Path, layout: str, nesting: str) -> None:
+    found, warnings = build(tmp_path, layout, nesting, {"train": "train", "val": "val", "test": ""})
+    assert found == {"train": ["of_train"], "val": ["of_val"]}
+    folder = nesting.format(kind="images", split="test")
+    assert warnings == (f"{folder}/: test images without labels are left out",)
