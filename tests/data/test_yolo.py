@@ -109,6 +109,29 @@ def label_of(image: str) -> str:
     return image.replace("images/", "labels/").replace(".jpg", ".txt")
 
 
+@pytest.mark.parametrize("train", ["images/b", "../pets/images/b", "[images/a, images/b]"])
+def test_labels_lie_beside_a_linked_folder_of_images(tmp_path: Path, train: str) -> None:
+    root = tmp_path / "pets"
+    picture(root / "images" / "a" / "1.jpg")
+    picture(tmp_path / "store" / "2.jpg")
+    (root / "images" / "b").symlink_to(tmp_path / "store")
+    for name in ("a/1", "b/2"):
+        write(root / "labels" / f"{name}.txt", LINE)
+    write(root / "data.yaml", NAMES + f"train: {train}\n")
+    rows = found(yolo.read(root, target="boxes"), root)["train"]
+    assert rows == [("images/a/1.jpg", 1), ("images/b/2.jpg", 1)][-len(rows) :]
+
+
+def test_a_path_out_of_a_linked_dataset_starts_where_the_link_leads(tmp_path: Path) -> None:
+    picture(tmp_path / "store" / "train" / "images" / "a.jpg")
+    write(tmp_path / "store" / "train" / "labels" / "a.txt", LINE)
+    write(tmp_path / "store" / "pets" / "data.yaml", NAMES + "train: ../train/images\n")
+    (tmp_path / "train" / "images").mkdir(parents=True)
+    (tmp_path / "pets").symlink_to(tmp_path / "store" / "pets")
+    listing = yolo.read(tmp_path / "pets", target="boxes")
+    assert found(listing, tmp_path / "store") == {"train": [("train/images/a.jpg", 1)]}
+
+
 def test_splits_that_are_not_there(tmp_path: Path) -> None:
     listing = build(tmp_path, LINE, yaml=NAMES + "train: images\nval: images\ntest: images/test\n")
     assert list(listing.splits) == ["train", "val"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -122,7 +123,13 @@ def _resolved(folder: Path, top: object, value: str) -> Path | None:
     parts = Path(value.replace("\\", "/")).parts
     ends = [Path(*parts[i:]) for i in range(len(parts)) if parts[i] not in ("..", ".", "/")]
     places = [top_ / Path(*parts) for top_ in _tops(folder, top)] + [folder / end for end in ends]
-    return next((place.resolve() for place in places if parts and files.exists(place)), None)
+    return next((_plain(place) for place in places if parts and files.exists(place)), None)
+
+
+def _plain(place: Path) -> Path:
+    """The path without ``..``. Links stay, since labels lie beside a link; but what ``..`` leaves may be one."""
+    plain = Path(os.path.abspath(place))  # noqa: PTH100 (Path.resolve follows links)
+    return plain if files.exists(plain) and plain.samefile(place) else place.resolve()
 
 
 def _listed(file: Path, tops: Sequence[Path]) -> list[Path]:
