@@ -66,6 +66,12 @@ def test_masks_have_the_background_first() -> None:
         derive.mask([], tuple(map(str, range(300))))
 
 
+def test_masks_have_one_background_where_class_0_is_named_so() -> None:
+    made = derive.mask([objects(1, outlines=True)], ("background", "cat"))
+    assert made.classes == ("background", "cat")
+    assert set(images.mask_of(made.targets[0], (), (48, 64)).ravel().tolist()) == {0, 1}
+
+
 def test_a_mask_of_a_path_is_the_files(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 1, 2]], np.uint8)).save(tmp_path / "m.png")
     assert images.mask_of(tmp_path / "m.png", (2, 1), (1, 3)).tolist() == [[255, 1, 0]]

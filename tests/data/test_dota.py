@@ -148,6 +148,12 @@ def test_classes_txt_fixes_names_and_order(tmp_path: Path) -> None:
     assert problems == ["labelTxt/a.txt:2: class 'car' is none of 2 classes (ship, plane)"]
 
 
+def test_a_line_for_the_background_is_no_class(tmp_path: Path) -> None:
+    write(tmp_path / "classes.txt", "background\nship\nplane\n")
+    marks, _, classes = read(tmp_path, LINE)
+    assert (marks.labels.tolist(), classes) == ([1], ("ship", "plane"))
+
+
 def test_shares_are_refused_with_their_line(tmp_path: Path) -> None:
     for i in range(3):
         picture(tmp_path / "images" / f"{i}.png", i)

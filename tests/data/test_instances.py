@@ -115,6 +115,25 @@ def test_several_classes_are_thousands(tmp_path: Path) -> None:
         records.read(tmp_path, task="object_detection")
 
 
+@pytest.mark.parametrize(
+    ("names", "numbers", "classes", "labels"),
+    [
+        ("background\ncell\ndebris\n", [1001, 1002, 2001], ("cell", "debris"), [0, 0, 1]),
+        ("background\ncell\n", [1001, 1002], ("cell",), [0, 0]),
+        ("background\ncell\n", [1, 2], ("cell",), [0, 0]),
+        ("background\n", [1, 2], ("object",), [0, 0]),
+    ],
+)
+def test_a_line_for_the_background_is_class_0_and_no_object(
+    tmp_path: Path, names: str, numbers: list[int], classes: tuple[str, ...], labels: list[int]
+) -> None:
+    photo(tmp_path / "images" / "a.png", size=(len(numbers), 3))
+    save(tmp_path / "instances" / "a.png", np.array([numbers] * 3))
+    (tmp_path / "classes.txt").write_text(names)
+    listing = instances.read(tmp_path)
+    assert (listing.classes, listing.splits["all"][0].target.labels.tolist()) == (classes, labels)
+
+
 def test_a_map_that_is_missing_broken_or_of_another_size_is_named(tmp_path: Path) -> None:
     for i in range(4):
         photo(tmp_path / "images" / f"{i}.png", i)

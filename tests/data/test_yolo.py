@@ -67,6 +67,15 @@ def test_without_a_data_yaml(tmp_path: Path, image: str, label: str, split: str)
     assert yolo.read(tmp_path, target="boxes").classes == ("cat", "dog")
 
 
+def test_a_line_for_the_background_keeps_its_id(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.jpg")
+    write(tmp_path / "labels" / "a.txt", LINE.replace("0", "2", 1))
+    write(tmp_path / "classes.txt", "background\ncat\ndog\n")
+    listing = yolo.read(tmp_path, target="boxes")
+    assert listing.classes == ("background", "cat", "dog")
+    assert listing.splits["all"][0].target.labels.tolist() == [2]
+
+
 def test_masks_and_class_names_alone_are_no_labels(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.png")
     picture(tmp_path / "labels" / "a.png")

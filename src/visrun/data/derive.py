@@ -47,6 +47,11 @@ class Derivation:
     boxed: bool = False
 
 
+def first_object(classes: Sequence[str]) -> int:
+    """The first id that objects may have: 1 where 0 is named as the background."""
+    return int(bool(classes) and classes[0].lower() == BACKGROUND)
+
+
 def boxes(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     """Upright boxes."""
     return Derived(targets=[replace(objects, quads=None, outlines=None) for objects in several], classes=classes)
@@ -69,11 +74,15 @@ def instances(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
 def mask(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     """Objects that :func:`visrun.data.images.mask_of` paints: id 0 is the background, class k has the id k + 1.
 
+    Where class 0 is named as the background, the classes are the ids already.
+
     Raises:
         DataError: More classes than a mask has ids.
     """
     if len(classes) > MOST_PAINTED:
         raise DataError(f"{len(classes)} classes: a mask painted from outlines has ids for {MOST_PAINTED}")
+    if first_object(classes):
+        return Derived(targets=list(several), classes=classes)
     return Derived(targets=[o.relabelled(o.labels + 1) for o in several], classes=(BACKGROUND, *classes))
 
 

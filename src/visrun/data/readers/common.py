@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from visrun.data import files, labelmap
+from visrun.data.derive import BACKGROUND
 from visrun.data.marks import Marks
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 IMAGES = ("images", "image", "imgs", "img")
-BACKGROUND = "background"
 Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
 
 
@@ -167,10 +167,14 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     return ((number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip())
 
 
+def class_ids(*folders: Path) -> tuple[str, ...]:
+    """The names that classes.txt or labelmap.txt gives to the ids 0, 1, ... in the first folder that has one."""
+    return next((names for folder in folders if (names := labelmap.class_names(folder))), ())
+
+
 def class_names(*folders: Path) -> tuple[str, ...]:
-    """The names that classes.txt or labelmap.txt gives in the first folder that has one, without the background."""
-    found = next((names for folder in folders if (names := labelmap.class_names(folder))), ())
-    return tuple(name for name in found if name.lower() != BACKGROUND)
+    """The names of `class_ids` for labels that are names, which no line of the background shifts: it is left out."""
+    return tuple(name for name in class_ids(*folders) if name.lower() != BACKGROUND)
 
 
 def sorted_names(found: set[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from visrun.data import files, images
+from visrun.data.derive import first_object
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.outlines import Numbers, Rle, boxes_of
@@ -33,7 +34,8 @@ def read(root: Path) -> Listing:
 
     A map has its image's size and name, perhaps with ``_mask`` behind it; 0 is nothing, every other number (8 or 16
     bits) or colour one object; 255 of a palette image is no object but the border between them. The line of
-    ``classes.txt`` names the class; with several lines a number is class * 1000 + object.
+    ``classes.txt`` names the class; with several a number is class * 1000 + object, where the first line is class 0,
+    also one that says ``background``, which no object has.
 
     Raises:
         DataError: Where ``root`` has no such folders, or training or validation images have no maps.
@@ -41,7 +43,13 @@ def read(root: Path) -> Listing:
     pairs, warnings = common.labelled_pairs(root, (*MAPS, *SAME), IMAGES)
     if not pairs:
         raise DataError(f"{root}: no images/ with instances/ beside it (or PNGImages/ with PedMasks/)")
-    names = common.class_names(root) or ("object",)
+    ids = common.class_ids(root)
+    first = first_object(ids)
+    names = ids[first:] or ("object",)
+
+    def classes_of(numbers: Numbers, _: object) -> Numbers:
+        return numbers // PER_CLASS - first if len(names) > 1 else 0 * numbers
+
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
     jobs: list[tuple[str, Path, Path, str]] = []
@@ -55,7 +63,7 @@ def read(root: Path) -> Listing:
             else:
                 problems.append(Problem(where, f"no map {Path(name).name}.png in {files.shown(maps, root)}/"))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = pool.map(lambda job: _marks(job[2], root, names), jobs)
+        found = pool.map(lambda job: _marks(job[2], root, classes_of), jobs)
         for (split, image, _, where), marks in zip(jobs, found, strict=True):
             if isinstance(marks, Problem):
                 problems.append(marks)
@@ -71,13 +79,13 @@ def _maps(folder: Path) -> Iterator[tuple[str, Path]]:
         yield name[: len(name) - len(mark)], path
 
 
-def _marks(path: Path, root: Path, names: tuple[str, ...]) -> Marks | Problem:
+def _marks(path: Path, root: Path, classes_of: Callable[[Numbers, object], Numbers]) -> Marks | Problem:
     shown = files.shown(path, root)
     try:
         ids = images.load_ids(path)
     except DataError as error:
         return Problem(shown, str(error).replace(str(path), shown))
-    return marks_of(ids, f"{shown}: object", lambda numbers, _: numbers // PER_CLASS if len(names) > 1 else 0 * numbers)
+    return marks_of(ids, f"{shown}: object", classes_of)
 
 
 def marks_of(ids: Numbers, file: str, labels: Callable[[Numbers, Sequence[Rle]], Numbers]) -> Marks:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from visrun.data import images
+from visrun.data.derive import first_object
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
 from visrun.data.outlines import Numbers, Rle, pixels
-from visrun.data.readers import common, instances
+from visrun.data.readers import instances
 from visrun.errors import DataError
 
 OBJECTS = "SegmentationObject"
@@ -28,7 +29,7 @@ def read(masks: Listing) -> Listing:
         masks: With the path of the class mask as each record's target.
     """
     ids = masks.classes or masks.usual_classes
-    first = int(ids[0].lower() == common.BACKGROUND)
+    first = first_object(ids)
     entries = [(split, record) for split, records in masks.splits.items() for record in records]
     splits: dict[str, list[Record]] = {split: [] for split in masks.splits}
     problems = list(masks.problems)

@@ -74,7 +74,7 @@ def _folders(root: Path) -> yolo_yaml.Plan | None:
     pairs, warnings = common.labelled_pairs(root, LABELS, holds=_holds_text)
     if not pairs:
         return None
-    names = common.class_names(root, *(labels for _, _, labels in pairs), *(labels.parent for _, _, labels in pairs))
+    names = common.class_ids(root, *(labels for _, _, labels in pairs), *(labels.parent for _, _, labels in pairs))
     images: dict[str, list[Path]] = {}
     for split, folder, _ in pairs:
         images.setdefault(split, []).extend(files.images(folder))
