@@ -240,6 +240,29 @@ def test_corners_and_outlines_by_hand(tmp_path: Path) -> None:
     assert mixed.boxes.tolist() == [[0.1, 0.1, 0.5, 0.4], [0.375, 0.25, 0.625, 0.75]]
 
 
+@pytest.mark.parametrize(("shape", "count"), [("[2, 2]", 4), ("[4, 2]", 8), ("[1, 3]", 3), ("[1, 1]", 1)])
+def test_of_lines_with_keypoints_the_boxes_are_read(tmp_path: Path, shape: str, count: int) -> None:
+    yaml = NAMES + f"train: images\nval: images\nkpt_shape: {shape}\n"
+    listing = build(tmp_path, "1 0.5 0.5 0.25 0.5" + " 0.4" * count + "\n" + LINE, yaml=yaml)
+    several = listing.splits["train"][0].target
+    assert (several.quads, several.outlines, several.labels.tolist()) == (None, None, [1, 0])
+    assert several.boxes.tolist() == [[0.375, 0.25, 0.625, 0.75]] * 2
+    assert listing.warnings == ("data.yaml has a kpt_shape: keypoints are left out, the boxes before them are read",)
+
+
+def test_a_line_of_other_keypoints_is_named(tmp_path: Path) -> None:
+    yaml = NAMES + "train: images\nval: images\nkpt_shape: [2, 3]\n"
+    listing = build(tmp_path, LINE.strip() + " 0.4" * 4, LINE, yaml=yaml)
+    what = "labels/0.txt:1: 8 numbers after the class: a box has 4, its keypoints 6 (kpt_shape)"
+    assert str(listing.problems[0]) == what
+
+
+@pytest.mark.parametrize("shape", ["17", "[17]", "[17, x]", "[0, 3]"])
+def test_a_shape_of_keypoints_that_is_none(tmp_path: Path, shape: str) -> None:
+    with pytest.raises(DataError, match=r"data\.yaml: kpt_shape is not the number of keypoints and that of"):
+        build(tmp_path, LINE, yaml=NAMES + f"train: images\nval: images\nkpt_shape: {shape}\n")
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [

@@ -28,6 +28,7 @@ def read(root: Path, *, target: str) -> Listing:
     A line is ``class cx cy w h`` (a box), ``class x1 y1 ... x4 y4`` (four corners of a turned box) or
     ``class x1 y1 x2 y2 x3 y3 ...`` (an outline). Where every such line of a dataset has four corners, they are turned
     boxes, except for tasks that need outlines. An image without a label file, or with an empty one, shows nothing.
+    Keypoints behind a box (a data.yaml with ``kpt_shape``) are left out.
 
     Args:
         root: The folder, or the data.yaml.
@@ -51,7 +52,7 @@ def read(root: Path, *, target: str) -> Listing:
                 raise DataError(f"{root}: {what}")
             warnings.append(f"{what}: the split is left out")
             continue
-        parsed[split] = [(image, yolo_lines.parse(label, base)) for image, label in found]
+        parsed[split] = [(image, yolo_lines.parse(label, base, keypoints=plan.keypoints)) for image, label in found]
     every = [lines for rows in parsed.values() for _, lines in rows]
     form = yolo_lines.form(every, target)
     if form == "outlines" and yolo_lines.form(every, "boxes") == "quads":

@@ -30,8 +30,14 @@ class Lines:
     problems: list[Problem] = field(default_factory=list)
 
 
-def parse(path: Path | None, base: Path) -> Lines:
-    """Read a label file; None stands for one that is missing, which is an image that shows nothing."""
+def parse(path: Path | None, base: Path, *, keypoints: int = 0) -> Lines:
+    """Read a label file; None stands for one that is missing, which is an image that shows nothing.
+
+    Args:
+        path: The file.
+        base: The dataset's folder.
+        keypoints: How many numbers after a box are its keypoints, which are left out; 0 for none.
+    """
     if path is None:
         return Lines("")
     lines = Lines(f"{files.shown(path, base)}:")
@@ -39,6 +45,8 @@ def parse(path: Path | None, base: Path) -> Lines:
         cells = line.split()
         try:
             label, *values = map(float, cells)
+            if keypoints:
+                values = _without(values, keypoints)
             _require(cells, label, len(values))
         except ValueError as error:
             what = str(error) if "could not convert" not in str(error) else f"no line of numbers: {line.strip()[:60]!r}"
@@ -48,6 +56,12 @@ def parse(path: Path | None, base: Path) -> Lines:
         lines.labels.append(int(label))
         lines.values.append(values)
     return lines
+
+
+def _without(values: list[float], keypoints: int) -> list[float]:
+    if len(values) not in (BOX, BOX + keypoints):
+        raise ValueError(f"{len(values)} numbers after the class: a box has 4, its keypoints {keypoints} (kpt_shape)")
+    return values[:BOX]
 
 
 def _require(cells: Sequence[str], label: float, count: int) -> None:

@@ -28,12 +28,14 @@ class Plan:
         names: Of the classes; () where nothing names them.
         images: Of each split.
         labels: Of folders of images those of their label files, where these are known.
+        keypoints: How many numbers describe those of an object; they stand behind its box.
         warnings: What people should know.
     """
 
     names: tuple[str, ...]
     images: dict[str, list[Path]]
     labels: dict[Path, Path] = field(default_factory=dict)
+    keypoints: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -73,7 +75,11 @@ def plan(root: Path) -> Plan | None:
             warnings.append(f"{file.name} names test images that are not there: {value}")
         else:
             raise DataError(f"{file}: {key}: no images at {value}")
-    return Plan(names=_names(file, content["names"]), images=images, warnings=tuple(warnings))
+    keypoints = _keypoints(file, content.get("kpt_shape"))
+    if keypoints:
+        warnings.append(f"{file.name} has a kpt_shape: keypoints are left out, the boxes before them are read")
+    names = _names(file, content["names"])
+    return Plan(names=names, images=images, keypoints=keypoints, warnings=tuple(warnings))
 
 
 def _content(file: Path) -> dict[str, Any]:
@@ -95,6 +101,15 @@ def _names(file: Path, names: object) -> tuple[str, ...]:
     ):
         raise DataError(f"{file}: names is neither a list of names nor a map of ids to names")
     return tuple(str(known.get(i, f"class_{i}")) for i in range(max(known, default=-1) + 1))
+
+
+def _keypoints(file: Path, shape: object) -> int:
+    """The numbers of ``kpt_shape: [17, 3]``, or 0 without it."""
+    if shape is None:
+        return 0
+    if not isinstance(shape, list) or len(shape) != 2 or not all(type(n) is int and n > 0 for n in shape):
+        raise DataError(f"{file}: kpt_shape is not the number of keypoints and that of their numbers, as [17, 3]")
+    return int(shape[0] * shape[1])
 
 
 def _images(file: Path, top: object, value: object) -> list[Path]:
