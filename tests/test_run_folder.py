@@ -18,6 +18,12 @@ def test_rows_come_back_and_nan_is_left_out(tmp_path):
         assert folder.read_metrics() == [{"epoch": 1, "loss": 0.5}]
 
 
+def test_names_that_are_no_text_come_back(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.write_experiment({"left_out": ["caf\udce9.png", "café.png"]})
+        assert folder.read_experiment() == {"left_out": ["caf\udce9.png", "café.png"]}
+
+
 def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
     with RunFolder(tmp_path) as folder:
         folder.append_metrics({"epoch": 1, "loss": 0.5})

@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -22,6 +23,8 @@ from visrun.errors import ConfigError, DataError, UserError, VisrunError, exit_c
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. Whatever is wrong with the input is one line each on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does: file names may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         verb = VERBS.get(words[0]) if words else None
         return verb(words[1:]) if verb else _train(words)

@@ -24,7 +24,7 @@ logger = logging.getLogger("visrun")
 @contextmanager
 def logged(file: Path) -> Iterator[None]:
     """Write what the run says, and what libraries warn of, to ``file`` as well."""
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")  # file names may be no text
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, level = logging.getLogger(), logger.level
     root.addHandler(handler)

@@ -43,6 +43,14 @@ def mask_folder(root: Path, masks: dict[str, list[list[int]]], names: str = "") 
     return root
 
 
+def test_names_that_are_no_text_are_split_and_hashed_too(tmp_path: Path) -> None:
+    for i in range(8):
+        picture(tmp_path / "ab"[i % 2] / f"caf\udce9_{i}.png", i)
+    dataset = records.read(tmp_path, task="classification", val_fraction=0.25)
+    assert dataset.counts == {"train": (3, 3), "val": (1, 1)}
+    assert len(dataset.fingerprint) == 64
+
+
 def test_one_folder_is_split_stratified_and_by_seed(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"a": 20, "b": 10, "c": 1, "d": 2})
     dataset = records.read(root, task="classification", val_fraction=0.2, seed=0)

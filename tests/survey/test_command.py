@@ -56,6 +56,14 @@ def test_json(class_folders: Path, capsys) -> None:
     assert found["services"][0]["splits"]["train"] == {"images": 6, "counts": {"a": 3, "b": 3}, "without_objects": None}
 
 
+def test_names_that_are_no_text_are_escaped(class_folders: Path, capsys) -> None:
+    (class_folders / "a" / "caf\udce9.png").write_bytes(b"")
+    (class_folders / "a" / "0.png").rename(class_folders / "a" / "\udce9.png")
+    for flag in ((), ("--json",)):
+        assert cli.main(["check", f"data.root={class_folders}", "data.on_bad=skip", *flag]) == 0
+        assert r"a/caf\udce9.png: empty file (0 bytes)" in capsys.readouterr().out
+
+
 def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tmp_path: Path) -> None:
     assert cli.main(["check", f"data.root={class_folders}", "task=segmentation"]) == 2
     assert not (tmp_path / "check.png").exists()

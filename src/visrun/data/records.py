@@ -220,4 +220,4 @@ def _fingerprint(good: dict[str, list[splits.Entry]], root: Path, listing: Listi
         for record, finding in rows:
             target = files.shown(record.target, root) if isinstance(record.target, Path) else record.target
             lines.append(f"{name}\t{files.shown(record.image, root)}\t{finding.length}\t{target}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

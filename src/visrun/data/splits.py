@@ -76,4 +76,4 @@ def held_out(names: Sequence[str], groups: Sequence[Hashable], *, fraction: floa
 
 
 def _rank(name: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()

@@ -36,7 +36,7 @@ def samples(dataset: Dataset, count: int = SAMPLES) -> list[Record]:
 
 
 def _mixed(record: Record) -> bytes:
-    return hashlib.sha256(record.image.name.encode()).digest()
+    return hashlib.sha256(record.image.name.encode("utf-8", "surrogateescape")).digest()
 
 
 def _classes(record: Record) -> set[int]:
