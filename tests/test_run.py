@@ -16,6 +16,7 @@ from visrun import predict, recorder, run
 from visrun.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError
 from visrun.step import Step
+from visrun.tracking.names import RECORD
 
 COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
 TINY = ["max_epochs=3", "tracking=none", "model=small_resnet", "augment=none", "warmup_epochs=0", "batch_size=4"]
@@ -226,6 +227,16 @@ def test_a_run_without_a_checkpoint_begins_again(photos, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     assert run.resume(tmp_path / "run") == 0
     assert rows(tmp_path / "run") == rows(straight.folder)
+
+
+def test_only_a_resumed_run_goes_on_with_the_folders_run_in_mlflow(photos, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    interrupted(photos, folder, monkeypatch, after=2)
+    (folder / RECORD).write_text("{}")
+    assert run.resume(folder) == 0
+    assert (folder / RECORD).exists()
+    start(photos, folder, "max_epochs=1")
+    assert not (folder / RECORD).exists()
 
 
 def test_a_changed_setting_refuses_to_resume_and_names_it(photos, tmp_path, monkeypatch):

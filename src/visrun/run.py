@@ -23,7 +23,7 @@ from visrun.remember import last_state, remembered, require_same_data
 from visrun.run_folder import RunFolder, is_metric, read_json
 from visrun.signals import Stop, stop_on_signals
 from visrun.tracked import tracker_of
-from visrun.tracking import NoTracker, Tracker
+from visrun.tracking import NoTracker, Tracker, forget
 from visrun.training import Limits, Progress, fit, why_early
 
 
@@ -121,6 +121,8 @@ def _run(
     tracker: Tracker = NoTracker()
     with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
         state = last_state(files, resolved) if former else None
+        if former is None:
+            forget(files.path)
         journal = Journal(files, resolved, former=former)
         try:
             screen.say(f"run: {files.path}")

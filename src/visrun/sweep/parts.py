@@ -14,10 +14,11 @@ from visrun.sweep.slots import Slot, environments
 from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Queue, create
+from visrun.tracking import forget
 
 
 def open_study(plan: Plan) -> Queue:
-    """The plan's study, made where there is none.
+    """The plan's study, made where there is none; a new one's run in MLflow is none that the folder had.
 
     Raises:
         ConfigError: There is such a study, and it cannot be gone on with.
@@ -25,6 +26,8 @@ def open_study(plan: Plan) -> Queue:
     storage = open_storage(plan.storage)
     with quiet():
         new = create(storage, plan.name, plan.directions)
+    if new:
+        forget(plan.folder)
     queue = Queue(storage, plan.name)
     if not new and not plan.resume:
         raise ConfigError(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from visrun.errors import ConfigError
+from visrun.tracking.names import RECORD
 from visrun.tracking.uris import absolute_uri
 
 if TYPE_CHECKING:
@@ -175,6 +176,11 @@ def open_tracker(
         record=record,
         kept=kept,
     )
+
+
+def forget(folder: Path) -> None:
+    """Let what begins anew in a folder have a run of its own, whatever was written there before."""
+    (folder / RECORD).unlink(missing_ok=True)
 
 
 def default_uri() -> str:
