@@ -379,6 +379,11 @@ def test_paths_with_blanks_commas_and_quotes(sweeper):
     assert {event["root"] for event in sweeper.events()} == {str(root)}, output
 
 
+def test_the_working_folder_as_the_sweeps(sweeper):
+    output = sweeper.sweep("seed=1,2", "hydra.sweep.dir=.", "hydra.sweeper.n_jobs=2")
+    assert last_line(output) == "2 trials: 2 complete, 0 pruned, 0 failed"
+
+
 def test_an_odd_folder_of_its_own(sweeper):
     sweeper.sweep("seed=1,2", 'hydra.sweep.dir="a sweep, it\'s mine"')
     assert [event["folder"] for event in sweeper.events()] == [

@@ -37,12 +37,12 @@ def first(*typed: str) -> Resolved:
     return resolve(typed)
 
 
-def plan(*words: str, typed: Sequence[str] = (), **settings: Any) -> Plan:
+def plan(*words: str, typed: Sequence[str] = (), folder: Path = Path("multirun") / "mine", **settings: Any) -> Plan:
     """The plan of these swept words and ``hydra.sweeper.*`` settings, for a run of the words in ``typed``."""
     return make_plan(
         {**USUAL, "sampler": {"_target_": "optuna.samplers.TPESampler"}, **settings},
         [*typed, *words],
-        folder=Path("multirun") / "mine",
+        folder=folder,
         command=("-m", *words),
         first=first(*typed),
         resolve=resolve,
@@ -312,6 +312,16 @@ class TestSettings:
     @pytest.mark.parametrize("name", ["a", "my-study_2.b", "team/2026-01-02/x"])
     def test_names(self, name: str) -> None:
         assert plan(RATE, study_name=name).name == name
+
+    @pytest.mark.parametrize(("given", "name"), [("multirun/..", "here"), (".", "here"), ("..", "above"), ("a/", "a")])
+    def test_a_folders_name_is_the_studys_whatever_way_leads_there(
+        self, given: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "above" / "here").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / "above" / "here")
+        made = plan(RATE, folder=Path(given))
+        assert (made.name, made.folder.name) == (name, name)
+        assert plan(RATE, folder=made.folder).name == name  # as the slots are told it
 
     def test_params_of_a_file_are_under_the_typed_words(self) -> None:
         made = plan("batch_size=8,16", params={"batch_size": "32,64", "optimizer": "adam,sgd", "max_epochs": 3})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,11 +104,12 @@ def make_plan(
     Args:
         settings: ``hydra.sweeper``, plain.
         words: The swept and fixed words, as Hydra takes them.
-        folder: ``hydra.sweep.dir``.
+        folder: ``hydra.sweep.dir``; its last part is the study's name where none is set.
 
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - "." and ".." are no names, links stay as they are
     problems = Problems()
     space = _space(settings.get("params") or {}, words, first, options, problems)
     bases = spaces.composed(space, first, resolve)
@@ -128,7 +130,7 @@ def make_plan(
         notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where {why}")
     return Plan(
         name=str(settings.get("study_name") or folder.name),
-        folder=folder.absolute(),
+        folder=folder,
         storage=storage,
         space=space,
         bases=bases,
@@ -181,7 +183,7 @@ def _unasked(pruner: Mapping[str, Any], *, searches: bool) -> Mapping[str, Any]:
 
 
 def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
-    storage = str(settings.get("storage") or (folder / JOURNAL).absolute())
+    storage = str(settings.get("storage") or folder / JOURNAL)
     if "://" in storage:
         problems.take(lambda: checked(storage))
     return storage
