@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,7 @@ def _trial(config: DictConfig, *, config_dir: Path | None, cwd: Path) -> float |
     from visrun import run
     from visrun.sweep import trial
 
+    _clear()
     mine = HydraConfig.get()
     words = [word.removeprefix("+") for word in mine.overrides.task]
     resolved = resolve(words, config_dir=config_dir, cwd=cwd, conf=_conf(cwd, config_dir))
@@ -181,11 +183,21 @@ def _trial(config: DictConfig, *, config_dir: Path | None, cwd: Path) -> float |
     folder, current = Path(mine.runtime.output_dir), trial.current()
     _save_config(resolved, folder, recorded=config)
     result = run.execute(resolved, folder, trial=current)
-    gc.collect()  # frees the memory of its model for the next trial
-    gc.freeze()  # what every trial uses is not looked through again, which takes long in the middle of an epoch
     if result.exit_code:
         raise Interrupted(result.exit_code)
     return result.value if current is None else current.values(result)
+
+
+_begun = count()  # numbers the trials of this process
+
+
+def _clear() -> None:
+    """Free what the process' former trial left, however it ended: an error holds its model in a cycle."""
+    before = next(_begun)
+    if before:
+        gc.collect()
+    if before == 1:  # what every trial uses is not looked through again, which takes long in the middle of an epoch
+        gc.freeze()
 
 
 @cache

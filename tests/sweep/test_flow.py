@@ -17,6 +17,24 @@ pytestmark = pytest.mark.slow
 
 FOUR = ("seed=1,2,3,4", "hydra.sweeper.study_name=mine")
 SEARCH = ("learning_rate=tag(log, interval(1e-5, 1e-1))", "hydra.sweeper.n_trials=4", "hydra.sweeper.study_name=mine")
+LEAVING = """
+import gc, weakref
+
+gc.disable()  # nothing is freed by chance
+models = []
+
+class Model:
+    def __init__(self):
+        self.parts = [self]
+
+def body(number, values, trial):
+    note("left", number, models=sum(model() is not None for model in models), frozen=gc.get_freeze_count())
+    model = Model()
+    models.append(weakref.ref(model))
+    if number in (0, 2):
+        raise VisrunError("it broke")
+    return 0.1
+"""
 STUCK = """
 def body(number, values, trial):
     if number == 1:
@@ -107,6 +125,16 @@ def test_a_trial_that_fails_costs_itself_alone(sweeper):
     assert sweeper.numbers() == list(range(len(FAILURES) + 2))
     assert last_line(output).startswith("7 of 9 trials failed: ")
     assert "Traceback" not in output
+
+
+def test_a_trial_leaves_nothing_to_the_next_one_however_it_ended(sweeper):
+    sweeper.body(LEAVING)
+    sweeper.sweep("seed=1,2,3,4,5", "hydra.sweeper.study_name=mine", code=1)
+    assert sweeper.states("mine") == ["FAIL", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    left = sweeper.events("left")
+    assert [event["models"] for event in left] == [0] * 5
+    frozen = [event["frozen"] for event in left]
+    assert frozen[0] == 0 and max(frozen) == frozen[1]  # some of what is frozen still goes as its last name does
 
 
 def test_a_killed_sweep_goes_on_where_it_was(sweeper):
