@@ -155,6 +155,18 @@ def test_a_killed_sweep_goes_on_where_it_was(sweeper):
     assert last_line(output) == "4 trials: 4 complete, 0 pruned, 0 failed"
 
 
+def test_a_seeded_search_goes_on_with_new_points(sweeper):
+    words = ("learning_rate=interval(1e-5, 1e-1)", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1")
+    for name, sittings in (("straight", [30]), ("mine", [25, 50])):
+        for n_trials in sittings:
+            sweeper.sweep(*words, f"hydra.sweeper.study_name={name}", f"hydra.sweeper.n_trials={n_trials}")
+    straight, mine = (
+        [trial.params["learning_rate"] for trial in sweeper.trials(name)] for name in ("straight", "mine")
+    )
+    assert mine[:25] == straight[:25]
+    assert len(set(mine)) == 50
+
+
 def test_an_unnamed_sweep_says_how_it_goes_on(sweeper):
     sweeper.body(STUCK)
     first = sweeper.start(*SEARCH[:2])

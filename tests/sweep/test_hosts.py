@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 from optuna.distributions import FloatDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visrun.sweep import plugin
 from visrun.sweep.plugin import VisrunSweeper, last_words, start_ray
@@ -254,10 +254,11 @@ def test_what_ends_every_thread_of_a_launcher_is_said(folder: Path) -> None:
     assert not (folder / "ran.txt").exists()
 
 
-def first_point(slot: int, **settings: Any) -> float:
-    """What the sampler of a slot proposes first."""
+def first_point(slot: int, begun: Sequence[int] = (), **settings: Any) -> float:
+    """What the sampler of a slot proposes first, where these slots began a trial each before."""
+    trials = [create_trial(state=TrialState.RUNNING, user_attrs={"slot": number}) for number in begun]
     node = {"_target_": "optuna.samplers.RandomSampler", "seed": 5}
-    sampler = VisrunSweeper(sampler=node, **settings)._sampler(slot)
+    sampler = VisrunSweeper(sampler=node, **settings)._sampler(trials, slot)
     study = optuna.create_study(sampler=sampler)
     return study.ask({"x": FloatDistribution(0, 1)}).params["x"]
 
@@ -272,6 +273,13 @@ def test_a_seeded_sampler_proposes_other_points_in_every_slot_and_on_every_host(
         monkeypatch.setattr(plugin.socket, "gethostname", lambda name=name: name)
         elsewhere.append(first_point(0, worker=True))
     assert len({alone, first_point(1, worker=False), *elsewhere}) == 4
+
+
+def test_a_seeded_sampler_goes_on_with_other_points_where_its_slot_has_begun_trials() -> None:
+    fresh = [first_point(slot, worker=False) for slot in (0, 1)]
+    assert fresh == [first_point(0, [1, 1], worker=False), first_point(1, [0], worker=False)]
+    later = [first_point(slot, [0] * count + [1] * count, worker=False) for slot in (0, 1) for count in (1, 2)]
+    assert len({*fresh, *later}) == 6
 
 
 def test_ray_is_started_once_with_what_the_user_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def plan(*words: str, typed: tuple[str, ...] = (), **settings: Any) -> Plan:
         command=("-m", *words),
         first=first(*typed),
         resolve=resolve,
-        make_sampler=lambda: RandomSampler(seed=1),
+        make_sampler=lambda _: RandomSampler(seed=1),
     )
 
 

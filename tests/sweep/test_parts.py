@@ -29,7 +29,7 @@ def plan(folder: Path, *words: str, **settings: Any) -> Plan:
         command=("-m", "seed=1,2", *words),
         first=resolve([]),
         resolve=resolve,
-        make_sampler=RandomSampler,
+        make_sampler=lambda _: RandomSampler(),
     )
 
 

@@ -46,7 +46,7 @@ def plan(*words: str, typed: Sequence[str] = (), folder: Path = Path("multirun")
         command=("-m", *words),
         first=first(*typed),
         resolve=resolve,
-        make_sampler=RandomSampler,
+        make_sampler=lambda _: RandomSampler(),
     )
 
 

@@ -387,7 +387,7 @@ def sampler_of(name: str, slot: int = 0) -> BaseSampler:
     assert isinstance(settings, dict)
     plugin = VisrunSweeper(sampler={**settings, "seed": 5})
     with quiet():
-        return plugin._sampler()
+        return plugin._sampler([])
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -46,7 +46,7 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
     prepare(plan, parent=None)
     shared = wait_for_study(plan)
     with quiet():
-        sampler = plan.make_sampler()
+        sampler = plan.make_sampler(Queue(open_storage(plan.storage), plan.name).every())
     queue = Queue(open_storage(plan.storage), plan.name, sampler=sampler, pruner=make_pruner(plan.pruner))
     deadline = None if plan.timeout is None else shared["began"] + plan.timeout
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from visrun.compose import Resolved, known
 from visrun.errors import ConfigError
@@ -33,6 +34,7 @@ from visrun.tables import TASKS
 FEWEST = 10  # trials of a search that is pruned unasked: one in four of them goes on
 GRID = "optuna.samplers.GridSampler"
 EVERY = "every combination once"  # in the place of a sampler's name
+MakeSampler = Callable[[Sequence[FrozenTrial]], BaseSampler]
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 
 
@@ -55,7 +57,7 @@ class Plan:
         timeout: Seconds after which no trial begins, or None.
         pruner: As :func:`visrun.sweep.pruners.make_pruner` takes it.
         sampler: The name of its class, for people.
-        make_sampler: Builds the sampler, once for each worker.
+        make_sampler: Builds the sampler, once for each worker, from the study's trials so far.
         resume: Whether a study of this name may be gone on with.
         worker: Whether this process only works for a study that another one leads.
         first: The sweep's first job.
@@ -78,7 +80,7 @@ class Plan:
     timeout: float | None
     pruner: Mapping[str, Any]
     sampler: str
-    make_sampler: Callable[[], BaseSampler]
+    make_sampler: MakeSampler
     resume: bool
     worker: bool
     first: Resolved
@@ -97,7 +99,7 @@ def make_plan(
     resolve: Callable[[Sequence[str]], Resolved],
     options: ConfigLoader | None = None,
     extend: Callable[[Any], None] | None = None,
-    make_sampler: Callable[[], BaseSampler],
+    make_sampler: MakeSampler,
 ) -> Plan:
     """Settle a sweep.
 

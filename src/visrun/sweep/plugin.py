@@ -25,6 +25,7 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial
 
 from visrun.compose import Resolved
 from visrun.console import Screen
@@ -38,6 +39,7 @@ from visrun.sweep.slots import die_with_leader, own_slot
 IN_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
 SEEDS = 2**32  # numpy's generators take seeds below
+MOST_SLOTS = 10_000  # a seed is moved in steps of so many, so that no slot comes upon another one's
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,12 @@ class VisrunSweeper(Sweeper):
             raise ConfigError(f"hydra.sweeper.custom_search_space={path}: {error}") from error
         return partial(function, self.config)
 
-    def _sampler(self, slot: int = 0) -> BaseSampler:
+    def _sampler(self, trials: Sequence[FrozenTrial], slot: int = 0) -> BaseSampler:
         """The sampler of one worker; a seed is moved by what sets it apart, or all of them would try the same points.
 
         Args:
+            trials: The study's so far: a slot that began some of them, at a former sitting or before it died, would
+                try their points again.
             slot: Which of this process' workers it is.
 
         Raises:
@@ -135,7 +139,8 @@ class VisrunSweeper(Sweeper):
         if node["_target_"] == GRID:  # every point is a ticket, so nothing is left to sample
             return RandomSampler(seed=node["seed"])
         if node.get("seed") is not None:
-            node["seed"] = (node["seed"] + self._apart() + slot) % SEEDS
+            begun = sum(trial.user_attrs.get("slot") == (own_slot() or slot) for trial in trials)
+            node["seed"] = (node["seed"] + self._apart() + slot + MOST_SLOTS * begun) % SEEDS
         allowed = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
         try:
             made: BaseSampler = instantiate(node, _execution_whitelist_=allowed)
@@ -192,7 +197,7 @@ class VisrunSweeper(Sweeper):
         from visrun.sweep.joining import join
 
         def one(slot: int) -> None:
-            own = replace(plan, make_sampler=lambda: self._sampler(slot))
+            own = replace(plan, make_sampler=lambda trials: self._sampler(trials, slot))
             join(own, self._launch, slot=slot, stopped=done.is_set)
 
         with ThreadPoolExecutor(plan.n_jobs, thread_name_prefix="visrun-slot") as pool:
