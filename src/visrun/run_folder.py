@@ -87,9 +87,8 @@ class RunFolder:
     def write_experiment(self, content: dict[str, Any]) -> None:
         """Replace experiment.json."""
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str)
-        write_atomic(
-            self.path / FILE_NAME, (text + "\n").encode(errors="backslashreplace")
-        )  # file names may be no text
+        data = (text + "\n").encode(errors="backslashreplace")  # file names may be no text
+        write_atomic(self.path / FILE_NAME, data)
 
     def read_experiment(self) -> dict[str, Any]:
         """What experiment.json holds.
