@@ -237,7 +237,9 @@ def test_a_plan_is_a_command_that_a_person_could_type(composer: Composer) -> Non
         ({"batch_size": {"choices": [16, 300]}}, "ranges.batch_size=300: must be an integer from 1 to 256"),
         ({"batch_size": {"choices": []}}, "must be a list of values"),
         ({"milestones": {"low": 1, "high": 2}}, "milestones"),
-        ({"loss": {"choices": ["mse", "mae"]}}, "nothing varies for task=classification"),
+        ({"loss": {"choices": ["mse", "mae"]}}, "loss: this range leaves no two values to try"),
+        ({"batch_size": {"choices": ["16"]}}, "batch_size: this range leaves no two values to try"),
+        ({"learning_rate": {"low": 0.1, "high": 0.1}}, "learning_rate: this range leaves no two values to try"),
     ],
     ids=str,
 )
@@ -245,6 +247,14 @@ def test_a_wrong_range_is_said(ranges: dict[str, Any], line: str, composer: Comp
     with pytest.raises(ConfigError) as caught:
         planned(fill("classification", None, {}, composer), Wanted(ranges, 20, "none", 1), composer)
     assert line in " ".join(caught.value.problems)
+
+
+def test_a_range_that_the_form_empties_is_said_beside_one_that_varies(composer: Composer) -> None:
+    form = fill("classification", None, {"max_epochs": "3", "warmup_epochs": "0"}, composer)
+    ranges = {"dropout": {"low": 0, "high": 0.5}, "warmup_epochs": {"low": 2, "high": 8}}
+    with pytest.raises(ConfigError) as caught:
+        planned(form, Wanted(ranges, 20, "none", 1), composer)
+    assert caught.value.problems == ("warmup_epochs: this range leaves no two values to try",)
 
 
 def test_wrong_numbers_are_said(composer: Composer) -> None:

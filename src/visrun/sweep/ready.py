@@ -54,11 +54,15 @@ def expand(
     content: Mapping[str, Any], *, task: str, values: Mapping[str, Any], model: ModelEntry, name: str = "FILE"
 ) -> list[str]:
     """The words of a ready space, one for each parameter; see :func:`spaces`."""
-    found = spaces(content, task=task, values=values, model=model, name=name)
-    words = [f"{key}={_sweep(key, space)}" for key, space in found.items() if space]
+    words = spelt(spaces(content, task=task, values=values, model=model, name=name))
     if not words:
         raise ConfigError(f"sweep={name}: nothing varies for task={task}; name other parameters in its file")
     return words
+
+
+def spelt(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The words of what :func:`spaces` found, one for each parameter that varies."""
+    return [f"{key}={_sweep(key, space)}" for key, space in found.items() if space]
 
 
 def spaces(

@@ -16,7 +16,7 @@ from visrun.fields import extra, one_of, show
 from visrun.hyperparameters import Hyperparameters, why_unread
 from visrun.overrides import PATHS
 from visrun.sweep.config import AUTO, PRUNERS
-from visrun.sweep.ready import expand, read_ready, spaces
+from visrun.sweep.ready import read_ready, spaces, spelt
 from visrun.sweep.slots import cores, gpus
 from visrun.web.catalog import editable
 from visrun.web.composer import Composer
@@ -77,15 +77,10 @@ def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
         ConfigError: With everything that is wrong, one line each, as the command line says it.
     """
     problems = [*_number_problems(wanted), *_strange_keys(wanted)]
-    ranges = {key: _plain(given) for key, given in wanted.ranges.items()}
-    content = {"parameters": list(ranges), "ranges": ranges}
     try:
-        swept = expand(content, **_facts(form.resolved), name="form") if wanted.ranges else []
-        if not wanted.ranges:
-            problems.append("tick at least one field to vary")
+        swept = _swept(form, wanted)
     except ConfigError as error:
-        problems += [line.removeprefix("sweep=form: ") for line in error.problems]
-        swept = []
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
     fixed = [word for word in command_words(form, composer) if word.partition("=")[0] not in wanted.ranges]
@@ -93,6 +88,25 @@ def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
     checked = [word for word in words if not word.startswith("hydra")]
     check_sweep(checked, cwd=composer.cwd)
     return Planned(tuple(words), shlex.join(["visrun", "-m", *words]))
+
+
+def _swept(form: Form, wanted: Wanted) -> list[str]:
+    """The words of the ticked ranges.
+
+    Raises:
+        ConfigError: None is ticked, one is wrong, or one leaves nothing to vary: it must not vanish from the command.
+    """
+    if not wanted.ranges:
+        raise ConfigError("tick at least one field to vary")
+    ranges = {key: _plain(given) for key, given in wanted.ranges.items()}
+    try:
+        found = spaces({"parameters": list(ranges), "ranges": ranges}, **_facts(form.resolved), name="form")
+    except ConfigError as error:
+        raise ConfigError([line.removeprefix("sweep=form: ") for line in error.problems]) from None
+    alone = [f"{key}: this range leaves no two values to try" for key, space in found.items() if not space]
+    if alone:
+        raise ConfigError(alone)
+    return spelt(found)
 
 
 def _strange_keys(wanted: Wanted) -> list[str]:
