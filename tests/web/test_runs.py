@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from visrun.experiment import FILE_NAME, describe
 from visrun.run_folder import LOCK, METRICS, STATUS
 from visrun.web import sweeps
 from visrun.web.library import Library
-from visrun.web.processes import CONSOLE
+from visrun.web.processes import CONSOLE, kill, stop
 from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
 from visrun.web.state import LEAD, UI, Facts, facts_of, note
 from visrun.web.stream import as_json
@@ -55,16 +57,21 @@ def row(epoch: int, accuracy: float, val_loss: float = 1.0, **more: float) -> di
     return {"epoch": epoch, "loss": 1.0, "val_loss": val_loss, "accuracy": accuracy, "learning_rate": 0.1, **more}
 
 
+TRAINING = {"result": {"status": "running"}, "lock": ME, "status": {"state": "training"}}
 # the files of a folder -> the state that the page names
 STATES: dict[str, tuple[dict[str, Any], str]] = {
     "asked for, not begun": ({"ui": {**ME, "kind": "run"}}, "starting"),
     "asked for, died before it wrote": ({"ui": {**GONE, "kind": "run", "exit_code": 2}}, "failed"),
     "begun": ({"result": {"status": "running"}, "lock": ME, "status": {"state": "starting"}}, "starting"),
-    "training": ({"result": {"status": "running"}, "lock": ME, "status": {"state": "training"}}, "running"),
+    "training": (TRAINING, "running"),
     "of an older version": ({"result": {"status": "running"}, "lock": ME}, "starting"),
     "asked to stop": (
-        {"result": {"status": "running"}, "lock": ME, "status": {"state": "training"}, "ui": {**ME, "asked": "stop"}},
+        {**TRAINING, "ui": {**ME, "asked": "stop", "asked_of": os.getpid()}},
         "stopping",
+    ),
+    "asked to stop, and resumed by another process": (
+        {**TRAINING, "ui": {**GONE, "asked": "stop", "asked_of": 1}},
+        "running",
     ),
     "died without a word": ({"result": {"status": "running"}, "lock": GONE}, "unfinished"),
     "its lock is gone": ({"result": {"status": "running"}}, "unfinished"),
@@ -108,10 +115,23 @@ def test_the_state_follows_from_the_files(name: str, tmp_path: Path) -> None:
         ({"exit_code": 143, "started": 1.0}, {"exit_code": 2, "started": 3.0}, 2),
         ({"exit_code": 0, "started": 3.0}, {"exit_code": 143, "started": 1.0}, 0),
         ({"exit_code": 1, "started": 1.0}, {"exit_code": None, "started": 1.0}, 1),
+        ({"state": "training", "started": 3.0, "pid": 7}, {"exit_code": -15, "started": 1.0, "pid": 5}, None),
+        ({"exit_code": 143, "started": 1.0, "pid": 5}, {"exit_code": None, "started": 3.0, "pid": 7}, None),
+        ({"exit_code": 1, "started": 1.0, "pid": 5}, {"exit_code": None, "started": 1.0, "pid": 5}, 1),
     ],
 )
 def test_the_exit_code_is_that_of_the_latest_process(status: Any, ui: Any, code: int | None, tmp_path: Path) -> None:
     assert facts_of(write(tmp_path, status=status, ui=ui)).exit_code == code
+
+
+@pytest.mark.parametrize("act", [stop, kill])
+def test_whoever_is_asked_to_stop_is_noted(act: Callable[[Path], None], tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        lock = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        folder = write(tmp_path, **{**TRAINING, "lock": lock})
+        act(folder)
+        assert json.loads((folder / UI).read_text()) == {"asked": act.__name__, "asked_of": process.pid}
+    assert facts_of(folder).state == "unfinished"
 
 
 def facts(**experiment: Any) -> Facts:

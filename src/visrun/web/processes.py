@@ -118,8 +118,8 @@ def stop(folder: Path) -> None:
     facts = _running(folder)
     if facts.stopping:
         raise Conflict("it is stopping already; Stop now ends it without waiting")
-    note(folder, asked="stop")
     assert facts.pid is not None
+    note(folder, asked="stop", asked_of=facts.pid)
     os.kill(facts.pid, signal.SIGTERM)
 
 
@@ -130,8 +130,8 @@ def kill(folder: Path) -> None:
         Conflict: Nothing runs there.
     """
     facts = _running(folder)
-    note(folder, asked="kill")
     assert facts.pid is not None
+    note(folder, asked="kill", asked_of=facts.pid)
     try:
         leader = psutil.Process(facts.pid)
         family = [leader, *leader.children(recursive=True)]

@@ -58,7 +58,8 @@ class Facts:
     @property
     def stopping(self) -> bool:
         """Whether the living process was asked to stop."""
-        return self.living and self.ui.get("asked") in ("stop", "kill")
+        asked = self.ui.get("asked") in ("stop", "kill")
+        return asked and self.pid is not None and self.ui.get("asked_of") == self.pid
 
     @property
     def state(self) -> str:
@@ -81,8 +82,11 @@ class Facts:
     @property
     def exit_code(self) -> int | None:
         """How the last process ended, negative for a signal: what its starter saw, else what the run said itself."""
-        latest = sorted((self.status, self.ui), key=lambda told: numbers_of(told).get("started", 0.0))
-        codes = [told.get("exit_code") for told in latest[::-1]]
+        tellers = sorted((self.ui, self.status), key=lambda told: numbers_of(told).get("started", 0.0), reverse=True)
+        later, earlier = (numbers_of(told).get("pid") for told in tellers)
+        if later != earlier and None not in (later, earlier):  # the earlier process has been followed by another one
+            del tellers[1]
+        codes = [told.get("exit_code") for told in tellers]
         return next((code for code in codes if isinstance(code, int)), None)
 
 
