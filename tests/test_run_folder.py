@@ -2,11 +2,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from visrun.errors import UserError
-from visrun.run_folder import LOCK, STATUS, RunFolder
+from visrun.run_folder import LOCK, STATUS, RunFolder, living_holder
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):
@@ -82,6 +84,18 @@ def test_killed_holder_does_not_block(tmp_path):
     assert (tmp_path / LOCK).exists()
     with RunFolder(tmp_path):
         pass
+
+
+def test_a_process_that_has_ended_unnoticed_holds_nothing(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = psutil.Process(process.pid).create_time()
+        (tmp_path / LOCK).write_text(json.dumps({"pid": process.pid, "started": started}))
+        assert living_holder(tmp_path / LOCK) == process.pid
+        process.stdin.close()
+        until = time.monotonic() + 60
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+            time.sleep(0.01)
+        assert living_holder(tmp_path / LOCK) is None
 
 
 def test_status_names_its_writer_and_is_replaced_as_a_whole(tmp_path):
