@@ -16,7 +16,8 @@ from visrun.data.objects import Objects, nothing
 from visrun.data.outlines import Rle
 from visrun.data.records import Dataset, Record
 from visrun.errors import ConfigError, UserError
-from visrun.web.datasets import Datasets
+from visrun.web import datasets
+from visrun.web.datasets import Datasets, Look
 from visrun.web.roots import Roots
 from visrun.web.survey import describe
 from visrun.web.thumbnails import SIDE, drawn
@@ -165,3 +166,60 @@ def test_a_look_in_a_process_of_its_own(tmp_path: Path) -> None:
     slow = looks.look("segmentation", str(root), "auto")
     looks.close()
     assert slow["state"] == "looking"
+
+
+class Endless:
+    """A process that looks until it is ended."""
+
+    killed = False
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+def test_a_look_that_somebody_waits_for_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, begun = [100.0], []
+
+    def begin(_: Datasets, key: datasets.Key) -> Look:
+        begun.append(key[1])
+        return Look(Endless())  # type: ignore[arg-type]
+
+    monkeypatch.setattr(datasets, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Datasets, "_begin", begin)
+    looks = Datasets(Roots([tmp_path]), tmp_path)
+    for _ in range(20):  # two pages, each at its own dataset
+        now[0] += 0.25
+        looks.look("classification", "/a", "auto")
+        looks.look("classification", "/b", "auto")
+    assert begun == ["/a", "/b"]
+    for _ in range(20):  # the first page has turned away
+        now[0] += 0.25
+        looks.look("classification", "/b", "auto")
+    looks.look("classification", "/a", "auto")
+    assert begun == ["/a", "/b", "/a"]
+
+
+@pytest.mark.parametrize("asked_again", [True, False])
+def test_a_page_that_turned_away_leaves_nothing_running(
+    asked_again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "WAITED_FOR", 0.2)
+    processes: dict[str | None, Endless] = {}
+
+    def begin(_: Datasets, key: datasets.Key) -> Look:
+        processes[key[1]] = Endless()
+        return Look(processes[key[1]])  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Datasets, "_begin", begin)
+    looks = Datasets(Roots([tmp_path]), tmp_path)
+    for root in ("/a", "/b"):
+        looks.look("classification", root, "auto")
+    time.sleep(0.1)
+    if asked_again:
+        looks.look("classification", "/b", "auto")
+    until = time.monotonic() + 10
+    while not processes["/a"].killed and time.monotonic() < until:
+        time.sleep(0.05)
+    assert processes["/a"].killed and not processes["/b"].killed
+    looks.close()
+    assert processes["/b"].killed

@@ -1,4 +1,8 @@
-"""Looks at datasets for the page, one at a time, each in a process of its own; what was found is remembered."""
+"""Looks at datasets for the page, each in a process of its own; what was found is remembered.
+
+The newest look goes on, and any other only while a page asks for it: two pages may look at two datasets, and a page
+that has turned to another dataset leaves nothing running.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,23 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from visrun.web.roots import Roots
 
 REMEMBERED = 16
+WAITED_FOR = 2.0  # seconds since a page asked; it asks 4 times a second, or once where it is hidden
 Key = tuple[str, str | None, str]  # task, folder (None: the demo), layout
 
 
 @dataclass
 class Look:
-    """A look at one dataset: how far it is, and what it came to."""
+    """A look at one dataset: how far it is, what it came to, and when a page last asked for it."""
 
     process: subprocess.Popen[str] | None
     told: dict[str, Any] = field(default_factory=lambda: {"state": "looking", "done": 0, "total": 0})
+    asked: float = 0.0
 
 
 class Datasets:
@@ -48,9 +55,11 @@ class Datasets:
         with self._lock:
             known = self._looks.pop(key, None)
             if known is None or (again and known.told["state"] != "looking"):
-                self._end_others()
                 known = self._begin(key)
+                self._end_unasked_soon()
+            known.asked = monotonic()
             self._looks[key] = known
+            self._end_unasked()
             for old in list(self._looks)[:-REMEMBERED]:
                 del self._looks[old]
             return dict(known.told)
@@ -58,13 +67,30 @@ class Datasets:
     def close(self) -> None:
         """End whatever still looks."""
         with self._lock:
-            self._end_others()
+            for key in list(self._looks):
+                self._end(key)
 
-    def _end_others(self) -> None:
-        for key, look in list(self._looks.items()):
-            if look.told["state"] == "looking" and look.process is not None:
-                look.process.kill()
-                del self._looks[key]
+    def _end_unasked_soon(self) -> None:
+        """A page that has turned to a dataset which is looked through in a moment does not ask again."""
+
+        def end() -> None:
+            with self._lock:
+                self._end_unasked()
+
+        timer = threading.Timer(WAITED_FOR, end)
+        timer.daemon = True
+        timer.start()
+
+    def _end_unasked(self) -> None:
+        for key in list(self._looks)[:-1]:  # the one asked for last stands last
+            if monotonic() - self._looks[key].asked >= WAITED_FOR:
+                self._end(key)
+
+    def _end(self, key: Key) -> None:
+        look = self._looks[key]
+        if look.told["state"] == "looking" and look.process is not None:
+            look.process.kill()
+            del self._looks[key]
 
     def _begin(self, key: Key) -> Look:
         task, root, layout = key
