@@ -256,6 +256,44 @@ def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: W
     sync_api.expect(page.locator("#start")).to_be_enabled()
 
 
+def test_only_ranges_of_the_users_own_stay_when_the_form_changes(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_role("radio", name="Sweep").check()
+    page.locator("#vary-warmup_epochs").check()
+    expect_value(page, "batch_size choices", "8, 16, 32, 64, 128")
+    page.get_by_label("learning_rate from", exact=True).fill("1e-3")
+    page.get_by_label("Task", exact=True).select_option("segmentation")
+    expect_value(page, "batch_size choices", "8, 16, 32")
+    expect_value(page, "learning_rate from", "1e-3")
+    page.reload()
+    expect_value(page, "batch_size choices", "8, 16, 32")
+    page.get_by_label("Task", exact=True).select_option("classification")
+    expect_value(page, "batch_size choices", "8, 16, 32, 64, 128")
+    expect_value(page, "learning_rate from", "1e-3")
+    page.get_by_label("Max Epochs", exact=True).fill("4")
+    expect_value(page, "warmup_epochs to", "3")
+    sync_api.expect(page.locator("#vary-warmup_epochs")).to_be_checked()
+    page.get_by_label("Max Epochs", exact=True).fill("1")
+    sync_api.expect(page.locator("#vary-warmup_epochs")).not_to_be_checked()
+    page.get_by_label("Ready space", exact=True).select_option("optimizer")
+    expect_value(page, "learning_rate from", "0.00001")
+
+
+OLD = {"ready": "default", "ranges": {"learning_rate": {"low": "5"}}, "trials": "9", "mode": "sweep"}
+
+
+@pytest.mark.parametrize("kept", [OLD, [], "x"], ids=str)
+def test_whatever_a_tab_has_kept_does_not_break_the_page(kept: Any, watched: Watched) -> None:
+    page = watched.page
+    page.evaluate("kept => sessionStorage.setItem('visrun.space', JSON.stringify(kept))", kept)
+    page.reload()
+    page.get_by_role("radio", name="Sweep").check()
+    page.locator("#vary-learning_rate").check()
+    sync_api.expect(page.locator("#command")).to_contain_text("learning_rate=tag(log, interval(1e-05,0.1))")
+    if kept is OLD:
+        expect_value(page, "Trials", "9")
+
+
 @pytest.mark.parametrize("width", [1440, 1000, 400])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_overflows_and_everything_has_a_name(width: int, theme: str, browser: Any, served: Served) -> None:

@@ -1,16 +1,22 @@
-// One field that may vary: its tick, and its range or its choices.
+// One field that may vary: its tick, its range or its choices, and whether the user has edited these since they were filled.
 
 import { h } from "./dom.js";
 
-export function row(name, range, ticked, changed) {
+export function row(name, changed) {
   const id = `vary-${name.replaceAll(".", "-")}`;
-  const tick = h("input", { type: "checkbox", id, checked: ticked, onchange: changed });
+  const tick = h("input", { type: "checkbox", id, onchange: changed });
+  let choices = false,
+    edited = false;
+  const touched = () => {
+    edited = true;
+    changed();
+  };
   const text = (part) =>
     h("input", {
       type: "text",
       inputMode: "decimal",
       "aria-label": `${name} ${part}`,
-      oninput: changed,
+      oninput: touched,
       spellcheck: false,
     });
   const low = text("from"),
@@ -23,7 +29,7 @@ export function row(name, range, ticked, changed) {
       "aria-label": `${name} scale`,
       onchange: () => {
         step.hidden = scale.value !== "step";
-        changed();
+        touched();
       },
     },
     ["even", "log", "step"].map((kind) => h("option", { value: kind }, kind)),
@@ -32,9 +38,9 @@ export function row(name, range, ticked, changed) {
   const cells = [h("td", {}, low), h("td", {}, high), h("td", { className: "scale" }, scale, step)];
   const whole = h("td", { colSpan: 3 }, list);
   const element = h("tr", {}, h("th", { scope: "row" }, h("label", { htmlFor: id }, tick, " ", h("code", {}, name))));
-  let choices = false;
 
-  function set(space, on) {
+  function set(space, on, own = false) {
+    edited = own;
     choices = Array.isArray(space.choices) || !("low" in space);
     tick.checked = on;
     list.value = (space.choices ?? []).map(String).join(", ");
@@ -62,6 +68,5 @@ export function row(name, range, ticked, changed) {
         : ends;
   }
 
-  set(range, ticked);
-  return { name, element, tick, set, value };
+  return { name, element, tick, set, value, edited: () => edited };
 }

@@ -10,29 +10,31 @@ const KEY = "visrun.space";
 let offer = null,
   rows = [],
   asked = "",
-  timer = 0,
-  started = false;
+  timer = 0;
 const chosen = restored();
 export const active = () => document.querySelector("input[name=mode]:checked").value === "sweep";
 
+// `ticked`: names, null before anything was drawn; `edited`: the ranges that are the user's own, by name.
 function restored() {
+  const fresh = { ready: "default", ticked: null, edited: {}, trials: null, pruner: "auto", slots: null };
   try {
-    return {
-      ready: "default",
-      ranges: null,
-      trials: null,
-      pruner: "auto",
-      slots: null,
-      ...JSON.parse(sessionStorage.getItem(KEY)),
-    };
+    return { ...fresh, ...JSON.parse(sessionStorage.getItem(KEY)) };
   } catch {
-    return { ready: "default", ranges: null, trials: null, pruner: "auto", slots: null };
+    return fresh;
   }
 }
 
+// What the user made of the rows that are drawn.
+function remember() {
+  if (!rows.length) return;
+  chosen.ticked = rows.filter((one) => one.tick.checked).map((one) => one.name);
+  chosen.edited = Object.fromEntries(rows.filter((one) => one.edited()).map((one) => [one.name, one.value()]));
+}
+
 function keep() {
+  remember();
   try {
-    sessionStorage.setItem(KEY, JSON.stringify({ ...chosen, ranges: ranges(), mode: active() ? "sweep" : "run" }));
+    sessionStorage.setItem(KEY, JSON.stringify({ ...chosen, mode: active() ? "sweep" : "run" }));
   } catch {
     /* no storage */
   }
@@ -92,12 +94,12 @@ async function fill(now) {
 }
 
 function draw() {
-  const kept = started ? ranges() : (chosen.ranges ?? tickedBy("default"));
-  started = true;
+  remember();
   const names = [...new Set([...Object.keys(offer.fields), ...Object.values(offer.ready).flatMap(Object.keys)])].filter(
     (name) => name !== "problem",
   );
-  rows = names.map((name) => row(name, kept[name] ?? offered(name), name in kept, changed));
+  const ticked = chosen.ticked ?? Object.keys(tickedBy(chosen.ready));
+  rows = names.map((name) => filled(name, ticked.includes(name)));
   const ready = h(
     "select",
     {
@@ -165,6 +167,15 @@ function draw() {
     ),
     h("p", { id: "space-problems", className: "error", role: "alert" }),
   );
+}
+
+// Only a range of the user's own stays; any other follows the form, and one that leaves nothing to vary is not ticked.
+function filled(name, ticked) {
+  const one = row(name, changed),
+    own = chosen.edited[name],
+    range = own ?? offered(name);
+  one.set(range, ticked && Object.keys(range).length > 0, own !== undefined);
+  return one;
 }
 
 function offered(name) {
