@@ -238,6 +238,16 @@ def test_markup_in_a_dataset_is_text(watched: Watched, served: Served) -> None:
     page.locator("#start-problems").get_by_text("outside of what this page may read").wait_for()
 
 
+def test_a_dataset_that_was_mended_may_be_trained_on(watched: Watched, served: Served) -> None:
+    page, root = watched.page, served.cwd / "late photos"
+    page.get_by_label("Folder or table", exact=True).fill(str(root))
+    page.locator("#survey").get_by_text("no such folder").wait_for(timeout=MS)
+    photos(root)
+    page.locator("#start").click()
+    page.get_by_role("button", name="Stop now").click(timeout=MS)
+    page.locator(".run-title .state").wait_for()
+
+
 def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: Watched) -> None:
     page = watched.page
     page.get_by_role("radio", name="Sweep").check()

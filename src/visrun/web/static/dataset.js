@@ -83,6 +83,9 @@ async function survey(again) {
   }
 }
 
+// What is found anew: what was wrong may have been mended since.
+export const again = () => survey(true);
+
 function waiting({ done, total }) {
   const bar = h("progress", { max: total || 1, "aria-label": "Files looked at" });
   if (total) bar.value = done;

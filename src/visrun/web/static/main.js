@@ -90,14 +90,15 @@ function buttons() {
 async function start() {
   const button = find("start"),
     title = button.textContent;
-  if (dataset.wrong.length) {
-    problems(dataset.wrong);
-    return;
-  }
   button.disabled = true;
   say(button, "Starting …");
   problems([]);
   try {
+    if (dataset.wrong.length) await dataset.again();
+    if (dataset.wrong.length) {
+      problems(dataset.wrong);
+      return;
+    }
     const sweeps = space.active();
     const { id } = await (sweeps ? space.start() : post("/api/runs", { ...state, ticket: ticket() }));
     location.hash = `#/${sweeps ? "sweep" : "run"}/${id}`;
