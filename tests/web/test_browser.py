@@ -248,6 +248,18 @@ def test_a_dataset_that_was_mended_may_be_trained_on(watched: Watched, served: S
     page.locator(".run-title .state").wait_for()
 
 
+def test_what_is_told_is_seen_on_every_page(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_label("Loss Function", exact=True).select_option("focal")
+    sync_api.expect(page.locator("#command")).to_contain_text("loss=focal")
+    page.get_by_label("Task", exact=True).select_option("regression")
+    notice = page.locator(".notice.warn")
+    notice.wait_for()
+    page.locator("#to-runs").click()
+    sync_api.expect(page.locator("#runs")).to_be_visible()
+    sync_api.expect(notice).to_be_visible()
+
+
 def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: Watched) -> None:
     page = watched.page
     page.get_by_role("radio", name="Sweep").check()

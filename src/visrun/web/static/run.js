@@ -120,7 +120,7 @@ function head() {
     h(
       "div",
       { className: "buttons" },
-      can_stop
+      can_stop && kind === "run"
         ? button("Stop and keep", () => ask(`/api/runs/${id}/stop`), {
             hint: "Finishes the step, saves, and ends as KILLED; it can be resumed",
           })
