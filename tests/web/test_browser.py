@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from .conftest import PATIENCE, Served, finish, photos, serve
+from .test_runs import TRAINING, write
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 BROWSER = next(
@@ -314,6 +318,26 @@ def test_whatever_a_tab_has_kept_does_not_break_the_page(kept: Any, watched: Wat
     sync_api.expect(page.locator("#command")).to_contain_text("learning_rate=tag(log, interval(1e-05,0.1))")
     if kept is OLD:
         expect_value(page, "Trials", "9")
+
+
+def test_a_trial_is_shown_as_it_is_and_stopped_with_its_sweep(watched: Watched, served: Served) -> None:
+    page, folder = watched.page, served.cwd / "multirun" / "study"
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        lock = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        write(folder / "0", **{**TRAINING, "lock": lock}, words=("seed=12345", "learning_rate=0.0123456"))
+        head = "number,state,accuracy,seed,learning_rate,epochs,seconds,reason,folder,best"
+        (folder / "trials.csv").write_text(f"{head}\n0,running,,,,,,,f,\n")
+        page.locator("#to-runs").click()
+        page.locator("#runs-list a[href*='#/sweep/']").click()
+        page.locator(".trials").get_by_text("12345", exact=True).wait_for()
+        assert page.locator(".trials").get_by_text("0.01235", exact=True).count() == 1
+        page.get_by_title("Open the trial").click()
+        page.get_by_role("button", name="Use its values").wait_for()
+        assert page.get_by_role("button", name="Stop and keep").count() == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("width", [1440, 1000, 400])

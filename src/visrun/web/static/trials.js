@@ -66,7 +66,11 @@ function row(trial, facts) {
   );
 }
 
-const short = (text) => (text === undefined ? "" : text !== "" && !isNaN(Number(text)) ? number(Number(text)) : text);
+// Numbers with a fraction are rounded; a whole one, such as a seed, is a name as much as a size.
+function short(text = "") {
+  const rounded = text !== "" && !isNaN(Number(text)) && !/^[+-]?\d+$/.test(text);
+  return rounded ? number(Number(text)) : text;
+}
 
 const link = ({ id, number: shown }) =>
   h("a", { href: `#/run/${id}`, "data-key": `open-${shown}`, title: "Open the trial" }, `${shown}`);
