@@ -55,6 +55,9 @@ def runs(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
     return [line.split(maxsplit=5)[1:] for line in done.stdout.splitlines() if line.startswith("RUN ")]
 
 
+LONG = "a" * 300  # no file system takes a name of this length
+
+
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -89,6 +92,15 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["data.cache=gpu", "run.device=cpu"], "data.cache=gpu: this run trains on cpu: use auto, ram, disk or stream"),
         (["model.weights=none.pt"], "none.pt does not exist; give a .pt or .pth file, or a run's folder"),
         (["hydra/launcher=nothing"], "hydra/launcher=nothing: must be basic, "),
+        (["check", "~no_such_user/x"], "~no_such_user/x: no such folder"),
+        (["resume", "~no_such_user/x"], "~no_such_user/x/experiment.json: no such file"),
+        (["explain", "experiment=~no_such_user/x"], "~no_such_user/x: no such file"),
+        (["predict", "~no_such_user/x", "~no_such_user/y"], "~no_such_user/y: no such file or folder"),
+        (["compare", "~no_such_user/x", LONG], f"{LONG}: a name in this path is too long"),
+        (["check", LONG], f"{LONG}: a name in this path is too long"),
+        (["explain", f"experiment={LONG}"], f"{LONG}: a name in this path is too long"),
+        (["data.root=" + LONG], f"{LONG}: a name in this path is too long"),
+        (["model.weights=" + LONG], f"{LONG}: a name in this path is too long"),
     ],
     ids=lambda item: " ".join(item),
 )

@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from visrun.arguments import USAGE, words_after
 from visrun.errors import ConfigError, DataError, UserError, VisrunError, exit_code
+from visrun.folders import expanded
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,19 +31,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb = VERBS.get(words[0]) if words else None
         return verb(words[1:]) if verb else _train(words)
     except VisrunError as error:
-        if os.environ.get("VISRUN_DEBUG") == "1":
-            traceback.print_exc()
-        # A DataError lists its offenders, one a line; every other message is one line whatever it quotes.
-        text = str(error) if isinstance(error, DataError) else " ".join(str(error).split())
-        lines = error.problems if isinstance(error, ConfigError) else [text]
-        for line in lines:
-            print(f"visrun: error: {line}", file=sys.stderr)
-        return error.exit_code
+        return _told(error)
     except KeyboardInterrupt as stopped:
         return exit_code(stopped)
     except BrokenPipeError:  # the reader of our output is gone, as in `visrun explain | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # whichever look at a typed path meets it first
+        if error.errno != errno.ENAMETOOLONG or not error.filename:
+            raise
+        return _told(UserError(f"{os.fsdecode(error.filename)}: a name in this path is too long"))
+
+
+def _told(error: VisrunError) -> int:
+    """Print what is wrong; the exit code."""
+    if os.environ.get("VISRUN_DEBUG") == "1":
+        traceback.print_exc()
+    # A DataError lists its offenders, one a line; every other message is one line whatever it quotes.
+    text = str(error) if isinstance(error, DataError) else " ".join(str(error).split())
+    for line in error.problems if isinstance(error, ConfigError) else [text]:
+        print(f"visrun: error: {line}", file=sys.stderr)
+    return error.exit_code
 
 
 def _train(words: Sequence[str]) -> int:
@@ -82,7 +92,7 @@ def _resume(words: Sequence[str]) -> int:
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
 
-    return run.resume(Path(folder[0]).expanduser())
+    return run.resume(expanded(folder[0]))
 
 
 def _predict(words: Sequence[str]) -> int:

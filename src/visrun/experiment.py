@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show, validate
+from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters
 from visrun.settings import Augment, Data, LossOptions, Model, ModelOptions, OptimizerOptions, Run, Settings, Tracking
 from visrun.tables import MODELS, READERS, TASKS, model_entry
@@ -67,7 +68,7 @@ def load_experiment(path: str | Path) -> Experiment:
     Raises:
         ConfigError: With one line for every reason to refuse it; nothing of a refused file is used.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     file = file / FILE_NAME if file.is_dir() else file
     content = _parse(_text(file), file)
     problems = list(_unsafe(content)) or _unknown(content)

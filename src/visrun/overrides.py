@@ -9,7 +9,6 @@ parentheses, commas and ``=``, can read anything into them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -32,6 +31,7 @@ from hydra.errors import HydraException
 
 from visrun.errors import ConfigError
 from visrun.fields import show
+from visrun.folders import expanded
 
 PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
 TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
@@ -237,7 +237,7 @@ def _is_path(key: str, text: str) -> bool:
 
 def absolute(text: str, cwd: Path) -> str:
     """A path from the shell's folder, with a leading ``~`` as the home folder."""
-    return str(cwd / os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser raises on an unknown ~name)
+    return str(cwd / expanded(text))
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -35,6 +35,7 @@ from visrun.data.placement import places
 from visrun.device import choose_device
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
+from visrun.folders import expanded
 from visrun.loaders import Keep, Look, split_batches
 from visrun.run_folder import RunFolder
 from visrun.tables import TASKS
@@ -131,7 +132,7 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     Raises:
         UserError: No finished checkpoint is there, or it is damaged.
     """
-    path = Path(run).expanduser()
+    path = expanded(run)
     file = RunFolder(path).best if path.is_dir() else path
     if not file.exists():
         raise UserError(f"{file}: no such checkpoint; name the folder of a run that has finished an epoch")
@@ -164,9 +165,9 @@ def main_predict(words: Sequence[str]) -> int:
     if len(names) < 2:
         raise UserError(f"usage: {USAGE['predict']}")
     run, *given = names
-    paths = find_images([Path(name).expanduser() for name in given])
+    paths = find_images([expanded(name) for name in given])
     predictor = load(run, device=options.get("device", "auto"))
-    folder = Path(options["out"]).expanduser() if "out" in options else _run_folder(Path(run)) / "predictions"
+    folder = expanded(options["out"]) if "out" in options else _run_folder(Path(run)) / "predictions"
     folder.mkdir(parents=True, exist_ok=True)
     for path, stem, prediction in zip(paths, _stems(paths), predictor.predictions(paths), strict=True):
         print(json.dumps({"image": str(path), **predictor.task.record(prediction, 0)}, ensure_ascii=False), flush=True)
@@ -254,7 +255,7 @@ def find_images(given: Sequence[Path]) -> list[Path]:
 
 def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
     if isinstance(image, (str, Path)):
-        return Path(image).expanduser()
+        return expanded(image)
     picture = ImageOps.exif_transpose(image) if isinstance(image, Image.Image) else Image.fromarray(image)
     if picture.mode == "F":
         raise DataError("a float image: its range is not known; convert it to uint8")
@@ -274,5 +275,5 @@ def _stems(paths: Sequence[Path]) -> list[str]:
 
 
 def _run_folder(run: Path) -> Path:
-    run = run.expanduser()
+    run = expanded(run)
     return run if run.is_dir() else run.parent.parent

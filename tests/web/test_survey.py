@@ -19,6 +19,7 @@ from visrun.errors import ConfigError, UserError
 from visrun.web import datasets
 from visrun.web.datasets import Datasets, Look
 from visrun.web.roots import Roots
+from visrun.web.server import make_desk
 from visrun.web.survey import describe
 from visrun.web.thumbnails import SIDE, drawn
 
@@ -145,6 +146,12 @@ def test_what_does_not(path: str, tmp_path: Path) -> None:
     (tmp_path / "a" / "link").symlink_to("/etc")
     with pytest.raises(ConfigError, match="outside of what this page may read"):
         Roots([tmp_path / "a"]).require({"data.root": str(tmp_path / path)})
+
+
+def test_the_home_of_nobody_is_refused_as_a_root(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--data ~no_such_user/x: no such folder"):
+        make_desk(tmp_path, [Path("~no_such_user/x")], port=1, token="x")
+    assert Roots([Path("~no_such_user/x")]).folders == (Path("~no_such_user/x").resolve(),)
 
 
 @pytest.mark.slow

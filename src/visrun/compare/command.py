@@ -17,6 +17,7 @@ from visrun.compare.tables import as_text
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
 from visrun.fields import show, validate
+from visrun.folders import expanded
 
 DEFAULTS = {"out": "compare.html", "pictures": "8", "device": "auto"}
 MOST_PICTURES = 100
@@ -43,7 +44,7 @@ def main(words: Sequence[str]) -> int:
     for line in remarks:
         print(line)
     sys.stdout.flush()
-    out = Path(options["out"]).expanduser()
+    out = expanded(options["out"])
     _writable(out)
     html = page(runs, _predicted(runs, count, options["device"]), remarks=remarks)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from visrun.compare.runs import Run, read_run, text
 from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
+from visrun.folders import expanded
 from visrun.tables import TASKS
 
 MOST_TRIALS = 10  # of one sweep
@@ -50,7 +51,7 @@ def find(given: Sequence[Path]) -> tuple[list[Run], list[str]]:
 
 
 def _runs_at(path: Path) -> tuple[list[Run], list[str]]:
-    folder = (path.parent if path.name == FILE_NAME else path).expanduser().absolute()
+    folder = expanded(path.parent if path.name == FILE_NAME else path).absolute()
     if not folder.exists():
         raise UserError(f"{path}: no such file or folder")
     if not folder.is_dir():

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from visrun.errors import ConfigError, DataError
+from visrun.folders import expanded
 
 Place = Literal["gpu", "ram", "disk", "stream"]
 ABOUT = "about.json"
@@ -75,7 +76,7 @@ def default_dir() -> Path:
 
 def entries(cache_dir: Path | None) -> Path:
     """The folder of a cache that holds one folder per content."""
-    return (cache_dir or default_dir()).expanduser() / "images"
+    return expanded(cache_dir or default_dir()) / "images"
 
 
 def delete(cache_dir: Path | None) -> int:

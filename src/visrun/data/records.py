@@ -22,6 +22,7 @@ from visrun.data.listing import Problem as Problem
 from visrun.data.listing import Record as Record
 from visrun.data.marks import form_of
 from visrun.errors import DataError
+from visrun.folders import expanded
 from visrun.tables import OBJECT_TARGETS
 
 
@@ -97,7 +98,7 @@ def read(
     Raises:
         DataError: Naming what is wrong: up to 20 offenders with file and line, and how many more.
     """
-    folder = Path(root).expanduser().absolute()
+    folder = expanded(root).absolute()
     found = recognise.listing(folder, task=task, reader=reader)
     return checked(
         found,

@@ -16,6 +16,7 @@ from visrun.console import Screen, counter
 from visrun.data.records import Dataset
 from visrun.errors import ConfigError, UserError
 from visrun.fields import show
+from visrun.folders import expanded
 from visrun.sheet import sheet
 from visrun.survey.look import Survey, look
 from visrun.survey.pictures import labelled, samples
@@ -54,7 +55,7 @@ def main(words: Sequence[str]) -> int:
     print(json.dumps(asdict(found), indent=2, ensure_ascii=False) if given.json else as_text(found), flush=True)
     best = _best(found, datasets)
     if best:
-        out = Path(options["out"]).expanduser()
+        out = expanded(options["out"])
         draw(datasets[best], out)
         if not given.json:
             print(f"\nsheet: {out.absolute()} (labels for task={best})")
@@ -71,7 +72,7 @@ def _options(words: Sequence[str]) -> dict[str, str]:
         key, equals, value = word.partition("=")
         if equals and key in DEFAULTS:
             options[key] = value
-        elif Path(word).expanduser().exists() or not equals:
+        elif expanded(word).exists() or not equals:
             options["data.root"] = word
         else:
             close = get_close_matches(key, DEFAULTS, n=1)

@@ -25,6 +25,7 @@ from visrun.data.outlines import Floats
 from visrun.data.recognise import Found
 from visrun.data.records import Dataset
 from visrun.errors import DataError
+from visrun.folders import expanded
 
 COUNTED = {
     "label": "images",
@@ -137,7 +138,7 @@ def look(
     progress: Progress | None = None,
 ) -> tuple[Survey, dict[str, Dataset]]:
     """The survey, and the dataset of each task that can be served; arguments as `survey` takes them."""
-    folder = Path(root).expanduser().absolute()
+    folder = expanded(root).absolute()
     files.require_root(folder)
     services, datasets = [], {}
     once = Once()

@@ -15,6 +15,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from visrun.folders import expanded
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -45,7 +47,7 @@ def absolute_uri(uri: str) -> str:
 
 def sqlite_uri(path: Path) -> str:
     """The store in a file; "%" and "?" mean something in an address and are escaped."""
-    return SQLITE + str(Path.cwd() / path.expanduser()).replace("%", "%25").replace("?", "%3F")
+    return SQLITE + str(Path.cwd() / expanded(path)).replace("%", "%25").replace("?", "%3F")
 
 
 def sqlite_path(uri: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from visrun.errors import ConfigError
 from visrun.fields import show
+from visrun.folders import expanded
 from visrun.overrides import PATHS
 
 
@@ -19,7 +20,7 @@ class Roots:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self.folders = tuple(dict.fromkeys(folder.expanduser().resolve() for folder in folders))
+        self.folders = tuple(dict.fromkeys(expanded(folder).resolve() for folder in folders))
 
     def holds(self, path: Path) -> bool:
         """Whether a file or folder lies inside, wherever links lead."""

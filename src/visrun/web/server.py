@@ -18,6 +18,7 @@ import uvicorn
 from visrun import plugins
 from visrun.arguments import verb_parser
 from visrun.errors import ConfigError, UserError
+from visrun.folders import expanded
 from visrun.tables import TASKS
 from visrun.web.app import make_app
 from visrun.web.desk import Desk
@@ -72,7 +73,7 @@ def make_desk(cwd: Path, data: Sequence[Path], *, port: int, token: str, always:
     Raises:
         UserError: A folder of ``data`` does not exist.
     """
-    missing = [folder for folder in data if not folder.expanduser().is_dir()]
+    missing = [folder for folder in data if not expanded(folder).is_dir()]
     if missing:
         raise UserError(f"--data {missing[0]}: no such folder")
     return Desk(cwd, Roots([cwd, Path.home(), *data]), cookie=f"visrun_{port}", token=token, always=always)
