@@ -31,7 +31,7 @@ from visrun.data.cache import open_images
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.images import header, load_rgb
 from visrun.data.outlines import Window
-from visrun.data.placement import places
+from visrun.data.placement import Place, places
 from visrun.device import choose_device
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
@@ -85,15 +85,15 @@ class Predictor:
         cuts = [(number, window) for number, path in enumerate(paths) for window in self.look.windows(header(path))]
         pieces = zip((number for number, _ in cuts), self._pieces([(paths[n], w) for n, w in cuts]), strict=True)
         for _, parts in groupby(pieces, key=lambda piece: piece[0]):
-            several = [part for _, part in parts]
+            several, placed = zip(*(piece for _, piece in parts), strict=True)
             if len(several) > 1:
                 assert isinstance(self.task, Merging), "validated: only a task that merges has tiles"
-                yield self.task.merge(several)
+                yield self.task.merge(several, placed, self.look.image_size)
             else:
                 yield several[0]
 
-    def _pieces(self, cuts: Sequence[tuple[Path, Window]]) -> Iterator[Prediction]:
-        """The prediction for each part of a file, a batch of one in the file's own pixels."""
+    def _pieces(self, cuts: Sequence[tuple[Path, Window]]) -> Iterator[tuple[Prediction, Place]]:
+        """The prediction for each part of a file, a batch of one in the file's own pixels, and where the file lies."""
         if not cuts:
             return
         look = self.look
@@ -119,7 +119,8 @@ class Predictor:
         for step, batch in enumerate(loader.epoch(0)):
             found = self.task.predict(self.module, batch.images)
             for i in range(min(loader.batch_size, len(cuts) - step * loader.batch_size)):
-                yield self.task.restore(found, i, placed[step * loader.batch_size + i])
+                place = placed[step * loader.batch_size + i]
+                yield self.task.restore(found, i, place), place
 
 
 def load(run: str | Path, *, device: str = "auto") -> Predictor:

@@ -138,7 +138,7 @@ def test_records(name: str) -> None:
 def test_tiles_are_merged(name: str) -> None:
     task = task_of(name)
     part = task.restore(prediction(name), 0, PLACE)
-    assert task.merge([part, part])["scores"].tolist() == part["scores"].tolist()
+    assert task.merge([part, part], [PLACE, PLACE], (64, 64))["scores"].tolist() == part["scores"].tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)

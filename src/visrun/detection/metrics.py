@@ -21,16 +21,8 @@ from torch import Tensor
 
 from visrun.boxes import (
     le90_to_quads,
-    le90_to_xyxy,
-    nms,
-    overlap_share,
-    polygon_nms,
-    polygons_to_xyxy,
     quads_to_le90,
-    rotated_intersection,
-    rotated_nms,
 )
-from visrun.boxes.numbers import ratio
 from visrun.data.objects import Objects
 from visrun.data.placement import Scene
 from visrun.detection import overlaps
@@ -40,7 +32,7 @@ from visrun.detection.matching import SLACK, Overlap, candidates, first_choice
 from visrun.detection.restore import restore_boxes, restore_rotated
 from visrun.detection.rows import Found, Seen, Truth, best_of, of_one_class, ranked
 from visrun.detection.scoring import COCO_POINTS, VOC_POINTS, Curve, WorkingPoint
-from visrun.detection.tiles import SAME, SAME_ROTATED, merged
+from visrun.detection.tiles import QUADS, TURNED, UPRIGHT, merged
 
 Prediction = dict[str, Tensor]
 OverlapOf = Callable[[Found, Truth], Overlap]
@@ -218,14 +210,14 @@ def _matched(found: Found, truth: Truth, overlap_of: OverlapOf) -> Matched:
 def _boxes(seen: Seen) -> tuple[Found, Truth]:
     """Both as xyxy, with masks where there are any."""
     found = seen.found(restore_boxes, columns=4)
-    found = merged(found, seen, nms, above=SAME, hull=lambda boxes: boxes, share=overlap_share)
+    found = merged(found, seen, UPRIGHT)
     return found, seen.truth(lambda objects: objects.boxes, columns=4)
 
 
 def _rotated(seen: Seen) -> tuple[Found, Truth]:
     """Both as le90, the detections best first."""
     found = seen.found(restore_rotated, columns=5)
-    found = merged(found, seen, rotated_nms, above=SAME_ROTATED, hull=le90_to_xyxy, share=_rotated_share)
+    found = merged(found, seen, TURNED)
     truth = seen.truth(Objects.corners, columns=8)
     return ranked(best_of(found, found.image, MOST)), replace(truth, boxes=quads_to_le90(truth.boxes))
 
@@ -234,9 +226,5 @@ def _quads(seen: Seen) -> tuple[Found, Truth]:
     """Both as quads, the detections best first."""
     found = seen.found(restore_rotated, columns=5)
     found = replace(found, boxes=le90_to_quads(found.boxes))
-    found = merged(found, seen, polygon_nms, above=SAME_ROTATED, hull=polygons_to_xyxy)
+    found = merged(found, seen, QUADS)
     return ranked(best_of(found, found.image, MOST)), seen.truth(Objects.corners, columns=8)
-
-
-def _rotated_share(a: Tensor, b: Tensor) -> Tensor:
-    return ratio(rotated_intersection(a, b), (a[:, 2] * a[:, 3]).double())

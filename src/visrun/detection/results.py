@@ -16,9 +16,10 @@ from torch import Tensor
 
 from visrun.boxes import nms, rotated_nms
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE
+from visrun.data.placement import Place
 from visrun.detection.masks import of_objects
 from visrun.detection.restore import HALF
-from visrun.detection.tiles import SAME, SAME_ROTATED
+from visrun.detection.tiles import TURNED, UPRIGHT, once
 
 Prediction = dict[str, Tensor]
 
@@ -63,13 +64,20 @@ def drawn(prediction: Prediction, i: int) -> Prediction:
     return {name: values[keep] for name, values in likely.items()}
 
 
-def merged(parts: Sequence[Prediction]) -> Prediction:
-    """Predictions of the tiles of one image (B = 1), in its pixels, as one, best first; what two tiles see is one."""
+def merged(parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
+    """Predictions of the tiles of one image (B = 1), in its pixels, as one, best first; as the metrics merge them.
+
+    Args:
+        parts: One for each tile.
+        places: Where the image lies in each of them.
+        size: (height, width) of a tile's training image.
+    """
     every = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
-    turned = every["boxes"].shape[2] == 5
-    suppress, same = (rotated_nms, SAME_ROTATED) if turned else (nms, SAME)
-    keep = suppress(every["boxes"][0], every["scores"][0], every["labels"][0], threshold=same)
-    return {name: values[:, keep] for name, values in every.items()}
+    tile = np.repeat(np.arange(len(parts)), [part["scores"].shape[1] for part in parts])
+    boxes, scores, labels = (every[name][0].cpu() for name in ("boxes", "scores", "labels"))
+    rule = TURNED if boxes.shape[1] == 5 else UPRIGHT
+    keep = once(boxes.double(), scores, labels, tile, places.__getitem__, size, rule)
+    return {name: values[:, torch.from_numpy(keep).to(values.device)] for name, values in every.items()}
 
 
 def recorded(prediction: Prediction, i: int, classes: Sequence[str]) -> list[dict[str, Any]]:

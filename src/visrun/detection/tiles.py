@@ -7,43 +7,69 @@ there and whole in its neighbour, too different for suppression to see: the part
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from visrun.boxes import (
+    le90_to_xyxy,
+    nms,
+    overlap_share,
+    polygon_nms,
+    polygons_to_xyxy,
+    rotated_intersection,
+    rotated_nms,
+)
+from visrun.boxes.numbers import ratio
 from visrun.boxes.pairing import near_pairs
 from visrun.data.placement import Place
 from visrun.detection.matching import Bools, Ints
 from visrun.detection.rows import Found, Seen
 
-Suppress = Callable[..., Tensor]  # as visrun.boxes.nms
-Share = Callable[[Tensor, Tensor], Tensor]  # of the first boxes' area that lies in the second, pair by pair
-
-SAME, SAME_ROTATED = 0.5, 0.3  # IoU above which detections of two tiles are one object; the latter is DOTA's
 EDGE = 4.0  # pixels of the training image from a tile's border within which a detection may have been cut by it
 MOST = 4000  # detections of an image that are merged, the best: suppression compares each with each
 COVERED = 0.7  # of a cut detection's area in a larger one of another tile, above which it is a part of it
 
 
-def merged(
-    found: Found,
-    seen: Seen,
-    suppress: Suppress,
-    *,
-    above: float,
-    hull: Callable[[Tensor], Tensor],
-    share: Share | None = None,
-) -> Found:
+@dataclass(frozen=True)
+class Rule:
+    """How boxes of one form are merged.
+
+    Args:
+        suppress: Non-maximum suppression, as :func:`visrun.boxes.nms`.
+        above: IoU above which detections of two tiles are one object.
+        hull: The axis-aligned boxes (N, 4) around (N, C) boxes.
+        share: Of the first boxes' area that lies in the second, pair by pair; None leaves what a border has cut.
+    """
+
+    suppress: Callable[..., Tensor]
+    above: float
+    hull: Callable[[Tensor], Tensor]
+    share: Callable[[Tensor, Tensor], Tensor] | None
+
+
+def _share_of_turned(a: Tensor, b: Tensor) -> Tensor:
+    return ratio(rotated_intersection(a, b), (a[:, 2] * a[:, 3]).double())
+
+
+UPRIGHT = Rule(nms, 0.5, lambda boxes: boxes, overlap_share)
+TURNED = Rule(rotated_nms, 0.3, le90_to_xyxy, _share_of_turned)  # 0.3 is DOTA's
+QUADS = Rule(polygon_nms, 0.3, polygons_to_xyxy, None)
+
+
+def merged(found: Found, seen: Seen, rule: Rule) -> Found:
     """``found`` with the detections of tiled images merged, class by class; other images stay as they are.
 
     Args:
         found: Image by image.
         seen: Where ``found`` comes from.
-        suppress: Non-maximum suppression of such boxes, at an IoU of ``above``.
-        hull: The axis-aligned boxes (N, 4) around (N, C) boxes.
-        share: Finds the parts that a border has cut; None leaves them.
     """
+
+    def place(scene: int) -> Place:
+        return seen.scenes[scene].place
+
     _, first = np.unique(found.scene, return_index=True)
     images, rows_of_split = np.unique(found.image[first], return_counts=True)
     tiled = images[rows_of_split > 1]
@@ -52,34 +78,64 @@ def merged(
         rows = begin + np.argsort(-found.scores[begin:end], kind="stable")[:MOST]
         one = found.pick(rows)
         scores, labels = torch.from_numpy(one.scores), torch.from_numpy(one.labels)
-        keep = suppress(one.boxes, scores, labels, threshold=above).numpy()
-        if share is not None:
-            keep = keep[~_parts(one.pick(keep), seen, hull, share)]
-        kept.append(rows[keep])
+        kept.append(rows[once(one.boxes, scores, labels, one.scene, place, seen.size, rule)])
     return found.pick(np.sort(np.concatenate(kept)))
 
 
-def _parts(found: Found, seen: Seen, hull: Callable[[Tensor], Tensor], share: Share) -> Bools:
-    """(N,) which detections of one image are cut parts of others."""
-    boxes = hull(found.boxes)
-    cut = _cut(boxes, found.scene, seen)
-    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-    labels = torch.from_numpy(found.labels)
-    part, whole = near_pairs(centre[cut], half[cut], centre, half, labels=(labels[cut], labels))
+def once(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    tile: Ints,
+    place: Callable[[int], Place],
+    size: tuple[int, int],
+    rule: Rule,
+) -> Ints:
+    """The detections of one image that stay, best first: each object once, and as a whole.
+
+    Args:
+        boxes: (N, C) in pixels of the file.
+        scores: (N,); labels: (N,).
+        tile: (N,) the number of the tile that found each.
+        place: Number of a tile -> where the file's picture lies in it.
+        size: (height, width) of a tile's training image.
+    """
+    keep = rule.suppress(boxes, scores, labels, threshold=rule.above).cpu()
+    if rule.share is None:
+        return keep.numpy()
+    cut = _cut(rule.hull(boxes[keep]), tile[keep.numpy()], place, size)
+    gone = _parts(boxes[keep], labels[keep], tile[keep.numpy()], cut, rule.hull, rule.share)
+    return keep.numpy()[~gone]
+
+
+def _parts(
+    boxes: Tensor,
+    labels: Tensor,
+    tile: Ints,
+    cut: Tensor,
+    hull: Callable[[Tensor], Tensor],
+    share: Callable[[Tensor, Tensor], Tensor],
+) -> Bools:
+    """(N,) which detections of one image, of those that a border may have ``cut``, are parts of others."""
+    around = hull(boxes)
+    centre, half = (around[:, :2] + around[:, 2:]) / 2, (around[:, 2:] - around[:, :2]) / 2
+    part, other = near_pairs(centre[cut], half[cut], centre, half, labels=(labels[cut], labels))
     part = torch.from_numpy(np.flatnonzero(cut.numpy()))[part]
-    scene = torch.from_numpy(found.scene)
-    inside, around = share(found.boxes[part], found.boxes[whole]), share(found.boxes[whole], found.boxes[part])
-    gone = np.zeros(len(found), bool)
-    gone[part[(scene[part] != scene[whole]) & (inside > COVERED) & (inside > around)].numpy()] = True
+    tiles = torch.from_numpy(tile)
+    inside, outside = share(boxes[part], boxes[other]), share(boxes[other], boxes[part])
+    gone = np.zeros(len(boxes), bool)
+    gone[part[(tiles[part] != tiles[other]) & (inside > COVERED) & (inside > outside)].numpy()] = True
     return gone
 
 
-def _cut(boxes: Tensor, scenes: Ints, seen: Seen) -> Tensor:
+def _cut(boxes: Tensor, tile: Ints, place: Callable[[int], Place], size: tuple[int, int]) -> Tensor:
     """(N,) whether an edge of a box lies on a border of its tile that is no border of the image."""
-    numbers, which = np.unique(scenes, return_inverse=True)
-    places = [seen.scenes[number].place for number in numbers.tolist()]
-    inner = torch.stack([_inner_borders(place, seen.size) for place in places])[torch.from_numpy(which)]
-    reach = torch.tensor([EDGE * place.scale for place in places], dtype=torch.float64)[torch.from_numpy(which)]
+    numbers, which = np.unique(tile, return_inverse=True)
+    places = [place(number) for number in numbers.tolist()]
+    if not places:
+        return torch.zeros(0, dtype=torch.bool)
+    inner = torch.stack([_inner_borders(one, size) for one in places])[torch.from_numpy(which)]
+    reach = torch.tensor([EDGE * one.scale for one in places], dtype=torch.float64)[torch.from_numpy(which)]
     return ((boxes - inner).abs() <= reach[:, None]).any(1)
 
 

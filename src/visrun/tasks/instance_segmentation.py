@@ -65,9 +65,9 @@ class InstanceSegmentation:
         boxes, masks = restore_boxes(found["boxes"][0], place), restore_masks(found["masks"][0], place)
         return found | {"boxes": boxes.unsqueeze(0), "masks": masks.unsqueeze(0)}
 
-    def merge(self, parts: Sequence[Prediction]) -> Prediction:
+    def merge(self, parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
         """One prediction of a file from those of its tiles."""
-        return merged(parts)
+        return merged(parts, places, size)
 
     def metric(self) -> MaskMetric:
         """COCO's mean average precision of masks, and of boxes beside it."""

@@ -53,9 +53,9 @@ class OrientedObjectDetection:
         found = alone(prediction, i)
         return found | {"boxes": restore_rotated(found["boxes"][0], place).unsqueeze(0)}
 
-    def merge(self, parts: Sequence[Prediction]) -> Prediction:
+    def merge(self, parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
         """One prediction of a file from those of its tiles."""
-        return merged(parts)
+        return merged(parts, places, size)
 
     def metric(self) -> RotatedMetric:
         """Average precision by the exact IoU of turned boxes."""
