@@ -101,6 +101,15 @@ def parse(
     return Words(tuple(typed.values()), tuple(problems))
 
 
+def value_of(key: str, text: str, *, cwd: Path) -> Any:
+    """The plain value that the command line reads from ``key=text``, for a setting that there is.
+
+    Raises:
+        ConfigError: It reads no single value from it.
+    """
+    return _read(f"{key}={text}", known=(key,), cwd=cwd, multirun=False, options=None).value
+
+
 def is_hydra(word: str) -> bool:
     """Whether a word sets one of Hydra's own settings (``hydra.run.dir=...``, ``hydra/launcher=...``)."""
     key = word.lstrip("+~").partition("=")[0]
@@ -207,7 +216,7 @@ def _sweep_values(override: Override) -> tuple[Any, ...]:
 def _parsed(line: str, options: ConfigLoader | None = None) -> Override:
     try:
         return OverridesParser.create(config_loader=options).parse_overrides([line])[0]
-    except HydraException:
+    except (HydraException, RecursionError):  # brackets without end
         key, _, text = line.partition("=")
         raise ConfigError(f"{key}={show(text)}: not readable; put quotes that reach visrun round the value") from None
 

@@ -16,9 +16,11 @@ from visrun.errors import ConfigError
 from visrun.fields import choices, limits
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read
 from visrun.lr import lr_curve
+from visrun.sweep.spelling import takes_lists
 from visrun.tables import MODELS, TASKS
 from visrun.web.catalog import PARTS, catalog, editable
 from visrun.web.composer import Composer
+from visrun.web.entered import read, shown
 from visrun.web.form import fill, flat_values, view
 
 NAMES = tuple(Hyperparameters.model_fields)
@@ -246,6 +248,18 @@ def test_a_datas_root_changes_the_defaults_as_on_the_command_line(composer: Comp
         ({"data.class_weights": "balanced"}, "data.class_weights=balanced"),
         ({"model.pretrained": "false"}, "model.pretrained=false"),
         ({"data.cache_gb": "null"}, "data.cache_gb=null"),
+        ({"data.cache_gb": ".5"}, "data.cache_gb=0.5"),
+        ({"data.image_size": "64, 96"}, "'data.image_size=[64,96]'"),
+        ({"data.image_size": "64"}, "data.image_size=64"),
+        ({"data.classes": "cat, dog"}, "'data.classes=[cat,dog]'"),
+        ({"data.classes": "cat"}, "'data.classes=[cat]'"),
+        ({"data.classes": '["a, b", c]'}, shlex.join(["data.classes=['a, b',c]"])),
+        ({"data.classes": "'a, b', c"}, shlex.join(["data.classes=['a, b',c]"])),
+        ({"augment.extra": "blur"}, "'augment.extra=[blur]'"),
+        ({"augment.extra": ""}, "'augment.extra=[]'"),
+        ({"optimizer_options.betas": "0.9, 0.99"}, "'optimizer_options.betas=[0.9,0.99]'"),
+        ({"model.weights": "null", "tracking.run_name": "null"}, "model.weights=null tracking.run_name=null"),
+        ({"tracking.run_name": "'null'"}, shlex.join(["tracking.run_name='null'"])),
     ],
     ids=str,
 )
@@ -255,6 +269,19 @@ def test_settings_beside_the_form_are_words_too(touched: dict[str, Any], words: 
     told, _ = flat_values(typed(shown["command"], composer))
     filled, _ = flat_values(fill("classification", None, touched, composer).resolved)
     assert told == filled
+
+
+@pytest.mark.parametrize("key", [*filter(takes_lists, editable())])
+def test_a_field_of_lists_takes_its_own_shown_text(key: str, composer: Composer) -> None:
+    flat, _ = flat_values(fill("classification", None, {}, composer).resolved)
+    assert read({key: shown(flat[key])}, {}, composer.cwd).values == {key: flat[key]}
+
+
+@pytest.mark.parametrize(
+    "names", [["a, b", "c"], ["it's", 'a "b"'], ["[x]", "null", "1"], ["cat (1)", "dog"], [" a", "b"]]
+)
+def test_class_names_of_any_spelling_are_taken_as_they_are_shown(names: list[str], composer: Composer) -> None:
+    assert read({"data.classes": shown(names)}, {}, composer.cwd).values == {"data.classes": names}
 
 
 # What is refused
@@ -298,6 +325,12 @@ def test_the_commands_grammar_means_nothing_in_a_field(text: str, composer: Comp
     shown = view("classification", None, {"learning_rate": text, "tracking.run_name": text}, composer)
     assert list(shown["errors"]) == ["learning_rate"]
     assert typed(shown["command"], composer).settings.tracking.run_name == text
+
+
+@pytest.mark.parametrize("text", ["[" * 2000 + "]" * 2000, "(" * 4000, "???"])
+@pytest.mark.parametrize("key", ["seed", "data.image_size"])
+def test_a_text_that_no_grammar_reads_is_wrong_and_no_more(key: str, text: str, composer: Composer) -> None:
+    assert list(view("classification", None, {key: text}, composer)["errors"]) == [key]
 
 
 @pytest.mark.parametrize("task", ["", "x", "../x", "${task}"])

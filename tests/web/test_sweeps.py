@@ -209,7 +209,7 @@ def test_a_plan_is_a_command_that_a_person_could_type(composer: Composer) -> Non
         "learning_rate": {"low": "1e-4", "high": "1e-1", "log": True},
         "optimizer": {"choices": ["adam", "sgd"]},
         "batch_size": {"choices": ["16", "32"]},
-        "dropout": {"low": 0, "high": 0.5, "step": "0.1"},
+        "dropout": {"low": 0, "high": 0.5, "step": ".1"},
     }
     plan = planned(form, Wanted(ranges, 12, "median", 2), composer)
     assert shlex.split(plan.command) == ["visrun", "-m", *plan.words]

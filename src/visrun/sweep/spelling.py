@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -54,17 +54,27 @@ def decode(choice: bool | int | float | str) -> str:
 
 def takes_integers(name: str) -> bool:
     """Whether the numbers of a setting are integers, such as those of ``batch_size`` and ``data.image_size``."""
+    kinds = _kinds_of(name)
+    return int in kinds and float not in kinds
+
+
+def takes_lists(name: str) -> bool:
+    """Whether a setting may be a list, such as ``milestones``, ``data.classes`` and ``data.image_size``."""
+    return any(get_origin(kind) is tuple for kind in _kinds_of(name))
+
+
+def _kinds_of(name: str) -> list[Any]:
+    """The types that the annotation of a setting is made of; [] where there is no such setting."""
     *sections, leaf = name.split(".")
     model: Any = Hyperparameters if name in Hyperparameters.model_fields else Settings
     for part in sections:
         info = model.model_fields.get(part)
         model = info.annotation if info else None
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return False
+            return []
     info = model.model_fields.get(leaf)
-    kinds = _kinds(info.annotation) if info else set()
-    return int in kinds and float not in kinds
+    return _kinds(info.annotation) if info else []
 
 
-def _kinds(annotation: Any) -> set[Any]:
-    return {annotation}.union(*map(_kinds, get_args(annotation)))
+def _kinds(annotation: Any) -> list[Any]:
+    return [annotation, *(kind for part in get_args(annotation) for kind in _kinds(part))]

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_origin
+from typing import Any, NamedTuple
 
 from visrun.checks import problems_of
 from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, show
 from visrun.hyperparameters import Hyperparameters
-from visrun.overrides import GROUPS, PATHS, TEXTS, absolute, to_override
+from visrun.overrides import GROUPS, to_override, value_of
 from visrun.settings import Settings
-from visrun.sweep.spelling import word
+from visrun.sweep.spelling import takes_lists, text, word
 from visrun.tables import GENERIC_MODEL
 from visrun.web.catalog import editable
 
 LONGEST = 4096  # characters of an entry
-LISTS = [key for key, info in Hyperparameters.model_fields.items() if get_origin(info.annotation) is tuple]
+MARKS = set(",'\"[]")  # a name with one of them is quoted in a list
 
 
 class Entered(NamedTuple):
@@ -68,14 +68,21 @@ def _value(key: str, given: Any, options: Mapping[str, Sequence[str]], cwd: Path
             raise ConfigError(f"{key}={show(given)}: is no option")
         return given
     if key in Hyperparameters.model_fields:
-        given = [] if key in LISTS and given == "" else given
+        given = [] if takes_lists(key) and given == "" else given
         problems = problems_of(key, given)
         if problems:
             raise ConfigError(problems)
         return Hyperparameters(**{key: given}).model_dump(mode="json")[key]
-    if isinstance(given, str) and key in PATHS:
-        return _setting(key, absolute(given, cwd) if given and "\0" not in given else given)
-    return _setting(key, plain(given) if isinstance(given, str) and key not in TEXTS else given)
+    return _setting(key, _read_text(key, given, cwd) if isinstance(given, str) else given)
+
+
+def _read_text(key: str, entry: str, cwd: Path) -> Any:
+    """A setting's value; the brackets of a list may be left out, as its field leaves them out."""
+    value = plain(key, entry, cwd)
+    if takes_lists(key) and problems_of(key, value):
+        listed = plain(key, f"[{entry}]", cwd)
+        return value if problems_of(key, listed) else listed
+    return value
 
 
 def _setting(key: str, value: Any) -> Any:
@@ -87,22 +94,19 @@ def _setting(key: str, value: Any) -> Any:
     return nested[section][leaf] if leaf else nested[section]
 
 
-def plain(entry: str) -> Any:
-    """A text as the value that it spells: ``0.5``, ``true``, ``null``, ``[224,320]``, ``[cat,dog]``; else the text."""
-    entry = entry.strip()
+def plain(key: str, entry: str, cwd: Path) -> Any:
+    """The value that the command line reads from ``key=entry``; the text itself where that is not one value."""
     try:
-        return json.loads(entry)
-    except (ValueError, RecursionError):
-        pass
-    if entry[:1] == "[" and entry[-1:] == "]":
-        return [name.strip().strip("'\"") for name in entry[1:-1].split(",") if name.strip()]
-    return entry
+        return value_of(key, entry, cwd=cwd)
+    except ConfigError:
+        return entry
 
 
 def shown(value: Any) -> str:
     """A value as its field shows it: ``0.001``, ``30, 40``, ``true``, ``null``."""
     if isinstance(value, list):
-        return ", ".join(shown(item) for item in value)
+        quoted = any(isinstance(item, str) and (MARKS & set(item) or item != item.strip()) for item in value)
+        return ", ".join(text(item) if quoted else shown(item) for item in value)
     return value if isinstance(value, str) else json.dumps(value)
 
 

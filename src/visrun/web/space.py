@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun.checks import entry_of
@@ -78,7 +79,7 @@ def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
     """
     problems = [*_number_problems(wanted), *_strange_keys(wanted)]
     try:
-        swept = _swept(form, wanted)
+        swept = _swept(form, wanted, composer.cwd)
     except ConfigError as error:
         problems += error.problems
     if problems:
@@ -90,7 +91,7 @@ def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
     return Planned(tuple(words), shlex.join(["visrun", "-m", *words]))
 
 
-def _swept(form: Form, wanted: Wanted) -> list[str]:
+def _swept(form: Form, wanted: Wanted, cwd: Path) -> list[str]:
     """The words of the ticked ranges.
 
     Raises:
@@ -98,7 +99,7 @@ def _swept(form: Form, wanted: Wanted) -> list[str]:
     """
     if not wanted.ranges:
         raise ConfigError("tick at least one field to vary")
-    ranges = {key: _plain(given) for key, given in wanted.ranges.items()}
+    ranges = {key: _plain(key, given, cwd) for key, given in wanted.ranges.items()}
     try:
         found = spaces({"parameters": list(ranges), "ranges": ranges}, **_facts(form.resolved), name="form")
     except ConfigError as error:
@@ -115,16 +116,13 @@ def _strange_keys(wanted: Wanted) -> list[str]:
     return [f"{show(key)} does not vary here" for key in wanted.ranges if key not in known]
 
 
-def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A range whose texts are the values that they spell."""
-    return {
-        end: [plain(item) if isinstance(item, str) else item for item in value]
-        if isinstance(value, list)
-        else plain(value)
-        if isinstance(value, str)
-        else value
-        for end, value in given.items()
-    }
+def _plain(key: str, given: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
+    """A range whose texts are the values that the command line reads."""
+
+    def read(value: Any) -> Any:
+        return plain(key, value, cwd) if isinstance(value, str) else value
+
+    return {end: [*map(read, value)] if isinstance(value, list) else read(value) for end, value in given.items()}
 
 
 def _sweeper(wanted: Wanted) -> Sequence[str]:
