@@ -192,11 +192,15 @@ _begun = count()  # numbers the trials of this process
 
 
 def _clear() -> None:
-    """Free what the process' former trial left, however it ended: an error holds its model in a cycle."""
-    before = next(_begun)
-    if before:
+    """Free what the process' former trial left, however it ended: an error holds its model in a cycle.
+
+    What all trials use, most of it there before the first and the rest after it, is set aside: looking it through takes
+    long, between two trials and in the middle of an epoch.
+    """
+    number = next(_begun)
+    if number:
         gc.collect()
-    if before == 1:  # what every trial uses is not looked through again, which takes long in the middle of an epoch
+    if number < 2:
         gc.freeze()
 
 
