@@ -183,6 +183,7 @@ def _trial(config: DictConfig, *, config_dir: Path | None, cwd: Path) -> float |
     folder, current = Path(mine.runtime.output_dir), trial.current()
     _save_config(resolved, folder, recorded=config)
     result = run.execute(resolved, folder, trial=current)
+    _set_aside()
     if result.exit_code:
         raise Interrupted(result.exit_code)
     return result.value if current is None else current.values(result)
@@ -192,16 +193,16 @@ _begun = count()  # numbers the trials of this process
 
 
 def _clear() -> None:
-    """Free what the process' former trial left, however it ended: an error holds its model in a cycle.
-
-    What all trials use, most of it there before the first and the rest after it, is set aside: looking it through takes
-    long, between two trials and in the middle of an epoch.
-    """
-    number = next(_begun)
-    if number:
+    """Free what the process' former trial left, however it ended: an error holds its model in a cycle."""
+    if next(_begun):
         gc.collect()
-    if number < 2:
-        gc.freeze()
+
+
+@cache  # once in a process
+def _set_aside() -> None:
+    """Have what every trial uses not looked through again, which takes long, also in the middle of an epoch."""
+    gc.collect()
+    gc.freeze()
 
 
 @cache
