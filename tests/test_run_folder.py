@@ -86,15 +86,38 @@ def test_killed_holder_does_not_block(tmp_path):
         pass
 
 
+def ended(pid):
+    until = time.monotonic() + 60
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+PARENT = (
+    "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE);"
+    "print(child.pid, flush=True); input(); child.stdin.close(); input()"
+)
+
+
 def test_a_process_that_has_ended_unnoticed_holds_nothing(tmp_path):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", PARENT], text=True, bufsize=1, **pipes) as parent:
+        pid = int(parent.stdout.readline())
+        (tmp_path / LOCK).write_text(json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()}))
+        assert living_holder(tmp_path / LOCK) == pid
+        parent.stdin.write("end it\n")
+        ended(pid)
+        assert living_holder(tmp_path / LOCK) is None
+        parent.stdin.write("end\n")
+
+
+def test_a_child_holds_its_folder_until_it_is_known_how_it_ended(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         started = psutil.Process(process.pid).create_time()
         (tmp_path / LOCK).write_text(json.dumps({"pid": process.pid, "started": started}))
-        assert living_holder(tmp_path / LOCK) == process.pid
         process.stdin.close()
-        until = time.monotonic() + 60
-        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
-            time.sleep(0.01)
+        ended(process.pid)
+        assert living_holder(tmp_path / LOCK) == process.pid
+        process.wait()
         assert living_holder(tmp_path / LOCK) is None
 
 

@@ -168,12 +168,14 @@ def this_process() -> dict[str, Any]:
 def living_holder(lock: Path) -> int | None:
     """The process that a lock file names, if it is the same one, not a later bearer of its number, and lives.
 
-    A process that has ended and that its parent has not asked for yet keeps its number, and writes nothing any more.
+    A process that has ended and that its parent has not asked for yet keeps its number, and writes nothing any more. A
+    child of this very process lives until it has been asked for: only then it is known how it ended.
     """
     try:
         content = json.loads(lock.read_text())
         process = psutil.Process(int(content["pid"]))
         same = abs(process.create_time() - float(content["started"])) < 2.0
-        return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+        ended = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
+        return process.pid if same and not ended else None
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
