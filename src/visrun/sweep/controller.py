@@ -163,8 +163,8 @@ class Controller:
 
     def _wants_more(self) -> bool:
         trials = self.queue.trials()
-        left = any(trial.state in (TrialState.WAITING, TrialState.RUNNING) for trial in trials)
-        left = left or len(trials) < self.plan.n_trials
+        unended = any(trial.state in (TrialState.WAITING, TrialState.RUNNING) for trial in trials)
+        left = unended or len(trials) < self.plan.n_trials
         return left and not self._failed_too_often(trials)
 
     def _failed_too_often(self, trials: list[FrozenTrial]) -> bool:

@@ -125,11 +125,10 @@ def make_plan(
     own = partial(_own_points, space, bases, resolve)
     trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, own=own, grid=grid)
     notices = [*space.notices, *trials.notices]
-    judged = len(objectives) == 1 and objectives[0] not in MEASURES
-    pruner = _unasked(pruner, searches=judged and not trials.all_of_them and trials.number >= FEWEST)
-    if not judged and pruner["name"] != "none":
-        why = "there are several objectives" if len(objectives) > 1 else f"the objective is {objectives[0]}"
-        notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where {why}")
+    unjudged = _unjudged(objectives)
+    pruner = _unasked(pruner, searches=not unjudged and not trials.all_of_them and trials.number >= FEWEST)
+    if unjudged and pruner["name"] != "none":
+        notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where {unjudged}")
     return Plan(
         name=str(settings.get("study_name") or folder.name),
         folder=folder,
@@ -175,6 +174,13 @@ def _pruner(settings: Mapping[str, Any], values: Hyperparameters, problems: Prob
     found: Mapping[str, Any] = settled(node, max_epochs=values.max_epochs, warmup_epochs=values.warmup_epochs)
     problems.take(lambda: make_pruner(found))
     return found
+
+
+def _unjudged(objectives: Sequence[str]) -> str:
+    """Why no pruner can judge trials by these objectives; "" where one can: by the task's metric alone."""
+    if len(objectives) > 1:
+        return "there are several objectives"
+    return f"the objective is {objectives[0]}" if objectives[0] in MEASURES else ""
 
 
 def _unasked(pruner: Mapping[str, Any], *, searches: bool) -> Mapping[str, Any]:

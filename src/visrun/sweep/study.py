@@ -153,7 +153,7 @@ class Queue:
                 name: fixed[name]
                 if name in fixed
                 else drawn[name]
-                if name in drawn and distribution._contains(distribution.to_internal_repr(drawn[name]))
+                if name in drawn and _holds(distribution, drawn[name])
                 else sampler.sample_independent(study, trial, name, distribution)
                 for name, distribution in distributions.items()
             }
