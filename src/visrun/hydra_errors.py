@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from hydra.core.config_loader import ConfigLoader
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from visrun.configs import PRIMARY
 from visrun.fields import did_you_mean, one_of
 
 # The texts of Hydra 1.4 and OmegaConf 2.4; what fits none of them is passed on as it stands.
@@ -51,3 +57,21 @@ def in_one_line(error: Exception, words: Sequence[str] = ()) -> str:
     line = " ".join(NOISE.sub("", text).split()) or type(error).__name__
     word = next((word for word in words if place and word.lstrip("+~").startswith(place["key"])), "")
     return f"{word}: {line}" if word and word not in line else line
+
+
+def refused(words: Sequence[str], loader: ConfigLoader, mode: RunMode) -> list[str]:
+    """All that Hydra has against the words for its own settings, one line each; Hydra itself stops at the first.
+
+    Each word is tried with the good choices of options alone, since what a setting may be depends on them.
+    """
+    options = [word for word in words if "/" in word.partition("=")[0]]
+    good: list[str] = []
+    problems = []
+    for word in [*options, *(word for word in words if word not in options)]:
+        try:
+            loader.load_configuration(PRIMARY, [*good, word], mode)
+        except (HydraException, OmegaConfBaseException) as error:
+            problems.append(in_one_line(error, words))
+        else:
+            good += [word] * (word in options)
+    return problems

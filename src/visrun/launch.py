@@ -7,7 +7,6 @@ jobs, and each job resolves its own words again.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -15,56 +14,31 @@ from contextlib import contextmanager
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 import visrun
 from visrun import preflight
 from visrun.arguments import Parser
 from visrun.compose import Resolved, check_sweep, resolve
-from visrun.configs import PRIMARY, Conf, conf_dir, open_conf, store_schema, user_folders
+from visrun.configs import Conf, open_conf, user_folders
 from visrun.errors import ConfigError
-from visrun.hydra_errors import in_one_line
+from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
 from visrun.outputs import new_run_folder
 from visrun.overrides import hydra_words, to_override
 from visrun.signals import Interrupted
 from visrun.sweep.config import NAME as OURS
 
 INSPECTIONS = ("cfg", "info", "help", "hydra_help", "shell_completion")
-SWITCHES = ("help", "hydra_help", "resolve", "multirun", "shell_completion")
-OPTIONS = ("cfg", "info", "package")
 REFUSED = {
     "config_name": "put a config.yaml into ./conf or --config-dir",
     "config_path": "use --config-dir",
     "experimental_rerun": "use experiment=PATH/experiment.json",
 }
-
-
-class _Ended(BaseException):
-    """Carries a run's error past Hydra, which would print the words of the command before it."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class UserConfigs(SearchPathPlugin):
-    """Puts the user's folders before visrun's own on Hydra's search path, while a command runs."""
-
-    folders: tuple[Path, ...] = ()
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in self.folders:
-            search_path.prepend(provider="visrun", path=f"file://{folder}", anchor="main")
 
 
 def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
@@ -86,13 +60,15 @@ def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
     UserConfigs.folders = tuple(user_folders(Path.cwd(), config_dir))
     try:
         if args.shell_completion or args.hydra_help:
-            code = _hydra(args, args.overrides, _no_job)
+            code = hand_over(args, args.overrides, no_job)
             if args.hydra_help:
                 print("In visrun:", *map(_refusal, REFUSED), "--version shows visrun's version", sep="\n")
             return code
-        if args.multirun or any(word.replace(" ", "") == "hydra.mode=MULTIRUN" for word in args.overrides):
-            return _sweep(args, config_dir, words if command is None else command)
-        return _single(args, config_dir)
+        many = args.multirun or any(word.replace(" ", "") == "hydra.mode=MULTIRUN" for word in args.overrides)
+        with all_refused(args.overrides, config_dir, RunMode.MULTIRUN if many else RunMode.RUN):
+            if many:
+                return _sweep(args, config_dir, words if command is None else command)
+            return _single(args, config_dir)
     finally:
         UserConfigs.folders = ()
 
@@ -129,7 +105,7 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
         preflight.require(resolved.settings)
     say(resolved)
     if looks:
-        return _hydra(args, [*own, *resolved.overrides], _no_job)
+        return hand_over(args, [*own, *resolved.overrides], no_job)
     made, codes = _folder("hydra.run.dir", own, resolved.settings.task), [0]
 
     def job(config: DictConfig) -> float | None:
@@ -140,12 +116,12 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
         try:
             result = run.execute(resolved, folder)
         except Exception as error:
-            raise _Ended(error) from error
+            raise Ended(error) from error
         codes[0] = result.exit_code
         return result.value
 
     with removed_if_empty(made):
-        return _hydra(args, [*own, *_dir("hydra.run.dir", made), *resolved.overrides], job) or codes[0]
+        return hand_over(args, [*own, *_dir("hydra.run.dir", made), *resolved.overrides], job) or codes[0]
 
 
 def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> int:
@@ -162,7 +138,7 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
     VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, options), 0
     with removed_if_empty(made):
         try:
-            code = _hydra(args, [*own, *named, *sweep.words], partial(_trial, config_dir=config_dir, cwd=cwd))
+            code = hand_over(args, [*own, *named, *sweep.words], partial(_trial, config_dir=config_dir, cwd=cwd))
         except Interrupted as stop:
             return stop.exit_code
         finally:
@@ -229,42 +205,6 @@ def say(resolved: Resolved) -> None:
         print(f"visrun: {line}", file=sys.stderr)
     for line in resolved.warnings:
         print(f"visrun: warning: {line}", file=sys.stderr)
-
-
-def _hydra(args: Namespace, words: Sequence[str], job: Any) -> int:
-    """Hand over to Hydra; its errors come back as ours."""
-    flags = [f"--{name.replace('_', '-')}" for name in SWITCHES if getattr(args, name)]
-    flags += [f"--{name}={getattr(args, name)}" for name in OPTIONS if getattr(args, name) is not None]
-    store_schema()
-    Plugins.instance().register(UserConfigs)
-    with _command_line([*flags, *words]):
-        try:
-            hydra.main(config_path=str(conf_dir()), config_name=PRIMARY)(job)()
-        except _Ended as ended:
-            raise ended.error from None
-        except SystemExit as stop:
-            return 2 if stop.code == 1 else int(stop.code or 0)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(in_one_line(error, words)) from error
-    return 0
-
-
-@contextmanager
-def _command_line(words: Sequence[str]) -> Iterator[None]:
-    """Hydra reads sys.argv, and raises its errors instead of printing them with HYDRA_FULL_ERROR."""
-    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [argv[0], *words], "1"
-    try:
-        yield
-    finally:
-        sys.argv = argv
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if full is not None:
-            os.environ["HYDRA_FULL_ERROR"] = full
-
-
-def _no_job(_: DictConfig) -> None:
-    """What Hydra is given when it only shows something."""
 
 
 def _folder(key: str, own: Sequence[str], name: str, *, root: Path = Path("outputs")) -> Path | None:
