@@ -136,13 +136,8 @@ def fit(
         steps, trained = progress.step - entered_at, time.monotonic() - began
         metrics = evaluate_now()
         value, loss = metrics.get(task.monitor), metrics.get("val_loss", math.inf)
-        tie = value is not None and value == progress.best and loss < progress.best_loss
-        improved = tie or is_better(value, progress.best, maximize=task.maximize)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
-        if improved:
-            progress.best, progress.best_loss, progress.best_epoch = value, loss, progress.epoch
-        if loss < progress.lowest_loss:
-            progress.lowest_loss, progress.lowest_epoch = loss, progress.epoch
+        improved = rank(progress, value, loss, maximize=task.maximize)
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
         recorder.epoch(progress, {**learnt(step, progress), **metrics, **speed}, improved)
 
@@ -253,6 +248,17 @@ def learnt(step: Step, progress: Progress) -> dict[str, float]:
 def learning_rate(optimizer: torch.optim.Optimizer) -> float:
     """The rate of the next step."""
     return float(optimizer.param_groups[0]["lr"])
+
+
+def rank(progress: Progress, value: float | None, loss: float, *, maximize: bool) -> bool:
+    """Enter the values of the epoch that has ended; whether it is the best so far."""
+    tie = value is not None and value == progress.best and loss < progress.best_loss
+    best = tie or is_better(value, progress.best, maximize=maximize)
+    if best:
+        progress.best, progress.best_loss, progress.best_epoch = value, loss, progress.epoch
+    if loss < progress.lowest_loss:
+        progress.lowest_loss, progress.lowest_epoch = loss, progress.epoch
+    return best
 
 
 def is_better(value: float | None, best: float | None, *, maximize: bool) -> bool:

@@ -45,9 +45,9 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
     """
     prepare(plan, parent=None)
     shared = wait_for_study(plan)
+    queue = Queue(open_storage(plan.storage), plan.name, pruner=make_pruner(plan.pruner))
     with quiet():
-        sampler = plan.make_sampler(Queue(open_storage(plan.storage), plan.name).every())
-    queue = Queue(open_storage(plan.storage), plan.name, sampler=sampler, pruner=make_pruner(plan.pruner))
+        queue.study.sampler = plan.make_sampler(queue.every())
     deadline = None if plan.timeout is None else shared["began"] + plan.timeout
 
     def run(number: int, params: Params) -> Sequence[float]:
