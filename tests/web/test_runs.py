@@ -306,6 +306,28 @@ def test_a_sweep_lives_while_its_leader_does(tmp_path: Path) -> None:
     assert [line["state"] for line in library.listed()] == ["ended"]
 
 
+def test_the_list_shows_how_far_a_sweep_is_and_its_best(tmp_path: Path) -> None:
+    folder = write(tmp_path / "multirun/named/0", result={"status": "finished"}).parent
+    (folder / "optimization_results.yaml").write_text("name: optuna")
+    (folder / "0" / FILE_NAME).write_text(json.dumps({"task": "regression", "created": "2026-01-02T03:04:05+00:00"}))
+    head = "number,state,mae,learning_rate,epochs,seconds,reason,folder,best"
+    library = Library(tmp_path)
+
+    def shown(*rows: str) -> tuple[Any, ...]:
+        (folder / "trials.csv").write_text("\n".join(["\ufeff" + head, *rows]), encoding="utf-8")
+        (line,) = library.listed()
+        return line["trials"], line["monitor"], line["value"]
+
+    assert [(line["trials"], line["value"]) for line in library.listed()] == [(1, None)]
+    assert shown() == (0, "", None)
+    assert shown("0,running,,0.1,,,,f,") == (0, "", None)
+    assert shown("0,complete,2.5,0.1,9,1,,f,yes", "1,failed,,0.2,,,no,f,", "2,running,,,,,,f,") == (2, "mae", 2.5)
+    assert shown("0,complete,2.5,0.1,9,1,,f,", "1,pruned,9,0.2,1,1,,f,", "2,complete,1,,,,,f,yes") == (3, "mae", 1.0)
+    assert shown("0,complete,2.5,0.1,9,1,,f,yes", "1,complete,3,0.2,1,1,,f,yes") == (2, "", None)  # a Pareto front
+    (line,) = library.listed()
+    assert (line["task"], line["created"]) == ("regression", "2026-01-02T03:04:05+00:00")
+
+
 def test_notes_add_up(tmp_path: Path) -> None:
     note(tmp_path, a=1, b=2)
     note(tmp_path, b=3)

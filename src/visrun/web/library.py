@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +21,13 @@ from visrun.experiment import FILE_NAME
 from visrun.run_folder import METRICS, STATUS
 from visrun.tables import TASKS
 from visrun.web.state import ENDED, LEAD, UI, Facts, facts_of, numbers_of, rows_of, told
+from visrun.web.table import TABLE, number_in, table_of
 
 PLACES = ("outputs", "multirun")
 DEPTH = 4  # folders below them that are looked into
 RUN_MARKS = {FILE_NAME, STATUS}
-SWEEP_MARKS = {"multirun.yaml", "study.journal", "trials.csv", LEAD}
-TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS)  # what a summary follows from
+SWEEP_MARKS = {"multirun.yaml", "optimization_results.yaml", "study.journal", TABLE, LEAD}
+TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS, TABLE)  # what a summary follows from
 ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -108,7 +109,7 @@ class Library:
             before, known = self._known.get(place.path, (None, {}))
         if before != stamps or known["living"]:
             facts = facts_of(place.path, place.names)
-            known = _of_sweep(facts) if place.kind == "sweep" else _of_run(facts)
+            known = _of_sweep(facts, place.names) if place.kind == "sweep" else _of_run(facts)
             with self._lock:
                 self._known[place.path] = (stamps, known)
         return {"id": place.id, "kind": place.kind, "name": self.name(place), **known}
@@ -145,21 +146,30 @@ def _of_run(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _of_sweep(facts: Facts) -> dict[str, Any]:
+def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
     state = "stopping" if facts.stopping else "running" if facts.living else "ended"
-    first = {} if "task" in facts.ui else told(facts.folder / "0" / FILE_NAME)  # of a command line's sweep
+    whole = {"task", "created"} <= facts.ui.keys()
+    first = {} if whole else told(facts.folder / "0" / FILE_NAME)  # of a command line's sweep
+    head, table = table_of(facts.folder)
+    ended = [row for row in table.values() if row.get("state") in ("complete", "pruned", "failed")]
+    begun = [name for name in names if name.isdecimal()]  # Hydra's own sweepers write no table
+    best = [row for row in table.values() if row.get("best")]
+    monitor = head[2] if len(best) == 1 and len(head) > 2 else ""  # a Pareto front has no one value
     return {
         "task": str(facts.ui.get("task") or first.get("task") or ""),
         "model": str(facts.ui.get("model") or ""),
         "state": state,
         "living": facts.living,
-        "created": _created(facts),
+        "monitor": monitor,
+        "value": number_in(best[0].get(monitor)) if monitor else None,
+        "trials": len(ended if head else begun),
+        "created": _created(facts, first),
     }
 
 
-def _created(facts: Facts) -> str:
-    """ISO 8601; a folder that does not tell is as old as its last change."""
-    noted = facts.experiment.get("created") or facts.ui.get("created")
+def _created(facts: Facts, first: Mapping[str, Any] | None = None) -> str:
+    """ISO 8601; a sweep began with its ``first`` trial, and one that does not tell is as old as its last change."""
+    noted = facts.experiment.get("created") or facts.ui.get("created") or (first or {}).get("created")
     if isinstance(noted, str):
         return noted
     return datetime.fromtimestamp(facts.folder.stat().st_mtime, UTC).isoformat(timespec="seconds")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,10 @@ from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.runs import last_lines, log_lines, pictures
 from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
+from visrun.web.table import FACTS, number_in, table_of
 
-TABLE, JOURNAL, IMPORTANCE = "trials.csv", "study.journal", "plots/importance.json"
+JOURNAL, IMPORTANCE = "study.journal", "plots/importance.json"
 NOTED = b'"user_attr":{"visrun":'  # in a line of a study's journal: what everybody has to know of the study
-FACTS = ("number", "state", "epochs", "seconds", "reason", "folder", "best")
 SPARKS = 60  # points of a trial's little curve, at most
 STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"}  # of a run -> of its trial
 
@@ -90,27 +89,16 @@ def study_of(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def table_of(folder: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
-    """The head of trials.csv, and its rows by number."""
-    try:
-        with (folder / TABLE).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = {int(row["number"]): row for row in reader if str(row.get("number", "")).isdecimal()}
-            return list(reader.fieldnames or ()), rows
-    except (OSError, ValueError, csv.Error):
-        return [], {}
-
-
 def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Sequence[str]) -> dict[str, Any]:
     """A trial as its row of trials.csv tells it; {} without one."""
     if not row:
         return {}
     return {
         "state": row.get("state", ""),
-        "value": _number(row.get(objectives[0])) if objectives else None,
-        "more": {name: _number(row.get(name)) for name in objectives[1:]},
-        "epochs": _number(row.get("epochs")),
-        "seconds": _number(row.get("seconds")),
+        "value": number_in(row.get(objectives[0])) if objectives else None,
+        "more": {name: number_in(row.get(name)) for name in objectives[1:]},
+        "epochs": number_in(row.get("epochs")),
+        "seconds": number_in(row.get("seconds")),
         "reason": row.get("reason", ""),
         "params": {name: row[name] for name in params if row.get(name)},
     }
@@ -178,11 +166,3 @@ def thinned(values: Sequence[float], most: int = SPARKS) -> list[float]:
     if len(values) <= most:
         return list(values)
     return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -6,7 +6,8 @@ import { close as closeRun, open as openRun } from "./run.js";
 import { close as closeSweep, open as openSweep } from "./sweep.js";
 
 const PAUSE = 2500,
-  FIRST = 100;
+  FIRST = 100,
+  DATED = /^\d{4}-\d\d-\d\d\//; // the name of what nobody has named
 let known = [],
   text = "",
   chosen = null,
@@ -107,15 +108,17 @@ function line(run) {
           },
         })
       : h("span", { className: "no-tick" });
-  const value = run.kind === "sweep" ? "sweep" : run.value === null || run.value === undefined ? "" : number(run.value);
-  const epochs = run.kind === "run" && run.epochs ? `${run.epoch} / ${run.epochs}` : "";
+  const sweep = run.kind === "sweep";
+  const name = !sweep ? "" : DATED.test(run.name) ? "sweep" : run.name;
+  const value = run.value === null || run.value === undefined ? "" : number(run.value);
+  const done = sweep ? `${run.trials} ${run.trials === 1 ? "trial" : "trials"}` : run.epochs ? `${run.epoch} / ${run.epochs}` : "";
   const link = h(
     "a",
     { href: `#/${run.kind}/${run.id}`, "data-id": run.id, "aria-current": chosen?.id === run.id ? "true" : null },
     h(
       "span",
       { className: "top" },
-      h("span", { className: "title" }, `${run.task || "run"}${run.model ? ` · ${run.model}` : ""}`),
+      h("span", { className: "title" }, [run.task || "run", run.model, name].filter(Boolean).join(" · ")),
       h("span", { className: "num", title: run.monitor ?? "" }, value),
     ),
     h(
@@ -123,7 +126,7 @@ function line(run) {
       { className: "sub" },
       state(run.state),
       h("span", {}, when(run.created)),
-      h("span", { className: "num" }, epochs),
+      h("span", { className: "num" }, done),
     ),
   );
   link.title = run.name;

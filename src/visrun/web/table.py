@@ -1,0 +1,30 @@
+"""A sweep's trials.csv, read."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+TABLE = "trials.csv"
+FACTS = ("number", "state", "epochs", "seconds", "reason", "folder", "best")  # columns beside values and parameters
+
+
+def table_of(folder: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
+    """The head of trials.csv, and its rows by number."""
+    try:
+        with (folder / TABLE).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = {int(row["number"]): row for row in reader if str(row.get("number", "")).isdecimal()}
+            return list(reader.fieldnames or ()), rows
+    except (OSError, ValueError, csv.Error):
+        return [], {}
+
+
+def number_in(text: str | None) -> float | None:
+    """The finite number in a cell, or None."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
