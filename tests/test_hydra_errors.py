@@ -62,6 +62,7 @@ def test_all_wrong_words_of_hydra_are_said_at_once_beside_all_others(words, tmp_
             "hydra.sweeper.n_trails",
         ]
     )
+    assert not list(tmp_path.glob("multirun/*"))
 
 
 def test_a_setting_of_a_chosen_option_is_known_where_another_word_is_wrong(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import gc
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
@@ -218,12 +218,13 @@ def _dir(key: str, folder: Path | None) -> list[str]:
 
 @contextmanager
 def removed_if_empty(folder: Path | None) -> Iterator[None]:
-    """A folder in which Hydra never began leaves no trace."""
+    """A folder in which Hydra never began leaves no trace, nor does that of its day."""
     try:
         yield
     finally:
-        if folder is not None and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        for empty in () if folder is None else (folder, folder.parent):
+            with suppress(OSError):  # not empty, or never made
+                empty.rmdir()
 
 
 def _save_config(resolved: Resolved, folder: Path, *, recorded: DictConfig) -> None:

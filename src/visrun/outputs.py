@@ -26,6 +26,8 @@ def new_run_folder(task: str, *, root: Path = Path("outputs")) -> Path:
         except FileExistsError:
             if not day.is_dir():
                 raise UserError(f"{day}: is a file; runs are written into a folder of this name") from None
+        except FileNotFoundError:
+            continue  # another command ended in an error and took the day's empty folder away
         except OSError as error:
             raise UserError(f"{day}: cannot make a run's folder here ({error.strerror})") from None
     raise AssertionError("count never ends")
