@@ -206,6 +206,9 @@ class TestPrepare:
         assert len(queue.trials()) == 6
 
 
+NOBODY = -1  # the number of no process
+
+
 class TestWait:
     @pytest.fixture(autouse=True)
     def short(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,21 +232,21 @@ class TestWait:
         """What an earlier sitting noted may say that all is done already."""
         monkeypatch.setenv(SLOT, "0")
         made = plan(worker=True)
-        self.noted_by(1)
+        self.noted_by(NOBODY)
         with pytest.raises(VisrunError):
             wait_for_study(made)
         self.noted_by(os.getppid())
         assert wait_for_study(made)["leader"] == os.getppid()
 
     def test_so_does_a_thread_of_the_leader(self) -> None:
-        self.noted_by(1)
+        self.noted_by(NOBODY)
         with pytest.raises(VisrunError):
             wait_for_study(plan())
         self.noted_by(os.getpid())
         assert wait_for_study(plan())["leader"] == os.getpid()
 
     def test_a_worker_of_another_host_takes_what_is_there(self) -> None:
-        self.noted_by(1)
+        self.noted_by(NOBODY)
         assert wait_for_study(plan(worker=True))["n_trials"] == 4
 
 
