@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +29,26 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path, file):
     with pytest.raises(UserError) as error:
         new_run_folder("x", root=root)
     assert "\n" not in str(error.value) and str(root) in str(error.value)
+
+
+def test_a_working_folder_that_is_gone_is_one_line(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(UserError, match="cannot make a run's folder here"):
+        new_run_folder("x")
+
+
+def test_a_day_whose_empty_folder_is_taken_away_meanwhile_is_made_again(tmp_path, monkeypatch):
+    make, taken = Path.mkdir, []
+
+    def mkdir(self, *args, **kwargs):
+        if not taken and self.parent.parent == tmp_path:
+            taken.append(self.parent)
+            self.parent.rmdir()
+        make(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    folder = new_run_folder("x", root=tmp_path)
+    assert folder.is_dir() and taken == [folder.parent]

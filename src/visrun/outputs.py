@@ -21,13 +21,11 @@ def new_run_folder(task: str, *, root: Path = Path("outputs")) -> Path:
         folder = day / f"{now:%H-%M-%S}_{task}{'' if number == 1 else f'_{number}'}"
         try:
             day.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
+            folder.mkdir(parents=True)  # another command may take the day's empty folder away meanwhile
             return folder
         except FileExistsError:
             if not day.is_dir():
                 raise UserError(f"{day}: is a file; runs are written into a folder of this name") from None
-        except FileNotFoundError:
-            continue  # another command ended in an error and took the day's empty folder away
         except OSError as error:
             raise UserError(f"{day}: cannot make a run's folder here ({error.strerror})") from None
     raise AssertionError("count never ends")
