@@ -21,7 +21,7 @@ from visrun.experiment import FILE_NAME
 from visrun.run_folder import METRICS, STATUS
 from visrun.tables import TASKS
 from visrun.web.state import ENDED, LEAD, UI, Facts, facts_of, numbers_of, rows_of, told
-from visrun.web.table import TABLE, number_in, table_of
+from visrun.web.table import SETTLED, TABLE, number_in, table_of
 
 PLACES = ("outputs", "multirun")
 DEPTH = 4  # folders below them that are looked into
@@ -151,7 +151,7 @@ def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
     whole = {"task", "created"} <= facts.ui.keys()
     first = {} if whole else told(facts.folder / "0" / FILE_NAME)  # of a command line's sweep
     head, table = table_of(facts.folder)
-    ended = [row for row in table.values() if row.get("state") in ("complete", "pruned", "failed")]
+    ended = [row for row in table.values() if row.get("state") in SETTLED]
     begun = [name for name in names if name.isdecimal()]  # Hydra's own sweepers write no table
     best = [row for row in table.values() if row.get("best")]
     monitor = head[2] if len(best) == 1 and len(head) > 2 else ""  # a Pareto front has no one value

@@ -16,7 +16,7 @@ from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.runs import last_lines, log_lines, pictures
 from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
-from visrun.web.table import FACTS, number_in, table_of
+from visrun.web.table import FACTS, SETTLED, number_in, table_of
 
 JOURNAL, IMPORTANCE = "study.journal", "plots/importance.json"
 NOTED = b'"user_attr":{"visrun":'  # in a line of a study's journal: what everybody has to know of the study
@@ -68,7 +68,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
 
 
 def _can_resume(facts: Facts, trials: Sequence[Mapping[str, Any]], study: Mapping[str, Any]) -> bool:
-    ended = sum(trial["state"] in ("complete", "pruned", "failed") for trial in trials)
+    ended = sum(trial["state"] in SETTLED for trial in trials)
     return not facts.living and isinstance(facts.ui.get("words"), list) and ended < int(study.get("n_trials") or 1)
 
 
@@ -133,7 +133,7 @@ def _setting(name: str, flat: Mapping[str, Any]) -> str | None:
 def merged(known: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
     """Both sources in one: the table says how a trial ended, its folder how it stands."""
     state = known.get("state", "")
-    settled = state in ("complete", "pruned", "failed")
+    settled = state in SETTLED
     usual: dict[str, Any] = {
         "state": "queued",
         "value": None,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 TABLE = "trials.csv"
 FACTS = ("number", "state", "epochs", "seconds", "reason", "folder", "best")  # columns beside values and parameters
+SETTLED = ("complete", "pruned", "failed")  # states of a trial that count as ended
 
 
 def table_of(folder: Path) -> tuple[list[str], dict[int, dict[str, str]]]:

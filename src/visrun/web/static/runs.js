@@ -111,7 +111,8 @@ function line(run) {
   const sweep = run.kind === "sweep";
   const name = !sweep ? "" : DATED.test(run.name) ? "sweep" : run.name;
   const value = run.value === null || run.value === undefined ? "" : number(run.value);
-  const done = sweep ? `${run.trials} ${run.trials === 1 ? "trial" : "trials"}` : run.epochs ? `${run.epoch} / ${run.epochs}` : "";
+  const trials = `${run.trials} ${run.trials === 1 ? "trial" : "trials"}`;
+  const done = sweep ? trials : run.epochs ? `${run.epoch} / ${run.epochs}` : "";
   const link = h(
     "a",
     { href: `#/${run.kind}/${run.id}`, "data-id": run.id, "aria-current": chosen?.id === run.id ? "true" : null },
