@@ -92,3 +92,18 @@ def test_test_images_without_labels_are_left_out(tmp_path: Path, layout: str, ne
     assert found == {"train": ["of_train"], "val": ["of_val"]}
     folder = nesting.format(kind="images", split="test")
     assert warnings == (f"{folder}/: test images without labels are left out",)
+
+
+@pytest.mark.parametrize("nesting", NESTINGS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_images_right_in_the_folder_of_a_split_do_not_go_unnoticed(tmp_path: Path, layout: str, nesting: str) -> None:
+    like = " and ".join(f"{nesting.format(kind=kind, split='train')}/" for kind in ("images", LAYOUTS[layout][0]))
+    photo(tmp_path / "test" / "x.png")
+    _, warnings = build(tmp_path, layout, nesting, {"train": "train"})
+    assert warnings == (f"test/: test images right in it are left out; others are as in {like}",)
+    photo(tmp_path / "val" / "x.png")
+    with pytest.raises(DataError) as caught:
+        build(tmp_path, layout, nesting, {"train": "train"})
+    assert str(caught.value) == (
+        f"{tmp_path / 'val'}: images right in it: arrange them as {like} are, or move them out of {tmp_path}"
+    )

@@ -97,6 +97,18 @@ def test_an_image_with_several_label_files_of_its_name_is_refused(tmp_path: Path
     assert listing.splits == {"all": []}
 
 
+def test_images_of_one_name_with_one_label_file_at_the_place_of_none_are_refused(tmp_path: Path) -> None:
+    for site in ("a", "b"):
+        picture(tmp_path / "images" / site / "p.png")
+    picture(tmp_path / "images" / "a" / "q.png")
+    for name in "pq":
+        write(tmp_path / "labelTxt" / f"{name}.txt")
+    listing = dota.read(tmp_path)
+    why = "labelTxt/p.txt has the name of several images, at the place of none"
+    assert [str(problem) for problem in listing.problems] == [f"images/a/p.png: {why}", f"images/b/p.png: {why}"]
+    assert [row.where for row in listing.splits["all"]] == ["images/a/q.png"]
+
+
 def test_corners_classes_and_difficulty_by_hand(tmp_path: Path) -> None:
     text = (
         "\ufeffimagesource:GoogleEarth\ngsd:0.15\n\n"

@@ -46,7 +46,7 @@ def labelled_pairs(
         holds: Whether a folder holds labels.
 
     Raises:
-        DataError: Other images have no labels, while some have.
+        DataError: Other images have no labels, while some have; or they lie right in the folder of a split.
     """
     every = _expected(root, labels, images)
     found = [pair for pair in every if holds(pair[2])]
@@ -57,7 +57,24 @@ def labelled_pairs(
             where = f"put them into {files.shown(wanted, root)}/"
             raise DataError(f"{folder}: images of {split} without labels: {where}, or move the images out of {root}")
         warnings.append(f"{files.shown(folder, root)}/: test images without labels are left out")
-    return found, tuple(warnings)
+    return found, (*warnings, *(_loose(root, images, found[0]) if found else ()))
+
+
+def _loose(root: Path, images: Sequence[str], pattern: Pair) -> list[str]:
+    """A warning for each folder of a split with images right in it, where those of others have a folder of their own.
+
+    Raises:
+        DataError: It is not of test images.
+    """
+    warnings = []
+    for split, folder in by_split(root):
+        if child(folder, images) or not files.holds_images(folder, deep=False):
+            continue
+        like = " and ".join(f"{files.shown(path, root)}/" for path in pattern[1:])
+        if split != "test":
+            raise DataError(f"{folder}: images right in it: arrange them as {like} are, or move them out of {root}")
+        warnings.append(f"{files.shown(folder, root)}/: test images right in it are left out; others are as in {like}")
+    return warnings
 
 
 def _expected(root: Path, labels: Sequence[str], images: Sequence[str]) -> list[Pair]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from visrun.errors import DataError
 
 LABELS = ("labeltxt", "labeltxt*[0-9]", "labeltxt*", "annfiles")  # labelTxt-v1.5 before labelTxt-v1.5_hbb
 UPRIGHT = "_hbb"  # ends the names of DOTA v1.5's folders that hold the same objects as upright boxes
+Rows = Sequence[tuple[Path, Sequence[Path]]]  # images with the label files that may be theirs
 HEADER = ("imagesource", "gsd", "acquisition")  # lines before the first object
 NUMBERS = 8  # of the corners
 
@@ -44,8 +45,8 @@ def read(root: Path) -> Listing:
     A line is ``x1 y1 x2 y2 x3 y3 x4 y4 class difficult`` in pixels; lines ``imagesource:`` and ``gsd:`` may stand
     first. Difficult objects are ignored. An image without a label file, or with an empty one, shows nothing.
 
-    A label file has its image's place in its folder, or its name alone where no other has that. A folder named as one
-    beside it with ``_hbb`` behind (DOTA v1.5's upright boxes) is not read.
+    A label file has its image's place in its folder, or its name alone where no other label file and no other image has
+    that. A folder named as one beside it with ``_hbb`` behind (DOTA v1.5's upright boxes) is not read.
 
     Raises:
         DataError: Where ``root`` has no such folders, or training or validation images have no label file at all.
@@ -56,11 +57,12 @@ def read(root: Path) -> Listing:
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
     problems: list[Problem] = []
     for split, images, labels in pairs:
-        rows = list(_label_files(images, labels))
+        rows = _label_files(images, labels)
         if rows and not any(found for _, found in rows):
             raise DataError(f"{root}: no image of {split} has a label file, such as {labels / rows[0][0].stem}.txt")
-        problems += [_several(image, found, root) for image, found in rows if len(found) > 1]
-        certain = [(image, next(iter(found), None)) for image, found in rows if len(found) <= 1]
+        doubts = _doubts(rows, root)
+        problems += doubts.values()
+        certain = [(image, next(iter(found), None)) for image, found in rows if image not in doubts]
         parsed.setdefault(split, []).extend((image, _parse(path, root)) for image, path in certain)
     every = [lines for rows in parsed.values() for _, lines in rows]
     names = common.class_names(root) or common.sorted_names({name for lines in every for name in lines.names})
@@ -88,20 +90,33 @@ def _texts(folder: Path) -> list[Path]:
     return found
 
 
-def _label_files(images: Path, labels: Path) -> Iterator[tuple[Path, list[Path]]]:
+def _label_files(images: Path, labels: Path) -> Rows:
     """Each image with its label file: at its place, else those of its name that are at no image's place."""
     pictures = {image: common.place(image, images) for image in files.images(images)}
     at_place = {common.place(path, labels): path for path in _texts(labels)}
     of_stem: dict[str, list[Path]] = defaultdict(list)
     for place in at_place.keys() - set(pictures.values()):
         of_stem[at_place[place].stem].append(at_place[place])
-    for image, place in pictures.items():
-        yield image, [at_place[place]] if place in at_place else sorted(of_stem.get(image.stem, ()))
+    return [
+        (image, [at_place[place]] if place in at_place else sorted(of_stem.get(image.stem, ())))
+        for image, place in pictures.items()
+    ]
 
 
-def _several(image: Path, found: Sequence[Path], root: Path) -> Problem:
-    what = f"several label files: {files.some(files.shown(path, root) for path in found)}"
-    return Problem(files.shown(image, root), what)
+def _doubts(rows: Rows, root: Path) -> dict[Path, Problem]:
+    """Why nobody can say which label file is an image's, for each such image."""
+    pictures: dict[Path, set[Path]] = defaultdict(set)  # of each label file; one picture in two formats is one
+    for image, found in rows:
+        for path in found:
+            pictures[path].add(image.with_suffix(""))
+    doubts = {}
+    for image, found in rows:
+        shared = [path for path in found if len(pictures[path]) > 1]
+        if len(found) > 1:
+            doubts[image] = f"several label files: {files.some(files.shown(path, root) for path in found)}"
+        elif shared:
+            doubts[image] = f"{files.shown(shared[0], root)} has the name of several images, at the place of none"
+    return {image: Problem(files.shown(image, root), what) for image, what in doubts.items()}
 
 
 def _parse(path: Path | None, root: Path) -> Lines:
