@@ -17,7 +17,7 @@ from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
 from visrun.detection.results import alone, drawn, merged, recorded, truth
-from visrun.tasks.base import Forward, Place, Prediction
+from visrun.tasks.base import Forward, Metric, Place, Prediction
 from visrun.tasks.shapes import beside_truth
 
 
@@ -56,7 +56,7 @@ class ObjectDetection:
         """One prediction of a file from those of its tiles."""
         return merged(parts, places, size)
 
-    def metric(self) -> BoxMetric:
+    def metric(self) -> Metric:
         """COCO's mean average precision."""
         return BoxMetric(self.classes)
 
@@ -71,10 +71,15 @@ class ObjectDetection:
             image: In whose pixels the boxes are.
             target: The true objects (M, 7), or None.
         """
-        found = drawn(prediction, i)
-        boxes, labels = (None, None) if target is None else truth(target)
-        real = None if target is None else {"boxes": boxes, "labels": labels}
-        return beside_truth(image, found, real, classes=self.classes)
+        real = None
+        if target is not None:
+            boxes, labels = truth(target)
+            real = self.shapes({"boxes": boxes, "labels": labels})
+        return beside_truth(image, self.shapes(drawn(prediction, i)), real, classes=self.classes)
+
+    def shapes(self, objects: Prediction) -> Prediction:
+        """Objects with the lines that a picture shows of them."""
+        return objects
 
     def state(self) -> dict[str, Any]:
         """Class names."""

@@ -6,80 +6,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from PIL import Image
-from torch import Tensor
-
 from visrun.boxes import le90_to_quads
-from visrun.detection.decode import report
 from visrun.detection.metrics import RotatedMetric
-from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_rotated
-from visrun.detection.results import alone, drawn, merged, recorded, truth
-from visrun.tasks.base import Forward, Place, Prediction
-from visrun.tasks.shapes import beside_truth
+from visrun.detection.results import alone
+from visrun.tasks.base import Metric, Place, Prediction
+from visrun.tasks.object_detection import ObjectDetection
 
 
-class OrientedObjectDetection:
-    """Targets are objects (B, M, 8), their columns as in :mod:`visrun.data.objects`.
+class OrientedObjectDetection(ObjectDetection):
+    """As :class:`ObjectDetection`, with boxes le90 (B, D, 5) and targets (B, M, 8); the loss takes boxes (..., 5).
 
-    Args:
-        classes: Names of the K classes.
-        loss: Of turned boxes, found and true (..., 5) -> (...); None for a task that only predicts.
-        class_weight: (K,) weight of each class in the losses, or None.
+    In a record, angles are in degrees, clockwise as drawn.
     """
 
     monitor = "map50"
-    maximize = True
-
-    def __init__(
-        self, *, classes: Sequence[str], loss: BoxLoss | None = None, class_weight: Tensor | None = None
-    ) -> None:
-        self.classes, self.loss, self.class_weight = tuple(classes), loss, class_weight
-        self.num_outputs = len(self.classes)
-
-    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
-        """``class`` and ``box``; another detector's own parts; {} of one that only predicts in evaluation."""
-        return learn(model(batch.images), batch, box_loss=self.loss, chosen=self.loss, class_weight=self.class_weight)
-
-    def predict(self, model: Forward, images: Tensor) -> Prediction:
-        """``boxes`` (B, D, 5), ``scores`` and ``labels`` (B, D), best first; empty rows have score 0 and label -1."""
-        return report(model, images)
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
         """What was found in sample ``i``, its boxes in the pixels of the file."""
         found = alone(prediction, i)
         return found | {"boxes": restore_rotated(found["boxes"][0], place).unsqueeze(0)}
 
-    def merge(self, parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
-        """One prediction of a file from those of its tiles."""
-        return merged(parts, places, size)
-
-    def metric(self) -> RotatedMetric:
+    def metric(self) -> Metric:
         """Average precision by the exact IoU of turned boxes."""
         return RotatedMetric(self.classes)
 
-    def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
-        """``objects``: label, score and box of each, best first; angles in degrees, clockwise as drawn."""
-        return {"objects": recorded(prediction, i, self.classes)}
-
-    def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
-        """The image with what was found; where the truth is known, it stands beside.
-
-        Args:
-            image: In whose pixels the boxes are.
-            target: The true objects (M, 8), or None.
-        """
-        found = drawn(prediction, i)
-        shown = {"quads": le90_to_quads(found["boxes"]), "labels": found["labels"], "scores": found["scores"]}
-        if target is None:
-            return beside_truth(image, shown, None, classes=self.classes)
-        boxes, labels = truth(target)
-        real = {"quads": le90_to_quads(boxes), "labels": labels}
-        return beside_truth(image, shown, real, classes=self.classes)
-
-    def state(self) -> dict[str, Any]:
-        """Class names."""
-        return {"classes": list(self.classes)}
+    def shapes(self, objects: Prediction) -> Prediction:
+        """Objects with their corners."""
+        rest = {name: values for name, values in objects.items() if name != "boxes"}
+        return rest | {"quads": le90_to_quads(objects["boxes"])}
