@@ -305,6 +305,25 @@ def test_only_ranges_of_the_users_own_stay_when_the_form_changes(watched: Watche
     expect_value(page, "learning_rate from", "0.00001")
 
 
+def test_choices_that_are_lists_stay_lists(watched: Watched, served: Served) -> None:
+    own = served.cwd / "conf" / "sweep" / "sizes.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        "ranges:\n  data.image_size: {choices: [16, [16, 24], [24, 16]]}\nparameters: [data.image_size]\n",
+        encoding="utf-8",
+    )
+    page = watched.page
+    page.reload()
+    page.get_by_role("radio", name="Sweep").check()
+    page.get_by_label("Ready space", exact=True).select_option("sizes")
+    expect_value(page, "data.image_size choices", "16, [16, 24], [24, 16]")
+    command = page.locator("#command")
+    sync_api.expect(command).to_contain_text("data.image_size=choice(16,[16,24],[24,16])")
+    page.get_by_label("data.image_size choices", exact=True).fill("[16, 24] , 32")
+    sync_api.expect(command).to_contain_text("data.image_size=choice([16,24],32)")
+    shutil.rmtree(served.cwd / "conf")
+
+
 OLD = {"ready": "default", "ranges": {"learning_rate": {"low": "5"}}, "trials": "9", "mode": "sweep"}
 
 

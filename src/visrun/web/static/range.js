@@ -43,7 +43,7 @@ export function row(name, changed) {
     edited = own;
     choices = Array.isArray(space.choices) || !("low" in space);
     tick.checked = on;
-    list.value = (space.choices ?? []).map(String).join(", ");
+    list.value = (space.choices ?? []).map(spelt).join(", ");
     low.value = space.low ?? "";
     high.value = space.high ?? "";
     step.value = space.step ?? "";
@@ -53,13 +53,7 @@ export function row(name, changed) {
   }
 
   function value() {
-    if (choices)
-      return {
-        choices: list.value
-          .split(",")
-          .map((one) => one.trim())
-          .filter(Boolean),
-      };
+    if (choices) return { choices: parts(list.value) };
     const ends = { low: low.value.trim(), high: high.value.trim() };
     return scale.value === "log"
       ? { ...ends, log: true }
@@ -69,4 +63,21 @@ export function row(name, changed) {
   }
 
   return { name, element, tick, set, value, edited: () => edited };
+}
+
+// A choice as its field shows it: one that is a list stands in brackets.
+function spelt(choice) {
+  return Array.isArray(choice) ? `[${choice.map(spelt).join(", ")}]` : String(choice);
+}
+
+// What stands between the commas that are outside of brackets.
+function parts(text) {
+  const found = [""];
+  let depth = 0;
+  for (const letter of text) {
+    depth += letter === "[" ? 1 : letter === "]" ? -1 : 0;
+    if (letter === "," && depth <= 0) found.push("");
+    else found[found.length - 1] += letter;
+  }
+  return found.map((one) => one.trim()).filter(Boolean);
 }
