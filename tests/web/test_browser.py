@@ -74,6 +74,20 @@ def watched(browser: Any, served: Served) -> Iterator[Watched]:
     assert found.wrong == []
 
 
+def test_a_link_on_another_page_logs_in(browser: Any, served: Served) -> None:
+    found = Watched(browser)
+    found.page.goto(f'data:text/html,<a href="{served.url}">open</a>')
+    found.page.get_by_text("open").click()
+    found.page.wait_for_selector("html[data-ready]")
+    assert found.page.url == f"http://127.0.0.1:{served.port}/"
+    found.page.reload()
+    found.page.wait_for_selector("html[data-ready]")
+    found.page.go_back()
+    assert found.page.url.startswith("data:")  # the token is not in the history
+    found.context.close()
+    assert found.wrong == []
+
+
 def value(page: Any, label: str) -> str:
     return str(page.get_by_label(label, exact=True).input_value())
 

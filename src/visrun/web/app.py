@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from visrun.errors import ConfigError, UserError
@@ -22,6 +22,8 @@ from visrun.web.processes import Conflict
 from visrun.web.stream import as_json, events
 
 MOST_RUNS = 1000  # of a list
+# A redirect would still belong to the page whose link was followed, and from there a strict cookie is not sent.
+ENTER = '<!doctype html><meta http-equiv="refresh" content="0; url=/"><title>visrun</title><a href="/">visrun</a>'
 
 
 class Json(JSONResponse):
@@ -40,7 +42,7 @@ def make_app(desk: Desk) -> FastAPI:
     def page(request: Request, token: str | None = None) -> Response:
         if token is None:
             return assets.answer(files["index.html"], request)
-        answer = RedirectResponse("/", 303)
+        answer = HTMLResponse(ENTER)
         answer.set_cookie(desk.cookie, desk.token, httponly=True, samesite="strict", path="/")
         return answer
 
