@@ -55,6 +55,21 @@ def test_counts_leave_out_what_is_ignored() -> None:
     assert derive.value([objects(0, 0)], ("cat",)).named == ("count",)
 
 
+@pytest.mark.parametrize(
+    ("classes", "labels", "named", "target"),
+    [
+        (("Background", "cat", "dog"), (1, 2, 1), ("cat", "dog"), (2.0, 1.0)),
+        (("background", "cat"), (1, 1), ("count",), (2.0,)),
+        (("background",), (0,), ("count",), (1.0,)),
+    ],
+)
+def test_the_background_is_not_counted(
+    classes: tuple[str, ...], labels: tuple[int, ...], named: tuple[str, ...], target: tuple[float, ...]
+) -> None:
+    made = derive.value([objects(*labels)], classes)
+    assert (made.named, made.targets) == (named, [target])
+
+
 def test_masks_have_the_background_first() -> None:
     made = derive.mask([objects(1, outlines=True)], NAMES)
     assert made.classes == ("background", *NAMES)

@@ -100,10 +100,14 @@ def label(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
 
 
 def value(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
-    """How many objects of each class an image shows, those that are ignored not counted; one class: ``count``."""
-    counts = [np.bincount(o.labels[~o.ignored], minlength=len(classes)) for o in several]
+    """How many objects of each class an image shows, those that are ignored not counted; one class: ``count``.
+
+    The background, where class 0 beside others is named so, is not counted.
+    """
+    first = first_object(classes) if len(classes) > 1 else 0
+    counts = [np.bincount(o.labels[~o.ignored], minlength=len(classes))[first:] for o in several]
     targets = [tuple(float(n) for n in found) for found in counts]
-    return Derived(targets=targets, named=classes if len(classes) > 1 else ("count",))
+    return Derived(targets=targets, named=classes[first:] if len(classes) > first + 1 else ("count",))
 
 
 # By kind of target; a task's kind stands in visrun.tables.TASKS.
