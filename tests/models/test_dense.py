@@ -13,7 +13,7 @@ from visrun.boxes import xyxy_to_cxcywh
 from visrun.detection.decode import boxes_of
 from visrun.errors import ConfigError
 from visrun.models import create
-from visrun.models.dense import PRIOR, PROTOTYPES, DenseDetector, _points, dense, small_detector
+from visrun.models.dense import PRIOR, PROTOTYPES, DenseDetector, Shape, _points, dense, small_detector
 from visrun.models.trunks import Trunk
 from visrun.models.weights import cached
 
@@ -53,6 +53,48 @@ def test_at_first_every_location_says_the_same(target: str) -> None:
     centred = boxes if target == "rotated_boxes" else xyxy_to_cxcywh(boxes)
     torch.testing.assert_close(centred[..., :2], points[..., :2], atol=1e-4, rtol=0)
     torch.testing.assert_close(centred[..., 2] * centred[..., 3], (4 * points[..., 2]) ** 2)
+
+
+def plain_shape() -> Shape:
+    """One that says what it sees: size and elongation, in its units."""
+    shape = Shape(2)
+    first, last = shape.seen, shape.said
+    for values, rows in ((first.weight, [[1, 0], [-1, 0], [0, 1], [0, -1]]), (first.bias, [0]), (last.bias, [0])):
+        nn.init.zeros_(values)
+        values.data[: len(rows)] = torch.tensor(rows)
+    last.weight.data[:, :4] = torch.tensor([[1, -1, 0, 0], [0, 0, 1, -1]])
+    return shape
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size", "length"),
+    [(32, 32, 0.0, 0.0), (64, 16, 0.0, 6.931472), (64, 64, 1.386294, 0.0), (48, 32, 0.405465, 2.027326)],
+)
+def test_what_a_turned_box_says_of_its_class_by_hand(width: int, height: int, size: float, length: float) -> None:
+    boxes = torch.tensor([[[7.0, 5.0, width, height, angle] for angle in (-1.5, 0.0, 0.7)]])
+    expected = torch.tensor([size, length]).expand(1, 3, 2)
+    torch.testing.assert_close(plain_shape()(boxes), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_boxes_without_size_or_end_have_a_class_too() -> None:
+    assert plain_shape()(torch.tensor([[[5.0, 5.0, 0.0, 0.0, 0.0], [5.0, 5.0, 1e30, 0.0, 1.0]]])).isfinite().all()
+
+
+def test_boxes_learn_nothing_from_the_class_that_their_shape_says() -> None:
+    module = small_detector(num_outputs=2, target="rotated_boxes").module
+    nn.init.normal_(module.shape.said.weight)
+    before = module(torch.zeros(1, 3, 64, 64))["classes"]
+    module.stretches.bias.data += 1
+    output = module(torch.zeros(1, 3, 64, 64))
+    assert not torch.allclose(output["classes"], before)
+    output["classes"].sum().backward()
+    assert module.shape.seen.weight.grad.abs().sum() > 0
+    assert module.stretches.bias.grad is None
+
+
+@pytest.mark.parametrize("target", ["boxes", "instances"])
+def test_upright_boxes_say_nothing_of_their_class(target: str) -> None:
+    assert small_detector(num_outputs=2, target=target).module.shape is None
 
 
 def test_boxes_are_float32_also_under_autocast() -> None:
@@ -140,10 +182,13 @@ def test_the_same_seed_gives_the_same_detector() -> None:
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-def test_every_parameter_learns() -> None:
-    module = small_detector(num_outputs=2, target="instances").module
-    for layer in (module.classes, module.boxes, module.coefficients):
-        nn.init.normal_(layer.weight)  # at zero they keep the towers from learning in the first step
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_parameter_learns(target: str) -> None:
+    module = small_detector(num_outputs=2, target=target).module
+    said = None if module.shape is None else module.shape.said
+    for layer in (module.classes, module.boxes, module.stretches, module.coefficients, said):
+        if layer is not None:
+            nn.init.normal_(layer.weight)  # at zero they keep what is below from learning in the first step
     output = module(torch.randn(2, 3, 64, 64))
     torch.stack([value.square().mean() for name, value in output.items() if name != "points"]).sum().backward()
     assert all(p.grad is not None for p in module.parameters())

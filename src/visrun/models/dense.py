@@ -1,9 +1,10 @@
 """A detector whose every step has the same shapes: class, box, angle and mask at each location of a feature pyramid.
 
 After FCOS (Tian et al. 2019, arXiv 1904.01355) on a feature pyramid (Lin et al. 2017, arXiv 1612.03144): two towers
-that all levels share, one for classes and one for everything that has a place. GroupNorm in them (Wu & He 2018,
-arXiv 1803.08494), since the levels' statistics differ and batches are small. The last layers begin at zero, so that at
-first every location says the same: hardly an object, and a box four strides wide.
+that all levels share, one for classes and one for everything that has a place; the shape of a turned box counts for its
+class, too. GroupNorm in the towers (Wu & He 2018, arXiv 1803.08494), since the levels' statistics differ and batches
+are small. The last layers begin at zero, so that at first every location says the same: hardly an object, and a box
+four strides wide.
 
 (B, 3, H, W) -> a dict of tensors for L locations, the same in training and evaluation; H and W are multiples of 32:
     points        (B, L, 3)  x, y and stride of each location, pixels
@@ -25,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from visrun.detection.decode import boxes_of
 from visrun.models.small import Block
 from visrun.models.trunks import Trunk, trunk
 from visrun.models.weights import Built, Pretrained
@@ -39,6 +41,9 @@ BEGIN = math.log(2.0)  # logarithm of the strides from a location to each side o
 UPRIGHT, TURNED = (BEGIN,) * 4, (0.0, 0.0, BEGIN)
 STRETCH = (0.1, 0.0)  # a little longer than high at first: what is round has no direction to learn from
 PROTOTYPES, MASK_WIDTH = 32, 64
+SHAPE_WIDTH = 16  # hidden units that see a turned box's size and elongation
+USUAL, LEAST = 32.0, 1e-3  # sides in pixels: that of size 0, and what shorter ones count as
+SIZE_UNIT, LENGTH_UNIT = 0.5, 0.1  # differences of the logarithms that classes may hang on
 SMALL_WIDTHS, SMALL_WIDTH = (16, 32, 64, 128, 128), 64
 
 
@@ -77,6 +82,25 @@ class Level(nn.Module):
         return x.float() * self.scale + self.shift
 
 
+class Shape(nn.Module):
+    """What the size and elongation of each location's turned box say of its class: (B, L, 5) -> (B, L, K).
+
+    Seen from above, classes often follow from these (small and large vehicles, round and elongated cells), and the
+    class tower hardly sees them, since sides look different at every angle. Boxes learn nothing from it.
+    """
+
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__()
+        self.seen, self.said = nn.Linear(2, SHAPE_WIDTH), nn.Linear(SHAPE_WIDTH, num_outputs)
+        nn.init.zeros_(self.said.weight)
+        nn.init.zeros_(self.said.bias)
+
+    def forward(self, boxes: Tensor) -> Tensor:
+        longer, shorter = (boxes[..., 2:4].detach().clamp(min=LEAST) / USUAL).log().unbind(-1)
+        size, length = (longer + shorter) / (2 * SIZE_UNIT), (longer - shorter) / (2 * LENGTH_UNIT)
+        return self.said(F.relu(self.seen(torch.stack([size, length], -1))))
+
+
 class DenseDetector(nn.Module):
     """The network; what goes in and comes out stands at the top of this module.
 
@@ -105,6 +129,7 @@ class DenseDetector(nn.Module):
             self.prototypes: nn.Module | None = Prototypes(fine, width)
         else:
             self.coefficients = self.prototypes = None
+        self.shape = Shape(num_outputs) if target == "rotated_boxes" else None
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps = self.backbone(images)
@@ -114,6 +139,8 @@ class DenseDetector(nn.Module):
         output = {name: torch.cat([_rows(part[name]) for part in parts], 1) for name in parts[0]}
         where = _points([(x.shape[2], x.shape[3]) for x in levels], self.strides, images.device)
         output["points"] = where.expand(images.shape[0], -1, -1)  # len() would fix the number of images in a trace
+        if self.shape is not None:
+            output["classes"] = output["classes"] + self.shape(boxes_of(output))
         if self.prototypes is not None:
             output["prototypes"] = self.prototypes(fine, levels[0])
         return output
