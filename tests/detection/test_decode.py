@@ -28,7 +28,7 @@ def output(
     points = torch.rand(60, 2, generator=generator) * torch.tensor([96.0, 64.0])
     raw = {"points": torch.cat([points, torch.full((60, 1), 8.0)], 1).expand(images, -1, -1)}
     raw |= {"classes": noise(60, classes), "boxes": noise(60, 3 if turned else 4) * 0.5}
-    raw |= {"stretches": noise(60, 2)} if turned else {}
+    raw |= {"stretches": noise(60, 4)} if turned else {}
     raw |= {"coefficients": noise(60, 5), "prototypes": noise(5, 16, 24)} if masks else {}
     return raw
 
@@ -46,34 +46,62 @@ def test_distances_are_powers_of_e_in_strides() -> None:
 
 def test_a_turned_box_has_an_offset_a_mean_side_and_a_stretch() -> None:
     """Two strides of half side is 32 pixels of mean side; twice as long as that, a quarter turned, is 64 x 16."""
-    box = single([0.5, -1.0, math.log(2)], [-math.log(2), 0.0])
+    box = single([0.5, -1.0, math.log(2)], [-math.log(2), 0.0, 0.0, 0.0])
     torch.testing.assert_close(box[:4], torch.tensor([24.0, 22.0, 64.0, 16.0]))
     assert abs(box[4].item()) == pytest.approx(math.pi / 2, abs=1e-5)
-    round_ = single([0.0, 0.0, 0.0], [0.0, 0.0])
+    round_ = single([0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0])
     torch.testing.assert_close(round_[:4], torch.tensor([20.0, 30.0, 16.0, 16.0]), atol=1e-3, rtol=0)
 
 
 def test_a_stretch_points_to_twice_the_angle() -> None:
-    raw = torch.tensor([[3.0, 0.0], [0.0, 2.0], [-1.0, -1e-9], [0.0, 0.0]], requires_grad=True)
+    """With nothing said of squares."""
+    vectors = [[3.0, 0.0], [0.0, 2.0], [-1.0, -1e-9], [0.0, 0.0], [0.0, -1.0]]
+    raw = torch.tensor([[*vector, 0.0, 0.0] for vector in vectors], requires_grad=True)
     longer, angle = stretched(raw)
-    assert longer[:, 0].tolist() == pytest.approx([math.exp(3), math.exp(2), math.e, 1.0], rel=1e-5)
-    assert angle[:, 0].tolist() == pytest.approx([0.0, math.pi / 4, -math.pi / 2, 0.0], abs=1e-6)
+    assert longer[:, 0].tolist() == pytest.approx([math.exp(3), math.exp(2), math.e, 1.0, math.e], rel=1e-5)
+    wrong = angle[:, 0] - torch.tensor([0.0, math.pi / 4, math.pi / 2, 0.0, -math.pi / 4])
+    assert [math.remainder(value, math.pi) for value in wrong.tolist()] == pytest.approx([0.0] * 5, abs=1e-6)
     (longer + angle).sum().backward()
     assert torch.isfinite(raw.grad).all()  # type: ignore[arg-type]
 
 
-def test_a_box_does_not_jump_where_half_a_turn_is_done() -> None:
-    """Just before and just after upright, where angles jump from 90 to -90 degrees, corners and numbers are near."""
-    before, after = ([-0.7 * math.cos(turn), 0.7 * math.sin(turn)] for turn in (-1e-4, 1e-4))
-    corners = [le90_to_quads(canonical(single([0.3, 0.2, 0.5], raw))).view(4, 2) for raw in (before, after)]
-    assert torch.cdist(*corners).amin(1).max() < 0.01
-    assert math.dist(before, after) < 1e-3
+@pytest.mark.parametrize("degrees", [0.0, 20.0, 44.0, -44.0, 80.0])
+def test_a_square_has_an_angle_up_to_quarter_turns(degrees: float) -> None:
+    four = 4 * math.radians(degrees)
+    longer, angle = stretched(torch.tensor([0.0, 0.0, 3 * math.cos(four), 3 * math.sin(four)]))
+    assert longer.item() == 1
+    assert math.remainder(angle.item() - math.radians(degrees), math.pi / 2) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("degrees", range(0, 180, 15))
+def test_what_is_said_of_squares_does_not_turn_what_is_long(degrees: int) -> None:
+    """A stretch of 1 counts 25 times as much; where both agree, the angle is theirs."""
+    angle = math.radians(degrees)
+    long = [math.cos(2 * angle), math.sin(2 * angle)]
+    for square, most in (([-math.cos(4 * angle), math.sin(4 * angle)], 0.011), (None, 1e-5)):
+        said = square or [math.cos(4 * angle), math.sin(4 * angle)]
+        longer, found = stretched(torch.tensor([*long, *said]))
+        assert abs(math.remainder(found.item() - angle, math.pi)) <= most
+        assert longer.item() == pytest.approx(math.e, rel=1e-3)
+
+
+@pytest.mark.parametrize("square", [[0.0, 0.0], [1.0, 0.0], [-0.3, 0.4]])
+@pytest.mark.parametrize("length", [1e-4, 0.1, 0.7])
+def test_boxes_do_not_jump_wherever_they_turn(length: float, square: list[float]) -> None:
+    """Along half a turn in small steps, neighbours have near corners: no edge of an angle, no change of sides."""
+    turns = torch.linspace(0, math.pi, 2001)
+    stretch = length * torch.stack([(2 * turns).cos(), (2 * turns).sin()], 1)
+    raw = torch.cat([stretch, torch.tensor(square).expand(2001, 2)], 1)
+    said = {"points": torch.tensor([20.0, 30.0, 8.0]).expand(1, 2001, 3), "boxes": torch.zeros(1, 2001, 3)}
+    corners = le90_to_quads(canonical(boxes_of(said | {"stretches": raw[None]})))[0].view(-1, 4, 2)
+    step = torch.cdist(corners[:-1], corners[1:]).amin(2).amax(1)
+    assert step.max() < 0.1 * 16
 
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_huge_numbers_stay_finite(turned: bool) -> None:
     raw = torch.full((1, 1, 3 if turned else 4), 1e4, requires_grad=True)
-    stretches = torch.full((1, 1, 2), -1e4, requires_grad=True)
+    stretches = torch.full((1, 1, 4), -1e4, requires_grad=True)
     said = {"points": torch.tensor([[[20.0, 30.0, 8.0]]]), "boxes": raw}
     boxes = boxes_of(said | ({"stretches": stretches} if turned else {}))
     boxes.sum().backward()

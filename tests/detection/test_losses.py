@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from visrun.boxes import probiou
 from visrun.build import load
 from visrun.detection import losses
 from visrun.tables import TASKS
@@ -87,13 +88,29 @@ def test_a_perfect_turned_box_costs_nothing_in_any_spelling(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ROTATED)
-def test_the_angle_of_a_long_box_counts_and_that_of_a_square_does_not(name: str) -> None:
+def test_the_angle_of_a_long_box_counts_and_that_of_a_square_up_to_quarter_turns(name: str) -> None:
     loss = load(ROTATED[name])
     long, square = torch.tensor([0.0, 0.0, 40.0, 8.0, 0.1]), torch.tensor([0.0, 0.0, 20.0, 20.0, 0.1])
-    turned = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.3])
+    turned, quarter = (torch.tensor([0.0, 0.0, 0.0, 0.0, angle]) for angle in (0.3, math.pi / 2))
     assert loss(long + turned, long).item() > 0.05
-    if name != "rotated_iou":  # exact rectangles do see it
+    assert loss(square + quarter, square).item() == pytest.approx(0, abs=1e-4)
+    if name == "kld":  # Gaussians do not see it
         assert loss(square + turned, square).item() == pytest.approx(0, abs=1e-4)
+    else:
+        assert loss(square + turned, square).item() > 0.05
+
+
+def test_the_angle_in_the_default_loss_by_hand() -> None:
+    """A square turned by 22.5 degrees, and 2 : 1 by 45: no Gaussian of a square is different, half of 1 - cos 90."""
+    square = torch.tensor([0.0, 0.0, 20.0, 20.0, 0.0])
+    turned = torch.tensor([0.0, 0.0, 20.0, 20.0, math.pi / 8])
+    assert losses.default_rotated(turned, square).item() == pytest.approx(0.5 * 0.5, abs=1e-4)
+    longer, other = torch.tensor([[0.0, 0.0, 40.0, 20.0, 0.0], [0.0, 0.0, 40.0, 20.0, math.pi / 4]])
+    gaussians = 1 - probiou(other, longer).item()
+    share = math.log(2)
+    assert losses.default_rotated(other, longer).item() == pytest.approx(
+        gaussians + 0.5 * (share * 1 + (1 - share) * 1), abs=1e-4
+    )
 
 
 def test_values_of_turned_boxes() -> None:
@@ -119,7 +136,8 @@ def test_smooth_l1_of_turned_boxes_agrees_with_a_loop() -> None:
             (p[3] - t[3]) / t[3],
         ]
         length = min(1.0, abs(math.log(t[2] / t[3])))
-        errors += [length / 2 * (f(2 * p[4]) - f(2 * t[4])) for f in (math.cos, math.sin)]
+        for turns, share in ((2, length), (4, 1 - length)):
+            errors += [share / turns * (f(turns * p[4]) - f(turns * t[4])) for f in (math.cos, math.sin)]
         terms = [e * e / 1.4 if e < 0.7 else e - 0.35 for e in (abs(10 * e) for e in errors)]
         assert value == pytest.approx(sum(terms) / 10, rel=1e-4)
 

@@ -6,6 +6,7 @@ image has room for, h x w pixels of a mask.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -23,6 +24,8 @@ MOST, MOST_ROTATED = 100, 500  # detections of an image; views from above hold m
 SAME, SAME_ROTATED = 0.6, 0.3  # IoU above which two detections of one class are one object
 LEAST = 0.001  # score below which nothing is reported
 LONGEST = 3.0  # logarithm of a side by the mean side beyond which it grows no more: 400 times as long as wide
+SQUARE = 0.2  # logarithm of a side by the mean side, about 1.5 : 1, from which on the longer side tells the angle
+MOST_RAW = 100.0  # of the vectors that tell the angle, so that their squares stay finite
 TINY = 1e-6
 FARTHEST = 7.0  # logarithm of a distance in strides beyond which it grows no more, so that it stays finite
 
@@ -51,21 +54,27 @@ def boxes_of(output: Output) -> Tensor:
     return torch.cat([centre, 2 * half * longer, 2 * half / longer, angle], -1)
 
 
-def stretched(doubled: Tensor) -> tuple[Tensor, Tensor]:
-    """How much longer than its mean side a box is, and in which direction: (..., 2) -> (..., 1) and (..., 1).
+def stretched(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """How much longer than its mean side a box is, and in which direction: (..., 4) -> (..., 1) and (..., 1).
 
-    ``doubled`` points to twice the angle and is as long as the logarithm of that factor, which makes the box's shape
-    a matrix logarithm (Arsigny et al. 2006): it turns smoothly through every angle, without the jump that an angle or
-    sides measured along it have where a box turned by half a turn is the same box; and what is round has no direction.
+    Of ``raw``, the first two point to twice the angle and are as long as the logarithm of that factor, which makes the
+    box's shape a matrix logarithm (Arsigny et al. 2006): it turns smoothly through every angle, without the jump that
+    an angle or sides measured along it have where a box turned by half a turn is the same box. But of what is almost
+    square they hardly tell the angle. The other two point to four times the angle, since a square turned by a quarter
+    is the same (two frequencies, as in Yu & Da 2023, arXiv 2211.06368). The square of the first vector, as
+    complex numbers, points there as well; the sum gives the angle up to quarter turns, and the first vector the rest.
 
     Returns:
-        The factor, from 1 on, and the angle in [-pi/2, pi/2].
+        The factor, from 1 on, and the angle in [-pi/4, 3 pi/4].
     """
-    cos, sin = doubled.split(1, -1)
-    nothing = (cos == 0) & (sin == 0)  # has no angle, and no slope
-    cos = torch.where(nothing, TINY, cos)
-    length = (cos.square() + sin.square()).sqrt().clamp(max=LONGEST)
-    return length.exp(), torch.atan2(sin, cos) / 2
+    cos, sin, square_cos, square_sin = raw.clamp(-MOST_RAW, MOST_RAW).split(1, -1)
+    x = square_cos + (cos.square() - sin.square()) / SQUARE**2
+    y = square_sin + 2 * cos * sin / SQUARE**2
+    x = torch.where((x == 0) & (y == 0), TINY, x)  # has no angle, and no slope
+    twice = torch.atan2(y, x) / 2
+    length = cos * twice.cos() + sin * twice.sin()
+    angle = twice / 2 + torch.where(length < 0, math.pi / 2, 0.0)
+    return length.abs().clamp(max=LONGEST).exp(), angle
 
 
 @torch.no_grad()

@@ -65,9 +65,9 @@ def smooth_l1(prediction: Tensor, target: Tensor, *, beta: float = 1.0) -> Tenso
 def default_rotated(prediction: Tensor, target: Tensor) -> Tensor:
     """1 - ProbIoU (Llerena et al. 2021, arXiv 2106.06072) and, half as much, the angle's own error.
 
-    The second term, 1 - cos of twice the angle between, counts by how long the object is (|log(w / h)|, at most 1): the
-    angle of a square means nothing, and of an almost round Gaussian ProbIoU sees little of it. It also settles that the
-    longer side comes first.
+    ProbIoU sees little of the angle of an almost round Gaussian. The second term is 1 - cos of twice the angle between
+    for what is long, which also settles that the longer side comes first, and half of 1 - cos of four times that angle
+    for what is square, where a quarter turn changes nothing; |log(w / h)|, at most 1, says how long it is.
     """
     return 1 - boxes.probiou(prediction, target) + TURN_WEIGHT * _turn(prediction, target)
 
@@ -91,8 +91,8 @@ def kld(prediction: Tensor, target: Tensor) -> Tensor:
 def smooth_l1_rotated(prediction: Tensor, target: Tensor, *, beta: float = 1.0) -> Tensor:
     """Smooth L1 of the centre and the sides, in tenths of the object's size, and of the angle, in tenths of a radian.
 
-    The angle is compared by cos and sin of its double, which know no edge to jump at (arXiv 2211.06368), and counts by
-    how long the object is.
+    The angle is compared by cos and sin of its double and, the squarer the object, of four times itself, which know no
+    edge to jump at (arXiv 2211.06368).
 
     Args:
         beta: Error up to which it is quadratic, in those tenths.
@@ -102,9 +102,12 @@ def smooth_l1_rotated(prediction: Tensor, target: Tensor, *, beta: float = 1.0) 
     away = prediction[..., :2] - target[..., :2]
     along = _in_frame(away, target[..., 4])
     sides = prediction[..., 2:4] - target[..., 2:4]
-    double = [torch.stack([(2 * box[..., 4]).cos(), (2 * box[..., 4]).sin()], -1) for box in (prediction, target)]
-    turned = (double[0] - double[1]) * _length(target)[..., None] / 2  # about the angle between, in radians
-    return _rounded(torch.cat([along / size, sides / size, turned], -1), beta)
+    length = _length(target)[..., None]
+    turned = [  # about the angle between, in radians
+        (_pointer(prediction, turns) - _pointer(target, turns)) * share / turns
+        for turns, share in ((2, length), (4, 1 - length))
+    ]
+    return _rounded(torch.cat([along / size, sides / size, *turned], -1), beta)
 
 
 # Masks: prediction (..., h, w) logits, target (..., h, w) zeros and ones, inside (..., h, w) what counts.
@@ -146,8 +149,15 @@ def _rounded(errors: Tensor, beta: float) -> Tensor:
 
 
 def _turn(prediction: Tensor, target: Tensor) -> Tensor:
-    """1 - cos of twice the angle between, in [0, 2], by the target's length."""
-    return (1 - (2 * (wide(prediction)[..., 4] - wide(target)[..., 4])).cos()) * _length(target)
+    """How wrong the angle is, in [0, 2]; of a square up to quarter turns."""
+    between, length = wide(prediction)[..., 4] - wide(target)[..., 4], _length(target)
+    return (1 - (2 * between).cos()) * length + (1 - (4 * between).cos()) / 2 * (1 - length)
+
+
+def _pointer(boxes: Tensor, turns: int) -> Tensor:
+    """(..., 5) -> (..., 2): where ``turns`` times the angle points to."""
+    angle = turns * boxes[..., 4]
+    return torch.stack([angle.cos(), angle.sin()], -1)
 
 
 def _length(target: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ four strides wide.
     classes       (B, L, K)  logits
     boxes         (B, L, 4)  logarithms of the distances to the four sides in strides, float32; of rotated boxes
                   (B, L, 3)  the centre's offset in strides and the logarithm of half the mean side
-    stretches     (B, L, 2)  rotated boxes: twice the angle's direction, as long as the logarithm of long by mean side
+    stretches     (B, L, 4)  rotated boxes: a vector to twice the angle, as long as the logarithm of long by mean side,
+                             and one to four times the angle, of any length
     coefficients  (B, L, P)  instances: the location's weights of the prototypes
     prototypes    (B, P, H / 4, W / 4)
 """
@@ -39,7 +40,7 @@ WIDEST = 256  # channels of the pyramid and the towers, at most: else a quarter 
 PRIOR = 0.01  # probability of an object that a location begins with (arXiv 1708.02002, section 4.1)
 BEGIN = math.log(2.0)  # logarithm of the strides from a location to each side of its box at first
 UPRIGHT, TURNED = (BEGIN,) * 4, (0.0, 0.0, BEGIN)
-STRETCH = (0.1, 0.0)  # a little longer than high at first: what is round has no direction to learn from
+STRETCH = (0.1, 0.0, 1.0, 0.0)  # upright at first, a little longer than high: no length has no slope to learn from
 PROTOTYPES, MASK_WIDTH = 32, 64
 SHAPE_WIDTH = 16  # hidden units that see a turned box's size and elongation
 USUAL, LEAST = 32.0, 1e-3  # sides in pixels: that of size 0, and what shorter ones count as
