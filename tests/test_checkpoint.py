@@ -91,3 +91,15 @@ def test_a_kill_in_the_middle_of_writing_leaves_a_whole_file(tmp_path):
         files.remove_leftovers(tmp_path)
         assert not list(tmp_path.glob("*.tmp"))
         path.unlink()
+
+
+def test_weights_fill_their_own_network_and_no_other(tmp_path):
+    file, made, other = tmp_path / "best.pt", torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    checkpoint.fill(other, made.state_dict(), file=file)
+    assert torch.equal(made.weight, other.weight)
+    for network, odd in ((torch.nn.Linear(4, 2), "1 of 2"), (torch.nn.Linear(3, 2, bias=False), "1 of 1")):
+        before = network.weight.clone()
+        with pytest.raises(UserError) as error:
+            checkpoint.fill(network, made.state_dict(), file=file)
+        assert str(error.value).startswith(f"{file}: the weights of another network ({odd} tensors differ, such as ")
+        assert torch.equal(network.weight, before)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from visrun.errors import UserError, VisrunError
 from visrun.files import write_atomic
@@ -53,6 +55,23 @@ def load(path: Path) -> dict[str, Any]:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a checkpoint that can be loaded safely ({first_line})") from None
     return state
+
+
+def fill(module: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> None:
+    """Give ``module`` the weights that ``file`` holds of it.
+
+    Raises:
+        UserError: They are not all those of this network.
+    """
+    own = module.state_dict()
+    same = {name for name in own.keys() & weights.keys() if own[name].shape == weights[name].shape}
+    odd = sorted((own.keys() | weights.keys()) - same)
+    if odd:
+        raise UserError(
+            f"{file}: the weights of another network ({len(odd)} of {len(own)} tensors differ, such as {odd[0]}): "
+            "go on with the version of visrun, of torchvision or of the plugin that wrote it, or train anew"
+        )
+    module.load_state_dict(weights)
 
 
 def _remember_digest(path: Path, digest: str) -> None:

@@ -131,7 +131,7 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UserError: No finished checkpoint is there, or it is damaged.
+        UserError: No finished checkpoint is there, or it is damaged, or of another version's network.
     """
     path = expanded(run)
     file = RunFolder(path).best if path.is_dir() else path
@@ -151,7 +151,7 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
         target=TASKS[state["task"]].target,
         options=network.get("options"),
     )
-    built.module.load_state_dict(state["model"])
+    checkpoint.fill(built.module, state["model"], file=file)
     entry = TASKS[state["task"]]
     task: Task = load_ref(entry.build)(**state["task_state"])
     module = built.module.eval().to(target)

@@ -132,10 +132,14 @@ class RunRecorder:
 
 
 def restore(
-    state: Mapping[str, Any], *, model: nn.Module, step: Step, scheduler: Any, device: torch.device
+    state: Mapping[str, Any], file: Path, *, model: nn.Module, step: Step, scheduler: Any, device: torch.device
 ) -> Progress:
-    """Put a run back to where ``last.pt`` left it."""
-    model.load_state_dict(state["model"])
+    """Put a run back to where ``state``, read from ``file``, left it.
+
+    Raises:
+        UserError: It is of another network.
+    """
+    checkpoint.fill(model, state["model"], file=file)
     load_optimizer(step.optimizer, state["optimizer"])
     scheduler.load_state_dict(state["scheduler"])
     step.load_state_dict(state["step"])

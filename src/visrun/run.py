@@ -173,7 +173,7 @@ def _train(
     trial: Trial | None,
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
-    progress = _progress(state, made, screen)
+    progress = _progress(state, files.last, made, screen)
     files.keep_metrics(progress.epoch)
     recorder = _recorder(resolved, files, made, tracker, screen)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
@@ -230,11 +230,12 @@ def _judge(trial: Trial, verdicts: list[str], *, images: int) -> Callable[[int, 
     return judge
 
 
-def _progress(state: Mapping[str, Any] | None, made: Parts, screen: Screen) -> Progress:
-    """Where the run begins: afresh, or where ``state`` left it."""
+def _progress(state: Mapping[str, Any] | None, file: Path, made: Parts, screen: Screen) -> Progress:
+    """Where the run begins: afresh, or where ``state``, read from ``file``, left it."""
     if state is None:
         return Progress()
-    progress = restore(state, model=made.built.module, step=made.step, scheduler=made.scheduler, device=made.device)
+    module, scheduler = made.built.module, made.scheduler
+    progress = restore(state, file, model=module, step=made.step, scheduler=scheduler, device=made.device)
     screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
     return progress
 
