@@ -100,10 +100,10 @@ def test_images_right_in_the_folder_of_a_split_do_not_go_unnoticed(tmp_path: Pat
     like = " and ".join(f"{nesting.format(kind=kind, split='train')}/" for kind in ("images", LAYOUTS[layout][0]))
     photo(tmp_path / "test" / "x.png")
     _, warnings = build(tmp_path, layout, nesting, {"train": "train"})
-    assert warnings == (f"test/: test images right in it are left out; others are as in {like}",)
+    assert warnings == (f"test/: test images that lie right in it are left out; others: {like}",)
     photo(tmp_path / "val" / "x.png")
     with pytest.raises(DataError) as caught:
         build(tmp_path, layout, nesting, {"train": "train"})
     assert str(caught.value) == (
-        f"{tmp_path / 'val'}: images right in it: arrange them as {like} are, or move them out of {tmp_path}"
+        f"{tmp_path / 'val'}: images lie right in it: arrange them as {like} are, or move them out of {tmp_path}"
     )

@@ -72,8 +72,8 @@ def _loose(root: Path, images: Sequence[str], pattern: Pair) -> list[str]:
             continue
         like = " and ".join(f"{files.shown(path, root)}/" for path in pattern[1:])
         if split != "test":
-            raise DataError(f"{folder}: images right in it: arrange them as {like} are, or move them out of {root}")
-        warnings.append(f"{files.shown(folder, root)}/: test images right in it are left out; others are as in {like}")
+            raise DataError(f"{folder}: images lie right in it: arrange them as {like} are, or move them out of {root}")
+        warnings.append(f"{files.shown(folder, root)}/: test images that lie right in it are left out; others: {like}")
     return warnings
 
 
