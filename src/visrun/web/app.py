@@ -23,7 +23,10 @@ from visrun.web.stream import as_json, events
 
 MOST_RUNS = 1000  # of a list
 # A redirect would still belong to the page whose link was followed, and from there a strict cookie is not sent.
-ENTER = '<!doctype html><meta http-equiv="refresh" content="0; url=/"><title>visrun</title><a href="/">visrun</a>'
+ENTER = (
+    '<!doctype html><meta http-equiv="refresh" content="0; url=/"><link rel="icon" href="data:,">'
+    '<title>visrun</title><a href="/">visrun</a>'
+)
 
 
 class Json(JSONResponse):
