@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from visrun import checkpoint
 from visrun.console import Screen, epoch_line
@@ -131,15 +131,13 @@ class RunRecorder:
         }
 
 
-def restore(
-    state: Mapping[str, Any], file: Path, *, model: nn.Module, step: Step, scheduler: Any, device: torch.device
-) -> Progress:
+def restore(state: Mapping[str, Any], file: Path, *, step: Step, scheduler: Any, device: torch.device) -> Progress:
     """Put a run back to where ``state``, read from ``file``, left it.
 
     Raises:
         UserError: It is of another network.
     """
-    checkpoint.fill(model, state["model"], file=file)
+    checkpoint.fill(step.model, state["model"], file=file)
     load_optimizer(step.optimizer, state["optimizer"])
     scheduler.load_state_dict(state["scheduler"])
     step.load_state_dict(state["step"])

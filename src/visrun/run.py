@@ -234,8 +234,7 @@ def _progress(state: Mapping[str, Any] | None, file: Path, made: Parts, screen: 
     """Where the run begins: afresh, or where ``state``, read from ``file``, left it."""
     if state is None:
         return Progress()
-    module, scheduler = made.built.module, made.scheduler
-    progress = restore(state, file, model=module, step=made.step, scheduler=scheduler, device=made.device)
+    progress = restore(state, file, step=made.step, scheduler=made.scheduler, device=made.device)
     screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
     return progress
 

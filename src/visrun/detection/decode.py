@@ -61,8 +61,8 @@ def stretched(raw: Tensor) -> tuple[Tensor, Tensor]:
     box's shape a matrix logarithm (Arsigny et al. 2006): it turns smoothly through every angle, without the jump that
     an angle or sides measured along it have where a box turned by half a turn is the same box. But of what is almost
     square they hardly tell the angle. The other two point to four times the angle, since a square turned by a quarter
-    is the same (two frequencies, as in Yu & Da 2023, arXiv 2211.06368). The square of the first vector, as
-    complex numbers, points there as well; the sum gives the angle up to quarter turns, and the first vector the rest.
+    is the same (two frequencies, as in Yu & Da 2023, arXiv 2211.06368). The square of the first vector, as complex
+    numbers, points there as well; the sum gives the angle up to quarter turns, and the first vector the rest.
 
     Returns:
         The factor, from 1 on, and the angle in [-pi/4, 3 pi/4].
