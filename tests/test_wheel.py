@@ -69,15 +69,18 @@ def test_the_installed_wheel_serves_the_page(wheel, tmp_path):
         text=True,
     )
     with server:
-        assert server.stdout is not None
-        address = re.findall(r"http://\S+", server.stdout.readline())[0]
-        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(), urllib.request.ProxyHandler({}))
-        page = opener.open(address, timeout=30).read().decode()
-        loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
-        assert "/static/main.js" in loaded and any("uPlot" in path for path in loaded)
-        home = address.partition("/?")[0]
-        assert all(opener.open(home + path, timeout=30).read() for path in loaded)
-        catalog = json.load(opener.open(f"{home}/api/catalog", timeout=30))
-        assert catalog["cwd"] == str(cwd)
-        server.terminate()
+        try:
+            assert server.stdout is not None
+            address = re.findall(r"http://\S+", server.stdout.readline())[0]
+            opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(), urllib.request.ProxyHandler({}))
+            opener.open(address, timeout=30).close()  # takes the cookie
+            home = address.partition("/?")[0]
+            page = opener.open(home, timeout=30).read().decode()
+            loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+            assert "/static/main.js" in loaded and any("uPlot" in path for path in loaded)
+            assert all(opener.open(home + path, timeout=30).read() for path in loaded)
+            catalog = json.load(opener.open(f"{home}/api/catalog", timeout=30))
+            assert catalog["cwd"] == str(cwd)
+        finally:
+            server.terminate()
     assert server.returncode == 0
