@@ -49,7 +49,7 @@ def test_one_step_and_one_look(name: str, task: str, target: str) -> None:
     torch.manual_seed(0)
     built = create(name, num_outputs=3, image_size=SIDE, pretrained=False, target=target)
     if hasattr(built.module.network, "rpn"):  # a few proposals are enough
-        built.module.network.rpn._post_nms_top_n = {"training": 20, "testing": 20}
+        built.module.network.rpn._post_nms_top_n = {"training": 6, "testing": 6}
     rows, masks = scene(target)
     images = torch.randn(2, 3, SIDE, SIDE)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from visrun.compose import resolve
 from visrun.experiment import FILE_NAME, describe
 from visrun.run_folder import LOCK, METRICS, STATUS
-from visrun.web import sweeps
+from visrun.web import state, sweeps
 from visrun.web.library import Library
-from visrun.web.processes import CONSOLE, kill, stop
+from visrun.web.processes import CONSOLE, Conflict, kill, stop
 from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
 from visrun.web.state import LEAD, UI, Facts, facts_of, note
 from visrun.web.stream import as_json
@@ -122,6 +122,18 @@ def test_the_state_follows_from_the_files(name: str, tmp_path: Path) -> None:
 )
 def test_the_exit_code_is_that_of_the_latest_process(status: Any, ui: Any, code: int | None, tmp_path: Path) -> None:
     assert facts_of(write(tmp_path, status=status, ui=ui)).exit_code == code
+
+
+def test_what_was_started_here_lives_until_its_end_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    folder = write(tmp_path, ui={"pid": process.pid, "started": 5.0, "kind": "run", "exit_code": None})
+    assert not facts_of(folder).living
+    monkeypatch.setattr(state, "unnoted", {process.pid})
+    assert facts_of(folder).living and detail(folder)["state"] == "starting"
+    with pytest.raises(Conflict, match="has just ended"):
+        stop(folder)
+    kill(folder)
 
 
 @pytest.mark.parametrize("act", [stop, kill])

@@ -19,7 +19,7 @@ import psutil
 
 from visrun.outputs import new_run_folder
 from visrun.overrides import to_override
-from visrun.web.state import UI, Facts, facts_of, note, told
+from visrun.web.state import UI, Facts, facts_of, note, told, unnoted
 
 CONSOLE = "console.log"  # what the command prints
 TICKETS = 1000  # starts that are remembered, so that a second click starts nothing
@@ -105,6 +105,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        unnoted.add(process.pid)
         note(folder, pid=process.pid, started=began(process.pid), asked=None, exit_code=None)
         threading.Thread(target=_reap, args=(process, folder), name="visrun-reaper", daemon=True).start()
 
@@ -120,7 +121,10 @@ def stop(folder: Path) -> None:
         raise Conflict("it is stopping already; Stop now ends it without waiting")
     assert facts.pid is not None
     note(folder, asked="stop", asked_of=facts.pid)
-    os.kill(facts.pid, signal.SIGTERM)
+    try:
+        os.kill(facts.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        raise Conflict("it has just ended") from None
 
 
 def kill(folder: Path) -> None:
@@ -162,8 +166,11 @@ def _running(folder: Path) -> Facts:
 def _reap(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Note how a process that was started here ends, if another one has not taken its place."""
     code = process.wait()
-    if folder.is_dir() and told(folder / UI).get("pid") == process.pid:
-        note(folder, exit_code=code)
+    try:
+        if folder.is_dir() and told(folder / UI).get("pid") == process.pid:
+            note(folder, exit_code=code)
+    finally:
+        unnoted.discard(process.pid)
 
 
 def _now() -> str:
