@@ -46,8 +46,8 @@ def test_a_dead_server_costs_five_seconds_at_most_and_the_process_ends(answers, 
     total = time.monotonic() - began
     called, finished, warning, imported = json.loads(done.stdout)
     assert called < 2.5  # half of what one call that waits would cost
-    assert finished < (7.5 if answers == "never" else 2.5)
-    assert total - called - finished < 10.0  # python's start, 0.6 s of "training", the exit
+    assert finished < (5.5 if answers == "never" else 1.0)
+    assert total - called - finished < 6.0  # python's start, 0.6 s of "training", the exit
     assert warning.startswith(f"MLflow at {uri} did not take the metrics of 3 epochs, one file, the final status: it ")
     assert not imported
     assert done.stderr == ""
@@ -140,8 +140,8 @@ def test_a_server_that_dies_in_the_middle_costs_five_seconds(server, capfd, wait
     began = time.monotonic()
     for epoch in range(2, 6):
         tracker.epoch(epoch, {"loss": 1.0})
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 0.1
     warning = tracker.finish("finished")
-    assert time.monotonic() - began < 8.0
+    assert time.monotonic() - began < 5.6
     assert warning.startswith(f"MLflow at {server.uri} did not take the metrics of 4 epochs, the final status: it does")
     assert capfd.readouterr() == ("", "")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from visrun.compose import resolve
 from visrun.experiment import FILE_NAME, describe
 from visrun.run_folder import LOCK, METRICS, STATUS
-from visrun.web import state, sweeps
+from visrun.web import processes, sweeps
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE, Conflict, kill, stop
 from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
@@ -124,16 +124,31 @@ def test_the_exit_code_is_that_of_the_latest_process(status: Any, ui: Any, code:
     assert facts_of(write(tmp_path, status=status, ui=ui)).exit_code == code
 
 
-def test_what_was_started_here_lives_until_its_end_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("code", "program"), [(3, "raise SystemExit(3)"), (-9, "import os; os.kill(os.getpid(), 9)")])
+def test_what_was_started_here_lives_until_its_end_is_noted(
+    code: int, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen(folder: Path, **facts: Any) -> None:
+        assert facts_of(folder).living and facts == {"exit_code": code}
+        note(folder, **facts)
+        assert facts_of(folder).living
+
+    process = subprocess.Popen([sys.executable, "-c", program])
+    folder = write(tmp_path, ui={"pid": process.pid, "started": processes.began(process.pid), "kind": "run"})
+    monkeypatch.setattr(processes, "note", seen)
+    processes._reap(process, folder)
+    assert process.returncode == code
+    assert (facts_of(folder).living, facts_of(folder).exit_code) == (False, code)
+
+
+def test_what_ended_while_it_was_asked_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
-    folder = write(tmp_path, ui={"pid": process.pid, "started": 5.0, "kind": "run", "exit_code": None})
-    assert not facts_of(folder).living
-    monkeypatch.setattr(state, "unnoted", {process.pid})
-    assert facts_of(folder).living and detail(folder)["state"] == "starting"
+    ended = Facts(tmp_path, {}, {}, {}, process.pid)
+    monkeypatch.setattr(processes, "facts_of", lambda _: ended)
     with pytest.raises(Conflict, match="has just ended"):
-        stop(folder)
-    kill(folder)
+        stop(tmp_path)
+    kill(tmp_path)
 
 
 @pytest.mark.parametrize("act", [stop, kill])

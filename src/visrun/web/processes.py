@@ -19,7 +19,7 @@ import psutil
 
 from visrun.outputs import new_run_folder
 from visrun.overrides import to_override
-from visrun.web.state import UI, Facts, facts_of, note, told, unnoted
+from visrun.web.state import UI, Facts, facts_of, note, told
 
 CONSOLE = "console.log"  # what the command prints
 TICKETS = 1000  # starts that are remembered, so that a second click starts nothing
@@ -105,7 +105,6 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        unnoted.add(process.pid)
         note(folder, pid=process.pid, started=began(process.pid), asked=None, exit_code=None)
         threading.Thread(target=_reap, args=(process, folder), name="visrun-reaper", daemon=True).start()
 
@@ -164,13 +163,17 @@ def _running(folder: Path) -> Facts:
 
 
 def _reap(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Note how a process that was started here ends, if another one has not taken its place."""
-    code = process.wait()
+    """Note how a process that was started here ends, if another one has not taken its place.
+
+    Before it is asked for, and so while it still counts as living: whoever finds it ended finds its exit code, too.
+    """
+    end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert end is not None
     try:
         if folder.is_dir() and told(folder / UI).get("pid") == process.pid:
-            note(folder, exit_code=code)
+            note(folder, exit_code=end.si_status if end.si_code == os.CLD_EXITED else -end.si_status)
     finally:
-        unnoted.discard(process.pid)
+        process.wait()
 
 
 def _now() -> str:

@@ -26,7 +26,6 @@ LEAD = ".lead.lock"  # of a sweep
 ENDED = ("finished", "killed", "pruned", "failed")
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
 _writing = threading.Lock()
-unnoted: set[int] = set()  # processes started here that live, or have ended without their exit code in ui.json yet
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ class Facts:
         experiment: experiment.json.
         status: status.json.
         ui: ui.json.
-        pid: The process of this machine that writes there, or was started to; None where none lives and how the last
-            one ended is noted, if it was started here.
+        pid: The process of this machine that writes there, or was started to; None where none lives.
     """
 
     folder: Path
@@ -100,9 +98,8 @@ def facts_of(folder: Path, names: Collection[str] = (LOCK, LEAD, UI, FILE_NAME, 
     """
     holders = [folder / name for name in (LOCK, LEAD, UI) if name in names]
     pid = next((pid for file in holders if (pid := living_holder(file)) is not None), None)
-    waited_for = list(unnoted)  # before ui.json is read: whose end is noted meanwhile is looked at once more
     experiment, status, ui = (told(folder / name) if name in names else {} for name in (FILE_NAME, STATUS, UI))
-    return Facts(folder, experiment, status, ui, ui["pid"] if pid is None and ui.get("pid") in waited_for else pid)
+    return Facts(folder, experiment, status, ui, pid)
 
 
 def told(file: Path) -> dict[str, Any]:
