@@ -14,7 +14,7 @@ from torch import Tensor
 
 from visrun.boxes.aligned import iou
 from visrun.boxes.formats import half_extent, xyxy_to_cxcywh
-from visrun.boxes.pairing import near_pairs_within
+from visrun.boxes.pairing import near_pairs
 from visrun.boxes.polygons import hulls, polygon_iou_of
 from visrun.boxes.rotated import rotated_iou_of
 
@@ -57,14 +57,11 @@ def _greedy(
     centres: Tensor, halves: Tensor, pairs: Pairs, scores: Tensor, labels: Tensor | None, threshold: float
 ) -> Tensor:
     """Keep the best of the boxes with these hulls (N, 2), (N, 2) and overlaps."""
-    ranked = scores.argsort(descending=True, stable=True)
-    labels = torch.zeros_like(ranked) if labels is None else labels
-    order = ranked[labels[ranked].argsort(stable=True)]  # a class after the other, the best first in each
-    better, worse = near_pairs_within(centres[order], halves[order], labels[order])
+    order = scores.argsort(descending=True, stable=True)
+    named = None if labels is None else (labels[order], labels[order])
+    better, worse = near_pairs(centres[order], halves[order], centres[order], halves[order], labels=named, later=True)
     over = pairs(order[better], order[worse]) > threshold
-    keep = torch.zeros_like(ranked, dtype=torch.bool)
-    keep[order] = _unbeaten(better[over], worse[over], len(order))
-    return ranked[keep[ranked]]
+    return order[_unbeaten(better[over], worse[over], len(order))]
 
 
 def _unbeaten(better: Tensor, worse: Tensor, count: int) -> Tensor:

@@ -9,51 +9,40 @@ BLOCK = 1 << 20  # entries of the comparison held at a time
 
 
 def near_pairs(
-    centre_a: Tensor, half_a: Tensor, centre_b: Tensor, half_b: Tensor, *, labels: tuple[Tensor, Tensor] | None = None
+    centre_a: Tensor,
+    half_a: Tensor,
+    centre_b: Tensor,
+    half_b: Tensor,
+    *,
+    labels: tuple[Tensor, Tensor] | None = None,
+    later: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Indices (K,) and (K,) of the pairs whose axis-aligned hulls overlap or touch.
 
     Args:
         centre_a, half_a: (N, 2) centres and half sizes of the hulls; ``centre_b``, ``half_b`` (M, 2) likewise.
-        labels: (N,) and (M,); pairs of different labels are left out.
+        labels: (N,) and (M,); pairs of different labels are left out, and most of them not looked at.
+        later: Both sets are the same: only pairs whose second index is above the first.
     """
     a, b = _sides(centre_a, half_a), _sides(centre_b, half_b)
-    rows = _rows(len(centre_b))
+    of_a, of_b = labels or (torch.zeros_like(x[0], dtype=torch.long) for x in (a, b))
+    order_a, order_b = of_a.argsort(stable=True), of_b.argsort(stable=True)  # a label after the other
+    a, b, of_a, of_b = a[:, order_a], b[:, order_b], of_a[order_a], of_b[order_b]
+    rows = max(1, BLOCK // max(1, b.shape[1]))
+    starts = torch.arange(0, a.shape[1], rows, device=a.device)
+    lows = torch.searchsorted(of_b, of_a[starts])
+    highs = torch.searchsorted(of_b, of_a[(starts + rows).clamp(max=a.shape[1]) - 1], right=True)
     found = [torch.zeros(0, 2, dtype=torch.long, device=a.device)]
-    for start in range(0, len(centre_a), rows):
-        part = slice(start, start + rows)
-        near = _meet(a[:, part, None], b[:, None])
+    for start, low, high in torch.stack([starts, starts if later else lows, highs], 1).tolist():
+        part, others = slice(start, start + rows), slice(low, high)
+        near = _meet(a[:, part, None], b[:, None, others])
         if labels is not None:
-            near &= labels[0][part, None] == labels[1]
-        found.append(near.nonzero() + found[0].new_tensor([start, 0]))
+            near &= of_a[part, None] == of_b[others]
+        if later:
+            near = near.triu(1)
+        found.append(near.nonzero() + found[0].new_tensor([start, low]))
     first, second = torch.cat(found).unbind(1)
-    return first, second
-
-
-def near_pairs_within(centre: Tensor, half: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """:func:`near_pairs` of one set with itself, the first index below the second.
-
-    Args:
-        centre, half: (N, 2) centres and half sizes of the hulls.
-        labels: (N,) in ascending order, so that few pairs of different labels are looked at; they are left out.
-    """
-    sides = _sides(centre, half)
-    rows = _rows(len(centre))
-    starts = torch.arange(0, len(centre), rows, device=centre.device)
-    last = labels[(starts + rows).clamp(max=len(centre)) - 1]
-    found = [torch.zeros(0, 2, dtype=torch.long, device=centre.device)]
-    for start, stop in zip(starts.tolist(), torch.searchsorted(labels, last, right=True).tolist(), strict=True):
-        part, others = slice(start, start + rows), slice(start, stop)
-        near = _meet(sides[:, part, None], sides[:, None, others]).triu(1)
-        near &= labels[part, None] == labels[others]
-        found.append(near.nonzero() + start)
-    first, second = torch.cat(found).unbind(1)
-    return first, second
-
-
-def _rows(columns: int) -> int:
-    """How many rows of the comparison are held at a time."""
-    return max(1, BLOCK // max(1, columns))
+    return order_a[first], order_b[second]
 
 
 def _sides(centre: Tensor, half: Tensor) -> Tensor:
