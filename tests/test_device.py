@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from visrun.device import autocast, choose_device, choose_precision, configure
+from visrun.device import autocast, choose_device, choose_precision, configure, place
 from visrun.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -44,3 +44,12 @@ def test_determinism_can_be_switched_on_and_off():
     assert torch.are_deterministic_algorithms_enabled()
     configure(CPU, deterministic=False)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_weights_lie_channels_last() -> None:
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    before = [tensor.clone() for tensor in module.state_dict().values()]
+    place(module, torch.device("cpu"))
+    assert module[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert not module[0].weight.is_contiguous()
+    assert all(torch.equal(a, b) for a, b in zip(before, module.state_dict().values(), strict=True))

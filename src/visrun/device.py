@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from torch import nn
 
 from visrun.errors import ConfigError
 
@@ -57,6 +59,12 @@ def configure(device: torch.device, *, deterministic: bool) -> None:
     if deterministic:
         # cuBLAS reads this when its first handle is made (CUDA documentation, "Results reproducibility").
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def place(module: nn.Module, device: torch.device) -> None:
+    """Bring ``module`` to ``device``, channels last as images are there."""
+    to: Any = module.to  # the stubs of torch before 2.15 know no memory_format
+    to(device, memory_format=torch.channels_last)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

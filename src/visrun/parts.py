@@ -19,7 +19,7 @@ from visrun.data.batches import Batches, NoSteps
 from visrun.data.records import Dataset
 from visrun.data.size import training_size
 from visrun.data.targets import class_weights
-from visrun.device import choose_device, choose_precision, configure
+from visrun.device import choose_device, choose_precision, configure, place
 from visrun.feeding import build_loaders, fit_of, look_of, reference_of, seen_sizes
 from visrun.loaders import Look, packed
 from visrun.models import Built, Settling
@@ -91,7 +91,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
     lessons = loaders["train"] if facts.gradient else NoSteps()
-    built.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    place(built.module, device)
     step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(lessons))
     notes = {
         "image_size": list(size),

@@ -32,7 +32,7 @@ from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.images import header, load_rgb
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
-from visrun.device import choose_device
+from visrun.device import choose_device, place
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
 from visrun.folders import expanded
@@ -154,8 +154,8 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     checkpoint.fill(built.module, state["model"], file=file)
     entry = TASKS[state["task"]]
     task: Task = load_ref(entry.build)(**state["task_state"])
-    module = built.module.eval().to(target)
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    module = built.module.eval()
+    place(module, target)
     return Predictor(module, task, state, target)
 
 
