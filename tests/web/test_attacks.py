@@ -307,7 +307,7 @@ def test_a_body_that_never_ends_is_cut(served: Served) -> None:
         ('{"hyperparameters": {}, "plugins": ["os"]}', "key plugins is refused"),
         ('{"hyperparameters": {"lr": 1}}', "lr is no setting"),
         ('{"hyperparameters": {}, "data": {"root": "../x"}}', "'..' is refused"),
-        ("[" * 5000, "nested deeper"),
+        ('{"result": ' + "[" * 5000 + "]" * 5000 + "}", "nested deeper"),
         ("not json", "not plain JSON"),
         ('{"hyperparameters": {"loss": "<img src=x onerror=alert(1)>"}}', "loss=<img src=x onerror=alert(1)>: must be"),
         ("\ud800", "not understood: text"),
