@@ -60,12 +60,13 @@ def test_one_step_and_one_look(name: str, task: str, target: str) -> None:
     images = torch.randn(2, 3, SIDE, SIDE)
     parts = built.module(images).losses(rows, masks, load(TASKS[task].losses["default"]))
     torch.stack(list(parts.values())).sum().backward()
-    assert all(torch.isfinite(value) for value in parts.values())
+    assert all(value.dtype == torch.float32 and torch.isfinite(value) for value in parts.values())
     assert all(torch.isfinite(p.grad).all() for p in built.module.parameters() if p.grad is not None)
     with torch.no_grad():
         found = built.module.eval()(images)
     width = 5 if target == "rotated_boxes" else 4
     assert found["boxes"].shape == (2, detectors.MOST, width)
+    assert found["boxes"].dtype == found["scores"].dtype == torch.float32
     assert found["labels"].dtype == torch.int64
     assert set(found["labels"].unique().tolist()) <= {-1, 0, 1, 2}
     assert ((found["labels"] < 0) == (found["scores"] == 0)).all()
@@ -78,14 +79,17 @@ def test_one_step_and_one_look(name: str, task: str, target: str) -> None:
 
 @HEAVY
 @pytest.mark.parametrize("name", ["fasterrcnn_mobilenet", "retinanet", "fcos", "ssdlite", "maskrcnn"])
-def test_under_autocast_boxes_and_losses_are_float32(name: str) -> None:
+def test_under_autocast_gradients_are_finite_boxes_and_losses_float32(name: str) -> None:
     """One network of each family, since bfloat16 takes a CPU some twenty times as long."""
     target = "instances" if name == "maskrcnn" else "boxes"
     module, (rows, masks) = small(name, target).module, scene(target)
     images = torch.randn(2, 3, SIDE, SIDE)
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
         parts = module(images).losses(rows, masks)
+    torch.stack(list(parts.values())).sum().backward()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         found = module.eval()(images[:1])
+    assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
     assert all(value.dtype == torch.float32 and torch.isfinite(value) for value in parts.values())
     assert found["boxes"].dtype == found["scores"].dtype == torch.float32
 
