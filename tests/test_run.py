@@ -326,6 +326,8 @@ def test_evaluate_prints_rounded_values_and_nothing_stray(photos, tmp_path, caps
     assert (found.pop("split"), found.pop("images")) == ("test", 6)
     assert all(value == float(f"{value:.6g}") for value in found.values())
     assert [line.split()[0] for line in err.splitlines()[1:]] == ["train", "val", "test"]
+    with pytest.raises(ConfigError, match=r"^data.image_size, loss: .*does not read this.*data.root"):
+        predict.main_evaluate([str(result.folder), f"data.root={other}", "data.image_size=64", "loss=focal"])
 
 
 def test_evaluate_says_which_images_it_left_out(photos, tmp_path, capsys):

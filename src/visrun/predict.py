@@ -33,7 +33,7 @@ from visrun.data.images import header, load_rgb
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.device import choose_device, place
-from visrun.errors import DataError, UserError
+from visrun.errors import ConfigError, DataError, UserError
 from visrun.feeding import read_dataset
 from visrun.folders import expanded
 from visrun.loaders import Keep, Look, split_batches
@@ -43,6 +43,9 @@ from visrun.tasks.base import Merging, Prediction, Task
 from visrun.training import evaluate
 
 BATCH = 32
+EVALUATE_READS = (  # settings; all else is the run's own
+    "data", "data.root", "data.on_bad", "data.val_fraction", "data.workers", "seed", "batch_size", "run.device",
+)  # fmt: skip
 KEPT_BY_PNG = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
 
 
@@ -185,6 +188,10 @@ def main_evaluate(words: Sequence[str]) -> int:
 
     Classes and values are matched by name. The test split counts; without one all labelled images that have no split,
     else val.
+
+    Raises:
+        ConfigError: A setting that would change nothing.
+        UserError: No run, or no dataset.
     """
     options = dict(word.split("=", 1) for word in words if "=" in word)
     names = [word for word in words if "=" not in word]
@@ -193,6 +200,12 @@ def main_evaluate(words: Sequence[str]) -> int:
     predictor = load(names[0], device=options.get("run.device", "auto"))
     overrides = [word for word in words if "=" in word and not word.startswith("split=")]
     resolved = resolve([f"task={predictor.task_name}", "tracking=none", *overrides])
+    unread = [key for key in options if key not in (*EVALUATE_READS, "split")]
+    if unread:
+        raise ConfigError(
+            f"{', '.join(unread)}: the run says how it looks at images, so evaluate does not read this; leave it out "
+            f"(it reads split, {', '.join(EVALUATE_READS)})"
+        )
     state = predictor.task.state()
     classes = state.get("classes")
     settings = resolved.settings.model_copy(
@@ -209,7 +222,7 @@ def main_evaluate(words: Sequence[str]) -> int:
         split,
         kind=TASKS[predictor.task_name].target,
         look=predictor.look,
-        keep=Keep(cache="stream", on_bad=settings.data.on_bad),
+        keep=Keep(cache="stream", workers=settings.data.workers, on_bad=settings.data.on_bad),
         device=predictor.device,
         batch_size=resolved.hyperparameters.batch_size,
     )
