@@ -11,7 +11,7 @@ from torchvision.ops import nms as theirs
 
 from visrun.boxes import canonical, le90_to_quads, rotated_iou
 from visrun.detection import decode
-from visrun.detection.decode import boxes_of, detections, full_precision, report, stretched
+from visrun.detection.decode import boxes_of, coarse_boxes, detections, full_precision, refined, report, stretched
 
 SIZE = (64, 96)
 
@@ -96,6 +96,35 @@ def test_boxes_do_not_jump_wherever_they_turn(length: float, square: list[float]
     corners = le90_to_quads(canonical(boxes_of(said | {"stretches": raw[None]})))[0].view(-1, 4, 2)
     step = torch.cdist(corners[:-1], corners[1:]).amin(2).amax(1)
     assert step.max() < 0.1 * 16
+
+
+@pytest.mark.parametrize(
+    ("angle", "raw", "expected"),
+    [
+        (0.0, [0.0, 0.0, 0.0, 0.0, 0.0], [20.0, 30.0, 16.0, 8.0, 0.0]),
+        (0.0, [0.25, -0.5, math.log(2), math.log(0.5), 0.3], [24.0, 26.0, 32.0, 4.0, 0.3]),
+        (math.pi / 2, [0.25, -0.5, 0.0, 0.0, -0.1], [24.0, 34.0, 16.0, 8.0, math.pi / 2 - 0.1]),
+        (0.0, [1e9, 0.0, -1e9, 1e9, 1e9], [52.0, 30.0, 16 * math.exp(-2), 8 * math.exp(2), 2.0]),
+    ],
+)
+def test_a_box_is_refined_along_its_own_sides(angle: float, raw: list[float], expected: list[float]) -> None:
+    found = refined(torch.tensor([20.0, 30.0, 16.0, 8.0, angle]), torch.tensor(raw))
+    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-4, rtol=1e-5)
+
+
+def test_a_box_without_a_size_can_grow() -> None:
+    found = refined(torch.tensor([20.0, 30.0, 0.0, 1e-8, 0.0]), torch.tensor([1.0, 0.0, 1.0, 0.0, 0.0]))
+    torch.testing.assert_close(found, torch.tensor([21.0, 30.0, math.e, 1.0, 0.0]))
+
+
+def test_only_the_second_look_learns_from_refined_boxes() -> None:
+    made = output(turned=True)
+    said = {name: values.requires_grad_() for name, values in (made | {"stretches": made["stretches"] / 10}).items()}
+    changes = torch.zeros(2, 60, 5, requires_grad=True)
+    torch.testing.assert_close(boxes_of(said | {"refinements": changes}), coarse_boxes(said))
+    boxes_of(said | {"refinements": changes}).sum().backward()
+    assert changes.grad is not None and changes.grad.any()
+    assert said["boxes"].grad is None and said["stretches"].grad is None
 
 
 @pytest.mark.parametrize("turned", [False, True])

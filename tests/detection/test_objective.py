@@ -63,7 +63,8 @@ def how(kind: str, name: str = "default") -> dict[str, Any]:
 def test_every_loss_of_every_task_has_finite_gradients(kind: str, name: str) -> None:
     module, (target, masks) = network(kind), scene(kind)
     parts = losses(module(torch.randn(2, 3, SIDE, SIDE)), target, masks, **how(kind, name))
-    assert list(parts) == ["class", "box", *(["mask"] if kind == "instances" else [])]
+    more = {"boxes": [], "rotated_boxes": ["coarse"], "instances": ["mask"]}
+    assert list(parts) == ["class", "box", *more[kind]]
     sum(parts.values()).backward()  # type: ignore[union-attr]
     assert all(value.item() > 0 for value in parts.values())
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
@@ -127,6 +128,18 @@ def test_classes_by_hand() -> None:
     assert parts["class"].item() == pytest.approx((GAIN * (learnt + others * background) / 9).item(), rel=1e-4)
     expected = GAIN * BOX_GAIN * (1 - generalized_box_iou(boxes[chosen], truth)).mean()
     assert parts["box"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_both_looks_are_learnt_each_by_its_own_boxes() -> None:
+    """What one says wrong does not count for the other; at first, both say the same."""
+    module, (target, masks) = network("rotated_boxes").eval(), scene("rotated_boxes")
+    output = module(torch.randn(2, 3, SIDE, SIDE))
+    before = losses(output, target, masks, **how("rotated_boxes"))
+    assert before["box"].item() == pytest.approx(before["coarse"].item(), rel=1e-6)
+    output["refinements"] = output["refinements"] + 0.3
+    after = losses(output, target, masks, **how("rotated_boxes"))
+    assert after["coarse"].item() == before["coarse"].item()
+    assert after["box"].item() != pytest.approx(before["box"].item(), rel=1e-3)
 
 
 def test_locations_in_ignored_objects_do_not_count() -> None:

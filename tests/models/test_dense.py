@@ -10,16 +10,16 @@ import torchvision
 from torch import nn
 
 from visrun.boxes import xyxy_to_cxcywh
-from visrun.detection.decode import boxes_of
+from visrun.detection.decode import boxes_of, coarse_boxes
 from visrun.errors import ConfigError
 from visrun.models import create
-from visrun.models.dense import PRIOR, PROTOTYPES, DenseDetector, Shape, _points, dense, small_detector
+from visrun.models.dense import PRIOR, PROTOTYPES, DenseDetector, _points, dense, small_detector
 from visrun.models.trunks import Trunk
 from visrun.models.weights import cached
 
 TARGETS = {
     "boxes": {"classes", "boxes", "points"},
-    "rotated_boxes": {"classes", "boxes", "points", "stretches"},
+    "rotated_boxes": {"classes", "boxes", "points", "stretches", "refinements"},
     "instances": {"classes", "boxes", "points", "coefficients", "prototypes"},
 }
 
@@ -55,31 +55,6 @@ def test_at_first_every_location_says_the_same(target: str) -> None:
     torch.testing.assert_close(centred[..., 2] * centred[..., 3], (4 * points[..., 2]) ** 2)
 
 
-def plain_shape() -> Shape:
-    """One that says what it sees: size and elongation, in its units."""
-    shape = Shape(2)
-    first, last = shape.seen, shape.said
-    for values, rows in ((first.weight, [[1, 0], [-1, 0], [0, 1], [0, -1]]), (first.bias, [0]), (last.bias, [0])):
-        nn.init.zeros_(values)
-        values.data[: len(rows)] = torch.tensor(rows)
-    last.weight.data[:, :4] = torch.tensor([[1, -1, 0, 0], [0, 0, 1, -1]])
-    return shape
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "size", "length"),
-    [(32, 32, 0.0, 0.0), (64, 16, 0.0, 6.931472), (64, 64, 1.386294, 0.0), (48, 32, 0.405465, 2.027326)],
-)
-def test_what_a_turned_box_says_of_its_class_by_hand(width: int, height: int, size: float, length: float) -> None:
-    boxes = torch.tensor([[[7.0, 5.0, width, height, angle] for angle in (-1.5, 0.0, 0.7)]])
-    expected = torch.tensor([size, length]).expand(1, 3, 2)
-    torch.testing.assert_close(plain_shape()(boxes), expected, atol=1e-5, rtol=1e-5)
-
-
-def test_boxes_without_size_or_end_have_a_class_too() -> None:
-    assert plain_shape()(torch.tensor([[[5.0, 5.0, 0.0, 0.0, 0.0], [5.0, 5.0, 1e30, 0.0, 1.0]]])).isfinite().all()
-
-
 def test_boxes_learn_nothing_from_the_class_that_their_shape_says() -> None:
     module = small_detector(num_outputs=2, target="rotated_boxes").module
     nn.init.normal_(module.shape.said.weight)
@@ -93,8 +68,30 @@ def test_boxes_learn_nothing_from_the_class_that_their_shape_says() -> None:
 
 
 @pytest.mark.parametrize("target", ["boxes", "instances"])
-def test_upright_boxes_say_nothing_of_their_class(target: str) -> None:
-    assert small_detector(num_outputs=2, target=target).module.shape is None
+def test_upright_boxes_are_looked_at_once_and_say_nothing_of_their_class(target: str) -> None:
+    module = small_detector(num_outputs=2, target=target).module
+    assert module.shape is None and module.second_look is None
+
+
+def test_a_second_look_is_not_asked_before_it_has_learnt_and_then_counts() -> None:
+    module = small_detector(num_outputs=2, target="rotated_boxes").module.eval()
+    images = torch.randn(1, 3, 64, 64)
+    before = module(images)
+    assert not before["refinements"].any()
+    torch.testing.assert_close(boxes_of(before), coarse_boxes(before))
+    module.second_look.said.bias.data += 0.5
+    after = module(images)
+    torch.testing.assert_close(coarse_boxes(after), coarse_boxes(before))
+    torch.testing.assert_close(after["refinements"], torch.full_like(after["refinements"], 0.5))
+    torch.testing.assert_close(after["classes"], before["classes"] + 0.5)
+
+
+def test_boxes_learn_nothing_from_where_the_second_look_looks() -> None:
+    module = small_detector(num_outputs=2, target="rotated_boxes").module
+    nn.init.normal_(module.second_look.said.weight)
+    module(torch.randn(1, 3, 64, 64))["refinements"].sum().backward()
+    assert module.second_look.mix.weight.grad.abs().sum() > 0
+    assert module.boxes.weight.grad is None and module.stretches.weight.grad is None
 
 
 def test_boxes_are_float32_also_under_autocast() -> None:
@@ -185,8 +182,8 @@ def test_the_same_seed_gives_the_same_detector() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_parameter_learns(target: str) -> None:
     module = small_detector(num_outputs=2, target=target).module
-    said = None if module.shape is None else module.shape.said
-    for layer in (module.classes, module.boxes, module.stretches, module.coefficients, said):
+    said = [] if module.shape is None else [module.shape.said, module.second_look.said]
+    for layer in (module.classes, module.boxes, module.stretches, module.coefficients, *said):
         if layer is not None:
             nn.init.normal_(layer.weight)  # at zero they keep what is below from learning in the first step
     output = module(torch.randn(2, 3, 64, 64))

@@ -27,6 +27,8 @@ LONGEST = 3.0  # logarithm of a side by the mean side beyond which it grows no m
 SQUARE = 0.2  # logarithm of a side by the mean side, about 1.5 : 1, from which on the longer side tells the angle
 MOST_RAW = 100.0  # of the vectors that tell the angle, so that their squares stay finite
 TINY = 1e-6
+MOST_REFINED = 2.0  # sides, logarithms and radians that a second look changes a box by at most
+SMALLEST = 1.0  # side in pixels that it can still change by a share of itself
 FARTHEST = 7.0  # logarithm of a distance in strides beyond which it grows no more, so that it stays finite
 
 
@@ -37,7 +39,13 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
 
 
 def boxes_of(output: Output) -> Tensor:
-    """The box that each location means: (B, L, 4) xyxy, or (B, L, 5) of any angle where the network gives stretches.
+    """The box that each location means in the end: (B, L, 4) xyxy, or (B, L, 5) of any angle."""
+    boxes = coarse_boxes(output)
+    return refined(boxes.detach(), output["refinements"].float()) if "refinements" in output else boxes
+
+
+def coarse_boxes(output: Output) -> Tensor:
+    """The box that each location means before any second look, (B, L, 5) where the network gives stretches.
 
     Raw numbers of upright boxes are logarithms of the distances from the location to the left, top, right and lower
     side, in strides (Tian et al. 2019, arXiv 1904.01355, eq. 4). Those of turned boxes are the centre's offset in
@@ -75,6 +83,17 @@ def stretched(raw: Tensor) -> tuple[Tensor, Tensor]:
     length = cos * twice.cos() + sin * twice.sin()
     angle = twice / 2 + torch.where(length < 0, math.pi / 2, 0.0)
     return length.abs().clamp(max=LONGEST).exp(), angle
+
+
+def refined(boxes: Tensor, raw: Tensor) -> Tensor:
+    """Turned boxes (..., 5), each changed by ``raw`` (..., 5): seen along the box, the centre moves by shares of its
+    sides, these grow by powers of e (Ren et al. 2015, arXiv 1506.01497, eq. 2), and it turns by an angle in radians."""
+    raw = raw.clamp(-MOST_REFINED, MOST_REFINED)
+    sides = boxes[..., 2:4].clamp(min=SMALLEST)
+    along, across = (raw[..., :2] * sides).split(1, -1)
+    cos, sin = boxes[..., 4:].cos(), boxes[..., 4:].sin()
+    centre = boxes[..., :2] + torch.cat([cos * along - sin * across, sin * along + cos * across], -1)
+    return torch.cat([centre, sides * raw[..., 2:4].exp(), boxes[..., 4:] + raw[..., 4:]], -1)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from torch import Tensor
 from visrun.boxes import iou, probiou, xyxy_to_cxcywh
 from visrun.data.objects import BOX, ID, IGNORED, LABEL
 from visrun.detection.assign import Assigned, assign
-from visrun.detection.decode import Output, boxes_of, full_precision
+from visrun.detection.decode import Output, boxes_of, coarse_boxes, full_precision
 from visrun.detection.masks import MARGIN, logits_of, of_objects, within
 
 BoxLoss = Callable[[Tensor, Tensor], Tensor]
@@ -58,7 +58,9 @@ def losses(
     mask_loss: MaskLoss | None = None,
     class_weight: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """``class``, ``box`` and, with a ``mask_loss``, ``mask``: each a mean over the locations that have an object.
+    """``class``, ``box``, with a second look ``coarse`` for the boxes before it, and with a ``mask_loss`` ``mask``.
+
+    Each is a mean over the locations that have an object.
 
     Args:
         output: Of the network.
@@ -80,7 +82,11 @@ def losses(
         if class_weight is not None:
             weight = weight * class_weight[labels.clamp(min=0)]
         terms = _class_terms(output["classes"].float(), labels, quality, given, class_weight)
-        parts = {"class": terms.sum() / count, "box": BOX_GAIN * (box_loss(found, wanted) * weight).sum() / count}
+        looks = {"box": found} | ({"coarse": coarse_boxes(output)} if "refinements" in output else {})
+        parts = {"class": terms.sum() / count}
+        for name, boxes in looks.items():
+            to_learn = torch.where(given.positive[..., None], wanted, boxes.detach())
+            parts[name] = BOX_GAIN * (box_loss(boxes, to_learn) * weight).sum() / count
         if mask_loss is not None:
             parts["mask"] = _mask_loss(output, target, masks, given, wanted, mask_loss)
         return {name: GAIN * part for name, part in parts.items()}

@@ -1,10 +1,10 @@
 """A detector whose every step has the same shapes: class, box, angle and mask at each location of a feature pyramid.
 
 After FCOS (Tian et al. 2019, arXiv 1904.01355) on a feature pyramid (Lin et al. 2017, arXiv 1612.03144): two towers
-that all levels share, one for classes and one for everything that has a place; the shape of a turned box counts for its
-class, too. GroupNorm in the towers (Wu & He 2018, arXiv 1803.08494), since the levels' statistics differ and batches
-are small. The last layers begin at zero, so that at first every location says the same: hardly an object, and a box
-four strides wide.
+that all levels share, one for classes and one for everything that has a place. Turned boxes get a second look, at
+points that lie as they do, and their shape counts for their class. GroupNorm in the towers (Wu & He 2018, arXiv
+1803.08494), since the levels' statistics differ and batches are small. The last layers begin at zero, so that at first
+every location says the same: hardly an object, and a box four strides wide.
 
 (B, 3, H, W) -> a dict of tensors for L locations, the same in training and evaluation; H and W are multiples of 32:
     points        (B, L, 3)  x, y and stride of each location, pixels
@@ -13,6 +13,7 @@ four strides wide.
                   (B, L, 3)  the centre's offset in strides and the logarithm of half the mean side
     stretches     (B, L, 4)  rotated boxes: a vector to twice the angle, as long as the logarithm of long by mean side,
                              and one to four times the angle, of any length
+    refinements   (B, L, 5)  rotated boxes: what the second look changes of them
     coefficients  (B, L, P)  instances: the location's weights of the prototypes
     prototypes    (B, P, H / 4, W / 4)
 """
@@ -24,89 +25,31 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from visrun.detection.decode import boxes_of
+from visrun.detection.decode import boxes_of, coarse_boxes
+from visrun.models.dense_parts import GROUP, FineMap, Level, Pyramid, SecondLook, Shape, tower
 from visrun.models.small import Block
 from visrun.models.trunks import Trunk, trunk
 from visrun.models.weights import Built, Pretrained
 
 FINEST = 8  # stride in pixels of the finest level; masks take in the body's map at half of it
+LEVELS = 3  # of the pyramid that the body has maps for
 BEYOND = 2  # levels that are coarser than the body's coarsest map: P6 and P7
-DEPTH = 2  # convolutions of a tower
-GROUP = 8  # channels normalised together
 WIDEST = 256  # channels of the pyramid and the towers, at most: else a quarter of the body's deepest map
 PRIOR = 0.01  # probability of an object that a location begins with (arXiv 1708.02002, section 4.1)
 BEGIN = math.log(2.0)  # logarithm of the strides from a location to each side of its box at first
 UPRIGHT, TURNED = (BEGIN,) * 4, (0.0, 0.0, BEGIN)
 STRETCH = (0.1, 0.0, 1.0, 0.0)  # upright at first, a little longer than high: no length has no slope to learn from
-PROTOTYPES, MASK_WIDTH = 32, 64
-SHAPE_WIDTH = 16  # hidden units that see a turned box's size and elongation
-USUAL, LEAST = 32.0, 1e-3  # sides in pixels: that of size 0, and what shorter ones count as
-SIZE_UNIT, LENGTH_UNIT = 0.5, 0.1  # differences of the logarithms that classes may hang on
+PROTOTYPES, PROTOTYPE_WIDTH, PROTOTYPE_DEPTH = 32, 64, 2
 SMALL_WIDTHS, SMALL_WIDTH = (16, 32, 64, 128, 128), 64
-
-
-class Pyramid(nn.Module):
-    """Feature maps, finest first -> as many of ``width`` channels, each with what the coarser ones know, and ``beyond``
-    coarser ones."""
-
-    def __init__(self, in_channels: Sequence[int], width: int, *, beyond: int) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in in_channels)
-        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in in_channels)
-        self.down = nn.ModuleList(nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(beyond))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_uniform_(module.weight, a=1)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # made with a bias above
-
-    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        sums = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
-        for i in reversed(range(len(sums) - 1)):
-            sums[i] = sums[i] + F.interpolate(sums[i + 1], size=sums[i].shape[2:], mode="nearest")
-        levels = [smooth(x) for smooth, x in zip(self.smooth, sums, strict=True)]
-        for down in self.down:
-            levels.append(down(F.relu(levels[-1])))
-        return levels
-
-
-class Level(nn.Module):
-    """A scale and shifts of one level's own for maps of ``width`` channels, since the shared towers see all alike."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.scale, self.shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(width, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.float() * self.scale + self.shift
-
-
-class Shape(nn.Module):
-    """What the size and elongation of each location's turned box say of its class: (B, L, 5) -> (B, L, K).
-
-    Seen from above, classes often follow from these (small and large vehicles, round and elongated cells), and the
-    class tower hardly sees them, since sides look different at every angle. Boxes learn nothing from it.
-    """
-
-    def __init__(self, num_outputs: int) -> None:
-        super().__init__()
-        self.seen, self.said = nn.Linear(2, SHAPE_WIDTH), nn.Linear(SHAPE_WIDTH, num_outputs)
-        nn.init.zeros_(self.said.weight)
-        nn.init.zeros_(self.said.bias)
-
-    def forward(self, boxes: Tensor) -> Tensor:
-        longer, shorter = (boxes[..., 2:4].detach().clamp(min=LEAST) / USUAL).log().unbind(-1)
-        size, length = (longer + shorter) / (2 * SIZE_UNIT), (longer - shorter) / (2 * LENGTH_UNIT)
-        return self.said(F.relu(self.seen(torch.stack([size, length], -1))))
 
 
 class DenseDetector(nn.Module):
     """The network; what goes in and comes out stands at the top of this module.
 
     Args:
-        body: Gives maps at strides 8, 16 and 32, for instances at 4 too.
+        body: Gives maps at strides 8, 16 and 32; at 4 too, unless for upright boxes.
         num_outputs: Classes.
         target: boxes, rotated_boxes or instances.
         width: Channels of the pyramid and the towers, a multiple of 8.
@@ -116,32 +59,35 @@ class DenseDetector(nn.Module):
     def __init__(self, body: Trunk, *, num_outputs: int, target: str, width: int, beyond: int) -> None:
         super().__init__()
         self.backbone = body
-        fine, *channels = body.channels if target == "instances" else (0, *body.channels)
+        fine, *channels = (0, *body.channels) if target == "boxes" else body.channels
         self.pyramid = Pyramid(channels, width, beyond=beyond)
         self.strides = [FINEST * 2**i for i in range(len(channels) + beyond)]
-        self.class_tower, self.place_tower = (_tower(width, width) for _ in range(2))
+        self.class_tower, self.place_tower = (tower(width, width) for _ in range(2))
         begin = TURNED if target == "rotated_boxes" else UPRIGHT
         self.levels = nn.ModuleList(Level(len(begin)) for _ in self.strides)
         self.classes = _last(width, [-math.log(1 / PRIOR - 1)] * num_outputs)
         self.boxes = _last(width, begin)
-        self.stretches = _last(width, STRETCH) if target == "rotated_boxes" else None
+        self.stretches = self.second_look = self.shape = self.coefficients = self.prototypes = None
+        if target == "rotated_boxes":
+            self.stretches = _last(width, STRETCH)
+            self.second_look = SecondLook(fine, width, num_outputs=num_outputs)
+            self.shape = Shape(num_outputs)
         if target == "instances":
-            self.coefficients: nn.Module | None = _last(width, [0.0] * PROTOTYPES)
-            self.prototypes: nn.Module | None = Prototypes(fine, width)
-        else:
-            self.coefficients = self.prototypes = None
-        self.shape = Shape(num_outputs) if target == "rotated_boxes" else None
+            self.coefficients = _last(width, [0.0] * PROTOTYPES)
+            self.prototypes = FineMap(fine, width, channels=PROTOTYPES, hidden=PROTOTYPE_WIDTH, depth=PROTOTYPE_DEPTH)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps = self.backbone(images)
-        fine = maps.pop(0) if self.prototypes is not None else None
+        fine = maps.pop(0) if len(maps) > LEVELS else None
         levels = self.pyramid(maps)
         parts = [self._at(x, level) for x, level in zip(levels, self.levels, strict=True)]
         output = {name: torch.cat([_rows(part[name]) for part in parts], 1) for name in parts[0]}
         where = _points([(x.shape[2], x.shape[3]) for x in levels], self.strides, images.device)
         output["points"] = where.expand(images.shape[0], -1, -1)  # len() would fix the number of images in a trace
-        if self.shape is not None:
-            output["classes"] = output["classes"] + self.shape(boxes_of(output))
+        if self.second_look is not None and self.shape is not None:
+            size = (images.shape[2], images.shape[3])
+            output["refinements"], classes = self.second_look(fine, levels[0], coarse_boxes(output), size)
+            output["classes"] = output["classes"] + classes + self.shape(boxes_of(output))
         if self.prototypes is not None:
             output["prototypes"] = self.prototypes(fine, levels[0])
         return output
@@ -155,20 +101,6 @@ class DenseDetector(nn.Module):
         if self.coefficients is not None:
             said["coefficients"] = self.coefficients(places)
         return said
-
-
-class Prototypes(nn.Module):
-    """The body's map at 1/4 (B, C, h, w) and the finest level at 1/8 -> (B, P, h, w)."""
-
-    def __init__(self, fine: int, width: int) -> None:
-        super().__init__()
-        self.fine, self.level = nn.Conv2d(fine, MASK_WIDTH, 1), nn.Conv2d(width, MASK_WIDTH, 1)
-        self.tower = _tower(MASK_WIDTH, MASK_WIDTH)
-        self.last = nn.Conv2d(MASK_WIDTH, PROTOTYPES, 1)
-
-    def forward(self, fine: Tensor, level: Tensor) -> Tensor:
-        level = F.interpolate(self.level(level), size=fine.shape[2:], mode="bilinear")
-        return self.last(self.tower(self.fine(fine) + level))
 
 
 def dense(
@@ -224,21 +156,12 @@ def small_detector(*, num_outputs: int, target: str = "boxes") -> Built:
 
 def _strides(target: str) -> tuple[int, ...]:
     """Of the body's maps that are needed."""
-    strides = (FINEST, 2 * FINEST, 4 * FINEST)
-    return (FINEST // 2, *strides) if target == "instances" else strides
+    strides = tuple(FINEST * 2**i for i in range(LEVELS))
+    return strides if target == "boxes" else (FINEST // 2, *strides)
 
 
 def _heads(module: nn.Module) -> tuple[str, ...]:
     return tuple(name for name, _ in module.named_children() if name != "backbone")
-
-
-def _tower(in_channels: int, width: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for i in range(DEPTH):
-        convolution = nn.Conv2d(width if i else in_channels, width, 3, padding=1, bias=False)
-        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        layers += [convolution, nn.GroupNorm(width // GROUP, width), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
 
 
 def _last(width: int, begin: Sequence[float]) -> nn.Conv2d:
