@@ -43,9 +43,8 @@ from visrun.tasks.base import Merging, Prediction, Task
 from visrun.training import evaluate
 
 BATCH = 32
-EVALUATE_READS = (  # settings; all else is the run's own
-    "data", "data.root", "data.on_bad", "data.val_fraction", "data.workers", "seed", "batch_size", "run.device",
-)  # fmt: skip
+# What evaluate reads beside split; all else is the run's own.
+READS = ("data", "data.root", "data.on_bad", "data.val_fraction", "data.workers", "seed", "batch_size", "run.device")
 KEPT_BY_PNG = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
 
 
@@ -200,11 +199,11 @@ def main_evaluate(words: Sequence[str]) -> int:
     predictor = load(names[0], device=options.get("run.device", "auto"))
     overrides = [word for word in words if "=" in word and not word.startswith("split=")]
     resolved = resolve([f"task={predictor.task_name}", "tracking=none", *overrides])
-    unread = [key for key in options if key not in (*EVALUATE_READS, "split")]
+    unread = [key for key in options if key not in (*READS, "split")]
     if unread:
         raise ConfigError(
             f"{', '.join(unread)}: the run says how it looks at images, so evaluate does not read this; leave it out "
-            f"(it reads split, {', '.join(EVALUATE_READS)})"
+            f"(it reads split, {', '.join(READS)})"
         )
     state = predictor.task.state()
     classes = state.get("classes")
