@@ -40,8 +40,13 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
 
 def boxes_of(output: Output) -> Tensor:
     """The box that each location means in the end: (B, L, 4) xyxy, or (B, L, 5) of any angle."""
+    return looks(output)[-1]
+
+
+def looks(output: Output) -> tuple[Tensor, ...]:
+    """The boxes after each look; what refines those of the first teaches them nothing."""
     boxes = coarse_boxes(output)
-    return refined(boxes.detach(), output["refinements"].float()) if "refinements" in output else boxes
+    return (boxes, refined(boxes.detach(), output["refinements"])) if "refinements" in output else (boxes,)
 
 
 def coarse_boxes(output: Output) -> Tensor:
@@ -88,7 +93,7 @@ def stretched(raw: Tensor) -> tuple[Tensor, Tensor]:
 def refined(boxes: Tensor, raw: Tensor) -> Tensor:
     """Turned boxes (..., 5), each changed by ``raw`` (..., 5): seen along the box, the centre moves by shares of its
     sides, these grow by powers of e (Ren et al. 2015, arXiv 1506.01497, eq. 2), and it turns by an angle in radians."""
-    raw = raw.clamp(-MOST_REFINED, MOST_REFINED)
+    raw = raw.float().clamp(-MOST_REFINED, MOST_REFINED)
     sides = boxes[..., 2:4].clamp(min=SMALLEST)
     along, across = (raw[..., :2] * sides).split(1, -1)
     cos, sin = boxes[..., 4:].cos(), boxes[..., 4:].sin()

@@ -16,7 +16,7 @@ from torch import Tensor
 from visrun.boxes import iou, probiou, xyxy_to_cxcywh
 from visrun.data.objects import BOX, ID, IGNORED, LABEL
 from visrun.detection.assign import Assigned, assign
-from visrun.detection.decode import Output, boxes_of, coarse_boxes, full_precision
+from visrun.detection.decode import Output, full_precision, looks
 from visrun.detection.masks import MARGIN, logits_of, of_objects, within
 
 BoxLoss = Callable[[Tensor, Tensor], Tensor]
@@ -71,7 +71,8 @@ def losses(
         class_weight: (K,) weight of each class, or None.
     """
     with full_precision(target.device):
-        found, truth = boxes_of(output), target[..., BOX]
+        boxes, truth = looks(output), target[..., BOX]
+        found = boxes[-1]
         given = _assigned(output["points"][0].float(), target)
         wanted = truth.gather(1, given.row[..., None].expand(-1, -1, truth.shape[2]))
         wanted = torch.where(given.positive[..., None], wanted, found.detach())
@@ -82,11 +83,10 @@ def losses(
         if class_weight is not None:
             weight = weight * class_weight[labels.clamp(min=0)]
         terms = _class_terms(output["classes"].float(), labels, quality, given, class_weight)
-        looks = {"box": found} | ({"coarse": coarse_boxes(output)} if "refinements" in output else {})
         parts = {"class": terms.sum() / count}
-        for name, boxes in looks.items():
-            to_learn = torch.where(given.positive[..., None], wanted, boxes.detach())
-            parts[name] = BOX_GAIN * (box_loss(boxes, to_learn) * weight).sum() / count
+        for name, said in zip(("box", "coarse"), reversed(boxes), strict=False):
+            to_learn = torch.where(given.positive[..., None], wanted, said.detach())
+            parts[name] = BOX_GAIN * (box_loss(said, to_learn) * weight).sum() / count
         if mask_loss is not None:
             parts["mask"] = _mask_loss(output, target, masks, given, wanted, mask_loss)
         return {name: GAIN * part for name, part in parts.items()}

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visrun.detection.decode import boxes_of, coarse_boxes
+from visrun.detection.decode import coarse_boxes, refined
 from visrun.models.dense_parts import GROUP, FineMap, Level, Pyramid, SecondLook, Shape, tower
 from visrun.models.small import Block
 from visrun.models.trunks import Trunk, trunk
@@ -86,8 +86,11 @@ class DenseDetector(nn.Module):
         output["points"] = where.expand(images.shape[0], -1, -1)  # len() would fix the number of images in a trace
         if self.second_look is not None and self.shape is not None:
             size = (images.shape[2], images.shape[3])
-            output["refinements"], classes = self.second_look(fine, levels[0], coarse_boxes(output), size)
-            output["classes"] = output["classes"] + classes + self.shape(boxes_of(output))
+            coarse = coarse_boxes(output).detach()
+            output["refinements"], classes = self.second_look(fine, levels[0], coarse, size)
+            output["classes"] = (
+                output["classes"] + classes + self.shape(refined(coarse, output["refinements"].detach()))
+            )
         if self.prototypes is not None:
             output["prototypes"] = self.prototypes(fine, levels[0])
         return output
