@@ -49,6 +49,16 @@ def test_formats_by_hand() -> None:
     )
 
 
+def test_vectors_turn_clockwise_as_drawn() -> None:
+    one, none = torch.ones(1), torch.zeros(1)
+    for angle, expected in ((0.0, (1, 0)), (pi / 2, (0, 1)), (-pi / 2, (0, -1)), (pi / 6, (0.75**0.5, 0.5))):
+        there = boxes.turn(one, none, torch.tensor([angle]))
+        assert torch.cat(there).tolist() == pytest.approx(expected, abs=1e-6)
+        assert torch.cat(boxes.turn(*there, torch.tensor([-angle]))).tolist() == pytest.approx((1, 0), abs=1e-6)
+    along, across = boxes.turn(torch.rand(3, 1, 4), torch.rand(4), torch.rand(2, 1))
+    assert along.shape == across.shape == (3, 2, 4)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_canonical_form_by_hand(dtype: torch.dtype) -> None:
     angles = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from visrun.boxes.formats import le90_to_quads, xyxy_to_quads
+from visrun.boxes.formats import le90_to_quads, turn, xyxy_to_quads
 from visrun.boxes.numbers import ratio, wide
 from visrun.boxes.rectangles import points_to_le90
 from visrun.boxes.rotated import rotated_intersection
@@ -51,8 +51,7 @@ def clip_le90(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 def _holds(boxes: Tensor, points: Tensor) -> Tensor:
     """(N, 5) boxes, (P, 2) points -> (N, P): is the point in the box?"""
     away = points - boxes[:, None, :2]
-    cos, sin = boxes[:, None, 4].cos(), boxes[:, None, 4].sin()
-    u, v = cos * away[..., 0] + sin * away[..., 1], cos * away[..., 1] - sin * away[..., 0]
+    u, v = turn(away[..., 0], away[..., 1], -boxes[:, None, 4])
     return (u.abs() <= boxes[:, None, 2] / 2) & (v.abs() <= boxes[:, None, 3] / 2)
 
 

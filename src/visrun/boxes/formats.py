@@ -12,6 +12,15 @@ from visrun.boxes.numbers import wide
 CORNERS = ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))  # of a unit box, clockwise as drawn from the top left
 
 
+def turn(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors (x, y) turned by ``angle`` radians, clockwise as drawn; by a box's ``-angle``, how they lie in its frame.
+
+    All of shapes that broadcast.
+    """
+    cos, sin = angle.cos(), angle.sin()
+    return cos * x - sin * y, sin * x + cos * y
+
+
 def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
     """(..., 4) -> (..., 4)."""
     low, high = wide(boxes).split(2, -1)
@@ -52,10 +61,8 @@ def xyxy_to_quads(boxes: Tensor) -> Tensor:
 def le90_to_quads(boxes: Tensor) -> Tensor:
     """(..., 5) -> (..., 8), clockwise as drawn from the corner that is top left in the box's own frame."""
     x, y, w, h, angle = wide(boxes).unbind(-1)
-    cos, sin = angle.cos(), angle.sin()
-    corners = [(i * w, j * h) for i, j in CORNERS]
-    numbers = [(x + cos * u - sin * v, y + sin * u + cos * v) for u, v in corners]
-    return torch.stack([number for corner in numbers for number in corner], -1)
+    corners = [turn(i * w, j * h, angle) for i, j in CORNERS]
+    return torch.stack([number for u, v in corners for number in (x + u, y + v)], -1)
 
 
 def le90_to_xyxy(boxes: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from visrun.boxes.formats import turn
 from visrun.boxes.numbers import wide
 
 SMALLEST = 1e-3  # width or height below which a box counts as this wide; keeps the logarithms finite
@@ -39,7 +40,7 @@ def kl_divergence(prediction: Tensor, target: Tensor) -> Tensor:
     """
     prediction, target = _sized(prediction), _sized(target)
     (w, h), (tw, th) = prediction[..., 2:4].unbind(-1), target[..., 2:4].unbind(-1)
-    cos2, sin2 = _turn(prediction, target)
+    cos2, sin2 = _angle_between(prediction, target)
     u, v = _offset_in_frame_of(target, prediction)
     centres = 4 * ((u / tw).square() + (v / th).square())
     along, across = (w / tw).square() + (h / th).square(), (h / tw).square() + (w / th).square()
@@ -50,7 +51,7 @@ def kl_divergence(prediction: Tensor, target: Tensor) -> Tensor:
 def _bhattacharyya(a: Tensor, b: Tensor) -> Tensor:
     """Bhattacharyya distance of the uniform boxes' Gaussians, variances w^2 / 12 and h^2 / 12 (eq. 4 to 9)."""
     (w, h), (v, g) = a[..., 2:4].unbind(-1), b[..., 2:4].unbind(-1)
-    cos2, sin2 = _turn(a, b)
+    cos2, sin2 = _angle_between(a, b)
     areas = w * h * v * g
     # |A + B| = 4 sqrt(|A| |B|) + excess: the excess alone holds what differs, so equal boxes give exactly 0.
     excess = (w * h - v * g).square() + cos2 * (w * g - h * v).square() + sin2 * (w * v - h * g).square()
@@ -64,13 +65,12 @@ def _sized(boxes: Tensor) -> Tensor:
     return torch.stack([x, y, w.clamp(min=SMALLEST), h.clamp(min=SMALLEST), angle], -1)
 
 
-def _turn(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def _angle_between(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Squared cosine and sine of the angle between the boxes."""
-    turn = a[..., 4] - b[..., 4]
-    return turn.cos().square(), turn.sin().square()
+    between = a[..., 4] - b[..., 4]
+    return between.cos().square(), between.sin().square()
 
 
 def _offset_in_frame_of(frame: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     dx, dy = (other[..., :2] - frame[..., :2]).unbind(-1)
-    cos, sin = frame[..., 4].cos(), frame[..., 4].sin()
-    return cos * dx + sin * dy, cos * dy - sin * dx
+    return turn(dx, dy, -frame[..., 4])

@@ -140,8 +140,7 @@ def _moved_xyxy(shapes: Tensor, back: Tensor, edges: Tensor) -> tuple[Tensor, Te
 def _moved_le90(shapes: Tensor, back: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (B * Q, S, 5), whether their upright hull reaches over the edges, and whether their centre does."""
     centre = _through(shapes[..., None, :2], back[:, :, None])[..., 0, :]
-    cos, sin = shapes[..., 4:].cos(), shapes[..., 4:].sin()
-    along, across = cos * back[..., 0] + sin * back[..., 1], cos * back[..., 1] - sin * back[..., 0]
+    along, across = boxes.turn(back[..., 0], back[..., 1], -shapes[..., 4:])
     size = shapes[..., 2:4] * torch.stack([along.norm(dim=-1), across.norm(dim=-1)], -1)
     turned = torch.atan2(along[..., 1], along[..., 0])
     moved = boxes.canonical(torch.cat([centre, size, turned[..., None]], -1))

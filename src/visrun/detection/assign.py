@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from visrun.boxes.formats import turn
 from visrun.boxes.numbers import wide
 
 NEAR = 1.5  # strides from the centre, along both sides, within which a location is a candidate: three by three of them
@@ -64,9 +65,7 @@ def assign(points: Tensor, boxes: Tensor, *, real: Tensor, ignored: Tensor) -> A
 def offsets(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """How far (L, 3) points lie from the centres of (B, M, 5) boxes, along and across each: (B, M, L) twice."""
     x, y, _, _, angle = (part[..., None] for part in wide(boxes).unbind(-1))
-    cos, sin = angle.cos(), angle.sin()
-    dx, dy = points[:, 0] - x, points[:, 1] - y
-    return cos * dx + sin * dy, cos * dy - sin * dx
+    return turn(points[:, 0] - x, points[:, 1] - y, -angle)
 
 
 def _anchor_overlap(along: Tensor, across: Tensor, half_w: Tensor, half_h: Tensor, side: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visrun.boxes import canonical, clip_xyxy, nms, rotated_nms
+from visrun.boxes import canonical, clip_xyxy, nms, rotated_nms, turn
 from visrun.detection.masks import as_bytes, logits_of, within
 
 Output = Mapping[str, Tensor]
@@ -96,8 +96,7 @@ def refined(boxes: Tensor, raw: Tensor) -> Tensor:
     raw = raw.float().clamp(-MOST_REFINED, MOST_REFINED)
     sides = boxes[..., 2:4].clamp(min=SMALLEST)
     along, across = (raw[..., :2] * sides).split(1, -1)
-    cos, sin = boxes[..., 4:].cos(), boxes[..., 4:].sin()
-    centre = boxes[..., :2] + torch.cat([cos * along - sin * across, sin * along + cos * across], -1)
+    centre = boxes[..., :2] + torch.cat(turn(along, across, boxes[..., 4:]), -1)
     return torch.cat([centre, sides * raw[..., 2:4].exp(), boxes[..., 4:] + raw[..., 4:]], -1)
 
 

@@ -99,15 +99,15 @@ def smooth_l1_rotated(prediction: Tensor, target: Tensor, *, beta: float = 1.0) 
     """
     prediction, target = wide(prediction), wide(target)
     size = target[..., 2:4].clamp(min=SMALLEST)
-    away = prediction[..., :2] - target[..., :2]
-    along = _in_frame(away, target[..., 4])
+    x, y = (prediction[..., :2] - target[..., :2]).unbind(-1)
+    away = torch.stack(boxes.turn(x, y, -target[..., 4]), -1)
     sides = prediction[..., 2:4] - target[..., 2:4]
     length = _length(target)[..., None]
     turned = [  # about the angle between, in radians
         (_pointer(prediction, turns) - _pointer(target, turns)) * share / turns
         for turns, share in ((2, length), (4, 1 - length))
     ]
-    return _rounded(torch.cat([along / size, sides / size, *turned], -1), beta)
+    return _rounded(torch.cat([away / size, sides / size, *turned], -1), beta)
 
 
 # Masks: prediction (..., h, w) logits, target (..., h, w) zeros and ones, inside (..., h, w) what counts.
@@ -164,13 +164,6 @@ def _length(target: Tensor) -> Tensor:
     """|log(w / h)|, at most 1: 0 for a square, 1 from e : 1 on."""
     w, h = wide(target)[..., 2:4].clamp(min=TINY).unbind(-1)
     return (w / h).log().abs().clamp(max=1)
-
-
-def _in_frame(away: Tensor, angle: Tensor) -> Tensor:
-    """(..., 2) offsets seen along and across the direction ``angle``."""
-    cos, sin = angle.cos(), angle.sin()
-    x, y = away.unbind(-1)
-    return torch.stack([cos * x + sin * y, cos * y - sin * x], -1)
 
 
 def _pixel_mean(terms: Tensor, inside: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from visrun.boxes.formats import turn
 from visrun.boxes.numbers import wide
 from visrun.data.objects import MASK_STRIDE
 
@@ -54,8 +55,7 @@ def filled(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """
     y, x = (torch.arange(count, device=boxes.device) + 0.5 for count in size)
     dx, dy = x[None, None, :] - boxes[:, 0, None, None], y[None, :, None] - boxes[:, 1, None, None]
-    cos, sin = boxes[:, 4, None, None].cos(), boxes[:, 4, None, None].sin()
-    along, across = cos * dx + sin * dy, cos * dy - sin * dx
+    along, across = turn(dx, dy, -boxes[:, 4, None, None])
     return (along.abs() <= boxes[:, 2, None, None] / 2) & (across.abs() <= boxes[:, 3, None, None] / 2)
 
 
