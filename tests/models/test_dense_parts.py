@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from visrun.models.dense_parts import REACH, SPOTS, FineMap, SecondLook, Shape
+from visrun.models.dense_parts import REACH, SPOTS, FineMap, Prototypes, SecondLook, Shape
 
 
 def plain_shape() -> Shape:
@@ -99,8 +101,16 @@ def test_a_pyramid_of_any_width_can_be_looked_at(width: int) -> None:
     assert changes.shape == (1, 3, 5)
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-def test_a_fine_map_has_the_size_of_the_bodys(depth: int) -> None:
-    made = FineMap(24, 16, channels=5, hidden=8, depth=depth)
+@pytest.mark.parametrize("make", [FineMap, partial(Prototypes, hidden=8)])
+def test_a_fine_map_has_the_size_of_the_bodys(make: Callable[..., FineMap]) -> None:
+    made = make(24, 16, channels=5)
     assert made(torch.randn(2, 24, 12, 20), torch.randn(2, 16, 6, 10)).shape == (2, 5, 12, 20)
-    assert sum(isinstance(module, nn.GroupNorm) for module in made.modules()) == depth
+
+
+def test_a_fine_map_is_the_sum_of_both_by_hand() -> None:
+    made = FineMap(1, 1, channels=1)
+    for layer, weight in ((made.fine, 2.0), (made.level, 3.0)):
+        nn.init.constant_(layer.weight, weight)
+        nn.init.zeros_(layer.bias)
+    fine, level = torch.arange(4.0).view(1, 1, 1, 4), torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)
+    torch.testing.assert_close(made(fine, level), torch.tensor([0.0, 5.0, 13.0, 18.0]).view(1, 1, 1, 4))

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun.detection.decode import coarse_boxes, refined
-from visrun.models.dense_parts import GROUP, FineMap, Level, Pyramid, SecondLook, Shape, tower
+from visrun.models.dense_parts import GROUP, Level, Prototypes, Pyramid, SecondLook, Shape, tower
 from visrun.models.small import Block
 from visrun.models.trunks import Trunk, trunk
 from visrun.models.weights import Built, Pretrained
@@ -41,7 +41,7 @@ PRIOR = 0.01  # probability of an object that a location begins with (arXiv 1708
 BEGIN = math.log(2.0)  # logarithm of the strides from a location to each side of its box at first
 UPRIGHT, TURNED = (BEGIN,) * 4, (0.0, 0.0, BEGIN)
 STRETCH = (0.1, 0.0, 1.0, 0.0)  # upright at first, a little longer than high: no length has no slope to learn from
-PROTOTYPES, PROTOTYPE_WIDTH, PROTOTYPE_DEPTH = 32, 64, 2
+PROTOTYPES, PROTOTYPE_WIDTH = 32, 64
 SMALL_WIDTHS, SMALL_WIDTH = (16, 32, 64, 128, 128), 64
 
 
@@ -74,7 +74,7 @@ class DenseDetector(nn.Module):
             self.shape = Shape(num_outputs)
         if target == "instances":
             self.coefficients = _last(width, [0.0] * PROTOTYPES)
-            self.prototypes = FineMap(fine, width, channels=PROTOTYPES, hidden=PROTOTYPE_WIDTH, depth=PROTOTYPE_DEPTH)
+            self.prototypes = Prototypes(fine, width, channels=PROTOTYPES, hidden=PROTOTYPE_WIDTH)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps = self.backbone(images)

@@ -8,21 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from visrun.boxes import turn
+
 GROUP = 8  # channels normalised together
 DEPTH = 2  # convolutions of a tower
 SHAPE_WIDTH = 16  # hidden units that see a turned box's size and elongation
 USUAL, LEAST = 32.0, 1e-3  # sides in pixels: that of size 0, and what shorter ones count as
 SIZE_UNIT, LENGTH_UNIT = 0.5, 0.1  # differences of the logarithms that classes may hang on
-SPOTS, REACH = 5, 1.2  # of a second look: points along each side, and the outermost ones' distance in half sides
+SPOTS, REACH = 4, 1.2  # of a second look: points along each side, and the outermost ones' distance in half sides
 SEEN = 32  # channels of the map that it looks at, at most: else a quarter of the pyramid's
 REFINEMENTS = 5  # numbers that it changes a turned box by
 FARTHEST_OUT = 2.0  # half widths of the image beyond which a point may lie anywhere: there is nothing to see
 
 
-def tower(in_channels: int, width: int, *, depth: int = DEPTH) -> nn.Sequential:
+def tower(in_channels: int, width: int) -> nn.Sequential:
     """Convolutions of 3x3, each with GroupNorm and ReLU: (B, in_channels, h, w) -> (B, width, h, w)."""
     layers: list[nn.Module] = []
-    for i in range(depth):
+    for i in range(DEPTH):
         convolution = nn.Conv2d(width if i else in_channels, width, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
         layers += [convolution, nn.GroupNorm(width // GROUP, width), nn.ReLU(inplace=True)]
@@ -65,25 +67,31 @@ class Level(nn.Module):
 
 
 class FineMap(nn.Module):
-    """The body's map at 1/4 (B, C, h, w) and the finest level at 1/8 -> (B, channels, h, w).
+    """The body's map at 1/4 (B, C, h, w) with what the finest level at 1/8 knows -> (B, channels, h, w).
 
     Args:
         fine: C.
         width: Channels of the level.
         channels: Of what comes out.
-        hidden: Channels on the way, a multiple of 8.
-        depth: Convolutions before the last.
     """
 
-    def __init__(self, fine: int, width: int, *, channels: int, hidden: int, depth: int) -> None:
+    def __init__(self, fine: int, width: int, *, channels: int) -> None:
         super().__init__()
-        self.fine, self.level = nn.Conv2d(fine, hidden, 1), nn.Conv2d(width, hidden, 1)
-        self.tower = tower(hidden, hidden, depth=depth)
-        self.last = nn.Conv2d(hidden, channels, 1)
+        self.fine, self.level = nn.Conv2d(fine, channels, 1), nn.Conv2d(width, channels, 1)
 
     def forward(self, fine: Tensor, level: Tensor) -> Tensor:
-        level = F.interpolate(self.level(level), size=fine.shape[2:], mode="bilinear")
-        return self.last(self.tower(self.fine(fine) + level))
+        return self.fine(fine) + F.interpolate(self.level(level), size=fine.shape[2:], mode="bilinear")
+
+
+class Prototypes(FineMap):
+    """A fine map of ``hidden`` channels, a multiple of 8, and a tower on it: masks (B, channels, h, w) to mix from."""
+
+    def __init__(self, fine: int, width: int, *, channels: int, hidden: int) -> None:
+        super().__init__(fine, width, channels=hidden)
+        self.tower, self.last = tower(hidden, hidden), nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, fine: Tensor, level: Tensor) -> Tensor:
+        return self.last(self.tower(super().forward(fine, level)))
 
 
 class Shape(nn.Module):
@@ -125,9 +133,8 @@ class SecondLook(nn.Module):
 
     def __init__(self, fine: int, width: int, *, num_outputs: int) -> None:
         super().__init__()
-        hidden = min(2 * SEEN, max(width // 2 // GROUP * GROUP, GROUP))
-        seen = hidden // 2
-        self.map = FineMap(fine, width, channels=seen, hidden=hidden, depth=1)
+        seen = min(SEEN, width // 4)
+        self.map = FineMap(fine, width, channels=seen)
         self.mix = nn.Linear(SPOTS**2 * seen, width, bias=False)
         self.norm = nn.LayerNorm(width)
         self.said = nn.Linear(width, REFINEMENTS + num_outputs)
@@ -154,7 +161,6 @@ class SecondLook(nn.Module):
     def _spots(self, boxes: Tensor, size: tuple[int, int]) -> Tensor:
         """Where the points lie: (B, L, S, 2), x and y from -1 to 1 across the image."""
         along, across = (boxes[..., 2:4, None] / 2 * self.spots.T).unbind(-2)
-        cos, sin = boxes[..., 4:].cos(), boxes[..., 4:].sin()
-        x = boxes[..., 0:1] + cos * along - sin * across
-        y = boxes[..., 1:2] + sin * along + cos * across
+        x, y = turn(along, across, boxes[..., 4:])
+        x, y = boxes[..., 0:1] + x, boxes[..., 1:2] + y
         return torch.stack([2 * x / size[1] - 1, 2 * y / size[0] - 1], -1).clamp(-FARTHEST_OUT, FARTHEST_OUT)
