@@ -97,6 +97,23 @@ def fit(made: Any, progress: Any, epochs: int) -> float:
     return watch.ended[-1] - began
 
 
+def speeds(made: Any, epochs: int) -> dict[str, float]:
+    """Images a second: ``loop``, of visrun's own, over ``epochs`` after the first; ``called``, of its step on one batch
+    again and again; and ``replayed``, of the CUDA graph alone, where the step was captured."""
+    from visrun.training import Progress
+
+    loader, step, progress = made.loaders["train"], made.step, Progress()
+    fit(made, progress, 1)
+    times = len(loader) * epochs
+    images = times * loader.batch_size
+    found = {"loop": images / fit(made, progress, epochs)}
+    batch = next(iter(loader.epoch(0)))
+    found["called"] = images / seconds(lambda: step(batch), times, step.ledger.peek)
+    if step.graph is not None:
+        found["replayed"] = images / seconds(step.graph.replay, times, step.ledger.peek)
+    return found
+
+
 def seconds(work: Callable[[], object], times: int, finish: Callable[[], object]) -> float:
     """What ``times`` calls of ``work`` take, until ``finish`` returns."""
     began = time.perf_counter()

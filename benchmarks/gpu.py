@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import environ, fit, parts_of, report, seconds
+from common import environ, parts_of, report, speeds
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, models
@@ -54,30 +54,22 @@ def arguments() -> Namespace:
 
 def visrun_loop(folder: Path, batch_size: int, options: Namespace) -> float:
     """Report visrun's side; returns its images/s."""
-    from visrun.training import Progress
-
     overrides = ["task=classification", "model=resnet18", "model.pretrained=false", "tracking=none"]
     overrides += [f"data.root={folder}", f"data.image_size={options.size}", f"batch_size={batch_size}"]
     overrides += [f"run.device={options.device}", f"data.workers={options.workers}"]
-    made, progress = parts_of([*overrides, f"max_epochs={options.epochs + 12}"]), Progress()
-    loader, step = made.loaders["train"], made.step
+    made = parts_of([*overrides, f"max_epochs={options.epochs + 12}"])
+    loader = made.loaders["train"]
     facts = {"batch_size": batch_size, "image_size": options.size, "precision": made.precision}
     if not loader.images.reused:
         took, n = loader.images.seconds, len(loader.images)
         report("gpu/cache", took, "s", images_per_second=round(n / took, 1), place=loader.images.place)
-    fit(made, progress, 1)
-    images = len(loader) * batch_size * options.epochs
-    speed = images / fit(made, progress, options.epochs)
-
-    batch, times, finish = next(iter(loader.epoch(0))), len(loader) * options.epochs, step.ledger.peek
-    called = images / seconds(lambda: step(batch), times, finish)
-    facts |= {"images": images, "graph": step.graph_note or "none: not on CUDA"}
-    report("gpu/step_called", called, "images/s", **facts)
-    over = "gpu/step_called"
-    if step.graph is not None:
-        called, over = images / seconds(step.graph.replay, times, finish), "gpu/step_replayed"
-        report(over, called, "images/s", **facts)
-    report("gpu/visrun", speed, "images/s", ratio=speed / called, over=over, **facts)
+    found = speeds(made, options.epochs)
+    facts |= {"images": len(loader) * batch_size * options.epochs, "graph": made.step.graph_note or "none: not on CUDA"}
+    speed = found.pop("loop")
+    for name, alone in found.items():
+        report(f"gpu/step_{name}", alone, "images/s", **facts)
+    name, alone = list(found.items())[-1]  # the graph's, where there is one
+    report("gpu/visrun", speed, "images/s", ratio=speed / alone, over=f"gpu/step_{name}", **facts)
     return speed
 
 

@@ -13,7 +13,9 @@ from PIL import Image
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 QUICK = ["max_epochs=1", "data.image_size=16", "batch_size=256"]
-TINY_GPU = ["--device=cpu", "--images=64", "--batch=32", "--size=32", "--workers=1", "--epochs=1", "--plain-epochs=1"]
+TINY = ["--device=cpu", "--size=32", "--epochs=1"]
+TINY_GPU = [*TINY, "--images=64", "--batch=32", "--workers=1", "--plain-epochs=1"]
+DENSE = {"object_detection": "fcos", "oriented_object_detection": "maskrcnn"}
 
 
 def measured(name: str, *words: str, cwd: Path) -> dict[str, dict]:
@@ -43,6 +45,10 @@ SMALLEST = {
     "scan": (["--images=20", "--rounds=1"], {"scan/make", "scan/object_detection", "scan/instance_segmentation"}),
     "startup": (["--repeats=1"], {"startup/import visrun", "startup/visrun explain", "startup/visrun --cfg job"}),
     "gpu": (TINY_GPU, {"photos/make", "gpu/cache", "gpu/step_called", "gpu/visrun", "gpu/plain", "gpu/speed_up"}),
+    "dense": (
+        [*TINY, "--images=2", "--objects=3", "--batch=2", "--tasks", *DENSE, "--models", "small_detector"],
+        {f"dense/{task}/{model}" for task, beside in DENSE.items() for model in (beside, "small_detector")},
+    ),
     "learn": (["--seeds=0,1", "task=classification", *QUICK], {"learn/classification/median"}),
     "sweep": (["overhead", "--trials=3"], {"sweep/overhead/stock", "sweep/overhead"}),
     "search": (["--seeds=0", "--trials=2", *QUICK], {"search/visrun/median", "search/epochs/visrun"}),
