@@ -56,7 +56,6 @@ def test_a_gpu_gives_the_same() -> None:
                 boxes.rotated_iou_matrix(b, b),
                 boxes.polygon_iou_matrix(quads, quads),
                 boxes.quads_to_le90(quads)[:, :4],
-                boxes.clip_le90(b.double(), (100, 120))[:, :4],
                 boxes.probiou(b, b.roll(1, 0)),
                 boxes.rotated_nms(b, s, c, threshold=0.3),
                 boxes.nms(boxes.le90_to_xyxy(b), s, c, threshold=0.3),

@@ -12,18 +12,14 @@ gives (N, M). ``rotated_iou_matrix`` and ``polygon_iou_matrix`` do the latter an
 Half precision is cast to float32; exact areas are computed in float64 and returned in at least float32.
 """
 
-from visrun.boxes.aligned import box_area, ciou, diou, giou, iou, overlap_share
-from visrun.boxes.clipping import clip_le90, clip_xyxy, share_inside
+from visrun.boxes.aligned import box_area, ciou, clip_xyxy, diou, giou, iou, overlap_share
 from visrun.boxes.formats import (
     canonical,
-    cxcywh_to_xyxy,
     le90_to_quads,
     le90_to_xyxy,
     polygons_to_xyxy,
     turn,
     xyxy_to_cxcywh,
-    xyxy_to_le90,
-    xyxy_to_quads,
 )
 from visrun.boxes.gaussian import kl_divergence, probiou
 from visrun.boxes.nms import nms, polygon_nms, rotated_nms
@@ -35,9 +31,7 @@ __all__ = [
     "box_area",
     "canonical",
     "ciou",
-    "clip_le90",
     "clip_xyxy",
-    "cxcywh_to_xyxy",
     "diou",
     "giou",
     "iou",
@@ -61,9 +55,6 @@ __all__ = [
     "rotated_iou",
     "rotated_iou_matrix",
     "rotated_nms",
-    "share_inside",
     "turn",
     "xyxy_to_cxcywh",
-    "xyxy_to_le90",
-    "xyxy_to_quads",
 ]

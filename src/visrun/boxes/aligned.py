@@ -1,4 +1,7 @@
-"""Overlaps of axis-aligned boxes (xyxy). Leading dimensions broadcast: ``iou(a[:, None], b)`` is (N, M)."""
+"""Axis-aligned boxes (xyxy): overlaps, and what an image's edge leaves of them.
+
+Leading dimensions broadcast: ``iou(a[:, None], b)`` is (N, M).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,13 @@ import torch
 from torch import Tensor
 
 from visrun.boxes.numbers import ratio, wide
+
+
+def clip_xyxy(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., 4) xyxy cut to an image of ``size`` (height, width); boxes outside end up with no area on its edge."""
+    height, width = size
+    x0, y0, x1, y1 = wide(boxes).unbind(-1)
+    return torch.stack([x0.clamp(0, width), y0.clamp(0, height), x1.clamp(0, width), y1.clamp(0, height)], -1)
 
 
 def box_area(boxes: Tensor) -> Tensor:

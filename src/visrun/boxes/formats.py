@@ -27,12 +27,6 @@ def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
     return torch.cat([(low + high) / 2, high - low], -1)
 
 
-def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
-    """(..., 4) -> (..., 4)."""
-    centre, size = wide(boxes).split(2, -1)
-    return torch.cat([centre - size / 2, centre + size / 2], -1)
-
-
 def canonical(boxes: Tensor) -> Tensor:
     """The le90 form of (..., 5): the same rectangle with width >= height and -pi/2 <= angle < pi/2.
 
@@ -44,18 +38,6 @@ def canonical(boxes: Tensor) -> Tensor:
     turned = torch.where(turned >= pi / 2, turned - pi, turned)  # a remainder can round up to its divisor
     settled = (w >= h) & (angle >= -pi / 2) & (angle < pi / 2)  # as it is, to the last bit
     return torch.stack([x, y, torch.maximum(w, h), torch.minimum(w, h), torch.where(settled, angle, turned)], -1)
-
-
-def xyxy_to_le90(boxes: Tensor) -> Tensor:
-    """(..., 4) -> canonical (..., 5): angle 0, or -pi/2 for boxes that are higher than wide."""
-    boxes = xyxy_to_cxcywh(boxes)
-    return canonical(torch.cat([boxes, torch.zeros_like(boxes[..., :1])], -1))
-
-
-def xyxy_to_quads(boxes: Tensor) -> Tensor:
-    """(..., 4) -> (..., 8), clockwise as drawn from the top left."""
-    left, top, right, bottom = wide(boxes).unbind(-1)
-    return torch.stack([left, top, right, top, right, bottom, left, bottom], -1)
 
 
 def le90_to_quads(boxes: Tensor) -> Tensor:
