@@ -43,6 +43,30 @@ def rendered(pixels, plan, image_size, masks=None):
     return images, rendering.render_ids(layer, plan, table, image_size)
 
 
+# Mosaics
+
+
+def test_samples_with_too_many_objects_are_no_mosaics():
+    sizes, crowded = np.full((2, 8, augment.TILES, 2), 50.0), np.arange(16).reshape(2, 8) % 2 == 0
+    plans = [
+        augment.plan(
+            [np.random.default_rng(step) for step in range(2)],
+            sizes,
+            image_size=(64, 64),
+            canvas=(64, 64),
+            fit="zoom",
+            augment=Augment(mosaic=1.0),
+            mean=PLAIN_MEAN,
+            std=PLAIN_STD,
+            crowded=told,
+        )
+        for told in (crowded, None)
+    ]
+    some, every = ([rendering.columns(plan, step)[:, augment.SPLIT] for step in plan.table] for plan in plans)
+    assert (np.array(some)[crowded] == 1).all() and (np.array(every) < 1).all()
+    np.testing.assert_array_equal(np.array(some)[~crowded], np.array(every)[~crowded])
+
+
 # Sizes kept
 
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from visrun.data import batches, cache
+from visrun.data import batches, boxing, cache
 from visrun.data.augment import Augment
 from visrun.data.batches import Batch, Batches
+from visrun.data.objects import LABEL, Objects
 from visrun.errors import ConfigError, DataError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -221,6 +222,21 @@ def test_cutmix_of_masks_moves_ids_with_their_pixels(opened):
 def test_what_a_target_cannot_take_is_refused(opened, kind, how, name):
     with pytest.raises(ConfigError, match=f"augment.{name}: "):
         make(opened(masks=kind == "mask"), kind=kind, targets=torch.zeros(10, 1), augment=how)
+
+
+@pytest.mark.parametrize(("n", "mosaics"), [(boxing.MOST // 4, True), (boxing.MOST // 4 + 1, False)])
+def test_no_object_is_lost_in_a_mosaic(opened, n, mosaics):
+    """Of n small objects over all of each picture: where four pictures have more than a target holds, one is shown."""
+    images, places = opened(fit="zoom"), np.random.default_rng(0).random((n, 2))
+    listed = []
+    for height, width in images.sizes.tolist():
+        low = places * (width - 2, height - 2)
+        listed.append(Objects(np.zeros(n, int), np.concatenate([low, low + 2], 1), np.zeros(n, bool)))
+    windows = np.array([(0, 0, w, h) for h, w in images.sizes])
+    targets = boxing.table(listed, windows, images.sizes, kind="boxes")
+    made = make(images, kind="boxes", targets=targets, fit="zoom", augment=Augment(mosaic=1.0))
+    held = torch.stack([(batch.target[..., LABEL] >= 0).sum(1) for batch in made.epoch(0)])
+    assert (held == n).all() != mosaics
 
 
 def test_an_empty_split_is_refused(opened):

@@ -127,7 +127,8 @@ def test_the_outermost_points_of_an_outline_and_of_runs():
     )
     points = boxing.outermost(one)
     np.testing.assert_allclose(np.hypot(*(points[0] - (50, 30)).T), 20, atol=1e-6)
-    assert {tuple(point) for point in points[1].tolist()} == {(30, 10), (70, 10), (70, 50), (30, 50)}
+    np.testing.assert_allclose(np.hypot(*(points[1] - (50, 30)).T), 20, atol=1e-6)  # fills its box
+    assert {(70, 30), (50, 50), (30, 30), (50, 10)} <= {tuple(point) for point in points[1].round(6).tolist()}
 
 
 # Against boxes measured in masks
@@ -198,7 +199,7 @@ def test_an_upright_box_holds_its_turned_outline_tightly(seed):
     back = plan.table[0, :, augment.BACK].reshape(4, 2, 3)
     scale = torch.from_numpy(np.linalg.norm(back[:, :, 0], axis=1))
     share = sides / (24 * scale[:, None])
-    assert ((share > 0.9) & (share < 1.01)).all()  # by its corners it would be up to 1.41
+    assert ((share > 0.97) & (share < 1.01)).all()  # by its corners it would be up to 1.41
 
 
 def test_mosaics_have_more_rows_up_to_a_limit():
@@ -206,6 +207,22 @@ def test_mosaics_have_more_rows_up_to_a_limit():
     assert [boxing.rows_of_target(packed, pictures) for pictures in (1, 4)] == [20, 80]
     assert boxing.rows_of_target(torch.zeros(3, 100, 19), 4) == boxing.MOST
     assert boxing.rows_of_target(torch.zeros(3, 400, 19), 4) == 400
+
+
+def test_how_many_objects_each_picture_holds():
+    listed = [objects((1, 2, 5, 8), (0, 0, 3, 3)), nothing(), objects((1, 1, 4, 4))]
+    packed = boxing.table(listed, np.array([[0, 0, 20, 10]] * 3), np.array([[10, 20]] * 3), kind="boxes")
+    assert boxing.held(packed).tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["boxes", "rotated_boxes"])
+def test_what_a_mosaic_would_have_shown_beside_is_no_object_of_a_sample_without(kind):
+    """The objects reach over every edge of their pictures, so also over the lines where three of them end."""
+    listed = [objects((-40, -40, 150, 20), (-40, 30, 20, 90), (60, -20, 140, 90), quads=True)] * 60
+    target, plan, step, *_ = moved(listed, [(64, 96)] * 60, Augment(mosaic=0.5), kind)
+    alone = rendering.columns(plan, step)[:, augment.SPLIT][:, 0] == 1
+    assert 10 < alone.sum() < 50
+    assert (target[alone][..., LABEL] >= 0).sum(1).amax() == 3
 
 
 def test_full_targets_come_first_in_a_mosaic():

@@ -65,6 +65,14 @@ def test_a_stretch_points_to_twice_the_angle() -> None:
     assert torch.isfinite(raw.grad).all()  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("raw", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1e-22, 1e-22), (0.1, 0.0, -0.25, 1e-9)])
+def test_what_says_nothing_of_the_angle_has_no_slope_from_it(raw: tuple[float, ...]) -> None:
+    """In the last, both vectors contradict each other."""
+    numbers = torch.tensor(raw, requires_grad=True)
+    stretched(numbers)[1].backward()
+    assert not numbers.grad.any()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("degrees", [0.0, 20.0, 44.0, -44.0, 80.0])
 def test_a_square_has_an_angle_up_to_quarter_turns(degrees: float) -> None:
     four = 4 * math.radians(degrees)

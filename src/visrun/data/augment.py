@@ -124,6 +124,7 @@ def plan(
     augment: Augment | None,
     mean: Sequence[float],
     std: Sequence[float],
+    crowded: NDArray[np.bool_] | None = None,
 ) -> Plan:
     """Draw everything for the batches of S steps.
 
@@ -133,6 +134,7 @@ def plan(
         sizes: (S, B, Q, 2) height and width of the pictures in their canvas.
         augment: None for evaluation.
         mean: 3 floats in [0, 1], with ``std`` what the network's weights expect.
+        crowded: (S, B) samples whose pictures together hold too many objects, and which so are no mosaics.
     """
     how = augment or Augment()
     steps, n, pictures, _ = sizes.shape
@@ -142,7 +144,10 @@ def plan(
     view, meet = _view(flat[:, 0], image_size, fit, how, draws), np.ones((len(flat), 2))
     corner = geometry.window(view, image_size, canvas)
     if pictures > 1:
-        view, meet = _mosaics(view, flat, image_size, how, np.concatenate([rng.random((n, 15)) for rng in rngs]))
+        numbers = np.concatenate([rng.random((n, 15)) for rng in rngs])
+        chosen = numbers[:, 0] < how.mosaic
+        chosen &= True if crowded is None else ~crowded.ravel()
+        view, meet = _mosaics(view, flat, image_size, how, chosen, numbers[:, 1:])
     slots = np.empty((len(flat) * pictures, SLOT), np.float32)
     slots[:, VIEW] = geometry.matrices(view, canvas).reshape(-1, 6)
     slots[:, END] = 2 * flat.reshape(-1, 2)[:, ::-1] / (canvas[1], canvas[0]) - 1
@@ -192,7 +197,12 @@ def _view(sizes: Array, image_size: tuple[int, int], fit: Fit, how: Augment, dra
 
 
 def _mosaics(
-    view: geometry.View, sizes: Array, image_size: tuple[int, int], how: Augment, draws: Array
+    view: geometry.View,
+    sizes: Array,
+    image_size: tuple[int, int],
+    how: Augment,
+    chosen: NDArray[np.bool_],
+    draws: Array,
 ) -> tuple[geometry.View, Array]:
     """The views of all pictures, a sample's four together, and where they meet in shares of the image: for samples that
     are no mosaic (1, 1), so that the first picture fills it.
@@ -200,12 +210,12 @@ def _mosaics(
     Args:
         view: Of each sample's first picture, alone.
         sizes: (B, 4, 2).
-        draws: (B, 15) in [0, 1): whether; where they meet (2); area (4), mirrored left and right (4), up and down (4).
+        chosen: (B,) which are.
+        draws: (B, 14) in [0, 1): where they meet (2); area (4), mirrored left and right (4), up and down (4).
     """
-    chosen = draws[:, 0] < how.mosaic
-    meet = MEET[0] + draws[:, 1:3] * (MEET[1] - MEET[0])
-    share = MOSAIC_AREA[0] + draws[:, 3:7] * (MOSAIC_AREA[1] - MOSAIC_AREA[0])
-    flips = np.stack([how.hflip & (draws[:, 7:11] < 0.5), how.vflip & (draws[:, 11:15] < 0.5)], -1)
+    meet = MEET[0] + draws[:, :2] * (MEET[1] - MEET[0])
+    share = MOSAIC_AREA[0] + draws[:, 2:6] * (MOSAIC_AREA[1] - MOSAIC_AREA[0])
+    flips = np.stack([how.hflip & (draws[:, 6:10] < 0.5), how.vflip & (draws[:, 10:14] < 0.5)], -1)
     whole = np.array([image_size[1], image_size[0]], np.float64)
     found = geometry.mosaic(sizes, image_size, meet * whole, share, flips)
     alone = np.repeat(~chosen, TILES)  # the other three of these are never seen

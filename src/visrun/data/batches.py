@@ -144,6 +144,9 @@ class Batches:
         self.targets = torch.zeros(len(images), 0) if targets is None else targets
         self.targets = self.targets.to(self.device)
         self._sizes = images.sizes.astype(np.float64)
+        self._room, self._held = 0, None
+        if kind in OBJECT_TARGETS:
+            self._room, self._held = boxing.rows_of_target(self.targets, self.pictures), boxing.held(self.targets)
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -202,6 +205,7 @@ class Batches:
         return augmentation.plan(
             [np.random.default_rng([self.seed, epoch, first + i + 1]) for i in range(len(order))],
             self._sizes[order],
+            crowded=None if self._held is None else self._held[order].sum(-1) > self._room,
             image_size=self.image_size,
             canvas=self.images.source.canvas,
             fit=self.fit,
@@ -221,8 +225,7 @@ class Batches:
         rows = self.targets.index_select(0, shown.flatten())
         if self.kind not in OBJECT_TARGETS:
             return rows, none
-        most = boxing.rows_of_target(self.targets, self.pictures)
-        target = boxing.render(rows, plan, drawn, self.image_size, most=most, kind=self.kind)
+        target = boxing.render(rows, plan, drawn, self.image_size, most=self._room, kind=self.kind)
         if self.kind != "instances":
             return target, none
         assert masks is not None

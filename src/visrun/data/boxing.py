@@ -3,9 +3,10 @@
 `table` packs the objects of a split once, in pixels of the kept pictures; `render` takes a batch's rows of it through
 the views that its pixels are taken through. Shapes are fixed and nothing is read back: it all stays on the device.
 
-An upright box is the box around eight points of its object, its outline's outermost ones in eight directions or its
-corners, and so stays tight when the picture turns. Where the edge of the image or of a mosaic's part cuts an object,
-its box ends there; where too little is left of it, it is ignored.
+An upright box is the box around points of its object, and so stays tight when the picture turns: its outline's
+outermost ones in POINTS directions, or those of the ellipse that fills its box (Kalra et al. 2021, arXiv 2109.13488).
+Where the edge of the image or of a mosaic's part cuts an object, its box ends there; where too little is left of it, it
+is ignored.
 
 Legend: N images, S rows for objects, n objects, B samples, Q pictures a sample, M rows of a target, C columns,
 H x W training image.
@@ -22,14 +23,14 @@ from torch import Tensor
 
 from visrun import boxes
 from visrun.data.augment import BACK, SPLIT, Plan
-from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, Objects, corners_of
-from visrun.data.outlines import Outline, Rle
+from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, Objects
+from visrun.data.outlines import Rle
 from visrun.data.rendering import columns, slots
 
 LEAST_SEEN = 0.2  # share of an upright box below which what is left of it is no example
 SMALLEST = 1.0  # pixels of the training image: what has a smaller side is none
 MOST = 300  # rows of a mosaic's target, unless a single picture has more
-POINTS = 8
+POINTS = 16  # around an object: turned by any angle, the box of a round one is at most 4 % too small
 ANGLES = 2 * np.pi / POINTS * np.arange(POINTS)
 DIRECTIONS = np.stack([np.cos(ANGLES), np.sin(ANGLES)])  # (2, POINTS)
 HEAD = 3  # columns before those of the shape: label, ignored, number
@@ -38,7 +39,7 @@ HEAD = 3  # columns before those of the shape: label, ignored, number
 def table(objects: Sequence[Objects], windows: NDArray[np.int64], kept: NDArray[np.int64], *, kind: str) -> Tensor:
     """The objects of N pictures, in pixels of the kept pictures: (N, S, C) float32, rows beyond them -1.
 
-    Columns: label, ignored, number in the masks, then the eight points of an upright box or a le90 box.
+    Columns: label, ignored, number in the masks, then the points of an upright box or a le90 box.
 
     Args:
         objects: Of each file; with quads for rotated_boxes, with outlines for instances.
@@ -57,6 +58,11 @@ def rows_of_target(packed: Tensor, pictures: int) -> int:
     """M, for samples of ``pictures`` pictures with the objects of ``packed`` (N, S, C)."""
     most = packed.shape[1]
     return min(pictures * most, max(most, MOST))
+
+
+def held(packed: Tensor) -> NDArray[np.int64]:
+    """(N,) how many objects each picture of the table has."""
+    return (packed[..., LABEL] >= 0).sum(1).cpu().numpy()
 
 
 def render(rows: Tensor, plan: Plan, step: Tensor, image_size: tuple[int, int], *, most: int, kind: str) -> Tensor:
@@ -104,18 +110,13 @@ def _width(kind: str) -> int:
 
 def outermost(objects: Objects) -> NDArray[np.float64]:
     """(n, POINTS, 2) the points around which each object's upright box stays, however the picture is turned."""
-    corners = np.repeat(corners_of(objects.boxes), POINTS // 4, 1)
+    low, high = objects.boxes[:, None, :2], objects.boxes[:, None, 2:]
+    points = (low + high) / 2 + (high - low) / 2 * DIRECTIONS.T
     for i, outline in enumerate(objects.outlines or ()):
-        corners[i] = _extremes(outline, corners[i])
-    return corners
-
-
-def _extremes(outline: Outline, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The corners of polygons that lie furthest in each direction; the box's ``corners`` for runs."""
-    if isinstance(outline, Rle):
-        return corners
-    points = np.concatenate(outline)
-    return points[(points @ DIRECTIONS).argmax(0)]
+        if not isinstance(outline, Rle):  # of runs no corner stands out
+            corners = np.concatenate(outline)
+            points[i] = corners[(corners @ DIRECTIONS).argmax(0)]
+    return points
 
 
 def _edges(plan: Plan, step: Tensor, image_size: tuple[int, int]) -> Tensor:
@@ -145,7 +146,8 @@ def _moved_le90(shapes: Tensor, back: Tensor, edges: Tensor) -> tuple[Tensor, Te
     turned = torch.atan2(along[..., 1], along[..., 0])
     moved = boxes.canonical(torch.cat([centre, size, turned[..., None]], -1))
     hull = boxes.le90_to_xyxy(moved)
-    reaches = (hull[..., :2] < edges[..., 2:]) & (hull[..., 2:] > edges[..., :2])
+    shown = edges[..., :2] < edges[..., 2:]  # a part of no size shows nothing, though hulls reach over it
+    reaches = shown & (hull[..., :2] < edges[..., 2:]) & (hull[..., 2:] > edges[..., :2])
     inside = (centre >= edges[..., :2]) & (centre <= edges[..., 2:])
     return moved, reaches.all(-1) & (size >= SMALLEST).all(-1), inside.all(-1)
 

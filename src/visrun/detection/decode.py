@@ -26,7 +26,7 @@ LEAST = 0.001  # score below which nothing is reported
 LONGEST = 3.0  # logarithm of a side by the mean side beyond which it grows no more: 400 times as long as wide
 SQUARE = 0.2  # logarithm of a side by the mean side, about 1.5 : 1, from which on the longer side tells the angle
 MOST_RAW = 100.0  # of the vectors that tell the angle, so that their squares stay finite
-TINY = 1e-6
+FAINT = 1e-3  # length of a vector that tells an angle, below which it has no slope, which would be endless
 MOST_REFINED = 2.0  # sides, logarithms and radians that a second look changes a box by at most
 SMALLEST = 1.0  # side in pixels that it can still change by a share of itself
 FARTHEST = 7.0  # logarithm of a distance in strides beyond which it grows no more, so that it stays finite
@@ -83,7 +83,8 @@ def stretched(raw: Tensor) -> tuple[Tensor, Tensor]:
     cos, sin, square_cos, square_sin = raw.clamp(-MOST_RAW, MOST_RAW).split(1, -1)
     x = square_cos + (cos.square() - sin.square()) / SQUARE**2
     y = square_sin + 2 * cos * sin / SQUARE**2
-    x = torch.where((x == 0) & (y == 0), TINY, x)  # has no angle, and no slope
+    faint = x.square() + y.square() < FAINT**2
+    x, y = torch.where(faint, x.detach(), x), torch.where(faint, y.detach(), y)
     twice = torch.atan2(y, x) / 2
     length = cos * twice.cos() + sin * twice.sin()
     angle = twice / 2 + torch.where(length < 0, math.pi / 2, 0.0)
