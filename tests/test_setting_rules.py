@@ -52,6 +52,16 @@ def test_data_rules():
     ]
 
 
+def test_detectors_of_torchvision_do_not_weigh_classes():
+    """Ours do."""
+    for name in ("fasterrcnn", "fcos", "ssdlite", "dense_resnet18"):
+        weighed = settings(task="object_detection", model={"name": name}, data={"class_weights": [1.0, 2.0]})
+        told = f"data.class_weights=[1.0, 2.0]: model={name} weighs all classes alike"
+        ours = name.startswith("dense_")
+        assert [line.split(";")[0] for line in check(weighed)] == ([] if ours else [told])
+        assert not check(settings(task="object_detection", model={"name": name}))
+
+
 def test_a_fixed_size_model_takes_squares():
     assert check(settings(model={"name": "vit_b_16"}, data={"image_size": [224, 224]})) == []
     (line,) = check(settings(model={"name": "vit_b_16"}, data={"image_size": [224, 160]}))
@@ -80,6 +90,12 @@ def test_options_nothing_reads():
     ]
 
 
+def test_a_detector_with_a_loss_of_its_own_reads_no_beta():
+    values, key = Hyperparameters(loss="smooth_l1"), "loss_options.beta"
+    for name, lines in (("fasterrcnn", [f"{key} is read only when the model takes any loss"]), ("retinanet", [])):
+        assert option_warnings([key], values, task="object_detection", model=MODELS[name]) == lines
+
+
 def test_what_patchcore_does_not_read():
     keys, patchcore = ["run.ema", "augment.hflip", "loss_options.gamma", "model_options.coreset"], MODELS["patchcore"]
     values = Hyperparameters(loss="focal")
@@ -103,7 +119,7 @@ def test_the_table_of_options_names_settings_and_choices():
         section, _, name = key.partition(".")
         assert name in Settings.model_fields[section].annotation.model_fields
         for choice, wanted in conditions.items():
-            known = {"loss": losses, "optimizer": set(OPTIMIZERS), "gradient": {True, False}}
+            known = {"loss": losses, "optimizer": set(OPTIMIZERS), "gradient": {True, False}, "losses": {True, False}}
             assert set(wanted) <= known[choice]
 
 

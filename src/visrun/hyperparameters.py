@@ -135,6 +135,7 @@ WORDS = {
     ("drops", True): "the model has a head that drops",
     ("gradient", True): "the model learns by gradient steps",
     ("gradient", False): "model=patchcore",
+    ("losses", True): "the model takes any loss",
 }
 
 
@@ -145,8 +146,10 @@ def defaults() -> dict[str, Any]:
 
 def facts_of(values: Mapping[str, Any] | Hyperparameters, model: ModelEntry | None = None) -> dict[str, Any]:
     """All that decides what is read: the values, and what is known of the model (None: it reads everything)."""
-    drops, gradient = (True, True) if model is None else (model.drops, model.gradient)
-    return {**_mapping(values), "drops": drops, "gradient": gradient}
+    known = {"drops": True, "gradient": True, "losses": True}
+    if model is not None:
+        known = {"drops": model.drops, "gradient": model.gradient, "losses": model.losses is None}
+    return {**_mapping(values), **known}
 
 
 def missing(condition: Condition, facts: Mapping[str, Any]) -> list[str]:

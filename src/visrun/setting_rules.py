@@ -18,7 +18,7 @@ OPTION_READ_WHEN: dict[str, Condition] = {
     "loss_options.alpha": {**LEARNS, "loss": ("focal",)},
     "loss_options.dice_weight": {**LEARNS, "loss": ("ce_dice",)},
     "loss_options.delta": {**LEARNS, "loss": ("huber",)},
-    "loss_options.beta": {**LEARNS, "loss": ("smooth_l1",)},
+    "loss_options.beta": {**LEARNS, "loss": ("smooth_l1",), "losses": (True,)},
     "optimizer_options.betas": {**LEARNS, "optimizer": ("adam", "adamw")},
     "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
     **{f"augment.{name}": LEARNS for name in Augment.model_fields},
@@ -102,6 +102,9 @@ def _model_problems(settings: Settings) -> list[str]:
         return [f"model={name}: task={settings.task} takes {one_of(serving)}, or model=torchvision model.name=X"]
     if settings.model.pretrained is True and not entry.pretrained:
         return [f"model.pretrained=true: model={name} has no published weights; it takes auto or false"]
+    if not entry.weighs and settings.data.class_weights != "none":
+        told = f"data.class_weights={show(settings.data.class_weights)}: model={name} weighs all classes alike"
+        return [f"{told}; take none, or one of our own detectors, such as model=dense_resnet18"]
     if entry.fixed_size and isinstance(size, tuple) and size[0] != size[1]:
         return [f"data.image_size={show(list(size))}: model={name} takes square images, such as {size[0]}"]
     return []

@@ -213,6 +213,10 @@ def test_a_mask_by_hand() -> None:
     assert losses.dice_mask(logits, target, inside).item() == pytest.approx(1 - (2 * 0.5 + 1) / (0.5 + 1 + 1))
     assert losses.focal_mask(logits, target, inside).item() == pytest.approx(0.25 * math.log(2))
     assert losses.focal_mask(logits, target, inside, gamma=0).item() == pytest.approx(math.log(2))
+    one, other = torch.tensor([[[True, False]] * 2]), torch.tensor([[[False, True]] * 2])  # the object's, and around it
+    for pixels, share in ((one, 0.9), (other, 0.1)):
+        found = losses.focal_mask(logits, target, pixels, gamma=0, alpha=0.9)
+        assert found.item() == pytest.approx(share * losses.bce_mask(logits, target, pixels).item())
 
 
 @pytest.mark.parametrize("name", MASKS)

@@ -73,7 +73,7 @@ def default_rotated(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def rotated_iou(prediction: Tensor, target: Tensor) -> Tensor:
-    """1 - the exact IoU of the rectangles, and for those apart the distance of their hulls as in :func:`giou`.
+    """1 - the exact IoU of the rectangles, and what :func:`giou` adds to the IoU of their upright hulls.
 
     IoU alone has no gradient where boxes do not meet.
     """
@@ -131,16 +131,22 @@ def dice_mask(prediction: Tensor, target: Tensor, inside: Tensor) -> Tensor:
     return 1 - (2 * both + 1) / (found.square().sum((-2, -1)) + target.sum((-2, -1)) + 1)
 
 
-def focal_mask(prediction: Tensor, target: Tensor, inside: Tensor, *, gamma: float = 2.0) -> Tensor:
-    """Focal loss (Lin et al. 2017, arXiv 1708.02002, eq. 4), the mean over the pixels inside.
+def focal_mask(
+    prediction: Tensor, target: Tensor, inside: Tensor, *, gamma: float = 2.0, alpha: float | None = None
+) -> Tensor:
+    """Focal loss (Lin et al. 2017, arXiv 1708.02002, eq. 4 and 5), the mean over the pixels inside.
 
     Args:
         gamma: How strongly pixels that are right already are played down; 0 gives :func:`bce_mask`.
+        alpha: Share in [0, 1] of the object's pixels, those around it have ``1 - alpha``. None = all count the same.
     """
     prediction, target = wide(prediction), wide(target)
     terms = F.binary_cross_entropy_with_logits(prediction, target, reduction="none")
     wrong = (-torch.expm1(-terms)).clamp(min=TINY)  # 1 - p of the true side; above 0, so that its slope is finite
-    return _pixel_mean(wrong**gamma * terms, inside)
+    terms = wrong**gamma * terms
+    if alpha is not None:
+        terms = terms * torch.where(target > 0, alpha, 1 - alpha)
+    return _pixel_mean(terms, inside)
 
 
 def _rounded(errors: Tensor, beta: float) -> Tensor:

@@ -59,7 +59,8 @@ class ModelEntry:
         image_size: Side in pixels it was made for, or None to take the task's.
         fixed_size: Whether it takes square images of one size only, given when it is built.
         pretrained: Whether published weights exist.
-        losses: The losses it can honour, or None for all of the task's.
+        losses: The losses it can honour, its own, or None for all of the task's.
+        weighs: Whether it can weigh classes.
         speed: 1 (slow) to 3 (fast).
         accuracy: 1 (modest) to 3 (high), at its usual image size.
         multiple: Image sides are rounded up to a multiple of this many pixels.
@@ -77,6 +78,7 @@ class ModelEntry:
     fixed_size: bool = False
     pretrained: bool = True
     losses: tuple[str, ...] | None = None
+    weighs: bool = True
     multiple: int = 32
 
 

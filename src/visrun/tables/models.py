@@ -39,8 +39,10 @@ def _dense(builder: str, parameters: float, **facts: Any) -> ModelEntry:
 
 
 def _detector(builder: str, parameters: float, *, tasks: tuple[str, ...] = BOX_TASKS, **facts: Any) -> ModelEntry:
-    build = "visrun.models.detectors:detector"
-    return ModelEntry(build=build, builder=builder, tasks=tasks, parameters=parameters, drops=False, **facts)
+    facts |= {"drops": False, "weighs": False}
+    return ModelEntry(
+        build="visrun.models.detectors:detector", builder=builder, tasks=tasks, parameters=parameters, **facts
+    )
 
 
 OWN_BOXES = ("default", "smooth_l1")  # smooth L1 is the own loss of Faster R-CNN's and SSD's boxes
