@@ -11,7 +11,7 @@ the same packages write the same bytes on every call.
 | regression                | CSV image,target           | 400/100/100 of 64x64  | how many digits there are, 0 to 6 |
 | segmentation              | images and palette masks   | 210/45/45 of 96x96    | round, straight and curved digits |
 | object_detection          | COCO json                  | 210/45/45 of 160x160  | a box around each of these        |
-| oriented_object_detection | DOTA labelTxt              | 210/45/45 of 160x160  | a rectangle turned with the digit |
+| oriented_object_detection | DOTA labelTxt              | 160/45/45 of 160x160  | a rectangle turned with the digit |
 | instance_segmentation     | COCO json with polygons    | 210/45/45 of 160x160  | each digit's outline, holes filled|
 | anomaly_detection         | MVTec AD folders           | 200/-/120 of 128x128  | stains, scratches and patches on  |
 |                           |                            |                       | brick                             |
@@ -31,7 +31,7 @@ from pathlib import Path
 from visrun.build import Ref, load
 from visrun.errors import DataError
 
-VERSION = 1  # part of the folder's name: raise it when the generator changes, so that an older copy is not used
+VERSION = 2  # part of the folder's name: raise it when the generator changes, so that an older copy is not used
 SEED = 0
 
 # Names, not functions: a dataset that is already there is found without importing what builds it.
