@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,18 @@ PLACES = [
 @pytest.mark.parametrize(("file", "name", "place"), PLACES)
 def test_json_and_images_are_found_where_people_keep_them(tmp_path: Path, file: str, name: str, place: str) -> None:
     path = picture(tmp_path / place)
-    for other in ("val", "test"):
-        picture(tmp_path / place.replace("train", other)) if "train" in place else None
+    others = {}
+    for other in ("val", "test") if "train" in place else ():
+        others[other] = [picture(tmp_path / place.replace("train", other))]
+        write(tmp_path / file.replace("train", other), content([name.replace("train", other)], [annotation(0)]))
     write(tmp_path / file, content([name], [annotation(0)]))
     assert coco.recognise(tmp_path, "object_detection")
     assert not folder.recognise(tmp_path, "classification") or "somewhere" in place or place.startswith("set")
     listing = coco.read(tmp_path)
-    assert {split: [row.image for row in rows] for split, rows in listing.splits.items()} == {"train": [path]}
+    assert {split: [row.image for row in rows] for split, rows in listing.splits.items()} == {
+        "train": [path],
+        **others,
+    }
     assert listing.splits["train"][0].where == f"{file}: image 0"
 
 
@@ -122,6 +128,50 @@ def test_a_json_without_annotations_is_said_and_left_out(tmp_path: Path) -> None
     assert listing.warnings == ("test.json has no annotations and is left out",)
 
 
+@pytest.mark.parametrize("both", ["instances_trainval.json", "instances_trainval2017.json", "train_val.json"])
+def test_trainval_beside_another_split_counts_as_train(tmp_path: Path, both: str) -> None:
+    picture(tmp_path / "images" / "a.jpg")
+    for name in (both, both.replace("trainval", "test").replace("train_val", "test")):
+        write(tmp_path / "annotations" / name, content(["a.jpg"], [annotation(0)]))
+    listing = coco.read(tmp_path)
+    assert (list(listing.splits), listing.warnings) == (["train", "test"], ())
+    write(tmp_path / "annotations" / both.replace("trainval", "train").replace("train_val", "train"), content([], []))
+    listing = coco.read(tmp_path)
+    assert (list(listing.splits), len(listing.splits["train"])) == (["train", "test"], 0)
+    assert listing.warnings == (f"annotations/{both} has no split in its name and is left out",)
+
+
+def test_trainval_alone_is_split_later(tmp_path: Path) -> None:
+    write(tmp_path / "trainval.json", content(["a.jpg"], [annotation(0)]))
+    assert list(coco.read(tmp_path).splits) == ["all"]
+
+
+@pytest.mark.parametrize("place", ["{}", "images/{}2017", "data/{}"])
+def test_images_of_a_split_that_no_json_lists(tmp_path: Path, place: str) -> None:
+    for split in ("train", "test"):
+        picture(tmp_path / place.format(split) / "a.jpg")
+    picture(tmp_path / "unlabeled2017" / "a.jpg")
+    write(tmp_path / "train.json", content(["a.jpg"], [annotation(0)]))
+    listing = coco.read(tmp_path)
+    assert listing.warnings == (f"{place.format('test')}/: test images without labels are left out",)
+    folder = picture(tmp_path / place.format("val") / "a.jpg").parent
+    with pytest.raises(DataError) as caught:
+        coco.read(tmp_path)
+    assert str(caught.value) == (
+        f"{folder}: images of val without labels: add val.json, or move the images out of {tmp_path}"
+    )
+    assert list(coco.read(tmp_path / "train.json").splits) == ["all"]
+
+
+def test_images_of_a_split_that_another_json_lists_are_labelled(tmp_path: Path) -> None:
+    picture(tmp_path / "train" / "a.jpg")
+    picture(tmp_path / "val" / "b.jpg")
+    write(tmp_path / "all.json", content(["train/a.jpg", "val/b.jpg"], [annotation(0)]))
+    assert coco.read(tmp_path).warnings == ()
+    (tmp_path / "all.json").rename(tmp_path / "val.json")
+    assert coco.read(tmp_path).warnings == ()
+
+
 # what is labelled
 
 
@@ -135,6 +185,15 @@ def test_boxes_categories_with_gaps_crowds_and_images_without_objects(tmp_path: 
     assert a.boxes.tolist() == [[4, 5, 14, 25], [0, 0, 1.5, 2]]
     assert (a.spot(1), a.size, a.outlines) == ("all.json: annotation 9", SIZE, None)
     assert (len(b), c.ignored.tolist()) == (0, [True])
+
+
+def test_flags_are_taken_as_what_they_say(tmp_path: Path) -> None:
+    written = [0, "0", "false", False, None, "", 1, "1", "True", True, 1.0]
+    rows = [annotation(0, id_=i, iscrowd=value, bbox=[i, 0, 5, 5]) for i, value in enumerate(written)]
+    rows.append(annotation(0, id_=20, ignore="1"))
+    write(tmp_path / "all.json", content(["a.jpg"], rows))
+    several = coco.read(tmp_path).splits["all"][0].target
+    assert several.ignored.tolist() == [False] * 6 + [True] * 6
 
 
 def test_polygons_of_several_parts_and_runs_in_both_forms(tmp_path: Path) -> None:
@@ -196,6 +255,8 @@ def test_a_category_that_only_heads_others_is_none(tmp_path: Path) -> None:
         ({"bbox": ["1", 2, 3, 4]}, "bbox ['1', 2, 3, 4] is not [left, top, width, height]"),
         ({"bbox": [0, 0, 10**400, 1]}, "int too large to convert to float"),
         ({"segmentation": [[0, 0, 10**400, 1, 2, 3]]}, "int too large to convert to float"),
+        ({"iscrowd": "maybe"}, "iscrowd 'maybe' is neither 0 nor 1"),
+        ({"ignore": 2}, "ignore '2' is neither 0 nor 1"),
         ({"bbox": None}, "neither bbox nor segmentation"),
         ({"bbox": [], "segmentation": []}, "neither bbox nor segmentation"),
         ({"segmentation": [[1, 2, 3, 4, 5]]}, "a polygon of 5 numbers: x and y come in pairs"),
@@ -269,3 +330,83 @@ def test_faults_are_listed_with_their_annotation_and_may_be_skipped(tmp_path: Pa
     assert sum(map(len, dataset.splits.values())) == 7
     assert len(dataset.skipped) == 4
     assert sum(map(sum, dataset.counts.values())) == 5
+
+
+# images that are missing, and others of their name
+
+
+def images(root: Path) -> dict[str, list[str]]:
+    splits = coco.read(root).splits
+    return {split: [row.image.relative_to(root).as_posix() for row in rows] for split, rows in splits.items()}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("place", ["{}", "images/{}", "images/{}2017"])
+def test_an_image_that_is_missing_in_its_split_is_not_taken_from_another(
+    tmp_path: Path, place: str, listed: bool
+) -> None:
+    for split, names in (("train", "0123"), ("val", "013")):
+        for i, name in enumerate(names):
+            picture(tmp_path / place.format(split) / f"000{name}.jpg", i)
+    names = [f"000{i}.jpg" for i in range(4)]
+    write(tmp_path / "train.json", content(names if listed else names[:2], [annotation(0)]))
+    write(tmp_path / "val.json", content(names, [annotation(2)]))
+    with pytest.raises(DataError, match=rf"(?m)^  val\.json: image 2: {place.format('val')}/0002\.jpg: no such file$"):
+        records.read(tmp_path, task="object_detection")
+
+
+def test_images_of_a_split_that_are_all_missing_are_not_those_of_another(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write(tmp_path / f"{split}.json", content(["a.jpg", "b.jpg"], [annotation(0)]))
+    for name in ("a", "b"):
+        picture(tmp_path / "train" / f"{name}.jpg")
+    assert images(tmp_path) == {"train": ["train/a.jpg", "train/b.jpg"], "val": ["a.jpg", "b.jpg"]}
+
+
+@pytest.mark.parametrize("named", ["train2017/a.jpg", "C:\\set\\train2017\\a.jpg"])
+def test_a_json_may_list_images_of_another_split_s_folder(tmp_path: Path, named: str) -> None:
+    picture(tmp_path / "deep" / "train2017" / "a.jpg")
+    picture(tmp_path / "deep" / "val2017" / "b.jpg")
+    write(tmp_path / "val.json", content([named, "b.jpg"], [annotation(0)]))
+    assert images(tmp_path) == {"val": ["deep/train2017/a.jpg", "deep/val2017/b.jpg"]}
+
+
+def test_several_jsons_may_share_one_folder_although_it_is_named_for_a_split(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path / "train" / f"{name}.jpg")
+    for split, name in (("train", "a"), ("val", "b")):
+        write(tmp_path / f"{split}.json", content([f"{name}.jpg"], [annotation(0)]))
+    assert images(tmp_path) == {"train": ["train/a.jpg"], "val": ["train/b.jpg"]}
+
+
+@pytest.mark.parametrize(
+    ("files", "names", "found"),
+    [
+        (["cam1/1.jpg"], ["cam1/1.jpg", "cam2/1.jpg"], ["images/cam1/1.jpg", "images/cam2/1.jpg"]),
+        (["1.jpg"], ["cam1/1.jpg", "cam2/1.jpg"], ["images/cam1/1.jpg", "images/cam2/1.jpg"]),
+        (["1.jpg"], ["C:\\x\\cam1\\1.jpg"], ["images/1.jpg"]),
+        (["cam1/1.jpg"], ["cam1/1.jpg", "1.jpg"], ["images/cam1/1.jpg", "images/cam1/1.jpg"]),
+    ],
+)
+def test_two_names_do_not_share_a_file_that_fits_one(
+    tmp_path: Path, files: list[str], names: list[str], found: list[str]
+) -> None:
+    for file in files:
+        picture(tmp_path / "images" / file)
+    picture(tmp_path / "images" / "other.jpg")
+    write(tmp_path / "all.json", content(["other.jpg", *names], [annotation(0)]))
+    assert images(tmp_path) == {"all": ["images/other.jpg", *found]}
+
+
+@pytest.mark.parametrize("place", ["images/{}.jpg", "deep/{}.jpg"])
+def test_names_agree_however_their_accents_are_stored(tmp_path: Path, place: str) -> None:
+    path = picture(tmp_path / place.format(unicodedata.normalize("NFD", "é")))
+    write(tmp_path / "all.json", content([unicodedata.normalize("NFC", "é.jpg")], [annotation(0)]))
+    assert [row.image for row in coco.read(tmp_path).splits["all"]] == [path]
+
+
+def test_two_names_in_two_jsons_do_not_share_a_file_either(tmp_path: Path) -> None:
+    for split, name in (("train", "cam1"), ("val", "cam2")):
+        write(tmp_path / f"{split}.json", content([f"{name}/1.jpg"], [annotation(0)]))
+    picture(tmp_path / "images" / "cam1" / "1.jpg")
+    assert images(tmp_path) == {"train": ["images/cam1/1.jpg"], "val": ["cam2/1.jpg"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from visrun.data import recognise
+from visrun.data.listing import Listing
+from visrun.data.marks import Marks
 from visrun.errors import DataError
 
 # The folder of labels, what a label file holds (None: a picture of ids), the task.
@@ -65,8 +68,55 @@ def test_all_folders_of_a_split_are_read(tmp_path: Path, layout: str, nesting: s
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_labels_may_lie_in_the_only_other_folder_of_the_split(tmp_path: Path, layout: str) -> None:
     pairs = {"train2014": "train", "train2017": "train", "valid": "val"}
-    found, _ = build(tmp_path, layout, "{kind}/{split}", pairs)
+    found, warnings = build(tmp_path, layout, "{kind}/{split}", pairs)
     assert found == {"train": ["of_train2014", "of_train2017"], "val": ["of_valid"]}
+    assert warnings == ()
+
+
+def one_pair(root: Path, layout: str, image: str, other: str) -> Listing:
+    """The listing of an image with its label and one other, whose label file is named ``other``."""
+    kind, text, task = LAYOUTS[layout]
+    for name in ("a", image):
+        photo(root / "images" / f"{name}.jpg")
+    for name in ("a.txt", other):
+        label(root / kind / name, text)
+    return recognise.read(root, layout, task).listing
+
+
+@pytest.mark.parametrize("layout", ["yolo", "dota", "masks"])
+def test_labels_without_an_image_are_said(tmp_path: Path, layout: str) -> None:
+    listing = one_pair(tmp_path, layout, "img 3", "img_3.txt")
+    kind, text, _ = LAYOUTS[layout]
+    what, suffix = ("masks", "png") if text is None else ("label files", "txt")
+    assert listing.warnings == (f"1 {what} without an image are left out, such as {kind}/img_3.{suffix}",)
+
+
+@pytest.mark.parametrize("layout", ["yolo", "dota"])
+def test_other_texts_among_labels_are_not_taken_for_some(tmp_path: Path, layout: str) -> None:
+    folder = tmp_path / LAYOUTS[layout][0]
+    for name, text in (("README", "Labels of 2 pictures"), ("classes", "0 1 2 3"), ("empty", ""), ("old", "\xe9 \xe9")):
+        label(folder / name, "")
+        (folder / f"{name}.txt").write_bytes(text.encode("latin-1"))
+    assert one_pair(tmp_path, layout, "b", "b.txt").warnings == ()
+
+
+@pytest.mark.parametrize("layout", ["yolo", "dota"])
+def test_the_suffix_of_a_label_file_may_be_written_large(tmp_path: Path, layout: str) -> None:
+    kind, text, task = LAYOUTS[layout]
+    photo(tmp_path / "images" / "a.JPG")
+    (tmp_path / kind).mkdir()
+    (tmp_path / kind / "a.TXT").write_text(str(text), encoding="utf-8")
+    found = recognise.listing(tmp_path, task=task)
+    assert (found.layout, [len(row.target) for row in found.listing.splits["all"]]) == (layout, [1])
+
+
+@pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD")])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_names_agree_however_their_accents_are_stored(tmp_path: Path, layout: str, forms: tuple[str, str]) -> None:
+    image, other = (unicodedata.normalize(form, "é") for form in forms)
+    listing = one_pair(tmp_path, layout, image, f"{other}.txt")
+    assert (len(listing.splits["all"]), listing.problems, listing.warnings) == (2, (), ())
+    assert all(not isinstance(row.target, Marks) or len(row.target) for row in listing.splits["all"])
 
 
 @pytest.mark.parametrize("nesting", NESTINGS)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from visrun.data import files
+from visrun.data import files, xmltree
+from visrun.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,37 @@ def test_images_stand_in_natural_order_and_folders_after_files(tmp_path: Path) -
         (tmp_path / name).touch()
     found = [files.shown(path, tmp_path) for path in files.images(tmp_path)]
     assert found == ["i2.png", "I3.png", "i10.png", "b/1.png"]
+
+
+def test_text_that_is_not_utf_8_is_named_by_line_and_byte(tmp_path: Path) -> None:
+    file = tmp_path / "classes.txt"
+    for mark in (b"", b"\xef\xbb\xbf"):
+        file.write_bytes(mark + b"chat\nb\xe9luga\n")
+        with pytest.raises(DataError) as caught:
+            files.class_names(tmp_path)
+        assert str(caught.value) == f"{file}:2: not UTF-8 (byte 0xe9 at {len(mark) + 6}): save it as UTF-8"
+    file.write_bytes(b"\xef\xbb\xbfchat\r\n\r\n b\xc3\xa9luga \n")
+    assert files.class_names(tmp_path) == ("chat", "béluga")
+
+
+def test_a_class_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "classes.txt"
+    file.write_text("cat\ndog\ncat\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        files.class_names(tmp_path)
+    assert str(caught.value) == f"{file}: class cat stands twice: give each id a name of its own"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").symlink_to(tmp_path / "gone.xml")
+    (tmp_path / "b.xml").mkdir()
+    expected = {
+        "a.xml": "no such file (a link to what is not there): mend or remove it",
+        "b.xml": "a folder, not a file: rename or remove it",
+        "c.xml": "no such file: mend or remove it",
+    }
+    for name, what in expected.items():
+        for read in (files.text, xmltree.read):
+            with pytest.raises(DataError) as caught:
+                read(tmp_path / name)
+            assert str(caught.value) == f"{tmp_path / name}: {what}"

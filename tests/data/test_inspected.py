@@ -169,7 +169,54 @@ def test_a_mask_of_another_size_or_without_a_mark_is_refused(tmp_path, options, 
 def test_masks_without_an_image_are_said(tmp_path):
     mvtec(tmp_path)
     mask(tmp_path / "ground_truth" / "bent" / "9_mask.png")
-    assert "1 masks without an image are left out" in read(tmp_path).warnings
+    line = "1 masks without an image are left out, such as ground_truth/bent/9_mask.png"
+    assert line in read(tmp_path).warnings
+
+
+def masks_of(dataset):
+    return sorted(row.target.mask.name for row in dataset.splits["test"] if row.target.mask is not None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ground_truth", "Ground_Truth"),
+        ("ground_truth", "MASKS"),
+        ("ground_truth/bent", "ground_truth/Bent"),
+        ("test/bent", "test/BENT"),
+    ],
+)
+def test_folders_of_masks_are_found_in_any_case(tmp_path, old, new):
+    mvtec(tmp_path)
+    before = masks_of(read(tmp_path))
+    (tmp_path / old).rename(tmp_path / new)
+    dataset = read(tmp_path)
+    assert before
+    assert (masks_of(dataset), dataset.warnings) == (before, ())
+
+
+@pytest.mark.parametrize("place", ["ground_truth/crooked/0_mask.png", "ground_truth/bent/0/0.png", "masks/0.png"])
+def test_masks_that_are_all_elsewhere_are_said(tmp_path, place):
+    mvtec(tmp_path, masks=False)
+    mask(tmp_path / place)
+    dataset = read(tmp_path)
+    assert masks_of(dataset) == []
+    assert dataset.warnings == (f"1 masks without an image are left out, such as {place}",)
+
+
+def test_blank_masks_of_good_images_are_no_surprise(tmp_path):
+    mvtec(tmp_path)
+    mask(tmp_path / "ground_truth" / "good" / "0_mask.png", empty=True)
+    assert read(tmp_path).warnings == ()
+
+
+def test_masks_beside_good_and_bad_without_a_folder_for_the_kind_are_said(tmp_path):
+    for kind in ("good", "bad"):
+        for i in range(6):
+            picture(tmp_path / kind / f"{i}.png", level=i * 10)
+    for i in range(6):
+        mask(tmp_path / "masks" / f"{i}.png")
+    assert "6 masks without an image are left out, such as masks/0.png" in read(tmp_path).warnings
 
 
 def test_a_test_split_of_one_kind_is_said(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from visrun.data.outlines import Rle, box_of, boxes_of, counts_of, drawn, hull_points, pixels, runs
+from visrun.data.outlines import Rle, box_of, boxes_of, counts_of, drawn, hull_points, pixels, runs, widths
 
 MASKS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.integers(0, 1))
 SQUARE = np.array([[1.0, 2], [4, 2], [4, 5], [1, 5]])
@@ -96,6 +96,18 @@ def test_the_hull_points_of_runs_bound_every_pixel(mask: np.ndarray) -> None:
         way = np.array([np.cos(angle), np.sin(angle)])
         assert np.isclose((points @ way).max(), (corners @ way).max())
         assert np.isclose((points @ way).min(), (corners @ way).min())
+
+
+def test_widths_by_hand() -> None:
+    """Twice the deviation: of a rectangle's corners, which lie half its width from the middle, the width itself."""
+    turn = np.array([[0.6, 0.8], [-0.8, 0.6]])
+    bar = np.array([[0.0, 0], [50, 0], [50, 2], [0, 2]]) @ turn
+    line = np.array([[0.0, 0], [3, 3], [9, 9]]) + 1000
+    runs_ = [Rle((6,), (2, 3)), Rle((0, 1, 5), (2, 3)), Rle((3, 0, 3), (2, 3))]
+    found = widths([(bar,), (line,), (line, SQUARE), None, (), *runs_])
+    assert found.round(6).tolist() == [2, 0, 3, np.inf, np.inf, 0, np.inf, 0]
+    assert widths([]).tolist() == []
+    assert not widths([(np.array([[0.0, 0], [np.nan, 1], [1, np.inf]]),)]) < 1
 
 
 def test_runs_of_numbers() -> None:

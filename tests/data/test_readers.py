@@ -291,7 +291,7 @@ def test_masks_missing_double_and_left_over(tmp_path: Path) -> None:
         "images/b.jpg: several masks: masks/b.png, masks/b_mask.png",
         "images/c.jpg: no mask c.png in masks/",
     ]
-    assert listing.warnings == ("1 masks without an image are left out",)
+    assert listing.warnings == ("1 masks without an image are left out, such as masks/z.png",)
 
 
 def test_yolo_labels_are_no_masks(tmp_path: Path) -> None:

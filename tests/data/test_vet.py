@@ -213,6 +213,42 @@ def test_an_outline_without_area_has_no_size() -> None:
     assert line == "a.txt:1: an object without area: its points lie on a line"
 
 
+SLANTED = np.array([[10, 10], [20, 20], [30, 30]])
+BLANK = Rle((W * H,), (H, W))
+
+
+@pytest.mark.parametrize(
+    ("outline", "what"),
+    [
+        ([SLANTED], "an object without area: its points lie on a line"),
+        ([SLANTED, SLANTED[::-1] + 20], "an object without area: its points lie on a line"),
+        (BLANK, "an object without area: its runs mark no pixel"),
+        ([np.array([[110, 10], [130, 10], [130, 30]])], "wholly outside its image of 100x80 pixels"),
+    ],
+)
+def test_an_outline_that_shows_nothing_is_refused_alone_where_outlines_are_learnt(outline: object, what: str) -> None:
+    good = [np.array([[10, 20], [40, 20], [40, 60], [10, 60]])]
+    several = outlined(good, outline, boxes=[BOX, BOX])  # type: ignore[arg-type]
+    vetted = check(several, form="outlines", outlined=True)
+    assert lines(vetted) == [f"a.txt:2: {what}"]
+    assert [len(objects) for objects in vetted.objects] == [1]
+    assert lines(check(several, form="outlines")) == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [[[10, 10], [30, 30], [30, 10], [10, 30]]],  # whose halves have areas that cancel each other out
+        [[[10, 10], [10.5, 10], [10.5, 10.5]], [[90, 70], [90.5, 70], [90.5, 70.5]]],
+        [[[10, 10], [60, 60], [60, 60.4]]],
+        [SLANTED.tolist(), [[30, 30], [40, 30], [40, 40]]],
+        [[[90, 10], [130, 10], [130, 30]]],
+    ],
+)
+def test_outlines_that_show_little_are_kept(parts: list[list[list[float]]]) -> None:
+    assert lines(check(outlined([np.array(part) for part in parts]), form="outlines", outlined=True)) == []
+
+
 def test_a_missing_outline_matters_where_outlines_are_learnt() -> None:
     mixed = outlined([np.array(SQUARE)], None, boxes=[(10, 10, 20, 20), BOX])
     assert check(mixed, form="outlines").objects[0].outlines is None

@@ -164,6 +164,21 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
         labelmap.read(file)
 
 
+@pytest.mark.parametrize("file", ["labelmap.txt", "ImageSets/Segmentation/train.txt"])
+def test_lists_and_labelmaps_that_are_not_utf_8_are_named(tmp_path: Path, file: str) -> None:
+    build(tmp_path, train="a")
+    (tmp_path / file).write_bytes(b"a\n\xe9:1,1,1::\n" if "train" in file else b"a:0,0,0::\n\xe9:1,1,1::\n")
+    with pytest.raises(DataError, match=rf"{file}:2: not UTF-8 \(byte 0xe9 at \d+\): save it as UTF-8$"):
+        records.read(tmp_path, task="segmentation")
+
+
+def test_a_class_that_a_labelmap_names_twice_is_refused(tmp_path: Path) -> None:
+    build(tmp_path)
+    (tmp_path / "labelmap.txt").write_text("a:0,0,0::\nb:1,1,1::\na:2,2,2::\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"labelmap\.txt: class a stands twice"):
+        records.read(tmp_path, task="segmentation")
+
+
 def test_colours_may_be_left_out_for_index_masks(tmp_path: Path) -> None:
     file = tmp_path / "labelmap.txt"
     file.write_text("background:\nroad:::\n")

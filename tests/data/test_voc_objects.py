@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,15 @@ def test_boxes_names_difficulty_and_lines(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "ignored"), [("0", False), ("false", False), ("False", False), ("", False), ("1", True), ("True", True)]
+)
+def test_difficult_is_taken_as_what_it_says(tmp_path: Path, text: str, ignored: bool) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    label(tmp_path / "Annotations" / "a.xml", item(difficult=f"<difficult>{text}</difficult>"))
+    assert voc.read(tmp_path, target="boxes").splits["all"][0].target.ignored.tolist() == [ignored]
+
+
 def test_vocs_own_files_count_pixels_from_one(tmp_path: Path) -> None:
     picture(tmp_path / "JPEGImages" / "a.jpg")
     head = "<source><database>The VOC2007 Database</database></source>"
@@ -125,6 +135,7 @@ def test_an_image_without_objects_and_a_size_of_zero(tmp_path: Path) -> None:
         (item(box=(1, 2, 3)), "an object without a bndbox of four numbers"),
         ("<object>\n<name>cat</name></object>", "an object without a bndbox of four numbers"),
         (item(name=" "), "an object without a name"),
+        (item(difficult="<difficult>2</difficult>"), "difficult '2' is neither 0 nor 1"),
     ],
 )
 def test_an_object_that_cannot_be_read_is_named_by_its_line(tmp_path: Path, text: str, what: str) -> None:
@@ -151,6 +162,96 @@ def test_a_missing_image_and_another_size_are_told(tmp_path: Path) -> None:
         "  Annotations/3.xml: labels for 30x40 pixels, the image has 40x30 (turned by its EXIF orientation?)",
         "  Annotations/5.xml: JPEGImages/5: no such file",
     ]
+
+
+@pytest.mark.parametrize("folder", ["images", "train", "train/images"])
+@pytest.mark.parametrize("place", ["images/{}", "{}/images", "{}"])
+def test_an_image_that_is_missing_in_its_split_is_not_taken_from_another(
+    tmp_path: Path, place: str, folder: str
+) -> None:
+    for split in ("train", "val"):
+        for i in range(3):
+            if (split, i) != ("val", 2):
+                picture(tmp_path / place.format(split) / f"{i}.jpg", i)
+            head = f"<folder>{folder}</folder><filename>{i}.jpg</filename>"
+            label(tmp_path / place.replace("images", "annotations").format(split) / f"{i}.xml", item(), head=head)
+    with pytest.raises(DataError, match=r"(?m)^  .*val/.*2\.xml: .*2\.jpg: no such file$"):
+        records.read(tmp_path, task="object_detection")
+
+
+def test_names_agree_however_they_are_written(tmp_path: Path) -> None:
+    image = picture(tmp_path / "JPEGImages" / (unicodedata.normalize("NFD", "é") + ".JPG"))
+    label(tmp_path / "Annotations" / (unicodedata.normalize("NFC", "é") + ".XML"), item())
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text(unicodedata.normalize("NFD", "é"), encoding="utf-8")
+    listing = voc.read(tmp_path, target="boxes")
+    assert ([row.image for row in listing.splits["train"]], listing.problems) == ([image], ())
+
+
+@pytest.mark.parametrize(
+    ("image", "xml"), [("{}/a.jpg", "{}/a.xml"), ("{}/images/a.jpg", "{}/annotations/a.xml"), ("images/{}/a.jpg",) * 2]
+)
+def test_images_of_a_split_without_xml_files(tmp_path: Path, image: str, xml: str) -> None:
+    xml = xml.replace("images", "annotations").replace("jpg", "xml")
+    for split in ("train", "test"):
+        picture(tmp_path / image.format(split))
+    label(tmp_path / xml.format("train"), item())
+    listing = voc.read(tmp_path, target="boxes")
+    folder = image.format("test").split("/a.jpg")[0].removesuffix("/images")
+    assert listing.warnings == (f"{folder}/: test images without labels are left out",)
+    picture(tmp_path / image.format("val"))
+    with pytest.raises(DataError, match=r"val: images of val without labels: add their xml files, or move the images"):
+        voc.read(tmp_path, target="boxes")
+
+
+@pytest.mark.parametrize(
+    ("image", "xml"),
+    [
+        ("JPEGImages/{}.jpg", "Annotations/{}.xml"),
+        ("train/{}.jpg", "train/{}.xml"),
+        ("train/images/{}.jpg", "train/annotations/{}.xml"),
+        ("images/train/{}.jpg", "annotations/train/{}.xml"),
+        ("images/train/{}.jpg", "annotations/{}.xml"),
+    ],
+)
+def test_images_without_an_xml_file_are_said(tmp_path: Path, image: str, xml: str) -> None:
+    for name in "abc":
+        picture(tmp_path / image.format(name))
+    label(tmp_path / xml.format("a"), item())
+    line = f"2 images without an xml file are left out, such as {image.format('b')}"
+    assert voc.read(tmp_path, target="boxes").warnings == (line,)
+
+
+def test_an_image_that_its_xml_file_names_otherwise_and_pictures_elsewhere_lack_nothing(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    picture(tmp_path / "SegmentationClass" / "b.png")
+    picture(tmp_path / "previews" / "c.jpg")
+    label(tmp_path / "Annotations" / "first.xml", item(), head="<filename>a.jpg</filename>")
+    assert voc.read(tmp_path, target="boxes").warnings == ()
+
+
+def test_two_xml_files_of_one_name_do_not_share_an_image(tmp_path: Path) -> None:
+    for camera in ("cam1", "cam2"):
+        label(tmp_path / "Annotations" / camera / "1.xml", item())
+    picture(tmp_path / "JPEGImages" / "1.jpg")
+    what = "no image of its own: JPEGImages/1.jpg has the name of several xml files"
+    listing = voc.read(tmp_path, target="boxes")
+    assert sorted(map(str, listing.problems)) == [f"Annotations/{camera}/1.xml: {what}" for camera in ("cam1", "cam2")]
+    assert listing.splits == {"all": []}
+    picture(tmp_path / "JPEGImages" / "cam1" / "1.jpg")
+    (tmp_path / "JPEGImages" / "1.jpg").unlink()
+    listing = voc.read(tmp_path, target="boxes")
+    assert [str(p) for p in listing.problems] == [f"Annotations/cam2/1.xml: {what.replace('/1', '/cam1/1')}"]
+
+
+def test_lists_may_split_a_folder_that_is_named_for_a_split(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / "train" / f"{name}.jpg")
+        label(tmp_path / "Annotations" / f"{name}.xml", item())
+    for split, name in (("train", "a"), ("val", "b")):
+        (tmp_path / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ImageSets" / "Main" / f"{split}.txt").write_text(name)
+    assert found(tmp_path) == {"train": ["train/a.jpg"], "val": ["train/b.jpg"]}
 
 
 # xml

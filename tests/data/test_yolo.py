@@ -168,9 +168,64 @@ def test_a_data_yaml_that_cannot_be_used(tmp_path: Path, yaml: str, message: str
         build(tmp_path, LINE, yaml=yaml)
 
 
+PLAIN = "train: images\nval: images\nnames: [chat, béluga]\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("data.yaml", b"\xef\xbb\xbf" + PLAIN.encode()),
+        ("data.yaml", PLAIN.encode("utf-16")),
+        ("data.yaml", PLAIN.replace("\n", "\r\n").encode("utf-16")),
+        ("Data.YAML", PLAIN.encode()),
+        ("data.Yml", PLAIN.encode()),
+        ("data.yaml", "{names: [chat, béluga], train: images, val: images}".encode()),
+        ("data.yaml", b'{"train": "images", "val": "images", "names": ["chat", "b\\u00e9luga"]}'),
+    ],
+)
+def test_a_data_yaml_however_it_is_saved(tmp_path: Path, name: str, text: bytes) -> None:
+    build(tmp_path, LINE)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / name).write_bytes(text)
+    listing = yolo.read(tmp_path, target="boxes")
+    assert (listing.classes, list(listing.splits)) == (("chat", "béluga"), ["train", "val"])
+
+
+@pytest.mark.parametrize(("key", "split"), [("val", "val"), ("valid", "val"), ("test", "test")])
+def test_a_data_yaml_may_be_for_evaluation_only(tmp_path: Path, key: str, split: str) -> None:
+    listing = build(tmp_path, LINE, yaml=NAMES + f"{key}: images\n")
+    assert (listing.classes, list(listing.splits)) == (("cat", "dog"), [split])
+
+
+def test_a_data_yaml_or_a_list_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    build(tmp_path, LINE)
+    (tmp_path / "data.yaml").write_bytes(PLAIN.encode("latin-1"))
+    with pytest.raises(DataError, match=r"data\.yaml:3: not UTF-8 \(byte 0xe9 at 41\): save it as UTF-8$"):
+        yolo.read(tmp_path, target="boxes")
+    write(tmp_path / "data.yaml", NAMES + "train: list.txt\n")
+    (tmp_path / "list.txt").write_bytes(b"images/0.jpg\nimages/\xe9.jpg\n")
+    with pytest.raises(DataError, match=r"list\.txt:2: not UTF-8 \(byte 0xe9 at 20\): save it as UTF-8$"):
+        yolo.read(tmp_path, target="boxes")
+
+
+def test_names_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    yaml = "names: [no, yes, 1.50, 007, 2024-01-01, 'off']\ntrain: images\n"
+    assert build(tmp_path, LINE, yaml=yaml).classes == ("no", "yes", "1.50", "007", "2024-01-01", "off")
+    yaml = "names:\n  0: y\n  2: on\ntrain: images\nval: ~\ntest:\n"
+    listing = build(tmp_path, LINE, yaml=yaml)
+    assert (listing.classes, list(listing.splits)) == (("y", "class_1", "on"), ["train"])
+
+
+@pytest.mark.parametrize("names", ["[cat, dog, cat]", "{0: cat, 1: dog, 5: cat}"])
+def test_a_class_that_a_data_yaml_names_twice_is_refused(tmp_path: Path, names: str) -> None:
+    with pytest.raises(DataError, match=r"data\.yaml: class cat stands twice: give each id a name of its own$"):
+        build(tmp_path, LINE, yaml=f"names: {names}\ntrain: images\n")
+
+
 def test_other_yaml_files_are_none(tmp_path: Path) -> None:
     write(tmp_path / "config.yaml", "task: segmentation\n")
     write(tmp_path / "hyp.yml", "names: x\n")
+    write(tmp_path / ".hidden.yml", NAMES + "train: images\n")
     assert not yolo.recognise(tmp_path, "object_detection")
 
 
@@ -180,6 +235,20 @@ def test_missing_and_empty_label_files_show_nothing(tmp_path: Path) -> None:
     listing = yolo.read(tmp_path, target="boxes")
     assert [len(row.target) for row in listing.splits["train"]] == [1, 0, 0, 0]
     assert listing.problems == ()
+
+
+def test_label_files_without_an_image_are_said_but_not_those_of_images_that_no_list_names(tmp_path: Path) -> None:
+    write(tmp_path / "list.txt", "images/0.jpg\n")
+    listing = build(tmp_path, LINE, LINE, yaml=NAMES + "train: list.txt\n")
+    assert listing.warnings == ()
+    write(tmp_path / "labels" / "gone.txt", LINE)
+    listing = yolo.read(tmp_path, target="boxes")
+    assert listing.warnings == ("1 label files without an image are left out, such as labels/gone.txt",)
+
+
+def test_of_two_suffixes_the_usual_one_counts(tmp_path: Path) -> None:
+    write(tmp_path / "labels" / "0.TXT", LINE + LINE.replace("0.25", "0.5"))
+    assert len(build(tmp_path, LINE).splits["train"][0].target) == 1
 
 
 def test_labels_that_are_nowhere_are_no_empty_dataset(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from visrun.data.listing import Problem
 from visrun.errors import DataError
 
 _LABEL_COLUMNS = ("label", "labels", "class", "classes", "class_name", "category", "target")
-_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def labels(
     place = 0 if len(names) == 1 else _label_column(names)
     if place is not None:
         return _from_column([row[place] for row in rows], wheres, known)
-    if rows and all(cell.lower() in _FLAGS for cell in rows[0]):
+    if rows and all(files.flag(cell) is not None for cell in rows[0]):
         return _from_flags(names, rows, wheres)
     raise DataError(
         f"{file}: which column is the label? name it 'label' (found: {files.some(names, 8)}), "
@@ -80,10 +79,10 @@ def _label_column(names: Sequence[str]) -> int | None:
 def _from_flags(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]) -> Targets:
     made = Targets([], classes=tuple(names), multilabel=True)
     for row, where in zip(rows, wheres, strict=True):
-        wrong = next((i for i, cell in enumerate(row) if cell.lower() not in _FLAGS), None)
+        wrong = next((i for i, cell in enumerate(row) if files.flag(cell) is None), None)
         if wrong is not None:
             made.problems.append(Problem(where, f"{names[wrong]} {row[wrong]!r} is neither 0 nor 1"))
-        on = tuple(i for i, cell in enumerate(row) if _FLAGS.get(cell.lower()))
+        on = tuple(i for i, cell in enumerate(row) if files.flag(cell))
         made.targets.append(on if wrong is None else None)
     return made
 

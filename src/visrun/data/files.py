@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from visrun.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
+TEXT, XML = frozenset({".txt"}), frozenset({".xml"})
+FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 _SPLITS = {
     "train": "train",
@@ -36,6 +41,11 @@ def natural(text: str) -> tuple[object, ...]:
     return (*[(int(p), "") if i % 2 else (-1, p) for i, p in enumerate(parts)], (-2, text))
 
 
+def composed(name: str) -> str:
+    """A name as it is compared: macOS writes an accent apart from its letter, others both as one character."""
+    return unicodedata.normalize("NFC", name)
+
+
 def folders(root: Path) -> list[Path]:
     """The visible folders directly inside ``root``, in natural order; [] where it is no folder."""
     if not root.is_dir():
@@ -45,10 +55,10 @@ def folders(root: Path) -> list[Path]:
     return [root / name for name in sorted(found, key=natural)]
 
 
-def images(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
-    """The visible files with an image's suffix in ``folder`` and below it, in a fixed order."""
+def images(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES, *, deep: bool = True) -> Iterator[Path]:
+    """The visible files with an image's suffix (in any case) in ``folder`` (``deep``: and below), in a fixed order."""
     for current, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = sorted((name for name in inner if _visible(name)), key=natural)
+        inner[:] = sorted((name for name in inner if deep and _visible(name)), key=natural)
         for name in sorted((name for name in names if _is_image(name, suffixes)), key=natural):
             yield Path(current, name)
 
@@ -93,6 +103,11 @@ def require_root(root: Path) -> None:
         raise DataError(f"data.root={root}: no such folder" + (f"; did you mean {close[0]}?" if close else ""))
 
 
+def flag(text: str) -> bool | None:
+    """What a flag in labels says, in the ways that tools write it; None where it says nothing known."""
+    return FLAGS.get(text.strip().lower())
+
+
 def some(items: Iterable[str], most: int = 5) -> str:
     """The first few of ``items`` for a message: ``a, b, c and 7 more``."""
     every = list(items)
@@ -100,13 +115,66 @@ def some(items: Iterable[str], most: int = 5) -> str:
     return ", ".join(every[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def content(file: Path) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        DataError: It cannot be read, such as a broken link, or a folder of that name.
+    """
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        link = " (a link to what is not there)" if file.is_symlink() else ""
+        raise DataError(f"{file}: no such file{link}: mend or remove it") from None
+    except IsADirectoryError:
+        raise DataError(f"{file}: a folder, not a file: rename or remove it") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def text(file: Path) -> str:
+    """The text of a file, without a byte-order mark.
+
+    Raises:
+        DataError: It cannot be read; ``file:line`` of what is not UTF-8.
+    """
+    raw = content(file)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        start = error.start + 3 * raw.startswith(codecs.BOM_UTF8)
+        line = raw.count(b"\n", 0, start) + 1
+        raise DataError(f"{file}:{line}: not UTF-8 (byte 0x{raw[start]:02x} at {start}): save it as UTF-8") from None
+
+
+def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text that hold something, with their numbers from 1; raises as `text` does."""
+    return ((number, line) for number, line in enumerate(text(file).splitlines(), start=1) if line.strip())
+
+
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The names in ``classes.txt``, one a line in the order of their ids; () where there is no such file."""
+    """The names in ``classes.txt``, one a line in the order of their ids; () where there is no such file.
+
+    Raises:
+        DataError: It is not UTF-8, or a name stands twice.
+    """
     file = folder / "classes.txt"
     if not file.is_file():
         return ()
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
+    names = tuple(line.strip() for _, line in numbered_lines(file))
+    require_once(file, names)
+    return names
+
+
+def require_once(file: Path, names: Sequence[str]) -> None:
+    """Refuse names of classes of which two are one: scores and ``data.classes`` could not tell them apart.
+
+    Raises:
+        DataError: Naming the file and the first that stands twice.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{file}: class {some(twice)} stands twice: give each id a name of its own")
 
 
 def _visible(name: str) -> bool:

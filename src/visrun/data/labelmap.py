@@ -38,7 +38,7 @@ def read(file: Path) -> LabelMap:
     """Parse a labelmap.txt.
 
     Raises:
-        DataError: ``file:line`` of a line that is none.
+        DataError: ``file:line`` of a line that is none, or not UTF-8.
     """
     return _parsed(file, file.stat().st_mtime_ns)
 
@@ -47,7 +47,7 @@ def read(file: Path) -> LabelMap:
 def _parsed(file: Path, _changed: int) -> LabelMap:
     names: list[str] = []
     colours = {BORDER: IGNORE}
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(files.text(file).splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())
@@ -61,9 +61,15 @@ def _parsed(file: Path, _changed: int) -> LabelMap:
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The names in ``classes.txt`` or ``labelmap.txt`` of a folder, in the order of their ids; () with neither."""
+    """The names in ``classes.txt`` or ``labelmap.txt`` of a folder, in the order of their ids; () with neither.
+
+    Raises:
+        DataError: The file cannot be read, or a name stands twice.
+    """
     file = folder / NAME
-    return files.class_names(folder) or (read(file).names if file.is_file() else ())
+    names = files.class_names(folder) or (read(file).names if file.is_file() else ())
+    files.require_once(file, names)
+    return names
 
 
 def ids(path: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:

@@ -120,6 +120,42 @@ def boxes_of(outlines: Sequence[Outline]) -> Floats:
     return np.stack([box_of(outline) for outline in outlines]) if outlines else np.zeros((0, 4))
 
 
+def widths(outlines: Sequence[Outline | None]) -> Floats:
+    """(n,) how far the widest part of each reaches across its length: twice the deviation of its corners there.
+
+    Of runs 0 without a pixel, else infinity, as where there is no outline.
+    """
+    found = np.full(len(outlines), np.inf)
+    parts: list[Polygon] = []
+    owners: list[int] = []
+    for row, outline in enumerate(outlines):
+        if isinstance(outline, Rle):
+            found[row] = np.inf if any(outline.counts[1::2]) else 0.0
+        elif outline:
+            found[row] = 0.0
+            parts += outline
+            owners += [row] * len(outline)
+    if parts:
+        np.maximum.at(found, owners, _across(parts))
+    return found
+
+
+def _across(parts: Sequence[Polygon]) -> Floats:
+    """(P,) twice the root of the smaller eigenvalue of the covariance of each polygon's corners.
+
+    Infinity where one of these is not finite.
+    """
+    counts = np.array([len(part) for part in parts])
+    starts, points = np.cumsum(counts) - counts, np.concatenate(parts)
+    with np.errstate(over="ignore", invalid="ignore"):  # coordinates that are not finite
+        points = points - np.repeat(np.add.reduceat(points, starts) / counts[:, None], counts, 0)
+        squares = np.stack([points[:, 0] ** 2, points[:, 1] ** 2, points[:, 0] * points[:, 1]], 1)
+        xx, yy, xy = (np.add.reduceat(squares, starts) / counts[:, None]).T
+        smaller = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
+        found = 2 * np.sqrt(np.maximum(smaller, 0.0))
+    return np.where(np.isnan(found), np.inf, found)
+
+
 def _ones(counts: Numbers) -> Numbers:
     ends = np.cumsum(counts)
     return runs(ends[:-1:2], counts[1::2])

@@ -3,8 +3,9 @@
 Refused with its image, since something is there that nobody can place or name: a class out of range, a number that is
 not finite, coordinates further beyond the image than its own size (another unit, another image), labels made for an
 image of another size, a missing outline where outlines are learnt. Refused alone, since nothing is to be seen: an
-object of no size, or wholly outside its image. Repaired and said: swapped corners of a box, crossing edges of a quad,
-boxes that reach beyond the image (clipped), parts of outlines with fewer than three points, objects that stand twice.
+object (where outlines are learnt, an outline) of no size, or wholly outside its image. Repaired and said: swapped
+corners of a box, crossing edges of a quad, boxes that reach beyond the image (clipped), parts of outlines with fewer
+than three points, objects that stand twice.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.data.marks import Marks
 from visrun.data.objects import Objects
-from visrun.data.outlines import Floats, Rle
+from visrun.data.outlines import Floats, Rle, widths
 from visrun.data.rows import Rows, gather
 from visrun.errors import DataError
 
@@ -173,7 +174,7 @@ def _rules(rows: Rows, classes: Sequence[str], *, outlined: bool) -> list[Rule]:
     names = f"{len(classes)} classes ({files.some(classes, 3)})"
     size = np.tile(rows.size, 2)
     far: Flags = np.any((rows.reach < -size) | (rows.reach > 2 * size), axis=1)
-    clipped = _clipped(rows.boxes, rows.size)
+    outside = _narrow(_clipped(rows.boxes, rows.size)) | (outlined & _narrow(_clipped(rows.bounds, rows.size)))
     unknown = (rows.labels < 0) | (rows.labels >= len(classes))
     missing = np.array([outlined and (rows.outlines is None or rows.outlines[i] is None) for i in range(len(rows))])
     return [
@@ -183,8 +184,8 @@ def _rules(rows: Rows, classes: Sequence[str], *, outlined: bool) -> list[Rule]:
         Rule(missing.astype(bool), "no outline, and this task learns outlines", True),
         Rule(_pointless(rows), "an outline of fewer than 3 points", False),
         Rule(_narrow(rows.boxes), lambda i: f"an object of no size ({_shape(rows.boxes[i])})", False),
-        Rule(_flat(rows), "an object without area: its points lie on a line", False),
-        Rule(_narrow(clipped), lambda i: f"wholly outside its image of {_shape([0, 0, *rows.size[i]])}", False),
+        Rule(_flat(rows, outlined=outlined), lambda i: f"an object without area: {_why_flat(rows, i)}", False),
+        Rule(outside, lambda i: f"wholly outside its image of {_shape([0, 0, *rows.size[i]])}", False),
     ]
 
 
@@ -200,14 +201,21 @@ def _pointless(rows: Rows) -> Flags:
     return np.array([outline == () for outline in rows.outlines], bool) if rows.outlines else np.zeros(len(rows), bool)
 
 
-def _flat(rows: Rows) -> Flags:
-    """Outlines and quads narrower than LEAST."""
+def _flat(rows: Rows, *, outlined: bool) -> Flags:
+    """Outlines and quads narrower than LEAST; of a slanted outline only where outlines are learnt, else its box is."""
     narrow = _narrow(rows.bounds)
+    if rows.outlines is not None and outlined:
+        narrow |= widths(rows.outlines) < LEAST
     if rows.quads is not None:
         x, y = rows.quads[..., 0], rows.quads[..., 1]
         area = np.abs((x * np.roll(y, -1, 1) - np.roll(x, -1, 1) * y).sum(1)) / 2
         narrow |= area < LEAST * (rows.bounds[:, 2:] - rows.bounds[:, :2]).max(1, initial=0.0)
     return narrow
+
+
+def _why_flat(rows: Rows, row: int) -> str:
+    blank = rows.outlines is not None and isinstance(rows.outlines[row], Rle)
+    return "its runs mark no pixel" if blank else "its points lie on a line"
 
 
 def _narrow(boxes: Floats) -> Flags:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
+from visrun.data import files
 from visrun.errors import DataError
 
 LARGEST = 10_000_000  # bytes; a label file is small
@@ -38,10 +39,11 @@ def read(path: Path) -> Tag:
 
     Raises:
         DataError: ``path:line`` of XML that is broken, nested deeper than ``DEEPEST``, or has a document type; a file
-            above ``LARGEST``.
+            above ``LARGEST``, or that cannot be read.
     """
-    if path.stat().st_size > LARGEST:
-        raise DataError(f"{path}: {path.stat().st_size:,} bytes are too many for a label file")
+    raw = files.content(path)
+    if len(raw) > LARGEST:
+        raise DataError(f"{path}: {len(raw):,} bytes are too many for a label file")
     top = Tag("", 0)
     open_tags = [top]
     parser = expat.ParserCreate()
@@ -66,7 +68,7 @@ def read(path: Path) -> Tag:
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text, doctype
     parser.buffer_text = True
     try:
-        parser.Parse(path.read_bytes(), True)
+        parser.Parse(raw, True)
     except (expat.ExpatError, UnicodeDecodeError, ValueError, LookupError) as error:
         line = getattr(error, "lineno", 1)
         raise DataError(f"{path}:{line}: broken XML ({error})") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,8 @@ from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
 from visrun.data.readers.coco_objects import Column, is_id, parse
-from visrun.data.readers.common import Finder, by_split
+from visrun.data.readers.common import bare_splits, by_split
+from visrun.data.readers.finder import Claim, Finder, parts_of, usurped
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
@@ -34,7 +35,7 @@ class Source(NamedTuple):
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` is COCO's json or holds some, at the top, in annotations/ or in the splits' folders."""
-    return bool(_files(root))
+    return bool(_files(root)[0])
 
 
 def read(root: Path) -> Listing:
@@ -44,9 +45,10 @@ def read(root: Path) -> Listing:
     ignored; categories keep their order; a category that is only the heading of others is none.
 
     Raises:
-        DataError: For a json that is broken or no COCO, several for one split, or none.
+        DataError: For a json that is broken or no COCO, several for one split, or none; for training or validation
+            images that no json lists (test images are left out).
     """
-    found = _files(root)
+    found, others = _files(root)
     if not found:
         raise DataError(f"{root}: no COCO json: expected train.json, annotations/instances_train.json or one .json")
     base = root.parent if root.is_file() else root
@@ -55,28 +57,39 @@ def read(root: Path) -> Listing:
     if not labelled:
         raise DataError(f"{sources[0].file}: no annotations in it")
     warnings = [f"{s.file.name} has no annotations and is left out" for s in sources if s not in labelled]
+    warnings += [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     classes, dropped = _classes(labelled)
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
-    for source in labelled:
-        records, wrong = _records(source, classes, base)
+    for source, places in zip(labelled, _places(labelled, base), strict=True):
+        records, wrong = _records(source, classes, base, places)
         splits[source.split] = records
         problems += wrong
+    if not root.is_file():
+        used = {record.image for records in splits.values() for record in records}
+        known = {source.split for source in sources}
+        warnings += bare_splits([base, *_usual(base)], known, used, root, mend="add {split}.json")
     if dropped:
         warnings.append(f"categories that are only headings of others are left out: {files.some(dropped)}")
     return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=tuple(warnings))
 
 
-def _files(root: Path) -> list[tuple[str, Path]]:
-    """(split, json) of every COCO json; where some are named for splits, only those."""
+def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
+    """(split, json) of every COCO json; where some are named for splits, only those, and the others apart.
+
+    ``trainval`` beside a val or test counts as train where there is no train.
+    """
     if root.is_file():
-        return [(ALL, root)] if _is_coco(root) else []
+        return ([(ALL, root)] if _is_coco(root) else []), []
     beside = [file for folder in FOLDERS for file in _jsons(root / folder)]
     boxed = [file for file in beside if file.name.startswith(BOXED)]
     found = [(_split_in(file.stem), file) for file in boxed or beside]
     found += [(split, file) for split, folder in by_split(root) for file in _jsons(folder)]
     named = [(split, file) for split, file in found if split != ALL]
-    return named or found
+    if named and "train" not in dict(named):
+        named += [("train", file) for split, file in found if split == ALL and _is_both(file.stem)]
+    used = {file for _, file in named or found}
+    return named or found, [file for _, file in found if file not in used]
 
 
 def _jsons(folder: Path) -> Iterator[Path]:
@@ -93,9 +106,16 @@ def _is_coco(file: Path) -> bool:
 
 def _split_in(stem: str) -> str:
     """The split that a file's name speaks of, as in instances_train2017; ``all`` for none or several."""
-    words = re.findall(r"[a-z]+", stem.lower())
-    named = {split for word in words if (split := files.split_of(word))}
+    named = _splits_in(stem)
     return named.pop() if len(named) == 1 else ALL
+
+
+def _is_both(stem: str) -> bool:
+    return _splits_in(stem.lower().replace("trainval", "train-val")) == {"train", "val"}
+
+
+def _splits_in(stem: str) -> set[str]:
+    return {split for word in re.findall(r"[a-z]+", stem.lower()) if (split := files.split_of(word))}
 
 
 def _one_each(root: Path, found: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
@@ -142,13 +162,43 @@ def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
     return tuple(name for name in names if name not in dropped), dropped
 
 
-def _records(source: Source, classes: Sequence[str], base: Path) -> tuple[list[Record], list[Problem]]:
+def _places(sources: Sequence[Source], base: Path) -> list[dict[str, Path]]:
+    """Where the images of each json lie, or should lie, by their names in it."""
+    claims: list[dict[str, Claim | None]] = []
+    folders: list[Path] = []
+    for source in sources:
+        find = Finder(base, _near(base, source))
+        written = dict.fromkeys(image["file_name"] for image in source.content["images"] if _is_named(image))
+        found = {name: _found(find, name, source.split) for name in written}
+        claims.append(
+            {name: Claim(path, parts_of(name), source.split) if path else None for name, path in found.items()}
+        )
+        folders.append(find.near[0])
+    lost = usurped((claim for several in claims for claim in several.values() if claim), base)
+    return [
+        {
+            name: claim.path if claim and claim not in lost else folder / name.replace("\\", "/")
+            for name, claim in several.items()
+        }
+        for several, folder in zip(claims, folders, strict=True)
+    ]
+
+
+def _found(find: Finder, name: str, split: str) -> Path | None:
+    """An image; where no folder is its split's, it may lie in another's: one train/ of which each json lists a part."""
+    path = find.named(name, split)
+    return find.named(name, split, pool=True) if path is None and not find.holds(split) else path
+
+
+def _records(
+    source: Source, classes: Sequence[str], base: Path, places: Mapping[str, Path]
+) -> tuple[list[Record], list[Problem]]:
     """The images of one json with their marks, and those whose annotations cannot be read as problems."""
     shown, images = files.shown(source.file, base), source.content["images"]
     number: dict[Any, int] = {}
     problems: list[Problem] = []
     for i, image in enumerate(images):
-        if not is_id(image.get("id")) or not isinstance(image.get("file_name"), str):
+        if not is_id(image.get("id")) or not _is_named(image):
             problems.append(Problem(f"{shown}: image {image.get('id', f'number {i + 1}')}", "no id or no file_name"))
         elif image["id"] in number:
             problems.append(Problem(f"{shown}: image {image['id']}", "this id stands twice"))
@@ -161,20 +211,21 @@ def _records(source: Source, classes: Sequence[str], base: Path) -> tuple[list[R
     }
     column, wrong = parse(source.content["annotations"], number, index, f"{shown}: annotation")
     problems += [problem for several in wrong.values() for problem in several]
-    find = Finder(base, _near(base, source))
     made = _marks(column, images, f"{shown}: annotation")
     records = []
     for id_, i in number.items():
         if i not in wrong:
-            name = images[i]["file_name"]
-            path = find.named(name, source.split) or find.near[0] / name.replace("\\", "/")
-            records.append(Record(path, made[i], f"{shown}: image {id_}"))
+            records.append(Record(places[images[i]["file_name"]], made[i], f"{shown}: image {id_}"))
     return records, problems
+
+
+def _is_named(image: Mapping[str, Any]) -> bool:
+    return isinstance(image.get("file_name"), str)
 
 
 def _near(base: Path, source: Source) -> list[Path]:
     """Where images lie: the folders of the split, then beside the json and in the usual folders."""
-    usual = [base / "images", base / "data", base / "JPEGImages"]
+    usual = _usual(base)
     own = [
         place
         for top in (base, *usual)
@@ -183,6 +234,10 @@ def _near(base: Path, source: Source) -> list[Path]:
         for place in (folder, folder / "images", folder / "data")
     ]
     return [*own, source.file.parent, base, *usual]
+
+
+def _usual(base: Path) -> list[Path]:
+    return [base / "images", base / "data", base / "JPEGImages"]
 
 
 def _marks(column: Column, images: Sequence[dict[str, Any]], file: str) -> list[Marks]:

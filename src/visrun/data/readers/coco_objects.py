@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from visrun.data import files
 from visrun.data.images import MAX_PIXELS
 from visrun.data.listing import Problem
 from visrun.data.outlines import Outline, Rle, counts_of
@@ -46,6 +47,7 @@ def parse(
         try:
             label = _label(annotation, index)
             box, outline = _box(annotation.get("bbox")), _outline(annotation.get("segmentation"))
+            ignored = any([_flag(annotation, "iscrowd"), _flag(annotation, "ignore")])
             if box is None and outline is None:
                 raise ValueError("neither bbox nor segmentation")
             if image < 0:
@@ -57,9 +59,18 @@ def parse(
         column.labels.append(label)
         column.boxes.append(box or NOT_WRITTEN)
         column.outlines.append(outline)
-        column.ignored.append(bool(annotation.get("iscrowd") or annotation.get("ignore")))
+        column.ignored.append(ignored)
         column.ids.append(id_)
     return column, wrong
+
+
+def _flag(annotation: Mapping[str, Any], key: str) -> bool:
+    """Whether a flag is set, which some tools write as text; a missing one is not."""
+    value = annotation.get(key)
+    found = False if value in (None, "") else files.flag(str(value))
+    if found is None:
+        raise ValueError(f"{key} {str(value)[:60]!r} is neither 0 nor 1")
+    return found
 
 
 def is_id(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -53,11 +53,42 @@ def labelled_pairs(
     bare = [pair for pair in every if pair not in found and files.holds_images(pair[1])] if found else []
     warnings = []
     for split, folder, wanted in bare:
-        if split != "test":
-            where = f"put them into {files.shown(wanted, root)}/"
-            raise DataError(f"{folder}: images of {split} without labels: {where}, or move the images out of {root}")
-        warnings.append(f"{files.shown(folder, root)}/: test images without labels are left out")
+        warnings.append(bare_folder(folder, split, root, mend=f"put them into {files.shown(wanted, root)}/"))
     return found, (*warnings, *(_loose(root, images, found[0]) if found else ()))
+
+
+def bare_folder(folder: Path, split: str, root: Path, *, mend: str) -> str:
+    """The warning for a folder of test images without labels.
+
+    Raises:
+        DataError: Its images are those of another split; ``mend`` says where labels would be looked for.
+    """
+    if split != "test":
+        raise DataError(f"{folder}: images of {split} without labels: {mend}, or move the images out of {root}")
+    return f"{files.shown(folder, root)}/: test images without labels are left out"
+
+
+def bare_splits(
+    places: Iterable[Path], labelled: Container[str], used: Iterable[Path], root: Path, *, mend: str
+) -> tuple[str, ...]:
+    """A warning for each folder of test images in ``places``, where nothing labels test images.
+
+    Args:
+        places: Folders in which those of splits may lie.
+        labelled: The splits that have labels.
+        used: The images that have labels, of whatever split: a folder that has one of them is looked after.
+        root: The dataset's folder; mend: as for `bare_folder`, where ``{split}`` stands for the split.
+
+    Raises:
+        DataError: There are images of another split without labels.
+    """
+    homes = {path for folder in {image.parent for image in used} for path in (folder, *folder.parents)}
+    folders = [(split, folder) for place in places for split, folder in by_split(place) if split not in labelled]
+    return tuple(
+        bare_folder(folder, split, root, mend=mend.format(split=split))
+        for split, folder in folders
+        if folder not in homes and files.holds_images(folder)
+    )
 
 
 def _loose(root: Path, images: Sequence[str], pattern: Pair) -> list[str]:
@@ -116,72 +147,13 @@ def by_split(folder: Path) -> list[tuple[str, Path]]:
 
 def place(path: Path, folder: Path) -> str:
     """Where a file lies in its folder, without suffix: what an image and its label file or mask share."""
-    return path.relative_to(folder).with_suffix("").as_posix()
+    return files.composed(path.relative_to(folder).with_suffix("").as_posix())
 
 
-class Finder:
-    """Finds the images that label files name: in one of the ``near`` folders, else anywhere below ``root``."""
-
-    def __init__(self, root: Path, near: Sequence[Path]) -> None:
-        self.root, self.near = root, [folder for folder in dict.fromkeys(near) if folder.is_dir()]
-        self._below: dict[str, list[Path]] | None = None
-
-    def named(self, name: str, split: str = ALL) -> Path | None:
-        """The image of a name as label files write it: with folders in front, of this machine or another, or none."""
-        parts = name.replace("\\", "/")
-        for place, folder in enumerate(self.near):
-            path = folder / parts
-            if files.is_file(path):
-                self.near.insert(0, self.near.pop(place))  # the next one is likely there, too
-                return path
-        stem, dot, suffix = Path(parts).name.rpartition(".")
-        found = [path for path in self._stems().get(stem, []) if path.name == f"{stem}{dot}{suffix}"]
-        return _closest(found, Path(parts).parts, split)
-
-    def of_stem(self, stem: str, parts: Sequence[str] = (), split: str = ALL) -> Path | None:
-        """The image of a name without suffix; of several the one that shares most of the last ``parts`` of its path."""
-        return _closest(self._stems().get(stem, []), parts, split)
-
-    def _stems(self) -> dict[str, list[Path]]:
-        if self._below is None:
-            self._below = {}
-            for path in files.images(self.root):
-                self._below.setdefault(path.stem, []).append(path)
-        return self._below
-
-
-def _closest(found: Sequence[Path], parts: Sequence[str], split: str) -> Path | None:
-    """The only path, or the only one that shares most at its end with ``parts``, or that lies in the split's folder."""
-    if len(found) <= 1:
-        return found[0] if found else None
-    shared = [_shared(path.parts, parts) for path in found]
-    best = [path for path, count in zip(found, shared, strict=True) if count == max(shared)]
-    inside = [path for path in best if any(files.split_of(part) == split for part in path.parts[:-1])]
-    chosen = best if len(best) == 1 else inside
-    return chosen[0] if len(chosen) == 1 else None
-
-
-def _shared(path: Sequence[str], parts: Sequence[str]) -> int:
-    pairs_from_end = zip(reversed(path), reversed(parts), strict=False)
-    count = 0
-    for mine, other in pairs_from_end:
-        if mine != other:
-            break
-        count += 1
-    return count
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text of labels that hold something, with their numbers from 1.
-
-    Raises:
-        DataError: It is not UTF-8.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text") from None
-    return ((number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip())
+def left_over(what: str, rest: Iterable[Path], root: Path, *, lacking: str = "an image") -> tuple[str, ...]:
+    """A warning of the ``what`` (label files, masks, ...) that have nothing which they belong to, if any."""
+    every = sorted((files.shown(path, root) for path in rest), key=files.natural)
+    return (f"{len(every)} {what} without {lacking} are left out, such as {every[0]}",) if every else ()
 
 
 def class_ids(*folders: Path) -> tuple[str, ...]:

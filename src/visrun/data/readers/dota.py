@@ -56,14 +56,18 @@ def read(root: Path) -> Listing:
         raise DataError(f"{root}: no images/ with labelTxt/ beside it, neither here nor in train/, val/, test/")
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
     problems: list[Problem] = []
+    used: set[Path] = set()
     for split, images, labels in pairs:
         rows = _label_files(images, labels)
         if rows and not any(found for _, found in rows):
             raise DataError(f"{root}: no image of {split} has a label file, such as {labels / rows[0][0].stem}.txt")
+        used.update(path for _, found in rows for path in found)
         doubts = _doubts(rows, root)
         problems += doubts.values()
         certain = [(image, next(iter(found), None)) for image, found in rows if image not in doubts]
         parsed.setdefault(split, []).extend((image, _parse(path, root)) for image, path in certain)
+    rest = {path for _, _, labels in pairs for path in _texts(labels)} - used
+    warnings += common.left_over("label files", filter(_holds_objects, rest), root)
     every = [lines for rows in parsed.values() for _, lines in rows]
     names = common.class_names(root) or common.sorted_names({name for lines in every for name in lines.names})
     splits: dict[str, list[Record]] = {}
@@ -83,7 +87,7 @@ def read(root: Path) -> Listing:
 def _texts(folder: Path) -> list[Path]:
     inside = files.folders(folder)
     names = {inner.name for inner in inside}
-    found = [path for path in sorted(folder.glob("*.txt")) if not path.name.startswith(".")]
+    found = sorted(files.images(folder, files.TEXT, deep=False))
     for inner in inside:
         upright = inner.name.endswith(UPRIGHT) and inner.name.removesuffix(UPRIGHT) in names
         found += [] if upright else _texts(inner)
@@ -96,9 +100,9 @@ def _label_files(images: Path, labels: Path) -> Rows:
     at_place = {common.place(path, labels): path for path in _texts(labels)}
     of_stem: dict[str, list[Path]] = defaultdict(list)
     for place in at_place.keys() - set(pictures.values()):
-        of_stem[at_place[place].stem].append(at_place[place])
+        of_stem[files.composed(at_place[place].stem)].append(at_place[place])
     return [
-        (image, [at_place[place]] if place in at_place else sorted(of_stem.get(image.stem, ())))
+        (image, [at_place[place]] if place in at_place else sorted(of_stem.get(files.composed(image.stem), ())))
         for image, place in pictures.items()
     ]
 
@@ -119,11 +123,19 @@ def _doubts(rows: Rows, root: Path) -> dict[Path, Problem]:
     return {image: Problem(files.shown(image, root), what) for image, what in doubts.items()}
 
 
+def _holds_objects(path: Path) -> bool:
+    """Whether a text is a label file that shows something, rather than a readme or the like."""
+    try:
+        return bool(_parse(path, path.parent).names)
+    except DataError:
+        return False
+
+
 def _parse(path: Path | None, root: Path) -> Lines:
     if path is None:
         return Lines("")
     lines = Lines(f"{files.shown(path, root)}:")
-    for number, line in common.numbered_lines(path):
+    for number, line in files.numbered_lines(path):
         cells = line.split()
         if not lines.numbers and line.lower().startswith(HEADER):
             continue

@@ -30,5 +30,5 @@ def read(root: Path) -> Listing:
     if not any(inspected.is_good(kind.name) for kind in inspected.kinds(root)):
         raise DataError(f"{root}: no folder good/ (or ok/, normal/) with images")
     found = inspected.Found()
-    found.add(ALL, root, root=root, homes=[root / name for name in inspected.MASKS])
-    return found.listing()
+    found.add(ALL, root, root=root, homes=inspected.mask_folders(root))
+    return found.listing(root)

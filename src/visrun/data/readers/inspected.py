@@ -8,6 +8,7 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
+from visrun.data.readers import common
 from visrun.data.verdicts import CLASSES, Verdict
 
 MASKS = ("ground_truth", "groundtruth", "masks", "mask")
@@ -23,6 +24,24 @@ def is_good(name: str) -> bool:
     return name.strip().lower().replace("-", "_").replace(" ", "_") in _GOOD
 
 
+def mask_folders(*folders: Path) -> list[Path]:
+    """The folders of masks right in these, in the order of ``MASKS``, their names in any case."""
+    return [path for folder in folders for name in MASKS for path in files.folders(folder) if path.name.lower() == name]
+
+
+def inside(folder: Path, name: Path) -> Path | None:
+    """The folder of a relative path, in any case: the one so written before others; None where there is none."""
+    found: Path | None = folder
+    for part in name.parts:
+        alike = [path for path in files.folders(found) if _same(path.name, part)] if found else []
+        found = next((path for path in alike if path.name == part), next(iter(alike), None))
+    return found
+
+
+def _same(name: str, other: str) -> bool:
+    return files.composed(name).lower() == files.composed(other).lower()
+
+
 def kinds(folder: Path) -> list[Path]:
     """The folders inside that hold images of one kind each; masks are none."""
     return [one for one in files.folders(folder) if one.name.lower() not in MASKS and files.holds_images(one)]
@@ -34,13 +53,15 @@ class Found:
 
     splits: dict[str, list[Record]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    unused: int = 0
+    used: set[Path] = field(default_factory=set)
+    homes: set[Path] = field(default_factory=set)
 
     def add(self, split: str, folder: Path, *, root: Path, homes: Sequence[Path]) -> None:
         """Read all kinds inside ``folder``; ``homes`` are the folders that may hold masks, the closest first.
 
         A defective image without a mask is a problem where others of its kind have one.
         """
+        self.homes.update(homes)
         for kind in kinds(folder):
             if is_good(kind.name):
                 self._put(split, [Record(p, Verdict(CLASSES[0]), files.shown(p, root)) for p in files.images(kind)])
@@ -49,30 +70,31 @@ class Found:
                 self._add_defects(split, inner, inner.relative_to(folder), root, homes)
 
     def _add_defects(self, split: str, kind: Path, name: Path, root: Path, homes: Sequence[Path]) -> None:
-        masks = next((home / name for home in homes if (home / name).is_dir()), None)
-        by_stem = (
-            {} if masks is None else {m.stem: m for m in masks.iterdir() if m.suffix.lower() in files.MASK_SUFFIXES}
-        )
-        records, used = [], set()
-        for image in _direct(kind):
-            stem = next((image.stem + mark for mark in MARKS if image.stem + mark in by_stem), None)
+        masks = next((found for home in homes if (found := inside(home, name))), None)
+        pictures = files.images(masks, files.MASK_SUFFIXES, deep=False) if masks else ()
+        by_stem = {files.composed(mask.stem): mask for mask in pictures}
+        records = []
+        for image in files.images(kind, deep=False):
+            stems = (files.composed(image.stem) + mark for mark in MARKS)
+            mask = next((by_stem[stem] for stem in stems if stem in by_stem), None)
             where = files.shown(image, root)
-            if by_stem and stem is None:
+            if by_stem and mask is None:
                 assert masks is not None
                 wanted = f"{files.shown(masks, root)}/{image.stem}{MARKS[0]}.png"
                 self.problems.append(Problem(where, f"no mask {wanted}, while others of its kind have one"))
                 continue
-            used.add(stem)
-            records.append(Record(image, Verdict(name.as_posix(), by_stem[stem] if stem else None), where))
-        self.unused += len(by_stem.keys() - used)
+            self.used.update([mask] if mask else [])
+            records.append(Record(image, Verdict(name.as_posix(), mask), where))
         self._put(split, records)
 
     def _put(self, split: str, records: list[Record]) -> None:
         self.splits.setdefault(split, []).extend(records)
 
-    def listing(self) -> Listing:
-        """All of it."""
-        lines = (f"{self.unused} masks without an image are left out",) if self.unused else ()
+    def listing(self, root: Path) -> Listing:
+        """All of it; masks that no defective image has are said."""
+        every = {mask for home in self.homes for mask in files.images(home)} - self.used
+        rest = (mask for mask in every if not any(map(is_good, mask.relative_to(root).parts[:-1])))
+        lines = common.left_over("masks", rest, root)
         return Listing(splits=self.splits, classes=CLASSES, problems=tuple(self.problems), warnings=lines)
 
 
@@ -83,7 +105,3 @@ def _leaves(folder: Path) -> Iterator[Path]:
     for inner in files.folders(folder):
         if inner.name.lower() not in MASKS:
             yield from _leaves(inner)
-
-
-def _direct(folder: Path) -> Iterator[Path]:
-    return (path for path in files.images(folder) if path.parent == folder)

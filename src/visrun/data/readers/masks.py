@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from visrun.data import files, labelmap
@@ -32,31 +33,39 @@ def read(root: Path) -> Listing:
         raise DataError(f"{root}: no images/ with masks/ beside it, neither here nor in train/, val/, test/")
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
-    unused = 0
+    every: set[Path] = set()
+    used: set[Path] = set()
     for split, images, masks in parts:
-        records, wrong, left = _pair(images, masks, root)
+        by_name = _by_name(masks)
+        records, wrong, taken = _pair(images, masks, by_name, root)
         splits.setdefault(split, []).extend(records)
         problems += wrong
-        unused += left
-    if unused:
-        warnings += (f"{unused} masks without an image are left out",)
+        every.update(mask for several in by_name.values() for mask in several)
+        used |= taken
+    warnings += common.left_over("masks", every - used, root)
     return Listing(splits=splits, classes=labelmap.class_names(root), problems=tuple(problems), warnings=warnings)
 
 
-def _pair(images: Path, masks: Path, root: Path) -> tuple[list[Record], list[Problem], int]:
-    """The records of one split, images without exactly one mask as problems, and the number of masks left over."""
+def _by_name(masks: Path) -> dict[str, list[Path]]:
     by_name: dict[str, list[Path]] = {}
     for mask in files.images(masks, files.MASK_SUFFIXES):
         by_name.setdefault(common.place(mask, masks).removesuffix(_MARK), []).append(mask)
-    records, problems, used = [], [], set()
+    return by_name
+
+
+def _pair(
+    images: Path, masks: Path, by_name: Mapping[str, Sequence[Path]], root: Path
+) -> tuple[list[Record], list[Problem], set[Path]]:
+    """The records of one folder, images without exactly one mask as problems, and the masks that are an image's."""
+    records, problems, taken = [], [], set[Path]()
     for image in files.images(images):
         where, name = files.shown(image, root), common.place(image, images)
         found = by_name.get(name, [])
-        used.add(name)
+        taken.update(found)
         if len(found) == 1:
             records.append(Record(image, found[0], where))
         elif found:
             problems.append(Problem(where, f"several masks: {files.some(files.shown(m, root) for m in found)}"))
         else:
             problems.append(Problem(where, f"no mask {Path(name).name}.png in {files.shown(masks, root)}/"))
-    return records, problems, sum(len(found) for name, found in by_name.items() if name not in used)
+    return records, problems, taken

@@ -31,12 +31,13 @@ def read(root: Path) -> Listing:
     parts = common.by_split(home)
     for split, folder in sorted(parts, key=lambda part: part[0] != "test"):
         names = {kind.name for kind in inspected.kinds(folder)}
-        homes = [home / name / folder.name for name in inspected.MASKS] + [folder / name for name in inspected.MASKS]
-        homes += [home / name for name in inspected.MASKS] if not names & claimed else []
+        masks = inspected.mask_folders(home)
+        homes = [own for top in masks if (own := inspected.inside(top, Path(folder.name)))]
+        homes += inspected.mask_folders(folder) + (masks if not names & claimed else [])
         claimed |= {name for name in names if not inspected.is_good(name)}
         found.add(split, folder, root=root, homes=homes)
     found.splits = {name: found.splits[name] for name, _ in parts if name in found.splits}
-    return found.listing()
+    return found.listing(root)
 
 
 def _home(root: Path) -> Path | None:

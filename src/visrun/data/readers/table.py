@@ -69,7 +69,7 @@ def _tables(root: Path) -> dict[str, Path]:
 
 
 def _open(file: Path) -> Table:
-    text = _decoded(file)
+    text = files.text(file)
     start = next((line for line in text.splitlines() if line.strip()), "")
     if not start:
         raise DataError(f"{file}: empty table")
@@ -93,16 +93,6 @@ def _open(file: Path) -> Table:
         if len(row) != len(columns)
     ]
     return Table(file, columns, [(line, row) for line, row in rows if len(row) == len(columns)], cut)
-
-
-def _decoded(file: Path) -> str:
-    raw = file.read_bytes()
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte = f"byte 0x{raw[error.start]:02x} at {error.start}"
-        raise DataError(f"{file}:{line}: not UTF-8 ({byte}): save the table as UTF-8") from error
 
 
 def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:

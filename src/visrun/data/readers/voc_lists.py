@@ -12,13 +12,16 @@ WHOLE = ("trainval", "default")  # lists of everything: VOC's, and CVAT's where 
 
 
 def listed(home: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
-    """(split, where, name) of every line of the lists in ``folder``; ``trainval.txt`` counts without a train.txt."""
+    """(split, where, name) of every line of the lists in ``folder``; ``trainval.txt`` counts without a train.txt.
+
+    Raises:
+        DataError: A list is not UTF-8.
+    """
     lists = {file.stem: file for file in sorted(folder.glob("*.txt"))}
     whole = next((lists[name] for name in WHOLE if name in lists), None)
     found: dict[str, Path] = {split: lists[split] for split in ("train", "val", "test") if split in lists}
     if whole is not None and "train" not in found:
         found["train" if found else ALL] = whole
     for split, file in found.items():
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            if line.strip():
-                yield split, f"{files.shown(file, home)}:{number}", line.strip()
+        for number, line in files.numbered_lines(file):
+            yield split, f"{files.shown(file, home)}:{number}", files.composed(line.strip())

@@ -13,12 +13,14 @@ from visrun.data import files, xmltree
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.readers import common
+from visrun.data.readers.finder import Claim, Finder, parts_of, strays, usurped
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
 
 FOLDERS = ("annotations", "annotation", "xmls", "labels")
+IMAGES = ("jpegimages", *common.IMAGES)
 LISTS = ("ImageSets/Main", "ImageSets")
 FROM_ONE = re.compile(r"The VOC\d{4} Database")  # VOC's own files count pixels from 1 and both ends in
 
@@ -61,7 +63,8 @@ def read(root: Path) -> Listing:
     """Annotations/NAME.xml with the images in JPEGImages/ or anywhere below ``root``; see `visrun.data.readers.voc`.
 
     Raises:
-        DataError: Where there are none, or those of several years; for broken xml.
+        DataError: Where there are none, or those of several years; for broken xml; for training or validation images
+            that have none (test images are left out).
     """
     found = places(root)
     homes = list(dict.fromkeys(place.home for place in found))
@@ -69,8 +72,8 @@ def read(root: Path) -> Listing:
         choose = " or ".join(f"data.root={home}" for home in homes)
         raise DataError(f"{root}: several sets, choose one: {choose}" if homes else f"{root}: no Annotations/*.xml")
     known = common.class_names(homes[0], root)
-    finder = common.Finder(root, [homes[0] / "JPEGImages", homes[0] / "images", homes[0], homes[0].parent])
-    parsed: dict[str, list[tuple[Path, Parsed]]] = {}
+    finder = Finder(root, [homes[0] / "JPEGImages", homes[0] / "images", homes[0], homes[0].parent])
+    parsed: dict[str, list[tuple[Claim, Parsed]]] = {}
     problems: list[Problem] = []
     unlisted = 0
     for place in found:
@@ -86,15 +89,51 @@ def read(root: Path) -> Listing:
             if isinstance(made, Problem):
                 problems.append(made)
                 continue
-            rows.append((_image(finder, xmls[name], made.tag, split), made))
+            image = _image(finder, xmls[name], made.tag, split, home=place.split)
+            rows.append((Claim(image, parts_of(f"{name}.xml"), place.split), made))
     names = known or common.sorted_names({n for rows in parsed.values() for _, made in rows for n in made.names})
-    splits, strange = _records(parsed, names)
-    left = (f"{unlisted} xml files that no list names are left out",) if unlisted else ()
-    return Listing(splits=splits, classes=names, problems=(*problems, *strange), warnings=left)
+    splits, strange = _records(parsed, names, root)
+    left = [f"{unlisted} xml files that no list names are left out"] if unlisted else []
+    left += _bare(found, root, used={claim.path for rows in parsed.values() for claim, _ in rows})
+    return Listing(splits=splits, classes=names, problems=(*problems, *strange), warnings=tuple(left))
+
+
+def _bare(found: Sequence[Place], root: Path, *, used: set[Path]) -> tuple[str, ...]:
+    """Warnings of images without xml files: of whole folders of test images, and of others beside those that have one.
+
+    Raises:
+        DataError: They are all those of another split.
+    """
+    stems = {files.composed(path.stem) for place in found for path in _xmls(place.folder)}
+    rest = {
+        image
+        for place in found
+        for folder, deep in _pictures(place)
+        for image in files.images(folder, deep=deep)
+        if image not in used and files.composed(image.stem) not in stems
+    }
+    warnings = common.left_over("images", rest, root, lacking="an xml file")
+    splits = {place.split for place in found}
+    if ALL in splits:
+        return warnings
+    tops = [root, *(folder for name in IMAGES if (folder := common.child(found[0].home, [name])))]
+    return warnings + common.bare_splits(tops, splits, used, root, mend="add their xml files")
+
+
+def _pictures(place: Place) -> Iterator[tuple[Path, bool]]:
+    """Folders where the images of a folder of xml files lie, and whether those below count: itself, and beside it."""
+    yield place.folder, False
+    within = place.folder.name.lower() not in FOLDERS  # such as annotations/train
+    if within and place.folder.parent == place.home:
+        return
+    top = place.folder.parent.parent if within else place.folder.parent
+    for name in IMAGES:
+        if (beside := common.child(top, [name])) is not None:
+            yield (beside / place.folder.name if within else beside), True
 
 
 def _beside(folder: Path) -> Path | None:
-    return folder if next(folder.glob("*.xml"), None) else _inside(folder)
+    return folder if next(files.images(folder, files.XML, deep=False), None) else _inside(folder)
 
 
 def _inside(home: Path) -> Path | None:
@@ -103,8 +142,7 @@ def _inside(home: Path) -> Path | None:
 
 
 def _xmls(folder: Path) -> list[Path]:
-    found = [path for path in folder.rglob("*.xml") if not path.name.startswith(".")]
-    return sorted(found, key=lambda path: files.natural(common.place(path, folder)))
+    return sorted(files.images(folder, files.XML), key=lambda path: files.natural(common.place(path, folder)))
 
 
 def _entries(place: Place, xmls: Mapping[str, Path], root: Path) -> Iterator[tuple[str, str, str]]:
@@ -130,9 +168,12 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
             return Problem(f"{shown}:{item.line}", "an object without a bndbox of four numbers")
         if not item.get("name"):
             return Problem(f"{shown}:{item.line}", "an object without a name")
+        difficult = files.flag(item.get("difficult") or "0")
+        if difficult is None:
+            return Problem(f"{shown}:{item.line}", f"difficult {item.get('difficult')[:60]!r} is neither 0 nor 1")
         boxes.append(corners)
         names.append(item.get("name"))
-        ignored.append(item.get("difficult") not in ("", "0"))
+        ignored.append(difficult)
     size = _size(tag)
     if not objects:
         return Parsed([], no_marks(f"{shown}:", size=size), tag)
@@ -153,30 +194,48 @@ def _size(tag: Tag) -> tuple[int, int] | None:
     return (int(width), int(height)) if known else None
 
 
-def _image(finder: common.Finder, path: Path, tag: Tag, split: str) -> Path:
-    """The image of an xml file: named like it or, where that says nothing, as the xml itself says."""
+def _image(finder: Finder, path: Path, tag: Tag, split: str, *, home: str) -> Path:
+    """The image of an xml file: named like it or, where that says nothing, as the xml itself says.
+
+    Args:
+        finder: Of images; path: the file; tag: what it holds; split: whose it is.
+        home: The split for which its folder is named, which the image's then must not contradict; else ``all``.
+    """
     name, folder = tag.get("filename") or path.stem, tag.get("folder")
     beside = [path.with_suffix(suffix) for suffix in (Path(name).suffix, ".jpg", ".png") if suffix]
     found = next((place for place in beside if files.is_file(place)), None)
-    found = found or finder.of_stem(path.stem, [*Path(folder).parts, path.stem], split)
-    found = found or finder.named(f"{folder}/{name}", split) or finder.named(name, split)
-    return found or (finder.near[0] if finder.near else path.parent) / name
+    if found:
+        return found
+    pool = home == ALL
+    found = finder.of_stem(path.stem, [*Path(folder).parts, path.stem], split, pool=pool)
+    found = found or finder.named(f"{folder}/{name}", split, pool=pool) or finder.named(name, split, pool=pool)
+    if found and not strays(found, finder.root, (), home):
+        return found
+    if pool and finder.near:
+        return finder.near[0] / name
+    return (common.child(path.parent.parent, common.IMAGES) or path.parent) / Path(name).name
 
 
 def _records(
-    parsed: Mapping[str, Sequence[tuple[Path, Parsed]]], names: tuple[str, ...]
+    parsed: Mapping[str, Sequence[tuple[Claim, Parsed]]], names: tuple[str, ...], root: Path
 ) -> tuple[dict[str, list[Record]], list[Problem]]:
     index = {name: i for i, name in enumerate(names)}
+    lost = usurped((claim for rows in parsed.values() for claim, _ in rows), root)
     splits: dict[str, list[Record]] = {}
     problems = []
     for split, rows in parsed.items():
         splits[split] = []
-        for image, made in rows:
+        for claim, made in rows:
+            where = made.marks.file.rstrip(":")
             strange = next((i for i, name in enumerate(made.names) if name not in index), None)
             if strange is not None:
                 what = f"class {made.names[strange]!r} is none of {len(names)} classes ({files.some(names, 3)})"
                 problems.append(Problem(made.marks.spot(strange), what))
                 continue
+            if claim in lost and files.is_file(claim.path):
+                what = f"no image of its own: {files.shown(claim.path, root)} has the name of several xml files"
+                problems.append(Problem(where, what))
+                continue
             marks = common.relabelled(made.marks, [index[name] for name in made.names])
-            splits[split].append(Record(image, marks, made.marks.file.rstrip(":")))
+            splits[split].append(Record(claim.path, marks, where))
     return splits, problems

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from visrun.data import files
@@ -44,8 +45,9 @@ def read(root: Path, *, target: str) -> Listing:
         raise DataError(f"{root}: no data.yaml and no images/ with labels/ beside it, neither here nor in train/, val/")
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
     warnings = list(plan.warnings)
+    labels = Labels(plan.labels)
     for split, images in plan.images.items():
-        found = [(image, _label_file(image, plan.labels)) for image in images]
+        found = [(image, labels.of(image)) for image in images]
         if images and not any(label for _, label in found):
             what = f"none of the {len(images)} images of {split} has a label file, such as {_wanted(found[0][0])}"
             if split != "test":
@@ -53,6 +55,7 @@ def read(root: Path, *, target: str) -> Listing:
             warnings.append(f"{what}: the split is left out")
             continue
         parsed[split] = [(image, yolo_lines.parse(label, base, keypoints=plan.keypoints)) for image, label in found]
+    warnings += common.left_over("label files", labels.strangers(), base)
     every = [lines for rows in parsed.values() for _, lines in rows]
     form = yolo_lines.form(every, target)
     if form == "outlines" and yolo_lines.form(every, "boxes") == "quads":
@@ -67,7 +70,7 @@ def read(root: Path, *, target: str) -> Listing:
 
 
 def _holds_text(folder: Path) -> bool:
-    return any(path.name not in NAMES for path in folder.rglob("*.txt"))
+    return any(path.name not in NAMES for path in files.images(folder, files.TEXT))
 
 
 def _folders(root: Path) -> yolo_yaml.Plan | None:
@@ -83,15 +86,46 @@ def _folders(root: Path) -> yolo_yaml.Plan | None:
     return yolo_yaml.Plan(names=names, images=images, labels=labels, warnings=warnings)
 
 
-def _label_file(image: Path, folders: Mapping[Path, Path]) -> Path | None:
-    """The label file of an image: at its place in the folder of labels, or beside it."""
-    places = [image.with_suffix(".txt")]
-    home = next((folder for folder in image.parents if folder in folders), None)
-    if home is not None:
-        places = [folders[home] / image.relative_to(home).with_suffix(".txt")]
-    elif (inside := _in_labels(image)) is not None:
-        places.insert(0, inside)
-    return next((place for place in places if place.is_file()), None)
+class Labels:
+    """Finds the label files of images: at their places in the folders of labels, or beside them.
+
+    Args:
+        folders: To each folder of images that of its labels, where these are known.
+    """
+
+    def __init__(self, folders: Mapping[Path, Path]) -> None:
+        self.folders = folders
+        self._texts: dict[Path, dict[str, Path]] = {}  # of each folder looked into, by stem
+        self._homes: dict[Path, set[Path]] = defaultdict(set)  # of each such folder those of images
+        for home, labels in folders.items():
+            self._homes[labels].add(home)
+
+    def of(self, image: Path) -> Path | None:
+        """The label file of an image."""
+        home = next((folder for folder in image.parents if folder in self.folders), None)
+        if home is not None:
+            places = [self.folders[home] / image.relative_to(home).parent]
+        else:
+            places = [place.parent for place in (_in_labels(image), image) if place is not None]
+            for place in places:
+                self._homes[place].add(image.parent)
+        found = (self._inside(place).get(files.composed(image.stem)) for place in places)
+        return next((path for path in found if path), None)
+
+    def _inside(self, folder: Path) -> dict[str, Path]:
+        if folder not in self._texts:
+            texts = sorted(files.images(folder, files.TEXT, deep=False))  # .TXT before .txt, which stays
+            self._texts[folder] = {common.place(path, folder): path for path in texts}
+        return self._texts[folder]
+
+    def strangers(self) -> Iterator[Path]:
+        """Label files that belong to no image, in the folders of labels and those that were looked into."""
+        deep = bool(self.folders)
+        for folder, homes in self._homes.items():
+            known = {common.place(image, home) for home in homes for image in files.images(home, deep=deep)}
+            for path in files.images(folder, files.TEXT, deep=deep):
+                if common.place(path, folder) not in known and yolo_lines.is_label(path):
+                    yield path
 
 
 def _in_labels(image: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,10 @@ from visrun.data.listing import Problem
 from visrun.data.marks import Marks, around, no_marks
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats
-from visrun.data.readers import common
 
 BOX, CORNERS = 4, 8  # numbers after the class
 HIGHEST = 1e6  # class that a dataset may have
+LONGEST = 1000  # bytes of a line by which a label file is told from other texts
 
 
 @dataclass
@@ -30,6 +31,13 @@ class Lines:
     problems: list[Problem] = field(default_factory=list)
 
 
+def is_label(path: Path) -> bool:
+    """Whether a text begins like a label file that shows something, rather than a readme or the like."""
+    with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+        return len([float(cell) for cell in file.readline(LONGEST).split()[1 : BOX + 1]]) == BOX
+    return False
+
+
 def parse(path: Path | None, base: Path, *, keypoints: int = 0) -> Lines:
     """Read a label file; None stands for one that is missing, which is an image that shows nothing.
 
@@ -41,7 +49,7 @@ def parse(path: Path | None, base: Path, *, keypoints: int = 0) -> Lines:
     if path is None:
         return Lines("")
     lines = Lines(f"{files.shown(path, base)}:")
-    for number, line in common.numbered_lines(path):
+    for number, line in files.numbered_lines(path):
         cells = line.split()
         try:
             label, *values = map(float, cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from visrun.errors import DataError
 SUFFIXES = {".yaml", ".yml"}
 LARGEST = 1_000_000  # bytes; a data.yaml is small
 MOST_CLASSES = 1_000_000
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_KEY = r"""(?m)(?:^|[{,])\s*["']?%s["']?\s*:"""  # at the start of a line, or in {...}
 KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -40,28 +43,31 @@ class Plan:
 
 
 def find(root: Path) -> Path | None:
-    """The data.yaml: ``root`` itself, or the first in it with lines for ``names`` and ``train``, read or not."""
-    candidates = [root] if root.is_file() else sorted(root.glob("*.y*ml"))
-    for file in candidates:
-        if file.suffix.lower() in SUFFIXES and file.is_file() and file.stat().st_size <= LARGEST:
-            text = file.read_bytes()
-            if all(re.search(rb"(?m)^\s*[\"']?%s[\"']?\s*:" % key, text) for key in (b"names", b"train")):
-                return file
-    return None
+    """The data.yaml: ``root`` itself, or the first in it with ``names`` and one of the ``KEYS``, read or not."""
+    candidates = [root] if root.is_file() else sorted(root.iterdir()) if root.is_dir() else []
+    return next((file for file in candidates if file.suffix.lower() in SUFFIXES and _looks_right(file)), None)
+
+
+def _looks_right(file: Path) -> bool:
+    if file.name.startswith(".") or not file.is_file() or file.stat().st_size > LARGEST:
+        return False
+    raw = file.read_bytes()
+    text = raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig", errors="replace")
+    return {"names"} < {key for key in ("names", *KEYS) if re.search(_KEY % key, text)}
 
 
 def plan(root: Path) -> Plan | None:
     """What the data.yaml says; None where there is none.
 
     Raises:
-        DataError: It is broken, or names training or validation images that are not there.
+        DataError: It is broken or not UTF-8, names a class twice, or training or validation images that are not there.
     """
     file = find(root)
     if file is None:
         return None
     content = _content(file)
-    if not {"names", "train"} <= content.keys():
-        raise DataError(f"{file}: names and train must stand at its top level")
+    if "names" not in content or not KEYS.keys() & content.keys():
+        raise DataError(f"{file}: names and train, val or test must stand at its top level")
     images: dict[str, list[Path]] = {}
     warnings = []
     for key, split in KEYS.items():
@@ -82,10 +88,20 @@ def plan(root: Path) -> Plan | None:
     return Plan(names=names, images=images, keypoints=keypoints, warnings=tuple(warnings))
 
 
+class _AsWritten(yaml.SafeLoader):
+    """Leaves numbers, dates and yes or no the text that they are: all may be names of classes."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as yaml has it)
+        first: [(tag, pattern) for tag, pattern in several if tag.endswith((":null", ":merge"))]
+        for first, several in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _content(file: Path) -> dict[str, Any]:
+    raw = file.read_bytes()
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.load(raw if raw.startswith(UTF_16) else files.text(file), Loader=_AsWritten)
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else f"{file}"
         raise DataError(f"{where}: broken YAML ({getattr(error, 'problem', None) or type(error).__name__})") from None
@@ -93,23 +109,26 @@ def _content(file: Path) -> dict[str, Any]:
 
 
 def _names(file: Path, names: object) -> tuple[str, ...]:
-    known = dict(enumerate(names)) if isinstance(names, list) else names
+    known = {str(i): name for i, name in enumerate(names)} if isinstance(names, list) else names
     if (
         not isinstance(known, dict)
-        or not all(type(key) is int and 0 <= key < MOST_CLASSES for key in known)
+        or not all(str(key).isdecimal() and int(key) < MOST_CLASSES for key in known)
         or not all(isinstance(name, str | int | float) for name in known.values())
     ):
         raise DataError(f"{file}: names is neither a list of names nor a map of ids to names")
-    return tuple(str(known.get(i, f"class_{i}")) for i in range(max(known, default=-1) + 1))
+    of_id = {int(key): str(name) for key, name in known.items()}
+    found = tuple(of_id.get(i, f"class_{i}") for i in range(max(of_id, default=-1) + 1))
+    files.require_once(file, found)
+    return found
 
 
 def _keypoints(file: Path, shape: object) -> int:
     """The numbers of ``kpt_shape: [17, 3]``, or 0 without it."""
     if shape is None:
         return 0
-    if not isinstance(shape, list) or len(shape) != 2 or not all(type(n) is int and n > 0 for n in shape):
+    if not isinstance(shape, list) or len(shape) != 2 or not all(str(n).isdecimal() and int(n) > 0 for n in shape):
         raise DataError(f"{file}: kpt_shape is not the number of keypoints and that of their numbers, as [17, 3]")
-    return int(shape[0] * shape[1])
+    return int(shape[0]) * int(shape[1])
 
 
 def _images(file: Path, top: object, value: object) -> list[Path]:
@@ -149,8 +168,7 @@ def _plain(place: Path) -> Path:
 
 def _listed(file: Path, tops: Sequence[Path]) -> list[Path]:
     found = []
-    for line in file.read_text(encoding="utf-8-sig").splitlines():
-        if name := line.strip():
-            places = [place / name for place in (*tops, file.parent)]
-            found.append(next((place for place in places if files.is_file(place)), places[0]))
+    for _, line in files.numbered_lines(file):
+        places = [place / line.strip() for place in (*tops, file.parent)]
+        found.append(next((place for place in places if files.is_file(place)), places[0]))
     return found

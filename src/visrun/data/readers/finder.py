@@ -1,0 +1,134 @@
+"""The images that label files name: found near them, else by their name, and never one that is another's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from visrun.data import files
+from visrun.data.splits import ALL
+
+
+class Finder:
+    """Finds the images that label files name: in one of the ``near`` folders, else anywhere below ``root``."""
+
+    def __init__(self, root: Path, near: Sequence[Path]) -> None:
+        self.root, self.near = root, [folder for folder in dict.fromkeys(near) if folder.is_dir()]
+        self._below: dict[str, list[Path]] | None = None
+        self._splits: set[str] | None = None
+
+    def named(self, name: str, split: str = ALL, *, pool: bool = False) -> Path | None:
+        """The image of a name as label files write it: with folders in front, of this machine or another, or none.
+
+        Args:
+            name: As written.
+            split: Whose it is.
+            pool: Whether it may lie in the folder of another split, although the name does not say so.
+        """
+        for place, folder in enumerate(self.near):
+            path = folder / name.replace("\\", "/")
+            if files.is_file(path):
+                self.near.insert(0, self.near.pop(place))  # the next one is likely there, too
+                return path
+        parts = parts_of(name)
+        end = files.composed(PurePosixPath(name.replace("\\", "/")).name)
+        found = [path for path in self._alike(parts[-1]) if files.composed(path.name) == end] if parts else []
+        return self._closest(found, parts, split, pool=pool)
+
+    def of_stem(self, stem: str, parts: Sequence[str] = (), split: str = ALL, *, pool: bool = False) -> Path | None:
+        """The image of a name without suffix; of several the one that shares most of the last ``parts`` of its path.
+
+        Arguments as for `named`; ``parts`` are the folders as written, and the stem.
+        """
+        return self._closest(self._alike(stem), parts, split, pool=pool)
+
+    def holds(self, split: str) -> bool:
+        """Whether any image below ``root`` lies in a folder that is named for the split."""
+        if self._splits is None:
+            folders = {path.parent for several in self._stems().values() for path in several}
+            self._splits = {held for folder in folders for held in _splits(folder.relative_to(self.root).parts)}
+        return split in self._splits
+
+    def _alike(self, stem: str) -> list[Path]:
+        return self._stems().get(files.composed(stem), [])
+
+    def _stems(self) -> dict[str, list[Path]]:
+        if self._below is None:
+            self._below = {}
+            for path in files.images(self.root):
+                self._below.setdefault(files.composed(path.stem), []).append(path)
+        return self._below
+
+    def _closest(self, found: Sequence[Path], parts: Sequence[str], split: str, *, pool: bool) -> Path | None:
+        """The only path, or the only one that shares most at its end with ``parts``, or lies in the split's folder."""
+        free = [path for path in found if pool or not strays(path, self.root, parts, split)]
+        if len(free) <= 1:
+            return free[0] if free else None
+        shared = [_shared(path, parts) for path in free]
+        best = [path for path, count in zip(free, shared, strict=True) if count == max(shared)]
+        inside = [path for path in best if split in _splits(path.relative_to(self.root).parts[:-1])]
+        chosen = best if len(best) == 1 else inside
+        return chosen[0] if len(chosen) == 1 else None
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """The parts of a name as written, the last without its suffix."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return (*path.parts[:-1], path.stem) if path.name else ()
+
+
+def strays(path: Path, root: Path, parts: Sequence[str], split: str) -> bool:
+    """Whether a file lies in a folder below ``root`` of another split, which the name's ``parts`` do not say."""
+    if split == ALL or not path.is_relative_to(root):
+        return False
+    unsaid = path.relative_to(root).parts[: -max(1, _shared(path, parts))]
+    return bool(named := _splits(unsaid)) and split not in named
+
+
+class Claim(NamedTuple):
+    """A record's image: the file found for it, the parts of its name as written (see `parts_of`), and its split."""
+
+    path: Path
+    parts: tuple[str, ...]
+    split: str
+
+
+def usurped(claims: Iterable[Claim], root: Path) -> set[Claim]:
+    """The claims to a file that is another's, since it lies in the other's split or fits the other's name better.
+
+    Where it fits several names alike, and none as a whole, nobody can say whose it is, and it is none's. So an image
+    that is missing is not replaced by another of its name.
+    """
+    by_path: dict[Path, set[Claim]] = defaultdict(set)
+    for claim in claims:
+        by_path[claim.path].add(claim)
+    lost: set[Claim] = set()
+    for several in by_path.values():
+        fits = {claim: _fit(claim, root) for claim in several} if len(several) > 1 else {}
+        best = [claim for claim in fits if fits[claim] == max(fits.values())]
+        certain = len({claim.parts for claim in best}) <= 1 or fits[best[0]][1]
+        lost |= fits.keys() - best if certain else fits.keys()
+    return lost
+
+
+def _fit(claim: Claim, root: Path) -> tuple[bool, bool, int]:
+    """Whether the file does not stray, whether it ends as the whole name does, and how many parts they share."""
+    shared = _shared(claim.path, claim.parts)
+    whole = shared == len(claim.parts)
+    return not strays(claim.path, root, claim.parts, claim.split), whole, 0 if whole else shared
+
+
+def _splits(folders: Iterable[str]) -> set[str]:
+    return {split for folder in folders if (split := files.split_of(folder))}
+
+
+def _shared(path: Path, parts: Sequence[str]) -> int:
+    """How many parts at its end, the last without suffix, a path shares with a written name."""
+    count = 0
+    for mine, other in zip(reversed(path.with_suffix("").parts), reversed(parts), strict=False):
+        if files.composed(mine) != files.composed(other):
+            break
+        count += 1
+    return count
