@@ -25,8 +25,10 @@ def test_a_flipped_byte_is_noticed(tmp_path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match=r"damaged.*; use another checkpoint$"):
         checkpoint.load(path)
+    with pytest.raises(UserError, match=r"damaged.*; train anew$"):
+        checkpoint.load(path, instead="train anew")
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 garbage"])
@@ -36,6 +38,12 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, content):
     with pytest.raises(UserError) as error:
         checkpoint.load(path)
     assert "best.pt" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_tensors_without_names_are_no_checkpoint(tmp_path):
+    torch.save([torch.ones(2)], tmp_path / "list.pt")
+    with pytest.raises(UserError, match=r"list\.pt: not a checkpoint of visrun; use another checkpoint$"):
+        checkpoint.load(tmp_path / "list.pt")
 
 
 def test_code_in_a_checkpoint_never_runs(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +118,52 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert not list(empty_folder.rglob("*.*"))
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", b"/a/b"), "/a/b: permission denied; ask whom"),
+        (OSError(errno.ELOOP, "Too many links", "/a/b"), "/a/b: links that lead in a circle"),
+    ],
+    ids=["closed", "circle"],
+)
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_a_path_that_cannot_be_looked_at_is_one_line(
+    verb: str, error: OSError, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> int:
+        raise error
+
+    monkeypatch.setitem(cli.VERBS, verb, refuse)
+    assert cli.main([verb, "RUN"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"visrun: error: {line}") and err.count("\n") == 1
+
+
+def test_a_fault_that_is_no_paths_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (OSError(errno.EACCES, "Permission denied"), OSError(errno.ENOSPC, "No space left", "/a/b")):
+
+        def refuse(_: object, error: OSError = error) -> int:
+            raise error
+
+        monkeypatch.setitem(cli.VERBS, "check", refuse)
+        with pytest.raises(OSError, match=r"denied|left"):
+            cli.main(["check", "photos"])
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["-m", "seed=1,2"], ["explain"], ["--help"], *([verb, "RUN"] for verb in cli.VERBS if verb != "ui")]
+)
+def test_a_current_folder_that_is_gone_is_one_line(
+    words: list[str], empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / "here").mkdir()
+    os.chdir(empty_folder / "here")
+    (empty_folder / "here").rmdir()
+    assert cli.main(words) == 2
+    line = "the current folder is no longer there; go to another one (cd) and try again"
+    assert capsys.readouterr().err == f"visrun: error: {line}\n"
+
+
 def test_every_problem_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["lr=1", "momentum=2", "optimizer=adm"]) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -201,6 +249,30 @@ def test_a_typed_run_folder_wins(empty_folder: Path) -> None:
     done = command("hydra.run.dir=here (1)/a,b", cwd=empty_folder)
     assert "RUN " + str(empty_folder / "here (1)/a,b") in done.stdout
     assert not (empty_folder / "outputs").exists()
+
+
+@pytest.mark.parametrize("name", ["w", "a run (1)"])
+def test_a_run_folder_that_holds_a_run_is_left_alone(
+    name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / name).mkdir()
+    (empty_folder / name / "experiment.json").write_text("{}")
+    assert cli.main([f"hydra.run.dir={name}", "data.root=nowhere", "tracking=none"]) == 2
+    told = f"holds a run already; name another folder, or visrun resume {shlex.quote(name)}"
+    assert capsys.readouterr().err == f"visrun: error: hydra.run.dir={name}: {told}\n"
+    assert [file.name for file in (empty_folder / name).iterdir()] == ["experiment.json"]
+    assert cli.main([f"hydra.run.dir={name}", "--cfg", "job"]) == 0  # a look writes nothing
+
+
+@pytest.mark.parametrize("name", ["file", "file/run", "circle", "circle/run"])
+def test_a_run_folder_that_is_none_is_one_line(
+    name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / "file").touch()
+    (empty_folder / "circle").symlink_to("circle")
+    assert cli.main([f"hydra.run.dir={name}", "tracking=none"]) == 2
+    line = f"visrun: error: hydra.run.dir={name}: {Path(name).parts[0]} is no folder; name another one"
+    assert capsys.readouterr().err.splitlines()[-1] == line
 
 
 @pytest.mark.parametrize(

@@ -352,6 +352,53 @@ def test_config_dir_goes_before_the_working_folders_conf(empty_folder: Path) -> 
         resolve([], config_dir=Path("nowhere"))
 
 
+@pytest.mark.parametrize("text", ["data.root: photos\n", "data:\n  root: photos\n", "data.root: ./photos\n"])
+def test_a_root_in_a_recipe_means_what_it_means_when_typed(empty_folder: Path, text: str) -> None:
+    named, typed = resolve([recipe(empty_folder, text)]), resolve(["data.root=photos"])
+    assert named.settings.data == typed.settings.data and named.settings.data.name == "auto"
+    assert (named.hyperparameters, named.settings.model) == (typed.hyperparameters, typed.settings.model)
+    assert (named.setting_sources["data.name"], named.setting_sources["data.root"]) == ("file", "file")
+    assert {"data=auto", f"data.root='{empty_folder}/photos'"} <= set(named.overrides) and not named.warnings
+
+
+def test_a_root_in_an_experiment_means_what_it_means_when_typed(empty_folder: Path) -> None:
+    data = resolve([experiment(empty_folder, {}, data={"root": "photos"})]).settings.data
+    assert (data.name, data.root) == ("auto", str(empty_folder / "photos"))
+
+
+def test_who_names_the_data_beside_a_root_in_a_file(empty_folder: Path) -> None:
+    mine, demo = recipe(empty_folder, "data.root: photos\n"), experiment(empty_folder, {}, data={"name": "demo"})
+    folder = recipe(empty_folder, "data: folder\ndata.root: photos\n", name="folder")
+    photos, other = str(empty_folder / "photos"), str(empty_folder / "other")
+    for words, name, root in (
+        ([folder], "folder", photos),
+        ([mine, "data=folder"], "folder", photos),
+        ([mine, demo], "auto", photos),
+        ([mine, "data.root=other"], "auto", other),
+        ([folder, "data.root=other"], "folder", other),
+        ([mine, "data=demo"], "demo", None),
+        ([mine, "data.root=null"], "demo", None),
+    ):
+        found = resolve(words)
+        assert (found.settings.data.name, found.settings.data.root, found.warnings) == (name, root, ())
+
+
+def test_a_root_that_a_file_names_beside_the_demo_is_a_warning(empty_folder: Path) -> None:
+    found = resolve([experiment(empty_folder, {}, data={"name": "demo", "root": "photos"})])
+    line = f"data.root={empty_folder}/photos is not read: data=demo brings its own images"
+    assert found.settings.data.name == "demo" and found.warnings == (line,)
+
+
+def test_paths_in_a_recipe_are_read_as_typed_ones(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    keys = ("data.root", "data.cache_dir", "model.weights", "tracking.uri")
+    for text in ("~/a", "../a", "/b/a", "./a"):
+        words = [f"{key}={text}" for key in keys]
+        typed = resolve(words).settings
+        named = resolve([recipe(empty_folder, "".join(f"{key}: {text}\n" for key in keys))]).settings
+        assert (named.data, named.model, named.tracking) == (typed.data, typed.model, typed.tracking)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -441,12 +488,18 @@ def test_verbs_take_plugins_too(plugin: str) -> None:
         plugins.take(["plugins=no_such_module_anywhere"], cwd=Path.cwd())
 
 
-def test_a_plugin_that_fails_is_one_line(empty_folder: Path) -> None:
-    (empty_folder / "broken_visrun_plugin.py").write_text("1 / 0\n")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise ValueError('one\\n two')", "ValueError: one two"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_plugin_that_fails_is_one_line(empty_folder: Path, text: str, told: str) -> None:
+    (empty_folder / "broken_visrun_plugin.py").write_text(f"{text}\n")
     path = list(sys.path)
-    assert problems("plugins=[broken_visrun_plugin]") == (
-        "plugins=broken_visrun_plugin: does not import: ZeroDivisionError: division by zero",
-    )
+    assert problems("plugins=[broken_visrun_plugin]") == (f"plugins=broken_visrun_plugin: does not import: {told}",)
     sys.path[:] = path
 
 

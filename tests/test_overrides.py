@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 
 from visrun.compose import known
 from visrun.errors import ConfigError
-from visrun.overrides import GROUPS, NAME_LISTS, PATHS, TEXTS, Words, absolute, hydra_words, near, parse, to_override
+from visrun.overrides import (
+    GROUPS,
+    NAME_LISTS,
+    PATHS,
+    TEXTS,
+    Words,
+    absolute,
+    hydra_folder,
+    hydra_words,
+    near,
+    parse,
+    to_override,
+)
 
 CWD = Path("/home/anna")
 
@@ -192,3 +204,10 @@ def test_near_knows_initials_leaves_and_misspellings() -> None:
     assert near("root", keys) == " (did you mean data.root?)"
     assert near("batchsize", keys) == " (did you mean batch_size?)"
     assert near("qqqq", keys) == ""
+
+
+def test_a_folder_of_hydras_is_read_back_unless_hydra_makes_it_up() -> None:
+    for text in ("w", "/a (1)/b,c", "it's", "~/x"):
+        assert hydra_folder("hydra.run.dir", hydra_words(["seed=1", f"hydra.run.dir={text}"])) == Path(text)
+    for words in ([], ["hydra.run.dir=${now:%Y}"], ["hydra.sweep.dir=w"]):
+        assert hydra_folder("hydra.run.dir", hydra_words(words)) is None

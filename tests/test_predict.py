@@ -1,6 +1,9 @@
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from PIL import Image
 
 from visrun import predict
@@ -28,11 +31,6 @@ def test_what_is_not_there_is_named(pictures):
     (pictures / "empty").mkdir()
     with pytest.raises(DataError, match=r"no images in this folder.*\.png"):
         predict.find_images([pictures / "empty"])
-
-
-def test_pictures_of_the_same_name_get_a_number():
-    assert predict._stems([Path("a/x.png"), Path("b/x.jpg"), Path("y.png")]) == ["x", "x_2", "y"]
-    assert predict._stems([Path("a/x"), Path("b/x"), Path("c/x_2"), Path("d/x")]) == ["x", "x_2", "x_2_2", "x_3"]
 
 
 def test_an_open_image_is_seen_as_its_file_would_be(tmp_path):
@@ -65,3 +63,56 @@ def test_predict_says_how_it_is_used(words):
 def test_evaluate_says_how_it_is_used(words):
     with pytest.raises(UserError, match="usage: visrun evaluate"):
         predict.main_evaluate(words)
+
+
+@pytest.fixture
+def seeing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that sees a mask in every image, in place of whichever run is named."""
+    task = SimpleNamespace(record=lambda *_: {}, draw=lambda image, *_: image)
+    mask = torch.full((1, 4, 4), 255, dtype=torch.uint8)
+    model = SimpleNamespace(task=task, predictions=lambda paths: ({"mask": mask} for _ in paths))
+    monkeypatch.setattr(predict, "load", lambda *_, **__: model)
+
+
+@pytest.mark.usefixtures("seeing")
+@pytest.mark.parametrize(("names", "lost"), [(["p0.png"], "p0.png"), (["a.jpg", "a_mask.png"], "a_mask.png")])
+def test_an_image_that_is_read_is_never_replaced(names, lost, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("imgs").mkdir()
+    for name in names:
+        Image.new("RGB", (4, 4), "red").save(Path("imgs", name))
+    before = {file: file.read_bytes() for file in Path("imgs").iterdir()}
+    with pytest.raises(UserError) as error:
+        predict.main_predict(["RUN", "imgs", "out=imgs"])
+    assert str(error.value) == f"out=imgs: {lost} would replace an image that is read; name another folder"
+    assert {file: file.read_bytes() for file in Path("imgs").iterdir()} == before
+
+
+@pytest.mark.usefixtures("seeing")
+def test_every_drawing_and_mask_has_a_file_of_its_own(pictures, capsys):
+    Image.new("RGB", (4, 4)).save(pictures / "c" / "1_mask.png")
+    assert predict.main_predict(["RUN", str(pictures / "c"), f"out={pictures / 'out'}"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(line["image"]).name for line in lines] == ["1.png", "1_mask.png"]
+    black, white = [0], [255]
+    values = {file.name: sorted(set(load_rgb(file).flat)) for file in pictures.glob("out/*")}
+    assert values == {"1.png": black, "1_mask.png": white, "1_mask_2.png": black, "1_mask_2_mask.png": white}
+
+
+@pytest.mark.usefixtures("seeing")
+def test_a_picture_that_cannot_be_written_is_one_line(pictures, monkeypatch):
+    def refuse(_: object, file: Path) -> None:
+        raise OSError(28, "No space left on device", str(file))
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    with pytest.raises(UserError, match=r"^out=.*/out: cannot be written \(No space left on device\); name another"):
+        predict.main_predict(["RUN", str(pictures / "c"), f"out={pictures / 'out'}"])
+
+
+def test_a_run_that_evaluate_reads_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("lr=0.1").mkdir()
+    with pytest.raises(UserError, match=r"lr=0\.1/checkpoints/best\.pt: no such checkpoint"):
+        predict.main_evaluate(["lr=0.1", "data=demo"])
+    with pytest.raises(UserError, match="usage: visrun evaluate"):
+        predict.main_evaluate(["lr=0.2", "data=demo"])

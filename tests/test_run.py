@@ -221,10 +221,54 @@ def test_a_stopped_run_resumes_bit_for_bit(photos, tmp_path, monkeypatch, after)
     assert experiment(tmp_path / "run")["created"] is not None
 
 
-def test_a_run_without_a_checkpoint_begins_again(photos, tmp_path, monkeypatch):
+def test_a_run_without_a_checkpoint_begins_again_and_says_so(photos, tmp_path, monkeypatch, capsys):
     straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
     interrupted(photos, tmp_path / "run", monkeypatch, after=2)
     shutil.rmtree(tmp_path / "run" / "checkpoints")
+    assert run.resume(tmp_path / "run") == 0
+    assert "the run ended before its first checkpoint: it starts anew" in capsys.readouterr().out
+    assert rows(tmp_path / "run") == rows(straight.folder)
+
+
+def test_a_run_killed_before_its_first_checkpoint_was_whole_begins_again(photos, tmp_path, monkeypatch):
+    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
+    interrupted(photos, tmp_path / "run", monkeypatch, after=4)
+    assert len(rows(tmp_path / "run")) == 1 and (tmp_path / "run" / "checkpoints" / "best.pt").exists()
+    (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
+    assert run.resume(tmp_path / "run") == 0
+    assert rows(tmp_path / "run") == rows(straight.folder)
+
+
+@pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoints/best.pt"])
+def test_a_run_that_lost_its_last_checkpoint_is_left_as_it_is(photos, tmp_path, monkeypatch, left):
+    folder = tmp_path / "a run"
+    interrupted(photos, folder, monkeypatch, after=7)  # of three steps an epoch: two are done
+    for name in {"metrics.jsonl", "checkpoints/best.pt", "checkpoints/last.pt"} - {left}:
+        (folder / name).unlink()
+    before = {file: file.read_bytes() for file in (folder / left, folder / "experiment.json")}
+    with pytest.raises(UserError) as error:
+        run.resume(folder)
+    again = f"visrun 'experiment={folder}/experiment.json' repeats the run"
+    assert str(error.value) == f"{folder}/checkpoints/last.pt: missing, so the run cannot go on; {again}"
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_another_checkpoint_in_the_place_of_the_last_is_told_apart(photos, tmp_path, monkeypatch):
+    interrupted(photos, tmp_path / "run", monkeypatch, after=4)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    for end in ("", ".sha256"):
+        shutil.copy(checkpoints / f"best.pt{end}", checkpoints / f"last.pt{end}")
+    with pytest.raises(UserError, match=r"last\.pt: not the last\.pt of a run; visrun experiment=.* repeats the run$"):
+        run.resume(tmp_path / "run")
+
+
+def test_what_a_hand_has_emptied_in_a_runs_files_does_not_stop_it(photos, tmp_path, monkeypatch):
+    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
+    interrupted(photos, tmp_path / "run", monkeypatch, after=4)
+    content = {**experiment(tmp_path / "run"), "result": None}
+    (tmp_path / "run" / "experiment.json").write_text(json.dumps(content))
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write("null\n")
     assert run.resume(tmp_path / "run") == 0
     assert rows(tmp_path / "run") == rows(straight.folder)
 
@@ -263,7 +307,7 @@ def test_a_damaged_checkpoint_refuses_to_resume(photos, tmp_path, monkeypatch):
     data = bytearray(last.read_bytes())
     data[len(data) // 2] ^= 255
     last.write_bytes(data)
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match=rf"damaged .*; visrun experiment={tmp_path}/run/.* repeats the run$"):
         run.resume(tmp_path / "run")
 
 
@@ -326,6 +370,9 @@ def test_evaluate_prints_rounded_values_and_nothing_stray(photos, tmp_path, caps
     assert (found.pop("split"), found.pop("images")) == ("test", 6)
     assert all(value == float(f"{value:.6g}") for value in found.values())
     assert [line.split()[0] for line in err.splitlines()[1:]] == ["train", "val", "test"]
+    for name in ("", "valid"):
+        with pytest.raises(DataError, match=rf"^split={name}: .* has train, val, test; name one of these$"):
+            predict.main_evaluate([str(result.folder), f"data.root={other}", "run.device=cpu", f"split={name}"])
     with pytest.raises(ConfigError, match=r"^data.image_size, loss: .*does not read this.*data.root"):
         predict.main_evaluate([str(result.folder), f"data.root={other}", "data.image_size=64", "loss=focal"])
 

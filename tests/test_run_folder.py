@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from visrun.errors import UserError
-from visrun.run_folder import LOCK, STATUS, RunFolder, living_holder
+from visrun.run_folder import LOCK, STATUS, RunFolder, living_holder, part_of
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):
@@ -34,6 +34,24 @@ def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
         assert [row["epoch"] for row in folder.read_metrics()] == [1]
         folder.keep_metrics(5)
         assert folder.metrics.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["null", "3", "[1]", "{}", '{"epoch": null}', '{"epoch": "2"}'])
+def test_a_line_that_is_no_epochs_is_left_out(tmp_path, line):
+    with RunFolder(tmp_path) as folder:
+        folder.append_metrics({"epoch": 1, "loss": 0.5})
+        with folder.metrics.open("a") as file:
+            file.write(f"{line}\n")
+        folder.append_metrics({"epoch": 2, "loss": 0.25})
+        assert [row["epoch"] for row in folder.read_metrics()] == [1, 2]
+        folder.keep_metrics(1)
+        assert [row["epoch"] for row in folder.read_metrics()] == [1]
+
+
+@pytest.mark.parametrize("content", [None, {}, {"result": None}, {"result": [1]}, {"result": "none"}])
+def test_a_part_that_is_no_object_counts_as_none(content):
+    assert part_of(content, "result") == {}
+    assert part_of({"result": {"status": "killed"}}, "result") == {"status": "killed"}
 
 
 def test_a_second_writer_is_refused_while_the_first_lives(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from visrun.build import load
 from visrun.fields import validate
 from visrun.hyperparameters import Hyperparameters
-from visrun.setting_rules import OPTION_READ_WHEN, check, option_warnings
+from visrun.setting_rules import OPTION_READ_WHEN, check, check_options, option_warnings
 from visrun.settings import Settings
 from visrun.tables import MODELS, OPTIMIZERS, TASKS
 
@@ -60,6 +60,15 @@ def test_detectors_of_torchvision_do_not_weigh_classes():
         ours = name.startswith("dense_")
         assert [line.split(";")[0] for line in check(weighed)] == ([] if ours else [told])
         assert not check(settings(task="object_detection", model={"name": name}))
+
+
+def test_nesterov_needs_a_momentum():
+    nesterov = settings(optimizer_options={"nesterov": True})
+    for optimizer, momentum, count in (("sgd", 0.0, 1), ("sgd", 0.9, 0), ("adam", 0.0, 0)):
+        values = Hyperparameters(optimizer=optimizer, momentum=momentum)
+        lines = check_options(values, nesterov, model=MODELS["resnet18"])
+        assert lines == ["optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"] * count
+    assert not check_options(Hyperparameters(optimizer="sgd", momentum=0.0), settings(), model=MODELS["resnet18"])
 
 
 def test_a_fixed_size_model_takes_squares():

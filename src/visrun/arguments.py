@@ -26,8 +26,8 @@ ABOUT = {
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
     "test split counts unless split= names another. data=demo stands for the built-in images.",
     "explain": "Every hyperparameter of a run: its value, where it came from, and whether the run reads it.",
-    "predict": "What a run sees in images, files or folders: a JSON line for each, and drawn pictures in out= (else in "
-    "predictions/ of the run's folder).",
+    "predict": "What a run, or a best.pt alone, sees in images, files or folders: a JSON line for each, and drawn "
+    "pictures in out= (else in predictions/ of the run's folder; of a best.pt that lies in no run, here).",
     "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]): mean, standard "
     "deviation and 95 % interval of every metric. It is a sweep over seed, so hydra.sweeper.* words work.",
     "resume": "Go on with an interrupted run, exactly where it was saved last.",

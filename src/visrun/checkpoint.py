@@ -36,8 +36,11 @@ def save(state: dict[str, Any], path: Path) -> None:
     write_atomic(path, data)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
+
+    Args:
+        instead: What the user can do where it is none that can be used.
 
     Raises:
         UserError: The file is missing, truncated, no checkpoint, or differs from its digest.
@@ -48,12 +51,14 @@ def load(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: cannot read the checkpoint ({error.strerror})") from None
     digest = _digest_file(path)
     if digest.exists() and hashlib.sha256(data).hexdigest() not in digest.read_text().split():
-        raise UserError(f"{path}: the file is damaged (its SHA-256 differs from {digest.name}); use another checkpoint")
+        raise UserError(f"{path}: the file is damaged (its SHA-256 differs from {digest.name}); {instead}")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({first_line})") from None
+        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({first_line}); {instead}") from None
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: not a checkpoint of visrun; {instead}")
     return state
 
 

@@ -77,20 +77,22 @@ def entry_of(name: str, task: str) -> ModelEntry:
 
 def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings:
     """The rules between values."""
-    between = hyperparameters.check(values, task=given.task, model=entry_of(given.model.name, given.task))
-    return hyperparameters.Findings((*between.problems, *setting_rules.check(given)), between.warnings)
+    model = entry_of(given.model.name, given.task)
+    between = hyperparameters.check(values, task=given.task, model=model)
+    others = [*setting_rules.check(given), *setting_rules.check_options(values, given, model=model)]
+    return hyperparameters.Findings((*between.problems, *others), between.warnings)
 
 
 def unread_warnings(
     typed: Mapping[str, Any], values: Hyperparameters, given: Settings, *, unread: Iterable[str]
 ) -> list[str]:
-    """One line for each typed value that this run does not read, saying who would."""
+    """One line for each typed value that this run does not read, saying who would; and for a dataset, typed or not."""
     names = [name for name in unread if name in typed]
     model = entry_of(given.model.name, given.task)
     facts = hyperparameters.facts_of(values, model)
     lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name, facts)}" for name in names]
-    if given.data.name == "demo" and typed.get("data.root") is not None:
-        lines.append(f"data.root={show(typed['data.root'])} is not read: data=demo brings its own images")
+    if given.data.name == "demo" and given.data.root is not None:  # also of a file: nobody expects the demo then
+        lines.append(f"data.root={show(given.data.root)} is not read: data=demo brings its own images")
     if given.data.tile is None and typed.get("data.overlap") is not None:
         lines.append("data.overlap is read only when data.tile is set")
     return lines + setting_rules.option_warnings(typed, values, task=given.task, model=model)

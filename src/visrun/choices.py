@@ -20,6 +20,7 @@ SECTIONS = (
     "augment",
     "tracking",
 )  # groups whose options fill a section; the others are hyperparameters
+WITH_ROOT = "auto"  # the data that a data.root alone means
 AHEAD = ("task", "data", "model")  # chosen before the model's file is read
 
 
@@ -85,7 +86,7 @@ def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, roo
         typed: The choices the user typed.
         file: What a file (experiment=, recipe=) holds, with dotted keys.
         conf: The config files.
-        root_typed: The user typed data.root, which means data=auto where nothing but the demo was chosen.
+        root_typed: The user typed data.root, which means WITH_ROOT where nothing but the demo was chosen.
     """
     ladder: list[tuple[str, Mapping[str, str]]] = [
         ("you", typed),
@@ -96,7 +97,7 @@ def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, roo
     ladder.insert(2, ("task", choices_in(flatten(conf.read(f"task/{task}")))))
     data, source = _first("data", ladder)
     if root_typed and data == "demo" and source != "you":
-        data, source = "auto", "you"
+        data, source = WITH_ROOT, "you"
     ladder.insert(2, ("option", choices_in(flatten(conf.read(f"data_task/{data}_{task}")))))
     model = timm_name(_first("model", ladder)[0], task)
     usual = TIMM_MODEL if TIMM in model else GENERIC_MODEL

@@ -38,9 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # whichever look at a typed path meets it first
-        if error.errno != errno.ENAMETOOLONG or not error.filename:
+        line = _about_path(error)
+        if line is None:
             raise
-        return _told(UserError(f"{os.fsdecode(error.filename)}: a name in this path is too long"))
+        return _told(UserError(line))
+
+
+def _about_path(error: OSError) -> str | None:
+    """What is wrong with a path that the user named, or with the folder the user is in; None of any other fault."""
+    if error.filename and error.errno in PATH_FAULTS:
+        return f"{os.fsdecode(error.filename)}: {PATH_FAULTS[error.errno]}"
+    if error.errno == errno.ENOENT and not error.filename:  # os.getcwd names no file
+        return "the current folder is no longer there; go to another one (cd) and try again"
+    return None
 
 
 def _told(error: VisrunError) -> int:
@@ -122,6 +132,11 @@ def _plugged(words: Sequence[str]) -> list[str]:
     return plugins.take(words, cwd=Path.cwd())
 
 
+PATH_FAULTS = {
+    errno.ENAMETOOLONG: "a name in this path is too long",
+    errno.EACCES: "permission denied; ask whom it belongs to, or name another path",
+    errno.ELOOP: "links that lead in a circle; name another path",
+}
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "check": _check,
     "compare": _compare,

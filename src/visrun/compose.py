@@ -201,7 +201,7 @@ def _value_problems(key: str, value: Any, conf: Conf) -> list[str]:
     if key in GROUPS:
         return [] if value in conf.options(key) else [unknown_option(key, value, conf)]
     if key in FILES:
-        return saved({key: value}, conf, known=known())[1]
+        return saved({key: value}, conf, known=known(), cwd=Path())[1]  # its paths are not looked at
     return problems_of(key, value)
 
 
@@ -223,7 +223,7 @@ def _read(
     words = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
     values = {item.key: item.value for item in words.typed}
     _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here, conf=conf)
-    file, lines = saved(values, conf, known=known())
+    file, lines = saved(values, conf, known=known(), cwd=here)
     _load_plugins([file.get("plugins")], cwd=here, conf=conf)
     return _Command(conf, words.typed, values, file, [*words.problems, *lines])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from visrun import environment, experiment
 from visrun.compose import Resolved
-from visrun.run_folder import RunFolder
+from visrun.run_folder import RunFolder, part_of
 
 FREE_TO_CHANGE = (
     "run.max_time",
@@ -35,7 +35,7 @@ class Journal:
             versions=environment.versions(),
             git=environment.git_state(Path.cwd()),
             created=former.get("created") if former else datetime.now(UTC).isoformat(timespec="seconds"),
-            result={**(former or {}).get("result", {}), "status": "running"},
+            result={**part_of(former, "result"), "status": "running"},
         )
         self.write()
         files.tell("starting")

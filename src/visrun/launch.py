@@ -7,6 +7,7 @@ jobs, and each job resolves its own words again.
 from __future__ import annotations
 
 import gc
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -27,9 +28,10 @@ from visrun.arguments import Parser
 from visrun.compose import Resolved, check_sweep, resolve
 from visrun.configs import Conf, open_conf, user_folders
 from visrun.errors import ConfigError
+from visrun.experiment import FILE_NAME
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
 from visrun.outputs import new_run_folder
-from visrun.overrides import hydra_words, to_override
+from visrun.overrides import hydra_folder, hydra_words, to_override
 from visrun.signals import Interrupted
 from visrun.sweep.config import NAME as OURS
 
@@ -102,6 +104,7 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
     own = hydra_words(args.overrides)
     looks = any(getattr(args, name) for name in INSPECTIONS)
     if not looks:
+        _require_free("hydra.run.dir", own)
         preflight.require(resolved.settings)
     say(resolved)
     if looks:
@@ -210,6 +213,23 @@ def say(resolved: Resolved) -> None:
 def _folder(key: str, own: Sequence[str], name: str, *, root: Path = Path("outputs")) -> Path | None:
     """A fresh folder, unless the user names one."""
     return None if any(word.startswith(f"{key}=") for word in own) else new_run_folder(name, root=root)
+
+
+def _require_free(key: str, own: Sequence[str]) -> None:
+    """Refuse a folder of the user's that is none, or whose run a new one would write over.
+
+    Raises:
+        ConfigError: It is a file or lies below one, or it holds a run.
+    """
+    folder = hydra_folder(key, own)
+    if folder is None:
+        return
+    if (folder / FILE_NAME).exists():
+        again = f"visrun resume {shlex.quote(str(folder))}"
+        raise ConfigError(f"{key}={folder}: holds a run already; name another folder, or {again}")
+    there = next((path for path in (folder, *folder.parents) if path.exists() or path.is_symlink()), Path())
+    if not there.is_dir():
+        raise ConfigError(f"{key}={folder}: {there} is no folder; name another one")
 
 
 def _dir(key: str, folder: Path | None) -> list[str]:

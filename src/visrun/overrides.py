@@ -131,6 +131,14 @@ def hydra_words(words: Iterable[str]) -> list[str]:
     return lines
 
 
+def hydra_folder(key: str, words: Iterable[str]) -> Path | None:
+    """The folder that a word of :func:`hydra_words` names for ``key``; None without one, or where Hydra makes it up."""
+    for word in words:
+        if word.startswith(f"{key}=") and "${" not in word:
+            return Path(str(_parsed(word).value()))
+    return None
+
+
 def to_override(key: str, value: Any) -> str:
     """``key=value`` in Hydra's grammar for a plain value; Hydra's parser reads exactly ``value`` back.
 
@@ -237,7 +245,12 @@ def _quoted(key: str, text: str, *, cwd: Path, multirun: bool) -> str:
         if override is not None and override.is_sweep_override():
             return line
         text = text if override is None else str(override.value())
-    return to_override(key, absolute(text, cwd) if _is_path(key, text) else text)
+    return to_override(key, placed(key, text, cwd))
+
+
+def placed(key: str, value: Any, cwd: Path) -> Any:
+    """A setting's value; a path that starts at the shell's folder or at ``~`` is made absolute."""
+    return absolute(value, cwd) if isinstance(value, str) and _is_path(key, value) else value
 
 
 def _is_path(key: str, text: str) -> bool:

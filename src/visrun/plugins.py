@@ -44,7 +44,8 @@ def load(names: Sequence[object], *, cwd: Path) -> None:
             continue
         try:
             import_module(name)
-        except Exception as error:  # a plugin is foreign code: whatever it raises stops the run in one line
-            problems.append(f"plugins={name}: does not import: {type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:  # foreign code: whatever it raises stops the run in one line
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            problems.append(f"plugins={name}: does not import: {told}")
     if problems:
         raise ConfigError(problems)

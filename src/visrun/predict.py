@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import chain, count, groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import nn
 
-from visrun import checkpoint, models
+from visrun import checkpoint, drawings, models
 from visrun.arguments import USAGE
 from visrun.build import load as load_ref
 from visrun.compose import resolve
@@ -170,14 +170,19 @@ def main_predict(words: Sequence[str]) -> int:
     run, *given = names
     paths = find_images([expanded(name) for name in given])
     predictor = load(run, device=options.get("device", "auto"))
-    folder = expanded(options["out"]) if "out" in options else _run_folder(Path(run)) / "predictions"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, stem, prediction in zip(paths, _stems(paths), predictor.predictions(paths), strict=True):
+    folder = drawings.folder_of(run, options.get("out"))
+    predictions = predictor.predictions(paths)
+    first = next(predictions)
+    maps = list(drawings.maps_of(first))  # of a run all predictions have the same
+    files = [drawings.files(stem, maps) for stem in drawings.stems(paths, maps=maps)]
+    drawings.protect(paths, folder=folder, names=[*chain.from_iterable(files)])
+    for path, own, prediction in zip(paths, files, chain([first], predictions), strict=True):
         print(json.dumps({"image": str(path), **predictor.task.record(prediction, 0)}, ensure_ascii=False), flush=True)
-        predictor.task.draw(Image.fromarray(load_rgb(path)), prediction, 0).save(folder / f"{stem}.png")
-        for name, values in prediction.items():
-            if values.dim() == 3 and values.dtype == torch.uint8:
-                Image.fromarray(values[0].cpu().numpy()).save(folder / f"{stem}_{name}.png")
+        drawing = predictor.task.draw(Image.fromarray(load_rgb(path)), prediction, 0)
+        found = [Image.fromarray(values.numpy()) for values in drawings.maps_of(prediction).values()]
+        with drawings.writing(folder):
+            for name, picture in zip(own, [drawing, *found], strict=True):
+                picture.save(folder / name)
     print(f"pictures: {folder}", file=sys.stderr)
     return 0
 
@@ -192,12 +197,12 @@ def main_evaluate(words: Sequence[str]) -> int:
         ConfigError: A setting that would change nothing.
         UserError: No run, or no dataset.
     """
-    options = dict(word.split("=", 1) for word in words if "=" in word)
-    names = [word for word in words if "=" not in word]
+    names, given = _run_and_options(words)
+    options = dict(word.split("=", 1) for word in given)
     if len(names) != 1 or not (options.get("data.root") or options.get("data") == "demo"):
         raise UserError(f"usage: {USAGE['evaluate']}")
     predictor = load(names[0], device=options.get("run.device", "auto"))
-    overrides = [word for word in words if "=" in word and not word.startswith("split=")]
+    overrides = [word for word in given if not word.startswith("split=")]
     resolved = resolve([f"task={predictor.task_name}", "tracking=none", *overrides])
     unread = [key for key in options if key not in (*READS, "split")]
     if unread:
@@ -213,9 +218,10 @@ def main_evaluate(words: Sequence[str]) -> int:
     screen = Screen(stderr=True)
     dataset = read_dataset(settings, screen, training=False)
     dataset = agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
-    split = options.get("split") or next(name for name in ("test", "val", "train") if name in dataset.splits)
+    usual = (name for name in ("test", "val", "train") if name in dataset.splits)
+    split = options["split"] if "split" in options else next(usual)
     if split not in dataset.splits:
-        raise DataError(f"split={split}: {dataset.root} has {', '.join(dataset.splits)}")
+        raise DataError(f"split={split}: {dataset.root} has {', '.join(dataset.splits)}; name one of these")
     loader = split_batches(
         dataset,
         split,
@@ -231,6 +237,13 @@ def main_evaluate(words: Sequence[str]) -> int:
     images = {loader.images.source.paths[row] for row in loader.images.kept}
     print(json.dumps({"split": split, "images": len(images), **rounded}, ensure_ascii=False))
     return 0
+
+
+def _run_and_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that name a run, and the options; a run in the first place may have a ``=`` in its name."""
+    first = [word for word in words[:1] if expanded(word).exists()]
+    rest = words[len(first) :]
+    return [*first, *(word for word in rest if "=" not in word)], [word for word in rest if "=" in word]
 
 
 def measure(predictor: Predictor, loader: Batches) -> dict[str, float]:
@@ -276,17 +289,3 @@ def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
         picture = picture.convert("RGB")
     picture.save(spare)
     return spare
-
-
-def _stems(paths: Sequence[Path]) -> list[str]:
-    """A name for each file's pictures; files of the same name in several folders get a number."""
-    stems: dict[str, None] = {}
-    for path in paths:
-        numbered = (f"{path.stem}_{number}" for number in count(2))
-        stems[next(name for name in chain([path.stem], numbered) if name not in stems)] = None
-    return list(stems)
-
-
-def _run_folder(run: Path) -> Path:
-    run = expanded(run)
-    return run if run.is_dir() else run.parent.parent

@@ -19,8 +19,8 @@ from visrun.memory import out_of_memory
 from visrun.outputs import new_run_folder
 from visrun.parts import Parts
 from visrun.recorder import RunRecorder, restore
-from visrun.remember import last_state, remembered, require_same_data
-from visrun.run_folder import RunFolder, is_metric, read_json
+from visrun.remember import last_state, remembered, repeating, require_same_data
+from visrun.run_folder import RunFolder, is_metric, part_of, read_json
 from visrun.signals import Stop, stop_on_signals
 from visrun.tracked import tracker_of
 from visrun.tracking import NoTracker, Tracker, forget
@@ -103,9 +103,8 @@ def resume(folder: Path) -> int:
         UserError: No run is there, or its settings or data are no longer what they were.
     """
     screen, former = Screen(), read_json(folder / experiment.FILE_NAME)
-    status = former.get("result", {}).get("status")
-    if status == "finished":
-        screen.say(f"{folder}: this run is finished; visrun experiment={folder / experiment.FILE_NAME} repeats it")
+    if part_of(former, "result").get("status") == "finished":
+        screen.say(f"{folder}: this run is finished; {repeating(folder)} repeats it")
         return 0
     return _run(remembered(folder), folder, screen, former=former).exit_code
 
@@ -120,7 +119,7 @@ def _run(
 ) -> Result:
     tracker: Tracker = NoTracker()
     with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
-        state = last_state(files, resolved) if former else None
+        state = last_state(files, resolved, screen) if former else None
         if former is None:
             forget(files.path)
         journal = Journal(files, resolved, former=former)
@@ -155,8 +154,7 @@ def _run(
 def _what_next(folder: Path, error: BaseException | None = None) -> str:
     """What a person can do after a run was stopped, or ended by ``error``, which itself is said elsewhere."""
     if isinstance(error, VisrunError):
-        file = shlex.quote(f"experiment={folder / experiment.FILE_NAME}")
-        return f"failed; the same with a change: visrun {file} KEY=VALUE"
+        return f"failed; the same with a change: {repeating(folder)} KEY=VALUE"
     word = "failed" if isinstance(error, Exception) else "stopped"
     return f"{word}; go on with: visrun resume {shlex.quote(str(folder))}"
 

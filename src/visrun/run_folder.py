@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,9 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """The epochs' lines; a last line that a crash cut short is left out."""
-        return read_rows(self.metrics)
+        """The epochs' lines; a last line that a crash cut short is left out, and so is one that is no epoch's."""
+        rows = read_rows(self.metrics)
+        return [row for row in rows if isinstance(row, dict) and isinstance(row.get("epoch"), int)]
 
     def keep_metrics(self, epochs: int) -> None:
         """Drop the lines after epoch ``epochs``: a resumed run writes them again."""
@@ -138,6 +140,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no JSON object")
     return content
+
+
+def part_of(content: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
+    """An object within what experiment.json holds, such as its result; {} where there is none."""
+    value = (content or {}).get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def read_rows(path: Path) -> list[Any]:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
-from visrun.choices import Chosen, choices_in, unknown_option
+from visrun.choices import WITH_ROOT, Chosen, choices_in, unknown_option
 from visrun.configs import Conf, flatten
 from visrun.errors import ConfigError
 from visrun.experiment import load_experiment
 from visrun.fields import did_you_mean, one_of, show
-from visrun.overrides import near
+from visrun.overrides import near, placed
 
 NEVER = ("experiment", "recipe")  # a file names no further file
 
 
-def saved(typed: Mapping[str, Any], conf: Conf, *, known: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+def saved(
+    typed: Mapping[str, Any], conf: Conf, *, known: Collection[str], cwd: Path
+) -> tuple[dict[str, Any], list[str]]:
     """The settings of the files that the user named, with dotted keys, and a line for everything wrong in them.
 
     A recipe goes over an experiment. An experiment, which others may have written, is checked by
-    :func:`visrun.experiment.load_experiment` and never names plugins.
+    :func:`visrun.experiment.load_experiment` and never names plugins. What a file says means the same as if it were
+    typed in ``cwd``.
     """
     flat: dict[str, Any] = {}
     problems: list[str] = []
     for read in (_experiment, _recipe):
         try:
-            flat.update(read(typed, conf))
+            flat.update(_as_typed(read(typed, conf), typed, cwd=cwd))
         except ConfigError as error:
             problems.extend(error.problems)
     for key in [key for key in flat if key not in known or key in NEVER]:
@@ -37,6 +41,13 @@ def saved(typed: Mapping[str, Any], conf: Conf, *, known: Collection[str]) -> tu
             flat.pop(group, None)
             flat.pop(f"{group}.name", None)
     return flat, problems
+
+
+def _as_typed(values: Mapping[str, Any], typed: Mapping[str, Any], *, cwd: Path) -> dict[str, Any]:
+    """A file's settings, its paths from ``cwd``, and with the data that its data.root alone means, if that counts."""
+    found = {key: placed(key, value, cwd) for key, value in values.items()}
+    alone = found.get("data.root") is not None and "data" not in choices_in(found)
+    return found | ({"data.name": WITH_ROOT} if alone and "data.root" not in typed else {})
 
 
 def _experiment(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:  # noqa: ARG001 (one signature for both)

@@ -59,6 +59,14 @@ def check(settings: Settings) -> list[str]:
     return [*_data_problems(settings.data, task), *_model_problems(settings), *_augment_problems(settings.augment)]
 
 
+def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:
+    """The rules between hyperparameters and options: one line for every problem."""
+    nesterov = settings.optimizer_options.nesterov and model.gradient and values.optimizer == "sgd"
+    if nesterov and values.momentum == 0:
+        return ["optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"]
+    return []
+
+
 def _augment_problems(augment: Augment) -> list[str]:
     return [
         f"augment.extra={show(name)}: must be {one_of(tuple(AUGMENTATIONS))}{did_you_mean(name, AUGMENTATIONS)}"

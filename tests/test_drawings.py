@@ -1,0 +1,67 @@
+"""Where pictures of predictions are written, and what is never written over."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from visrun import drawings
+from visrun.errors import UserError
+
+
+def test_pictures_of_the_same_name_get_a_number():
+    assert drawings.stems([Path("a/x.png"), Path("b/x.jpg"), Path("y.png")]) == ["x", "x_2", "y"]
+    assert drawings.stems([Path("a/x"), Path("b/x"), Path("c/x_2"), Path("d/x")]) == ["x", "x_2", "x_2_2", "x_3"]
+
+
+def test_a_map_takes_its_name_too():
+    assert drawings.stems([Path("a.png"), Path("a_mask.png")], maps=["mask"]) == ["a", "a_mask_2"]
+    assert drawings.stems([Path("a_mask.png"), Path("a.png")], maps=["mask"]) == ["a_mask", "a_2"]
+    assert drawings.stems([Path("a.png"), Path("a_mask.png")], maps=["heat"]) == ["a", "a_mask"]
+
+
+def test_maps_are_whole_pictures_of_bytes():
+    whole, kept = torch.zeros(1, 3, 2, dtype=torch.uint8), torch.zeros(1, 5, 3, 2, dtype=torch.uint8)
+    found = drawings.maps_of({"mask": whole, "masks": kept, "heat": torch.zeros(1, 3, 2), "score": torch.zeros(1)})
+    assert {name: tuple(values.shape) for name, values in found.items()} == {"mask": (3, 2)}
+
+
+def test_an_image_that_a_link_leads_to_is_not_written_over(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.png").symlink_to(tmp_path / "a.png")
+    drawings.protect([tmp_path / "a.png"], folder=tmp_path / "out", names=["a.png"])
+    with pytest.raises(UserError, match=r"out: b\.png would replace an image that is read"):
+        drawings.protect([tmp_path / "a.png"], folder=tmp_path / "out", names=["a.png", "b.png"])
+
+
+def test_pictures_go_into_the_run_and_those_of_a_checkpoint_alone_into_the_current_folder(tmp_path, monkeypatch):
+    for name in ("run/checkpoints", "weights/old", "here"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("run/experiment.json", "run/checkpoints/best.pt", "weights/old/best.pt"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path / "here")
+    assert drawings.folder_of(tmp_path / "run", None) == tmp_path / "run" / "predictions"
+    assert drawings.folder_of(tmp_path / "run" / "checkpoints" / "best.pt", None) == tmp_path / "run" / "predictions"
+    assert drawings.folder_of(tmp_path / "weights" / "old" / "best.pt", None) == Path("predictions")
+    assert not (tmp_path / "weights" / "predictions").exists()
+    assert drawings.folder_of(tmp_path / "run", "out") == Path("out") and Path("out").is_dir()
+
+
+@pytest.mark.parametrize(("out", "reason"), [("file", "File exists"), ("file/x", "Not a directory")])
+def test_a_folder_that_cannot_be_made_is_one_line(out, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(UserError) as error:
+        drawings.folder_of("RUN", out)
+    assert str(error.value) == f"out={out}: cannot be written ({reason}); name another folder"
+
+
+def test_a_folder_that_takes_no_files_is_known_before_the_predictions(tmp_path, monkeypatch):
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(drawings.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"cannot be written \(Permission denied\)"):
+        drawings.folder_of("RUN", str(tmp_path))
