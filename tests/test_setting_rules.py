@@ -7,7 +7,7 @@ import pytest
 from visrun.build import load
 from visrun.fields import validate
 from visrun.hyperparameters import Hyperparameters
-from visrun.setting_rules import OPTION_READ_WHEN, check, check_options, option_warnings
+from visrun.setting_rules import OPTION_READ_WHEN, check, check_options, option_warnings, setting_warnings
 from visrun.settings import Settings
 from visrun.tables import MODELS, OPTIMIZERS, TASKS
 
@@ -103,6 +103,20 @@ def test_a_detector_with_a_loss_of_its_own_reads_no_beta():
     values, key = Hyperparameters(loss="smooth_l1"), "loss_options.beta"
     for name, lines in (("fasterrcnn", [f"{key} is read only when the model takes any loss"]), ("retinanet", [])):
         assert option_warnings([key], values, task="object_detection", model=MODELS[name]) == lines
+
+
+def test_settings_that_another_leaves_unread():
+    typed = {"tracking.run_name": "x", "tracking.uri": None, "data.cache_gb": 2.0, "data.cache_dir": "c"}
+    assert not setting_warnings(typed | {"data.overlap": 8}, settings(data={"tile": 64}))
+    off = settings(tracking={"name": "none"}, data={"cache": "stream"})
+    assert setting_warnings(typed | {"data.overlap": 8}, off) == [
+        "tracking.run_name is read only when tracking=mlflow",
+        "data.cache_gb is read only when data.cache=auto, gpu, ram or disk",
+        "data.cache_dir is read only when data.cache=auto or disk",
+        "data.overlap is read only when data.tile is set",
+    ]
+    ram = settings(data={"cache": "ram"})
+    assert setting_warnings(typed, ram) == ["data.cache_dir is read only when data.cache=auto or disk"]
 
 
 def test_what_patchcore_does_not_read():

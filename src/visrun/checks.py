@@ -93,6 +93,5 @@ def unread_warnings(
     lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name, facts)}" for name in names]
     if given.data.name == "demo" and given.data.root is not None:  # also of a file: nobody expects the demo then
         lines.append(f"data.root={show(given.data.root)} is not read: data=demo brings its own images")
-    if given.data.tile is None and typed.get("data.overlap") is not None:
-        lines.append("data.overlap is read only when data.tile is set")
+    lines += setting_rules.setting_warnings(typed, given)
     return lines + setting_rules.option_warnings(typed, values, task=given.task, model=model)

@@ -8,7 +8,7 @@ from typing import Any
 from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, facts_of, missing
-from visrun.settings import Augment, Data, ModelOptions, Settings
+from visrun.settings import Augment, Data, ModelOptions, Settings, Tracking
 from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, ModelEntry, model_entry
 
 # Option -> what must hold for anything to read it, as in hyperparameters.READ_WHEN.
@@ -28,6 +28,26 @@ OPTION_READ_WHEN: dict[str, Condition] = {
 }
 # Options that only those tasks read whose targets can be mixed so.
 MIXES = {f"augment.{mix}" for entry in TASKS.values() for mix in entry.mixes}
+
+# Setting -> the one that decides whether anything reads it, and what that must be.
+SETTING_READ_WHEN = {
+    **{f"tracking.{name}": ("tracking", ("mlflow",)) for name in Tracking.model_fields if name != "name"},
+    "data.cache_gb": ("data.cache", ("auto", "gpu", "ram", "disk")),
+    "data.cache_dir": ("data.cache", ("auto", "disk")),
+}
+
+
+def setting_warnings(typed: Mapping[str, Any], settings: Settings) -> list[str]:
+    """One line for each value of ``typed`` (dotted settings) that nothing reads because of another setting."""
+    found = {"tracking": settings.tracking.name, "data.cache": settings.data.cache}
+    lines = [
+        f"{key} is read only when {decider}={one_of(wanted)}"
+        for key, (decider, wanted) in SETTING_READ_WHEN.items()
+        if typed.get(key) is not None and found[decider] not in wanted
+    ]
+    if settings.data.tile is None and typed.get("data.overlap") is not None:
+        lines.append("data.overlap is read only when data.tile is set")
+    return lines
 
 
 def option_warnings(
