@@ -202,7 +202,7 @@ CONDITIONS = [
     for table in (READ_WHEN, OPTION_READ_WHEN)
     for name, row in table.items()
     for key, wanted in row.items()
-    if key not in ("drops", "gradient")  # which the model decides
+    if key not in ("drops", "gradient", "losses")  # which the model decides
     for value in wanted
 ]
 DECIDERS = {
@@ -228,6 +228,12 @@ class TestActive:
         assert active(space, {name: 0.1}, based(**{key: value})) == (name,)
         assert active(space, {name: 0.1}, based(**{key: other})) == ()
         assert len(points(f"{name}=0.1,0.2", base=based(**{key: other}))) == 1
+
+    def test_a_model_with_a_loss_of_its_own_leaves_beta_unread(self) -> None:
+        space = read_space(["loss_options.beta=0.1,0.2", "model=fasterrcnn,retinanet"])
+        base = based(task="object_detection", model="retinanet", loss="smooth_l1")
+        assert active(space, {"loss_options.beta": 0.1, "model": "retinanet"}, base) == ("model", "loss_options.beta")
+        assert active(space, {"loss_options.beta": 0.1, "model": "fasterrcnn"}, base) == ("model",)
 
     def test_a_model_decides_about_dropout(self) -> None:
         space = read_space(["dropout=0.1,0.2", "model=lraspp,unet"])

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 
-PATIENCE = 120.0  # seconds for what takes few on a machine with nothing else to do
+PATIENCE = 300.0  # seconds for what takes few on a machine with nothing else to do
 COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
 
 

@@ -133,7 +133,7 @@ def test_a_run_that_fails_says_why(served: Served) -> None:
 
 def test_a_sweep_is_a_real_one_stops_goes_on_and_its_trials_return_to_the_form(served: Served) -> None:
     ranges = {"learning_rate": {"low": "1e-3", "high": "1e-1", "log": True}, "optimizer": {"choices": ["adam", "sgd"]}}
-    touched = {**LONG, "max_epochs": "30"}
+    touched = {**LONG, "max_epochs": "15"}
     state = {"task": "classification", "model": None, "touched": touched, "ranges": ranges, "trials": 2, "slots": 1}
     plan = served.post("/api/plan", state).json["command"]
     assert plan.startswith("visrun -m ") and "hydra.sweeper.n_trials=2" in plan
