@@ -142,12 +142,13 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["model=lraspp"], ["model=lraspp: task=classification takes", "resnet18"]),
         (["task=segmentation", "model=resnet18"], ["model=resnet18: task=segmentation takes small_unet", "unet"]),
         (["model=resnext50_32x4d"], ["model=torchvision model.name=resnext50_32x4d"]),
+        (["task=object_detection", "model=fcos_resnet50_fpn"], ["or vit_b_16 (did you mean fcos?)"]),
         (["model=torchvision"], ["model.name=torchvision", "name the torchvision builder"]),
         (["model.name=resnet1"], ["model.name=resnet1", "did you mean resnet18"]),
         (["data=folder"], ["data.root=null: data=folder needs"]),
         (
             ["task=segmentation", "data=csv", "data.root=/a"],
-            ["data=csv: task=segmentation takes demo, auto, masks or voc"],
+            ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc or instances"],
         ),
         (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
         (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N"]),
@@ -163,6 +164,11 @@ def test_each_wrong_value_is_one_line(words: list[str], parts: list[str]) -> Non
     assert "\n" not in line
     for part in parts:
         assert part in line
+
+
+def test_no_detector_of_torchvision_is_advised_that_has_no_entry() -> None:
+    (line,) = problems("task=object_detection", "model=ssd300_vgg16")
+    assert line.startswith("model=ssd300_vgg16: must be convnext_tiny, ") and line.endswith(" or vit_b_16")
 
 
 def test_everything_wrong_is_said_at_once() -> None:
@@ -357,7 +363,8 @@ def test_a_root_in_a_recipe_means_what_it_means_when_typed(empty_folder: Path, t
     named, typed = resolve([recipe(empty_folder, text)]), resolve(["data.root=photos"])
     assert named.settings.data == typed.settings.data and named.settings.data.name == "auto"
     assert (named.hyperparameters, named.settings.model) == (typed.hyperparameters, typed.settings.model)
-    assert (named.setting_sources["data.name"], named.setting_sources["data.root"]) == ("file", "file")
+    assert named.setting_sources["data.name"] == typed.setting_sources["data.name"]
+    assert (named.setting_sources["data.root"], typed.setting_sources["data.root"]) == ("file", "you")
     assert {"data=auto", f"data.root='{empty_folder}/photos'"} <= set(named.overrides) and not named.warnings
 
 
@@ -383,10 +390,10 @@ def test_who_names_the_data_beside_a_root_in_a_file(empty_folder: Path) -> None:
         assert (found.settings.data.name, found.settings.data.root, found.warnings) == (name, root, ())
 
 
-def test_a_root_that_a_file_names_beside_the_demo_is_a_warning(empty_folder: Path) -> None:
+def test_a_root_put_into_the_file_of_a_demo_run_is_trained_on(empty_folder: Path) -> None:
     found = resolve([experiment(empty_folder, {}, data={"name": "demo", "root": "photos"})])
-    line = f"data.root={empty_folder}/photos is not read: data=demo brings its own images"
-    assert found.settings.data.name == "demo" and found.warnings == (line,)
+    assert (found.settings.data.name, found.settings.data.root) == ("auto", str(empty_folder / "photos"))
+    assert not found.warnings
 
 
 def test_paths_in_a_recipe_are_read_as_typed_ones(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from visrun.configs import Conf, flatten
 from visrun.fields import did_you_mean, one_of, show
 from visrun.overrides import GROUPS
 from visrun.tables import GENERIC_MODEL, TIMM, TIMM_MODEL, timm_name, torchvision_builders
+from visrun.tables.models import own_detector
 
 SECTIONS = (
     "data",
@@ -74,19 +75,22 @@ def unknown_option(group: str, option: Any, conf: Conf) -> str:
     """The line for an option that a group does not have."""
     names = conf.options(group)
     line = f"{group}={show(option)}: must be {one_of(names)}"
-    if group == "model" and option in torchvision_builders():
+    if not isinstance(option, str):
+        return line
+    if group == "model" and torchvision_builders().get(option) in ("classification", "segmentation"):
         return f"{line}; torchvision's own is model={GENERIC_MODEL} model.name={option}"
-    return line + (did_you_mean(option, names) if isinstance(option, str) else "")
+    detector = own_detector(option) if group == "model" else None
+    return f"{line} (did you mean {detector}?)" if detector else line + did_you_mean(option, names)
 
 
-def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, root_typed: bool = False) -> Chosen:
+def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, rooted: str | None = None) -> Chosen:
     """Every group's option.
 
     Args:
         typed: The choices the user typed.
         file: What a file (experiment=, recipe=) holds, with dotted keys.
         conf: The config files.
-        root_typed: The user typed data.root, which means WITH_ROOT where nothing but the demo was chosen.
+        rooted: Whose data.root counts (see :func:`rooted_by`): without a choice of data it means WITH_ROOT.
     """
     ladder: list[tuple[str, Mapping[str, str]]] = [
         ("you", typed),
@@ -96,8 +100,8 @@ def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, roo
     task = _first("task", ladder)[0]
     ladder.insert(2, ("task", choices_in(flatten(conf.read(f"task/{task}")))))
     data, source = _first("data", ladder)
-    if root_typed and data == "demo" and source != "you":
-        data, source = WITH_ROOT, "you"
+    if rooted and data == "demo" and source != "you":
+        data, source = WITH_ROOT, rooted
     ladder.insert(2, ("option", choices_in(flatten(conf.read(f"data_task/{data}_{task}")))))
     model = timm_name(_first("model", ladder)[0], task)
     usual = TIMM_MODEL if TIMM in model else GENERIC_MODEL
@@ -107,6 +111,12 @@ def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, roo
     found = {group: _first(group, ladder) for group in GROUPS} | {"data": (data, source)}
     options = {group: name for group, (name, _) in found.items()} | {"model": option}
     return Chosen(options, model, {group: source for group, (_, source) in found.items()})
+
+
+def rooted_by(typed: Mapping[str, Any], file: Mapping[str, Any]) -> str | None:
+    """Whose data.root counts: ``you``, ``file`` or None where there is none."""
+    by, values = ("you", typed) if "data.root" in typed else ("file", file)
+    return by if values.get("data.root") is not None else None
 
 
 def _first(group: str, ladder: list[tuple[str, Mapping[str, str]]]) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from visrun import hyperparameters, plugins, settings
 from visrun.checks import check, entry_of, problems_of, unread_warnings
-from visrun.choices import SECTIONS, Chosen, choices_in, choose, typed_choices, unknown_option
+from visrun.choices import SECTIONS, Chosen, choices_in, choose, rooted_by, typed_choices, unknown_option
 from visrun.configs import PRIMARY, Conf, flatten, open_conf, store_schema
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
@@ -115,10 +115,10 @@ def look(
     """
     conf, words, values, file, problems = _read(typed, config_dir=config_dir, cwd=cwd, conf=conf)
     picked, lines = typed_choices(values, conf)
-    rooted = values.get("data.root") is not None
-    void = typed_over(picked, file, choose({}, file, conf, root_typed=rooted))
+    rooted = rooted_by(values, file)
+    void = typed_over(picked, file, choose({}, file, conf, rooted=rooted))
     file = {key: value for key, value in file.items() if key not in void}
-    chosen = choose(picked, file, conf, root_typed=rooted)
+    chosen = choose(picked, file, conf, rooted=rooted)
     overrides = _overrides(chosen, file, words)
     composed = conf.compose(chosen.options, _over(chosen, file, values))
     composed.update({key: values[key] for key in FILES if key in values})

@@ -18,6 +18,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visrun.build import call, load
 from visrun.errors import ConfigError
+from visrun.setting_rules import NESTEROV_ALONE
 from visrun.tables import OPTIMIZERS
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
@@ -75,7 +76,7 @@ def sgd(
 ) -> SGD:
     """Stochastic gradient descent with momentum (Sutskever et al. 2013); ``weight_decay`` is an L2 term."""
     if nesterov and momentum == 0:
-        raise ConfigError("optimizer_options.nesterov=true needs a momentum above 0")
+        raise ConfigError(NESTEROV_ALONE)
     placed = _on(parameters, learning_rate)
     return SGD(parameters, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, **placed)
 

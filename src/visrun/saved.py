@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from visrun.choices import WITH_ROOT, Chosen, choices_in, unknown_option
+from visrun.choices import Chosen, choices_in, unknown_option
 from visrun.configs import Conf, flatten
 from visrun.errors import ConfigError
 from visrun.experiment import load_experiment
@@ -29,7 +29,7 @@ def saved(
     problems: list[str] = []
     for read in (_experiment, _recipe):
         try:
-            flat.update(_as_typed(read(typed, conf), typed, cwd=cwd))
+            flat.update({key: placed(key, value, cwd) for key, value in read(typed, conf).items()})
         except ConfigError as error:
             problems.extend(error.problems)
     for key in [key for key in flat if key not in known or key in NEVER]:
@@ -41,13 +41,6 @@ def saved(
             flat.pop(group, None)
             flat.pop(f"{group}.name", None)
     return flat, problems
-
-
-def _as_typed(values: Mapping[str, Any], typed: Mapping[str, Any], *, cwd: Path) -> dict[str, Any]:
-    """A file's settings, its paths from ``cwd``, and with the data that its data.root alone means, if that counts."""
-    found = {key: placed(key, value, cwd) for key, value in values.items()}
-    alone = found.get("data.root") is not None and "data" not in choices_in(found)
-    return found | ({"data.name": WITH_ROOT} if alone and "data.root" not in typed else {})
 
 
 def _experiment(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:  # noqa: ARG001 (one signature for both)

@@ -55,11 +55,16 @@ def folders(root: Path) -> list[Path]:
     return [root / name for name in sorted(found, key=natural)]
 
 
-def images(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES, *, deep: bool = True) -> Iterator[Path]:
-    """The visible files with an image's suffix (in any case) in ``folder`` (``deep``: and below), in a fixed order."""
+def images(folder: Path, *, deep: bool = True) -> Iterator[Path]:
+    """The visible images in ``folder`` (``deep``: and below), in a fixed order."""
+    return of_suffix(folder, IMAGE_SUFFIXES, deep=deep)
+
+
+def of_suffix(folder: Path, suffixes: frozenset[str], *, deep: bool = True) -> Iterator[Path]:
+    """Visible files with one of the suffixes (in any case) in ``folder`` (``deep``: and below), in a fixed order."""
     for current, inner, names in os.walk(folder, followlinks=True):
         inner[:] = sorted((name for name in inner if deep and _visible(name)), key=natural)
-        for name in sorted((name for name in names if _is_image(name, suffixes)), key=natural):
+        for name in sorted((name for name in names if _has_suffix(name, suffixes)), key=natural):
             yield Path(current, name)
 
 
@@ -67,7 +72,7 @@ def holds_images(folder: Path, *, deep: bool = True) -> bool:
     """Whether at least one image lies in ``folder`` (``deep``: or below it)."""
     for _, inner, names in os.walk(folder, followlinks=True):
         inner[:] = [name for name in inner if deep and _visible(name)]
-        if any(_is_image(name, IMAGE_SUFFIXES) for name in names):
+        if any(_has_suffix(name, IMAGE_SUFFIXES) for name in names):
             return True
     return False
 
@@ -181,5 +186,5 @@ def _visible(name: str) -> bool:
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _is_image(name: str, suffixes: frozenset[str]) -> bool:
+def _has_suffix(name: str, suffixes: frozenset[str]) -> bool:
     return _visible(name) and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 (a million names)

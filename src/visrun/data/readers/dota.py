@@ -87,7 +87,7 @@ def read(root: Path) -> Listing:
 def _texts(folder: Path) -> list[Path]:
     inside = files.folders(folder)
     names = {inner.name for inner in inside}
-    found = sorted(files.images(folder, files.TEXT, deep=False))
+    found = sorted(files.of_suffix(folder, files.TEXT, deep=False))
     for inner in inside:
         upright = inner.name.endswith(UPRIGHT) and inner.name.removesuffix(UPRIGHT) in names
         found += [] if upright else _texts(inner)

@@ -26,7 +26,8 @@ PER_CLASS = 1000  # with several classes an id is class * 1000 + number, as in C
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds a folder of images and one whose name says that it holds objects' numbers."""
-    return any(next(files.images(maps, files.MASK_SUFFIXES), None) for _, _, maps in common.pairs(root, MAPS, IMAGES))
+    pairs = common.pairs(root, MAPS, IMAGES)
+    return any(next(files.of_suffix(maps, files.MASK_SUFFIXES), None) for _, _, maps in pairs)
 
 
 def read(root: Path) -> Listing:
@@ -73,7 +74,7 @@ def read(root: Path) -> Listing:
 
 
 def _maps(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in files.images(folder, files.MASK_SUFFIXES):
+    for path in files.of_suffix(folder, files.MASK_SUFFIXES):
         name = common.place(path, folder)
         mark = next((mark for mark in MARKS if name.lower().endswith(mark)), "")
         yield name[: len(name) - len(mark)], path

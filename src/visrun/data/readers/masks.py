@@ -16,7 +16,7 @@ _MARK = "_mask"  # that a mask's stem may carry after its image's
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds a folder of images and a folder of masks, per split or for all."""
-    return any(next(files.images(masks, files.MASK_SUFFIXES), None) for _, _, masks in common.pairs(root, _MASKS))
+    return any(next(files.of_suffix(masks, files.MASK_SUFFIXES), None) for _, _, masks in common.pairs(root, _MASKS))
 
 
 def read(root: Path) -> Listing:
@@ -48,7 +48,7 @@ def read(root: Path) -> Listing:
 
 def _by_name(masks: Path) -> dict[str, list[Path]]:
     by_name: dict[str, list[Path]] = {}
-    for mask in files.images(masks, files.MASK_SUFFIXES):
+    for mask in files.of_suffix(masks, files.MASK_SUFFIXES):
         by_name.setdefault(common.place(mask, masks).removesuffix(_MARK), []).append(mask)
     return by_name
 

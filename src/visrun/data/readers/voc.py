@@ -63,7 +63,7 @@ def _masks(root: Path) -> Listing:
         raise DataError(f"{root}: several sets, choose one: " + " or ".join(f"data.root={home}" for home in homes))
     home = homes[0]
     images = {common.place(path, home / IMAGES): path for path in files.images(home / IMAGES)}
-    masks = {common.place(path, home / MASKS): path for path in files.images(home / MASKS, files.MASK_SUFFIXES)}
+    masks = {common.place(path, home / MASKS): path for path in files.of_suffix(home / MASKS, files.MASK_SUFFIXES)}
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
     listed: set[str] = set()
@@ -92,7 +92,7 @@ def _homes(root: Path) -> list[Path]:
 
 
 def _is_home(folder: Path) -> bool:
-    masks = files.images(folder / MASKS, files.MASK_SUFFIXES)
+    masks = files.of_suffix(folder / MASKS, files.MASK_SUFFIXES)
     return (folder / IMAGES).is_dir() and next(masks, None) is not None
 
 

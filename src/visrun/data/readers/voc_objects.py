@@ -76,8 +76,10 @@ def read(root: Path) -> Listing:
     parsed: dict[str, list[tuple[Claim, Parsed]]] = {}
     problems: list[Problem] = []
     unlisted = 0
+    stems: set[str] = set()
     for place in found:
         xmls = {common.place(path, place.folder): path for path in _xmls(place.folder)}
+        stems |= {files.composed(path.stem) for path in xmls.values()}
         entries = list(_entries(place, xmls, root))
         unlisted += len(xmls.keys() - {name for _, _, name in entries})
         for split, where, name in entries:
@@ -94,17 +96,20 @@ def read(root: Path) -> Listing:
     names = known or common.sorted_names({n for rows in parsed.values() for _, made in rows for n in made.names})
     splits, strange = _records(parsed, names, root)
     left = [f"{unlisted} xml files that no list names are left out"] if unlisted else []
-    left += _bare(found, root, used={claim.path for rows in parsed.values() for claim, _ in rows})
+    left += _bare(found, root, stems=stems, used={claim.path for rows in parsed.values() for claim, _ in rows})
     return Listing(splits=splits, classes=names, problems=(*problems, *strange), warnings=tuple(left))
 
 
-def _bare(found: Sequence[Place], root: Path, *, used: set[Path]) -> tuple[str, ...]:
+def _bare(found: Sequence[Place], root: Path, *, stems: set[str], used: set[Path]) -> tuple[str, ...]:
     """Warnings of images without xml files: of whole folders of test images, and of others beside those that have one.
+
+    Args:
+        found: The folders of xml files; root: of the data.
+        stems: Those of the xml files; used: the images they took.
 
     Raises:
         DataError: They are all those of another split.
     """
-    stems = {files.composed(path.stem) for place in found for path in _xmls(place.folder)}
     rest = {
         image
         for place in found
@@ -133,7 +138,7 @@ def _pictures(place: Place) -> Iterator[tuple[Path, bool]]:
 
 
 def _beside(folder: Path) -> Path | None:
-    return folder if next(files.images(folder, files.XML, deep=False), None) else _inside(folder)
+    return folder if next(files.of_suffix(folder, files.XML, deep=False), None) else _inside(folder)
 
 
 def _inside(home: Path) -> Path | None:
@@ -142,7 +147,7 @@ def _inside(home: Path) -> Path | None:
 
 
 def _xmls(folder: Path) -> list[Path]:
-    return sorted(files.images(folder, files.XML), key=lambda path: files.natural(common.place(path, folder)))
+    return sorted(files.of_suffix(folder, files.XML), key=lambda path: files.natural(common.place(path, folder)))
 
 
 def _entries(place: Place, xmls: Mapping[str, Path], root: Path) -> Iterator[tuple[str, str, str]]:

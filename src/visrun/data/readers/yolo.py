@@ -70,7 +70,7 @@ def read(root: Path, *, target: str) -> Listing:
 
 
 def _holds_text(folder: Path) -> bool:
-    return any(path.name not in NAMES for path in files.images(folder, files.TEXT))
+    return any(path.name not in NAMES for path in files.of_suffix(folder, files.TEXT))
 
 
 def _folders(root: Path) -> yolo_yaml.Plan | None:
@@ -114,7 +114,7 @@ class Labels:
 
     def _inside(self, folder: Path) -> dict[str, Path]:
         if folder not in self._texts:
-            texts = sorted(files.images(folder, files.TEXT, deep=False))  # .TXT before .txt, which stays
+            texts = sorted(files.of_suffix(folder, files.TEXT, deep=False))  # .TXT before .txt, which stays
             self._texts[folder] = {common.place(path, folder): path for path in texts}
         return self._texts[folder]
 
@@ -123,7 +123,7 @@ class Labels:
         deep = bool(self.folders)
         for folder, homes in self._homes.items():
             known = {common.place(image, home) for home in homes for image in files.images(home, deep=deep)}
-            for path in files.images(folder, files.TEXT, deep=deep):
+            for path in files.of_suffix(folder, files.TEXT, deep=deep):
                 if common.place(path, folder) not in known and yolo_lines.is_label(path):
                     yield path
 
