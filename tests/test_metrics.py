@@ -63,6 +63,13 @@ def numpy_ece(p: np.ndarray, y: np.ndarray, bins: int = 15) -> float:
     return float(total / len(y))
 
 
+def test_a_label_counts_from_a_probability_of_one_half_on() -> None:
+    metric = ClassificationMetric(2, multilabel=True)
+    metric.update({"probabilities": torch.tensor([[0.5, 0.4999], [0.5, 0.1]])}, batch(torch.tensor([[1, 0], [1, 0]])))
+    found = metric.compute()
+    assert (found["accuracy"], found["f1"]) == (1.0, 1.0)
+
+
 def test_several_labels_agree_with_scikit_learn() -> None:
     p, y = probabilities(100, 4).clamp(0, 1), torch.rand(100, 4, generator=torch.Generator().manual_seed(2)).round()
     metric = ClassificationMetric(4, multilabel=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from visrun.build import load
+from visrun.checks import entry_of
 from visrun.compose import Resolved
 from visrun.console import Screen, counter
 from visrun.data import demo, records
@@ -82,6 +83,9 @@ def build_loaders(
             f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it"
         )
     loaders, places = {}, {}
+    unmarked = not entry_of(settings.model.name, settings.task).dense
+    if kind == "verdict" and not unmarked:
+        _warn_of_unmarked(dataset, settings.model.name, screen)
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:
         training = split == "train"
@@ -99,6 +103,7 @@ def build_loaders(
             augment=augment if training else None,
             extra=[load(AUGMENTATIONS[name]) for name in settings.augment.extra] if training else (),
             spoil=spoil if made_up else None,
+            unmarked=unmarked,
             progress=counter(screen, f"decoding {split}"),
         )
         screen.end_progress()
@@ -107,6 +112,17 @@ def build_loaders(
         loaders[split], places[split] = made, where_kept(made.images)
     screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
     return loaders, places
+
+
+def _warn_of_unmarked(dataset: Dataset, model: str, screen: Screen) -> None:
+    """Say how many labelled defects a model that learns from pixels cannot learn from."""
+    defects = [record.target for record in dataset.splits.get("train", ()) if record.target.defective]
+    bare = sum(verdict.mask is None for verdict in defects)
+    if bare:
+        screen.warn(
+            f"{bare:,} of {len(defects):,} labelled defects in train have no mask: model={model} learns from pixels "
+            "and passes them over; add masks, or choose a classifier"
+        )
 
 
 def reference_of(resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:

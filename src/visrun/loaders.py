@@ -72,6 +72,7 @@ def split_batches(
     augment: Augment | None = None,
     extra: Sequence[Callable[..., Tensor]] = (),
     spoil: Spoil | None = None,
+    unmarked: bool = True,
     progress: Progress | None = None,
 ) -> Batches:
     """The batches of one split.
@@ -81,6 +82,7 @@ def split_batches(
         training: Shuffled and filled up, and without what only a metric wants to know.
         batch_size: At most that of the split's pictures where it is not trained on.
         spoil: Makes defects; of a split that is not trained on each picture stands there twice, good and spoiled.
+        unmarked: Whether something is learnt from labelled defects without masks.
     """
     rows = dataset.splits[split] * (2 if spoil is not None and not training else 1)
     cuts = [(row, window) for row in rows for window in look.windows(dataset.sizes[row.image])]
@@ -119,7 +121,7 @@ def split_batches(
         extra=extra,
         scenes=placement.scenes(images, truths, look.image_size, look.fit) if seen else (),
         spoil=spoil,
-        chances=None if spoil is None else defects.chances(truths, training=training),
+        chances=None if spoil is None else defects.chances(truths, training=training, unmarked=unmarked),
     )
 
 

@@ -22,6 +22,7 @@ from visrun.losses import IGNORE_INDEX
 
 Prediction = dict[str, Tensor]
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv 1706.04599
+PREDICTED = 0.5  # with several labels an image, the probability from which a label counts as predicted
 
 
 class Samples:
@@ -96,10 +97,11 @@ class ClassificationMetric:
 
         k = self.num_classes
         flat = probabilities.flatten(), target.flatten()
-        f1 = tm.multilabel_f1_score(probabilities, target, k, average=None, validate_args=False)
-        seen = ((target > 0) | (probabilities > 0.5)).any(0)  # a label neither shown nor predicted has no F1
+        predicted = (probabilities >= PREDICTED).long()
+        f1 = tm.multilabel_f1_score(predicted, target, k, average=None, validate_args=False)
+        seen = ((target > 0) | (predicted > 0)).any(0)  # a label neither shown nor predicted has no F1
         return {
-            "accuracy": tm.multilabel_accuracy(probabilities, target, k, average="micro", validate_args=False),
+            "accuracy": tm.multilabel_accuracy(predicted, target, k, average="micro", validate_args=False),
             "f1": f1[seen].mean(),
             "ece": tm.binary_calibration_error(*flat, CALIBRATION_BINS, validate_args=False),
         }

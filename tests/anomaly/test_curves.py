@@ -65,7 +65,7 @@ def test_area_up_to_a_limit():
 
 
 def pixels_of(heat, truth):
-    found = Pixels(sampled([heat]))
+    found = Pixels(sampled([heat]), sampled([heat[truth == 1]]))
     found.add(heat, truth)
     return found
 
@@ -101,6 +101,15 @@ def test_many_values_are_counted_at_few_thresholds():
     found = pixels_of(heat, truth)
     assert len(found.thresholds) <= 4000
     assert found.counts().auroc() == pytest.approx(roc_auc_score(truth.ravel(), heat.ravel()), abs=1e-4)
+
+
+@pytest.mark.parametrize("share", [1e-2, 1e-4])
+def test_the_threshold_of_few_defective_pixels_parts_them_from_the_good_ones(share):
+    rng = np.random.default_rng(0)
+    truth = (rng.random((1000, 1000)) < share).astype(int)
+    heat = np.where(truth == 1, rng.uniform(0.8, 1.0, truth.shape), rng.uniform(0.0, 0.5, truth.shape))
+    f1, threshold = pixels_of(heat, truth).counts().best_f1()
+    assert f1 == 1.0 and 0.5 < threshold < 0.8
 
 
 def test_a_sample_holds_the_extremes():

@@ -68,6 +68,12 @@ def test_a_classifiers_other_scores_stand_beside():
     assert (found["auroc"], found["auroc_density"], found["auroc_softmax"]) == (1.0, 1.0, 0.0)
 
 
+def test_scores_that_are_no_numbers_say_nothing():
+    metric = AnomalyMetric()
+    metric.update({"score": torch.tensor([float("nan"), 0.5, 0.1])}, batch(SOMEWHERE, SOMEWHERE, GOOD))
+    assert metric.compute() == {}
+
+
 @pytest.mark.parametrize("codes", [(), (GOOD, GOOD), (SOMEWHERE,)])
 def test_with_one_kind_alone_nothing_is_said(codes):
     metric = AnomalyMetric()

@@ -12,6 +12,7 @@ from PIL import Image
 from visrun.data import batches, boxing, cache
 from visrun.data.augment import Augment
 from visrun.data.batches import Batch, Batches
+from visrun.data.defects import spoil
 from visrun.data.objects import LABEL, Objects
 from visrun.errors import ConfigError, DataError
 
@@ -91,6 +92,23 @@ def test_evaluation_goes_in_order_and_marks_repeats(opened):
     assert [batch.index.tolist() for batch in made] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
     assert torch.cat([batch.valid for batch in made]).tolist() == [True] * 10 + [False] * 2
     assert torch.cat([batch.target for batch in made])[:10].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_a_made_defect_of_evaluation_belongs_to_its_picture(opened, size):
+    def spoiled(size):
+        target, chances = torch.zeros(10, SIZE[0], SIZE[1], dtype=torch.int64), np.ones(10)
+        loader = make(opened(), targets=target, batch_size=size, shuffle=False, spoil=spoil, chances=chances)
+        found = [batch for epoch in (0, 1) for batch in loader.epoch(epoch)]
+        return {
+            (i, int(k)): (one.images[j], one.target[j]) for i, one in enumerate(found) for j, k in enumerate(one.index)
+        }
+
+    alone, together = spoiled(10), spoiled(size)
+    by_picture = {k: value for (_, k), value in alone.items()}
+    assert len(by_picture) == 10
+    for (_, k), (image, target) in together.items():
+        assert torch.equal(image, by_picture[k][0]) and torch.equal(target, by_picture[k][1])
 
 
 def test_evaluation_does_not_change_from_epoch_to_epoch(opened):

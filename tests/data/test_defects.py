@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ def images():
 def made(images, chosen=None, *, seed=0, target=None):
     chosen = np.ones(len(images), bool) if chosen is None else chosen
     target = torch.full((len(images), SIDE, SIDE), GOOD) if target is None else target
-    return spoil(images, target, chosen, np.random.default_rng(seed))
+    return spoil(images, target, chosen, [np.random.default_rng(seed)])
 
 
 def test_only_what_is_chosen_changes_and_only_where_it_is_marked(images):
@@ -73,7 +75,7 @@ def test_what_cannot_be_seen_is_no_defect():
 @pytest.mark.parametrize(("width", "height"), [(96, 32), (33, 47), (8, 8)])
 def test_images_of_any_shape(width, height):
     images = torch.randn(3, 3, height, width)
-    found, target = spoil(images, torch.full((3, height, width), GOOD), np.ones(3, bool), np.random.default_rng(0))
+    found, target = spoil(images, torch.full((3, height, width), GOOD), np.ones(3, bool), [np.random.default_rng(0)])
     assert found.shape == images.shape and found.isfinite().all() and target.shape == (3, height, width)
 
 
@@ -85,3 +87,32 @@ def test_labelled_defects_count_towards_the_half():
     assert chances([good, bad, bad], training=True).tolist() == [0.1, 0, 0]
     assert chances([good] * 4, training=False).tolist() == [0, 0, 1, 1]
     assert len(chances([], training=True)) == 0
+
+
+def test_defects_without_masks_do_not_count_where_nothing_is_learnt_from_them():
+    good, bare, marked = Verdict("good"), Verdict("bent"), Verdict("bent", Path("mask.png"))
+    assert chances([good, bare, bare], training=True, unmarked=False).tolist() == [0.5, 0, 0]
+    found = chances([good, good, good, marked], training=True, unmarked=False)
+    assert found[3] == 0 and found[0] == pytest.approx(1 / 3)
+
+
+def fixed(images, positions):
+    rngs = [np.random.default_rng([0, i]) for i in positions]
+    target = torch.full((len(images), SIDE, SIDE), GOOD)
+    return spoil(images, target, np.ones(len(images), bool), rngs, fixed=True)
+
+
+def test_a_fixed_defect_belongs_to_its_picture_whatever_the_batch_holds(images):
+    together = fixed(images, range(BATCH))
+    for i in range(0, BATCH, 5):
+        alone = fixed(images[i : i + 1], [i])
+        assert torch.equal(alone[0][0], together[0][i]) and torch.equal(alone[1][0], together[1][i])
+
+
+@pytest.mark.parametrize("contrast", [0.0, 0.02, 0.3])
+def test_a_fixed_defect_is_always_seen(images, contrast):
+    plain = 0.4 + contrast * images
+    found, target = fixed(plain, range(BATCH))
+    marked = target == MADE
+    change = ((found - plain).abs().mean(1) * marked).sum((1, 2)) / marked.sum((1, 2))
+    assert marked.flatten(1).any(1).all() and (change > 0.15).all()

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
+from skimage.measure import label
 
 from visrun.data import records
+from visrun.data.decoding import Job
 from visrun.data.describe import describe
 from visrun.data.images import mask_of
 from visrun.data.recognise import fitting
@@ -204,6 +206,18 @@ def test_masks_that_are_all_elsewhere_are_said(tmp_path, place):
     assert dataset.warnings == (f"1 masks without an image are left out, such as {place}",)
 
 
+def test_masks_of_a_kind_that_only_train_has_are_its_own_though_others_are_shared(tmp_path):
+    mvtec(tmp_path)
+    for i in range(6):
+        picture(tmp_path / "train" / "bent" / f"{i}.png")
+        picture(tmp_path / "train" / "cut" / f"{i}.png")
+        mask(tmp_path / "ground_truth" / "cut" / f"{i}_mask.png")
+    dataset = read(tmp_path)
+    learnt = [row.target for name in ("train", "val") for row in dataset.splits[name] if row.target.defective]
+    assert {(verdict.kind, verdict.mask is not None) for verdict in learnt} == {("bent", False), ("cut", True)}
+    assert masks_of(dataset) == ["0_mask.png", "1_mask.png"] and dataset.warnings == ()
+
+
 def test_blank_masks_of_good_images_are_no_surprise(tmp_path):
     mvtec(tmp_path)
     mask(tmp_path / "ground_truth" / "good" / "0_mask.png", empty=True)
@@ -233,6 +247,21 @@ def test_the_planes_of_codes(tmp_path):
     assert plane.shape == (8, 12) and (plane == DEFECT).sum() == 6 and (plane == BESIDE).sum() == 90
     assert (mask_of(Verdict("bent"), (), (8, 12)) == SOMEWHERE).all()
     assert (mask_of(Verdict("good"), (), (8, 12)) == GOOD).all()
+
+
+@pytest.mark.parametrize("wide", [1, 2, 5])
+def test_a_thin_defect_stays_in_one_piece_when_it_is_shrunk(tmp_path, wide):
+    page = Image.new("L", (256, 200))
+    ImageDraw.Draw(page).line((10, 20, 240, 170), fill=255, width=wide)
+    page.save(tmp_path / "m.png")
+    Image.new("RGB", page.size).save(tmp_path / "i.png")
+    pixels, plane = np.zeros((64, 64, 3), np.uint8), np.zeros((1, 64, 64), np.uint8)
+    verdict = Verdict("bent", tmp_path / "m.png")
+    Job(tmp_path / "i.png", verdict, (), (50, 64), (0, 0, 256, 200), (200, 256)).decode(pixels, plane)
+    assert set(np.unique(plane[0, :50])) == {DEFECT, BESIDE} and (plane[0, 50:] == 255).all()
+    assert label(plane[0] == DEFECT, connectivity=2).max() == 1
+    wanted = {(row * 50 // 200, column * 64 // 256) for row, column in np.argwhere(np.asarray(page) > 0)}
+    assert set(map(tuple, np.argwhere(plane[0] == DEFECT))) == wanted
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16"])

@@ -59,6 +59,35 @@ def test_a_share_is_remembered():
     assert len(again.memory) == 2
 
 
+def padded(images):
+    """Below their upper halves nothing but padding."""
+    return torch.where(torch.arange(images.shape[2])[:, None] < images.shape[2] // 2, images, 0.0)
+
+
+def test_padding_is_neither_remembered_nor_scored():
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) + 1
+    module = core()
+    module.settle([images])
+    whole, half = module(images), module(padded(images))
+    assert half["score"].max() < 0.3  # the outermost patches average in what lies beside them; of padding it is 3
+    assert half["out"].isfinite().all() and half["out"].max() < 0.3
+    assert torch.allclose(half["out"][:, :12], whole["out"][:, :12], atol=2e-3)
+    module.settle([padded(images)])
+    assert module.memory.shape == (2 * 8 * 16, 6) and (module.memory > 0).all()
+
+
+def test_heat_is_exact_under_autocast():
+    images, module = torch.rand(2, 3, 64, 64), core()
+    module.settle([images])
+    found = module(images + 1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        again = core()
+        again.settle([images])
+        cast = again(images + 1)
+    assert cast["out"].dtype == torch.float32
+    assert torch.equal(again.memory, module.memory) and torch.equal(cast["out"], found["out"])
+
+
 def test_the_same_images_are_remembered_alike():
     images, first, second = torch.rand(2, 3, 64, 64), core(share=0.2), core(share=0.2)
     first.settle([images])

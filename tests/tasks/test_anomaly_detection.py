@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import math
+
 import pytest
 import torch
 from PIL import Image
@@ -45,6 +47,26 @@ def test_a_heat_map_scores_by_its_hottest_pixels():
     assert found["heat"].shape == (2, 10, 10)
     assert found["score"][1] == found["heat"][1, 3, 4] == found["heat"].max()
     assert found["score"][0] < 0.01
+
+
+def test_what_is_hot_beyond_the_picture_does_not_count():
+    images = torch.ones(1, 3, 20, 20)
+    images[:, :, 10:] = 0
+    logits = torch.zeros(1, 2, 20, 20)
+    logits[:, 1, 10:] = 9
+    logits[:, 1, 3, 4] = 2
+    found = AnomalyDetection().predict(lambda _: {"out": logits}, images)
+    assert found["score"].tolist() == pytest.approx([1 / (1 + math.exp(-2))])
+    assert found["heat"].max() > 0.99
+
+
+def test_the_score_is_the_mean_of_the_hottest_share_of_the_picture():
+    images = torch.ones(2, 3, 40, 40)
+    images[1, :, :, 20:] = 0  # 8 and 4 pixels are half a percent
+    logits = torch.zeros(2, 2, 40, 40)
+    logits[:, 1, 0, :6] = 40
+    found = AnomalyDetection().predict(lambda _: {"out": logits}, images)["score"]
+    assert found.tolist() == pytest.approx([(6 + 2 * 0.5) / 8, 1.0])
 
 
 def test_a_memory_answers_by_itself_and_has_no_loss():

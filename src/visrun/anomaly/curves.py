@@ -87,13 +87,12 @@ class Pixels:
     """Counts over the pixels of many maps, and over each connected region of defects.
 
     Args:
-        values: All maps' values, or a sample of them, from which the thresholds are chosen.
+        values: All maps' values, or a sample of them, from which half of the thresholds are chosen.
+        defects: Those in defects, or a sample, for the other half: they are few, and the best F1 lies among them.
     """
 
-    def __init__(self, values: Floats) -> None:
-        every = np.unique(values)
-        if len(every) > STEPS:
-            every = np.unique(np.quantile(every, np.linspace(0, 1, STEPS)))
+    def __init__(self, values: Floats, defects: Floats) -> None:
+        every = np.unique(np.concatenate([_spread(values), _spread(defects)]))
         self.thresholds = every[::-1].astype(np.float64)
         self.hits, self.false, self.overlap = (np.zeros(len(every)) for _ in range(3))
         self.regions = 0
@@ -118,11 +117,17 @@ class Pixels:
         return area(self.false / self.false[-1], self.overlap / self.regions, limit=MOST_FALSE)
 
 
+def _spread(values: Floats) -> Floats:
+    """At most half of STEPS of the values, from the lowest to the highest."""
+    every = np.unique(values)
+    return every if len(every) <= STEPS // 2 else np.quantile(every, np.linspace(0, 1, STEPS // 2), method="lower")
+
+
 def sampled(maps: Sequence[Floats]) -> Floats:
     """At most about SAMPLED values of ``maps``, evenly spread, with the extremes of all."""
     total = sum(one.size for one in maps)
     stride = max(1, total // SAMPLED)
-    ends: Iterable[Floats] = (np.array([one.min(), one.max()]) for one in maps)
+    ends: Iterable[Floats] = (np.array([one.min(), one.max()]) for one in maps if one.size)
     return np.concatenate([*(one.ravel()[::stride] for one in maps), *ends])
 
 

@@ -37,19 +37,22 @@ class AnomalyMetric:
 
     def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
         """Forget all samples."""
-        self._rows: list[tuple[Prediction, Tensor, Tensor]] = []
+        self._rows: list[Prediction] = []  # stays on the device, so that nothing waits for it
 
     def update(self, prediction: Prediction, batch: Any) -> None:
         """Add ``score`` (B,) and, as far as they are there, ``heat`` (B, H, W) and other scores (B,);
         ``batch.target`` is (B, H, W) codes."""
         kept = {name: values.detach().float() for name, values in prediction.items()}
-        self._rows.append((kept, batch.target, batch.valid))
+        kept |= {"valid": batch.valid, "defective": truth.defective(batch.target), "made": truth.made(batch.target)}
+        if "heat" in kept:
+            kept |= {"placed": truth.placed(batch.target), "marks": truth.pixels(batch.target).to(torch.uint8)}
+        self._rows.append(kept)
 
     def compute(self) -> dict[str, float]:
-        """The values, without those that are undefined."""
-        if not self._rows:
+        """The values, without those that are undefined; none where a score is no number."""
+        if not self._rows or not np.isfinite(self._all("score")).all():
             return {}
-        defective, made = self._of_images(truth.defective), self._of_images(truth.made)
+        defective, made = self._all("defective") > 0, self._all("made") > 0
         found = counts(self._all("score"), defective)
         f1, threshold = found.best_f1(place=NEARER if made.any() else 0.5)
         values = {
@@ -72,27 +75,23 @@ class AnomalyMetric:
         """(N,) the score of every image, and 1 for a defective one, 0 for a good one."""
         if not self._rows:
             return np.zeros(0), np.zeros(0)
-        return self._all("score"), self._of_images(truth.defective).astype(np.float64)
+        return self._all("score"), self._all("defective")
 
     def _has(self, name: str) -> bool:
-        return name in self._rows[0][0]
+        return name in self._rows[0]
 
     def _all(self, name: str) -> Floats:
-        values = torch.cat([prediction[name][valid] for prediction, _, valid in self._rows])
-        return np.asarray(values.double().cpu())
+        return np.asarray(torch.cat([row[name][row["valid"]] for row in self._rows]).double().cpu())
 
-    def _of_images(self, says: Callable[[Tensor], Tensor]) -> Any:
-        return np.asarray(torch.cat([says(target)[valid] for _, target, valid in self._rows]).cpu())
+    def _maps(self, name: str) -> list[Any]:
+        """(h, w) each, of the samples of which it is known where their defects are."""
+        return [one for row in self._rows for one in np.asarray(row[name][row["valid"] & row["placed"]].cpu())]
 
     def _of_pixels(self) -> dict[str, float]:
-        heat, marks = [], []
-        for prediction, target, valid in self._rows:
-            known = valid & truth.placed(target)
-            heat += list(np.asarray(prediction["heat"][known].cpu()))
-            marks += list(np.asarray(truth.pixels(target[known]).cpu()))
+        heat, marks = (self._maps(name) for name in ("heat", "marks"))
         if not any((mark == 1).any() for mark in marks):
             return {}
-        pixels = Pixels(sampled(heat))
+        pixels = Pixels(sampled(heat), sampled([one[mark == 1] for one, mark in zip(heat, marks, strict=True)]))
         for one, mark in zip(heat, marks, strict=True):
             pixels.add(one, mark)
         found = pixels.counts()

@@ -34,7 +34,7 @@ from visrun.tables import OBJECT_TARGETS
 PLANNED = 32  # steps planned at once: planning one costs as much as planning many
 
 Extra = Callable[[Tensor, np.random.Generator], Tensor]
-Spoil = Callable[[Tensor, Tensor, NDArray[np.bool_], np.random.Generator], tuple[Tensor, Tensor]]
+Spoil = Callable[..., tuple[Tensor, Tensor]]  # as `visrun.data.defects.spoil`
 PAINTED = ("mask", "verdict")  # kinds whose target is a plane of ids
 
 
@@ -96,7 +96,7 @@ class Batches:
         dtype: Of the images.
         extra: Further augmentations, as in :mod:`visrun.data.extras`, in this order.
         scenes: For objects, what is known of each of the N pictures beside its pixels.
-        spoil: Makes defects: (images, target, which samples, rng) to images and target; see `visrun.data.defects`.
+        spoil: Makes defects; see `visrun.data.defects.spoil`.
         chances: (N,) the probability with which each picture is spoiled.
 
     Raises:
@@ -165,7 +165,7 @@ class Batches:
                 table = sent(torch.from_numpy(plan.table), self.device)
             drawn = table[step - first]
             images = rendering.render_images(pixels, plan, drawn, self.image_size)
-            for number, augment in enumerate(self.extra):
+            for number, augment in enumerate(self.extra, 1):
                 images = augment(images, np.random.default_rng([self.seed, epoch, step + 1, number]))
             target, layers = self._targets(index[step], masks, plan, drawn)
             images, target = self._spoiled(epoch, step, order[step, :, 0], images, target)
@@ -236,8 +236,10 @@ class Batches:
     ) -> tuple[Tensor, Tensor]:
         if self.spoil is None or self.chances is None:
             return images, target
-        rng = np.random.default_rng([self.seed, epoch, step + 1, len(self.extra), 1])
-        return self.spoil(images, target, rng.random(len(shown)) < self.chances[shown], rng)
+        keys = [[epoch, step + 1, len(self.extra)]] if self.shuffle else [[0, 0, int(i)] for i in shown]
+        rngs = [np.random.default_rng([self.seed, *key, 1]) for key in keys]
+        drawn = np.concatenate([rng.random(len(shown) // len(rngs)) for rng in rngs])
+        return self.spoil(images, target, drawn < self.chances[shown], rngs, fixed=not self.shuffle)
 
     def _mixed(self, mix: str, images: Tensor, target: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         if not mix:

@@ -8,7 +8,7 @@ Three kinds, one drawn for each sample that gets one:
 - a texture: another image of the batch or the image itself, turned and recoloured, blended in where Perlin noise is
   high (DRAEM, Zavrtanik et al., arXiv 2108.07610, section 3.3).
 
-A defect that can hardly be seen is no defect: the sample stays good then.
+A defect that can hardly be seen is no defect: the sample stays good then; for validation it is made stronger instead.
 
 Legend: B samples, H x W training image; lengths are shares of sqrt(H W), so that a square stays one.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,24 +37,35 @@ LATTICE = 10  # gradients along a side: cells, a shift of one, and the end
 HIGH = (0.35, 0.7)  # of the noise's peak: what lies above is replaced
 OPACITY = (0.3, 1.0)  # of a texture
 VISIBLE = 0.15  # mean change of a normalised pixel inside a defect below which it counts as invisible
+PLAIN = 0.16  # to what a fainter one is made stronger for validation
+FAINTEST = 0.001  # change from which that can be done
 PARAMETERS = 13  # columns of the table that goes to the device
 
 
-def chances(verdicts: Sequence[Verdict], *, training: bool) -> NDArray[np.float64]:
+def chances(verdicts: Sequence[Verdict], *, training: bool, unmarked: bool = True) -> NDArray[np.float64]:
     """(N,) the probability with which each picture is given a defect.
 
-    In training labelled defects count towards the half of a batch that is defective. For validation the pictures stand
-    twice in a row, ``verdicts`` holding both: the second time with a defect.
+    In training labelled defects count towards the half of a batch that is defective, those without masks only if
+    something is learnt from the ``unmarked``. For validation the pictures stand twice in a row, ``verdicts`` holding
+    both: the second time with a defect.
     """
     defective = np.array([verdict.defective for verdict in verdicts], bool)
     if not training:
         return (np.arange(len(defective)) >= len(defective) // 2).astype(np.float64)
-    share = defective.mean() if len(defective) else 0.0
+    learnt = defective if unmarked else np.array([verdict.mask is not None for verdict in verdicts], bool)
+    share = learnt.mean() if len(learnt) else 0.0
     wanted = (HALF - share) / (1 - share) if share < HALF else 0.0
     return np.where(defective, 0.0, max(LEAST, wanted))
 
 
-def spoil(images: Tensor, target: Tensor, chosen: NDArray[np.bool_], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def spoil(
+    images: Tensor,
+    target: Tensor,
+    chosen: NDArray[np.bool_],
+    rngs: Sequence[np.random.Generator],
+    *,
+    fixed: bool = False,
+) -> tuple[Tensor, Tensor]:
     """Give the ``chosen`` samples a defect each.
 
     Args:
@@ -61,12 +73,16 @@ def spoil(images: Tensor, target: Tensor, chosen: NDArray[np.bool_], rng: np.ran
         target: (B, H, W) int64, codes of `visrun.data.verdicts`; a defect's pixels become MADE, those beyond the
             picture stay as they are.
         chosen: (B,), on the host.
-        rng: Gives everything random.
+        rngs: Give everything random: one for all samples, or one for each.
+        fixed: For validation: nothing of other samples is pasted in, and a defect that could hardly be seen is made
+            stronger, so that with an ``rng`` of its own a sample always has the same.
     """
     n, _, high, wide = images.shape
-    kind, table = rng.integers(3, size=n), rng.random((n, PARAMETERS))
-    whose = _whose(kind, rng, n)
-    gradients = sent(torch.from_numpy(rng.random((n, LATTICE, LATTICE)).astype(np.float32)), images.device)
+    draws = zip(*(_drawn(rng, n // len(rngs)) for rng in rngs), strict=True)
+    kind, table, step, swapped, noise = (np.concatenate(part) for part in draws)
+    other = (kind == 2) & (swapped < 0.5) & (not fixed)  # half of the textures come from another sample
+    whose = (np.arange(n) + np.where(other, step, 0)) % n
+    gradients = sent(torch.from_numpy(noise.astype(np.float32)), images.device)
     numbers = sent(torch.from_numpy(_shapes(kind, table, (high, wide)).astype(np.float32)), images.device)
     places = torch.from_numpy(np.stack([kind, whose, chosen.astype(np.int64)], 1))
     kinds, source, wanted = sent(places, images.device).unbind(1)
@@ -77,14 +93,18 @@ def spoil(images: Tensor, target: Tensor, chosen: NDArray[np.bool_], rng: np.ran
     changed = torch.lerp(images, pasted, numbers[:, 8, None, None, None])
     where &= (target == GOOD) & (wanted > 0)[:, None, None]
     change = ((changed - images).abs().mean(1) * where).sum((1, 2)) / where.sum((1, 2)).clamp_min(1)
+    if fixed:
+        stronger = (PLAIN / change.clamp_min(FAINTEST)).clamp_min(1)
+        changed, change = torch.lerp(images, changed, stronger[:, None, None, None]), change * stronger
     where &= (change > VISIBLE)[:, None, None]
     return torch.where(where[:, None], changed, images), torch.where(where, MADE, target)
 
 
-def _whose(kind: NDArray[np.int64], rng: np.random.Generator, n: int) -> NDArray[np.int64]:
-    """(B,) the sample that each defect's pixels come from: for half of the textures another one."""
-    other = (np.arange(n) + rng.integers(1, max(n, 2), size=n)) % n
-    return np.where((kind == 2) & (rng.random(n) < 0.5), other, np.arange(n))
+def _drawn(rng: np.random.Generator, n: int) -> tuple[NDArray[Any], ...]:
+    """Of n samples (n, ...): kind of the defect, its numbers, how far off another sample is, whether its pixels come
+    from there, and directions of Perlin noise."""
+    kind, numbers = rng.integers(3, size=n), rng.random((n, PARAMETERS))
+    return kind, numbers, rng.integers(1, max(n, 2), size=n), rng.random(n), rng.random((n, LATTICE, LATTICE))
 
 
 def _shapes(kind: NDArray[np.int64], draws: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:

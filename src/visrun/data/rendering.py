@@ -45,6 +45,15 @@ def render_images(pixels: Tensor, plan: Plan, table: Tensor, image_size: tuple[i
     return images
 
 
+def seen(images: Tensor) -> Tensor:
+    """(B, H, W) bool: where training images (B, 3, H, W) show their pictures: beyond them all colours are 0.
+
+    One that is 0 all over counts as a picture.
+    """
+    shown = (images != 0).any(1)
+    return shown | ~shown.any((1, 2), keepdim=True)
+
+
 def render_ids(masks: Tensor, plan: Plan, table: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Class ids (B, H, W) int64, 255 outside the picture and where it was erased, from (B, 1, Hc, Wc) uint8."""
     ids, outside = _picked(masks, plan, table, image_size, stride=1)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visrun.anomaly.coreset import coreset, drawn
+from visrun.data.rendering import seen
 from visrun.models.freezing import freeze_all_but
 from visrun.models.timm_models import timm_trunk
 from visrun.models.trunks import trunk
@@ -29,6 +30,8 @@ SEED = 0
 
 class PatchCore(nn.Module):
     """(B, 3, H, W) -> {"out": heat (B, H, W), "score": (B,)}, both distances; 0 before :meth:`settle`.
+
+    Patches beyond the picture, in the padding, are neither remembered nor scored.
 
     Args:
         backbone: Gives feature maps, the finest first; it stays as it is.
@@ -47,13 +50,18 @@ class PatchCore(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.patches(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return self._measured(features, _shown(images, features.shape[2:]), images.shape[2:])
+
+    def _measured(self, features: Tensor, shown: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
         n, _, high, wide = features.shape
         rows = features.flatten(2).transpose(1, 2)
         found = [torch.cdist(one, self.memory, compute_mode="use_mm_for_euclid_dist").min(1) for one in rows]
-        distance = torch.stack([one.values for one in found])
+        distance = torch.stack([one.values for one in found]) * shown.flatten(1)
         nearest = torch.stack([one.indices for one in found])
-        heat = F.interpolate(distance.view(n, 1, high, wide), size=images.shape[2:], mode="bilinear")
-        return {"out": _blurred(heat)[:, 0], "score": self._scores(rows, distance, nearest)}
+        both = torch.stack([distance.view(n, high, wide), shown], 1)
+        heat, weight = _blurred(F.interpolate(both, size=size, mode="bilinear")).unbind(1)
+        return {"out": heat / weight.clamp_min(1e-6), "score": self._scores(rows, distance, nearest)}
 
     def patches(self, images: Tensor) -> Tensor:
         """(B, D, h, w) float32: the maps, each averaged over neighbourhoods, the coarser ones enlarged."""
@@ -81,10 +89,16 @@ class PatchCore(nn.Module):
             batches: (B, 3, H, W) each, of good training images as evaluation sees them.
         """
         generator = torch.Generator().manual_seed(SEED)
-        features = (self.patches(images).permute(0, 2, 3, 1).flatten(0, 2) for images in batches)
-        rows, seen = drawn(features, generator=generator)
-        count = min(max(1, round(self.share * seen)), REMEMBERED)
-        self.memory = rows[coreset(rows, count, generator=generator)].clone()
+        rows, total = drawn(map(self._of_pictures, batches), generator=generator)
+        count = min(max(1, round(self.share * total)), REMEMBERED)
+        with torch.autocast(rows.device.type, enabled=False):
+            self.memory = rows[coreset(rows, count, generator=generator)].clone()
+
+    def _of_pictures(self, images: Tensor) -> Tensor:
+        """(n, D) the patches of (B, 3, H, W) that show the pictures."""
+        features = self.patches(images)
+        shown = _shown(images, features.shape[2:]) > 0
+        return features.permute(0, 2, 3, 1)[shown]
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
         """A memory may have any number of patches."""
@@ -123,11 +137,16 @@ def patchcore(
     return body._replace(module=module, head=("memory",))
 
 
+def _shown(images: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, h, w) float32: 1 for the patches at least half of which lie in the pictures of (B, 3, H, W), else 0."""
+    return (F.adaptive_avg_pool2d(seen(images)[:, None].float(), (size[0], size[1]))[:, 0] >= 0.5).float()
+
+
 def _blurred(maps: Tensor) -> Tensor:
-    """(B, 1, H, W) smoothed by a Gaussian of BLUR pixels."""
+    """(B, C, H, W) smoothed by a Gaussian of BLUR pixels."""
     reach = math.ceil(3 * BLUR)
     at = torch.arange(-reach, reach + 1, device=maps.device, dtype=torch.float32)
     weights = torch.exp(-0.5 * (at / BLUR) ** 2)
     weights = (weights / weights.sum()).view(1, 1, 1, -1)
-    padded = F.pad(maps.float(), [reach] * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, weights), weights.transpose(2, 3))
+    padded = F.pad(maps.float(), [reach] * 4, mode="replicate").flatten(0, 1)[:, None]
+    return F.conv2d(F.conv2d(padded, weights), weights.transpose(2, 3)).view(maps.shape)

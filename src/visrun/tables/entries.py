@@ -81,6 +81,11 @@ class ModelEntry:
     weighs: bool = True
     multiple: int = 32
 
+    @property
+    def dense(self) -> bool:
+        """Whether it answers for every pixel."""
+        return "segmentation" in self.tasks
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderEntry:

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from visrun.anomaly import drawing, truth
 from visrun.anomaly.metric import AnomalyMetric
+from visrun.data.rendering import seen
 from visrun.data.verdicts import CLASSES
 from visrun.tables.entries import SYNTHETIC
 from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
 
-TOP = 0.005  # share of a heat map's pixels, the hottest, whose mean scores the image
+TOP = 0.005  # share of a picture's pixels, the hottest, whose mean scores the image
 
 
 class AnomalyDetection:
@@ -70,8 +71,7 @@ class AnomalyDetection:
         logits = (output if isinstance(output, Tensor) else output["out"]).float()
         likely = logits.softmax(1)[:, 1]
         if logits.ndim == 4:
-            count = max(1, round(TOP * likely[0].numel()))
-            return {"score": likely.flatten(1).topk(count, dim=1).values.mean(1), "heat": likely}
+            return {"score": _hottest(likely, seen(images)), "heat": likely}
         if isinstance(output, dict) and "deviation" in output:
             return {"score": output["deviation"].float(), "softmax": likely, "density": output["deviation"].float()}
         return {"score": likely}
@@ -131,3 +131,11 @@ class AnomalyDetection:
     def state(self) -> dict[str, Any]:
         """The thresholds."""
         return {"threshold": self.threshold, "pixel_threshold": self.pixel_threshold}
+
+
+def _hottest(heat: Tensor, shown: Tensor) -> Tensor:
+    """(B,) the mean of the hottest TOP of the pixels of (B, H, W) that are shown."""
+    counts = (TOP * shown.flatten(1).sum(1)).round().clamp_min(1)
+    top = heat.where(shown, 0.0).flatten(1).topk(max(1, round(TOP * heat[0].numel())), dim=1).values
+    counted = torch.arange(top.shape[1], device=top.device) < counts[:, None]
+    return (top * counted).sum(1) / counts

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from visrun.errors import ConfigError
 from visrun.losses import bce
-from visrun.metrics import ClassificationMetric
+from visrun.metrics import PREDICTED, ClassificationMetric
 from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, name_of, named, only
 from visrun.tasks.drawing import BAD, GOOD, PLAIN, Line, caption
 
 SHOWN = 3  # classes in a picture's caption
-PREDICTED = 0.5  # with several labels an image, the probability from which a label counts as predicted
 
 
 class Classification:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,22 +56,36 @@ class Found:
     used: set[Path] = field(default_factory=set)
     homes: set[Path] = field(default_factory=set)
 
-    def add(self, split: str, folder: Path, *, root: Path, homes: Sequence[Path]) -> None:
-        """Read all kinds inside ``folder``; ``homes`` are the folders that may hold masks, the closest first.
+    def add(
+        self,
+        split: str,
+        folder: Path,
+        *,
+        root: Path,
+        homes: Sequence[Path],
+        shared: Sequence[Path] = (),
+        taken: Collection[str] = (),
+    ) -> None:
+        """Read all kinds inside ``folder``.
 
         A defective image without a mask is a problem where others of its kind have one.
+
+        Args:
+            homes: The folders that may hold masks, the closest first.
+            shared: Further ones, for kinds that are not ``taken`` by another split.
         """
-        self.homes.update(homes)
+        self.homes.update(homes, shared)
         for kind in kinds(folder):
             if is_good(kind.name):
                 self._put(split, [Record(p, Verdict(CLASSES[0]), files.shown(p, root)) for p in files.images(kind)])
                 continue
             for inner in _leaves(kind):
-                self._add_defects(split, inner, inner.relative_to(folder), root, homes)
+                own = [*homes, *(() if kind.name in taken else shared)]
+                self._add_defects(split, inner, inner.relative_to(folder), root, own)
 
     def _add_defects(self, split: str, kind: Path, name: Path, root: Path, homes: Sequence[Path]) -> None:
         masks = next((found for home in homes if (found := inside(home, name))), None)
-        pictures = files.images(masks, files.MASK_SUFFIXES, deep=False) if masks else ()
+        pictures = files.of_suffix(masks, files.MASK_SUFFIXES, deep=False) if masks else ()
         by_stem = {files.composed(mask.stem): mask for mask in pictures}
         records = []
         for image in files.images(kind, deep=False):

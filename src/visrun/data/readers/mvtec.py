@@ -28,14 +28,12 @@ def read(root: Path) -> Listing:
     if home is None:
         raise DataError(f"{root}: no good/ in train/, val/ or test/ here")
     found, claimed = inspected.Found(), set[str]()
-    parts = common.by_split(home)
+    parts, masks = common.by_split(home), inspected.mask_folders(home)
     for split, folder in sorted(parts, key=lambda part: part[0] != "test"):
-        names = {kind.name for kind in inspected.kinds(folder)}
-        masks = inspected.mask_folders(home)
         homes = [own for top in masks if (own := inspected.inside(top, Path(folder.name)))]
-        homes += inspected.mask_folders(folder) + (masks if not names & claimed else [])
-        claimed |= {name for name in names if not inspected.is_good(name)}
-        found.add(split, folder, root=root, homes=homes)
+        homes += inspected.mask_folders(folder)
+        found.add(split, folder, root=root, homes=homes, shared=masks, taken=claimed)
+        claimed |= {kind.name for kind in inspected.kinds(folder)}
     found.splits = {name: found.splits[name] for name, _ in parts if name in found.splits}
     return found.listing(root)
 
