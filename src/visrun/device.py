@@ -70,8 +70,3 @@ def place(module: nn.Module, device: torch.device) -> None:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory ran out, on the GPU or on the host."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def memory_gb(device: torch.device) -> float | None:
-    """Peak memory taken on a CUDA device since the process began, in GB; None on the CPU."""
-    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None

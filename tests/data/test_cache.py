@@ -24,9 +24,9 @@ RAM = {"image_size": (24, 32), "fit": "crop", "cache": "ram"}
 def _no_memory(monkeypatch, tmp_path):
     """Nothing left open by another test, and a user's cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
-    cache.clear()
+    cache._OPEN.clear()
     yield
-    cache.clear()
+    cache._OPEN.clear()
 
 
 def picture(path: Path, size: tuple[int, int], seed: int = 0) -> Path:
@@ -201,6 +201,29 @@ def test_streaming_gives_up_on_a_hung_disk(paths, monkeypatch):
         next(opened.batches(np.array([[0, 1]]), torch.device("cpu")))
 
 
+@pytest.mark.parametrize("on_bad", ["error", "skip"])
+def test_filling_gives_up_on_a_hung_disk(paths, monkeypatch, on_bad):
+    monkeypatch.setattr(stream, "TIMEOUT", 0.02)
+    monkeypatch.setattr(decoding, "load_rgb", lambda *_, **__: time.sleep(0.5))
+    with pytest.raises(DataError, match=r"^[^\n]*0 \(ü\).png: not read in time: is a network drive gone\?$"):
+        cache.open_images(paths, on_bad=on_bad, **RAM)
+    assert not cache._OPEN
+
+
+def test_a_stuck_read_does_not_keep_the_process(paths):
+    code = f"""
+import time
+from pathlib import Path
+from visrun.data import cache, decoding, stream
+stream.TIMEOUT = 0.05
+decoding.load_rgb = lambda *_, **__: time.sleep(600)
+cache.open_images([Path({str(paths[0])!r})], image_size=(24, 32), fit="crop", cache="ram")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert "not read in time" in done.stderr
+
+
 # Helper processes
 
 
@@ -219,11 +242,11 @@ def test_helpers_decode_what_threads_decode(paths, tmp_path, monkeypatch):
     options = {"image_size": (24, 32), "fit": "crop", "cache": "ram", "workers": 2, "on_bad": "skip"}
     for masks, files in ((None, paths), ([mask], paths[:1])):
         there = cache.open_images(files, masks=masks, **options)
-        cache.clear()
+        cache._OPEN.clear()
         with monkeypatch.context() as patch:
             patch.setattr(stream, "THREADS_ENOUGH", 4)
             here = cache.open_images(files, masks=masks, **options)
-        cache.clear()
+        cache._OPEN.clear()
         every = torch.arange(len(here))
         assert there.bad == here.bad
         assert torch.equal(there.take(every)[0], here.take(every)[0])
@@ -253,6 +276,59 @@ def test_a_hung_helper_is_an_error_that_names_the_file(tmp_path):
         )
     helper.close()
     assert helper.process.poll() is not None
+
+
+def decode(pool, row):
+    """Picture ``row`` by a pool's only thread."""
+    batch = stream.blank(pool.source, 1)
+    stream.awaited(pool.start(np.array([row]), batch)[0], pool.source.paths[row])
+    return batch[0][0]
+
+
+@pytest.fixture
+def pool(paths, tmp_path, helped):
+    """Pictures 0 to 4 are as good as any; reading picture 5 takes as long as nobody writes to it."""
+    os.mkfifo(tmp_path / "pipe.png")
+    source = contents.describe(
+        [*paths, tmp_path / "pipe.png"], None, (), {tmp_path / "pipe.png": (20, 16)}, None, (24, 32), "crop"
+    )
+    with stream.Pool(source, 1) as pool:
+        yield pool
+
+
+def test_after_a_picture_that_came_too_late_each_has_its_own_pixels(pool, paths, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "TIMEOUT", 0.2)
+    with pytest.raises(stream.Late, match=r"pipe.png: not read within 0 s"):
+        decode(pool, 5)
+    monkeypatch.setattr(stream, "TIMEOUT", 30)
+    os.close(
+        os.open(tmp_path / "pipe.png", os.O_RDWR)
+    )  # the drive comes back: who still reads, or is about to, answers
+    (tmp_path / "pipe.png").unlink()
+    for row in (2, 0):
+        h, w = pool.source.sizes[row].tolist()
+        assert np.array_equal(decode(pool, row)[:h, :w].numpy(), as_kept(paths[row], (h, w)))
+
+
+def test_a_dead_helper_costs_one_picture(pool, paths):
+    first = decode(pool, 0)
+    (helper,) = pool.helpers.values()
+    helper.process.kill()
+    with pytest.raises(DataError, match="the process decoding it ended"):
+        decode(pool, 1)
+    assert torch.equal(decode(pool, 0), first)
+    assert list(pool.helpers.values()) != [helper]
+
+
+def test_closing_a_helper_that_cannot_be_killed_does_not_wait_for_it(monkeypatch):
+    monkeypatch.setattr(decoding, "GRACE", 0.01)
+    helper = decoding.Helper((8, 8))
+    with monkeypatch.context() as patch:
+        patch.setattr(helper.process, "kill", lambda: helper.process.send_signal(signal.SIGSTOP))
+        helper.close()
+    assert helper.process.poll() is None
+    helper.process.kill()
+    helper.process.communicate()
 
 
 def test_helpers_ignore_ctrl_c_and_end_with_the_pipe(paths):
@@ -323,6 +399,33 @@ def test_a_full_process_memory_makes_room(paths, monkeypatch, tmp_path):
     assert chosen == "ram"
 
 
+def test_the_budget_holds_for_all_sets_together(paths):
+    budget = {"cache": "auto", "image_size": (24, 32), "fit": "crop"}
+    gb = 1.5 * 5 * 72 * 54 * 3 / 1e9  # of the pictures once and a half
+    train = cache.open_images(paths, cache_gb=gb, **budget)
+    assert [train.place, cache.open_images(paths[::-1], cache_gb=gb, **budget).place] == ["ram", "disk"]
+    assert cache.open_images(paths, cache_gb=gb, **budget).reused  # the first is still open
+    with pytest.raises(ConfigError, match=r"0\.00 GB are left of data\.cache_gb=8\.748e-05"):
+        cache.open_images(paths[::-1], cache_gb=gb, **RAM)
+
+
+def test_sets_that_nobody_uses_make_room_in_the_budget(paths):
+    gb = 1.5 * 5 * 72 * 54 * 3 / 1e9
+    used = [cache.open_images(paths, cache_gb=gb, **RAM)]
+    used.append(used)  # a finished run's objects hold one another
+    del used
+    assert cache.open_images(paths[::-1], cache_gb=gb, **RAM).place == "ram"
+    assert len(cache._OPEN) == 1
+
+
+def test_a_set_in_use_stays_open_when_another_finds_no_room(paths, monkeypatch):
+    used = cache.open_images(paths, **RAM)
+    cache.open_images(paths[:2], **RAM)
+    monkeypatch.setattr(places, "room", lambda *_: 0)
+    assert cache.open_images(paths[::-1], image_size=(24, 32), fit="crop", cache="auto").place == "stream"
+    assert [images.source for images in cache._OPEN.values()] == [used.source]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -334,18 +437,6 @@ def test_a_full_process_memory_makes_room(paths, monkeypatch, tmp_path):
 def test_impossible_places_are_refused(paths, options, message):
     with pytest.raises(ConfigError, match=message):
         cache.open_images(paths, image_size=(24, 32), fit="crop", **options)
-
-
-def test_clear_deletes_its_own_entries_only(paths, tmp_path):
-    folder = tmp_path / "mine"
-    (folder / "images").mkdir(parents=True)
-    (folder / "images" / "holiday.txt").write_text("keep")
-    (folder / "images" / ".building-x").mkdir()
-    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache="disk", cache_dir=folder)
-    assert len(list((folder / "images").iterdir())) == 3
-    assert cache.clear(folder) >= opened.nbytes
-    assert [entry.name for entry in (folder / "images").iterdir()] == ["holiday.txt"]
-    assert cache.clear(folder) == 0
 
 
 def test_a_failed_build_leaves_nothing_behind(paths, tmp_path):
@@ -380,3 +471,61 @@ def test_two_builders_of_one_entry_agree(tmp_path):
     assert found is not None
     assert found[0][0].tolist() == [2, 2, 2, 2]
     assert [entry.name for entry in tmp_path.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("damage", ["about", "array", "short"])
+def test_an_entry_that_cannot_be_read_is_built_again(paths, damage):
+    options = {"image_size": (24, 32), "fit": "crop", "cache": "disk"}
+    good = cache.open_images(paths, **options).take(torch.arange(5))[0]
+    (folder,) = places.entries(None).iterdir()
+    if damage == "about":
+        (folder / places.ABOUT).write_text("")
+    elif damage == "array":
+        (folder / "0.u8").unlink()
+    else:
+        os.truncate(folder / "0.u8", 10)
+    for reused in (False, True):
+        cache._OPEN.clear()  # as a later process would find it
+        opened = cache.open_images(paths, **options)
+        assert opened.reused == reused
+        assert torch.equal(opened.take(torch.arange(5))[0], good)
+    assert list(places.entries(None).iterdir()) == [folder]
+
+
+def test_an_entry_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced = []
+
+    def fsync(fd):
+        synced.append(os.fstat(fd).st_ino)
+        assert not (tmp_path / "key").exists()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    places.write(tmp_path / "key", [(4,), None, (2,)], lambda _: {})
+    assert sorted(synced) == sorted(file.stat().st_ino for file in (tmp_path / "key").iterdir())
+    assert len(synced) == 3
+
+
+BUILD = """
+import os, signal, sys
+from pathlib import Path
+from visrun.data import places
+places.write(Path(sys.argv[1]), [(4,)], lambda _: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_what_a_killed_build_leaves_is_deleted_by_the_next(tmp_path):
+    subprocess.run([sys.executable, "-c", BUILD, str(tmp_path / "a")], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(places.UNFINISHED)
+    foreign = tmp_path / f"{places.UNFINISHED}elsewhere-1"
+    for age in (0, 2 * places.ABANDONED):
+        foreign.mkdir(exist_ok=True)
+        os.utime(foreign, (time.time() - age,) * 2)
+
+        def beside(_arrays, age=age):
+            assert foreign.exists() == (age == 0)  # another machine's build may be alive
+            places.write(tmp_path / f"b{age}", [(4,)], lambda _: {})  # and does not touch one that is being made
+            return {}
+
+        places.write(tmp_path / f"c{age}", [(4,)], beside)
+    assert not [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(places.UNFINISHED)]

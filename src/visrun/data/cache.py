@@ -3,11 +3,12 @@
 ``auto`` takes the first place whose budget holds the images (the GPU if one trains, RAM, disk), else ``stream``, which
 decodes them anew in every epoch. Opened images are shared by all runs of one process; those on disk also by later ones,
 under ``$XDG_CACHE_HOME/visrun`` (usually ``~/.cache/visrun``), one folder per content:
-SHA-256 over path, byte size and modification time of every file, and the sizes kept. `clear` empties it.
+SHA-256 over path, byte size and modification time of every file, and the sizes kept.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -133,15 +135,15 @@ def open_images(
         windows: The part of its file that each picture is; None = the whole.
         image_size: (height, width) of the training image; with ``fit`` it gives the size kept, see `geometry`.
         cache: auto, gpu, ram, disk or stream.
-        cache_gb: Budget in 10^9 bytes; None = half of what is free.
-        cache_dir: Where the disk's arrays lie; None = the user's, `places.default_dir`.
+        cache_gb: Budget in 10^9 bytes for all sets kept open in a place; None = half of what is free.
+        cache_dir: Where the disk's arrays lie; None = the user's, `folders.cache_folder`.
         workers: Threads that decode; -1 = one per core but one, at most 16.
         on_bad: error, or skip to leave out files whose pixels cannot be decoded.
         progress: Called with (done, total).
 
     Raises:
         ConfigError: A place that is not there or does not fit.
-        DataError: Files that cannot be decoded, the first 20 of them listed.
+        DataError: Files that cannot be decoded, the first 20 of them listed; one that did not come in time.
     """
     begun = time.perf_counter()
     device = torch.device(device)
@@ -158,20 +160,32 @@ def open_images(
         _OPEN.move_to_end(memo)
     while len(_OPEN) > MOST_OPEN:
         _OPEN.popitem(last=False)
-    return _checked(replace(opened, seconds=time.perf_counter() - begun), on_bad)
+    given = _checked(replace(opened, seconds=time.perf_counter() - begun), on_bad)
+    _GIVEN.add(given)
+    return given
 
 
-_OPEN: OrderedDict[tuple[object, ...], Images] = OrderedDict()
+_OPEN: OrderedDict[tuple[object, ...], Images] = OrderedDict()  # for this process's next run
+_GIVEN: WeakSet[Images] = WeakSet()  # what callers hold: one set may have been given to several
 
 
-def clear(cache_dir: Path | None = None) -> int:
-    """Forget the images opened in this process, delete those on disk, and return the bytes set free there."""
-    _OPEN.clear()
-    return places.delete(cache_dir)
+def _taken(place: Place) -> int:
+    """Bytes of the sets that this process keeps open in ``place``."""
+    sets = {id(images.source): images for images in (*_OPEN.values(), *_GIVEN)}
+    return sum(images.nbytes for images in sets.values() if images.place == place)
+
+
+def _forget_unused() -> None:
+    """Let go of the sets that earlier runs of this process left."""
+    gc.collect()  # a finished run's objects hold one another
+    used = {id(images.source) for images in _GIVEN}
+    for memo in [memo for memo, images in _OPEN.items() if id(images.source) not in used]:
+        del _OPEN[memo]
 
 
 def choose(need: int, *, cache: str, cache_gb: float | None, folder: Path, device: torch.device) -> Place:
-    """Where ``need`` bytes go; a place asked for by name may fill nine tenths of what is free there.
+    """Where ``need`` bytes go beside the sets in use, before which those of earlier runs give way; a place asked for by
+    name may fill nine tenths of what is free there.
 
     Raises:
         ConfigError: A place by name that is unknown, not there, or too small.
@@ -181,18 +195,18 @@ def choose(need: int, *, cache: str, cache_gb: float | None, folder: Path, devic
     def first() -> Place | None:
         share = 0.5 if cache == "auto" else 0.9
         fits = partial(places.fits, need=need, cache_gb=cache_gb, share=share, folder=folder, device=device)
-        return next((place for place in wanted if fits(place)), None)
+        return next((place for place in wanted if fits(place, taken=_taken(place))), None)
 
     place = first()
     if place != wanted[0] and _OPEN:
-        _OPEN.clear()  # what earlier runs of this process left makes room
+        _forget_unused()
         place = first()
     if place is not None:
         return place
-    free = places.room(wanted[0], folder, device) if cache_gb is None else cache_gb * 1e9
+    free = places.room(wanted[0], folder, device) if cache_gb is None else cache_gb * 1e9 - _taken(wanted[0])
     raise ConfigError(
         f"data.cache={cache}: the images need {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
-        f"{'free there' if cache_gb is None else 'allowed by data.cache_gb'}: use data.cache=auto"
+        f"{'free there' if cache_gb is None else f'left of data.cache_gb={cache_gb:g}'}: use data.cache=auto"
     )
 
 
@@ -216,7 +230,8 @@ def _built(
         if found is None:
             places.write(folder, source.shapes, lambda arrays: {"bad": fill(arrays)})
             found = places.read(folder, source.shapes)
-            assert found is not None
+        if found is None:
+            raise DataError(f"{folder}: the image cache cannot be read back: delete this folder, or use data.cache=ram")
         arrays, bad = found[0], {int(i): why for i, why in found[1]["bad"].items()}
     elif place != "stream":
         where = device if place == "gpu" else torch.device("cpu")

@@ -11,6 +11,7 @@ both share, ignores Ctrl-C, and ends when its thread's end of the pipe does, how
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import pickle
@@ -31,10 +32,12 @@ from PIL import Image
 from visrun.data.images import IGNORE, Truth, load_rgb, mask_of
 from visrun.data.objects import Objects, layered
 from visrun.data.outlines import Window
+from visrun.data.verdicts import BESIDE, DEFECT, Verdict
 from visrun.errors import DataError
 
 Pixels = NDArray[np.uint8]
 LENGTH = struct.Struct("<I")
+GRACE = 1.0  # seconds for what was told to end
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class Job:
             return
         ids = self._windowed(mask_of(self.mask, self.mask_ids, self.whole))
         if ids.shape != self.size:
-            ids = np.asarray(Image.fromarray(ids).resize((w, h), Image.Resampling.NEAREST))
+            marked = isinstance(self.mask, Verdict) and self.mask.mask is not None
+            ids = _marked(ids, self.size) if marked else _nearest(ids, self.size)
         mask[:] = IGNORE
         mask[0, :h, :w] = ids
 
@@ -93,6 +97,18 @@ class Job:
             return array
         left, top, right, bottom = self.window
         return array[top:bottom, left:right]
+
+
+def _nearest(ids: Pixels, size: tuple[int, int]) -> Pixels:
+    return np.asarray(Image.fromarray(ids).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def _marked(codes: Pixels, size: tuple[int, int]) -> Pixels:
+    """A marked defect at a smaller size: where any pixel under one is of it, so that a scratch stays in one piece."""
+    marks = codes == DEFECT
+    for axis, n in enumerate(size):
+        marks = np.logical_or.reduceat(marks, np.arange(n) * codes.shape[axis] // n, axis=axis)
+    return np.where(marks, DEFECT, BESIDE).astype(np.uint8)
 
 
 class Helper:
@@ -114,18 +130,19 @@ class Helper:
         """As `Job.decode`.
 
         Raises:
-            DataError: A file that cannot be read, that took longer than ``timeout`` seconds, or that ended the helper.
+            DataError: A file that cannot be read.
+            Lost: One that took longer than ``timeout`` seconds (`Late`), or that ended the helper.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
             _write(self.process.stdin, pickle.dumps(job))
             if not select.select([self.process.stdout], [], [], timeout)[0]:
-                raise DataError(f"{job.image}: not read within {timeout:.0f} s: is a network drive gone?")
+                raise Late(f"{job.image}: not read within {timeout:.0f} s: is a network drive gone?")
             trouble = _read(self.process.stdout).decode()
         except (EOFError, BrokenPipeError):
             code = self.process.wait()
-            raise DataError(f"{job.image}: the process decoding it ended ({_ending(code)})") from None
+            raise Lost(f"{job.image}: the process decoding it ended ({_ending(code)})") from None
         if trouble:
             raise DataError(trouble)
         pixels[:] = self.pixels
@@ -133,9 +150,18 @@ class Helper:
             mask[:] = self.mask
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, whatever it is doing; a read that not even SIGKILL ends is left to itself."""
         self.process.kill()
-        self.process.communicate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.communicate(timeout=GRACE)
+
+
+class Lost(DataError):
+    """A helper is of no more use: it ended, or its answer, if any still comes, belongs to a job given up."""
+
+
+class Late(Lost):
+    """A picture did not come in time. That says something of its drive, and nothing of the file."""
 
 
 def serve(fd: int, canvas: tuple[int, int], layers: int) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import re
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import psutil
@@ -18,11 +20,17 @@ import torch
 from torch import Tensor
 
 from visrun.errors import ConfigError, DataError
-from visrun.folders import expanded
+from visrun.folders import cache_folder, expanded
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 Place = Literal["gpu", "ram", "disk", "stream"]
 ABOUT = "about.json"
 UNFINISHED = ".building-"
+ABANDONED = 86_400.0  # seconds without a change after which a build of another machine counts as killed
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -41,12 +49,21 @@ def candidates(cache: str, device: torch.device) -> tuple[Place, ...]:
     return known[cache]
 
 
-def fits(place: Place, need: int, *, cache_gb: float | None, share: float, folder: Path, device: torch.device) -> bool:
-    """Whether ``need`` bytes go into ``place``: into ``cache_gb`` (10^9 bytes), or into ``share`` of what is free.
-    Nothing more is needed where ``folder`` already holds them."""
+def fits(
+    place: Place,
+    need: int,
+    *,
+    cache_gb: float | None,
+    taken: int,
+    share: float,
+    folder: Path,
+    device: torch.device,
+) -> bool:
+    """Whether ``need`` bytes go into ``place``: into what ``taken`` bytes leave of ``cache_gb`` (10^9 bytes), or into
+    ``share`` of what is free. Nothing more is needed where ``folder`` already holds them."""
     if place == "stream" or (place == "disk" and (folder / ABOUT).exists()):
         return True
-    return need <= (room(place, folder, device) * share if cache_gb is None else cache_gb * 1e9)
+    return need <= (room(place, folder, device) * share if cache_gb is None else cache_gb * 1e9 - taken)
 
 
 def room(place: Place, folder: Path, device: torch.device) -> int:
@@ -69,25 +86,9 @@ def _container_room() -> int:
     return 1 << 62
 
 
-def default_dir() -> Path:
-    """The user's cache folder for visrun."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visrun"
-
-
 def entries(cache_dir: Path | None) -> Path:
     """The folder of a cache that holds one folder per content."""
-    return expanded(cache_dir or default_dir()) / "images"
-
-
-def delete(cache_dir: Path | None) -> int:
-    """Delete what `write` made under ``cache_dir``, and nothing else that may lie there; bytes set free."""
-    freed = 0
-    folder = entries(cache_dir)
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        if re.fullmatch(r"[0-9a-f]{64}", entry.name) or entry.name.startswith(UNFINISHED):
-            freed += sum(file.stat().st_size for file in entry.iterdir())
-            shutil.rmtree(entry, ignore_errors=True)
-    return freed
+    return expanded(cache_dir or cache_folder()) / "images"
 
 
 def read(folder: Path, shapes: Sequence[tuple[int, ...] | None]) -> tuple[list[Tensor | None], dict[str, Any]] | None:
@@ -102,34 +103,87 @@ def read(folder: Path, shapes: Sequence[tuple[int, ...] | None]) -> tuple[list[T
 def write(
     folder: Path, shapes: Sequence[tuple[int, ...] | None], make: Callable[[list[Tensor | None]], dict[str, Any]]
 ) -> None:
-    """Create the entry ``folder`` whole or not at all: ``make`` fills arrays of ``shapes`` and returns the note.
+    """Create the entry ``folder`` whole or not at all, in place of one that cannot be read: ``make`` fills arrays of
+    ``shapes`` and returns the note. What builds that were killed left beside it is deleted.
 
     Raises:
         DataError: A disk that is full or cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
+        _tidy(folder.parent)
+        building = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder.parent))
     except OSError as error:
         raise DataError(f"{folder.parent}: the image cache cannot be written there ({error.strerror})") from None
     try:
-        arrays = [_mapped(building, i, shape, "w+") for i, shape in enumerate(shapes)]
-        (building / ABOUT).write_text(json.dumps(make(arrays)), encoding="utf-8")
-        with contextlib.suppress(FileExistsError):  # another run built the same meanwhile
-            _rename(building, folder)
+        with (building / "unlocked").open("w", encoding="utf-8") as about:
+            with contextlib.suppress(OSError):
+                _lock(about)
+            Path(about.name).rename(building / ABOUT)
+            arrays = [_mapped(building, i, shape, "w+") for i, shape in enumerate(shapes)]
+            json.dump(make(arrays), about)
+            about.flush()
+            _sync(building)
+            _rename(building, folder, shapes)
     except OSError as error:
         raise DataError(f"{folder}: the image cache cannot be written ({error.strerror}): is the disk full?") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _rename(building: Path, folder: Path) -> None:
+def _prefix() -> str:
+    """Of the folders that this machine builds in."""
+    return f"{UNFINISHED}{socket.gethostname()}@"
+
+
+def _tidy(parent: Path) -> None:
+    for building in parent.glob(f"{UNFINISHED}*"):
+        if _killed(building):
+            shutil.rmtree(building, ignore_errors=True)
+
+
+def _killed(building: Path) -> bool:
+    """Whether nobody builds there: no process of this machine has the lock, or nothing has changed there for long."""
+    try:
+        if building.name.startswith(_prefix()):
+            with (building / ABOUT).open("r+b") as about:
+                _lock(about)
+            return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # nothing to lock there, or no locks
+    with contextlib.suppress(OSError):
+        return time.time() - max(path.stat().st_mtime for path in (building, *building.iterdir())) > ABANDONED
+    return False
+
+
+def _lock(file: IO[Any]) -> None:
+    """Raises BlockingIOError where another process has it, OSError where there are no locks (some network drives)."""
+    if fcntl is None:
+        raise OSError(errno.ENOLCK, "no locks")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sync(building: Path) -> None:
+    """Bring all files to the disk, so that an entry is whole after a power cut, too."""
+    for path in building.iterdir():
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())  # on Linux this takes in what was written to its mapping
+
+
+def _rename(building: Path, folder: Path, shapes: Sequence[tuple[int, ...] | None]) -> None:
+    """Give an entry its name, unless another run has built the same meanwhile."""
     try:
         building.rename(folder)
     except OSError:
-        if not (folder / ABOUT).exists():
+        if not folder.exists():
             raise
-        raise FileExistsError(folder) from None
+        if read(folder, shapes) is None:
+            broken = building.with_name(f"{building.name}-broken")
+            folder.rename(broken)
+            building.rename(folder)
+            shutil.rmtree(broken, ignore_errors=True)
 
 
 def _mapped(folder: Path, i: int, shape: tuple[int, ...] | None, mode: Literal["c", "w+"]) -> Tensor | None:

@@ -5,12 +5,16 @@ Legend: n pictures, Hc x Wc canvas, L layers of masks.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 import numpy as np
@@ -18,11 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visrun.data.decoding import Helper, Job, Pixels
+from visrun.data.decoding import GRACE, Helper, Job, Late, Lost, Pixels
 from visrun.data.images import Truth
 from visrun.data.objects import LAYERS, Objects
 from visrun.errors import DataError
 
+Work = tuple[Future[None], Callable[[], None]]
 Item = TypeVar("Item")
 TIMEOUT = 120.0  # seconds for one picture: a hung network drive must not hang a run for ever
 THREADS_ENOUGH = 4  # workers up to which threads alone do (see `decoding`)
@@ -85,6 +90,56 @@ def blank(source: Source, n: int, *, pinned: bool = False) -> Batch:
     return pixels, masks
 
 
+class Threads:
+    """``n`` threads that do what is submitted, in order. Unlike ThreadPoolExecutor's they are daemons: a thread that is
+    stuck in a read does not keep the process from ending."""
+
+    def __init__(self, n: int) -> None:
+        self.queue: SimpleQueue[Work | None] = SimpleQueue()
+        self.threads = [threading.Thread(target=self._run, name=f"visrun-data-{i}", daemon=True) for i in range(n)]
+        for thread in self.threads:
+            thread.start()
+
+    def submit(self, work: Callable[[], None]) -> Future[None]:
+        """Queue ``work``."""
+        future: Future[None] = Future()
+        self.queue.put((future, work))
+        return future
+
+    def end(self) -> None:
+        """Drop what is queued, and tell the threads to end after what they are doing."""
+        with contextlib.suppress(Empty):
+            while (queued := self.queue.get_nowait()) is not None:
+                queued[0].cancel()
+        for _ in self.threads:
+            self.queue.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Wait for their end, no longer than ``seconds``."""
+        until = time.monotonic() + seconds
+        for thread in self.threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _run(self) -> None:
+        while self._next():
+            pass
+
+    def _next(self) -> bool:
+        """Do what is queued next; whether there will be more. Returning lets go of a picture's memory."""
+        queued = self.queue.get()
+        if queued is None:
+            return False
+        future, work = queued
+        if future.set_running_or_notify_cancel():
+            try:
+                work()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+        return True
+
+
 class Pool:
     """Threads that decode pictures of ``source``, with a helper process each where there are many.
 
@@ -93,31 +148,29 @@ class Pool:
 
     def __init__(self, source: Source, workers: int) -> None:
         self.source = source
-        self.threads = ThreadPoolExecutor(max(1, workers), thread_name_prefix="visrun-data")
+        self.threads = Threads(max(1, workers))
         self.helped = workers > THREADS_ENOUGH and len(source.paths) >= HELPERS_PAY
-        self.own = threading.local()
-        self.helpers: list[Helper] = []
+        self.helpers: dict[int, Helper] = {}  # by thread
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.end()
         self._close()
-        if self.helped:  # a thread that had just begun may have started one more
-            self.threads.shutdown(wait=True)
-            self._close()
+        self.threads.join(GRACE)
+        self._close()  # a thread that had just begun may have started one more
 
     def _close(self) -> None:
         while self.helpers:
-            self.helpers.pop().close()
+            self.helpers.popitem()[1].close()
 
     def start(self, rows: NDArray[np.int64], batch: Batch) -> list[Future[None]]:
         """Start decoding pictures ``rows`` into ``batch``; one future per picture, in order."""
         pixels, masks = (None if part is None else part.numpy() for part in batch)
         assert pixels is not None
         return [
-            self.threads.submit(self._decode, int(row), pixels[i], None if masks is None else masks[i])
+            self.threads.submit(partial(self._decode, int(row), pixels[i], None if masks is None else masks[i]))
             for i, row in enumerate(rows)
         ]
 
@@ -125,10 +178,29 @@ class Pool:
         job = self.source.job(row)
         if not self.helped:
             return job.decode(pixels, mask)
-        if not hasattr(self.own, "helper"):
-            self.own.helper = Helper(self.source.canvas, max(1, self.source.layers))
-            self.helpers.append(self.own.helper)
-        return self.own.helper.decode(job, pixels, mask, TIMEOUT)
+        me = threading.get_ident()
+        if me not in self.helpers:
+            self.helpers[me] = Helper(self.source.canvas, max(1, self.source.layers))
+        helper = self.helpers[me]
+        try:
+            helper.decode(job, pixels, mask, TIMEOUT)
+        except Lost:  # the next picture gets a fresh one
+            if self.helpers.pop(me, None) is not None:
+                helper.close()
+            raise
+
+
+def awaited(future: Future[None], path: Path) -> None:
+    """Wait until the picture of ``path`` is decoded.
+
+    Raises:
+        DataError: A file that cannot be read.
+        Late: One that did not come in time.
+    """
+    try:
+        future.result(2 * TIMEOUT)
+    except TimeoutError:
+        raise Late(f"{path}: not read in time: is a network drive gone?") from None
 
 
 def pipelined(
@@ -156,10 +228,7 @@ def decoded(
     with Pool(source, workers) as pool:
         for (rows, batch), futures in pipelined(items, lambda item: pool.start(*item)):
             for row, future in zip(rows, futures, strict=True):
-                try:
-                    future.result(2 * TIMEOUT)
-                except TimeoutError:
-                    raise DataError(f"{source.paths[row]}: not read in time: is a network drive gone?") from None
+                awaited(future, source.paths[row])
             yield batch
 
 
@@ -167,7 +236,11 @@ def attempted(
     source: Source, order: Iterable[NDArray[np.int64]], *, workers: int
 ) -> Iterator[tuple[NDArray[np.int64], Batch, dict[int, str]]]:
     """As `decoded`, with each row of ``order`` (equally long but for the last) and what is wrong with those of its
-    pictures that cannot be read. A batch lasts until the next: fresh memory for each costs more than the resizing."""
+    pictures that cannot be read. A batch lasts until the next: fresh memory for each costs more than the resizing.
+
+    Raises:
+        Late: A file that did not come in time. It is not counted as wrong: a later run may well read it.
+    """
     rooms: list[Batch] = []
 
     def room(i: int, n: int) -> Batch:
@@ -182,7 +255,9 @@ def attempted(
             failures = {}
             for row, future in zip(rows, futures, strict=True):
                 try:
-                    future.result()
+                    awaited(future, source.paths[row])
+                except Late:
+                    raise
                 except DataError as error:
                     failures[int(row)] = str(error)
             yield rows, batch, failures
