@@ -124,7 +124,8 @@ def seconds(work: Callable[[], object], times: int, finish: Callable[[], object]
 
 
 def command(*words: str, cwd: Path, fresh: bool = False, may_fail: bool = False) -> tuple[float, str]:
-    """Seconds and stdout of ``visrun WORDS`` as a whole process; ``fresh`` gives it an empty cache of its own.
+    """Seconds and stdout of ``visrun WORDS``, typed here, as a whole process in ``cwd``; ``fresh`` gives it an empty
+    cache of its own.
 
     ``may_fail``: an exit code of 1, a sweep with failed trials, is no error.
 
@@ -133,7 +134,7 @@ def command(*words: str, cwd: Path, fresh: bool = False, may_fail: bool = False)
     """
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "visrun.cli", *words],
+        [sys.executable, "-m", "visrun.cli", *map(absolute, words)],
         cwd=cwd,
         env=environ({"XDG_CACHE_HOME": str(cwd / "cache")} if fresh else {}),
         capture_output=True,
@@ -144,6 +145,12 @@ def command(*words: str, cwd: Path, fresh: bool = False, may_fail: bool = False)
     if done.returncode > int(may_fail):
         raise SystemExit(f"visrun {' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return took, done.stdout
+
+
+def absolute(word: str) -> str:
+    """``data.root=PATH`` for a process that starts in another folder."""
+    key, _, value = word.partition("=")
+    return f"{key}={Path(value).expanduser().absolute()}" if key == "data.root" else word
 
 
 def environ(changes: Mapping[str, str]) -> dict[str, str]:

@@ -28,7 +28,6 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     options, words = parser.parse_known_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    words = [absolute(word) for word in words]
     untracked = [] if find_spec("mlflow") else ["tracking=none"]
     runs = [trained([*words, "model.pretrained=false", f"seed={seed}", *untracked]) for seed in seeds]
     metric, split = runs[0]["metric"], runs[0]["split"]
@@ -63,12 +62,6 @@ def trained(words: Sequence[str]) -> dict[str, Any]:
     facts = {key: found[key] for key in ("seconds", "command")}
     report(f"learn/{task}", found["value"], f"{split} {metric}", **facts, **noted, seed=run["seed"])
     return found
-
-
-def absolute(word: str) -> str:
-    """``data.root=PATH`` for a process that starts in another folder."""
-    key, _, value = word.partition("=")
-    return f"{key}={Path(value).expanduser().absolute()}" if key == "data.root" else word
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -75,6 +76,14 @@ def test_a_benchmark_prints_its_measurements(name: str, tmp_path: Path) -> None:
 
 def test_every_script_is_tried() -> None:
     assert {file.stem for file in BENCHMARKS.glob("*.py")} == {*SMALLEST, "photos", "common"}
+
+
+def test_a_relative_root_is_that_of_whoever_typed_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    _, config = importlib.import_module("common").command("data.root=photos", "--cfg", "job", cwd=Path("elsewhere"))
+    assert f"root: {tmp_path / 'photos'}" in config
 
 
 def test_photographs_are_a_class_folder(tmp_path: Path) -> None:
