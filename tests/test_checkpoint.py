@@ -57,14 +57,44 @@ def test_code_in_a_checkpoint_never_runs(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_both_the_former_and_the_new_file_agree_with_the_digests(tmp_path):
-    path = tmp_path / "last.pt"
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_a_file_that_could_not_be_replaced_is_still_whole(tmp_path, monkeypatch, failures):
+    path, digests = tmp_path / "last.pt", tmp_path / "last.pt.sha256"
     checkpoint.save({"epoch": 1}, path)
+
+    def fail(target, data):
+        if target == path:
+            raise VisrunError("cannot write")
+        files.write_atomic(target, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_atomic", fail)
+        for epoch in range(2, 2 + failures):
+            with pytest.raises(VisrunError, match="cannot write"):
+                checkpoint.save({"epoch": epoch}, path)
+            assert checkpoint.load(path)["epoch"] == 1
     former = path.read_bytes()
-    checkpoint.save({"epoch": 2}, path)
+    checkpoint.save({"epoch": 9}, path)
+    assert checkpoint.load(path)["epoch"] == 9 and len(digests.read_text().split()) == 1
+    path.write_bytes(former)
+    with pytest.raises(UserError, match="damaged"):
+        checkpoint.load(path)
+
+
+def test_a_crash_between_the_file_and_its_digest_leaves_both_known(tmp_path, monkeypatch):
+    path, written = tmp_path / "last.pt", []
+    checkpoint.save({"epoch": 1}, path)
+
+    def die(target, data):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(target)
+        files.write_atomic(target, data)
+
+    monkeypatch.setattr(checkpoint, "write_atomic", die)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save({"epoch": 2}, path)
     assert checkpoint.load(path)["epoch"] == 2
-    path.write_bytes(former)  # as if the process had died between the digest and the file
-    assert checkpoint.load(path)["epoch"] == 1
 
 
 def test_a_full_disk_keeps_the_former_checkpoint(tmp_path, monkeypatch):
@@ -111,3 +141,25 @@ def test_weights_fill_their_own_network_and_no_other(tmp_path):
             checkpoint.fill(network, made.state_dict(), file=file)
         assert str(error.value).startswith(f"{file}: the weights of another network ({odd} tensors differ, such as ")
         assert torch.equal(network.weight, before)
+
+
+class Memory(torch.nn.Module):
+    """Keeps any number of rows of two."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.register_buffer("rows", torch.arange(2.0 * rows).view(rows, 2))
+
+    def _load_from_state_dict(self, state, prefix, *args):
+        if state[f"{prefix}rows"].shape[1:] == self.rows.shape[1:]:
+            self.rows = torch.empty_like(state[f"{prefix}rows"])
+        super()._load_from_state_dict(state, prefix, *args)
+
+
+def test_a_network_may_take_a_tensor_of_another_size(tmp_path):
+    full, empty = Memory(5), Memory(1)
+    checkpoint.fill(empty, full.state_dict(), file=tmp_path / "last.pt")
+    assert torch.equal(empty.rows, full.rows)
+    with pytest.raises(UserError, match=r"1 of 1 tensors differ, such as rows"):
+        checkpoint.fill(empty, {"rows": torch.zeros(5, 3)}, file=tmp_path / "last.pt")
+    assert torch.equal(empty.rows, full.rows)

@@ -1,11 +1,14 @@
 import json
 import math
 
+import pytest
+
 from visrun.compose import resolve
+from visrun.errors import VisrunError
 from visrun.experiment import load_experiment
 from visrun.journal import Journal, differences, finite, identity
 from visrun.remember import remembered
-from visrun.run_folder import RunFolder
+from visrun.run_folder import STATUS, RunFolder
 
 
 def test_a_run_that_crashed_is_still_marked_running_with_all_its_settings(tmp_path):
@@ -36,6 +39,20 @@ def test_facts_add_up_and_nan_never_reaches_the_file(tmp_path):
         later = Journal(files, resolve([]), former=first)
         assert later.content["created"] == first["created"]
         assert later.content["result"]["status"] == "running" and later.content["result"]["best_epoch"] == 3
+
+
+def test_how_a_run_ended_is_told_where_it_cannot_be_noted(tmp_path, monkeypatch):
+    with RunFolder(tmp_path) as files:
+        journal = Journal(files, resolve([]))
+
+        def full(_content):
+            raise VisrunError("experiment.json: cannot write (No space left on device)")
+
+        monkeypatch.setattr(files, "write_experiment", full)
+        with pytest.raises(VisrunError, match="No space left"):
+            journal.close("failed", exit_code=1, reason="disk full")
+    status = json.loads((tmp_path / STATUS).read_text())
+    assert (status["state"], status["exit_code"]) == ("failed", 1)
 
 
 def test_finite_goes_through_what_is_nested():

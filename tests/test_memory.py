@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from visrun.device import is_out_of_memory
-from visrun.memory import batch_size_that_fits
+from visrun.memory import batch_size_that_fits, out_of_memory
 
 CPU = torch.device("cpu")
 
@@ -36,6 +36,47 @@ def test_it_finds_the_largest_half_that_really_runs(most, expected):
     assert batch_size_that_fits(task, model, batch, device=CPU, precision="fp32") == expected
     assert task.tried[-1] == (expected or 1)
     assert all(p.grad is None for p in model.parameters()) or expected is None
+
+
+class Train:
+    """One step of ``accumulate`` parts of ``batch_size`` samples."""
+
+    def __init__(self, batch_size, accumulate):
+        self.batch_size = batch_size * accumulate
+
+    def __len__(self):
+        return 1
+
+    def epoch(self, epoch):
+        yield Batch(torch.ones(self.batch_size, 2), torch.ones(self.batch_size, 1))
+
+
+@pytest.mark.parametrize(
+    ("size", "of", "most", "advice"),
+    [
+        (8, 4, 100, "batch_size=4 fits (run.accumulate=8 keeps the effective batch)"),
+        (8, 4, 3, "batch_size=2 fits (run.accumulate=16 keeps the effective batch)"),
+        (7, 4, 100, "batch_size=3 fits (run.accumulate=9 makes the effective batch 27)"),
+        (5, 1, 1, "batch_size=1 fits (run.accumulate=5 keeps the effective batch)"),
+        (4, 1, 0, "no smaller batch fits: use a smaller data.image_size or model"),
+        (1, 2, 9, "no smaller batch fits: use a smaller data.image_size or model"),
+    ],
+)
+def test_the_advice_is_a_size_that_was_tried_and_what_it_makes_of_the_batch(size, of, most, advice):
+    task = Greedy(most)
+    error = out_of_memory(task, nn.Linear(2, 1), Train(size, of), device=CPU, precision="fp32", of=of)
+    start = f"batch_size={size}: out of memory on cpu"
+    assert str(error) in (f"{start}; {advice}", f"{start}, {advice}")
+    assert all(tried < size for tried in task.tried)
+
+
+def test_one_sample_that_batch_norm_refuses_does_not_fit():
+    task, model = Greedy(1), nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+    error = out_of_memory(task, model, Train(4, 1), device=CPU, precision="fp32", of=1)
+    assert task.tried == [2, 1]
+    assert str(error) == (
+        "batch_size=4: out of memory on cpu, no smaller batch fits: use a smaller data.image_size or model"
+    )
 
 
 def test_other_errors_are_not_taken_for_missing_memory():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from PIL import Image
 import visrun
 from visrun import predict, recorder, run
 from visrun.compose import resolve
-from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError
+from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
+from visrun.run_folder import RunFolder
 from visrun.step import Step
+from visrun.tracking import NoTracker
 from visrun.tracking.names import RECORD
+from visrun.tracking.store import EVERY_EPOCH
 
 COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
 TINY = ["max_epochs=3", "tracking=none", "model=small_resnet", "augment=none", "warmup_epochs=0", "batch_size=4"]
@@ -145,6 +149,92 @@ def test_memory_names_a_batch_size_that_was_tried(photos, tmp_path, monkeypatch)
         start(photos, tmp_path / "run")
 
 
+def test_memory_is_probed_once_the_failed_step_has_let_go_of_its_own(photos, tmp_path, monkeypatch):
+    from visrun.tasks.classification import Classification
+
+    real, held, alive = Classification.losses, [], []
+
+    def greedy(self, model, batch):
+        alive.append(held[0]() is not None if held else None)
+        activations = model(batch.images)
+        held.append(weakref.ref(activations))
+        if len(batch.images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, model, batch)
+
+    monkeypatch.setattr(Classification, "losses", greedy)
+    with pytest.raises(OutOfMemory, match="batch_size=2 fits"):
+        start(photos, tmp_path / "run")
+    assert alive == [None, False]
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["room", "full disk"])
+def test_an_error_leaves_the_best_weights_saved_and_is_the_one_to_show(photos, tmp_path, monkeypatch, full):
+    real, calls = Step.__call__, []
+
+    def breaking(self, batch):
+        calls.append(1)
+        if len(calls) == 8:
+            raise ZeroDivisionError("a fault")
+        real(self, batch)
+
+    def save(state, path):
+        if full:
+            raise VisrunError("disk full")
+        torch.save(state, path)
+
+    monkeypatch.setattr(Step, "__call__", breaking)
+    monkeypatch.setattr(recorder, "SAVING_SHARE", 1e-9)  # after the first epoch none is saved
+    with monkeypatch.context() as patch:
+        real_epoch = recorder.RunRecorder.epoch
+
+        def epoch(self, progress, row, improved):
+            if progress.epoch == 2:
+                patch.setattr(recorder.checkpoint, "save", save)
+            real_epoch(self, progress, row, True)
+
+        patch.setattr(recorder.RunRecorder, "epoch", epoch)
+        with pytest.raises(ZeroDivisionError, match="a fault"):
+            start(photos, tmp_path / "run")
+    best, last = (torch.load(tmp_path / "run" / "checkpoints" / f"{name}.pt") for name in ("best", "last"))
+    assert (best["epoch"], last["progress"]["epoch"]) == (1 if full else 2, 1)
+
+
+class Listening(NoTracker):
+    """Remembers the epochs that it was told, and how the run ended."""
+
+    def __init__(self):
+        self.epochs, self.ends = [], []
+
+    def epoch(self, epoch, metrics):
+        self.epochs.append({"epoch": epoch, **metrics})
+
+    def finish(self, status, reason=None):
+        self.ends.append((status, reason))
+
+
+def test_an_error_reaches_the_user_and_the_tracker_where_the_disk_is_full(photos, tmp_path, monkeypatch, capsys):
+    tracker = Listening()
+
+    def fail(*_: object, **__: object) -> None:
+        monkeypatch.setattr(RunFolder, "write_experiment", full)
+        raise Diverged("NaN in epoch 1")
+
+    def full(*_: object) -> None:
+        raise VisrunError("experiment.json: cannot write (No space left on device)")
+
+    monkeypatch.setattr(run, "tracker_of", lambda *_, **__: tracker)
+    monkeypatch.setattr(run, "fit", fail)
+    with pytest.raises(Diverged, match="NaN in epoch 1"):
+        start(photos, tmp_path / "run")
+    assert tracker.ends == [("failed", "NaN in epoch 1")]
+    out = capsys.readouterr().out
+    assert "warning: experiment.json: cannot write (No space left on device)" in out
+    assert out.splitlines()[-1].startswith("failed; the same with a change: ")
+    assert "the run ended: Diverged" in (tmp_path / "run" / "visrun.log").read_text()
+    assert told(tmp_path / "run") == ("failed", 1)
+
+
 def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
     """A run that stops, as on Ctrl-C, after so many steps."""
     from visrun import training
@@ -219,6 +309,34 @@ def test_a_stopped_run_resumes_bit_for_bit(photos, tmp_path, monkeypatch, after)
     )
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert experiment(tmp_path / "run")["created"] is not None
+
+
+def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "conclude", die)
+        with pytest.raises(KeyboardInterrupt):
+            start(photos, folder)
+    before = (folder / "metrics.jsonl").read_text()
+    assert run.resume(folder) == 0
+    assert (folder / "metrics.jsonl").read_text() == before
+    noted = experiment(folder)["result"]
+    assert (noted["status"], noted["epochs"]) == ("finished", 3) and "reason" not in noted
+    assert (folder / "plots" / "predictions.png").exists()
+
+
+def test_a_resumed_run_tells_the_tracker_the_epochs_that_it_may_have_missed(photos, tmp_path, monkeypatch):
+    folder, tracker = tmp_path / "run", Listening()
+    interrupted(photos, folder, monkeypatch, after=7)  # of three steps an epoch: two are done
+    monkeypatch.setattr(run, "tracker_of", lambda *_, **__: tracker)
+    assert run.resume(folder) == 0
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3] and tracker.epochs == lines
+    assert all(list(line)[-1] == EVERY_EPOCH for line in lines)
 
 
 def test_a_run_without_a_checkpoint_begins_again_and_says_so(photos, tmp_path, monkeypatch, capsys):

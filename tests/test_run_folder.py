@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -8,7 +10,7 @@ import psutil
 import pytest
 
 from visrun.errors import UserError
-from visrun.run_folder import LOCK, STATUS, RunFolder, living_holder, part_of
+from visrun.run_folder import LOCK, SILENT, STATUS, RunFolder, living_holder, part_of
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):
@@ -100,6 +102,71 @@ def test_killed_holder_does_not_block(tmp_path):
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, timeout=60)
     assert (tmp_path / LOCK).exists()
+    with RunFolder(tmp_path):
+        pass
+
+
+def elsewhere(folder, **facts):
+    """What a process of another machine has left in ``folder``."""
+    folder.mkdir(exist_ok=True)
+    (folder / LOCK).write_text(json.dumps({"pid": os.getpid(), "started": 5.0, "host": "far", **facts}))
+
+
+def test_the_lock_names_the_machine_and_is_never_seen_empty(tmp_path, monkeypatch):
+    seen, link = [], os.link
+
+    def watched(source, target):
+        link(source, target)
+        seen.append(json.loads(target.read_text()))
+
+    monkeypatch.setattr(os, "link", watched)
+    with RunFolder(tmp_path):
+        assert seen == [json.loads((tmp_path / LOCK).read_text())]
+        assert (seen[0]["pid"], seen[0]["host"]) == (os.getpid(), socket.gethostname())
+        assert [file.name for file in tmp_path.glob("run.lock*")] == [LOCK]
+
+
+def test_a_file_system_without_links_is_locked_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with RunFolder(tmp_path):
+        with pytest.raises(UserError, match=str(os.getpid())), RunFolder(tmp_path):
+            pass
+        assert [file.name for file in tmp_path.glob("run.lock*")] == [LOCK]
+    assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize(("silent", "told"), [(0, None), (2 * SILENT, 1.0)], ids=["a new lock", "a word of late"])
+def test_a_process_of_another_machine_is_not_disturbed(tmp_path, silent, told):
+    elsewhere(tmp_path)
+    now = time.time()
+    os.utime(tmp_path / LOCK, (now - silent, now - silent))
+    if told is not None:
+        (tmp_path / STATUS).write_text(json.dumps({"heartbeat": now - told}))
+    with pytest.raises(UserError) as error, RunFolder(tmp_path):
+        pass
+    assert str(error.value) == (
+        f"{tmp_path}: process {os.getpid()} on far is writing this run; wait for it or stop it; if it is dead, "
+        f"delete {tmp_path / LOCK}"
+    )
+    assert json.loads((tmp_path / LOCK).read_text())["host"] == "far"
+
+
+@pytest.mark.parametrize("status", [None, "", "[]", json.dumps({"heartbeat": 5.0}), json.dumps({"heartbeat": None})])
+def test_a_machine_that_has_been_silent_for_long_holds_nothing(tmp_path, status):
+    elsewhere(tmp_path)
+    os.utime(tmp_path / LOCK, (5.0, 5.0))
+    if status is not None:
+        (tmp_path / STATUS).write_text(status)
+    with RunFolder(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["host"] == socket.gethostname()
+
+
+def test_a_dead_process_of_this_machine_holds_nothing_however_lately_it_spoke(tmp_path):
+    elsewhere(tmp_path, host=socket.gethostname())
+    (tmp_path / STATUS).write_text(json.dumps({"heartbeat": time.time()}))
     with RunFolder(tmp_path):
         pass
 

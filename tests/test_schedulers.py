@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler as torch_schedules
 
 from visrun.lr import WARMUP_START, lr_at, lr_curve, warmup_factor
+from visrun.optimizers import load_optimizer
 from visrun.schedulers import InPlaceScheduler, build_scheduler
 from visrun.tables import SCHEDULERS
 
@@ -171,6 +172,26 @@ def test_a_restored_schedule_goes_on_exactly(name: str, steps: int, warmup: int,
     again.load_state_dict(saved_optimizer)
     resumed.load_state_dict(saved_scheduler)
     assert rates(again, resumed, 12 * steps - at) == expected
+
+
+@cases
+@steps_an_epoch
+@pytest.mark.parametrize("warmup", [0, 5])
+@pytest.mark.parametrize("tensor", [False, True], ids=["to a tensor", "from a tensor"])
+def test_a_schedule_goes_on_where_rates_are_of_the_other_kind(name: str, steps: int, warmup: int, tensor: bool) -> None:
+    config = {**CONFIG, "scheduler": name, "warmup_epochs": warmup}
+    at = 4 * steps + steps // 2
+    optimizer = sgd(torch.tensor(0.1) if tensor else 0.1)
+    scheduler = build_scheduler(optimizer, config, steps)
+    rates(optimizer, scheduler, at)
+    saved = optimizer.state_dict(), scheduler.state_dict()
+
+    again = sgd(0.1 if tensor else torch.tensor(0.1))
+    resumed = build_scheduler(again, config, steps)
+    load_optimizer(again, saved[0])
+    resumed.load_state_dict(saved[1])
+    expected = played(config, steps)[at:]
+    assert rates(again, resumed, 12 * steps - at) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 @cases

@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -121,6 +122,27 @@ def test_the_evaluated_weights_are_the_average_where_there_is_one():
     other = make(linear(), ema=0.99)
     other.load_state_dict(step.state_dict())
     assert torch.equal(other.evaluated.weight, step.evaluated.weight)
+
+
+def test_a_capture_that_fails_leaves_the_stream_as_it_was(monkeypatch):
+    @contextmanager
+    def broken(graph, stream):
+        yield
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    streams = []
+    for name, stand_in in {
+        "CUDAGraph": object,
+        "current_stream": lambda device: "main",
+        "set_stream": streams.append,
+        "synchronize": lambda device: None,
+        "graph": broken,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    step = make(linear())
+    assert not step._capture(batch_of())
+    assert streams == ["main"]
+    assert step.graph_note.endswith("kernel by kernel: operation not permitted when stream is capturing")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
@@ -195,6 +195,24 @@ def test_time_ends_a_run_with_an_evaluated_epoch():
     world, notes = World(), Notes()
     assert world.fit(notes, Limits(max_epochs=1000, max_seconds=0.0)) == "finished"
     assert len(notes.rows) == 1 and notes.steps == 1 and notes.saved[-1][-1] is True
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(max_epochs=3), Limits(max_epochs=9, patience=2), Limits(max_epochs=9, max_seconds=1e-9)],
+    ids=["epochs", "patience", "time"],
+)
+def test_a_run_that_was_over_is_not_trained_again(limits):
+    world, notes = World(), Notes()
+    assert world.fit(notes, limits, metrics=scripted([1.0, 2.0, 2.0])) == "finished"
+    before = replace(world.progress)
+    again = Notes()
+    assert world.fit(again, limits, metrics=scripted([])) == "finished"
+    assert (again.rows, again.steps, again.saved) == ([], 0, [])
+    assert world.progress == before
+    further = Limits(max_epochs=before.epoch + 1)
+    assert world.fit(again, further, metrics=scripted([3.0])) == "finished"
+    assert [row["epoch"] for row in again.rows] == [before.epoch + 1]
 
 
 def test_time_counts_over_all_sittings():

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,12 @@ def save(state: dict[str, Any], path: Path) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < len(data):
         raise VisrunError(f"{path}: disk full, a checkpoint needs {len(data):,} bytes and {free:,} are free")
-    _remember_digest(path, hashlib.sha256(data).hexdigest())
+    digest, file = hashlib.sha256(data).hexdigest(), _digest_file(path)
+    # Written before the file and beside the former ones: whichever file a crash or a full disk leaves is known.
+    former = file.read_text().split() if file.exists() else []
+    _write_digests(file, [*former, digest])
     write_atomic(path, data)
+    _write_digests(file, [digest])
 
 
 def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, Any]:
@@ -71,19 +76,19 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> Non
     own = module.state_dict()
     same = {name for name in own.keys() & weights.keys() if own[name].shape == weights[name].shape}
     odd = sorted((own.keys() | weights.keys()) - same)
-    if odd:
+    try:
+        if odd:  # some networks take a tensor of another size, such as a memory; tried on a copy
+            deepcopy(module).load_state_dict(weights)
+    except RuntimeError:
         raise UserError(
             f"{file}: the weights of another network ({len(odd)} of {len(own)} tensors differ, such as {odd[0]}): "
             "go on with the version of visrun, of torchvision or of the plugin that wrote it, or train anew"
-        )
+        ) from None
     module.load_state_dict(weights)
 
 
-def _remember_digest(path: Path, digest: str) -> None:
-    # The digest is written first and keeps the former one: whichever file a crash leaves is then known.
-    file = _digest_file(path)
-    former = file.read_text().split()[-1:] if file.exists() else []
-    write_atomic(file, "\n".join([*former, digest, ""]).encode())
+def _write_digests(file: Path, digests: Sequence[str]) -> None:
+    write_atomic(file, "\n".join([*digests, ""]).encode())
 
 
 def _digest_file(path: Path) -> Path:

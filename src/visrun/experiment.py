@@ -8,7 +8,6 @@ or left out. ``{"hyperparameters": {...}}`` alone is a whole file.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -22,6 +21,7 @@ from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters
 from visrun.settings import Augment, Data, LossOptions, Model, ModelOptions, OptimizerOptions, Run, Settings, Tracking
 from visrun.tables import MODELS, READERS, TASKS, model_entry
+from visrun.tracking.uris import without_user
 
 FILE_NAME = "experiment.json"
 MAX_BYTES = 1_000_000
@@ -113,7 +113,7 @@ def describe(
     """
     wanted = settings.model_dump(mode="json")
     if wanted["tracking"]["uri"]:  # the file is shared: no user:password@ of a server in it
-        wanted["tracking"]["uri"] = re.sub(r"//[^/@]*@", "//", wanted["tracking"]["uri"])
+        wanted["tracking"]["uri"] = without_user(wanted["tracking"]["uri"])
     return {
         "hyperparameters": hyperparameters.model_dump(mode="json"),
         "task": wanted["task"],

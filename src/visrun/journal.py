@@ -55,11 +55,13 @@ class Journal:
         self.write()
 
     def close(self, status: str, *, exit_code: int, **facts: Any) -> None:
-        """Note how the run ended."""
+        """Note how the run ended; in status.json also where experiment.json cannot be written."""
         self.content["result"].pop("reason", None)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
-        self.note(status=status, ended=ended, exit_code=exit_code, **facts)
-        self.files.tell(status, exit_code=exit_code)
+        try:
+            self.note(status=status, ended=ended, exit_code=exit_code, **facts)
+        finally:
+            self.files.tell(status, exit_code=exit_code)
 
 
 def finite(facts: Any) -> Any:

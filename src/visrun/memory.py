@@ -14,6 +14,8 @@ from visrun.device import autocast, is_out_of_memory
 from visrun.errors import OutOfMemory
 from visrun.step import Losses
 
+ONE_VALUE = "Expected more than 1 value per channel"  # BatchNorm's, of a single sample without width and height
+
 
 def out_of_memory(
     task: Losses, model: nn.Module, train: Batches | NoSteps, *, device: torch.device, precision: str, of: int
@@ -27,23 +29,23 @@ def out_of_memory(
     if not len(train):
         return OutOfMemory(f"out of memory on {device}: use a smaller batch_size, data.image_size or model")
     release(model, device)
-    batch = next(iter(train.epoch(0)))
-    fits = batch_size_that_fits(task, model, batch, device=device, precision=precision)
     size = train.batch_size // of
+    part = rows(next(iter(train.epoch(0))), 0, size)
+    fits = batch_size_that_fits(task, model, part, device=device, precision=precision)
     if fits is None:
-        advice = "not even one image fits: use a smaller data.image_size or model"
+        advice = "no smaller batch fits: use a smaller data.image_size or model"
         return OutOfMemory(f"batch_size={size}: out of memory on {device}, {advice}")
-    fits = min(fits, size - 1)
+    parts = round(size * of / fits)
+    effect = "keeps the effective batch" if fits * parts == size * of else f"makes the effective batch {fits * parts}"
     return OutOfMemory(
-        f"batch_size={size}: out of memory on {device}; batch_size={fits} fits "
-        f"(run.accumulate={-(-size // fits) * of} keeps the effective batch)"
+        f"batch_size={size}: out of memory on {device}; batch_size={fits} fits (run.accumulate={parts} {effect})"
     )
 
 
 def batch_size_that_fits(
     task: Losses, model: nn.Module, batch: Any, *, device: torch.device, precision: str
 ) -> int | None:
-    """The largest half, quarter, ... of ``batch`` whose forward and backward pass fit; None if not one sample does.
+    """The largest half, quarter, ... of ``batch`` whose forward and backward pass fit; None if none does.
 
     Args:
         batch: A dataclass of tensors with a leading batch dimension, on ``device``.
@@ -74,8 +76,8 @@ def _fits(task: Losses, model: nn.Module, batch: Any, *, device: torch.device, p
         torch.stack([loss.float() for loss in losses.values()]).sum().backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    except RuntimeError as error:
-        if is_out_of_memory(error):
+    except (RuntimeError, ValueError) as error:
+        if is_out_of_memory(error) or ONE_VALUE in str(error):
             return False
         raise
     return True

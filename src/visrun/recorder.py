@@ -112,12 +112,16 @@ class RunRecorder:
         began = time.monotonic()
         if not final and began < self.save_after:
             return
-        if self.best is not None:
-            checkpoint.save(self.best, self.folder.best)
-            self.best = None
+        self.save_best()
         checkpoint.save(self._state(progress), self.folder.last)
         took = time.monotonic() - began
         self.save_after = time.monotonic() + took / SAVING_SHARE
+
+    def save_best(self) -> None:
+        """Write best.pt where there is a new best, and let go of it."""
+        if self.best is not None:
+            checkpoint.save(self.best, self.folder.best)
+            self.best = None
 
     def _state(self, progress: Progress) -> dict[str, Any]:
         return {

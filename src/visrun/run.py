@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from visrun import experiment, feeding, parts, preflight
 from visrun.compose import Resolved, resolve
@@ -24,7 +25,8 @@ from visrun.run_folder import RunFolder, is_metric, part_of, read_json
 from visrun.signals import Stop, stop_on_signals
 from visrun.tracked import tracker_of
 from visrun.tracking import NoTracker, Tracker, forget
-from visrun.training import Limits, Progress, fit, why_early
+from visrun.training import Judge, Limits, Progress, fit, why_early
+from visrun.trial import Trial, judge_of
 
 
 @dataclass(frozen=True)
@@ -46,31 +48,6 @@ class Result:
     exit_code: int = 0
     parameters: int = 0
     reason: str | None = None
-
-
-class Trial(Protocol):
-    """What a run that is part of a sweep tells it.
-
-    ``name`` and ``tags`` are those of its run in the tracker.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def tags(self) -> Mapping[str, str]: ...
-
-    def begin(self, folder: Path) -> None:
-        """The run is written there."""
-
-    def sees(self, images: int) -> None:
-        """An epoch has so many training images."""
-
-    def report(self, epoch: int, value: float, loss: float) -> str | None:
-        """The monitored metric and the validation loss after an epoch; the answer is why to stop, or None to go on."""
-
-    def end(self, **facts: Any) -> None:
-        """How the run went: epochs, seconds, and reason where it ended early."""
 
 
 def train(overrides: Sequence[str] = ()) -> Result:
@@ -140,8 +117,11 @@ def _run(
             screen.end_progress()
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
             reason = str(error).split("\n")[0] or type(error).__name__
-            journal.close(status, reason=reason, exit_code=exit_code(error))
             logger.error("the run ended: %s", type(error).__name__, exc_info=error)
+            try:
+                journal.close(status, reason=reason, exit_code=exit_code(error))
+            except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
+                screen.warn(str(unwritten))
             _end(tracker, files, status, screen, reason)
             screen.say(_what_next(files.path, error))
             raise
@@ -172,32 +152,14 @@ def _train(
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
     progress = _progress(state, files.last, made, screen)
-    files.keep_metrics(progress.epoch)
+    for row in files.keep_metrics(progress.epoch):  # the store may have missed some; those it has it leaves as they are
+        tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
     recorder = _recorder(resolved, files, made, tracker, screen)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
     verdicts: list[str] = []
+    judge = judge_of(trial, verdicts, images=len(made.dataset.splits["train"])) if trial else None
     stop.deferred = True
-    try:
-        status = fit(
-            made.task,
-            made.step,
-            made.scheduler,
-            made.lessons,
-            lambda: validate(made, progress.epoch),
-            progress=progress,
-            limits=limits,
-            recorder=recorder,
-            stop=stop,
-            seed=resolved.settings.seed,
-            judge=_judge(trial, verdicts, images=len(made.dataset.splits["train"])) if trial else None,
-        )
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        made.step.forget_graph()
-        raise out_of_memory(
-            made.task, made.built.module, made.lessons, device=made.device, precision=made.precision, of=run.accumulate
-        ) from None
+    status = _fit(made, progress, limits, recorder, stop, judge, seed=resolved.settings.seed, accumulate=run.accumulate)
     screen.end_progress()
     reason = verdicts[0] if status == "pruned" else None
     if status == "finished" and progress.epoch < made.epochs:
@@ -216,16 +178,42 @@ def _train(
     return result
 
 
-def _judge(trial: Trial, verdicts: list[str], *, images: int) -> Callable[[int, float, float], bool]:
-    """Asks a sweep's trial after each epoch of ``images`` whether it goes on; why not is added to ``verdicts``."""
-    trial.sees(images)
-
-    def judge(epoch: int, value: float, loss: float) -> bool:
-        verdict = trial.report(epoch, value, loss)
-        verdicts.extend([verdict] if verdict else [])
-        return verdict is not None
-
-    return judge
+def _fit(
+    made: Parts,
+    progress: Progress,
+    limits: Limits,
+    recorder: RunRecorder,
+    stop: Stop,
+    judge: Judge | None,
+    *,
+    seed: int,
+    accumulate: int,
+) -> str:
+    """:func:`visrun.training.fit`; an error that ends it leaves the best weights saved. Raises OutOfMemory, too."""
+    try:
+        return fit(
+            made.task,
+            made.step,
+            made.scheduler,
+            made.lessons,
+            lambda: validate(made, progress.epoch),
+            progress=progress,
+            limits=limits,
+            recorder=recorder,
+            stop=stop,
+            seed=seed,
+            judge=judge,
+        )
+    except Exception as error:
+        with suppress(Exception):  # what ended the run may prevent this as well, and is what to tell
+            recorder.save_best()
+        if not is_out_of_memory(error):
+            raise
+    # Beyond the clause: the error's traceback holds all that the failed step had in memory.
+    made.step.forget_graph()
+    raise out_of_memory(
+        made.task, made.built.module, made.lessons, device=made.device, precision=made.precision, of=accumulate
+    )
 
 
 def _progress(state: Mapping[str, Any] | None, file: Path, made: Parts, screen: Screen) -> Progress:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 
@@ -26,6 +27,7 @@ from visrun.experiment import FILE_NAME, MAX_BYTES
 from visrun.files import remove_leftovers, write_atomic
 
 METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"
+SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
 
 
 class RunFolder:
@@ -61,14 +63,19 @@ class RunFolder:
         self.writer = this_process()
         while True:
             try:
-                with lock.open("x") as file:
-                    file.write(json.dumps(self.writer))
+                take(lock, json.dumps(self.writer))
                 return
             except FileExistsError:
                 holder = living_holder(lock)
                 if holder is not None:
                     raise UserError(
                         f"{self.path}: process {holder} is writing this run; wait for it or stop it"
+                    ) from None
+                elsewhere = holder_elsewhere(lock)
+                if elsewhere is not None:
+                    raise UserError(
+                        f"{self.path}: {elsewhere} is writing this run; wait for it or stop it; if it is dead, "
+                        f"delete {lock}"
                     ) from None
                 lock.unlink(missing_ok=True)
 
@@ -79,7 +86,7 @@ class RunFolder:
             state: ``starting``, ``training``, or how the run ended.
             facts: Plain values, such as ``epoch``, ``step`` and ``exit_code``.
         """
-        known = {"state": state, **self.writer, "host": socket.gethostname(), "heartbeat": time.time(), **facts}
+        known = {"state": state, **self.writer, "heartbeat": time.time(), **facts}
         temporary = self.path / f"{STATUS}.tmp"
         with suppress(OSError):  # not flushed to the disk: the next one comes soon
             temporary.write_text(json.dumps(known), encoding="utf-8")
@@ -112,10 +119,11 @@ class RunFolder:
         rows = read_rows(self.metrics)
         return [row for row in rows if isinstance(row, dict) and isinstance(row.get("epoch"), int)]
 
-    def keep_metrics(self, epochs: int) -> None:
-        """Drop the lines after epoch ``epochs``: a resumed run writes them again."""
-        lines = [json.dumps(row) + "\n" for row in self.read_metrics() if row["epoch"] <= epochs]
-        write_atomic(self.metrics, "".join(lines).encode())
+    def keep_metrics(self, epochs: int) -> list[dict[str, float]]:
+        """Drop the lines after epoch ``epochs``, which a resumed run writes again; returns the others."""
+        kept = [row for row in self.read_metrics() if row["epoch"] <= epochs]
+        write_atomic(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        return kept
 
 
 def is_metric(key: str) -> bool:
@@ -168,9 +176,28 @@ def read_rows(path: Path) -> list[Any]:
 
 
 def this_process() -> dict[str, Any]:
-    """What a lock file says of who holds it: the process, and when it began."""
+    """What a lock file says of who holds it: the process, when it began, and its machine."""
     me = psutil.Process()
-    return {"pid": me.pid, "started": me.create_time()}
+    return {"pid": me.pid, "started": me.create_time(), "host": socket.gethostname()}
+
+
+def take(lock: Path, text: str) -> None:
+    """Make a lock file that nobody sees without its text.
+
+    Raises:
+        FileExistsError: It is there.
+    """
+    mine = lock.with_name(f"{lock.name}.{uuid4().hex}.tmp")
+    mine.write_text(text, encoding="utf-8")
+    try:
+        os.link(mine, lock)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, or one that has cleaned up
+        with lock.open("x", encoding="utf-8") as file:
+            file.write(text)
+    finally:
+        mine.unlink(missing_ok=True)
 
 
 def living_holder(lock: Path) -> int | None:
@@ -186,4 +213,22 @@ def living_holder(lock: Path) -> int | None:
         ended = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
         return process.pid if same and not ended else None
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def holder_elsewhere(lock: Path) -> str | None:
+    """The process of another machine that a lock file names, unless nothing was heard of it for SILENT seconds.
+
+    It cannot be seen here. What is heard of it is the lock itself, then status.json beside it. A container that is
+    started again is often another machine by name: its own lock of before blocks it that long.
+    """
+    try:
+        content = json.loads(lock.read_text(encoding="utf-8"))
+        host, heard = content["host"], lock.stat().st_mtime
+        if host == socket.gethostname():
+            return None
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            heard = max(heard, float(json.loads((lock.parent / STATUS).read_text(encoding="utf-8"))["heartbeat"]))
+        return f"process {content['pid']} on {host}" if time.time() - heard < SILENT else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -114,14 +114,14 @@ class InPlaceScheduler:
         return [float(group["lr"]) for group in self._twin.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's position and the exact rates, as plain types."""
-        return {"schedule": self._schedule.state_dict(), "rates": self.get_last_lr()}
+        """That of the torch schedule, which holds the exact rates: either kind reads what the other has written."""
+        return self._schedule.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what ``state_dict`` gave, and set the optimizer's rates."""
-        self._schedule.load_state_dict(dict(state["schedule"]))
-        for group, rate in zip(self._twin.param_groups, state["rates"], strict=True):
-            group["lr"] = rate
+        """Take back what ``state_dict`` gave, here or of the torch schedule, and set the optimizer's rates."""
+        self._schedule.load_state_dict(dict(state))
+        for group, rate in zip(self._twin.param_groups, self._schedule.get_last_lr(), strict=True):
+            group["lr"] = float(rate)
         self._write()
 
     def _write(self) -> None:

@@ -116,12 +116,13 @@ class Step:
         """Record the step; on failure keep training eagerly and remember why."""
         self.static = clone(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         try:
             torch.cuda.synchronize(self.device)
             with torch.cuda.graph(graph, stream=self.side):
                 self._train(self.static)
         except RuntimeError as error:
+            torch.cuda.set_stream(stream)  # a capture that cannot be closed leaves its own stream current
             if is_out_of_memory(error):
                 raise
             self.graph_wanted, self.static = False, None

@@ -22,6 +22,7 @@ from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tasks.base import Metric, Task
 
+Judge = Callable[[int, float, float], bool]  # asked after an epoch; see `fit`
 PEEK_SECONDS = 0.5  # how often the loop waits for the device, to show a loss and to look for NaN
 
 
@@ -102,9 +103,9 @@ def fit(
     recorder: Recorder,
     stop: Stop,
     seed: int,
-    judge: Callable[[int, float, float], bool] | None = None,
+    judge: Judge | None = None,
 ) -> str:
-    """Train from where ``progress`` stands until a limit or ``stop`` ends it.
+    """Train from where ``progress`` stands until a limit or ``stop`` ends it; not at all where a limit has done so.
 
     Args:
         evaluate_now: Metrics of ``step.evaluated`` on the validation split.
@@ -119,6 +120,8 @@ def fit(
         Diverged: A loss was NaN or infinite. Nothing of that epoch is saved.
     """
     clock = Clock(progress.seconds, limits.max_seconds)
+    if progress.epoch > 0 and progress.step == 0 and is_at_end(progress, limits, clock):
+        return "finished"
     while True:
         if progress.step == 0:
             torch.manual_seed(seed * 1_000_003 + progress.epoch)
@@ -141,7 +144,7 @@ def fit(
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
         recorder.epoch(progress, {**learnt(step, progress), **metrics, **speed}, improved)
 
-        ended = progress.epoch >= limits.max_epochs or clock.is_over() or is_patience_over(progress, limits)
+        ended = is_at_end(progress, limits, clock)
         pruned = bool(judge and value is not None and judge(progress.epoch, value, loss)) and not ended
         recorder.save(progress, final=ended or pruned or stop.exit_code is not None)
         if ended or pruned or stop.exit_code is not None:
@@ -266,6 +269,11 @@ def is_better(value: float | None, best: float | None, *, maximize: bool) -> boo
     if value is None or value != value:
         return False
     return best is None or (value > best if maximize else value < best)
+
+
+def is_at_end(progress: Progress, limits: Limits, clock: Clock) -> bool:
+    """Whether the epoch that has ended is the last one, by any limit."""
+    return progress.epoch >= limits.max_epochs or clock.is_over() or is_patience_over(progress, limits)
 
 
 def is_patience_over(progress: Progress, limits: Limits) -> bool:

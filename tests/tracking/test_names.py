@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,15 @@ def test_the_record_belongs_to_one_store(tmp_path):
         record.write_text(broken)
         assert read_record(record, "uri") is None
     assert read_record(None, "uri") is None
+
+
+@pytest.mark.parametrize("user", ["me:secret@", "secret@", "me:sec@ret@"])
+def test_the_record_holds_nobodys_password(tmp_path, user):
+    record, uri = tmp_path / "mlflow.json", f"https://{user}host/path"
+    write_record(record, uri, "abc")
+    assert json.loads(record.read_text()) == {"uri": "https://host/path", "run_id": "abc"}
+    assert read_record(record, uri) == read_record(record, "https://host/path") == "abc"
+    assert read_record(record, f"https://{user}other/path") is None
 
 
 def test_errors_become_one_line_and_know_whether_to_try_again():

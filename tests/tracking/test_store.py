@@ -83,9 +83,29 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     assert again.run_id == tracker.run_id
     assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "finished")
     assert run.data.params == {"learning_rate": "0.1", "milestones": "[3, 5]", "dropout": "0.0"}
+    assert "reason" not in run.data.tags
     assert steps(client, tracker.run_id, "loss") == [(1, 1.0), (2, 0.5), (3, 0.25)]
     assert run.data.metrics["test/accuracy"] == 0.25
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", [{}, {"time/total": 1.0}], ids=["a sweep's", "a run's"])
+def test_a_resumed_run_gets_the_epochs_that_it_missed_and_no_other_twice(tmp_path, database, extra):
+    options = {"experiment": "e", "run_name": "r", "uri": str(database), "record": tmp_path / "run.json"}
+    # Each of three values is undefined in an epoch of its own, and the third epoch did not arrive.
+    undefined = {"loss": 1, "a": 2, "z": 4}
+    rows = {e: {name: 0.5 for name, without in undefined.items() if e != without} | extra for e in (1, 2, 3, 4)}
+    for told in ((1, 2, 4), (1, 2, 3, 4)):
+        tracker = open_tracker("mlflow", **options)
+        tracker.start()
+        for epoch in told:
+            tracker.epoch(epoch, rows[epoch])
+        assert tracker.finish("killed") is None
+    client, _run = read_run(f"sqlite:///{database}", tracker.run_id)
+    for name, without in undefined.items():
+        found = sorted(step for step, _ in steps(client, tracker.run_id, name))
+        assert found == [epoch for epoch in (1, 2, 3, 4) if epoch != without]
 
 
 @pytest.mark.slow

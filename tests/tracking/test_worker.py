@@ -281,6 +281,19 @@ def test_the_system_is_sampled_while_nothing_else_happens(tracker, monkeypatch, 
     assert tracker.finish("finished") is None
 
 
+def test_the_system_is_sampled_while_epochs_follow_each_other(tracker, monkeypatch, wait_until):
+    monkeypatch.setattr(worker, "SAMPLE_SECONDS", 0.05)
+    tracker._store.behave = lambda call: time.sleep(0.01) if call[0] == "metrics" else None
+    for epoch in range(1, 101):
+        tracker.epoch(epoch, {"loss": 1.0})
+    tracker.start()
+    wait_until(lambda: ("metrics", 100, {"loss": 1.0}) in tracker._store.calls)
+    kinds = [call[0] for call in tracker._store.calls]
+    last = len(kinds) - 1 - kinds[::-1].index("metrics")
+    assert 2 <= kinds[:last].count("sample") <= 40
+    assert tracker.finish("finished") is None
+
+
 IMPORTS = """
 import json, runpy, sys, threading
 

@@ -59,7 +59,7 @@ class Handle:
 
 
 class SweepTrial:
-    """The trial of the job that runs in this process; a :class:`visrun.run.Trial`."""
+    """The trial of the job that runs in this process; a :class:`visrun.trial.Trial`."""
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle

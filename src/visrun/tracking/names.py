@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.files import write_atomic
+from visrun.tracking.uris import without_user
 
 RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: the note of which run it is
 LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
@@ -57,12 +58,12 @@ def read_record(path: Path | None, uri: str) -> str | None:
     """The run that ``write_record`` noted for this store, if it did."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path else {}
-        return str(content["run_id"]) if content.get("uri") == uri else None
+        return str(content["run_id"]) if content.get("uri") == without_user(uri) else None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 
 
 def write_record(path: Path | None, uri: str, run_id: str) -> None:
-    """Note the run's id, as a whole or not at all."""
+    """Note the run's id, as a whole or not at all; who may read the file learns no password of the store."""
     if path is not None:
-        write_atomic(path, (json.dumps({"uri": uri, "run_id": run_id}) + "\n").encode())
+        write_atomic(path, (json.dumps({"uri": without_user(uri), "run_id": run_id}) + "\n").encode())

@@ -25,6 +25,7 @@ IMPORT_SECONDS = 60.0  # importing mlflow and making a fresh database's tables
 EXPORT_SECONDS = 120.0  # tracing a model
 BYTES_PER_SECOND = 5e6  # the slowest line that an upload of a large file has to live with
 LARGE = 4_000_000  # bytes from which a file's upload may take longer than an ordinary answer
+EVERY_EPOCH = "time/total"  # a value that no epoch of a run is without, and its last
 BATCH = 100  # parameters and tags of one request; of metrics ten times as many: MLflow's limits
 
 # Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
@@ -199,12 +200,13 @@ class Store:
 
     def _reopen(self, run: Any) -> None:
         """Go on with a run: mark it as running and learn which epochs it has. An epoch is written as a whole."""
-        for name in run.data.metrics:
-            if not name.startswith("system/"):
-                self.seen = {metric.step for metric in self.client.get_metric_history(run.info.run_id, name)} - {0}
-                if self.seen:  # else a value of the summary
-                    break
+        names = [name for name in run.data.metrics if not name.startswith("system/")]
+        always = [EVERY_EPOCH] if EVERY_EPOCH in names else names  # others may be undefined in some epochs
+        steps = {metric.step for name in always for metric in self.client.get_metric_history(run.info.run_id, name)}
+        self.seen = steps - {0}  # that of the summary
         self.client.update_run(run.info.run_id, status="RUNNING")
+        if "reason" in run.data.tags:
+            self.client.delete_tag(run.info.run_id, "reason")
         self.tags(self.first_tags)
 
     def _close(self, run_id: str | None, word: str, status: str, reason: str | None) -> None:

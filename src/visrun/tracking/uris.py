@@ -86,6 +86,15 @@ def without_password(uri: str) -> str:
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
+def without_user(uri: str) -> str:
+    """``uri`` as it may be written to a file that is shared: neither who reads the store nor by what password.
+
+    >>> without_user("https://me:secret@host/path")
+    'https://host/path'
+    """
+    return re.sub(r"//[^/]*@", "//", uri)
+
+
 def artifact_location(uri: str, experiment: str) -> str | None:
     """Where a new experiment's files go: beside a SQLite store, else (None) where the server keeps them."""
     if not uri.startswith(SQLITE):

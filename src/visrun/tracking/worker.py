@@ -85,7 +85,7 @@ class MlflowTracker:
         self._closing, self._done, self._abandoned = threading.Event(), threading.Event(), threading.Event()
         self._opened = threading.Event()
         self._thread: threading.Thread | None = None
-        self._reason = ""
+        self._reason, self._sample_at = "", 0.0
 
     @property
     def link(self) -> str | None:
@@ -201,6 +201,7 @@ class MlflowTracker:
             if not self._attempt(self._store.open):
                 return
             self._opened.set()
+            self._sample_at = time.monotonic() + SAMPLE_SECONDS  # opening took the first sample
             while (job := self._next()) is not None:
                 if self._attempt(job.run):
                     with self._lock:
@@ -209,12 +210,15 @@ class MlflowTracker:
             self._done.set()
 
     def _next(self) -> Job | None:
-        """The next job; None at the end. The system's metrics are taken while there is nothing else to do."""
+        """The next job; None at the end. Between two jobs the system's metrics are taken when it is time to."""
         while not self._abandoned.is_set():
-            try:
-                return self._jobs.get(timeout=SAMPLE_SECONDS)
-            except queue.Empty:
+            if time.monotonic() >= self._sample_at and not self._closing.is_set():
                 self._store.sample()
+                self._sample_at = time.monotonic() + SAMPLE_SECONDS
+            try:
+                return self._jobs.get(timeout=max(0.0, self._sample_at - time.monotonic()))
+            except queue.Empty:
+                continue
         return None
 
     def _attempt(self, run: Callable[[], None]) -> bool:
