@@ -20,6 +20,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from visrun.data.demo import VERSION
+
 PATIENCE = 300.0  # seconds for what takes few on a machine with nothing else to do
 COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
 
@@ -140,7 +142,7 @@ def finish(served: Served) -> None:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which the demo's digits are two classes of tiny pictures: an epoch takes a moment."""
     cache = tmp_path_factory.mktemp("cache")
-    photos(cache / "visrun" / "demo" / "classification-1")
+    photos(cache / "visrun" / "demo" / f"classification-{VERSION}")
     return {"XDG_CACHE_HOME": str(cache)}
 
 

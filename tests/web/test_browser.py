@@ -11,14 +11,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from visrun.experiment import FILE_NAME
+from visrun.web.library import Library
+from visrun.web.processes import CONSOLE
+
 from .conftest import PATIENCE, Served, finish, photos, serve
-from .test_runs import TRAINING, write
+from .test_runs import GONE, TRAINING, row, write
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 BROWSER = next(
@@ -344,7 +349,8 @@ OLD = {"ready": "default", "ranges": {"learning_rate": {"low": "5"}}, "trials": 
 @pytest.mark.parametrize("kept", [OLD, [], "x"], ids=str)
 def test_whatever_a_tab_has_kept_does_not_break_the_page(kept: Any, watched: Watched) -> None:
     page = watched.page
-    page.evaluate("kept => sessionStorage.setItem('visrun.space', JSON.stringify(kept))", kept)
+    key = f"visrun.space:{page.locator('#cwd').text_content()}"
+    page.evaluate("([key, kept]) => sessionStorage.setItem(key, JSON.stringify(kept))", [key, kept])
     page.reload()
     page.get_by_role("radio", name="Sweep").check()
     page.locator("#vary-learning_rate").check()
@@ -353,14 +359,22 @@ def test_whatever_a_tab_has_kept_does_not_break_the_page(kept: Any, watched: Wat
         expect_value(page, "Trials", "9")
 
 
-def test_a_trial_is_shown_as_it_is_and_stopped_with_its_sweep(watched: Watched, served: Served) -> None:
-    page, folder = watched.page, served.cwd / "multirun" / "study"
+@contextmanager
+def living() -> Iterator[dict[str, Any]]:
+    """What a lock holds while a process lives; it is ended at the end."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        lock = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        yield {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_trial_is_shown_as_it_is_and_stopped_with_its_sweep(watched: Watched, served: Served) -> None:
+    page, folder = watched.page, served.cwd / "multirun" / "study"
+    with living() as lock:
         write(folder / "0", **{**TRAINING, "lock": lock}, words=("seed=12345", "learning_rate=0.0123456"))
-        head = "number,state,accuracy,seed,learning_rate,epochs,seconds,reason,folder,best"
-        (folder / "trials.csv").write_text(f"{head}\n0,running,,,,,,,f,\n")
+        (folder / "trials.csv").write_text(f"{HEAD}\n0,running,,,,,,,f,\n")
         page.locator("#to-runs").click()
         page.locator("#runs-list a[href*='#/sweep/']").click()
         page.locator(".trials").get_by_text("12345", exact=True).wait_for()
@@ -368,9 +382,122 @@ def test_a_trial_is_shown_as_it_is_and_stopped_with_its_sweep(watched: Watched, 
         page.get_by_title("Open the trial").click()
         page.get_by_role("button", name="Use its values").wait_for()
         assert page.get_by_role("button", name="Stop and keep").count() == 0
+
+
+HEAD = "number,state,accuracy,seed,learning_rate,epochs,seconds,reason,folder,best"
+
+
+@pytest.mark.parametrize(
+    ("code", "rows", "told", "alarming"),
+    [
+        (1, ["0,complete,0.5,1,0.1,2,1,,f,yes", "1,failed,,2,0.2,,,NaN,f,"], "1 of 2 trials failed.", False),
+        (1, ["0,failed,,1,0.1,,,NaN,f,", "1,failed,,2,0.2,,,NaN,f,"], "2 of 2 trials failed.", True),
+        (1, ["0,complete,0.5,1,0.1,2,1,,f,yes", "1,queued,,,,,,,,"], "The sweep has failed.", True),
+        (2, ["0,failed,,1,0.1,,,NaN,f,", "1,queued,,,,,,,,"], "The sweep has failed.", True),
+    ],
+)
+def test_a_trial_that_failed_is_not_the_sweeps_failure(
+    code: int, rows: list[str], told: str, alarming: bool, watched: Watched, served: Served
+) -> None:
+    page, folder = watched.page, served.cwd / "multirun" / "failing"
+    write(folder, ui={**GONE, "kind": "sweep", "task": "classification", "trials": 2, "exit_code": code})
+    (folder / CONSOLE).write_text("the last words\n")
+    (folder / "trials.csv").write_text("\n".join([HEAD, *rows]))
+    page.evaluate(f"location.hash = '#/sweep/{Library(served.cwd).place(folder, 'sweep').id}'")
+    page.locator(".failure").get_by_text(told).wait_for()
+    assert page.locator(".failure .error").count() == alarming
+    assert page.locator(".failure").get_by_text("the last words").count() == alarming
+    shutil.rmtree(folder)
+
+
+def test_values_that_the_form_cannot_take_are_said(watched: Watched, served: Served) -> None:
+    page, folder = watched.page, served.cwd / "multirun" / "of another version"
+    write(folder / "0", result={"status": "finished"})
+    file = folder / "0" / FILE_NAME
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "hyperparameters": {**content["hyperparameters"], "learning_rate": -1}}))
+    (folder / "trials.csv").write_text(f"{HEAD}\n0,complete,0.5,1,0.1,2,1,,f,yes\n")
+    page.evaluate(f"location.hash = '#/sweep/{Library(served.cwd).place(folder, 'sweep').id}'")
+    page.get_by_role("button", name="Use the values of trial 0").click()
+    page.locator(".notice.bad").get_by_text("learning_rate=-1").wait_for()
+    assert "#/sweep/" in page.url
+    watched.wrong[:] = [text for text in watched.wrong if "422" not in text]
+    shutil.rmtree(folder)
+
+
+def test_a_tick_keeps_the_focus_while_a_run_trains(watched: Watched, served: Served) -> None:
+    page, folder = watched.page, served.cwd / "outputs" / "day" / "ticked"
+    with living() as lock:
+        write(folder, **{**TRAINING, "lock": lock}, rows=[row(1, 0.5)])
+        page.locator("#to-runs").click()
+        line = page.locator("#runs-list li", has=page.get_by_title("day/ticked"))
+        for more, place in enumerate(("input[type=checkbox]", "a")):
+            line.locator(place).focus()
+            seen = line.locator(".sub").text_content()
+            write(folder, rows=[row(i, 0.5) for i in range(1, 3 + more)])
+            sync_api.expect(line.locator(".sub")).not_to_have_text(seen)
+            sync_api.expect(line.locator(place)).to_be_focused()
+    shutil.rmtree(folder)
+
+
+def visit(browser: Any, server: Served, context: Any = None) -> Any:
+    """A page of a server, logged in; its errors are not watched."""
+    page = (context or browser.new_context()).new_page()
+    page.goto(server.url)
+    page.wait_for_selector("html[data-ready]")
+    return page
+
+
+def test_a_trial_that_ended_while_the_server_was_away_is_not_shown_as_running(
+    browser: Any, tmp_path: Path, demo: dict[str, str]
+) -> None:
+    folder = tmp_path / "multirun" / "study"
+    with living() as lock:
+        write(folder / "0", **{**TRAINING, "lock": lock})
+        (folder / "trials.csv").write_text(f"{HEAD}\n0,running,,,,,,,f,\n")
+        first = serve(tmp_path, **demo)
+        page = visit(browser, first)
+        page.evaluate(f"location.hash = '#/run/{Library(tmp_path).place(folder / '0', 'trial').id}'")
+        page.locator(".run-title .state.running").wait_for()
+        finish(first)
+    page.locator("#lost").wait_for()
+    second = serve(tmp_path, "--port", str(first.port), **demo)
+    try:
+        page.get_by_text("This page belongs to an earlier start of its server").wait_for(timeout=MS)
+        page.wait_for_timeout(4000)  # the stream has been refused, too
+        visit(browser, second, page.context)
+        page.locator(".run-title .state.unfinished").wait_for(timeout=MS)
     finally:
-        process.kill()
-        process.wait()
+        page.context.close()
+        finish(second)
+
+
+def test_the_draft_of_one_folder_does_not_appear_in_another(browser: Any, tmp_path: Path, demo: dict[str, str]) -> None:
+    first = second = None
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    try:
+        first = serve(tmp_path / "a", **demo)
+        page = visit(browser, first)
+        page.get_by_label("Learning Rate", exact=True).fill("0.123")
+        page.get_by_role("radio", name="Sweep").check()
+        page.get_by_label("Trials", exact=True).fill("7")
+        sync_api.expect(page.locator("#command")).to_contain_text("hydra.sweeper.n_trials=7")
+        finish(first)
+        second = serve(tmp_path / "b", "--port", str(first.port), **demo)
+        page.goto(second.url)
+        sync_api.expect(page.locator("#cwd")).to_have_text(str(tmp_path / "b"))
+        page.wait_for_selector("html[data-ready]")
+        assert not page.get_by_role("radio", name="Sweep").is_checked()
+        sync_api.expect(page.locator("#command")).to_have_text("visrun")
+        finish(second)
+        first = serve(tmp_path / "a", "--port", str(first.port), **demo)
+        other = visit(browser, first, page.context)
+        expect_value(other, "Learning Rate", "0.123")
+        page.context.close()
+    finally:
+        for server in filter(None, (first, second)):
+            finish(server)
 
 
 @pytest.mark.parametrize("width", [1440, 1000, 400])
@@ -398,6 +525,18 @@ NAMELESS = """[...document.querySelectorAll('input, select, button, progress, im
 TWICE = (
     """(ids => ids.filter((id, i) => ids.indexOf(id) !== i))([...document.querySelectorAll('[id]')].map(e => e.id))"""
 )
+
+
+def test_the_skip_link_leads_to_the_content_of_the_page_that_is_shown(watched: Watched) -> None:
+    page = watched.page
+    page.locator("#to-runs").click()
+    sync_api.expect(page.locator("#to-runs")).to_have_attribute("aria-current", "page")
+    assert page.locator("#to-new").get_attribute("aria-current") is None
+    page.locator("#skip").focus()
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator("#main")).to_be_focused()
+    assert page.url.endswith("#/runs")
+    sync_api.expect(page.locator("#runs")).to_be_visible()
 
 
 def test_the_keyboard_alone_reaches_the_start(watched: Watched) -> None:

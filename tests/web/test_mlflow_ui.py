@@ -102,7 +102,8 @@ def test_no_store_elsewhere_is_opened(uri: str, mlflow: Mlflow) -> None:
     assert mlflow._servers == {}
 
 
-def test_a_server_that_runs_already_is_linked(mlflow: Mlflow) -> None:
+@pytest.mark.parametrize("user", ["", "me:se:cr@t@", "me@"])
+def test_a_server_that_runs_already_is_linked_and_nobodys_password_is_in_the_link(user: str, mlflow: Mlflow) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -115,8 +116,13 @@ def test_a_server_that_runs_already_is_linked(mlflow: Mlflow) -> None:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}"
-    told = mlflow.page(address, ["run1"])
+    told = mlflow.page(address.replace("://", f"://{user}"), ["run1"])
     server.shutdown()
     thread.join()
     server.server_close()
     assert told["url"] == f"{address}/#/experiments/3/runs/run1?workflowType=machine_learning"
+
+
+def test_a_server_that_cannot_be_asked_is_linked_by_its_address(mlflow: Mlflow) -> None:
+    address = "http://me:secret@127.0.0.1:no_port"
+    assert mlflow.page(address, ["run1"]) == {"state": "ready", "url": "http://127.0.0.1:no_port"}

@@ -333,6 +333,32 @@ def test_a_sweep_lives_while_its_leader_does(tmp_path: Path) -> None:
     assert [line["state"] for line in library.listed()] == ["ended"]
 
 
+@pytest.mark.parametrize("act", [stop, kill])
+def test_a_sweep_of_the_command_line_stays_one_when_it_is_stopped_here(
+    act: Callable[[Path], None], tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "multirun/s/0", result={"status": "killed"}).parent
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        (folder / LEAD).write_text(json.dumps({"pid": process.pid, "started": processes.began(process.pid)}))
+        library = Library(tmp_path)
+        assert [(line["kind"], line["state"]) for line in library.listed()] == [("sweep", "running")]
+        act(folder)
+    assert (folder / UI).is_file()
+    assert [(line["kind"], line["state"]) for line in library.listed()] == [("sweep", "ended")]
+    assert [place.kind for place in library.places()] == ["sweep", "trial"]
+
+
+def test_a_folder_is_of_the_kind_that_its_starter_noted(tmp_path: Path) -> None:
+    for name, kind in (("a", "run"), ("b", "sweep"), ("c", None)):
+        write(tmp_path / "outputs" / name, ui={**GONE, **({"kind": kind} if kind else {})})
+    (tmp_path / "outputs/a/study.journal").write_text("")
+    assert [place.kind for place in sorted(Library(tmp_path).places(), key=lambda place: place.path)] == [
+        "run",
+        "sweep",
+        "run",
+    ]
+
+
 def test_the_list_shows_how_far_a_sweep_is_and_its_best(tmp_path: Path) -> None:
     folder = write(tmp_path / "multirun/named/0", result={"status": "finished"}).parent
     (folder / "optimization_results.yaml").write_text("name: optuna")

@@ -7,6 +7,7 @@ import io
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from visrun.data.outlines import Rle
 from visrun.data.records import Dataset, Record
 from visrun.errors import ConfigError, UserError
 from visrun.web import datasets
+from visrun.web.bodies import Folder
 from visrun.web.datasets import Datasets, Look
 from visrun.web.roots import Roots
 from visrun.web.server import make_desk
@@ -173,6 +175,64 @@ def test_a_look_in_a_process_of_its_own(tmp_path: Path) -> None:
     slow = looks.look("segmentation", str(root), "auto")
     looks.close()
     assert slow["state"] == "looking"
+
+
+PLUGIN = """
+from visrun.data.listing import Listing, Record
+from visrun.tables import READERS, TASKS, ReaderEntry
+
+print("a plugin that says hello")
+
+def recognise(root, task):
+    return (root / "stacks.txt").is_file()
+
+def read(root):
+    names = (root / "stacks.txt").read_text().split()
+    records = [Record(root / name, i, name) for i, name in enumerate(names)]
+    return Listing(splits={"train": records, "val": records}, classes=tuple(names))
+
+TASKS["sorting"] = TASKS["classification"]
+READERS["stacks"] = ReaderEntry(read=read, recognise=recognise, tasks=("sorting",))
+"""
+
+
+@pytest.mark.slow
+def test_a_look_knows_the_readers_and_tasks_of_plugins(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "set" / name)
+    (tmp_path / "set" / "stacks.txt").write_text("a.png b.png")
+    (tmp_path / "stacks_plugin.py").write_text(PLUGIN)
+    looks = Datasets(Roots([tmp_path]), tmp_path)
+
+    def told(*plugins: str) -> dict[str, Any]:
+        until = time.monotonic() + 60
+        while True:
+            found = looks.look("sorting", str(tmp_path / "set"), "auto", plugins=plugins)
+            if found["state"] != "looking" or time.monotonic() > until:
+                return found
+            time.sleep(0.05)
+
+    found = told("stacks_plugin")
+    assert (found["state"], found.get("layout"), found.get("classes")) == ("done", "stacks", 2), found
+    missing = told("no_such_plugin")
+    assert missing["state"] == "failed" and "plugins=no_such_plugin: does not import" in missing["lines"][0]
+
+
+@pytest.mark.parametrize("demo", [True, False])
+def test_the_pages_plugins_are_sent_with_every_look(
+    demo: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def begin(_: Datasets, key: datasets.Key) -> Look:
+        begun.append(key)
+        return Look(Endless())  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Datasets, "_begin", begin)
+    desk = make_desk(tmp_path, [], port=1, token="x", always=("plugins=[colorsys]",))
+    desk.look(Folder(task="classification", root=None if demo else str(photos(tmp_path / "photos"))))
+    desk.close()
+    assert [key[3] for key in begun] == [("colorsys",)]
 
 
 class Endless:

@@ -33,7 +33,8 @@ class Composer:
         self._stamp = self._stamped()
         self.conf = open_conf(self.cwd)
         self.look = lru_cache(maxsize=REMEMBERED)(self._look)
-        self.look(())  # imports the plugins that a config file names, before the options are listed
+        usual = self.look(()).resolved  # imports the plugins that a config file names, before the options are listed
+        self.plugins = usual.settings.plugins if usual else ()
         self.models = tuple(self.conf.options("model"))
         self.options = {group: tuple(self.conf.options(group)) for group in CHOOSERS}
 
@@ -54,5 +55,5 @@ class Composer:
 
     def layouts(self, task: str) -> tuple[str, ...]:
         """The options of ``data`` that serve a task."""
-        readers = {name for name, entry in READERS.items() if task not in entry.tasks}
+        readers = {name for name, entry in READERS.items() if task not in (*entry.tasks, *entry.derived)}
         return tuple(name for name in self.options["data"] if name not in readers)

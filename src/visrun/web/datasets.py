@@ -19,7 +19,7 @@ from visrun.web.roots import Roots
 
 REMEMBERED = 16
 WAITED_FOR = 2.0  # seconds since a page asked; it asks 4 times a second, or once where it is hidden
-Key = tuple[str, str | None, str]  # task, folder (None: the demo), layout
+Key = tuple[str, str | None, str, tuple[str, ...]]  # task, folder (None: the demo), layout, plugins
 
 
 @dataclass
@@ -44,14 +44,17 @@ class Datasets:
         self._looks: dict[Key, Look] = {}
         self._lock = threading.Lock()
 
-    def look(self, task: str, root: str | None, layout: str, *, again: bool = False) -> dict[str, Any]:
+    def look(
+        self, task: str, root: str | None, layout: str, *, plugins: tuple[str, ...] = (), again: bool = False
+    ) -> dict[str, Any]:
         """What is known of a dataset: ``state`` is looking, done or failed.
 
         Args:
             root: An absolute path inside the roots, or None for the built-in demo.
+            plugins: Modules that are imported first, since they may bring the task or its reader.
             again: Forget what was found before.
         """
-        key = (task, root, layout)
+        key = (task, root, layout, plugins)
         with self._lock:
             known = self._looks.pop(key, None)
             if known is None or (again and known.told["state"] != "looking"):
@@ -93,7 +96,7 @@ class Datasets:
             del self._looks[key]
 
     def _begin(self, key: Key) -> Look:
-        task, root, layout = key
+        task, root, layout, plugins = key
         process = subprocess.Popen(
             [sys.executable, "-m", "visrun.web.survey"],
             cwd=self.cwd,
@@ -104,7 +107,13 @@ class Datasets:
             start_new_session=True,
         )
         look = Look(process)
-        asked = {"task": task, "root": root, "layout": layout, "roots": [str(folder) for folder in self.roots.folders]}
+        asked = {
+            "task": task,
+            "root": root,
+            "layout": layout,
+            "plugins": plugins,
+            "roots": [str(folder) for folder in self.roots.folders],
+        }
         threading.Thread(target=_follow, args=(look, process, asked), name="visrun-survey", daemon=True).start()
         return look
 

@@ -83,8 +83,9 @@ class Desk:
         Raises:
             UserError: The path is none, leads outside, or to nothing.
         """
+        plugins = self.composer.plugins
         if asked.root is None:
-            return self.datasets.look(asked.task, None, "auto", again=asked.again)
+            return self.datasets.look(asked.task, None, "auto", plugins=plugins, again=asked.again)
         touched = {"data.root": asked.root, "data": asked.layout}
         with self.composer.lock:
             form = fill(asked.task, None, touched, self.composer)
@@ -94,7 +95,7 @@ class Desk:
         self.roots.require(form.sent)
         root = str(form.sent["data.root"])
         require_root(Path(root))
-        return self.datasets.look(asked.task, root, asked.layout, again=asked.again)
+        return self.datasets.look(asked.task, root, asked.layout, plugins=plugins, again=asked.again)
 
     def checked(self, state: State) -> Form:
         """The form, once it may be trained.

@@ -118,9 +118,10 @@ class Library:
 def _kind(folder: Path, names: set[str], *, in_sweep: bool) -> str | None:
     if RUN_MARKS & names:
         return "trial" if in_sweep else "run"
-    if UI in names:
-        return "sweep" if told(folder / UI).get("kind") == "sweep" else "run"
-    return "sweep" if SWEEP_MARKS & names else None
+    kind = told(folder / UI).get("kind") if UI in names else None
+    if kind == "sweep" or (kind is None and SWEEP_MARKS & names):
+        return "sweep"
+    return "run" if UI in names else None
 
 
 def _of_run(facts: Facts) -> dict[str, Any]:

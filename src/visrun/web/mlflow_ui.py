@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shlex
@@ -20,7 +21,7 @@ from typing import Any
 import psutil
 
 from visrun.errors import ConfigError
-from visrun.tracking.uris import SQLITE, VIEW, absolute_uri, command, link, sqlite_path, without_password
+from visrun.tracking.uris import SQLITE, VIEW, absolute_uri, command, link, sqlite_path, without_user
 from visrun.web.roots import Roots
 
 PATIENCE = 180.0  # seconds for its first start, which makes a database's tables
@@ -49,7 +50,8 @@ class Mlflow:
         """
         uri = absolute_uri(uri)
         if uri.startswith(("http://", "https://")):
-            return {"state": "ready", "url": _url(without_password(uri), run_ids, _experiments(uri, run_ids))}
+            address = without_user(uri)  # a browser asks for them itself, and urllib takes none there
+            return {"state": "ready", "url": _url(address, run_ids, _experiments(address, run_ids))}
         self._require(uri)
         with self._lock:
             server = self._servers.get(uri)
@@ -141,7 +143,7 @@ def _experiments(address: str, run_ids: Sequence[str]) -> list[str]:
         try:
             with DIRECT.open(where, timeout=5) as answer:
                 found.append(str(json.load(answer)["run"]["info"]["experiment_id"]))
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException):
             return []
     return found
 
@@ -162,7 +164,7 @@ def _answers(address: str) -> bool:
     try:
         with DIRECT.open(address, timeout=1) as answer:
             return bool(answer.status == 200)
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

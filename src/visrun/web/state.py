@@ -19,12 +19,11 @@ from typing import Any
 from visrun.errors import UserError
 from visrun.experiment import FILE_NAME
 from visrun.files import write_atomic
-from visrun.run_folder import LOCK, METRICS, STATUS, living_holder, read_json, read_rows
+from visrun.run_folder import LOCK, METRICS, SILENT, STATUS, living_holder, read_json, read_rows
 
 UI = "ui.json"
 LEAD = ".lead.lock"  # of a sweep
 ENDED = ("finished", "killed", "pruned", "failed")
-SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
 _writing = threading.Lock()
 
 

@@ -7,13 +7,15 @@ may open a million files, and whatever strange image lies among them.
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visrun import plugins
 from visrun.data import demo, files, recognise
 from visrun.data.check import Progress
 from visrun.data.records import Dataset
@@ -109,19 +111,24 @@ def shortened(lines: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Read what to look at, and tell how it goes on, line by line."""
-    asked = json.load(sys.stdin)
+    asked, out = json.load(sys.stdin), sys.stdout
+
+    def tell(what: str, content: Any) -> None:
+        print(json.dumps({what: content}), file=out, flush=True)
+
+    with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no answer
+        try:
+            plugins.load(asked["plugins"], cwd=Path.cwd())
+            tell("result", _found(asked, progress=lambda done, total: tell("progress", [done, total])))
+        except UserError as error:
+            tell("error", str(error).splitlines())
+
+
+def _found(asked: Mapping[str, Any], *, progress: Progress) -> dict[str, Any]:
     task, root = asked["task"], asked["root"]
-
-    def progress(done: int, total: int) -> None:
-        print(json.dumps({"progress": [done, total]}), flush=True)
-
-    try:
-        folder = demo.build(task, cache_folder() / "demo") if root is None else Path(root)
-        roots = Roots([Path(folder) for folder in asked["roots"]] + ([folder] if root is None else []))
-        told = describe(folder, task=task, layout=asked["layout"], roots=roots, progress=progress)
-        print(json.dumps({"result": told}), flush=True)
-    except UserError as error:
-        print(json.dumps({"error": str(error).splitlines()}), flush=True)
+    folder = demo.build(task, cache_folder() / "demo") if root is None else Path(root)
+    roots = Roots([Path(name) for name in asked["roots"]] + ([folder] if root is None else []))
+    return describe(folder, task=task, layout=asked["layout"], roots=roots, progress=progress)
 
 
 if __name__ == "__main__":

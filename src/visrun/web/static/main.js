@@ -13,7 +13,7 @@ const THEMES = ["auto", "light", "dark"];
 
 async function begin() {
   const catalog = await get("/api/catalog");
-  restore(catalog.task);
+  restore(catalog);
   say(find("cwd"), catalog.cwd);
   form.build(catalog);
   dataset.build(catalog);
@@ -34,13 +34,24 @@ function route() {
   const listed = ["runs", "run", "sweep"].includes(page);
   find("new").hidden = listed;
   find("runs").hidden = !listed;
-  find("to-new").toggleAttribute("aria-current", !listed);
-  find("to-runs").toggleAttribute("aria-current", listed);
+  current(find("to-new"), !listed);
+  current(find("to-runs"), listed);
   document.title = listed ? "Runs – visrun" : "visrun";
   if (listed) {
     runs.show(page === "runs" ? null : page, id);
     runs.look();
   } else runs.show(null);
+}
+
+function current(link, is) {
+  if (is) link.setAttribute("aria-current", "page");
+  else link.removeAttribute("aria-current");
+}
+
+// By its address alone it would lead to another page: what stands behind # names one.
+function skip(event) {
+  event.preventDefault();
+  find("main").focus();
 }
 
 function watchCurve() {
@@ -78,6 +89,7 @@ function showStart(view) {
 }
 
 function buttons() {
+  find("skip").addEventListener("click", skip);
   find("start").addEventListener("click", start);
   find("copy").addEventListener("click", copy);
   find("save").addEventListener("click", save);

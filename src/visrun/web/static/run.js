@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { Curves } from "./curves.js";
-import { bytes, duration, find, h, isNew, number, say, when } from "./dom.js";
+import { bytes, duration, find, h, isNew, notice, number, say, when } from "./dom.js";
 import { showFailure, showPictures } from "./parts.js";
 import { ask, mlflow, state } from "./runs.js";
 import { forOneRun } from "./space.js";
@@ -23,6 +23,9 @@ export function close() {
   rows = [];
   facts = null;
 }
+
+// Whether what is shown lived when it was last heard of, and nothing is heard of it any more.
+export const isCutOff = () => source === null && facts?.living === true;
 
 export function open(id, afresh = false) {
   if (shownId === id && !afresh && source) return;
@@ -150,7 +153,7 @@ export async function edit(id = shownId) {
   try {
     replace(await get(`/api/runs/${id}/form`));
   } catch (error) {
-    parts.problem.replaceChildren(...error.lines.map((line) => h("p", { className: "error" }, line)));
+    for (const line of error.lines) notice(line, { kind: "bad" });
     return;
   }
   forOneRun();

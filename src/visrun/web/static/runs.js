@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { find, h, notice, number, say, when } from "./dom.js";
-import { close as closeRun, open as openRun } from "./run.js";
+import { close as closeRun, isCutOff, open as openRun } from "./run.js";
 import { close as closeSweep, open as openSweep } from "./sweep.js";
 
 const PAUSE = 2500,
@@ -49,10 +49,10 @@ export async function look() {
   timer = setTimeout(look, document.hidden ? 10 * PAUSE : PAUSE);
 }
 
-// A run that goes on, from here or from a terminal, is followed again.
+// A run that goes on, from here or from a terminal, is followed again, and so is what the server was lost over.
 function revive() {
-  const run = known.find((one) => one.id === chosen?.id);
-  if (run?.living && run.kind === "run" && chosen.kind === "run") openRun(run.id);
+  if (chosen?.kind !== "run") return;
+  if (isCutOff() || known.some((run) => run.id === chosen.id && run.living)) openRun(chosen.id);
 }
 
 export function show(kind, id) {
@@ -88,9 +88,9 @@ function draw() {
     known.length ? `${fitting.length === known.length ? "" : `${fitting.length} of `}${known.length}` : "",
   );
   find("runs-more").hidden = shown.length === fitting.length;
-  const focused = document.activeElement?.dataset?.id;
+  const focused = document.activeElement?.dataset?.key;
   find("runs-list").replaceChildren(...shown.map(line));
-  if (focused) find("runs-list").querySelector(`[data-id="${focused}"]`)?.focus();
+  if (focused) find("runs-list").querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
   find("compare").disabled = ticked.size < 2;
 }
 
@@ -99,6 +99,7 @@ function line(run) {
     run.kind === "run"
       ? h("input", {
           type: "checkbox",
+          "data-key": `tick-${run.id}`,
           checked: ticked.has(run.id),
           "aria-label": `Compare ${run.name}`,
           onchange: () => {
@@ -115,7 +116,11 @@ function line(run) {
   const done = sweep ? trials : run.epochs ? `${run.epoch} / ${run.epochs}` : "";
   const link = h(
     "a",
-    { href: `#/${run.kind}/${run.id}`, "data-id": run.id, "aria-current": chosen?.id === run.id ? "true" : null },
+    {
+      href: `#/${run.kind}/${run.id}`,
+      "data-key": `open-${run.id}`,
+      "aria-current": chosen?.id === run.id ? "true" : null,
+    },
     h(
       "span",
       { className: "top" },

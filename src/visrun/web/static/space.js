@@ -4,21 +4,21 @@ import { post, ticket } from "./api.js";
 import { find, h, say } from "./dom.js";
 import { refresh, view, watch } from "./form.js";
 import { row } from "./range.js";
-import { form } from "./store.js";
+import { form, keyOf } from "./store.js";
 
-const KEY = "visrun.space";
+const NAME = "space";
 let offer = null,
   rows = [],
   asked = "",
-  timer = 0;
-const chosen = restored();
+  timer = 0,
+  chosen = null;
 export const active = () => document.querySelector("input[name=mode]:checked").value === "sweep";
 
 // `ticked`: names, null before anything was drawn; `edited`: the ranges that are the user's own, by name.
 function restored() {
   const fresh = { ready: "default", ticked: null, edited: {}, trials: null, pruner: "auto", slots: null };
   try {
-    return { ...fresh, ...JSON.parse(sessionStorage.getItem(KEY)) };
+    return { ...fresh, ...JSON.parse(sessionStorage.getItem(keyOf(NAME))) };
   } catch {
     return fresh;
   }
@@ -34,13 +34,14 @@ function remember() {
 function keep() {
   remember();
   try {
-    sessionStorage.setItem(KEY, JSON.stringify({ ...chosen, mode: active() ? "sweep" : "run" }));
+    sessionStorage.setItem(keyOf(NAME), JSON.stringify({ ...chosen, mode: active() ? "sweep" : "run" }));
   } catch {
     /* no storage */
   }
 }
 
 export function build() {
+  chosen = restored();
   for (const radio of document.querySelectorAll("input[name=mode]")) {
     radio.checked = radio.value === (chosen.mode ?? "run");
     radio.addEventListener("change", switched);

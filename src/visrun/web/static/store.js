@@ -1,18 +1,23 @@
 // What the user picked and touched: the whole state of the form. It outlives a reload, in this tab first.
 
-const KEY = "visrun.form";
+const NAME = "form";
 const listeners = [];
+let folder = "";
 
 export const form = { task: "", model: null, touched: {} };
 
-export function restore(task) {
+// The name of what is kept in this browser: servers of several folders may have one address after another.
+export const keyOf = (name) => `visrun.${name}:${folder}`;
+
+export function restore({ task, cwd }) {
+  folder = cwd;
   Object.assign(form, { task, model: null, touched: {} }, saved() ?? {});
 }
 
 function saved() {
   for (const storage of [sessionStorage, localStorage]) {
     try {
-      const kept = JSON.parse(storage.getItem(KEY));
+      const kept = JSON.parse(storage.getItem(keyOf(NAME)));
       if (kept && typeof kept.task === "string" && kept.touched && typeof kept.touched === "object") return kept;
     } catch {
       /* nothing kept, or no storage */
@@ -25,7 +30,7 @@ function keep() {
   const text = JSON.stringify(form);
   for (const storage of [sessionStorage, localStorage]) {
     try {
-      storage.setItem(KEY, text);
+      storage.setItem(keyOf(NAME), text);
     } catch {
       /* no storage */
     }

@@ -81,7 +81,7 @@ function show() {
   bar.value = ended;
   if (!parts.progress.firstChild) parts.progress.append(bar, h("span", {}));
   say(parts.progress.lastChild, told);
-  if (isNew(parts.problem, facts.last_lines)) failure();
+  failure(ended, count("failed"));
   if (isNew(parts.matters, facts.importance)) importance();
   showTrials(parts.trials, facts);
   showPictures(parts.pictures, shownId, facts.pictures);
@@ -114,8 +114,15 @@ function head() {
   );
 }
 
-function failure() {
-  if (facts.last_lines.length) showFailure(parts.problem, "The sweep has failed.", facts);
+// Exit code 1 says that a trial failed, or that the sweep itself did; a sweep that came to its end did not.
+function failure(ended, failed) {
+  const lines = facts.last_lines;
+  if (!isNew(parts.problem, lines, facts.exit_code, ended, failed)) return;
+  const inTrials = facts.exit_code === 1 && failed > 0,
+    reason = inTrials ? `${failed} of ${ended} trials failed.` : "The sweep has failed.";
+  if (inTrials && failed < ended && ended >= facts.wanted)
+    parts.problem.replaceChildren(h("p", { className: "quiet" }, reason));
+  else if (lines.length) showFailure(parts.problem, reason, facts);
   else parts.problem.replaceChildren();
 }
 
