@@ -75,7 +75,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["+momentum=0.5"], "+momentum=0.5: settings are neither added nor removed; write momentum=value"),
         (["~optimizer"], "~optimizer: settings are neither added nor removed; write optimizer=value"),
         (["seed=1", "seed=2"], "seed is given twice: seed=1 and seed=2; keep one"),
-        (["optimizer=adam,sgd"], "optimizer=adam,sgd: one value only; add -m to run each"),
+        (["optimizer=adam,sgd"], "optimizer=adam,sgd: one value only; visrun -m runs each"),
         (["-m", "batch_size=8,0"], "batch_size=0: must be an integer from 1 to 256"),
         (["warmup_epochs=9", "max_epochs=9"], "warmup_epochs=9: must be below max_epochs=9"),
         (["expalin"], "expalin is no setting; write key=value (did you mean explain?)"),
@@ -96,6 +96,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["hydra/launcher=nothing"], "hydra/launcher=nothing: must be basic, "),
         (["check", "~no_such_user/x"], "~no_such_user/x: no such folder"),
         (["resume", "~no_such_user/x"], "~no_such_user/x/experiment.json: no such file"),
+        (["resume", __file__], "test_cli.py: is a file; name a run's folder, the one that holds experiment.json"),
         (["explain", "experiment=~no_such_user/x"], "~no_such_user/x: no such file"),
         (["predict", "~no_such_user/x", "~no_such_user/y"], "~no_such_user/y: no such file or folder"),
         (["compare", "~no_such_user/x", LONG], f"{LONG}: a name in this path is too long"),
@@ -393,6 +394,7 @@ def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, f"visrun.{name}", module)
         monkeypatch.setattr(visrun, name, module, raising=False)
     assert cli.main(["resume", "outputs/a b"]) == 0
+    assert cli.main(["resume", "outputs/a b/experiment.json"]) == 0
     assert cli.main(["predict", "RUN", "a.jpg"]) == 3
     assert cli.main(["evaluate", "RUN"]) == 4
-    assert asked == [Path("outputs/a b"), ["RUN", "a.jpg"], ["RUN"]]
+    assert asked == [Path("outputs/a b"), Path("outputs/a b"), ["RUN", "a.jpg"], ["RUN"]]

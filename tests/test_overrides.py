@@ -160,11 +160,14 @@ def test_the_quoted_keys_are_settings() -> None:
         ("seed=${oc.env:HOME}", "seed=${oc.env:HOME}: ${...} is not taken; write the value itself"),
         ("data.root=/a/${x}", "data.root=/a/${x}: ${...} is not taken; write the value itself"),
         ("seed=???", "seed=???: give a value"),
-        ("optimizer=adam,sgd", "optimizer=adam,sgd: one value only; add -m to run each"),
+        ("optimizer=adam,sgd", "optimizer=adam,sgd: one value only; visrun -m runs each"),
         (
             "milestones=3,5",
-            "milestones=3,5: one value only; add -m to run each, or write a list as milestones=[3,5]",
+            "milestones=3,5: one value only; visrun -m runs each, and a list is written milestones=[3,5]",
         ),
+        ("plugins=a,b", "plugins=a,b: one value only; visrun -m runs each, and a list is written plugins=[a,b]"),
+        ("recipe=a,b", "recipe=a,b: one value only; visrun -m runs each"),
+        ("learning_rate=0.1,0.2", "learning_rate=0.1,0.2: one value only; visrun -m runs each"),
         ("hydra.job.name=(", "hydra.job.name=(: not readable; put quotes that reach visrun round the value"),
     ],
 )

@@ -5,11 +5,12 @@ import inspect
 import pytest
 
 from visrun.build import load
+from visrun.data import recognise
 from visrun.fields import validate
 from visrun.hyperparameters import Hyperparameters
 from visrun.setting_rules import OPTION_READ_WHEN, check, check_options, option_warnings, setting_warnings
 from visrun.settings import Settings
-from visrun.tables import MODELS, OPTIMIZERS, TASKS
+from visrun.tables import MODELS, OPTIMIZERS, READERS, TASKS
 
 
 def settings(**changed):
@@ -44,12 +45,20 @@ def test_data_rules():
         "data.root=null: data=folder needs the dataset's folder or file"
     ]
     (line,) = check(settings(data={"name": "masks", "root": "/x"}))
-    assert line == "data=masks: task=classification takes demo, auto, folder or csv"
+    assert line == "data=masks: task=classification takes demo, auto, folder, csv, coco, yolo, voc, dota or instances"
     lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
     assert lines == [
         'data.classes=["a"]: task=regression has no classes to choose',
         "data.class_weights=balanced: task=regression has no classes to choose",
     ]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_takes_every_layout_that_can_serve_it(task):
+    """Those that reading the data knows, of derived labels as well."""
+    for name in READERS:
+        lines = check(settings(task=task, data={"name": name, "root": "/x"}))
+        assert any(line.startswith(f"data={name}: ") for line in lines) == (name not in recognise.readers(task))
 
 
 def test_detectors_of_torchvision_do_not_weigh_classes():

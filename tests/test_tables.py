@@ -1,6 +1,7 @@
 """The tables: every name leads to code, every fact agrees with the code, and looking something up imports no torch."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -170,6 +171,16 @@ def test_an_unknown_model_is_one_line_with_a_hint(name, hint):
     with pytest.raises(ConfigError, match=f"model.name={name} is no model: .*{hint.replace('?', '.')}") as caught:
         model_entry(name)
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("name", [name for name, kind in torchvision_builders().items() if kind == "detection"])
+def test_of_a_detector_of_torchvision_only_what_can_be_had_is_named(name):
+    with pytest.raises(ConfigError) as caught:
+        model_entry(name)
+    own = [known for known, entry in MODELS.items() if entry.builder == name]
+    (line,) = caught.value.problems
+    (near,) = re.findall(r"did you mean (\w+)\?", line) or [None]
+    assert near == own[0] if own else near is None or model_entry(near)
 
 
 def test_without_torchvision_only_the_tables_own_models_are_known(monkeypatch):

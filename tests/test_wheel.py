@@ -34,6 +34,8 @@ def test_the_wheel_holds_every_config_file_and_nothing_foreign(wheel):
     page = (ROOT / "src/visrun/web/static").rglob("*")
     assert {f"visrun/{file.relative_to(ROOT / 'src/visrun')}" for file in page if file.is_file()} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"visrun"}
+    licences = {str(file.relative_to(ROOT)) for file in [ROOT / "LICENSE", *(ROOT / "src").rglob("*LICENSE*")]}
+    assert {name.partition(".dist-info/licenses/")[2] for name in names if ".dist-info/licenses/" in name} == licences
 
 
 @pytest.mark.slow

@@ -24,8 +24,8 @@ ABOUT = {
     "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
     "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
-    "test split counts unless split= names another. data=demo stands for the built-in images.",
-    "explain": "Every hyperparameter of a run: its value, where it came from, and whether the run reads it.",
+    "test split counts, else val, else train, unless split= names one. data=demo stands for the built-in images.",
+    "explain": "Every setting of a run: its value, where it came from, and whether the run reads it.",
     "predict": "What a run, or a best.pt alone, sees in images, files or folders: a JSON line for each, and drawn "
     "pictures in out= (else in predictions/ of the run's folder; of a best.pt that lies in no run, here).",
     "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]): mean, standard "

@@ -97,12 +97,17 @@ def _repeat(words: Sequence[str]) -> int:
 
 
 def _resume(words: Sequence[str]) -> int:
-    folder = _plugged(words_after("resume", words))
-    if len(folder) != 1:
+    given = _plugged(words_after("resume", words))
+    if len(given) != 1:
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
+    from visrun.experiment import FILE_NAME
 
-    return run.resume(expanded(folder[0]))
+    path = expanded(given[0])
+    folder = path.parent if path.name == FILE_NAME else path
+    if folder.is_file():
+        raise UserError(f"{folder}: is a file; name a run's folder, the one that holds {FILE_NAME}")
+    return run.resume(folder)
 
 
 def _predict(words: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""``visrun explain``: every hyperparameter, its value, where it came from, and whether this run reads it."""
+"""``visrun explain``: every setting, its value, where it came from, and whether this run reads it."""
 
 from __future__ import annotations
 

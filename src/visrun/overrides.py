@@ -29,6 +29,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
+from visrun.checks import problems_of
 from visrun.errors import ConfigError
 from visrun.fields import show
 from visrun.folders import expanded
@@ -204,9 +205,9 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
 
 
 def _one_value(key: str, text: str, override: Override) -> str:
-    if override.value_type is ValueType.SIMPLE_CHOICE_SWEEP and key not in GROUPS:
-        return f"{key}={show(text)}: one value only; add -m to run each, or write a list as {key}=[{text}]"
-    return f"{key}={show(text)}: one value only; add -m to run each"
+    line = f"{key}={show(text)}: one value only; visrun -m runs each"
+    listed = override.value_type is ValueType.SIMPLE_CHOICE_SWEEP and not problems_of(key, _sweep_values(override))
+    return f"{line}, and a list is written {key}=[{text}]" if listed else line
 
 
 def _sweep_values(override: Override) -> tuple[Any, ...]:

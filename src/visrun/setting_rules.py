@@ -26,6 +26,7 @@ OPTION_READ_WHEN: dict[str, Condition] = {
     "model.freeze": LEARNS,
     **{f"model_options.{name}": {"gradient": (False,)} for name in ModelOptions.model_fields},
 }
+NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
 # Options that only those tasks read whose targets can be mixed so.
 MIXES = {f"augment.{mix}" for entry in TASKS.values() for mix in entry.mixes}
 
@@ -83,7 +84,7 @@ def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEn
     """The rules between hyperparameters and options: one line for every problem."""
     nesterov = settings.optimizer_options.nesterov and model.gradient and values.optimizer == "sgd"
     if nesterov and values.momentum == 0:
-        return ["optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"]
+        return [NESTEROV_ALONE]
     return []
 
 
@@ -97,7 +98,7 @@ def _augment_problems(augment: Augment) -> list[str]:
 
 def _data_problems(data: Data, task: str) -> list[str]:
     problems = []
-    names = ["demo", "auto", *(name for name, entry in READERS.items() if task in entry.tasks)]
+    names = ["demo", "auto", *(name for name, entry in READERS.items() if task in (*entry.tasks, *entry.derived))]
     if data.name not in names:
         problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
     if data.name != "demo" and data.root is None:

@@ -98,12 +98,21 @@ class Data(Frozen):
         "Weight of each class in the loss: none, balanced (inverse frequency), or one number a class.",
         allowed="none, balanced or a list with one number >= 0 for every class",
     )
-    workers: Int = field(-1, "Processes that decode images; -1 = all cores but one, at most 16.", ge=-1, le=256)
+    workers: Int = field(
+        -1,
+        "Threads that decode images, with helper processes beyond four; -1 or 0 = all cores but one, at most 16.",
+        ge=-1,
+        le=256,
+    )
     cache: Literal["auto", "gpu", "ram", "disk", "stream"] = field(
         "auto", "Where decoded images are kept; stream = nowhere, decode them every epoch."
     )
     cache_gb: Float | None = field(
-        None, "Budget of the cache; None = half of what is free there.", unit="GB", allowed="a number > 0", gt=0
+        None,
+        "Budget of the cache in each place, all splits together; None = half of what is free there.",
+        unit="GB",
+        allowed="a number > 0",
+        gt=0,
     )
     cache_dir: Address | None = field(None, "Folder of the disk cache; None = the user's.", allowed="a path")
     on_bad: Literal["error", "skip"] = field("error", "What an unreadable image or label does: stop, or be left out.")
@@ -178,11 +187,13 @@ class Tracking(Frozen):
 
     name: Literal["mlflow", "none"] = field("mlflow", "The tracker.")
     uri: Address | None = field(
-        None, "MLflow's store; None = mlflow.db in the current folder.", allowed="a path or URL"
+        None,
+        "MLflow's store; None = MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder.",
+        allowed="a path or URL",
     )
     experiment: str | None = field(None, "MLflow's experiment; None = visrun/TASK.", allowed="a name", min_length=1)
     run_name: str | None = field(
-        None, "The run's name; None = the model and what differs from the defaults.", allowed="a name", min_length=1
+        None, "The run's name; None = the model and what was typed beside it.", allowed="a name", min_length=1
     )
 
 

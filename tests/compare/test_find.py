@@ -39,6 +39,63 @@ def test_of_equal_trials_the_one_with_the_lower_loss_comes_first(write_run, tmp_
     assert names(tmp_path / "s") == ["s/4", "s/1", "s/3", "s/0", "s/2"]
 
 
+@pytest.mark.parametrize("status", ["failed", "killed", "pruned", "running"])
+def test_a_trial_that_did_not_finish_is_no_better_than_those_that_did(write_run, tmp_path: Path, status: str) -> None:
+    for number, (value, ended) in enumerate([(0.99, status), (0.5, "finished"), (0.98, status), (0.7, "finished")]):
+        write_run(f"s/{number}", [value], result={"status": ended})
+    assert names(tmp_path / "s") == ["s/3", "s/1", "s/0", "s/2"]
+
+
+def sweep_of(write_run, folder: Path, numbers: tuple[int, ...], best: tuple[int, ...], *, moved: bool = False) -> Path:
+    """A sweep as it is left on the disk; ``best/`` holds experiment.json alone. Moved, its table names other places."""
+    rows = []
+    for number in numbers:
+        trial = write_run(f"{folder.name}/{number}", [0.5, 0.1 * number], learning_rate=0.1 / (number + 1))
+        named = Path("/elsewhere") / str(number) if moved else trial
+        rows.append(f"{number},complete,{named},{'yes' if number in best else ''}")
+    (folder / "trials.csv").write_text("\n".join(["number,state,folder,best", *rows]), encoding="utf-8-sig")
+    for number in best:
+        place = folder / "best" if len(best) == 1 else folder / "best" / str(number)
+        place.mkdir(parents=True)
+        (place / "experiment.json").write_bytes((folder / str(number) / "experiment.json").read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_best_stands_for_the_trial_it_copies(write_run, tmp_path: Path, moved: bool) -> None:
+    sweep, other = sweep_of(write_run, tmp_path / "s", (6, 7, 8), (8,), moved=moved), write_run("other")
+    for given in (sweep / "best", sweep / "best" / "experiment.json"):
+        runs, _ = find([other, given])
+        assert [(run.name, run.epochs, run.value) for run in runs] == [("other", 1, 0.5), ("s/8", 2, 0.8)]
+        assert runs[1].folder == sweep / "8"
+    assert names(sweep / "7", sweep / "best", sweep / "8") == ["s/7", "s/8"]
+
+
+def test_each_of_a_front_stands_for_its_trial(write_run, tmp_path: Path) -> None:
+    sweep = sweep_of(write_run, tmp_path / "s", (6, 7, 8), (6, 8))
+    assert names(sweep / "7", sweep / "best" / "6") == ["s/7", "s/6"]
+    runs, _ = find([sweep / "best"])
+    assert [(run.name, run.epochs) for run in runs] == [("s/8", 2), ("s/6", 2)]
+
+
+def test_a_trial_elsewhere_is_found_by_the_table(write_run, tmp_path: Path) -> None:
+    sweep = sweep_of(write_run, tmp_path / "s", (6,), (6,))
+    (sweep / "6").rename(tmp_path / "far")
+    table = sweep / "trials.csv"
+    table.write_text(table.read_text(encoding="utf-8-sig").replace(str(sweep / "6"), str(tmp_path / "far")))
+    assert names(write_run("other"), sweep / "best") == ["other", "far"]
+
+
+def test_a_run_that_is_named_best_and_a_best_whose_trial_is_gone_stand_for_themselves(
+    write_run, tmp_path: Path
+) -> None:
+    assert names(write_run("other"), write_run("best", [0.9])) == ["other", "best"]
+    sweep = sweep_of(write_run, tmp_path / "s", (6,), (6,))
+    (sweep / "6").rename(tmp_path / "gone")
+    runs, _ = find([tmp_path / "other", sweep / "best"])
+    assert [(run.name, run.epochs) for run in runs] == [("other", 1), ("best", 0)]
+
+
 def test_of_a_large_sweep_the_best_by_the_monitor_and_it_is_said(write_run, tmp_path: Path) -> None:
     for number in range(12):
         write_run(f"s/{number}", rows=[{"epoch": 1, "mae": 100.0 - number}], task="regression", loss="mse")

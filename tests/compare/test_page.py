@@ -151,6 +151,14 @@ def test_the_verdict(write_run, values: tuple[float, ...], verdict: str) -> None
     assert verdict in " ".join(" ".join(Reader(text).texts).split())
 
 
+def test_a_failed_run_is_best_only_where_no_run_finished(write_run) -> None:
+    failed = {"status": "failed", "reason": "loss is nan"}
+    runs = [write_run("a", [0.9], result=failed), write_run("b", [0.8], result=failed)]
+    assert "a is best: accuracy 0.9000 on val" in " ".join(" ".join(Reader(made(*runs)).texts).split())
+    told = " ".join(" ".join(Reader(made(*runs, write_run("c", [0.5]))).texts).split())
+    assert "c is best: accuracy 0.5000 on val" in told and "a: failed, loss is nan" in told
+
+
 def test_of_errors_the_smallest_is_best_and_test_is_told(write_run) -> None:
     folders = [
         write_run(

@@ -80,6 +80,13 @@ def test_the_best_of_each_metric_is_marked(write_run) -> None:
     ]
 
 
+def test_a_run_that_did_not_finish_is_not_marked_beside_one_that_did(write_run) -> None:
+    result = {"status": "failed"}
+    failed = [write_run("a", [0.9], result=result), write_run("b", [0.8], result=result)]
+    assert [row.best for row in metrics(runs_of(*failed))] == [{0}]
+    assert [row.best for row in metrics(runs_of(*failed, write_run("c", [0.5])))] == [{2}]
+
+
 def test_a_smaller_error_is_better(write_run) -> None:
     rows = [[{"epoch": 1, "mae": value, "mae/width": value, "r2": 1 / value}] for value in (2.0, 4.0)]
     runs = runs_of(*(write_run(str(i), rows=row, task="regression", loss="mse") for i, row in enumerate(rows)))

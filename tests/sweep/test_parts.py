@@ -9,8 +9,11 @@ import pytest
 from optuna.samplers import RandomSampler
 
 from visrun.compose import resolve
+from visrun.errors import ConfigError
+from visrun.experiment import FILE_NAME
+from visrun.sweep import slots
 from visrun.sweep.config import VisrunSweeperConf
-from visrun.sweep.parts import open_study
+from visrun.sweep.parts import make_slots, open_study
 from visrun.sweep.plan import Plan, make_plan
 from visrun.tracking.names import RECORD
 
@@ -21,13 +24,13 @@ USUAL = {
 } | {"pruner": {"name": "none"}}
 
 
-def plan(folder: Path, *words: str, **settings: Any) -> Plan:
+def plan(folder: Path, *words: str, swept: str = "seed=1,2", **settings: Any) -> Plan:
     return make_plan(
         {**USUAL, **settings},
-        ["seed=1,2"],
+        [swept],
         folder=folder,
-        command=("-m", "seed=1,2", *words),
-        first=resolve([]),
+        command=("-m", swept, *words),
+        first=resolve(list(words)),
         resolve=resolve,
         make_sampler=lambda _: RandomSampler(),
     )
@@ -41,3 +44,34 @@ def test_only_a_study_that_is_continued_goes_on_with_the_folders_run_in_mlflow(
     (tmp_path / RECORD).write_text("{}")
     open_study(plan(tmp_path, study_name=name))
     assert (tmp_path / RECORD).exists() is kept
+
+
+def test_a_new_study_in_a_folder_with_trials_is_refused_and_touches_nothing(tmp_path: Path) -> None:
+    open_study(plan(tmp_path, study_name="mine"))
+    (tmp_path / RECORD).write_text("{}")
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / FILE_NAME).write_text("{}")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"hydra\.sweeper\.study_name=other would write over"):
+            open_study(plan(tmp_path, study_name="other"))
+    assert (tmp_path / RECORD).exists()
+    open_study(plan(tmp_path, study_name="mine"))
+
+
+@pytest.mark.parametrize(
+    ("device", "told", "gpus"),
+    [("cuda:1", "cuda", ["GPU-b", "GPU-b"]), ("cuda", "cuda", ["GPU-a", "GPU-b"]), ("cpu", "cpu", ["GPU-a", "GPU-b"])],
+)
+def test_every_slot_trains_on_the_gpu_that_the_user_numbered(
+    device: str, told: str, gpus: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "gpus", lambda: ["GPU-a", "GPU-b"])
+    made = make_slots(plan(tmp_path, f"run.device={device}", n_jobs=2))
+    assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in made] == gpus
+    assert all([word for word in slot.words if "run.device" in word] == [f"run.device={told}"] for slot in made)
+
+
+def test_swept_devices_are_left_to_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "gpus", lambda: ["GPU-a", "GPU-b"])
+    (slot, _) = make_slots(plan(tmp_path, swept="run.device=cuda:0,cpu", n_jobs=2))
+    assert [word for word in slot.words if "run.device" in word] == ["run.device=cuda:0,cpu"]

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from visrun.sweep import slots
-from visrun.sweep.slots import LEADER, SLOT, Slot, die_with_leader, environments, gpus, own_slot
+from visrun.sweep.slots import LEADER, SLOT, Slot, die_with_leader, environments, gpus, numbered, own_slot
 
 CHILD = """
 import os, signal, time
@@ -125,6 +125,27 @@ def test_gpus_go_round(
     found = environments(n_jobs)
     assert [one.get("CUDA_VISIBLE_DEVICES") for one in found] == expected
     assert {one["OMP_NUM_THREADS"] for one in found} == {str(5 // n_jobs)}
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "expected"),
+    [
+        ("cuda:1", "GPU-b", ["GPU-b", "GPU-b"]),
+        ("cuda:0", "GPU-a", ["GPU-a", "GPU-a"]),
+        ("cuda", None, ["GPU-a", "GPU-b"]),
+        ("auto", None, ["GPU-a", "GPU-b"]),
+        ("cpu", None, ["GPU-a", "GPU-b"]),
+        ("cuda:2", None, ["GPU-a", "GPU-b"]),  # there is no such one, and the check of the device says so
+    ],
+)
+def test_a_gpu_named_by_its_number_is_that_of_every_slot(
+    device: str, given: str | None, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "gpus", lambda: ["GPU-a", "GPU-b"])
+    assert numbered(device) == given
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in environments(2, device)] == expected
+    monkeypatch.setattr(slots, "gpus", list)
+    assert numbered(device) is None and not any("CUDA_VISIBLE_DEVICES" in one for one in environments(2, device))
 
 
 def test_threads_are_at_least_one_and_the_users_own_stand(monkeypatch: pytest.MonkeyPatch) -> None:

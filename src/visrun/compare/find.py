@@ -11,10 +11,12 @@ from visrun.compare.runs import Run, read_run, text
 from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
 from visrun.folders import expanded
+from visrun.run_folder import METRICS
 from visrun.tables import TASKS
+from visrun.web.table import table_of
 
 MOST_TRIALS = 10  # of one sweep
-NOT_TRIALS = ("best",)  # folders of a sweep that repeat a trial
+BEST = "best"  # of a sweep: holds experiment.json of the best trial, or of each of a front in a folder of its number
 
 
 def find(given: Sequence[Path]) -> tuple[list[Run], list[str]]:
@@ -57,15 +59,32 @@ def _runs_at(path: Path) -> tuple[list[Run], list[str]]:
     if not folder.is_dir():
         raise UserError(f"{path}: no run's folder, and not its {FILE_NAME}")
     if (folder / FILE_NAME).is_file() or path.name == FILE_NAME:
-        return [read_run(folder)], []
+        return [read_run(_trial_of(folder))], []
     trials = [child for child in sorted(folder.iterdir(), key=_by_number) if (child / FILE_NAME).is_file()]
-    trials = [child for child in trials if child.name not in NOT_TRIALS]
+    trials = [_trial_of(child) for child in trials if child.name != BEST]
     if not trials:
         raise UserError(f"{path}: no {FILE_NAME} in it nor in a folder of it, so it is neither a run nor a sweep")
     return _best_trials(folder, trials)
 
 
+def _trial_of(folder: Path) -> Path:
+    """The trial that ``best/``, or ``best/NUMBER`` of a front, stands for; any other folder is its own.
+
+    The sweep's trials.csv names it. A sweep that was moved has it at its usual place.
+    """
+    of_front = folder.parent.name == BEST and folder.name.isdecimal()
+    if (folder / METRICS).exists() or not (of_front or folder.name == BEST):
+        return folder
+    sweep = folder.parents[1] if of_front else folder.parent
+    rows = table_of(sweep)[1]
+    numbers = [int(folder.name)] if of_front else [number for number, row in rows.items() if row.get(BEST)]
+    places = [sweep / str(number) for number in numbers]
+    places += [Path(named) for number in numbers if (named := rows.get(number, {}).get("folder"))]
+    return next((place for place in places if (place / FILE_NAME).is_file()), folder)
+
+
 def _best_trials(folder: Path, trials: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """As the sweep ranks them: the finished ones first, since the value of another may be of a run that went astray."""
     runs, notes = [], []
     for trial in trials:
         try:
@@ -75,7 +94,7 @@ def _best_trials(folder: Path, trials: Sequence[Path]) -> tuple[list[Run], list[
     if not runs:
         raise UserError(f"{folder}: none of its {len(trials)} trials can be read; {notes[0]}")
     sign = -1 if TASKS[runs[0].task].maximize else 1
-    runs.sort(key=lambda run: (_or_last(run.value, sign), _or_last(run.val_loss)))
+    runs.sort(key=lambda run: (not run.finished, _or_last(run.value, sign), _or_last(run.val_loss)))
     if len(runs) > MOST_TRIALS:
         notes.append(f"{folder}: the best {MOST_TRIALS} of {len(runs)} trials by {runs[0].monitor}")
     return runs[:MOST_TRIALS], notes

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from visrun.compare.charts import COLOURS, as_svg, charts
 from visrun.compare.gallery import Cell, Gallery
-from visrun.compare.runs import Run
+from visrun.compare.runs import Run, contenders
 from visrun.compare.tables import Row, common, differences, metrics, notes, number, outcomes
 from visrun.tables import TASKS
 
@@ -77,7 +77,7 @@ def _colours(count: int) -> str:
 def _verdict(runs: Sequence[Run]) -> str:
     """One sentence: which run is best by the monitored metric."""
     entry, monitor = TASKS[runs[0].task], runs[0].monitor
-    known = [run for run in runs if run.value is not None]
+    known = contenders([run for run in runs if run.value is not None])
     if not known:
         return f'<p class="verdict">No run has a value of {escape(monitor)} yet.</p>'
     values = [run.value for run in known if run.value is not None]

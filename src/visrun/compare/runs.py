@@ -41,7 +41,7 @@ class Run:
         best_epoch: The epoch with the best monitored metric; 0 where there is none.
         val: The metrics of that epoch.
         test: The best checkpoint's metrics on the test split; {} where there is none.
-        status: finished, failed, killed, running, or unfinished where no living process here writes it.
+        status: finished, pruned, failed, killed, running, or unfinished where no living process here writes it.
         reason: Why it ended, where it says so.
         fingerprint: Of the data it was trained on, if it came to read them.
     """
@@ -57,6 +57,11 @@ class Run:
     status: str
     reason: str = ""
     fingerprint: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it trained to a good end, so that its value counts."""
+        return self.status == "finished"
 
     @property
     def epochs(self) -> int:
@@ -115,6 +120,11 @@ def read_run(folder: Path) -> Run:
         reason=text(result.get("reason", "")),
         fingerprint=fingerprint if isinstance(fingerprint, str) else None,
     )
+
+
+def contenders(runs: Sequence[Run]) -> list[Run]:
+    """The runs that may be the best: the finished ones, or all where none is finished."""
+    return [run for run in runs if run.finished] or list(runs)
 
 
 def settings_of(content: Mapping[str, Any]) -> dict[str, str]:

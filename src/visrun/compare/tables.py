@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
-from visrun.compare.runs import Run
+from visrun.compare.runs import Run, contenders
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
@@ -57,21 +57,31 @@ def _settings(runs: Sequence[Run]) -> Iterable[tuple[str, tuple[str | None, ...]
 
 def metrics(runs: Sequence[Run]) -> list[Row]:
     """The metrics of each run's best epoch on val, then those on test; the monitored one first."""
-    first = runs[0].monitor
+    first, able = runs[0].monitor, contenders(runs)
+    among = [i for i, run in enumerate(runs) if run in able]
     rows = []
     for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):
         keys = sorted(dict.fromkeys(key for each in values for key in each), key=lambda key: key != first)
-        rows += [metric_row(f"{split} {key}", [each.get(key) for each in values], better(key)) for key in keys]
+        rows += [
+            metric_row(f"{split} {key}", [each.get(key) for each in values], better(key), among=among) for key in keys
+        ]
     return rows
 
 
-def metric_row(label: str, values: Sequence[float | None], larger: bool | None) -> Row:
-    """One metric; the best is marked where its direction is known and the runs differ in it."""
+def metric_row(
+    label: str, values: Sequence[float | None], larger: bool | None, *, among: Collection[int] | None = None
+) -> Row:
+    """One metric; the best is marked where its direction is known and the runs differ in it.
+
+    Args:
+        among: The runs that may be the best; None = all.
+    """
     known = [value for value in values if value is not None]
+    able = {i: value for i, value in enumerate(values) if value is not None and (among is None or i in among)}
     best: frozenset[int] = frozenset()
-    if larger is not None and len(set(known)) > 1:
-        top = max(known) if larger else min(known)
-        best = frozenset(i for i, value in enumerate(values) if value == top)
+    if larger is not None and able and len(set(known)) > 1:
+        top = max(able.values()) if larger else min(able.values())
+        best = frozenset(i for i, value in able.items() if value == top)
     return Row(label, tuple(None if value is None else number(value) for value in values), best)
 
 

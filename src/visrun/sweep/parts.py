@@ -6,14 +6,14 @@ import shlex
 
 from visrun.console import Screen
 from visrun.errors import ConfigError
+from visrun.sweep.agreement import check, make
 from visrun.sweep.display import Sweep, Table
-from visrun.sweep.joining import check
 from visrun.sweep.parent import Parent
 from visrun.sweep.plan import Plan
-from visrun.sweep.slots import Slot, environments
+from visrun.sweep.slots import Slot, environments, numbered
 from visrun.sweep.spelling import word
-from visrun.sweep.storage import open_storage, quiet
-from visrun.sweep.study import Queue, create
+from visrun.sweep.storage import open_storage
+from visrun.sweep.study import Queue
 from visrun.tracking import forget
 
 
@@ -21,11 +21,10 @@ def open_study(plan: Plan) -> Queue:
     """The plan's study, made where there is none; a new one's run in MLflow is none that the folder had.
 
     Raises:
-        ConfigError: There is such a study, and it cannot be gone on with.
+        ConfigError: There is such a study, and it cannot be gone on with, or the folder holds another one's trials.
     """
     storage = open_storage(plan.storage)
-    with quiet():
-        new = create(storage, plan.name, plan.directions)
+    new = make(plan, storage)
     if new:
         forget(plan.folder)
     queue = Queue(storage, plan.name)
@@ -39,19 +38,23 @@ def open_study(plan: Plan) -> Queue:
 
 
 def make_slots(plan: Plan) -> list[Slot]:
-    """The slots of a plan: the same command as a worker of the same study."""
+    """The slots of a plan: the same command as a worker of the same study, on the one GPU that it is given."""
+    device = "auto" if "run.device" in plan.space.distributions else plan.first.settings.run.device
+    alone = ["run.device=cuda"] if numbered(device) else []
     joining = [
         "hydra.sweeper.worker=true",
         *naming(plan),
         word("hydra.sweeper.storage", plan.storage),
         word("hydra.sweep.dir", str(plan.folder)),
+        *alone,
     ]
     replaced = tuple(f"hydra.{key}=" for key in ("sweeper.n_jobs", "sweeper.storage", "sweep.dir"))
+    replaced += ("run.device=",) if alone else ()
     own = [typed for typed in plan.command if not typed.startswith(replaced)]
     logs = plan.folder / "slots"
     return [
         Slot(number, [*own, *joining], environment, logs / f"slot-{number}.log")
-        for number, environment in enumerate(environments(min(plan.n_jobs, plan.n_trials)))
+        for number, environment in enumerate(environments(min(plan.n_jobs, plan.n_trials), device))
     ]
 
 

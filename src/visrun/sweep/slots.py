@@ -98,14 +98,30 @@ def own_slot() -> int | None:
     return None if text is None else int(text)
 
 
-def environments(n_jobs: int) -> list[dict[str, str]]:
-    """What sets each slot apart: one GPU, in turn, and its share of the cores where the user has not set one."""
-    devices = gpus()
+def environments(n_jobs: int, device: str = "auto") -> list[dict[str, str]]:
+    """What sets each slot apart: one GPU, and its share of the cores where the user has not set one.
+
+    Args:
+        n_jobs: The slots.
+        device: ``run.device``: ``cuda:N`` gives all slots that GPU, anything else all GPUs in turn.
+    """
+    chosen = numbered(device)
+    devices = gpus() if chosen is None else [chosen]
     threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, cores() // n_jobs))}
     return [
         {**threads, **({"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} if devices else {})}
         for slot in range(n_jobs)
     ]
+
+
+def numbered(device: str) -> str | None:
+    """The GPU that ``cuda:N`` is, as CUDA_VISIBLE_DEVICES names it; None for another device, or where it is unknown.
+
+    A process that is given this GPU alone knows it as ``cuda``.
+    """
+    name, _, number = device.partition(":")
+    devices = gpus() if name == "cuda" and number else []
+    return devices[int(number)] if int(number or 0) < len(devices) else None
 
 
 def cores() -> int:

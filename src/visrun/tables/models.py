@@ -153,13 +153,21 @@ def model_entry(name: str) -> ModelEntry:
         return _segmenter(name, 0.0, speed=1, accuracy=2, drops=not name.startswith("lraspp_"))
     if name.startswith(DENSE) and builders.get(name.removeprefix(DENSE)) == "classification":
         return _dense(name.removeprefix(DENSE), 0.0, speed=2, accuracy=2)
-    close = get_close_matches(name, [*MODELS, *builders], n=1)
-    hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(MODELS)
+    reachable = [*MODELS, *(builder for builder, kind in builders.items() if kind != "detection")]
+    near = own_detector(name) or next(iter(get_close_matches(name, reachable, n=1)), None)
+    hint = f"did you mean {near}?" if near else "known: " + ", ".join(MODELS)
     if name == GENERIC_MODEL:
         hint = "name the torchvision builder, such as model.name=resnext50_32x4d"
     if name == TIMM_MODEL:
         hint = "name timm's model, such as model.name=tf_efficientnet_lite0"
     raise ConfigError(f"model.name={name} is no model: {hint}")
+
+
+def own_detector(builder: str) -> str | None:
+    """The entry that builds this detector of torchvision's, which is had by that name alone; None without one."""
+    if torchvision_builders().get(builder) != "detection":
+        return None
+    return next((name for name, entry in MODELS.items() if entry.builder == builder), None)
 
 
 def timm_name(name: str, task: str) -> str:
