@@ -52,7 +52,8 @@ def write_trial(folder: Path, number: int, seed: int, status: str = "finished", 
     [
         ([], [0, 1, 2, 3, 4], "seed=range(0,5)"),
         (["seeds=3"], [0, 1, 2], "seed=range(0,3)"),
-        (["seeds=1"], [0], "seed=0"),
+        (["seeds=1"], [0], "seed=range(0,1)"),
+        (["seeds=[3]"], [3], "seed=3"),
         (["seeds=[3, 7,11]"], [3, 7, 11], "seed=3,7,11"),
         (["seeds=[0,1]"], [0, 1], "seed=range(0,2)"),
         (["seeds=[1,0]"], [1, 0], "seed=1,0"),
@@ -82,11 +83,20 @@ def test_seeds_are_a_count_or_a_list(words: list[str], seeds: list[int], sweep: 
         (["sweep=default"], "sweep=default: repeat varies the seed alone"),
         (["hydra/sweeper=basic"], "repeat varies the seed alone"),
         (["hydra.sweeper.params.optimizer='adam,sgd'"], "repeat varies the seed alone"),
+        (["+hydra.sweeper.params.optimizer='adam,sgd'"], "repeat varies the seed alone"),
+        (["hydra.sweeper.n_trials=3"], "hydra.sweeper.n_trials=3: repeat runs each seed to its end"),
+        (["hydra/sweeper/pruner=median"], "hydra/sweeper/pruner=median: repeat runs each seed to its end"),
+        (["hydra.sweeper.pruner.name=median"], "repeat runs each seed to its end"),
     ],
 )
 def test_what_is_no_repeat_is_one_line(words: list[str], line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         repeat.read_words(words)
+
+
+@pytest.mark.parametrize("name", ["none", "auto"])
+def test_a_pruner_that_prunes_no_repeat_is_let_through(name: str) -> None:
+    assert repeat.read_words([f"hydra/sweeper/pruner={name}"])[1] == [f"hydra/sweeper/pruner={name}"]
 
 
 @pytest.mark.parametrize(
@@ -164,10 +174,10 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_repeat_is_a_sweep_that_can_be_gone_on_with(tmp_path: Path) -> None:
-    done = command(tmp_path, "seeds=2", "hydra.sweeper.study_name=again")
+    done = command(tmp_path, "seeds=1", "hydra.sweeper.study_name=again")
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads((tmp_path / "multirun" / "again" / "repeat.json").read_text())
-    assert [run["seed"] for run in written["runs"]] == [0, 1]
+    assert [run["seed"] for run in written["runs"]] == [0]
     done = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "visrun repeat 'plugins=[fakerun]' tracking=none seeds=3 hydra.sweeper.study_name=again" in done.stdout
@@ -182,6 +192,9 @@ def test_a_repeat_is_a_sweep_that_can_be_gone_on_with(tmp_path: Path) -> None:
         "test/iou/a": 0.5,
     }
     assert written["metrics"]["val/accuracy"]["mean"] == pytest.approx(0.6)
+    done = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again", "model=resnet18")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "hydra.sweeper.study_name=again: this study has other settings (model.name: " in done.stderr
 
 
 def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:

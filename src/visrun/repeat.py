@@ -25,6 +25,7 @@ from visrun.overrides import to_override
 from visrun.run_folder import read_json
 from visrun.settings import Settings
 from visrun.spread import Spread, spread
+from visrun.sweep.config import AUTO
 from visrun.sweep.config import NAME as SWEEPER
 from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
@@ -36,6 +37,7 @@ MULTIRUN = Path("multirun")
 USUAL, MOST = 5, 1000  # runs
 SPLITS = ("val", "test")
 REFUSED = ("hydra.sweeper.params", "hydra.sweeper.start_points", "hydra.mode")
+CUTTING = ("hydra.sweeper.n_trials", "hydra.sweeper.pruner", "hydra/sweeper/pruner")  # some seeds, or their ends, off
 SPLIT_NOTE = "data without a val split: each seed holds out other images of train, and val/ measures that as well"
 
 
@@ -84,11 +86,13 @@ def read_words(words: Sequence[str]) -> tuple[list[int], list[str]]:
     if len(named) > 1:
         raise ConfigError("seeds is given twice; keep one")
     for word in rest:
-        key, _, value = word.partition("=")
+        key, _, value = word.lstrip("+").partition("=")
         if key == "seed":
             raise ConfigError(f"seed={value}: repeat gives each run a seed; write seeds=[{value}]")
         if key == "sweep" or key.startswith(REFUSED) or (key == "hydra/sweeper" and value != SWEEPER):
             raise ConfigError(f"{word}: repeat varies the seed alone; visrun -m runs sweeps")
+        if key.startswith(CUTTING) and value not in ("none", AUTO):
+            raise ConfigError(f"{word}: repeat runs each seed to its end, or the mean is of some; leave it out")
     return _seeds(named[0] if named else str(USUAL)), rest
 
 
@@ -108,7 +112,7 @@ def _seeds(text: str) -> list[int]:
 
 def _sweep_over(seeds: Sequence[int]) -> str:
     """The grid; a range can be longer when the same repeat is gone on with, listed choices cannot."""
-    if len(seeds) > 1 and list(seeds) == list(range(len(seeds))):
+    if list(seeds) == list(range(len(seeds))):
         return f"seed=range(0,{len(seeds)})"
     return f"seed={','.join(map(str, seeds))}"
 

@@ -8,17 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import datetime, timedelta
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from visrun.errors import VisrunError
+from visrun.run_folder import this_process
 from visrun.sweep import crew
-from visrun.sweep.crew import Orphans, Slots, Threads, died, is_running, signer
+from visrun.sweep.crew import Orphans, Slots, Threads, died, signer
 from visrun.sweep.slots import Slot, environments
 from visrun.sweep.study import Queue, create
+from visrun.sweep.worker import is_running, sign
 
 
 class Runs:
@@ -135,7 +136,7 @@ def test_only_what_nobody_runs_is_taken_back(queue, tmp_path, sole, elsewhere):
     gone.wait()
     here = socket.gethostname()
     lost = claimed(queue, pid=gone.pid, host=here, folder=str(tmp_path / "7"))
-    claimed(queue, pid=os.getpid(), host=here)
+    claimed(queue, **this_process())
     claimed(queue, pid=gone.pid, host="elsewhere", led=True)  # as this machine may have been called then
     runs = Runs()
     Orphans(runs).take_back(queue, sole=sole)
@@ -175,12 +176,15 @@ def test_a_trial_that_nobody_signs_comes_back(queue, monkeypatch):
 
 
 def test_a_later_process_of_the_same_number_runs_nothing(queue):
-    number = claimed(queue, pid=os.getpid(), host=socket.gethostname())
-    trial = queue.every()[number]
-    assert signer(trial) == os.getpid()
-    assert is_running(os.getpid(), trial)
-    trial.datetime_start = datetime.now() - timedelta(days=3650)
-    assert not is_running(os.getpid(), trial)
+    trial = queue.claim(3)
+    sign(queue, trial, None)
+    facts = queue.every()[trial.number].user_attrs
+    assert signer(queue.every()[trial.number]) == os.getpid()
+    assert is_running(facts)
+    assert not is_running({**facts, "started": facts["started"] - 5.0})
+    queue.note(trial.number, started=facts["started"] - 5.0)  # as that of a container that was begun anew at once
+    Orphans(Runs()).take_back(queue, sole=False)
+    assert states(queue) == ["FAIL", "WAITING", "WAITING", "WAITING"]
 
 
 def test_threads_work_until_told_or_until_they_raise():

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import FloatDistribution
@@ -19,13 +20,16 @@ from optuna.trial import TrialState
 
 from visrun.compose import Resolved, resolve
 from visrun.errors import ConfigError, VisrunError
+from visrun.experiment import FILE_NAME
+from visrun.journal import identity
+from visrun.run_folder import this_process
 from visrun.sweep import joining
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.joining import extended, join, prepare, values_of, wait_for_study, words_of
-from visrun.sweep.plan import Plan, make_plan
+from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.slots import SLOT
 from visrun.sweep.storage import open_storage
-from visrun.sweep.study import ATTRIBUTE, Queue, create, point_of
+from visrun.sweep.study import ATTRIBUTE, START, Queue, create, point_of
 from visrun.sweep.trial import VARIABLE
 from visrun.sweep.worker import AHEAD
 
@@ -89,11 +93,25 @@ class TestPrepare:
         assert [point_of(trial) for trial in queue.trials()] == [{"optimizer": "sgd"}, {}, {}, {}]
         facts = dict(shared(queue))
         assert before <= facts.pop("began") <= time.time()
+        assert facts.pop("fixed") == {
+            key: text
+            for key, text in identity(first()).items()
+            if key not in ("optimizer", "momentum", "learning_rate")
+        }
         assert facts == {
             "task": "classification", "monitor": "accuracy", "objectives": ["accuracy"], "n_trials": 4,
-            "folder": str(folder / "multirun" / "mine"), "parent": "run-1", "leader": os.getpid(),
+            "folder": str(folder / "multirun" / "mine"), "parent": "run-1", "leader": this_process(), "led": True,
         }  # fmt: skip
         assert [direction.name for direction in queue.study.directions] == ["MINIMIZE"]
+
+    def test_the_points_of_a_search_are_to_start_with_and_those_of_a_grid_are_all(self) -> None:
+        assert [START in trial.user_attrs for trial in led(plan(start_points=[{"optimizer": "sgd"}])).trials()] == [
+            True, False, False, False,
+        ]  # fmt: skip
+        grid = led(plan("seed=1,2,3", n_trials=None, study_name="grid", start_points=[{"seed": 2}]))
+        assert not any(START in trial.user_attrs for trial in grid.trials())
+        some = led(plan("seed=1,2,3", n_trials=2, study_name="some", sampler={"_target_": GRID}))
+        assert not any(START in trial.user_attrs for trial in some.trials())
 
     def test_the_study_is_there_before_the_parent_run(self) -> None:
         made, seen = plan(), []
@@ -182,6 +200,21 @@ class TestPrepare:
                 {"words": ("seed=0,1", "optimizer=adam,sgd"), "n_trials": None},
                 "trial 0 of this study is none of these combinations",
             ),
+            (
+                {"words": ("seed=0,1", "optimizer=adam,sgd"), "n_trials": None},
+                {"words": ("seed=0,1",), "n_trials": None},
+                "trial 0 of this study is none of these combinations",
+            ),
+            (
+                {"words": ("seed=0",), "n_trials": None},
+                {"words": ("seed=range(0,5)",), "n_trials": None},
+                "trial 0 of this study is none of these combinations",
+            ),
+            (
+                {"words": ("seed=range(0,2)",), "n_trials": None, "typed": ("model=resnet18",)},
+                {"words": ("seed=range(0,2)",), "n_trials": None, "typed": ("model=resnet50",)},
+                "other settings (model.name: 'resnet18' -> 'resnet50')",
+            ),
         ],
     )  # fmt: skip
     def test_another_study_of_the_same_name_is_refused_in_one_line(
@@ -205,8 +238,96 @@ class TestPrepare:
         led(plan("learning_rate=interval(0.0001,0.5)", n_trials=6))
         assert len(queue.trials()) == 6
 
+    def test_a_grid_goes_on_where_what_changed_changes_no_numbers_or_stands_in_its_points(self) -> None:
+        words = ("max_epochs=range(4,8)", "seed=range(0,2)")  # 4 epochs lower the warm-up
+        led(plan("max_epochs=range(7,8)", "seed=range(0,1)", n_trials=None, typed=("max_epochs=7",)))
+        queue = led(plan(*words, n_trials=None, typed=("max_epochs=4", "data.workers=1", "seed=7", "tracking=none")))
+        assert len(queue.trials()) == 8
 
-NOBODY = -1  # the number of no process
+    def test_a_study_that_noted_no_settings_goes_on(self) -> None:
+        made = plan("seed=range(0,2)", n_trials=None)
+        queue = led(made)
+        queue.study.set_user_attr(ATTRIBUTE, {key: value for key, value in shared(queue).items() if key != "fixed"})
+        assert not prepare(plan("seed=range(0,2)", n_trials=None, typed=("model=resnet18",)), parent=lambda: None)
+
+    def test_a_search_says_which_settings_changed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        led(plan())
+        led(plan())
+        assert "earlier trials" not in capsys.readouterr().out
+        led(plan(typed=("batch_size=16",)))
+        said = " ".join(capsys.readouterr().out.split())
+        assert "study_name=mine: earlier trials have other settings (batch_size: 32 -> 16)" in said
+
+    def test_other_hosts_may_have_their_data_elsewhere(self) -> None:
+        words = {"n_trials": None, "typed": ("data=folder", "data.root=/here")}
+        led(plan("seed=range(0,2)", **words))
+        moved = {**words, "typed": ("data=folder", "data.root=/there")}
+        assert not prepare(plan("seed=range(0,2)", worker=True, **moved), parent=None)
+        with pytest.raises(ConfigError, match=r"data\.root: '/here' -> '/there'"):
+            prepare(plan("seed=range(0,2)", **moved), parent=None)
+
+    @pytest.mark.parametrize("parent", [None, lambda: None])
+    def test_a_new_study_writes_over_no_trials_of_another_one(self, parent: Any, folder: Path) -> None:
+        kept = folder / "multirun" / "mine" / "3" / FILE_NAME
+        kept.parent.mkdir()
+        kept.write_text("{}")
+        for _ in range(2):  # it is not made, so that the second time is no other
+            with pytest.raises(ConfigError, match=r"trial 3 of another study is here.* choose another "):
+                prepare(plan(), parent=parent)
+        assert kept.read_text() == "{}"
+
+    def test_a_folder_beside_its_trials_is_no_trial(self, folder: Path) -> None:
+        other = folder / "multirun" / "mine" / "12-30-00_classification" / FILE_NAME
+        other.parent.mkdir()
+        other.write_text("{}")
+        assert prepare(plan(), parent=None)
+
+
+class TestWorkersAlone:
+    """A study that nobody leads."""
+
+    def ran(self, made: Plan) -> list[int]:
+        numbers: list[int] = []
+
+        def launch(number: int, _: list[str]) -> float:
+            numbers.append(number)
+            return 0.5
+
+        join(made, launch)
+        return numbers
+
+    @pytest.mark.parametrize("words", [("learning_rate=interval(0.001,0.1)",), ("seed=range(0,3)",)])
+    def test_more_trials_go_on(self, words: tuple[str, ...]) -> None:
+        grid = words[0].startswith("seed")
+        assert len(self.ran(plan(*words, worker=True, n_trials=None if grid else 3))) == 3
+        more = ("seed=range(0,5)",) if grid else words
+        assert self.ran(plan(*more, worker=True, n_trials=None if grid else 5)) == [3, 4]
+        assert self.ran(plan(*more, worker=True, n_trials=None if grid else 5)) == []
+
+    def test_a_time_that_is_over_begins_anew_where_nobody_works(self) -> None:
+        made = plan(worker=True, timeout=3600)
+        prepare(made, parent=None)
+        queue = Queue(open_storage(made.storage), "mine")
+        queue.study.set_user_attr(ATTRIBUTE, dict(shared(queue)) | {"began": time.time() - 4000})
+        trial = queue.claim(4)
+        assert trial is not None
+        assert self.ran(made) == []
+        queue.complete(trial.number, [0.5])
+        assert self.ran(made) == [1, 2, 3]
+
+    def test_the_leaders_word_counts_and_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        led(plan(n_trials=2))
+        assert len(self.ran(plan(worker=True, n_trials=5))) == 2
+        said = " ".join(capsys.readouterr().out.split())
+        assert "hydra.sweeper.n_trials=5: who leads the study wants 2; the same command without" in said
+
+
+NOBODY = {"pid": -1, "started": 0.0}
+
+
+def parent_process() -> dict[str, Any]:
+    process = psutil.Process(os.getppid())
+    return {"pid": process.pid, "started": process.create_time()}
 
 
 class TestWait:
@@ -223,27 +344,29 @@ class TestWait:
         with pytest.raises(VisrunError, match="study mine: nobody made its tickets"):
             wait_for_study(made)
 
-    def noted_by(self, pid: int) -> Plan:
+    def noted_by(self, leader: Any) -> Plan:
         queue = led(plan())
-        queue.study.set_user_attr(ATTRIBUTE, dict(shared(queue)) | {"leader": pid})
+        queue.study.set_user_attr(ATTRIBUTE, dict(shared(queue)) | {"leader": leader})
         return plan()
 
     def test_a_slot_waits_for_its_own_leader(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What an earlier sitting noted may say that all is done already."""
         monkeypatch.setenv(SLOT, "0")
         made = plan(worker=True)
-        self.noted_by(NOBODY)
-        with pytest.raises(VisrunError):
-            wait_for_study(made)
-        self.noted_by(os.getppid())
-        assert wait_for_study(made)["leader"] == os.getppid()
+        earlier = parent_process() | {"started": time.time() - 1e5}  # of the same number, in a container begun anew
+        for other in (NOBODY, earlier, os.getppid()):
+            self.noted_by(other)
+            with pytest.raises(VisrunError):
+                wait_for_study(made)
+        self.noted_by(parent_process())
+        assert wait_for_study(made)["leader"] == parent_process()
 
     def test_so_does_a_thread_of_the_leader(self) -> None:
         self.noted_by(NOBODY)
         with pytest.raises(VisrunError):
             wait_for_study(plan())
-        self.noted_by(os.getpid())
-        assert wait_for_study(plan())["leader"] == os.getpid()
+        self.noted_by(this_process())
+        assert wait_for_study(plan())["leader"] == this_process()
 
     def test_a_worker_of_another_host_takes_what_is_there(self) -> None:
         self.noted_by(NOBODY)

@@ -177,6 +177,22 @@ def test_successive_halving_does_not_compare_a_trial_with_its_lost_self(tmp_path
     assert again is not None and not queue.report(again.number, 1, 0.5)
 
 
+@pytest.mark.parametrize("name", ["median", "successive_halving"])
+def test_a_point_to_start_with_is_not_ended(name: str, tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "study.journal"))
+    create(storage, "study", ["maximize"])
+    eager = {"median": {"n_startup_trials": 1, "n_warmup_steps": 0}, "successive_halving": {"min_resource": 1}}
+    queue = Queue(storage, "study", pruner=make_pruner(node(name, **eager[name])))
+    queue.fill(4, [{"size": 1}, {"size": 2}], start=True)
+    ended = {}
+    for number, value in ((2, 0.9), (0, 0.1), (1, 0.2), (3, 0.1)):  # as slots beside one another would report
+        while queue.every()[number].state.name == "WAITING":
+            queue.claim(4)
+        ended[number] = queue.report(number, 1, value)
+        queue.complete(number, [value])
+    assert ended == {2: False, 0: False, 1: False, 3: True}
+
+
 def test_none_never_ends_one(tmp_path: Path) -> None:
     assert ended_at(tmp_path, node("none"), -1e9) is None
 

@@ -37,8 +37,9 @@ if "VISRUN_SLOT" in os.environ:
 """
 SPACE = (
     "optimizer=adam,sgd",
-    "learning_rate=tag(log, interval(1e-9, 1e30))",
-    "momentum=interval(0.5, 0.95)",
+    "learning_rate=0.05,1e29,1e-9",
+    "momentum=0.6,0.9",
+    "hydra/sweeper/sampler=grid",  # whose points a pruner may end, also those that come first
     "hydra.sweeper.start_points=[{optimizer:sgd,learning_rate:0.05,momentum:0.9},"
     "{optimizer:sgd,learning_rate:1e29,momentum:0.6},{optimizer:adam,learning_rate:1e-9}]",
     "hydra.sweeper.n_trials=3",

@@ -25,10 +25,11 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visrun.sweep import config
-from visrun.sweep.joining import incompatible
+from visrun.sweep.agreement import incompatible
 from visrun.sweep.plugin import VisrunSweeper
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import (
+    START,
     Params,
     Queue,
     counting,
@@ -146,6 +147,16 @@ class TestTickets:
         assert [point_of(trial) for trial in queue.trials()] == COLOUR_POINTS[:2]
         queue.fill(4, COLOUR_POINTS)
         assert [point_of(trial) for trial in queue.trials()] == COLOUR_POINTS[:4]
+
+    def test_only_points_to_start_with_are_marked_and_stay_so_where_they_were_lost(self, queue: Queue) -> None:
+        queue.fill(2, COLOUR_POINTS[:1], start=True)
+        queue.fill(3, COLOUR_POINTS[1:2])
+        queue.give_back(claimed(queue).number)
+        assert [(trial.number, START in trial.user_attrs) for trial in queue.trials()] == [
+            (1, False),
+            (2, False),
+            (3, True),
+        ]
 
     def test_points_that_were_tried_do_not_come_again(self, queue: Queue) -> None:
         start = [{"size": 2}, {"colour": "red", "size": 3, "unread": 1}]
@@ -307,6 +318,19 @@ class TestSample:
         found = [sampled(queue, narrow)[1] for _ in range(2)]
         assert found[0]["colour"] == "red" and found[0]["size"] in (1, 2)
         assert found[1] == {"size": 1, "colour": "blue"}
+
+    @pytest.mark.parametrize("name", ["tpe", "multivariate_tpe", "cmaes"])
+    def test_a_range_that_became_wider_is_searched_whole(self, name: str) -> None:
+        queue = memory(sampler=sampler_of(name))
+        queue.fill(24)
+        narrow, wide = FloatDistribution(0.4, 0.5), FloatDistribution(0.0, 1.0)
+        seen = []
+        for distribution in [narrow] * 12 + [wide] * 12:
+            trial, params = sampled(queue, {"learning_rate": distribution, "momentum": FloatDistribution(0.5, 0.99)})
+            queue.complete(trial.number, [-params["learning_rate"]])
+            seen.append(params["learning_rate"])
+        assert all(0.4 <= value <= 0.5 for value in seen[:12])
+        assert min(seen[12:]) < 0.4
 
     def test_a_ticket_decides_what_it_names(self, queue: Queue) -> None:
         queue.fill(

@@ -19,6 +19,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from visrun.errors import ConfigError
+from visrun.run_folder import this_process
 from visrun.signals import Interrupted
 from visrun.sweep import worker
 from visrun.sweep.storage import open_storage
@@ -63,7 +64,7 @@ def test_it_runs_all_tickets_and_signs_them(queue: Queue) -> None:
     assert [(trial.state, trial.value, trial.params) for trial in trials] == [
         (TrialState.COMPLETE, float(number), seen[number]) for number in range(5)
     ]
-    signed = {"host": socket.gethostname(), "pid": os.getpid(), "slot": 3, "led": True}
+    signed = {**this_process(), "host": socket.gethostname(), "pid": os.getpid(), "slot": 3, "led": True}
     assert [trial.user_attrs for trial in trials] == [{"place": trial.number, **signed} for trial in trials]
 
 

@@ -8,8 +8,9 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -26,7 +27,7 @@ from visrun.sweep.storage import open_storage
 from visrun.sweep.study import failures, too_many_failed
 from visrun.sweep.worker import AHEAD, one_line
 
-LEAD = ".lead.lock"  # in the sweep's folder
+LEAD = ".lead.lock"  # in the sweep's folder; with the study's name before it, beside its journal
 LOOK = 0.1  # seconds between two looks at the study, at least
 LOOK_SHARE = 5  # and so many times what a look takes: a database with a thousand tickets takes long to read
 PICTURES = 30.0  # seconds between two drawings, at least
@@ -51,24 +52,30 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
     if "://" in plan.storage:
         open_storage(plan.storage)  # what is wrong with a database is said before anything is written
     plan.folder.mkdir(parents=True, exist_ok=True)
+    open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
     with leading(plan), stop_on_signals() as stop:
         return Controller(plan, screen, stop, work).run()
 
 
 @contextmanager
 def leading(plan: Plan) -> Iterator[None]:
-    """Within: no other process leads a sweep in this folder, and the lock's file says which one does."""
-    with (plan.folder / LEAD).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(
-                f"hydra.sweeper.study_name={plan.name}: another process leads this study; "
-                "hydra.sweeper.worker=true joins it"
-            ) from None
-        file.truncate(0)
-        file.write(json.dumps(this_process()))
-        file.flush()
+    """Within: no other process leads a sweep in this folder, or the study of a journal; a lock's file says who does."""
+    places = [plan.folder / LEAD]
+    if "://" not in plan.storage:
+        places.append(Path(plan.storage).with_name(f".{quote(plan.name, safe='')}{LEAD}"))
+    with ExitStack() as held:
+        for place in places:
+            file = held.enter_context(place.open("a"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigError(
+                    f"hydra.sweeper.study_name={plan.name}: another process leads this study; "
+                    "hydra.sweeper.worker=true joins it"
+                ) from None
+            file.truncate(0)
+            file.write(json.dumps(this_process()))
+            file.flush()
         yield
 
 
@@ -112,7 +119,7 @@ class Controller:
     def _work(self) -> None:
         """Have all trials run, and leave no process behind."""
         try:
-            self.orphans.take_back(self.queue, sole=Path(self.plan.storage).parent == self.plan.folder)
+            self.orphans.take_back(self.queue, sole="://" not in self.plan.storage)
             self.crew.start()  # imports go on while the parent run is made
             prepare(self.plan, parent=self._parent_run)
             self._watch()

@@ -11,17 +11,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import UserError, VisrunError
 from visrun.sweep.parent import Parent
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
+from visrun.sweep.worker import is_running
 
 FRUITLESS_STARTS = 3  # of a slot one after another without a trial, after which it is given up
 UNSIGNED = 10.0  # seconds after which whoever claimed a trial and did not sign it must have died
-CLOCK = 60.0  # seconds by which the machine's clock may have been set since a process began
 
 Work = Callable[[threading.Event], None]
 
@@ -193,8 +192,8 @@ class Orphans:
             sole: Whether nobody else can lead the study now: who was led then is gone, whatever the machine is called.
         """
         for trial in queue.every(TrialState.RUNNING):
-            pid = signer(trial)
-            gone = not is_running(pid, trial) if pid is not None else sole and trial.user_attrs.get("led", False)
+            here = signer(trial) is not None
+            gone = not is_running(trial.user_attrs) if here else sole and trial.user_attrs.get("led", False)
             if gone:
                 queue.give_back(trial.number)
                 end_run(self.parent, trial, "killed", "the sweep was killed")
@@ -210,7 +209,7 @@ class Orphans:
             pid = signer(trial)
             if now - self.unsigned.get(trial.number, now) > UNSIGNED:
                 queue.give_back(trial.number)
-            elif pid is not None and pid not in watched and not is_running(pid, trial):
+            elif pid is not None and pid not in watched and not is_running(trial.user_attrs):
                 if all(other.number != trial.number for other in queue.every(TrialState.RUNNING)):
                     continue  # it was ended by its process, which then left
                 queue.fail(trial.number, "its process died")
@@ -229,16 +228,6 @@ def signer(trial: FrozenTrial) -> int | None:
     facts = trial.user_attrs
     here = facts.get("host") == socket.gethostname()
     return int(facts["pid"]) if here and "pid" in facts else None
-
-
-def is_running(pid: int, trial: FrozenTrial) -> bool:
-    """Whether the process that signed a trial still runs, and is no later one of the same number."""
-    began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    try:
-        process = psutil.Process(pid)
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() < began + CLOCK)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def died(code: int) -> str:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, check_distribution_compatibility
-from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
 
-from visrun.errors import ConfigError, VisrunError
-from visrun.fields import show
+from visrun.console import Screen
+from visrun.errors import VisrunError
 from visrun.overrides import to_override
+from visrun.run_folder import this_process
 from visrun.sweep import space as spaces
-from visrun.sweep.plan import EVERY, Plan
-from visrun.sweep.points import MOST_COMBINATIONS
+from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
+from visrun.sweep.plan import Plan
+from visrun.sweep.points import KEY, MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.slots import own_slot
 from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage, quiet
-from visrun.sweep.study import ATTRIBUTE, Params, Queue, create, point_of
+from visrun.sweep.study import ATTRIBUTE, Params, Queue
 from visrun.sweep.trial import VARIABLE, Handle
-from visrun.sweep.worker import AHEAD, Rules, work
+from visrun.sweep.worker import AHEAD, Rules, is_running, work
 
 PATIENCE = 120  # seconds that a worker waits for the one who makes the study
 PAUSE = 0.1
@@ -49,6 +50,11 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
     with quiet():
         queue.study.sampler = plan.make_sampler(queue.every())
     deadline = None if plan.timeout is None else shared["began"] + plan.timeout
+    if not is_led(plan) and plan.n_trials > shared["n_trials"]:
+        Screen().warn(
+            f"{KEY}.n_trials={plan.n_trials}: who leads the study wants {shared['n_trials']}; "
+            f"the same command without {KEY}.worker=true raises it"
+        )
 
     def run(number: int, params: Params) -> Sequence[float]:
         parent = queue.study.user_attrs[ATTRIBUTE]["parent"]  # a study's leader may come after its workers
@@ -85,76 +91,50 @@ def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:
 
     Args:
         parent: Waits for MLflow's run of the sweep and gives its id; None where this process leads no sweep, and then
-            only the first of all workers makes tickets.
+            only the first of all workers makes tickets, and one that goes on with a study that nobody led.
 
     Raises:
-        ConfigError: There is such a study, and it cannot be gone on with.
+        ConfigError: There is such a study, and it cannot be gone on with, or the folder holds another one's trials.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)  # where a worker comes before its leader
     storage = open_storage(plan.storage)
-    with quiet():
-        new = create(storage, plan.name, plan.directions)
+    new = make(plan, storage)
     queue = Queue(storage, plan.name)
     if not new:
         check(plan, queue)
-    if new or parent is not None:
+        _warn_of_changes(plan, queue)
+    if new or parent is not None or goes_on(plan, queue):
         run_id = parent() if parent else None
         queue.replace_lost()
-        queue.fill(plan.n_trials, plan.points, ahead=AHEAD if parent else None)  # a leader makes more as they run out
-        before = queue.study.user_attrs.get(ATTRIBUTE, {})
-        if not before or parent is not None:  # a leader may have come meanwhile, whose word counts
-            queue.study.set_user_attr(ATTRIBUTE, before | facts(plan, run_id))
+        ahead = AHEAD if parent else None  # a leader makes more as they run out
+        queue.fill(plan.n_trials, plan.points, ahead=ahead, start=plan.searches)
+        before = noted(queue)
+        if parent is not None or not before.get("led"):  # a leader may have come meanwhile, whose word counts
+            queue.study.set_user_attr(ATTRIBUTE, before | facts(plan, run_id, led=parent is not None))
     return new
 
 
-def check(plan: Plan, queue: Queue) -> None:
-    """Whether a study that exists is the plan's.
+def goes_on(plan: Plan, queue: Queue) -> bool:
+    """Whether a worker begins a study anew that nobody led: it wants more trials, or the time of all is over."""
+    before = noted(queue)
+    if is_led(plan) or before.get("led", True):
+        return False
+    late = plan.timeout is not None and time.time() > before["began"] + plan.timeout
+    return plan.n_trials > before["n_trials"] or (late and not queue.every(TrialState.RUNNING))
 
-    Raises:
-        ConfigError: It searches for something else or elsewhere.
+
+def _warn_of_changes(plan: Plan, queue: Queue) -> None:
+    """Say what a search goes on with; its slots need not."""
+    if own_slot() is None and (changed := changes(plan, queue)):
+        Screen().warn(f"{KEY}.study_name={plan.name}: earlier trials have other settings ({'; '.join(changed)})")
+
+
+def facts(plan: Plan, run_id: str | None, *, led: bool) -> dict[str, Any]:
+    """What everybody who works for or looks at the study has to know of it.
+
+    Args:
+        led: Whether this process leads the sweep.
     """
-    key = f"hydra.sweeper.study_name={plan.name}"
-    had = [direction.name.lower() for direction in queue.study.directions]
-    if had != list(plan.directions):
-        raise ConfigError(f"{key}: this study has the directions {', '.join(had)}; choose another study_name")
-    facts_before = queue.study.user_attrs.get(ATTRIBUTE, {})
-    for name, now in (("task", plan.first.settings.task), ("objectives", list(plan.objectives))):
-        before = facts_before.get(name, now)
-        if before != now:
-            raise ConfigError(f"{key}: this study has {name}={show(before)}; choose another study_name")
-    wrong = incompatible(queue.every(), plan.space.distributions)
-    if wrong:
-        raise ConfigError(f"{key}: this study has other choices for {', '.join(wrong)}; choose another study_name")
-    if plan.sampler == EVERY and (other := outside(queue.trials(), plan)) is not None:
-        raise ConfigError(
-            f"{key}: trial {other} of this study is none of these combinations; choose another study_name"
-        )
-
-
-def outside(trials: Sequence[FrozenTrial], plan: Plan) -> int | None:
-    """The first trial whose parameters are no point of the plan."""
-    for trial in trials:
-        point = {name: value for name, value in point_of(trial).items() if name in plan.space.distributions}
-        if point and point not in plan.points:
-            return trial.number
-    return None
-
-
-def incompatible(trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]) -> list[str]:
-    """The parameters whose range or choices cannot go on from those of the study's trials."""
-    found = []
-    for name, distribution in distributions.items():
-        earlier = next((trial.distributions[name] for trial in trials if name in trial.distributions), None)
-        try:
-            if earlier is not None:
-                check_distribution_compatibility(earlier, distribution)
-        except ValueError:
-            found.append(name)
-    return found
-
-
-def facts(plan: Plan, run_id: str | None) -> dict[str, Any]:
-    """What everybody who works for or looks at the study has to know of it."""
     return {
         "task": plan.first.settings.task,
         "monitor": plan.objectives[0],
@@ -163,13 +143,10 @@ def facts(plan: Plan, run_id: str | None) -> dict[str, Any]:
         "folder": str(plan.folder),
         "parent": run_id,
         "began": time.time(),
-        "leader": os.getpid(),
+        "fixed": fixed(plan),
+        "led": led,
+        "leader": this_process(),
     }
-
-
-def is_led(plan: Plan) -> bool:
-    """Whether this process is a sweep's leader or was started by it, and ends with it."""
-    return not plan.worker or own_slot() is not None
 
 
 def wait_for_study(plan: Plan) -> dict[str, Any]:
@@ -184,11 +161,16 @@ def wait_for_study(plan: Plan) -> dict[str, Any]:
     queue = Queue(open_storage(plan.storage), plan.name)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        shared = queue.study.user_attrs.get(ATTRIBUTE)
-        if shared and (not is_led(plan) or shared["leader"] in (os.getpid(), os.getppid())):
-            return dict(shared)
+        shared = noted(queue)
+        if shared and (not is_led(plan) or _is_mine(shared["leader"])):
+            return shared
         time.sleep(PAUSE)
     raise VisrunError(f"study {plan.name}: nobody made its tickets; start it without hydra.sweeper.worker=true")
+
+
+def _is_mine(leader: Any) -> bool:
+    """Whether who has noted it is this process or the one that started it, and no earlier one of the same number."""
+    return isinstance(leader, dict) and leader["pid"] in (os.getpid(), os.getppid()) and is_running(leader)
 
 
 def words_of(plan: Plan, number: int, params: Params, *, parent: str | None) -> list[str]:

@@ -88,6 +88,11 @@ class Plan:
     extend: Callable[[Any], None] | None = None
     notices: tuple[str, ...] = field(default=())
 
+    @property
+    def searches(self) -> bool:
+        """Whether a sampler chooses the points, but for those to start with; else all of them are known beforehand."""
+        return self.sampler not in (EVERY, GRID.rpartition(".")[2])
+
 
 def make_plan(
     settings: Mapping[str, Any],

@@ -117,16 +117,6 @@ def reads(name: str, params: Mapping[str, Any], bases: Bases) -> bool:
     return _is_read(name, _facts(params, bases))
 
 
-def point_key(space: Space, params: Mapping[str, Any], bases: Bases) -> tuple[tuple[str, Any], ...]:
-    """What two trials share exactly when they are the same run: the parameters they read; floats to the last digit."""
-    return tuple((name, params[name]) for name in active(space, params, bases))
-
-
-def same_point(one: Mapping[str, Any], other: Mapping[str, Any], space: Space, bases: Bases) -> bool:
-    """Whether two trials are the same run."""
-    return point_key(space, one, bases) == point_key(space, other, bases)
-
-
 def count(space: Space, bases: Bases) -> int | None:
     """How many different trials there are, or None where a parameter that some trial reads is continuous."""
     total = 0

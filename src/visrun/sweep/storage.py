@@ -132,7 +132,7 @@ def _database(where: str) -> BaseStorage:
             storage = _tables(url.render_as_string(hide_password=False), engine)
     except ImportError as error:
         raise ConfigError(
-            f"{KEY}={where}: {error}; install visrun[postgresql] or the driver of this database"
+            f"{KEY}={where}: {error}; pip install -e \".[postgresql]\" in visrun's checkout, or this database's driver"
         ) from None
     except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
         reason = str(error).splitlines()[0].replace(password or "\0", "***")

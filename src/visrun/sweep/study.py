@@ -27,6 +27,7 @@ from visrun.sweep.storage import quiet
 Params = dict[str, Any]
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 ATTRIBUTE = "visrun"  # of the study: what everybody who works for it or looks at it shares
+START = "start_point"  # of a trial: it runs a point to start with, which nobody prunes
 TRIES = 20  # proposals of the sampler that may be points of earlier trials, before one of the others is drawn
 
 
@@ -74,19 +75,21 @@ class Queue:
 
     # tickets
 
-    def fill(self, n_trials: int, points: Sequence[Params] = (), *, ahead: int | None = None) -> None:
+    def fill(
+        self, n_trials: int, points: Sequence[Params] = (), *, ahead: int | None = None, start: bool = False
+    ) -> None:
         """Add tickets until ``n_trials`` trials count: those of ``points`` that no trial has yet, then empty ones.
 
         Args:
             ahead: How many empty ones at most; None for all.
+            start: Whether ``points`` are those to start a search with.
         """
-        trials = self.trials()
-        wanted = max(n_trials - len(trials), 0)
+        wanted = max(n_trials - len(trials := self.trials()), 0)
         have = {_key(point_of(trial)) for trial in trials} | {_key(fixed_of(trial)) for trial in self.every()}
         missing = [point for key, point in {_key(point): point for point in points}.items() if key not in have]
         empty: list[Params] = [{}] * (wanted if ahead is None else min(ahead, wanted))
         for place, point in enumerate([*missing, *empty][:wanted], start=len(trials)):
-            self.study.enqueue_trial(point, user_attrs={"place": place})
+            self.study.enqueue_trial(point, user_attrs={"place": place} | ({START: True} if start and point else {}))
 
     def claim(self, n_trials: int) -> FrozenTrial | None:
         """The first ticket among the ``n_trials`` trials that count, now RUNNING and ours; None where none is left."""
@@ -149,12 +152,10 @@ class Queue:
             sampler.before_trial(study, trial)
             together = sampler.infer_relative_search_space(study, trial)
             drawn = sampler.sample_relative(study, trial, together) if not fixed.keys() >= distributions.keys() else {}
+            same = [name for name in drawn if together.get(name) == distributions.get(name)]  # or out of a former range
+            known = {name: drawn[name] for name in same} | fixed
             return {
-                name: fixed[name]
-                if name in fixed
-                else drawn[name]
-                if name in drawn and _holds(distribution, drawn[name])
-                else sampler.sample_independent(study, trial, name, distribution)
+                name: known[name] if name in known else sampler.sample_independent(study, trial, name, distribution)
                 for name, distribution in distributions.items()
             }
 
@@ -211,7 +212,8 @@ class Queue:
         replaced = {trial.user_attrs.get("again") for trial in trials}
         for trial in trials:
             if is_lost(trial) and trial.number not in replaced:
-                self.study.enqueue_trial(point_of(trial), user_attrs={"again": trial.number})
+                kept = {name: value for name, value in trial.user_attrs.items() if name == START}
+                self.study.enqueue_trial(point_of(trial), user_attrs=kept | {"again": trial.number})
 
     def lose_stale(self) -> None:
         """Count as lost the trials whose workers gave no sign of life for long, where the storage keeps those."""
@@ -234,8 +236,9 @@ class Queue:
         self.storage.set_trial_intermediate_value(trial_id, epoch, value)
         if len(self.study.directions) > 1 or isinstance(self.study.pruner, optuna.pruners.NopPruner):
             return False
+        trial = self.storage.get_trial(trial_id)
         with quiet():
-            return bool(self.study.pruner.prune(self.study, self.storage.get_trial(trial_id)))
+            return START not in trial.user_attrs and bool(self.study.pruner.prune(self.study, trial))
 
 
 def create(storage: BaseStorage, name: str, directions: Sequence[str]) -> bool:
@@ -294,5 +297,4 @@ def failures(trials: Sequence[FrozenTrial]) -> int:
 
 def too_many_failed(trials: Sequence[FrozenTrial], *, n_trials: int, max_failure_rate: float) -> bool:
     """Whether the failures have reached their share of all trials wanted."""
-    failed = failures(trials)
-    return failed > 0 and failed >= max_failure_rate * n_trials
+    return (failed := failures(trials)) > 0 and failed >= max_failure_rate * n_trials

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import psutil
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from visrun.run_folder import this_process
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue, too_many_failed
 
 AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
 PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
+CLOCK = 2.0  # seconds by which the system's word on when a process began may vary
 
 
 class Space(Protocol):
@@ -96,9 +97,23 @@ def is_over(queue: Queue, rules: Rules) -> bool:
 
 
 def sign(queue: Queue, trial: FrozenTrial, slot: int | None, *, led: bool = False) -> None:
-    """Write down who has claimed a trial."""
-    where: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "led": led}
-    queue.note(trial.number, **where, **({} if slot is None else {"slot": slot}))
+    """Write down who has claimed a trial; what says nothing is left out, since each fact takes a database a commit."""
+    more = {"slot": slot, "led": led or None}
+    queue.note(trial.number, **this_process(), **{name: value for name, value in more.items() if value is not None})
+
+
+def is_running(facts: Mapping[str, Any]) -> bool:
+    """Whether a process of this machine that signed still runs, and is no later one of the same number.
+
+    Args:
+        facts: As :func:`visrun.run_folder.this_process` gives them.
+    """
+    try:
+        process = psutil.Process(int(facts["pid"]))
+        same = abs(process.create_time() - float(facts.get("started", 0.0))) < CLOCK
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def run(

@@ -1,0 +1,121 @@
+"""Whether a sweep may go on with a study that exists, or make one in a folder: what must be as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from visrun.errors import ConfigError
+from visrun.experiment import FILE_NAME
+from visrun.fields import show
+from visrun.journal import differences, identity
+from visrun.overrides import PATHS
+from visrun.sweep.plan import EVERY, Plan
+from visrun.sweep.points import KEY
+from visrun.sweep.slots import own_slot
+from visrun.sweep.storage import quiet
+from visrun.sweep.study import ATTRIBUTE, Queue, create, point_of
+
+
+def make(plan: Plan, storage: BaseStorage) -> bool:
+    """Make the plan's study; False where there is one of this name already.
+
+    Raises:
+        ConfigError: There is none, and the folder holds the trials of another one.
+    """
+    numbered = (path.parent.name for path in plan.folder.glob(f"[0-9]*/{FILE_NAME}"))
+    held = next((name for name in numbered if name.isdecimal()), None)  # looked for before the study, which may be made
+    if held is not None and not _exists(storage, plan.name):
+        raise ConfigError(
+            f"hydra.sweep.dir={plan.folder}: trial {held} of another study is here, which {KEY}.study_name={plan.name} "
+            "would write over; choose another hydra.sweep.dir, or the study_name that it had"
+        )
+    with quiet():
+        return create(storage, plan.name, plan.directions)
+
+
+def _exists(storage: BaseStorage, name: str) -> bool:
+    try:
+        storage.get_study_id_from_name(name)
+    except KeyError:
+        return False
+    return True
+
+
+def noted(queue: Queue) -> dict[str, Any]:
+    """The :func:`visrun.sweep.joining.facts` of a study; {} before anybody has written them down."""
+    return dict(queue.study.user_attrs.get(ATTRIBUTE, {}))
+
+
+def is_led(plan: Plan) -> bool:
+    """Whether this process is a sweep's leader or was started by it, and ends with it."""
+    return not plan.worker or own_slot() is not None
+
+
+def check(plan: Plan, queue: Queue) -> None:
+    """Whether a study that exists is the plan's.
+
+    Raises:
+        ConfigError: It searches for something else or elsewhere.
+    """
+    key = f"{KEY}.study_name={plan.name}"
+    had = [direction.name.lower() for direction in queue.study.directions]
+    if had != list(plan.directions):
+        raise ConfigError(f"{key}: this study has the directions {', '.join(had)}; choose another study_name")
+    facts_before = noted(queue)
+    for name, now in (("task", plan.first.settings.task), ("objectives", list(plan.objectives))):
+        before = facts_before.get(name, now)
+        if before != now:
+            raise ConfigError(f"{key}: this study has {name}={show(before)}; choose another study_name")
+    if not plan.searches and (changed := changes(plan, queue)):
+        raise ConfigError(f"{key}: this study has other settings ({'; '.join(changed)}); choose another study_name")
+    wrong = incompatible(queue.every(), plan.space.distributions)
+    if wrong:
+        raise ConfigError(f"{key}: this study has other choices for {', '.join(wrong)}; choose another study_name")
+    if plan.sampler == EVERY and (other := outside(queue.trials(), plan)) is not None:
+        raise ConfigError(
+            f"{key}: trial {other} of this study is none of these combinations; choose another study_name"
+        )
+
+
+def fixed(plan: Plan) -> dict[str, str]:
+    """What does not vary and changes the trials' numbers, as ``key -> text``."""
+    varied = set(plan.space.distributions)
+    if "max_epochs" in varied and plan.first.sources["warmup_epochs"] == "schema":
+        varied.add("warmup_epochs")  # is lowered to fit
+    return {key: text for key, text in identity(plan.first).items() if key not in varied}
+
+
+def changes(plan: Plan, queue: Queue) -> list[str]:
+    """``key: before -> now`` for what was fixed in the study and is so now, otherwise; other hosts have other paths."""
+    before, now = noted(queue).get("fixed", {}), fixed(plan)
+    both = (before.keys() & now.keys()) - set(() if is_led(plan) else PATHS)
+    return differences(*({key: text for key, text in side.items() if key in both} for side in (before, now)))
+
+
+def outside(trials: Sequence[FrozenTrial], plan: Plan) -> int | None:
+    """The first trial whose parameters are no point of the plan; an empty ticket gets one of those left."""
+    for trial in trials:
+        found, mine = point_of(trial), plan.space.distributions
+        point = {name: value for name, value in found.items() if name in mine or plan.extend is None}
+        open_yet = not point and trial.state in (TrialState.WAITING, TrialState.RUNNING)
+        if point not in plan.points and not open_yet:
+            return trial.number
+    return None
+
+
+def incompatible(trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]) -> list[str]:
+    """The parameters whose range or choices cannot go on from those of the study's trials."""
+    found = []
+    for name, distribution in distributions.items():
+        earlier = next((trial.distributions[name] for trial in trials if name in trial.distributions), None)
+        try:
+            if earlier is not None:
+                check_distribution_compatibility(earlier, distribution)
+        except ValueError:
+            found.append(name)
+    return found
