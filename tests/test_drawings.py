@@ -15,6 +15,15 @@ def test_pictures_of_the_same_name_get_a_number():
     assert drawings.stems([Path("a/x"), Path("b/x"), Path("c/x_2"), Path("d/x")]) == ["x", "x_2", "x_2_2", "x_3"]
 
 
+def test_many_pictures_of_one_name_are_named_at_once(monkeypatch):
+    tried = []
+    files = drawings.files
+    monkeypatch.setattr(drawings, "files", lambda stem, maps: tried.append(stem) or files(stem, maps))
+    paths = [Path(f"{i}/img.png") for i in range(200)]
+    assert drawings.stems(paths) == ["img", *(f"img_{i}" for i in range(2, 201))]
+    assert len(tried) < 4 * len(paths)
+
+
 def test_a_map_takes_its_name_too():
     assert drawings.stems([Path("a.png"), Path("a_mask.png")], maps=["mask"]) == ["a", "a_mask_2"]
     assert drawings.stems([Path("a_mask.png"), Path("a.png")], maps=["mask"]) == ["a_mask", "a_2"]

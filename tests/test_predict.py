@@ -8,7 +8,8 @@ from PIL import Image
 
 from visrun import predict
 from visrun.data.images import load_rgb
-from visrun.errors import DataError, UserError
+from visrun.errors import ConfigError, DataError, UserError
+from visrun.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -25,12 +26,42 @@ def test_folders_stand_for_the_images_below_them_and_files_for_themselves(pictur
     assert [str(path.relative_to(pictures)) for path in found] == ["c/1.png", "a/1.png", "a/b/2.JPG", "a/1.png"]
 
 
+def test_hidden_files_are_no_images_and_numbers_count_by_value(tmp_path):
+    shown = ["img2.png", "img10.png", "x/1.png"]
+    for name in [*shown, "._img2.png", ".ipynb_checkpoints/img2.png", "__MACOSX/img2.png"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [str(path.relative_to(tmp_path)) for path in predict.find_images([tmp_path])] == shown
+
+
 def test_what_is_not_there_is_named(pictures):
     with pytest.raises(DataError, match="no such file or folder"):
         predict.find_images([pictures / "missing.png"])
     (pictures / "empty").mkdir()
     with pytest.raises(DataError, match=r"no images in this folder.*\.png"):
         predict.find_images([pictures / "empty"])
+
+
+def test_a_gpu_takes_the_precision_that_the_run_had(tmp_path):
+    best = RunFolder(tmp_path).best
+    gpu, cpu = torch.device("cuda", 0), torch.device("cpu")
+    assert predict.precision_of(best, gpu) == "fp32"  # a checkpoint alone
+    for noted, expected in ({"precision": "bf16"}, "bf16"), ({"precision": "fp32"}, "fp32"), ({}, "fp32"):
+        (tmp_path / "experiment.json").write_text(json.dumps({"result": noted}))
+        assert (predict.precision_of(best, gpu), predict.precision_of(best, cpu)) == (expected, "fp32")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_network_runs_in_that_precision_and_without_gradients(precision, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    network = torch.nn.Conv2d(3, 1, 3)
+    portrait = {"task": "regression", "image_size": (8, 8), "fit": "crop", "tile": None, "overlap": 0}
+    portrait |= {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    task = SimpleNamespace(predict=lambda model, images: {"value": model(images)}, restore=lambda found, *_: found)
+    predictor = predict.Predictor(network, task, portrait, torch.device("cpu"), precision)
+    (found,) = predictor.predictions([tmp_path / "a.png"])
+    assert found["value"].dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
+    assert not found["value"].requires_grad
 
 
 def test_an_open_image_is_seen_as_its_file_would_be(tmp_path):
@@ -63,6 +94,13 @@ def test_predict_says_how_it_is_used(words):
 def test_evaluate_says_how_it_is_used(words):
     with pytest.raises(UserError, match="usage: visrun evaluate"):
         predict.main_evaluate(words)
+
+
+@pytest.mark.parametrize("word", ["seed=1", "data.val_fraction=0.3", "data.image_size=64"])
+def test_evaluate_refuses_what_changes_nothing(word, monkeypatch):
+    monkeypatch.setattr(predict, "load", lambda *_, **__: SimpleNamespace(task_name="classification"))
+    with pytest.raises(ConfigError, match=rf"^{word.split('=')[0]}: .*does not read this"):
+        predict.main_evaluate(["RUN", "data.root=x", word])
 
 
 @pytest.fixture

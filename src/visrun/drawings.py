@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -68,10 +68,14 @@ def maps_of(prediction: Prediction) -> dict[str, Tensor]:
 def stems(paths: Sequence[Path], *, maps: Sequence[str] = ()) -> list[str]:
     """A name for each image's files, as :func:`files` has them; where one of those is taken it gets a number."""
     taken: set[str] = set()
+    tried: dict[str, int] = {}  # the last number of each name, since what is taken stays taken
     found = []
     for path in paths:
-        numbered = (f"{path.stem}_{number}" for number in count(2))
-        stem = next(name for name in chain([path.stem], numbered) if taken.isdisjoint(files(name, maps)))
+        for number in count(tried.get(path.stem, 1)):
+            stem = path.stem if number == 1 else f"{path.stem}_{number}"
+            if taken.isdisjoint(files(stem, maps)):
+                break
+        tried[path.stem] = number
         taken.update(files(stem, maps))
         found.append(stem)
     return found

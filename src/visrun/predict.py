@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -29,22 +30,24 @@ from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
 from visrun.data.cache import open_images
 from visrun.data.files import IMAGE_SUFFIXES
+from visrun.data.files import images as images_below
 from visrun.data.images import header, load_rgb
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
-from visrun.device import choose_device, place
+from visrun.device import autocast, choose_device, place
 from visrun.errors import ConfigError, DataError, UserError
+from visrun.experiment import FILE_NAME
 from visrun.feeding import read_dataset
 from visrun.folders import expanded
 from visrun.loaders import Keep, Look, split_batches
-from visrun.run_folder import RunFolder
+from visrun.run_folder import RunFolder, part_of, read_json
 from visrun.tables import TASKS
 from visrun.tasks.base import Merging, Prediction, Task
-from visrun.training import evaluate
+from visrun.training import evaluate, recall
 
 BATCH = 32
 # What evaluate reads beside split; all else is the run's own.
-READS = ("data", "data.root", "data.on_bad", "data.val_fraction", "data.workers", "seed", "batch_size", "run.device")
+READS = ("data", "data.root", "data.on_bad", "data.workers", "batch_size", "run.device")
 KEPT_BY_PNG = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
 
 
@@ -55,10 +58,13 @@ class Predictor:
         module: In evaluation mode, on ``device``.
         task: Turns outputs into predictions.
         portrait: What the checkpoint says of both (see ``visrun.parts.portrait``).
+        precision: Of the forward pass, "bf16" or "fp32".
     """
 
-    def __init__(self, module: nn.Module, task: Task, portrait: dict[str, Any], device: torch.device) -> None:
-        self.module, self.task, self.device = module, task, device
+    def __init__(
+        self, module: nn.Module, task: Task, portrait: dict[str, Any], device: torch.device, precision: str = "fp32"
+    ) -> None:
+        self.module, self.task, self.device, self.precision = module, task, device, precision
         self.task_name: str = portrait["task"]
         self.look = Look(
             image_size=tuple(portrait["image_size"]),
@@ -119,7 +125,9 @@ class Predictor:
         )
         placed = places(opened, look.image_size, look.fit)
         for step, batch in enumerate(loader.epoch(0)):
-            found = self.task.predict(self.module, batch.images)
+            with torch.no_grad(), autocast(self.device, self.precision):
+                output = self.module(batch.images)
+            found = self.task.predict(partial(recall, output), batch.images)
             for i in range(min(loader.batch_size, len(cuts) - step * loader.batch_size)):
                 place = placed[step * loader.batch_size + i]
                 yield self.task.restore(found, i, place), place
@@ -154,11 +162,16 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
         options=network.get("options"),
     )
     checkpoint.fill(built.module, state["model"], file=file)
-    entry = TASKS[state["task"]]
-    task: Task = load_ref(entry.build)(**state["task_state"])
-    module = built.module.eval()
-    place(module, target)
-    return Predictor(module, task, state, target)
+    task: Task = load_ref(TASKS[state["task"]].build)(**state["task_state"])
+    place(built.module.eval(), target)
+    return Predictor(built.module, task, state, target, precision_of(file, target))
+
+
+def precision_of(file: Path, device: torch.device) -> str:
+    """On a GPU that of the run whose checkpoint it is, in which its thresholds were chosen; fp32 elsewhere."""
+    experiment = file.parent.parent / FILE_NAME
+    noted = part_of(read_json(experiment), "result") if device.type == "cuda" and experiment.is_file() else {}
+    return "bf16" if noted.get("precision") == "bf16" else "fp32"
 
 
 def main_predict(words: Sequence[str]) -> int:
@@ -190,8 +203,8 @@ def main_predict(words: Sequence[str]) -> int:
 def main_evaluate(words: Sequence[str]) -> int:
     """``visrun evaluate RUN data.root=PATH [split=...] [key=value ...]``: the task's metrics as one JSON line.
 
-    Classes and values are matched by name. The test split counts; without one all labelled images that have no split,
-    else val.
+    Classes and values are matched by name. The test split counts, else val, else train; of data without splits all
+    images.
 
     Raises:
         ConfigError: A setting that would change nothing.
@@ -233,7 +246,16 @@ def main_evaluate(words: Sequence[str]) -> int:
     )
     for line in loader.images.bad:
         screen.warn(f"left out: {line}")
-    rounded = {name: float(f"{value:.6g}") for name, value in measure(predictor, loader).items()}
+    metrics = evaluate(
+        predictor.task,
+        predictor.module,
+        loader,
+        predictor.task.metric(),
+        device=predictor.device,
+        precision=predictor.precision,
+        with_loss=False,
+    )
+    rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
     images = {loader.images.source.paths[row] for row in loader.images.kept}
     print(json.dumps({"split": split, "images": len(images), **rounded}, ensure_ascii=False))
     return 0
@@ -246,21 +268,8 @@ def _run_and_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return [*first, *(word for word in rest if "=" not in word)], [word for word in rest if "=" in word]
 
 
-def measure(predictor: Predictor, loader: Batches) -> dict[str, float]:
-    """The task's metrics of a trained model on the images of ``loader``."""
-    return evaluate(
-        predictor.task,
-        predictor.module,
-        loader,
-        predictor.task.metric(),
-        device=predictor.device,
-        precision="fp32",
-        with_loss=False,
-    )
-
-
 def find_images(given: Sequence[Path]) -> list[Path]:
-    """Files as they are, folders by the images below them, in order.
+    """Files as they are, folders by the visible images below them, in natural order.
 
     Raises:
         DataError: Something that does not exist, or a folder without images.
@@ -268,7 +277,7 @@ def find_images(given: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+            inside = list(images_below(path))
             if not inside:
                 raise DataError(f"{path}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
             found += inside

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from visrun import predict
+from visrun.build import load
 from visrun.compare import pictures
 from visrun.compare.find import find
 from visrun.console import Screen
 from visrun.data import records
+from visrun.data.objects import Objects, corners_of
+from visrun.data.placement import Place
 from visrun.data.records import Dataset, Record
+from visrun.tables import TASKS
 
 
 def dataset(**splits: str) -> Dataset:
@@ -59,6 +67,33 @@ def test_images_are_spread_over_the_split(count: int, chosen: str) -> None:
 )
 def test_the_truth_in_words(target: object, kind: str, words: str) -> None:
     assert pictures.truth(Record(Path("a"), target, "a"), dataset(val="a"), kind) == words
+
+
+@pytest.mark.parametrize("name", ["object_detection", "oriented_object_detection", "instance_segmentation"])
+def test_objects_are_drawn_beside_the_truth(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a file whose sides are no multiples of 4; the truth is in the right half, and one object of it is a crowd."""
+    Image.new("RGB", (63, 45), (90, 90, 90)).save(tmp_path / "a.png")
+    boxes = np.array([[6.0, 5, 40, 30], [41, 20, 63, 45]])
+    corners = corners_of(boxes)
+    some = Objects(np.array([1, 0]), boxes, np.array([False, True]), corners, tuple((part,) for part in corners))
+    task = load(TASKS[name].build)(classes=["x", "y"])
+    empty = {"boxes": torch.zeros(1, 1, 5 if name.startswith("oriented") else 4), "scores": torch.zeros(1, 1)}
+    empty |= {"labels": torch.full((1, 1), -1), "masks": torch.zeros(1, 1, 16, 16, dtype=torch.uint8)}
+    found = task.restore(empty, 0, Place((0, 9, 64, 55), (45, 63)))
+    model = SimpleNamespace(task=task, predictions=lambda paths: [found for _ in paths])
+    monkeypatch.setattr(predict, "load", lambda *_, **__: model)
+
+    def picture(objects: Objects) -> Image.Image:
+        data = replace(dataset(val="a"), kind=TASKS[name].target)
+        (drawn,) = pictures._column(
+            SimpleNamespace(folder=tmp_path), data, [Record(tmp_path / "a.png", objects, "a")], "cpu"
+        )
+        return decoded(drawn.address).convert("RGB")
+
+    plain, shown = picture(some.pick([])), picture(some.pick([0]))
+    changed = np.argwhere(np.abs(np.asarray(shown, int)[: plain.height] - np.asarray(plain, int)).max(2) > 40)
+    assert len(changed) and changed[:, 1].min() > plain.width / 2
+    assert (np.asarray(picture(some)) == np.asarray(shown)).all()  # a crowd is neither to be found nor wrong to find
 
 
 def decoded(address: str) -> Image.Image:

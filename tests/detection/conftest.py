@@ -11,31 +11,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
 
 from visrun.data.objects import Objects
 from visrun.data.outlines import Polygon
+from visrun.data.placement import Place
 
 
-@dataclass(frozen=True)
-class Place:
+def place_of(size: tuple[int, int] = (100, 100), scale: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)) -> Place:
     """A file, or a tile of it, whose pixels times 1 / ``scale`` plus ``shift`` are those of the training image."""
-
-    size: tuple[int, int] = (100, 100)
-    scale: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)
-
-    def points(self, xy: Tensor) -> Tensor:
-        return (xy - xy.new_tensor(self.shift)) * self.scale
-
-    def back_maps(self, maps: Tensor, stride: int) -> Tensor:
-        """For shifts that are whole pixels of the training image."""
-        large = interpolate(maps[None], scale_factor=float(stride), mode="bilinear", align_corners=False)[0]
-        height, width = (round(side / self.scale) for side in self.size)
-        left, top = (round(part) for part in self.shift)
-        seen = pad(large[:, max(top, 0) :, max(left, 0) :], (max(-left, 0), width, max(-top, 0), height))
-        seen = seen[:, :height, :width]
-        return interpolate(seen[None], self.size, mode="bilinear", align_corners=False)[0] if len(seen) else seen
+    return Place((*shift, shift[0] + size[1] / scale, shift[1] + size[0] / scale), size)
 
 
 @dataclass(frozen=True)
@@ -100,7 +84,7 @@ def feed(
     batch: int = 3,
 ) -> Any:
     """``metric`` after it has seen everything, a last filler row in each batch; a row is an image unless told."""
-    spots = places or [Place(size=size)] * len(truths)
+    spots = places or [place_of(size=size)] * len(truths)
     numbers = images or range(len(truths))
     metric.reset([Scene(*parts) for parts in zip(numbers, spots, truths, strict=True)])
     for rows in torch.arange(len(truths)).split(batch):
@@ -124,5 +108,5 @@ def rotated_to_quads(boxes: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The functions above."""
-    functions: list[Callable[..., Any] | type] = [Place, Scene, objects, answer, padded, feed, rotated_to_quads]
+    functions: list[Callable[..., Any] | type] = [place_of, Scene, objects, answer, padded, feed, rotated_to_quads]
     return SimpleNamespace(**{function.__name__: function for function in functions})

@@ -141,7 +141,7 @@ def test_masks_agree_with_pycocotools(kit: SimpleNamespace, seed: int) -> None:
         kit.objects(one.boxes, one.labels, one.ignored, outlines=[(ellipse(box),) for box in one.boxes])
         for one in truths
     ]
-    place = kit.Place(size=(SIDE, SIDE))
+    place = kit.place_of(size=(SIDE, SIDE))
     for one in answers:
         one["masks"] = blobs(one["boxes"])
         one["whole"] = (place.back_maps(one["masks"].float(), MASK_STRIDE) >= 127.5).to(torch.uint8)
@@ -218,7 +218,7 @@ def test_nothing_seen_gives_nothing(kit: SimpleNamespace, metric: Any) -> None:
 
 def test_images_are_measured_in_their_own_pixels(kit: SimpleNamespace) -> None:
     """A file of 400 x 300, shown at half its size under 10 rows of padding."""
-    place = kit.Place(size=(300, 400), scale=2.0, shift=(0.0, 10.0))
+    place = kit.place_of(size=(300, 400), scale=2.0, shift=(0.0, 10.0))
     truth = kit.objects([[100, 100, 200, 200]], [0])
     inside = kit.answer([[50, 60, 100, 110]], [0.9], [0])
     found = kit.feed(BoxMetric(CLASSES), [truth], [inside], places=[place], size=(170, 200)).compute()

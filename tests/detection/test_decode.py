@@ -185,6 +185,25 @@ def test_turned_detections_are_canonical_and_no_two_of_a_class_are_one() -> None
     assert (found["scores"].diff(dim=1) <= 0).all()
 
 
+@pytest.mark.parametrize(("turned", "objects"), [(False, 100), (True, 200)])
+def test_of_a_crowded_image_every_object_is_found(turned: bool, objects: int) -> None:
+    """Nine locations find each exactly, those of some surer than those of others; ten find nothing."""
+    across = torch.arange(20.0)
+    centres = 32 * torch.cartesian_prod(across, across)[:objects] + 20
+    around = 8 * torch.cartesian_prod(*[torch.arange(-1.0, 2)] * 2)
+    points = torch.cat([(centres[:, None] + around).flatten(0, 1), torch.full((10, 2), 300.0)])
+    shift = torch.cat([(-around).repeat(objects, 1), torch.zeros(10, 2)])
+    half = math.log(2)  # a side of 32 pixels
+    raw = torch.cat([shift / 8, torch.full((len(points), 1), half)], 1)
+    if not turned:
+        raw = torch.cat([16.0 - shift, 16.0 + shift], 1).div(8).log()
+    logits = torch.cat([torch.linspace(3, 0, objects).repeat_interleave(9), torch.full((10,), -9.0)])
+    said = {"points": torch.cat([points, torch.full((len(points), 1), 8.0)], 1)[None], "boxes": raw[None]}
+    said |= {"classes": logits[None, :, None]} | ({"stretches": torch.zeros(1, len(points), 4)} if turned else {})
+    found = detections(said, (680, 680))
+    assert int((found["labels"] >= 0).sum()) == objects
+
+
 def test_masks_come_with_their_boxes() -> None:
     raw = output(masks=True)
     found = detections(raw, SIZE)

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from visrun.build import load
 from visrun.data.objects import MASK_STRIDE
 from visrun.detection import losses as choices
+from visrun.detection import objective
 from visrun.detection.decode import boxes_of, detections
 from visrun.detection.objective import BOX_GAIN, GAIN, learn, losses
 from visrun.models.dense import small_detector
@@ -166,6 +167,20 @@ def test_masks_of_unmasked_objects_are_not_learnt() -> None:
     target[..., 2] = 0
     parts = losses(module(torch.randn(2, 3, SIDE, SIDE)), target, masks, **how("instances"))
     assert parts["mask"].item() == 0
+
+
+def test_in_evaluation_the_loss_of_masks_is_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are more locations with masks than are looked at; they are spread over all."""
+    monkeypatch.setattr(objective, "MASKS", 3)
+    module, (target, masks) = network("instances"), scene("instances")
+    output = {name: value.detach() for name, value in module(torch.randn(2, 3, SIDE, SIDE)).items()}
+    output["coefficients"] = torch.randn_like(output["coefficients"])
+    with torch.no_grad():
+        same = {losses(output, target, masks, **how("instances"))["mask"].item() for _ in range(5)}
+    drawn = {losses(output, target, masks, **how("instances"))["mask"].item() for _ in range(5)}
+    assert len(same) == 1 and len(drawn) > 1
+    chosen = objective._spread(torch.zeros(1, 1000))[0].topk(10).indices.sort().values
+    assert chosen.diff().min() >= 50 and chosen.diff().max() <= 150
 
 
 def test_bf16_gives_float32_losses_near_those_of_float32() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,23 +11,26 @@ import torch
 from faster_coco_eval import mask as coco
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from visrun.boxes import le90_to_quads
+from visrun.data.objects import MASK_STRIDE
 from visrun.data.outlines import Rle, drawn
+from visrun.data.placement import Place
 from visrun.detection import restore
 from visrun.detection.restore import restore_boxes, restore_masks, restore_rotated
-from visrun.detection.runs import areas, encoded, runs_of
+from visrun.detection.runs import Runs, areas, as_rows, encoded, of_rows, pixels, runs_of, written
 
 
 def test_boxes_are_scaled_shifted_and_cut(kit: SimpleNamespace) -> None:
-    place = kit.Place(size=(60, 200), scale=2.0, shift=(0.0, 10.0))
+    place = kit.place_of(size=(60, 200), scale=2.0, shift=(0.0, 10.0))
     found = restore_boxes(torch.tensor([[10.0, 20.0, 30.0, 30.0], [-5.0, 0.0, 90.0, 99.0]]), place)
-    assert found.tolist() == [[20, 20, 60, 40], [0, 0, 180, 60]]
+    np.testing.assert_allclose(found, [[20, 20, 60, 40], [0, 0, 180, 60]], rtol=1e-6)
     assert restore_boxes(torch.zeros(0, 4), place).shape == (0, 4)
 
 
 def test_turned_boxes_keep_their_angle_and_their_corners_fall_where_points_fall(kit: SimpleNamespace) -> None:
-    place = kit.Place(size=(300, 300), scale=1.5, shift=(3.0, -10.0))
+    place = kit.place_of(size=(300, 300), scale=1.5, shift=(3.0, -10.0))
     boxes = torch.tensor([[50.0, 60.0, 40.0, 20.0, 0.7], [10.0, 10.0, 8.0, 8.0, -1.5]])
     found = restore_rotated(boxes, place)
     assert found[:, 4].tolist() == boxes[:, 4].tolist()
@@ -35,19 +39,53 @@ def test_turned_boxes_keep_their_angle_and_their_corners_fall_where_points_fall(
     assert restore_rotated(torch.zeros(0, 5), place).shape == (0, 5)
 
 
-@pytest.mark.parametrize("pixels", [1, 100_000, 1 << 24])
-def test_masks_are_drawn_at_the_files_size(kit: SimpleNamespace, pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore, "PIXELS", pixels)
-    place = kit.Place(size=(120, 160), scale=2.0, shift=(0.0, 4.0))
+def test_masks_are_drawn_at_the_files_size(kit: SimpleNamespace) -> None:
+    place = kit.place_of(size=(120, 160), scale=2.0, shift=(0.0, 4.0))
     masks = torch.zeros(3, 17, 20, dtype=torch.uint8)
     masks[0] = 255
     masks[1, 6:11, 5:10] = 255  # pixels 20 to 40 by 24 to 44 of the training image, 40 to 80 by 40 to 80 of the file
-    found = restore_masks(masks, place)
-    assert found.shape == (3, 120, 160) and found.dtype == torch.bool
+    found = list(pixels(restore_masks(masks, place)))
+    assert [one.shape for one in found] == [(120, 160)] * 3
     assert found[0].all() and not found[2].any()
-    rows, columns = found[1].any(1).nonzero(), found[1].any(0).nonzero()
+    rows, columns = np.flatnonzero(found[1].any(1)), np.flatnonzero(found[1].any(0))
     assert [rows.min(), rows.max(), columns.min(), columns.max()] == pytest.approx([40, 79, 40, 79], abs=1)
-    assert restore_masks(masks[:0], place).shape == (0, 120, 160)
+    assert restore_masks(masks[:0], place) == []
+
+
+def over_the_whole_file(masks: Tensor, place: Place) -> list[Runs]:
+    drawn = place.back_maps(masks.float(), MASK_STRIDE) >= restore.HALF
+    return [coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8))) for mask in drawn]
+
+
+PLACES = [
+    ((0.0, 0.0, 96.0, 64.0), (64, 96)),  # as large as the training image
+    ((0.0, 0.0, 96.0, 64.0), (313, 501)),
+    ((0.0, 9.5, 96.0, 54.5), (45, 101)),  # padded above and below
+    ((13.0, 0.0, 83.0, 64.0), (31, 33)),
+    ((-140.0, -77.0, 330.0, 260.0), (337, 470)),  # a tile of it
+    ((-900.0, -20.0, 96.0, 64.0), (84, 996)),  # the last one of a row
+]
+
+
+@pytest.mark.parametrize("pixels_at_once", [1, 5000, 1 << 24])
+@pytest.mark.parametrize(("box", "size"), PLACES)
+def test_only_windows_are_drawn_and_nothing_is_lost(
+    box: tuple[float, float, float, float], size: tuple[int, int], pixels_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Smooth blobs of all sizes, noise, single cells at every border, full and empty masks."""
+    monkeypatch.setattr(restore, "PIXELS", pixels_at_once)
+    random = torch.Generator().manual_seed(0)
+    masks = torch.zeros(30, 16, 24, dtype=torch.uint8)
+    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(24.0), indexing="ij")
+    for i in range(18):
+        cx, cy, r = (torch.rand(3, generator=random) * torch.tensor([24.0, 16.0, 0.6 * (i + 1)])).tolist()
+        masks[i] = (255 * (3 * (r - ((x - cx) ** 2 + (y - cy) ** 2).sqrt())).sigmoid()).round().to(torch.uint8)
+    masks[18:22] = torch.randint(0, 256, (4, 16, 24), generator=random).to(torch.uint8)
+    for i, (row, column) in enumerate([(0, 0), (15, 23), (0, 12), (7, 0), (7, 23)]):
+        masks[22 + i, row, column] = 255
+    masks[27], masks[28] = 255, 127
+    place = Place(box, size)
+    assert restore_masks(masks, place) == over_the_whole_file(masks, place)
 
 
 @given(
@@ -56,9 +94,26 @@ def test_masks_are_drawn_at_the_files_size(kit: SimpleNamespace, pixels: int, mo
 @settings(max_examples=80, deadline=None)
 def test_runs_are_cocos(seed: int, n: int, height: int, width: int, share: float) -> None:
     masks = torch.rand(n, height, width, generator=torch.Generator().manual_seed(seed)) < share
-    found = encoded(masks)
+    found = encoded(masks, np.zeros((n, 2), np.int64), (height, width))
     assert found == [coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8))) for mask in masks]
     assert areas(found).tolist() == masks.sum((1, 2)).tolist()
+    assert of_rows(as_rows(found)) == found
+    assert [mask.tolist() for mask in pixels(found)] == masks.tolist()
+
+
+def test_a_crop_lies_where_its_corner_is_and_may_reach_beyond_the_file() -> None:
+    crops = torch.zeros(2, 4, 3, dtype=torch.bool)
+    crops[0], crops[1, :2, :2] = True, True
+    first, second = pixels(encoded(crops, np.array([[1, 2], [4, 5]]), (6, 7)))
+    assert first[1:5, 2:5].all() and first.sum() == 12
+    assert second[4:, 5:].all() and second.sum() == 4
+
+
+def test_runs_are_written_as_text() -> None:
+    mask = np.asfortranarray(np.eye(3, dtype=np.uint8))
+    (one,) = of_rows(as_rows([coco.encode(mask)]))
+    line = json.loads(json.dumps(written(one)))
+    assert line["size"] == [3, 3] and (coco.decode(line) == mask).all()
 
 
 def test_labels_become_the_runs_that_are_drawn_of_them() -> None:

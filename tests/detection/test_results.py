@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from faster_coco_eval import mask as coco
 from torch import Tensor
 
+from visrun.data.objects import MOST_MASKED, Objects, corners_of, nothing
 from visrun.data.placement import Place
-from visrun.detection.results import alone, best, drawn, merged, outlined, padded, recorded, truth, whole
+from visrun.detection.results import alone, best, drawn, merged, padded, recorded, target_of, true_masks, truth, whole
 
 CLASSES = ("cat", "dog")
 
@@ -80,16 +80,6 @@ def test_records_are_json_in_the_users_words() -> None:
     assert recorded(padded([found(0)], 2), 0, CLASSES) == []
 
 
-def test_masks_are_written_as_cocos_runs() -> None:
-    masks = torch.zeros(2, 6, 9, dtype=torch.bool)
-    masks[0, 1:4, 2:5] = True
-    runs = outlined(masks)
-    assert runs[0]["size"] == [6, 9]
-    json.dumps(runs)
-    assert np.array_equal(coco.decode(runs[0]), masks[0].numpy())
-    assert outlined(masks[:0]) == []
-
-
 def test_small_masks_are_enlarged() -> None:
     masks = torch.zeros(1, 4, 6, dtype=torch.uint8)
     masks[0, 1:3, 2:4] = 255
@@ -110,6 +100,32 @@ def test_the_truth_of_a_target() -> None:
     assert labels.tolist() == [1]
     assert truth(np.asarray(rows))[0].shape == (1, 4)
     assert truth(torch.full((2, 8), -1.0))[0].shape == (0, 5)
+
+
+@pytest.mark.parametrize("most", [1000, 20])
+def test_labelled_objects_as_a_target_in_pixels_of_the_file(most: int) -> None:
+    """Of a file of 31 x 53 pixels; the second object is a crowd."""
+    boxes = np.array([[5.0, 6, 25, 16], [30, 2, 50, 30], [40, 20, 53, 31]])
+    outlines = tuple((corners_of(box[None])[0],) for box in boxes)
+    objects = Objects(np.array([1, 0, 1]), boxes, np.array([False, True, False]), corners_of(boxes), outlines)
+    shown, labels = truth(target_of(objects, (31, 53), kind="boxes", most=most))
+    assert (shown.tolist(), labels.tolist()) == (boxes[[0, 2]].tolist(), [1, 1])
+    turned = truth(target_of(objects, (31, 53), kind="rotated_boxes", most=most))[0]
+    assert turned[0].tolist() == pytest.approx([15, 11, 20, 10, 0])
+    rows, layers = target_of(objects, (31, 53), kind="instances", most=most)
+    masks = true_masks(rows, layers)
+    assert max(masks.shape[1:]) == min(53, most) and len(masks) == 2
+    assert masks[0].float().mean() == pytest.approx(200 / (31 * 53), rel=0.15)
+    assert target_of(nothing(outlines=True), (31, 53), kind="instances", most=most)[0].shape == (0, 7)
+
+
+def test_objects_beyond_the_bytes_have_no_mask() -> None:
+    boxes = np.tile([[2.0, 2, 6, 6]], (MOST_MASKED + 2, 1))
+    outlines = ((corners_of(boxes[:1])[0],),) * len(boxes)
+    objects = Objects(np.zeros(len(boxes), np.int64), boxes, np.zeros(len(boxes), bool), outlines=outlines)
+    rows, layers = target_of(objects, (9, 9), kind="instances", most=9)
+    assert len(truth(rows)[0]) == len(boxes)
+    assert not true_masks(rows, layers)[MOST_MASKED:].any()
 
 
 @pytest.mark.parametrize("width", [4, 5])

@@ -42,7 +42,7 @@ def measured(kit: SimpleNamespace, truths: list, answers: list, **options: Any) 
         kit.objects(None, labels, ignored, quads=kit.rotated_to_quads(turned)) for turned, labels, ignored in truths
     ]
     found = [kit.answer(turned, scores, labels, columns=5) for turned, scores, labels in answers]
-    place = [kit.Place(size=(400, 400))] * len(scenes)
+    place = [kit.place_of(size=(400, 400))] * len(scenes)
     return kit.feed(RotatedMetric(CLASSES, **options), scenes, found, places=place).compute()
 
 
@@ -58,7 +58,7 @@ def test_without_angles_it_equals_coco(kit: SimpleNamespace, seed: int) -> None:
 
     scenes = [kit.objects(upright(turned), labels) for turned, labels, _ in truths]
     found = [kit.answer(upright(turned), scores, labels) for turned, scores, labels in answers]
-    place = [kit.Place(size=(400, 400))] * len(scenes)
+    place = [kit.place_of(size=(400, 400))] * len(scenes)
     coco = kit.feed(BoxMetric(CLASSES), scenes, found, places=place).compute()
     rotated = measured(kit, truths, answers)
     assert {name: rotated[name] for name in ("map", "map50", "map75")} == pytest.approx(
@@ -215,7 +215,7 @@ def test_upright_labels_serve_as_corners(kit: SimpleNamespace) -> None:
 
 
 def test_a_scaled_image_is_measured_in_its_file(kit: SimpleNamespace) -> None:
-    place = kit.Place(size=(300, 400), scale=2.0, shift=(5.0, 10.0))
+    place = kit.place_of(size=(300, 400), scale=2.0, shift=(5.0, 10.0))
     truth = kit.objects(None, [0], quads=kit.rotated_to_quads(np.array([[100, 120, 80, 40, 0.7]])))
     found = kit.answer([[55, 70, 40, 20, 0.7]], [0.9], [0], columns=5)
     values = kit.feed(RotatedMetric(CLASSES), [truth], [found], places=[place]).compute()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun import tables
+from visrun.detection.decode import report
 from visrun.errors import ConfigError
 from visrun.models import Built, create
 from visrun.models.freezing import FixedBatchNorm2d
@@ -101,6 +102,23 @@ def test_freezing_leaves_the_head_to_train(name: str) -> None:
     assert changed
     assert all(any(key.startswith(head + ".") for head in built.head) for key in changed)
     assert all(any(key.startswith(head + ".") for key in changed) for head in built.head)
+
+
+@pytest.mark.parametrize("name", ["small_detector", "maskrcnn"])
+def test_a_size_that_masks_do_not_divide_is_one_line(name: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        create(name, num_outputs=2, image_size=(450, 360), pretrained=False, target="instances")
+    assert str(error.value) == (
+        "data.image_size=450x360: masks of objects take sides of a multiple of 4 pixels, such as 480x384"
+    )
+
+
+@pytest.mark.parametrize("target", ["boxes", "rotated_boxes", "instances"])
+def test_a_size_that_no_stride_divides_is_taken_as_it_is(target: str) -> None:
+    height, width = (100, 132) if target == "instances" else (97, 130)
+    module = create("small_detector", num_outputs=2, image_size=(height, width), pretrained=False, target=target).module
+    found = report(module.eval(), torch.randn(1, 3, height, width))
+    assert target != "instances" or found["masks"].shape[2:] == (25, 33)
 
 
 def test_freezing_changes_no_name_and_no_output(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models import detection as theirs
+from torchvision.models import get_model
 
 from visrun.boxes import canonical, rotated_iou
 from visrun.build import load
@@ -271,6 +272,16 @@ def test_published_weights_leave_the_classes_new(hub: Path) -> None:
     assert norms and all(isinstance(norm, FixedBatchNorm2d) for norm in norms)
     plain = create("ssdlite", num_outputs=90, image_size=320, target="boxes", pretrained=False)
     assert plain.module.load_state_dict(built.module.state_dict())  # a trained one is built without weights
+
+
+@HEAVY
+def test_weights_of_a_file_keep_their_statistics_as_published_ones_do(tmp_path: Path) -> None:
+    torch.save(get_model("mobilenet_v3_large").state_dict(), tmp_path / "body.pt")
+    how: dict[str, Any] = {"num_outputs": 2, "image_size": SIDE, "target": "boxes", "pretrained": False}
+    for weights, fixed in ((tmp_path / "body.pt", True), (None, False)):
+        built = create("fasterrcnn_mobilenet", weights=weights, **how)
+        norms = [one for one in built.module.network.backbone.modules() if isinstance(one, nn.BatchNorm2d)]
+        assert norms and all(isinstance(one, FixedBatchNorm2d) == fixed for one in norms)
 
 
 def test_deep_copies_keep_float32(one_stage: dict[str, nn.Module]) -> None:

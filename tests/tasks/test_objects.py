@@ -15,6 +15,7 @@ from torch import Tensor
 from visrun.batch import truth
 from visrun.build import load
 from visrun.data.placement import Place
+from visrun.detection.runs import areas, of_rows, pixels
 from visrun.models.dense import small_detector
 from visrun.tables import TASKS
 from visrun.tasks.base import Merging
@@ -119,9 +120,18 @@ def test_predictions_go_back_to_their_file(name: str) -> None:
     else:
         assert box == pytest.approx([32.0, 24.0, 96.0, 64.0])
     if name == "instance_segmentation":
-        assert one["masks"].shape == (1, 2, 96, 128)
-        assert one["masks"].dtype == torch.bool
-        assert one["masks"][0, 0, 28:60, 36:92].float().mean() > 0.95
+        mask, faint = pixels(of_rows(one["runs"][0]))
+        assert mask.shape == (96, 128)
+        assert mask[28:60, 36:92].mean() > 0.95 and mask.sum() < 1.2 * 64 * 40
+        assert not faint.any()
+
+
+def test_masks_too_faint_for_a_record_are_not_drawn() -> None:
+    found = prediction("instance_segmentation")
+    found["masks"][0, 1], found["scores"][0, 1] = 255, 0.04
+    one = task_of("instance_segmentation").restore(found, 0, PLACE)
+    assert areas(of_rows(one["runs"][0])).tolist() == [pytest.approx(64 * 40, rel=0.1), 0]
+    assert one["labels"].tolist() == [[1, 0]]  # a part in another tile may lie in it
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -140,6 +150,21 @@ def test_tiles_are_merged(name: str) -> None:
     task = task_of(name)
     part = task.restore(prediction(name), 0, PLACE)
     assert task.merge([part, part], [PLACE, PLACE], (64, 64))["scores"].tolist() == part["scores"].tolist()
+
+
+def test_masks_of_tiles_are_those_of_their_objects() -> None:
+    """Two tiles of a file of 64 x 160 pixels; the second begins at 96, and its mask needs more runs."""
+    places = [Place((0, 0, 160, 64), (64, 160)), Place((-96, 0, 64, 64), (64, 160))]
+    task, parts = task_of("instance_segmentation"), []
+    for i, place in enumerate(places):
+        found = prediction("instance_segmentation")
+        found["masks"][0, 0, 5 + i : 10 : 1 + i, 4:12] = 0
+        parts.append(task.restore(found, 0, place))
+    page = task.merge(parts, places, (64, 64))
+    masks = of_rows(page["runs"][0])
+    assert {runs["counts"] for runs in masks} == {runs["counts"] for part in parts for runs in of_rows(part["runs"][0])}
+    assert len(masks) == 4 and all(runs["size"] == [64, 160] for runs in masks)
+    assert all("counts" in one["mask"] for one in task.record(page, 0)["objects"])
 
 
 @pytest.mark.parametrize("name", NAMES)

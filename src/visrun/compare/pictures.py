@@ -19,10 +19,11 @@ from visrun.data.batches import PAINTED
 from visrun.data.files import shown
 from visrun.data.images import load_rgb, mask_of
 from visrun.data.records import Dataset, Record
+from visrun.detection.results import target_of
 from visrun.errors import UserError, VisrunError
 from visrun.remember import remembered
 from visrun.run_folder import RunFolder
-from visrun.tables import TASKS
+from visrun.tables import OBJECT_TARGETS, TASKS
 
 WIDEST = 720  # pixels of an embedded picture
 QUALITY = 85  # of JPEG
@@ -153,12 +154,20 @@ def _column(run: Run, dataset: Dataset, records: Sequence[Record], device: str) 
     predictions = predictor.predictions([record.image for record in records])
     for record, prediction in zip(records, predictions, strict=True):
         pixels = load_rgb(record.image)
-        masked = dataset.kind in PAINTED
-        target = mask_of(record.target, dataset.mask_ids, pixels.shape[:2]) if masked else record.target
+        target = _drawable(record, dataset, pixels.shape[:2])
         picture = predictor.task.draw(Image.fromarray(pixels), prediction, 0, target=target)
         words = json.dumps(predictor.task.record(prediction, 0), ensure_ascii=False)
         cells.append(cell(picture, words if len(words) <= WORDS else f"{words[: WORDS - 1]}…"))
     return cells
+
+
+def _drawable(record: Record, dataset: Dataset, size: tuple[int, int]) -> Any:
+    """What is true of an image of ``size`` (height, width), in its pixels and as its task draws it."""
+    if dataset.kind in PAINTED:
+        return mask_of(record.target, dataset.mask_ids, size)
+    if dataset.kind in OBJECT_TARGETS:
+        return target_of(record.target, size, kind=dataset.kind, most=WIDEST)
+    return record.target
 
 
 def cell(picture: Image.Image, words: str) -> Cell:

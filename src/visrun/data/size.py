@@ -35,7 +35,7 @@ def training_size(
         sizes: Width and height of the images.
 
     Raises:
-        ConfigError: A wanted size that is no multiple of what the model can take.
+        ConfigError: A wanted size that a model of fixed size cannot take; others take every size as it is.
     """
     if wanted is not None:
         height, width = (wanted, wanted) if isinstance(wanted, int) else (int(wanted[0]), int(wanted[1]))

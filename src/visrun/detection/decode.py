@@ -19,7 +19,8 @@ from visrun.detection.masks import as_bytes, logits_of, within
 
 Output = Mapping[str, Tensor]
 
-CANDIDATES, CANDIDATES_ROTATED = 300, 1000  # pairs of location and class that suppression looks at, an image's best
+# Pairs of location and class that suppression looks at, an image's best: some nine locations find each object.
+CANDIDATES, CANDIDATES_ROTATED = 1000, 2000
 MOST, MOST_ROTATED = 100, 500  # detections of an image; views from above hold more
 SAME, SAME_ROTATED = 0.6, 0.3  # IoU above which two detections of one class are one object
 LEAST = 0.001  # score below which nothing is reported

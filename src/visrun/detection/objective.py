@@ -31,6 +31,7 @@ BACKGROUND, GAMMA = (
     2.0,
 )  # focal weights of background (arXiv 1708.02002): 0.75 p^2, so that much of it counts little
 MASKS = 100  # locations of an image whose masks are learnt in a step
+GOLDEN = (5**0.5 - 1) / 2  # steps of this share of a circle never meet and leave no large gap
 
 
 def learn(output: Any, batch: Any, *, chosen: BoxLoss | None, **how: Any) -> dict[str, Tensor]:
@@ -130,10 +131,14 @@ def _class_terms(
 def _mask_loss(
     output: Output, target: Tensor, masks: Tensor, given: Assigned, wanted: Tensor, mask_loss: MaskLoss
 ) -> Tensor:
-    """The mean over up to ``MASKS`` locations an image, picked at random of those with an object that has a mask."""
+    """The mean over up to ``MASKS`` locations an image of those with an object that has a mask.
+
+    They are picked at random; in evaluation, where nothing learns, always the same, spread over the image.
+    """
     numbers = target[..., ID].gather(1, given.row)
     usable = given.positive & (numbers > 0)
-    draw = torch.where(usable, torch.rand_like(numbers) + 1, 0.0)
+    order = torch.rand_like(numbers) if torch.is_grad_enabled() else _spread(numbers)
+    draw = torch.where(usable, order + 1, 0.0)
     draw, chosen = draw.topk(min(MASKS, draw.shape[1]), 1)
     used = draw > 0
     coefficients = output["coefficients"]
@@ -143,3 +148,9 @@ def _mask_loss(
     boxes = wanted.gather(1, chosen[..., None].expand(-1, -1, 4))
     inside = within(boxes, (logits.shape[2], logits.shape[3]), margin=MARGIN) & used[..., None, None]
     return (mask_loss(logits, truth.float(), inside) * used).sum() / used.sum().clamp(min=1)
+
+
+def _spread(rows: Tensor) -> Tensor:
+    """Numbers in [0, 1) for (B, L) locations: the largest of any of these rows lie evenly among them."""
+    steps = torch.arange(rows.shape[1], device=rows.device, dtype=torch.float64) * GOLDEN
+    return steps.remainder(1).to(rows.dtype).expand_as(rows)

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visrun.boxes import nms, rotated_nms
-from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE
+from visrun.boxes import nms, points_to_le90, rotated_nms
+from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE, MOST_MASKED, Objects, layered
 from visrun.data.placement import Place
 from visrun.detection.masks import of_objects
 from visrun.detection.restore import HALF
@@ -96,14 +96,6 @@ def recorded(prediction: Prediction, i: int, classes: Sequence[str]) -> list[dic
     ]
 
 
-def outlined(masks: Tensor) -> list[dict[str, Any]]:
-    """Each of (n, h, w) bool as COCO's compressed runs: ``size`` [h, w] and ``counts``."""
-    from faster_coco_eval import mask as coco
-
-    runs = [coco.encode(np.asfortranarray(mask)) for mask in masks.cpu().numpy().astype(np.uint8)]
-    return [{"size": list(run["size"]), "counts": _text(run["counts"])} for run in runs]
-
-
 def whole(masks: Tensor) -> Tensor:
     """(n, h, w) uint8 at a quarter of the training image's size -> (n, 4 h, 4 w) bool."""
     if not len(masks):
@@ -118,10 +110,28 @@ def truth(target: Any) -> tuple[Tensor, Tensor]:
 
 
 def true_masks(target: Any, layers: Tensor) -> Tensor:
-    """(n, 4 h, 4 w) bool of the same objects, from the layers (L, h, w) with their numbers."""
-    numbers = _real(target)[:, ID]
-    found = of_objects(layers.cpu()[None], numbers[None])[0]
-    return found.repeat_interleave(MASK_STRIDE, 1).repeat_interleave(MASK_STRIDE, 2)
+    """(n, h, w) bool of the same objects, from the layers (L, h, w) with their numbers."""
+    return of_objects(layers.cpu()[None], _real(target)[None, :, ID])[0]
+
+
+def target_of(objects: Objects, size: tuple[int, int], *, kind: str, most: int) -> Any:
+    """Labelled objects as a batch carries them, but in pixels of the file: rows (M, C), and of instances also layers.
+
+    Args:
+        size: (height, width) of the file.
+        kind: One of `visrun.tables.OBJECT_TARGETS`.
+        most: Longer side of the layers (L, h, w), which show the whole file, at most.
+    """
+    number = np.arange(1, len(objects) + 1)
+    number[MOST_MASKED:] = 0
+    turned = kind == "rotated_boxes"
+    shapes = points_to_le90(torch.from_numpy(objects.corners())).numpy() if turned else objects.boxes
+    rows = torch.from_numpy(np.column_stack([objects.labels, objects.ignored, number, shapes])).float()
+    if kind != "instances":
+        return rows
+    scale = min(1.0, most / max(size))
+    height, width = (max(1, round(side * scale)) for side in size)
+    return rows, torch.from_numpy(layered(objects, (height, width), window=(0, 0, size[1], size[0])))
 
 
 def _real(target: Any) -> Tensor:
@@ -132,7 +142,3 @@ def _real(target: Any) -> Tensor:
 def _filled(values: Tensor, most: int, empty: int) -> Tensor:
     rest = values.new_full((most - len(values), *values.shape[1:]), empty)
     return torch.cat([values, rest])
-
-
-def _text(counts: bytes | str) -> str:
-    return counts.decode("ascii") if isinstance(counts, bytes) else counts

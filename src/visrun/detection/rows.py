@@ -16,7 +16,7 @@ from torch import Tensor
 from visrun.data.placement import Place, Scene
 from visrun.detection.matching import Bools, Floats, Ints
 from visrun.detection.restore import restore_masks
-from visrun.detection.runs import Runs, encoded, runs_of
+from visrun.detection.runs import Runs, runs_of
 
 Restore = Callable[[Tensor, Place], Tensor]
 
@@ -97,7 +97,7 @@ class Seen:
         if self.with_masks:
             used = _used(scores, labels, batch.valid)
             for i, scene in enumerate(batch.index.tolist()):
-                self._masks += encoded(restore_masks(prediction["masks"][i][used[i]], self.scenes[scene].place))
+                self._masks += restore_masks(prediction["masks"][i][used[i]], self.scenes[scene].place)
 
     def seen(self) -> list[int]:
         """The rows of the split that were looked at, ascending."""

@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from visrun.data.outlines import Outline, Rle
-from visrun.detection.matching import Floats
+from visrun.detection.matching import Floats, Ints
 
 Runs = dict[str, Any]  # {"size": [h, w], "counts": bytes}
 
 
-def encoded(masks: Tensor) -> list[Runs]:
-    """(n, h, w) bool, on any device, as n runs; only the ends of the runs leave the device."""
+def encoded(crops: Tensor, corners: Ints, size: tuple[int, int]) -> list[Runs]:
+    """Masks of a file as runs, from the parts of it outside of which they are empty.
+
+    Args:
+        crops: (n, a, b) bool, on any device; only the ends of the runs leave it.
+        corners: (n, 2) top and left pixel of each; what a crop has beyond the file is False.
+        size: (height, width) of the file.
+    """
     from faster_coco_eval import mask as coco
 
-    count, height, width = masks.shape
-    flat = masks.transpose(1, 2).reshape(count, height * width)
-    changes = torch.empty_like(flat)
-    changes[:, :1] = flat[:, :1]  # runs begin with one of zeros, which may be empty
-    torch.ne(flat[:, 1:], flat[:, :-1], out=changes[:, 1:])
-    mask, end = changes.nonzero().cpu().numpy().T
+    height, width = size
+    frame = F.pad(crops, (0, 0, 1, 1))
+    mask, column, row = (frame[:, 1:] != frame[:, :-1]).transpose(1, 2).nonzero().cpu().numpy().T
+    end = (corners[mask, 1] + column) * height + corners[mask, 0] + row
+    # What ends at the lower edge and goes on at the top of the next column is one run.
+    meets = (end[1:] == end[:-1]) & (mask[1:] == mask[:-1])
+    kept = ~(np.append(meets, False) | np.insert(meets, 0, False)) & (end < height * width)
+    mask, end = mask[kept], end[kept]
     result: list[Runs] = []
-    for ends in np.split(end, np.searchsorted(mask, np.arange(1, count))) if count else ():
+    for ends in np.split(end, np.searchsorted(mask, np.arange(1, len(crops)))) if len(crops) else ():
         counts = np.diff(ends, prepend=0, append=height * width)
         result += coco.frPyObjects([{"counts": counts.tolist(), "size": [height, width]}], height, width)
     return result
+
+
+def as_rows(masks: Sequence[Runs]) -> Tensor:
+    """(n, 2 + L) int32: height, width and the bytes of each, filled up with zeros: a tensor, as predictions hold."""
+    rows = [np.array([*mask["size"], *mask["counts"]], np.int32) for mask in masks]
+    table = np.zeros((len(rows), max([2, *map(len, rows)])), np.int32)
+    for line, row in zip(table, rows, strict=True):
+        line[: len(row)] = row
+    return torch.from_numpy(table)
+
+
+def of_rows(rows: Tensor) -> list[Runs]:
+    """What :func:`as_rows` was given."""
+    return [
+        {"size": [int(height), int(width)], "counts": bytes(text[text > 0].astype(np.uint8))}
+        for height, width, text in ((row[0], row[1], row[2:]) for row in rows.cpu().numpy())
+    ]
+
+
+def written(mask: Runs) -> dict[str, Any]:
+    """A mask for JSON: ``size`` [height, width] and ``counts`` as text."""
+    return {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
+
+
+def pixels(masks: Sequence[Runs]) -> Iterator[NDArray[np.bool_]]:
+    """The pixels (h, w) of each, one mask after the other."""
+    from faster_coco_eval import mask as coco
+
+    return (coco.decode(mask).astype(bool) for mask in masks)
 
 
 def runs_of(outline: Outline, size: tuple[int, int]) -> Runs:

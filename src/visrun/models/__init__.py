@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from visrun.build import call, load, reads
+from visrun.data.objects import MASK_STRIDE
 from visrun.errors import ConfigError
 from visrun.models.fitting import fit
 from visrun.models.freezing import freeze_all_but
@@ -20,9 +21,18 @@ from visrun.models.heads import last_layer
 from visrun.models.weights import Built, Pretrained, read_checkpoint
 from visrun.tables import model_entry
 
-__all__ = ["Built", "Pretrained", "Settling", "create"]
+__all__ = ["Built", "Keeping", "Pretrained", "Settling", "create"]
 
 MOMENTUM = 0.1  # the least share of a new batch in BatchNorm's running averages
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A model that keeps the statistics of weights that it begins with."""
+
+    def keep_statistics(self) -> None:
+        """Let the normalisation layers of the body stay as they are."""
+        ...
 
 
 @runtime_checkable
@@ -69,6 +79,8 @@ def create(
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     entry = model_entry(name)
+    if target == "instances":
+        _require_whole_cells(height, width, entry.multiple)
     values = {
         "name": name,
         "builder": entry.builder,
@@ -100,10 +112,22 @@ def _built(builder: Any, values: dict[str, Any]) -> Built:
     return Built(made, origin=f"random: no weights are published for {values['name']}", head=(last_layer(made),))
 
 
+def _require_whole_cells(height: int, width: int, multiple: int) -> None:
+    """Refuse a size that masks do not divide: they have one cell for ``MASK_STRIDE`` pixels."""
+    if height % MASK_STRIDE or width % MASK_STRIDE:
+        near = "x".join(str(-(-side // multiple) * multiple) for side in (height, width))
+        raise ConfigError(
+            f"data.image_size={height}x{width}: masks of objects take sides of a multiple of {MASK_STRIDE} pixels, "
+            f"such as {near}"
+        )
+
+
 def _from_file(built: Built, path: Path) -> Built:
     """Load a weight file and take over the normalisation it names."""
     checkpoint = read_checkpoint(path)
-    loaded = fit(built.module, checkpoint.state, head=built.head, path=path)
+    loaded = fit(built.module, checkpoint.state, head=built.head, path=path)  # the body, or an error
+    if isinstance(built.module, Keeping):
+        built.module.keep_statistics()
     mean, std = checkpoint.mean or built.mean, checkpoint.std or built.std
     return built._replace(mean=mean, std=std, origin=f"{path}: {loaded}")
 

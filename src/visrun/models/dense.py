@@ -6,7 +6,8 @@ points that lie as they do, and their shape counts for their class. GroupNorm in
 1803.08494), since the levels' statistics differ and batches are small. The last layers begin at zero, so that at first
 every location says the same: hardly an object, and a box four strides wide.
 
-(B, 3, H, W) -> a dict of tensors for L locations, the same in training and evaluation; H and W are multiples of 32:
+(B, 3, H, W) -> a dict of tensors for L locations, the same in training and evaluation; H and W are best multiples of
+32, since the last locations may lie beyond the edge otherwise, and of instances multiples of 4:
     points        (B, L, 3)  x, y and stride of each location, pixels
     classes       (B, L, K)  logits
     boxes         (B, L, 4)  logarithms of the distances to the four sides in strides, float32; of rotated boxes

@@ -104,7 +104,8 @@ class Detector(nn.Module):
 
     def __init__(self, network: nn.Module, family: Family, *, target: str) -> None:
         super().__init__()
-        self.network, self.family, self.target = network, family, target
+        self.network: Any = network
+        self.family, self.target = family, target
         network.transform = AsIs(1 if target == "rotated_boxes" else MASK_STRIDE)
         for name in ("backbone", *family.last):
             network.get_submodule(name).register_forward_hook(_as_float)
@@ -114,6 +115,10 @@ class Detector(nn.Module):
             return Pending(self, images)
         found = self.network(images)
         return padded([self._said(one) for one in found], MOST)
+
+    def keep_statistics(self) -> None:
+        """Let every BatchNorm of the backbone stay as it is."""
+        fix_norms(self.network.backbone)
 
     def _said(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
         """One image's detections in the contract's words."""
@@ -232,11 +237,12 @@ def detector(
     if weights is not None:
         state = _published(builder, weights).state_dict()
         network.load_state_dict({k: v for k, v in state.items() if not inside(k, family.classes)}, strict=False)
-        fix_norms(network.backbone)
     _scale_anchors(network, min(image_size) / USUAL)
     if hasattr(network, "score_thresh"):
         network.score_thresh = min(network.score_thresh, LEAST)
     module = Detector(network, family, target=target)
+    if weights is not None:
+        module.keep_statistics()
     built = Built(module, origin=origin, head=tuple(f"network.{part}" for part in family.head))
     return built._replace(mean=HALF, std=HALF) if builder.startswith("ssdlite") else built
 

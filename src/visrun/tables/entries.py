@@ -63,7 +63,7 @@ class ModelEntry:
         weighs: Whether it can weigh classes.
         speed: 1 (slow) to 3 (fast).
         accuracy: 1 (modest) to 3 (high), at its usual image size.
-        multiple: Image sides are rounded up to a multiple of this many pixels.
+        multiple: Sides of an untold image size are rounded up to a multiple of this many pixels.
     """
 
     build: Ref

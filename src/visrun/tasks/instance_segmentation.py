@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -18,7 +18,8 @@ from visrun.detection.losses import giou
 from visrun.detection.metrics import MaskMetric
 from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
-from visrun.detection.results import alone, drawn, merged, outlined, recorded, true_masks, truth, whole
+from visrun.detection.results import RECORDED, alone, drawn, merged, recorded, true_masks, truth, whole
+from visrun.detection.runs import as_rows, of_rows, pixels, written
 from visrun.tasks.base import Forward, Place, Prediction
 from visrun.tasks.shapes import beside_truth
 
@@ -60,14 +61,21 @@ class InstanceSegmentation:
         return report(model, images)
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
-        """What was found in sample ``i``, boxes and masks (1, n, h, w) bool in the pixels of the file."""
+        """What was found in sample ``i``, its boxes in the pixels of the file, and in the place of masks ``runs``.
+
+        These (1, n, L) are as :func:`visrun.detection.runs.as_rows` has them, of what is too faint for a record none.
+        """
         found = alone(prediction, i)
-        boxes, masks = restore_boxes(found["boxes"][0], place), restore_masks(found["masks"][0], place)
-        return found | {"boxes": boxes.unsqueeze(0), "masks": masks.unsqueeze(0)}
+        boxes, masks = restore_boxes(found["boxes"][0], place), found.pop("masks")[0]
+        masks = masks.where((found["scores"][0] >= RECORDED)[:, None, None], 0)
+        runs = as_rows(restore_masks(masks, place)).to(boxes.device)
+        return found | {"boxes": boxes.unsqueeze(0), "runs": runs.unsqueeze(0)}
 
     def merge(self, parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
         """One prediction of a file from those of its tiles."""
-        return merged(parts, places, size)
+        most = max(part["runs"].shape[2] for part in parts)
+        alike = [part | {"runs": F.pad(part["runs"], (0, most - part["runs"].shape[2]))} for part in parts]
+        return merged(alike, places, size)
 
     def metric(self) -> MaskMetric:
         """COCO's mean average precision of masks, and of boxes beside it."""
@@ -79,21 +87,20 @@ class InstanceSegmentation:
         A prediction that was not restored to a file has no masks here.
         """
         objects = recorded(prediction, i, self.classes)
-        masks = prediction["masks"][i]
-        if masks.dtype != torch.bool:
+        if "runs" not in prediction:
             return {"objects": objects}
-        runs = outlined(masks[: len(objects)])
-        return {"objects": [one | {"mask": run} for one, run in zip(objects, runs, strict=True)]}
+        masks = of_rows(prediction["runs"][i, : len(objects)])
+        return {"objects": [one | {"mask": written(runs)} for one, runs in zip(objects, masks, strict=True)]}
 
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image with what was found; where the truth is known, it stands beside.
 
         Args:
             image: In whose pixels the boxes are; masks are stretched over it.
-            target: The true objects (M, 7) and the layers (L, H / 4, W / 4) with their numbers, or None.
+            target: The true objects (M, 7) and layers (L, h, w) of the whole image with their numbers, or None.
         """
-        found = drawn(prediction, i)
-        masks = found["masks"] if found["masks"].dtype == torch.bool else whole(found["masks"])
+        found: dict[str, Any] = drawn(prediction, i)
+        masks = pixels(of_rows(found.pop("runs"))) if "runs" in found else whole(found["masks"])
         real = None
         if target is not None:
             rows, layers = target

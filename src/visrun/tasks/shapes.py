@@ -5,7 +5,7 @@ Legend: n objects, h x w pixels of the image they lie in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ def draw_objects(
         classes: Their names.
         boxes: (n, 4) left, top, right, bottom in the image's pixels.
         quads: (n, 4, 2) or (n, 8) corners in order.
-        masks: (n, h, w) bool.
+        masks: (n, h, w) bool, or one (h, w) after the other.
         scores: (n,), or None for the truth.
         most: Longer side of the picture, at most; small images are enlarged to half of it.
     """
@@ -71,7 +71,7 @@ def draw_objects(
     zoom = page.width / image.width, page.height / image.height
     colors = [colors_of(len(classes))[int(k)] for k in labels]
     if masks is not None:
-        masks, colors = array(masks, bool), colors_of(len(labels))
+        colors = colors_of(len(labels))
         page = filled(page, masks, colors)
     corners = corners_of(boxes, quads, masks) * zoom
     order = sorted(range(len(labels)), key=lambda i: 0.0 if scores is None else -float(scores[i]))
@@ -109,7 +109,7 @@ def corners_of(boxes: Any, quads: Any, masks: Any) -> NDArray[np.float64]:
     if quads is not None:
         return array(quads).reshape(-1, 4, 2)
     if boxes is None:
-        boxes = [around(mask) for mask in masks]
+        boxes = [around(array(mask, bool)) for mask in masks]
     left, top, right, bottom = array(boxes).reshape(-1, 4).T
     return np.stack([left, top, right, top, right, bottom, left, bottom], 1).reshape(-1, 4, 2)
 
@@ -125,10 +125,10 @@ def array(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
     return np.asarray(values.cpu() if hasattr(values, "cpu") else values, dtype=dtype)
 
 
-def filled(page: Image.Image, masks: NDArray[np.bool_], colors: Sequence[Color]) -> Image.Image:
-    """``page`` with masks (n, h, w) stretched over it: tinted inside, in full colour along their edges."""
+def filled(page: Image.Image, masks: Iterable[Any], colors: Sequence[Color]) -> Image.Image:
+    """``page`` with masks (h, w) stretched over it: tinted inside, in full colour along their edges."""
     pixels = np.asarray(page, np.float32).copy()
-    for mask, color in zip(masks, colors, strict=True):
+    for mask, color in zip((array(one, bool) for one in masks), colors, strict=True):
         left, top, right, bottom = around(mask)
         if left == right:
             continue

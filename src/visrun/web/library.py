@@ -19,9 +19,9 @@ from typing import Any
 from visrun.compare.runs import best_row, monitor_of
 from visrun.experiment import FILE_NAME
 from visrun.run_folder import METRICS, STATUS
+from visrun.sweep.table import SETTLED, TABLE, number_in, table_of
 from visrun.tables import TASKS
 from visrun.web.state import ENDED, LEAD, UI, Facts, facts_of, numbers_of, rows_of, told
-from visrun.web.table import SETTLED, TABLE, number_in, table_of
 
 PLACES = ("outputs", "multirun")
 DEPTH = 4  # folders below them that are looked into

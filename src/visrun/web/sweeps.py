@@ -11,12 +11,12 @@ from typing import Any
 from visrun.compare.runs import model_of, monitor_of
 from visrun.configs import flatten
 from visrun.hyperparameters import defaults, is_read
+from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
 from visrun.tables import TASKS
 from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.runs import last_lines, log_lines, pictures
 from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
-from visrun.web.table import FACTS, SETTLED, number_in, table_of
 
 JOURNAL, IMPORTANCE = "study.journal", "plots/importance.json"
 NOTED = b'"user_attr":{"visrun":'  # in a line of a study's journal: what everybody has to know of the study

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from visrun.web.table import number_in, table_of
+from visrun.sweep.table import number_in, table_of
 
 
 def test_rows_by_number_with_the_files_own_head(tmp_path: Path) -> None:
