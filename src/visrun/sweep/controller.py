@@ -24,7 +24,7 @@ from visrun.sweep.joining import prepare
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import open_storage
-from visrun.sweep.study import failures, too_many_failed
+from visrun.sweep.trials import failures, too_many_failed
 from visrun.sweep.worker import AHEAD, one_line
 
 LEAD = ".lead.lock"  # in the sweep's folder; with the study's name before it, beside its journal

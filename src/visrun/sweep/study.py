@@ -84,7 +84,8 @@ class Queue:
             ahead: How many empty ones at most; None for all.
             start: Whether ``points`` are those to start a search with.
         """
-        wanted = max(n_trials - len(trials := self.trials()), 0)
+        trials = self.trials()
+        wanted = max(n_trials - len(trials), 0)
         have = {_key(point_of(trial)) for trial in trials} | {_key(fixed_of(trial)) for trial in self.every()}
         missing = [point for key, point in {_key(point): point for point in points}.items() if key not in have]
         empty: list[Params] = [{}] * (wanted if ahead is None else min(ahead, wanted))
@@ -288,13 +289,3 @@ def fixed_of(trial: FrozenTrial) -> Params:
 def point_of(trial: FrozenTrial) -> Params:
     """The parameters of a trial; of a ticket, and of one that was claimed but not sampled yet, those it fixes."""
     return dict(trial.params) or fixed_of(trial)
-
-
-def failures(trials: Sequence[FrozenTrial]) -> int:
-    """How many trials failed."""
-    return sum(trial.state is TrialState.FAIL for trial in trials)
-
-
-def too_many_failed(trials: Sequence[FrozenTrial], *, n_trials: int, max_failure_rate: float) -> bool:
-    """Whether the failures have reached their share of all trials wanted."""
-    return (failed := failures(trials)) > 0 and failed >= max_failure_rate * n_trials

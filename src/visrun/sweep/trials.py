@@ -133,3 +133,14 @@ def _costs(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> tuple[fl
 
 def _dominated(row: np.ndarray, table: np.ndarray) -> bool:
     return bool(((table <= row).all(axis=1) & (table < row).any(axis=1)).any())
+
+
+def failures(trials: Sequence[FrozenTrial]) -> int:
+    """How many trials failed."""
+    return sum(trial.state is TrialState.FAIL for trial in trials)
+
+
+def too_many_failed(trials: Sequence[FrozenTrial], *, n_trials: int, max_failure_rate: float) -> bool:
+    """Whether the failures have reached their share of all trials wanted."""
+    failed = failures(trials)
+    return failed > 0 and failed >= max_failure_rate * n_trials

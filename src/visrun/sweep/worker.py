@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from visrun.run_folder import this_process
 from visrun.sweep.storage import HEARTBEAT
-from visrun.sweep.study import Params, Queue, too_many_failed
+from visrun.sweep.study import Params, Queue
+from visrun.sweep.trials import too_many_failed
 
 AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
 PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
