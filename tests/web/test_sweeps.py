@@ -16,6 +16,7 @@ from visrun.fields import extra
 from visrun.hyperparameters import Hyperparameters
 from visrun.run_folder import METRICS
 from visrun.sweep.config import PRUNERS
+from visrun.sweep.table import TABLE as TABLE_FILE
 from visrun.web.composer import Composer
 from visrun.web.form import fill
 from visrun.web.library import Library
@@ -267,9 +268,9 @@ def test_wrong_numbers_are_said(composer: Composer) -> None:
 def test_the_files_of_a_sweep_are_those_that_a_sweep_writes(sweep: Path) -> None:
     """The names that are written down here a second time."""
     from visrun.sweep import controller, pictures, results, storage
-    from visrun.web import library, state, sweeps, table
+    from visrun.web import library, state, sweeps
 
-    assert (table.TABLE, sweeps.JOURNAL) == (results.TABLE, storage.JOURNAL)
-    assert {results.YAML, results.TABLE, storage.JOURNAL, controller.LEAD} < library.SWEEP_MARKS
+    assert sweeps.JOURNAL == storage.JOURNAL
+    assert {results.YAML, TABLE_FILE, storage.JOURNAL, controller.LEAD} < library.SWEEP_MARKS
     assert f"plots/{pictures.IMPORTANCE}" == sweeps.IMPORTANCE and state.LEAD == controller.LEAD
     assert (sweep / "0" / METRICS).exists()

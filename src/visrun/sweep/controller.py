@@ -24,6 +24,7 @@ from visrun.sweep.joining import prepare
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import open_storage
+from visrun.sweep.table import TABLE
 from visrun.sweep.trials import failures, too_many_failed
 from visrun.sweep.worker import AHEAD, one_line
 
@@ -222,7 +223,7 @@ class Controller:
             self.drawer.join()
         missing = results.write_results(self.queue.study, trials, plan.folder)
         self.parent.update(self.queue.study, trials)
-        self.parent.files([plan.folder / results.YAML, plan.folder / results.TABLE])
+        self.parent.files([plan.folder / results.YAML, plan.folder / TABLE])
         if not stopped:
             self._draw(trials)
         warning = self.parent.finish("killed" if stopped else "finished")

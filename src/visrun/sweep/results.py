@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.experiment import FILE_NAME
 from visrun.files import update
+from visrun.sweep.table import NOTES, TABLE
 from visrun.sweep.trials import (
     STATES,
     best_trial,
@@ -43,8 +44,7 @@ from visrun.sweep.trials import (
 
 __all__ = ["best_trial", "closing_lines", "pareto", "write_results"]
 
-YAML, TABLE, BEST = "optimization_results.yaml", "trials.csv", "best"
-FACTS = ("epochs", "seconds", "reason", "folder")
+YAML, BEST = "optimization_results.yaml", "best"
 MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
@@ -86,14 +86,14 @@ def rows(study: Study, trials: Sequence[FrozenTrial], front: Sequence[FrozenTria
     ``front``: the best trial, or the Pareto front.
     """
     names = objectives(study)
-    facts = [fact for fact in FACTS if fact not in names]
+    facts = [fact for fact in NOTES if fact not in names]
     taken = {"number", "state", *names, *facts, BEST}
     leading = {trial.number for trial in front}
     params = list(dict.fromkeys(name for trial in by_number(trials) for name in params_of(trial)))
     head = [*(f"params.{name}" if name in taken else name for name in params)]
     table = [["number", "state", *names, *head, *facts, BEST]]
     for trial in by_number(trials):
-        set_to, known = params_of(trial), {fact: _fact(trial, fact) for fact in FACTS}
+        set_to, known = params_of(trial), {fact: _fact(trial, fact) for fact in NOTES}
         values = [_cell(value) for value in values_of(trial, len(names))]
         values = [cell or known.get(name, "") for name, cell in zip(names, values, strict=True)]
         cells = [("null" if set_to[name] is None else _cell(set_to[name])) if name in set_to else "" for name in params]

@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 
 TABLE = "trials.csv"
-FACTS = ("number", "state", "epochs", "seconds", "reason", "folder", "best")  # columns beside values and parameters
+NOTES = ("epochs", "seconds", "reason", "folder")  # columns behind values and parameters
+FACTS = ("number", "state", *NOTES, "best")  # all columns beside them
 SETTLED = ("complete", "pruned", "failed")  # states of a trial that count as ended
 
 
