@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from visrun.errors import UserError
-from visrun.run_folder import LOCK, SILENT, STATUS, RunFolder, living_holder, part_of
+from visrun.run_folder import LOCK, SILENT, STATUS, RunFolder, living_holder, part_of, read_json
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):
@@ -25,7 +25,7 @@ def test_rows_come_back_and_nan_is_left_out(tmp_path):
 def test_names_that_are_no_text_come_back(tmp_path):
     with RunFolder(tmp_path) as folder:
         folder.write_experiment({"left_out": ["caf\udce9.png", "café.png"]})
-        assert folder.read_experiment() == {"left_out": ["caf\udce9.png", "café.png"]}
+        assert read_json(tmp_path / "experiment.json") == {"left_out": ["caf\udce9.png", "café.png"]}
 
 
 def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
@@ -85,12 +85,12 @@ def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
 def test_missing_or_broken_experiment_names_the_file(tmp_path):
     with RunFolder(tmp_path) as folder:
         with pytest.raises(UserError, match="no such file"):
-            folder.read_experiment()
+            read_json(tmp_path / "experiment.json")
         (tmp_path / "experiment.json").write_text("[1]")
         with pytest.raises(UserError, match="no JSON object"):
-            folder.read_experiment()
+            read_json(tmp_path / "experiment.json")
         folder.write_experiment({"task": "classification", "name": "Müller"})
-        assert folder.read_experiment()["name"] == "Müller"
+        assert read_json(tmp_path / "experiment.json")["name"] == "Müller"
 
 
 def test_killed_holder_does_not_block(tmp_path):

@@ -98,14 +98,6 @@ class RunFolder:
         data = (text + "\n").encode(errors="backslashreplace")  # file names may be no text
         write_atomic(self.path / FILE_NAME, data)
 
-    def read_experiment(self) -> dict[str, Any]:
-        """What experiment.json holds.
-
-        Raises:
-            UserError: It is missing or no JSON.
-        """
-        return read_json(self.path / FILE_NAME)
-
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch's line and see it on the disk."""
         line = json.dumps({key: value for key, value in row.items() if value == value})
