@@ -27,6 +27,7 @@ from visrun.experiment import FILE_NAME, MAX_BYTES
 from visrun.files import remove_leftovers, write_atomic
 
 METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"
+CLOCK = 2.0  # seconds by which the system's word on when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
 
 
@@ -192,6 +193,15 @@ def take(lock: Path, text: str) -> None:
         mine.unlink(missing_ok=True)
 
 
+def process_of(facts: Mapping[str, Any]) -> psutil.Process | None:
+    """The process of this machine that :func:`this_process` described; None where it is gone, its number another's."""
+    try:
+        process = psutil.Process(int(facts["pid"]))
+        return process if abs(process.create_time() - float(facts["started"])) < CLOCK else None
+    except (ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
 def living_holder(lock: Path) -> int | None:
     """The process that a lock file names, if it is the same one, not a later bearer of its number, and lives.
 
@@ -199,12 +209,11 @@ def living_holder(lock: Path) -> int | None:
     child of this very process lives until it has been asked for: only then it is known how it ended.
     """
     try:
-        content = json.loads(lock.read_text())
-        process = psutil.Process(int(content["pid"]))
-        same = abs(process.create_time() - float(content["started"])) < 2.0
-        ended = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
-        return process.pid if same and not ended else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        process = process_of(json.loads(lock.read_text()))
+        if process is None or (process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()):
+            return None
+        return process.pid
+    except (OSError, ValueError, psutil.Error):
         return None
 
 

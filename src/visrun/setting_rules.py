@@ -98,7 +98,7 @@ def _augment_problems(augment: Augment) -> list[str]:
 
 def _data_problems(data: Data, task: str) -> list[str]:
     problems = []
-    names = ["demo", "auto", *(name for name, entry in READERS.items() if task in (*entry.tasks, *entry.derived))]
+    names = ["demo", "auto", *(name for name, entry in READERS.items() if task in entry.served)]
     if data.name not in names:
         problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
     if data.name != "demo" and data.root is None:

@@ -50,10 +50,11 @@ class AnomalyMetric:
 
     def compute(self) -> dict[str, float]:
         """The values, without those that are undefined; none where a score is no number."""
-        if not self._rows or not np.isfinite(self._all("score")).all():
+        scores, truly = self.scores()
+        if not len(scores) or not np.isfinite(scores).all():
             return {}
-        defective, made = self._all("defective") > 0, self._all("made") > 0
-        found = counts(self._all("score"), defective)
+        defective, made = truly > 0, self._all("made") > 0
+        found = counts(scores, defective)
         f1, threshold = found.best_f1(place=NEARER if made.any() else 0.5)
         values = {
             "auroc": found.auroc(),
@@ -63,7 +64,7 @@ class AnomalyMetric:
         }
         chosen = self.chosen()
         if chosen is not None:
-            values["f1"] = f1_at(self._all("score"), defective, chosen)
+            values["f1"] = f1_at(scores, defective, chosen)
         values |= {f"auroc_{name}": counts(self._all(name), defective).auroc() for name in OTHERS if self._has(name)}
         values |= self._of_pixels() if self._has("heat") else {}
         if not defective.any() or defective.all():

@@ -12,11 +12,10 @@ from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
 from visrun.folders import expanded
 from visrun.run_folder import METRICS
-from visrun.sweep.table import table_of
+from visrun.sweep.table import BEST, table_of
 from visrun.tables import TASKS
 
 MOST_TRIALS = 10  # of one sweep
-BEST = "best"  # of a sweep: holds experiment.json of the best trial, or of each of a front in a folder of its number
 
 
 def find(given: Sequence[Path]) -> tuple[list[Run], list[str]]:

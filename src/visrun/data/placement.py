@@ -113,4 +113,9 @@ def _looked_up(count: int, begin: float, end: float, device: torch.device) -> Te
 
 def _centres(count: int, begin: float, end: float, device: torch.device) -> Tensor:
     """(count,) float64: the centres of pixels spread over [begin, end)."""
-    return begin + (torch.arange(count, device=device, dtype=torch.float64) + 0.5) / count * (end - begin)
+    return centre_of(torch.arange(count, device=device), count, begin, end)
+
+
+def centre_of(pixels: Tensor, count: int, begin: float, end: float) -> Tensor:
+    """Where the centres of some of ``count`` pixels spread over [begin, end) lie, float64."""
+    return begin + (pixels.double() + 0.5) / count * (end - begin)

@@ -101,7 +101,7 @@ def held(poor: Sequence[Found]) -> str:
 
 def _served(found: Found) -> list[str]:
     entry, form = tables.READERS[found.layout], form_of(found.listing)
-    return [task for task in (*entry.tasks, *entry.derived) if form in DERIVE[tables.TASKS[task].target].forms]
+    return [task for task in entry.served if form in DERIVE[tables.TASKS[task].target].forms]
 
 
 def fitting(root: Path, task: str) -> list[str]:
@@ -146,6 +146,6 @@ def _contents(root: Path) -> str:
 def _other_tasks(root: Path, task: str) -> str:
     for name, entry in tables.READERS.items():
         for other in entry.tasks:
-            if task not in (*entry.tasks, *entry.derived) and build.load(entry.recognise)(root, other):
+            if task not in entry.served and build.load(entry.recognise)(root, other):
                 return f". It looks like data={name} for task={other}"
     return ""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from visrun.boxes import clip_xyxy
 from visrun.data.objects import MASK_STRIDE
-from visrun.data.placement import Place
+from visrun.data.placement import Place, centre_of
 from visrun.detection.matching import Ints
 from visrun.detection.runs import Runs, encoded
 
@@ -79,7 +79,7 @@ def _drawn(masks: Tensor, place: Place, corners: Ints, size: Ints) -> Tensor:
     axes, seen = [], []
     for side, (begin, end) in enumerate(_spans(place)):
         pixel = torch.from_numpy(corners[:, side, None] + np.arange(size[side])).to(masks.device)
-        centre = begin + (pixel.double() + 0.5) / place.size[side] * (end - begin)
+        centre = centre_of(pixel, place.size[side], begin, end)
         axes.append((centre / (masks.shape[1 + side] * MASK_STRIDE) * 2 - 1).float())  # from -1 to 1 across the mask
         seen.append((axes[-1].abs() <= 1) & (pixel < place.size[side]))
     y, x = axes[0][:, :, None].expand(-1, -1, size[1]), axes[1][:, None, :].expand(-1, size[0], -1)

@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.experiment import FILE_NAME
 from visrun.files import update
-from visrun.sweep.table import NOTES, TABLE
+from visrun.sweep.table import BEST, NOTES, TABLE
 from visrun.sweep.trials import (
     STATES,
     best_trial,
@@ -44,7 +44,7 @@ from visrun.sweep.trials import (
 
 __all__ = ["best_trial", "closing_lines", "pareto", "write_results"]
 
-YAML, BEST = "optimization_results.yaml", "best"
+YAML = "optimization_results.yaml"
 MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 

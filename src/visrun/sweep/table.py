@@ -8,7 +8,8 @@ from pathlib import Path
 
 TABLE = "trials.csv"
 NOTES = ("epochs", "seconds", "reason", "folder")  # columns behind values and parameters
-FACTS = ("number", "state", *NOTES, "best")  # all columns beside them
+BEST = "best"  # the column of what is best, and the folder of its experiment.json, or of a front's in folders by number
+FACTS = ("number", "state", *NOTES, BEST)  # all columns beside them
 SETTLED = ("complete", "pruned", "failed")  # states of a trial that count as ended
 
 

@@ -15,14 +15,13 @@ from optuna.exceptions import StorageInternalError, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from visrun.run_folder import this_process
+from visrun.run_folder import process_of, this_process
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue
 from visrun.sweep.trials import too_many_failed
 
 AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
 PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
-CLOCK = 2.0  # seconds by which the system's word on when a process began may vary
 
 
 class Space(Protocol):
@@ -109,10 +108,9 @@ def is_running(facts: Mapping[str, Any]) -> bool:
     Args:
         facts: As :func:`visrun.run_folder.this_process` gives them.
     """
+    process = process_of(facts)
     try:
-        process = psutil.Process(int(facts["pid"]))
-        same = abs(process.create_time() - float(facts.get("started", 0.0))) < CLOCK
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        return process is not None and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

@@ -99,3 +99,8 @@ class ReaderEntry:
     recognise: Ref
     tasks: tuple[str, ...]
     derived: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """All tasks that it can be asked for."""
+        return (*self.tasks, *self.derived)

@@ -55,5 +55,5 @@ class Composer:
 
     def layouts(self, task: str) -> tuple[str, ...]:
         """The options of ``data`` that serve a task."""
-        readers = {name for name, entry in READERS.items() if task not in (*entry.tasks, *entry.derived)}
+        readers = {name for name, entry in READERS.items() if task not in entry.served}
         return tuple(name for name in self.options["data"] if name not in readers)
