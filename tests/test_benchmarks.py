@@ -43,6 +43,10 @@ def measured(name: str, *words: str, cwd: Path) -> dict[str, dict]:
 SMALLEST = {
     "loop": (["--rounds=2", *QUICK], {"loop/step_alone", "loop/end_to_end"}),
     "demo": (QUICK, {"demo/seconds", "demo/test/accuracy"}),
+    "neighbours": (
+        ["--rounds=1", "--spins=3000", *QUICK[1:], "max_epochs=2"],
+        {"neighbours/3000/1", "neighbours/3000/2"},
+    ),
     "scan": (["--images=20", "--rounds=1"], {"scan/make", "scan/object_detection", "scan/instance_segmentation"}),
     "startup": (["--repeats=1"], {"startup/import visrun", "startup/visrun explain", "startup/visrun --cfg job"}),
     "gpu": (TINY_GPU, {"photos/make", "gpu/cache", "gpu/step_called", "gpu/visrun", "gpu/plain", "gpu/speed_up"}),

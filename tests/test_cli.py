@@ -140,6 +140,19 @@ def test_a_path_that_cannot_be_looked_at_is_one_line(
     assert err.startswith(f"visrun: error: {line}") and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("chosen", "spins"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_threads_that_wait_sleep_soon_unless_the_user_chose(
+    chosen: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = {name: os.environ[name] for name in os.environ if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    monkeypatch.setattr(os, "environ", {**others, **chosen})
+    assert cli.main(["--version"]) == 0
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+
+
 def test_a_fault_that_is_no_paths_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (OSError(errno.EACCES, "Permission denied"), OSError(errno.ENOSPC, "No space left", "/a/b")):
 

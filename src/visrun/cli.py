@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does: file names may be no text
         sys.stdout.reconfigure(errors="backslashreplace")
+    _sleep_soon()
     try:
         verb = VERBS.get(words[0]) if words else None
         return verb(words[1:]) if verb else _train(words)
@@ -42,6 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         return _told(UserError(line))
+
+
+def _sleep_soon() -> None:
+    """Let threads of OpenMP that wait for each other turn less long before they sleep, unless the user chose how.
+
+    By libgomp's own number, 300,000, a thread holds the core that another run on the machine needs. PyTorch reads this
+    when it is imported.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def _about_path(error: OSError) -> str | None:
