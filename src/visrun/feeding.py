@@ -117,7 +117,7 @@ def build_loaders(
 def _warn_of_unmarked(dataset: Dataset, model: str, screen: Screen) -> None:
     """Say how many labelled defects a model that learns from pixels cannot learn from."""
     defects = [record.target for record in dataset.splits.get("train", ()) if record.target.defective]
-    bare = sum(verdict.mask is None for verdict in defects)
+    bare = sum(not verdict.masks for verdict in defects)
     if bare:
         screen.warn(
             f"{bare:,} of {len(defects):,} labelled defects in train have no mask: model={model} learns from pixels "

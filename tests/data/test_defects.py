@@ -90,7 +90,7 @@ def test_labelled_defects_count_towards_the_half():
 
 
 def test_defects_without_masks_do_not_count_where_nothing_is_learnt_from_them():
-    good, bare, marked = Verdict("good"), Verdict("bent"), Verdict("bent", Path("mask.png"))
+    good, bare, marked = Verdict("good"), Verdict("bent"), Verdict("bent", (Path("mask.png"),))
     assert chances([good, bare, bare], training=True, unmarked=False).tolist() == [0.5, 0, 0]
     found = chances([good, good, good, marked], training=True, unmarked=False)
     assert found[3] == 0 and found[0] == pytest.approx(1 / 3)

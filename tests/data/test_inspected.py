@@ -60,7 +60,7 @@ def test_mvtec(tmp_path):
     assert kinds(dataset, "test").count("bent") == 2
     assert dataset.defects == {"train": 0, "val": 0, "test": 2}
     (bent, *_) = [row for row in dataset.splits["test"] if row.target.defective]
-    assert bent.target.mask == tmp_path / "ground_truth" / "bent" / f"{bent.image.stem}_mask.png"
+    assert bent.target.masks == (tmp_path / "ground_truth" / "bent" / f"{bent.image.stem}_mask.png",)
     text = describe(dataset)
     assert "mode: self-supervised: only good images in train" in text
     assert "the names of its metrics say so" in text
@@ -82,7 +82,7 @@ def test_defects_in_train_make_it_supervised_and_keep_their_share_in_val(tmp_pat
     dataset = read(tmp_path)
     assert dataset.defects == {"train": 4, "val": 1, "test": 2}
     assert "mode: supervised: 4 labelled defects" in describe(dataset)
-    assert not any(row.target.mask for row in dataset.splits["train"])  # the masks are those of test
+    assert not any(row.target.masks for row in dataset.splits["train"])  # the masks are those of test
 
 
 def test_good_beside_bad(tmp_path):
@@ -94,7 +94,7 @@ def test_good_beside_bad(tmp_path):
     dataset = read(tmp_path)
     assert dataset.layout == "good_bad"
     assert set(kinds(dataset, "train")) == {"good", "bad", "bad/bent"}
-    masks = {row.target.kind: row.target.mask is not None for row in dataset.splits["train"]}
+    masks = {row.target.kind: bool(row.target.masks) for row in dataset.splits["train"]}
     assert masks == {"good": False, "bad": True, "bad/bent": False}
     assert dataset.defects == {"train": 8, "val": 2}
 
@@ -151,7 +151,7 @@ def test_a_mask_that_is_missing_among_others_is_a_problem(tmp_path):
 def test_masks_may_be_missing_altogether(tmp_path):
     dataset = read(mvtec(tmp_path, masks=False))
     assert dataset.defects["test"] == 2
-    assert not any(row.target.mask for row in dataset.splits["test"])
+    assert not any(row.target.masks for row in dataset.splits["test"])
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_masks_without_an_image_are_said(tmp_path):
 
 
 def masks_of(dataset):
-    return sorted(row.target.mask.name for row in dataset.splits["test"] if row.target.mask is not None)
+    return sorted(mask.name for row in dataset.splits["test"] for mask in row.target.masks)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_folders_of_masks_are_found_in_any_case(tmp_path, old, new):
     assert (masks_of(dataset), dataset.warnings) == (before, ())
 
 
-@pytest.mark.parametrize("place", ["ground_truth/crooked/0_mask.png", "ground_truth/bent/0/0.png", "masks/0.png"])
+@pytest.mark.parametrize("place", ["ground_truth/crooked/0_mask.png", "ground_truth/bent/deep/0.png", "masks/0.png"])
 def test_masks_that_are_all_elsewhere_are_said(tmp_path, place):
     mvtec(tmp_path, masks=False)
     mask(tmp_path / place)
@@ -214,7 +214,7 @@ def test_masks_of_a_kind_that_only_train_has_are_its_own_though_others_are_share
         mask(tmp_path / "ground_truth" / "cut" / f"{i}_mask.png")
     dataset = read(tmp_path)
     learnt = [row.target for name in ("train", "val") for row in dataset.splits[name] if row.target.defective]
-    assert {(verdict.kind, verdict.mask is not None) for verdict in learnt} == {("bent", False), ("cut", True)}
+    assert {(verdict.kind, bool(verdict.masks)) for verdict in learnt} == {("bent", False), ("cut", True)}
     assert masks_of(dataset) == ["0_mask.png", "1_mask.png"] and dataset.warnings == ()
 
 
@@ -241,9 +241,59 @@ def test_a_test_split_of_one_kind_is_said(tmp_path):
     assert line == "no good image in test: how well it is told apart cannot be measured there"
 
 
+def loco(root: Path, *, sizes: tuple[tuple[int, int], ...] = ((12, 8), (12, 8))) -> Path:
+    """As MVTec LOCO AD: one mask file for each of an image's defects, in a folder of the image's name."""
+    mvtec(root, masks=False)
+    for i in range(2):
+        for k, (width, height) in enumerate(sizes):
+            page = np.zeros((height, width), np.uint8)
+            page[k, : 3 + k] = 100 + k
+            path = root / "ground_truth" / "bent" / f"{i}" / f"00{k}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(page).save(path)
+    return root
+
+
+def test_several_masks_mark_one_image_together(tmp_path):
+    dataset = read(loco(tmp_path))
+    assert not dataset.warnings
+    bent = [row for row in dataset.splits["test"] if row.target.defective]
+    assert [[mask.name for mask in row.target.masks] for row in bent] == [["000.png", "001.png"]] * 2
+    assert [mask.parent.name for row in bent for mask in row.target.masks[:1]] == [row.image.stem for row in bent]
+    plane = mask_of(bent[0].target, (), (8, 12))
+    assert (plane == DEFECT).sum() == 3 + 4 and (plane == BESIDE).sum() == 96 - 7
+    assert dataset.counts["test"] == (2, 2)
+
+
+def test_an_image_without_its_folder_of_masks_is_a_problem(tmp_path):
+    for path in (loco(tmp_path) / "ground_truth" / "bent" / "1").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"test/bent/1\.png: no mask ground_truth/bent/1_mask\.png, while others"):
+        read(tmp_path)
+
+
+def test_masks_of_one_image_have_one_size(tmp_path):
+    with pytest.raises(DataError, match=r"bent/0/001\.png: mask of 11x8 pixels, 000\.png beside it has 12x8"):
+        read(loco(tmp_path, sizes=((12, 8), (11, 8))))
+
+
+def test_a_folder_of_images_beside_one_of_masks(tmp_path):
+    """As each object of VisA lies on the disk."""
+    for i in range(6):
+        picture(tmp_path / "Data" / "Images" / "Normal" / f"{i}.JPG")
+        picture(tmp_path / "Data" / "Images" / "Anomaly" / f"{i}.JPG")
+        mask(tmp_path / "Data" / "Masks" / "Anomaly" / f"{i}.png")
+    for root in (tmp_path, tmp_path / "Data"):
+        dataset = read(root)
+        assert dataset.layout == "good_bad" and not dataset.warnings
+        found = [row.target for rows in dataset.splits.values() for row in rows]
+        assert sorted(verdict.kind for verdict in found) == ["Anomaly"] * 6 + ["good"] * 6
+        assert all(bool(verdict.masks) == verdict.defective for verdict in found)
+
+
 def test_the_planes_of_codes(tmp_path):
     mask(tmp_path / "m.png")
-    plane = mask_of(Verdict("bent", tmp_path / "m.png"), (), (8, 12))
+    plane = mask_of(Verdict("bent", (tmp_path / "m.png",)), (), (8, 12))
     assert plane.shape == (8, 12) and (plane == DEFECT).sum() == 6 and (plane == BESIDE).sum() == 90
     assert (mask_of(Verdict("bent"), (), (8, 12)) == SOMEWHERE).all()
     assert (mask_of(Verdict("good"), (), (8, 12)) == GOOD).all()
@@ -256,7 +306,7 @@ def test_a_thin_defect_stays_in_one_piece_when_it_is_shrunk(tmp_path, wide):
     page.save(tmp_path / "m.png")
     Image.new("RGB", page.size).save(tmp_path / "i.png")
     pixels, plane = np.zeros((64, 64, 3), np.uint8), np.zeros((1, 64, 64), np.uint8)
-    verdict = Verdict("bent", tmp_path / "m.png")
+    verdict = Verdict("bent", (tmp_path / "m.png",))
     Job(tmp_path / "i.png", verdict, (), (50, 64), (0, 0, 256, 200), (200, 256)).decode(pixels, plane)
     assert set(np.unique(plane[0, :50])) == {DEFECT, BESIDE} and (plane[0, 50:] == 255).all()
     assert label(plane[0] == DEFECT, connectivity=2).max() == 1
@@ -270,5 +320,5 @@ def test_a_mask_of_any_mode_marks_what_is_not_black(tmp_path, mode):
     page[1, 2] = 255
     image = Image.fromarray(page.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(page).convert(mode)
     image.save(tmp_path / "m.png")
-    plane = mask_of(Verdict("bent", tmp_path / "m.png"), (), (8, 12))
+    plane = mask_of(Verdict("bent", (tmp_path / "m.png",)), (), (8, 12))
     assert np.argwhere(plane == DEFECT).tolist() == [[1, 2]]

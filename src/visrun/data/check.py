@@ -40,7 +40,7 @@ class Finding:
 
     Args:
         size: (width, height) of the upright image; (0, 0) where it cannot be read.
-        length: Bytes of the image file and, after it, of the mask file.
+        length: Bytes of the image file and, after it, of each mask's file.
         pixels: Count of each id 0..255 in the mask (256,), or None.
         fault: What is wrong, or "".
     """
@@ -76,8 +76,8 @@ def examine(
 def _look(record: Record, root: Path, masks: bool) -> Finding:
     target = record.target
     marks = isinstance(target, Verdict)
-    mask = target.mask if isinstance(target, Verdict) else target if masks else None
-    paths = (record.image,) if mask is None else (record.image, mask)
+    shown = target.masks if isinstance(target, Verdict) else (target,) if masks else ()
+    paths = (record.image, *shown)
     try:
         return _found(paths, tuple(_stamp(path) for path in paths), marks)
     except DataError as error:
@@ -98,14 +98,15 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=REMEMBERED)
 def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...], marks: bool) -> Finding:
-    """What is in an image and, after it, its mask; remembered, since the trials of a sweep look at the same files."""
+    """What is in an image and, after it, its masks; remembered, since the trials of a sweep look at the same files."""
     size = images.header(paths[0])
-    pixels = _count_ids(paths[1], size, marks) if len(paths) > 1 else None
+    pixels = _count_ids(paths[1:], size, marks) if len(paths) > 1 else None
     return Finding(size, tuple(length for length, _ in stamps), pixels)
 
 
-def _count_ids(path: Path, size: tuple[int, int], marks: bool) -> npt.NDArray[np.int64]:
-    mask = images.load_flags(path).astype(np.uint8) if marks else images.load_mask(path)
+def _count_ids(paths: tuple[Path, ...], size: tuple[int, int], marks: bool) -> npt.NDArray[np.int64]:
+    path = paths[0]
+    mask = images.load_flags(*paths).astype(np.uint8) if marks else images.load_mask(path)
     height, width = mask.shape
     if (width, height) != size:
         raise DataError(f"{path}: mask of {width}x{height} pixels, its image has {size[0]}x{size[1]}")

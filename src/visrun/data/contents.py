@@ -63,7 +63,7 @@ def key(source: Source) -> str:
     digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None)).encode())
     digest.update(source.sizes.tobytes() + source.windows.tobytes())
     masks = [mask for mask in source.masks or () if isinstance(mask, Path)]
-    masks += [mask.mask for mask in source.masks or () if isinstance(mask, Verdict) and mask.mask is not None]
+    masks += [path for mask in source.masks or () if isinstance(mask, Verdict) for path in mask.masks]
     digest.update("".join(repr(mask) for mask in source.masks or () if isinstance(mask, Objects | Verdict)).encode())
     for path in (*source.paths, *masks, *labelmap.of(masks)):
         length, changed = 0, 0

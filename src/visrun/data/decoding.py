@@ -87,7 +87,7 @@ class Job:
             return
         ids = self._windowed(mask_of(self.mask, self.mask_ids, self.whole))
         if ids.shape != self.size:
-            marked = isinstance(self.mask, Verdict) and self.mask.mask is not None
+            marked = isinstance(self.mask, Verdict) and bool(self.mask.masks)
             ids = _marked(ids, self.size) if marked else _nearest(ids, self.size)
         mask[:] = IGNORE
         mask[0, :h, :w] = ids

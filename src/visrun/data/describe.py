@@ -75,7 +75,7 @@ def _objects(dataset: Dataset, split: str) -> str:
 def _verdicts(dataset: Dataset, split: str) -> str:
     rows = [record.target for record in dataset.splits[split]]
     kinds = Counter(row.kind for row in rows)
-    masks = sum(row.mask is not None for row in rows)
+    masks = sum(bool(row.masks) for row in rows)
     parts = [files.some((f"{kind}: {n:,}" for kind, n in kinds.items()), MOST_NAMED)]
     return "; ".join([*parts, *([f"{masks:,} with a mask"] if masks else [])])
 

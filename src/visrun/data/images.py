@@ -130,16 +130,24 @@ def load_ids(path: Path) -> npt.NDArray[np.int64]:
         return np.array(_turned(ids, turn), order="C")
 
 
-def load_flags(path: Path) -> npt.NDArray[np.bool_]:
-    """True where a mask marks something, as an upright array (H, W): any id but 0, any colour but black.
+def load_flags(first: Path, *others: Path) -> npt.NDArray[np.bool_]:
+    """True where any of an image's masks marks something, as an upright array (H, W): any id but 0, any colour but
+    black.
 
     Raises:
-        DataError: As :func:`header`.
+        DataError: As :func:`header`, and for masks of different sizes.
     """
-    with _opened(path) as image:
+    with _opened(first) as image:
         turn = _orientation(image)
         flags = np.asarray(image if image.mode in _MASK_MODES else image.convert("L")) != 0
-        return np.array(_turned(flags, turn), order="C")
+        flags = np.array(_turned(flags, turn), order="C")
+    for path in others:
+        more = load_flags(path)
+        if more.shape != flags.shape:
+            sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (more, flags)]
+            raise DataError(f"{path}: mask of {sizes[0]} pixels, {first.name} beside it has {sizes[1]}")
+        flags |= more
+    return flags
 
 
 def mask_of(target: Truth, ids: Sequence[int], size: tuple[int, int]) -> Pixels:
@@ -160,8 +168,8 @@ def mask_of(target: Truth, ids: Sequence[int], size: tuple[int, int]) -> Pixels:
     if isinstance(target, Path):
         return load_mask(target, ids=ids)
     if isinstance(target, Verdict):
-        if target.mask is not None:
-            return np.where(load_flags(target.mask), DEFECT, BESIDE).astype(np.uint8)
+        if target.masks:
+            return np.where(load_flags(*target.masks), DEFECT, BESIDE).astype(np.uint8)
         return np.full(size, SOMEWHERE if target.defective else GOOD, np.uint8)
     page = painted(target, size, background=0, ignore=IGNORE)
     return chosen_ids(ids)[page] if ids else page

@@ -28,15 +28,15 @@ class Verdict:
 
     Args:
         kind: ``good``, or the name of the kind of defect.
-        mask: The file that marks the defect: every pixel but 0 and black; None where there is none.
+        masks: The files that mark the defect, each by every pixel but 0 and black; () where there are none.
     """
 
     kind: str
-    mask: Path | None = None
+    masks: tuple[Path, ...] = ()
 
     @property
     def defective(self) -> bool:
         return self.kind != CLASSES[0]
 
     def __str__(self) -> str:
-        return self.kind if self.mask is None else f"{self.kind} {self.mask.name}"
+        return " ".join([self.kind, *(mask.name for mask in self.masks)])

@@ -75,7 +75,7 @@ def _masked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image
 def _judged(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:  # noqa: ARG001
     verdict: Verdict = record.target
     small = scaled(image, most=LARGEST)
-    if verdict.mask is not None:
+    if verdict.masks:
         small = outlined(small, mask_of(verdict, (), (image.height, image.width)) == DEFECT, BAD)
     return caption(small, [Line(verdict.kind, color=BAD if verdict.defective else GOOD)])
 

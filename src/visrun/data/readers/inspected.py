@@ -85,20 +85,20 @@ class Found:
 
     def _add_defects(self, split: str, kind: Path, name: Path, root: Path, homes: Sequence[Path]) -> None:
         masks = next((found for home in homes if (found := inside(home, name))), None)
-        pictures = files.of_suffix(masks, files.MASK_SUFFIXES, deep=False) if masks else ()
-        by_stem = {files.composed(mask.stem): mask for mask in pictures}
+        images = list(files.images(kind, deep=False))
+        by_stem = _masks(masks, {files.composed(image.stem) for image in images}) if masks else {}
         records = []
-        for image in files.images(kind, deep=False):
+        for image in images:
             stems = (files.composed(image.stem) + mark for mark in MARKS)
-            mask = next((by_stem[stem] for stem in stems if stem in by_stem), None)
+            own = next((by_stem[stem] for stem in stems if stem in by_stem), ())
             where = files.shown(image, root)
-            if by_stem and mask is None:
+            if by_stem and not own:
                 assert masks is not None
                 wanted = f"{files.shown(masks, root)}/{image.stem}{MARKS[0]}.png"
                 self.problems.append(Problem(where, f"no mask {wanted}, while others of its kind have one"))
                 continue
-            self.used.update([mask] if mask else [])
-            records.append(Record(image, Verdict(name.as_posix(), mask), where))
+            self.used.update(own)
+            records.append(Record(image, Verdict(name.as_posix(), own), where))
         self._put(split, records)
 
     def _put(self, split: str, records: list[Record]) -> None:
@@ -110,6 +110,18 @@ class Found:
         rest = (mask for mask in every if not any(map(is_good, mask.relative_to(root).parts[:-1])))
         lines = common.left_over("masks", rest, root)
         return Listing(splits=self.splits, classes=CLASSES, problems=tuple(self.problems), warnings=lines)
+
+
+def _masks(folder: Path, images: Collection[str]) -> dict[str, tuple[Path, ...]]:
+    """The masks in ``folder`` by stem: a file each, or a folder named like one of the ``images``, with all of its."""
+    own = (inner for inner in files.folders(folder) if files.composed(inner.name) in images)
+    several = {files.composed(inner.name): tuple(_mask_files(inner)) for inner in own}
+    single = {files.composed(mask.stem): (mask,) for mask in _mask_files(folder)}
+    return {stem: found for stem, found in {**several, **single}.items() if found}
+
+
+def _mask_files(folder: Path) -> Iterator[Path]:
+    return files.of_suffix(folder, files.MASK_SUFFIXES, deep=False)
 
 
 def _leaves(folder: Path) -> Iterator[Path]:

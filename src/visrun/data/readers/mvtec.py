@@ -1,4 +1,4 @@
-"""Inspected images in splits, as MVTec AD lays them out (Bergmann et al., CVPR 2019)."""
+"""Inspected images in splits, as MVTec AD and LOCO AD lay them out (Bergmann et al., CVPR 2019; IJCV 2022)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
 def read(root: Path) -> Listing:
     """train/good, test/KIND and their masks ground_truth/KIND/NAME_mask.png, as MVTec AD has them.
 
-    Defects in train/KIND are learnt from, too; ``val`` or ``validation`` may stand beside them. Masks lie in
-    ground_truth/SPLIT/KIND or ground_truth/KIND; the latter are those of test where several splits have the kind.
+    MVTec LOCO AD's folders of masks, ground_truth/KIND/NAME/000.png and on, mark one image together. Defects in
+    train/KIND are learnt from, too; ``val`` or ``validation`` may stand beside them. Masks lie in ground_truth/KIND or
+    ground_truth/SPLIT/KIND; the former are those of test where several splits have the kind.
 
     Raises:
         DataError: Where ``root`` has no such folders.
