@@ -89,8 +89,8 @@ def test_an_empty_study_has_a_head_alone():
 
 
 def test_the_trials_own_number_of_epochs_counts():
-    trial = make(0, R, None, {"epochs": 8.0}, [0.25])
-    trial.params["epochs"] = 8
+    trial = make(0, R, None, {"max_epochs": 8.0}, [0.25])
+    trial.params["max_epochs"] = 8
     assert "0.25 @ 1/8" in drawn([trial])[-1]
     unknown = Sweep(name="x", objectives=["miou"], directions=[UP], n_trials=1)
     assert drawn([make(0, R, None, {}, [0.25])], sweep=unknown)[-1].endswith("0.25 @ 1")

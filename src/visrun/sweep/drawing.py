@@ -257,7 +257,7 @@ def progress(trial: FrozenTrial, epochs: int | None) -> str:
     step, value = trial.last_step, reported(trial)
     if value is None:
         return ""
-    total = params_of(trial).get("epochs", epochs)
+    total = params_of(trial).get("max_epochs", epochs)
     of = f"/{total}" if total and trial.state is TrialState.RUNNING else ""
     return f"{short(value)} @ {step}{of}"
 
