@@ -21,11 +21,8 @@ STATIC: list[tuple[Callable[..., Tensor], tuple[tuple[int, ...], ...], tuple[int
     (boxes.kl_divergence, ((3, 1, 5), (2, 5)), (3, 2)),
     (boxes.le90_to_quads, ((3, 5),), (3, 8)),
     (boxes.le90_to_xyxy, ((3, 5),), (3, 4)),
-    (boxes.masks_to_xyxy, ((3, 6, 7),), (3, 4)),
     (boxes.overlap_share, ((3, 1, 4), (2, 4)), (3, 2)),
     (boxes.points_to_le90, ((3, 6, 2),), (3, 5)),
-    (boxes.polygon_area, ((3, 12),), (3,)),
-    (boxes.polygon_intersection, ((3, 1, 8), (2, 10)), (3, 2)),
     (boxes.polygon_iou, ((3, 1, 8), (2, 10)), (3, 2)),
     (boxes.polygons_to_xyxy, ((3, 12),), (3, 4)),
     (boxes.probiou, ((3, 1, 5), (2, 5)), (3, 2)),
@@ -53,8 +50,8 @@ def test_a_gpu_gives_the_same() -> None:
         quads = boxes.le90_to_quads(b.double())
         both.append(
             (
-                boxes.rotated_iou_matrix(b, b),
-                boxes.polygon_iou_matrix(quads, quads),
+                boxes.rotated_iou(b[:, None], b),
+                boxes.polygon_iou(quads[:, None], quads),
                 boxes.quads_to_le90(quads)[:, :4],
                 boxes.probiou(b, b.roll(1, 0)),
                 boxes.rotated_nms(b, s, c, threshold=0.3),

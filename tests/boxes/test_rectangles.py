@@ -113,15 +113,6 @@ def test_masks_of_boxes_give_them_back() -> None:
     found = boxes.masks_to_le90(masks)
     assert boxes.rotated_iou(found, truth).min() > 0.8  # the squares of the pixels stick out by up to 0.7 a side
     assert boxes.rotated_iou(found, truth).mean() > 0.9
-    torch.testing.assert_close(boxes.masks_to_xyxy(masks), bounds(masks))
-
-
-def bounds(masks: Tensor) -> Tensor:
-    found = []
-    for mask in masks:
-        y, x = mask.nonzero().unbind(1)
-        found.append([x.min().item(), y.min().item(), x.max().item() + 1, y.max().item() + 1])
-    return torch.tensor(found).float()
 
 
 def test_masks_are_their_pixels_squares() -> None:
@@ -146,10 +137,8 @@ def test_masks_by_hand_and_none() -> None:
         boxes.masks_to_le90(masks),
         torch.tensor([[3.5, 2.5, 1, 1, 0], [4.5, 2, 5, 2, 0], [0.5, 3, 6, 1, -pi / 2], [0] * 5]),
     )
-    assert boxes.masks_to_xyxy(masks).tolist() == [[3, 2, 4, 3], [2, 1, 7, 3], [0, 0, 1, 6], [0] * 4]
     for shape in ((0, 4, 4), (2, 0, 4), (2, 4, 0)):
         assert boxes.masks_to_le90(torch.zeros(shape)).equal(torch.zeros(shape[0], 5))
-        assert boxes.masks_to_xyxy(torch.zeros(shape)).equal(torch.zeros(shape[0], 4))
 
 
 def test_large_sets_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

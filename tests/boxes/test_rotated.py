@@ -43,18 +43,15 @@ def test_any_precision_is_computed_in_float64(dtype: torch.dtype) -> None:
     ours = boxes.rotated_iou(a, b)
     assert ours.dtype == (torch.float64 if dtype is torch.float64 else torch.float32)
     torch.testing.assert_close(ours, boxes.rotated_iou(a.double(), b.double()).to(ours.dtype))
-    assert boxes.rotated_iou_matrix(a, b).dtype == ours.dtype
     assert boxes.polygon_iou(boxes.le90_to_quads(a), boxes.le90_to_quads(b)).dtype == ours.dtype
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(0, 0), (0, 3), (3, 0)])
 def test_of_nothing(rows: int, columns: int) -> None:
     a, b = torch.rand(rows, 5), torch.rand(columns, 5)
-    assert boxes.rotated_iou_matrix(a, b).shape == (rows, columns)
     assert boxes.rotated_iou(a[:, None], b).shape == (rows, columns)
     assert boxes.rotated_intersection(a[:0], b[:0]).shape == (0,)
     a, b = boxes.le90_to_quads(a), boxes.le90_to_quads(b)
-    assert boxes.polygon_iou_matrix(a, b).shape == (rows, columns)
     assert boxes.polygon_iou(a[:, None], b).shape == (rows, columns)
 
 
@@ -63,7 +60,6 @@ def test_slopes_are_the_numeric_ones() -> None:
     assert ((boxes.rotated_iou(a, b) > 0.05).sum()) >= 6
     a, b = a.requires_grad_(), b.requires_grad_()
     assert torch.autograd.gradcheck(boxes.rotated_iou, (a, b))
-    assert torch.autograd.gradcheck(boxes.rotated_iou_matrix, (a[:4], b[:4]))
     upright = torch.tensor([[0.0, 0, 6, 4, 0]], dtype=torch.float64, requires_grad=True)
     other = torch.tensor([[1.3, 0.4, 5, 5, 0]], dtype=torch.float64, requires_grad=True)
     # Edges in parallel, upright ones among them: smooth there in all but the angles.

@@ -8,7 +8,7 @@ Formats, all in pixels with x to the right and y down; columns are the last dime
     polygons (..., 2V) V corners x, y in order around, either way; quads have 8 numbers
 
 Pairwise functions take leading dimensions that broadcast: ``iou(a, b)`` pairs boxes one to one, ``iou(a[:, None], b)``
-gives (N, M). ``rotated_iou_matrix`` and ``polygon_iou_matrix`` do the latter and skip pairs that are far apart.
+gives (N, M).
 Half precision is cast to float32; exact areas are computed in float64 and returned in at least float32.
 """
 
@@ -23,9 +23,9 @@ from visrun.boxes.formats import (
 )
 from visrun.boxes.gaussian import kl_divergence, probiou
 from visrun.boxes.nms import nms, polygon_nms, rotated_nms
-from visrun.boxes.polygons import polygon_area, polygon_intersection, polygon_iou, polygon_iou_matrix
-from visrun.boxes.rectangles import masks_to_le90, masks_to_xyxy, points_to_le90, quads_to_le90
-from visrun.boxes.rotated import rotated_intersection, rotated_iou, rotated_iou_matrix
+from visrun.boxes.polygons import polygon_iou
+from visrun.boxes.rectangles import masks_to_le90, points_to_le90, quads_to_le90
+from visrun.boxes.rotated import rotated_intersection, rotated_iou
 
 __all__ = [
     "box_area",
@@ -39,21 +39,16 @@ __all__ = [
     "le90_to_quads",
     "le90_to_xyxy",
     "masks_to_le90",
-    "masks_to_xyxy",
     "nms",
     "overlap_share",
     "points_to_le90",
-    "polygon_area",
-    "polygon_intersection",
     "polygon_iou",
-    "polygon_iou_matrix",
     "polygon_nms",
     "polygons_to_xyxy",
     "probiou",
     "quads_to_le90",
     "rotated_intersection",
     "rotated_iou",
-    "rotated_iou_matrix",
     "rotated_nms",
     "turn",
     "xyxy_to_cxcywh",

@@ -11,21 +11,8 @@ from torch import Tensor
 
 from visrun.boxes.formats import polygons_to_xyxy, xyxy_to_cxcywh
 from visrun.boxes.numbers import height_at, mean_of_clamped, ratio, wide
-from visrun.boxes.pairing import near_pairs
 
 CHUNK = 1 << 16  # pairs of edges at a time
-
-
-def polygon_area(polygons: Tensor) -> Tensor:
-    """Area of (..., 2V) simple polygons -> (...)."""
-    x, y = _corners(polygons)
-    x, y = x - x[..., :1], y - y[..., :1]
-    return _signed_area(x, y).abs().to(wide(polygons).dtype)
-
-
-def polygon_intersection(a: Tensor, b: Tensor) -> Tensor:
-    """Area of the intersection of simple polygons; shapes as in :func:`polygon_iou`."""
-    return _areas(a, b)[0].to(_result_type(a, b))
 
 
 def polygon_iou(a: Tensor, b: Tensor) -> Tensor:
@@ -36,13 +23,6 @@ def polygon_iou(a: Tensor, b: Tensor) -> Tensor:
         b: (..., 2W) likewise, leading dimensions broadcast with those of ``a``.
     """
     return ratio(*_areas(a, b)).to(_result_type(a, b))
-
-
-def polygon_iou_matrix(a: Tensor, b: Tensor) -> Tensor:
-    """IoU of (N, 2V) with (M, 2W) -> (N, M). Only pairs whose axis-aligned hulls overlap are computed."""
-    first, second = near_pairs(*hulls(a), *hulls(b))
-    out = a.new_zeros(len(a), len(b), dtype=_result_type(a, b))
-    return out.index_put((first, second), polygon_iou_of(a, b, first, second).to(out.dtype))
 
 
 def polygon_iou_of(a: Tensor, b: Tensor, first: Tensor, second: Tensor) -> Tensor:

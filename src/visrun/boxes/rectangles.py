@@ -56,16 +56,6 @@ def masks_to_le90(masks: Tensor) -> Tensor:
     return points_to_le90(points, (left <= right).repeat(1, 2)).float()
 
 
-def masks_to_xyxy(masks: Tensor) -> Tensor:
-    """The box around each mask's pixels, each a unit square: (N, H, W) -> (N, 4) float32; zeros for an empty mask."""
-    rows, columns = (masks != 0).any(2), (masks != 0).any(1)
-    if masks.numel() == 0:
-        return torch.zeros(len(masks), 4, device=masks.device)
-    low = [_first(columns), _first(rows)]
-    high = [columns.shape[1] - _first(columns.flip(1)), rows.shape[1] - _first(rows.flip(1))]
-    return torch.where(rows.any(1, keepdim=True), torch.stack(low + high, 1), 0).float()
-
-
 def _first(flags: Tensor) -> Tensor:
     """Index of the first True along the last dimension; 0 if there is none."""
     return flags.to(torch.uint8).argmax(-1)

@@ -11,9 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from visrun.boxes.formats import CORNERS, half_extent
+from visrun.boxes.formats import CORNERS
 from visrun.boxes.numbers import height_at, mean_of_clamped, ratio, wide
-from visrun.boxes.pairing import near_pairs
 
 CHUNK = 1 << 14  # pairs at a time; fits a core's cache
 
@@ -33,13 +32,6 @@ def rotated_iou(a: Tensor, b: Tensor) -> Tensor:
 def rotated_intersection(a: Tensor, b: Tensor) -> Tensor:
     """Area of the intersection; shapes as in :func:`rotated_iou`."""
     return _intersection(_parts(a), _parts(b)).to(_result_type(a, b))
-
-
-def rotated_iou_matrix(a: Tensor, b: Tensor) -> Tensor:
-    """IoU of (N, 5) with (M, 5) le90 -> (N, M). Only pairs whose axis-aligned hulls meet are computed."""
-    first, second = near_pairs(a[:, :2], half_extent(a.double()), b[:, :2], half_extent(b.double()))
-    out = a.new_zeros(len(a), len(b), dtype=torch.float64)
-    return out.index_put((first, second), rotated_iou_of(a, b, first, second)).to(_result_type(a, b))
 
 
 def rotated_iou_of(a: Tensor, b: Tensor, first: Tensor, second: Tensor) -> Tensor:
