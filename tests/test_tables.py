@@ -4,8 +4,11 @@ import inspect
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from visrun import zoo
 from visrun.build import load
@@ -151,6 +154,112 @@ def test_the_monitor_says_where_samples_were_made():
     assert entry.monitored(["synthetic_auroc"]) == "synthetic_auroc"
     assert entry.monitored(["synthetic_auroc", "auroc"]) == "auroc"
     assert entry.monitored([]) == "auroc"
+
+
+SQUARES = [(0, 20), (40, 90), (100, 200)]  # left or upper and right or lower edge of what COCO calls small to large
+
+
+def labels_of(*, right):
+    scores = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
+    return {"probabilities": scores if right else scores.flip(1)}, {"target": torch.tensor([0, 1])}, ()
+
+
+def values_of(*, right):
+    target = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+    return {"value": target + (0.1 if right else 1.0)}, {"target": target}, ()
+
+
+def masks_of(*, right):
+    target = torch.tensor([0, 1]).view(2, 1, 1).expand(2, 4, 4)
+    return {"mask": target if right else 1 - target}, {"target": target}, ()
+
+
+def verdicts_of(*, right):
+    from visrun.data.verdicts import BESIDE, DEFECT, GOOD
+
+    target = torch.full((2, 4, 4), GOOD)
+    target[0] = BESIDE
+    target[0, 0] = DEFECT
+    score = torch.tensor([0.9, 0.1] if right else [0.1, 0.9])
+    heat = torch.where(target == DEFECT, 0.9, 0.1) if right else torch.where(target == DEFECT, 0.1, 0.9)
+    return {"score": score, "softmax": score, "density": score, "heat": heat}, {"target": target}, ()
+
+
+def objects_of(*, right, turned=False):
+    """Three objects in an image of 256 pixels, found where they are or far from there."""
+    from visrun.data.objects import Objects
+    from visrun.data.placement import Place, Scene
+
+    boxes = np.array([[low, low, high, high] for low, high in SQUARES], float)
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    labels = np.array([0, 1, 0])
+    truth = Objects(labels, boxes, labels > 1, corners, tuple((one.astype(np.float32),) for one in corners))
+    found = torch.from_numpy(boxes).float()
+    if turned:
+        found = torch.cat([(found[:, :2] + found[:, 2:]) / 2, found[:, 2:] - found[:, :2], torch.zeros(3, 1)], 1)
+    masks = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    for mask, (low, high) in zip(masks, SQUARES, strict=True):
+        mask[low // 4 : high // 4, low // 4 : high // 4] = 255
+    if not right:
+        found, masks = found + torch.tensor([0.0, 50, 0, 0, 0] if turned else [0.0, 50, 0, 50]), masks.roll(12, 1)
+    alone = {
+        "boxes": found,
+        "scores": torch.tensor([0.9, 0.8, 0.7]),
+        "labels": torch.from_numpy(labels),
+        "masks": masks,
+    }
+    batch = {"images": torch.zeros(1, 3, 256, 256), "index": torch.tensor([0])}
+    scene = Scene(0, Place((0.0, 0.0, 256.0, 256.0), (256, 256)), truth)
+    return {name: one[None] for name, one in alone.items()}, batch, [scene]
+
+
+CLASSES = ["a", "b"]
+# task -> metric, what it is fed, and those of its values of which neither more nor less is better
+MEASURED = {
+    "classification": ("visrun.metrics:ClassificationMetric", (2,), labels_of, set()),
+    "regression": ("visrun.metrics:RegressionMetric", (CLASSES,), values_of, set()),
+    "segmentation": ("visrun.metrics:SegmentationMetric", (CLASSES,), masks_of, set()),
+    "anomaly_detection": (
+        "visrun.anomaly.metric:AnomalyMetric",
+        (lambda: 0.5,),
+        verdicts_of,
+        {"threshold", "pixel_threshold"},
+    ),
+    "object_detection": ("visrun.detection.metrics:BoxMetric", (CLASSES,), objects_of, set()),
+    "instance_segmentation": ("visrun.detection.metrics:MaskMetric", (CLASSES,), objects_of, set()),
+    "oriented_object_detection": (
+        "visrun.detection.metrics:RotatedMetric",
+        (CLASSES,),
+        lambda *, right: objects_of(right=right, turned=True),
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_metric_is_better_in_the_direction_that_the_table_says(task):
+    build, arguments, feed, unranked = MEASURED[task]
+
+    def measured(*, right):
+        metric = load(build)(*arguments)
+        prediction, batch, scenes = feed(right=right)
+        metric.reset(scenes)
+        valid = torch.ones(len(next(iter(prediction.values()))), dtype=torch.bool)
+        metric.update(prediction, SimpleNamespace(**batch, valid=valid))
+        return metric.compute()
+
+    good, bad = measured(right=True), measured(right=False)
+    assert TASKS[task].monitor in good and good.keys() == bad.keys()
+    said = {key: TASKS[task].larger_is_better(key) for key in good}
+    assert said == {key: None if key in unranked else good[key] > bad[key] for key in good}
+    assert all(good[key] != bad[key] for key in good.keys() - unranked)
+    assert {*TASKS[task].smaller, *TASKS[task].unranked} <= good.keys()
+
+
+def test_made_samples_and_single_classes_do_not_change_the_direction():
+    assert TASKS["anomaly_detection"].larger_is_better("synthetic_threshold") is None
+    assert TASKS["anomaly_detection"].larger_is_better("synthetic_auroc") is True
+    assert TASKS["regression"].larger_is_better("rmse/width") is False
 
 
 def test_vision_transformers_have_a_fixed_size_of_whole_patches():

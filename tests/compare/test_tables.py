@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
-import torch
 from rich.cells import cell_len
 
 from visrun.compare.find import find
@@ -13,7 +10,6 @@ from visrun.compare.runs import Run
 from visrun.compare.tables import (
     Row,
     as_text,
-    better,
     common,
     cut,
     differences,
@@ -24,8 +20,6 @@ from visrun.compare.tables import (
     outcomes,
     rounded,
 )
-from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
-from visrun.tables import TASKS
 
 
 def runs_of(*folders) -> list[Run]:
@@ -74,7 +68,7 @@ def test_the_best_of_each_metric_is_marked(write_run) -> None:
     assert metrics(runs) == [
         Row("val accuracy", ("0.5000", "0.7500", "0.7500"), frozenset({1, 2})),
         Row("val ece", ("0.3000", "0.4000", None), frozenset({0})),
-        Row("val mine", ("1.0000", "2.0000", None)),  # a plugin's: nobody knows its direction
+        Row("val mine", ("1.0000", "2.0000", None), frozenset({1})),
         Row("val f1", (None, None, "0.9000")),  # alone, so the best of nothing
         Row("test accuracy", ("0.2500", None, None)),
     ]
@@ -97,27 +91,19 @@ def test_a_smaller_error_is_better(write_run) -> None:
     ]
 
 
+def test_a_threshold_has_no_best(write_run) -> None:
+    rows = [[{"epoch": 1, "synthetic_auroc": value, "synthetic_threshold": value}] for value in (0.5, 0.75)]
+    runs = runs_of(*(write_run(str(i), rows=row, task="anomaly_detection") for i, row in enumerate(rows)))
+    assert [(row.label, row.best) for row in metrics(runs)] == [
+        ("val synthetic_auroc", {1}),
+        ("val synthetic_threshold", frozenset()),
+    ]
+
+
 def test_equal_values_have_no_best() -> None:
     assert metric_row("x", [0.5, 0.5], True).best == frozenset()
     assert metric_row("x", [0.5, None, 0.25], False).best == {2}
     assert metric_row("x", [None, None], True) == Row("x", (None, None))
-
-
-def test_the_direction_of_every_metric_is_known() -> None:
-    everyone = torch.ones(4, dtype=torch.bool)
-    labels, values = torch.tensor([0, 1, 0, 1]), torch.tensor([[0.0], [1.0], [2.0], [3.0]])
-    classes = ClassificationMetric(2)
-    classes.update({"probabilities": torch.tensor([[0.9, 0.1]] * 4)}, SimpleNamespace(target=labels, valid=everyone))
-    errors = RegressionMetric(["width"])
-    errors.update({"value": values + 1}, SimpleNamespace(target=values, valid=everyone))
-    masks = SegmentationMetric(["road", "roof"])
-    mask = labels.view(4, 1, 1).expand(4, 2, 2)
-    masks.update({"mask": mask.to(torch.uint8)}, SimpleNamespace(target=mask, valid=everyone))
-    keys = {key for metric in (classes, errors, masks) for key in metric.compute()}
-    assert {"auroc", "rmse", "iou/road"} <= keys
-    assert all(better(key) is not None for key in keys)
-    assert all(better(entry.monitor) is entry.maximize for entry in TASKS.values())
-    assert better("ece") is False and better("rmse/width") is False and better("of_a_plugin") is None
 
 
 def test_outcomes(write_run) -> None:

@@ -11,16 +11,12 @@ from rich.cells import cell_len, chop_cells
 from visrun.compare.runs import Run, contenders
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
-from visrun.tables.entries import SYNTHETIC
 
 MISSING = "-"
 WIDEST = 28  # letters of a value on the terminal
 LABELS = 32  # letters of what stands before the values
 GAP = "  "
 LONG_NUMBER = re.compile(r"-?\d+\.\d{5,}(e[-+]?\d+)?")
-# Whether more is better, of metrics that are nobody's monitor; those of a plugin are unknown and left unmarked.
-LARGER_IS_BETTER = {"f1": True, "ece": False, "rmse": False, "r2": True, "iou": True, "dice": True}
-LARGER_IS_BETTER |= {"pixel_accuracy": True}
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def _settings(runs: Sequence[Run]) -> Iterable[tuple[str, tuple[str | None, ...]
 
 def metrics(runs: Sequence[Run]) -> list[Row]:
     """The metrics of each run's best epoch on val, then those on test; the monitored one first."""
-    first, able = runs[0].monitor, contenders(runs)
+    first, able, better = runs[0].monitor, contenders(runs), TASKS[runs[0].task].larger_is_better
     among = [i for i, run in enumerate(runs) if run in able]
     rows = []
     for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):
@@ -83,13 +79,6 @@ def metric_row(
         top = max(able.values()) if larger else min(able.values())
         best = frozenset(i for i, value in able.items() if value == top)
     return Row(label, tuple(None if value is None else number(value) for value in values), best)
-
-
-def better(key: str) -> bool | None:
-    """Whether more of a metric is better; of ``iou/road`` as of ``iou``. None = not known."""
-    name = key.partition("/")[0]
-    monitors = {entry.monitor: entry.maximize for entry in TASKS.values()}
-    return (LARGER_IS_BETTER | monitors).get(name.removeprefix(SYNTHETIC))
 
 
 def outcomes(runs: Sequence[Run]) -> list[Row]:

@@ -19,6 +19,8 @@ class TaskEntry:
         build: The task's class.
         monitor: The metric that picks the best checkpoint, stops early and feeds a sweep.
         maximize: Whether more of ``monitor`` is better.
+        smaller: Of the task's other metrics, those of which less is better.
+        unranked: Those of which neither is, such as a threshold. Of all others more is better.
         losses: Loss name -> function; the first is the default.
         fit: How an image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads, ``zoom``
             does so too but lets training look closer.
@@ -38,11 +40,20 @@ class TaskEntry:
     target: Literal["label", "value", "mask", "verdict", "boxes", "rotated_boxes", "instances"]
     mixes: tuple[str, ...] = ()
     spoil: Ref | None = None
+    smaller: tuple[str, ...] = ()
+    unranked: tuple[str, ...] = ()
 
     def monitored(self, metrics: Collection[str]) -> str:
         """The name that the monitor has among ``metrics``: it says so where samples of the split were made."""
         made = f"{SYNTHETIC}{self.monitor}"
         return made if made in metrics and self.monitor not in metrics else self.monitor
+
+    def larger_is_better(self, metric: str) -> bool | None:
+        """Whether more of a metric is better, of ``iou/road`` as of ``iou``; None where it has no best."""
+        name = metric.partition("/")[0].removeprefix(SYNTHETIC)
+        if name == self.monitor:
+            return self.maximize
+        return None if name in self.unranked else name not in self.smaller
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ TASKS: dict[str, TaskEntry] = {
         build="visrun.tasks.classification:Classification",
         monitor="accuracy",
         maximize=True,
+        smaller=("ece",),
         losses={
             "cross_entropy": "visrun.losses:cross_entropy",
             "label_smoothing": "visrun.losses:label_smoothing",
@@ -26,6 +27,7 @@ TASKS: dict[str, TaskEntry] = {
         build="visrun.tasks.anomaly_detection:AnomalyDetection",
         monitor="auroc",
         maximize=True,
+        unranked=("threshold", "pixel_threshold"),
         losses={
             "cross_entropy": "visrun.anomaly.losses:cross_entropy",
             "focal": "visrun.anomaly.losses:focal",
@@ -102,6 +104,7 @@ TASKS: dict[str, TaskEntry] = {
         build="visrun.tasks.regression:Regression",
         monitor="mae",
         maximize=False,
+        smaller=("rmse",),
         losses={
             "mse": "visrun.losses:mse",
             "mae": "visrun.losses:mae",
