@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from visrun.errors import UserError
-from visrun.experiment import FILE_NAME
 from visrun.folders import expanded
+from visrun.run_files import FILE_NAME
 from visrun.tasks.base import Prediction
 
 FOLDER = "predictions"

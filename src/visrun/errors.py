@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# What the rules between settings and the builder itself both say.
+NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
+
 
 class VisrunError(Exception):
     """A run that cannot go on; the message is one line for people."""

@@ -19,12 +19,11 @@ from visrun.errors import ConfigError
 from visrun.fields import did_you_mean, one_of, show, validate
 from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters
+from visrun.run_files import FILE_NAME, MAX_BYTES
 from visrun.settings import Augment, Data, LossOptions, Model, ModelOptions, OptimizerOptions, Run, Settings, Tracking
 from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
 
-FILE_NAME = "experiment.json"
-MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
 
 SECTIONS: dict[str, type[BaseModel]] = {

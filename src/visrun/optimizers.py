@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visrun.build import call, load
-from visrun.errors import ConfigError
-from visrun.setting_rules import NESTEROV_ALONE
+from visrun.errors import NESTEROV_ALONE, ConfigError
 from visrun.tables import OPTIMIZERS
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]

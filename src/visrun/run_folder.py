@@ -23,10 +23,9 @@ from uuid import uuid4
 import psutil
 
 from visrun.errors import UserError
-from visrun.experiment import FILE_NAME, MAX_BYTES
 from visrun.files import remove_leftovers, write_atomic
+from visrun.run_files import FILE_NAME, LOCK, MAX_BYTES, METRICS, STATUS
 
-METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"
 CLOCK = 2.0  # seconds by which the system's word on when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
 

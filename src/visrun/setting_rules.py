@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from visrun.errors import ConfigError
+from visrun.errors import NESTEROV_ALONE, ConfigError
 from visrun.fields import did_you_mean, one_of, show
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, facts_of, missing
 from visrun.settings import Augment, Data, ModelOptions, Settings, Tracking
@@ -26,7 +26,6 @@ OPTION_READ_WHEN: dict[str, Condition] = {
     "model.freeze": LEARNS,
     **{f"model_options.{name}": {"gradient": (False,)} for name in ModelOptions.model_fields},
 }
-NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
 # Options that only those tasks read whose targets can be mixed so.
 MIXES = {f"augment.{mix}" for entry in TASKS.values() for mix in entry.mixes}
 
