@@ -19,24 +19,22 @@ WIDER = 1.4  # width of a sheet over its height, about
 BACKGROUND = (245, 246, 247)
 
 
-def sheet(pictures: Sequence[Image.Image], path: Path, columns: int | None = None) -> None:
+def sheet(pictures: Sequence[Image.Image], path: Path) -> None:
     """Write ``pictures`` row by row into one PNG, which a reader sees whole or as it was before.
 
-    Large ones are shrunk and tiny ones enlarged in whole steps, all alike, so that pixels stay square.
-
-    Args:
-        columns: None = as many as make the sheet somewhat wider than high and leave few cells of its last row empty.
+    Large ones are shrunk and tiny ones enlarged in whole steps, all alike, so that pixels stay square. The sheet is
+    somewhat wider than high, and few cells of its last row are empty.
 
     Raises:
-        ValueError: There is no picture, or ``columns`` is below 1.
+        ValueError: There is no picture.
     """
-    if not pictures or (columns is not None and columns < 1):
-        raise ValueError("a sheet needs a picture and a column")
+    if not pictures:
+        raise ValueError("a sheet needs a picture")
     longest = max(max(picture.size) for picture in pictures)
     largest = 2 * LARGEST if all(picture.width >= PANELS * picture.height for picture in pictures) else LARGEST
     tiles = [fit(picture.convert("RGB"), longest, largest) for picture in pictures]
     width, height = max(tile.width for tile in tiles), max(tile.height for tile in tiles)
-    across = min(len(tiles), columns or full_rows(len(tiles), math.sqrt(WIDER * len(tiles) * height / width)))
+    across = full_rows(len(tiles), math.sqrt(WIDER * len(tiles) * height / width))
     down = math.ceil(len(tiles) / across)
     page = Image.new("RGB", (across * (width + GAP) + GAP, down * (height + GAP) + GAP), BACKGROUND)
     for number, tile in enumerate(tiles):

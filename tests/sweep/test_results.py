@@ -18,9 +18,9 @@ from optuna.trial import TrialState, create_trial
 
 from visrun.errors import VisrunError
 from visrun.overrides import parse
-from visrun.sweep.results import best_trial, closing_lines, pareto, rows, write_results
+from visrun.sweep.results import closing_lines, rows, write_results
 from visrun.sweep.ties import graded
-from visrun.sweep.trials import best_of, counts, leaders, objectives, ranking, reason_of
+from visrun.sweep.trials import best_of, best_trial, counts, leaders, objectives, pareto, ranking, reason_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 C, P, F, R, W = (TrialState[name] for name in ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"))
@@ -300,13 +300,14 @@ def test_a_folder_that_cannot_be_written_is_one_error(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_the_end_of_a_sweep_in_lines(tmp_path):
+def test_the_end_of_a_sweep_in_lines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "my sweep, 2"
     study = make_study(names=["accuracy"])
     add(study, C, 0.98125, {"optimizer": "sgd", "momentum": None}, folder=run_folder(folder, 0))
     add(study, P, 0.5)
     write_results(study, study.trials, folder)
-    assert closing_lines(study, study.trials, folder=folder, link="http://host/#/1", cwd=tmp_path) == [
+    assert closing_lines(study, study.trials, folder=folder, link="http://host/#/1") == [
         "best accuracy 0.98125, trial 0: optimizer=sgd momentum=null",
         "rerun it: visrun 'experiment=my sweep, 2/best/experiment.json'",
         "MLflow: http://host/#/1",
@@ -325,12 +326,13 @@ def test_the_command_of_the_closing_lines_names_the_file_for_visrun(tmp_path):
     assert program == "visrun" and typed.value == str(folder / "best/experiment.json")
 
 
-def test_a_front_is_listed_and_a_long_one_cut(tmp_path):
+def test_a_front_is_listed_and_a_long_one_cut(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     study = make_study("maximize", "minimize", names=["accuracy", "seconds"])
     for number in range(13):
         add(study, C, [number / 100, float(number)], {"lr": float(number)}, folder=run_folder(tmp_path, number))
     write_results(study, study.trials, tmp_path)
-    lines = closing_lines(study, study.trials, folder=tmp_path, cwd=tmp_path)
+    lines = closing_lines(study, study.trials, folder=tmp_path)
     assert lines[:3] == [
         "Pareto front: 13 of 13 trials",
         "trial 0: accuracy 0.0, seconds 0.0: lr=0.0",

@@ -93,7 +93,6 @@ class Batches:
         image_size: (height, width) of the training image, as the images were opened for; so ``fit``.
         augment: None varies nothing.
         mean: 3 floats in [0, 1]; with ``std``, what the network's weights expect.
-        dtype: Of the images.
         extra: Further augmentations, as in :mod:`visrun.data.extras`, in this order.
         scenes: For objects, what is known of each of the N pictures beside its pixels.
         spoil: Makes defects; see `visrun.data.defects.spoil`.
@@ -120,7 +119,6 @@ class Batches:
         device: torch.device | str = "cpu",
         seed: int = 0,
         shuffle: bool = False,
-        dtype: torch.dtype = torch.float32,
         extra: Sequence[Extra] = (),
         scenes: Sequence[Scene] = (),
         spoil: Spoil | None = None,
@@ -137,7 +135,7 @@ class Batches:
         self.images, self.kind, self.num_classes = images, kind, num_classes
         self.batch_size, self.image_size, self.fit = batch_size, image_size, fit
         self.augment, self.mean, self.std = augment, tuple(mean), tuple(std)
-        self.device, self.seed, self.shuffle, self.dtype = torch.device(device), seed, shuffle, dtype
+        self.device, self.seed, self.shuffle = torch.device(device), seed, shuffle
         self.extra, self.scenes = tuple(extra), tuple(scenes)
         self.spoil, self.chances = spoil, chances
         self.pictures = augment.pictures if augment else 1
@@ -170,7 +168,7 @@ class Batches:
             target, layers = self._targets(index[step], masks, plan, drawn)
             images, target = self._spoiled(epoch, step, order[step, :, 0], images, target)
             images, target = self._mixed(plan.mix[step - first], images, target, rendering.columns(plan, drawn)[:, MIX])
-            images = images.to(dtype=self.dtype, memory_format=torch.channels_last)
+            images = images.to(dtype=torch.float32, memory_format=torch.channels_last)
             yield Batch(images, target, layers, index[step, :, 0], valid[step])
 
     def indices(self, epoch: int, step: int) -> list[int]:

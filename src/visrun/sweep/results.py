@@ -29,20 +29,16 @@ from visrun.files import update
 from visrun.sweep.table import BEST, NOTES, TABLE
 from visrun.sweep.trials import (
     STATES,
-    best_trial,
     by_number,
     counts,
     epochs_of,
     leaders,
     objectives,
     params_of,
-    pareto,
     plural,
     reason_of,
     values_of,
 )
-
-__all__ = ["best_trial", "closing_lines", "pareto", "write_results"]
 
 YAML = "optimization_results.yaml"
 MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
@@ -132,9 +128,7 @@ def copy_best(study: Study, front: Sequence[FrozenTrial], folder: Path) -> list[
     return missing
 
 
-def closing_lines(
-    study: Study, trials: Sequence[FrozenTrial], *, folder: Path, link: str | None = None, cwd: Path | None = None
-) -> list[str]:
+def closing_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, link: str | None = None) -> list[str]:
     """The end of a sweep in plain lines; the last one tells how many trials there were, or how many of them failed.
 
     Args:
@@ -142,9 +136,8 @@ def closing_lines(
         trials: The trials that count.
         folder: The sweep's folder, with ``best/`` as ``write_results`` left it.
         link: Where MLflow shows the sweep.
-        cwd: The shell's folder, below which paths are shortened; None for the current one.
     """
-    lines = _best_lines(study, trials, folder=folder, cwd=cwd or Path.cwd())
+    lines = _best_lines(study, trials, folder=folder)
     if link:
         lines.append(f"MLflow: {link}")
     lines.append(f"{plural(len(trials), 'trial')}: {counts(trials)}" if trials else "0 trials")
@@ -155,7 +148,7 @@ def closing_lines(
     return lines
 
 
-def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, cwd: Path) -> list[str]:
+def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path) -> list[str]:
     front, names = leaders(study, trials), objectives(study)
     if not front:
         return ["no trial is complete, so there is no best one"]
@@ -168,7 +161,7 @@ def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, cw
         lines.append(f"{values}: {params}" if params else values)
         target = _best_file(study, trial, folder).absolute()
         if target.is_file():
-            shown = target.relative_to(cwd) if target.is_relative_to(cwd) else target
+            shown = target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target
             lines.append(f"rerun it: visrun {shlex.quote(f'experiment={shown}')}")
     if len(front) > MAX_FRONT:
         lines.append(f"{len(front) - MAX_FRONT} more in {folder / YAML}")

@@ -144,7 +144,6 @@ def open_tracker(
     uri: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
-    run_id: str | None = None,
     record: Path | None = None,
     kept: str = "metrics.jsonl in the run folder holds every value",
 ) -> Tracker:
@@ -157,8 +156,7 @@ def open_tracker(
         uri: The store; None for ``default_uri()``. Relative SQLite paths are resolved from the current folder.
         params: What the run reads. Written once; a resumed run adds only those that are missing.
         tags: Task, model, git commit, host and the like. "status" is kept by the tracker.
-        run_id: The run to go on with, where it still exists.
-        record: A file that keeps the run's id, so that a resumed run finds it where ``run_id`` is not given.
+        record: A file that keeps the run's id: a resumed run goes on with it, where it still exists.
         kept: Where a person finds what the store did not take, as `Tracker.finish` says it.
 
     Raises:
@@ -172,7 +170,6 @@ def open_tracker(
         run_name=run_name,
         params=dict(params or {}),
         tags=dict(tags or {}),
-        run_id=run_id,
         record=record,
         kept=kept,
     )

@@ -55,14 +55,13 @@ class Store:
         run_name: str,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
-        run_id: str | None,
         record: Path | None,
         progress: Callable[[float | None], None],
     ) -> None:
         self.uri, self.experiment, self.run_name = uri, experiment, run_name
         self.params = {name: parameter_text(value) for name, value in params.items()}
         self.first_tags = {**source_tags(tags), **tags, "status": "running"}
-        self.wanted, self.record, self.progress = run_id, record, progress
+        self.record, self.progress = record, progress
         self.experiment_id: str | None = None
         self.run_id: str | None = None
         self.seen: set[int] = set()
@@ -80,7 +79,7 @@ class Store:
             self.client = self._connect()
             self.progress(None)
         self.experiment_id = self._experiment()
-        wanted = self.run_id or self.wanted or read_record(self.record, self.uri)
+        wanted = self.run_id or read_record(self.record, self.uri)
         run = self._existing(wanted) or self.client.create_run(
             self.experiment_id, tags=self.first_tags, run_name=self.run_name
         )

@@ -60,7 +60,6 @@ class MlflowTracker:
         run_name: str,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
-        run_id: str | None = None,
         record: Path | None = None,
         kept: str = "",
     ) -> None:
@@ -74,7 +73,6 @@ class MlflowTracker:
             run_name=run_name,
             params=params,
             tags=tags,
-            run_id=run_id,
             record=record,
             progress=self._progress,
         )

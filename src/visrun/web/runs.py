@@ -164,9 +164,9 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
     return [{"name": file.name, "stamp": file.stat().st_mtime_ns // 1_000_000} for file in files if file.is_file()]
 
 
-def log_lines(folder: Path, count: int = TAIL) -> list[str]:
+def log_lines(folder: Path) -> list[str]:
     """The last lines of a run's log, each with its time of day; of what the command printed where there is no log."""
-    lines = tail(folder / LOG, count) or tail(folder / CONSOLE, count)
+    lines = tail(folder / LOG) or tail(folder / CONSOLE)
     return [STAMP.sub(r"\1 ", line) for line in lines]
 
 
@@ -180,7 +180,7 @@ def _age(file: Path) -> int:
     return file.stat().st_mtime_ns
 
 
-def tail(file: Path, count: int = TAIL) -> list[str]:
+def tail(file: Path) -> list[str]:
     """The last lines of a text file, printable; [] where there is none."""
     try:
         with file.open("rb") as stream:
@@ -189,7 +189,7 @@ def tail(file: Path, count: int = TAIL) -> list[str]:
             text = stream.read().decode(errors="replace")
     except OSError:
         return []
-    lines = text.splitlines()[-count:]
+    lines = text.splitlines()[-TAIL:]
     return ["".join(letter if letter.isprintable() else " " for letter in line) for line in lines]
 
 

@@ -10,7 +10,7 @@ const probe = document.createElement("span");
 probe.hidden = true;
 document.body.append(probe);
 
-export function colour(name) {
+function colour(name) {
   probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
 }
