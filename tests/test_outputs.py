@@ -2,9 +2,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
+from visrun.configs import conf_dir
 from visrun.errors import UserError
-from visrun.outputs import new_run_folder
+from visrun.outputs import RUNS, SWEEPS, new_run_folder
 
 
 def test_folders_of_one_second_are_all_different(tmp_path):
@@ -52,3 +54,8 @@ def test_a_day_whose_empty_folder_is_taken_away_meanwhile_is_made_again(tmp_path
     monkeypatch.setattr(Path, "mkdir", mkdir)
     folder = new_run_folder("x", root=tmp_path)
     assert folder.is_dir() and taken == [folder.parent]
+
+
+def test_hydra_writes_where_everybody_else_looks():
+    hydra = yaml.safe_load((conf_dir() / "config.yaml").read_text())["hydra"]
+    assert [Path(hydra[mode]["dir"]).parts[0] for mode in ("run", "sweep")] == [RUNS, SWEEPS]

@@ -30,7 +30,7 @@ from visrun.configs import Conf, open_conf, user_folders
 from visrun.errors import ConfigError
 from visrun.experiment import FILE_NAME
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
-from visrun.outputs import new_run_folder
+from visrun.outputs import SWEEPS, new_run_folder
 from visrun.overrides import hydra_folder, hydra_words, to_override
 from visrun.signals import Interrupted
 from visrun.sweep.config import NAME as OURS
@@ -109,7 +109,8 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
     say(resolved)
     if looks:
         return hand_over(args, [*own, *resolved.overrides], no_job)
-    made, codes = _folder("hydra.run.dir", own, resolved.settings.task), [0]
+    given = any(word.startswith("hydra.run.dir=") for word in own)
+    made, codes = None if given else new_run_folder(resolved.settings.task), [0]
 
     def job(config: DictConfig) -> float | None:
         from visrun import run
@@ -135,11 +136,11 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
     sweep = check_sweep(args.overrides, config_dir=config_dir)
     preflight.require(sweep.first.settings)
     own, cwd = hydra_words(args.overrides), Path.cwd()
-    made, named = _sweep_folder(own)
+    folder, made, named = sweep_folder("sweep", own)
     find = partial(resolve, config_dir=config_dir, cwd=cwd)
     options = open_conf(cwd, config_dir).loader
     VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, options), 0
-    with removed_if_empty(made):
+    with removed_if_empty(folder if made else None):
         try:
             code = hand_over(args, [*own, *named, *sweep.words], partial(_trial, config_dir=config_dir, cwd=cwd))
         except Interrupted as stop:
@@ -190,16 +191,22 @@ def _conf(cwd: Path, config_dir: Path | None) -> Conf:
     return open_conf(cwd, config_dir)
 
 
-def _sweep_folder(own: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """The folder made for a sweep that has no name, and the words that name its folder and its study."""
+def sweep_folder(kind: str, own: Sequence[str]) -> tuple[Path, bool, list[str]]:
+    """Where a sweep writes, whether the folder was made for it, and the words that say so where the user's do not.
+
+    Args:
+        kind: Ends the name of a folder that is made, for a sweep that has no name.
+        own: The user's words to Hydra.
+    """
     given = {key: text.strip("'\"") for key, _, text in (word.partition("=") for word in own)}
-    root, name, folder = Path("multirun"), given.get("hydra.sweeper.study_name"), given.get("hydra.sweep.dir")
-    if name or folder:
-        return None, [] if folder else [to_override("hydra.sweep.dir", str(root / str(name)))]
-    made = new_run_folder("sweep", root=root)
-    words = [to_override("hydra.sweep.dir", str(made))]
-    sweeper = given.get("hydra/sweeper", OURS)
-    return made, [*words, *([to_override("hydra.sweeper.study_name", str(made.relative_to(root)))] * (sweeper == OURS))]
+    name, folder = given.get("hydra.sweeper.study_name"), given.get("hydra.sweep.dir")
+    if folder:
+        return Path(folder), False, []
+    place = Path(SWEEPS, name) if name else new_run_folder(kind, root=Path(SWEEPS))
+    words = [to_override("hydra.sweep.dir", str(place))]
+    if not name and given.get("hydra/sweeper", OURS) == OURS:
+        words.append(to_override("hydra.sweeper.study_name", str(place.relative_to(SWEEPS))))
+    return place, not name, words
 
 
 def say(resolved: Resolved) -> None:
@@ -208,11 +215,6 @@ def say(resolved: Resolved) -> None:
         print(f"visrun: {line}", file=sys.stderr)
     for line in resolved.warnings:
         print(f"visrun: warning: {line}", file=sys.stderr)
-
-
-def _folder(key: str, own: Sequence[str], name: str, *, root: Path = Path("outputs")) -> Path | None:
-    """A fresh folder, unless the user names one."""
-    return None if any(word.startswith(f"{key}=") for word in own) else new_run_folder(name, root=root)
 
 
 def _require_free(key: str, own: Sequence[str]) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from visrun.errors import UserError
 
+RUNS, SWEEPS = "outputs", "multirun"  # below the folder that a command runs in; conf/config.yaml names them, too
 
-def new_run_folder(task: str, *, root: Path = Path("outputs")) -> Path:
+
+def new_run_folder(task: str, *, root: Path = Path(RUNS)) -> Path:
     """Make ``root/DATE/TIME_task``; a second run of the same second gets ``_2`` behind it, and so on.
 
     Raises:

@@ -6,22 +6,19 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from visrun.arguments import verb_parser
 from visrun.checks import problems_of
-from visrun.compare.tables import MISSING, number
 from visrun.compose import Resolved, resolve
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
 from visrun.fields import show
 from visrun.files import write_atomic
-from visrun.outputs import new_run_folder
-from visrun.overrides import to_override
+from visrun.numbers import MISSING, number, numbers_of
 from visrun.run_folder import read_json
 from visrun.settings import Settings
 from visrun.spread import Spread, spread
@@ -33,7 +30,6 @@ from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD
 
 REPORT = "repeat.json"
-MULTIRUN = Path("multirun")
 USUAL, MOST = 5, 1000  # runs
 SPLITS = ("val", "test")
 REFUSED = ("hydra.sweeper.params", "hydra.sweeper.start_points", "hydra.mode")
@@ -63,12 +59,13 @@ def main(words: Sequence[str]) -> int:
     seeds, rest = read_words(given.words)
     resolved = resolve([*rest, f"seed={seeds[0]}"], config_dir=given.config_dir)
     flags = ["--config-dir", str(given.config_dir)] if given.config_dir else []
-    folder, made = _folder(rest)
+    _check_folder(rest)
 
     from visrun import launch  # Hydra
 
-    with launch.removed_if_empty(folder) if made else nullcontext():
-        typed = ["-m", *flags, *rest, *made, _sweep_over(seeds)]
+    folder, made, named = launch.sweep_folder("repeat", rest)
+    with launch.removed_if_empty(folder if made else None):
+        typed = ["-m", *flags, *rest, *named, _sweep_over(seeds)]
         code = launch.main(typed, command=["repeat", *words])
     if code in (0, 1) and not _is_worker(rest):
         conclude(folder, seeds, resolved)
@@ -117,21 +114,17 @@ def _sweep_over(seeds: Sequence[int]) -> str:
     return f"seed={','.join(map(str, seeds))}"
 
 
-def _folder(words: Sequence[str]) -> tuple[Path, list[str]]:
-    """Where the sweep writes, and the words that say so where the user does not.
+def _check_folder(words: Sequence[str]) -> None:
+    """Refuse a folder that is known to Hydra only.
 
     Raises:
-        ConfigError: The user's folder is known to Hydra only.
+        ConfigError: hydra.sweep.dir is no plain path.
     """
-    given = {key: text.strip("'\"") for key, _, text in (word.partition("=") for word in words)}
-    name, folder = given.get("hydra.sweeper.study_name"), given.get("hydra.sweep.dir")
-    if folder and "${" in folder:
-        raise ConfigError(f"hydra.sweep.dir={show(folder)}: repeat takes a plain path")
-    if folder or name:
-        return Path(folder) if folder else MULTIRUN / str(name), []
-    made = new_run_folder("repeat", root=MULTIRUN)
-    study = to_override("hydra.sweeper.study_name", str(made.relative_to(MULTIRUN)))
-    return made, [to_override("hydra.sweep.dir", str(made)), study]
+    for word in words:
+        key, _, folder = word.partition("=")
+        if key == "hydra.sweep.dir" and "${" in folder:
+            plain = folder.strip("'\"")
+            raise ConfigError(f"hydra.sweep.dir={show(plain)}: repeat takes a plain path")
 
 
 def _is_worker(words: Sequence[str]) -> bool:
@@ -181,10 +174,7 @@ def finished(folder: Path, seeds: Sequence[int]) -> list[Repetition]:
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    named = {f"{split}/{key}": value for split in SPLITS for key, value in (result.get(split) or {}).items()}
-    return {
-        key: float(value) for key, value in named.items() if isinstance(value, float | int) and math.isfinite(value)
-    }
+    return {f"{split}/{key}": value for split in SPLITS for key, value in numbers_of(result.get(split)).items()}
 
 
 def summary(runs: Sequence[Repetition], *, monitor: str) -> dict[str, Spread]:

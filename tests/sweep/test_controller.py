@@ -13,7 +13,8 @@ from visrun.compose import resolve
 from visrun.errors import ConfigError
 from visrun.run_folder import this_process
 from visrun.sweep.config import VisrunSweeperConf
-from visrun.sweep.controller import LEAD, leading
+from visrun.sweep.controller import leading
+from visrun.sweep.files import LEAD
 from visrun.sweep.plan import Plan, make_plan
 
 USUAL = {

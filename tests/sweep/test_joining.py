@@ -25,11 +25,12 @@ from visrun.journal import identity
 from visrun.run_folder import this_process
 from visrun.sweep import joining
 from visrun.sweep.config import VisrunSweeperConf
+from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.joining import extended, join, prepare, values_of, wait_for_study, words_of
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.slots import SLOT
 from visrun.sweep.storage import open_storage
-from visrun.sweep.study import ATTRIBUTE, START, Queue, create, point_of
+from visrun.sweep.study import START, Queue, create, point_of
 from visrun.sweep.trial import VARIABLE
 from visrun.sweep.worker import AHEAD
 

@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 from PIL import Image
 
 from visrun.sweep import panels, pictures
+from visrun.sweep.files import IMPORTANCE
 from visrun.sweep.ties import graded
 from visrun.sweep.trials import reported
 from visrun.sweep.view import first, look
@@ -99,8 +100,8 @@ def test_a_search_gives_every_plot_as_a_file_and_on_one_page(tmp_path):
     paths = pictures.draw(study, study.get_trials(), tmp_path / "plots")
     assert names(paths) == ALL
     left = sorted(path.name for path in (tmp_path / "plots").iterdir())
-    assert left == sorted([*ALL, pictures.IMPORTANCE])  # nothing temporary
-    shares = json.loads((tmp_path / "plots" / pictures.IMPORTANCE).read_text())
+    assert left == sorted([*ALL, IMPORTANCE])  # nothing temporary
+    shares = json.loads((tmp_path / "plots" / IMPORTANCE).read_text())
     assert shares and sum(shares.values()) == pytest.approx(1.0)
     for path in paths[:-1]:
         with Image.open(path) as picture:

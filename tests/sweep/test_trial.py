@@ -16,8 +16,9 @@ from optuna.trial import TrialState
 
 from visrun.errors import VisrunError
 from visrun.sweep.config import PRUNERS
+from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.storage import open_storage
-from visrun.sweep.study import ATTRIBUTE, Queue, create
+from visrun.sweep.study import Queue, create
 from visrun.sweep.ties import graded
 from visrun.sweep.trial import VARIABLE, Handle, SweepTrial, current
 from visrun.sweep.trials import best_trial, values_of

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from visrun.compose import resolve
 from visrun.experiment import FILE_NAME, describe
 from visrun.run_folder import LOCK, METRICS, STATUS
+from visrun.sweep.files import LEAD
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE, Conflict, kill, stop
 from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
-from visrun.web.state import LEAD, UI, Facts, facts_of, note
+from visrun.web.state import UI, Facts, facts_of, note
 from visrun.web.stream import as_json
 
 ME = {"pid": os.getpid(), "started": psutil.Process().create_time()}

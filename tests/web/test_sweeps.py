@@ -14,9 +14,7 @@ from visrun.compose import check_sweep
 from visrun.errors import ConfigError
 from visrun.fields import extra
 from visrun.hyperparameters import Hyperparameters
-from visrun.run_folder import METRICS
 from visrun.sweep.config import PRUNERS
-from visrun.sweep.table import TABLE as TABLE_FILE
 from visrun.web.composer import Composer
 from visrun.web.form import fill
 from visrun.web.library import Library
@@ -263,14 +261,3 @@ def test_wrong_numbers_are_said(composer: Composer) -> None:
     with pytest.raises(ConfigError) as caught:
         planned(fill("classification", None, {}, composer), Wanted(ranges, 0, "x", 1000), composer)
     assert [line.split(":")[0] for line in caught.value.problems] == ["trials=0", "slots=1000", "pruner=x"]
-
-
-def test_the_files_of_a_sweep_are_those_that_a_sweep_writes(sweep: Path) -> None:
-    """The names that are written down here a second time."""
-    from visrun.sweep import controller, pictures, results, storage
-    from visrun.web import library, state, sweeps
-
-    assert sweeps.JOURNAL == storage.JOURNAL
-    assert {results.YAML, TABLE_FILE, storage.JOURNAL, controller.LEAD} < library.SWEEP_MARKS
-    assert f"plots/{pictures.IMPORTANCE}" == sweeps.IMPORTANCE and state.LEAD == controller.LEAD
-    assert (sweep / "0" / METRICS).exists()

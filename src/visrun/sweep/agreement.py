@@ -14,11 +14,12 @@ from visrun.experiment import FILE_NAME
 from visrun.fields import show
 from visrun.journal import differences, identity
 from visrun.overrides import PATHS
+from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import EVERY, Plan
 from visrun.sweep.points import KEY
 from visrun.sweep.slots import own_slot
 from visrun.sweep.storage import quiet
-from visrun.sweep.study import ATTRIBUTE, Queue, create, point_of
+from visrun.sweep.study import Queue, create, point_of
 
 
 def make(plan: Plan, storage: BaseStorage) -> bool:

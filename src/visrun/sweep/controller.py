@@ -20,15 +20,14 @@ from visrun.run_folder import this_process
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
+from visrun.sweep.files import LEAD, PLOTS, RESULTS, TABLE
 from visrun.sweep.joining import prepare
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import open_storage
-from visrun.sweep.table import TABLE
 from visrun.sweep.trials import failures, too_many_failed
 from visrun.sweep.worker import AHEAD, one_line
 
-LEAD = ".lead.lock"  # in the sweep's folder; with the study's name before it, beside its journal
 LOOK = 0.1  # seconds between two looks at the study, at least
 LOOK_SHARE = 5  # and so many times what a look takes: a database with a thousand tickets takes long to read
 PICTURES = 30.0  # seconds between two drawings, at least
@@ -209,7 +208,7 @@ class Controller:
     def _draw(self, trials: list[FrozenTrial]) -> None:
         began = time.monotonic()
         try:
-            self.parent.files(pictures.draw(self.queue.study, trials, self.plan.folder / "plots"), "plots")
+            self.parent.files(pictures.draw(self.queue.study, trials, self.plan.folder / PLOTS), PLOTS)
         except Exception as error:  # whatever Optuna makes of a study, its results are told
             self.screen.warn(f"plots: {one_line(error)}")
         self.drawn = time.monotonic()
@@ -223,7 +222,7 @@ class Controller:
             self.drawer.join()
         missing = results.write_results(self.queue.study, trials, plan.folder)
         self.parent.update(self.queue.study, trials)
-        self.parent.files([plan.folder / results.YAML, plan.folder / TABLE])
+        self.parent.files([plan.folder / RESULTS, plan.folder / TABLE])
         if not stopped:
             self._draw(trials)
         warning = self.parent.finish("killed" if stopped else "finished")

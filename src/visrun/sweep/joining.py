@@ -16,13 +16,14 @@ from visrun.overrides import to_override
 from visrun.run_folder import this_process
 from visrun.sweep import space as spaces
 from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
+from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import Plan
 from visrun.sweep.points import KEY, MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.slots import own_slot
 from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage, quiet
-from visrun.sweep.study import ATTRIBUTE, Params, Queue
+from visrun.sweep.study import Params, Queue
 from visrun.sweep.trial import VARIABLE, Handle
 from visrun.sweep.worker import AHEAD, Rules, is_running, work
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from visrun.files import update, write_atomic
 from visrun.plots import BLUE, GREY, ORANGE
 from visrun.sweep import panels
+from visrun.sweep.files import IMPORTANCE
 from visrun.sweep.trials import STATES, counts
 from visrun.sweep.view import View, look, remembered, silent
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-PAGE, IMPORTANCE = "sweep.html", "importance.json"
+PAGE = "sweep.html"
 MOST_LINES = 300  # of the page's lines, each a trial
 MOST_CONTOUR = 150  # trials: the page's contour holds their number squared for each pair of parameters
 

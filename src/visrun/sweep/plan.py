@@ -23,10 +23,11 @@ from visrun.overrides import is_hydra, near
 from visrun.settings import duration
 from visrun.sweep import space as spaces
 from visrun.sweep.config import AUTO, SEARCH, VisrunSweeperConf
+from visrun.sweep.files import JOURNAL
 from visrun.sweep.points import KEY, Problems, own_point, start_points, trials_of
 from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.space import Bases, Space
-from visrun.sweep.storage import JOURNAL, checked
+from visrun.sweep.storage import checked
 from visrun.sweep.study import Params
 from visrun.sweep.trial import MEASURES
 from visrun.tables import TASKS

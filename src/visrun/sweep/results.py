@@ -26,7 +26,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.experiment import FILE_NAME
 from visrun.files import update
-from visrun.sweep.table import BEST, NOTES, TABLE
+from visrun.sweep.files import RESULTS, TABLE
+from visrun.sweep.table import BEST, NOTES
 from visrun.sweep.trials import (
     STATES,
     by_number,
@@ -40,7 +41,6 @@ from visrun.sweep.trials import (
     values_of,
 )
 
-YAML = "optimization_results.yaml"
 MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
@@ -60,7 +60,7 @@ def write_results(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> 
         VisrunError: A file cannot be written.
     """
     front = leaders(study, trials)
-    update(folder / YAML, OmegaConf.to_yaml(OmegaConf.create(summary(study, front))).encode())
+    update(folder / RESULTS, OmegaConf.to_yaml(OmegaConf.create(summary(study, front))).encode())
     update(folder / TABLE, _csv(rows(study, trials, front)))
     return copy_best(study, front, folder)
 
@@ -164,7 +164,7 @@ def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path) ->
             shown = target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target
             lines.append(f"rerun it: visrun {shlex.quote(f'experiment={shown}')}")
     if len(front) > MAX_FRONT:
-        lines.append(f"{len(front) - MAX_FRONT} more in {folder / YAML}")
+        lines.append(f"{len(front) - MAX_FRONT} more in {folder / RESULTS}")
     return lines
 
 

@@ -26,7 +26,6 @@ from visrun.errors import ConfigError
 
 KEY = "hydra.sweeper.storage"
 PASSWORD = "VISRUN_STORAGE_PASSWORD"
-JOURNAL = "study.journal"
 BEGIN = b'{"op_code"'  # of a journal's first line
 HEARTBEAT = 15  # seconds between two signs of life of a trial in a database
 OUTAGE = 300  # seconds that a database may be away before a worker gives up

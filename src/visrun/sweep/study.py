@@ -26,7 +26,6 @@ from visrun.sweep.storage import quiet
 
 Params = dict[str, Any]
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-ATTRIBUTE = "visrun"  # of the study: what everybody who works for it or looks at it shares
 START = "start_point"  # of a trial: it runs a point to start with, which nobody prunes
 TRIES = 20  # proposals of the sampler that may be points of earlier trials, before one of the others is drawn
 

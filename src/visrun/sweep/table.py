@@ -6,7 +6,8 @@ import csv
 import math
 from pathlib import Path
 
-TABLE = "trials.csv"
+from visrun.sweep.files import TABLE
+
 NOTES = ("epochs", "seconds", "reason", "folder")  # columns behind values and parameters
 BEST = "best"  # the column of what is best, and the folder of its experiment.json, or of a front's in folders by number
 FACTS = ("number", "state", *NOTES, BEST)  # all columns beside them

@@ -15,6 +15,7 @@ from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.ties import plain
 
 STATES = {
@@ -73,7 +74,7 @@ def counts(trials: Iterable[FrozenTrial]) -> str:
 def objectives(study: Study) -> list[str]:
     """The names of the values."""
     count = len(study.directions)
-    names = (study.user_attrs.get("visrun") or {}).get("objectives") or study.metric_names or []
+    names = (study.user_attrs.get(ATTRIBUTE) or {}).get("objectives") or study.metric_names or []
     if len(names) == count:
         return list(names)
     return ["value"] if count == 1 else [f"value_{number}" for number in range(count)]

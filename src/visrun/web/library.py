@@ -18,15 +18,17 @@ from typing import Any
 
 from visrun.compare.runs import best_row, monitor_of
 from visrun.experiment import FILE_NAME
+from visrun.outputs import RUNS, SWEEPS
 from visrun.run_folder import METRICS, STATUS
-from visrun.sweep.table import SETTLED, TABLE, number_in, table_of
+from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
+from visrun.sweep.table import SETTLED, number_in, table_of
 from visrun.tables import TASKS
-from visrun.web.state import ENDED, LEAD, UI, Facts, facts_of, numbers_of, rows_of, told
+from visrun.web.state import ENDED, UI, Facts, facts_of, numbers_of, rows_of, told
 
-PLACES = ("outputs", "multirun")
+PLACES = (RUNS, SWEEPS)
 DEPTH = 4  # folders below them that are looked into
 RUN_MARKS = {FILE_NAME, STATUS}
-SWEEP_MARKS = {"multirun.yaml", "optimization_results.yaml", "study.journal", TABLE, LEAD}
+SWEEP_MARKS = {"multirun.yaml", RESULTS, JOURNAL, TABLE, LEAD}
 TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS, TABLE)  # what a summary follows from
 ID = re.compile(r"[0-9a-f]{16}")
 

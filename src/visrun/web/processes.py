@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from visrun.outputs import new_run_folder
+from visrun.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.overrides import to_override
 from visrun.web.state import UI, Facts, facts_of, note, told
 
@@ -45,7 +45,7 @@ class Processes:
         """
 
         def begin() -> Path:
-            folder = new_run_folder(task, root=self.cwd / "outputs")
+            folder = new_run_folder(task, root=self.cwd / RUNS)
             note(folder, kind="run", task=task, model=model, command=command, created=_now())
             self._start(folder, [*words, to_override("hydra.run.dir", str(folder))])
             return folder
@@ -56,7 +56,7 @@ class Processes:
         """Start ``visrun -m WORDS`` and return its folder; see :meth:`run`. ``facts`` are noted beside it."""
 
         def begin() -> Path:
-            root = self.cwd / "multirun"
+            root = self.cwd / SWEEPS
             folder = new_run_folder("sweep", root=root)
             study = folder.relative_to(root).as_posix()
             named = [to_override("hydra.sweep.dir", str(folder)), to_override("hydra.sweeper.study_name", study)]

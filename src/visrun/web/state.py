@@ -7,23 +7,24 @@ the user asked of it, and the exit code.
 from __future__ import annotations
 
 import json
-import socket
-import sys
 import threading
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visrun.epochs import Row, read_epochs
 from visrun.errors import UserError
 from visrun.experiment import FILE_NAME
 from visrun.files import write_atomic
-from visrun.run_folder import LOCK, METRICS, SILENT, STATUS, living_holder, read_json, read_rows
+from visrun.numbers import numbers_of
+from visrun.run_folder import LOCK, METRICS, STATUS, living_holder, read_json, writer_of
+from visrun.signals import EXIT_CODES
+from visrun.sweep.files import LEAD
 
 UI = "ui.json"
-LEAD = ".lead.lock"  # of a sweep
 ENDED = ("finished", "killed", "pruned", "failed")
+AS_ASKED = (0, *EXIT_CODES.values())  # exit codes of what came to its end, or was asked to stop
 _writing = threading.Lock()
 
 
@@ -36,6 +37,7 @@ class Facts:
         status: status.json.
         ui: ui.json.
         pid: The process of this machine that writes there, or was started to; None where none lives.
+        elsewhere: Whether a process of another machine writes there.
     """
 
     folder: Path
@@ -43,6 +45,7 @@ class Facts:
     status: dict[str, Any]
     ui: dict[str, Any]
     pid: int | None
+    elsewhere: bool = False
 
     def part(self, name: str) -> dict[str, Any]:
         """A mapping inside experiment.json, such as ``result``."""
@@ -51,8 +54,8 @@ class Facts:
 
     @property
     def living(self) -> bool:
-        """Whether a process here, or one of another machine that has spoken lately, is at work."""
-        return self.pid is not None or _lives_elsewhere(self.status)
+        """Whether a process, of this machine or another, is at work."""
+        return self.pid is not None or self.elsewhere
 
     @property
     def stopping(self) -> bool:
@@ -88,6 +91,11 @@ class Facts:
         codes = [told.get("exit_code") for told in tellers]
         return next((code for code in codes if isinstance(code, int)), None)
 
+    @property
+    def ended_badly(self) -> bool:
+        """Whether the last process neither came to its end nor was asked to stop."""
+        return not self.living and self.exit_code is not None and self.exit_code not in AS_ASKED
+
 
 def facts_of(folder: Path, names: Collection[str] = (LOCK, LEAD, UI, FILE_NAME, STATUS)) -> Facts:
     """Look into a folder.
@@ -95,10 +103,13 @@ def facts_of(folder: Path, names: Collection[str] = (LOCK, LEAD, UI, FILE_NAME, 
     Args:
         names: The files that are there, as far as it is known.
     """
-    holders = [folder / name for name in (LOCK, LEAD, UI) if name in names]
-    pid = next((pid for file in holders if (pid := living_holder(file)) is not None), None)
+    writer = writer_of(folder) if LOCK in names else None
+    elsewhere = writer is not None and writer.host is not None
+    pid = writer.pid if writer is not None and not elsewhere else None
+    for name in (LEAD, UI):
+        pid = living_holder(folder / name) if pid is None and name in names else pid
     experiment, status, ui = (told(folder / name) if name in names else {} for name in (FILE_NAME, STATUS, UI))
-    return Facts(folder, experiment, status, ui, pid)
+    return Facts(folder, experiment, status, ui, pid, elsewhere)
 
 
 def told(file: Path) -> dict[str, Any]:
@@ -109,21 +120,12 @@ def told(file: Path) -> dict[str, Any]:
         return {}
 
 
-def rows_of(folder: Path) -> list[dict[str, float]]:
-    """The epochs of metrics.jsonl, their finite numbers alone; [] where it cannot be read."""
+def rows_of(folder: Path) -> list[Row]:
+    """The epochs of metrics.jsonl; [] where it cannot be read."""
     try:
-        rows = map(numbers_of, read_rows(folder / METRICS))
+        return read_epochs(folder / METRICS)
     except UserError:
         return []
-    return [row for row in rows if row.get("epoch", 0) >= 1]
-
-
-def numbers_of(content: object) -> dict[str, float]:
-    """The finite numbers of a JSON object; epochs are whole."""
-    items = content.items() if isinstance(content, dict) else ()
-    numbers = {key: value for key, value in items if isinstance(value, (int, float)) and not isinstance(value, bool)}
-    found = {key: float(value) for key, value in numbers.items() if abs(value) <= sys.float_info.max}
-    return {**found, "epoch": int(found["epoch"])} if "epoch" in found else found
 
 
 def note(folder: Path, **facts: Any) -> None:
@@ -131,11 +133,3 @@ def note(folder: Path, **facts: Any) -> None:
     with _writing:
         content = {**told(folder / UI), **facts}
         write_atomic(folder / UI, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def _lives_elsewhere(status: dict[str, Any]) -> bool:
-    """Whether another machine, whose processes cannot be seen here, has spoken lately."""
-    if status.get("host", socket.gethostname()) == socket.gethostname() or "exit_code" in status:
-        return False
-    heartbeat = status.get("heartbeat")
-    return isinstance(heartbeat, (int, float)) and time.time() - heartbeat < SILENT

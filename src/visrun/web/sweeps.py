@@ -11,6 +11,7 @@ from typing import Any
 from visrun.compare.runs import model_of, monitor_of
 from visrun.configs import flatten
 from visrun.hyperparameters import defaults, is_read
+from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, PLOTS
 from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
 from visrun.tables import TASKS
 from visrun.tracking.names import RECORD
@@ -18,8 +19,9 @@ from visrun.web.library import Library
 from visrun.web.runs import last_lines, log_lines, pictures
 from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
 
-JOURNAL, IMPORTANCE = "study.journal", "plots/importance.json"
-NOTED = b'"user_attr":{"visrun":'  # in a line of a study's journal: what everybody has to know of the study
+NOTED = (
+    f'"user_attr":{{"{ATTRIBUTE}":'.encode()
+)  # in a line of a study's journal: what everybody has to know of the study
 SPARKS = 60  # points of a trial's little curve, at most
 STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"}  # of a run -> of its trial
 
@@ -55,7 +57,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "params": params,
         "trials": trials,
         "best": best,
-        "importance": told(folder / IMPORTANCE),
+        "importance": told(folder / PLOTS / IMPORTANCE),
         "pictures": pictures(folder),
         "log": log_lines(folder),
         "exit_code": None if facts.living else facts.exit_code,
@@ -83,7 +85,7 @@ def study_of(folder: Path) -> dict[str, Any]:
         return {}
     begin, end = content.rfind(b"\n", 0, place) + 1, content.find(b"\n", place)
     try:
-        found = json.loads(content[begin : end if end >= 0 else None])["user_attr"]["visrun"]
+        found = json.loads(content[begin : end if end >= 0 else None])["user_attr"][ATTRIBUTE]
     except (ValueError, LookupError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
