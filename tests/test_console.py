@@ -27,9 +27,16 @@ def test_text_is_printed_as_it_is_and_logged(capsys, tmp_path):
     out, err = capsys.readouterr()
     assert out == "[bold]a class name[/bold] 100%\n" and err == "warning: mind [this]\n"
     text = (tmp_path / "visrun.log").read_text()
-    assert "[bold]a class name[/bold] 100%" in text and "mind [this]" in text and "some.library: and that" in text
+    assert "INFO visrun: [bold]a class name[/bold] 100%\n" in text and "WARNING visrun: mind [this]\n" in text
+    assert "WARNING some.library: and that\n" in text
     Screen().say("after")
     assert "after" not in (tmp_path / "visrun.log").read_text()
+
+
+def test_without_a_log_a_warning_is_printed_once():
+    program = "from visrun.console import Screen; Screen(stderr=True).warn('mind this')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "warning: mind this\n"
 
 
 def test_names_that_are_no_text_are_logged(tmp_path):

@@ -49,12 +49,13 @@ class Screen:
 
     def say(self, text: str, *, style: str = "") -> None:
         """Print ``text`` as it is, and write it to the log."""
-        logger.info("%s", text)
+        log(logging.INFO, text)
         self.console.print(escape(text), style=style or None)
 
     def warn(self, text: str) -> None:
-        """Print a warning."""
-        self.say(f"warning: {text}", style="yellow")
+        """Print a warning, and write it to the log as one."""
+        log(logging.WARNING, text)
+        self.console.print(escape(f"warning: {text}"), style="yellow")
 
     def progress(self, title: str, done: int, total: int) -> None:
         """Move the bar of ``title``; drawn at most ten times a second."""
@@ -74,6 +75,12 @@ class Screen:
         if self.bar is not None:
             self.bar.stop()
             self.bar, self.row = None, None
+
+
+def log(level: int, text: str) -> None:
+    """Write to the log where there is one: without, logging itself would print a warning that is printed already."""
+    if logger.hasHandlers():
+        logger.log(level, "%s", text)
 
 
 def make_bar(console: Console) -> Bar:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from visrun.compose import resolve
+from visrun.console import Screen, logged
 from visrun.experiment import FILE_NAME, describe
 from visrun.run_folder import LOCK, METRICS, STATUS
 from visrun.sweep.files import LEAD
@@ -208,6 +209,13 @@ def test_a_failed_run_says_why_its_code_and_its_last_forty_lines(tmp_path: Path)
     assert (told["reason"], told["exit_code"]) == ("the loss became NaN", 1)
     assert len(told["last_lines"]) == 40 and told["last_lines"][-1].endswith("line 99")
     assert log_lines(folder)[-1] == "03:04:05 line 99"
+
+
+def test_a_log_reads_as_the_console_did(tmp_path: Path) -> None:
+    with logged(tmp_path / LOG):
+        Screen().say("epoch 1/2")
+        Screen().warn("mind this")
+    assert [line[len("03:04:05 ") :] for line in log_lines(tmp_path)] == ["epoch 1/2", "warning: mind this"]
 
 
 def test_a_start_that_was_refused_says_what_the_command_said(tmp_path: Path) -> None:

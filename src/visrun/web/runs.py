@@ -24,6 +24,7 @@ RECENT = 5  # epochs whose mean time tells how long the next ones take
 ALREADY_DRAWN = ("curves.png", "learning_rate.png", "importance.png")  # the page draws these itself
 PICTURE = re.compile(r"[A-Za-z0-9_-]+\.png")
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (?:INFO visrun: )?")
+WARNED = "WARNING visrun: "  # where the console has "warning: "
 
 Rows = Sequence[dict[str, float]]
 
@@ -167,7 +168,7 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
 def log_lines(folder: Path) -> list[str]:
     """The last lines of a run's log, each with its time of day; of what the command printed where there is no log."""
     lines = tail(folder / LOG) or tail(folder / CONSOLE)
-    return [STAMP.sub(r"\1 ", line) for line in lines]
+    return [STAMP.sub(r"\1 ", line).replace(WARNED, "warning: ", 1) for line in lines]
 
 
 def last_lines(folder: Path) -> list[str]:
