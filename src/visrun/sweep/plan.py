@@ -1,12 +1,10 @@
-"""What a sweep is to do, settled and checked before anything is written; the only page that reads its settings."""
+"""What a sweep is to do, settled and checked before anything is written."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,28 +13,20 @@ from hydra.core.config_loader import ConfigLoader
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from visrun.compose import Resolved, known
+from visrun.compose import Resolved
 from visrun.errors import ConfigError
-from visrun.fields import did_you_mean, one_of, show
-from visrun.hyperparameters import Hyperparameters
-from visrun.overrides import is_hydra, near
-from visrun.settings import duration
 from visrun.sweep import space as spaces
-from visrun.sweep.config import AUTO, SEARCH, VisrunSweeperConf
-from visrun.sweep.files import JOURNAL
-from visrun.sweep.points import KEY, Problems, own_point, start_points, trials_of
-from visrun.sweep.pruners import make_pruner, settled
+from visrun.sweep.checks import Checked, check_settings
+from visrun.sweep.config import AUTO, SEARCH
+from visrun.sweep.points import KEY, Trials, own_point, trials_of
 from visrun.sweep.space import Bases, Space
-from visrun.sweep.storage import checked
 from visrun.sweep.study import Params
 from visrun.sweep.trial import MEASURES
-from visrun.tables import TASKS
 
 FEWEST = 10  # trials of a search that is pruned unasked: one in four of them goes on
 GRID = "optuna.samplers.GridSampler"
 EVERY = "every combination once"  # in the place of a sampler's name
 MakeSampler = Callable[[Sequence[FrozenTrial]], BaseSampler]
-NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,68 +108,46 @@ def make_plan(
         ConfigError: With everything that is wrong, one line each.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - "." and ".." are no names, links stay as they are
-    problems = Problems()
-    space = _space(settings.get("params") or {}, words, first, options, problems)
+    read = check_settings(settings, words, folder=folder, first=first, options=options)
+    space = read.space
     bases = spaces.composed(space, first, resolve)
-    objectives, directions = _objectives(settings, first.settings.task, problems)
-    pruner = _pruner(settings, first.hyperparameters, problems)
-    start = start_points(settings.get("start_points"), space, problems)
-    storage = _storage(settings, folder, problems)
-    numbers = _Numbers(settings, problems)
-    grid = str((settings.get("sampler") or {}).get("_target_", "")) == GRID
-    problems.stop()
     own = partial(_own_points, space, bases, resolve)
-    trials = trials_of(space, bases, wanted=numbers.n_trials, start=start, own=own, grid=grid)
-    notices = [*space.notices, *trials.notices]
-    unjudged = _unjudged(objectives)
-    pruner = _unasked(pruner, searches=not unjudged and not trials.all_of_them and trials.number >= FEWEST)
-    if unjudged and pruner["name"] != "none":
-        notices.append(f"{KEY}.pruner={pruner['name']}: no trial is pruned where {unjudged}")
+    grid = read.sampler == GRID.rpartition(".")[2]
+    trials = trials_of(space, bases, wanted=read.numbers.n_trials, start=read.start, own=own, grid=grid)
+    pruner, unjudged = _settled_pruner(read, trials)
     return Plan(
-        name=str(settings.get("study_name") or folder.name),
+        name=read.name,
         folder=folder,
-        storage=storage,
+        storage=read.storage,
         space=space,
         bases=bases,
-        objectives=objectives,
-        directions=directions,
+        objectives=read.objectives,
+        directions=read.directions,
         n_trials=trials.number,
         points=tuple(trials.points),
-        n_jobs=numbers.n_jobs,
-        max_failure_rate=numbers.max_failure_rate,
-        timeout=numbers.timeout,
+        n_jobs=read.numbers.n_jobs,
+        max_failure_rate=read.numbers.max_failure_rate,
+        timeout=read.numbers.timeout,
         pruner=pruner,
-        sampler=EVERY if trials.all_of_them else _sampler_name(settings),
+        sampler=EVERY if trials.all_of_them else read.sampler,
         make_sampler=make_sampler,
         extend=extend,
-        resume=bool(settings.get("resume", True)),
-        worker=bool(settings.get("worker", False)),
+        resume=read.resume,
+        worker=read.worker,
         first=first,
         command=tuple(command),
-        notices=tuple(notices),
+        notices=(*space.notices, *trials.notices, *unjudged),
     )
 
 
-def _space(
-    params: Mapping[Any, Any],
-    words: Sequence[str],
-    first: Resolved,
-    options: ConfigLoader | None,
-    problems: Problems,
-) -> Space:
-    """The space of ``hydra.sweeper.params`` and the words, which win over it."""
-    for key in map(str, params):
-        if key.lstrip("+") not in known() and not is_hydra(key):
-            problems.add(f"{KEY}.params: {show(key)} is no setting{near(key, known())}")
-    typed = [*(f"{key}={value}" for key, value in params.items()), *words]
-    return spaces.read_space(typed, base=spaces.base_of(first), options=options)
-
-
-def _pruner(settings: Mapping[str, Any], values: Hyperparameters, problems: Problems) -> Mapping[str, Any]:
-    node = settings.get("pruner") or {"name": "none"}
-    found: Mapping[str, Any] = settled(node, max_epochs=values.max_epochs, warmup_epochs=values.warmup_epochs)
-    problems.take(lambda: make_pruner(found))
-    return found
+def _settled_pruner(read: Checked, trials: Trials) -> tuple[Mapping[str, Any], list[str]]:
+    """The pruner that ``auto`` stands for in this sweep, any other as it is; and a line where it can judge no trial."""
+    pruner, unjudged = read.pruner, _unjudged(read.objectives)
+    if pruner["name"] == AUTO:
+        searches = not unjudged and not trials.all_of_them and trials.number >= FEWEST
+        pruner = {**pruner, "name": SEARCH} if searches else {"name": "none"}
+    said = unjudged and pruner["name"] != "none"
+    return pruner, [f"{KEY}.pruner={pruner['name']}: no trial is pruned where {unjudged}"] if said else []
 
 
 def _unjudged(objectives: Sequence[str]) -> str:
@@ -189,20 +157,6 @@ def _unjudged(objectives: Sequence[str]) -> str:
     return f"the objective is {objectives[0]}" if objectives[0] in MEASURES else ""
 
 
-def _unasked(pruner: Mapping[str, Any], *, searches: bool) -> Mapping[str, Any]:
-    """The pruner that ``auto`` stands for in this sweep; any other is itself."""
-    if pruner["name"] != AUTO:
-        return pruner
-    return {**pruner, "name": SEARCH} if searches else {"name": "none"}
-
-
-def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
-    storage = str(settings.get("storage") or folder / JOURNAL)
-    if "://" in storage:
-        problems.take(lambda: checked(storage))
-    return storage
-
-
 def _own_points(space: Space, bases: Bases, resolve: Callable[[Sequence[str]], Resolved]) -> list[Params]:
     """The point of the command without its sweep; none where that would be no run, or one outside of the space."""
     try:
@@ -210,66 +164,3 @@ def _own_points(space: Space, bases: Bases, resolve: Callable[[Sequence[str]], R
     except ConfigError:
         return []
     return [point] if point else []
-
-
-class _Numbers:
-    """The plain numbers among the settings, checked."""
-
-    def __init__(self, settings: Mapping[str, Any], problems: Problems) -> None:
-        self.n_trials: int | None = settings.get("n_trials")
-        if self.n_trials is not None and (not _is_int(self.n_trials) or self.n_trials < 1):
-            problems.add(f"{KEY}.n_trials={show(self.n_trials)}: must be an integer >= 1")
-        self.n_jobs: int = settings.get("n_jobs") or 0
-        if not _is_int(self.n_jobs) or self.n_jobs < 1:
-            problems.add(f"{KEY}.n_jobs={show(settings.get('n_jobs'))}: must be an integer >= 1")
-        self.max_failure_rate: float = settings.get("max_failure_rate", VisrunSweeperConf.max_failure_rate)
-        if not _is_number(self.max_failure_rate) or not 0 <= self.max_failure_rate <= 1:
-            problems.add(f"{KEY}.max_failure_rate={show(self.max_failure_rate)}: must be between 0 and 1")
-        timeout: Any = duration(settings.get("timeout"))
-        self.timeout: float | None = float(timeout) if _is_number(timeout) and timeout > 0 else None
-        if timeout is not None and self.timeout is None:
-            problems.add(f"{KEY}.timeout={show(timeout)}: must be seconds above 0, or a text such as 1h30m")
-        name = settings.get("study_name")
-        if name is not None and not NAME.fullmatch(str(name)):
-            problems.add(f"{KEY}.study_name={show(name)}: must be letters, digits, _ - . and / between folders")
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _objectives(settings: Mapping[str, Any], task: str, problems: Problems) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    entry = TASKS[task]
-    named = settings.get("objectives") or [entry.monitor]
-    names = tuple(str(name) for name in (named if isinstance(named, (list, tuple)) else [named]))
-    given_by = (entry.monitor, *MEASURES)
-    for name in dict.fromkeys(names):
-        if name not in given_by:
-            hint = did_you_mean(name, given_by)
-            problems.add(f"{KEY}.objectives={show(name)}: task={task} gives {one_of(given_by)}{hint}")
-        elif names.count(name) > 1:
-            problems.add(f"{KEY}.objectives: {name} is named twice")
-    usual = ["maximize" if name == entry.monitor and entry.maximize else "minimize" for name in names]
-    given = settings.get("direction")
-    if given is None:
-        return names, tuple(usual)
-    listed = given if isinstance(given, (list, tuple)) else [given]
-    directions = tuple(item.name if isinstance(item, Enum) else str(item) for item in listed)
-    for direction in directions:
-        if direction not in ("maximize", "minimize"):
-            problems.add(f"{KEY}.direction={show(direction)}: must be maximize or minimize")
-    if len(directions) != len(names):
-        problems.add(
-            f"{KEY}.direction={show(list(directions))}: there are {len(names)} objectives ({', '.join(names)}); name "
-            f"them with {KEY}.objectives, among {one_of(given_by)}"
-        )
-    return names, directions
-
-
-def _sampler_name(settings: Mapping[str, Any]) -> str:
-    target = str((settings.get("sampler") or {}).get("_target_", "TPESampler"))
-    return target.rpartition(".")[2]
