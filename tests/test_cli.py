@@ -399,11 +399,11 @@ def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     import types
 
     asked: list[object] = []
-    run, predict = types.ModuleType("visrun.run"), types.ModuleType("visrun.predict")
+    run, predict, evaluate = (types.ModuleType(f"visrun.{name}") for name in ("run", "predict", "evaluate"))
     run.resume = lambda folder: asked.append(folder) or 0  # type: ignore[attr-defined]
-    predict.main_predict = lambda words: asked.append(words) or 3  # type: ignore[attr-defined]
-    predict.main_evaluate = lambda words: asked.append(words) or 4  # type: ignore[attr-defined]
-    for name, module in (("run", run), ("predict", predict)):
+    predict.main = lambda words: asked.append(words) or 3  # type: ignore[attr-defined]
+    evaluate.main = lambda words: asked.append(words) or 4  # type: ignore[attr-defined]
+    for name, module in (("run", run), ("predict", predict), ("evaluate", evaluate)):
         monkeypatch.setitem(sys.modules, f"visrun.{name}", module)
         monkeypatch.setattr(visrun, name, module, raising=False)
     assert cli.main(["resume", "outputs/a b"]) == 0

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import visrun
-from visrun import experiment, explain, launch, repeat, settings
-from visrun.arguments import verb_parser
+from visrun import evaluate, experiment, explain, launch, predict, repeat, settings
+from visrun.arguments import options, verb_parser
 from visrun.checks import problems_of
 from visrun.cli import VERBS
 from visrun.compare import command as comparing
@@ -112,21 +112,19 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         assert len(words) == 2
         return []
     if words[:1] == ["predict"]:
-        assert len([word for word in words[1:] if "=" not in word]) >= 2
-        assert {word.partition("=")[0] for word in words if "=" in word} <= {"out", "device"}
+        assert len(options("predict", words[1:], predict.READS)[1]) >= 2
         return []
     if words[:1] == ["check"]:
         parser = verb_parser("check")
         parser.add_argument("--json", action="store_true")
-        assert checking._options(parser.parse_intermixed_args(words[1:]).words)["data.root"]
+        assert checking._asked(parser.parse_intermixed_args(words[1:]).words)["data.root"]
         return []
     if words[:1] == ["evaluate"]:
-        assert len([word for word in words[1:] if "=" not in word]) == 1
-        assert any(word.startswith("data.root=") for word in words)
+        asked, names = options("evaluate", words[1:], evaluate.READS)
+        assert len(names) == 1 and asked["data.root"]
         return list(resolve([word for word in words[2:] if not word.startswith("split=")], cwd=cwd).warnings)
     if words[:1] == ["compare"]:
-        options, names = comparing._options(words[1:])
-        assert names and options.keys() == comparing.DEFAULTS.keys()
+        assert options("compare", words[1:], tuple(comparing.DEFAULTS))[1]
         return []
     if words[:1] == ["ui"]:
         assert {word for word in words[1:] if word.startswith("-")} <= {"--port", "--no-browser", "--data"}

@@ -8,7 +8,7 @@ from PIL import Image
 
 from visrun import predict
 from visrun.data.images import load_rgb
-from visrun.errors import ConfigError, DataError, UserError
+from visrun.errors import DataError, UserError
 from visrun.run_folder import RunFolder
 
 
@@ -87,20 +87,7 @@ def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
 @pytest.mark.parametrize("words", [[], ["RUN"], ["out=here", "RUN"]])
 def test_predict_says_how_it_is_used(words):
     with pytest.raises(UserError, match="usage: visrun predict"):
-        predict.main_predict(words)
-
-
-@pytest.mark.parametrize("words", [[], ["RUN"], ["data.root=x"], ["RUN", "other", "data.root=x"]])
-def test_evaluate_says_how_it_is_used(words):
-    with pytest.raises(UserError, match="usage: visrun evaluate"):
-        predict.main_evaluate(words)
-
-
-@pytest.mark.parametrize("word", ["seed=1", "data.val_fraction=0.3", "data.image_size=64"])
-def test_evaluate_refuses_what_changes_nothing(word, monkeypatch):
-    monkeypatch.setattr(predict, "load", lambda *_, **__: SimpleNamespace(task_name="classification"))
-    with pytest.raises(ConfigError, match=rf"^{word.split('=')[0]}: .*does not read this"):
-        predict.main_evaluate(["RUN", "data.root=x", word])
+        predict.main(words)
 
 
 @pytest.fixture
@@ -121,7 +108,7 @@ def test_an_image_that_is_read_is_never_replaced(names, lost, tmp_path, monkeypa
         Image.new("RGB", (4, 4), "red").save(Path("imgs", name))
     before = {file: file.read_bytes() for file in Path("imgs").iterdir()}
     with pytest.raises(UserError) as error:
-        predict.main_predict(["RUN", "imgs", "out=imgs"])
+        predict.main(["RUN", "imgs", "out=imgs"])
     assert str(error.value) == f"out=imgs: {lost} would replace an image that is read; name another folder"
     assert {file: file.read_bytes() for file in Path("imgs").iterdir()} == before
 
@@ -129,7 +116,7 @@ def test_an_image_that_is_read_is_never_replaced(names, lost, tmp_path, monkeypa
 @pytest.mark.usefixtures("seeing")
 def test_every_drawing_and_mask_has_a_file_of_its_own(pictures, capsys):
     Image.new("RGB", (4, 4)).save(pictures / "c" / "1_mask.png")
-    assert predict.main_predict(["RUN", str(pictures / "c"), f"out={pictures / 'out'}"]) == 0
+    assert predict.main(["RUN", str(pictures / "c"), f"out={pictures / 'out'}"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(line["image"]).name for line in lines] == ["1.png", "1_mask.png"]
     black, white = [0], [255]
@@ -144,13 +131,14 @@ def test_a_picture_that_cannot_be_written_is_one_line(pictures, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", refuse)
     with pytest.raises(UserError, match=r"^out=.*/out: cannot be written \(No space left on device\); name another"):
-        predict.main_predict(["RUN", str(pictures / "c"), f"out={pictures / 'out'}"])
+        predict.main(["RUN", str(pictures / "c"), f"out={pictures / 'out'}"])
 
 
-def test_a_run_that_evaluate_reads_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("seeing")
+def test_a_file_may_be_named_like_an_option(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("lr=0.1").mkdir()
-    with pytest.raises(UserError, match=r"lr=0\.1/checkpoints/best\.pt: no such checkpoint"):
-        predict.main_evaluate(["lr=0.1", "data=demo"])
-    with pytest.raises(UserError, match="usage: visrun evaluate"):
-        predict.main_evaluate(["lr=0.2", "data=demo"])
+    for name in ("a=b.png", "out=b.png"):
+        Image.new("RGB", (4, 4)).save(name, "PNG")
+    assert predict.main(["RUN", "a=b.png", "./out=b.png"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["image"] for line in lines] == ["a=b.png", "out=b.png"]

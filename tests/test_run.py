@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import visrun
-from visrun import predict, recorder, run
+from visrun import evaluate, recorder, run
 from visrun.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.run_folder import RunFolder
@@ -482,17 +482,16 @@ def test_evaluate_prints_rounded_values_and_nothing_stray(photos, tmp_path, caps
         (other / split / name).mkdir(parents=True)
         for i in range(3):
             Image.new("RGB", (16, 16), (20 * i, 20 * number, 9)).save(other / split / name / f"{i}.png")
-    assert predict.main_evaluate([str(result.folder), f"data.root={other}", "run.device=cpu"]) == 0
+    assert evaluate.main([str(result.folder), f"data.root={other}", "run.device=cpu"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert (found.pop("split"), found.pop("images")) == ("test", 6)
     assert all(value == float(f"{value:.6g}") for value in found.values())
     assert [line.split()[0] for line in err.splitlines()[1:]] == ["train", "val", "test"]
-    for name in ("", "valid"):
-        with pytest.raises(DataError, match=rf"^split={name}: .* has train, val, test; name one of these$"):
-            predict.main_evaluate([str(result.folder), f"data.root={other}", "run.device=cpu", f"split={name}"])
-    with pytest.raises(ConfigError, match=r"^data.image_size, loss: .*does not read this.*data.root"):
-        predict.main_evaluate([str(result.folder), f"data.root={other}", "data.image_size=64", "loss=focal"])
+    with pytest.raises(DataError, match=r"^split=valid: .* has train, val, test; name one of these$"):
+        evaluate.main([str(result.folder), f"data.root={other}", "run.device=cpu", "split=valid"])
+    with pytest.raises(ConfigError, match=r"^data.image_size=64: .*does not read this.*data.root.*\nloss=focal: "):
+        evaluate.main([str(result.folder), f"data.root={other}", "data.image_size=64", "loss=focal"])
 
 
 def test_evaluate_says_which_images_it_left_out(photos, tmp_path, capsys):
@@ -507,9 +506,9 @@ def test_evaluate_says_which_images_it_left_out(photos, tmp_path, capsys):
     capsys.readouterr()
     words = [str(result.folder), f"data.root={other}", "run.device=cpu"]
     with pytest.raises(DataError, match=r"0.png: broken image"):
-        predict.main_evaluate(words)
+        evaluate.main(words)
     capsys.readouterr()
-    assert predict.main_evaluate([*words, "data.on_bad=skip"]) == 0
+    assert evaluate.main([*words, "data.on_bad=skip"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["images"] == 5
     assert "left out, since the model does not know it: Red" in err

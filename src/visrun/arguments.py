@@ -1,4 +1,4 @@
-"""How the verbs are used, and flags: a mistake is one line like every other, never a block of usage."""
+"""How the verbs are used, flags and options: a mistake is one line like every other, never a block of usage."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from visrun.errors import ConfigError
+from visrun.folders import expanded
 
 USAGE = {
     "check": "visrun check data.root=PATH [task=T] [data=coco] [data.on_bad=skip] [out=check.png] [--json]",
@@ -24,7 +25,8 @@ ABOUT = {
     "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
     "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
-    "test split counts, else val, else train, unless split= names one. data=demo stands for the built-in images.",
+    "test split counts, else val, else train, unless split= names one. data=demo stands for the built-in images; how "
+    "an image is seen is the run's own.",
     "explain": "Every setting of a run: its value, where it came from, and whether the run reads it.",
     "predict": "What a run, or a best.pt alone, sees in images, files or folders: a JSON line for each, and drawn "
     "pictures in out= (else in predictions/ of the run's folder; of a best.pt that lies in no run, here).",
@@ -58,3 +60,35 @@ def words_after(verb: str, words: Sequence[str]) -> list[str]:
         ConfigError: There is a flag.
     """
     return list(verb_parser(verb).parse_args(words).words)
+
+
+def options(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The ``key=value`` words of a verb, and the others: files and folders, which may have a ``=`` in their names.
+
+    Args:
+        known: The keys that the verb reads.
+
+    Raises:
+        ConfigError: A key that is none of these, is given twice or has no value.
+    """
+    from visrun.fields import did_you_mean, show  # pydantic: --help does without
+
+    found: dict[str, str] = {}
+    names, problems = [], []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or (key not in known and ("/" in key or expanded(word).exists())):
+            names.append(word)
+        elif key not in known:
+            reads = [f"{name}=" for name in known]
+            hint = did_you_mean(f"{key}=", reads) or f"; it reads {', '.join(reads)}, and a file as ./{show(word)}"
+            problems.append(f"{show(word)}: {verb} does not read this{hint}")
+        elif key in found:
+            problems.append(f"{key} is given twice: {key}={show(found[key])} and {show(word)}; keep one")
+        elif not value.strip():
+            problems.append(f"{key}=: give a value, or leave it out")
+        else:
+            found[key] = value
+    if problems:
+        raise ConfigError(problems)
+    return found, names

@@ -125,14 +125,14 @@ def _predict(words: Sequence[str]) -> int:
     given = _plugged(words_after("predict", words))
     from visrun import predict
 
-    return predict.main_predict(given)
+    return predict.main(given)
 
 
 def _evaluate(words: Sequence[str]) -> int:
     given = _plugged(words_after("evaluate", words))
-    from visrun import predict
+    from visrun import evaluate
 
-    return predict.main_evaluate(given)
+    return evaluate.main(given)
 
 
 def _ui(words: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""A finished run put to use: predictions for new images, and its metrics on another dataset.
+"""A finished run put to use: predictions for new images.
 
 >>> predictor = visrun.load("outputs/2026-01-31/12-00-00_classification")
 >>> predictor.predict(["photo.jpg"])
@@ -22,11 +22,8 @@ from PIL import Image, ImageOps
 from torch import nn
 
 from visrun import checkpoint, drawings, models
-from visrun.arguments import USAGE
+from visrun.arguments import USAGE, options
 from visrun.build import load as load_ref
-from visrun.compose import resolve
-from visrun.console import Screen
-from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
 from visrun.data.cache import open_images
 from visrun.data.files import IMAGE_SUFFIXES
@@ -35,19 +32,17 @@ from visrun.data.images import header, load_rgb
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.device import autocast, choose_device, place
-from visrun.errors import ConfigError, DataError, UserError
+from visrun.errors import DataError, UserError
 from visrun.experiment import FILE_NAME
-from visrun.feeding import read_dataset
 from visrun.folders import expanded
-from visrun.loaders import Keep, Look, split_batches
+from visrun.loaders import Look
 from visrun.run_folder import RunFolder, part_of, read_json
 from visrun.tables import TASKS
 from visrun.tasks.base import Merging, Prediction, Task
-from visrun.training import evaluate, recall
+from visrun.training import recall
 
 BATCH = 32
-# What evaluate reads beside split; all else is the run's own.
-READS = ("data", "data.root", "data.on_bad", "data.workers", "batch_size", "run.device")
+READS = ("out", "device")
 KEPT_BY_PNG = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
 
 
@@ -174,16 +169,15 @@ def precision_of(file: Path, device: torch.device) -> str:
     return "bf16" if noted.get("precision") == "bf16" else "fp32"
 
 
-def main_predict(words: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """``visrun predict RUN IMAGES... [out=DIR] [device=...]``: JSON lines on standard output, pictures in DIR."""
-    options = dict(word.split("=", 1) for word in words if word.startswith(("out=", "device=")))
-    names = [word for word in words if not word.startswith(("out=", "device="))]
+    asked, names = options("predict", words, READS)
     if len(names) < 2:
         raise UserError(f"usage: {USAGE['predict']}")
     run, *given = names
     paths = find_images([expanded(name) for name in given])
-    predictor = load(run, device=options.get("device", "auto"))
-    folder = drawings.folder_of(run, options.get("out"))
+    predictor = load(run, device=asked.get("device", "auto"))
+    folder = drawings.folder_of(run, asked.get("out"))
     predictions = predictor.predictions(paths)
     first = next(predictions)
     maps = list(drawings.maps_of(first))  # of a run all predictions have the same
@@ -198,74 +192,6 @@ def main_predict(words: Sequence[str]) -> int:
                 picture.save(folder / name)
     print(f"pictures: {folder}", file=sys.stderr)
     return 0
-
-
-def main_evaluate(words: Sequence[str]) -> int:
-    """``visrun evaluate RUN data.root=PATH [split=...] [key=value ...]``: the task's metrics as one JSON line.
-
-    Classes and values are matched by name. The test split counts, else val, else train; of data without splits all
-    images.
-
-    Raises:
-        ConfigError: A setting that would change nothing.
-        UserError: No run, or no dataset.
-    """
-    names, given = _run_and_options(words)
-    options = dict(word.split("=", 1) for word in given)
-    if len(names) != 1 or not (options.get("data.root") or options.get("data") == "demo"):
-        raise UserError(f"usage: {USAGE['evaluate']}")
-    predictor = load(names[0], device=options.get("run.device", "auto"))
-    overrides = [word for word in given if not word.startswith("split=")]
-    resolved = resolve([f"task={predictor.task_name}", "tracking=none", *overrides])
-    unread = [key for key in options if key not in (*READS, "split")]
-    if unread:
-        raise ConfigError(
-            f"{', '.join(unread)}: the run says how it looks at images, so evaluate does not read this; leave it out "
-            f"(it reads split, {', '.join(READS)})"
-        )
-    state = predictor.task.state()
-    classes = state.get("classes")
-    settings = resolved.settings.model_copy(
-        update={"data": resolved.settings.data.model_copy(update={"classes": tuple(classes) if classes else None})}
-    )
-    screen = Screen(stderr=True)
-    dataset = read_dataset(settings, screen, training=False)
-    dataset = agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
-    usual = (name for name in ("test", "val", "train") if name in dataset.splits)
-    split = options["split"] if "split" in options else next(usual)
-    if split not in dataset.splits:
-        raise DataError(f"split={split}: {dataset.root} has {', '.join(dataset.splits)}; name one of these")
-    loader = split_batches(
-        dataset,
-        split,
-        kind=TASKS[predictor.task_name].target,
-        look=predictor.look,
-        keep=Keep(cache="stream", workers=settings.data.workers, on_bad=settings.data.on_bad),
-        device=predictor.device,
-        batch_size=resolved.hyperparameters.batch_size,
-    )
-    for line in loader.images.bad:
-        screen.warn(f"left out: {line}")
-    metrics = evaluate(
-        predictor.task,
-        predictor.module,
-        loader,
-        predictor.task.metric(),
-        device=predictor.device,
-        precision=predictor.precision,
-        with_loss=False,
-    )
-    rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
-    images = {loader.images.source.paths[row] for row in loader.images.kept}
-    print(json.dumps({"split": split, "images": len(images), **rounded}, ensure_ascii=False))
-    return 0
-
-
-def _run_and_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words that name a run, and the options; a run in the first place may have a ``=`` in its name."""
-    first = [word for word in words[:1] if expanded(word).exists()]
-    rest = words[len(first) :]
-    return [*first, *(word for word in rest if "=" not in word)], [word for word in rest if "=" in word]
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:

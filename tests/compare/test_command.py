@@ -49,7 +49,7 @@ def test_the_tables_need_no_training_library(two) -> None:
         ([], "usage: visrun compare"),
         (["a"], "needs two runs or more"),
         (["a", "missing"], "missing: no such file or folder"),
-        (["a", "b", "picture=0"], "picture=0: compare takes out=, pictures=, device= and folders"),
+        (["a", "b", "picture=0"], "picture=0: compare does not read this (did you mean pictures=?)"),
         (["a", "b", "pictures=-1"], "pictures=-1: must be an integer from 0 to 100"),
         (["a", "b", "pictures=²"], "must be an integer"),
         (["a", "b", "device=gpu"], "device=gpu: must be auto, cpu, cuda or cuda:N"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from visrun import settings
-from visrun.arguments import USAGE
+from visrun.arguments import USAGE, options
 from visrun.compare.find import find
 from visrun.compare.gallery import Gallery
 from visrun.compare.page import page
@@ -32,11 +32,12 @@ def main(words: Sequence[str]) -> int:
     Raises:
         UserError: What is named cannot be compared, or the page cannot be written.
     """
-    options, names = _options(words)
+    given, names = options("compare", words, tuple(DEFAULTS))
+    asked = DEFAULTS | given
     if not names:
         raise UserError(f"usage: {USAGE['compare']}")
-    count = _count(options["pictures"])
-    _, problems = validate(settings.Run, {"device": options["device"]})
+    count = _count(asked["pictures"])
+    _, problems = validate(settings.Run, {"device": asked["device"]})
     if problems:
         raise ConfigError(problems)
     runs, remarks = find([Path(name) for name in names])
@@ -44,29 +45,15 @@ def main(words: Sequence[str]) -> int:
     for line in remarks:
         print(line)
     sys.stdout.flush()
-    out = expanded(options["out"])
+    out = expanded(asked["out"])
     _writable(out)
-    html = page(runs, _predicted(runs, count, options["device"]), remarks=remarks)
+    html = page(runs, _predicted(runs, count, asked["device"]), remarks=remarks)
     try:
         out.write_text(html, encoding="utf-8")
     except OSError as error:
         raise UserError(f"out={out}: cannot be written ({error.strerror})") from None
     print(f"page: {out.absolute()}")
     return 0
-
-
-def _options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The options with their defaults, and the other words: paths, which may hold a ``=`` themselves."""
-    options, names = dict(DEFAULTS), []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if equals and key in DEFAULTS:
-            options[key] = value
-        elif equals and key.isidentifier() and not Path(word).exists():
-            raise UserError(f"{show(word)}: compare takes {', '.join(f'{name}=' for name in DEFAULTS)} and folders")
-        else:
-            names.append(word)
-    return options, names
 
 
 def _count(value: str) -> int:

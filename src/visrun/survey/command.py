@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from visrun.arguments import USAGE, verb_parser
+from visrun.arguments import USAGE, options, verb_parser
 from visrun.console import Screen, counter
 from visrun.data.records import Dataset
 from visrun.errors import ConfigError, UserError
@@ -42,20 +42,20 @@ def main(words: Sequence[str]) -> int:
     parser = verb_parser("check")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_intermixed_args(words)
-    options = _options(given.words)
+    asked = _asked(given.words)
     screen = Screen(stderr=True)
     found, datasets = look(
-        options["data.root"],
-        tasks=[options["task"]] if options["task"] else None,
-        reader=options["data"],
-        on_bad="skip" if options["data.on_bad"] == "skip" else "error",
+        asked["data.root"],
+        tasks=[asked["task"]] if asked["task"] else None,
+        reader=asked["data"],
+        on_bad="skip" if asked["data.on_bad"] == "skip" else "error",
         progress=counter(screen, "checking files"),
     )
     screen.end_progress()
     print(json.dumps(asdict(found), indent=2, ensure_ascii=False) if given.json else as_text(found), flush=True)
     best = _best(found, datasets)
     if best:
-        out = expanded(options["out"])
+        out = expanded(asked["out"])
         draw(datasets[best], out)
         if not given.json:
             print(f"\nsheet: {out.absolute()} (labels for task={best})")
@@ -65,29 +65,23 @@ def main(words: Sequence[str]) -> int:
     return 0 if ready else 2
 
 
-def _options(words: Sequence[str]) -> dict[str, str]:
+def _asked(words: Sequence[str]) -> dict[str, str]:
     """The options with their defaults; a word without ``=`` is the folder."""
-    options = dict(DEFAULTS)
-    for word in words:
-        key, equals, value = word.partition("=")
-        if equals and key in DEFAULTS:
-            options[key] = value
-        elif expanded(word).exists() or not equals:
-            options["data.root"] = word
-        else:
-            close = get_close_matches(key, DEFAULTS, n=1)
-            hint = f"did you mean {close[0]}=?" if close else f"check takes {', '.join(f'{k}=' for k in DEFAULTS)}"
-            raise ConfigError(f"{show(word)}: {hint}")
-    if not options["data.root"]:
+    given, folders = options("check", words, tuple(DEFAULTS))
+    roots = [*folders, *([given["data.root"]] if "data.root" in given else [])]
+    if not any(roots):
         raise UserError(f"usage: {USAGE['check']}")
+    if len(roots) > 1:
+        raise ConfigError(f"data.root is given twice: {show(roots[0])} and {show(roots[1])}; keep one")
+    asked = DEFAULTS | given | {"data.root": roots[0]}
     for key, known in (("task", [*TASKS, ""]), ("data", ["auto", *READERS]), ("data.on_bad", ["error", "skip"])):
-        if options[key] not in known:
-            close = get_close_matches(options[key], known, n=1)
+        if asked[key] not in known:
+            close = get_close_matches(asked[key], known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(filter(None, known))}"
-            raise ConfigError(f"{key}={show(options[key])}: {hint}")
-    if Path(options["out"]).suffix.lower() not in Image.registered_extensions():
-        raise UserError(f"out={options['out']}: name a picture, such as out=check.png")
-    return options
+            raise ConfigError(f"{key}={show(asked[key])}: {hint}")
+    if Path(asked["out"]).suffix.lower() not in Image.registered_extensions():
+        raise UserError(f"out={asked['out']}: name a picture, such as out=check.png")
+    return asked
 
 
 def _best(found: Survey, datasets: dict[str, Dataset]) -> str:

@@ -1,0 +1,91 @@
+"""``visrun evaluate``: the metrics of a finished run on another dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from visrun.arguments import USAGE, options
+from visrun.compose import resolve
+from visrun.console import Screen
+from visrun.data.agree import agreeing
+from visrun.data.batches import Batches
+from visrun.data.records import Dataset
+from visrun.errors import DataError, UserError
+from visrun.feeding import read_dataset
+from visrun.loaders import Keep, split_batches
+from visrun.predict import Predictor, load
+from visrun.settings import Settings
+from visrun.tables import TASKS
+from visrun.training import evaluate
+
+# What it reads; all else is the run's own.
+READS = ("split", "data", "data.root", "data.on_bad", "data.workers", "batch_size", "run.device")
+
+
+def main(words: Sequence[str]) -> int:
+    """``visrun evaluate RUN data.root=PATH [split=...] [key=value ...]``: the task's metrics as one JSON line.
+
+    Classes and values are matched by name. The test split counts, else val, else train; of data without splits all
+    images.
+
+    Raises:
+        ConfigError: A setting that would change nothing.
+        UserError: No run, or no dataset.
+    """
+    asked, names = options("evaluate", words, READS)
+    if len(names) != 1 or not ("data.root" in asked or asked.get("data") == "demo"):
+        raise UserError(f"usage: {USAGE['evaluate']}")
+    predictor = load(names[0], device=asked.get("run.device", "auto"))
+    wanted = asked.pop("split", None)
+    own = [f"task={predictor.task_name}", "tracking=none"]
+    resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
+    screen, data = Screen(stderr=True), resolved.settings.data
+    dataset = dataset_for(predictor, resolved.settings, screen)
+    split = chosen(dataset, wanted)
+    loader = split_batches(
+        dataset,
+        split,
+        kind=TASKS[predictor.task_name].target,
+        look=predictor.look,
+        keep=Keep(cache="stream", workers=data.workers, on_bad=data.on_bad),
+        device=predictor.device,
+        batch_size=resolved.hyperparameters.batch_size,
+    )
+    for line in loader.images.bad:
+        screen.warn(f"left out: {line}")
+    print(json.dumps({"split": split, **measured(predictor, loader)}, ensure_ascii=False))
+    return 0
+
+
+def dataset_for(predictor: Predictor, settings: Settings, screen: Screen) -> Dataset:
+    """The dataset that is asked for, with the classes or the values that the model knows."""
+    state = predictor.task.state()
+    classes = state.get("classes")
+    data = settings.data.model_copy(update={"classes": tuple(classes) if classes else None})
+    dataset = read_dataset(settings.model_copy(update={"data": data}), screen, training=False)
+    return agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
+
+
+def chosen(dataset: Dataset, wanted: str | None) -> str:
+    """The split that is named, else the first of test, val and train that there is."""
+    split = wanted or next(name for name in ("test", "val", "train") if name in dataset.splits)
+    if split not in dataset.splits:
+        raise DataError(f"split={split}: {dataset.root} has {', '.join(dataset.splits)}; name one of these")
+    return split
+
+
+def measured(predictor: Predictor, loader: Batches) -> dict[str, Any]:
+    """How many images were looked at, and the metrics with six digits."""
+    metrics = evaluate(
+        predictor.task,
+        predictor.module,
+        loader,
+        predictor.task.metric(),
+        device=predictor.device,
+        precision=predictor.precision,
+        with_loss=False,
+    )
+    images = {loader.images.source.paths[row] for row in loader.images.kept}
+    return {"images": len(images), **{name: float(f"{value:.6g}") for name, value in metrics.items()}}

@@ -1,0 +1,56 @@
+"""Options of the verbs: a word that would change nothing is an error, whichever verb gets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from visrun import cli
+from visrun.arguments import options
+
+START = {
+    "check": ["data.root=photos"],
+    "compare": ["a", "b"],
+    "evaluate": ["RUN", "data.root=photos"],
+    "predict": ["RUN", "a.jpg"],
+}
+OTHER = {"check": "out", "compare": "out", "evaluate": "split", "predict": "out"}
+
+
+@pytest.mark.parametrize("verb", START)
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["{key}=a", "{key}=b"], "{key} is given twice: {key}=a and {key}=b; keep one"),
+        (["{key}="], "{key}=: give a value, or leave it out"),
+        (["batch=3"], "batch=3: {verb} does not read this"),
+        (["{key}x=3"], "{key}x=3: {verb} does not read this (did you mean {key}=?)"),
+    ],
+)
+def test_mistakes_are_one_line_each(
+    verb: str, words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    facts = {"verb": verb, "key": OTHER[verb]}
+    assert cli.main([verb, *START[verb], *(word.format(**facts) for word in words)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"visrun: error: {told.format(**facts)}")
+
+
+def test_all_mistakes_are_told_at_once(capsys) -> None:
+    assert cli.main(["predict", "RUN", "a.jpg", "out=", "batch=3", "device=cpu", "device=cuda"]) == 2
+    assert [line.split()[2] for line in capsys.readouterr().err.splitlines()] == ["out=:", "batch=3:", "device"]
+
+
+def test_one_folder_is_checked(capsys) -> None:
+    for words in (["a", "b"], ["data.root=b", "a"]):
+        assert cli.main(["check", *words]) == 2
+        assert capsys.readouterr().err.endswith("data.root is given twice: a and b; keep one\n")
+
+
+def test_paths_may_have_equals_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lr=0.1").mkdir()
+    words = ["lr=0.1", "./out=1", "runs/lr=3", "~/a=b", "out=a=b"]
+    assert options("compare", words, ("out",)) == ({"out": "a=b"}, words[:-1])

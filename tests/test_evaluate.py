@@ -1,0 +1,32 @@
+"""``visrun evaluate`` as it is typed; what it measures stands in test_run.py."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from visrun import evaluate
+from visrun.errors import ConfigError, UserError
+
+
+@pytest.mark.parametrize("words", [[], ["RUN"], ["data.root=x"], ["RUN", "other", "data.root=x"]])
+def test_it_says_how_it_is_used(words):
+    with pytest.raises(UserError, match="usage: visrun evaluate"):
+        evaluate.main(words)
+
+
+@pytest.mark.parametrize("word", ["seed=1", "data.val_fraction=0.3", "data.image_size=64"])
+def test_what_changes_nothing_is_refused(word, monkeypatch):
+    monkeypatch.setattr(evaluate, "load", lambda *_, **__: SimpleNamespace(task_name="classification"))
+    with pytest.raises(ConfigError, match=rf"^{word}: .*does not read this"):
+        evaluate.main(["RUN", "data.root=x", word])
+
+
+def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("lr=0.1").mkdir()
+    for name in ("lr=0.1", "./lr=0.2"):
+        with pytest.raises(UserError, match=rf"{Path(name)}.*: no such checkpoint"):
+            evaluate.main([name, "data=demo"])
+    with pytest.raises(UserError, match=r"^lr=0\.2: evaluate does not read this; .* and a file as \./lr=0\.2$"):
+        evaluate.main(["lr=0.2", "data=demo"])
