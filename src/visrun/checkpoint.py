@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visrun.errors import UserError, VisrunError
+from visrun.errors import UserError, VisrunError, first_line
 from visrun.files import write_atomic
 
 
@@ -60,8 +60,8 @@ def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, An
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({first_line}); {instead}") from None
+        line = first_line(error)
+        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({line}); {instead}") from None
     if not isinstance(state, dict):
         raise UserError(f"{path}: not a checkpoint of visrun; {instead}")
     return state

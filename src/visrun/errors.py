@@ -28,6 +28,13 @@ def exit_code(error: BaseException) -> int:
     return int(getattr(error, "exit_code", usual))
 
 
+def first_line(error: BaseException, *, most: int | None = None) -> str:
+    """The first line of what an error says, or its kind where it says nothing; cut to ``most`` characters."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    line = lines[0].rstrip()
+    return line if most is None or len(line) <= most else f"{line[: most - 3]}..."
+
+
 class Diverged(VisrunError):
     """The loss became NaN or infinite."""
 

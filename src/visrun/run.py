@@ -14,7 +14,7 @@ from visrun.compose import Resolved, resolve
 from visrun.conclusion import conclude, show, validate
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
-from visrun.errors import VisrunError, exit_code
+from visrun.errors import VisrunError, exit_code, first_line
 from visrun.journal import Journal, identity
 from visrun.memory import out_of_memory
 from visrun.outputs import new_run_folder
@@ -116,7 +116,7 @@ def _run(
         except BaseException as error:
             screen.end_progress()
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-            reason = str(error).split("\n")[0] or type(error).__name__
+            reason = first_line(error)
             logger.error("the run ended: %s", type(error).__name__, exc_info=error)
             try:
                 journal.close(status, reason=reason, exit_code=exit_code(error))

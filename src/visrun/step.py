@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from visrun.batch import clone, refill, split
 from visrun.device import autocast, is_out_of_memory
+from visrun.errors import first_line
 
 WARM_UP_STEPS = (
     3  # eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture")
@@ -126,7 +127,7 @@ class Step:
             if is_out_of_memory(error):
                 raise
             self.graph_wanted, self.static = False, None
-            self.graph_refused = str(error).splitlines()[0]
+            self.graph_refused = first_line(error)
             torch.cuda.synchronize(self.device)
             self.optimizer.zero_grad(set_to_none=True)
             return False

@@ -20,7 +20,7 @@ from visrun.data.files import shown
 from visrun.data.images import load_rgb, mask_of
 from visrun.data.records import Dataset, Record
 from visrun.detection.results import target_of
-from visrun.errors import UserError, VisrunError
+from visrun.errors import UserError, VisrunError, first_line
 from visrun.remember import remembered
 from visrun.run_folder import RunFolder
 from visrun.tables import OBJECT_TARGETS, TASKS
@@ -100,7 +100,7 @@ def _same_data(runs: Sequence[Run]) -> list[Dataset]:
             try:
                 return [_read(place, seed, fraction, runs[0].fingerprint) for seed, fraction in ways]
             except UserError as error:
-                problem = problem or str(error).splitlines()[0]
+                problem = problem or first_line(error)
     except UserError as error:
         raise Unavailable(str(error)) from None
     raise Unavailable(f"the data are not there any more as the runs read them: {problem}")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, first_line
 from visrun.models.dense import detector_on
 from visrun.models.heads import begin_rare, replace_layer
 from visrun.models.scored import scored
@@ -152,7 +152,7 @@ def _created(name: str, builder: str, pretrained: Pretrained, **options: Any) ->
             _at_hand(config)
             module, origin = timm.create_model(builder, pretrained=True, **options), f"pretrained timm {builder}"
         except Exception as error:  # of the hub's client, whichever it uses: there is no network, or no such file
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            reason = first_line(error)
             if pretrained is True:
                 raise ConfigError(f"model.pretrained=true: no weights for {name} ({reason})") from error
             origin = f"random: no pretrained weights ({reason})"

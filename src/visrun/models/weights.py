@@ -23,7 +23,7 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor, nn
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def load_published(build: Callable[..., nn.Module], weights: Any, **options: Any
     try:
         return build(weights=weights, progress=False, **options)
     except (RuntimeError, OSError, EOFError, KeyError, UnpicklingError) as error:
-        line = str(error).strip().partition("\n")[0]
+        line = first_line(error)
         raise ConfigError(f"{cached(weights.url)}: damaged ({line}); delete it to download it again") from error
 
 
@@ -180,7 +180,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # every kind of damage raises another type
-        line = str(error).strip().partition("\n")[0][:120]
+        line = first_line(error, most=120)
         raise ConfigError(f"model.weights={path}: cannot be read as tensors and plain types ({line})") from error
     state = _state(content)
     if not state:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.console import Screen
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, first_line
 from visrun.run_folder import this_process
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
@@ -26,7 +26,7 @@ from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import open_storage
 from visrun.sweep.trials import failures, too_many_failed
-from visrun.sweep.worker import AHEAD, one_line
+from visrun.sweep.worker import AHEAD
 
 LOOK = 0.1  # seconds between two looks at the study, at least
 LOOK_SHARE = 5  # and so many times what a look takes: a database with a thousand tickets takes long to read
@@ -112,7 +112,7 @@ class Controller:
             self.stop.exit_code = getattr(error, "exit_code", 130)
         except BaseException as error:
             self.screen.end_progress()
-            self.parent.finish("failed", str(error).split("\n")[0])
+            self.parent.finish("failed", first_line(error))
             raise
         return self._close()
 
@@ -210,7 +210,7 @@ class Controller:
         try:
             self.parent.files(pictures.draw(self.queue.study, trials, self.plan.folder / PLOTS), PLOTS)
         except Exception as error:  # whatever Optuna makes of a study, its results are told
-            self.screen.warn(f"plots: {one_line(error)}")
+            self.screen.warn(f"plots: {first_line(error)}")
         self.drawn = time.monotonic()
         self.drawing = self.drawn - began
 

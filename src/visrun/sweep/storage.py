@@ -22,7 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, first_line
 
 KEY = "hydra.sweeper.storage"
 PASSWORD = "VISRUN_STORAGE_PASSWORD"
@@ -134,7 +134,7 @@ def _database(where: str) -> BaseStorage:
             f"{KEY}={where}: {error}; pip install -e \".[postgresql]\" in visrun's checkout, or this database's driver"
         ) from None
     except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
-        reason = str(error).splitlines()[0].replace(password or "\0", "***")
+        reason = first_line(error).replace(password or "\0", "***")
         raise ConfigError(f"{KEY}={where}: cannot be opened ({reason})") from None
     event.listen(storage.engine, "do_connect", _connect)
     return storage

@@ -15,6 +15,7 @@ from optuna.exceptions import StorageInternalError, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from visrun.errors import first_line
 from visrun.run_folder import process_of, this_process
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue
@@ -22,6 +23,7 @@ from visrun.sweep.trials import too_many_failed
 
 AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
 PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
+LONGEST_REASON = 500  # characters
 
 
 class Space(Protocol):
@@ -136,7 +138,7 @@ def run(
             queue.give_back(trial.number)
             raise
         except Exception as error:
-            queue.fail(trial.number, one_line(error))
+            queue.fail(trial.number, first_line(error, most=LONGEST_REASON))
 
 
 @contextmanager
@@ -156,9 +158,3 @@ def beating(queue: Queue, number: int) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def one_line(error: BaseException) -> str:
-    """An error as a reason: its text in one line, or its kind where it has none."""
-    text = " ".join(str(error).split())
-    return (text or type(error).__name__)[:500]

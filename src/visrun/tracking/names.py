@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from visrun.errors import first_line
 from visrun.files import write_atomic
 from visrun.tracking.uris import without_user
 
@@ -20,8 +21,7 @@ def one_line(error: BaseException) -> str:
     """The first line of an error's text, not too long; MLflow's lines about a lost connection in four words."""
     if re.match(r"API request to \S+ failed with (timeout )?exception", str(error)):
         return "it does not answer"
-    text = str(error).strip().partition("\n")[0] or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+    return first_line(error, most=200)
 
 
 def parameter_text(value: Any) -> str:
