@@ -1,10 +1,12 @@
-"""Shared by all tests: no user's cache, and for each test process one of its own."""
+"""Shared by all tests: no user's cache but one of each test process's own, and a watch over what waits for a GPU."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,3 +22,28 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ.pop(name)
         if value is not None:
             os.environ[name] = value
+
+
+@pytest.fixture
+def no_waiting() -> AbstractContextManager[None]:
+    """Within: whatever reads a value back, copies one to the device or makes a shape that depends on values is refused.
+
+    On a GPU each of these waits, and none can be recorded in a CUDA graph.
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class NoWaiting(TorchDispatchMode):
+        FORBIDDEN = (
+            *("nonzero", "_local_scalar_dense", "item", "masked_select", "unique", "equal.default", "is_nonzero"),
+            *("bincount", "lift_fresh"),
+        )
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            name = str(func)
+            assert not any(name.startswith((f"aten.{word}", f"aten._{word}")) for word in self.FORBIDDEN), name
+            indices = args[1] if name.startswith(("aten.index.", "aten.index_put")) else ()
+            assert not any(index is not None and index.dtype == torch.bool for index in indices), name
+            return func(*args, **(kwargs or {}))
+
+    return NoWaiting()

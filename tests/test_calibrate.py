@@ -29,6 +29,13 @@ def test_the_statistics_are_the_mean_over_the_batches():
     assert norm.running_var.item() == pytest.approx((2 + 18) / 2)  # unbiased, as BatchNorm keeps them
 
 
+def test_nothing_is_read_back_from_the_device(no_waiting):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    batches = [Batch(torch.randn(2, 3, 8, 8)) for _ in range(3)]
+    with no_waiting:
+        measure(model, batches)
+
+
 def test_no_batch_leaves_the_statistics_alone():
     norm = nn.BatchNorm1d(1)
     norm.running_mean.fill_(3.0)

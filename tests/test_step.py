@@ -5,7 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from visrun import feeding, parts
+from visrun.compose import resolve
+from visrun.console import Screen
 from visrun.step import Average, Ledger, Step
+from visrun.tables import TASKS
 
 CPU = torch.device("cpu")
 
@@ -161,3 +165,37 @@ def test_a_captured_step_equals_an_eager_one(options):
         assert (step.graph is not None) == graph, step.graph_refused
     for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+SMALL = {
+    "classification": ["model=small_resnet", "data.image_size=16"],
+    "anomaly_detection": ["model=small_unet", "data.image_size=32"],
+    "regression": ["model=small_resnet", "data.image_size=32"],
+    "segmentation": ["model=small_unet", "data.image_size=32"],
+}
+STEPS = [(task, loss) for task, entry in TASKS.items() for loss in entry.losses]
+
+
+@pytest.mark.parametrize(("task", "loss"), STEPS)
+def test_no_step_waits_for_the_device(task, loss, no_waiting):
+    """From the forward pass to the average, as a CUDA graph holds it; Adam's own counting on a CPU is left out."""
+    words = [f"task={task}", f"loss={loss}", "optimizer=sgd", "batch_size=4", "tracking=none", "model.pretrained=false"]
+    words += SMALL.get(task, ["model=small_detector", "data.image_size=64"])
+    resolved, screen = resolve([*words, "run.ema=0.9", "run.device=cpu"]), Screen()
+    made = parts.build(resolved, feeding.read_dataset(resolved.settings, screen), screen)
+    made.step.model.train()
+    batch = next(iter(made.loaders["train"].epoch(0)))
+    made.step(batch)  # makes what is made once
+    with no_waiting:
+        made.step(batch)
+
+
+def test_the_watch_would_see_a_wait(no_waiting):
+    for wait in (
+        lambda: torch.ones(3)[torch.tensor([True, False, True])],
+        lambda: float(torch.ones(())),
+        lambda: torch.ones(3)[torch.ones(3, dtype=torch.bool)],
+        lambda: torch.tensor([1.0, 2.0]),
+    ):
+        with no_waiting, pytest.raises(AssertionError):
+            wait()

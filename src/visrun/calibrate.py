@@ -37,6 +37,8 @@ def calibrate(model: nn.Module, batches: Iterable[Any], *, device: torch.device,
         for number, batch in zip(range(BATCHES), batches, strict=False):
             if number == 0:
                 forget(norms)
+            for norm in norms:  # an even mean of all so far; with None the layer would read its counter from the device
+                norm.momentum = 1 / (number + 1)
             with autocast(device, precision):
                 model(batch.images)
 
@@ -54,11 +56,10 @@ def forget(norms: list[_BatchNorm]) -> None:
 
 @contextmanager
 def measuring(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
-    """Within: ``norms`` average all batches from now on evenly, and nothing else of ``model`` acts as in training."""
+    """Within: ``norms`` update their averages, and nothing else of ``model`` acts as in training."""
     before = [norm.momentum for norm in norms]
     model.eval()
     for norm in norms:
-        norm.momentum = None
         norm.train()
     try:
         yield

@@ -9,7 +9,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from visrun.build import load
 from visrun.data.objects import MASK_STRIDE
@@ -197,36 +196,6 @@ def test_bf16_gives_float32_losses_near_those_of_float32() -> None:
     assert {name: value.item() for name, value in half.items()} == pytest.approx(
         {name: value.item() for name, value in plain.items()}, rel=0.05
     )
-
-
-class NoWaiting(TorchDispatchMode):
-    """Refuses what reads a value back or makes a shape that depends on values: both would break a CUDA graph."""
-
-    FORBIDDEN = ("nonzero", "_local_scalar_dense", "item", "masked_select", "unique", "equal.default", "is_nonzero")
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = str(func)
-        assert not any(f"aten.{word}" in name for word in self.FORBIDDEN), name
-        indices = args[1] if name.startswith(("aten.index.", "aten.index_put")) else ()
-        assert not any(index is not None and index.dtype == torch.bool for index in indices), name
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind, task in KINDS.items() for name in TASKS[task].losses]
-)
-def test_a_step_never_waits_for_the_device(kind: str, name: str) -> None:
-    module, (target, masks) = network(kind), scene(kind)
-    with NoWaiting():
-        parts = losses(module(torch.randn(2, 3, SIDE, SIDE)), target, masks, **how(kind, name))
-        torch.stack(list(parts.values())).sum().backward()
-
-
-def test_the_watch_would_see_a_wait() -> None:
-    with NoWaiting(), pytest.raises(AssertionError):
-        torch.ones(3)[torch.tensor([True, False, True])]
-    with NoWaiting(), pytest.raises(AssertionError):
-        float(torch.ones(()))
 
 
 def test_other_detectors_are_told_the_target_and_have_no_loss_in_evaluation() -> None:

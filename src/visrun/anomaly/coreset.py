@@ -67,10 +67,10 @@ def coreset(rows: Tensor, count: int, *, generator: torch.Generator) -> Tensor:
     taken = torch.empty(count, dtype=torch.int64, device=rows.device)
     taken[0] = int(torch.randint(len(rows), (), generator=generator))
     nearest = torch.full_like(squares, torch.inf)
-    for i in range(1, count):
-        last = taken[i - 1]
-        distance = squares + squares[last] - 2 * (points @ points[last])
+    for i in range(1, count):  # a slice stays on the device, where a single index would be read back
+        last = taken[i - 1 : i]
+        distance = squares + squares[last] - 2 * (points @ points[last].T).squeeze(1)
         nearest = torch.minimum(nearest, distance.clamp_min_(0))
-        nearest[last] = -1.0  # rounding must not let it come again
+        nearest.index_fill_(0, last, -1.0)  # rounding must not let it come again
         taken[i] = nearest.argmax()
     return taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 20  # entries of the comparison held at a time
+BLOCK, BLOCK_ON_GPU = 1 << 20, 1 << 26  # entries of the comparison held at a time; on a GPU launches cost more
 
 
 def near_pairs(
@@ -28,11 +28,11 @@ def near_pairs(
     of_a, of_b = labels or (torch.zeros_like(x[0], dtype=torch.long) for x in (a, b))
     order_a, order_b = of_a.argsort(stable=True), of_b.argsort(stable=True)  # a label after the other
     a, b, of_a, of_b = a[:, order_a], b[:, order_b], of_a[order_a], of_b[order_b]
-    rows = max(1, BLOCK // max(1, b.shape[1]))
+    rows = max(1, (BLOCK_ON_GPU if a.is_cuda else BLOCK) // max(1, b.shape[1]))
     starts = torch.arange(0, a.shape[1], rows, device=a.device)
     lows = torch.searchsorted(of_b, of_a[starts])
     highs = torch.searchsorted(of_b, of_a[(starts + rows).clamp(max=a.shape[1]) - 1], right=True)
-    found = [torch.zeros(0, 2, dtype=torch.long, device=a.device)]
+    found = [(order_a[:0], order_b[:0])]
     for start, low, high in torch.stack([starts, starts if later else lows, highs], 1).tolist():
         part, others = slice(start, start + rows), slice(low, high)
         near = _meet(a[:, part, None], b[:, None, others])
@@ -40,9 +40,9 @@ def near_pairs(
             near &= of_a[part, None] == of_b[others]
         if later:
             near = near.triu(1)
-        found.append(near.nonzero() + found[0].new_tensor([start, low]))
-    first, second = torch.cat(found).unbind(1)
-    return order_a[first], order_b[second]
+        first, second = near.nonzero().unbind(1)
+        found.append((order_a[first + start], order_b[second + low]))
+    return torch.cat([first for first, _ in found]), torch.cat([second for _, second in found])
 
 
 def _sides(centre: Tensor, half: Tensor) -> Tensor:
