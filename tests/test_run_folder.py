@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from visrun.errors import UserError
-from visrun.run_folder import LOCK, SILENT, STATUS, RunFolder, living_holder, part_of, read_json
+from visrun.run_folder import LOCK, SILENT, STATUS, RunFolder, Writer, living_holder, part_of, read_json, writer_of
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):
@@ -152,6 +152,12 @@ def test_a_process_of_another_machine_is_not_disturbed(tmp_path, silent, told):
         f"delete {tmp_path / LOCK}"
     )
     assert json.loads((tmp_path / LOCK).read_text())["host"] == "far"
+
+
+def test_a_process_here_is_none_of_another_machine(tmp_path):
+    elsewhere(tmp_path, started=psutil.Process().create_time())
+    assert living_holder(tmp_path / LOCK) is None
+    assert writer_of(tmp_path) == Writer(os.getpid(), "far")
 
 
 @pytest.mark.parametrize("status", [None, "", "[]", json.dumps({"heartbeat": 5.0}), json.dumps({"heartbeat": None})])

@@ -9,7 +9,7 @@ from torch import nn
 from visrun.errors import Diverged
 from visrun.signals import Stop
 from visrun.step import Step
-from visrun.training import Clock, Limits, Progress, evaluate, fit, is_better, is_patience_over
+from visrun.training import Clock, Limits, Progress, evaluate, fit, is_patience_over
 
 CPU = torch.device("cpu")
 
@@ -219,17 +219,6 @@ def test_time_counts_over_all_sittings():
     clock = Clock(spent=10.0, limit=5.0)
     assert clock.is_over() and clock.seconds() >= 10.0
     assert not Clock(spent=1e9, limit=None).is_over()
-
-
-@pytest.mark.parametrize(
-    ("value", "best", "maximize", "expected"),
-    [
-        (1.0, None, True, True), (1.0, 1.0, True, False), (1.1, 1.0, True, True), (0.9, 1.0, False, True),
-        (0.9, 1.0, True, False), (None, None, True, False), (float("nan"), None, False, False),
-    ],
-)  # fmt: skip
-def test_is_better(value, best, maximize, expected):
-    assert is_better(value, best, maximize=maximize) is expected
 
 
 def test_patience_without_any_best_counts_from_the_beginning():

@@ -16,18 +16,28 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psutil
 
+from visrun.epochs import Row, read_epochs
 from visrun.errors import UserError
 from visrun.files import remove_leftovers, write_atomic
 from visrun.run_files import FILE_NAME, LOCK, MAX_BYTES, METRICS, STATUS
 
 CLOCK = 2.0  # seconds by which the system's word on when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A living process that writes a run, and its machine; None = this one."""
+
+    pid: int
+    host: str | None = None
 
 
 class RunFolder:
@@ -66,17 +76,12 @@ class RunFolder:
                 take(lock, json.dumps(self.writer))
                 return
             except FileExistsError:
-                holder = living_holder(lock)
-                if holder is not None:
-                    raise UserError(
-                        f"{self.path}: process {holder} is writing this run; wait for it or stop it"
-                    ) from None
-                elsewhere = holder_elsewhere(lock)
-                if elsewhere is not None:
-                    raise UserError(
-                        f"{self.path}: {elsewhere} is writing this run; wait for it or stop it; if it is dead, "
-                        f"delete {lock}"
-                    ) from None
+                writer = writer_of(self.path)
+                if writer is not None:
+                    name, hint = f"process {writer.pid}", ""
+                    if writer.host is not None:
+                        name, hint = f"{name} on {writer.host}", f"; if it is dead, delete {lock}"
+                    raise UserError(f"{self.path}: {name} is writing this run; wait for it or stop it{hint}") from None
                 lock.unlink(missing_ok=True)
 
     def tell(self, state: str, **facts: Any) -> None:
@@ -106,12 +111,11 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def read_metrics(self) -> list[dict[str, float]]:
-        """The epochs' lines; a last line that a crash cut short is left out, and so is one that is no epoch's."""
-        rows = read_rows(self.metrics)
-        return [row for row in rows if isinstance(row, dict) and isinstance(row.get("epoch"), int)]
+    def read_metrics(self) -> list[Row]:
+        """The epochs so far."""
+        return read_epochs(self.metrics)
 
-    def keep_metrics(self, epochs: int) -> list[dict[str, float]]:
+    def keep_metrics(self, epochs: int) -> list[Row]:
         """Drop the lines after epoch ``epochs``, which a resumed run writes again; returns the others."""
         kept = [row for row in self.read_metrics() if row["epoch"] <= epochs]
         write_atomic(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
@@ -148,25 +152,6 @@ def part_of(content: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def read_rows(path: Path) -> list[Any]:
-    """The lines of a file such as metrics.jsonl, [] where it is missing; a line that a crash cut short ends them.
-
-    Raises:
-        UserError: The file cannot be read.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({error})") from None
-    rows = []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except (ValueError, RecursionError):
-            break
-    return rows
-
-
 def this_process() -> dict[str, Any]:
     """What a lock file says of who holds it: the process, when it began, and its machine."""
     me = psutil.Process()
@@ -195,6 +180,8 @@ def take(lock: Path, text: str) -> None:
 def process_of(facts: Mapping[str, Any]) -> psutil.Process | None:
     """The process of this machine that :func:`this_process` described; None where it is gone, its number another's."""
     try:
+        if "host" in facts and facts["host"] != socket.gethostname():
+            return None
         process = psutil.Process(int(facts["pid"]))
         return process if abs(process.create_time() - float(facts["started"])) < CLOCK else None
     except (ValueError, KeyError, TypeError, psutil.Error):
@@ -216,19 +203,24 @@ def living_holder(lock: Path) -> int | None:
         return None
 
 
-def holder_elsewhere(lock: Path) -> str | None:
-    """The process of another machine that a lock file names, unless nothing was heard of it for SILENT seconds.
+def writer_of(folder: Path) -> Writer | None:
+    """The living process that writes a run, as run.lock names it; None where nobody does.
 
-    It cannot be seen here. What is heard of it is the lock itself, then status.json beside it. A container that is
-    started again is often another machine by name: its own lock of before blocks it that long.
+    A process of another machine cannot be seen here: it lives unless nothing was heard of it for SILENT seconds. What
+    is heard of it is the lock itself, then status.json beside it. A container that is started again is often another
+    machine by name: its own lock of before blocks it that long.
     """
+    lock = folder / LOCK
+    pid = living_holder(lock)
+    if pid is not None:
+        return Writer(pid)
     try:
         content = json.loads(lock.read_text(encoding="utf-8"))
-        host, heard = content["host"], lock.stat().st_mtime
-        if host == socket.gethostname():
+        writer, heard = Writer(int(content["pid"]), str(content["host"])), lock.stat().st_mtime
+        if writer.host == socket.gethostname():
             return None
         with suppress(OSError, ValueError, KeyError, TypeError):
-            heard = max(heard, float(json.loads((lock.parent / STATUS).read_text(encoding="utf-8"))["heartbeat"]))
-        return f"process {content['pid']} on {host}" if time.time() - heard < SILENT else None
+            heard = max(heard, float(json.loads((folder / STATUS).read_text(encoding="utf-8"))["heartbeat"]))
+        return writer if time.time() - heard < SILENT else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -16,6 +16,7 @@ from torch import nn
 from visrun.batch import rows
 from visrun.data.placement import Scene
 from visrun.device import autocast
+from visrun.epochs import is_better
 from visrun.errors import Diverged
 from visrun.patience import epochs_waited
 from visrun.signals import Stop
@@ -255,20 +256,12 @@ def learning_rate(optimizer: torch.optim.Optimizer) -> float:
 
 def rank(progress: Progress, value: float | None, loss: float, *, maximize: bool) -> bool:
     """Enter the values of the epoch that has ended; whether it is the best so far."""
-    tie = value is not None and value == progress.best and loss < progress.best_loss
-    best = tie or is_better(value, progress.best, maximize=maximize)
+    best = is_better(value, progress.best, maximize=maximize, loss=loss, best_loss=progress.best_loss)
     if best:
         progress.best, progress.best_loss, progress.best_epoch = value, loss, progress.epoch
     if loss < progress.lowest_loss:
         progress.lowest_loss, progress.lowest_epoch = loss, progress.epoch
     return best
-
-
-def is_better(value: float | None, best: float | None, *, maximize: bool) -> bool:
-    """Whether ``value`` is the best so far; an undefined value never is."""
-    if value is None or value != value:
-        return False
-    return best is None or (value > best if maximize else value < best)
 
 
 def is_at_end(progress: Progress, limits: Limits, clock: Clock) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from visrun.compare.runs import best_row, read_run, text
+from visrun.compare.runs import read_run, text
 from visrun.errors import UserError
 from visrun.experiment import MAX_BYTES
 
@@ -99,14 +99,6 @@ def test_a_run_that_says_running_is_believed_while_its_process_lives(write_run) 
     assert read_run(folder).status == "running"
     (folder / "run.lock").write_text(json.dumps(lock | {"started": 0.0}))  # a later process of the same number
     assert read_run(folder).status == "unfinished"
-
-
-def test_of_equal_values_the_lower_loss_is_best_then_the_first() -> None:
-    rows = [{"epoch": 1, "a": 0.5, "val_loss": 3.0}, {"epoch": 2, "a": 0.5, "val_loss": 2.0}, {"epoch": 3, "a": 0.4}]
-    assert best_row(rows, "a", maximize=True) == rows[1]
-    assert best_row(rows, "a", maximize=False) == rows[2]
-    assert best_row([{"epoch": 1, "a": 0.5}, {"epoch": 2, "a": 0.5}], "a", maximize=True) == {"epoch": 1, "a": 0.5}
-    assert best_row([{"epoch": 1}], "a", maximize=True) is None
 
 
 @pytest.mark.parametrize(

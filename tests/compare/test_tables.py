@@ -16,7 +16,6 @@ from visrun.compare.tables import (
     metric_row,
     metrics,
     notes,
-    number,
     outcomes,
     rounded,
 )
@@ -165,18 +164,3 @@ def test_long_texts_lose_their_middle() -> None:
     assert cut("short", 28) == "short"
     shown = cut("/data/" + "画" * 40 + "/photos", 28)
     assert cell_len(shown) <= 28 and shown.startswith("/data/") and shown.endswith("/photos")
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0.0, "0.0000"),
-        (0.65556, "0.6556"),
-        (-0.5, "-0.5000"),
-        (12.3, "12.3000"),
-        (1e-5, "1e-05"),
-        (12345.6, "1.235e+04"),
-    ],
-)
-def test_numbers(value: float, shown: str) -> None:
-    assert number(value) == shown

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from visrun.compare.runs import read_run
 from visrun.compose import resolve
 from visrun.console import Screen, logged
+from visrun.errors import UserError
 from visrun.experiment import FILE_NAME, describe
-from visrun.run_folder import LOCK, METRICS, STATUS
+from visrun.run_folder import LOCK, METRICS, SILENT, STATUS, RunFolder, writer_of
 from visrun.sweep.files import LEAD
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
@@ -29,6 +32,7 @@ from visrun.web.stream import as_json
 
 ME = {"pid": os.getpid(), "started": psutil.Process().create_time()}
 GONE = {"pid": os.getpid(), "started": 5.0}
+FAR, OLD = ({**ME, "host": "far", "silent": seconds} for seconds in (0.0, 2 * SILENT))
 
 
 def write(
@@ -50,6 +54,9 @@ def write(
     for name, content in ((STATUS, status), (UI, ui), (LOCK, lock)):
         if content is not None:
             (folder / name).write_text(json.dumps(content))
+    if isinstance(lock, Mapping) and "silent" in lock:
+        spoken = time.time() - lock["silent"]
+        os.utime(folder / LOCK, (spoken, spoken))
     if rows is not None:
         (folder / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
@@ -90,11 +97,16 @@ STATES: dict[str, tuple[dict[str, Any], str]] = {
         "starting",
     ),
     "on another machine": (
-        {"result": {"status": "running"}, "status": {"state": "training", "host": "far", "heartbeat": 4e9}},
+        {"result": {"status": "running"}, "lock": FAR, "status": {"state": "training", "heartbeat": 4e9}},
         "running",
     ),
+    "on another machine, without a word": ({"result": {"status": "running"}, "lock": FAR}, "starting"),
     "lost on another machine": (
-        {"result": {"status": "running"}, "status": {"state": "training", "host": "far", "heartbeat": 5.0}},
+        {"result": {"status": "running"}, "lock": OLD, "status": {"state": "training", "heartbeat": 5.0}},
+        "unfinished",
+    ),
+    "left on another machine": (
+        {"result": {"status": "running"}, "status": {"state": "training", "host": "far", "heartbeat": 4e9}},
         "unfinished",
     ),
     "broken files": ({"result": {"status": "finished"}, "status": [1], "ui": "x"}, "finished"),
@@ -106,6 +118,21 @@ def test_the_state_follows_from_the_files(name: str, tmp_path: Path) -> None:
     files, state = STATES[name]
     assert facts_of(write(tmp_path, **files)).state == state
     assert detail(tmp_path)["state"] == state
+
+
+@pytest.mark.parametrize("name", [name for name in STATES if "machine" in name or STATES[name][0].get("lock")])
+def test_whether_a_run_lives_is_answered_alike_everywhere(name: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, **{**STATES[name][0], "result": {"status": "running"}})
+    lives = writer_of(folder) is not None
+    assert lives == (STATES[name][1] not in ("unfinished", "failed"))
+    assert facts_of(folder).living == lives != detail(folder)["can_resume"]
+    assert read_run(folder).status == ("running" if lives else "unfinished")
+    if lives:
+        with pytest.raises(UserError, match="is writing this run"), RunFolder(folder):
+            pass
+    else:
+        with RunFolder(folder):
+            pass
 
 
 @pytest.mark.parametrize(

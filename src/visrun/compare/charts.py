@@ -13,7 +13,7 @@ from html import escape
 from itertools import pairwise
 
 from visrun.compare.runs import Run
-from visrun.compare.tables import number
+from visrun.numbers import number
 from visrun.tables import TASKS
 
 COLOURS = ("#2563a8", "#d9772b", "#3a8f5c", "#a8437a", "#7a63b8", "#8a6d3b", "#2a9aa8", "#b8433a", "#6b7280", "#b0920f")

@@ -17,7 +17,8 @@ from pathlib import Path
 from visrun.compare.charts import COLOURS, as_svg, charts
 from visrun.compare.gallery import Cell, Gallery
 from visrun.compare.runs import Run, contenders
-from visrun.compare.tables import Row, common, differences, metrics, notes, number, outcomes
+from visrun.compare.tables import Row, common, differences, metrics, notes, outcomes
+from visrun.numbers import number
 from visrun.tables import TASKS
 
 LONG = 20  # letters from which a value gets a wider column

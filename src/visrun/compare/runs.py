@@ -7,20 +7,20 @@ another version wrote. Only a folder without a readable experiment.json is no ru
 from __future__ import annotations
 
 import json
-import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from visrun import hyperparameters
+from visrun.epochs import Row, best_row, monitor_of, read_epochs
 from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
 from visrun.hyperparameters import READ_WHEN, Condition, Hyperparameters
-from visrun.run_folder import LOCK, METRICS, is_metric, living_holder, read_json, read_rows
+from visrun.numbers import numbers_of
+from visrun.run_folder import METRICS, is_metric, read_json, writer_of
 from visrun.setting_rules import MIXES, OPTION_READ_WHEN
-from visrun.tables import TASKS, ModelEntry, TaskEntry, model_entry
+from visrun.tables import TASKS, ModelEntry, model_entry
 
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
 VERSIONS = ("visrun", "torch", "torchvision")
@@ -41,7 +41,7 @@ class Run:
         best_epoch: The epoch with the best monitored metric; 0 where there is none.
         val: The metrics of that epoch.
         test: The best checkpoint's metrics on the test split; {} where there is none.
-        status: finished, pruned, failed, killed, running, or unfinished where no living process here writes it.
+        status: finished, pruned, failed, killed, running, or unfinished where no living process writes it.
         reason: Why it ended, where it says so.
         fingerprint: Of the data it was trained on, if it came to read them.
     """
@@ -50,7 +50,7 @@ class Run:
     name: str
     task: str
     settings: dict[str, str]
-    rows: tuple[dict[str, float], ...]
+    rows: tuple[Row, ...]
     best_epoch: int
     val: dict[str, float]
     test: dict[str, float]
@@ -99,12 +99,12 @@ def read_run(folder: Path) -> Run:
     task = content.get("task", "classification")
     if not isinstance(task, str) or task not in TASKS:
         raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here; a plugin may bring it")
-    rows = _rows(folder / METRICS)
+    rows = tuple(map(_printable, read_epochs(folder / METRICS)))
     result, entry = _mapping(content.get("result")), TASKS[task]
     best = best_row(rows, monitor_of(rows, entry), maximize=entry.maximize)
     val = {key: value for key, value in (best or {}).items() if is_metric(key)}
     status = text(result.get("status", "unknown"))
-    if status == "running" and living_holder(folder / LOCK) is None:
+    if status == "running" and writer_of(folder) is None:
         status = "unfinished"
     fingerprint = _mapping(content.get("data")).get("fingerprint")
     return Run(
@@ -114,8 +114,8 @@ def read_run(folder: Path) -> Run:
         settings=settings_of(content),
         rows=rows,
         best_epoch=int(best["epoch"]) if best else 0,
-        val=val or _numbers(result.get("val")),
-        test=_numbers(result.get("test")) if status == "finished" else {},
+        val=val or _printable(numbers_of(result.get("val"))),
+        test=_printable(numbers_of(result.get("test"))) if status == "finished" else {},
         status=status,
         reason=text(result.get("reason", "")),
         fingerprint=fingerprint if isinstance(fingerprint, str) else None,
@@ -175,18 +175,6 @@ def model_of(name: object) -> ModelEntry | None:
         return None
 
 
-def monitor_of(rows: Sequence[dict[str, float]], entry: TaskEntry) -> str:
-    """The name of the task's monitor among the metrics of these epochs."""
-    return entry.monitored({key for row in rows for key in row})
-
-
-def best_row(rows: Sequence[dict[str, float]], monitor: str, *, maximize: bool) -> dict[str, float] | None:
-    """The epoch that training keeps as its best: of equal values the one with the lower loss, then the first."""
-    known = [row for row in rows if monitor in row]
-    sign = -1 if maximize else 1
-    return min(known, key=lambda row: (sign * row[monitor], row.get("val_loss", math.inf)), default=None)
-
-
 def text(value: object) -> str:
     """A value as the command line would take it, on one line, with nothing in it that could steer a terminal."""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -200,17 +188,9 @@ def _content(file: Path) -> dict[str, Any]:
     return content
 
 
-def _rows(file: Path) -> tuple[dict[str, float], ...]:
-    """The epochs in ascending order; of an epoch written twice the later line."""
-    rows = {row["epoch"]: row for row in map(_numbers, read_rows(file)) if "epoch" in row}
-    return tuple(rows[epoch] for epoch in sorted(rows))
-
-
-def _numbers(content: object) -> dict[str, float]:
-    """The finite numbers of a JSON object."""
-    items = _mapping(content).items()
-    numbers = {key: value for key, value in items if isinstance(value, (int, float)) and not isinstance(value, bool)}
-    return {text(key): float(value) for key, value in numbers.items() if abs(value) <= sys.float_info.max}
+def _printable(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Under names for a terminal, since classes may be called anything."""
+    return {text(key): value for key, value in numbers.items()}
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from rich.cells import cell_len, chop_cells
 
 from visrun.compare.runs import Run, contenders
 from visrun.hyperparameters import Hyperparameters
+from visrun.numbers import MISSING, number
 from visrun.tables import TASKS
 
-MISSING = "-"
 WIDEST = 28  # letters of a value on the terminal
 LABELS = 32  # letters of what stands before the values
 GAP = "  "
@@ -98,11 +98,6 @@ def notes(runs: Sequence[Run]) -> list[str]:
     if len({run.fingerprint for run in runs if run.fingerprint}) > 1:
         lines.append("the runs were trained on different data, so their metrics are not of the same images")
     return lines
-
-
-def number(value: float) -> str:
-    """A metric: four decimals, or four digits where these would say nothing."""
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def as_text(runs: Sequence[Run], *, width: int) -> str:

@@ -16,14 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from visrun.compare.runs import best_row, monitor_of
+from visrun.epochs import best_row, monitor_of
 from visrun.experiment import FILE_NAME
+from visrun.numbers import numbers_of
 from visrun.outputs import RUNS, SWEEPS
 from visrun.run_folder import METRICS, STATUS
 from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
 from visrun.sweep.table import SETTLED, number_in, table_of
 from visrun.tables import TASKS
-from visrun.web.state import ENDED, UI, Facts, facts_of, numbers_of, rows_of, told
+from visrun.web.state import ENDED, UI, Facts, facts_of, rows_of, told
 
 PLACES = (RUNS, SWEEPS)
 DEPTH = 4  # folders below them that are looked into

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from visrun import plots
-from visrun.compare.runs import best_row, monitor_of, settings_of
+from visrun.compare.runs import settings_of
+from visrun.epochs import Row, best_row, monitor_of
 from visrun.experiment import FILE_NAME
+from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.tables import TASKS
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
-from visrun.web.state import ENDED, Facts, facts_of, numbers_of, rows_of, told
+from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
 
 LOG = "visrun.log"
 TAIL = 40  # lines of a log
@@ -26,7 +28,7 @@ PICTURE = re.compile(r"[A-Za-z0-9_-]+\.png")
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (?:INFO visrun: )?")
 WARNED = "WARNING visrun: "  # where the console has "warning: "
 
-Rows = Sequence[dict[str, float]]
+Rows = Sequence[Row]
 
 
 def detail(folder: Path) -> dict[str, Any]:
@@ -105,8 +107,7 @@ def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
 
 def _waited(rows: Rows, best: Mapping[str, float] | None, *, warmup_epochs: int) -> int:
     """Epochs in which nothing has improved, as the loop counts them."""
-    known = [row for row in rows if "val_loss" in row]
-    lowest = min(known, key=lambda row: (row["val_loss"], row["epoch"]), default=None)
+    lowest = best_row(rows, "val_loss", maximize=False)
     return epochs_waited(
         int(rows[-1]["epoch"]) if rows else 0,
         best_epoch=int(best["epoch"]) if best else 0,

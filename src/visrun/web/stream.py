@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from visrun.epochs import Row, epochs_in
 from visrun.journal import finite
 from visrun.run_folder import METRICS
 from visrun.web.resources import Resources
 from visrun.web.runs import log_lines
-from visrun.web.state import numbers_of
 
 LOOK = 0.25  # seconds between two looks
 PING = 40  # looks without news after which the connection is tried
@@ -68,41 +68,34 @@ def _news(folder: Path, found: dict[str, Any], reader: Rows, last: dict[str, Any
 
 
 class Rows:
-    """Reads the lines of metrics.jsonl as they are written.
+    """Reads the epochs of metrics.jsonl as they are written.
 
     Args:
         position: Where to begin, in bytes.
     """
 
     def __init__(self, file: Path, position: int) -> None:
-        self.file, self.position, self.begun = file, position, False
+        self.file, self.position = file, position
+        self.told: list[Row] | None = None  # what the reader has; None = not looked yet
 
-    def more(self) -> tuple[bool, list[dict[str, float]]]:
-        """Whether the reader has to forget what it has, and the new rows; half a line waits until it is whole."""
+    def more(self) -> tuple[bool, list[Row]]:
+        """Whether the reader has to forget what it has, and the new rows; half a line waits until it is whole.
+
+        What it has is forgotten when it is not what the file begins with: a resumed run drops the epochs after its last
+        checkpoint, or writes them again.
+        """
         try:
-            size = self.file.stat().st_size
-        except OSError:
-            size = 0
-        afresh = size < self.position or (not self.begun and self.position == 0)
-        self.begun = True
-        if size < self.position:  # a resumed run has dropped the epochs after its last checkpoint
-            self.position = 0
-        if size == self.position:
-            return afresh, []
-        with self.file.open("rb") as stream:
-            stream.seek(self.position)
-            content = stream.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        self.position += len(whole)
-        rows = map(_row, whole.splitlines())
-        return afresh, [row for row in rows if row.get("epoch", 0) >= 1]
-
-
-def _row(line: bytes) -> dict[str, float]:
-    try:
-        return numbers_of(json.loads(line))
-    except (ValueError, RecursionError):
-        return {}
+            if self.told is not None and self.file.stat().st_size == self.position:
+                return False, []
+            content = self.file.read_bytes()
+            rows = epochs_in(content)
+            told = epochs_in(content[: self.position]) if self.told is None else self.told
+        except (OSError, ValueError):
+            content, rows, told = b"", [], self.told or []
+        cut = len(content) < self.position
+        afresh = cut or rows[: len(told)] != told or (self.told is None and self.position == 0)
+        self.position, self.told = len(content), rows
+        return afresh, rows if afresh else rows[len(told) :]
 
 
 def event(name: str, content: Any, number: int | None = None) -> str:

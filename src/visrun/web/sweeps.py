@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visrun.compare.runs import model_of, monitor_of
+from visrun.compare.runs import model_of
 from visrun.configs import flatten
+from visrun.epochs import monitor_of
 from visrun.hyperparameters import defaults, is_read
 from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, PLOTS
 from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
@@ -110,7 +111,7 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
     """A trial as its folder tells it, while it runs and afterwards."""
     facts, rows = facts_of(folder), rows_of(folder)
     monitor = monitor_of(rows, TASKS[task]) if task in TASKS else ""
-    values = [float(row[monitor]) for row in rows if isinstance(row.get(monitor), (int, float))]
+    values = [row[monitor] for row in rows if monitor in row]
     flat = flatten({**facts.part("hyperparameters"), **{k: v for k, v in facts.experiment.items() if k != "result"}})
     hyperparameters = {**defaults(), **facts.part("hyperparameters")}
     model = model_of(facts.part("model").get("name"))

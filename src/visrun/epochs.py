@@ -1,0 +1,81 @@
+"""The epochs of a run, as metrics.jsonl has them, and which of them is the best."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from visrun.errors import UserError
+from visrun.numbers import numbers_of
+from visrun.tables.entries import TaskEntry
+
+Row = dict[str, float]  # an epoch's finite numbers; "epoch" itself is whole and counts from 1
+
+
+def read_epochs(path: Path) -> list[Row]:
+    """The epochs of a metrics.jsonl, see :func:`epochs_in`; [] where it is missing.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    try:
+        return epochs_in(path.read_bytes()) if path.exists() else []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error})") from None
+
+
+def epochs_in(content: bytes) -> list[Row]:
+    """The epochs of lines of JSON, ascending.
+
+    A line that is broken, cut short or no epoch's is left out; of an epoch that was written twice the later one counts.
+
+    Raises:
+        ValueError: The content is no text.
+    """
+    rows: dict[int, Row] = {}
+    for line in content.decode().split("\n"):
+        try:
+            row = numbers_of(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+        epoch = row.get("epoch", 0.0)
+        if epoch >= 1 and epoch.is_integer():
+            rows[int(epoch)] = {**row, "epoch": int(epoch)}
+    return [rows[epoch] for epoch in sorted(rows)]
+
+
+def monitor_of(rows: Sequence[Row], entry: TaskEntry) -> str:
+    """The name of the task's monitor among the metrics of these epochs."""
+    return entry.monitored({key for row in rows for key in row})
+
+
+def best_row(rows: Sequence[Row], monitor: str, *, maximize: bool) -> Row | None:
+    """The best epoch by the metric ``monitor``; None where no epoch has it."""
+    best: Row | None = None
+    for row in rows:
+        value, loss = (None, math.inf) if best is None else (best[monitor], best.get("val_loss", math.inf))
+        if is_better(row.get(monitor), value, maximize=maximize, loss=row.get("val_loss", math.inf), best_loss=loss):
+            best = row
+    return best
+
+
+def is_better(
+    value: float | None,
+    best: float | None,
+    *,
+    maximize: bool,
+    loss: float = math.inf,
+    best_loss: float = math.inf,
+) -> bool:
+    """Whether an epoch is the best so far: by ``value``, and where that equals ``best`` by the lower validation loss.
+
+    A small validation set soon has no finer steps than its loss. Of equals the first stays; an undefined value, None or
+    NaN, is never the best.
+    """
+    if value is None or value != value:
+        return False
+    if value == best:
+        return loss < best_loss
+    return best is None or (value > best if maximize else value < best)

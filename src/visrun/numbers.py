@@ -1,0 +1,19 @@
+"""Numbers out of JSON that anybody may have written, and as text that people read."""
+
+from __future__ import annotations
+
+import sys
+
+MISSING = "-"  # stands where there is no number
+
+
+def numbers_of(content: object) -> dict[str, float]:
+    """The finite numbers of a JSON object; {} of what is none."""
+    items = content.items() if isinstance(content, dict) else ()
+    numbers = {key: value for key, value in items if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    return {key: float(value) for key, value in numbers.items() if abs(value) <= sys.float_info.max}
+
+
+def number(value: float) -> str:
+    """A metric: four decimals, or four digits where these would say nothing."""
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"

@@ -1,0 +1,34 @@
+"""What counts as a number in JSON, and how one is written for people."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from visrun.numbers import number, numbers_of
+
+
+@pytest.mark.parametrize("content", [None, 3, "x", [1.0], {}])
+def test_what_is_no_object_has_no_numbers(content: object) -> None:
+    assert numbers_of(content) == {}
+
+
+def test_only_finite_numbers_count() -> None:
+    content = {"a": 1, "b": 0.5, "c": True, "d": "2", "e": None, "f": math.nan, "g": -math.inf, "h": 10**400}
+    assert numbers_of(content) == {"a": 1.0, "b": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0.0000"),
+        (0.65556, "0.6556"),
+        (-0.5, "-0.5000"),
+        (12.3, "12.3000"),
+        (1e-5, "1e-05"),
+        (12345.6, "1.235e+04"),
+    ],
+)
+def test_numbers(value: float, shown: str) -> None:
+    assert number(value) == shown
