@@ -14,11 +14,14 @@ from torch import Tensor
 from visrun import boxes
 
 
-def greedy(overlap: Tensor, scores: Tensor, labels: Tensor | None, threshold: float) -> list[int]:
+def greedy(
+    overlap: Tensor, scores: Tensor, labels: Tensor | None, threshold: float, sources: Tensor | None = None
+) -> list[int]:
     """One box after the other; the reference."""
     kept: list[int] = []
     for i in scores.argsort(descending=True, stable=True).tolist():
         rivals = [j for j in kept if labels is None or labels[j] == labels[i]]
+        rivals = [j for j in rivals if sources is None or sources[j] != sources[i]]
         if all(overlap[j, i] <= threshold for j in rivals):
             kept.append(i)
     return kept
@@ -44,16 +47,18 @@ KINDS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], Tensor], Callab
 
 
 @pytest.mark.parametrize("classes", [False, True], ids=["one class", "three classes"])
+@pytest.mark.parametrize("tiled", [False, True], ids=["one source", "many sources"])
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.8])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_set_is_that_of_the_greedy_loop(kind: str, threshold: float, classes: bool) -> None:
+def test_the_set_is_that_of_the_greedy_loop(kind: str, threshold: float, tiled: bool, classes: bool) -> None:
     suppress, convert, overlap = KINDS[kind]
     for seed, count in enumerate((1, 2, 30, 200)):
         given_boxes, scores, labels = random_boxes(count, seed)
         given_boxes = convert(given_boxes)
         named = labels if classes else None
-        kept = suppress(given_boxes, scores, named, threshold=threshold).tolist()
-        assert kept == greedy(overlap(given_boxes, given_boxes), scores, named, threshold)
+        sources = torch.arange(count) % 7 if tiled else None
+        kept = suppress(given_boxes, scores, named, threshold=threshold, sources=sources).tolist()
+        assert kept == greedy(overlap(given_boxes, given_boxes), scores, named, threshold, sources)
         assert count < 200 or 0 < len(kept) < count
 
 

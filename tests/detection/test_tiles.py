@@ -72,6 +72,9 @@ CUT = [84, 20, 100, 60]  # what the left tile sees of something that goes on
     ("left", "right", "kept"),
     [
         ([([20, 20, 60, 60], 0.9, 0), ([30, 30, 40, 40], 0.8, 0)], [], 2),  # one in another, no border near
+        # An IoU of 0.575, below that of the network's own suppression.
+        ([([20, 20, 60, 60], 0.9, 0), ([20, 20, 60, 43], 0.8, 0)], [([150, 80, 170, 90], 0.7, 0)], 3),
+        ([([85, 20, 95, 60], 0.9, 0)], [([85, 20, 95, 43], 0.8, 0)], 1),  # the same of two tiles
         ([(CUT, 0.9, 1)], [([84, 20, 164, 60], 0.5, 0)], 2),  # of another class
         ([([60, 20, 100, 60], 0.9, 0)], [([80, 20, 120, 60], 0.8, 0)], 2),  # each tile has its part of a long one
         ([([0, 20, 16, 60], 0.9, 0)], [], 1),  # the image itself ends there

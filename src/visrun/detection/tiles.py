@@ -1,7 +1,8 @@
 """One set of detections for an image that was looked at in overlapping tiles.
 
-What two tiles see whole they find twice: suppression keeps the better. What the border of a tile cuts is found in part
-there and whole in its neighbour, too different for suppression to see: the part goes.
+What two tiles see whole they find twice: suppression keeps the better, and leaves alone what one tile has found, where
+the network has suppressed already. What the border of a tile cuts is found in part there and whole in its neighbour,
+too different for suppression to see: the part goes.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def once(
         place: Number of a tile -> where the file's picture lies in it.
         size: (height, width) of a tile's training image.
     """
-    keep = rule.suppress(boxes, scores, labels, threshold=rule.above).cpu()
+    keep = rule.suppress(boxes, scores, labels, threshold=rule.above, sources=torch.from_numpy(tile)).cpu()
     if rule.share is None:
         return keep.numpy()
     cut = _cut(rule.hull(boxes[keep]), tile[keep.numpy()], place, size)
