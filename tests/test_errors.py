@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from visrun.errors import ConfigError, first_line
+from visrun.errors import ConfigError, did_you_mean, first_line
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,8 @@ from visrun.errors import ConfigError, first_line
 )
 def test_the_first_line_of_an_error_or_its_kind(error: Exception, most: int | None, line: str) -> None:
     assert first_line(error, most=most) == line
+
+
+def test_a_name_that_is_near_is_named() -> None:
+    assert did_you_mean("lerning_rate", ["learning_rate", "loss"]) == " (did you mean learning_rate?)"
+    assert did_you_mean("x", ["learning_rate"]) == ""

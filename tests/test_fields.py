@@ -2,7 +2,7 @@
 
 import pytest
 
-from visrun.fields import Float, Frozen, Int, allowed, did_you_mean, field, one_of, show, validate
+from visrun.fields import Float, Frozen, Int, allowed, field, one_of, show, validate
 
 
 class Inner(Frozen):
@@ -76,5 +76,3 @@ def test_show_is_short():
 def test_words():
     assert one_of(["a"]) == "a"
     assert one_of(("a", "b", "c")) == "a, b or c"
-    assert did_you_mean("lerning_rate", ["learning_rate", "loss"]) == " (did you mean learning_rate?)"
-    assert did_you_mean("x", ["learning_rate"]) == ""

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, did_you_mean
 from visrun.folders import expanded
 
 USAGE = {
@@ -71,7 +71,7 @@ def options(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[dict
     Raises:
         ConfigError: A key that is none of these, is given twice or has no value.
     """
-    from visrun.fields import did_you_mean, show  # pydantic: --help does without
+    from visrun.fields import show  # pydantic: --help does without
 
     found: dict[str, str] = {}
     names, problems = [], []

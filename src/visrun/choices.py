@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from visrun.configs import Conf, flatten
-from visrun.fields import did_you_mean, one_of, show
+from visrun.errors import did_you_mean
+from visrun.fields import one_of, show
 from visrun.overrides import GROUPS
 from visrun.tables import GENERIC_MODEL, TIMM, TIMM_MODEL, timm_name, torchvision_builders
 from visrun.tables.models import own_detector

@@ -10,7 +10,8 @@ VisrunError            exit code 1: the run failed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 # What the rules between settings and the builder itself both say.
 NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
@@ -33,6 +34,12 @@ def first_line(error: BaseException, *, most: int | None = None) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     line = lines[0].rstrip()
     return line if most is None or len(line) <= most else f"{line[: most - 3]}..."
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`` (did you mean NAME?)``, or nothing where no name is near."""
+    close = get_close_matches(name, list(names), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 class Diverged(VisrunError):

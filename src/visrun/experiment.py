@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from visrun.errors import ConfigError
-from visrun.fields import did_you_mean, one_of, show, validate
+from visrun.errors import ConfigError, did_you_mean
+from visrun.fields import one_of, show, validate
 from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters
 from visrun.run_files import FILE_NAME, MAX_BYTES

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+
+from visrun.errors import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -94,12 +95,6 @@ def show(value: Any) -> str:
     """A value as an error line shows it: short, on one line."""
     text = value if isinstance(value, str) and value and value.isprintable() else json.dumps(value, default=str)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """`` (did you mean NAME?)``, or nothing where no name is near."""
-    close = get_close_matches(name, list(names), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def validate(model: type[M], values: Mapping[str, Any], *, prefix: str = "") -> tuple[M | None, list[str]]:

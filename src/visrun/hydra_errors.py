@@ -11,7 +11,8 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from visrun.configs import PRIMARY
-from visrun.fields import did_you_mean, one_of
+from visrun.errors import did_you_mean
+from visrun.fields import one_of
 
 # The texts of Hydra 1.4 and OmegaConf 2.4; what fits none of them is passed on as it stands.
 NO_OPTION = re.compile(

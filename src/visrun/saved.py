@@ -8,9 +8,9 @@ from typing import Any
 
 from visrun.choices import Chosen, choices_in, unknown_option
 from visrun.configs import Conf, flatten
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, did_you_mean
 from visrun.experiment import load_experiment
-from visrun.fields import did_you_mean, one_of, show
+from visrun.fields import one_of, show
 from visrun.overrides import near, placed
 
 NEVER = ("experiment", "recipe")  # a file names no further file

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from visrun.errors import NESTEROV_ALONE, ConfigError
-from visrun.fields import did_you_mean, one_of, show
+from visrun.errors import NESTEROV_ALONE, ConfigError, did_you_mean
+from visrun.fields import one_of, show
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, facts_of, missing
 from visrun.settings import Augment, Data, ModelOptions, Settings, Tracking
 from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, ModelEntry, model_entry

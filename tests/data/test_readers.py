@@ -327,7 +327,7 @@ def test_several_layouts_are_for_the_user_to_choose(tmp_path: Path) -> None:
 
 def test_a_misspelt_root_and_a_reader_of_another_task(tmp_path: Path) -> None:
     (tmp_path / "flowers").mkdir()
-    with pytest.raises(DataError, match=r"no such folder; did you mean flowers\?"):
+    with pytest.raises(DataError, match=r"no such folder \(did you mean flowers\?\)"):
         records.read(tmp_path / "flowres", task="classification")
     with pytest.raises(DataError, match=r"data=masks reads no data for task=regression; one of: auto, csv"):
         records.read(tmp_path, task="regression", reader="masks")

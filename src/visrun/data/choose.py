@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from visrun.data.images import IGNORE
 from visrun.data.objects import Objects
 from visrun.data.splits import Entry
 from visrun.data.verdicts import Verdict
-from visrun.errors import DataError
+from visrun.errors import DataError, did_you_mean
 from visrun.tables import OBJECT_TARGETS
 
 if TYPE_CHECKING:
@@ -71,9 +70,8 @@ def _wanted(classes: Sequence[str], known: Sequence[str], *, training: bool) -> 
         raise DataError(f"data.classes={list(wanted)}: " + (f"{twice[0]} stands twice" if twice else "names no class"))
     missing = [name for name in wanted if name not in known]
     if missing and (training or len(missing) == len(wanted)):
-        close = get_close_matches(missing[0], known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"classes here: {files.some(known, 20)}"
-        raise DataError(f"data.classes: no class {missing[0]!r} in the dataset; {hint}")
+        hint = did_you_mean(missing[0], known) or f"; classes here: {files.some(known, 20)}"
+        raise DataError(f"data.classes: no class {missing[0]!r} in the dataset{hint}")
     return wanted
 
 

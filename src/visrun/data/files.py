@@ -8,10 +8,9 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
-from visrun.errors import DataError
+from visrun.errors import DataError, did_you_mean
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
@@ -104,8 +103,8 @@ def require_root(root: Path) -> None:
     """
     if not root.exists():
         near = folders(root.parent) if root.parent.is_dir() else []
-        close = get_close_matches(root.name, [folder.name for folder in near], n=1)
-        raise DataError(f"data.root={root}: no such folder" + (f"; did you mean {close[0]}?" if close else ""))
+        hint = did_you_mean(root.name, [folder.name for folder in near])
+        raise DataError(f"data.root={root}: no such folder{hint}")
 
 
 def flag(text: str) -> bool | None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visrun.errors import ConfigError, first_line
+from visrun.errors import ConfigError, did_you_mean, first_line
 from visrun.models.dense import detector_on
 from visrun.models.heads import begin_rare, replace_layer
 from visrun.models.scored import scored
@@ -128,11 +128,8 @@ def _timm(name: str, builder: str) -> Any:
     import timm
 
     if not timm.is_model(builder):
-        from difflib import get_close_matches
-
-        close = get_close_matches(builder, timm.list_models(), n=1)
-        hint = f"did you mean {close[0]}?" if close else "timm.list_models() names all"
-        raise ConfigError(f"model={name}: {builder} is neither torchvision's nor timm's; {hint}")
+        hint = did_you_mean(builder, timm.list_models()) or "; timm.list_models() names all"
+        raise ConfigError(f"model={name}: {builder} is neither torchvision's nor timm's{hint}")
     return timm
 
 

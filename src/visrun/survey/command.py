@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 
 from PIL import Image
@@ -14,8 +13,8 @@ from PIL import Image
 from visrun.arguments import USAGE, options, verb_parser
 from visrun.console import Screen, counter
 from visrun.data.records import Dataset
-from visrun.errors import ConfigError, UserError
-from visrun.fields import show
+from visrun.errors import ConfigError, UserError, did_you_mean
+from visrun.fields import one_of, show
 from visrun.folders import expanded
 from visrun.sheet import sheet
 from visrun.survey.look import Survey, look
@@ -76,9 +75,9 @@ def _asked(words: Sequence[str]) -> dict[str, str]:
     asked = DEFAULTS | given | {"data.root": roots[0]}
     for key, known in (("task", [*TASKS, ""]), ("data", ["auto", *READERS]), ("data.on_bad", ["error", "skip"])):
         if asked[key] not in known:
-            close = get_close_matches(asked[key], known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(filter(None, known))}"
-            raise ConfigError(f"{key}={show(asked[key])}: {hint}")
+            names = list(filter(None, known))
+            hint = did_you_mean(asked[key], names)
+            raise ConfigError(f"{key}={show(asked[key])}: must be {one_of(names)}{hint}")
     if Path(asked["out"]).suffix.lower() not in Image.registered_extensions():
         raise UserError(f"out={asked['out']}: name a picture, such as out=check.png")
     return asked

@@ -12,7 +12,8 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 
 from visrun.compose import Resolved, known
-from visrun.fields import did_you_mean, one_of, show
+from visrun.errors import did_you_mean
+from visrun.fields import one_of, show
 from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import is_hydra, near
 from visrun.settings import duration

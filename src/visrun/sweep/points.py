@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from visrun.configs import flatten
-from visrun.errors import ConfigError
-from visrun.fields import did_you_mean, show
+from visrun.errors import ConfigError, did_you_mean
+from visrun.fields import show
 from visrun.sweep import space as spaces
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.spelling import encode

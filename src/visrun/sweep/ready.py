@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from visrun.checks import problems_of
 from visrun.configs import Conf, flatten
-from visrun.errors import ConfigError
-from visrun.fields import did_you_mean, extra, one_of, show
+from visrun.errors import ConfigError, did_you_mean
+from visrun.fields import extra, one_of, show
 from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import GROUPS, near
 from visrun.settings import defaults

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, did_you_mean
 from visrun.tables.entries import ModelEntry
 from visrun.zoo import torchvision_builders
 
@@ -154,13 +153,13 @@ def model_entry(name: str) -> ModelEntry:
     if name.startswith(DENSE) and builders.get(name.removeprefix(DENSE)) == "classification":
         return _dense(name.removeprefix(DENSE), 0.0, speed=2, accuracy=2)
     reachable = [*MODELS, *(builder for builder, kind in builders.items() if kind != "detection")]
-    near = own_detector(name) or next(iter(get_close_matches(name, reachable, n=1)), None)
-    hint = f"did you mean {near}?" if near else "known: " + ", ".join(MODELS)
+    own = own_detector(name)
+    hint = f" (did you mean {own}?)" if own else did_you_mean(name, reachable) or ": known: " + ", ".join(MODELS)
     if name == GENERIC_MODEL:
-        hint = "name the torchvision builder, such as model.name=resnext50_32x4d"
+        hint = ": name the torchvision builder, such as model.name=resnext50_32x4d"
     if name == TIMM_MODEL:
-        hint = "name timm's model, such as model.name=tf_efficientnet_lite0"
-    raise ConfigError(f"model.name={name} is no model: {hint}")
+        hint = ": name timm's model, such as model.name=tf_efficientnet_lite0"
+    raise ConfigError(f"model.name={name} is no model{hint}")
 
 
 def own_detector(builder: str) -> str | None:

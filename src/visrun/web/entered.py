@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun.checks import problems_of
-from visrun.errors import ConfigError
-from visrun.fields import did_you_mean, show
+from visrun.errors import ConfigError, did_you_mean
+from visrun.fields import show
 from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import GROUPS, to_override, value_of
 from visrun.settings import Settings

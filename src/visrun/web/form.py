@@ -19,8 +19,8 @@ from typing import Any
 from visrun.checks import entry_of
 from visrun.compose import Resolved
 from visrun.configs import flatten
-from visrun.errors import ConfigError
-from visrun.fields import did_you_mean, one_of, show
+from visrun.errors import ConfigError, did_you_mean
+from visrun.fields import one_of, show
 from visrun.hyperparameters import Hyperparameters, facts_of, is_read, why_unread
 from visrun.lr import FACTORS, lr_curve
 from visrun.setting_rules import option_warnings
