@@ -1,5 +1,7 @@
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -26,6 +28,15 @@ class Squares:
     def losses(self, model, batch):
         error = model(batch.images) - batch.target
         return {"square": (error**2).mean(), "size": 0.1 * error.abs().mean()}
+
+
+class Waiting(Squares):
+    """Reads a value back, which no capture allows."""
+
+    def losses(self, model, batch):
+        found = super().losses(model, batch)
+        assert float(found["size"]) >= 0
+        return found
 
 
 def batch_of(n=8, seed=0):
@@ -128,13 +139,18 @@ def test_the_evaluated_weights_are_the_average_where_there_is_one():
     assert torch.equal(other.evaluated.weight, step.evaluated.weight)
 
 
-def test_a_capture_that_fails_leaves_the_stream_as_it_was(monkeypatch):
+@pytest.fixture
+def broken_capture(monkeypatch):
+    """A capture that breaks off, as it does on a GPU: what raised within is the context of what closing it raises."""
+    streams, freed = [], []
+
     @contextmanager
     def broken(graph, stream):
-        yield
-        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        try:
+            yield
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture\nmore")
 
-    streams = []
     for name, stand_in in {
         "CUDAGraph": object,
         "current_stream": lambda device: "main",
@@ -143,10 +159,43 @@ def test_a_capture_that_fails_leaves_the_stream_as_it_was(monkeypatch):
         "graph": broken,
     }.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
+    monkeypatch.setattr("visrun.step.free_generator", freed.append)
+    return SimpleNamespace(streams=streams, freed=freed)
+
+
+@pytest.mark.parametrize(
+    ("within", "told"),
+    [
+        (RuntimeError("operation not permitted when stream is capturing\nmore"), "operation not permitted when"),
+        (None, "operation failed due to a previous error"),
+    ],
+)
+def test_a_capture_that_fails_says_why_and_leaves_all_as_it_was(within, told, broken_capture, monkeypatch):
     step = make(linear())
+    if within:
+        monkeypatch.setattr(step, "_train", Mock(side_effect=within))
     assert not step._capture(batch_of())
-    assert streams == ["main"]
-    assert step.graph_note.endswith("kernel by kernel: operation not permitted when stream is capturing")
+    assert broken_capture.streams == ["main"] and broken_capture.freed == [CPU]
+    assert f"kernel by kernel: {told}" in step.graph_note and "more" not in step.graph_note
+
+
+def test_memory_that_runs_out_in_a_capture_is_told_as_that(broken_capture, monkeypatch):
+    step = make(linear())
+    monkeypatch.setattr(step, "_train", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(torch.OutOfMemoryError):
+        step._capture(batch_of())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_draws_on_after_a_capture_that_failed():
+    device = torch.device("cuda", 0)
+    model = nn.Sequential(linear(), nn.Dropout(0.5)).to(device)
+    step = Step(Waiting(), model, torch.optim.SGD(model.parameters(), lr=0.1), device=device, graph=True)
+    for seed in range(6):
+        batch = batch_of(seed=seed)
+        step(Batch(batch.images.to(device), batch.target.to(device)))
+    assert step.graph is None and step.graph_refused
+    torch.rand(3, device=device)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

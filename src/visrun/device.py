@@ -12,6 +12,9 @@ from torch import nn
 
 from visrun.errors import ConfigError
 
+# How it is said that memory ran out where it is no OutOfMemoryError: the host's, the driver's, a library's.
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+
 
 def choose_device(name: str) -> torch.device:
     """``auto`` takes the first CUDA device, else the CPU.
@@ -67,6 +70,15 @@ def place(module: nn.Module, device: torch.device) -> None:
     to(device, memory_format=torch.channels_last)
 
 
+def free_generator(device: torch.device) -> None:
+    """Take the random numbers of a CUDA device out of a graph whose capture broke off, their state kept.
+
+    PyTorch before 2.13 leaves the generator as if it were still captured, and refuses the next draw.
+    """
+    generator = torch.cuda.default_generators[device.index or 0]
+    generator.graphsafe_set_state(generator.clone_state())
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory ran out, on the GPU or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)

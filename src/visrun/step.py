@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun.batch import clone, refill, split
-from visrun.device import autocast, is_out_of_memory
+from visrun.device import autocast, free_generator, is_out_of_memory
 from visrun.errors import first_line
 
 WARM_UP_STEPS = (
@@ -124,11 +124,13 @@ class Step:
                 self._train(self.static)
         except RuntimeError as error:
             torch.cuda.set_stream(stream)  # a capture that cannot be closed leaves its own stream current
-            if is_out_of_memory(error):
-                raise
+            cause = error.__context__ or error  # closing the capture fails, too, and says only that something did
+            if is_out_of_memory(cause):
+                raise cause from None
             self.graph_wanted, self.static = False, None
-            self.graph_refused = first_line(error)
+            self.graph_refused = first_line(cause)
             torch.cuda.synchronize(self.device)
+            free_generator(self.device)
             self.optimizer.zero_grad(set_to_none=True)
             return False
         self.graph = graph
@@ -219,7 +221,10 @@ class Average:
         self.module = deepcopy(model).eval().requires_grad_(False)
         self.source = [p.detach() for p in model.parameters()]
         self.target = [p.detach() for p in self.module.parameters()]
-        self.buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
+        self.buffers: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        for kept, current in zip(self.module.buffers(), model.buffers(), strict=True):
+            for several, one in zip(self.buffers.setdefault(kept.dtype, ([], [])), (kept, current), strict=True):
+                several.append(one)
         self.weight = torch.zeros((), device=self.source[0].device)
 
     def advance(self) -> None:
@@ -232,8 +237,8 @@ class Average:
         change = torch._foreach_sub(self.source, self.target)
         torch._foreach_mul_(change, self.weight)
         torch._foreach_add_(self.target, change)
-        for kept, current in self.buffers:
-            kept.copy_(current)
+        for kept, current in self.buffers.values():
+            torch._foreach_copy_(kept, current)
 
     def state_dict(self) -> dict[str, Any]:
         """Averaged weights and the number of steps taken."""
