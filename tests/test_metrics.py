@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
@@ -38,6 +39,32 @@ def test_classification_by_hand() -> None:
     # since 0.2, 0.6 and 0.7 are above 0.1. ECE: |1 - .9|/4 + |0 - .8|/4 + |1 - .6|/4 + |1 - .7|/4.
     assert metric.compute() == pytest.approx({"accuracy": 0.75, "f1": 11 / 15, "auroc": 1.0, "ece": 0.4})
     assert metric.confusion().tolist() == [[1, 0], [1, 2]]
+
+
+class Largest(TorchDispatchMode):
+    """The most elements that any tensor had which was made."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        self.elements = max(self.elements, made.numel() if isinstance(made, Tensor) else 0)
+        return made
+
+
+def test_many_classes_need_no_more_memory_where_results_are_deterministic() -> None:
+    n, k = 300, 50
+    metric = ClassificationMetric(k)
+    metric.update({"probabilities": probabilities(n, k)}, batch(labels(n, k)))
+    usual = metric.compute()
+    torch.use_deterministic_algorithms(True)
+    try:
+        with Largest() as seen:
+            assert metric.compute() == usual
+            metric.confusion()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert seen.elements <= 2 * n * k
 
 
 def test_classification_agrees_with_scikit_learn() -> None:

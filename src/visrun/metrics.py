@@ -74,21 +74,22 @@ class ClassificationMetric:
 
     def confusion(self) -> Tensor:
         """Counts (K, K) int64 on the CPU: rows are the truth, columns the predictions. Not for several labels."""
-        from torchmetrics.functional.classification import multiclass_confusion_matrix
-
-        rows = self.samples.gather()
+        rows, k = self.samples.gather(), self.num_classes
         if rows is None:
-            return torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
-        counts: Tensor = multiclass_confusion_matrix(rows[0].argmax(1), rows[1], self.num_classes, validate_args=False)
-        return counts.cpu()
+            return torch.zeros(k, k, dtype=torch.int64)
+        return (rows[1].long() * k + rows[0].argmax(1)).cpu().bincount(minlength=k * k).view(k, k)
 
     def _multiclass(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
         from torchmetrics.functional import classification as tm
 
         k, predicted = self.num_classes, probabilities.argmax(1)
+        # Counted here, since torchmetrics compares all samples with all classes where results must be deterministic.
+        columns = (target, predicted, target[target == predicted])
+        shown, said, right = (column.cpu().bincount(minlength=k) for column in columns)
+        f1 = 2 * right / (shown + said)  # NaN of a class that is neither shown nor predicted
         return {
             "accuracy": tm.multiclass_accuracy(predicted, target, k, average="micro", validate_args=False),
-            "f1": tm.multiclass_f1_score(predicted, target, k, average="macro", validate_args=False),
+            "f1": f1.nanmean(),
             "ece": tm.multiclass_calibration_error(probabilities, target, k, CALIBRATION_BINS, validate_args=False),
         }
 

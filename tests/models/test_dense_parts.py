@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visrun.models.dense_parts import REACH, SPOTS, FineMap, Prototypes, SecondLook, Shape
+from visrun.models.dense_parts import REACH, SPOTS, FineMap, Prototypes, SecondLook, Shape, tower
 
 
 def plain_shape() -> Shape:
@@ -114,3 +114,17 @@ def test_a_fine_map_is_the_sum_of_both_by_hand() -> None:
         nn.init.zeros_(layer.bias)
     fine, level = torch.arange(4.0).view(1, 1, 1, 4), torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)
     torch.testing.assert_close(made(fine, level), torch.tensor([0.0, 5.0, 13.0, 18.0]).view(1, 1, 1, 4))
+
+
+def test_a_tower_stays_in_the_precision_that_it_runs_in() -> None:
+    module = tower(16, 16)
+    for norm in (layer for layer in module if isinstance(layer, nn.GroupNorm)):
+        nn.init.normal_(norm.weight, 1.0, 0.2)
+        nn.init.normal_(norm.bias)
+    x = torch.randn(2, 16, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = module(x)
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - module(x)).abs().max() < 0.05
+    half.float().sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in module.parameters())

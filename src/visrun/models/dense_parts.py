@@ -27,8 +27,17 @@ def tower(in_channels: int, width: int) -> nn.Sequential:
     for i in range(DEPTH):
         convolution = nn.Conv2d(width if i else in_channels, width, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        layers += [convolution, nn.GroupNorm(width // GROUP, width), nn.ReLU(inplace=True)]
+        layers += [convolution, GroupNorm(width // GROUP, width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+class GroupNorm(nn.GroupNorm):
+    """PyTorch's, in the precision of its input: autocast would have it read and write float32, for nothing, as its
+    means and variances are float32 sums anyway and a convolution follows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
 
 
 class Pyramid(nn.Module):
