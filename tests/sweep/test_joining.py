@@ -277,6 +277,19 @@ class TestPrepare:
                 prepare(plan(), parent=parent)
         assert kept.read_text() == "{}"
 
+    @pytest.mark.parametrize("parent", [None, lambda: None])
+    def test_one_that_goes_on_elsewhere_writes_over_no_trials_of_another_one(self, parent: Any, folder: Path) -> None:
+        made = plan(storage=str(folder / "all.journal"))
+        complete(led(made), 2)
+        for number in (0, 1):  # have run; what is here may be this study's
+            kept = folder / "multirun" / "mine" / str(number) / FILE_NAME
+            kept.parent.mkdir()
+            kept.write_text("{}")
+        assert not prepare(made, parent=parent)
+        kept.parent.rename(kept.parent.with_name("3"))  # waits in this study
+        with pytest.raises(ConfigError, match=r"trial 3 of another study is here.* choose another "):
+            prepare(made, parent=parent)
+
     def test_a_folder_beside_its_trials_is_no_trial(self, folder: Path) -> None:
         other = folder / "multirun" / "mine" / "12-30-00_classification" / FILE_NAME
         other.parent.mkdir()

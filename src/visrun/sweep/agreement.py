@@ -26,25 +26,29 @@ def make(plan: Plan, storage: BaseStorage) -> bool:
     """Make the plan's study; False where there is one of this name already.
 
     Raises:
-        ConfigError: There is none, and the folder holds the trials of another one.
+        ConfigError: The folder holds a trial of another study, and one of this study would be written over it.
     """
-    numbered = (path.parent.name for path in plan.folder.glob(f"[0-9]*/{FILE_NAME}"))
-    held = next((name for name in numbered if name.isdecimal()), None)  # looked for before the study, which may be made
-    if held is not None and not _exists(storage, plan.name):
+    places = (path.parent.name for path in plan.folder.glob(f"[0-9]*/{FILE_NAME}"))
+    held = sorted(int(name) for name in places if name.isdecimal())
+    begun = _begun(storage, plan.name) if held else set()  # looked at later: what has a folder has begun before
+    foreign = next((number for number in held if number not in begun), None)
+    if foreign is not None:
         raise ConfigError(
-            f"hydra.sweep.dir={plan.folder}: trial {held} of another study is here, which {KEY}.study_name={plan.name} "
-            "would write over; choose another hydra.sweep.dir, or the study_name that it had"
+            f"hydra.sweep.dir={plan.folder}: trial {foreign} of another study is here, which "
+            f"{KEY}.study_name={plan.name} would write over; choose another hydra.sweep.dir, or the study_name and "
+            "storage that it had"
         )
     with quiet():
         return create(storage, plan.name, plan.directions)
 
 
-def _exists(storage: BaseStorage, name: str) -> bool:
+def _begun(storage: BaseStorage, name: str) -> set[int]:
+    """The numbers of a study's trials that need no folder any more; none where there is no such study."""
     try:
-        storage.get_study_id_from_name(name)
+        trials = Queue(storage, name).every()
     except KeyError:
-        return False
-    return True
+        return set()
+    return {trial.number for trial in trials if trial.state is not TrialState.WAITING}
 
 
 def noted(queue: Queue) -> dict[str, Any]:
