@@ -1,16 +1,26 @@
 """The rules between settings and the tables."""
 
 import inspect
+from typing import get_args
 
 import pytest
 
+from visrun import explain, tracked
 from visrun.build import load
+from visrun.checks import unread_warnings
+from visrun.compare.runs import NOT_COMPARED, settings_of
+from visrun.compose import resolve
+from visrun.configs import flatten
 from visrun.data import recognise
+from visrun.experiment import describe
 from visrun.fields import validate
 from visrun.hyperparameters import Hyperparameters
-from visrun.setting_rules import OPTION_READ_WHEN, check, check_options, option_warnings, setting_warnings
-from visrun.settings import Settings
-from visrun.tables import MODELS, OPTIMIZERS, READERS, TASKS
+from visrun.setting_rules import READ_WHEN, SHAPING, check, check_options, facts_of, is_read, why_unread
+from visrun.settings import Data, Settings, Tracking
+from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, ModelEntry
+from visrun.web.form import Composer, view
+
+UNSHAPEN = {"plugins", "experiment", "recipe"}  # they name files that the run came from
 
 
 def settings(**changed):
@@ -93,65 +103,107 @@ def test_weights_nobody_published_cannot_be_had():
     assert check(settings(model={"name": "resnet18", "pretrained": True})) == []
 
 
+def unread(keys, *, hyperparameters=None, **changed):
+    """The lines about those of ``keys`` that a run does not read."""
+    facts = facts_of(Hyperparameters(**(hyperparameters or {})), settings(**changed))
+    return [line for key in keys if (line := why_unread(key, facts))]
+
+
 def test_options_nothing_reads():
-    values = Hyperparameters()
     keys = ["loss_options.gamma", "optimizer_options.betas", "optimizer_options.nesterov", "augment.mixup", "data.root"]
-    assert option_warnings(keys, values, task="classification") == [
+    assert unread(keys) == [
         "loss_options.gamma is read only when loss=focal",
         "optimizer_options.nesterov is read only when optimizer=sgd",
     ]
-    assert option_warnings(["augment.erase"], values, task="regression") == [
+    assert unread(["augment.erase"], task="regression") == [
         "augment.erase is read only when task=classification or segmentation"
     ]
-    assert option_warnings(["augment.mixup"], values, task="segmentation") == [
+    assert unread(["augment.mixup"], task="segmentation") == [
         "augment.mixup is read only when task=classification or regression"
     ]
 
 
-def test_a_detector_with_a_loss_of_its_own_reads_no_beta():
-    values, key = Hyperparameters(loss="smooth_l1"), "loss_options.beta"
-    for name, lines in (("fasterrcnn", [f"{key} is read only when the model takes any loss"]), ("retinanet", [])):
-        assert option_warnings([key], values, task="object_detection", model=MODELS[name]) == lines
+@pytest.mark.parametrize(("model", "count"), [("fasterrcnn", 1), ("retinanet", 0)])
+def test_a_detector_with_a_loss_of_its_own_reads_no_beta(model, count):
+    lines = unread(
+        ["loss_options.beta"],
+        hyperparameters={"loss": "smooth_l1"},
+        task="object_detection",
+        model={"name": model},
+    )
+    assert lines == ["loss_options.beta is read only when the model takes any loss"] * count
 
 
 def test_settings_that_another_leaves_unread():
-    typed = {"tracking.run_name": "x", "tracking.uri": None, "data.cache_gb": 2.0, "data.cache_dir": "c"}
-    assert not setting_warnings(typed | {"data.overlap": 8}, settings(data={"tile": 64}))
-    off = settings(tracking={"name": "none"}, data={"cache": "stream"})
-    assert setting_warnings(typed | {"data.overlap": 8}, off) == [
+    keys = ["tracking.run_name", "data.cache_gb", "data.cache_dir", "data.overlap"]
+    assert unread(keys, data={"tile": 64}) == []
+    assert unread(keys, tracking={"name": "none"}, data={"cache": "stream"}) == [
         "tracking.run_name is read only when tracking=mlflow",
         "data.cache_gb is read only when data.cache=auto, gpu, ram or disk",
         "data.cache_dir is read only when data.cache=auto or disk",
         "data.overlap is read only when data.tile is set",
     ]
-    ram = settings(data={"cache": "ram"})
-    assert setting_warnings(typed, ram) == ["data.cache_dir is read only when data.cache=auto or disk"]
-
-
-def test_what_patchcore_does_not_read():
-    keys, patchcore = ["run.ema", "augment.hflip", "loss_options.gamma", "model_options.coreset"], MODELS["patchcore"]
-    values = Hyperparameters(loss="focal")
-    learns = "is read only when the model learns by gradient steps"
-    assert option_warnings(keys, values, task="anomaly_detection", model=patchcore) == [
-        f"{key} {learns}" for key in keys[:3]
+    assert unread(keys, data={"cache": "ram", "tile": 64}) == [
+        "data.cache_dir is read only when data.cache=auto or disk"
     ]
-    assert option_warnings(keys, values, task="anomaly_detection", model=MODELS["resnet18"]) == [
+
+
+def test_what_a_model_without_gradient_steps_does_not_read():
+    keys = ["run.ema", "augment.hflip", "loss_options.gamma", "model_options.coreset"]
+    run = {"hyperparameters": {"loss": "focal"}, "task": "anomaly_detection"}
+    learns = "is read only when the model learns by gradient steps"
+    assert unread(keys, **run, model={"name": "patchcore"}) == [f"{key} {learns}" for key in keys[:3]]
+    assert unread(["augment.mixup"], **run, model={"name": "patchcore"}) == [
+        f"augment.mixup {learns} and task=classification or regression"
+    ]
+    assert unread(keys, **run, model={"name": "resnet18"}) == [
         "model_options.coreset is read only when model=patchcore"
     ]
 
 
-def test_the_options_of_patchcore_are_those_its_builder_takes():
-    taken = set(inspect.signature(load(MODELS["patchcore"].build)).parameters)
-    assert set(Settings.model_fields["model_options"].annotation.model_fields) <= taken
+def test_a_model_reads_the_options_that_its_entry_names(monkeypatch):
+    """Whether it learns by gradient steps says nothing about them, and all models that read one are named."""
+    facts = {"build": "", "tasks": ("anomaly_detection",), "parameters": 0.0, "speed": 1, "accuracy": 1}
+    monkeypatch.setitem(MODELS, "without", ModelEntry(**facts, gradient=False))
+    monkeypatch.setitem(MODELS, "with", ModelEntry(**facts, options=("coreset",)))
+    keys = ["model_options.coreset", "model_options.strides"]
+    assert unread(keys, model={"name": "without"}) == [
+        "model_options.coreset is read only when model=patchcore or with",
+        "model_options.strides is read only when model=patchcore",
+    ]
+    assert unread(keys, model={"name": "with"}) == ["model_options.strides is read only when model=patchcore"]
 
 
-def test_the_table_of_options_names_settings_and_choices():
-    losses = {name for entry in TASKS.values() for name in entry.losses}
-    for key, conditions in OPTION_READ_WHEN.items():
+def test_of_settings_that_are_not_known_nothing_is_unread():
+    facts = facts_of(Hyperparameters(optimizer="sgd"), {"task": "strange", "data": 3, "model": {"name": "of_a_plugin"}})
+    assert not [
+        key for key in READ_WHEN if key.startswith(("data.", "tracking.", "augment.")) and why_unread(key, facts)
+    ]
+
+
+def test_the_options_of_a_model_are_those_its_builder_takes():
+    for entry in MODELS.values():
+        assert set(entry.options) <= set(inspect.signature(load(entry.build)).parameters)
+    every = {name for entry in MODELS.values() for name in entry.options}
+    assert every == set(Settings.model_fields["model_options"].annotation.model_fields)
+
+
+def test_the_table_names_settings_and_choices():
+    flags = {key: {True, False} for key in ("gradient", "drops", "losses", "data.tile")}
+    known = flags | {
+        "loss": {name for entry in TASKS.values() for name in entry.losses},
+        "optimizer": set(OPTIMIZERS),
+        "scheduler": set(SCHEDULERS),
+        "mixes": {name for entry in TASKS.values() for name in entry.mixes},
+        "options": {name for entry in MODELS.values() for name in entry.options},
+        "data.cache": set(get_args(Data.model_fields["cache"].annotation)),
+        "tracking.name": set(get_args(Tracking.model_fields["name"].annotation)),
+    }
+    for key, conditions in READ_WHEN.items():
         section, _, name = key.partition(".")
-        assert name in Settings.model_fields[section].annotation.model_fields
+        if key not in Hyperparameters.model_fields and key != "augment":
+            assert name in Settings.model_fields[section].annotation.model_fields
         for choice, wanted in conditions.items():
-            known = {"loss": losses, "optimizer": set(OPTIMIZERS), "gradient": {True, False}, "losses": {True, False}}
             assert set(wanted) <= known[choice]
 
 
@@ -162,4 +214,39 @@ def test_the_table_of_options_agrees_with_the_signatures():
     ]:
         for name in Settings.model_fields[section].annotation.model_fields:
             readers = {option for option, ref in table.items() if name in inspect.signature(load(ref)).parameters}
-            assert readers == set(OPTION_READ_WHEN[f"{section}.{name}"][choice])
+            assert readers == set(READ_WHEN[f"{section}.{name}"][choice])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["data.cache=stream", "data.cache_gb=3", "tracking=none", "tracking.experiment=x"],
+        ["task=segmentation", "optimizer=sgd", "scheduler=poly", "loss=focal"],
+        ["task=object_detection", "model=fasterrcnn", "loss=smooth_l1", "data.tile=256", "data.cache=ram"],
+        ["task=anomaly_detection", "model=patchcore"],
+    ],
+    ids=" ".join,
+)
+def test_all_doors_agree_on_what_a_run_reads(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = resolve(words)
+    values, given = run.hyperparameters, run.settings
+    every = {*Hyperparameters.model_fields, *flatten(given.model_dump())}
+    unread = {key for key in every if not is_read(key, facts_of(values, given))}
+
+    lines = unread_warnings(dict.fromkeys(every, 1), values, given)
+    assert {line.partition(" ")[0].partition("=")[0] for line in lines} == unread
+    assert {line.split()[0] for line in explain.as_text(run).splitlines() if " is read only when " in line} == unread
+    assert set(explain.as_json(run)["unread"]) == unread & set(Hyperparameters.model_fields)
+
+    shaping = {key for key in every if "." not in key or key.partition(".")[0] in SHAPING}
+    assert unread & shaping == shaping - set(tracked.parameters(run, {"image_size": [8, 8]})) - UNSHAPEN
+    compared = {*settings_of(describe(values, given, sources={})), *NOT_COMPARED, *UNSHAPEN, "task"}
+    assert unread & shaping - {*NOT_COMPARED} == shaping - compared
+
+    touched = dict(word.split("=") for word in words if not word.startswith(("task=", "model=")))
+    fields = view(given.task, given.model.name, touched, Composer(tmp_path))["fields"]
+    assert unread & set(fields) == {
+        key for key in every & set(fields) if not fields[key]["shown"] or "why" in fields[key]
+    }

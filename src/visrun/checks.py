@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -83,15 +83,14 @@ def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings
     return hyperparameters.Findings((*between.problems, *others), between.warnings)
 
 
-def unread_warnings(
-    typed: Mapping[str, Any], values: Hyperparameters, given: Settings, *, unread: Iterable[str]
-) -> list[str]:
+def unread_warnings(typed: Mapping[str, Any], values: Hyperparameters, given: Settings) -> list[str]:
     """One line for each typed value that this run does not read, saying who would; and for a dataset, typed or not."""
-    names = [name for name in unread if name in typed]
-    model = entry_of(given.model.name, given.task)
-    facts = hyperparameters.facts_of(values, model)
-    lines = [f"{name}={show(typed[name])} is not read: {hyperparameters.why_unread(name, facts)}" for name in names]
+    facts = setting_rules.facts_of(values, given)
+    lines = []
+    for key, value in typed.items():
+        why = setting_rules.why_unread(key, facts)
+        if why and value is not None:
+            lines.append(f"{key}={show(value)} is not read: {why}" if key in Hyperparameters.model_fields else why)
     if given.data.name == "demo" and given.data.root is not None:  # also of a file: nobody expects the demo then
         lines.append(f"data.root={show(given.data.root)} is not read: data=demo brings its own images")
-    lines += setting_rules.setting_warnings(typed, given)
-    return lines + setting_rules.option_warnings(typed, values, task=given.task, model=model)
+    return lines

@@ -140,7 +140,7 @@ def look(
         choices=chosen.options,
         unread=unread,
         notices=(*_void_notices(void, picked), *_own_values(chosen, found, came_from, conf), *lowered),
-        warnings=(*checked.warnings, *unread_warnings(values, found, given, unread=unread)),
+        warnings=(*checked.warnings, *unread_warnings(values, found, given)),
         typed=tuple(item.line for item in words),
         overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
     )

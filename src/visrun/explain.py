@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from visrun.arguments import verb_parser
-from visrun.checks import entry_of
 from visrun.compose import Resolved, resolve
 from visrun.configs import flatten
 from visrun.fields import show
-from visrun.hyperparameters import facts_of, why_unread
-from visrun.setting_rules import option_warnings
+from visrun.setting_rules import facts_of, why_unread
 
 MEANING = {
     "schema": "the default of all tasks",
@@ -59,17 +57,16 @@ def as_json(resolved: Resolved) -> dict[str, Any]:
 def as_text(resolved: Resolved) -> str:
     """A table, one hyperparameter a line, and what was decided for the user."""
     values = resolved.hyperparameters.model_dump(mode="json")
-    task, model = resolved.settings.task, entry_of(resolved.settings.model.name, resolved.settings.task)
-    facts = facts_of(values, model)
+    facts = facts_of(values, resolved.settings)
     rows = [("hyperparameter", "value", "from", "read by this run")]
     for name, value in values.items():
-        read = f"no: {why_unread(name, facts)}" if name in resolved.unread else "yes"
-        rows.append((name, show(value), resolved.sources[name], read))
+        why = why_unread(name, facts)
+        rows.append((name, show(value), resolved.sources[name], f"no: {why}" if why else "yes"))
     settings = flatten(resolved.settings.model_dump(mode="json"))
     rows += [("", "", "", ""), ("setting", "value", "from", "")]
     for key, value in settings.items():
-        lines = option_warnings([key], values, task=task, model=model)
-        rows.append((key, show(value), resolved.setting_sources[key], f"no: {lines[0]}" if lines else ""))
+        why = why_unread(key, facts)
+        rows.append((key, show(value), resolved.setting_sources[key], f"no: {why}" if why else ""))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, field_validator
 
 from visrun.fields import Float, Frozen, Int, field, one_of, show
-from visrun.tables import TASKS, ModelEntry
+from visrun.tables import MODELS, TASKS, ModelEntry
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Scheduler = Literal["cosine", "step", "multistep", "poly", "none"]
@@ -114,7 +114,7 @@ Condition = Mapping[str, tuple[str | bool, ...]]
 LEARNS: Condition = {"gradient": (True,)}
 
 # Field -> what must hold for anything to read it. `drops` and `gradient` are no fields but facts of the model, as
-# `visrun.tables.ModelEntry` has them.
+# `visrun.tables.ModelEntry` has them. `visrun.setting_rules.READ_WHEN` goes on with the settings.
 READ_WHEN: dict[str, Condition] = {
     "optimizer": LEARNS,
     "learning_rate": LEARNS,
@@ -134,9 +134,11 @@ READ_WHEN: dict[str, Condition] = {
 WORDS = {
     ("drops", True): "the model has a head that drops",
     ("gradient", True): "the model learns by gradient steps",
-    ("gradient", False): "model=patchcore",
     ("losses", True): "the model takes any loss",
+    ("data.tile", True): "data.tile is set",
 }
+# Facts that are lists in the entries of a table -> the choice whose table it is; a condition wants one of a list.
+OWNERS: dict[str, tuple[str, Mapping[str, Any]]] = {"mixes": ("task", TASKS), "options": ("model", MODELS)}
 
 
 def defaults() -> dict[str, Any]:
@@ -145,22 +147,29 @@ def defaults() -> dict[str, Any]:
 
 
 def facts_of(values: Mapping[str, Any] | Hyperparameters, model: ModelEntry | None = None) -> dict[str, Any]:
-    """All that decides what is read: the values, and what is known of the model (None: it reads everything)."""
-    known = {"drops": True, "gradient": True, "losses": True}
+    """All that decides what is read: the values, and what is known of the model (None: a usual one)."""
+    known: dict[str, Any] = {"drops": True, "gradient": True, "losses": True, "options": ()}
     if model is not None:
-        known = {"drops": model.drops, "gradient": model.gradient, "losses": model.losses is None}
+        known = {name: getattr(model, name) for name in known} | {"losses": model.losses is None}
     return {**_mapping(values), **known}
 
 
 def missing(condition: Condition, facts: Mapping[str, Any]) -> list[str]:
-    """What of a condition does not hold, in words: ``optimizer=sgd``."""
-    return [say(key, wanted) for key, wanted in condition.items() if facts[key] not in wanted]
+    """What of a condition does not hold, in words: ``optimizer=sgd``; what is not known is taken to hold."""
+    return [say(key, wanted) for key, wanted in condition.items() if key in facts and not _holds(key, wanted, facts)]
+
+
+def _holds(key: str, wanted: tuple[str | bool, ...], facts: Mapping[str, Any]) -> bool:
+    return any(name in facts[key] for name in wanted) if key in OWNERS else facts[key] in wanted
 
 
 def say(key: str, wanted: tuple[str | bool, ...]) -> str:
     """A part of a condition in words."""
+    if key in OWNERS:
+        choice, table = OWNERS[key]
+        return f"{choice}={one_of([name for name, entry in table.items() if set(wanted) & set(getattr(entry, key))])}"
     known = WORDS.get((key, wanted[0])) if isinstance(wanted[0], bool) else None
-    return known or f"{key}={one_of([str(value) for value in wanted])}"
+    return known or f"{key.removesuffix('.name')}={one_of([str(value) for value in wanted])}"
 
 
 def is_read(name: str, values: Mapping[str, Any] | Hyperparameters, *, model: ModelEntry | None = None) -> bool:
@@ -216,8 +225,6 @@ def _schedule_problems(values: Mapping[str, Any]) -> list[str]:
         problems.append(f"warmup_epochs={warmup}: must be below max_epochs={epochs}")
     if values["scheduler"] == "multistep" and not milestones:
         problems.append("milestones=[]: scheduler=multistep needs at least one, such as milestones=[30,40]")
-    if any(first >= second for first, second in pairwise(milestones)):
-        problems.append(f"milestones={show(list(milestones))}: must be an ascending list")
     return problems
 
 

@@ -141,8 +141,9 @@ def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
 
 
 def options_of(settings: Settings) -> dict[str, Any]:
-    """The options of a model that reads them; {} of others."""
-    return {} if model_entry(settings.model.name).gradient else settings.model_options.model_dump(mode="json")
+    """The options that the model reads."""
+    options = settings.model_options.model_dump(mode="json")
+    return {name: options[name] for name in model_entry(settings.model.name).options}
 
 
 def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Task:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from visrun import hyperparameters
 from visrun.errors import NESTEROV_ALONE, ConfigError, did_you_mean
 from visrun.fields import one_of, show
-from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, facts_of, missing
+from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.settings import Augment, Data, ModelOptions, Settings, Tracking
 from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, ModelEntry, model_entry
 
-# Option -> what must hold for anything to read it, as in hyperparameters.READ_WHEN.
-OPTION_READ_WHEN: dict[str, Condition] = {
+# Setting -> what must hold for anything to read it; one that is not here is always read. `mixes` are those of the task,
+# `options` those of the model; `augment` is the choice of a preset.
+READ_WHEN: dict[str, Condition] = {
+    **hyperparameters.READ_WHEN,
+    "augment": LEARNS,
+    **{f"augment.{name}": LEARNS for name in Augment.model_fields},
+    **{f"augment.{mix}": {**LEARNS, "mixes": (mix,)} for entry in TASKS.values() for mix in entry.mixes},
+    **{f"run.{name}": LEARNS for name in ("graph", "clip", "accumulate", "ema")},
+    "model.freeze": LEARNS,
+    "data.overlap": {"data.tile": (True,)},
+    "data.cache_gb": {"data.cache": ("auto", "gpu", "ram", "disk")},
+    "data.cache_dir": {"data.cache": ("auto", "disk")},
+    **{f"tracking.{name}": {"tracking.name": ("mlflow",)} for name in Tracking.model_fields if name != "name"},
     "loss_options.smoothing": {**LEARNS, "loss": ("label_smoothing",)},
     "loss_options.gamma": {**LEARNS, "loss": ("focal",)},
     "loss_options.alpha": {**LEARNS, "loss": ("focal",)},
@@ -21,54 +33,51 @@ OPTION_READ_WHEN: dict[str, Condition] = {
     "loss_options.beta": {**LEARNS, "loss": ("smooth_l1",), "losses": (True,)},
     "optimizer_options.betas": {**LEARNS, "optimizer": ("adam", "adamw")},
     "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
-    **{f"augment.{name}": LEARNS for name in Augment.model_fields},
-    **{f"run.{name}": LEARNS for name in ("graph", "clip", "accumulate", "ema")},
-    "model.freeze": LEARNS,
-    **{f"model_options.{name}": {"gradient": (False,)} for name in ModelOptions.model_fields},
+    **{f"model_options.{name}": {"options": (name,)} for name in ModelOptions.model_fields},
 }
-# Options that only those tasks read whose targets can be mixed so.
-MIXES = {f"augment.{mix}" for entry in TASKS.values() for mix in entry.mixes}
-
-# Setting -> the one that decides whether anything reads it, and what that must be.
-SETTING_READ_WHEN = {
-    **{f"tracking.{name}": ("tracking", ("mlflow",)) for name in Tracking.model_fields if name != "name"},
-    "data.cache_gb": ("data.cache", ("auto", "gpu", "ram", "disk")),
-    "data.cache_dir": ("data.cache", ("auto", "disk")),
-}
+# Sections that shape what a run learns, in the order in which runs are compared.
+SHAPING = ("data", "model", "augment", "run", "loss_options", "optimizer_options", "model_options")
 
 
-def setting_warnings(typed: Mapping[str, Any], settings: Settings) -> list[str]:
-    """One line for each value of ``typed`` (dotted settings) that nothing reads because of another setting."""
-    found = {"tracking": settings.tracking.name, "data.cache": settings.data.cache}
-    lines = [
-        f"{key} is read only when {decider}={one_of(wanted)}"
-        for key, (decider, wanted) in SETTING_READ_WHEN.items()
-        if typed.get(key) is not None and found[decider] not in wanted
-    ]
-    if settings.data.tile is None and typed.get("data.overlap") is not None:
-        lines.append("data.overlap is read only when data.tile is set")
-    return lines
-
-
-def option_warnings(
-    keys: Iterable[str], values: Mapping[str, Any] | Hyperparameters, *, task: str, model: ModelEntry | None = None
-) -> list[str]:
-    """One line for each of ``keys`` that is an option which a run of ``task`` with these hyperparameters does not read.
+def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str, Any] | Settings) -> dict[str, Any]:
+    """All that decides what a run reads.
 
     Args:
-        keys: Dotted settings, such as those the user typed; others than options are passed over.
         values: All hyperparameters.
-        task: A name of :data:`visrun.tables.TASKS`.
-        model: The facts of the run's model; None = one that learns by steps.
+        settings: The others, nested, as far as they are known: for want of one nothing is unread.
     """
-    facts = facts_of(values, model)
-    lines = []
-    for key in keys:
-        lines += [f"{key} is read only when {reason}" for reason in missing(OPTION_READ_WHEN.get(key, {}), facts)]
-        if key in MIXES:
-            takers = [name for name, entry in TASKS.items() if key.removeprefix("augment.") in entry.mixes]
-            lines += [f"{key} is read only when task={one_of(takers)}"] if task not in takers else []
-    return lines
+    nested = settings.model_dump() if isinstance(settings, Settings) else settings
+    model, data, tracking = (_section(nested, name) for name in ("model", "data", "tracking"))
+    facts = hyperparameters.facts_of(values, _known(model.get("name")))
+    facts |= {"mixes": TASKS[nested["task"]].mixes} if nested.get("task") in TASKS else {}
+    facts |= {"data.tile": data["tile"] is not None} if "tile" in data else {}
+    facts |= {"data.cache": data["cache"]} if "cache" in data else {}
+    return facts | ({"tracking.name": tracking["name"]} if "name" in tracking else {})
+
+
+def is_read(key: str, facts: Mapping[str, Any]) -> bool:
+    """Whether a run with these facts, see :func:`facts_of`, reads a hyperparameter or dotted setting."""
+    return not missing(READ_WHEN.get(key, {}), facts)
+
+
+def why_unread(key: str, facts: Mapping[str, Any]) -> str:
+    """One line that says what reads a setting: ``data.overlap is read only when data.tile is set``; "" where it is."""
+    reasons = missing(READ_WHEN.get(key, {}), facts)
+    return f"{key} is read only when {' and '.join(reasons)}" if reasons else ""
+
+
+def _section(nested: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Of settings that nobody has checked, too."""
+    section = nested.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _known(model: object) -> ModelEntry | None:
+    """The facts of a model; None where its name is not known here."""
+    try:
+        return model_entry(str(model))
+    except ConfigError:
+        return None
 
 
 def check(settings: Settings) -> list[str]:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from visrun import environment
-from visrun.checks import entry_of
 from visrun.compose import Resolved
-from visrun.hyperparameters import facts_of, missing
-from visrun.setting_rules import OPTION_READ_WHEN
+from visrun.setting_rules import SHAPING, facts_of, is_read
 from visrun.tracking import Tracker, open_tracker
 from visrun.tracking.names import RECORD
 
@@ -60,17 +58,12 @@ def run_name(resolved: Resolved) -> str:
 
 
 def parameters(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters shown: hyperparameters that this run reads, then the sections that shape it."""
-    values = resolved.hyperparameters.model_dump(mode="json")
-    shown = {key: value for key, value in values.items() if key not in resolved.unread}
-    settings = resolved.settings.model_dump(mode="json")
-    facts = facts_of(values, entry_of(resolved.settings.model.name, resolved.settings.task))
-    shown |= {key: settings[key] for key in ("task", "seed")}
-    for section in ("data", "augment", "model", "run"):
+    """The parameters shown: of the hyperparameters and the sections that shape the run, what it reads."""
+    values, settings = resolved.hyperparameters.model_dump(mode="json"), resolved.settings.model_dump(mode="json")
+    facts = facts_of(values, settings)
+    shown = values | {key: settings[key] for key in ("task", "seed")}
+    for section in SHAPING:
         shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
-    for key, condition in OPTION_READ_WHEN.items():
-        section, _, name = key.partition(".")
-        shown.pop(key, None)
-        if not missing(condition, facts):
-            shown[key] = settings[section][name]
-    return shown | {"data.image_size": notes["image_size"]}
+    return {key: value for key, value in shown.items() if is_read(key, facts)} | {
+        "data.image_size": notes["image_size"]
+    }

@@ -239,12 +239,12 @@ def options(function: Any) -> set[str]:
 
 
 def test_losses_read_the_options_that_the_settings_name() -> None:
-    from visrun.setting_rules import OPTION_READ_WHEN
+    from visrun.setting_rules import READ_WHEN
 
     for table in (BOXES, ROTATED, MASKS):
         for name, ref in table.items():
             for option in options(load(ref)):
-                assert name in OPTION_READ_WHEN[f"loss_options.{option}"]["loss"]
+                assert name in READ_WHEN[f"loss_options.{option}"]["loss"]
 
 
 def test_focal_is_bce_times_its_weight_at_a_certain_pixel() -> None:

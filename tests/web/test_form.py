@@ -188,8 +188,28 @@ def test_hidden_changed_values_wait_and_are_not_sent(composer: Composer) -> None
     assert hidden["fields"]["momentum"]["text"] == "0.5" and hidden["warnings"] == {}
 
 
+def test_a_setting_that_another_leaves_unread_waits(composer: Composer) -> None:
+    touched = {
+        "data.tile": "256",
+        "data.overlap": "64",
+        "data.cache": "stream",
+        "data.cache_gb": "3",
+        "tracking": "none",
+    }
+    shown = view("object_detection", None, touched, composer)
+    assert "data.tile=256 data.overlap=64 data.cache=stream" in shown["command"] and "cache_gb" not in shown["command"]
+    fields = shown["fields"]
+    assert fields["data.overlap"]["shown"]
+    assert not fields["data.cache_gb"]["shown"] and not fields["tracking.experiment"]["shown"]
+    assert (fields["data.tile"]["default"], fields["data.cache"]["default"]) == ("null", "auto")
+    whole = view("object_detection", None, {"data.overlap": "64"}, composer)
+    assert "overlap" not in whole["command"] and whole["warnings"] == {}
+    assert (whole["fields"]["data.overlap"]["text"], whole["fields"]["data.overlap"]["shown"]) == ("64", False)
+
+
 def test_what_is_wrong_in_a_hidden_field_blocks_nothing(composer: Composer) -> None:
     assert view("classification", None, {"momentum": "1e-"}, composer)["errors"] == {}
+    assert view("classification", None, {"data.cache": "stream", "data.cache_gb": "x"}, composer)["errors"] == {}
     assert view("classification", None, {"momentum": "1e-", "optimizer": "sgd"}, composer)["errors"] == {
         "momentum": ["momentum=1e-: must be a number >= 0 and < 1"]
     }

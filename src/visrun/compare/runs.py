@@ -16,10 +16,10 @@ from visrun import hyperparameters
 from visrun.epochs import Row, best_row, monitor_of, read_epochs
 from visrun.errors import ConfigError, UserError
 from visrun.experiment import FILE_NAME
-from visrun.hyperparameters import READ_WHEN, Condition, Hyperparameters
+from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import numbers_of
 from visrun.run_folder import METRICS, is_metric, read_json, writer_of
-from visrun.setting_rules import MIXES, OPTION_READ_WHEN
+from visrun.setting_rules import SHAPING, facts_of, is_read
 from visrun.tables import TASKS, ModelEntry, model_entry
 
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
@@ -132,19 +132,13 @@ def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
     given = _mapping(content.get("hyperparameters"))
     values = {**hyperparameters.defaults(), **given}
     result, task = _mapping(content.get("result")), str(content.get("task", "classification"))
-    facts = hyperparameters.facts_of(values, model_of(_mapping(content.get("model")).get("name")))
-    shown = {k: given[k] for k in Hyperparameters.model_fields if k in given and not _lacks(READ_WHEN, k, facts)}
+    facts = facts_of(values, {**content, "task": task})
+    shown = {key: given[key] for key in Hyperparameters.model_fields if key in given}
     shown |= {key: content[key] for key in ("seed",) if key in content}
-    for section in ("data", "model", "augment", "run"):
+    for section in SHAPING:
         shown |= {f"{section}.{key}": value for key, value in _mapping(content.get(section)).items()}
-    for key in OPTION_READ_WHEN:
-        section, _, name = key.partition(".")
-        options = _mapping(content.get(section))
-        shown |= {key: options[name]} if name in options else {}
-    shown = {key: value for key, value in shown.items() if not _lacks(OPTION_READ_WHEN, key, facts)}
-    unmixed = MIXES - {f"augment.{name}" for name in TASKS[task].mixes}
     shown |= {key: result[fact] for key, fact in SETTLED.items() if fact in result}
-    shown = {key: value for key, value in shown.items() if key not in unmixed and key not in NOT_COMPARED}
+    shown = {key: value for key, value in shown.items() if is_read(key, facts) and key not in NOT_COMPARED}
     return {key: text(value) for key, value in (shown | _provenance(content)).items()}
 
 
@@ -161,10 +155,6 @@ def _provenance(content: Mapping[str, Any]) -> dict[str, Any]:
     if "commit" in git:
         facts["git.commit"] = str(git["commit"])[:12] + (" (changed)" if git.get("dirty") else "")
     return facts
-
-
-def _lacks(conditions: Mapping[str, Condition], key: str, facts: Mapping[str, Any]) -> list[str]:
-    return hyperparameters.missing(conditions.get(key, {}), facts)
 
 
 def model_of(name: object) -> ModelEntry | None:

@@ -25,9 +25,9 @@ from optuna.distributions import BaseDistribution
 from visrun.checks import entry_of
 from visrun.errors import ConfigError
 from visrun.fields import one_of
-from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read
+from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import is_hydra
-from visrun.setting_rules import MIXES, OPTION_READ_WHEN, option_warnings
+from visrun.setting_rules import READ_WHEN, facts_of, is_read
 from visrun.sweep.dimensions import Dimension, read_words
 from visrun.sweep.ready import losses_of
 from visrun.sweep.spelling import decode
@@ -194,15 +194,12 @@ def _facts(params: Mapping[str, Any], bases: Bases) -> Base:
 
 
 def _is_read(name: str, facts: Base) -> bool:
-    model = entry_of(facts.model, facts.task)
-    unread = option_warnings([name], facts.values, task=facts.task, model=model)
-    return is_read(name, facts.values, model=model) and not unread
+    return is_read(name, facts_of(facts.values, {"task": facts.task, "model": {"name": facts.model}}))
 
 
 def _deciders(name: str) -> tuple[str, ...]:
     """The parameters whose values may decide whether ``name`` is read."""
-    row = (*READ_WHEN.get(name, ()), *OPTION_READ_WHEN.get(name, ()))
-    return (*row, *CHOOSERS) if row or name in MIXES else ()
+    return (*READ_WHEN[name], *CHOOSERS) if name in READ_WHEN else ()
 
 
 def _ordered(names: Mapping[str, Any]) -> list[str]:

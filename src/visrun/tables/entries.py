@@ -71,6 +71,7 @@ class ModelEntry:
         fixed_size: Whether it takes square images of one size only, given when it is built.
         pretrained: Whether published weights exist.
         losses: The losses it can honour, its own, or None for all of the task's.
+        options: Of the section ``model_options``, those that its builder takes.
         weighs: Whether it can weigh classes.
         speed: 1 (slow) to 3 (fast).
         accuracy: 1 (modest) to 3 (high), at its usual image size.
@@ -89,6 +90,7 @@ class ModelEntry:
     fixed_size: bool = False
     pretrained: bool = True
     losses: tuple[str, ...] | None = None
+    options: tuple[str, ...] = ()
     weighs: bool = True
     multiple: int = 32
 

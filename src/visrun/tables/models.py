@@ -98,6 +98,7 @@ MODELS: dict[str, ModelEntry] = {
         accuracy=3,
         drops=False,
         gradient=False,
+        options=("backbone", "strides", "coreset", "neighbours"),
     ),
     "small_detector": ModelEntry(
         build="visrun.models.dense:small_detector",

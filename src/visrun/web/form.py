@@ -14,24 +14,27 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from visrun import hyperparameters
 from visrun.checks import entry_of
 from visrun.compose import Resolved
 from visrun.configs import flatten
 from visrun.errors import ConfigError, did_you_mean
 from visrun.fields import one_of, show
-from visrun.hyperparameters import Hyperparameters, facts_of, is_read, why_unread
+from visrun.hyperparameters import Hyperparameters
 from visrun.lr import FACTORS, lr_curve
-from visrun.setting_rules import option_warnings
+from visrun.setting_rules import facts_of, is_read, why_unread
 from visrun.sweep.ready import losses_of
-from visrun.tables import MODELS, TASKS, ModelEntry, model_entry
+from visrun.tables import MODELS, TASKS, model_entry
 from visrun.web.advice import advice
 from visrun.web.catalog import CHOOSERS, editable
 from visrun.web.composer import Composer
 from visrun.web.entered import Entered, key_of, read, require_known, shown, words
 
 CHOICES = ("optimizer", "scheduler", "loss")  # hyperparameters that bring others with them
+DECIDERS = (*CHOICES, "data.cache", "data.tile")  # and settings beside which others are read or not
 __all__ = ["Composer", "Form", "fill", "view"]
 
 
@@ -61,14 +64,14 @@ class Form:
     defaults: dict[str, Any]
     sources: dict[str, str]
 
-    @property
-    def facts(self) -> ModelEntry:
-        """Those of the run's model."""
-        return entry_of(self.resolved.settings.model.name, self.task)
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """All that decides what the run reads."""
+        return facts_of(self.resolved.hyperparameters, self.resolved.settings)
 
     def reads(self, key: str) -> bool:
         """Whether the run reads a setting."""
-        return _is_read(key, self.resolved.hyperparameters, self.task, self.facts)
+        return is_read(key, self.facts)
 
 
 def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Composer) -> Form:
@@ -83,14 +86,15 @@ def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
     entered = read(touched, composer.options, composer.cwd)
     dropped = _strange_model(task, model)
     model = None if dropped else model
-    base = {key: value for key, value in entered.values.items() if key in (*CHOOSERS, *CHOICES, "data.root")}
+    base = {key: value for key, value in entered.values.items() if key in (*CHOOSERS, *DECIDERS, "data.root")}
     for line in composer.look(words(task, model, base, composer.models)).problems:
         if (key := key_of(line)) in ("data", "loss") and key in base:
             dropped[key] = line
             base.pop(key)
     entered = Entered({k: v for k, v in entered.values.items() if k not in dropped}, entered.errors)
     chosen = _composed(composer, task, model, base)
-    sent = _read_values(entered.values, chosen, task)
+    facts = facts_of(chosen.hyperparameters, chosen.settings)
+    sent = {key: value for key, value in entered.values.items() if is_read(key, facts)}  # the others wait
     found = composer.look(words(task, model, sent, composer.models))
     defaults, sources = _defaults(composer, task, model, base, sent)
     return Form(task, model, entered, dropped, sent, found.resolved or chosen, found.problems, defaults, sources)
@@ -116,18 +120,6 @@ def _strange_model(task: str, model: str | None) -> dict[str, str]:
     return {"model": f"model={model}: task={task} takes {one_of(serving) if serving else 'no model yet'}"}
 
 
-def _read_values(values: Mapping[str, Any], chosen: Resolved, task: str) -> dict[str, Any]:
-    """The touched values that a run with these choices reads; the others wait until they are read again."""
-    model = entry_of(chosen.settings.model.name, task)
-    return {key: value for key, value in values.items() if _is_read(key, chosen.hyperparameters, task, model)}
-
-
-def _is_read(key: str, values: Hyperparameters, task: str, model: ModelEntry) -> bool:
-    if key in Hyperparameters.model_fields:
-        return is_read(key, values, model=model)
-    return not option_warnings([key], values, task=task, model=model)
-
-
 def _defaults(
     composer: Composer, task: str, model: str | None, base: Mapping[str, Any], sent: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -135,7 +127,7 @@ def _defaults(
     where = {key: base[key] for key in ("data", "data.root") if key in base}
     layers = [
         (_composed(composer, task, model, base), set(editable())),
-        (_composed(composer, task, model, where), {*CHOICES, "augment", "tracking"}),
+        (_composed(composer, task, model, where), {*DECIDERS, "augment", "tracking"}),
         (_composed(composer, task, model, {k: v for k, v in where.items() if k != "data"}), {"data"}),
         (_composed(composer, task, model, {k: v for k, v in where.items() if k != "data.root"}), {"data.root"}),
         (_composed(composer, task, None, where), {"model"}),
@@ -203,7 +195,6 @@ def _field(key: str, form: Form, values: Mapping[str, Any], touched: Mapping[str
     """One field: its text, its default and whence it comes, and whether it is changed, shown, and read."""
     changed = key in touched and key not in form.dropped
     given = touched[key] if changed else form.defaults.get(key) if key not in values else values[key]
-    facts = form.resolved.hyperparameters
     greyed = _greyed(form)
     told: dict[str, Any] = {
         "text": given if isinstance(given, str) else shown(given),
@@ -213,24 +204,20 @@ def _field(key: str, form: Form, values: Mapping[str, Any], touched: Mapping[str
         "shown": form.reads(key) or key in greyed,
     }
     if key in greyed:
-        told["why"] = why_unread(key, facts_of(facts, form.facts))
+        told["why"] = why_unread(key, form.facts)
     return told
 
 
 def _greyed(form: Form) -> set[str]:
     """Hyperparameters that the model, whatever the others are, does not read; they stand there with the reason."""
-    values = form.resolved.hyperparameters
-    return {key for key in Hyperparameters.model_fields if is_read(key, values) and not form.reads(key)}
+    usual = hyperparameters.facts_of(form.resolved.hyperparameters)
+    return {key for key in Hyperparameters.model_fields if is_read(key, usual) and not form.reads(key)}
 
 
 def _lines(form: Form) -> dict[str, Any]:
     """Errors, warnings and notices by field, under "" what is about none."""
     facts = form.resolved.hyperparameters
-    errors = {
-        key: [line]
-        for key, line in form.entered.errors.items()
-        if key not in Hyperparameters.model_fields or form.reads(key)
-    }
+    errors = {key: [line] for key, line in form.entered.errors.items() if form.reads(key)}
     for line in form.problems:
         errors.setdefault(key_of(line), []).append(line)
     warnings: dict[str, list[str]] = {}
