@@ -20,7 +20,7 @@ def test_a_device_that_is_not_there_is_named(name):
         choose_device(name)
 
 
-@pytest.mark.parametrize("name", ["gpu", "mps", "cuda:x", ""])
+@pytest.mark.parametrize("name", ["gpu", "mps", "cuda:x", "cuda:1000", "cuda:１", ""])
 def test_another_kind_of_device_is_refused(name):
     with pytest.raises(ConfigError, match="must be auto, cpu, cuda or cuda:N"):
         choose_device(name)

@@ -244,10 +244,6 @@ def test_multistep_needs_milestones():
     assert found(scheduler="multistep", milestones=[30]).problems == ()
 
 
-def test_milestones_ascend():
-    assert found(milestones=[3, 3]).problems == ("milestones=[3, 3]: must be an ascending list",)
-
-
 @pytest.mark.parametrize("task", TASKS)
 def test_a_loss_is_the_tasks(task):
     for loss in {name for entry in TASKS.values() for name in entry.losses}:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from visrun.numbers import number, numbers_of
+from visrun.numbers import far_apart, number, numbers_of
 
 
 @pytest.mark.parametrize("content", [None, 3, "x", [1.0], {}])
@@ -17,6 +17,13 @@ def test_what_is_no_object_has_no_numbers(content: object) -> None:
 def test_only_finite_numbers_count() -> None:
     content = {"a": 1, "b": 0.5, "c": True, "d": "2", "e": None, "f": math.nan, "g": -math.inf, "h": 10**400}
     assert numbers_of(content) == {"a": 1.0, "b": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("values", "far"), [([], False), ([2.0, 0.04], False), ([2.0, 0.039], True), ([2.0, 0.0], False), ([5.0], False)]
+)
+def test_values_far_apart_are_positive_and_of_several_magnitudes(values: list[float], far: bool) -> None:
+    assert far_apart(values) == far
 
 
 @pytest.mark.parametrize(

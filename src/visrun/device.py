@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from visrun.environment import DEVICE, DEVICES
 from visrun.errors import ConfigError
 
 # How it is said that memory ran out where it is no OutOfMemoryError: the host's, the driver's, a library's.
@@ -22,10 +23,10 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ConfigError: Another kind of device, or a CUDA device that is not there.
     """
+    if not re.fullmatch(DEVICE, name):
+        raise ConfigError(f"run.device={name}: must be {DEVICES}")
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise ConfigError(f"run.device={name}: must be auto, cpu, cuda or cuda:N")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"run.device={name}: no CUDA device is available here; use run.device=cpu or auto")

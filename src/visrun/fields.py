@@ -26,6 +26,7 @@ def _number(value: object) -> object:
     return value
 
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_]*$"  # of an entry of a table or of a file in conf/
 Int = Annotated[int, BeforeValidator(_number)]
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 

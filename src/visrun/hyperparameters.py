@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from visrun.fields import Float, Frozen, Int, field, one_of, show
+from visrun.fields import NAME, Float, Frozen, Int, field, one_of, show
 from visrun.tables import MODELS, TASKS, ModelEntry
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -95,7 +95,7 @@ class Hyperparameters(Frozen):
         "What is minimised; the task's list.",
         allowed="the name of a loss",
         min_length=1,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$",
+        pattern=NAME,
         search={"choices": "task"},
     )
     dropout: Float = field(

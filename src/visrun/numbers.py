@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 
+SPAN = 50.0  # ratio of the largest to the smallest
 MISSING = "-"  # stands where there is no number
 
 
@@ -12,6 +14,11 @@ def numbers_of(content: object) -> dict[str, float]:
     items = content.items() if isinstance(content, dict) else ()
     numbers = {key: value for key, value in items if isinstance(value, (int, float)) and not isinstance(value, bool)}
     return {key: float(value) for key, value in numbers.items() if abs(value) <= sys.float_info.max}
+
+
+def far_apart(values: Collection[float]) -> bool:
+    """Whether values are positive and so far apart that a logarithmic axis shows them better."""
+    return min(values, default=0.0) > 0 and max(values) / min(values) > SPAN
 
 
 def number(value: float) -> str:

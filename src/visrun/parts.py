@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from visrun import models
 from visrun.build import call, load, reads
@@ -86,7 +86,8 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         target=entry.target,
         options=options_of(settings),
     )
-    screen.say(f"model: {settings.model.name}, {count_parameters(built):.2f} M parameters, weights {built.origin}")
+    millions = count_parameters(built.module) / 1e6
+    screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}")
     look = look_of(settings, built, size)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
@@ -196,6 +197,6 @@ def build_step(
     return step, build_scheduler(optimizer, config, steps_per_epoch=max(1, steps_per_epoch))
 
 
-def count_parameters(built: Built) -> float:
-    """Millions of parameters."""
-    return sum(p.numel() for p in built.module.parameters()) / 1e6
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers a network has that training can change; frozen ones count too."""
+    return sum(parameter.numel() for parameter in module.parameters())

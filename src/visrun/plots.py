@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from visrun.numbers import far_apart
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -78,7 +80,7 @@ def draw_lines(axes: Axes, rows: Rows, names: Sequence[str], *, prefix: str) -> 
         if points:
             axes.plot(*zip(*points, strict=True), marker=marker, label=label, **look)
     values = [row[name] for row in rows for name in names if is_finite(row.get(name))]
-    if names[0] in ("loss", "val_loss") and values and min(values) > 0 and max(values) / min(values) > 50:
+    if names[0] in ("loss", "val_loss") and far_apart(values):
         axes.set_yscale("log")
     if len(names) > 1 and not many:
         axes.legend(loc="best")

@@ -269,7 +269,7 @@ def _result(
         val,
         test,
         exit_code=code,
-        parameters=sum(parameter.numel() for parameter in made.built.module.parameters()),
+        parameters=parts.count_parameters(made.built.module),
         reason=reason,
     )
 

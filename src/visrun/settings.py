@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from visrun.fields import Float, Frozen, Int, field
+from visrun.environment import DEVICE, DEVICES
+from visrun.fields import NAME, Float, Frozen, Int, field
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_]*$"
 
 
 def duration(value: object) -> object:
@@ -164,9 +164,7 @@ class Model(Frozen):
 class Run(Frozen):
     """How the loop runs."""
 
-    device: str = field(
-        "auto", "Where to train.", allowed="auto, cpu, cuda or cuda:N", pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"
-    )
+    device: str = field("auto", "Where to train.", allowed=DEVICES, pattern=rf"^({DEVICE})$")
     precision: Literal["auto", "fp32", "bf16"] = field("auto", "Of the forward pass; auto = bf16 where CUDA has it.")
     graph: Literal["auto"] | bool = field(
         "auto", "Capture the training step as one CUDA graph.", allowed="auto, true or false"

@@ -13,16 +13,15 @@ from html import escape
 from itertools import pairwise
 
 from visrun.compare.runs import Run
-from visrun.numbers import number
+from visrun.numbers import far_apart, number
 from visrun.tables import TASKS
 
 COLOURS = ("#2563a8", "#d9772b", "#3a8f5c", "#a8437a", "#7a63b8", "#8a6d3b", "#2a9aa8", "#b8433a", "#6b7280", "#b0920f")
 WIDTH, HEIGHT = 440, 250  # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 30  # space around the curves
 MOST_DOTS = 30  # epochs up to which every value has its dot
-SPAN = 50.0  # from this ratio of the largest to the smallest on, a loss is drawn on a logarithmic axis
 LARGEST = 1e100  # beyond it a run has diverged, and an axis would show nothing else
-RATES = 20.0  # so are learning rates, if the runs' highest ones differ by this factor
+RATES = 20.0  # learning rates are drawn on a logarithmic axis, if the runs' highest ones differ by this factor
 
 Line = tuple[tuple[float, float], ...]
 
@@ -87,7 +86,7 @@ def _is_log(key: str, lines: Sequence[Line]) -> bool:
     if min(values) <= 0 or key not in ("loss", "val_loss", "learning_rate"):
         return False
     tops = [max(value for _, value in line) for line in lines if line]
-    return max(tops) / min(tops) >= RATES if key == "learning_rate" else max(values) / min(values) > SPAN
+    return max(tops) / min(tops) >= RATES if key == "learning_rate" else far_apart(values)
 
 
 def as_svg(chart: Chart, names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from visrun.data.objects import corners_of
 from visrun.tasks.drawing import MOST, PANEL, PLAIN, Color, fitted, font, legend, palette, scaled, side_by_side
 
 DARK: Color = (16, 18, 22)
@@ -73,7 +74,7 @@ def draw_objects(
     if masks is not None:
         colors = colors_of(len(labels))
         page = filled(page, masks, colors)
-    corners = corners_of(boxes, quads, masks) * zoom
+    corners = shape_corners(boxes, quads, masks) * zoom
     order = sorted(range(len(labels)), key=lambda i: 0.0 if scores is None else -float(scores[i]))
     if masks is None:
         draw = ImageDraw.Draw(page)
@@ -104,14 +105,13 @@ def roomy(image: Image.Image, most: int) -> Image.Image:
     return page.resize(size, Image.Resampling.BICUBIC)
 
 
-def corners_of(boxes: Any, quads: Any, masks: Any) -> NDArray[np.float64]:
+def shape_corners(boxes: Any, quads: Any, masks: Any) -> NDArray[np.float64]:
     """(n, 4, 2): the corners that there are, those of the boxes, or those of the boxes around the masks."""
     if quads is not None:
         return array(quads).reshape(-1, 4, 2)
     if boxes is None:
         boxes = [around(array(mask, bool)) for mask in masks]
-    left, top, right, bottom = array(boxes).reshape(-1, 4).T
-    return np.stack([left, top, right, top, right, bottom, left, bottom], 1).reshape(-1, 4, 2)
+    return corners_of(array(boxes).reshape(-1, 4))
 
 
 def around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
