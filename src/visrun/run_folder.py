@@ -177,29 +177,28 @@ def take(lock: Path, text: str) -> None:
         mine.unlink(missing_ok=True)
 
 
-def process_of(facts: Mapping[str, Any]) -> psutil.Process | None:
-    """The process of this machine that :func:`this_process` described; None where it is gone, its number another's."""
-    try:
-        if "host" in facts and facts["host"] != socket.gethostname():
-            return None
-        process = psutil.Process(int(facts["pid"]))
-        return process if abs(process.create_time() - float(facts["started"])) < CLOCK else None
-    except (ValueError, KeyError, TypeError, psutil.Error):
-        return None
-
-
-def living_holder(lock: Path) -> int | None:
-    """The process that a lock file names, if it is the same one, not a later bearer of its number, and lives.
+def living(facts: Mapping[str, Any]) -> int | None:
+    """The process of this machine that :func:`this_process` described, if it lives, and no later one of its number.
 
     A process that has ended and that its parent has not asked for yet keeps its number, and writes nothing any more. A
     child of this very process lives until it has been asked for: only then it is known how it ended.
     """
     try:
-        process = process_of(json.loads(lock.read_text()))
-        if process is None or (process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()):
+        if "host" in facts and facts["host"] != socket.gethostname():
             return None
-        return process.pid
-    except (OSError, ValueError, psutil.Error):
+        process = psutil.Process(int(facts["pid"]))
+        same = abs(process.create_time() - float(facts["started"])) < CLOCK
+        ended = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
+        return process.pid if same and not ended else None
+    except (ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def living_holder(lock: Path) -> int | None:
+    """The process that a lock file names, if it is :func:`living`."""
+    try:
+        return living(json.loads(lock.read_text()))
+    except (OSError, ValueError):
         return None
 
 

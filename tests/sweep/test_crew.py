@@ -14,12 +14,12 @@ import pytest
 from optuna.trial import TrialState
 
 from visrun.errors import VisrunError
-from visrun.run_folder import this_process
+from visrun.run_folder import living, this_process
 from visrun.sweep import crew
 from visrun.sweep.crew import Orphans, Slots, Threads, died, signer
 from visrun.sweep.slots import Slot, environments
 from visrun.sweep.study import Queue, create
-from visrun.sweep.worker import is_running, sign
+from visrun.sweep.worker import sign
 
 
 class Runs:
@@ -180,8 +180,8 @@ def test_a_later_process_of_the_same_number_runs_nothing(queue):
     sign(queue, trial, None)
     facts = queue.every()[trial.number].user_attrs
     assert signer(queue.every()[trial.number]) == os.getpid()
-    assert is_running(facts)
-    assert not is_running({**facts, "started": facts["started"] - 5.0})
+    assert living(facts) == os.getpid()
+    assert living({**facts, "started": facts["started"] - 5.0}) is None
     queue.note(trial.number, started=facts["started"] - 5.0)  # as that of a container that was begun anew at once
     Orphans(Runs()).take_back(queue, sole=False)
     assert states(queue) == ["FAIL", "WAITING", "WAITING", "WAITING"]

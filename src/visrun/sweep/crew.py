@@ -14,10 +14,10 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import UserError, VisrunError
+from visrun.run_folder import living
 from visrun.sweep.parent import Parent
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
-from visrun.sweep.worker import is_running
 
 FRUITLESS_STARTS = 3  # of a slot one after another without a trial, after which it is given up
 UNSIGNED = 10.0  # seconds after which whoever claimed a trial and did not sign it must have died
@@ -193,7 +193,7 @@ class Orphans:
         """
         for trial in queue.every(TrialState.RUNNING):
             here = signer(trial) is not None
-            gone = not is_running(trial.user_attrs) if here else sole and trial.user_attrs.get("led", False)
+            gone = living(trial.user_attrs) is None if here else sole and trial.user_attrs.get("led", False)
             if gone:
                 queue.give_back(trial.number)
                 end_run(self.parent, trial, "killed", "the sweep was killed")
@@ -209,7 +209,7 @@ class Orphans:
             pid = signer(trial)
             if now - self.unsigned.get(trial.number, now) > UNSIGNED:
                 queue.give_back(trial.number)
-            elif pid is not None and pid not in watched and not is_running(trial.user_attrs):
+            elif pid is not None and pid not in watched and living(trial.user_attrs) is None:
                 if all(other.number != trial.number for other in queue.every(TrialState.RUNNING)):
                     continue  # it was ended by its process, which then left
                 queue.fail(trial.number, "its process died")

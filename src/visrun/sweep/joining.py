@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from visrun.console import Screen
 from visrun.errors import VisrunError
 from visrun.overrides import to_override
-from visrun.run_folder import this_process
+from visrun.run_folder import living, this_process
 from visrun.sweep import space as spaces
 from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
 from visrun.sweep.files import ATTRIBUTE
@@ -25,7 +25,7 @@ from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Params, Queue
 from visrun.sweep.trial import VARIABLE, Handle
-from visrun.sweep.worker import AHEAD, Rules, is_running, work
+from visrun.sweep.worker import AHEAD, Rules, work
 
 PATIENCE = 120  # seconds that a worker waits for the one who makes the study
 PAUSE = 0.1
@@ -171,7 +171,7 @@ def wait_for_study(plan: Plan) -> dict[str, Any]:
 
 def _is_mine(leader: Any) -> bool:
     """Whether who has noted it is this process or the one that started it, and no earlier one of the same number."""
-    return isinstance(leader, dict) and leader["pid"] in (os.getpid(), os.getppid()) and is_running(leader)
+    return isinstance(leader, dict) and living(leader) in (os.getpid(), os.getppid())
 
 
 def words_of(plan: Plan, number: int, params: Params, *, parent: str | None) -> list[str]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import psutil
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from visrun.errors import first_line
-from visrun.run_folder import process_of, this_process
+from visrun.run_folder import this_process
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue
 from visrun.sweep.trials import too_many_failed
@@ -102,19 +101,6 @@ def sign(queue: Queue, trial: FrozenTrial, slot: int | None, *, led: bool = Fals
     """Write down who has claimed a trial; what says nothing is left out, since each fact takes a database a commit."""
     more = {"slot": slot, "led": led or None}
     queue.note(trial.number, **this_process(), **{name: value for name, value in more.items() if value is not None})
-
-
-def is_running(facts: Mapping[str, Any]) -> bool:
-    """Whether a process of this machine that signed still runs, and is no later one of the same number.
-
-    Args:
-        facts: As :func:`visrun.run_folder.this_process` gives them.
-    """
-    process = process_of(facts)
-    try:
-        return process is not None and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def run(
