@@ -253,6 +253,32 @@ def test_a_start_that_was_refused_says_what_the_command_said(tmp_path: Path) -> 
     assert told["last_lines"][-1].endswith("no such folder") and not told["can_resume"]
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "badly"),
+    [
+        ("killed", None, False),
+        ("killed", 130, False),
+        ("killed", 143, False),
+        ("killed", 2, True),
+        ("finished", 0, False),
+        ("finished", 1, True),
+        ("failed", 1, True),
+        ("running", None, True),
+        ("running", -9, True),
+    ],
+)
+@pytest.mark.parametrize("log", ["", "the last words\n"])
+def test_a_run_that_was_stopped_did_not_end_badly(
+    status: str, code: int | None, badly: bool, log: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, result={"status": status}, ui={**GONE, "exit_code": code})
+    (folder / LOG).write_text(log)
+    told = detail(folder)
+    assert (told["ended_badly"], told["last_lines"]) == (badly, log.splitlines() if badly else [])
+    write(folder, lock=ME)
+    assert not detail(folder)["ended_badly"]
+
+
 def test_a_killed_process_is_named_by_its_signal(tmp_path: Path) -> None:
     told = detail(write(tmp_path, result={"status": "running"}, ui={**GONE, "exit_code": -9}))
     assert (told["state"], told["reason"]) == ("unfinished", "its process was ended by signal 9")

@@ -19,7 +19,8 @@ from visrun.web.composer import Composer
 from visrun.web.form import fill
 from visrun.web.library import Library
 from visrun.web.space import Wanted, offered, planned
-from visrun.web.sweeps import best_of, detail, merged, study_of, thinned
+from visrun.web.state import Facts
+from visrun.web.sweeps import best_of, detail, ending, merged, study_of, thinned
 
 from .test_runs import GONE, ME, row, write
 
@@ -87,6 +88,8 @@ def test_the_trials_are_told_by_the_table_and_by_their_folders(sweep: Path, tmp_
     assert trials[0]["spark"] == [0.1, 0.2, 0.9] and trials[2]["reason"] == "NaN"
     assert trials[3]["params"] == {"optimizer": "adam", "learning_rate": "0.02"}
     assert (trials[3]["epochs"], trials[3]["of"]) == (1, 3)
+    assert told["ended"] == 3
+    assert list(told["counts"].items()) == [("complete", 1), ("running", 1), ("pruned", 1), ("failed", 1)]
     assert told["best"] == [0] and told["importance"] == {"learning_rate": 0.75, "optimizer": 0.25}
     place = library.find(trials[0]["id"])
     assert place is not None and place.path == sweep / "0" and trials[1]["id"] is None
@@ -109,6 +112,27 @@ def test_a_sweep_that_wrote_nothing_yet_says_what_was_asked_for(tmp_path: Path) 
     told = detail(folder, Library(tmp_path))
     assert (told["state"], told["exit_code"], told["can_resume"]) == ("ended", 2, True)
     assert told["last_lines"] == ["visrun: error: nothing varies"]
+
+
+@pytest.mark.parametrize(
+    ("code", "ended", "failed", "wanted", "told"),
+    [
+        (None, 1, 1, 2, ("", False)),
+        (0, 2, 0, 2, ("", False)),
+        (143, 1, 1, 2, ("", False)),
+        (1, 2, 1, 2, ("1 of 2 trials failed.", False)),
+        (1, 2, 1, None, ("1 of 2 trials failed.", False)),
+        (1, 2, 2, 2, ("2 of 2 trials failed.", True)),
+        (1, 2, 1, 3, ("1 of 2 trials failed.", True)),
+        (1, 1, 0, 2, ("The sweep has failed.", True)),
+        (2, 1, 1, 2, ("The sweep has failed.", True)),
+        (-9, 2, 1, 2, ("The sweep has failed.", True)),
+    ],
+)
+def test_a_trial_that_failed_is_not_the_sweeps_failure(
+    code: int | None, ended: int, failed: int, wanted: int | None, told: tuple[str, bool]
+) -> None:
+    assert ending(Facts(Path(), {}, {}, {"exit_code": code}, None), ended=ended, failed=failed, wanted=wanted) == told
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"user_attr":{"visrun":', '{"user_attr":{"visrun":3}}', "\x00\xff"])

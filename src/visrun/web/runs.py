@@ -37,7 +37,7 @@ def detail(folder: Path) -> dict[str, Any]:
     result, state = facts.part("result"), facts.state
     task = str(facts.experiment.get("task") or facts.ui.get("task") or "")
     monitor = monitor_of(rows, TASKS[task]) if task in TASKS else ""
-    ended_badly = state in ("failed", "unfinished") or facts.exit_code not in (None, 0, 130, 143)
+    ended_badly = facts.ended_badly or (not facts.living and state in ("failed", "unfinished"))
     return {
         "task": task,
         "model": str(facts.part("model").get("name") or facts.ui.get("model") or ""),
@@ -52,7 +52,8 @@ def detail(folder: Path) -> dict[str, Any]:
         "progress": progress(facts, rows),
         "reason": reason(facts),
         "exit_code": None if facts.living else facts.exit_code,
-        "last_lines": last_lines(folder) if ended_badly and not facts.living else [],
+        "ended_badly": ended_badly,
+        "last_lines": last_lines(folder) if ended_badly else [],
         "test": {key: value for key, value in numbers_of(result.get("test")).items() if "/" not in key},
         "settings": own_settings(facts),
         "sources": facts.part("sources"),

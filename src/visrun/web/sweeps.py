@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ NOTED = (
     f'"user_attr":{{"{ATTRIBUTE}":'.encode()
 )  # in a line of a study's journal: what everybody has to know of the study
 SPARKS = 60  # points of a trial's little curve, at most
+COUNTED = ("complete", "running", "pruned", "failed", "stopped")  # states that the page counts, in its order
 STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"}  # of a run -> of its trial
 
 
@@ -46,6 +48,10 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     best = [number for number, row in table.items() if row.get("best")]
     if not table:  # Hydra's own sweepers write none
         best = best_of(trials, maximize=entry.maximize if entry else False)
+    wanted = study.get("n_trials") or facts.ui.get("trials")
+    counts = Counter(trial["state"] for trial in trials)
+    ended = sum(counts[state] for state in SETTLED)
+    reason, ended_badly = ending(facts, ended=ended, failed=counts["failed"], wanted=wanted)
     return {
         "task": task,
         "folder": str(folder),
@@ -54,25 +60,39 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "created": facts.ui.get("created"),
         "command": facts.ui.get("command"),
         "objectives": objectives,
-        "wanted": study.get("n_trials") or facts.ui.get("trials"),
+        "wanted": wanted,
+        "ended": ended,
+        "counts": {state: counts[state] for state in COUNTED if counts[state]},
         "params": params,
         "trials": trials,
         "best": best,
         "importance": told(folder / PLOTS / IMPORTANCE),
         "pictures": pictures(folder),
         "log": log_lines(folder),
+        "reason": reason,
         "exit_code": None if facts.living else facts.exit_code,
-        "last_lines": last_lines(folder) if not facts.living and facts.exit_code not in (None, 0, 130, 143) else [],
+        "ended_badly": ended_badly,
+        "last_lines": last_lines(folder) if ended_badly else [],
         "tracked": (folder / RECORD).is_file(),
         "can_stop": facts.pid is not None and not facts.stopping,
         "can_kill": facts.pid is not None,
-        "can_resume": _can_resume(facts, trials, study),
+        "can_resume": not facts.living
+        and isinstance(facts.ui.get("words"), list)
+        and ended < int(study.get("n_trials") or 1),
     }
 
 
-def _can_resume(facts: Facts, trials: Sequence[Mapping[str, Any]], study: Mapping[str, Any]) -> bool:
-    ended = sum(trial["state"] in SETTLED for trial in trials)
-    return not facts.living and isinstance(facts.ui.get("words"), list) and ended < int(study.get("n_trials") or 1)
+def ending(facts: Facts, *, ended: int, failed: int, wanted: object) -> tuple[str, bool]:
+    """Why a sweep ended, "" where nothing went wrong, and whether it ended badly.
+
+    Exit code 1 says that a trial failed, or that the sweep itself did; one that came to its end did not.
+    """
+    if not facts.ended_badly:
+        return "", False
+    if facts.exit_code != 1 or not failed:
+        return "The sweep has failed.", True
+    whole = not isinstance(wanted, int) or ended >= wanted
+    return f"{failed} of {ended} trials failed.", failed == ended or not whole
 
 
 def study_of(folder: Path) -> dict[str, Any]:

@@ -272,9 +272,8 @@ function config() {
 }
 
 function failure() {
-  const badly = !facts.living && (["failed", "unfinished"].includes(facts.state) || facts.last_lines.length > 0);
-  if (!isNew(parts.problem, badly, facts.reason, facts.exit_code, facts.last_lines)) return;
-  if (badly) showFailure(parts.problem, facts.reason || "The run ended without a word.", facts);
+  if (!isNew(parts.problem, facts.ended_badly, facts.reason, facts.exit_code, facts.last_lines)) return;
+  if (facts.ended_badly) showFailure(parts.problem, facts.reason || "The run ended without a word.", facts);
   else
     parts.problem.replaceChildren(facts.reason ? h("p", { className: "quiet" }, `Ended early: ${facts.reason}`) : "");
 }

@@ -65,23 +65,22 @@ async function look() {
 
 function show() {
   head();
-  const count = (name) => facts.trials.filter((trial) => trial.state === name).length;
-  const ended = ["complete", "pruned", "failed"].reduce((sum, name) => sum + count(name), 0);
+  const { ended, wanted } = facts;
   const best = facts.trials.filter((trial) => facts.best.includes(trial.number));
   const told = [
-    `${ended}${facts.wanted ? ` of ${facts.wanted}` : ""} trials`,
-    ...["complete", "running", "pruned", "failed", "stopped"].filter(count).map((name) => `${count(name)} ${name}`),
+    `${ended}${wanted ? ` of ${wanted}` : ""} trials`,
+    ...Object.entries(facts.counts).map(([name, count]) => `${count} ${name}`),
     best.length === 1 ? `best ${facts.objectives[0]} ${number(best[0].value)} in trial ${best[0].number}` : "",
     best.length > 1 ? `${best.length} on the Pareto front` : "",
   ]
     .filter(Boolean)
     .join(" · ");
   const bar = parts.progress.querySelector("progress") ?? h("progress", { "aria-label": "Trials" });
-  bar.max = facts.wanted || Math.max(ended, 1);
+  bar.max = wanted || Math.max(ended, 1);
   bar.value = ended;
   if (!parts.progress.firstChild) parts.progress.append(bar, h("span", {}));
   say(parts.progress.lastChild, told);
-  failure(ended, count("failed"));
+  failure();
   if (isNew(parts.matters, facts.importance)) importance();
   showTrials(parts.trials, facts);
   showPictures(parts.pictures, shownId, facts.pictures);
@@ -114,16 +113,10 @@ function head() {
   );
 }
 
-// Exit code 1 says that a trial failed, or that the sweep itself did; a sweep that came to its end did not.
-function failure(ended, failed) {
-  const lines = facts.last_lines;
-  if (!isNew(parts.problem, lines, facts.exit_code, ended, failed)) return;
-  const inTrials = facts.exit_code === 1 && failed > 0,
-    reason = inTrials ? `${failed} of ${ended} trials failed.` : "The sweep has failed.";
-  if (inTrials && failed < ended && ended >= facts.wanted)
-    parts.problem.replaceChildren(h("p", { className: "quiet" }, reason));
-  else if (lines.length) showFailure(parts.problem, reason, facts);
-  else parts.problem.replaceChildren();
+function failure() {
+  if (!isNew(parts.problem, facts.ended_badly, facts.reason, facts.exit_code, facts.last_lines)) return;
+  if (facts.ended_badly) showFailure(parts.problem, facts.reason, facts);
+  else parts.problem.replaceChildren(facts.reason ? h("p", { className: "quiet" }, facts.reason) : "");
 }
 
 function importance() {
