@@ -64,6 +64,5 @@ def parameters(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
     shown = values | {key: settings[key] for key in ("task", "seed")}
     for section in SHAPING:
         shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
-    return {key: value for key, value in shown.items() if is_read(key, facts)} | {
-        "data.image_size": notes["image_size"]
-    }
+    shown["data.image_size"] = notes["image_size"]
+    return {key: value for key, value in shown.items() if is_read(key, facts)}
