@@ -14,7 +14,6 @@ from typing import Any
 
 from visrun.build import call
 from visrun.errors import ConfigError
-from visrun.tables import SCHEDULERS
 
 WARMUP_START = 1e-3  # share of the schedule's value at which LinearWarmup begins: near 0, and never 0 for a whole epoch
 
@@ -29,8 +28,6 @@ def lr_curve(config: Mapping[str, Any]) -> list[float]:
     Raises:
         ConfigError: The scheduler is unknown.
     """
-    if config["scheduler"] not in FACTORS and config["scheduler"] in SCHEDULERS:
-        return _played(config)
     return [lr_at(epoch, config) for epoch in range(config["max_epochs"])]
 
 
@@ -43,8 +40,8 @@ def lr_at(epoch: float, config: Mapping[str, Any]) -> float:
 
 def check_name(scheduler: str) -> None:
     """Raise a ConfigError that names the known schedulers unless ``scheduler`` is one."""
-    if scheduler not in SCHEDULERS:
-        raise ConfigError(f"scheduler={scheduler}: unknown; use one of {', '.join(SCHEDULERS)}")
+    if scheduler not in FACTORS:
+        raise ConfigError(f"scheduler={scheduler}: unknown; use one of {', '.join(FACTORS)}")
 
 
 def warmup_factor(epoch: float, warmup_epochs: int) -> float:
@@ -86,19 +83,3 @@ FACTORS: dict[str, Callable[..., float]] = {
     "poly": poly,
     "none": none,
 }
-
-
-def _played(config: Mapping[str, Any]) -> list[float]:
-    """The curve of a scheduler that a plugin added: no closed form is known, so it is played with torch."""
-    import torch
-
-    from visrun.schedulers import build_scheduler
-
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=config["learning_rate"])
-    scheduler = build_scheduler(optimizer, config)
-    rates = []
-    for _ in range(config["max_epochs"]):
-        rates.append(float(optimizer.param_groups[0]["lr"]))
-        optimizer.step()
-        scheduler.step()
-    return rates

@@ -24,7 +24,7 @@ from visrun.configs import flatten
 from visrun.errors import ConfigError, did_you_mean
 from visrun.fields import one_of, show
 from visrun.hyperparameters import Hyperparameters
-from visrun.lr import FACTORS, lr_curve
+from visrun.lr import lr_curve
 from visrun.setting_rules import facts_of, is_read, why_unread
 from visrun.sweep.ready import losses_of
 from visrun.tables import MODELS, TASKS, model_entry
@@ -251,10 +251,8 @@ def command(form: Form, composer: Composer) -> str:
 
 
 def _curve(resolved: Resolved) -> list[float] | str:
-    """The learning rate at the start of each epoch, or why there is none: a plugin's scheduler needs torch."""
+    """The learning rate at the start of each epoch, or why there is none."""
     values = resolved.hyperparameters
     if "learning_rate" in resolved.unread:
         return f"{resolved.settings.model.name} learns without a learning rate."
-    if values.scheduler not in FACTORS:
-        return "A plugin's schedule is not previewed."
     return [float(f"{rate:.6g}") for rate in lr_curve(values.model_dump(mode="json"))]
