@@ -19,7 +19,7 @@ ABOVE = {
         *("arguments", "checks", "choices", "cli", "compare", "compose", "conclusion", "configs", "evaluate"),
         *("experiment", "explain", "feeding", "fields", "handover", "hydra_errors", "hyperparameters", "journal"),
         *("launch", "overrides", "parts", "plugins", "predict", "preflight", "provenance", "remember", "repeat"),
-        *("run", "saved", "setting_rules", "settings", "survey.command", "sweep", "tracked", "web"),
+        *("run", "run_settings", "saved", "setting_rules", "settings", "survey.command", "sweep", "tracked", "web"),
     )
 }
 TRACKING = "visrun.tracking"  # the one package that speaks with MLflow, which it loads when a store opens

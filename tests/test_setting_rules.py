@@ -8,13 +8,13 @@ import pytest
 from visrun import explain, tracked
 from visrun.build import load
 from visrun.checks import unread_warnings
-from visrun.compare.runs import NOT_COMPARED, settings_of
 from visrun.compose import resolve
 from visrun.configs import flatten
 from visrun.data import recognise
 from visrun.experiment import describe
 from visrun.fields import validate
 from visrun.hyperparameters import Hyperparameters
+from visrun.run_settings import NOT_COMPARED, settings_of
 from visrun.setting_rules import READ_WHEN, SHAPING, check, check_options, facts_of, is_read, why_unread
 from visrun.settings import Data, Settings, Tracking
 from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, ModelEntry

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from visrun.compare.runs import read_run, text
+from visrun.compare.runs import read_run
 from visrun.errors import UserError
 from visrun.experiment import MAX_BYTES
 
@@ -141,20 +141,3 @@ def test_what_changed_around_the_settings_is_told_too(write_run) -> None:
     assert (settings["versions.torch"], settings["weights"]) == ("2.11", "ImageNet")
     assert settings["git.commit"] == "0123456789ab (changed)"
     assert "versions.python" not in settings
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("Käfer 画像", "Käfer 画像"),
-        (["Käfer"], '["Käfer"]'),
-        ("a\x1b[2Jb", r'"a\u001b[2Jb"'),
-        (["\u202e"], r'["\u202e"]'),
-        (True, "true"),
-        (None, "null"),
-        (0.1, "0.1"),
-        ("", ""),
-    ],
-)
-def test_texts_are_one_printable_line(value: object, shown: str) -> None:
-    assert text(value) == shown

@@ -95,6 +95,15 @@ def test_the_trials_are_told_by_the_table_and_by_their_folders(sweep: Path, tmp_
     assert place is not None and place.path == sweep / "0" and trials[1]["id"] is None
 
 
+def test_a_trial_shows_the_parameters_that_it_reads(sweep: Path, tmp_path: Path) -> None:
+    words = ("optimizer=adam", "loss=cross_entropy", "augment.hflip=true", "max_epochs=3", "warmup_epochs=0")
+    write(sweep / "3", result={"status": "running"}, words=words)
+    head = TABLE.splitlines()[0].replace("momentum", "momentum,loss_options.gamma,augment.hflip")
+    (sweep / "trials.csv").write_text(head + "\n")
+    params = next(trial["params"] for trial in detail(sweep, Library(tmp_path))["trials"] if trial["number"] == 3)
+    assert params == {"optimizer": "adam", "learning_rate": "0.001", "augment.hflip": "true"}
+
+
 def test_a_sweep_that_wrote_nothing_yet_says_what_was_asked_for(tmp_path: Path) -> None:
     ui = {**ME, "kind": "sweep", "task": "regression", "trials": 7, "space": ["dropout"], "words": ["-m"]}
     folder = write(tmp_path / "multirun" / "s", ui=ui)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from visrun import feeding, predict
 from visrun.compare.gallery import Cell, Gallery, Sample
-from visrun.compare.runs import Run, text
+from visrun.compare.runs import Run
 from visrun.console import Screen
 from visrun.data.batches import PAINTED
 from visrun.data.files import shown
@@ -23,6 +23,7 @@ from visrun.detection.results import target_of
 from visrun.errors import UserError, VisrunError, first_line
 from visrun.remember import remembered
 from visrun.run_folder import RunFolder
+from visrun.run_settings import text
 from visrun.tables import OBJECT_TARGETS, TASKS
 
 WIDEST = 720  # pixels of an embedded picture

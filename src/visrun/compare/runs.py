@@ -12,20 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visrun import hyperparameters
 from visrun.epochs import Row, best_row, monitor_of, read_epochs
-from visrun.errors import ConfigError, UserError
+from visrun.errors import UserError
 from visrun.experiment import FILE_NAME
-from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import numbers_of
-from visrun.run_folder import METRICS, is_metric, read_json, writer_of
-from visrun.setting_rules import SHAPING, facts_of, is_read
-from visrun.tables import TASKS, ModelEntry, model_entry
-
-NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
-VERSIONS = ("visrun", "torch", "torchvision")
-# A setting that may leave the choice to the run -> what the run's result says it became.
-SETTLED = {"data.image_size": "image_size", "run.device": "device", "run.precision": "precision"}
+from visrun.run_folder import METRICS, is_metric, part_of, read_json, writer_of
+from visrun.run_settings import settings_of, text
+from visrun.tables import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +93,13 @@ def read_run(folder: Path) -> Run:
     if not isinstance(task, str) or task not in TASKS:
         raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here; a plugin may bring it")
     rows = tuple(map(_printable, read_epochs(folder / METRICS)))
-    result, entry = _mapping(content.get("result")), TASKS[task]
+    result, entry = part_of(content, "result"), TASKS[task]
     best = best_row(rows, monitor_of(rows, entry), maximize=entry.maximize)
     val = {key: value for key, value in (best or {}).items() if is_metric(key)}
     status = text(result.get("status", "unknown"))
     if status == "running" and writer_of(folder) is None:
         status = "unfinished"
-    fingerprint = _mapping(content.get("data")).get("fingerprint")
+    fingerprint = part_of(content, "data").get("fingerprint")
     return Run(
         folder=folder,
         name=folder.name,
@@ -127,50 +120,6 @@ def contenders(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.finished] or list(runs)
 
 
-def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
-    """Every value of an experiment.json that this run reads, as text; what a run settled itself by its outcome."""
-    given = _mapping(content.get("hyperparameters"))
-    values = {**hyperparameters.defaults(), **given}
-    result, task = _mapping(content.get("result")), str(content.get("task", "classification"))
-    facts = facts_of(values, {**content, "task": task})
-    shown = {key: given[key] for key in Hyperparameters.model_fields if key in given}
-    shown |= {key: content[key] for key in ("seed",) if key in content}
-    for section in SHAPING:
-        shown |= {f"{section}.{key}": value for key, value in _mapping(content.get(section)).items()}
-    shown |= {key: result[fact] for key, fact in SETTLED.items() if fact in result}
-    shown = {key: value for key, value in shown.items() if is_read(key, facts) and key not in NOT_COMPARED}
-    return {key: text(value) for key, value in (shown | _provenance(content)).items()}
-
-
-def _provenance(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What else may explain a difference: the weights begun with, the data's fingerprint, the code."""
-    facts = {}
-    if "weights" in _mapping(content.get("result")):
-        facts["weights"] = content["result"]["weights"]
-    fingerprint = _mapping(content.get("data")).get("fingerprint")
-    if fingerprint:
-        facts["data.fingerprint"] = str(fingerprint)[:12]
-    versions, git = _mapping(content.get("versions")), _mapping(content.get("git"))
-    facts |= {f"versions.{name}": versions[name] for name in VERSIONS if name in versions}
-    if "commit" in git:
-        facts["git.commit"] = str(git["commit"])[:12] + (" (changed)" if git.get("dirty") else "")
-    return facts
-
-
-def model_of(name: object) -> ModelEntry | None:
-    """The facts of a model by the name that an experiment.json has; None where it is not known here."""
-    try:
-        return model_entry(str(name))
-    except ConfigError:  # a plugin's model that is not imported here
-        return None
-
-
-def text(value: object) -> str:
-    """A value as the command line would take it, on one line, with nothing in it that could steer a terminal."""
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return shown if shown.isprintable() else json.dumps(value, default=str)
-
-
 def _content(file: Path) -> dict[str, Any]:
     content = read_json(file)
     if not isinstance(content.get("hyperparameters"), dict):
@@ -181,7 +130,3 @@ def _content(file: Path) -> dict[str, Any]:
 def _printable(numbers: Mapping[str, float]) -> dict[str, float]:
     """Under names for a terminal, since classes may be called anything."""
     return {text(key): value for key, value in numbers.items()}
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -18,7 +18,7 @@ from visrun.errors import UserError
 from visrun.experiment import FILE_NAME
 from visrun.files import write_atomic
 from visrun.numbers import numbers_of
-from visrun.run_folder import LOCK, METRICS, STATUS, living_holder, read_json, writer_of
+from visrun.run_folder import LOCK, METRICS, STATUS, living_holder, part_of, read_json, writer_of
 from visrun.signals import EXIT_CODES
 from visrun.sweep.files import LEAD
 
@@ -49,8 +49,7 @@ class Facts:
 
     def part(self, name: str) -> dict[str, Any]:
         """A mapping inside experiment.json, such as ``result``."""
-        value = self.experiment.get(name)
-        return value if isinstance(value, dict) else {}
+        return part_of(self.experiment, name)
 
     @property
     def living(self) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visrun.compare.runs import model_of
+from visrun import setting_rules
 from visrun.configs import flatten
 from visrun.epochs import monitor_of
-from visrun.hyperparameters import defaults, is_read
+from visrun.hyperparameters import defaults
+from visrun.numbers import numbers_of
 from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, PLOTS
 from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
 from visrun.tables import TASKS
@@ -131,19 +132,18 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
     """A trial as its folder tells it, while it runs and afterwards."""
     facts, rows = facts_of(folder), rows_of(folder)
     monitor = monitor_of(rows, TASKS[task]) if task in TASKS else ""
-    values = [row[monitor] for row in rows if monitor in row]
     flat = flatten({**facts.part("hyperparameters"), **{k: v for k, v in facts.experiment.items() if k != "result"}})
-    hyperparameters = {**defaults(), **facts.part("hyperparameters")}
-    model = model_of(facts.part("model").get("name"))
-    read = [name for name in params if is_read(name, hyperparameters, model=model)]
+    values = {**defaults(), **facts.part("hyperparameters")}
+    known = setting_rules.facts_of(values, {**facts.experiment, "task": task})
+    read = [name for name in params if setting_rules.is_read(name, known)]
     given = {name: flat[key] for name in read if (key := _setting(name, flat)) is not None}
     return {
         "is_run": bool(facts.experiment),
         "state": STATES.get(facts.state, facts.state),
-        "value": facts.part("result").get("val", {}).get(monitor) if facts.state in ENDED else None,
+        "value": numbers_of(facts.part("result").get("val")).get(monitor) if facts.state in ENDED else None,
         "epochs": rows[-1]["epoch"] if rows else None,
         "of": facts.part("hyperparameters").get("max_epochs"),
-        "spark": thinned(values),
+        "spark": thinned([row[monitor] for row in rows if monitor in row]),
         "params": {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()},
     }
 
