@@ -62,13 +62,6 @@ def test_task_facts(task, monitor, maximize, default_loss):
     assert (entry.monitor, entry.maximize, next(iter(entry.losses))) == (monitor, maximize, default_loss)
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_the_mixes_of_a_task_are_those_its_targets_take(name):
-    from visrun.data.augment import TAKES
-
-    assert set(TASKS[name].mixes) == TAKES[TASKS[name].target]
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_model_facts_are_in_range(name):
     entry = MODELS[name]

@@ -68,10 +68,9 @@ def networks() -> dict[str, torch.nn.Module]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_agree_with_their_table(name: str) -> None:
-    task, entry = task_of(name), TASKS[name]
-    assert (task.monitor, task.maximize, task.num_outputs) == (entry.monitor, entry.maximize, 2)
-    assert isinstance(task, Merging)
+def test_the_head_has_an_output_for_each_class_and_tiles_can_be_merged(name: str) -> None:
+    task = task_of(name)
+    assert task.num_outputs == 2 and isinstance(task, Merging)
     assert type(task)(**task.state()).state() == task.state() == {"classes": list(CLASSES)}
 
 

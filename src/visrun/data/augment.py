@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from visrun.data import geometry, mixing
 from visrun.data.geometry import Array, Fit
-from visrun.tables import OBJECT_TARGETS
+from visrun.tables import TAKES
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 YIQ = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -36,16 +36,6 @@ COLOUR, ERASED, MIX, SPLIT, REST = slice(0, 12), slice(12, 16), slice(16, 21), s
 TILES = 4  # pictures of a mosaic
 MEET = (0.3, 0.7)  # where they do, in shares of the training image
 MOSAIC_AREA = (0.25, 1.0)  # of its letterbox that each covers
-# What a kind of target can take: a value may count what a rectangle would hide, a mask has no half classes, whatever is
-# mixed into a good image is a defect, an object that is hidden in part is still there.
-TAKES = {
-    "label": {"mixup", "cutmix", "erase"},
-    "value": {"mixup"},
-    "mask": {"cutmix", "erase"},
-    "verdict": set(),
-    **{kind: {"mosaic"} for kind in OBJECT_TARGETS},
-    "none": {"erase"},
-}
 MIXES = ("mixup", "cutmix", "erase", "mosaic")
 
 

@@ -8,10 +8,10 @@ tables costs nothing; a plugin may put a callable in its place. Adding a task, m
 from __future__ import annotations
 
 from visrun.build import Ref
-from visrun.tables.entries import ModelEntry, ReaderEntry, TaskEntry
+from visrun.tables.entries import OBJECT_TARGETS, TAKES, ModelEntry, ReaderEntry, TaskEntry
 from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, timm_name
 from visrun.tables.readers import READERS
-from visrun.tables.tasks import OBJECT_TARGETS, TASKS
+from visrun.tables.tasks import TASKS
 from visrun.zoo import torchvision_builders
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "OPTIMIZERS",
     "READERS",
     "SCHEDULERS",
+    "TAKES",
     "TASKS",
     "TIMM",
     "TIMM_MODEL",

@@ -9,6 +9,18 @@ from typing import Literal
 from visrun.build import Ref
 
 SYNTHETIC = "synthetic_"  # begins the names of metrics that were measured on made-up samples
+OBJECT_TARGETS = ("boxes", "rotated_boxes", "instances")  # kinds of targets that lie in an image and are cut with it
+# Of mixup, cutmix, erase and mosaic, those that leave a kind of target true: a value may count what a rectangle would
+# hide, a mask has no half classes, whatever is mixed into a good image is a defect, an object that is hidden in part is
+# still there.
+TAKES: dict[str, tuple[str, ...]] = {
+    "label": ("mixup", "cutmix", "erase"),
+    "value": ("mixup",),
+    "mask": ("cutmix", "erase"),
+    "verdict": (),
+    **dict.fromkeys(OBJECT_TARGETS, ("mosaic",)),
+    "none": ("erase",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +40,6 @@ class TaskEntry:
         target: What a record's target is.
         spoil: What makes defects on good images of a batch, for a task that learns from them; see
             `visrun.data.batches.Batches`.
-        mixes: Of mixup, cutmix, erase and mosaic, those that leave the task a true target.
     """
 
     build: Ref
@@ -38,10 +49,14 @@ class TaskEntry:
     fit: Literal["crop", "letterbox", "zoom"]
     image_size: int
     target: Literal["label", "value", "mask", "verdict", "boxes", "rotated_boxes", "instances"]
-    mixes: tuple[str, ...] = ()
     spoil: Ref | None = None
     smaller: tuple[str, ...] = ()
     unranked: tuple[str, ...] = ()
+
+    @property
+    def mixes(self) -> tuple[str, ...]:
+        """Of mixup, cutmix, erase and mosaic, those that leave the task a true target."""
+        return TAKES[self.target]
 
     def monitored(self, metrics: Collection[str]) -> str:
         """The name that the monitor has among ``metrics``: it says so where samples of the split were made."""

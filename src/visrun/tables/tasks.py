@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from visrun.tables.entries import TaskEntry
 
-OBJECT_TARGETS = ("boxes", "rotated_boxes", "instances")  # kinds of targets that lie in an image and are cut with it
-
 TASKS: dict[str, TaskEntry] = {
     "classification": TaskEntry(
         build="visrun.tasks.classification:Classification",
@@ -21,7 +19,6 @@ TASKS: dict[str, TaskEntry] = {
         fit="crop",
         image_size=224,
         target="label",
-        mixes=("mixup", "cutmix", "erase"),
     ),
     "anomaly_detection": TaskEntry(
         build="visrun.tasks.anomaly_detection:AnomalyDetection",
@@ -53,7 +50,6 @@ TASKS: dict[str, TaskEntry] = {
         fit="zoom",
         image_size=640,
         target="boxes",
-        mixes=("mosaic",),
     ),
     "oriented_object_detection": TaskEntry(
         build="visrun.tasks.oriented_object_detection:OrientedObjectDetection",
@@ -68,7 +64,6 @@ TASKS: dict[str, TaskEntry] = {
         fit="zoom",
         image_size=640,
         target="rotated_boxes",
-        mixes=("mosaic",),
     ),
     "instance_segmentation": TaskEntry(
         build="visrun.tasks.instance_segmentation:InstanceSegmentation",
@@ -83,7 +78,6 @@ TASKS: dict[str, TaskEntry] = {
         fit="zoom",
         image_size=640,
         target="instances",
-        mixes=("mosaic",),
     ),
     "segmentation": TaskEntry(
         build="visrun.tasks.segmentation:Segmentation",
@@ -98,7 +92,6 @@ TASKS: dict[str, TaskEntry] = {
         fit="zoom",
         image_size=512,
         target="mask",
-        mixes=("cutmix", "erase"),
     ),
     "regression": TaskEntry(
         build="visrun.tasks.regression:Regression",
@@ -114,6 +107,5 @@ TASKS: dict[str, TaskEntry] = {
         fit="letterbox",
         image_size=224,
         target="value",
-        mixes=("mixup",),
     ),
 }

@@ -17,6 +17,7 @@ from visrun.anomaly import drawing, truth
 from visrun.anomaly.metric import AnomalyMetric
 from visrun.data.rendering import seen
 from visrun.data.verdicts import CLASSES
+from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
 from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
 
@@ -37,8 +38,7 @@ class AnomalyDetection:
         pixel_threshold: The heat from which on a pixel is.
     """
 
-    monitor = "auroc"
-    maximize = True
+    monitor, maximize = TASKS["anomaly_detection"].monitor, TASKS["anomaly_detection"].maximize
     num_outputs = len(CLASSES)
 
     def __init__(

@@ -17,6 +17,7 @@ from torch import Tensor
 from visrun.errors import ConfigError
 from visrun.losses import bce
 from visrun.metrics import PREDICTED, ClassificationMetric
+from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, name_of, named, only
 from visrun.tasks.drawing import BAD, GOOD, PLAIN, Line, caption
 
@@ -37,8 +38,7 @@ class Classification:
         ConfigError: The loss gives one label an image and the data has several.
     """
 
-    monitor = "accuracy"
-    maximize = True
+    monitor, maximize = TASKS["classification"].monitor, TASKS["classification"].maximize
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
 from visrun.detection.results import RECORDED, alone, drawn, merged, recorded, true_masks, truth, whole
 from visrun.detection.runs import as_rows, of_rows, pixels, written
+from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Place, Prediction
 from visrun.tasks.shapes import beside_truth
 
@@ -33,8 +34,7 @@ class InstanceSegmentation:
         class_weight: (K,) weight of each class in the losses of classes and boxes, or None.
     """
 
-    monitor = "map"
-    maximize = True
+    monitor, maximize = TASKS["instance_segmentation"].monitor, TASKS["instance_segmentation"].maximize
 
     def __init__(
         self, *, classes: Sequence[str], loss: MaskLoss | None = None, class_weight: Tensor | None = None

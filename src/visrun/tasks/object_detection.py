@@ -17,6 +17,7 @@ from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
 from visrun.detection.results import alone, drawn, merged, recorded, truth
+from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Metric, Place, Prediction
 from visrun.tasks.shapes import beside_truth
 
@@ -30,8 +31,7 @@ class ObjectDetection:
         class_weight: (K,) weight of each class in the losses, or None.
     """
 
-    monitor = "map"
-    maximize = True
+    monitor, maximize = TASKS["object_detection"].monitor, TASKS["object_detection"].maximize
 
     def __init__(
         self, *, classes: Sequence[str], loss: BoxLoss | None = None, class_weight: Tensor | None = None

@@ -10,6 +10,7 @@ from visrun.boxes import le90_to_quads
 from visrun.detection.metrics import RotatedMetric
 from visrun.detection.restore import restore_rotated
 from visrun.detection.results import alone
+from visrun.tables import TASKS
 from visrun.tasks.base import Metric, Place, Prediction
 from visrun.tasks.object_detection import ObjectDetection
 
@@ -20,7 +21,7 @@ class OrientedObjectDetection(ObjectDetection):
     In a record, angles are in degrees, clockwise as drawn.
     """
 
-    monitor = "map50"
+    monitor, maximize = TASKS["oriented_object_detection"].monitor, TASKS["oriented_object_detection"].maximize
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
         """What was found in sample ``i``, its boxes in the pixels of the file."""

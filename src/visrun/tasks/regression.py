@@ -18,6 +18,7 @@ from torch import Tensor
 
 from visrun.errors import DataError
 from visrun.metrics import RegressionMetric
+from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, named, only
 from visrun.tasks.drawing import Line, caption
 
@@ -36,8 +37,7 @@ class Regression:
         DataError: A target has the same value in every training row.
     """
 
-    monitor = "mae"
-    maximize = False
+    monitor, maximize = TASKS["regression"].monitor, TASKS["regression"].maximize
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from visrun.losses import IGNORE_INDEX
 from visrun.metrics import SegmentationMetric
+from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
 from visrun.tasks.drawing import legend, overlay, palette, side_by_side
 
@@ -32,8 +33,7 @@ class Segmentation:
         loss: ``(logits (B, K, H, W), target) -> scalar or named scalars``; None for a task that only predicts.
     """
 
-    monitor = "miou"
-    maximize = True
+    monitor, maximize = TASKS["segmentation"].monitor, TASKS["segmentation"].maximize
 
     def __init__(self, *, classes: Sequence[str], loss: Loss | None = None) -> None:
         self.classes, self.loss = tuple(classes), loss
