@@ -48,23 +48,24 @@ def write_trial(folder: Path, number: int, seed: int, status: str = "finished", 
 
 
 @pytest.mark.parametrize(
-    ("words", "seeds", "sweep"),
+    ("words", "seeds", "sweep", "points"),
     [
-        ([], [0, 1, 2, 3, 4], "seed=range(0,5)"),
-        (["seeds=3"], [0, 1, 2], "seed=range(0,3)"),
-        (["seeds=1"], [0], "seed=range(0,1)"),
-        (["seeds=[3]"], [3], "seed=3"),
-        (["seeds=[3, 7,11]"], [3, 7, 11], "seed=3,7,11"),
-        (["seeds=[0,1]"], [0, 1], "seed=range(0,2)"),
-        (["seeds=[1,0]"], [1, 0], "seed=1,0"),
+        ([], [0, 1, 2, 3, 4], "seed=interval(0,4)", ""),
+        (["seeds=3"], [0, 1, 2], "seed=interval(0,2)", ""),
+        (["seeds=1"], [0], "seed=interval(0,0)", ""),
+        (["seeds=[3]"], [3], "seed=interval(0,3)", "[{seed:3}]"),
+        (["seeds=[7, 3,11]"], [7, 3, 11], "seed=interval(0,11)", "[{seed:7},{seed:3},{seed:11}]"),
+        (["seeds=[0,1]"], [0, 1], "seed=interval(0,1)", ""),
+        (["seeds=[1,0]"], [1, 0], "seed=interval(0,1)", ""),
     ],
 )
-def test_seeds_are_a_count_or_a_list(words: list[str], seeds: list[int], sweep: str) -> None:
+def test_seeds_are_a_count_or_a_list(words: list[str], seeds: list[int], sweep: str, points: str) -> None:
     assert repeat.read_words([*words, "optimizer=sgd", "hydra.sweeper.n_jobs=2"]) == (
         seeds,
         ["optimizer=sgd", "hydra.sweeper.n_jobs=2"],
     )
     assert repeat._sweep_over(seeds) == sweep
+    assert repeat._listed(seeds)[2:] == ([f"hydra.sweeper.start_points={points}"] if points else [])
 
 
 @pytest.mark.parametrize(
@@ -195,6 +196,18 @@ def test_a_repeat_is_a_sweep_that_can_be_gone_on_with(tmp_path: Path) -> None:
     done = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again", "model=resnet18")
     assert done.returncode == 2 and done.stdout == ""
     assert "hydra.sweeper.study_name=again: this study has other settings (model.name: " in done.stderr
+
+
+def test_a_list_of_seeds_can_grow(tmp_path: Path) -> None:
+    for seeds in ([7, 3], [7, 3, 11], [3, 20, 11, 7]):
+        done = command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again")
+        assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "multirun" / "again"
+    assert [json.loads((folder / str(k) / "experiment.json").read_text())["seed"] for k in range(4)] == [7, 3, 11, 20]
+    assert not (folder / "4").exists()
+    assert [run["seed"] for run in json.loads((folder / "repeat.json").read_text())["runs"]] == [3, 20, 11, 7]
+    done = command(tmp_path, "seeds=[7,3,11,20,5]", "hydra.sweeper.study_name=again", "model=resnet18")
+    assert done.returncode == 2 and "this study has other settings (model.name: " in done.stderr
 
 
 def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:

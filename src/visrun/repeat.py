@@ -64,7 +64,7 @@ def main(words: Sequence[str]) -> int:
 
     folder, made, named = launch.sweep_folder("repeat", rest)
     with launch.removed_if_empty(folder if made else None):
-        typed = ["-m", *flags, *rest, *named, _sweep_over(seeds)]
+        typed = ["-m", *flags, *rest, *named, _sweep_over(seeds), *_listed(seeds)]
         code = launch.main(typed, command=["repeat", *words])
     if code in (0, 1) and not _is_worker(rest):
         conclude(folder, seeds, resolved)
@@ -107,10 +107,17 @@ def _seeds(text: str) -> list[int]:
 
 
 def _sweep_over(seeds: Sequence[int]) -> str:
-    """The grid; a range can be longer when the same repeat is gone on with, listed choices cannot."""
-    if list(seeds) == list(range(len(seeds))):
-        return f"seed=range(0,{len(seeds)})"
-    return f"seed={','.join(map(str, seeds))}"
+    """The numbers up to the greatest seed: they can be more when the same repeat is gone on with, choices cannot."""
+    return f"seed=interval(0,{max(seeds)})"
+
+
+def _listed(seeds: Sequence[int]) -> list[str]:
+    """The words that have these seeds run and no other of these numbers; none where they are all of them."""
+    if max(seeds) < len(seeds):
+        return []
+    points = ",".join(f"{{seed:{seed}}}" for seed in seeds)
+    sweeper = [f"hydra.sweeper.n_trials={len(seeds)}", f"hydra.sweeper.start_points=[{points}]"]
+    return ["hydra/sweeper/sampler=grid", *sweeper]
 
 
 def _check_folder(words: Sequence[str]) -> None:

@@ -199,6 +199,26 @@ class TestStartPoints:
         assert [(point["seed"], point["optimizer"]) for point in made.points] == seeds
 
     @pytest.mark.parametrize(
+        ("start", "points"),
+        [
+            ([{"seed": 7}, {"seed": 3}], [{"seed": 7, "optimizer": "adam"}, {"seed": 3, "optimizer": "adam"}]),
+            ([{"seed": 7, "momentum": 0.8}] * 2 + [{"seed": 3}], [{"seed": n, "optimizer": "adam"} for n in (7, 3)]),
+            ([{"seed": 7}, {"optimizer": "sgd", "momentum": 0.8}], None),  # any seed
+            ([{"seed": 7}, {"seed": 3, "optimizer": "sgd"}], None),  # any momentum
+            ([{"seed": 7}, {"seed": 3}, {"seed": 5}], None),
+            ([{"seed": 7}] * 2, None),
+        ],
+    )
+    def test_of_a_grid_whole_ones_as_many_as_are_wanted_are_all(
+        self, start: list[Any], points: list[Any] | None
+    ) -> None:
+        words = ("seed=range(0,1000000000)", "optimizer=adam,sgd", "momentum=0.8,0.9")
+        start = [{"optimizer": "adam", **point} for point in start]
+        made = plan(*words, n_trials=2, sampler={"_target_": GRID}, start_points=start)
+        assert made.sampler == ("GridSampler" if points is None else "every combination once")
+        assert points is None or [*made.points] == points
+
+    @pytest.mark.parametrize(
         ("start", "parts"),
         [
             ([{"learning_rate": 0.2}], ["start_points[0]", "learning_rate=0.2", "0.1"]),

@@ -56,7 +56,8 @@ class VisrunSweeperConf(OptunaSweeperConf):
         objectives: What is searched for: the task's metric, ``seconds``, ``parameters``; several give a Pareto front.
         resume: Go on with a study of this name where there is one; false refuses.
         start_points: Points that are tried first, each a mapping of some or all parameters. None begins a search with
-            the values that the run would have without it, as far as the space holds them; [] begins with none.
+            the values that the run would have without it, as far as the space holds them; [] begins with none. By the
+            grid sampler, whole points as many as ``n_trials`` are the whole grid.
         timeout: Seconds, or a text such as 1h30m, after which no trial begins.
         worker: Join a study that another process leads, and work for it.
     """

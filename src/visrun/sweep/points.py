@@ -77,7 +77,8 @@ def trials_of(
         start: Points to try first; they may fix some parameters only. None is those of ``own`` where the space is
             searched: the search then knows what it has to beat, and never ends below it.
         own: Finds the point of :func:`own_point`, where there is one.
-        grid: Whether every point has to be one of the grid's.
+        grid: Whether every point has to be one of the grid's. Whole points to try first, as many as are wanted, are
+            then all that there are, however many combinations there are beside them.
 
     Raises:
         ConfigError: A grid over a continuous parameter.
@@ -85,6 +86,9 @@ def trials_of(
     size = spaces.count(space, bases)
     if grid and size is None:
         raise ConfigError(f"{KEY}.sampler=grid: a parameter has no steps; write choices or range(low,high,step)")
+    whole = _whole(start or [], space, bases) if grid else []
+    if whole and len(whole) == wanted:
+        return Trials(wanted, whole, True, [])
     notices = []
     if wanted is None and size is not None and size > MOST_UNASKED:
         wanted = USUAL_TRIALS
@@ -99,6 +103,17 @@ def trials_of(
         there = "is only one combination, it" if size == 1 else f"are only {size} combinations, each"
         notices.append(f"{KEY}.n_trials={wanted}: there {there} is run once")
     return Trials(number, _begin(points, start or [], space, bases)[:number], number == size, notices)
+
+
+def _whole(start: list[Params], space: Space, bases: Bases) -> list[Params]:
+    """The points with all that their trials read, each once; [] where one lacks some of that."""
+    found: list[Params] = []
+    for point in start:
+        if any(name not in point and spaces.reads(name, point, bases) for name in space.distributions):
+            return []
+        read = {name: point[name] for name in spaces.active(space, point, bases)}
+        found += [read] if read not in found else []
+    return found
 
 
 def _begin(points: list[Params], start: list[Params], space: Space, bases: Bases) -> list[Params]:
