@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+Prediction = dict[str, Tensor]  # every tensor has the batch as its leading dimension
+
 
 def each(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """``batch`` with every tensor changed."""

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE_INDEX = 255  # mask value of pixels that neither a loss nor a metric counts
+from visrun.data.ids import IGNORE
+
 TINY = 1e-12  # keeps a denominator above 0
 
 
@@ -123,7 +124,7 @@ def dice(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) ->
     """
     classes = torch.arange(prediction.shape[1], device=target.device).view(1, -1, 1, 1)
     truth = target.unsqueeze(1) == classes  # (B, K, H, W); an ignored pixel is no class
-    counted = (target != IGNORE_INDEX).unsqueeze(1)
+    counted = (target != IGNORE).unsqueeze(1)
     p = torch.where(counted, _full(prediction).softmax(1), 0.0)
     size = truth.sum((0, 2, 3)).to(p.dtype)
     overlap = torch.where(truth, p, 0.0).sum((0, 2, 3))
@@ -176,7 +177,7 @@ def _focal_terms(log_p: Tensor, gamma: float) -> Tensor:
 
 def _true_class(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Of every pixel (B, H, W): log-probability of its class, how much it counts (0 = ignored), and its class."""
-    counted = target != IGNORE_INDEX
+    counted = target != IGNORE
     index = torch.where(counted, target, 0)
     log_p = _full(prediction).log_softmax(1).gather(1, index.unsqueeze(1)).squeeze(1)
     counts = counted.to(log_p.dtype)

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visrun.batch import Prediction
+from visrun.data.ids import IGNORE
 from visrun.data.placement import Scene
-from visrun.losses import IGNORE_INDEX
 
-Prediction = dict[str, Tensor]
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv 1706.04599
 PREDICTED = 0.5  # with several labels an image, the probability from which a label counts as predicted
 
@@ -177,7 +177,7 @@ class SegmentationMetric:
     def update(self, prediction: Prediction, batch: Any) -> None:
         """Add ``mask`` (B, H, W); ``batch.target`` is (B, H, W) with 255 = ignored."""
         k = len(self.classes)
-        counted = (batch.target != IGNORE_INDEX) & batch.valid.view(-1, 1, 1)
+        counted = (batch.target != IGNORE) & batch.valid.view(-1, 1, 1)
         # Cell of the matrix for every pixel; those that do not count go to one more cell. bincount would wait.
         cell = torch.where(counted, batch.target * k + prediction["mask"].long(), k * k).flatten()
         if self._counts is None:

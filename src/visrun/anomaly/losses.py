@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from visrun import losses
-from visrun.losses import IGNORE_INDEX
+from visrun.data.ids import IGNORE
 
 
 def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def bce(prediction: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy of both outputs on their own, "good or not" and "defective or not"."""
     if prediction.ndim == 2:
         return losses.bce(prediction, target)
-    counted = (target != IGNORE_INDEX).unsqueeze(1)
+    counted = (target != IGNORE).unsqueeze(1)
     share = torch.stack([target == 0, target == 1], 1).float()
     terms = F.binary_cross_entropy_with_logits(prediction.float(), share, reduction="none")
     return (terms * counted).sum() / (2 * counted.sum()).clamp_min(1)

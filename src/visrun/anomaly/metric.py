@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from visrun.anomaly import truth
 from visrun.anomaly.curves import Floats, Pixels, counts, f1_at, sampled
+from visrun.batch import Prediction
 from visrun.data.placement import Scene
 from visrun.tables.entries import SYNTHETIC
 
-Prediction = dict[str, Tensor]
 NEARER = 0.25  # made defects are bolder than real ones, so the threshold lies nearer to the good images
 OTHERS = ("softmax", "density")  # scores of an image classifier beside the one that counts
 

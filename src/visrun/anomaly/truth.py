@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from visrun.data.ids import IGNORE
 from visrun.data.verdicts import BESIDE, DEFECT, MADE, SOMEWHERE
-from visrun.losses import IGNORE_INDEX
 
 
 def defective(target: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def pixels(target: Tensor) -> Tensor:
     """(B, H, W) int64: 1 in a defect, 0 outside, 255 beyond the picture and where no mask says which it is."""
     inside = (target == DEFECT) | (target == MADE)
     outside = (target == BESIDE) | (target < DEFECT)
-    return inside.long().masked_fill(~(inside | outside), IGNORE_INDEX)
+    return inside.long().masked_fill(~(inside | outside), IGNORE)
 
 
 def placed(target: Tensor) -> Tensor:

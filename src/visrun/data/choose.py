@@ -12,7 +12,7 @@ import numpy as np
 
 from visrun.data import check, files
 from visrun.data.check import Finding
-from visrun.data.images import IGNORE
+from visrun.data.ids import IGNORE
 from visrun.data.objects import Objects
 from visrun.data.splits import Entry
 from visrun.data.verdicts import Verdict

@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visrun.data.images import IGNORE, Truth, load_rgb, mask_of
+from visrun.data.ids import IGNORE
+from visrun.data.images import Truth, load_rgb, mask_of
 from visrun.data.objects import Objects, layered
 from visrun.data.outlines import Window
 from visrun.data.verdicts import BESIDE, DEFECT, Verdict

@@ -30,6 +30,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from visrun.data import labelmap
+from visrun.data.ids import IGNORE
 from visrun.data.objects import Objects, painted
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE, Verdict
 from visrun.errors import DataError
@@ -38,7 +39,6 @@ Pixels = npt.NDArray[np.uint8]
 Truth = Path | Objects | Verdict  # what a plane of ids is made from
 
 MAX_PIXELS = 89_478_485  # Pillow's own threshold of suspicion: 256 MiB of RGB
-IGNORE = 255  # the mask id that no loss and no metric looks at
 
 _BROKEN = (
     OSError,

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from visrun.data import files
+from visrun.data.ids import IGNORE
 from visrun.errors import DataError
 
 NAME = "labelmap.txt"
 HIGHEST = 4  # a mask's labelmap.txt lies in its folder or up to so many above, itself counted
-BORDER, IGNORE = 0xE0E0C0, 255  # VOC paints what counts for no class in (224, 224, 192)
+BORDER = 0xE0E0C0  # VOC paints what counts for no class in (224, 224, 192)
 _LINE = re.compile(r"([^:]+):(?:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*)?(?::.*)?")
 
 

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from visrun.data.cache import Images
 from visrun.data.geometry import Fit, centred
+from visrun.data.ids import IGNORE
 from visrun.data.images import header
-
-UNSEEN = 255
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Place:
         columns = _looked_up(self.size[1], left, right, mask.device)
         seen = ((rows >= 0) & (rows < mask.shape[0]))[:, None] & ((columns >= 0) & (columns < mask.shape[1]))
         found = mask[rows.clamp(0, mask.shape[0] - 1)][:, columns.clamp(0, mask.shape[1] - 1)]
-        return torch.where(seen, found, torch.full_like(found, UNSEEN))
+        return torch.where(seen, found, torch.full_like(found, IGNORE))
 
     def back_maps(self, maps: Tensor, stride: int) -> Tensor:
         """Maps (n, H / stride, W / stride) float32 as (n, h, w) over the file, bilinear; 0 where nothing was seen."""

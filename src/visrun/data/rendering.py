@@ -15,8 +15,7 @@ from torch import Tensor
 
 from visrun.data import mixing
 from visrun.data.augment import COLOUR, END, ERASED, SLOT, SPLIT, TILES, VIEW, Plan
-
-IGNORE = 255  # the class id of pixels that count for nothing
+from visrun.data.ids import IGNORE
 
 
 def slots(table: Tensor, pictures: int) -> Tensor:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from visrun.batch import Prediction
 from visrun.boxes import (
     le90_to_quads,
     quads_to_le90,
@@ -34,7 +35,6 @@ from visrun.detection.rows import Found, Seen, Truth, best_of, of_one_class, ran
 from visrun.detection.scoring import COCO_POINTS, VOC_POINTS, Curve, WorkingPoint
 from visrun.detection.tiles import QUADS, TURNED, UPRIGHT, merged
 
-Prediction = dict[str, Tensor]
 OverlapOf = Callable[[Found, Truth], Overlap]
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 MOST = 2000  # turned boxes of an image that count: an aerial image holds many more than COCO's 100

@@ -14,14 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from visrun.batch import Prediction
 from visrun.boxes import nms, points_to_le90, rotated_nms
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE, MOST_MASKED, Objects, layered
 from visrun.data.placement import Place
 from visrun.detection.masks import of_objects
 from visrun.detection.restore import HALF
 from visrun.detection.tiles import TURNED, UPRIGHT, once
-
-Prediction = dict[str, Tensor]
 
 EMPTY = {"labels": -1}  # of rows without a detection; all else is 0 there
 RECORDED, DRAWN = 0.05, 0.3  # least score of what is written down and of what is drawn

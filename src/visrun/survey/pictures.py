@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from visrun.anomaly.drawing import outlined
-from visrun.data.images import IGNORE, load_rgb, mask_of
+from visrun.data.ids import IGNORE
+from visrun.data.images import load_rgb, mask_of
 from visrun.data.objects import Objects
 from visrun.data.outlines import Outline, Rle, drawn
 from visrun.data.records import Dataset, Record

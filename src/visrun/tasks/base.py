@@ -13,9 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 from PIL import Image
 from torch import Tensor
 
+from visrun.batch import Prediction
 from visrun.data.placement import Place, Scene
 
-Prediction = dict[str, Tensor]  # every tensor has the batch as its leading dimension
 Loss = Callable[[Tensor, Tensor], Tensor | dict[str, Tensor]]  # its options are bound already
 Forward = Callable[[Tensor], Any]  # a model: images (B, 3, H, W) to its output
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from visrun.losses import IGNORE_INDEX
+from visrun.data.ids import IGNORE
 from visrun.metrics import SegmentationMetric
 from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
@@ -85,7 +85,7 @@ class Segmentation:
         if target is not None:
             masks["truth"] = _array(target)
         colors = palette(self.num_outputs)
-        panels = {name: overlay(image, mask, colors, ignored=IGNORE_INDEX) for name, mask in masks.items()}
+        panels = {name: overlay(image, mask, colors, ignored=IGNORE) for name, mask in masks.items()}
         present = sorted({int(k) for mask in masks.values() for k in np.unique(mask)} & set(range(self.num_outputs)))
         keys = [(self.classes[k], colors[k]) for k in present]
         return legend(side_by_side({"image": image, **panels}), keys)

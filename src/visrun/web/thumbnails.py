@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from visrun.data.images import IGNORE, load_rgb, mask_of
+from visrun.data.ids import IGNORE
+from visrun.data.images import load_rgb, mask_of
 from visrun.data.objects import Objects
 from visrun.data.records import Dataset, Record
 from visrun.survey.pictures import traced
