@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from visrun.compare.runs import read_run
 from visrun.epochs import best_row, epochs_in, is_better, monitor_of, read_epochs
 from visrun.errors import UserError
-from visrun.run_folder import METRICS, RunFolder
+from visrun.run_files import METRICS
+from visrun.run_folder import RunFolder
 from visrun.tables import TASKS
 from visrun.training import Progress, rank
 from visrun.web.state import rows_of

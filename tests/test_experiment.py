@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from visrun import load_experiment
 from visrun.errors import ConfigError
-from visrun.experiment import MAX_BYTES, MAX_DEPTH, RECORD, SECTIONS, Experiment, describe
+from visrun.experiment import MAX_DEPTH, RECORD, SECTIONS, Experiment, describe
 from visrun.hyperparameters import Hyperparameters, defaults
+from visrun.run_files import MAX_BYTES
 from visrun.settings import Settings
 
 RESULT = {

@@ -8,7 +8,8 @@ from visrun.errors import VisrunError
 from visrun.experiment import load_experiment
 from visrun.journal import Journal, differences, finite, identity
 from visrun.remember import remembered
-from visrun.run_folder import STATUS, RunFolder
+from visrun.run_files import STATUS
+from visrun.run_folder import RunFolder
 
 
 def test_a_run_that_crashed_is_still_marked_running_with_all_its_settings(tmp_path):

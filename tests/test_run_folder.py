@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from visrun.errors import UserError
-from visrun.run_folder import LOCK, SILENT, STATUS, RunFolder, Writer, living_holder, part_of, read_json, writer_of
+from visrun.run_files import LOCK, STATUS
+from visrun.run_folder import SILENT, RunFolder, Writer, living_holder, part_of, read_json, writer_of
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):

@@ -112,7 +112,7 @@ def _resume(words: Sequence[str]) -> int:
     if len(given) != 1:
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
-    from visrun.experiment import FILE_NAME
+    from visrun.run_files import FILE_NAME
 
     path = expanded(given[0])
     folder = path.parent if path.name == FILE_NAME else path

@@ -28,10 +28,10 @@ from visrun.arguments import Parser
 from visrun.compose import Resolved, check_sweep, resolve
 from visrun.configs import Conf, open_conf, user_folders
 from visrun.errors import ConfigError
-from visrun.experiment import FILE_NAME
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
 from visrun.outputs import SWEEPS, new_run_folder
 from visrun.overrides import hydra_folder, hydra_words, to_override
+from visrun.run_files import FILE_NAME
 from visrun.signals import Interrupted
 from visrun.sweep.config import NAME as OURS
 

@@ -33,9 +33,9 @@ from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.device import autocast, choose_device, place
 from visrun.errors import DataError, UserError
-from visrun.experiment import FILE_NAME
 from visrun.folders import expanded
 from visrun.loaders import Look
+from visrun.run_files import FILE_NAME
 from visrun.run_folder import RunFolder, part_of, read_json
 from visrun.tables import TASKS
 from visrun.tasks.base import Merging, Prediction, Task

@@ -11,10 +11,11 @@ from visrun import checkpoint, hyperparameters
 from visrun.compose import Resolved
 from visrun.console import Screen
 from visrun.errors import UserError
-from visrun.experiment import FILE_NAME, SECTIONS
+from visrun.experiment import SECTIONS
 from visrun.fields import validate
 from visrun.hyperparameters import Hyperparameters
 from visrun.journal import differences, identity
+from visrun.run_files import FILE_NAME
 from visrun.run_folder import RunFolder, part_of, read_json
 from visrun.settings import Settings
 from visrun.tables import model_entry

@@ -14,10 +14,10 @@ from visrun.checks import problems_of
 from visrun.compose import Resolved, resolve
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
-from visrun.experiment import FILE_NAME
 from visrun.fields import show
 from visrun.files import write_atomic
 from visrun.numbers import MISSING, number, numbers_of
+from visrun.run_files import FILE_NAME
 from visrun.run_folder import read_json
 from visrun.settings import Settings
 from visrun.spread import Spread, spread

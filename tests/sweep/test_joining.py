@@ -20,8 +20,8 @@ from optuna.trial import TrialState
 
 from visrun.compose import Resolved, resolve
 from visrun.errors import ConfigError, VisrunError
-from visrun.experiment import FILE_NAME
 from visrun.journal import identity
+from visrun.run_files import FILE_NAME
 from visrun.run_folder import this_process
 from visrun.sweep import joining
 from visrun.sweep.config import VisrunSweeperConf

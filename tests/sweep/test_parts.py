@@ -10,7 +10,7 @@ from optuna.samplers import RandomSampler
 
 from visrun.compose import resolve
 from visrun.errors import ConfigError
-from visrun.experiment import FILE_NAME
+from visrun.run_files import FILE_NAME
 from visrun.sweep import slots
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.parts import make_slots, open_study

@@ -11,7 +11,8 @@ import pytest
 
 from visrun.compose import resolve
 from visrun.errors import ConfigError
-from visrun.experiment import FILE_NAME, describe
+from visrun.experiment import describe
+from visrun.run_files import FILE_NAME
 from visrun.tables import MODELS, TASKS
 from visrun.web.composer import Composer
 from visrun.web.exchange import loaded, loaded_text, saved

@@ -20,8 +20,9 @@ from visrun.compare.runs import read_run
 from visrun.compose import resolve
 from visrun.console import Screen, logged
 from visrun.errors import UserError
-from visrun.experiment import FILE_NAME, describe
-from visrun.run_folder import LOCK, METRICS, SILENT, STATUS, RunFolder, writer_of
+from visrun.experiment import describe
+from visrun.run_files import FILE_NAME, LOCK, METRICS, STATUS
+from visrun.run_folder import SILENT, RunFolder, writer_of
 from visrun.sweep.files import LEAD
 from visrun.web import processes, sweeps
 from visrun.web.library import Library

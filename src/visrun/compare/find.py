@@ -9,9 +9,8 @@ from pathlib import Path
 
 from visrun.compare.runs import Run, read_run
 from visrun.errors import ConfigError, UserError
-from visrun.experiment import FILE_NAME
 from visrun.folders import expanded
-from visrun.run_folder import METRICS
+from visrun.run_files import FILE_NAME, METRICS
 from visrun.run_settings import text
 from visrun.sweep.table import BEST, table_of
 from visrun.tables import TASKS

@@ -10,10 +10,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import ConfigError
-from visrun.experiment import FILE_NAME
 from visrun.fields import show
 from visrun.journal import differences, identity
 from visrun.overrides import PATHS
+from visrun.run_files import FILE_NAME
 from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import EVERY, Plan
 from visrun.sweep.points import KEY

@@ -24,8 +24,8 @@ from omegaconf import OmegaConf
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from visrun.experiment import FILE_NAME
 from visrun.files import update
+from visrun.run_files import FILE_NAME
 from visrun.sweep.files import RESULTS, TABLE
 from visrun.sweep.table import BEST, NOTES
 from visrun.sweep.trials import (

@@ -13,7 +13,8 @@ from typing import Any
 
 from visrun import environment
 from visrun.errors import ConfigError
-from visrun.experiment import FILE_NAME, Experiment, describe, load_experiment
+from visrun.experiment import Experiment, describe, load_experiment
+from visrun.run_files import FILE_NAME
 from visrun.web.catalog import CHOOSERS, editable
 from visrun.web.composer import Composer
 from visrun.web.form import CHOICES, Form, fill

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from visrun.epochs import best_row, monitor_of
-from visrun.experiment import FILE_NAME
 from visrun.numbers import numbers_of
 from visrun.outputs import RUNS, SWEEPS
-from visrun.run_folder import METRICS, STATUS
+from visrun.run_files import FILE_NAME, METRICS, STATUS
 from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
 from visrun.sweep.table import SETTLED, number_in, table_of
 from visrun.tables import TASKS

@@ -10,9 +10,9 @@ from typing import Any
 
 from visrun import plots
 from visrun.epochs import Row, best_row, monitor_of
-from visrun.experiment import FILE_NAME
 from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
+from visrun.run_files import FILE_NAME
 from visrun.run_settings import settings_of
 from visrun.tables import TASKS
 from visrun.tracking.names import RECORD

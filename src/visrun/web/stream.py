@@ -13,7 +13,7 @@ from typing import Any
 
 from visrun.epochs import Row, epochs_in
 from visrun.journal import finite
-from visrun.run_folder import METRICS
+from visrun.run_files import METRICS
 from visrun.web.resources import Resources
 from visrun.web.runs import log_lines
 
