@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from visrun.run_files import LOCK, METRICS
 from visrun.web.resources import Resources, gpu_lines
@@ -50,6 +51,19 @@ def test_a_resumed_run_that_dropped_epochs_is_read_afresh(tmp_path: Path) -> Non
     rows.more()
     file.write_text('{"epoch": 1}\n')
     assert rows.more() == (True, [{"epoch": 1}])
+
+
+@pytest.mark.parametrize("before", ['{"epoch": 1}\n{"epoch": 2}\n', '{"epoch": 1}\n'])
+def test_epochs_that_were_written_again_are_told_afresh(before: str, tmp_path: Path) -> None:
+    file = tmp_path / METRICS
+    file.write_text('{"epoch": 1}\n{"epoch": 2}\n')
+    rows = Rows(file, 0)
+    rows.more()
+    file.write_text(f'{before}{{"epoch": 2, "loss": 0.5}}\n')
+    assert rows.more() == (True, [{"epoch": 1}, {"epoch": 2, "loss": 0.5}])
+    position = rows.position
+    file.write_text(file.read_text() + '{"epoch": 3}\n')
+    assert Rows(file, position).more() == rows.more() == (False, [{"epoch": 3}])
 
 
 def test_an_event_is_lines() -> None:
