@@ -58,9 +58,10 @@ def test_weights_that_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plugins_model_is_asked_when_it_is_built(monkeypatch: pytest.MonkeyPatch, no_network: None) -> None:
     from visrun.tables import MODELS, ModelEntry
 
-    entry = ModelEntry(build="mine:build", tasks=("classification",), parameters=1.0, speed=1, accuracy=1)
-    monkeypatch.setitem(MODELS, "mine", entry)
-    preflight.require(settings("model.name=mine", "model=torchvision", "model.pretrained=true"))
+    facts = {"parameters": 1.0, "speed": 1, "accuracy": 1, "gradient": False}  # reads no backbone all the same
+    monkeypatch.setitem(MODELS, "mine", ModelEntry(build="mine:build", tasks=("classification",), **facts))
+    words = ["model.name=mine", "model=torchvision", "model.pretrained=true", "model_options.backbone=none_of_timms"]
+    preflight.require(settings(*words))
 
 
 def test_all_problems_come_at_once(no_network: None) -> None:

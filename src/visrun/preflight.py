@@ -44,7 +44,7 @@ def _networks(settings: Settings) -> None:
     """A network that only timm may have."""
     entry, backbone = model_entry(settings.model.name), settings.model_options.backbone
     wanted = entry.builder if TIMM in settings.model.name else ""
-    if not entry.gradient and torchvision_builders().get(backbone) != "classification":
+    if "backbone" in entry.options and torchvision_builders().get(backbone) != "classification":
         wanted = backbone
     if wanted:
         from visrun.models.timm_models import require_timm
