@@ -384,6 +384,14 @@ def test_a_trial_is_shown_as_it_is_and_stopped_with_its_sweep(watched: Watched, 
         assert page.get_by_role("button", name="Stop and keep").count() == 0
 
 
+def test_a_resumed_run_that_was_refused_without_a_word_alarms(watched: Watched, served: Served) -> None:
+    page = watched.page
+    folder = write(served.cwd / "outputs" / "refused", result={"status": "killed"}, ui={**GONE, "exit_code": 2})
+    page.evaluate(f"location.hash = '#/run/{Library(served.cwd).place(folder, 'run').id}'")
+    page.locator(".failure .error").get_by_text("(exit code 2)").wait_for()
+    shutil.rmtree(folder)
+
+
 HEAD = "number,state,accuracy,seed,learning_rate,epochs,seconds,reason,folder,best"
 
 
