@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,12 @@ from torchvision.ops import masks_to_boxes
 
 from visrun import boxes
 from visrun.data.augment import Augment
+from visrun.data.batches import Vary
+from visrun.data.cache import Keep
+from visrun.data.look import Look
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, Objects, corners_of, nothing
 from visrun.data.records import Dataset, Record
-from visrun.loaders import Keep, Look, packed, split_batches, where_kept
+from visrun.loaders import packed, split_batches, where_kept
 
 CPU = torch.device("cpu")
 RAM = Keep(cache="ram")
@@ -68,10 +71,8 @@ def look(size=(64, 96), **more) -> Look:
 
 
 def batches(folder: Path, kind: str, *, split="val", seen=None, **more):
-    known = seen or dataset(folder)
-    return split_batches(
-        known, split, kind=kind, look=more.pop("look", look()), keep=RAM, device=CPU, batch_size=4, **more
-    )
+    known = replace(seen or dataset(folder), kind=kind)
+    return split_batches(known, split, more.pop("look", look()), RAM, Vary(**more), batch_size=4, device=CPU)
 
 
 @pytest.mark.parametrize("kind", ["boxes", "rotated_boxes", "instances"])

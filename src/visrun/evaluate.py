@@ -11,13 +11,13 @@ from visrun.compose import resolve
 from visrun.console import Screen
 from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
+from visrun.data.cache import Keep
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
-from visrun.loaders import Keep, split_batches
+from visrun.loaders import split_batches
 from visrun.predict import Predictor, load
 from visrun.settings import Settings
-from visrun.tables import TASKS
 from visrun.training import evaluate
 
 # What it reads; all else is the run's own.
@@ -44,15 +44,9 @@ def main(words: Sequence[str]) -> int:
     screen, data = Screen(stderr=True), resolved.settings.data
     dataset = dataset_for(predictor, resolved.settings, screen)
     split = chosen(dataset, wanted)
-    loader = split_batches(
-        dataset,
-        split,
-        kind=TASKS[predictor.task_name].target,
-        look=predictor.look,
-        keep=Keep(cache="stream", workers=data.workers, on_bad=data.on_bad),
-        device=predictor.device,
-        batch_size=resolved.hyperparameters.batch_size,
-    )
+    keep = Keep(cache="stream", workers=data.workers, on_bad=data.on_bad)
+    size = resolved.hyperparameters.batch_size
+    loader = split_batches(dataset, split, predictor.look, keep, batch_size=size, device=predictor.device)
     for line in loader.images.bad:
         screen.warn(f"left out: {line}")
     print(json.dumps({"split": split, **measured(predictor, loader)}, ensure_ascii=False))

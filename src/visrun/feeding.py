@@ -14,11 +14,13 @@ from visrun.compose import Resolved
 from visrun.console import Screen, counter
 from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
-from visrun.data.batches import Batches
+from visrun.data.batches import Batches, Vary
+from visrun.data.cache import Keep
 from visrun.data.geometry import Fit
+from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.folders import cache_folder
-from visrun.loaders import Keep, Look, split_batches, where_kept
+from visrun.loaders import split_batches, where_kept
 from visrun.models import Built
 from visrun.settings import Settings
 from visrun.tables import AUGMENTATIONS, TASKS
@@ -90,19 +92,21 @@ def build_loaders(
     for split in dataset.splits:
         training = split == "train"
         made_up = training or (split == "val" and not dataset.defects.get("val"))
-        made = split_batches(
-            dataset,
-            split,
-            kind=kind,
-            look=look,
-            keep=keep_of(settings),
-            device=device,
-            batch_size=values.batch_size * (settings.run.accumulate if training else 1),
+        vary = Vary(
             training=training,
             seed=settings.seed,
             augment=augment if training else None,
             extra=[load(AUGMENTATIONS[name]) for name in settings.augment.extra] if training else (),
             spoil=spoil if made_up else None,
+        )
+        made = split_batches(
+            dataset,
+            split,
+            look,
+            keep_of(settings),
+            vary,
+            batch_size=values.batch_size * (settings.run.accumulate if training else 1),
+            device=device,
             unmarked=unmarked,
             progress=counter(screen, f"decoding {split}"),
         )
@@ -128,15 +132,8 @@ def _warn_of_unmarked(dataset: Dataset, model: str, screen: Screen) -> None:
 def reference_of(resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:
     """Batches of the good training images, neither varied nor spoiled."""
     good = tuple(record for record in dataset.splits["train"] if not record.target.defective)
-    return split_batches(
-        replace(dataset, splits={"train": good}),
-        "train",
-        kind=dataset.kind,
-        look=look,
-        keep=keep_of(resolved.settings),
-        device=device,
-        batch_size=resolved.hyperparameters.batch_size,
-    )
+    only, size = replace(dataset, splits={"train": good}), resolved.hyperparameters.batch_size
+    return split_batches(only, "train", look, keep_of(resolved.settings), batch_size=size, device=device)
 
 
 def keep_of(settings: Settings) -> Keep:

@@ -16,12 +16,13 @@ from visrun.build import call, load, reads
 from visrun.compose import Resolved
 from visrun.console import Screen
 from visrun.data.batches import Batches, NoSteps
+from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.data.size import training_size
 from visrun.data.targets import class_weights
 from visrun.device import choose_device, choose_precision, configure, place
 from visrun.feeding import build_loaders, fit_of, look_of, reference_of, seen_sizes
-from visrun.loaders import Look, packed
+from visrun.loaders import packed
 from visrun.models import Built, Settling
 from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler

@@ -24,17 +24,18 @@ from torch import nn
 from visrun import checkpoint, drawings, models
 from visrun.arguments import USAGE, options
 from visrun.build import load as load_ref
-from visrun.data.batches import Batches
-from visrun.data.cache import open_images
+from visrun.data.batches import Batches, Targets
+from visrun.data.cache import Keep, open_images
+from visrun.data.contents import describe
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.files import images as images_below
 from visrun.data.images import header, load_rgb
+from visrun.data.look import Look
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.device import autocast, choose_device, place
 from visrun.errors import DataError, UserError
 from visrun.folders import expanded
-from visrun.loaders import Look
 from visrun.run_files import FILE_NAME
 from visrun.run_folder import RunFolder, part_of, read_json
 from visrun.tables import TASKS
@@ -99,33 +100,17 @@ class Predictor:
         """The prediction for each part of a file, a batch of one in the file's own pixels, and where the file lies."""
         if not cuts:
             return
-        look = self.look
-        opened = open_images(
-            [path for path, _ in cuts],
-            windows=[window for _, window in cuts],
-            image_size=look.image_size,
-            fit=look.fit,
-            cache="stream",
-            device=self.device,
-        )
-        loader = Batches(
-            opened,
-            kind="none",
-            batch_size=min(BATCH, len(cuts)),
-            image_size=look.image_size,
-            fit=look.fit,
-            mean=look.mean,
-            std=look.std,
-            device=self.device,
-        )
-        placed = places(opened, look.image_size, look.fit)
+        source = describe([path for path, _ in cuts], self.look, windows=[window for _, window in cuts])
+        opened = open_images(source, Keep(cache="stream"), device=self.device)
+        size = min(BATCH, len(cuts))
+        loader = Batches(opened, Targets("none"), self.look, batch_size=size, device=self.device)
+        placed = places(opened, self.look)
         for step, batch in enumerate(loader.epoch(0)):
             with torch.no_grad(), autocast(self.device, self.precision):
                 output = self.module(batch.images)
             found = self.task.predict(partial(recall, output), batch.images)
-            for i in range(min(loader.batch_size, len(cuts) - step * loader.batch_size)):
-                place = placed[step * loader.batch_size + i]
-                yield self.task.restore(found, i, place), place
+            for i, where in enumerate(placed[step * size : (step + 1) * size]):
+                yield self.task.restore(found, i, where), where
 
 
 def load(run: str | Path, *, device: str = "auto") -> Predictor:

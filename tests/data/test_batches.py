@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from visrun.data import batches, boxing, cache
+from visrun.data import batches, boxing, cache, contents
 from visrun.data.augment import Augment
-from visrun.data.batches import Batch, Batches
+from visrun.data.batches import Batch, Batches, Targets, Vary
+from visrun.data.cache import Keep
 from visrun.data.defects import spoil
+from visrun.data.look import Look
 from visrun.data.objects import LABEL, Objects
 from visrun.errors import ConfigError, DataError
 
@@ -37,19 +39,27 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def opened(folder):
-    def open_(n=10, fit="crop", masks=False, place="ram", **options):
+    def open_(n=10, fit="crop", masks=False, place="ram", device="cpu", **options):
         paths = [folder / f"{i}.png" for i in range(n)]
         ids = [folder / f"{i}_mask.png" for i in range(n)] if masks else None
-        return cache.open_images(paths, masks=ids, image_size=SIZE, fit=fit, cache=place, **options)
+        source = contents.describe(paths, look(fit), masks=ids)
+        return cache.open_images(source, Keep(cache=place, **options), device=device)
 
     return open_
 
 
-def make(images, *, kind="label", targets=None, fit="crop", **options):
-    if targets is None and kind == "label":
-        targets = torch.arange(len(images))
-    options = {"batch_size": 4, "shuffle": True, "num_classes": 10, "mean": MEAN, "std": STD} | options
-    return Batches(images, targets, kind=kind, image_size=SIZE, fit=fit, **options)
+def look(fit="crop"):
+    return Look(image_size=SIZE, fit=fit, mean=MEAN, std=STD)
+
+
+def make(
+    images, *, kind="label", rows=None, num_classes=10, chances=None, fit="crop", batch_size=4, device="cpu", **vary
+):
+    if rows is None and kind == "label":
+        rows = torch.arange(len(images))
+    targets = Targets(kind, rows, num_classes=num_classes, chances=chances)
+    vary = Vary(**{"training": True} | vary)
+    return Batches(images, targets, look(fit), vary, batch_size=batch_size, device=device)
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -88,7 +98,7 @@ def test_epochs_and_seeds_differ_and_repeat(opened):
 
 
 def test_evaluation_goes_in_order_and_marks_repeats(opened):
-    made = list(make(opened(), shuffle=False).epoch(0))
+    made = list(make(opened(), training=False).epoch(0))
     assert [batch.index.tolist() for batch in made] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
     assert torch.cat([batch.valid for batch in made]).tolist() == [True] * 10 + [False] * 2
     assert torch.cat([batch.target for batch in made])[:10].tolist() == list(range(10))
@@ -98,7 +108,7 @@ def test_evaluation_goes_in_order_and_marks_repeats(opened):
 def test_a_made_defect_of_evaluation_belongs_to_its_picture(opened, size):
     def spoiled(size):
         target, chances = torch.zeros(10, SIZE[0], SIZE[1], dtype=torch.int64), np.ones(10)
-        loader = make(opened(), targets=target, batch_size=size, shuffle=False, spoil=spoil, chances=chances)
+        loader = make(opened(), rows=target, batch_size=size, training=False, spoil=spoil, chances=chances)
         found = [batch for epoch in (0, 1) for batch in loader.epoch(epoch)]
         return {
             (i, int(k)): (one.images[j], one.target[j]) for i, one in enumerate(found) for j, k in enumerate(one.index)
@@ -112,7 +122,7 @@ def test_a_made_defect_of_evaluation_belongs_to_its_picture(opened, size):
 
 
 def test_evaluation_does_not_change_from_epoch_to_epoch(opened):
-    made = make(opened(), shuffle=False)
+    made = make(opened(), training=False)
     assert all(same(one, other) for one, other in zip(made.epoch(0), made.epoch(7), strict=True))
 
 
@@ -167,7 +177,7 @@ def test_images_are_channels_last_of_32_bits(opened, how):
 def test_targets_and_pixels_belong_to_their_index(opened):
     values = torch.arange(10.0)[:, None] * 2
     how = Augment(crop_scale=(0.3, 1.0), hflip=True, rotate=30)
-    for batch in make(opened(), kind="value", targets=values, augment=how).epoch(0):
+    for batch in make(opened(), kind="value", rows=values, augment=how).epoch(0):
         assert torch.equal(batch.target, values[batch.index])
         level = batch.images * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
         grey = batch.index.float().view(-1, 1, 1, 1) * 20 / 255
@@ -202,9 +212,9 @@ def test_mixed_labels_are_soft_and_sum_to_one(opened):
 
 def test_several_labels_pass_and_mix(opened):
     several = (torch.rand(10, 5) > 0.5).float()
-    for batch in make(opened(), targets=several, num_classes=5).epoch(0):
+    for batch in make(opened(), rows=several, num_classes=5).epoch(0):
         assert torch.equal(batch.target, several[batch.index])
-    for batch in make(opened(), targets=several, num_classes=5, augment=Augment(mixup=1.0)).epoch(0):
+    for batch in make(opened(), rows=several, num_classes=5, augment=Augment(mixup=1.0)).epoch(0):
         one, other = several[batch.index], several[batch.index.roll(1)]
         assert (batch.target <= torch.maximum(one, other) + 1e-6).all()
         assert (batch.target >= torch.minimum(one, other) - 1e-6).all()
@@ -213,7 +223,7 @@ def test_several_labels_pass_and_mix(opened):
 def test_mixup_of_values_mixes_as_the_pixels(opened):
     """Grey level is 20 times the value in every image, so it is in every mixture."""
     values = torch.arange(10.0)[:, None]
-    for batch in make(opened(), kind="value", targets=values, augment=Augment(mixup=1.0)).epoch(0):
+    for batch in make(opened(), kind="value", rows=values, augment=Augment(mixup=1.0)).epoch(0):
         level = batch.images[:, 0] * STD[0] + MEAN[0]
         torch.testing.assert_close(level.mean((1, 2)) * 255 / 20, batch.target[:, 0], atol=1e-3, rtol=0)
 
@@ -238,7 +248,7 @@ def test_cutmix_of_masks_moves_ids_with_their_pixels(opened):
 )
 def test_what_a_target_cannot_take_is_refused(opened, kind, how, name):
     with pytest.raises(ConfigError, match=f"augment.{name}: "):
-        make(opened(masks=kind == "mask"), kind=kind, targets=torch.zeros(10, 1), augment=how)
+        make(opened(masks=kind == "mask"), kind=kind, rows=torch.zeros(10, 1), augment=how)
 
 
 @pytest.mark.parametrize(("n", "mosaics"), [(boxing.MOST // 4, True), (boxing.MOST // 4 + 1, False)])
@@ -251,29 +261,29 @@ def test_no_object_is_lost_in_a_mosaic(opened, n, mosaics):
         listed.append(Objects(np.zeros(n, int), np.concatenate([low, low + 2], 1), np.zeros(n, bool)))
     windows = np.array([(0, 0, w, h) for h, w in images.sizes])
     targets = boxing.table(listed, windows, images.sizes, kind="boxes")
-    made = make(images, kind="boxes", targets=targets, fit="zoom", augment=Augment(mosaic=1.0))
+    made = make(images, kind="boxes", rows=targets, fit="zoom", augment=Augment(mosaic=1.0))
     held = torch.stack([(batch.target[..., LABEL] >= 0).sum(1) for batch in made.epoch(0)])
     assert (held == n).all() != mosaics
 
 
 def test_an_empty_split_is_refused(opened):
     with pytest.raises(DataError, match="no usable image"):
-        make(opened(0), targets=torch.zeros(0, dtype=torch.int64))
+        make(opened(0), rows=torch.zeros(0, dtype=torch.int64))
 
 
 def test_skipped_files_are_out_of_the_count(folder, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes((folder / "3.png").read_bytes()[:60])
     paths = [folder / "0.png", broken, folder / "5.png"]
-    images = cache.open_images(paths, image_size=SIZE, fit="crop", cache="ram", on_bad="skip")
+    images = cache.open_images(contents.describe(paths, look()), Keep(cache="ram", on_bad="skip"))
     labels = torch.tensor([0, 9, 5])[torch.from_numpy(images.kept)]
-    (batch,) = make(images, targets=labels, shuffle=False, batch_size=2).epoch(0)
+    (batch,) = make(images, rows=labels, training=False, batch_size=2).epoch(0)
     assert batch.target.tolist() == [0, 5]
-    assert make(images, targets=labels, shuffle=False, batch_size=2).files(0, 0) == [paths[0], paths[2]]
+    assert make(images, rows=labels, training=False, batch_size=2).files(0, 0) == [paths[0], paths[2]]
 
 
 def test_without_targets_the_images_still_come(opened):
-    made = list(make(opened(), kind="none", shuffle=False).epoch(0))
+    made = list(make(opened(), kind="none", training=False).epoch(0))
     assert made[0].target.shape == (4, 0)
 
 
@@ -282,8 +292,8 @@ def test_evaluation_is_the_antialiased_picture(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 18, 3), dtype=np.uint8)
     source = Image.fromarray(pixels).resize((240, 160), Image.Resampling.BICUBIC)
     source.save(tmp_path / "a.png")
-    images = cache.open_images([tmp_path / "a.png"], image_size=SIZE, fit="letterbox", cache="ram")
-    (batch,) = make(images, targets=torch.tensor([0]), fit="letterbox", shuffle=False, batch_size=1).epoch(0)
+    images = cache.open_images(contents.describe([tmp_path / "a.png"], look("letterbox")), Keep(cache="ram"))
+    (batch,) = make(images, rows=torch.tensor([0]), fit="letterbox", training=False, batch_size=1).epoch(0)
     seen = (batch.images[0] * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)) * 255
     reference = np.array(source.resize((24, 16), Image.Resampling.BILINEAR), np.float32)
     np.testing.assert_allclose(seen.permute(1, 2, 0).numpy(), reference, atol=1e-3)

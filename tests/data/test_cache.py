@@ -15,9 +15,11 @@ import torch
 from PIL import Image
 
 from visrun.data import cache, contents, decoding, places, stream
+from visrun.data.cache import Keep
+from visrun.data.look import Look
 from visrun.errors import ConfigError, DataError
 
-RAM = {"image_size": (24, 32), "fit": "crop", "cache": "ram"}
+RAM = {"cache": "ram"}
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,15 @@ def paths(tmp_path):
     return [picture(tmp_path / f"{i} (ü).png", size, i) for i, size in enumerate(sizes)]
 
 
+def look(image_size=(24, 32), fit="crop") -> Look:
+    return Look(image_size=image_size, fit=fit, mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+def open_images(paths, *, image_size=(24, 32), fit="crop", masks=None, mask_ids=(), progress=None, **keep):
+    source = contents.describe(paths, look(image_size, fit), masks=masks, mask_ids=mask_ids)
+    return cache.open_images(source, Keep(**keep), progress=progress)
+
+
 def as_kept(path: Path, size: tuple[int, int]) -> np.ndarray:
     with Image.open(path) as image:
         return np.array(image.resize(size[::-1], Image.Resampling.BILINEAR))
@@ -49,7 +60,7 @@ def as_kept(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 @pytest.mark.parametrize("place", ["ram", "disk", "stream"])
 def test_every_place_gives_the_pixels_of_the_files(paths, place):
-    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place)
+    opened = open_images(paths, cache=place)
     assert opened.place == place
     pixels, sizes, masks = opened.take(torch.tensor([4, 0, 2, 2]))
     assert masks is None
@@ -61,7 +72,7 @@ def test_every_place_gives_the_pixels_of_the_files(paths, place):
 
 
 def test_sizes_keep_aspect_and_margin(paths):
-    opened = cache.open_images(paths, **RAM)
+    opened = open_images(paths, **RAM)
     # 24 x 32 and margin 1.5: a crop of the training aspect keeps 36 x 48 pixels where the picture has them
     assert opened.sizes.tolist() == [[30, 40], [36, 54], [72, 48], [16, 20], [36, 48]]
     assert opened.source.canvas == (72, 54)
@@ -78,13 +89,13 @@ def test_masks_stay_class_ids(tmp_path, paths):
         ids[: len(ids) // 2] = 200
         Image.fromarray(ids).save(tmp_path / f"m{i}.png")
         masks.append(tmp_path / f"m{i}.png")
-    opened = cache.open_images(paths, masks=masks, **RAM)
+    opened = open_images(paths, masks=masks, **RAM)
     _, sizes, ids = opened.take(torch.arange(5))
     for i, (h, w) in enumerate(sizes.tolist()):
         assert set(ids[i, 0, :h, :w].unique().tolist()) == {200, 10 * i}
         assert (ids[i, 0, h:] == 255).all()
         assert (ids[i, 0, :, w:] == 255).all()
-    mapped = cache.open_images(paths, masks=masks, mask_ids=(200, 10), **RAM).take(torch.tensor([1, 2]))[2]
+    mapped = open_images(paths, masks=masks, mask_ids=(200, 10), **RAM).take(torch.tensor([1, 2]))[2]
     assert set(mapped[0].unique().tolist()) == {0, 1, 255}
     assert set(mapped[1].unique().tolist()) == {0, 255}
 
@@ -96,7 +107,7 @@ def test_exif_orientation_is_applied(tmp_path):
     with Image.open(path) as image:
         image.load()
         image.save(path, exif=exif, quality=95)
-    opened = cache.open_images([path], image_size=(60, 40), fit="letterbox", cache="ram")
+    opened = open_images([path], image_size=(60, 40), fit="letterbox", cache="ram")
     assert opened.sizes.tolist() == [[60, 40]]
     with Image.open(path) as image:
         seen = np.array(image.rotate(-90, expand=True))
@@ -105,11 +116,11 @@ def test_exif_orientation_is_applied(tmp_path):
 
 @pytest.mark.parametrize("place", ["ram", "disk"])
 def test_the_second_opening_decodes_nothing(paths, place, monkeypatch):
-    first = cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place)
+    first = open_images(paths, cache=place)
     if place == "disk":
         cache._OPEN.clear()  # as a later process would find it
     monkeypatch.setattr(decoding, "load_rgb", None)
-    again = cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place)
+    again = open_images(paths, cache=place)
     assert not first.reused
     assert again.reused
     assert torch.equal(first.take(torch.arange(5))[0], again.take(torch.arange(5))[0])
@@ -117,7 +128,7 @@ def test_the_second_opening_decodes_nothing(paths, place, monkeypatch):
 
 def test_the_key_follows_content_and_size(paths):
     def key(files=paths, image_size=(24, 32), fit="crop", masks=None, windows=None):
-        return contents.key(contents.describe(files, masks, (), {}, windows, image_size, fit))
+        return contents.key(contents.describe(files, look(image_size, fit), masks=masks, windows=windows))
 
     before = key()
     assert before == key()
@@ -130,9 +141,9 @@ def test_the_key_follows_content_and_size(paths):
 
 
 def test_a_changed_file_is_decoded_again(paths):
-    before = cache.open_images(paths, **RAM).take(torch.tensor([0]))[0]
+    before = open_images(paths, **RAM).take(torch.tensor([0]))[0]
     picture(paths[0], (40, 30), seed=99)
-    assert not torch.equal(before, cache.open_images(paths, **RAM).take(torch.tensor([0]))[0])
+    assert not torch.equal(before, open_images(paths, **RAM).take(torch.tensor([0]))[0])
 
 
 def truncate(path: Path) -> None:
@@ -144,7 +155,7 @@ def test_truncated_files_are_listed(paths, place):
     for path in paths[1:4]:
         truncate(path)
     with pytest.raises(DataError) as caught:
-        cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place)
+        open_images(paths, cache=place)
     text = str(caught.value)
     assert text.startswith("3 of 5 images cannot be decoded:")
     assert all(str(path) in text for path in paths[1:4])
@@ -157,7 +168,7 @@ def test_at_most_twenty_are_listed(tmp_path):
     for path in paths:
         truncate(path)
     with pytest.raises(DataError) as caught:
-        cache.open_images(paths, **RAM)
+        open_images(paths, **RAM)
     assert str(caught.value).count(".png") == 20
     assert "... and 5 more" in str(caught.value)
 
@@ -166,7 +177,7 @@ def test_at_most_twenty_are_listed(tmp_path):
 def test_skipping_says_which_remain(paths, place):
     truncate(paths[1])
     for _ in range(2):  # built, then found
-        opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache=place, on_bad="skip")
+        opened = open_images(paths, cache=place, on_bad="skip")
         assert opened.kept.tolist() == [0, 2, 3, 4]
         assert opened.paths == (paths[0], *paths[2:])
         assert len(opened.bad) == 1
@@ -180,12 +191,12 @@ def test_skipping_most_is_refused(paths):
     for path in paths[:3]:
         truncate(path)
     with pytest.raises(DataError, match="too many to skip"):
-        cache.open_images(paths, on_bad="skip", **RAM)
+        open_images(paths, on_bad="skip", **RAM)
 
 
 def test_streaming_names_the_broken_file(paths):
     truncate(paths[2])
-    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache="stream")
+    opened = open_images(paths, cache="stream")
     order = np.array([[0, 1], [3, 4], [1, 2]])
     made = opened.batches(order, torch.device("cpu"))
     assert next(made)[0].shape[0] == 2
@@ -196,7 +207,7 @@ def test_streaming_names_the_broken_file(paths):
 def test_streaming_gives_up_on_a_hung_disk(paths, monkeypatch):
     monkeypatch.setattr(stream, "TIMEOUT", 0.02)
     monkeypatch.setattr(decoding, "load_rgb", lambda *_, **__: time.sleep(0.5))
-    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache="stream")
+    opened = open_images(paths, cache="stream")
     with pytest.raises(DataError, match=r"0 \(ü\).png: not read in time"):
         next(opened.batches(np.array([[0, 1]]), torch.device("cpu")))
 
@@ -206,7 +217,7 @@ def test_filling_gives_up_on_a_hung_disk(paths, monkeypatch, on_bad):
     monkeypatch.setattr(stream, "TIMEOUT", 0.02)
     monkeypatch.setattr(decoding, "load_rgb", lambda *_, **__: time.sleep(0.5))
     with pytest.raises(DataError, match=r"^[^\n]*0 \(ü\).png: not read in time: is a network drive gone\?$"):
-        cache.open_images(paths, on_bad=on_bad, **RAM)
+        open_images(paths, on_bad=on_bad, **RAM)
     assert not cache._OPEN
 
 
@@ -214,10 +225,12 @@ def test_a_stuck_read_does_not_keep_the_process(paths):
     code = f"""
 import time
 from pathlib import Path
-from visrun.data import cache, decoding, stream
+from visrun.data import cache, contents, decoding, stream
+from visrun.data.look import Look
 stream.TIMEOUT = 0.05
 decoding.load_rgb = lambda *_, **__: time.sleep(600)
-cache.open_images([Path({str(paths[0])!r})], image_size=(24, 32), fit="crop", cache="ram")
+look = Look(image_size=(24, 32), fit="crop", mean=(0.5,) * 3, std=(0.5,) * 3)
+cache.open_images(contents.describe([Path({str(paths[0])!r})], look), cache.Keep(cache="ram"))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
@@ -239,13 +252,13 @@ def test_helpers_decode_what_threads_decode(paths, tmp_path, monkeypatch):
     mask = tmp_path / "mask.png"
     Image.fromarray(np.full((30, 40), 3, np.uint8)).save(mask)
     truncate(paths[3])
-    options = {"image_size": (24, 32), "fit": "crop", "cache": "ram", "workers": 2, "on_bad": "skip"}
+    options = {"cache": "ram", "workers": 2, "on_bad": "skip"}
     for masks, files in ((None, paths), ([mask], paths[:1])):
-        there = cache.open_images(files, masks=masks, **options)
+        there = open_images(files, masks=masks, **options)
         cache._OPEN.clear()
         with monkeypatch.context() as patch:
             patch.setattr(stream, "THREADS_ENOUGH", 4)
-            here = cache.open_images(files, masks=masks, **options)
+            here = open_images(files, masks=masks, **options)
         cache._OPEN.clear()
         every = torch.arange(len(here))
         assert there.bad == here.bad
@@ -289,9 +302,7 @@ def decode(pool, row):
 def pool(paths, tmp_path, helped):
     """Pictures 0 to 4 are as good as any; reading picture 5 takes as long as nobody writes to it."""
     os.mkfifo(tmp_path / "pipe.png")
-    source = contents.describe(
-        [*paths, tmp_path / "pipe.png"], None, (), {tmp_path / "pipe.png": (20, 16)}, None, (24, 32), "crop"
-    )
+    source = contents.describe([*paths, tmp_path / "pipe.png"], look(), sizes={tmp_path / "pipe.png": (20, 16)})
     with stream.Pool(source, 1) as pool:
         yield pool
 
@@ -353,7 +364,7 @@ def test_leaving_a_stream_early_stops_decoding(paths, monkeypatch):
     seen = []
     load = decoding.load_rgb
     monkeypatch.setattr(decoding, "load_rgb", lambda path, within: (seen.append(path), load(path, within=within))[1])
-    opened = cache.open_images(paths, image_size=(24, 32), fit="crop", cache="stream", workers=1)
+    opened = open_images(paths, cache="stream", workers=1)
     made = opened.batches(np.zeros((500, 2), np.int64), torch.device("cpu"))
     next(made)
     made.close()
@@ -362,7 +373,7 @@ def test_leaving_a_stream_early_stops_decoding(paths, monkeypatch):
 
 def test_progress_ends_at_the_total(paths):
     seen: list[tuple[int, int]] = []
-    cache.open_images(paths, progress=lambda done, total: seen.append((done, total)), **RAM)
+    open_images(paths, progress=lambda done, total: seen.append((done, total)), **RAM)
     assert seen[-1] == (5, 5)
 
 
@@ -379,50 +390,49 @@ def test_auto_takes_the_first_that_fits(tmp_path, cache_gb, existing, expected):
         folder.mkdir(parents=True)
         (folder / places.ABOUT).write_text("{}")
     device = torch.device("cpu")
-    assert cache.choose(1000, cache="auto", cache_gb=cache_gb, folder=folder, device=device) == expected
+    assert cache.choose(1000, Keep(cache_gb=cache_gb), folder=folder, device=device) == expected
 
 
 def test_auto_leaves_half_of_what_is_free(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "room", lambda place, *_: {"ram": 100, "disk": 1000}[place])
     chosen = [
-        cache.choose(need, cache="auto", cache_gb=None, folder=tmp_path / "k", device=torch.device("cpu"))
-        for need in (50, 51, 500, 501)
+        cache.choose(need, Keep(), folder=tmp_path / "k", device=torch.device("cpu")) for need in (50, 51, 500, 501)
     ]
     assert chosen == ["ram", "disk", "disk", "stream"]
 
 
 def test_a_full_process_memory_makes_room(paths, monkeypatch, tmp_path):
-    cache.open_images(paths, **RAM)
+    open_images(paths, **RAM)
     assert cache._OPEN
     monkeypatch.setattr(places, "room", lambda *_: 1 if cache._OPEN else 10**9)
-    chosen = cache.choose(10**6, cache="auto", cache_gb=None, folder=tmp_path / "k", device=torch.device("cpu"))
+    chosen = cache.choose(10**6, Keep(), folder=tmp_path / "k", device=torch.device("cpu"))
     assert chosen == "ram"
 
 
 def test_the_budget_holds_for_all_sets_together(paths):
-    budget = {"cache": "auto", "image_size": (24, 32), "fit": "crop"}
+    budget = {"cache": "auto"}
     gb = 1.5 * 5 * 72 * 54 * 3 / 1e9  # of the pictures once and a half
-    train = cache.open_images(paths, cache_gb=gb, **budget)
-    assert [train.place, cache.open_images(paths[::-1], cache_gb=gb, **budget).place] == ["ram", "disk"]
-    assert cache.open_images(paths, cache_gb=gb, **budget).reused  # the first is still open
+    train = open_images(paths, cache_gb=gb, **budget)
+    assert [train.place, open_images(paths[::-1], cache_gb=gb, **budget).place] == ["ram", "disk"]
+    assert open_images(paths, cache_gb=gb, **budget).reused  # the first is still open
     with pytest.raises(ConfigError, match=r"0\.00 GB are left of data\.cache_gb=8\.748e-05"):
-        cache.open_images(paths[::-1], cache_gb=gb, **RAM)
+        open_images(paths[::-1], cache_gb=gb, **RAM)
 
 
 def test_sets_that_nobody_uses_make_room_in_the_budget(paths):
     gb = 1.5 * 5 * 72 * 54 * 3 / 1e9
-    used = [cache.open_images(paths, cache_gb=gb, **RAM)]
+    used = [open_images(paths, cache_gb=gb, **RAM)]
     used.append(used)  # a finished run's objects hold one another
     del used
-    assert cache.open_images(paths[::-1], cache_gb=gb, **RAM).place == "ram"
+    assert open_images(paths[::-1], cache_gb=gb, **RAM).place == "ram"
     assert len(cache._OPEN) == 1
 
 
 def test_a_set_in_use_stays_open_when_another_finds_no_room(paths, monkeypatch):
-    used = cache.open_images(paths, **RAM)
-    cache.open_images(paths[:2], **RAM)
+    used = open_images(paths, **RAM)
+    open_images(paths[:2], **RAM)
     monkeypatch.setattr(places, "room", lambda *_: 0)
-    assert cache.open_images(paths[::-1], image_size=(24, 32), fit="crop", cache="auto").place == "stream"
+    assert open_images(paths[::-1], cache="auto").place == "stream"
     assert [images.source for images in cache._OPEN.values()] == [used.source]
 
 
@@ -436,7 +446,7 @@ def test_a_set_in_use_stays_open_when_another_finds_no_room(paths, monkeypatch):
 )
 def test_impossible_places_are_refused(paths, options, message):
     with pytest.raises(ConfigError, match=message):
-        cache.open_images(paths, image_size=(24, 32), fit="crop", **options)
+        open_images(paths, **options)
 
 
 def test_a_failed_build_leaves_nothing_behind(paths, tmp_path):
@@ -444,14 +454,14 @@ def test_a_failed_build_leaves_nothing_behind(paths, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cache.open_images(paths, image_size=(24, 32), fit="crop", cache="disk", cache_dir=tmp_path, progress=stop)
+        open_images(paths, cache="disk", cache_dir=tmp_path, progress=stop)
     assert list((tmp_path / "images").iterdir()) == []
 
 
 def test_an_unwritable_cache_folder_is_one_line(paths, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises((DataError, ConfigError), match="file"):
-        cache.open_images(paths, image_size=(24, 32), fit="crop", cache="disk", cache_gb=1, cache_dir=tmp_path / "file")
+        open_images(paths, cache="disk", cache_gb=1, cache_dir=tmp_path / "file")
 
 
 def test_two_builders_of_one_entry_agree(tmp_path):
@@ -475,8 +485,8 @@ def test_two_builders_of_one_entry_agree(tmp_path):
 
 @pytest.mark.parametrize("damage", ["about", "array", "short"])
 def test_an_entry_that_cannot_be_read_is_built_again(paths, damage):
-    options = {"image_size": (24, 32), "fit": "crop", "cache": "disk"}
-    good = cache.open_images(paths, **options).take(torch.arange(5))[0]
+    options = {"cache": "disk"}
+    good = open_images(paths, **options).take(torch.arange(5))[0]
     (folder,) = places.entries(None).iterdir()
     if damage == "about":
         (folder / places.ABOUT).write_text("")
@@ -486,7 +496,7 @@ def test_an_entry_that_cannot_be_read_is_built_again(paths, damage):
         os.truncate(folder / "0.u8", 10)
     for reused in (False, True):
         cache._OPEN.clear()  # as a later process would find it
-        opened = cache.open_images(paths, **options)
+        opened = open_images(paths, **options)
         assert opened.reused == reused
         assert torch.equal(opened.take(torch.arange(5))[0], good)
     assert list(places.entries(None).iterdir()) == [folder]

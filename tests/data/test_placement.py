@@ -3,7 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun.data.cache import open_images
+from visrun.data.cache import Keep, open_images
+from visrun.data.contents import describe
+from visrun.data.look import Look
 from visrun.data.placement import Place, places
 
 
@@ -28,8 +30,8 @@ def test_what_a_crop_cut_away_is_255():
 @pytest.mark.parametrize("size", [(64, 64), (100, 40), (30, 90), (7, 5)])
 def test_places_agree_with_what_evaluation_shows(tmp_path, fit, size):
     Image.fromarray(np.zeros((*size, 3), np.uint8)).save(tmp_path / "a.png")
-    opened = open_images([tmp_path / "a.png"], image_size=(32, 48), fit=fit, cache="ram")
-    (place,) = places(opened, (32, 48), fit)
+    look = Look(image_size=(32, 48), fit=fit, mean=(0.5,) * 3, std=(0.5,) * 3)
+    (place,) = places(open_images(describe([tmp_path / "a.png"], look), Keep(cache="ram")), look)
     left, top, right, bottom = place.box
     assert place.size == size
     assert (right - left) / (bottom - top) == pytest.approx(size[1] / size[0], rel=0.1)

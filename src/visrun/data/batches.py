@@ -4,8 +4,8 @@ So a run that goes on from any step sees the pixels it would have seen, and a CP
 Per batch the device gets a gather, a sampling, a colour map and one small table; nothing is read back from it.
 
 Example:
-    >>> batches = Batches(images, labels, kind="label", num_classes=10, batch_size=32, image_size=(224, 224),
-    ...                   fit="crop", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), shuffle=True)  # doctest: +SKIP
+    >>> targets = Targets("label", labels, num_classes=10)  # doctest: +SKIP
+    >>> batches = Batches(images, targets, look, Vary(training=True), batch_size=32)  # doctest: +SKIP
     >>> for batch in batches.epoch(0): ...  # doctest: +SKIP
 """
 
@@ -24,7 +24,7 @@ from visrun.data import augment as augmentation
 from visrun.data import boxing, mixing, rendering
 from visrun.data.augment import MIX, Augment
 from visrun.data.cache import Images
-from visrun.data.geometry import Fit
+from visrun.data.look import Look
 from visrun.data.objects import MASK_STRIDE
 from visrun.data.placement import Scene
 from visrun.data.stream import sent
@@ -59,6 +59,50 @@ class Batch:
     valid: Tensor
 
 
+@dataclass(frozen=True)
+class Targets:
+    """What is known of N pictures beside their pixels.
+
+    Args:
+        kind: label, value, mask, verdict, one of `visrun.tables.OBJECT_TARGETS` or none.
+        rows: (N,) int64 or (N, K) float32 labels, (N, T) float32 values, for objects what `boxing.table` packs; None
+            for masks, which come with the images.
+        num_classes: K; needed where labels are mixed.
+        scenes: Of objects, for a metric.
+        chances: (N,) the probability with which each picture is spoiled.
+    """
+
+    kind: str
+    rows: Tensor | None = None
+    num_classes: int = 0
+    scenes: Sequence[Scene] = ()
+    chances: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Vary:
+    """How the batches of one epoch differ from those of another.
+
+    With ``training`` each epoch has its own order, and the last batch is filled by going on from the start of it, so a
+    set smaller than a batch still gives one full step. Without (evaluation) the order is that of the images, and the
+    last batch is filled with repeats that are not ``valid``.
+
+    Args:
+        augment: None varies nothing.
+        extra: Further augmentations, as in :mod:`visrun.data.extras`, in this order.
+        spoil: Makes defects; see `visrun.data.defects.spoil`.
+    """
+
+    training: bool = False
+    seed: int = 0
+    augment: Augment | None = None
+    extra: Sequence[Extra] = ()
+    spoil: Spoil | None = None
+
+
+STILL = Vary()
+
+
 class NoSteps:
     """The batches of a model that learns without steps: none."""
 
@@ -80,23 +124,10 @@ class NoSteps:
 class Batches:
     """The batches of every epoch.
 
-    With ``shuffle`` (training) each epoch has its own order, and the last batch is filled by going on from the start
-    of it, so a set smaller than a batch still gives one full step. Without (evaluation) the order is that of the
-    images, and the last batch is filled with repeats that are not ``valid``.
-
     Args:
         images: Opened images, N of them usable.
-        targets: (N,) int64 or (N, K) float32 labels, (N, T) float32 values, for objects what `boxing.table` packs; None
-            for masks, which come with the images.
-        kind: label, value, mask, verdict, one of `visrun.tables.OBJECT_TARGETS` or none.
-        num_classes: K; needed where labels are mixed.
-        image_size: (height, width) of the training image, as the images were opened for; so ``fit``.
-        augment: None varies nothing.
-        mean: 3 floats in [0, 1]; with ``std``, what the network's weights expect.
-        extra: Further augmentations, as in :mod:`visrun.data.extras`, in this order.
-        scenes: For objects, what is known of each of the N pictures beside its pixels.
-        spoil: Makes defects; see `visrun.data.defects.spoil`.
-        chances: (N,) the probability with which each picture is spoiled.
+        targets: Of these N.
+        look: What the images were opened for.
 
     Raises:
         ConfigError: An augmentation that this kind of target cannot take (see `augment.fitting`).
@@ -106,45 +137,30 @@ class Batches:
     def __init__(
         self,
         images: Images,
-        targets: Tensor | None = None,
+        targets: Targets,
+        look: Look,
+        vary: Vary = STILL,
         *,
-        kind: str,
-        num_classes: int = 0,
         batch_size: int,
-        image_size: tuple[int, int],
-        fit: Fit,
-        augment: Augment | None = None,
-        mean: Sequence[float],
-        std: Sequence[float],
         device: torch.device | str = "cpu",
-        seed: int = 0,
-        shuffle: bool = False,
-        extra: Sequence[Extra] = (),
-        scenes: Sequence[Scene] = (),
-        spoil: Spoil | None = None,
-        chances: NDArray[np.float64] | None = None,
     ) -> None:
         if not len(images):
             raise DataError("no usable image is left in this split")
-        assert targets is None or len(targets) == len(images), "one target for each usable image"
+        kind, rows = targets.kind, targets.rows
+        assert rows is None or len(rows) == len(images), "one target for each usable image"
         assert kind not in (*PAINTED, "instances") or images.source.masks is not None, (
             "images opened without their masks"
         )
-        for name in augmentation.fitting(augment or Augment(), kind)[1]:
+        for name in augmentation.fitting(vary.augment or Augment(), kind)[1]:
             raise ConfigError(f"augment.{name}: a target of kind {kind} cannot take it: set augment.{name}=0")
-        self.images, self.kind, self.num_classes = images, kind, num_classes
-        self.batch_size, self.image_size, self.fit = batch_size, image_size, fit
-        self.augment, self.mean, self.std = augment, tuple(mean), tuple(std)
-        self.device, self.seed, self.shuffle = torch.device(device), seed, shuffle
-        self.extra, self.scenes = tuple(extra), tuple(scenes)
-        self.spoil, self.chances = spoil, chances
-        self.pictures = augment.pictures if augment else 1
-        self.targets = torch.zeros(len(images), 0) if targets is None else targets
-        self.targets = self.targets.to(self.device)
+        self.images, self.targets, self.look, self.vary = images, targets, look, vary
+        self.batch_size, self.device, self.scenes = batch_size, torch.device(device), targets.scenes
+        self.pictures = vary.augment.pictures if vary.augment else 1
+        self._rows = (torch.zeros(len(images), 0) if rows is None else rows).to(self.device)
         self._sizes = images.sizes.astype(np.float64)
         self._room, self._held = 0, None
         if kind in OBJECT_TARGETS:
-            self._room, self._held = boxing.rows_of_target(self.targets, self.pictures), boxing.held(self.targets)
+            self._room, self._held = boxing.rows_of_target(self._rows, self.pictures), boxing.held(self._rows)
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -162,9 +178,9 @@ class Batches:
                 plan = self._plan(epoch, first, order[first : first + PLANNED])
                 table = sent(torch.from_numpy(plan.table), self.device)
             drawn = table[step - first]
-            images = rendering.render_images(pixels, plan, drawn, self.image_size)
-            for number, augment in enumerate(self.extra, 1):
-                images = augment(images, np.random.default_rng([self.seed, epoch, step + 1, number]))
+            images = rendering.render_images(pixels, plan, drawn, self.look.image_size)
+            for number, augment in enumerate(self.vary.extra, 1):
+                images = augment(images, np.random.default_rng([self.vary.seed, epoch, step + 1, number]))
             target, layers = self._targets(index[step], masks, plan, drawn)
             images, target = self._spoiled(epoch, step, order[step, :, 0], images, target)
             images, target = self._mixed(plan.mix[step - first], images, target, rendering.columns(plan, drawn)[:, MIX])
@@ -186,61 +202,63 @@ class Batches:
         if self.pictures == 1:
             return order
         shape = (*order.shape[:2], self.pictures - 1)
-        others = np.random.default_rng([self.seed, epoch, 0, 1]).integers(len(self.images), size=shape)
+        others = np.random.default_rng([self.vary.seed, epoch, 0, 1]).integers(len(self.images), size=shape)
         return np.concatenate([order, others], 2)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """(steps, B)."""
         n = len(self.images)
-        order = np.random.default_rng([self.seed, epoch, 0]).permutation(n) if self.shuffle else np.arange(n)
+        order = np.random.default_rng([self.vary.seed, epoch, 0]).permutation(n) if self.vary.training else np.arange(n)
         return np.resize(order, (len(self), self.batch_size)).astype(np.int64)
 
     def _valid(self) -> NDArray[np.bool_]:
         first = np.arange(len(self) * self.batch_size) < len(self.images)
-        return first.reshape(len(self), -1) | self.shuffle
+        return first.reshape(len(self), -1) | self.vary.training
 
     def _plan(self, epoch: int, first: int, order: NDArray[np.int64]) -> augmentation.Plan:
         return augmentation.plan(
-            [np.random.default_rng([self.seed, epoch, first + i + 1]) for i in range(len(order))],
+            [np.random.default_rng([self.vary.seed, epoch, first + i + 1]) for i in range(len(order))],
             self._sizes[order],
             crowded=None if self._held is None else self._held[order].sum(-1) > self._room,
-            image_size=self.image_size,
+            image_size=self.look.image_size,
             canvas=self.images.source.canvas,
-            fit=self.fit,
-            augment=self.augment,
-            mean=self.mean,
-            std=self.std,
+            fit=self.look.fit,
+            augment=self.vary.augment,
+            mean=self.look.mean,
+            std=self.look.std,
         )
 
     def _targets(
         self, shown: Tensor, masks: Tensor | None, plan: augmentation.Plan, drawn: Tensor
     ) -> tuple[Tensor, Tensor]:
         """A batch's target and masks; ``shown`` (B, Q) are its pictures."""
+        kind, size = self.targets.kind, self.look.image_size
         none = torch.zeros(len(shown), 0, device=self.device)
-        if self.kind in PAINTED:
+        if kind in PAINTED:
             assert masks is not None
-            return rendering.render_ids(masks, plan, drawn, self.image_size), none
-        rows = self.targets.index_select(0, shown.flatten())
-        if self.kind not in OBJECT_TARGETS:
+            return rendering.render_ids(masks, plan, drawn, size), none
+        rows = self._rows.index_select(0, shown.flatten())
+        if kind not in OBJECT_TARGETS:
             return rows, none
-        target = boxing.render(rows, plan, drawn, self.image_size, most=self._room, kind=self.kind)
-        if self.kind != "instances":
+        target = boxing.render(rows, plan, drawn, size, most=self._room, kind=kind)
+        if kind != "instances":
             return target, none
         assert masks is not None
-        return target, rendering.render_layers(masks, plan, drawn, self.image_size, stride=MASK_STRIDE)
+        return target, rendering.render_layers(masks, plan, drawn, size, stride=MASK_STRIDE)
 
     def _spoiled(
         self, epoch: int, step: int, shown: NDArray[np.int64], images: Tensor, target: Tensor
     ) -> tuple[Tensor, Tensor]:
-        if self.spoil is None or self.chances is None:
+        vary, chances = self.vary, self.targets.chances
+        if vary.spoil is None or chances is None:
             return images, target
-        keys = [[epoch, step + 1, len(self.extra)]] if self.shuffle else [[0, 0, int(i)] for i in shown]
-        rngs = [np.random.default_rng([self.seed, *key, 1]) for key in keys]
+        keys = [[epoch, step + 1, len(vary.extra)]] if vary.training else [[0, 0, int(i)] for i in shown]
+        rngs = [np.random.default_rng([vary.seed, *key, 1]) for key in keys]
         drawn = np.concatenate([rng.random(len(shown) // len(rngs)) for rng in rngs])
-        return self.spoil(images, target, drawn < self.chances[shown], rngs, fixed=not self.shuffle)
+        return vary.spoil(images, target, drawn < chances[shown], rngs, fixed=not vary.training)
 
     def _mixed(self, mix: str, images: Tensor, target: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         if not mix:
             return images, target
-        target = mixing.soft(target, self.num_classes) if self.kind == "label" else target
-        return mixing.mix(mix, images, target, numbers, dense=self.kind == "mask")
+        target = mixing.soft(target, self.targets.num_classes) if self.targets.kind == "label" else target
+        return mixing.mix(mix, images, target, numbers, dense=self.targets.kind == "mask")

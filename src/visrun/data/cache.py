@@ -12,7 +12,7 @@ import gc
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,9 +25,6 @@ from torch import Tensor
 
 from visrun.data import contents, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
-from visrun.data.geometry import Fit
-from visrun.data.images import Truth
-from visrun.data.outlines import Window
 from visrun.data.places import Place
 from visrun.data.stream import Batch, Source
 from visrun.errors import ConfigError, DataError
@@ -35,6 +32,25 @@ from visrun.errors import ConfigError, DataError
 Progress = Callable[[int, int], None]
 CHUNK = 64
 MOST_OPEN = 8  # sets of images that one process keeps for its next run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Where and how decoded pictures are kept.
+
+    Args:
+        cache: auto, gpu, ram, disk or stream.
+        cache_gb: Budget in 10^9 bytes for all sets kept open in a place; None = half of what is free.
+        cache_dir: Where the disk's arrays lie; None = the user's, `folders.cache_folder`.
+        workers: Threads that decode; -1 = one per core but one, at most 16.
+        on_bad: error, or skip to leave out files whose pixels cannot be decoded.
+    """
+
+    cache: str = "auto"
+    cache_gb: float | None = None
+    cache_dir: Path | None = None
+    workers: int = -1
+    on_bad: str = "error"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,36 +125,13 @@ class Images:
 
 
 def open_images(
-    paths: Sequence[Path],
-    *,
-    masks: Sequence[Truth] | None = None,
-    mask_ids: Sequence[int] = (),
-    sizes: Mapping[Path, tuple[int, int]] | None = None,
-    windows: Sequence[Window | None] | None = None,
-    image_size: tuple[int, int],
-    fit: Fit,
-    cache: str = "auto",
-    cache_gb: float | None = None,
-    cache_dir: Path | None = None,
-    device: torch.device | str = "cpu",
-    workers: int = -1,
-    on_bad: str = "error",
-    progress: Progress | None = None,
+    source: Source, keep: Keep, *, device: torch.device | str = "cpu", progress: Progress | None = None
 ) -> Images:
     """Decode images to the size that training needs and keep them.
 
     Args:
-        paths: Image files.
-        masks: Their masks, or the objects or verdicts of which masks are wanted.
-        mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
-        sizes: (width, height) of upright images where known; the others' headers are read.
-        windows: The part of its file that each picture is; None = the whole.
-        image_size: (height, width) of the training image; with ``fit`` it gives the size kept, see `geometry`.
-        cache: auto, gpu, ram, disk or stream.
-        cache_gb: Budget in 10^9 bytes for all sets kept open in a place; None = half of what is free.
-        cache_dir: Where the disk's arrays lie; None = the user's, `folders.cache_folder`.
-        workers: Threads that decode; -1 = one per core but one, at most 16.
-        on_bad: error, or skip to leave out files whose pixels cannot be decoded.
+        source: The files, see `contents.describe`.
+        device: Where the network is.
         progress: Called with (done, total).
 
     Raises:
@@ -147,20 +140,18 @@ def open_images(
     """
     begun = time.perf_counter()
     device = torch.device(device)
-    source = contents.describe(paths, masks, mask_ids, sizes or {}, windows, image_size, fit)
-    folder = places.entries(cache_dir) / contents.key(source)
-    memo = (folder, cache, cache_gb, device)
+    folder = places.entries(keep.cache_dir) / contents.key(source)
+    memo = (folder, keep.cache, keep.cache_gb, device)
     opened = _OPEN.get(memo)
     if opened is None:
-        place = choose(contents.needed(source), cache=cache, cache_gb=cache_gb, folder=folder, device=device)
-        workers = workers if workers > 0 else max(1, min(16, (os.cpu_count() or 1) - 1))
-        opened = _built(source, place, folder, device, workers, on_bad, progress)
+        place = choose(contents.needed(source), keep, folder=folder, device=device)
+        opened = _built(source, place, folder, device, keep, progress)
     if opened.place != "stream":
         _OPEN[memo] = replace(opened, reused=True)
         _OPEN.move_to_end(memo)
     while len(_OPEN) > MOST_OPEN:
         _OPEN.popitem(last=False)
-    given = _checked(replace(opened, seconds=time.perf_counter() - begun), on_bad)
+    given = _checked(replace(opened, seconds=time.perf_counter() - begun), keep.on_bad)
     _GIVEN.add(given)
     return given
 
@@ -183,18 +174,18 @@ def _forget_unused() -> None:
         del _OPEN[memo]
 
 
-def choose(need: int, *, cache: str, cache_gb: float | None, folder: Path, device: torch.device) -> Place:
+def choose(need: int, keep: Keep, *, folder: Path, device: torch.device) -> Place:
     """Where ``need`` bytes go beside the sets in use, before which those of earlier runs give way; a place asked for by
     name may fill nine tenths of what is free there.
 
     Raises:
         ConfigError: A place by name that is unknown, not there, or too small.
     """
-    wanted = places.candidates(cache, device)
+    wanted, gb = places.candidates(keep.cache, device), keep.cache_gb
 
     def first() -> Place | None:
-        share = 0.5 if cache == "auto" else 0.9
-        fits = partial(places.fits, need=need, cache_gb=cache_gb, share=share, folder=folder, device=device)
+        share = 0.5 if keep.cache == "auto" else 0.9
+        fits = partial(places.fits, need=need, cache_gb=gb, share=share, folder=folder, device=device)
         return next((place for place in wanted if fits(place, taken=_taken(place))), None)
 
     place = first()
@@ -203,23 +194,18 @@ def choose(need: int, *, cache: str, cache_gb: float | None, folder: Path, devic
         place = first()
     if place is not None:
         return place
-    free = places.room(wanted[0], folder, device) if cache_gb is None else cache_gb * 1e9 - _taken(wanted[0])
+    free = places.room(wanted[0], folder, device) if gb is None else gb * 1e9 - _taken(wanted[0])
     raise ConfigError(
-        f"data.cache={cache}: the images need {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
-        f"{'free there' if cache_gb is None else f'left of data.cache_gb={cache_gb:g}'}: use data.cache=auto"
+        f"data.cache={keep.cache}: the images need {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
+        f"{'free there' if gb is None else f'left of data.cache_gb={gb:g}'}: use data.cache=auto"
     )
 
 
 def _built(
-    source: Source,
-    place: Place,
-    folder: Path,
-    device: torch.device,
-    workers: int,
-    on_bad: str,
-    progress: Progress | None,
+    source: Source, place: Place, folder: Path, device: torch.device, keep: Keep, progress: Progress | None
 ) -> Images:
     """The images decoded into ``place``, or found there."""
+    workers = keep.workers if keep.workers > 0 else max(1, min(16, (os.cpu_count() or 1) - 1))
     fill = partial(_fill, source, workers=workers + 1, progress=progress)  # nothing else runs yet
     arrays: list[Tensor | None] = [None, None]
     bad: dict[int, str] = {}
@@ -237,7 +223,7 @@ def _built(
         where = device if place == "gpu" else torch.device("cpu")
         arrays = [None if s is None else torch.empty(s, dtype=torch.uint8, device=where) for s in source.shapes]
         bad = fill(arrays)
-    elif on_bad == "skip":
+    elif keep.on_bad == "skip":
         bad = fill([None, None])  # which can be used must be known before the first epoch
     kept = np.array([i for i in range(len(source.paths)) if i not in bad], np.int64)
     lines = tuple(bad[i] for i in sorted(bad))

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from visrun.data import geometry, images, labelmap
-from visrun.data.geometry import Fit
 from visrun.data.images import Truth
+from visrun.data.look import Look
 from visrun.data.objects import Objects
 from visrun.data.outlines import Window
 from visrun.data.stream import Source
@@ -23,22 +23,32 @@ FORMAT = "3"  # of the arrays; part of the key, so that older ones are not read
 
 def describe(
     paths: Sequence[Path],
-    masks: Sequence[Truth] | None,
-    mask_ids: Sequence[int],
-    sizes: Mapping[Path, tuple[int, int]],
-    windows: Sequence[Window | None] | None,
-    image_size: tuple[int, int],
-    fit: Fit,
+    look: Look,
+    *,
+    masks: Sequence[Truth] | None = None,
+    mask_ids: Sequence[int] = (),
+    sizes: Mapping[Path, tuple[int, int]] | None = None,
+    windows: Sequence[Window | None] | None = None,
 ) -> Source:
-    """The files with the size at which each is kept, and the canvas that holds the largest."""
+    """The files with the size at which each is kept, and the canvas that holds the largest.
+
+    Args:
+        paths: Image files.
+        look: What the network is to see of them, which gives the size kept, see `geometry`.
+        masks: Their masks, or the objects or verdicts of which masks are wanted.
+        mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
+        sizes: (width, height) of upright images where known; the others' headers are read.
+        windows: The part of its file that each picture is; None = the whole.
+    """
+    known = sizes or {}
     kept, shown, wholes = [], [], []
     for path, window in zip(paths, windows or [None] * len(paths), strict=True):
         try:
-            w, h = sizes[path] if path in sizes else images.header(path)
+            w, h = known[path] if path in known else images.header(path)
         except DataError:
             w, h = 1, 1  # decoding it will say what is wrong
         left, top, right, bottom = window or (0, 0, w, h)
-        kept.append(geometry.working_size((bottom - top, right - left), image_size, fit))
+        kept.append(geometry.working_size((bottom - top, right - left), look.image_size, look.fit))
         shown.append((left, top, right, bottom))
         wholes.append((h, w))
     array = np.array(kept, np.int64).reshape(-1, 2)

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from visrun.data.cache import Images
-from visrun.data.geometry import Fit, centred
+from visrun.data.geometry import centred
 from visrun.data.ids import IGNORE
 from visrun.data.images import header
+from visrun.data.look import Look
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,12 @@ class Scene:
     truth: Any
 
 
-def places(images: Images, image_size: tuple[int, int], fit: Fit) -> list[Place]:
+def places(images: Images, look: Look) -> list[Place]:
     """The place of every usable picture of ``images`` in its training image."""
+    height, width = look.image_size
     kept, windows = images.sizes.astype(np.float64), images.windows.astype(np.float64)
-    view = centred(kept, image_size, fit)
-    scale = np.array([image_size[1], image_size[0]]) / view.extent
+    view = centred(kept, look.image_size, look.fit)
+    scale = np.array([width, height]) / view.extent
     begin = -(view.centre - view.extent / 2) * scale
     of_file = kept[:, ::-1] * scale / (windows[:, 2:] - windows[:, :2])  # training pixels for one of the file
     sizes = [header(path)[::-1] for path in images.paths]
@@ -94,14 +96,14 @@ def places(images: Images, image_size: tuple[int, int], fit: Fit) -> list[Place]
     ]
 
 
-def scenes(images: Images, truths: Sequence[Any], image_size: tuple[int, int], fit: Fit) -> list[Scene]:
+def scenes(images: Images, truths: Sequence[Any], look: Look) -> list[Scene]:
     """The scene of every usable picture; pictures of the same file share its number.
 
     Args:
         truths: What is labelled in the file of each usable picture.
     """
     numbers = {path: number for number, path in enumerate(dict.fromkeys(images.paths))}
-    found = zip(images.paths, places(images, image_size, fit), truths, strict=True)
+    found = zip(images.paths, places(images, look), truths, strict=True)
     return [Scene(numbers[path], place, truth) for path, place, truth in found]
 
 

@@ -1,0 +1,35 @@
+"""What of a picture a network sees, and in which size and colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from visrun.data import tiles
+from visrun.data.geometry import Fit
+from visrun.data.outlines import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a network sees a picture.
+
+    Args:
+        image_size: (height, width) in pixels.
+        fit: How a picture meets that size.
+        mean: 3 floats in [0, 1]; with ``std``, what its weights expect.
+        tile: Side of the tiles into which larger pictures are cut, or None.
+        overlap: Of neighbouring tiles, in pixels.
+    """
+
+    image_size: tuple[int, int]
+    fit: Fit
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    tile: int | None = None
+    overlap: int = 0
+
+    def windows(self, size: tuple[int, int]) -> list[Window]:
+        """The parts of a picture of ``size`` (width, height) that are looked at."""
+        if self.tile is None:
+            return [(0, 0, *size)]
+        return tiles.windows(size, tile=self.tile, overlap=self.overlap)
