@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -44,6 +46,26 @@ def test_determinism_can_be_switched_on_and_off():
     assert torch.are_deterministic_algorithms_enabled()
     configure(CPU, deterministic=False)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("options", "benchmark", "precision"),
+    [
+        ({}, True, "high"),
+        ({"deterministic": True}, False, "highest"),
+        ({"static_shapes": False}, False, "high"),
+        ({"exact": True}, True, "highest"),
+    ],
+)
+def test_what_a_gpu_is_told(options, benchmark, precision, monkeypatch):
+    told = []
+    monkeypatch.setattr(torch.cuda, "set_device", told.append)
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", told.append)
+    monkeypatch.setattr(torch.backends, "cudnn", SimpleNamespace())
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    configure(torch.device("cuda", 1), **{"deterministic": False, **options})
+    torch.use_deterministic_algorithms(False)
+    assert torch.backends.cudnn.benchmark == benchmark and told == [torch.device("cuda", 1), precision]
 
 
 def test_weights_lie_channels_last() -> None:

@@ -51,15 +51,21 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return nullcontext()
 
 
-def configure(device: torch.device, *, deterministic: bool) -> None:
-    """Set the process-wide switches: kernels by autotuning, or by determinism where it was asked for."""
+def configure(device: torch.device, *, deterministic: bool, static_shapes: bool = True, exact: bool = False) -> None:
+    """Set the process-wide switches of training.
+
+    Args:
+        deterministic: Kernels that give the same every time, not the quickest.
+        static_shapes: Steps repeat their shapes; else the search for the quickest kernel would begin again and again.
+        exact: Matrix products in full float32, not in TF32; of distances in a memory of patches, for one.
+    """
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     if device.type != "cuda":
         return
     torch.cuda.set_device(device)
-    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.benchmark = static_shapes and not deterministic
     torch.backends.cudnn.deterministic = deterministic
-    torch.set_float32_matmul_precision("highest" if deterministic else "high")
+    torch.set_float32_matmul_precision("highest" if deterministic or exact else "high")
     if deterministic:
         # cuBLAS reads this when its first handle is made (CUDA documentation, "Results reproducibility").
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

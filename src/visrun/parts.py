@@ -65,7 +65,12 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     entry, facts = TASKS[settings.task], model_entry(settings.model.name)
     device = choose_device(settings.run.device)
     precision = choose_precision(settings.run.precision, device)
-    configure(device, deterministic=settings.run.deterministic)
+    configure(
+        device,
+        deterministic=settings.run.deterministic,
+        static_shapes=facts.static_shapes,
+        exact=not facts.gradient,
+    )
     size = training_size(
         settings.data.image_size,
         usual=facts.image_size or entry.image_size,
@@ -180,6 +185,7 @@ def build_step(
 ) -> tuple[Step, Any]:
     """The optimizer step and the learning-rate schedule."""
     settings, run = resolved.settings, resolved.settings.run
+    static = model_entry(settings.model.name).static_shapes
     config = {**resolved.hyperparameters.model_dump(), **settings.optimizer_options.model_dump()}
     learning = [p for p in built.module.parameters() if p.requires_grad]
     learning = learning or [torch.nn.Parameter(torch.zeros(0, device=device))]  # a model that learns without steps
@@ -193,7 +199,7 @@ def build_step(
         clip=run.clip,
         accumulate=run.accumulate,
         ema=run.ema if any(p.requires_grad for p in built.module.parameters()) else 0.0,
-        graph=run.graph is not False,
+        graph=(static and not run.deterministic) if run.graph == "auto" else run.graph,
     )
     return step, build_scheduler(optimizer, config, steps_per_epoch=max(1, steps_per_epoch))
 

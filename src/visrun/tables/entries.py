@@ -88,6 +88,7 @@ class ModelEntry:
         losses: The losses it can honour, its own, or None for all of the task's.
         options: Of the section ``model_options``, those that its builder takes.
         weighs: Whether it can weigh classes.
+        static_shapes: Whether a training step has the same shapes whatever the images show, as a CUDA graph needs.
         speed: 1 (slow) to 3 (fast).
         accuracy: 1 (modest) to 3 (high), at its usual image size.
         multiple: Sides of an untold image size are rounded up to a multiple of this many pixels.
@@ -107,6 +108,7 @@ class ModelEntry:
     losses: tuple[str, ...] | None = None
     options: tuple[str, ...] = ()
     weighs: bool = True
+    static_shapes: bool = True
     multiple: int = 32
 
     @property

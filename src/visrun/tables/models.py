@@ -38,7 +38,7 @@ def _dense(builder: str, parameters: float, **facts: Any) -> ModelEntry:
 
 
 def _detector(builder: str, parameters: float, *, tasks: tuple[str, ...] = BOX_TASKS, **facts: Any) -> ModelEntry:
-    facts |= {"drops": False, "weighs": False}
+    facts |= {"drops": False, "weighs": False, "static_shapes": False}
     return ModelEntry(
         build="visrun.models.detectors:detector", builder=builder, tasks=tasks, parameters=parameters, **facts
     )
