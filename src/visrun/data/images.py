@@ -27,9 +27,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from visrun.data import labelmap
+from visrun.data.faults import reason
 from visrun.data.ids import IGNORE
 from visrun.data.objects import Objects, painted
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE, Verdict
@@ -220,38 +221,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except _BOMBS:
         raise DataError(f"{path}: {_too_large('the header')}") from None
     except _BROKEN as error:
-        raise DataError(f"{path}: {_reason(path, error)}") from error
+        raise DataError(f"{path}: {reason(path, error)}") from error
 
 
 def _too_large(what: str) -> str:
     return f"{what} is above the limit of {MAX_PIXELS:,} pixels (decompression bomb?): shrink it or cut it into tiles"
-
-
-def _reason(path: Path, error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, IsADirectoryError):
-        return "a folder, not a file"
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    if isinstance(error, UnidentifiedImageError | SyntaxError):
-        return _sniff(path)
-    return f"broken image ({' '.join(str(error).split()) or type(error).__name__})"
-
-
-def _sniff(path: Path) -> str:
-    """What a file that Pillow does not know really is, from its first bytes."""
-    with Path(path).open("rb") as file:
-        start = file.read(64)
-    if not start:
-        return "empty file (0 bytes)"
-    if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the image itself: run `git lfs pull`"
-    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return "not an image but HTML or XML text"
-    if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")):
-        return "the image's header is cut short or broken"
-    return "not an image that Pillow reads"
 
 
 def _orientation(image: Image.Image) -> int:
