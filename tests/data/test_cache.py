@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun.data import cache, contents, decoding, places, stream
+from visrun.data import cache, contents, decoding, places, stream, threads
 from visrun.data.cache import Keep
 from visrun.data.look import Look
 from visrun.errors import ConfigError, DataError
@@ -205,7 +205,7 @@ def test_streaming_names_the_broken_file(paths):
 
 
 def test_streaming_gives_up_on_a_hung_disk(paths, monkeypatch):
-    monkeypatch.setattr(stream, "TIMEOUT", 0.02)
+    monkeypatch.setattr(threads, "TIMEOUT", 0.02)
     monkeypatch.setattr(decoding, "load_rgb", lambda *_, **__: time.sleep(0.5))
     opened = open_images(paths, cache="stream")
     with pytest.raises(DataError, match=r"0 \(ü\).png: not read in time"):
@@ -214,7 +214,7 @@ def test_streaming_gives_up_on_a_hung_disk(paths, monkeypatch):
 
 @pytest.mark.parametrize("on_bad", ["error", "skip"])
 def test_filling_gives_up_on_a_hung_disk(paths, monkeypatch, on_bad):
-    monkeypatch.setattr(stream, "TIMEOUT", 0.02)
+    monkeypatch.setattr(threads, "TIMEOUT", 0.02)
     monkeypatch.setattr(decoding, "load_rgb", lambda *_, **__: time.sleep(0.5))
     with pytest.raises(DataError, match=r"^[^\n]*0 \(ü\).png: not read in time: is a network drive gone\?$"):
         open_images(paths, on_bad=on_bad, **RAM)
@@ -225,9 +225,9 @@ def test_a_stuck_read_does_not_keep_the_process(paths):
     code = f"""
 import time
 from pathlib import Path
-from visrun.data import cache, contents, decoding, stream
+from visrun.data import cache, contents, decoding, threads
 from visrun.data.look import Look
-stream.TIMEOUT = 0.05
+threads.TIMEOUT = 0.05
 decoding.load_rgb = lambda *_, **__: time.sleep(600)
 look = Look(image_size=(24, 32), fit="crop", mean=(0.5,) * 3, std=(0.5,) * 3)
 cache.open_images(contents.describe([Path({str(paths[0])!r})], look), cache.Keep(cache="ram"))
@@ -294,7 +294,7 @@ def test_a_hung_helper_is_an_error_that_names_the_file(tmp_path):
 def decode(pool, row):
     """Picture ``row`` by a pool's only thread."""
     batch = stream.blank(pool.source, 1)
-    stream.awaited(pool.start(np.array([row]), batch)[0], pool.source.paths[row])
+    threads.awaited(pool.start(np.array([row]), batch)[0], pool.source.paths[row])
     return batch[0][0]
 
 
@@ -308,10 +308,10 @@ def pool(paths, tmp_path, helped):
 
 
 def test_after_a_picture_that_came_too_late_each_has_its_own_pixels(pool, paths, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "TIMEOUT", 0.2)
+    monkeypatch.setattr(threads, "TIMEOUT", 0.2)
     with pytest.raises(stream.Late, match=r"pipe.png: not read within 0 s"):
         decode(pool, 5)
-    monkeypatch.setattr(stream, "TIMEOUT", 30)
+    monkeypatch.setattr(threads, "TIMEOUT", 30)
     os.close(
         os.open(tmp_path / "pipe.png", os.O_RDWR)
     )  # the drive comes back: who still reads, or is about to, answers

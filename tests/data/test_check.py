@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from visrun.data import check, records
+from visrun.data import check, images, records, threads
+from visrun.data.records import Record
 from visrun.errors import DataError
 
 
@@ -200,3 +202,32 @@ def test_progress_reaches_the_total(tmp_path: Path) -> None:
     )
     assert seen[-1] == (300, 300)
     assert len(seen) <= 101
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch):
+    """Called with a file's name and seconds, which reading its header takes from then on."""
+    seconds: dict[str, float] = {}
+    header = images.header
+
+    def waited(path: Path) -> tuple[int, int]:
+        time.sleep(seconds.get(path.name, 0))
+        return header(path)
+
+    monkeypatch.setattr(images, "header", waited)
+    return seconds
+
+
+def test_a_header_that_never_comes_ends_the_reading(tmp_path: Path, slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "TIMEOUT", 0.2)
+    slow["3.png"] = 2.0
+    with pytest.raises(DataError, match=r"^[^\n]*/a/3\.png: not read in time: is a network drive gone\?$"):
+        records.read(pictures(tmp_path), task="classification", on_bad="skip")
+
+
+def test_slow_files_are_waited_for_while_they_come(tmp_path: Path, slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "TIMEOUT", 0.5)
+    slow |= {f"{i}.png": 0.4 for i in range(4)}
+    (folder,) = pictures(tmp_path, 4, "a").iterdir()
+    every = [Record(path, 0, path.name) for path in sorted(folder.iterdir())] * 100  # in parts of four
+    assert [finding.fault for finding in check.examine(every, root=tmp_path)] == [""] * 400

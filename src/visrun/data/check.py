@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visrun.data import files, images
+from visrun.data.threads import Threads, awaited_all
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 
@@ -61,15 +62,29 @@ def examine(
         root: The dataset's folder, for short names in faults.
         masks: Whether each target is the path of a mask; of a verdict the mask is known.
         progress: Called with (done, total) about a hundred times.
+
+    Raises:
+        DataError: A file did not come in time.
     """
+
+    def fill(part: Sequence[Record], into: list[Finding]) -> None:
+        for record in part:
+            into.append(_look(record, root, masks))  # noqa: PERF401 (who waits sees how far it is)
+
     stride = max(1, len(records) // 100)
     parts = [records[start : start + stride] for start in range(0, len(records), stride)]
+    filled: list[list[Finding]] = [[] for _ in parts]
     found: list[Finding] = []
-    with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
-        for findings in pool.map(lambda part: [_look(record, root, masks) for record in part], parts):
+    pool = Threads(min(32, 4 * (os.cpu_count() or 1)))
+    try:
+        futures = [pool.submit(partial(fill, *pair)) for pair in zip(parts, filled, strict=True)]
+        for future, part, findings in zip(futures, parts, filled, strict=True):
+            awaited_all(future, [record.image for record in part], findings)
             found += findings
             if progress is not None:
                 progress(len(found), len(records))
+    finally:
+        pool.end()
     return found
 
 

@@ -5,16 +5,13 @@ Legend: n pictures, Hc x Wc canvas, L layers of masks.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 import numpy as np
@@ -22,14 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visrun.data import threads
 from visrun.data.decoding import GRACE, Helper, Job, Late, Lost, Pixels
 from visrun.data.images import Truth
 from visrun.data.objects import LAYERS, Objects
+from visrun.data.threads import Threads, awaited
 from visrun.errors import DataError
 
-Work = tuple[Future[None], Callable[[], None]]
 Item = TypeVar("Item")
-TIMEOUT = 120.0  # seconds for one picture: a hung network drive must not hang a run for ever
 THREADS_ENOUGH = 4  # workers up to which threads alone do (see `decoding`)
 HELPERS_PAY = 512  # pictures from which starting helpers pays
 AHEAD = 3  # batches prepared while one is in use
@@ -90,56 +87,6 @@ def blank(source: Source, n: int, *, pinned: bool = False) -> Batch:
     return pixels, masks
 
 
-class Threads:
-    """``n`` threads that do what is submitted, in order. Unlike ThreadPoolExecutor's they are daemons: a thread that is
-    stuck in a read does not keep the process from ending."""
-
-    def __init__(self, n: int) -> None:
-        self.queue: SimpleQueue[Work | None] = SimpleQueue()
-        self.threads = [threading.Thread(target=self._run, name=f"visrun-data-{i}", daemon=True) for i in range(n)]
-        for thread in self.threads:
-            thread.start()
-
-    def submit(self, work: Callable[[], None]) -> Future[None]:
-        """Queue ``work``."""
-        future: Future[None] = Future()
-        self.queue.put((future, work))
-        return future
-
-    def end(self) -> None:
-        """Drop what is queued, and tell the threads to end after what they are doing."""
-        with contextlib.suppress(Empty):
-            while (queued := self.queue.get_nowait()) is not None:
-                queued[0].cancel()
-        for _ in self.threads:
-            self.queue.put(None)
-
-    def join(self, seconds: float) -> None:
-        """Wait for their end, no longer than ``seconds``."""
-        until = time.monotonic() + seconds
-        for thread in self.threads:
-            thread.join(max(0.0, until - time.monotonic()))
-
-    def _run(self) -> None:
-        while self._next():
-            pass
-
-    def _next(self) -> bool:
-        """Do what is queued next; whether there will be more. Returning lets go of a picture's memory."""
-        queued = self.queue.get()
-        if queued is None:
-            return False
-        future, work = queued
-        if future.set_running_or_notify_cancel():
-            try:
-                work()
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(None)
-        return True
-
-
 class Pool:
     """Threads that decode pictures of ``source``, with a helper process each where there are many.
 
@@ -183,24 +130,11 @@ class Pool:
             self.helpers[me] = Helper(self.source.canvas, max(1, self.source.layers))
         helper = self.helpers[me]
         try:
-            helper.decode(job, pixels, mask, TIMEOUT)
+            helper.decode(job, pixels, mask, threads.TIMEOUT)
         except Lost:  # the next picture gets a fresh one
             if self.helpers.pop(me, None) is not None:
                 helper.close()
             raise
-
-
-def awaited(future: Future[None], path: Path) -> None:
-    """Wait until the picture of ``path`` is decoded.
-
-    Raises:
-        DataError: A file that cannot be read.
-        Late: One that did not come in time.
-    """
-    try:
-        future.result(2 * TIMEOUT)
-    except TimeoutError:
-        raise Late(f"{path}: not read in time: is a network drive gone?") from None
 
 
 def pipelined(

@@ -1,0 +1,99 @@
+"""Threads that read files, and how long they are waited for: a hung network drive must not hang a run for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from visrun.data.decoding import Late
+
+Work = tuple[Future[None], Callable[[], None]]
+TIMEOUT = 120.0  # seconds for one picture
+
+
+class Threads:
+    """``n`` threads that do what is submitted, in order. Unlike ThreadPoolExecutor's they are daemons: a thread that is
+    stuck in a read does not keep the process from ending."""
+
+    def __init__(self, n: int) -> None:
+        self.queue: SimpleQueue[Work | None] = SimpleQueue()
+        self.threads = [threading.Thread(target=self._run, name=f"visrun-data-{i}", daemon=True) for i in range(n)]
+        for thread in self.threads:
+            thread.start()
+
+    def submit(self, work: Callable[[], None]) -> Future[None]:
+        """Queue ``work``."""
+        future: Future[None] = Future()
+        self.queue.put((future, work))
+        return future
+
+    def end(self) -> None:
+        """Drop what is queued, and tell the threads to end after what they are doing."""
+        with contextlib.suppress(Empty):
+            while (queued := self.queue.get_nowait()) is not None:
+                queued[0].cancel()
+        for _ in self.threads:
+            self.queue.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Wait for their end, no longer than ``seconds``."""
+        until = time.monotonic() + seconds
+        for thread in self.threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _run(self) -> None:
+        while self._next():
+            pass
+
+    def _next(self) -> bool:
+        """Do what is queued next; whether there will be more. Returning lets go of a picture's memory."""
+        queued = self.queue.get()
+        if queued is None:
+            return False
+        future, work = queued
+        if future.set_running_or_notify_cancel():
+            try:
+                work()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+        return True
+
+
+def awaited(future: Future[None], path: Path) -> None:
+    """Wait until the picture of ``path`` is decoded.
+
+    Raises:
+        DataError: A file that cannot be read.
+        Late: One that did not come in time.
+    """
+    try:
+        future.result(2 * TIMEOUT)
+    except TimeoutError:
+        raise late(path) from None
+
+
+def awaited_all(future: Future[None], paths: Sequence[Path], done: Sequence[object]) -> None:
+    """Wait until each of ``paths`` has its item in ``done``, which the work of ``future`` fills in order.
+
+    Raises:
+        Late: For one of them nothing came in time.
+    """
+    found = -1
+    while not future.done():
+        if len(done) == found:
+            raise late(paths[found])
+        found = len(done)
+        wait([future], 2 * TIMEOUT)
+    future.result()
+
+
+def late(path: Path) -> Late:
+    """The error for a file that did not come in time."""
+    return Late(f"{path}: not read in time: is a network drive gone?")
