@@ -25,6 +25,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visrun.sweep import plugin
+from visrun.sweep.leadership import CLAIM
 from visrun.sweep.plugin import VisrunSweeper, last_words, start_ray
 from visrun.sweep.storage import PASSWORD, open_storage
 from visrun.sweep.study import Queue, counting, is_lost
@@ -204,6 +205,42 @@ def test_the_password_is_written_nowhere(tmp_path: Path, database: str) -> None:
     assert SECRET not in text
     for known in ("multirun/search/0/.hydra/hydra.yaml", "mlflow.db"):  # where it would stand, if it stood in the URL
         assert database.encode() in contents[known]
+
+
+@pytest.mark.slow
+def test_a_study_in_a_database_has_one_leader_until_that_dies(folder: Path) -> None:
+    url = f"sqlite:///{folder / 'studies.db'}"
+    places = [folder / name for name in ("one", "two")]
+    for place in places:
+        place.mkdir()
+        (place / "fake.py").write_text(FAKE)
+    words = [*SEARCH, f"hydra.sweeper.storage={url}", "hydra.sweeper.n_trials=2"]
+    one = start(*words, cwd=places[0], FAKE_HANGS="1")
+    until((places[0] / "ran.txt").exists)
+    two = start(*words, cwd=places[1])
+    (text,) = finish(two)
+    assert two.returncode == 2, text
+    assert f"process {one.pid} on " in text and f"in {places[0] / 'multirun/search'} leads this study; " in text
+    assert not (places[1] / "multirun").exists()
+
+    one.kill()
+    finish(one)
+    three = start(*words, cwd=places[1])
+    (text,) = finish(three)
+    assert three.returncode == 0, text
+    assert [trial.state for trial in counting(trials(url))] == [TrialState.COMPLETE] * 2
+
+
+@pytest.mark.slow
+def test_a_leader_ends_where_another_one_has_taken_its_study_over(folder: Path) -> None:
+    url = f"sqlite:///{folder / 'studies.db'}"
+    child = start(*SEARCH, f"hydra.sweeper.storage={url}", cwd=folder, FAKE_HANGS="1")
+    until((folder / "ran.txt").exists)
+    elsewhere = {"pid": 7, "started": 0.0, "host": "elsewhere", "folder": "/there", "heard": time.time() + 60}
+    Queue(open_storage(url), "search").study.set_user_attr(CLAIM, elsewhere)
+    (text,) = finish(child)
+    assert child.returncode == 1, text
+    assert "study_name=search: process 7 on elsewhere in /there has taken this study over" in text
 
 
 def test_a_password_in_the_url_is_refused(folder: Path) -> None:

@@ -200,7 +200,7 @@ def test_signs_of_life_go_on_after_one_that_did_not_get_through(monkeypatch: pyt
             raise StorageInternalError("the database is busy")
 
     monkeypatch.setattr(queue, "beat", beat)
-    with beating(queue, 7):
+    with beating(lambda: queue.beat(7)):
         time.sleep(0.3)
     assert len(beats) > 2 and set(beats) == {7}
     count = len(beats)

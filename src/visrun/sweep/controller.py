@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from urllib.parse import quote
 
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.console import Screen
-from visrun.errors import ConfigError, first_line
-from visrun.run_folder import this_process
+from visrun.errors import first_line
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
-from visrun.sweep.files import LEAD, PLOTS, RESULTS, TABLE
+from visrun.sweep.files import PLOTS, RESULTS, TABLE
 from visrun.sweep.joining import prepare
+from visrun.sweep.leadership import Claim, claimed, in_database, leading, look
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import open_storage
+from visrun.sweep.study import Queue
 from visrun.sweep.trials import failures, too_many_failed
 from visrun.sweep.worker import AHEAD
 
@@ -49,43 +44,25 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
         VisrunError: No slot can work.
     """
     screen = Screen()
-    if "://" in plan.storage:
-        open_storage(plan.storage)  # what is wrong with a database is said before anything is written
+    if in_database(plan):
+        look(plan)  # what is wrong with a database is said before anything is written
     plan.folder.mkdir(parents=True, exist_ok=True)
     open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
     with leading(plan), stop_on_signals() as stop:
-        return Controller(plan, screen, stop, work).run()
-
-
-@contextmanager
-def leading(plan: Plan) -> Iterator[None]:
-    """Within: no other process leads a sweep in this folder, or the study of a journal; a lock's file says who does."""
-    places = [plan.folder / LEAD]
-    if "://" not in plan.storage:
-        places.append(Path(plan.storage).with_name(f".{quote(plan.name, safe='')}{LEAD}"))
-    with ExitStack() as held:
-        for place in places:
-            file = held.enter_context(place.open("a"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigError(
-                    f"hydra.sweeper.study_name={plan.name}: another process leads this study; "
-                    "hydra.sweeper.worker=true joins it"
-                ) from None
-            file.truncate(0)
-            file.write(json.dumps(this_process()))
-            file.flush()
-        yield
+        queue = open_study(plan)
+        with claimed(plan, queue) as claim:
+            return Controller(plan, queue, claim, screen=screen, stop=stop, work=work).run()
 
 
 class Controller:
     """One sitting of a sweep."""
 
-    def __init__(self, plan: Plan, screen: Screen, stop: Stop, work: Work | None) -> None:
-        self.plan, self.screen, self.stop = plan, screen, stop
+    def __init__(
+        self, plan: Plan, queue: Queue, claim: Claim, *, screen: Screen, stop: Stop, work: Work | None
+    ) -> None:
+        self.plan, self.queue, self.claim = plan, queue, claim
+        self.screen, self.stop = screen, stop
         self.parent = make_parent(plan)
-        self.queue = open_study(plan)
         self.crew: Crew = Threads(work) if work else self._slots()
         self.orphans = Orphans(self.parent)
         self.ended = -1
@@ -119,7 +96,7 @@ class Controller:
     def _work(self) -> None:
         """Have all trials run, and leave no process behind."""
         try:
-            self.orphans.take_back(self.queue, sole="://" not in self.plan.storage)
+            self.orphans.take_back(self.queue, sole=not in_database(self.plan))
             self.crew.start()  # imports go on while the parent run is made
             prepare(self.plan, parent=self._parent_run)
             self._watch()
@@ -139,6 +116,7 @@ class Controller:
         try:
             while self._is_working():
                 began = time.monotonic()
+                self.claim.keep()
                 trials = self.queue.trials()
                 table.update(trials)
                 self._refresh(trials)

@@ -113,7 +113,7 @@ def run(
     launch: Callable[[int, Params], Sequence[float]],
 ) -> None:
     """Run one claimed trial and tell the study how it ended; whatever it raises costs this trial alone."""
-    with beating(queue, trial.number):
+    with beating(lambda: queue.beat(trial.number)):
         try:
             params = queue.sample(trial, space.distributions, active, others)
             if params is not None:
@@ -128,16 +128,16 @@ def run(
 
 
 @contextmanager
-def beating(queue: Queue, number: int) -> Iterator[None]:
-    """Within: the study hears every some seconds that the trial's worker lives."""
+def beating(beat: Callable[[], None]) -> Iterator[None]:
+    """Within: the study hears every some seconds that this process lives."""
     ended = threading.Event()
 
-    def beat() -> None:
+    def repeat() -> None:
         while not ended.wait(HEARTBEAT):
             with suppress(StorageInternalError, SQLAlchemyError):  # the next one may get through
-                queue.beat(number)
+                beat()
 
-    thread = threading.Thread(target=beat, name="visrun-heartbeat", daemon=True)
+    thread = threading.Thread(target=repeat, name="visrun-heartbeat", daemon=True)
     thread.start()
     try:
         yield

@@ -1,0 +1,146 @@
+"""Who leads a sweep: one process for a folder, and one for a study, wherever it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from optuna.samplers import RandomSampler
+
+from visrun.compose import resolve
+from visrun.errors import ConfigError, VisrunError
+from visrun.run_folder import this_process
+from visrun.sweep import leadership, worker
+from visrun.sweep.config import VisrunSweeperConf
+from visrun.sweep.controller import lead
+from visrun.sweep.files import LEAD
+from visrun.sweep.leadership import CLAIM, Claim, claimed, leading
+from visrun.sweep.plan import Plan, make_plan
+from visrun.sweep.storage import GRACE, open_storage
+from visrun.sweep.study import Queue, create
+
+USUAL = {
+    name: field.default
+    for name, field in VisrunSweeperConf.__dataclass_fields__.items()
+    if name not in ("defaults", "sampler", "pruner", "_target_")
+} | {"pruner": {"name": "none"}}
+
+
+def plan(folder: Path, **settings: Any) -> Plan:
+    folder.mkdir(exist_ok=True)
+    return make_plan(
+        {**USUAL, **settings},
+        ["seed=1,2"],
+        folder=folder,
+        command=("-m", "seed=1,2"),
+        first=resolve([]),
+        resolve=resolve,
+        make_sampler=lambda _: RandomSampler(),
+    )
+
+
+@pytest.mark.parametrize("name", ["mine", "my/own"])
+def test_a_study_in_a_journal_is_led_once_from_whatever_folder(name: str, tmp_path: Path) -> None:
+    here = plan(tmp_path / "a", study_name=name)
+    there = plan(tmp_path / "b", study_name=name, storage=here.storage)
+    with leading(here):
+        with pytest.raises(ConfigError, match=f"study_name={name}: another process leads this study"), leading(there):
+            pass
+        assert json.loads((tmp_path / "a" / LEAD).read_text()) == this_process()
+    with leading(there):
+        pass
+
+
+def test_studies_that_share_a_journal_are_led_side_by_side_but_not_in_one_folder(tmp_path: Path) -> None:
+    storage = str(tmp_path / "all.journal")
+    one, two = (plan(tmp_path / name, study_name=name, storage=storage) for name in ("one", "two"))
+    three = plan(tmp_path / "one", study_name="three", storage=storage)
+    with leading(one), leading(two), pytest.raises(ConfigError), leading(three):
+        pass
+
+
+def other_process() -> dict[str, Any]:
+    """A living one of this machine."""
+    process = psutil.Process(os.getppid())
+    return this_process() | {"pid": process.pid, "started": process.create_time()}
+
+
+class TestDatabase:
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(leadership, "SETTLE", 0.0)
+        monkeypatch.setattr(worker, "HEARTBEAT", 0.02)
+
+    @pytest.fixture
+    def made(self, tmp_path: Path) -> Plan:
+        made = plan(tmp_path / "here", study_name="mine", storage=f"sqlite:///{tmp_path}/studies.db")
+        create(open_storage(made.storage), "mine", ["maximize"])
+        return made
+
+    @pytest.fixture
+    def queue(self, made: Plan) -> Queue:
+        return Queue(open_storage(made.storage), "mine")
+
+    @pytest.mark.parametrize(
+        ("more", "part"),
+        [
+            ({}, "hydra.sweeper.worker=true joins it"),
+            ({"host": "elsewhere"}, f"hydra.sweeper.worker=true joins it; if that is dead, try again in {GRACE} s"),
+        ],
+    )
+    def test_a_study_that_another_process_leads_is_led_by_no_second(
+        self, made: Plan, queue: Queue, more: dict[str, Any], part: str
+    ) -> None:
+        noted = {**other_process(), "folder": "/there", "heard": time.time(), **more}
+        queue.study.set_user_attr(CLAIM, noted)
+        with pytest.raises(ConfigError) as caught, claimed(made, queue):
+            pass
+        who = f"process {noted['pid']} on {noted['host']} in /there"
+        assert str(caught.value) == f"hydra.sweeper.study_name=mine: {who} leads this study; {part}"
+        made.folder.rmdir()
+        with pytest.raises(ConfigError, match="leads this study"):
+            lead(made)
+        assert queue.study.user_attrs[CLAIM] == noted and not made.folder.exists()
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"started": 0.0},  # its number has another one now
+            {"host": "elsewhere", "heard": time.time() - GRACE - 1},
+        ],
+    )
+    def test_a_leader_that_died_leaves_its_study_to_the_next_and_one_that_ends_at_once(
+        self, made: Plan, queue: Queue, more: dict[str, Any]
+    ) -> None:
+        queue.study.set_user_attr(CLAIM, {**other_process(), "folder": "/there", "heard": time.time(), **more})
+        with claimed(made, queue) as claim:
+            noted = queue.study.user_attrs[CLAIM]
+            assert noted == {**this_process(), "folder": str(made.folder), "heard": noted["heard"]}
+            time.sleep(0.3)
+            assert queue.study.user_attrs[CLAIM]["heard"] > noted["heard"]
+            claim.keep()
+        assert queue.study.user_attrs[CLAIM] == {}
+
+    def test_of_two_in_the_same_moment_the_last_one_leads(
+        self, made: Plan, queue: Queue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        last = Claim(queue, made.folder)
+        last.mine |= other_process()
+        monkeypatch.setattr(leadership.time, "sleep", lambda _: last._note())
+        with pytest.raises(ConfigError, match=f"process {os.getppid()} "), claimed(made, queue):
+            pass
+        assert queue.study.user_attrs[CLAIM]["pid"] == os.getppid()
+
+    def test_one_that_was_silent_until_another_one_led_leads_no_more(self, made: Plan, queue: Queue) -> None:
+        noted = {**other_process(), "host": "elsewhere", "folder": "/there", "heard": time.time() + 60}
+        with claimed(made, queue) as claim:
+            queue.study.set_user_attr(CLAIM, noted)
+            claim.beat()
+            with pytest.raises(VisrunError, match="on elsewhere in /there has taken this study over"):
+                claim.keep()
+        assert queue.study.user_attrs[CLAIM] == noted
