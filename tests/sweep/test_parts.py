@@ -47,7 +47,9 @@ def test_only_a_study_that_is_continued_goes_on_with_the_folders_run_in_mlflow(
 
 
 def test_a_new_study_in_a_folder_with_trials_is_refused_and_touches_nothing(tmp_path: Path) -> None:
-    open_study(plan(tmp_path, study_name="mine"))
+    queue = open_study(plan(tmp_path, study_name="mine"))
+    queue.fill(1)
+    assert queue.claim(1)
     (tmp_path / RECORD).write_text("{}")
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / FILE_NAME).write_text("{}")
