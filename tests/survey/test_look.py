@@ -26,6 +26,17 @@ def of(found: Survey, task: str):
     return next(service for service in found.services if service.task == task)
 
 
+def test_a_file_that_ends_the_look_is_named_below_the_folder(
+    class_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hung(*_: object, **__: object) -> None:
+        raise DataError(f"{class_folders}/a/pipe.png: not read in time")
+
+    monkeypatch.setattr("visrun.data.records.check.examine", hung)
+    (service,) = survey(class_folders, tasks=["classification"]).services
+    assert service.reason == "a/pipe.png: not read in time"
+
+
 def test_outlines_serve_six_tasks(outlines: Path) -> None:
     found = survey(outlines)
     assert [service.task for service in found.services] == list(TASKS)

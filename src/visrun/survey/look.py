@@ -208,9 +208,12 @@ def _unknown(task: str) -> str:
 def _refused(root: Path, task: str, error: DataError, poor: Sequence[Found]) -> Service:
     """An error's first line is the reason; a list of offenders may follow it, and a line of advice."""
     reason, *lines = str(error).splitlines()
-    reason = reason.removeprefix(f"data.root={root}").removeprefix(str(root)).strip(": ")
+    for prefix in (f"data.root={root}", f"{root}/", str(root)):
+        reason = reason.removeprefix(prefix)
     problems = tuple(line.strip() for line in lines[:-1])
-    return Service(task=task, ready=False, reason=recognise.held(poor) if poor else reason, problems=problems)
+    return Service(
+        task=task, ready=False, reason=recognise.held(poor) if poor else reason.strip(": "), problems=problems
+    )
 
 
 def _service(task: str, dataset: Dataset, on_bad: str) -> Service:
