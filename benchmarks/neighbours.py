@@ -1,6 +1,6 @@
 """What two runs on one machine's processor cost each other, by how long OpenMP's threads spin before they sleep.
 
-    python benchmarks/neighbours.py [--spins 300000,3000] [--rounds 2] [key=value ...]
+    python benchmarks/neighbours.py [--spins 300000,3000] [--rounds 3] [key=value ...]
 
 At a barrier a thread of libgomp, which PyTorch's Linux builds bring, turns in a loop for ``GOMP_SPINCOUNT`` rounds and
 then sleeps; 300,000 is libgomp's own number. Each round trains one run alone, then two at the same time, with every

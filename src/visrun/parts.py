@@ -62,7 +62,7 @@ class Parts:
 def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     """Model, task, data loaders, optimizer and schedule of a run."""
     settings, values = resolved.settings, resolved.hyperparameters
-    entry, facts = TASKS[settings.task], model_entry(settings.model.name)
+    facts = model_entry(settings.model.name)
     device = choose_device(settings.run.device)
     precision = choose_precision(settings.run.precision, device)
     configure(
@@ -71,27 +71,10 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         static_shapes=facts.static_shapes,
         exact=not facts.gradient,
     )
-    size = training_size(
-        settings.data.image_size,
-        usual=facts.image_size or entry.image_size,
-        multiple=facts.multiple,
-        fixed=facts.fixed_size,
-        whole=fit_of(settings) != "crop",
-        sizes=seen_sizes(settings, dataset),
-    )
+    size = size_of(settings, dataset)
     torch.manual_seed(settings.seed)
     task = build_task(resolved, dataset, device)
-    built = models.create(
-        settings.model.name,
-        num_outputs=task.num_outputs,
-        image_size=size,
-        dropout=values.dropout,
-        pretrained=settings.model.pretrained,
-        weights=Path(settings.model.weights) if settings.model.weights else None,
-        freeze=settings.model.freeze,
-        target=entry.target,
-        options=options_of(settings),
-    )
+    built = build_network(resolved, task, size)
     millions = count_parameters(built.module) / 1e6
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}")
     look = look_of(settings, built, size)
@@ -123,6 +106,35 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         notes=notes,
         reference=reference,
         epochs=values.max_epochs if facts.gradient else 1,
+    )
+
+
+def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
+    """(height, width) of the images that are trained on."""
+    facts = model_entry(settings.model.name)
+    return training_size(
+        settings.data.image_size,
+        usual=facts.image_size or TASKS[settings.task].image_size,
+        multiple=facts.multiple,
+        fixed=facts.fixed_size,
+        whole=fit_of(settings) != "crop",
+        sizes=seen_sizes(settings, dataset),
+    )
+
+
+def build_network(resolved: Resolved, task: Task, size: tuple[int, int]) -> Built:
+    """The network with the weights that it begins with."""
+    settings = resolved.settings
+    return models.create(
+        settings.model.name,
+        num_outputs=task.num_outputs,
+        image_size=size,
+        dropout=resolved.hyperparameters.dropout,
+        pretrained=settings.model.pretrained,
+        weights=Path(settings.model.weights) if settings.model.weights else None,
+        freeze=settings.model.freeze,
+        target=TASKS[settings.task].target,
+        options=options_of(settings),
     )
 
 
