@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from visrun.data import contents, images, labelmap, records
+from visrun.data.look import Look
 from visrun.data.readers import folder, masks, voc
 from visrun.errors import DataError
 
@@ -200,7 +201,8 @@ def test_the_cache_knows_that_a_labelmap_changed(tmp_path: Path) -> None:
     image = save(tmp_path / "images" / "a.png", Image.new("RGB", (2, 2)))
     mask = save(tmp_path / "masks" / "a.png", colours((0, 0, 0), (128, 64, 128)))
     (tmp_path / "labelmap.txt").write_text(LABELMAP)
-    source = contents.describe([image], [mask], (0, 1, 2), {}, None, (2, 2), "crop")
+    look = Look(image_size=(2, 2), fit="crop", mean=(0.0,) * 3, std=(1.0,) * 3)
+    source = contents.describe([image], look, masks=[mask], mask_ids=(0, 1, 2))
     before = contents.key(source)
     assert contents.key(source) == before
     (tmp_path / "labelmap.txt").write_text(LABELMAP + "more:9,9,9\n")
