@@ -22,9 +22,8 @@ from visrun.web.library import Library
 from visrun.web.runs import last_lines, log_lines, pictures
 from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
 
-NOTED = (
-    f'"user_attr":{{"{ATTRIBUTE}":'.encode()
-)  # in a line of a study's journal: what everybody has to know of the study
+# In a line of a study's journal: what everybody has to know of the study.
+NOTED = f'"user_attr":{{"{ATTRIBUTE}":'.encode()
 SPARKS = 60  # points of a trial's little curve, at most
 COUNTED = ("complete", "running", "pruned", "failed", "stopped")  # states that the page counts, in its order
 STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"}  # of a run -> of its trial
