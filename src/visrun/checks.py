@@ -9,11 +9,9 @@ from pydantic import BaseModel
 
 from visrun import hyperparameters, setting_rules
 from visrun.configs import flatten
-from visrun.errors import ConfigError
 from visrun.fields import show, validate
 from visrun.hyperparameters import Hyperparameters
 from visrun.settings import Settings
-from visrun.tables import ModelEntry, model_entry
 
 
 class Checked(NamedTuple):
@@ -67,17 +65,9 @@ def problems_of(key: str, value: Any) -> list[str]:
     return validate(model, nested)[1]
 
 
-def entry_of(name: str, task: str) -> ModelEntry:
-    """The facts of a model; of a name that is none, facts that break no rule (its own line says that it is none)."""
-    try:
-        return model_entry(name)
-    except ConfigError:
-        return ModelEntry(build="", tasks=(task,), parameters=0.0, speed=1, accuracy=1)
-
-
 def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings:
     """The rules between values."""
-    model = entry_of(given.model.name, given.task)
+    model = setting_rules.entry_of(given.model.name, given.task)
     between = hyperparameters.check(values, task=given.task, model=model)
     others = [*setting_rules.check(given), *setting_rules.check_options(values, given, model=model)]
     return hyperparameters.Findings((*between.problems, *others), between.warnings)

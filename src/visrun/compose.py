@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun import hyperparameters, plugins, settings
-from visrun.checks import check, entry_of, problems_of, unread_warnings
+from visrun.checks import check, problems_of, unread_warnings
 from visrun.choices import SECTIONS, Chosen, choices_in, choose, rooted_by, typed_choices, unknown_option
 from visrun.configs import PRIMARY, Conf, flatten, open_conf, store_schema
 from visrun.errors import ConfigError
@@ -24,6 +24,7 @@ from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import GROUPS, Typed, parse, to_override
 from visrun.provenance import sources
 from visrun.saved import saved, typed_over
+from visrun.setting_rules import entry_of
 from visrun.settings import Settings
 from visrun.sweep.ready import expand, read_ready
 

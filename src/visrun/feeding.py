@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from visrun.build import load
-from visrun.checks import entry_of
 from visrun.compose import Resolved
 from visrun.console import Screen, counter
 from visrun.data import demo, records
@@ -22,6 +21,7 @@ from visrun.data.records import Dataset
 from visrun.folders import cache_folder
 from visrun.loaders import split_batches, where_kept
 from visrun.models import Built
+from visrun.setting_rules import entry_of
 from visrun.settings import Settings
 from visrun.tables import AUGMENTATIONS, TASKS
 

@@ -210,11 +210,11 @@ def writer_of(folder: Path) -> Writer | None:
     machine by name: its own lock of before blocks it that long.
     """
     lock = folder / LOCK
-    pid = living_holder(lock)
-    if pid is not None:
-        return Writer(pid)
     try:
         content = json.loads(lock.read_text(encoding="utf-8"))
+        pid = living(content)
+        if pid is not None:
+            return Writer(pid)
         writer, heard = Writer(int(content["pid"]), str(content["host"])), lock.stat().st_mtime
         if writer.host == socket.gethostname():
             return None

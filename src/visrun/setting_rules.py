@@ -48,7 +48,7 @@ def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str,
     """
     nested = settings.model_dump() if isinstance(settings, Settings) else settings
     model, data, tracking = (_section(nested, name) for name in ("model", "data", "tracking"))
-    facts = hyperparameters.facts_of(values, _known(model.get("name")))
+    facts = hyperparameters.facts_of(values, entry_of(str(model.get("name")), str(nested.get("task"))))
     facts |= {"mixes": TASKS[nested["task"]].mixes} if nested.get("task") in TASKS else {}
     facts |= {"data.tile": data["tile"] is not None} if "tile" in data else {}
     facts |= {"data.cache": data["cache"]} if "cache" in data else {}
@@ -72,12 +72,12 @@ def _section(nested: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section if isinstance(section, dict) else {}
 
 
-def _known(model: object) -> ModelEntry | None:
-    """The facts of a model; None where its name is not known here."""
+def entry_of(name: str, task: str) -> ModelEntry:
+    """The facts of a model; of a name that is none, facts that break no rule (its own line says that it is none)."""
     try:
-        return model_entry(str(model))
+        return model_entry(name)
     except ConfigError:
-        return None
+        return ModelEntry(build="", tasks=(task,), parameters=0.0, speed=1, accuracy=1)
 
 
 def check(settings: Settings) -> list[str]:

@@ -223,8 +223,9 @@ class Average:
         self.target = [p.detach() for p in self.module.parameters()]
         self.buffers: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
         for kept, current in zip(self.module.buffers(), model.buffers(), strict=True):
-            for several, one in zip(self.buffers.setdefault(kept.dtype, ([], [])), (kept, current), strict=True):
-                several.append(one)
+            targets, sources = self.buffers.setdefault(kept.dtype, ([], []))
+            targets.append(kept)
+            sources.append(current)
         self.weight = torch.zeros((), device=self.source[0].device)
 
     def advance(self) -> None:

@@ -210,10 +210,8 @@ def _refused(root: Path, task: str, error: DataError, poor: Sequence[Found]) -> 
     reason, *lines = str(error).splitlines()
     for prefix in (f"data.root={root}", f"{root}/", str(root)):
         reason = reason.removeprefix(prefix)
-    problems = tuple(line.strip() for line in lines[:-1])
-    return Service(
-        task=task, ready=False, reason=recognise.held(poor) if poor else reason.strip(": "), problems=problems
-    )
+    reason, problems = reason.strip(": "), tuple(line.strip() for line in lines[:-1])
+    return Service(task=task, ready=False, reason=recognise.held(poor) if poor else reason, problems=problems)
 
 
 def _service(task: str, dataset: Dataset, on_bad: str) -> Service:

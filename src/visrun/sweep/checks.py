@@ -23,7 +23,7 @@ from visrun.sweep.files import JOURNAL
 from visrun.sweep.points import KEY, Problems, start_points
 from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.space import Space
-from visrun.sweep.storage import checked
+from visrun.sweep.storage import checked, is_database
 from visrun.sweep.study import Params
 from visrun.sweep.trial import MEASURES
 from visrun.tables import TASKS
@@ -100,7 +100,7 @@ def _pruner(settings: Mapping[str, Any], values: Hyperparameters, problems: Prob
 
 def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
     storage = str(settings.get("storage") or folder / JOURNAL)
-    if "://" in storage:
+    if is_database(storage):
         problems.take(lambda: checked(storage))
     return storage
 

@@ -15,10 +15,10 @@ from visrun.sweep import pictures, results
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
 from visrun.sweep.files import PLOTS, RESULTS, TABLE
 from visrun.sweep.joining import prepare
-from visrun.sweep.leadership import Claim, claimed, in_database, leading, look
+from visrun.sweep.leadership import Claim, claimed, leading, look
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
 from visrun.sweep.plan import Plan
-from visrun.sweep.storage import open_storage
+from visrun.sweep.storage import is_database, open_storage
 from visrun.sweep.study import Queue
 from visrun.sweep.trials import failures, too_many_failed
 from visrun.sweep.worker import AHEAD
@@ -44,7 +44,7 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
         VisrunError: No slot can work.
     """
     screen = Screen()
-    if in_database(plan):
+    if is_database(plan.storage):
         look(plan)  # what is wrong with a database is said before anything is written
     plan.folder.mkdir(parents=True, exist_ok=True)
     open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
@@ -96,7 +96,7 @@ class Controller:
     def _work(self) -> None:
         """Have all trials run, and leave no process behind."""
         try:
-            self.orphans.take_back(self.queue, sole=not in_database(self.plan))
+            self.orphans.take_back(self.queue, sole=not is_database(self.plan.storage))
             self.crew.start()  # imports go on while the parent run is made
             prepare(self.plan, parent=self._parent_run)
             self._watch()

@@ -23,7 +23,7 @@ from visrun.errors import ConfigError, VisrunError
 from visrun.run_folder import living, this_process
 from visrun.sweep.files import LEAD
 from visrun.sweep.plan import Plan
-from visrun.sweep.storage import GRACE, open_storage
+from visrun.sweep.storage import GRACE, is_database, open_storage
 from visrun.sweep.study import Queue
 from visrun.sweep.worker import beating
 
@@ -36,7 +36,7 @@ JOIN = "hydra.sweeper.worker=true joins it"
 def leading(plan: Plan) -> Iterator[None]:
     """Within: no other process leads a sweep in this folder, or the study of a journal; a lock's file says who does."""
     places = [plan.folder / LEAD]
-    if not in_database(plan):
+    if not is_database(plan.storage):
         places.append(Path(plan.storage).with_name(f".{quote(plan.name, safe='')}{LEAD}"))
     with ExitStack() as held:
         for place in places:
@@ -51,11 +51,6 @@ def leading(plan: Plan) -> Iterator[None]:
             file.write(json.dumps(this_process()))
             file.flush()
         yield
-
-
-def in_database(plan: Plan) -> bool:
-    """Whether the plan's study lives in a database, rather than in a journal."""
-    return "://" in plan.storage
 
 
 def look(plan: Plan) -> None:
@@ -79,7 +74,7 @@ def claimed(plan: Plan, queue: Queue) -> Iterator[Claim]:
         ConfigError: Another one does.
     """
     claim = Claim(queue, plan.folder)
-    if not in_database(plan):
+    if not is_database(plan.storage):
         yield claim
         return
     try:

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_loader import ConfigLoader
 from optuna.distributions import BaseDistribution
 
-from visrun.checks import entry_of
 from visrun.errors import ConfigError
 from visrun.fields import one_of
 from visrun.hyperparameters import Hyperparameters
 from visrun.overrides import is_hydra
-from visrun.setting_rules import READ_WHEN, facts_of, is_read
+from visrun.setting_rules import READ_WHEN, entry_of, facts_of, is_read
 from visrun.sweep.dimensions import Dimension, read_words
 from visrun.sweep.ready import losses_of
 from visrun.sweep.spelling import decode

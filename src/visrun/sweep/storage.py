@@ -32,6 +32,11 @@ OUTAGE = 300  # seconds that a database may be away before a worker gives up
 GRACE = 60  # seconds without one after which a trial counts as lost
 
 
+def is_database(storage: str) -> bool:
+    """Whether a study lives in a database, named by its URL, rather than in a journal."""
+    return "://" in storage
+
+
 class FileLock:
     """A journal's lock: the system releases it when its holder dies, however it dies.
 
