@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visrun import environment
+from visrun.record import environment
 
 
 def report(name: str, value: float, unit: str, *, ratio: float | None = None, **more: Any) -> None:
@@ -51,7 +51,7 @@ def cpu_name() -> str:
 def parts_of(overrides: Sequence[str]) -> Any:
     """A run's :class:`visrun.parts.Parts`; what they say while they are built goes to stderr."""
     from visrun import feeding, parts
-    from visrun.compose import resolve
+    from visrun.config.compose import resolve
     from visrun.console import Screen
 
     resolved, screen = resolve(overrides), Screen(stderr=True)

@@ -26,7 +26,8 @@ from typing import Any
 import psutil
 from common import environ, report
 
-from visrun import hyperparameters, settings
+from visrun import hyperparameters
+from visrun.config import settings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun import plots
 from visrun.conclusion import draw_metric
 from visrun.detection.metrics import BoxMetric, MaskMetric, RotatedMetric
+from visrun.figures import plots
 from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
 
 CLASSES = ["cat", "dog"]

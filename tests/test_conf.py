@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from visrun import hyperparameters, settings
-from visrun.choices import SECTIONS, choices_in
-from visrun.compose import known, resolve
-from visrun.configs import Conf, conf_dir, flatten, open_conf
-from visrun.overrides import GROUPS
+from visrun import hyperparameters
+from visrun.config import settings
+from visrun.config.choices import SECTIONS, choices_in
+from visrun.config.compose import known, resolve
+from visrun.config.configs import Conf, conf_dir, flatten, open_conf
+from visrun.config.overrides import GROUPS
 from visrun.tables import (
     GENERIC_MODEL,
     MODELS,

@@ -18,18 +18,20 @@ from typing import Any, NamedTuple
 import pytest
 
 import visrun
-from visrun import evaluate, experiment, explain, launch, predict, repeat, settings
+from visrun import evaluate, explain, launch, predict, repeat
 from visrun.arguments import options, verb_parser
-from visrun.checks import problems_of
 from visrun.cli import VERBS
 from visrun.compare import command as comparing
-from visrun.compose import check_sweep, known, resolve
-from visrun.configs import conf_dir, flatten, open_conf
+from visrun.config import settings
+from visrun.config.checks import problems_of
+from visrun.config.compose import check_sweep, known, resolve
+from visrun.config.configs import conf_dir, flatten, open_conf
+from visrun.config.fields import allowed, show
+from visrun.config.overrides import GROUPS, is_hydra, parse
+from visrun.config.settings import Settings
 from visrun.errors import ConfigError
-from visrun.fields import allowed, show
 from visrun.hyperparameters import Hyperparameters, why_unread
-from visrun.overrides import GROUPS, is_hydra, parse
-from visrun.settings import Settings
+from visrun.record import experiment
 from visrun.survey import command as checking
 from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visrun.build import load
-from visrun.fields import choices, extra, limits, validate
+from visrun.config.fields import choices, extra, limits, validate
 from visrun.hyperparameters import (
     READ_WHEN,
     Hyperparameters,

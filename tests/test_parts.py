@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from visrun import parts
-from visrun.compose import resolve
+from visrun.config.compose import resolve
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from PIL import Image
 from visrun import predict
 from visrun.data.images import load_rgb
 from visrun.errors import DataError, UserError
-from visrun.run_folder import RunFolder
+from visrun.record.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 
 import visrun
 from visrun import preflight
-from visrun.compose import resolve
+from visrun.config.compose import resolve
+from visrun.config.settings import Settings
 from visrun.errors import ConfigError, DataError
 from visrun.models import weights
-from visrun.settings import Settings
 
 
 @pytest.fixture(autouse=True)

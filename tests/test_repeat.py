@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from visrun import repeat
-from visrun.compose import resolve
+from visrun.config.compose import resolve
 from visrun.errors import ConfigError
 from visrun.repeat import Repetition
 from visrun.spread import spread

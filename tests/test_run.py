@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 import visrun
-from visrun import evaluate, recorder, run
-from visrun.compose import resolve
+from visrun import evaluate, run
+from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
-from visrun.run_folder import RunFolder
+from visrun.record import recorder
+from visrun.record.run_folder import RunFolder
 from visrun.step import Step
 from visrun.tracking import NoTracker
 from visrun.tracking.names import RECORD

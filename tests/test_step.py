@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from visrun import feeding, parts
-from visrun.compose import resolve
+from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.step import Average, Ledger, Step
 from visrun.tables import TASKS

@@ -10,10 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from visrun import zoo
 from visrun.build import load
 from visrun.errors import ConfigError
-from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, model_entry, timm_name, torchvision_builders
+from visrun.tables import (
+    MODELS,
+    OPTIMIZERS,
+    READERS,
+    SCHEDULERS,
+    TASKS,
+    model_entry,
+    timm_name,
+    torchvision_builders,
+    zoo,
+)
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS, PIXEL_TASKS
 
 LOSSES = [(task, name, ref) for task, entry in TASKS.items() for name, ref in entry.losses.items()]

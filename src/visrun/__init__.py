@@ -13,11 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from visrun.experiment import load_experiment
     from visrun.hyperparameters import Hyperparameters
     from visrun.lr import lr_curve
     from visrun.optimizers import build_optimizer
     from visrun.predict import Predictor, load
+    from visrun.record.experiment import load_experiment
     from visrun.run import Result, train
     from visrun.schedulers import build_scheduler
 
@@ -42,7 +42,7 @@ _HOMES = {
     "build_optimizer": "optimizers",
     "build_scheduler": "schedulers",
     "load": "predict",
-    "load_experiment": "experiment",
+    "load_experiment": "record.experiment",
     "lr_curve": "lr",
     "train": "run",
 }

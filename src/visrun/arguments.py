@@ -71,7 +71,7 @@ def options(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[dict
     Raises:
         ConfigError: A key that is none of these, is given twice or has no value.
     """
-    from visrun.fields import show  # pydantic: --help does without
+    from visrun.config.fields import show  # pydantic: --help does without
 
     found: dict[str, str] = {}
     names, problems = [], []

@@ -112,7 +112,7 @@ def _resume(words: Sequence[str]) -> int:
     if len(given) != 1:
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
-    from visrun.run_files import FILE_NAME
+    from visrun.record.run_files import FILE_NAME
 
     path = expanded(given[0])
     folder = path.parent if path.name == FILE_NAME else path
@@ -143,7 +143,7 @@ def _ui(words: Sequence[str]) -> int:
 
 def _plugged(words: Sequence[str]) -> list[str]:
     """The words without ``plugins=[...]``, which a run's folder does not remember, once those are imported."""
-    from visrun import plugins
+    from visrun.config import plugins
 
     return plugins.take(words, cwd=Path.cwd())
 

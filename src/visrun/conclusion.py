@@ -11,17 +11,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from visrun import checkpoint, plots
+from visrun import checkpoint
 from visrun.batch import truth
 from visrun.calibrate import calibrate
 from visrun.console import Screen
 from visrun.device import autocast
+from visrun.figures import plots
+from visrun.figures.precision_recall import precision_recall
+from visrun.figures.score_histogram import score_histogram
+from visrun.figures.sheet import sheet
 from visrun.models import Settling
 from visrun.parts import Parts
-from visrun.precision_recall import precision_recall
-from visrun.run_folder import RunFolder, is_metric
-from visrun.score_histogram import score_histogram
-from visrun.sheet import sheet
+from visrun.record.run_folder import RunFolder, is_metric
 from visrun.tasks.base import Deciding, Metric
 from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall

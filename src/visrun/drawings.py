@@ -13,7 +13,7 @@ from torch import Tensor
 
 from visrun.errors import UserError
 from visrun.folders import expanded
-from visrun.run_files import FILE_NAME
+from visrun.record.run_files import FILE_NAME
 from visrun.tasks.base import Prediction
 
 FOLDER = "predictions"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from visrun.arguments import USAGE, options
-from visrun.compose import resolve
+from visrun.config.compose import resolve
+from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
@@ -17,7 +18,6 @@ from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
 from visrun.loaders import split_batches
 from visrun.predict import Predictor, load
-from visrun.settings import Settings
 from visrun.training import evaluate
 
 # What it reads; all else is the run's own.

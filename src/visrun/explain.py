@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from visrun.arguments import verb_parser
-from visrun.compose import Resolved, resolve
-from visrun.configs import flatten
-from visrun.fields import show
-from visrun.setting_rules import facts_of, why_unread
+from visrun.config.compose import Resolved, resolve
+from visrun.config.configs import flatten
+from visrun.config.fields import show
+from visrun.config.setting_rules import facts_of, why_unread
 
 MEANING = {
     "schema": "the default of all tasks",

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 from visrun.build import load
-from visrun.compose import Resolved
+from visrun.config.compose import Resolved
+from visrun.config.setting_rules import entry_of
+from visrun.config.settings import Settings
 from visrun.console import Screen, counter
 from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
@@ -21,8 +23,6 @@ from visrun.data.records import Dataset
 from visrun.folders import cache_folder
 from visrun.loaders import split_batches, where_kept
 from visrun.models import Built
-from visrun.setting_rules import entry_of
-from visrun.settings import Settings
 from visrun.tables import AUGMENTATIONS, TASKS
 
 

@@ -19,10 +19,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from visrun.configs import PRIMARY, conf_dir, open_conf, store_schema
+from visrun.config.configs import PRIMARY, conf_dir, open_conf, store_schema
+from visrun.config.hydra_errors import in_one_line, refused
+from visrun.config.overrides import hydra_words
 from visrun.errors import ConfigError
-from visrun.hydra_errors import in_one_line, refused
-from visrun.overrides import hydra_words
 
 SWITCHES = ("help", "hydra_help", "resolve", "multirun", "shell_completion")
 OPTIONS = ("cfg", "info", "package")

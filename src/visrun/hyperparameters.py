@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from visrun.fields import NAME, Float, Frozen, Int, field, one_of, show
+from visrun.config.fields import NAME, Float, Frozen, Int, field, one_of, show
 from visrun.tables import MODELS, TASKS, ModelEntry
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -114,7 +114,7 @@ Condition = Mapping[str, tuple[str | bool, ...]]
 LEARNS: Condition = {"gradient": (True,)}
 
 # Field -> what must hold for anything to read it. `drops` and `gradient` are no fields but facts of the model, as
-# `visrun.tables.ModelEntry` has them. `visrun.setting_rules.READ_WHEN` goes on with the settings.
+# `visrun.tables.ModelEntry` has them. `visrun.config.setting_rules.READ_WHEN` goes on with the settings.
 READ_WHEN: dict[str, Condition] = {
     "optimizer": LEARNS,
     "learning_rate": LEARNS,

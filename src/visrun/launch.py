@@ -25,13 +25,13 @@ from omegaconf import DictConfig, OmegaConf
 import visrun
 from visrun import preflight
 from visrun.arguments import Parser
-from visrun.compose import Resolved, check_sweep, resolve
-from visrun.configs import Conf, open_conf, user_folders
+from visrun.config.compose import Resolved, check_sweep, resolve
+from visrun.config.configs import Conf, open_conf, user_folders
+from visrun.config.overrides import hydra_folder, hydra_words, to_override
 from visrun.errors import ConfigError
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
-from visrun.outputs import SWEEPS, new_run_folder
-from visrun.overrides import hydra_folder, hydra_words, to_override
-from visrun.run_files import FILE_NAME
+from visrun.record.outputs import SWEEPS, new_run_folder
+from visrun.record.run_files import FILE_NAME
 from visrun.signals import Interrupted
 from visrun.sweep.config import NAME as OURS
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from visrun import models
 from visrun.build import call, load, reads
-from visrun.compose import Resolved
+from visrun.config.compose import Resolved
+from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.batches import Batches, NoSteps
 from visrun.data.look import Look
@@ -26,7 +27,6 @@ from visrun.loaders import packed
 from visrun.models import Built, Settling
 from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
-from visrun.settings import Settings
 from visrun.step import Step
 from visrun.tables import TASKS, model_entry
 from visrun.tasks.base import Metric, Task

@@ -36,8 +36,8 @@ from visrun.data.placement import Place, places
 from visrun.device import autocast, choose_device, place
 from visrun.errors import DataError, UserError
 from visrun.folders import expanded
-from visrun.run_files import FILE_NAME
-from visrun.run_folder import RunFolder, part_of, read_json
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.tables import TASKS
 from visrun.tasks.base import Merging, Prediction, Task
 from visrun.training import recall

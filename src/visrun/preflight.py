@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from visrun.config.settings import Settings
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
-from visrun.settings import Settings
 from visrun.tables import TIMM, model_entry, torchvision_builders
 
 

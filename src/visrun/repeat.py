@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from visrun.arguments import verb_parser
-from visrun.checks import problems_of
-from visrun.compose import Resolved, resolve
+from visrun.config.checks import problems_of
+from visrun.config.compose import Resolved, resolve
+from visrun.config.fields import show
+from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
-from visrun.fields import show
 from visrun.files import write_atomic
 from visrun.numbers import MISSING, number, numbers_of
-from visrun.run_files import FILE_NAME
-from visrun.run_folder import read_json
-from visrun.settings import Settings
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import read_json
 from visrun.spread import Spread, spread
 from visrun.sweep.config import AUTO
 from visrun.sweep.config import NAME as SWEEPER

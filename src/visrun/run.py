@@ -9,21 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from visrun import experiment, feeding, parts, preflight
-from visrun.compose import Resolved, resolve
+from visrun import feeding, parts, preflight
 from visrun.conclusion import conclude, show, validate
+from visrun.config.compose import Resolved, resolve
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import VisrunError, exit_code, first_line
-from visrun.journal import Journal, identity
 from visrun.memory import out_of_memory
-from visrun.outputs import new_run_folder
 from visrun.parts import Parts
-from visrun.recorder import RunRecorder, restore
-from visrun.remember import last_state, remembered, repeating, require_same_data
-from visrun.run_folder import RunFolder, is_metric, part_of, read_json
+from visrun.record import experiment
+from visrun.record.journal import Journal, identity
+from visrun.record.outputs import new_run_folder
+from visrun.record.recorder import RunRecorder, restore
+from visrun.record.remember import last_state, remembered, repeating, require_same_data
+from visrun.record.run_folder import RunFolder, is_metric, part_of, read_json
+from visrun.record.tracked import tracker_of
 from visrun.signals import Stop, stop_on_signals
-from visrun.tracked import tracker_of
 from visrun.tracking import NoTracker, Tracker, forget
 from visrun.training import Judge, Limits, Progress, fit, why_early
 from visrun.trial import Trial, judge_of

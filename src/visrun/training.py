@@ -16,9 +16,9 @@ from torch import nn
 from visrun.batch import rows
 from visrun.data.placement import Scene
 from visrun.device import autocast
-from visrun.epochs import is_better
 from visrun.errors import Diverged
 from visrun.patience import epochs_waited
+from visrun.record.epochs import is_better
 from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tasks.base import Metric, Task

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from visrun import hyperparameters, settings
+from visrun import hyperparameters
+from visrun.config import settings
 
 WriteRun = Callable[..., Path]
 

@@ -239,7 +239,7 @@ def options(function: Any) -> set[str]:
 
 
 def test_losses_read_the_options_that_the_settings_name() -> None:
-    from visrun.setting_rules import READ_WHEN
+    from visrun.config.setting_rules import READ_WHEN
 
     for table in (BOXES, ROTATED, MASKS):
         for name, ref in table.items():

@@ -223,7 +223,7 @@ def test_its_own_loss_stays(loss: Any) -> None:
     ],
 )
 def test_a_loss_that_it_cannot_honour_is_refused_by_name(name: str, task: str, loss: str) -> None:
-    from visrun.compose import resolve
+    from visrun.config.compose import resolve
     from visrun.errors import ConfigError
 
     with pytest.raises(ConfigError, match=f"loss={loss}: this model takes default"):

@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from visrun.errors import VisrunError
-from visrun.run_folder import living, this_process
+from visrun.record.run_folder import living, this_process
 from visrun.sweep import crew
 from visrun.sweep.crew import Orphans, Slots, Threads, died, signer
 from visrun.sweep.slots import Slot, environments

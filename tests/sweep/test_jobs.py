@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from visrun.configs import PRIMARY, open_conf
+from visrun.config.configs import PRIMARY, open_conf
 from visrun.sweep.jobs import JobConfigs
 
 TYPED = ["optimizer=adam,sgd", "learning_rate=interval(1e-4,1e-1)", "max_epochs=3", "hydra.sweeper.n_trials=3"]

@@ -18,11 +18,11 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from visrun.compose import Resolved, resolve
+from visrun.config.compose import Resolved, resolve
 from visrun.errors import ConfigError, VisrunError
-from visrun.journal import identity
-from visrun.run_files import FILE_NAME
-from visrun.run_folder import this_process
+from visrun.record.journal import identity
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import this_process
 from visrun.sweep import joining
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.files import ATTRIBUTE

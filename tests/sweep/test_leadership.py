@@ -12,9 +12,9 @@ import psutil
 import pytest
 from optuna.samplers import RandomSampler
 
-from visrun.compose import resolve
+from visrun.config.compose import resolve
 from visrun.errors import ConfigError, VisrunError
-from visrun.run_folder import this_process
+from visrun.record.run_folder import this_process
 from visrun.sweep import leadership, worker
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.controller import lead

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from optuna.samplers import RandomSampler
 
-from visrun.compose import resolve
+from visrun.config.compose import resolve
 from visrun.errors import ConfigError
-from visrun.run_files import FILE_NAME
+from visrun.record.run_files import FILE_NAME
 from visrun.sweep import slots
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.parts import make_slots, open_study

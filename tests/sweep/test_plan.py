@@ -12,7 +12,7 @@ from hydra_plugins.hydra_optuna_sweeper.config import Direction
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 
-from visrun.compose import Resolved, resolve
+from visrun.config.compose import Resolved, resolve
 from visrun.errors import ConfigError
 from visrun.sweep.config import PRUNERS, VisrunSweeperConf
 from visrun.sweep.plan import GRID, Plan, make_plan

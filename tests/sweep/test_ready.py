@@ -15,11 +15,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from visrun import hyperparameters
-from visrun.checks import problems_of
-from visrun.compose import Resolved, check_sweep, resolve
-from visrun.configs import conf_dir, open_conf
+from visrun.config.checks import problems_of
+from visrun.config.compose import Resolved, check_sweep, resolve
+from visrun.config.configs import conf_dir, open_conf
+from visrun.config.fields import extra
 from visrun.errors import ConfigError
-from visrun.fields import extra
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.ready import expand, losses_of, read_ready
 from visrun.sweep.space import base_of, combinations, count, read_space, words

@@ -16,8 +16,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
+from visrun.config.overrides import parse
 from visrun.errors import VisrunError
-from visrun.overrides import parse
 from visrun.sweep.results import closing_lines, rows, write_results
 from visrun.sweep.ties import graded
 from visrun.sweep.trials import best_of, best_trial, counts, leaders, objectives, pareto, ranking, reason_of

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from visrun import hyperparameters
-from visrun.compose import resolve
-from visrun.configs import open_conf
+from visrun.config.compose import resolve
+from visrun.config.configs import open_conf
+from visrun.config.setting_rules import READ_WHEN
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
-from visrun.setting_rules import READ_WHEN
 from visrun.sweep.dimensions import Steps
 from visrun.sweep.space import (
     Base,

@@ -19,7 +19,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from visrun.errors import ConfigError
-from visrun.run_folder import this_process
+from visrun.record.run_folder import this_process
 from visrun.signals import Interrupted
 from visrun.sweep import worker
 from visrun.sweep.storage import open_storage

@@ -12,7 +12,7 @@ from PIL import Image
 from visrun.anomaly.losses import cross_entropy
 from visrun.data.placement import Place
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE
-from visrun.score_histogram import score_histogram
+from visrun.figures.score_histogram import score_histogram
 from visrun.tasks.anomaly_detection import AnomalyDetection
 from visrun.tasks.base import Deciding
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from visrun.run_files import FILE_NAME
+from visrun.record.run_files import FILE_NAME
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE
 

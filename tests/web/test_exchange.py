@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from visrun.compose import resolve
+from visrun.config.compose import resolve
 from visrun.errors import ConfigError
-from visrun.experiment import describe
-from visrun.run_files import FILE_NAME
+from visrun.record.experiment import describe
+from visrun.record.run_files import FILE_NAME
 from visrun.tables import MODELS, TASKS
 from visrun.web.composer import Composer
 from visrun.web.exchange import loaded, loaded_text, saved

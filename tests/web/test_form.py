@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from visrun.compose import Resolved, look, resolve
+from visrun.config.compose import Resolved, look, resolve
+from visrun.config.fields import choices, limits
 from visrun.errors import ConfigError
-from visrun.fields import choices, limits
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, is_read
 from visrun.lr import lr_curve
 from visrun.sweep.spelling import takes_lists

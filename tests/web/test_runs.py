@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from visrun.compare.runs import read_run
-from visrun.compose import resolve
+from visrun.config.compose import resolve
 from visrun.console import Screen, logged
 from visrun.errors import UserError
-from visrun.experiment import describe
-from visrun.run_files import FILE_NAME, LOCK, METRICS, STATUS
-from visrun.run_folder import SILENT, RunFolder, writer_of
+from visrun.record.experiment import describe
+from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
+from visrun.record.run_folder import SILENT, RunFolder, writer_of
 from visrun.sweep.files import LEAD
 from visrun.web import processes, sweeps
 from visrun.web.library import Library

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from visrun.compose import check_sweep
+from visrun.config.compose import check_sweep
+from visrun.config.fields import extra
 from visrun.errors import ConfigError
-from visrun.fields import extra
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.config import PRUNERS
 from visrun.web.composer import Composer

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from visrun import settings
 from visrun.arguments import USAGE, options
 from visrun.compare.find import find
 from visrun.compare.gallery import Gallery
 from visrun.compare.page import page
 from visrun.compare.runs import Run
 from visrun.compare.tables import as_text
+from visrun.config import settings
+from visrun.config.fields import show, validate
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
-from visrun.fields import show, validate
 from visrun.folders import expanded
 
 DEFAULTS = {"out": "compare.html", "pictures": "8", "device": "auto"}

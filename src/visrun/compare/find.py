@@ -10,8 +10,8 @@ from pathlib import Path
 from visrun.compare.runs import Run, read_run
 from visrun.errors import ConfigError, UserError
 from visrun.folders import expanded
-from visrun.run_files import FILE_NAME, METRICS
-from visrun.run_settings import text
+from visrun.record.run_files import FILE_NAME, METRICS
+from visrun.record.run_settings import text
 from visrun.sweep.table import BEST, table_of
 from visrun.tables import TASKS
 

@@ -21,9 +21,9 @@ from visrun.data.images import load_rgb, mask_of
 from visrun.data.records import Dataset, Record
 from visrun.detection.results import target_of
 from visrun.errors import UserError, VisrunError, first_line
-from visrun.remember import remembered
-from visrun.run_folder import RunFolder
-from visrun.run_settings import text
+from visrun.record.remember import remembered
+from visrun.record.run_folder import RunFolder
+from visrun.record.run_settings import text
 from visrun.tables import OBJECT_TARGETS, TASKS
 
 WIDEST = 720  # pixels of an embedded picture

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visrun.epochs import Row, best_row, monitor_of, read_epochs
 from visrun.errors import UserError
 from visrun.numbers import numbers_of
-from visrun.run_files import FILE_NAME, METRICS
-from visrun.run_folder import is_metric, part_of, read_json, writer_of
-from visrun.run_settings import settings_of, text
+from visrun.record.epochs import Row, best_row, monitor_of, read_epochs
+from visrun.record.run_files import FILE_NAME, METRICS
+from visrun.record.run_folder import is_metric, part_of, read_json, writer_of
+from visrun.record.run_settings import settings_of, text
 from visrun.tables import TASKS
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from PIL import Image
 
 from visrun.arguments import USAGE, options, verb_parser
+from visrun.config.fields import one_of, show
 from visrun.console import Screen, counter
 from visrun.data.records import Dataset
 from visrun.errors import ConfigError, UserError, did_you_mean
-from visrun.fields import one_of, show
+from visrun.figures.sheet import sheet
 from visrun.folders import expanded
-from visrun.sheet import sheet
 from visrun.survey.look import Survey, look
 from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text

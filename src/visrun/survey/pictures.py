@@ -16,7 +16,7 @@ from visrun.data.objects import Objects
 from visrun.data.outlines import Outline, Rle, drawn
 from visrun.data.records import Dataset, Record
 from visrun.data.verdicts import DEFECT, Verdict
-from visrun.sheet import LARGEST
+from visrun.figures.sheet import LARGEST
 from visrun.tasks.drawing import BAD, GOOD, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
 
 SAMPLES = 12

@@ -9,11 +9,11 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun.config.fields import show
+from visrun.config.overrides import PATHS
 from visrun.errors import ConfigError
-from visrun.fields import show
-from visrun.journal import differences, identity
-from visrun.overrides import PATHS
-from visrun.run_files import FILE_NAME
+from visrun.record.journal import differences, identity
+from visrun.record.run_files import FILE_NAME
 from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import EVERY, Plan
 from visrun.sweep.points import KEY

@@ -11,12 +11,12 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 
-from visrun.compose import Resolved, known
+from visrun.config.compose import Resolved, known
+from visrun.config.fields import one_of, show
+from visrun.config.overrides import is_hydra, near
+from visrun.config.settings import duration
 from visrun.errors import did_you_mean
-from visrun.fields import one_of, show
 from visrun.hyperparameters import Hyperparameters
-from visrun.overrides import is_hydra, near
-from visrun.settings import duration
 from visrun.sweep import space as spaces
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.files import JOURNAL

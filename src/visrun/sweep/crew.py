@@ -14,7 +14,7 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import UserError, VisrunError
-from visrun.run_folder import living
+from visrun.record.run_folder import living
 from visrun.sweep.parent import Parent
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue

@@ -21,8 +21,8 @@ from hydra.errors import HydraException
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from visrun.config.fields import show
 from visrun.errors import ConfigError
-from visrun.fields import show
 from visrun.sweep.spelling import encode, takes_integers
 
 

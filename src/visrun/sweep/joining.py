@@ -10,10 +10,10 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from visrun.config.overrides import to_override
 from visrun.console import Screen
 from visrun.errors import VisrunError
-from visrun.overrides import to_override
-from visrun.run_folder import living, this_process
+from visrun.record.run_folder import living, this_process
 from visrun.sweep import space as spaces
 from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
 from visrun.sweep.files import ATTRIBUTE

@@ -20,7 +20,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from visrun.errors import ConfigError, VisrunError
-from visrun.run_folder import living, this_process
+from visrun.record.run_folder import living, this_process
 from visrun.sweep.files import LEAD
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import GRACE, is_database, open_storage

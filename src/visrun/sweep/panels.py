@@ -1,4 +1,4 @@
-"""Plots of a study as PNG files, in the style of ``visrun.plots``. Which of them a study can give: ``pictures.py``.
+"""Plots of a study as PNG files, in the style of `visrun.figures.plots`. Which of them a study can give: `pictures`.
 
 Parameters are drawn over [0, 1]: from the lowest to the highest value tried (by logarithm where they were drawn so), or
 one place for each choice.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from visrun.plots import BLUE, DARK, GREY, LINE, ORANGE, new_figure, printable, save, whole_numbers
+from visrun.figures.plots import BLUE, DARK, GREY, LINE, ORANGE, new_figure, printable, save, whole_numbers
 from visrun.sweep.trials import pareto as front_of
 from visrun.sweep.view import View, first
 

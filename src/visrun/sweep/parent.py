@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visrun import environment
+from visrun.record import environment
 from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD, parameter_text
 from visrun.tracking.uris import without_password

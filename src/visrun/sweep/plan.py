@@ -13,7 +13,7 @@ from hydra.core.config_loader import ConfigLoader
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from visrun.compose import Resolved
+from visrun.config.compose import Resolved
 from visrun.errors import ConfigError
 from visrun.sweep import space as spaces
 from visrun.sweep.checks import Checked, check_settings

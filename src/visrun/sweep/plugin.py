@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
-from visrun.compose import Resolved
+from visrun.config.compose import Resolved
 from visrun.console import Screen
 from visrun.errors import ConfigError, VisrunError
 from visrun.signals import Interrupted, asked

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from visrun.configs import flatten
+from visrun.config.configs import flatten
+from visrun.config.fields import show
 from visrun.errors import ConfigError, did_you_mean
-from visrun.fields import show
 from visrun.sweep import space as spaces
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.spelling import encode
 from visrun.sweep.study import Params
 
 if TYPE_CHECKING:
-    from visrun.compose import Resolved
+    from visrun.config.compose import Resolved
 
 KEY = "hydra.sweeper"
 USUAL_TRIALS = 20

@@ -11,8 +11,8 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun.config.fields import one_of, show
 from visrun.errors import ConfigError
-from visrun.fields import one_of, show
 from visrun.sweep.config import PRUNERS
 from visrun.sweep.storage import quiet
 

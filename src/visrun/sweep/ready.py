@@ -14,13 +14,13 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, NamedTuple
 
-from visrun.checks import problems_of
-from visrun.configs import Conf, flatten
+from visrun.config.checks import problems_of
+from visrun.config.configs import Conf, flatten
+from visrun.config.fields import extra, one_of, show
+from visrun.config.overrides import GROUPS, near
+from visrun.config.settings import defaults
 from visrun.errors import ConfigError, did_you_mean
-from visrun.fields import extra, one_of, show
 from visrun.hyperparameters import Hyperparameters
-from visrun.overrides import GROUPS, near
-from visrun.settings import defaults
 from visrun.sweep.spelling import takes_integers, text
 from visrun.tables import TASKS, ModelEntry
 

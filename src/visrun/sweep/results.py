@@ -25,7 +25,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.files import update
-from visrun.run_files import FILE_NAME
+from visrun.record.run_files import FILE_NAME
 from visrun.sweep.files import RESULTS, TABLE
 from visrun.sweep.table import BEST, NOTES
 from visrun.sweep.trials import (

@@ -6,7 +6,7 @@
 
 A point is a dict of parameters, name -> value: ints and floats of ranges and intervals, and choices as
 :func:`visrun.sweep.spelling.encode` writes them. What a trial reads follows from the tables in
-:mod:`visrun.hyperparameters` and :mod:`visrun.settings` alone.
+:mod:`visrun.hyperparameters` and :mod:`visrun.config.settings` alone.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_loader import ConfigLoader
 from optuna.distributions import BaseDistribution
 
+from visrun.config.fields import one_of
+from visrun.config.overrides import is_hydra
+from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, is_read
 from visrun.errors import ConfigError
-from visrun.fields import one_of
 from visrun.hyperparameters import Hyperparameters
-from visrun.overrides import is_hydra
-from visrun.setting_rules import READ_WHEN, entry_of, facts_of, is_read
 from visrun.sweep.dimensions import Dimension, read_words
 from visrun.sweep.ready import losses_of
 from visrun.sweep.spelling import decode
 from visrun.tables import GENERIC_MODEL, TASKS
 
 if TYPE_CHECKING:
-    from visrun.compose import Resolved
+    from visrun.config.compose import Resolved
 
 Point = dict[str, Any]
 CHOOSERS = ("experiment", "recipe", "task", "data", "model", "model.name")  # they bring values of others with them
@@ -148,7 +148,7 @@ def combinations(space: Space, bases: Bases, limit: int) -> list[Point] | None:
 
 
 def own_words(space: Space) -> list[str]:
-    """The words of a run without what varies, as :func:`visrun.compose.resolve` takes them."""
+    """The words of a run without what varies, as :func:`visrun.config.compose.resolve` takes them."""
     return [word.lstrip("+") for word in space.fixed if not is_hydra(word)]
 
 
@@ -164,7 +164,8 @@ def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resol
     Args:
         space: The study's space.
         first: The first job; its values stand where another choice cannot be composed.
-        resolve: Words -> the run, such as :func:`visrun.compose.resolve`; called once for each combination of choices.
+        resolve: Words -> the run, such as :func:`visrun.config.compose.resolve`; called once for each combination of
+            choices.
     """
     if not set(CHOOSERS) & set(space.dimensions):
         return base_of(first)

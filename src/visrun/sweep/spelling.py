@@ -7,9 +7,9 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from visrun.config.overrides import to_override
+from visrun.config.settings import Settings
 from visrun.hyperparameters import Hyperparameters
-from visrun.overrides import to_override
-from visrun.settings import Settings
 
 # what Hydra reads as a text without quotes: what begins like a word, and what begins like a number and has a slash
 PLAIN = re.compile(

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from visrun.errors import first_line
-from visrun.run_folder import this_process
+from visrun.record.run_folder import this_process
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue
 from visrun.sweep.trials import too_many_failed

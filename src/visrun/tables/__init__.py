@@ -12,7 +12,7 @@ from visrun.tables.entries import OBJECT_TARGETS, TAKES, ModelEntry, ReaderEntry
 from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, timm_name
 from visrun.tables.readers import READERS
 from visrun.tables.tasks import TASKS
-from visrun.zoo import torchvision_builders
+from visrun.tables.zoo import torchvision_builders
 
 __all__ = [
     "AUGMENTATIONS",

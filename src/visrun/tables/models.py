@@ -6,7 +6,7 @@ from typing import Any
 
 from visrun.errors import ConfigError, did_you_mean
 from visrun.tables.entries import ModelEntry
-from visrun.zoo import torchvision_builders
+from visrun.tables.zoo import torchvision_builders
 
 GENERIC_MODEL = "torchvision"  # model=torchvision model.name=X: any builder of torchvision
 TIMM_MODEL = "timm"  # model=timm model.name=X: any model of timm, or its body under what the task needs

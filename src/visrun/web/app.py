@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from visrun.errors import ConfigError, UserError
-from visrun.run_files import FILE_NAME
+from visrun.record.run_files import FILE_NAME
 from visrun.web import assets, exchange, processes, runs, space
 from visrun.web.bodies import Folder, LoadedFile, Runs, Start, StartSweep, State, Swept
 from visrun.web.catalog import catalog

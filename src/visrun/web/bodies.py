@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from visrun.run_files import MAX_BYTES
+from visrun.record.run_files import MAX_BYTES
 from visrun.sweep.config import AUTO
 from visrun.web.space import USUAL
 

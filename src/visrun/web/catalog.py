@@ -12,12 +12,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from visrun import fields
-from visrun.compose import known
+from visrun.config import fields
+from visrun.config.compose import known
+from visrun.config.overrides import GROUPS
+from visrun.config.settings import Settings
 from visrun.explain import MEANING
 from visrun.hyperparameters import Hyperparameters
-from visrun.overrides import GROUPS
-from visrun.settings import Settings
 from visrun.tables import TASKS
 
 # The form's headings and, under each, its hyperparameters.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from visrun import compose
-from visrun.compose import Look
-from visrun.configs import open_conf
+from visrun.config import compose
+from visrun.config.compose import Look
+from visrun.config.configs import open_conf
 from visrun.errors import ConfigError
 from visrun.tables import READERS
 from visrun.web.catalog import CHOOSERS

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visrun.checks import problems_of
+from visrun.config.checks import problems_of
+from visrun.config.fields import show
+from visrun.config.overrides import GROUPS, to_override, value_of
+from visrun.config.settings import Settings
 from visrun.errors import ConfigError, did_you_mean
-from visrun.fields import show
 from visrun.hyperparameters import Hyperparameters
-from visrun.overrides import GROUPS, to_override, value_of
-from visrun.settings import Settings
 from visrun.sweep.spelling import takes_lists, text, word
 from visrun.tables import GENERIC_MODEL
 from visrun.web.catalog import editable

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from visrun import environment
 from visrun.errors import ConfigError
-from visrun.experiment import Experiment, describe, load_experiment
-from visrun.run_files import FILE_NAME
+from visrun.record import environment
+from visrun.record.experiment import Experiment, describe, load_experiment
+from visrun.record.run_files import FILE_NAME
 from visrun.web.catalog import CHOOSERS, editable
 from visrun.web.composer import Composer
 from visrun.web.form import CHOICES, Form, fill

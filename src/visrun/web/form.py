@@ -18,13 +18,13 @@ from functools import cached_property
 from typing import Any
 
 from visrun import hyperparameters
-from visrun.compose import Resolved
-from visrun.configs import flatten
+from visrun.config.compose import Resolved
+from visrun.config.configs import flatten
+from visrun.config.fields import one_of, show
+from visrun.config.setting_rules import entry_of, facts_of, is_read, why_unread
 from visrun.errors import ConfigError, did_you_mean
-from visrun.fields import one_of, show
 from visrun.hyperparameters import Hyperparameters
 from visrun.lr import lr_curve
-from visrun.setting_rules import entry_of, facts_of, is_read, why_unread
 from visrun.sweep.ready import losses_of
 from visrun.tables import MODELS, TASKS, model_entry
 from visrun.web.advice import advice

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from visrun.epochs import best_row, monitor_of
 from visrun.numbers import numbers_of
-from visrun.outputs import RUNS, SWEEPS
-from visrun.run_files import FILE_NAME, METRICS, STATUS
+from visrun.record.epochs import best_row, monitor_of
+from visrun.record.outputs import RUNS, SWEEPS
+from visrun.record.run_files import FILE_NAME, METRICS, STATUS
 from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
 from visrun.sweep.table import SETTLED, number_in, table_of
 from visrun.tables import TASKS

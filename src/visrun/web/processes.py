@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from visrun.outputs import RUNS, SWEEPS, new_run_folder
-from visrun.overrides import to_override
+from visrun.config.overrides import to_override
+from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.web.state import UI, Facts, facts_of, note, told
 
 CONSOLE = "console.log"  # what the command prints

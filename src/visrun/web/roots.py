@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visrun.config.fields import show
+from visrun.config.overrides import PATHS
 from visrun.errors import ConfigError
-from visrun.fields import show
 from visrun.folders import expanded
-from visrun.overrides import PATHS
 
 
 class Roots:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visrun import plots
-from visrun.epochs import Row, best_row, monitor_of
+from visrun.figures import plots
 from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
-from visrun.run_files import FILE_NAME
-from visrun.run_settings import settings_of
+from visrun.record.epochs import Row, best_row, monitor_of
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_settings import settings_of
 from visrun.tables import TASKS
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE

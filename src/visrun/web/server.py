@@ -15,8 +15,8 @@ from types import FrameType
 
 import uvicorn
 
-from visrun import plugins
 from visrun.arguments import verb_parser
+from visrun.config import plugins
 from visrun.errors import ConfigError, UserError
 from visrun.folders import expanded
 from visrun.tables import TASKS

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visrun.compose import Resolved, check_sweep
+from visrun.config.compose import Resolved, check_sweep
+from visrun.config.fields import extra, one_of, show
+from visrun.config.overrides import PATHS
+from visrun.config.setting_rules import entry_of
 from visrun.errors import ConfigError
-from visrun.fields import extra, one_of, show
 from visrun.hyperparameters import Hyperparameters, why_unread
-from visrun.overrides import PATHS
-from visrun.setting_rules import entry_of
 from visrun.sweep.config import AUTO, PRUNERS
 from visrun.sweep.ready import read_ready, spaces, spelt
 from visrun.sweep.slots import cores, gpus

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visrun.epochs import Row, read_epochs
 from visrun.errors import UserError
 from visrun.files import write_atomic
 from visrun.numbers import numbers_of
-from visrun.run_files import FILE_NAME, LOCK, METRICS, STATUS
-from visrun.run_folder import living_holder, part_of, read_json, writer_of
+from visrun.record.epochs import Row, read_epochs
+from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
+from visrun.record.run_folder import living_holder, part_of, read_json, writer_of
 from visrun.signals import EXIT_CODES
 from visrun.sweep.files import LEAD
 

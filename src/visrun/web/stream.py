@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from visrun.epochs import Row, epochs_in
-from visrun.journal import finite
-from visrun.run_files import METRICS
+from visrun.record.epochs import Row, epochs_in
+from visrun.record.journal import finite
+from visrun.record.run_files import METRICS
 from visrun.web.resources import Resources
 from visrun.web.runs import log_lines
 

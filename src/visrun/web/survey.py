@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visrun import plugins
+from visrun.config import plugins
+from visrun.config.fields import one_of
 from visrun.data import demo, files, recognise
 from visrun.data.check import Progress
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
-from visrun.fields import one_of
 from visrun.folders import cache_folder
 from visrun.survey.look import Service, look
 from visrun.survey.pictures import samples

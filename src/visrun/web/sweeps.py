@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visrun import setting_rules
-from visrun.configs import flatten
-from visrun.epochs import monitor_of
+from visrun.config import setting_rules
+from visrun.config.configs import flatten
 from visrun.hyperparameters import defaults
 from visrun.numbers import numbers_of
+from visrun.record.epochs import monitor_of
 from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, PLOTS
 from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
 from visrun.tables import TASKS

@@ -1,0 +1,87 @@
+"""All rules at once over a composed config: every value by itself, then the rules between values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from visrun import hyperparameters
+from visrun.config import setting_rules
+from visrun.config.configs import flatten
+from visrun.config.fields import show, validate
+from visrun.config.settings import Settings
+from visrun.hyperparameters import Hyperparameters
+
+
+class Checked(NamedTuple):
+    """A composed config's two halves (None: not valid), and what was found."""
+
+    hyperparameters: Hyperparameters | None
+    settings: Settings | None
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def check(composed: Mapping[str, Any]) -> Checked:
+    """Validate a composed config.
+
+    A wrong value does not hide what else is wrong: the rules between values are checked with the sound ones, and only
+    what they say about a wrong value is left out.
+    """
+    values = {key: value for key, value in composed.items() if key in Hyperparameters.model_fields}
+    rest = {key: value for key, value in composed.items() if key not in values}
+    found, lines = validate(Hyperparameters, values)
+    given, more = validate(Settings, rest)
+    sound_values, sound_rest = sound(Hyperparameters, values), sound(Settings, rest)
+    wrong = {*flatten(values), *flatten(rest)} - {*flatten(sound_values), *flatten(sound_rest)}
+    rules = _rules(found or Hyperparameters(**sound_values), given or Settings(**sound_rest))
+    between = [line for line in rules.problems if not any(f"{key}=" in line for key in wrong)]
+    problems = tuple(dict.fromkeys([*lines, *more, *between]))
+    return Checked(found, given, problems, rules.warnings)
+
+
+def sound(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of ``values``, those that are valid by themselves."""
+    kept: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        inner, value = info.annotation, values.get(name)
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):
+            kept[name] = sound(inner, value)
+        elif name in values and validate(model, {name: value})[0] is not None:
+            kept[name] = value
+    return kept
+
+
+def problems_of(key: str, value: Any) -> list[str]:
+    """What is wrong with one value by itself, as the lines of an error; nothing where it is sound."""
+    nested: dict[str, Any] = {}
+    *sections, leaf = key.split(".")
+    inner = nested
+    for section in sections:
+        inner = inner.setdefault(section, {})
+    inner[leaf] = value
+    model = Hyperparameters if key in Hyperparameters.model_fields else Settings
+    return validate(model, nested)[1]
+
+
+def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings:
+    """The rules between values."""
+    model = setting_rules.entry_of(given.model.name, given.task)
+    between = hyperparameters.check(values, task=given.task, model=model)
+    others = [*setting_rules.check(given), *setting_rules.check_options(values, given, model=model)]
+    return hyperparameters.Findings((*between.problems, *others), between.warnings)
+
+
+def unread_warnings(typed: Mapping[str, Any], values: Hyperparameters, given: Settings) -> list[str]:
+    """One line for each typed value that this run does not read, saying who would; and for a dataset, typed or not."""
+    facts = setting_rules.facts_of(values, given)
+    lines = []
+    for key, value in typed.items():
+        why = setting_rules.why_unread(key, facts)
+        if why and value is not None:
+            lines.append(f"{key}={show(value)} is not read: {why}" if key in Hyperparameters.model_fields else why)
+    if given.data.name == "demo" and given.data.root is not None:  # also of a file: nobody expects the demo then
+        lines.append(f"data.root={show(given.data.root)} is not read: data=demo brings its own images")
+    return lines

@@ -1,0 +1,124 @@
+"""Which option each group takes, decided in one place before Hydra composes, since Hydra alone cannot order them.
+
+From high to low: what the user typed, a file (experiment=, recipe=), the model's own file, what the chosen data wants
+for the task, the task's own file, the defaults list of ``conf/config.yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from visrun.config.configs import Conf, flatten
+from visrun.config.fields import one_of, show
+from visrun.config.overrides import GROUPS
+from visrun.errors import did_you_mean
+from visrun.tables import GENERIC_MODEL, TIMM, TIMM_MODEL, timm_name, torchvision_builders
+from visrun.tables.models import own_detector
+
+SECTIONS = (
+    "data",
+    "model",
+    "augment",
+    "tracking",
+)  # groups whose options fill a section; the others are hyperparameters
+WITH_ROOT = "auto"  # the data that a data.root alone means
+AHEAD = ("task", "data", "model")  # chosen before the model's file is read
+
+
+class Chosen(NamedTuple):
+    """The choices of a run.
+
+    Args:
+        options: Group -> option, as Hydra takes it.
+        model: The model's name; it differs from its option for torchvision's builders without a file, and for timm's.
+        sources: Group -> you, file, architecture, option, task or schema.
+    """
+
+    options: dict[str, str]
+    model: str
+    sources: dict[str, str]
+
+
+def choices_in(flat: Mapping[str, Any]) -> dict[str, str]:
+    """The choices that a file makes: ``optimizer: sgd``, ``model.name: unet`` or, short, ``model: unet``."""
+    named = {group: flat.get(group, flat.get(f"{group}.name")) for group in GROUPS}
+    return {group: name for group, name in named.items() if isinstance(name, str)}
+
+
+def typed_choices(typed: Mapping[str, Any], conf: Conf) -> tuple[dict[str, str], list[str]]:
+    """The choices among the typed values, and a line for each that names no option.
+
+    ``augment.name=light`` is ``augment=light``; ``data.root=PATH`` alone takes ``data=auto`` (see :func:`choose`).
+    """
+    found: dict[str, str] = {}
+    problems = []
+    for group in GROUPS:
+        named = typed.get(f"{group}.name") if group in SECTIONS else None
+        option = typed.get(group, named)
+        if named is not None and option not in (named, GENERIC_MODEL, TIMM_MODEL):
+            problems.append(f"{group}.name={show(named)}: contradicts {group}={show(option)}; keep one")
+        elif group in typed and option not in conf.options(group):
+            problems.append(unknown_option(group, option, conf))
+        elif f"{group}.name" in typed and group != "model" and named not in conf.options(group):
+            problems.append(unknown_option(group, named, conf))
+        elif named is not None or option is not None:
+            found[group] = _named(str(option if named is None else named), option)
+    return found, problems
+
+
+def _named(name: str, option: Any) -> str:
+    """A model's name; of timm's, which may be torchvision's as well, with its own beginning."""
+    return name if option != TIMM_MODEL or TIMM in name or name == TIMM_MODEL else f"{TIMM}{name}"
+
+
+def unknown_option(group: str, option: Any, conf: Conf) -> str:
+    """The line for an option that a group does not have."""
+    names = conf.options(group)
+    line = f"{group}={show(option)}: must be {one_of(names)}"
+    if not isinstance(option, str):
+        return line
+    if group == "model" and torchvision_builders().get(option) in ("classification", "segmentation"):
+        return f"{line}; torchvision's own is model={GENERIC_MODEL} model.name={option}"
+    detector = own_detector(option) if group == "model" else None
+    return f"{line} (did you mean {detector}?)" if detector else line + did_you_mean(option, names)
+
+
+def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, rooted: str | None = None) -> Chosen:
+    """Every group's option.
+
+    Args:
+        typed: The choices the user typed.
+        file: What a file (experiment=, recipe=) holds, with dotted keys.
+        conf: The config files.
+        rooted: Whose data.root counts (see :func:`rooted_by`): without a choice of data it means WITH_ROOT.
+    """
+    ladder: list[tuple[str, Mapping[str, str]]] = [
+        ("you", typed),
+        ("file", choices_in(file)),
+        ("schema", conf.default_choices()),
+    ]
+    task = _first("task", ladder)[0]
+    ladder.insert(2, ("task", choices_in(flatten(conf.read(f"task/{task}")))))
+    data, source = _first("data", ladder)
+    if rooted and data == "demo" and source != "you":
+        data, source = WITH_ROOT, rooted
+    ladder.insert(2, ("option", choices_in(flatten(conf.read(f"data_task/{data}_{task}")))))
+    model = timm_name(_first("model", ladder)[0], task)
+    usual = TIMM_MODEL if TIMM in model else GENERIC_MODEL
+    option = model if model in conf.options("model") else usual
+    wanted = choices_in(flatten(conf.read(f"model/{option}")))
+    ladder.insert(2, ("architecture", {group: name for group, name in wanted.items() if group not in AHEAD}))
+    found = {group: _first(group, ladder) for group in GROUPS} | {"data": (data, source)}
+    options = {group: name for group, (name, _) in found.items()} | {"model": option}
+    return Chosen(options, model, {group: source for group, (_, source) in found.items()})
+
+
+def rooted_by(typed: Mapping[str, Any], file: Mapping[str, Any]) -> str | None:
+    """Whose data.root counts: ``you``, ``file`` or None where there is none."""
+    by, values = ("you", typed) if "data.root" in typed else ("file", file)
+    return by if values.get("data.root") is not None else None
+
+
+def _first(group: str, ladder: list[tuple[str, Mapping[str, str]]]) -> tuple[str, str]:
+    return next(((names[group], source) for source, names in ladder if group in names), ("", "schema"))

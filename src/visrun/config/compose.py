@@ -1,0 +1,288 @@
+"""From what the user typed to one validated configuration: the door that every run comes through.
+
+    >>> resolve(["task=segmentation", "learning_rate=3e-4"]).sources["learning_rate"]
+    'you'
+
+Nothing here imports torch or MLflow, and nothing touches Hydra's global state, so it also works inside a Hydra job.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from visrun import hyperparameters
+from visrun.config import plugins, settings
+from visrun.config.checks import check, problems_of, unread_warnings
+from visrun.config.choices import SECTIONS, Chosen, choices_in, choose, rooted_by, typed_choices, unknown_option
+from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schema
+from visrun.config.overrides import GROUPS, Typed, parse, to_override
+from visrun.config.provenance import sources
+from visrun.config.saved import saved, typed_over
+from visrun.config.setting_rules import entry_of
+from visrun.config.settings import Settings
+from visrun.errors import ConfigError
+from visrun.hyperparameters import Hyperparameters
+from visrun.sweep.ready import expand, read_ready
+
+READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name
+CHOICE_KEYS = {*GROUPS, *(f"{section}.name" for section in SECTIONS)}
+FILES = ("experiment", "recipe")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A run's configuration, validated.
+
+    Args:
+        hyperparameters: How it learns.
+        settings: Everything else.
+        sources: Hyperparameter -> where its value came from: schema, task, architecture, option, you or file.
+        setting_sources: The same for every other setting, by its dotted key.
+        choices: Group -> option.
+        unread: The hyperparameters that this run does not read.
+        notices: Lines that say what was decided for the user.
+        warnings: Lines about what the user probably did not mean.
+        typed: The user's words, quoted for Hydra's grammar.
+        overrides: What Hydra composes it from: the choices, the file's values, the typed ones.
+    """
+
+    hyperparameters: Hyperparameters
+    settings: Settings
+    sources: dict[str, str]
+    setting_sources: dict[str, str]
+    choices: dict[str, str]
+    unread: tuple[str, ...]
+    notices: tuple[str, ...]
+    warnings: tuple[str, ...]
+    typed: tuple[str, ...]
+    overrides: tuple[str, ...]
+
+
+class Look(NamedTuple):
+    """A configuration as far as it could be made, None where single values are wrong, and all that is wrong with it."""
+
+    resolved: Resolved | None
+    problems: tuple[str, ...]
+
+
+class Sweep(NamedTuple):
+    """A sweep, checked: its first job, and its words as Hydra takes them."""
+
+    first: Resolved
+    words: tuple[str, ...]
+
+
+class _Command(NamedTuple):
+    """A command, read: its words, their plain values, its files' settings, and what is wrong so far."""
+
+    conf: Conf
+    typed: tuple[Typed, ...]
+    values: dict[str, Any]
+    file: dict[str, Any]
+    problems: list[str]
+
+
+def resolve(
+    typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
+) -> Resolved:
+    """Compose and validate; see :func:`look`.
+
+    Raises:
+        ConfigError: With everything that is wrong, one line each.
+    """
+    found = look(typed, config_dir=config_dir, cwd=cwd, conf=conf)
+    if found.resolved is None or found.problems:
+        raise ConfigError(found.problems)
+    return found.resolved
+
+
+def look(
+    typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
+) -> Look:
+    """Compose and validate, and say what is wrong instead of raising it.
+
+    Args:
+        typed: ``key=value`` words; words for Hydra's own settings are passed over.
+        config_dir: A folder of config files that goes before visrun's own.
+        cwd: The folder relative paths start from and whose ``conf/`` is searched; None = the current one.
+        conf: Config files that are open already; many configurations from the same files are found faster so.
+
+    Raises:
+        ConfigError: The config files themselves cannot be read.
+    """
+    conf, words, values, file, problems = _read(typed, config_dir=config_dir, cwd=cwd, conf=conf)
+    picked, lines = typed_choices(values, conf)
+    rooted = rooted_by(values, file)
+    void = typed_over(picked, file, choose({}, file, conf, rooted=rooted))
+    file = {key: value for key, value in file.items() if key not in void}
+    chosen = choose(picked, file, conf, rooted=rooted)
+    overrides = _overrides(chosen, file, words)
+    composed = conf.compose(chosen.options, _over(chosen, file, values))
+    composed.update({key: values[key] for key in FILES if key in values})
+    lowered = _lower_warmup(composed, typed=values)
+    checked = check(composed)
+    problems += [*lines, *checked.problems]
+    found, given = checked.hyperparameters, checked.settings
+    if found is None or given is None:
+        return Look(None, tuple(dict.fromkeys(problems)))
+    ruled = ["warmup_epochs"] if lowered else []
+    trace = partial(sources, conf.layers(chosen.options), chosen=chosen.sources, file=file, typed=values, ruled=ruled)
+    came_from = trace(keys=list(Hyperparameters.model_fields))
+    unread = hyperparameters.unread(found, model=entry_of(given.model.name, given.task))
+    resolved = Resolved(
+        hyperparameters=found,
+        settings=given,
+        sources=came_from,
+        setting_sources=trace(keys=list(flatten(given.model_dump(mode="json")))),
+        choices=chosen.options,
+        unread=unread,
+        notices=(*_void_notices(void, picked), *_own_values(chosen, found, came_from, conf), *lowered),
+        warnings=(*checked.warnings, *unread_warnings(values, found, given)),
+        typed=tuple(item.line for item in words),
+        overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
+    )
+    return Look(resolved, tuple(dict.fromkeys(problems)))
+
+
+def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Sweep:
+    """Check a sweep (``optimizer=adam,sgd``) before its first job: every value by itself, and the first job as a whole.
+
+    Raises:
+        ConfigError: With everything that is wrong, one line each.
+    """
+    typed, ready = _ready(typed, config_dir=config_dir, cwd=cwd)
+    conf, words, _, _, problems = _read([*typed, *ready], config_dir=config_dir, cwd=cwd, multirun=True)
+    for item in words:
+        for value in item.values:
+            problems += _value_problems(item.key, value, conf)
+    named = {word.partition("=")[0] for word in ready}
+    first = [to_override(item.key, item.value) if item.values else item.line for item in words if item.key not in named]
+    try:
+        job = resolve(first, config_dir=config_dir, cwd=cwd)
+    except ConfigError as error:
+        raise ConfigError(list(dict.fromkeys([*problems, *error.problems]))) from None
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    # conf/recipe is a folder of options that stands in no defaults list: Hydra takes its options with a plus only
+    return Sweep(job, tuple(f"+{item.line}" if item.key == "recipe" else item.line for item in words))
+
+
+def _ready(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None) -> tuple[list[str], list[str]]:
+    """The words without ``sweep=NAME``, and what it stands for, as far as the user typed no value of these keys.
+
+    Raises:
+        ConfigError: No such ready space, or one that does not fit.
+    """
+    own = [word for word in typed if not word.startswith(f"{READY}=")]
+    names = [word.partition("=")[2] for word in typed if word.startswith(f"{READY}=")]
+    if not names:
+        return own, []
+    if len(names) > 1:
+        raise ConfigError(f"{READY} is given twice; keep one")
+    conf, words, *_ = _read(own, config_dir=config_dir, cwd=cwd, multirun=True)
+    first = resolve(
+        [to_override(item.key, item.value) if item.values else item.line for item in words],
+        config_dir=config_dir,
+        cwd=cwd,
+    )
+    given, values = first.settings, first.hyperparameters.model_dump(mode="json")
+    shortest = [value for item in words if item.key == "max_epochs" for value in item.values if isinstance(value, int)]
+    values["max_epochs"] = min(shortest, default=values["max_epochs"])
+    model = entry_of(given.model.name, given.task)
+    ready = expand(read_ready(names[0], conf), task=given.task, values=values, model=model, name=names[0])
+    mine = {item.key for item in words}
+    return own, [word for word in ready if word.partition("=")[0] not in mine]
+
+
+def _value_problems(key: str, value: Any, conf: Conf) -> list[str]:
+    if key in GROUPS:
+        return [] if value in conf.options(key) else [unknown_option(key, value, conf)]
+    if key in FILES:
+        return saved({key: value}, conf, known=known(), cwd=Path())[1]  # its paths are not looked at
+    return problems_of(key, value)
+
+
+def known() -> set[str]:
+    """Every setting there is: groups, hyperparameters, and the sections' own with dotted keys."""
+    return {*GROUPS, *Hyperparameters.model_fields, *flatten(settings.defaults())}
+
+
+def _read(
+    typed: Sequence[str],
+    *,
+    config_dir: Path | None,
+    cwd: Path | None,
+    conf: Conf | None = None,
+    multirun: bool = False,
+) -> _Command:
+    here = (cwd or Path.cwd()).absolute()
+    conf = conf or open_conf(here, config_dir)
+    words = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
+    values = {item.key: item.value for item in words.typed}
+    _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here, conf=conf)
+    file, lines = saved(values, conf, known=known(), cwd=here)
+    _load_plugins([file.get("plugins")], cwd=here, conf=conf)
+    return _Command(conf, words.typed, values, file, [*words.problems, *lines])
+
+
+def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> None:
+    names = [name for names in listed if isinstance(names, list) for name in names]
+    new = any(str(name) not in sys.modules for name in names)
+    try:
+        plugins.load(names, cwd=cwd)
+    finally:  # one that imports is there, whatever another one raises
+        if new:
+            store_schema()
+            conf.list_again()
+
+
+def _overrides(chosen: Chosen, file: Mapping[str, Any], words: Sequence[Typed]) -> list[str]:
+    """Everything on top of the primary config, low to high; the choices are all explicit."""
+    typed = {item.key for item in words}
+    values = {key: value for key, value in file.items() if key not in typed | CHOICE_KEYS}
+    return [
+        *(f"{group}={option}" for group, option in chosen.options.items()),
+        to_override("model.name", chosen.model),
+        to_override("augment.name", chosen.options["augment"]),
+        *(to_override(key, value) for key, value in values.items()),
+        *(item.line for item in words if item.key not in CHOICE_KEYS | {"recipe"}),
+    ]
+
+
+def _over(chosen: Chosen, file: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as plain values, without the choices: dotted key -> value."""
+    names = {"model.name": chosen.model, "augment.name": chosen.options["augment"]}
+    silent = CHOICE_KEYS | {"recipe"}
+    return names | {key: value for key, value in {**file, **typed}.items() if key not in silent}
+
+
+def _lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[str]:
+    """A warm-up that nobody typed and that does not fit into max_epochs is lowered to a tenth of them, and said."""
+    warmup, epochs = composed.get("warmup_epochs"), composed.get("max_epochs")
+    if "warmup_epochs" in typed or not isinstance(warmup, int) or not isinstance(epochs, int) or warmup < epochs:
+        return []
+    composed["warmup_epochs"] = max(epochs, 0) // 10
+    return [f"warmup_epochs={warmup} does not fit into max_epochs={epochs}: lowered to {composed['warmup_epochs']}"]
+
+
+def _own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, str], conf: Conf) -> list[str]:
+    """The notice that an optimizer which is not the task's own brings its own numbers."""
+    name, task = chosen.options["optimizer"], chosen.options["task"]
+    usual = choices_in(flatten(conf.read(f"task/{task}"))).get("optimizer")
+    brought = [key for key in ("learning_rate", "weight_decay") if came_from[key] in ("option", "architecture")]
+    if name == usual or not brought:
+        return []
+    numbers = " and ".join(f"{key}={getattr(values, key):g}" for key in brought)
+    return [f"optimizer={name} brings its own {numbers} (the optimizer of task={task} is {usual})"]
+
+
+def _void_notices(void: set[str], picked: Mapping[str, str]) -> list[str]:
+    left_out = sorted(void & {"learning_rate", "weight_decay"})
+    if not left_out:
+        return []
+    return [f"optimizer={picked['optimizer']} is not the file's: the file's {' and '.join(left_out)} are left out"]

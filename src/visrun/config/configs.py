@@ -1,0 +1,206 @@
+"""Where config files lie, what a folder of options offers, and Hydra's compose without Hydra's global state.
+
+The search path, first wins: ``--config-dir``, a ``conf/`` in the working folder, visrun's own. The lowest layer of
+every config, ``schema``, is made from the models in :mod:`visrun.hyperparameters` and :mod:`visrun.config.settings`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path_from_sources
+from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import ConfigDefault, GroupDefault, InputDefault
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from visrun import hyperparameters
+from visrun.config import settings
+from visrun.errors import ConfigError
+from visrun.sweep import config as sweeper
+from visrun.tables import MODELS, TASKS
+
+PRIMARY = "config"
+SCHEMA = "schema"
+
+
+class Layer(NamedTuple):
+    """One file of a composed config: its path on the search path (``optimizer/sgd``) and what it holds."""
+
+    path: str
+    values: dict[str, Any]
+
+
+def conf_dir() -> Path:
+    """The folder of visrun's own config files: in the installed package, else at the top of the repository."""
+    package = Path(__file__).parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parents[1] / "conf"
+
+
+def user_folders(cwd: Path, config_dir: Path | None = None) -> list[Path]:
+    """The folders that go before visrun's own on the search path.
+
+    Raises:
+        ConfigError: ``config_dir`` is no folder.
+    """
+    if config_dir is not None and not (cwd / config_dir).is_dir():
+        raise ConfigError(f"--config-dir {config_dir}: no such folder")
+    found = [] if config_dir is None else [(cwd / config_dir).absolute()]
+    here = cwd / "conf"
+    if here.is_dir() and here.resolve() not in {conf_dir().resolve(), *(folder.resolve() for folder in found)}:
+        found.append(here)
+    return found
+
+
+def store_schema() -> None:
+    """Give Hydra the lowest layer, and an option for every table entry (a plugin's, say) that has no file."""
+    store = ConfigStore.instance()
+    sweeper.store()
+    store.store(SCHEMA, {**hyperparameters.defaults(), **settings.defaults()}, replace=True)
+    for group, name, node in _entries():
+        if not (conf_dir() / group / f"{name}.yaml").exists():
+            store.store(name, node, group=group, package="_global_", replace=True)
+
+
+def _entries() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for name in MODELS:
+        yield "model", name, {"model": {"name": name}}
+    for task, entry in TASKS.items():
+        yield "task", task, {"task": task, "loss": next(iter(entry.losses))}
+        for loss in entry.losses:
+            yield "loss", loss, {"loss": loss}
+
+
+def open_conf(cwd: Path, config_dir: Path | None = None) -> Conf:
+    """The config files that a command in ``cwd`` sees."""
+    store_schema()
+    if not OmegaConf.has_resolver("hydra"):
+        setup_globals()
+    return Conf([*user_folders(cwd, config_dir), conf_dir()])
+
+
+class Conf:
+    """The config files of a search path; each is read once."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        with _one_line():
+            path = create_config_search_path_from_sources([f"file://{folder}" for folder in folders])
+            self.loader = ConfigLoaderImpl(path)
+        self._read: dict[str, dict[str, Any]] = {}
+        self._options: dict[str, list[str]] = {}
+        self._defaults: list[InputDefault] = []
+        self._composed: dict[tuple[tuple[str, str], ...], DictConfig] = {}
+
+    def options(self, group: str) -> list[str]:
+        """The names that ``group=NAME`` takes."""
+        if group not in self._options:
+            self._options[group] = list(self.loader.get_group_options(group))
+        return self._options[group]
+
+    def list_again(self) -> None:
+        """Forget what options there are: a plugin may have brought more."""
+        self._options.clear()
+
+    def read(self, path: str) -> dict[str, Any]:
+        """What one file holds, such as ``task/segmentation``; nothing where there is no such file."""
+        if path not in self._read:
+            with _one_line(path):
+                loaded = self.loader.repository.load_config(path)
+                values = {} if loaded is None else OmegaConf.to_container(loaded.config, resolve=False)
+            if not isinstance(values, dict):
+                raise ConfigError(f"conf/{path}.yaml: must be a mapping of keys to values")
+            self._read[path] = {str(key): value for key, value in values.items() if key != "hydra"}
+        return self._read[path]
+
+    def defaults(self) -> list[InputDefault]:
+        """The primary config's defaults list.
+
+        Raises:
+            ConfigError: A ``conf/config.yaml`` that hides visrun's own and does not build on its schema.
+        """
+        if not self._defaults:
+            with _one_line(PRIMARY):
+                loaded = self.loader.repository.load_config(PRIMARY)
+            assert loaded is not None and loaded.defaults_list is not None
+            if not any(isinstance(item, ConfigDefault) and item.path == SCHEMA for item in loaded.defaults_list):
+                raise ConfigError(
+                    f"{loaded.path.removeprefix('file://')}/{PRIMARY}.yaml hides visrun's own; begin its defaults list "
+                    f"with '- {SCHEMA}', rename it, or work in another folder"
+                )
+            self._defaults = loaded.defaults_list
+        return self._defaults
+
+    def default_choices(self) -> dict[str, str]:
+        """Group -> option of the primary config's defaults list."""
+        items = [item for item in self.defaults() if isinstance(item, GroupDefault)]
+        return {item.group: item.value for item in items if item.group and isinstance(item.value, str)}
+
+    def layers(self, options: Mapping[str, str]) -> list[Layer]:
+        """The files that a config with these choices is composed from, low to high."""
+        paths = []
+        for item in self.defaults():
+            if isinstance(item, ConfigDefault):
+                paths.append(PRIMARY if item.path == "_self_" else str(item.path))
+            elif isinstance(item, GroupDefault) and isinstance(item.value, str):
+                named = re.sub(r"\$\{(\w+)\}", lambda match: options.get(match[1], ""), item.value)
+                paths.append(f"{item.group}/{options.get(item.group or '', named)}")
+        return [Layer(path, self.read(path)) for path in paths]
+
+    def compose(self, options: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The composed config as plain values, without Hydra's own node.
+
+        Hydra composes each set of options once; a sweep's thousand trials differ in their values only.
+
+        Args:
+            options: Group -> option.
+            values: Dotted key -> what goes over everything.
+
+        Raises:
+            ConfigError: Hydra cannot compose.
+        """
+        key = tuple(sorted(options.items()))
+        with _one_line():
+            if key not in self._composed:
+                words = [f"{group}={option}" for group, option in options.items()]
+                config = self.loader.load_configuration(PRIMARY, words, RunMode.RUN)
+                OmegaConf.set_struct(config, False)
+                config.pop("hydra")
+                self._composed[key] = config
+            config = self._composed[key].copy()
+            for name, value in values.items():
+                OmegaConf.update(config, name, value, merge=False)
+            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        assert isinstance(plain, dict)
+        return {str(name): value for name, value in plain.items()}
+
+
+@contextmanager
+def _one_line(path: str = "") -> Iterator[None]:
+    """Hydra's and YAML's errors as ours: one line."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+        text = " ".join(str(cause).split()) or type(error).__name__
+        raise ConfigError(f"{f'conf/{path}.yaml' if path else 'conf'}: {text}") from error
+
+
+def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys: ``{"data": {"root": 1}}`` is ``{"data.root": 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, prefix=f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,277 @@
+"""The command line's ``key=value`` words: quoted where Hydra's grammar needs it, parsed by Hydra, their keys checked.
+
+    >>> to_override("data.root", "/photos (1)/a,b")
+    "data.root='/photos (1)/a,b'"
+
+Paths and free texts are taken as they stand on the shell: quotes go round them before Hydra's grammar, which knows
+parentheses, commas and ``=``, can read anything into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    IntervalSweep,
+    Override,
+    OverrideType,
+    Quote,
+    QuotedString,
+    RangeSweep,
+    ValueType,
+)
+from hydra.errors import HydraException
+
+from visrun.config.checks import problems_of
+from visrun.config.fields import show
+from visrun.errors import ConfigError
+from visrun.folders import expanded
+
+PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
+TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
+NAME_LISTS = ("data.classes",)
+HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
+VERBS = ("check", "compare", "evaluate", "explain", "predict", "repeat", "resume", "ui")
+SWEEPS = ("choice(", "glob(")
+LONG = 1000  # values of a range that are looked at one by one
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One ``key=value`` word.
+
+    Args:
+        key: The setting, such as ``learning_rate``, ``model`` or ``data.root``.
+        line: The word as Hydra reads it, quoted where it needs quotes.
+        value: The plain value; of a sweep, its first one.
+        values: All values that a sweep enumerates (of an interval, its two ends); () where it is no sweep.
+    """
+
+    key: str
+    line: str
+    value: Any
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Words:
+    """A command line's words for visrun's settings, and what is wrong with any of them, one line each."""
+
+    typed: tuple[Typed, ...]
+    problems: tuple[str, ...]
+
+
+def parse(
+    words: Sequence[str],
+    *,
+    known: Collection[str],
+    cwd: Path,
+    multirun: bool = False,
+    options: ConfigLoader | None = None,
+) -> Words:
+    """Read a command line's words. Nothing is raised: every wrong word adds one line to ``problems``.
+
+    Args:
+        words: ``key=value`` words, without flags.
+        known: The settings there are, such as ``learning_rate`` and ``data.root``.
+        cwd: The shell's folder; relative paths start there.
+        multirun: Whether ``optimizer=adam,sgd`` is a sweep; else it is an error.
+        options: Lists a group's options for ``model=glob(resnet*)``.
+    """
+    typed: dict[str, Typed] = {}
+    problems: list[str] = []
+    for word in words:
+        try:
+            if is_hydra(word):
+                hydra_words([word])
+                continue
+            item = _read(word, known=known, cwd=cwd, multirun=multirun, options=options)
+            if item.key in typed:
+                raise ConfigError(f"{item.key} is given twice: {typed[item.key].line} and {item.line}; keep one")
+            typed[item.key] = item
+        except ConfigError as error:
+            problems.extend(error.problems)
+    return Words(tuple(typed.values()), tuple(problems))
+
+
+def value_of(key: str, text: str, *, cwd: Path) -> Any:
+    """The plain value that the command line reads from ``key=text``, for a setting that there is.
+
+    Raises:
+        ConfigError: It reads no single value from it.
+    """
+    return _read(f"{key}={text}", known=(key,), cwd=cwd, multirun=False, options=None).value
+
+
+def is_hydra(word: str) -> bool:
+    """Whether a word sets one of Hydra's own settings (``hydra.run.dir=...``, ``hydra/launcher=...``)."""
+    key = word.lstrip("+~").partition("=")[0]
+    return key == "hydra" or key.startswith(("hydra.", "hydra/"))
+
+
+def hydra_words(words: Iterable[str]) -> list[str]:
+    """The words for Hydra's own settings, folders quoted.
+
+    Raises:
+        ConfigError: A word that Hydra's grammar does not read.
+    """
+    lines = []
+    for word in filter(is_hydra, words):
+        key, sign, text = word.partition("=")
+        bare = key in HYDRA_PATHS and sign and text[:1] not in ("'", '"')
+        lines.append(f"{key}={QuotedString(text, Quote.single).with_quotes()}" if bare else word)
+        _parsed(lines[-1])
+    return lines
+
+
+def hydra_folder(key: str, words: Iterable[str]) -> Path | None:
+    """The folder that a word of :func:`hydra_words` names for ``key``; None without one, or where Hydra makes it up."""
+    for word in words:
+        if word.startswith(f"{key}=") and "${" not in word:
+            return Path(str(_parsed(word).value()))
+    return None
+
+
+def to_override(key: str, value: Any) -> str:
+    """``key=value`` in Hydra's grammar for a plain value; Hydra's parser reads exactly ``value`` back.
+
+    Args:
+        key: A setting, such as ``data.root``.
+        value: None, bool, int, float, str, or a list of those.
+
+    Raises:
+        ConfigError: A text holds ``${``, which Hydra would replace.
+        TypeError: A value of another type.
+    """
+    return f"{key}={_grammar(value, key)}"
+
+
+def _grammar(value: Any, key: str) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            if "${" in value:
+                raise ConfigError(f"{key}={show(value)}: ${{...}} is not taken; write the value itself")
+            return QuotedString(value, Quote.single).with_quotes()
+        case list() | tuple():
+            return "[" + ",".join(_grammar(item, key) for item in value) + "]"
+    raise TypeError(f"{key}: {type(value).__name__} is no plain value")
+
+
+def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, options: ConfigLoader | None) -> Typed:
+    if word[:1] in ("+", "~"):
+        key = word.lstrip("+~").partition("=")[0]
+        raise ConfigError(f"{word}: settings are neither added nor removed; write {key or 'key'}=value")
+    key, sign, text = word.partition("=")
+    if not sign:
+        if word in VERBS:
+            raise ConfigError(f"{word} stands first: visrun {word} ...")
+        raise ConfigError(f"{show(word)} is no setting; write key=value{near(word, VERBS)}")
+    key = key.strip()
+    if key not in known:
+        raise ConfigError(f"{show(key)} is no setting{near(key, known)}")
+    if "${" in text:
+        raise ConfigError(f"{key}={show(text)}: ${{...}} is not taken; write the value itself")
+    if text.strip() == "???":
+        raise ConfigError(f"{key}=???: give a value")
+    try:
+        override = _parsed(_quoted(key, text, cwd=cwd, multirun=multirun), options)
+    except ConfigError:  # no value of Hydra's grammar: a text, and the check of the field says what it takes
+        override = _parsed(to_override(key, text))
+    if override.type is not OverrideType.CHANGE:
+        raise ConfigError(f"{key}={show(text)}: give the whole value")
+    line = override.input_line or word
+    if not override.is_sweep_override():
+        return Typed(key, line, override.value())
+    if not multirun:
+        raise ConfigError(_one_value(key, text, override))
+    values = _sweep_values(override)
+    if not values:
+        raise ConfigError(f"{key}={show(text)}: sweeps over no value")
+    return Typed(key, line, values[0], values)
+
+
+def _one_value(key: str, text: str, override: Override) -> str:
+    line = f"{key}={show(text)}: one value only; visrun -m runs each"
+    listed = override.value_type is ValueType.SIMPLE_CHOICE_SWEEP and not problems_of(key, _sweep_values(override))
+    return f"{line}, and a list is written {key}=[{text}]" if listed else line
+
+
+def _sweep_values(override: Override) -> tuple[Any, ...]:
+    """What a sweep runs over; of an interval its two ends, of a very long range the first values and its end."""
+    if override.value_type is ValueType.INTERVAL_SWEEP:
+        sweep = override.value()
+        assert isinstance(sweep, IntervalSweep)
+        return tuple(int(end) if end == int(end) else end for end in (sweep.start, sweep.end) if end is not None)
+    values = [Override._convert_value(value) for value in islice(override.sweep_iterator(), LONG)]
+    sweep = override.value()
+    last = [sweep.stop] if isinstance(sweep, RangeSweep) and len(values) == LONG else []
+    return (*values, *last)
+
+
+def _parsed(line: str, options: ConfigLoader | None = None) -> Override:
+    try:
+        return OverridesParser.create(config_loader=options).parse_overrides([line])[0]
+    except (HydraException, RecursionError):  # brackets without end
+        key, _, text = line.partition("=")
+        raise ConfigError(f"{key}={show(text)}: not readable; put quotes that reach visrun round the value") from None
+
+
+def _quoted(key: str, text: str, *, cwd: Path, multirun: bool) -> str:
+    """``key=text`` with quotes round a path, a free text or the names of a list, unless they are there already."""
+    text = text if key in PATHS + TEXTS else text.strip()
+    line = f"{key}={text}"
+    if key in NAME_LISTS and text[:1] == "[" and text[-1:] == "]" and not set(text) & {"'", '"'}:
+        return to_override(key, [name.strip() for name in text[1:-1].split(",") if name.strip()])
+    if key not in PATHS + TEXTS or text.lower() == "null" or (multirun and text.startswith(SWEEPS)):
+        return line
+    if text[:1] in ("'", '"') and text[-1:] == text[:1]:
+        try:
+            override = _parsed(line)
+        except ConfigError:
+            override = None
+        if override is not None and override.is_sweep_override():
+            return line
+        text = text if override is None else str(override.value())
+    return to_override(key, placed(key, text, cwd))
+
+
+def placed(key: str, value: Any, cwd: Path) -> Any:
+    """A setting's value; a path that starts at the shell's folder or at ``~`` is made absolute."""
+    return absolute(value, cwd) if isinstance(value, str) and _is_path(key, value) else value
+
+
+def _is_path(key: str, text: str) -> bool:
+    return bool(text) and (key in PATHS or (key == "tracking.uri" and text.startswith(("~", "./", "../"))))
+
+
+def absolute(text: str, cwd: Path) -> str:
+    """A path from the shell's folder, with a leading ``~`` as the home folder."""
+    return str(cwd / expanded(text))
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) name; else nothing."""
+    keys, leaf = sorted(known), name.rpartition(".")[2]
+    same = [key for key in keys if key.rpartition(".")[2] == leaf or _initials(key) == name]
+    close = get_close_matches(name, same or keys, n=1, cutoff=0.0 if same else 0.6) or get_close_matches(
+        leaf, keys, n=1
+    )
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _initials(key: str) -> str:
+    return "".join(part[0] for part in key.split("_")) if "_" in key and "." not in key else ""

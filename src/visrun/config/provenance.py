@@ -1,0 +1,52 @@
+"""Where each value came from: schema, task, architecture, option, file or you."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from visrun.config.configs import PRIMARY, SCHEMA, Layer, flatten
+
+OF_FOLDER = {"task": "task", "task_optimizer": "task", "model": "architecture", "model_optimizer": "architecture"}
+CHOSEN = ("optimizer", "scheduler", "loss")  # the hyperparameters that are groups: who chose them is their source
+
+
+def sources(
+    layers: Sequence[Layer],
+    *,
+    keys: Sequence[str],
+    chosen: Mapping[str, str],
+    file: Collection[str],
+    typed: Collection[str],
+    ruled: Collection[str] = (),
+) -> dict[str, str]:
+    """Dotted key -> source, in the order of ``keys``.
+
+    Args:
+        keys: Hyperparameters, or the dotted keys of other settings.
+        layers: The composed files, low to high.
+        chosen: Group -> who chose its option.
+        file: The keys that a file (experiment=, recipe=) sets.
+        typed: The keys that the user typed.
+        ruled: The keys whose value a rule of the schema set.
+    """
+    found, held = {}, [(layer.path, flatten(layer.values)) for layer in reversed(layers)]
+    for name in keys:
+        if name in ruled:
+            found[name] = "schema"
+        elif name in CHOSEN:
+            found[name] = chosen[name]
+        elif name in typed:
+            found[name] = "you"
+        elif name in file:
+            found[name] = "file"
+        else:
+            found[name] = next((_kind(path) for path, values in held if name in values), "schema")
+    return found
+
+
+def _kind(path: str) -> str:
+    """A layer's source: the task's and the model's files by their folder, a user's own primary config is a file."""
+    folder, _, name = path.rpartition("/")
+    if not folder:
+        return {SCHEMA: "schema", PRIMARY: "file"}.get(name, "option")
+    return OF_FOLDER.get(folder, "option")

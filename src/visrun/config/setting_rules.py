@@ -1,0 +1,147 @@
+"""Rules between settings, and between them, the hyperparameters and the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from visrun import hyperparameters
+from visrun.config.fields import one_of, show
+from visrun.config.settings import Augment, Data, ModelOptions, Settings, Tracking
+from visrun.errors import NESTEROV_ALONE, ConfigError, did_you_mean
+from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
+from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, ModelEntry, model_entry
+
+# Setting -> what must hold for anything to read it; one that is not here is always read. `mixes` are those of the task,
+# `options` those of the model; `augment` is the choice of a preset.
+READ_WHEN: dict[str, Condition] = {
+    **hyperparameters.READ_WHEN,
+    "augment": LEARNS,
+    **{f"augment.{name}": LEARNS for name in Augment.model_fields},
+    **{f"augment.{mix}": {**LEARNS, "mixes": (mix,)} for entry in TASKS.values() for mix in entry.mixes},
+    **{f"run.{name}": LEARNS for name in ("graph", "clip", "accumulate", "ema")},
+    "model.freeze": LEARNS,
+    "data.overlap": {"data.tile": (True,)},
+    "data.cache_gb": {"data.cache": ("auto", "gpu", "ram", "disk")},
+    "data.cache_dir": {"data.cache": ("auto", "disk")},
+    **{f"tracking.{name}": {"tracking.name": ("mlflow",)} for name in Tracking.model_fields if name != "name"},
+    "loss_options.smoothing": {**LEARNS, "loss": ("label_smoothing",)},
+    "loss_options.gamma": {**LEARNS, "loss": ("focal",)},
+    "loss_options.alpha": {**LEARNS, "loss": ("focal",)},
+    "loss_options.dice_weight": {**LEARNS, "loss": ("ce_dice",)},
+    "loss_options.delta": {**LEARNS, "loss": ("huber",)},
+    "loss_options.beta": {**LEARNS, "loss": ("smooth_l1",), "losses": (True,)},
+    "optimizer_options.betas": {**LEARNS, "optimizer": ("adam", "adamw")},
+    "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
+    **{f"model_options.{name}": {"options": (name,)} for name in ModelOptions.model_fields},
+}
+# Sections that shape what a run learns, in the order in which runs are compared.
+SHAPING = ("data", "model", "augment", "run", "loss_options", "optimizer_options", "model_options")
+
+
+def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str, Any] | Settings) -> dict[str, Any]:
+    """All that decides what a run reads.
+
+    Args:
+        values: All hyperparameters.
+        settings: The others, nested, as far as they are known: for want of one nothing is unread.
+    """
+    nested = settings.model_dump() if isinstance(settings, Settings) else settings
+    model, data, tracking = (_section(nested, name) for name in ("model", "data", "tracking"))
+    facts = hyperparameters.facts_of(values, entry_of(str(model.get("name")), str(nested.get("task"))))
+    facts |= {"mixes": TASKS[nested["task"]].mixes} if nested.get("task") in TASKS else {}
+    facts |= {"data.tile": data["tile"] is not None} if "tile" in data else {}
+    facts |= {"data.cache": data["cache"]} if "cache" in data else {}
+    return facts | ({"tracking.name": tracking["name"]} if "name" in tracking else {})
+
+
+def is_read(key: str, facts: Mapping[str, Any]) -> bool:
+    """Whether a run with these facts, see :func:`facts_of`, reads a hyperparameter or dotted setting."""
+    return not missing(READ_WHEN.get(key, {}), facts)
+
+
+def why_unread(key: str, facts: Mapping[str, Any]) -> str:
+    """One line that says what reads a setting: ``data.overlap is read only when data.tile is set``; "" where it is."""
+    reasons = missing(READ_WHEN.get(key, {}), facts)
+    return f"{key} is read only when {' and '.join(reasons)}" if reasons else ""
+
+
+def _section(nested: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Of settings that nobody has checked, too."""
+    section = nested.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def entry_of(name: str, task: str) -> ModelEntry:
+    """The facts of a model; of a name that is none, facts that break no rule (its own line says that it is none)."""
+    try:
+        return model_entry(name)
+    except ConfigError:
+        return ModelEntry(build="", tasks=(task,), parameters=0.0, speed=1, accuracy=1)
+
+
+def check(settings: Settings) -> list[str]:
+    """The rules between settings, and between them and the tables: one line for every problem."""
+    task = settings.task
+    if task not in TASKS:
+        return [f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}"]
+    return [*_data_problems(settings.data, task), *_model_problems(settings), *_augment_problems(settings.augment)]
+
+
+def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:
+    """The rules between hyperparameters and options: one line for every problem."""
+    nesterov = settings.optimizer_options.nesterov and model.gradient and values.optimizer == "sgd"
+    if nesterov and values.momentum == 0:
+        return [NESTEROV_ALONE]
+    return []
+
+
+def _augment_problems(augment: Augment) -> list[str]:
+    return [
+        f"augment.extra={show(name)}: must be {one_of(tuple(AUGMENTATIONS))}{did_you_mean(name, AUGMENTATIONS)}"
+        for name in augment.extra
+        if name not in AUGMENTATIONS
+    ]
+
+
+def _data_problems(data: Data, task: str) -> list[str]:
+    problems = []
+    names = ["demo", "auto", *(name for name, entry in READERS.items() if task in entry.served)]
+    if data.name not in names:
+        problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
+    if data.name != "demo" and data.root is None:
+        problems.append(f"data.root=null: data={data.name} needs the dataset's folder or file")
+    if TASKS[task].target in OBJECT_TARGETS:
+        if data.resize == "crop":
+            problems.append(f"data.resize=crop: objects would be cut away; task={task} takes letterbox or zoom")
+    elif data.tile is not None:
+        problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
+    if data.tile is not None and data.overlap >= data.tile:
+        problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
+    if TASKS[task].target in ("value", "verdict"):
+        typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
+        problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes to choose" for key in typed]
+    return problems
+
+
+def _of_objects() -> list[str]:
+    return [name for name, entry in TASKS.items() if entry.target in OBJECT_TARGETS]
+
+
+def _model_problems(settings: Settings) -> list[str]:
+    name, size = settings.model.name, settings.data.image_size
+    try:
+        entry = model_entry(name)
+    except ConfigError as error:
+        return list(error.problems)
+    if settings.task not in entry.tasks:
+        serving = [other for other, facts in MODELS.items() if settings.task in facts.tasks]
+        return [f"model={name}: task={settings.task} takes {one_of(serving)}, or model=torchvision model.name=X"]
+    if settings.model.pretrained is True and not entry.pretrained:
+        return [f"model.pretrained=true: model={name} has no published weights; it takes auto or false"]
+    if not entry.weighs and settings.data.class_weights != "none":
+        told = f"data.class_weights={show(settings.data.class_weights)}: model={name} weighs all classes alike"
+        return [f"{told}; take none, or one of our own detectors, such as model=dense_resnet18"]
+    if entry.fixed_size and isinstance(size, tuple) and size[0] != size[1]:
+        return [f"data.image_size={show(list(size))}: model={name} takes square images, such as {size[0]}"]
+    return []

@@ -1,0 +1,262 @@
+"""Everything of a run that is no hyperparameter: task, seed and sections, with their defaults, ranges and help."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from visrun.config.fields import NAME, Float, Frozen, Int, field
+from visrun.record.environment import DEVICE, DEVICES
+
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def duration(value: object) -> object:
+    """Seconds: a number as it is, or a text such as ``90``, ``45m``, ``1h30m``, ``1d`` (units d, h, m, s, in order)."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    match = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or match is None:
+        return value
+    return float(sum(int(count) * UNITS[unit] for count, unit in zip(match.groups(), UNITS, strict=True) if count))
+
+
+def _names(value: object) -> object:
+    """A list of class names; a name that looks like a number (``classes=[0,1]``) is a name all the same."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("names a class twice")
+    return names
+
+
+def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError("does not ascend")
+    return ends
+
+
+def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
+    if list(values) != sorted(set(values)):
+        raise ValueError("does not ascend")
+    return values
+
+
+Side = Annotated[Int, Field(ge=8, le=4096)]
+Share = Annotated[Float, Field(gt=0, le=4)]
+BODY = r"^[A-Za-z0-9][A-Za-z0-9_.]*$"  # timm's names have dots
+Strides = Annotated[tuple[Literal[4, 8, 16, 32], ...], AfterValidator(_rising), Field(min_length=1)]
+Scale = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
+Decay = Annotated[Float, Field(ge=0, lt=1)]
+Address = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
+Module = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+Seconds = Annotated[Float, BeforeValidator(duration), Field(gt=0)]
+Weights = Annotated[tuple[Annotated[Float, Field(ge=0)], ...], Field(min_length=1)]
+Class = Annotated[str, Field(min_length=1)]
+Classes = Annotated[tuple[Class, ...], BeforeValidator(_names), AfterValidator(_different), Field(min_length=1)]
+
+
+class Data(Frozen):
+    """Where the images come from and how they reach the device."""
+
+    name: str = field("demo", "The layout: demo, auto (recognise it) or the name of a reader.", pattern=NAME)
+    root: Address | None = field(None, "The dataset's folder or CSV file.", allowed="a path")
+    image_size: Side | tuple[Side, Side] | None = field(
+        None,
+        "Training image size; None = the model's or the task's.",
+        unit="pixels",
+        allowed="an integer from 8 to 4096, or two of them as [height,width]",
+    )
+    resize: Literal["crop", "letterbox", "zoom"] | None = field(
+        None,
+        "How an image meets the training size: crop fills it, letterbox keeps all and pads, zoom is a letterbox that "
+        "training looks into closer; None = the task's.",
+        allowed="crop, letterbox or zoom",
+    )
+    classes: Classes | None = field(
+        None, "The classes to learn, in this order; None = all found.", allowed="a list of different class names"
+    )
+    tile: Int | None = field(
+        None,
+        "Cut larger images into tiles of this side; what is found in them is merged. None = never.",
+        unit="pixels",
+        allowed="an integer from 32 to 8192",
+        ge=32,
+        le=8192,
+    )
+    overlap: Int = field(200, "By how much neighbouring tiles overlap, at least.", unit="pixels", ge=0, le=4096)
+    val_fraction: Float = field(0.2, "Share of train held out where the dataset has no val split.", gt=0, lt=1)
+    class_weights: Literal["none", "balanced"] | Weights = field(
+        "none",
+        "Weight of each class in the loss: none, balanced (inverse frequency), or one number a class.",
+        allowed="none, balanced or a list with one number >= 0 for every class",
+    )
+    workers: Int = field(
+        -1,
+        "Threads that decode images, with helper processes beyond four; -1 or 0 = all cores but one, at most 16.",
+        ge=-1,
+        le=256,
+    )
+    cache: Literal["auto", "gpu", "ram", "disk", "stream"] = field(
+        "auto", "Where decoded images are kept; stream = nowhere, decode them every epoch."
+    )
+    cache_gb: Float | None = field(
+        None,
+        "Budget of the cache in each place, all splits together; None = half of what is free there.",
+        unit="GB",
+        allowed="a number > 0",
+        gt=0,
+    )
+    cache_dir: Address | None = field(None, "Folder of the disk cache; None = the user's.", allowed="a path")
+    on_bad: Literal["error", "skip"] = field("error", "What an unreadable image or label does: stop, or be left out.")
+
+
+class Augment(Frozen):
+    """How a training image is varied; 0 or false turns a part off, and so the defaults here vary nothing."""
+
+    name: str = field("none", "The preset these values came from.", pattern=NAME)
+    crop_scale: Scale = field(
+        (1.0, 1.0),
+        "Range of the share of the image's area that a random crop keeps; [1,1] = no crop. A zoom above 1 shows the "
+        "image smaller.",
+        allowed="two ascending numbers above 0 and up to 4, such as [0.35,1.0]",
+    )
+    hflip: bool = field(False, "Mirror left and right in half of the images; wrong for digits and text.")
+    vflip: bool = field(False, "Mirror top and bottom in half of the images; for views from above.")
+    rotate: Float = field(0.0, "Largest rotation to either side.", unit="degrees", ge=0, le=180)
+    brightness: Float = field(0.0, "Largest relative change.", ge=0, le=1)
+    contrast: Float = field(0.0, "Largest relative change about the mean of the normalisation.", ge=0, le=1)
+    saturation: Float = field(0.0, "Largest relative change.", ge=0, le=1)
+    hue: Float = field(0.0, "Largest turn of the colour circle.", unit="turns", ge=0, le=0.5)
+    mixup: Float = field(0.0, "Alpha of mixup (Zhang et al., arXiv 1710.09412); 0 = off.", ge=0, le=10)
+    cutmix: Float = field(0.0, "Alpha of CutMix (Yun et al., arXiv 1905.04899); 0 = off.", ge=0, le=10)
+    erase: Float = field(0.0, "Probability of erasing a rectangle (Zhong et al., arXiv 1708.04896).", ge=0, le=1)
+    mosaic: Float = field(
+        0.0, "Probability of a mosaic of four images, for objects (Bochkovskiy et al., arXiv 2004.10934).", ge=0, le=1
+    )
+    extra: Classes | tuple[()] = field(
+        (), "Further augmentations by name: blur, grayscale, noise or a plugin's.", allowed="a list of different names"
+    )
+
+
+class Model(Frozen):
+    """The network and where its weights come from."""
+
+    name: str = field(
+        "resnet18",
+        "A model of the tables, with model=torchvision any torchvision builder, with model=timm any timm model.",
+        pattern=BODY,
+    )
+    pretrained: Literal["auto"] | bool = field(
+        "auto", "Published weights: auto takes them where they can be had.", allowed="auto, true or false"
+    )
+    weights: Address | None = field(None, "A weight file or a run's folder to start from.", allowed="a path")
+    freeze: Literal["none", "backbone"] = field("none", "What does not learn: backbone = all but the head.")
+
+
+class Run(Frozen):
+    """How the loop runs."""
+
+    device: str = field("auto", "Where to train.", allowed=DEVICES, pattern=rf"^({DEVICE})$")
+    precision: Literal["auto", "fp32", "bf16"] = field("auto", "Of the forward pass; auto = bf16 where CUDA has it.")
+    graph: Literal["auto"] | bool = field(
+        "auto", "Capture the training step as one CUDA graph.", allowed="auto, true or false"
+    )
+    deterministic: bool = field(
+        False, "Take the operations whose result is the same in every run, where there are such; slower on a GPU."
+    )
+    max_time: Seconds | None = field(
+        None, "Stop after this long, with everything saved.", unit="seconds", allowed="seconds > 0, or such as 1h30m"
+    )
+    clip: Float = field(10.0, "Largest norm of the gradient; 0 = no clipping.", ge=0)
+    accumulate: Int = field(1, "Batches whose gradients make one optimizer step.", unit="batches", ge=1, le=1024)
+    ema: Float = field(0.0, "Decay of the weights' moving average that is evaluated and saved; 0 = off.", ge=0, lt=1)
+
+
+class Tracking(Frozen):
+    """Where the run is recorded beside its folder."""
+
+    name: Literal["mlflow", "none"] = field("mlflow", "The tracker.")
+    uri: Address | None = field(
+        None,
+        "MLflow's store; None = MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder.",
+        allowed="a path or URL",
+    )
+    experiment: str | None = field(None, "MLflow's experiment; None = visrun/TASK.", allowed="a name", min_length=1)
+    run_name: str | None = field(
+        None, "The run's name; None = the model and what was typed beside it.", allowed="a name", min_length=1
+    )
+
+
+class LossOptions(Frozen):
+    """Numbers of single losses."""
+
+    smoothing: Float = field(0.1, "Share of the target spread over all classes.", ge=0, lt=1)
+    gamma: Float = field(2.0, "How strongly focal loss plays down easy samples.", ge=0)
+    alpha: Float | None = field(
+        None, "Focal loss: weight of the positive class; None = even.", allowed="a number from 0 to 1", ge=0, le=1
+    )
+    dice_weight: Float = field(1.0, "Weight of Dice beside cross-entropy.", ge=0)
+    delta: Float = field(1.0, "Huber: where the error turns from squared to linear.", gt=0)
+    beta: Float = field(1.0, "Smooth L1: where the error turns from squared to linear.", gt=0)
+
+
+class OptimizerOptions(Frozen):
+    """Numbers of single optimizers."""
+
+    betas: tuple[Decay, Decay] = field(
+        (0.9, 0.999), "Decay of Adam's two moving averages.", allowed="two numbers >= 0 and < 1, such as [0.9,0.999]"
+    )
+    nesterov: bool = field(False, "Nesterov's momentum.")
+
+
+class ModelOptions(Frozen):
+    """Numbers of single models."""
+
+    backbone: str = field(
+        "wide_resnet50_2",
+        "PatchCore: whose features are remembered, a torchvision classifier or, with timm, any of its models.",
+        allowed="the name of a network",
+        pattern=BODY,
+    )
+    strides: Strides = field(
+        (8, 16),
+        "PatchCore: which of the backbone's feature maps, by pixels of the image for one of theirs.",
+        allowed="an ascending list of 4, 8, 16 and 32, such as [8,16]",
+    )
+    coreset: Float = field(0.1, "PatchCore: share of the good patches that is remembered.", gt=0, le=1)
+    neighbours: Int = field(
+        9, "PatchCore: remembered patches around the nearest one that weigh an image's score.", ge=1, le=100
+    )
+
+
+class Settings(Frozen):
+    """A run beside its hyperparameters."""
+
+    task: str = field("classification", "What is learnt.", allowed="the name of a task", pattern=NAME)
+    seed: Int = field(0, "Seed of everything random.", ge=0, le=2**32 - 1)
+    plugins: tuple[Module, ...] = field(
+        (), "Modules to import first; they may add to the tables.", allowed="a list of modules, such as [my_package]"
+    )
+    experiment: Address | None = field(None, "The experiment.json of a run to repeat.", allowed="a path")
+    recipe: str | None = field(None, "A saved set of overrides, conf/recipe/NAME.yaml.", allowed="a name", pattern=NAME)
+    data: Data = Data()
+    augment: Augment = Augment()
+    model: Model = Model()
+    run: Run = Run()
+    tracking: Tracking = Tracking()
+    loss_options: LossOptions = LossOptions()
+    optimizer_options: OptimizerOptions = OptimizerOptions()
+    model_options: ModelOptions = ModelOptions()
+
+
+def defaults() -> dict[str, Any]:
+    """The settings' own values, nested, as plain JSON types: the other half of the schema's layer."""
+    return Settings().model_dump(mode="json")

@@ -1,0 +1,268 @@
+"""experiment.json: what a run writes about itself, and the untrusted file that ``experiment=PATH`` reads back.
+
+A shared file may hold values only. It is plain JSON, limited in size and depth and checked against the schema; names go
+through the tables, never to an import; what would steer Hydra, load a plugin or name another tracking server is refused
+or left out. ``{"hyperparameters": {...}}`` alone is a whole file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from pydantic import BaseModel
+
+from visrun.config.fields import one_of, show, validate
+from visrun.config.settings import (
+    Augment,
+    Data,
+    LossOptions,
+    Model,
+    ModelOptions,
+    OptimizerOptions,
+    Run,
+    Settings,
+    Tracking,
+)
+from visrun.errors import ConfigError, did_you_mean
+from visrun.folders import expanded
+from visrun.hyperparameters import Hyperparameters
+from visrun.record.run_files import FILE_NAME, MAX_BYTES
+from visrun.tables import MODELS, READERS, TASKS, model_entry
+from visrun.tracking.uris import without_user
+
+MAX_DEPTH = 8
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "data": Data,
+    "augment": Augment,
+    "model": Model,
+    "run": Run,
+    "tracking": Tracking,
+    "loss_options": LossOptions,
+    "optimizer_options": OptimizerOptions,
+    "model_options": ModelOptions,
+}
+RECORD = ("sources", "versions", "git", "created", "status", "result")  # for people; nothing in it is used
+LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file: checked, not used
+PATHS = ("data.root", "model.weights")
+KEYS = ("task", "optimizer", "scheduler", "loss")  # choices that are plain keys; the others are the names of sections
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What a file asks for, checked.
+
+    Args:
+        path: The file.
+        hyperparameters: The fields it names, all valid by themselves.
+        choices: Group -> name, of task, model, data, augment, optimizer, scheduler and loss, those it names.
+        values: Dotted key -> value of everything it sets, such as ``task``, ``learning_rate`` and ``data.root``.
+        fingerprint: The fingerprint of the data it was written with, or None.
+    """
+
+    path: Path
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Read and check an experiment.json, or the one in a run's folder.
+
+    Raises:
+        ConfigError: With one line for every reason to refuse it; nothing of a refused file is used.
+    """
+    file = expanded(path)
+    file = file / FILE_NAME if file.is_dir() else file
+    content = _parse(_text(file), file)
+    problems = list(_unsafe(content)) or _unknown(content)
+    if problems:
+        raise ConfigError([f"{file}: {problem}" for problem in problems[:20]])
+    flat, problems = _checked(content)
+    if problems:
+        raise ConfigError([f"{file}: {problem}" for problem in problems])
+    used = {key: value for key, value in flat.items() if key not in LOCAL and key.partition(".")[0] not in LOCAL}
+    groups = {key: key for key in KEYS} | {f"{name}.name": name for name in ("model", "data", "augment")}
+    return Experiment(
+        path=file,
+        hyperparameters={key: used[key] for key in Hyperparameters.model_fields if key in used},
+        choices={group: used[key] for key, group in groups.items() if key in used},
+        values=used,
+        fingerprint=content.get("data", {}).get("fingerprint"),
+    )
+
+
+def describe(
+    hyperparameters: Hyperparameters,
+    settings: Settings,
+    *,
+    sources: Mapping[str, str],
+    fingerprint: str | None = None,
+    versions: Mapping[str, str] | None = None,
+    git: Mapping[str, Any] | None = None,
+    created: str | None = None,
+    result: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The content of a run's experiment.json, plain JSON types; :func:`load_experiment` reads it back.
+
+    Args:
+        hyperparameters: All fields, the unread ones too.
+        settings: Task, seed and sections as the run was asked for them.
+        sources: Hyperparameter -> where its value came from.
+        fingerprint: SHA-256 of the dataset, once it has been read.
+        versions: Package -> version.
+        git: ``commit`` and ``dirty`` of the folder the run was started in, where it is a repository.
+        created: ISO 8601 time.
+        result: ``status``, ``best_epoch``, ``seconds``, ``val`` and ``test``.
+    """
+    wanted = settings.model_dump(mode="json")
+    if wanted["tracking"]["uri"]:  # the file is shared: no user:password@ of a server in it
+        wanted["tracking"]["uri"] = without_user(wanted["tracking"]["uri"])
+    return {
+        "hyperparameters": hyperparameters.model_dump(mode="json"),
+        "task": wanted["task"],
+        "model": wanted["model"],
+        "data": wanted["data"] | {"fingerprint": fingerprint},
+        "augment": wanted["augment"],
+        "run": wanted["run"],
+        "tracking": wanted["tracking"],
+        "loss_options": wanted["loss_options"],
+        "optimizer_options": wanted["optimizer_options"],
+        "model_options": wanted["model_options"],
+        "seed": wanted["seed"],
+        "sources": dict(sources),
+        "versions": dict(versions or {}),
+        "git": dict(git or {}),
+        "created": created,
+        "result": dict(result or {}),
+    }
+
+
+def _text(file: Path) -> str:
+    if not file.is_file():
+        raise ConfigError(f"experiment={file}: no such file")
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise ConfigError(f"{file}: larger than {MAX_BYTES:,} bytes, so it is no experiment.json")
+        return raw.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from None
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise ConfigError(f"{file}: nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        raise ConfigError(f"{file}: not plain JSON: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: must hold a JSON object")
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            raise ValueError(f"key {show(name)} is given twice")
+        content[name] = value
+    return content
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _unsafe(content: Any, *, key: str = "", depth: int = 1) -> Iterator[str]:
+    """A line for whatever has no place anywhere in the file, whether it would be used or not."""
+    if depth > MAX_DEPTH:
+        yield f"{show(key)}: nested deeper than {MAX_DEPTH} levels"
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            dotted = f"{key}.{name}".lstrip(".")
+            if _reserved(name):
+                yield f"key {show(dotted)} is refused: a file holds values only"
+            else:
+                yield from _unsafe(value, key=dotted, depth=depth + 1)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _unsafe(value, key=key, depth=depth + 1)
+    elif isinstance(content, str) and "${" in content:
+        yield f"{show(key)}={show(content)}: ${{...}} is refused, a file holds plain values"
+
+
+def _reserved(name: str) -> bool:
+    """Hydra's own keys, and names with underscores outside; a metric such as ``iou/_background_`` is none."""
+    outside = (name.startswith("_") or name.endswith("_")) and "/" not in name
+    hydra = name.lower() == "hydra" or name.lower().startswith(("hydra.", "hydra/"))
+    return outside or hydra or "${" in name or name in ("plugins", "+plugins", "++plugins")
+
+
+def _unknown(content: Mapping[str, Any]) -> list[str]:
+    known = ["hyperparameters", "task", "seed", *SECTIONS, *RECORD]
+    lines = [
+        f"{show(key)} is no part of an experiment{did_you_mean(key, known)}" for key in content if key not in known
+    ]
+    sections = [key for key in ("hyperparameters", *SECTIONS) if not isinstance(content.get(key, {}), dict)]
+    lines += [f"{key} must be a mapping of keys to values" for key in sections]
+    if not lines and "hyperparameters" not in content:
+        lines.append('has no "hyperparameters"')
+    return lines
+
+
+def _checked(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Dotted key -> value of what the file sets, in plain JSON types, and a line for each wrong one."""
+    flat: dict[str, Any] = {}
+    problems: list[str] = []
+    root = {key: content[key] for key in ("task", "seed") if key in content}
+    parts: list[tuple[str, type[BaseModel], Mapping[str, Any]]] = [
+        ("", Hyperparameters, content["hyperparameters"]),
+        ("", Settings, root),
+        *((f"{name}.", model, content.get(name, {})) for name, model in SECTIONS.items()),
+    ]
+    for prefix, model, values in parts:
+        given = {key: value for key, value in values.items() if f"{prefix}{key}" != "data.fingerprint"}
+        valid, lines = validate(model, given, prefix=prefix)
+        problems += lines
+        if valid is not None:
+            flat |= {
+                f"{prefix}{key}": value for key, value in valid.model_dump(mode="json", include=set(given)).items()
+            }
+    fingerprint = content.get("data", {}).get("fingerprint")
+    if not isinstance(fingerprint, str | None):
+        problems.append(f"data.fingerprint={show(fingerprint)}: must be a text")
+    return flat, problems + _unknown_names(flat) + _climbing(flat)
+
+
+def _unknown_names(flat: Mapping[str, Any]) -> list[str]:
+    """Names that no table has; which of them go together is checked once the whole run is known."""
+    losses = {name: None for entry in TASKS.values() for name in entry.losses}
+    tables = {"task": tuple(TASKS), "loss": tuple(losses), "data.name": ("demo", "auto", *READERS)}
+    lines = [
+        f"{key}={show(flat[key])}: must be {one_of(names)}"
+        for key, names in tables.items()
+        if key in flat and flat[key] not in names
+    ]
+    try:
+        model_entry(flat.get("model.name", next(iter(MODELS))))
+    except ConfigError as error:
+        lines += error.problems
+    return lines
+
+
+def _climbing(flat: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key}={show(flat[key])}: '..' is refused, give the whole path"
+        for key in PATHS
+        if ".." in PurePath(flat.get(key) or "").parts
+    ]

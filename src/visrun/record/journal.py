@@ -1,0 +1,102 @@
+"""experiment.json over a run's life: there before the data are read, true at every moment, closed with the result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from visrun.config.compose import Resolved
+from visrun.record import environment, experiment
+from visrun.record.run_folder import RunFolder, part_of
+
+FREE_TO_CHANGE = (
+    "run.max_time",
+    "run.device",
+    "tracking",
+    "data.workers",
+    "data.cache",
+    "data.cache_gb",
+    "data.cache_dir",
+)
+
+
+class Journal:
+    """Writes experiment.json of a run, anew or going on from what an earlier sitting wrote."""
+
+    def __init__(self, files: RunFolder, resolved: Resolved, *, former: Mapping[str, Any] | None = None) -> None:
+        self.files = files
+        self.content = experiment.describe(
+            resolved.hyperparameters,
+            resolved.settings,
+            sources=resolved.sources,
+            versions=environment.versions(),
+            git=environment.git_state(Path.cwd()),
+            created=former.get("created") if former else datetime.now(UTC).isoformat(timespec="seconds"),
+            result={**part_of(former, "result"), "status": "running"},
+        )
+        self.write()
+        files.tell("starting")
+
+    def write(self) -> None:
+        """Bring the file up to date."""
+        self.files.write_experiment(self.content)
+
+    def fingerprint(self, value: str) -> None:
+        """Note which data the run reads."""
+        self.content["data"]["fingerprint"] = value
+        self.write()
+
+    def note(self, **facts: Any) -> None:
+        """Put facts into the result."""
+        self.content["result"].update(finite(facts))
+        self.write()
+
+    def close(self, status: str, *, exit_code: int, **facts: Any) -> None:
+        """Note how the run ended; in status.json also where experiment.json cannot be written."""
+        self.content["result"].pop("reason", None)
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            self.note(status=status, ended=ended, exit_code=exit_code, **facts)
+        finally:
+            self.files.tell(status, exit_code=exit_code)
+
+
+def finite(facts: Any) -> Any:
+    """``facts`` in plain JSON types: an undefined number is left out of a mapping, and None in a list."""
+    if isinstance(facts, Mapping):
+        return {key: finite(value) for key, value in facts.items() if not _is_undefined(value)}
+    if isinstance(facts, (list, tuple)):
+        return [None if _is_undefined(value) else finite(value) for value in facts]
+    return facts
+
+
+def identity(resolved: Resolved) -> dict[str, str]:
+    """What must stay as it is when a run is resumed: every setting that changes numbers, as ``key -> text``."""
+    flat: dict[str, str] = {key: repr(value) for key, value in resolved.hyperparameters.model_dump(mode="json").items()}
+    for key, value in resolved.settings.model_dump(mode="json").items():
+        nested = value if isinstance(value, dict) else {"": value}
+        flat |= {f"{key}.{name}".rstrip("."): repr(inner) for name, inner in nested.items()}
+    flat.pop("experiment", None)
+    flat.pop("recipe", None)
+    return {
+        key: text
+        for key, text in flat.items()
+        if key not in FREE_TO_CHANGE and key.partition(".")[0] not in FREE_TO_CHANGE
+    }
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """``key: before -> now`` for everything that is not the same."""
+    keys = dict.fromkeys([*before, *now])
+    return [
+        f"{key}: {before.get(key, 'unset')} -> {now.get(key, 'unset')}"
+        for key in keys
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _is_undefined(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

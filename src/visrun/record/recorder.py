@@ -1,0 +1,164 @@
+"""What the loop leaves outside itself: lines on the screen, metrics on the disk and in the tracker, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visrun import checkpoint
+from visrun.console import Screen, epoch_line
+from visrun.optimizers import load_optimizer
+from visrun.record.run_folder import RunFolder
+from visrun.step import Step
+from visrun.tracking import Tracker
+from visrun.training import Progress, Scheduler
+
+TELL_SECONDS = 1.0  # between two lines of status.json while an epoch is under way
+SAVING_SHARE = 0.05  # checkpoints may take this part of the time; a resumed run repeats what came after the last one
+DRAWING_SHARE = 0.03  # and pictures of a new best this one; the last best is drawn anyway when the run ends
+FIRST_DRAWING = 0.3  # seconds that a picture is taken to cost before one was drawn
+
+
+class RunRecorder:
+    """A :class:`visrun.training.Recorder` for one run folder.
+
+    Args:
+        portrait: Gives what ``best.pt`` says of the model beside its weights, so that it can be used on its own.
+        identity: What ``last.pt`` must agree with when the run is resumed.
+        picture: Draws what the weights that are evaluated make of some images, and returns the file. Called after an
+            epoch that is the best so far, unless that would take more than DRAWING_SHARE of the time.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        tracker: Tracker,
+        screen: Screen,
+        step: Step,
+        scheduler: Scheduler,
+        *,
+        max_epochs: int,
+        monitor: str,
+        images_per_step: int,
+        portrait: Callable[[], Mapping[str, Any]],
+        identity: Mapping[str, Any],
+        picture: Callable[[], Path] | None = None,
+    ) -> None:
+        self.folder, self.tracker, self.screen = folder, tracker, screen
+        self.train_step, self.scheduler = step, scheduler
+        self.max_epochs, self.monitor, self.images_per_step = max_epochs, monitor, images_per_step
+        self.portrait, self.identity = portrait, dict(identity)
+        self.best: dict[str, Any] | None = None
+        self.save_after, self.noted, self.shown = 0.0, False, ""
+        self.told = (time.monotonic(), 0, 0)  # when status.json was written last, and the epoch and step of it
+        self.loss: float | None = None
+        self.picture, self.began = picture, time.monotonic()
+        self.drawing, self.next_drawing = 0.0, FIRST_DRAWING
+
+    def step(self, progress: Progress, steps: int, loss: float | None) -> None:
+        """Move the bar, which shows the latest loss that is known."""
+        if loss is not None:
+            self.loss, self.shown = loss, f"  loss {loss:.4f}"
+        if time.monotonic() - self.told[0] >= TELL_SECONDS or progress.step == steps:
+            self._tell(progress, steps)
+        self.screen.progress(f"epoch {progress.epoch + 1}/{self.max_epochs}{self.shown}", progress.step, steps)
+
+    def _tell(self, progress: Progress, steps: int) -> None:
+        """Say in status.json which step of which epoch was done last, and how long one takes now."""
+        now, (before, epoch, step) = time.monotonic(), self.told
+        done = progress.step - step if epoch == progress.epoch else 0
+        speed = {"step_seconds": (now - before) / done, "images_per_step": self.images_per_step} if done > 0 else {}
+        self.told = (now, progress.epoch, progress.step)
+        place = {"epoch": progress.epoch + 1, "epochs": self.max_epochs, "step": progress.step, "steps": steps}
+        self.folder.tell("training", **place, **speed, loss=self.loss)
+
+    def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None:
+        """Write the epoch's line everywhere; keep the weights of a new best in memory."""
+        speed = self.images_per_step / max(row.pop("time/step"), 1e-9)
+        row = {"epoch": progress.epoch, **row, "time/images_per_second": speed, "time/total": progress.seconds}
+        if improved:
+            weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}
+            self.best = {**self.portrait(), "model": weights, "epoch": progress.epoch, "value": progress.best}
+        self.folder.append_metrics(row)
+        self.tracker.epoch(progress.epoch, {key: value for key, value in row.items() if key != "epoch"})
+        self.screen.end_progress()
+        if self.train_step.graph_note and not self.noted:
+            self.screen.say(self.train_step.graph_note)
+            self.noted = True
+        line = epoch_line(progress.epoch, self.max_epochs, row, monitor=self.monitor, speed=speed, improved=improved)
+        self.screen.say(line)
+        if improved:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Renew the picture of the best, where its share of the time allows; nothing random is used up by it."""
+        began = time.monotonic()
+        if self.picture is None or self.drawing + self.next_drawing > DRAWING_SHARE * (began - self.began):
+            return
+        random = random_state(self.train_step.device)
+        self.tracker.artifact(self.picture(), "plots")
+        set_random_state(random, self.train_step.device)
+        self.next_drawing = time.monotonic() - began
+        self.drawing += self.next_drawing
+
+    def save(self, progress: Progress, *, final: bool) -> None:
+        """Write best.pt and last.pt, unless the last time was too short ago and this is not the end."""
+        began = time.monotonic()
+        if not final and began < self.save_after:
+            return
+        self.save_best()
+        checkpoint.save(self._state(progress), self.folder.last)
+        took = time.monotonic() - began
+        self.save_after = time.monotonic() + took / SAVING_SHARE
+
+    def save_best(self) -> None:
+        """Write best.pt where there is a new best, and let go of it."""
+        if self.best is not None:
+            checkpoint.save(self.best, self.folder.best)
+            self.best = None
+
+    def _state(self, progress: Progress) -> dict[str, Any]:
+        return {
+            "progress": asdict(progress),
+            "model": self.train_step.model.state_dict(),
+            "optimizer": self.train_step.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "step": self.train_step.state_dict(),
+            "random": random_state(self.train_step.device),
+            "identity": self.identity,
+        }
+
+
+def restore(state: Mapping[str, Any], file: Path, *, step: Step, scheduler: Any, device: torch.device) -> Progress:
+    """Put a run back to where ``state``, read from ``file``, left it.
+
+    Raises:
+        UserError: It is of another network.
+    """
+    checkpoint.fill(step.model, state["model"], file=file)
+    load_optimizer(step.optimizer, state["optimizer"])
+    scheduler.load_state_dict(state["scheduler"])
+    step.load_state_dict(state["step"])
+    set_random_state(state["random"], device)
+    return Progress(**state["progress"])
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The state of the generators that layers draw from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Take back what :func:`random_state` gave."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

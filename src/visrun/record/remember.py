@@ -1,0 +1,89 @@
+"""A run's own experiment.json as a resolved configuration: how a run is resumed or used without composing it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from visrun import checkpoint, hyperparameters
+from visrun.config.compose import Resolved
+from visrun.config.fields import validate
+from visrun.config.settings import Settings
+from visrun.console import Screen
+from visrun.errors import UserError
+from visrun.hyperparameters import Hyperparameters
+from visrun.record.experiment import SECTIONS
+from visrun.record.journal import differences, identity
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import RunFolder, part_of, read_json
+from visrun.tables import model_entry
+
+
+def remembered(folder: Path) -> Resolved:
+    """The configuration that the run in ``folder`` was started with.
+
+    Raises:
+        UserError: experiment.json is missing, or holds what no run writes.
+    """
+    file = folder / FILE_NAME
+    content = read_json(file)
+    values, problems = validate(Hyperparameters, part_of(content, "hyperparameters"))
+    data = {key: value for key, value in part_of(content, "data").items() if key != "fingerprint"}
+    given = {key: part_of(content, key) for key in SECTIONS} | {"data": data}
+    given |= {key: content[key] for key in ("task", "seed") if key in content}
+    settings, more = validate(Settings, given)
+    if values is None or settings is None:
+        raise UserError(f"{file}: {'; '.join([*problems, *more])}")
+    return Resolved(
+        hyperparameters=values,
+        settings=settings,
+        sources={str(key): str(source) for key, source in part_of(content, "sources").items()},
+        setting_sources={},
+        choices={},
+        unread=hyperparameters.unread(values, model=model_entry(settings.model.name)),
+        notices=(),
+        warnings=(),
+        typed=(),
+        overrides=(),
+    )
+
+
+def repeating(folder: Path) -> str:
+    """The command that does what the run in ``folder`` did once more."""
+    return f"visrun {shlex.quote(f'experiment={folder / FILE_NAME}')}"
+
+
+def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str, Any] | None:
+    """What last.pt holds, or None before the first one, which is said.
+
+    Raises:
+        UserError: It is gone, though more than one epoch is there, or damaged, or the settings are no longer those it
+            was written with.
+    """
+    otherwise = f"{repeating(files.path)} repeats the run"
+    if not files.last.exists():
+        epochs = len(files.read_metrics())
+        if epochs > 1 or (files.best.exists() and not epochs):  # 1: killed before its checkpoint was whole
+            raise UserError(f"{files.last}: missing, so the run cannot go on; {otherwise}")
+        screen.say("the run ended before its first checkpoint: it starts anew")
+        return None
+    state = checkpoint.load(files.last, instead=otherwise)
+    if "identity" not in state:  # best.pt has none
+        raise UserError(f"{files.last}: not the last.pt of a run; {otherwise}")
+    changed = differences(state["identity"], identity(resolved))
+    if changed:
+        raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
+    return state
+
+
+def require_same_data(former: Mapping[str, Any] | None, fingerprint: str) -> None:
+    """Refuse a dataset that is not what the run began with.
+
+    Raises:
+        UserError: Its fingerprint differs from the one noted.
+    """
+    noted = part_of(former, "data").get("fingerprint")
+    if noted is not None and noted != fingerprint:
+        raise UserError("data: the dataset has changed since the run began (its fingerprint differs); start a new run")

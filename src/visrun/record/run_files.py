@@ -1,0 +1,7 @@
+"""The names of a run's files, for who writes them and who looks for them; see :mod:`visrun.record.run_folder`."""
+
+from __future__ import annotations
+
+FILE_NAME = "experiment.json"
+MAX_BYTES = 1_000_000  # of FILE_NAME: a larger file is none
+METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"

@@ -1,0 +1,225 @@
+"""What a run leaves on the disk, and who may write there.
+
+experiment.json   the whole configuration, its sources, versions, and the result
+metrics.jsonl     one line an epoch: the source of truth of every curve
+checkpoints/      best.pt and last.pt
+plots/            pictures
+run.lock          the process that writes here
+status.json       where the run stands, for who watches it from outside
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+
+from visrun.errors import UserError
+from visrun.files import remove_leftovers, write_atomic
+from visrun.record.epochs import Row, read_epochs
+from visrun.record.run_files import FILE_NAME, LOCK, MAX_BYTES, METRICS, STATUS
+
+CLOCK = 2.0  # seconds by which the system's word on when a process began may vary
+SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A living process that writes a run, and its machine; None = this one."""
+
+    pid: int
+    host: str | None = None
+
+
+class RunFolder:
+    """The files of one run. Open it with ``with``: two processes never write into the same folder.
+
+    Raises:
+        UserError: The folder cannot be written, or a living process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.checkpoints, self.plots = self.path / "checkpoints", self.path / "plots"
+        self.best, self.last = self.checkpoints / "best.pt", self.checkpoints / "last.pt"
+        self.metrics = self.path / METRICS
+        self.writer: dict[str, Any] = {}
+
+    def __enter__(self) -> RunFolder:
+        try:
+            for folder in (self.checkpoints, self.plots):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._lock()
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot write the run here ({error.strerror})") from None
+        remove_leftovers(self.path)
+        remove_leftovers(self.checkpoints)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        (self.path / LOCK).unlink(missing_ok=True)
+
+    def _lock(self) -> None:
+        lock = self.path / LOCK
+        self.writer = this_process()
+        while True:
+            try:
+                take(lock, json.dumps(self.writer))
+                return
+            except FileExistsError:
+                writer = writer_of(self.path)
+                if writer is not None:
+                    name, hint = f"process {writer.pid}", ""
+                    if writer.host is not None:
+                        name, hint = f"{name} on {writer.host}", f"; if it is dead, delete {lock}"
+                    raise UserError(f"{self.path}: {name} is writing this run; wait for it or stop it{hint}") from None
+                lock.unlink(missing_ok=True)
+
+    def tell(self, state: str, **facts: Any) -> None:
+        """Replace status.json; what cannot be told is left out, since no run depends on who watches it.
+
+        Args:
+            state: ``starting``, ``training``, or how the run ended.
+            facts: Plain values, such as ``epoch``, ``step`` and ``exit_code``.
+        """
+        known = {"state": state, **self.writer, "heartbeat": time.time(), **facts}
+        temporary = self.path / f"{STATUS}.tmp"
+        with suppress(OSError):  # not flushed to the disk: the next one comes soon
+            temporary.write_text(json.dumps(known), encoding="utf-8")
+            temporary.replace(self.path / STATUS)
+
+    def write_experiment(self, content: dict[str, Any]) -> None:
+        """Replace experiment.json."""
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+        data = (text + "\n").encode(errors="backslashreplace")  # file names may be no text
+        write_atomic(self.path / FILE_NAME, data)
+
+    def append_metrics(self, row: dict[str, float]) -> None:
+        """Add an epoch's line and see it on the disk."""
+        line = json.dumps({key: value for key, value in row.items() if value == value})
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_metrics(self) -> list[Row]:
+        """The epochs so far."""
+        return read_epochs(self.metrics)
+
+    def keep_metrics(self, epochs: int) -> list[Row]:
+        """Drop the lines after epoch ``epochs``, which a resumed run writes again; returns the others."""
+        kept = [row for row in self.read_metrics() if row["epoch"] <= epochs]
+        write_atomic(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        return kept
+
+
+def is_metric(key: str) -> bool:
+    """Whether a key of metrics.jsonl is one of the task's metrics, rather than a loss, a rate, a time or the epoch."""
+    return key not in ("epoch", "loss", "val_loss", "learning_rate") and not key.startswith(("loss/", "time/"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file such as experiment.json.
+
+    Raises:
+        UserError: The file is missing, far too large, unreadable or no JSON object.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes, so it is no {FILE_NAME}")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; name a run's folder, the one that holds {FILE_NAME}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no JSON object")
+    return content
+
+
+def part_of(content: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
+    """An object within what experiment.json holds, such as its result; {} where there is none."""
+    value = (content or {}).get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def this_process() -> dict[str, Any]:
+    """What a lock file says of who holds it: the process, when it began, and its machine."""
+    me = psutil.Process()
+    return {"pid": me.pid, "started": me.create_time(), "host": socket.gethostname()}
+
+
+def take(lock: Path, text: str) -> None:
+    """Make a lock file that nobody sees without its text.
+
+    Raises:
+        FileExistsError: It is there.
+    """
+    mine = lock.with_name(f"{lock.name}.{uuid4().hex}.tmp")
+    mine.write_text(text, encoding="utf-8")
+    try:
+        os.link(mine, lock)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, or one that has cleaned up
+        with lock.open("x", encoding="utf-8") as file:
+            file.write(text)
+    finally:
+        mine.unlink(missing_ok=True)
+
+
+def living(facts: Mapping[str, Any]) -> int | None:
+    """The process of this machine that :func:`this_process` described, if it lives, and no later one of its number.
+
+    A process that has ended and that its parent has not asked for yet keeps its number, and writes nothing any more. A
+    child of this very process lives until it has been asked for: only then it is known how it ended.
+    """
+    try:
+        if "host" in facts and facts["host"] != socket.gethostname():
+            return None
+        process = psutil.Process(int(facts["pid"]))
+        same = abs(process.create_time() - float(facts["started"])) < CLOCK
+        ended = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
+        return process.pid if same and not ended else None
+    except (ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def living_holder(lock: Path) -> int | None:
+    """The process that a lock file names, if it is :func:`living`."""
+    try:
+        return living(json.loads(lock.read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def writer_of(folder: Path) -> Writer | None:
+    """The living process that writes a run, as run.lock names it; None where nobody does.
+
+    A process of another machine cannot be seen here: it lives unless nothing was heard of it for SILENT seconds. What
+    is heard of it is the lock itself, then status.json beside it. A container that is started again is often another
+    machine by name: its own lock of before blocks it that long.
+    """
+    lock = folder / LOCK
+    try:
+        content = json.loads(lock.read_text(encoding="utf-8"))
+        pid = living(content)
+        if pid is not None:
+            return Writer(pid)
+        writer, heard = Writer(int(content["pid"]), str(content["host"])), lock.stat().st_mtime
+        if writer.host == socket.gethostname():
+            return None
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            heard = max(heard, float(json.loads((folder / STATUS).read_text(encoding="utf-8"))["heartbeat"]))
+        return writer if time.time() - heard < SILENT else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,68 @@
+"""How a run is shown in a tracker: its name, its parameters, its tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from visrun.config.compose import Resolved
+from visrun.config.setting_rules import SHAPING, facts_of, is_read
+from visrun.record import environment
+from visrun.tracking import Tracker, open_tracker
+from visrun.tracking.names import RECORD
+
+
+def tracker_of(
+    resolved: Resolved,
+    folder: Path,
+    *,
+    notes: Mapping[str, Any],
+    name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Tracker:
+    """The tracker of the run in ``folder``, not started.
+
+    Args:
+        notes: What was settled while building; see :class:`visrun.parts.Parts`.
+        name: Goes before the user's name and the run's own: that of a sweep's trial.
+        tags: More of them.
+    """
+    settings = resolved.settings
+    git = environment.git_state(Path.cwd()) or {}
+    told = {
+        "task": settings.task,
+        "model": settings.model.name,
+        "host": environment.host(),
+        "folder": str(folder),
+        **({"git": str(git["commit"])} if git else {}),
+        **(tags or {}),
+    }
+    return open_tracker(
+        settings.tracking.name,
+        uri=settings.tracking.uri,
+        experiment=settings.tracking.experiment or f"visrun/{settings.task}",
+        run_name=name or settings.tracking.run_name or run_name(resolved),
+        params=parameters(resolved, notes),
+        tags=told,
+        record=folder / RECORD,
+    )
+
+
+def run_name(resolved: Resolved) -> str:
+    """The model and what the user typed beside it: what sets the run apart in a list."""
+    silent = ("task", "model", "model.name", "experiment", "plugins")
+    typed = [line for line in resolved.typed if line.split("=")[0] not in silent]
+    told = [line for line in typed if not line.startswith(("tracking", "run.", "hydra.", "data.cache", "data.workers"))]
+    return " ".join([resolved.settings.model.name, *told])[:250]
+
+
+def parameters(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters shown: of the hyperparameters and the sections that shape the run, what it reads."""
+    values, settings = resolved.hyperparameters.model_dump(mode="json"), resolved.settings.model_dump(mode="json")
+    facts = facts_of(values, settings)
+    shown = values | {key: settings[key] for key in ("task", "seed")}
+    for section in SHAPING:
+        shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
+    shown["data.image_size"] = notes["image_size"]
+    return {key: value for key, value in shown.items() if is_read(key, facts)}

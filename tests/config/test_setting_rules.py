@@ -1,0 +1,253 @@
+"""The rules between settings and the tables."""
+
+import inspect
+from typing import get_args
+
+import pytest
+
+from visrun import explain
+from visrun.build import load
+from visrun.config.checks import unread_warnings
+from visrun.config.compose import resolve
+from visrun.config.configs import flatten
+from visrun.config.fields import validate
+from visrun.config.setting_rules import READ_WHEN, SHAPING, check, check_options, facts_of, is_read, why_unread
+from visrun.config.settings import Data, Settings, Tracking
+from visrun.data import recognise
+from visrun.hyperparameters import Hyperparameters
+from visrun.record import tracked
+from visrun.record.experiment import describe
+from visrun.record.run_settings import NOT_COMPARED, settings_of
+from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, ModelEntry
+from visrun.web.form import Composer, view
+
+UNSHAPEN = {"plugins", "experiment", "recipe"}  # they name files that the run came from
+
+
+def settings(**changed):
+    found, lines = validate(Settings, changed)
+    assert lines == []
+    return found
+
+
+@pytest.mark.parametrize("task", [name for name, entry in TASKS.items() if entry.build])
+def test_every_model_of_a_task_is_accepted_and_no_other(task):
+    for name, entry in MODELS.items():
+        lines = check(settings(task=task, model={"name": name}))
+        assert bool(lines) == (task not in entry.tasks)
+
+
+def test_a_model_of_another_task_is_one_line_with_the_right_ones():
+    (line,) = check(settings(task="segmentation"))
+    assert line.startswith("model=resnet18: task=segmentation takes small_unet, lraspp, deeplabv3, ")
+    (line,) = check(settings(model={"name": "resnet19"}))
+    assert line == "model.name=resnet19 is no model (did you mean resnet18?)"
+
+
+def test_an_unknown_task():
+    (line,) = check(settings(task="regresion"))
+    assert line.endswith("(did you mean regression?)")
+
+
+def test_data_rules():
+    assert check(settings(data={"name": "demo"})) == []
+    assert check(settings(data={"name": "folder", "root": "/x"})) == []
+    assert check(settings(data={"name": "folder"})) == [
+        "data.root=null: data=folder needs the dataset's folder or file"
+    ]
+    (line,) = check(settings(data={"name": "masks", "root": "/x"}))
+    assert line == "data=masks: task=classification takes demo, auto, folder, csv, coco, yolo, voc, dota or instances"
+    lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
+    assert lines == [
+        'data.classes=["a"]: task=regression has no classes to choose',
+        "data.class_weights=balanced: task=regression has no classes to choose",
+    ]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_takes_every_layout_that_can_serve_it(task):
+    """Those that reading the data knows, of derived labels as well."""
+    for name in READERS:
+        lines = check(settings(task=task, data={"name": name, "root": "/x"}))
+        assert any(line.startswith(f"data={name}: ") for line in lines) == (name not in recognise.readers(task))
+
+
+def test_detectors_of_torchvision_do_not_weigh_classes():
+    """Ours do."""
+    for name in ("fasterrcnn", "fcos", "ssdlite", "dense_resnet18"):
+        weighed = settings(task="object_detection", model={"name": name}, data={"class_weights": [1.0, 2.0]})
+        told = f"data.class_weights=[1.0, 2.0]: model={name} weighs all classes alike"
+        ours = name.startswith("dense_")
+        assert [line.split(";")[0] for line in check(weighed)] == ([] if ours else [told])
+        assert not check(settings(task="object_detection", model={"name": name}))
+
+
+def test_nesterov_needs_a_momentum():
+    nesterov = settings(optimizer_options={"nesterov": True})
+    for optimizer, momentum, count in (("sgd", 0.0, 1), ("sgd", 0.9, 0), ("adam", 0.0, 0)):
+        values = Hyperparameters(optimizer=optimizer, momentum=momentum)
+        lines = check_options(values, nesterov, model=MODELS["resnet18"])
+        assert lines == ["optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"] * count
+    assert not check_options(Hyperparameters(optimizer="sgd", momentum=0.0), settings(), model=MODELS["resnet18"])
+
+
+def test_a_fixed_size_model_takes_squares():
+    assert check(settings(model={"name": "vit_b_16"}, data={"image_size": [224, 224]})) == []
+    (line,) = check(settings(model={"name": "vit_b_16"}, data={"image_size": [224, 160]}))
+    assert line.startswith("data.image_size=[224, 160]: model=vit_b_16 takes square images")
+
+
+def test_weights_nobody_published_cannot_be_had():
+    assert check(settings(model={"name": "small_resnet"})) == []
+    (line,) = check(settings(model={"name": "small_resnet", "pretrained": True}))
+    assert line == "model.pretrained=true: model=small_resnet has no published weights; it takes auto or false"
+    assert check(settings(model={"name": "resnet18", "pretrained": True})) == []
+
+
+def unread(keys, *, hyperparameters=None, **changed):
+    """The lines about those of ``keys`` that a run does not read."""
+    facts = facts_of(Hyperparameters(**(hyperparameters or {})), settings(**changed))
+    return [line for key in keys if (line := why_unread(key, facts))]
+
+
+def test_options_nothing_reads():
+    keys = ["loss_options.gamma", "optimizer_options.betas", "optimizer_options.nesterov", "augment.mixup", "data.root"]
+    assert unread(keys) == [
+        "loss_options.gamma is read only when loss=focal",
+        "optimizer_options.nesterov is read only when optimizer=sgd",
+    ]
+    assert unread(["augment.erase"], task="regression") == [
+        "augment.erase is read only when task=classification or segmentation"
+    ]
+    assert unread(["augment.mixup"], task="segmentation") == [
+        "augment.mixup is read only when task=classification or regression"
+    ]
+
+
+@pytest.mark.parametrize(("model", "count"), [("fasterrcnn", 1), ("retinanet", 0)])
+def test_a_detector_with_a_loss_of_its_own_reads_no_beta(model, count):
+    lines = unread(
+        ["loss_options.beta"],
+        hyperparameters={"loss": "smooth_l1"},
+        task="object_detection",
+        model={"name": model},
+    )
+    assert lines == ["loss_options.beta is read only when the model takes any loss"] * count
+
+
+def test_settings_that_another_leaves_unread():
+    keys = ["tracking.run_name", "data.cache_gb", "data.cache_dir", "data.overlap"]
+    assert unread(keys, data={"tile": 64}) == []
+    assert unread(keys, tracking={"name": "none"}, data={"cache": "stream"}) == [
+        "tracking.run_name is read only when tracking=mlflow",
+        "data.cache_gb is read only when data.cache=auto, gpu, ram or disk",
+        "data.cache_dir is read only when data.cache=auto or disk",
+        "data.overlap is read only when data.tile is set",
+    ]
+    assert unread(keys, data={"cache": "ram", "tile": 64}) == [
+        "data.cache_dir is read only when data.cache=auto or disk"
+    ]
+
+
+def test_what_a_model_without_gradient_steps_does_not_read():
+    keys = ["run.ema", "augment.hflip", "loss_options.gamma", "model_options.coreset"]
+    run = {"hyperparameters": {"loss": "focal"}, "task": "anomaly_detection"}
+    learns = "is read only when the model learns by gradient steps"
+    assert unread(keys, **run, model={"name": "patchcore"}) == [f"{key} {learns}" for key in keys[:3]]
+    assert unread(["augment.mixup"], **run, model={"name": "patchcore"}) == [
+        f"augment.mixup {learns} and task=classification or regression"
+    ]
+    assert unread(keys, **run, model={"name": "resnet18"}) == [
+        "model_options.coreset is read only when model=patchcore"
+    ]
+
+
+def test_a_model_reads_the_options_that_its_entry_names(monkeypatch):
+    """Whether it learns by gradient steps says nothing about them, and all models that read one are named."""
+    facts = {"build": "", "tasks": ("anomaly_detection",), "parameters": 0.0, "speed": 1, "accuracy": 1}
+    monkeypatch.setitem(MODELS, "without", ModelEntry(**facts, gradient=False))
+    monkeypatch.setitem(MODELS, "with", ModelEntry(**facts, options=("coreset",)))
+    keys = ["model_options.coreset", "model_options.strides"]
+    assert unread(keys, model={"name": "without"}) == [
+        "model_options.coreset is read only when model=patchcore or with",
+        "model_options.strides is read only when model=patchcore",
+    ]
+    assert unread(keys, model={"name": "with"}) == ["model_options.strides is read only when model=patchcore"]
+
+
+def test_of_settings_that_are_not_known_nothing_is_unread():
+    facts = facts_of(Hyperparameters(optimizer="sgd"), {"task": "strange", "data": 3, "model": {"name": "of_a_plugin"}})
+    assert not [
+        key for key in READ_WHEN if key.startswith(("data.", "tracking.", "augment.")) and why_unread(key, facts)
+    ]
+
+
+def test_the_options_of_a_model_are_those_its_builder_takes():
+    for entry in MODELS.values():
+        assert set(entry.options) <= set(inspect.signature(load(entry.build)).parameters)
+    every = {name for entry in MODELS.values() for name in entry.options}
+    assert every == set(Settings.model_fields["model_options"].annotation.model_fields)
+
+
+def test_the_table_names_settings_and_choices():
+    flags = {key: {True, False} for key in ("gradient", "drops", "losses", "data.tile")}
+    known = flags | {
+        "loss": {name for entry in TASKS.values() for name in entry.losses},
+        "optimizer": set(OPTIMIZERS),
+        "scheduler": set(SCHEDULERS),
+        "mixes": {name for entry in TASKS.values() for name in entry.mixes},
+        "options": {name for entry in MODELS.values() for name in entry.options},
+        "data.cache": set(get_args(Data.model_fields["cache"].annotation)),
+        "tracking.name": set(get_args(Tracking.model_fields["name"].annotation)),
+    }
+    for key, conditions in READ_WHEN.items():
+        section, _, name = key.partition(".")
+        if key not in Hyperparameters.model_fields and key != "augment":
+            assert name in Settings.model_fields[section].annotation.model_fields
+        for choice, wanted in conditions.items():
+            assert set(wanted) <= known[choice]
+
+
+def test_the_table_of_options_agrees_with_the_signatures():
+    for section, choice, table in [
+        ("optimizer_options", "optimizer", OPTIMIZERS),
+        ("loss_options", "loss", {name: ref for entry in TASKS.values() for name, ref in entry.losses.items()}),
+    ]:
+        for name in Settings.model_fields[section].annotation.model_fields:
+            readers = {option for option, ref in table.items() if name in inspect.signature(load(ref)).parameters}
+            assert readers == set(READ_WHEN[f"{section}.{name}"][choice])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["data.cache=stream", "data.cache_gb=3", "tracking=none", "tracking.experiment=x"],
+        ["task=segmentation", "optimizer=sgd", "scheduler=poly", "loss=focal"],
+        ["task=object_detection", "model=fasterrcnn", "loss=smooth_l1", "data.tile=256", "data.cache=ram"],
+        ["task=anomaly_detection", "model=patchcore"],
+    ],
+    ids=" ".join,
+)
+def test_all_doors_agree_on_what_a_run_reads(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = resolve(words)
+    values, given = run.hyperparameters, run.settings
+    every = {*Hyperparameters.model_fields, *flatten(given.model_dump())}
+    unread = {key for key in every if not is_read(key, facts_of(values, given))}
+
+    lines = unread_warnings(dict.fromkeys(every, 1), values, given)
+    assert {line.partition(" ")[0].partition("=")[0] for line in lines} == unread
+    assert {line.split()[0] for line in explain.as_text(run).splitlines() if " is read only when " in line} == unread
+    assert set(explain.as_json(run)["unread"]) == unread & set(Hyperparameters.model_fields)
+
+    shaping = {key for key in every if "." not in key or key.partition(".")[0] in SHAPING}
+    assert unread & shaping == shaping - set(tracked.parameters(run, {"image_size": [8, 8]})) - UNSHAPEN
+    compared = {*settings_of(describe(values, given, sources={})), *NOT_COMPARED, *UNSHAPEN, "task"}
+    assert unread & shaping - {*NOT_COMPARED} == shaping - compared
+
+    touched = dict(word.split("=") for word in words if not word.startswith(("task=", "model=")))
+    fields = view(given.task, given.model.name, touched, Composer(tmp_path))["fields"]
+    assert unread & set(fields) == {
+        key for key in every & set(fields) if not fields[key]["shown"] or "why" in fields[key]
+    }

@@ -1,0 +1,132 @@
+"""What the recorder leaves beside the loop: pictures of a new best, and where the run stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from visrun.record import recorder
+from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, RunRecorder
+from visrun.training import Progress
+
+ROW = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1, "time/step": 1.0, "time/epoch": 1.0}
+
+
+class Clock:
+    """Stands for ``time``: a second an epoch, and what a picture costs."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def recording(tmp_path: Path, picture: Any) -> tuple[RunRecorder, list[tuple[str, str]]]:
+    kept: list[tuple[str, str]] = []
+    network = torch.nn.Linear(1, 1)
+    made = RunRecorder(
+        SimpleNamespace(append_metrics=lambda row: None),  # type: ignore[arg-type]
+        SimpleNamespace(epoch=lambda *_: None, artifact=lambda path, folder: kept.append((path.name, folder))),  # type: ignore[arg-type]
+        SimpleNamespace(end_progress=lambda: None, say=lambda line: None),  # type: ignore[arg-type]
+        SimpleNamespace(evaluated=network, graph_note="", device=torch.device("cpu")),  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        max_epochs=100,
+        monitor="accuracy",
+        images_per_step=1,
+        portrait=dict,
+        identity={},
+        picture=picture,
+    )
+    return made, kept
+
+
+@pytest.mark.parametrize("cost", [0.01, 0.5, 3.0])
+def test_pictures_keep_to_their_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cost: float) -> None:
+    clock = Clock()
+    monkeypatch.setattr(recorder, "time", clock)
+    began, drawn = clock.now, []
+
+    def picture() -> Path:
+        clock.now += cost
+        drawn.append(clock.now - began)
+        return tmp_path / "predictions.png"
+
+    made, kept = recording(tmp_path, picture)
+    for epoch in range(1, 601):
+        clock.now += 1
+        made.epoch(Progress(epoch=epoch, best=0.5), dict(ROW), True)
+        spent = cost * len(drawn)
+        assert spent <= DRAWING_SHARE * (clock.now - began) + max(cost - FIRST_DRAWING, 0)
+    assert drawn[0] == pytest.approx(FIRST_DRAWING / DRAWING_SHARE, abs=1 + cost)  # none in a run of a few seconds
+    assert len(drawn) > 0.8 * min(600, DRAWING_SHARE * 600 / cost) - 1
+    assert kept == [("predictions.png", "plots")] * len(drawn)
+
+
+def test_only_a_new_best_is_drawn_and_nothing_random_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "DRAWING_SHARE", float("inf"))
+    calls: list[float] = []
+
+    def picture() -> Path:
+        calls.append(float(torch.rand(())))
+        return tmp_path / "predictions.png"
+
+    made, _ = recording(tmp_path, picture)
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    for improved in (True, False, True):
+        made.epoch(Progress(epoch=1, best=0.5), dict(ROW), improved)
+    assert len(calls) == 2 and torch.equal(torch.rand(3), expected)
+
+
+def telling(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> tuple[RunRecorder, list[dict[str, Any]]]:
+    """A recorder of three epochs, and what it says in status.json."""
+    monkeypatch.setattr(recorder, "time", clock)
+    told: list[dict[str, Any]] = []
+    made = RunRecorder(
+        SimpleNamespace(tell=lambda state, **facts: told.append(facts)),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(progress=lambda *_: None),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        max_epochs=3,
+        monitor="accuracy",
+        images_per_step=8,
+        portrait=dict,
+        identity={},
+    )
+    return made, told
+
+
+def test_status_follows_the_steps_about_once_a_second_and_tells_how_long_one_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    made, told = telling(monkeypatch, clock)
+    progress = Progress()
+    for step in range(1, 8):
+        clock.now += 0.5
+        progress.step = step
+        made.step(progress, 7, 0.25 if step == 3 else None)
+    assert [(facts["epoch"], facts["epochs"], facts["step"], facts["steps"]) for facts in told] == [
+        (1, 3, 2, 7),
+        (1, 3, 4, 7),
+        (1, 3, 6, 7),
+        (1, 3, 7, 7),
+    ]
+    assert [facts["loss"] for facts in told] == [None, 0.25, 0.25, 0.25]
+    assert {facts["step_seconds"] for facts in told} == {0.5}
+
+
+def test_the_pause_between_two_epochs_counts_as_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    made, told = telling(monkeypatch, clock)
+    made.step(Progress(epoch=0, step=5), 5, None)
+    clock.now += 60
+    made.step(Progress(epoch=1, step=1), 5, None)
+    assert "step_seconds" not in told[-1] and told[-1]["epoch"] == 2

@@ -1,0 +1,232 @@
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from visrun.errors import UserError
+from visrun.record.run_files import LOCK, STATUS
+from visrun.record.run_folder import SILENT, RunFolder, Writer, living_holder, part_of, read_json, writer_of
+
+
+def test_rows_come_back_and_nan_is_left_out(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        folder.append_metrics({"epoch": 1, "loss": 0.5, "auroc": float("nan")})
+        folder.append_metrics({"epoch": 2, "loss": 0.25})
+        assert folder.read_metrics() == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+        folder.keep_metrics(1)
+        assert folder.read_metrics() == [{"epoch": 1, "loss": 0.5}]
+
+
+def test_names_that_are_no_text_come_back(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.write_experiment({"left_out": ["caf\udce9.png", "café.png"]})
+        assert read_json(tmp_path / "experiment.json") == {"left_out": ["caf\udce9.png", "café.png"]}
+
+
+def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.append_metrics({"epoch": 1, "loss": 0.5})
+        with folder.metrics.open("a") as file:
+            file.write('{"epoch": 2, "lo')
+        assert [row["epoch"] for row in folder.read_metrics()] == [1]
+        folder.keep_metrics(5)
+        assert folder.metrics.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["null", "3", "[1]", "{}", '{"epoch": null}', '{"epoch": "2"}'])
+def test_a_line_that_is_no_epochs_is_left_out(tmp_path, line):
+    with RunFolder(tmp_path) as folder:
+        folder.append_metrics({"epoch": 1, "loss": 0.5})
+        with folder.metrics.open("a") as file:
+            file.write(f"{line}\n")
+        folder.append_metrics({"epoch": 2, "loss": 0.25})
+        assert [row["epoch"] for row in folder.read_metrics()] == [1, 2]
+        folder.keep_metrics(1)
+        assert [row["epoch"] for row in folder.read_metrics()] == [1]
+
+
+@pytest.mark.parametrize("content", [None, {}, {"result": None}, {"result": [1]}, {"result": "none"}])
+def test_a_part_that_is_no_object_counts_as_none(content):
+    assert part_of(content, "result") == {}
+    assert part_of({"result": {"status": "killed"}}, "result") == {"status": "killed"}
+
+
+def test_a_second_writer_is_refused_while_the_first_lives(tmp_path):
+    with RunFolder(tmp_path), pytest.raises(UserError, match=str(os.getpid())), RunFolder(tmp_path):
+        pass
+    assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"pid": 1, "started": 5}', "null", '{"pid": "x"}'])
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, content):
+    (tmp_path / LOCK).write_text(content)
+    with RunFolder(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+
+
+def test_leftovers_of_a_killed_write_are_removed(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.pt.tmp").write_bytes(b"half")
+    with RunFolder(tmp_path):
+        assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"), RunFolder(tmp_path / "file" / "run"):
+        pass
+
+
+def test_missing_or_broken_experiment_names_the_file(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        with pytest.raises(UserError, match="no such file"):
+            read_json(tmp_path / "experiment.json")
+        (tmp_path / "experiment.json").write_text("[1]")
+        with pytest.raises(UserError, match="no JSON object"):
+            read_json(tmp_path / "experiment.json")
+        folder.write_experiment({"task": "classification", "name": "Müller"})
+        assert read_json(tmp_path / "experiment.json")["name"] == "Müller"
+
+
+def test_killed_holder_does_not_block(tmp_path):
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from visrun.record.run_folder import RunFolder\n"
+        "RunFolder(pathlib.Path(sys.argv[1])).__enter__()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, timeout=60)
+    assert (tmp_path / LOCK).exists()
+    with RunFolder(tmp_path):
+        pass
+
+
+def elsewhere(folder, **facts):
+    """What a process of another machine has left in ``folder``."""
+    folder.mkdir(exist_ok=True)
+    (folder / LOCK).write_text(json.dumps({"pid": os.getpid(), "started": 5.0, "host": "far", **facts}))
+
+
+def test_the_lock_names_the_machine_and_is_never_seen_empty(tmp_path, monkeypatch):
+    seen, link = [], os.link
+
+    def watched(source, target):
+        link(source, target)
+        seen.append(json.loads(target.read_text()))
+
+    monkeypatch.setattr(os, "link", watched)
+    with RunFolder(tmp_path):
+        assert seen == [json.loads((tmp_path / LOCK).read_text())]
+        assert (seen[0]["pid"], seen[0]["host"]) == (os.getpid(), socket.gethostname())
+        assert [file.name for file in tmp_path.glob("run.lock*")] == [LOCK]
+
+
+def test_a_file_system_without_links_is_locked_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with RunFolder(tmp_path):
+        with pytest.raises(UserError, match=str(os.getpid())), RunFolder(tmp_path):
+            pass
+        assert [file.name for file in tmp_path.glob("run.lock*")] == [LOCK]
+    assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize(("silent", "told"), [(0, None), (2 * SILENT, 1.0)], ids=["a new lock", "a word of late"])
+def test_a_process_of_another_machine_is_not_disturbed(tmp_path, silent, told):
+    elsewhere(tmp_path)
+    now = time.time()
+    os.utime(tmp_path / LOCK, (now - silent, now - silent))
+    if told is not None:
+        (tmp_path / STATUS).write_text(json.dumps({"heartbeat": now - told}))
+    with pytest.raises(UserError) as error, RunFolder(tmp_path):
+        pass
+    assert str(error.value) == (
+        f"{tmp_path}: process {os.getpid()} on far is writing this run; wait for it or stop it; if it is dead, "
+        f"delete {tmp_path / LOCK}"
+    )
+    assert json.loads((tmp_path / LOCK).read_text())["host"] == "far"
+
+
+def test_a_process_here_is_none_of_another_machine(tmp_path):
+    elsewhere(tmp_path, started=psutil.Process().create_time())
+    assert living_holder(tmp_path / LOCK) is None
+    assert writer_of(tmp_path) == Writer(os.getpid(), "far")
+
+
+@pytest.mark.parametrize("status", [None, "", "[]", json.dumps({"heartbeat": 5.0}), json.dumps({"heartbeat": None})])
+def test_a_machine_that_has_been_silent_for_long_holds_nothing(tmp_path, status):
+    elsewhere(tmp_path)
+    os.utime(tmp_path / LOCK, (5.0, 5.0))
+    if status is not None:
+        (tmp_path / STATUS).write_text(status)
+    with RunFolder(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["host"] == socket.gethostname()
+
+
+def test_a_dead_process_of_this_machine_holds_nothing_however_lately_it_spoke(tmp_path):
+    elsewhere(tmp_path, host=socket.gethostname())
+    (tmp_path / STATUS).write_text(json.dumps({"heartbeat": time.time()}))
+    with RunFolder(tmp_path):
+        pass
+
+
+def ended(pid):
+    until = time.monotonic() + 60
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+PARENT = (
+    "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE);"
+    "print(child.pid, flush=True); input(); child.stdin.close(); input()"
+)
+
+
+def test_a_process_that_has_ended_unnoticed_holds_nothing(tmp_path):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", PARENT], text=True, bufsize=1, **pipes) as parent:
+        pid = int(parent.stdout.readline())
+        (tmp_path / LOCK).write_text(json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()}))
+        assert living_holder(tmp_path / LOCK) == pid
+        parent.stdin.write("end it\n")
+        ended(pid)
+        assert living_holder(tmp_path / LOCK) is None
+        parent.stdin.write("end\n")
+
+
+def test_a_child_holds_its_folder_until_it_is_known_how_it_ended(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = psutil.Process(process.pid).create_time()
+        (tmp_path / LOCK).write_text(json.dumps({"pid": process.pid, "started": started}))
+        process.stdin.close()
+        ended(process.pid)
+        assert living_holder(tmp_path / LOCK) == process.pid
+        process.wait()
+        assert living_holder(tmp_path / LOCK) is None
+
+
+def test_status_names_its_writer_and_is_replaced_as_a_whole(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.tell("training", epoch=1, step=3)
+        first = json.loads((tmp_path / STATUS).read_text())
+        folder.tell("finished", exit_code=0)
+        second = json.loads((tmp_path / STATUS).read_text())
+    assert (first["state"], first["pid"], first["epoch"], first["step"]) == ("training", os.getpid(), 1, 3)
+    assert first.keys() - second.keys() == {"epoch", "step"}
+    assert (second["state"], second["exit_code"]) == ("finished", 0)
+    assert second["heartbeat"] >= first["heartbeat"] > second["started"]
+    assert [file.name for file in tmp_path.glob("status*")] == [STATUS]
+
+
+def test_a_status_that_cannot_be_written_stops_nothing(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        (tmp_path / STATUS).mkdir()
+        folder.tell("training")
