@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from visrun.build import load
+from visrun.data.derive import DERIVE
 from visrun.errors import ConfigError
 from visrun.tables import (
     MODELS,
     OPTIMIZERS,
     READERS,
     SCHEDULERS,
+    TARGETS,
     TASKS,
     model_entry,
     timm_name,
@@ -307,8 +309,16 @@ def test_without_torchvision_only_the_tables_own_models_are_known(monkeypatch):
 
 def test_looking_up_imports_nothing_heavy():
     code = (
-        "import sys; from visrun import tables, experiment, settings; tables.model_entry('resnext50_32x4d');"
+        "import sys; from visrun import tables; import visrun.config.settings, visrun.record.experiment;"
+        "tables.model_entry('resnext50_32x4d');"
         "heavy = {'torch', 'torchvision', 'mlflow', 'hydra', 'omegaconf', 'numpy'} & sys.modules.keys();"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_what_a_task_learns_is_a_known_kind_of_target():
+    assert {entry.target for entry in TASKS.values()} == set(TARGETS) - {"none"}
+    assert set(DERIVE) == {name for name, entry in TARGETS.items() if name not in ("verdict", "none")}
+    derived = {TASKS[task].target for entry in READERS.values() for task in entry.derived}
+    assert derived <= set(DERIVE)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from visrun.data import boxing, contents, defects, placement
-from visrun.data.batches import PAINTED, STILL, Batches, Targets, Vary
+from visrun.data.batches import STILL, Batches, Targets, Vary
 from visrun.data.cache import Images, Keep, Progress, open_images
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.data.targets import target_tensor
-from visrun.tables import OBJECT_TARGETS
+from visrun.tables import TARGETS
 
 
 def split_batches(
@@ -42,7 +42,7 @@ def split_batches(
     source = contents.describe(
         [row.image for row, _ in cuts],
         look,
-        masks=[row.target for row, _ in cuts] if kind in (*PAINTED, "instances") else None,
+        masks=[row.target for row, _ in cuts] if TARGETS[kind].planes else None,
         mask_ids=dataset.mask_ids,
         sizes=dataset.sizes,
         windows=[window for _, window in cuts],
@@ -53,7 +53,7 @@ def split_batches(
         kind,
         packed(dataset, truths, images, kind=kind),
         num_classes=len(dataset.classes),
-        scenes=placement.scenes(images, truths, look) if kind in OBJECT_TARGETS and not training else (),
+        scenes=placement.scenes(images, truths, look) if TARGETS[kind].objects and not training else (),
         chances=defects.chances(truths, training=training, unmarked=unmarked) if spoilt else None,
     )
     size = batch_size if training else min(batch_size, max(1, len(images)))
@@ -66,10 +66,10 @@ def packed(dataset: Dataset, targets: Iterable[Any], images: Images | None, *, k
     Args:
         targets: Of the records, or of the usable pictures in ``images``, which objects are measured in.
     """
-    if kind in OBJECT_TARGETS:
+    if TARGETS[kind].objects:
         assert images is not None, "objects are packed in pixels of the kept pictures"
         return boxing.table(list(targets), images.windows, images.sizes, kind=kind)
-    if kind in PAINTED:
+    if TARGETS[kind].painted:
         return None
     return target_tensor(list(targets), kind=kind, num_classes=len(dataset.classes), multilabel=dataset.multilabel)
 

@@ -28,7 +28,7 @@ from visrun.models import Built, Settling
 from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
 from visrun.step import Step
-from visrun.tables import TASKS, model_entry
+from visrun.tables import TARGETS, TASKS, model_entry
 from visrun.tasks.base import Metric, Task
 
 
@@ -170,7 +170,7 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
     settings, values = resolved.settings, resolved.hyperparameters
     entry = TASKS[settings.task]
     weights: Tensor | None = None
-    if dataset.classes and entry.target != "verdict":
+    if TARGETS[entry.target].classes:
         weights = class_weights(settings.data.class_weights, dataset.counts["train"], dataset.classes)
     options = {**settings.loss_options.model_dump(), "weight": None if weights is None else weights.to(device)}
     everyone = [row.target for row in dataset.splits["train"]]

@@ -187,7 +187,7 @@ def test_the_mean_of_classes_counts_those_that_end_early():
 
 def test_matplotlib_comes_with_the_first_picture_and_pyplot_never(tmp_path):
     script = (
-        "import sys; from visrun import plots; from pathlib import Path\n"
+        "import sys; from visrun.figures import plots; from pathlib import Path\n"
         "assert 'matplotlib' not in sys.modules\n"
         f"plots.learning_rate([1.0], Path({str(tmp_path / 'rate.png')!r}))\n"
         "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules\n"

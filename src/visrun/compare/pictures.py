@@ -15,7 +15,6 @@ from visrun import feeding, predict
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.runs import Run
 from visrun.console import Screen
-from visrun.data.batches import PAINTED
 from visrun.data.files import shown
 from visrun.data.images import load_rgb, mask_of
 from visrun.data.records import Dataset, Record
@@ -24,7 +23,7 @@ from visrun.errors import UserError, VisrunError, first_line
 from visrun.record.remember import remembered
 from visrun.record.run_folder import RunFolder
 from visrun.record.run_settings import text
-from visrun.tables import OBJECT_TARGETS, TASKS
+from visrun.tables import TARGETS, TASKS
 
 WIDEST = 720  # pixels of an embedded picture
 QUALITY = 85  # of JPEG
@@ -164,9 +163,9 @@ def _column(run: Run, dataset: Dataset, records: Sequence[Record], device: str) 
 
 def _drawable(record: Record, dataset: Dataset, size: tuple[int, int]) -> Any:
     """What is true of an image of ``size`` (height, width), in its pixels and as its task draws it."""
-    if dataset.kind in PAINTED:
+    if TARGETS[dataset.kind].painted:
         return mask_of(record.target, dataset.mask_ids, size)
-    if dataset.kind in OBJECT_TARGETS:
+    if TARGETS[dataset.kind].objects:
         return target_of(record.target, size, kind=dataset.kind, most=WIDEST)
     return record.target
 

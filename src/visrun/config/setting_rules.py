@@ -10,7 +10,7 @@ from visrun.config.fields import one_of, show
 from visrun.config.settings import Augment, Data, ModelOptions, Settings, Tracking
 from visrun.errors import NESTEROV_ALONE, ConfigError, did_you_mean
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
-from visrun.tables import AUGMENTATIONS, MODELS, OBJECT_TARGETS, READERS, TASKS, ModelEntry, model_entry
+from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, model_entry
 
 # Setting -> what must hold for anything to read it; one that is not here is always read. `mixes` are those of the task,
 # `options` those of the model; `augment` is the choice of a preset.
@@ -111,21 +111,22 @@ def _data_problems(data: Data, task: str) -> list[str]:
         problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
     if data.name != "demo" and data.root is None:
         problems.append(f"data.root=null: data={data.name} needs the dataset's folder or file")
-    if TASKS[task].target in OBJECT_TARGETS:
+    target = TARGETS[TASKS[task].target]
+    if target.objects:
         if data.resize == "crop":
             problems.append(f"data.resize=crop: objects would be cut away; task={task} takes letterbox or zoom")
     elif data.tile is not None:
         problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
     if data.tile is not None and data.overlap >= data.tile:
         problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
-    if TASKS[task].target in ("value", "verdict"):
+    if not target.classes:
         typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
         problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes to choose" for key in typed]
     return problems
 
 
 def _of_objects() -> list[str]:
-    return [name for name, entry in TASKS.items() if entry.target in OBJECT_TARGETS]
+    return [name for name, entry in TASKS.items() if TARGETS[entry.target].objects]
 
 
 def _model_problems(settings: Settings) -> list[str]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from visrun.data import geometry, mixing
 from visrun.data.geometry import Array, Fit
-from visrun.tables import TAKES
+from visrun.tables import TARGETS
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 YIQ = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -99,7 +99,7 @@ class Plan:
 
 def fitting(augment: Augment, kind: str) -> tuple[Augment, tuple[str, ...]]:
     """``augment`` without the parts that a target of ``kind`` cannot take, and the names of those that were on."""
-    dropped = tuple(name for name in MIXES if getattr(augment, name) and name not in TAKES[kind])
+    dropped = tuple(name for name in MIXES if getattr(augment, name) and name not in TARGETS[kind].mixes)
     off: dict[str, Any] = dict.fromkeys(dropped, 0.0)
     return replace(augment, **off), dropped
 

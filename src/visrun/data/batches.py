@@ -29,13 +29,12 @@ from visrun.data.objects import MASK_STRIDE
 from visrun.data.placement import Scene
 from visrun.data.stream import sent
 from visrun.errors import ConfigError, DataError
-from visrun.tables import OBJECT_TARGETS
+from visrun.tables import TARGETS
 
 PLANNED = 32  # steps planned at once: planning one costs as much as planning many
 
 Extra = Callable[[Tensor, np.random.Generator], Tensor]
 Spoil = Callable[..., tuple[Tensor, Tensor]]  # as `visrun.data.defects.spoil`
-PAINTED = ("mask", "verdict")  # kinds whose target is a plane of ids
 
 
 @dataclass
@@ -64,7 +63,7 @@ class Targets:
     """What is known of N pictures beside their pixels.
 
     Args:
-        kind: label, value, mask, verdict, one of `visrun.tables.OBJECT_TARGETS` or none.
+        kind: A name in `visrun.tables.TARGETS`.
         rows: (N,) int64 or (N, K) float32 labels, (N, T) float32 values, for objects what `boxing.table` packs; None
             for masks, which come with the images.
         num_classes: K; needed where labels are mixed.
@@ -148,9 +147,7 @@ class Batches:
             raise DataError("no usable image is left in this split")
         kind, rows = targets.kind, targets.rows
         assert rows is None or len(rows) == len(images), "one target for each usable image"
-        assert kind not in (*PAINTED, "instances") or images.source.masks is not None, (
-            "images opened without their masks"
-        )
+        assert not TARGETS[kind].planes or images.source.masks is not None, "images opened without their masks"
         for name in augmentation.fitting(vary.augment or Augment(), kind)[1]:
             raise ConfigError(f"augment.{name}: a target of kind {kind} cannot take it: set augment.{name}=0")
         self.images, self.targets, self.look, self.vary = images, targets, look, vary
@@ -159,7 +156,7 @@ class Batches:
         self._rows = (torch.zeros(len(images), 0) if rows is None else rows).to(self.device)
         self._sizes = images.sizes.astype(np.float64)
         self._room, self._held = 0, None
-        if kind in OBJECT_TARGETS:
+        if TARGETS[kind].objects:
             self._room, self._held = boxing.rows_of_target(self._rows, self.pictures), boxing.held(self._rows)
 
     def __len__(self) -> int:
@@ -232,16 +229,16 @@ class Batches:
         self, shown: Tensor, masks: Tensor | None, plan: augmentation.Plan, drawn: Tensor
     ) -> tuple[Tensor, Tensor]:
         """A batch's target and masks; ``shown`` (B, Q) are its pictures."""
-        kind, size = self.targets.kind, self.look.image_size
+        known, size = TARGETS[self.targets.kind], self.look.image_size
         none = torch.zeros(len(shown), 0, device=self.device)
-        if kind in PAINTED:
+        if known.painted:
             assert masks is not None
             return rendering.render_ids(masks, plan, drawn, size), none
         rows = self._rows.index_select(0, shown.flatten())
-        if kind not in OBJECT_TARGETS:
+        if not known.objects:
             return rows, none
-        target = boxing.render(rows, plan, drawn, size, most=self._room, kind=kind)
-        if kind != "instances":
+        target = boxing.render(rows, plan, drawn, size, most=self._room, kind=self.targets.kind)
+        if not known.numbered:
             return target, none
         assert masks is not None
         return target, rendering.render_layers(masks, plan, drawn, size, stride=MASK_STRIDE)

@@ -45,7 +45,7 @@ def table(objects: Sequence[Objects], windows: NDArray[np.int64], kept: NDArray[
         objects: Of each file; with quads for rotated_boxes, with outlines for instances.
         windows: (N, 4) left, top, right, bottom: the part of the file that the picture is.
         kept: (N, 2) height and width at which it is kept.
-        kind: One of `visrun.tables.OBJECT_TARGETS`.
+        kind: Of `visrun.tables.TARGETS`, one of objects.
     """
     parts = [_rows(one, window, size, kind) for one, window, size in zip(objects, windows, kept, strict=True)]
     packed = torch.full((len(parts), max([1, *map(len, parts)]), HEAD + _width(kind)), -1.0)
@@ -72,7 +72,7 @@ def render(rows: Tensor, plan: Plan, step: Tensor, image_size: tuple[int, int], 
         rows: (B * Q, S, C) of the table.
         step: (B, P) the step's part of ``plan.table``.
         most: M.
-        kind: One of `visrun.tables.OBJECT_TARGETS`.
+        kind: Of `visrun.tables.TARGETS`, one of objects.
     """
     back = slots(step, plan.pictures)[..., BACK].reshape(len(rows), 1, 2, 3)
     moved = _moved_le90 if kind == "rotated_boxes" else _moved_xyxy

@@ -17,12 +17,11 @@ from visrun.data.objects import Objects
 from visrun.data.splits import Entry
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError, did_you_mean
-from visrun.tables import OBJECT_TARGETS
+from visrun.tables import TARGETS
 
 if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
 
-LEAST_CLASSES = {"label": 2, "mask": 2}  # kinds of target that tell classes apart; others find what there is
 Counts = dict[str, tuple[int, ...]]
 
 
@@ -175,7 +174,7 @@ def require(
     if not training or not counts or listing.multilabel:
         return
     present = [name for name, n in zip(listing.classes, counts["train"], strict=True) if n]
-    if kind in OBJECT_TARGETS:
+    if TARGETS[kind].objects:
         for name, what in (("train", "learn from"), ("val", "tell a better epoch by")):
             if not any(counts[name]):
                 raise DataError(f"{root}: no object to {what} in {name} ({len(good[name])} images)")
@@ -183,7 +182,7 @@ def require(
         for name in needed:
             if not counts[name][0]:
                 raise DataError(f"{root}: no good image in {name}: what is normal is learnt from good images")
-    if len(present) >= LEAST_CLASSES.get(kind, 1):
+    if len(present) >= TARGETS[kind].least_classes:
         return
     hint = " (an id of 255 means ignore: write the foreground as 1)" if kind == "mask" else ""
     raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
@@ -205,7 +204,7 @@ def warnings(
     elif training and counts:
         unseen = [name for name, n in zip(listing.classes, counts["train"], strict=True) if not n]
         if unseen:
-            what = "images" if kind in LEAST_CLASSES else "objects"
+            what = "objects" if TARGETS[kind].objects else "images"
             found.append(f"no training {what} of: {files.some(unseen)}")
     for name, rows in good.items():
         repeated = [path for path, n in Counter(record.image for record, _ in rows).items() if n > 1]

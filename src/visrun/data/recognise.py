@@ -9,7 +9,6 @@ from pathlib import Path
 
 from visrun import build, tables
 from visrun.data import files
-from visrun.data.choose import LEAST_CLASSES
 from visrun.data.derive import DERIVE
 from visrun.data.listing import Listing
 from visrun.data.marks import FORMS, form_of
@@ -90,7 +89,7 @@ def serves(found: Found) -> bool:
 
 def _too_few_classes(found: Found) -> bool:
     """As where a folder of images beside a json looks like the folder of one class."""
-    return 0 < len(found.listing.classes) < LEAST_CLASSES.get(found.kind, 1)
+    return 0 < len(found.listing.classes) < tables.TARGETS[found.kind].least_classes
 
 
 def held(poor: Sequence[Found]) -> str:

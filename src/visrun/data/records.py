@@ -23,7 +23,7 @@ from visrun.data.listing import Record as Record
 from visrun.data.marks import form_of
 from visrun.errors import DataError
 from visrun.folders import expanded
-from visrun.tables import OBJECT_TARGETS
+from visrun.tables import TARGETS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ def checked(
         found, base=base, classes=classes, on_bad=on_bad, training=training, progress=progress
     )
     fingerprint = _fingerprint(good, base, listing)
-    by_class = kind in ("verdict", *OBJECT_TARGETS) or (kind == "label" and not listing.multilabel)
+    by_class = TARGETS[kind].by_class and not listing.multilabel
     if training:
         good = splits.complete(good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class)
     else:

@@ -118,7 +118,7 @@ def target_of(objects: Objects, size: tuple[int, int], *, kind: str, most: int) 
 
     Args:
         size: (height, width) of the file.
-        kind: One of `visrun.tables.OBJECT_TARGETS`.
+        kind: Of `visrun.tables.TARGETS`, one of objects.
         most: Longer side of the layers (L, h, w), which show the whole file, at most.
     """
     number = np.arange(1, len(objects) + 1)

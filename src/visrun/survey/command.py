@@ -20,12 +20,10 @@ from visrun.folders import expanded
 from visrun.survey.look import Survey, look
 from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text
-from visrun.tables import READERS, TASKS
+from visrun.tables import READERS, TARGETS, TASKS
 
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
 LABELLED = {"label", "labels", "class"}  # what a table calls a column of class names
-# Kinds of target, the most to see first.
-RICHEST = ("instances", "rotated_boxes", "mask", "boxes", "verdict", "label", "value")
 
 
 def main(words: Sequence[str]) -> int:
@@ -86,14 +84,14 @@ def _asked(words: Sequence[str]) -> dict[str, str]:
 def _best(found: Survey, datasets: dict[str, Dataset]) -> str:
     """Of the tasks that can be served, those that are ready before others, the one with most to see; or ""."""
     ready = [service.task for service in found.services if service.ready] or list(datasets)
-    known = [task for task in ready if datasets[task].kind in RICHEST]
-    return min(known, key=lambda task: _place(datasets[task]), default="")
+    return min(ready, key=lambda task: _place(datasets[task]), default="")
 
 
 def _place(dataset: Dataset) -> float:
     """Where a dataset stands among others of one folder; a table of values comes before its values read as labels."""
     measured = dataset.layout == "csv" and not LABELLED & {name.lower() for name in dataset.targets}
-    return RICHEST.index("label") - 0.5 if dataset.kind == "value" and measured else RICHEST.index(dataset.kind)
+    kinds = list(TARGETS)
+    return kinds.index("label") - 0.5 if dataset.kind == "value" and measured else kinds.index(dataset.kind)
 
 
 def draw(dataset: Dataset, out: Path) -> None:

@@ -27,13 +27,6 @@ from visrun.data.records import Dataset
 from visrun.errors import DataError
 from visrun.folders import expanded
 
-COUNTED = {
-    "label": "images",
-    "verdict": "images",
-    "mask": "pixels",
-    "value": "",
-}  # what is counted per class; of other kinds objects
-
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
@@ -218,14 +211,14 @@ def _service(task: str, dataset: Dataset, on_bad: str) -> Service:
     bad = len(dataset.skipped)
     ready = not bad or on_bad == "skip"
     marked = [row.target for rows in dataset.splits.values() for row in rows if isinstance(row.target, Objects)]
-    objects = marked if dataset.kind not in COUNTED else []
+    objects = marked if tables.TARGETS[dataset.kind].objects else []
     return Service(
         task=task,
         ready=ready,
         reason="" if ready else f"{bad:,} cannot be used: mend them, or leave them out with data.on_bad=skip",
         layout=dataset.layout,
         others=dataset.others,
-        counted=COUNTED.get(dataset.kind, "objects"),
+        counted=tables.TARGETS[dataset.kind].counted,
         classes=dataset.classes,
         targets=dataset.targets,
         multilabel=dataset.multilabel,

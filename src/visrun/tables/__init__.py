@@ -8,9 +8,10 @@ tables costs nothing; a plugin may put a callable in its place. Adding a task, m
 from __future__ import annotations
 
 from visrun.build import Ref
-from visrun.tables.entries import OBJECT_TARGETS, TAKES, ModelEntry, ReaderEntry, TaskEntry
+from visrun.tables.entries import ModelEntry, ReaderEntry, TaskEntry
 from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, timm_name
 from visrun.tables.readers import READERS
+from visrun.tables.targets import TARGETS, TargetEntry
 from visrun.tables.tasks import TASKS
 from visrun.tables.zoo import torchvision_builders
 
@@ -18,16 +19,16 @@ __all__ = [
     "AUGMENTATIONS",
     "GENERIC_MODEL",
     "MODELS",
-    "OBJECT_TARGETS",
     "OPTIMIZERS",
     "READERS",
     "SCHEDULERS",
-    "TAKES",
+    "TARGETS",
     "TASKS",
     "TIMM",
     "TIMM_MODEL",
     "ModelEntry",
     "ReaderEntry",
+    "TargetEntry",
     "TaskEntry",
     "model_entry",
     "timm_name",

@@ -7,20 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visrun.build import Ref
+from visrun.tables.targets import TARGETS
 
 SYNTHETIC = "synthetic_"  # begins the names of metrics that were measured on made-up samples
-OBJECT_TARGETS = ("boxes", "rotated_boxes", "instances")  # kinds of targets that lie in an image and are cut with it
-# Of mixup, cutmix, erase and mosaic, those that leave a kind of target true: a value may count what a rectangle would
-# hide, a mask has no half classes, whatever is mixed into a good image is a defect, an object that is hidden in part is
-# still there.
-TAKES: dict[str, tuple[str, ...]] = {
-    "label": ("mixup", "cutmix", "erase"),
-    "value": ("mixup",),
-    "mask": ("cutmix", "erase"),
-    "verdict": (),
-    **dict.fromkeys(OBJECT_TARGETS, ("mosaic",)),
-    "none": ("erase",),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +26,7 @@ class TaskEntry:
         fit: How an image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads, ``zoom``
             does so too but lets training look closer.
         image_size: Side of the training image in pixels, where the model names none.
-        target: What a record's target is.
+        target: What a record's target is: a name in `visrun.tables.TARGETS`.
         spoil: What makes defects on good images of a batch, for a task that learns from them; see
             `visrun.data.batches.Batches`.
     """
@@ -48,7 +37,7 @@ class TaskEntry:
     losses: dict[str, Ref]
     fit: Literal["crop", "letterbox", "zoom"]
     image_size: int
-    target: Literal["label", "value", "mask", "verdict", "boxes", "rotated_boxes", "instances"]
+    target: str
     spoil: Ref | None = None
     smaller: tuple[str, ...] = ()
     unranked: tuple[str, ...] = ()
@@ -56,7 +45,7 @@ class TaskEntry:
     @property
     def mixes(self) -> tuple[str, ...]:
         """Of mixup, cutmix, erase and mosaic, those that leave the task a true target."""
-        return TAKES[self.target]
+        return TARGETS[self.target].mixes
 
     def monitored(self, metrics: Collection[str]) -> str:
         """The name that the monitor has among ``metrics``: it says so where samples of the split were made."""
