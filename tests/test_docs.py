@@ -30,7 +30,7 @@ from visrun.config.fields import allowed, show
 from visrun.config.overrides import GROUPS, is_hydra, parse
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
-from visrun.hyperparameters import Hyperparameters, why_unread
+from visrun.hyperparameters import READ_WHEN, Hyperparameters, say
 from visrun.record import experiment
 from visrun.survey import command as checking
 from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
@@ -257,9 +257,9 @@ def test_the_table_of_hyperparameters_is_the_schema(tmp_path: Path) -> None:
         name = row["name"]
         assert row["type and range"] == allowed(Hyperparameters.model_fields[name])
         assert {task: row[task] for task in READY} == {task: show(values[task][name]) for task in READY}
-        assert row["read only when"] == why_unread(name).removeprefix(f"{name} is ").removeprefix(
-            "read only when "
-        ) or (row["read only when"] == "" and why_unread(name) == f"{name} is always read")
+        condition = READ_WHEN.get(name, {})
+        told = [say(*part) for part in condition.items() if len(condition) == 1 or part[0] != "gradient"]
+        assert row["read only when"] == " and ".join(told)
 
 
 def test_the_tables_of_keys_are_the_settings() -> None:

@@ -172,26 +172,10 @@ def say(key: str, wanted: tuple[str | bool, ...]) -> str:
     return known or f"{key.removesuffix('.name')}={one_of([str(value) for value in wanted])}"
 
 
-def is_read(name: str, values: Mapping[str, Any] | Hyperparameters, *, model: ModelEntry | None = None) -> bool:
-    """Whether a run of ``model`` with these values reads the field ``name``."""
-    return not missing(READ_WHEN.get(name, {}), facts_of(values, model))
-
-
 def unread(values: Mapping[str, Any] | Hyperparameters, *, model: ModelEntry | None = None) -> tuple[str, ...]:
     """The fields that a run of ``model`` with these values does not read, in the schema's order."""
-    return tuple(name for name in Hyperparameters.model_fields if not is_read(name, values, model=model))
-
-
-def why_unread(name: str, facts: Mapping[str, Any] | None = None) -> str:
-    """One line that says who would read a field: ``momentum is read only when optimizer=sgd``.
-
-    Args:
-        facts: As :func:`facts_of` gives them, to name only what does not hold of them; None names all but the usual.
-    """
-    condition = READ_WHEN.get(name, {})
-    usual = {key: wanted for key, wanted in condition.items() if len(condition) == 1 or key != "gradient"}
-    reasons = [say(*item) for item in usual.items()] if facts is None else missing(condition, facts)
-    return f"{name} is read only when {' and '.join(reasons)}" if reasons else f"{name} is always read"
+    facts = facts_of(values, model)
+    return tuple(name for name, condition in READ_WHEN.items() if missing(condition, facts))
 
 
 class Findings(NamedTuple):
@@ -243,7 +227,7 @@ def _loss_problems(loss: str, task: str, model: ModelEntry) -> list[str]:
 def _schedule_warnings(values: Mapping[str, Any]) -> list[str]:
     warnings = []
     warmup, epochs = values["warmup_epochs"], values["max_epochs"]
-    milestones = list(values["milestones"]) if is_read("milestones", values) else []
+    milestones = [] if "milestones" in unread(values) else list(values["milestones"])
     drops = {"step": [values["step_size"]], "multistep": milestones}.get(values["scheduler"], [])
     if drops and warmup >= drops[0] and values["gamma"] < 1:
         warnings.append(

@@ -110,6 +110,20 @@ def unread(keys, *, hyperparameters=None, **changed):
     return [line for key in keys if (line := why_unread(key, facts))]
 
 
+@pytest.mark.parametrize(
+    ("key", "model", "line"),
+    [
+        ("momentum", "resnet18", "momentum is read only when optimizer=sgd"),
+        ("gamma", "resnet18", "gamma is read only when scheduler=step or multistep"),
+        ("dropout", "small_detector", "dropout is read only when the model has a head that drops"),
+        ("loss", "patchcore", "loss is read only when the model learns by gradient steps"),
+        ("momentum", "patchcore", "momentum is read only when the model learns by gradient steps and optimizer=sgd"),
+    ],
+)
+def test_hyperparameters_nothing_reads(key, model, line):
+    assert unread([key, "batch_size"], model={"name": model}, task=MODELS[model].tasks[0]) == [line]
+
+
 def test_options_nothing_reads():
     keys = ["loss_options.gamma", "optimizer_options.betas", "optimizer_options.nesterov", "augment.mixup", "data.root"]
     assert unread(keys) == [

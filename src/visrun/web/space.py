@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from visrun.config.compose import Resolved, check_sweep
 from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import PATHS
-from visrun.config.setting_rules import entry_of
+from visrun.config.setting_rules import entry_of, why_unread
 from visrun.errors import ConfigError
-from visrun.hyperparameters import Hyperparameters, why_unread
+from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.config import AUTO, PRUNERS
 from visrun.sweep.ready import read_ready, spaces, spelt
 from visrun.sweep.slots import cores, gpus
@@ -63,7 +63,7 @@ def offered(form: Form, composer: Composer) -> dict[str, Any]:
     return {
         "ready": ready,
         "fields": spaces({"parameters": ranged}, **_facts(form.resolved), name="form"),
-        "unread": {name: why_unread(name) for name in form.resolved.unread},
+        "unread": {name: why_unread(name, form.facts) for name in form.resolved.unread},
         "pruners": list(PRUNERS),
         "usual": USUAL,
         "slots": max(1, len(gpus())),
