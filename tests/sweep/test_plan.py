@@ -306,6 +306,7 @@ class TestUnasked:
             ([RATE], {"objectives": ["parameters"]}),
             (["seed=range(1,30)"], {}),
             (["optimizer=adam,sgd", "scheduler=cosine,poly"], {"n_trials": 20}),
+            (["seed=range(1,30)"], {"n_trials": 12, "sampler": {"_target_": GRID}}),
         ],
     )
     def test_few_trials_several_objectives_and_grids_are_not(self, words: list[str], settings: dict[str, Any]) -> None:

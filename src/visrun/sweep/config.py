@@ -17,7 +17,7 @@ TARGET = "visrun.sweep.plugin.VisrunSweeper"
 
 # Pruner -> its class in optuna.pruners or visrun.sweep.pruners, and the arguments that visrun gives it; the class' own
 # defaults elsewhere. A min_resource of None is settled by the run's epochs and warm-up, and by min_images. AUTO is
-# settled by the sweep: successive halving for a search, none where every point is asked for.
+# settled by the sweep: successive halving for a search, none for a grid.
 AUTO, SEARCH = "auto", "successive_halving"
 HALVING = ("SuccessiveHalving", {"min_resource": None, "min_images": 1000, "reduction_factor": 4, "looks": 1})
 PRUNERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -52,7 +52,7 @@ class VisrunSweeperConf(OptunaSweeperConf):
         n_jobs: Trials at a time, each in a process of its own.
         max_failure_rate: The share of ``n_trials`` whose failing ends the sweep; 1 = it goes on whatever fails.
         pruner: Ends trials that cannot win, by their metric after each epoch; ``auto``: those of a search of ten
-            trials or more for one objective, by successive halving, and none where each combination runs once.
+            trials or more for one objective, by successive halving, and none of a grid, whole or cut short.
         objectives: What is searched for: the task's metric, ``seconds``, ``parameters``; several give a Pareto front.
         resume: Go on with a study of this name where there is one; false refuses.
         start_points: Points that are tried first, each a mapping of some or all parameters. None begins a search with

@@ -82,7 +82,7 @@ class Plan:
     @property
     def searches(self) -> bool:
         """Whether a sampler chooses the points, but for those to start with; else all of them are known beforehand."""
-        return self.sampler not in (EVERY, GRID.rpartition(".")[2])
+        return _searches(self.sampler)
 
 
 def make_plan(
@@ -114,7 +114,8 @@ def make_plan(
     own = partial(_own_points, space, bases, resolve)
     grid = read.sampler == GRID.rpartition(".")[2]
     trials = trials_of(space, bases, wanted=read.numbers.n_trials, start=read.start, own=own, grid=grid)
-    pruner, unjudged = _settled_pruner(read, trials)
+    sampler = EVERY if trials.all_of_them else read.sampler
+    pruner, unjudged = _settled_pruner(read, trials, searches=_searches(sampler))
     return Plan(
         name=read.name,
         folder=folder,
@@ -129,7 +130,7 @@ def make_plan(
         max_failure_rate=read.numbers.max_failure_rate,
         timeout=read.numbers.timeout,
         pruner=pruner,
-        sampler=EVERY if trials.all_of_them else read.sampler,
+        sampler=sampler,
         make_sampler=make_sampler,
         extend=extend,
         resume=read.resume,
@@ -140,12 +141,19 @@ def make_plan(
     )
 
 
-def _settled_pruner(read: Checked, trials: Trials) -> tuple[Mapping[str, Any], list[str]]:
-    """The pruner that ``auto`` stands for in this sweep, any other as it is; and a line where it can judge no trial."""
+def _searches(sampler: str) -> bool:
+    return sampler not in (EVERY, GRID.rpartition(".")[2])
+
+
+def _settled_pruner(read: Checked, trials: Trials, *, searches: bool) -> tuple[Mapping[str, Any], list[str]]:
+    """The pruner that ``auto`` stands for in this sweep, any other as it is; and a line where it can judge no trial.
+
+    The trials of a grid are there to be compared, also where ``n_trials`` cuts it short: ``auto`` prunes none of them.
+    """
     pruner, unjudged = read.pruner, _unjudged(read.objectives)
     if pruner["name"] == AUTO:
-        searches = not unjudged and not trials.all_of_them and trials.number >= FEWEST
-        pruner = {**pruner, "name": SEARCH} if searches else {"name": "none"}
+        prunes = searches and not unjudged and trials.number >= FEWEST
+        pruner = {**pruner, "name": SEARCH} if prunes else {"name": "none"}
     said = unjudged and pruner["name"] != "none"
     return pruner, [f"{KEY}.pruner={pruner['name']}: no trial is pruned where {unjudged}"] if said else []
 
