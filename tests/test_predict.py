@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import torch
 from PIL import Image
 
 from visrun import predict
+from visrun.data import threads
 from visrun.data.images import load_rgb
 from visrun.errors import DataError, UserError
 from visrun.record.run_folder import RunFolder
@@ -51,17 +53,31 @@ def test_a_gpu_takes_the_precision_that_the_run_had(tmp_path):
         assert (predict.precision_of(best, gpu), predict.precision_of(best, cpu)) == (expected, "fp32")
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_the_network_runs_in_that_precision_and_without_gradients(precision, tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+def small(precision: str = "fp32") -> predict.Predictor:
+    """A network that maps images of 8 x 8 pixels."""
     network = torch.nn.Conv2d(3, 1, 3)
     portrait = {"task": "regression", "image_size": (8, 8), "fit": "crop", "tile": None, "overlap": 0}
     portrait |= {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     task = SimpleNamespace(predict=lambda model, images: {"value": model(images)}, restore=lambda found, *_: found)
-    predictor = predict.Predictor(network, task, portrait, torch.device("cpu"), precision)
-    (found,) = predictor.predictions([tmp_path / "a.png"])
+    return predict.Predictor(network, task, portrait, torch.device("cpu"), precision)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_network_runs_in_that_precision_and_without_gradients(precision, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (found,) = small(precision).predictions([tmp_path / "a.png"])
     assert found["value"].dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
     assert not found["value"].requires_grad
+
+
+def test_a_header_that_never_comes_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(threads, "TIMEOUT", 0.2)
+    read = predict.header
+    monkeypatch.setattr(predict, "header", lambda path: time.sleep(2 * (path.name == "b.png")) or read(path))
+    for name in "abc":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    with pytest.raises(DataError, match=r"^[^\n]*/b\.png: not read in time: is a network drive gone\?$"):
+        next(small().predictions(sorted(tmp_path.iterdir())))
 
 
 def test_an_open_image_is_seen_as_its_file_would_be(tmp_path):

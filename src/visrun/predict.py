@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
@@ -33,6 +33,7 @@ from visrun.data.images import header, load_rgb
 from visrun.data.look import Look
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
+from visrun.data.threads import mapped
 from visrun.device import autocast, choose_device, place
 from visrun.errors import DataError, UserError
 from visrun.folders import expanded
@@ -86,8 +87,10 @@ class Predictor:
 
     def predictions(self, paths: Sequence[Path]) -> Iterator[Prediction]:
         """The prediction for each file, a batch of one in the file's own pixels."""
-        cuts = [(number, window) for number, path in enumerate(paths) for window in self.look.windows(header(path))]
-        pieces = zip((number for number, _ in cuts), self._pieces([(paths[n], w) for n, w in cuts]), strict=True)
+        sizes = mapped(header, paths, path=lambda path: path)
+        cuts = [(number, window) for number, size in enumerate(sizes) for window in self.look.windows(size)]
+        made = self._pieces([(paths[n], w) for n, w in cuts], dict(zip(paths, sizes, strict=True)))
+        pieces = zip((number for number, _ in cuts), made, strict=True)
         for _, parts in groupby(pieces, key=lambda piece: piece[0]):
             several, placed = zip(*(piece for _, piece in parts), strict=True)
             if len(several) > 1:
@@ -96,11 +99,13 @@ class Predictor:
             else:
                 yield several[0]
 
-    def _pieces(self, cuts: Sequence[tuple[Path, Window]]) -> Iterator[tuple[Prediction, Place]]:
+    def _pieces(
+        self, cuts: Sequence[tuple[Path, Window]], sizes: Mapping[Path, tuple[int, int]]
+    ) -> Iterator[tuple[Prediction, Place]]:
         """The prediction for each part of a file, a batch of one in the file's own pixels, and where the file lies."""
         if not cuts:
             return
-        source = describe([path for path, _ in cuts], self.look, windows=[window for _, window in cuts])
+        source = describe([path for path, _ in cuts], self.look, sizes=sizes, windows=[window for _, window in cuts])
         opened = open_images(source, Keep(cache="stream"), device=self.device)
         size = min(BATCH, len(cuts))
         loader = Batches(opened, Targets("none"), self.look, batch_size=size, device=self.device)

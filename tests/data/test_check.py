@@ -231,3 +231,20 @@ def test_slow_files_are_waited_for_while_they_come(tmp_path: Path, slow, monkeyp
     (folder,) = pictures(tmp_path, 4, "a").iterdir()
     every = [Record(path, 0, path.name) for path in sorted(folder.iterdir())] * 100  # in parts of four
     assert [finding.fault for finding in check.examine(every, root=tmp_path)] == [""] * 400
+
+
+@pytest.mark.parametrize("hanging", ["_start", "_digest"])
+def test_a_comparison_across_splits_that_never_ends_names_the_file(
+    tmp_path: Path, hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "TIMEOUT", 0.2)
+    read = getattr(check, hanging)
+    monkeypatch.setattr(check, hanging, lambda path: time.sleep(2 * (path.parent.name == "val")) or read(path))
+    entries: dict[str, list[tuple[Record, check.Finding]]] = {}
+    for split in ("train", "val"):
+        path = tmp_path / split / "a.png"
+        path.parent.mkdir()
+        path.write_bytes(b"1")
+        entries[split] = [(Record(path, 0, split), check.Finding(length=(1,)))]
+    with pytest.raises(DataError, match=r"^[^\n]*/val/a\.png: not read in time: is a network drive gone\?$"):
+        check.copies(entries)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visrun.data import files, images
-from visrun.data.threads import Threads, awaited_all
+from visrun.data.threads import mapped
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 
@@ -33,6 +33,7 @@ REMEMBERED = 100_000  # files whose findings one process keeps for its next run
 MOST_SKIPPED = 0.5  # share of bad records above which skipping them hides a broken dataset
 
 Progress = Callable[[int, int], None]
+Copy = tuple[str, Path]  # split and file
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +67,8 @@ def examine(
     Raises:
         DataError: A file did not come in time.
     """
-
-    def fill(part: Sequence[Record], into: list[Finding]) -> None:
-        for record in part:
-            into.append(_look(record, root, masks))  # noqa: PERF401 (who waits sees how far it is)
-
-    stride = max(1, len(records) // 100)
-    parts = [records[start : start + stride] for start in range(0, len(records), stride)]
-    filled: list[list[Finding]] = [[] for _ in parts]
-    found: list[Finding] = []
-    pool = Threads(min(32, 4 * (os.cpu_count() or 1)))
-    try:
-        futures = [pool.submit(partial(fill, *pair)) for pair in zip(parts, filled, strict=True)]
-        for future, part, findings in zip(futures, parts, filled, strict=True):
-            awaited_all(future, [record.image for record in part], findings)
-            found += findings
-            if progress is not None:
-                progress(len(found), len(records))
-    finally:
-        pool.end()
-    return found
+    look = partial(_look, root=root, masks=masks)
+    return mapped(look, records, path=lambda record: record.image, progress=progress)
 
 
 def _look(record: Record, root: Path, masks: bool) -> Finding:
@@ -160,29 +143,37 @@ def report(problems: Sequence[Problem], *, root: Path, counted: str) -> DataErro
 def copies(splits: dict[str, list[tuple[Record, Finding]]]) -> list[tuple[str, str, Path, Path]]:
     """Images that stand in two splits: (split, other split, file, file), whether one path or two equal files.
 
-    Only files of equal length are compared: first their path and first 64 KiB, then, where those agree, all of it.
+    Only files of equal length are compared: first their first 64 KiB, then, where those agree, all of it.
+
+    Raises:
+        DataError: A file did not come in time.
     """
-    by_length: dict[int, list[tuple[str, Path]]] = defaultdict(list)
+    groups: dict[object, list[Copy]] = defaultdict(list)
     for split, entries in splits.items():
         for record, finding in entries:
-            by_length[finding.length[0]].append((split, record.image))
-    crossing = [group for group in by_length.values() if len({split for split, _ in group}) > 1]
-    found = []
-    for group in crossing:
-        for alike in _grouped(group, _start):
-            if len({split for split, _ in alike}) > 1:
-                found += [pair for same in _grouped(alike, _digest) for pair in _across(same)]
-    return found
+            groups[finding.length[0]].append((split, record.image))
+    crossing = _crossing(groups.values())
+    for told_by in (_start, _digest):
+        crossing = _crossing(_parted(crossing, told_by))
+    return [pair for same in crossing for pair in _across(same)]
 
 
-def _grouped(group: list[tuple[str, Path]], key: Callable[[Path], bytes]) -> Iterable[list[tuple[str, Path]]]:
-    found: dict[bytes, list[tuple[str, Path]]] = defaultdict(list)
-    for split, path in group:
-        found[key(path)].append((split, path))
+def _crossing(groups: Iterable[list[Copy]]) -> list[list[Copy]]:
+    """Those of the groups that lie in more than one split."""
+    return [group for group in groups if len({split for split, _ in group}) > 1]
+
+
+def _parted(groups: Sequence[list[Copy]], told_by: Callable[[Path], bytes]) -> Iterable[list[Copy]]:
+    """The groups in parts of which ``told_by`` says the same."""
+    every = [(number, copy) for number, group in enumerate(groups) for copy in group]
+    found: dict[object, list[Copy]] = defaultdict(list)
+    said = mapped(told_by, [path for _, (_, path) in every], path=lambda path: path)
+    for (number, copy), what in zip(every, said, strict=True):
+        found[number, what].append(copy)
     return found.values()
 
 
-def _across(same: list[tuple[str, Path]]) -> list[tuple[str, str, Path, Path]]:
+def _across(same: list[Copy]) -> list[tuple[str, str, Path, Path]]:
     first: dict[str, Path] = {}
     for split, path in same:
         first.setdefault(split, path)

@@ -14,7 +14,6 @@ from torch import Tensor
 from visrun.data.cache import Images
 from visrun.data.geometry import centred
 from visrun.data.ids import IGNORE
-from visrun.data.images import header
 from visrun.data.look import Look
 
 
@@ -87,12 +86,13 @@ def places(images: Images, look: Look) -> list[Place]:
     scale = np.array([width, height]) / view.extent
     begin = -(view.centre - view.extent / 2) * scale
     of_file = kept[:, ::-1] * scale / (windows[:, 2:] - windows[:, :2])  # training pixels for one of the file
-    sizes = [header(path)[::-1] for path in images.paths]
+    wholes = images.source.wholes[images.kept]
     low = begin - windows[:, :2] * of_file
-    high = low + np.array(sizes, np.float64).reshape(-1, 2)[:, ::-1] * of_file
+    high = low + wholes[:, ::-1] * of_file
     boxes = np.concatenate([low, high], 1).tolist()
     return [
-        Place((left, top, right, bottom), size) for (left, top, right, bottom), size in zip(boxes, sizes, strict=True)
+        Place((left, top, right, bottom), (h, w))
+        for (left, top, right, bottom), (h, w) in zip(boxes, wholes.tolist(), strict=True)
     ]
 
 

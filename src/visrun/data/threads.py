@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from visrun.data.decoding import Late
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Work = tuple[Future[None], Callable[[], None]]
 TIMEOUT = 120.0  # seconds for one picture
 
@@ -79,16 +84,54 @@ def awaited(future: Future[None], path: Path) -> None:
         raise late(path) from None
 
 
-def awaited_all(future: Future[None], paths: Sequence[Path], done: Sequence[object]) -> None:
-    """Wait until each of ``paths`` has its item in ``done``, which the work of ``future`` fills in order.
+def mapped(
+    read: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    path: Callable[[Item], Path],
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """What ``read`` says of each item, in order; threads ask it, since reading files is mostly waiting.
+
+    Args:
+        read: Reads the file of an item.
+        items: As many as there are.
+        path: The file of an item, by which one that does not come is named.
+        progress: Called with (done, total) about a hundred times.
 
     Raises:
-        Late: For one of them nothing came in time.
+        Late: A file did not come in time; and whatever ``read`` raises.
     """
+
+    def fill(part: Sequence[Item], into: list[Result]) -> None:
+        for item in part:
+            into.append(read(item))  # noqa: PERF401 (who waits sees how far it is)
+
+    stride = max(1, len(items) // 100)
+    parts = [items[start : start + stride] for start in range(0, len(items), stride)]
+    filled: list[list[Result]] = [[] for _ in parts]
+    found: list[Result] = []
+    pool = Threads(min(32, 4 * (os.cpu_count() or 1), len(parts)))
+    try:
+        futures = [pool.submit(partial(fill, *pair)) for pair in zip(parts, filled, strict=True)]
+        for future, part, results in zip(futures, parts, filled, strict=True):
+            _awaited_all(future, part, results, path)
+            found += results
+            if progress is not None:
+                progress(len(found), len(items))
+    finally:
+        pool.end()
+    return found
+
+
+def _awaited_all(
+    future: Future[None], items: Sequence[Item], done: Sequence[object], path: Callable[[Item], Path]
+) -> None:
+    """Wait until each of ``items`` has its result in ``done``, which the work of ``future`` fills in order."""
     found = -1
     while not future.done():
         if len(done) == found:
-            raise late(paths[found])
+            raise late(path(items[found]))
         found = len(done)
         wait([future], 2 * TIMEOUT)
     future.result()
