@@ -14,7 +14,6 @@ from torch import Tensor
 from visrun import checkpoint
 from visrun.batch import truth
 from visrun.calibrate import calibrate
-from visrun.console import Screen
 from visrun.device import autocast
 from visrun.figures import plots
 from visrun.figures.precision_recall import precision_recall
@@ -22,7 +21,8 @@ from visrun.figures.score_histogram import score_histogram
 from visrun.figures.sheet import sheet
 from visrun.models import Settling
 from visrun.parts import Parts
-from visrun.record.run_folder import RunFolder, is_metric
+from visrun.record.recorder import Outlets
+from visrun.record.run_folder import is_metric
 from visrun.tasks.base import Deciding, Metric
 from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall
@@ -99,9 +99,7 @@ def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, 
 
 def conclude(
     made: Parts,
-    files: RunFolder,
-    tracker: Tracker,
-    screen: Screen,
+    outlets: Outlets,
     *,
     rows: Sequence[dict[str, float]],
     progress: Progress,
@@ -115,6 +113,7 @@ def conclude(
     Returns:
         The metrics on the test split; {} where there is none.
     """
+    files, tracker = outlets.folder, outlets.tracker
     files.tell("concluding")
     split = "test" if "test" in made.loaders else "val"
     if files.best.exists():
@@ -124,7 +123,7 @@ def conclude(
     metrics = measure(made, split)
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" not in key)
-    screen.say(f"best epoch {progress.best_epoch}, on {split}: {shown}")
+    outlets.screen.say(f"best epoch {progress.best_epoch}, on {split}: {shown}")
     pictures = draw(made, files.plots, split, rows=rows, progress=progress)
     for picture in pictures:
         tracker.artifact(picture, "plots")

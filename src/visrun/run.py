@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from visrun.parts import Parts
 from visrun.record import experiment
 from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
-from visrun.record.recorder import RunRecorder, restore
+from visrun.record.recorder import Outlets, RunRecorder, restore
 from visrun.record.remember import last_state, remembered, repeating, require_same_data
 from visrun.record.run_folder import RunFolder, is_metric, part_of, read_json
 from visrun.record.tracked import tracker_of
 from visrun.signals import Stop, stop_on_signals
-from visrun.tracking import NoTracker, Tracker, forget
+from visrun.tracking import NoTracker, forget
 from visrun.training import Judge, Limits, Progress, fit, why_early
 from visrun.trial import Trial, judge_of
 
@@ -95,8 +95,8 @@ def _run(
     former: Mapping[str, Any] | None = None,
     trial: Trial | None = None,
 ) -> Result:
-    tracker: Tracker = NoTracker()
     with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
+        outlets = Outlets(files, NoTracker(), screen)
         state = last_state(files, resolved, screen) if former else None
         if former is None:
             forget(files.path)
@@ -112,8 +112,9 @@ def _run(
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})
             tracker = tracker_of(resolved, files.path, notes=made.notes, name=name, tags=tags)
+            outlets = replace(outlets, tracker=tracker)
             tracker.start()
-            result = _train(resolved, files, made, journal, tracker, screen, stop, state, trial)
+            result = _train(resolved, made, journal, outlets, stop, state, trial)
         except BaseException as error:
             screen.end_progress()
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -123,10 +124,10 @@ def _run(
                 journal.close(status, reason=reason, exit_code=exit_code(error))
             except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
                 screen.warn(str(unwritten))
-            _end(tracker, files, status, screen, reason)
+            _end(outlets, status, reason)
             screen.say(_what_next(files.path, error))
             raise
-        _end(tracker, files, result.status, screen, result.reason)
+        _end(outlets, result.status, result.reason)
         if result.status == "killed":
             screen.say(_what_next(files.path))
     return result
@@ -142,20 +143,19 @@ def _what_next(folder: Path, error: BaseException | None = None) -> str:
 
 def _train(
     resolved: Resolved,
-    files: RunFolder,
     made: Parts,
     journal: Journal,
-    tracker: Tracker,
-    screen: Screen,
+    outlets: Outlets,
     stop: Stop,
     state: Mapping[str, Any] | None,
     trial: Trial | None,
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
+    files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
     progress = _progress(state, files.last, made, screen)
     for row in files.keep_metrics(progress.epoch):  # the store may have missed some; those it has it leaves as they are
         tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
-    recorder = _recorder(resolved, files, made, tracker, screen)
+    recorder = _recorder(resolved, made, outlets)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
     verdicts: list[str] = []
     judge = judge_of(trial, verdicts, images=len(made.dataset.splits["train"])) if trial else None
@@ -170,7 +170,7 @@ def _train(
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
     code = (stop.exit_code or 0) if status == "killed" else 0
-    result = _result(status, code, reason, progress, made, files, tracker, screen, keep_model=trial is None)
+    result = _result(status, code, reason, progress, made, outlets, keep_model=trial is None)
     facts = {"best_epoch": result.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
     given = {"reason": reason} if reason else {}
     journal.close(status, exit_code=code, **facts, **given, val=result.val, test=result.test)
@@ -226,11 +226,9 @@ def _progress(state: Mapping[str, Any] | None, file: Path, made: Parts, screen: 
     return progress
 
 
-def _recorder(resolved: Resolved, files: RunFolder, made: Parts, tracker: Tracker, screen: Screen) -> RunRecorder:
+def _recorder(resolved: Resolved, made: Parts, outlets: Outlets) -> RunRecorder:
     return RunRecorder(
-        files,
-        tracker,
-        screen,
+        outlets,
         made.step,
         made.scheduler,
         max_epochs=made.epochs,
@@ -238,7 +236,7 @@ def _recorder(resolved: Resolved, files: RunFolder, made: Parts, tracker: Tracke
         images_per_step=made.lessons.batch_size,
         portrait=lambda: {**made.portrait, "task_state": made.task.state()},
         identity=identity(resolved),
-        picture=lambda: show(made, files.plots, "val"),
+        picture=lambda: show(made, outlets.folder.plots, "val"),
     )
 
 
@@ -248,21 +246,19 @@ def _result(
     reason: str | None,
     progress: Progress,
     made: Parts,
-    files: RunFolder,
-    tracker: Tracker,
-    screen: Screen,
+    outlets: Outlets,
     *,
     keep_model: bool,
 ) -> Result:
     """How the run ended; of a finished one its last files are written first."""
-    rows = files.read_metrics()
+    rows = outlets.folder.read_metrics()
     best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
     val = {key: value for key, value in best.items() if is_metric(key)}
     test: dict[str, float] = {}
     if status == "finished":
-        test = conclude(made, files, tracker, screen, rows=rows, progress=progress, keep_model=keep_model)
+        test = conclude(made, outlets, rows=rows, progress=progress, keep_model=keep_model)
     return Result(
-        files.path,
+        outlets.folder.path,
         status,
         progress.best,
         progress.best_epoch,
@@ -275,8 +271,9 @@ def _result(
     )
 
 
-def _end(tracker: Tracker, files: RunFolder, status: str, screen: Screen, reason: str | None) -> None:
+def _end(outlets: Outlets, status: str, reason: str | None) -> None:
     """Hand the last files to the tracker and close it."""
+    files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
     for file in (files.path / experiment.FILE_NAME, files.metrics):
         if file.exists():
             tracker.artifact(file)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from visrun.record import recorder
-from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, RunRecorder
+from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, Outlets, RunRecorder
 from visrun.training import Progress
 
 ROW = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1, "time/step": 1.0, "time/epoch": 1.0}
@@ -30,9 +30,11 @@ def recording(tmp_path: Path, picture: Any) -> tuple[RunRecorder, list[tuple[str
     kept: list[tuple[str, str]] = []
     network = torch.nn.Linear(1, 1)
     made = RunRecorder(
-        SimpleNamespace(append_metrics=lambda row: None),  # type: ignore[arg-type]
-        SimpleNamespace(epoch=lambda *_: None, artifact=lambda path, folder: kept.append((path.name, folder))),  # type: ignore[arg-type]
-        SimpleNamespace(end_progress=lambda: None, say=lambda line: None),  # type: ignore[arg-type]
+        Outlets(
+            SimpleNamespace(append_metrics=lambda row: None),  # type: ignore[arg-type]
+            SimpleNamespace(epoch=lambda *_: None, artifact=lambda path, folder: kept.append((path.name, folder))),  # type: ignore[arg-type]
+            SimpleNamespace(end_progress=lambda: None, say=lambda line: None),  # type: ignore[arg-type]
+        ),
         SimpleNamespace(evaluated=network, graph_note="", device=torch.device("cpu")),  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
         max_epochs=100,
@@ -89,9 +91,11 @@ def telling(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> tuple[RunRecorder,
     monkeypatch.setattr(recorder, "time", clock)
     told: list[dict[str, Any]] = []
     made = RunRecorder(
-        SimpleNamespace(tell=lambda state, **facts: told.append(facts)),  # type: ignore[arg-type]
-        SimpleNamespace(),  # type: ignore[arg-type]
-        SimpleNamespace(progress=lambda *_: None),  # type: ignore[arg-type]
+        Outlets(
+            SimpleNamespace(tell=lambda state, **facts: told.append(facts)),  # type: ignore[arg-type]
+            SimpleNamespace(),  # type: ignore[arg-type]
+            SimpleNamespace(progress=lambda *_: None),  # type: ignore[arg-type]
+        ),
         SimpleNamespace(),  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
         max_epochs=3,

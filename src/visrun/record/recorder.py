@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,15 @@ DRAWING_SHARE = 0.03  # and pictures of a new best this one; the last best is dr
 FIRST_DRAWING = 0.3  # seconds that a picture is taken to cost before one was drawn
 
 
+@dataclass(frozen=True)
+class Outlets:
+    """Where a run tells what it does."""
+
+    folder: RunFolder
+    tracker: Tracker
+    screen: Screen
+
+
 class RunRecorder:
     """A :class:`visrun.training.Recorder` for one run folder.
 
@@ -37,9 +46,7 @@ class RunRecorder:
 
     def __init__(
         self,
-        folder: RunFolder,
-        tracker: Tracker,
-        screen: Screen,
+        outlets: Outlets,
         step: Step,
         scheduler: Scheduler,
         *,
@@ -50,7 +57,7 @@ class RunRecorder:
         identity: Mapping[str, Any],
         picture: Callable[[], Path] | None = None,
     ) -> None:
-        self.folder, self.tracker, self.screen = folder, tracker, screen
+        self.folder, self.tracker, self.screen = outlets.folder, outlets.tracker, outlets.screen
         self.train_step, self.scheduler = step, scheduler
         self.max_epochs, self.monitor, self.images_per_step = max_epochs, monitor, images_per_step
         self.portrait, self.identity = portrait, dict(identity)
