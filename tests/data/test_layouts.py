@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visrun.data import records
+from visrun.data import files, images, records, threads
 from visrun.data.objects import Objects
 from visrun.errors import DataError
 from visrun.tables import READERS, TASKS
@@ -251,3 +252,29 @@ def test_a_folder_of_images_beside_a_json_is_no_class(tmp_path: Path, drawn_once
     (tmp_path / "images").rename(tmp_path / "photos")
     dataset = records.read(tmp_path, task="classification", val_fraction=0.3)
     assert (dataset.layout, dataset.others) == ("coco", ("folder",))
+
+
+@pytest.mark.parametrize("layout", ["yolo", "voc", "dota"])
+def test_a_label_file_that_never_comes_is_named(
+    tmp_path: Path, drawn_once: Any, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "TIMEOUT", 0.2)
+    content = files.content
+    monkeypatch.setattr(files, "content", lambda file: time.sleep(2 * (file.stem == "img_3")) or content(file))
+    with pytest.raises(DataError, match=r"^[^\n]*/img_3\.(txt|xml): not read in time: is a network drive gone\?$"):
+        read(tmp_path, layout, "object_detection", drawn_once, shaped=layout == "dota")
+
+
+@pytest.mark.parametrize(
+    ("layout", "folders"),
+    [("instances", "images instances"), ("voc", "JPEGImages SegmentationClass SegmentationObject")],
+)
+def test_a_map_of_objects_that_never_comes_is_named(
+    tmp_path: Path, layout: str, folders: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in folders.split():
+        photo(tmp_path / folder / "a.png", 1)
+    monkeypatch.setattr(threads, "TIMEOUT", 0.2)
+    monkeypatch.setattr(images, "load_ids", lambda _: time.sleep(2))
+    with pytest.raises(DataError, match=r"/a\.png: not read in time"):
+        records.read(tmp_path, task="instance_segmentation", reader=layout)

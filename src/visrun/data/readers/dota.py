@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, around, no_marks
 from visrun.data.readers import common
+from visrun.data.threads import mapped
 from visrun.errors import DataError
 
 LABELS = ("labeltxt", "labeltxt*[0-9]", "labeltxt*", "annfiles")  # labelTxt-v1.5 before labelTxt-v1.5_hbb
@@ -64,8 +66,9 @@ def read(root: Path) -> Listing:
         used.update(path for _, found in rows for path in found)
         doubts = _doubts(rows, root)
         problems += doubts.values()
-        certain = [(image, next(iter(found), None)) for image, found in rows if image not in doubts]
-        parsed.setdefault(split, []).extend((image, _parse(path, root)) for image, path in certain)
+        certain = {image: next(iter(found), None) for image, found in rows if image not in doubts}
+        parts = mapped(partial(_parse, root=root), list(certain.values()), path=lambda path: path or root)
+        parsed.setdefault(split, []).extend(zip(certain, parts, strict=True))
     rest = {path for _, _, labels in pairs for path in _texts(labels)} - used
     warnings += common.left_over("label files", filter(_holds_objects, rest), root)
     every = [lines for rows in parsed.values() for _, lines in rows]

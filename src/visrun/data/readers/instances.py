@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.outlines import Numbers, Rle, boxes_of
 from visrun.data.readers import common
+from visrun.data.threads import mapped
 from visrun.errors import DataError
 
 IMAGES = ("pngimages", *common.IMAGES)
@@ -63,13 +62,12 @@ def read(root: Path) -> Listing:
                 jobs.append((split, image, by_name[name], where))
             else:
                 problems.append(Problem(where, f"no map {Path(name).name}.png in {files.shown(maps, root)}/"))
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = pool.map(lambda job: _marks(job[2], root, classes_of), jobs)
-        for (split, image, _, where), marks in zip(jobs, found, strict=True):
-            if isinstance(marks, Problem):
-                problems.append(marks)
-            else:
-                splits[split].append(Record(image, marks, where))
+    found = mapped(lambda job: _marks(job[2], root, classes_of), jobs, path=lambda job: job[2])
+    for (split, image, _, where), marks in zip(jobs, found, strict=True):
+        if isinstance(marks, Problem):
+            problems.append(marks)
+        else:
+            splits[split].append(Record(image, marks, where))
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
 from visrun.data.outlines import Numbers, Rle, pixels
 from visrun.data.readers import instances
+from visrun.data.threads import mapped
 from visrun.errors import DataError
 
 OBJECTS = "SegmentationObject"
@@ -33,13 +32,12 @@ def read(masks: Listing) -> Listing:
     entries = [(split, record) for split, records in masks.splits.items() for record in records]
     splits: dict[str, list[Record]] = {split: [] for split in masks.splits}
     problems = list(masks.problems)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = pool.map(lambda entry: _marks(entry[1], first), entries)
-        for (split, record), marks in zip(entries, found, strict=True):
-            if isinstance(marks, Problem):
-                problems.append(marks)
-            else:
-                splits[split].append(replace(record, target=marks))
+    found = mapped(lambda entry: _marks(entry[1], first), entries, path=lambda entry: objects_of(entry[1].target))
+    for (split, record), marks in zip(entries, found, strict=True):
+        if isinstance(marks, Problem):
+            problems.append(marks)
+        else:
+            splits[split].append(replace(record, target=marks))
     return replace(masks, splits=splits, classes=ids[first:], usual_classes=(), problems=tuple(problems))
 
 

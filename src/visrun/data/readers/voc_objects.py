@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from visrun.data.readers import common
 from visrun.data.readers.finder import Claim, Finder, parts_of, strays, usurped
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
+from visrun.data.threads import mapped
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
 
@@ -81,13 +83,16 @@ def read(root: Path) -> Listing:
         xmls = {common.place(path, place.folder): path for path in _xmls(place.folder)}
         stems |= {files.composed(path.stem) for path in xmls.values()}
         entries = list(_entries(place, xmls, root))
-        unlisted += len(xmls.keys() - {name for _, _, name in entries})
+        wanted = {name: xmls[name] for _, _, name in entries if name in xmls}
+        unlisted += len(xmls) - len(wanted)
+        contents = mapped(partial(_parsed, root=root), list(wanted.values()), path=lambda path: path)
+        content_of = dict(zip(wanted, contents, strict=True))
         for split, where, name in entries:
             rows = parsed.setdefault(split, [])
             if name not in xmls:
                 problems.append(Problem(where, f"no {files.shown(place.folder, root)}/{name}.xml"))
                 continue
-            made = _parsed(xmls[name], root)
+            made = content_of[name]
             if isinstance(made, Problem):
                 problems.append(made)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from visrun.data import files
@@ -12,6 +13,7 @@ from visrun.data.marks import Marks
 from visrun.data.readers import common, yolo_lines, yolo_yaml
 from visrun.data.readers.yolo_lines import Lines
 from visrun.data.splits import ALL
+from visrun.data.threads import mapped
 from visrun.errors import DataError
 
 LABELS = ("labels", "label")
@@ -54,7 +56,9 @@ def read(root: Path, *, target: str) -> Listing:
                 raise DataError(f"{root}: {what}")
             warnings.append(f"{what}: the split is left out")
             continue
-        parsed[split] = [(image, yolo_lines.parse(label, base, keypoints=plan.keypoints)) for image, label in found]
+        parse = partial(yolo_lines.parse, base=base, keypoints=plan.keypoints)
+        lines = mapped(parse, [label for _, label in found], path=lambda label: label or base)
+        parsed[split] = list(zip(images, lines, strict=True))
     warnings += common.left_over("label files", labels.strangers(), base)
     every = [lines for rows in parsed.values() for _, lines in rows]
     form = yolo_lines.form(every, target)
