@@ -53,6 +53,7 @@ PLACES = [
     ("train.json", "a.jpg", "train/a.jpg"),
     ("train.json", "train/a.jpg", "images/train/a.jpg"),
     ("train.json", "a.jpg", "a.jpg"),
+    ("annotations/INSTANCES_TRAIN2017.JSON", "A.JPG", "images/A.JPG"),
     ("annotations/instances_train2017.json", "a.jpg", "train2017/a.jpg"),
     ("annotations/instances_train2017.json", "a.jpg", "images/train2017/a.jpg"),
     ("annotations/train.json", "sub/a.jpg", "images/sub/a.jpg"),

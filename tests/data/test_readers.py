@@ -267,6 +267,7 @@ def mask(path: Path) -> Path:
         ("Images/a.jpg", "labels/a.png", "all"),
         ("images/train/a.jpg", "masks/train/a.png", "train"),
         ("valid/images/a.jpg", "valid/masks/a_mask.png", "val"),
+        ("images/A.JPG", "masks/A_MASK.PNG", "all"),
         ("images/testing/deep/a.jpg", "masks/test/deep/a_mask.png", "test"),
     ],
 )

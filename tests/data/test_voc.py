@@ -73,6 +73,14 @@ def test_lists_that_are_missing(tmp_path: Path, lists: dict[str, str], splits: d
     assert found(voc.read(build(tmp_path, **lists))) == splits
 
 
+def test_names_of_lists_may_be_written_large(tmp_path: Path) -> None:
+    build(tmp_path, train="ab", val="c")
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    for file in list(lists.iterdir()):
+        file.rename(lists / file.name.upper())
+    assert found(voc.read(tmp_path)) == {"train": "ab", "val": "c"}
+
+
 def test_a_missing_val_is_held_out_by_seed(tmp_path: Path) -> None:
     dataset = records.read(build(tmp_path, train="abcde", test="f"), task="segmentation", val_fraction=0.4)
     assert dataset.layout == "voc"
@@ -121,7 +129,15 @@ def test_a_finished_models_names_stand_for_ids_that_nobody_names(tmp_path: Path)
     assert dataset.mask_ids == (2, 0)
 
 
-@pytest.mark.parametrize(("file", "text"), [("labelmap.txt", LABELMAP), ("classes.txt", "background\nroad\nsky\n")])
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("labelmap.txt", LABELMAP),
+        ("LABELMAP.TXT", LABELMAP),
+        ("classes.txt", "background\nroad\nsky\n"),
+        ("Classes.TXT", "background\nroad\nsky\n"),
+    ],
+)
 def test_names_come_from_the_files_beside_the_folders(tmp_path: Path, file: str, text: str) -> None:
     build(tmp_path, ids=(1, 2))
     (tmp_path / file).write_text(text)
@@ -186,11 +202,12 @@ def test_colours_may_be_left_out_for_index_masks(tmp_path: Path) -> None:
     assert labelmap.read(file).names == ("background", "road")
 
 
-def test_images_and_masks_take_colours_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["labelmap.txt", "LABELMAP.TXT"])
+def test_images_and_masks_take_colours_too(tmp_path: Path, file: str) -> None:
     for name in "abcde":
         save(tmp_path / "images" / f"{name}.png", Image.new("RGB", (2, 2)))
         save(tmp_path / "masks" / f"{name}.png", colours((0, 0, 0), (128, 64, 128)))
-    (tmp_path / "labelmap.txt").write_text(LABELMAP)
+    (tmp_path / file).write_text(LABELMAP)
     assert masks.recognise(tmp_path, "segmentation")
     dataset = records.read(tmp_path, task="segmentation")
     assert dataset.classes == ("background", "road", "sky")

@@ -76,10 +76,11 @@ def test_a_line_for_the_background_keeps_its_id(tmp_path: Path) -> None:
     assert listing.splits["all"][0].target.labels.tolist() == [2]
 
 
-def test_masks_and_class_names_alone_are_no_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", ["classes.txt", "CLASSES.TXT"])
+def test_masks_and_class_names_alone_are_no_labels(tmp_path: Path, names: str) -> None:
     picture(tmp_path / "images" / "a.png")
     picture(tmp_path / "labels" / "a.png")
-    write(tmp_path / "labels" / "classes.txt", "cat\n")
+    write(tmp_path / "labels" / names, "cat\n")
     assert not yolo.recognise(tmp_path, "object_detection")
 
 

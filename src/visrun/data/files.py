@@ -8,13 +8,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from visrun.errors import DataError, did_you_mean
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
-TEXT, XML = frozenset({".txt"}), frozenset({".xml"})
+TEXT, XML, JSON = frozenset({".txt"}), frozenset({".xml"}), frozenset({".json"})
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 _SPLITS = {
@@ -65,6 +66,23 @@ def of_suffix(folder: Path, suffixes: frozenset[str], *, deep: bool = True) -> I
         inner[:] = sorted((name for name in inner if deep and _visible(name)), key=natural)
         for name in sorted((name for name in names if _has_suffix(name, suffixes)), key=natural):
             yield Path(current, name)
+
+
+def named(folder: Path, name: str) -> Path | None:
+    """The file of a name (in lower case) in ``folder``, in any case: the one so written before others; None without."""
+    if is_file(folder / name):
+        return folder / name
+    try:
+        return _spelt(folder, name, folder.stat().st_mtime_ns)
+    except OSError:  # no folder, or none that can be read
+        return None
+
+
+@lru_cache(maxsize=64)
+def _spelt(folder: Path, name: str, _changed: int) -> Path | None:
+    with os.scandir(folder) as entries:
+        found = sorted(entry.name for entry in entries if entry.name.lower() == name and entry.is_file())
+    return folder / found[0] if found else None
 
 
 def holds_images(folder: Path, *, deep: bool = True) -> bool:
@@ -162,8 +180,8 @@ def class_names(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: It is not UTF-8, or a name stands twice.
     """
-    file = folder / "classes.txt"
-    if not file.is_file():
+    file = named(folder, "classes.txt")
+    if file is None:
         return ()
     names = tuple(line.strip() for _, line in numbered_lines(file))
     require_once(file, names)

@@ -67,8 +67,10 @@ def class_names(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: The file cannot be read, or a name stands twice.
     """
-    file = folder / NAME
-    names = files.class_names(folder) or (read(file).names if file.is_file() else ())
+    names, file = files.class_names(folder), files.named(folder, NAME)
+    if names or file is None:
+        return names
+    names = read(file).names
     files.require_once(file, names)
     return names
 
@@ -102,5 +104,5 @@ def of(masks: Iterable[Path]) -> list[Path]:
 
 
 def _of(folder: Path) -> Path | None:
-    nearest = (place / NAME for place in (folder, *folder.parents)[:HIGHEST])
-    return next((file for file in nearest if file.is_file()), None)
+    nearest = (files.named(place, NAME) for place in (folder, *folder.parents)[:HIGHEST])
+    return next((file for file in nearest if file), None)

@@ -82,7 +82,7 @@ def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
     if root.is_file():
         return ([(ALL, root)] if _is_coco(root) else []), []
     beside = [file for folder in FOLDERS for file in _jsons(root / folder)]
-    boxed = [file for file in beside if file.name.startswith(BOXED)]
+    boxed = [file for file in beside if file.name.lower().startswith(BOXED)]
     found = [(_split_in(file.stem), file) for file in boxed or beside]
     found += [(split, file) for split, folder in by_split(root) for file in _jsons(folder)]
     named = [(split, file) for split, file in found if split != ALL]
@@ -93,12 +93,11 @@ def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
 
 
 def _jsons(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (f for f in sorted(folder.glob("*.json")) if not f.name.startswith(".") and _is_coco(f))
+    yield from filter(_is_coco, sorted(files.of_suffix(folder, files.JSON, deep=False)))
 
 
 def _is_coco(file: Path) -> bool:
-    if file.suffix.lower() != ".json":
+    if file.suffix.lower() not in files.JSON:
         return False
     with file.open("rb") as opened:
         return _LOOK.search(opened.read(HEAD)) is not None

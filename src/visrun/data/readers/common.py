@@ -150,6 +150,12 @@ def place(path: Path, folder: Path) -> str:
     return files.composed(path.relative_to(folder).with_suffix("").as_posix())
 
 
+def unmarked(name: str, marks: Iterable[str]) -> str:
+    """A name without the first of ``marks`` (in lower case) at its end, in whatever case it stands there."""
+    found = (mark for mark in marks if mark and name[-len(mark) :].lower() == mark)
+    return name[: -len(mark)] if (mark := next(found, "")) else name
+
+
 def left_over(what: str, rest: Iterable[Path], root: Path, *, lacking: str = "an image") -> tuple[str, ...]:
     """A warning of the ``what`` (label files, masks, ...) that have nothing which they belong to, if any."""
     every = sorted((files.shown(path, root) for path in rest), key=files.natural)

@@ -73,9 +73,7 @@ def read(root: Path) -> Listing:
 
 def _maps(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in files.of_suffix(folder, files.MASK_SUFFIXES):
-        name = common.place(path, folder)
-        mark = next((mark for mark in MARKS if name.lower().endswith(mark)), "")
-        yield name[: len(name) - len(mark)], path
+        yield common.unmarked(common.place(path, folder), MARKS), path
 
 
 def _marks(path: Path, root: Path, classes_of: Callable[[Numbers, object], Numbers]) -> Marks | Problem:

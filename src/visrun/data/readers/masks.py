@@ -49,7 +49,7 @@ def read(root: Path) -> Listing:
 def _by_name(masks: Path) -> dict[str, list[Path]]:
     by_name: dict[str, list[Path]] = {}
     for mask in files.of_suffix(masks, files.MASK_SUFFIXES):
-        by_name.setdefault(common.place(mask, masks).removesuffix(_MARK), []).append(mask)
+        by_name.setdefault(common.unmarked(common.place(mask, masks), [_MARK]), []).append(mask)
     return by_name
 
 

@@ -17,7 +17,8 @@ def listed(home: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
     Raises:
         DataError: A list is not UTF-8.
     """
-    lists = {file.stem: file for file in sorted(folder.glob("*.txt"))}
+    texts = sorted(files.of_suffix(folder, files.TEXT, deep=False))  # TRAIN.TXT before train.txt, which stays
+    lists = {file.stem.lower(): file for file in texts}
     whole = next((lists[name] for name in WHOLE if name in lists), None)
     found: dict[str, Path] = {split: lists[split] for split in ("train", "val", "test") if split in lists}
     if whole is not None and "train" not in found:

@@ -74,7 +74,7 @@ def read(root: Path, *, target: str) -> Listing:
 
 
 def _holds_text(folder: Path) -> bool:
-    return any(path.name not in NAMES for path in files.of_suffix(folder, files.TEXT))
+    return any(path.name.lower() not in NAMES for path in files.of_suffix(folder, files.TEXT))
 
 
 def _folders(root: Path) -> yolo_yaml.Plan | None:
