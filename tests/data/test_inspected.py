@@ -197,7 +197,42 @@ def test_folders_of_masks_are_found_in_any_case(tmp_path, old, new):
     assert (masks_of(dataset), dataset.warnings) == (before, ())
 
 
-@pytest.mark.parametrize("place", ["ground_truth/crooked/0_mask.png", "ground_truth/bent/deep/0.png", "masks/0.png"])
+@pytest.mark.parametrize("folder", ["ground_truth", "ground_truth/test", "MASKS", "test/masks"])
+@pytest.mark.parametrize("mark", ["", "_mask", "_MASK"])
+def test_masks_of_all_kinds_may_lie_together_where_their_names_are_those_of_one_image_each(tmp_path, folder, mark):
+    mvtec(tmp_path, masks=False)
+    for i in range(2):
+        picture(tmp_path / "test" / "cut" / f"c{i}.png")
+        picture(tmp_path / "test" / "stained" / f"s{i}.png")
+        mask(tmp_path / folder / f"{i}{mark}.png")
+        mask(tmp_path / folder / f"c{i}{mark}.png")
+    picture(tmp_path / "test" / "good" / "g.png")
+    mask(tmp_path / folder / f"g{mark}.png", empty=True)
+    dataset = read(tmp_path)
+    found = {row.image.stem: row.target.masks for row in dataset.splits["test"] if row.target.kind in ("bent", "cut")}
+    assert found == {stem: (tmp_path / folder / f"{stem}{mark}.png",) for stem in ("0", "1", "c0", "c1")}
+    assert (len(masks_of(dataset)), dataset.warnings) == (4, ())
+
+
+def test_of_masks_that_lie_together_none_may_be_missing_among_others_of_its_kind(tmp_path):
+    mvtec(tmp_path, masks=False)
+    mask(tmp_path / "masks" / "0.png")
+    with pytest.raises(DataError, match=r"test/bent/1\.png: no mask masks/1_mask\.png, while others of its kind"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["test/cut/0.png", "train/bent/0.png", "test/bent/0.jpg"])
+def test_masks_that_lie_together_and_fit_several_images_are_said(tmp_path, other):
+    mvtec(tmp_path, masks=False)
+    picture(tmp_path / other)
+    for i in range(2):
+        mask(tmp_path / "ground_truth" / f"{i}.png")
+    dataset = read(tmp_path)
+    assert masks_of(dataset) == []
+    assert "2 masks without an image are left out, such as ground_truth/0.png" in dataset.warnings
+
+
+@pytest.mark.parametrize("place", ["ground_truth/crooked/0_mask.png", "ground_truth/bent/deep/0.png"])
 def test_masks_that_are_all_elsewhere_are_said(tmp_path, place):
     mvtec(tmp_path, masks=False)
     mask(tmp_path / place)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,13 @@ def _same(name: str, other: str) -> bool:
     return files.composed(name).lower() == files.composed(other).lower()
 
 
+def flat(homes: Iterable[Path], images: Iterable[Path]) -> list[Path]:
+    """The folders of masks with some right in them, none of which has the name of several of the ``images``."""
+    named = Counter(files.composed(image.stem) + mark for image in images for mark in MARKS)
+    held = ((home, _masks(home, ())) for home in homes)
+    return [home for home, masks in held if masks and all(named[stem] <= 1 for stem in masks)]
+
+
 def kinds(folder: Path) -> list[Path]:
     """The folders inside that hold images of one kind each; masks are none."""
     return [one for one in files.folders(folder) if one.name.lower() not in MASKS and files.holds_images(one)]
@@ -49,8 +57,13 @@ def kinds(folder: Path) -> list[Path]:
 
 @dataclass
 class Found:
-    """What was read so far."""
+    """What was read so far.
 
+    Args:
+        flat: Folders in which the masks of several kinds lie together.
+    """
+
+    flat: Sequence[Path] = ()
     splits: dict[str, list[Record]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     used: set[Path] = field(default_factory=set)
@@ -76,17 +89,21 @@ class Found:
         """
         self.homes.update(homes, shared)
         for kind in kinds(folder):
+            own = [*homes, *(() if kind.name in taken else shared)]
             if is_good(kind.name):
-                self._put(split, [Record(p, Verdict(CLASSES[0]), files.shown(p, root)) for p in files.images(kind)])
+                images = list(files.images(kind))
+                self._put(split, [Record(p, Verdict(CLASSES[0]), files.shown(p, root)) for p in images])
+                self.used.update(*self._lying_flat(own, images)[1].values())  # blank ones
                 continue
             for inner in _leaves(kind):
-                own = [*homes, *(() if kind.name in taken else shared)]
                 self._add_defects(split, inner, inner.relative_to(folder), root, own)
 
     def _add_defects(self, split: str, kind: Path, name: Path, root: Path, homes: Sequence[Path]) -> None:
         masks = next((found for home in homes if (found := inside(home, name))), None)
         images = list(files.images(kind, deep=False))
         by_stem = _masks(masks, {files.composed(image.stem) for image in images}) if masks else {}
+        if not by_stem:
+            masks, by_stem = self._lying_flat(homes, images)
         records = []
         for image in images:
             stems = (files.composed(image.stem) + mark for mark in MARKS)
@@ -100,6 +117,19 @@ class Found:
             self.used.update(own)
             records.append(Record(image, Verdict(name.as_posix(), own), where))
         self._put(split, records)
+
+    def _lying_flat(
+        self, homes: Sequence[Path], images: Sequence[Path]
+    ) -> tuple[Path | None, dict[str, tuple[Path, ...]]]:
+        """The first folder of masks of several kinds with some of these images, and these masks by stem."""
+        stems = {files.composed(image.stem) + mark for image in images for mark in MARKS}
+        for home in homes:
+            own = (
+                {stem: found for stem, found in _masks(home, ()).items() if stem in stems} if home in self.flat else {}
+            )
+            if own:
+                return home, own
+        return None, {}
 
     def _put(self, split: str, records: list[Record]) -> None:
         self.splits.setdefault(split, []).extend(records)
@@ -116,8 +146,15 @@ def _masks(folder: Path, images: Collection[str]) -> dict[str, tuple[Path, ...]]
     """The masks in ``folder`` by stem: a file each, or a folder named like one of the ``images``, with all of its."""
     own = (inner for inner in files.folders(folder) if files.composed(inner.name) in images)
     several = {files.composed(inner.name): tuple(_mask_files(inner)) for inner in own}
-    single = {files.composed(mask.stem): (mask,) for mask in _mask_files(folder)}
+    single = {_stem(mask): (mask,) for mask in _mask_files(folder)}
     return {stem: found for stem, found in {**several, **single}.items() if found}
+
+
+def _stem(mask: Path) -> str:
+    """What a mask's name is compared by: its mark in lower case."""
+    stem = files.composed(mask.stem)
+    bare = common.unmarked(stem, MARKS)
+    return bare + stem[len(bare) :].lower()
 
 
 def _mask_files(folder: Path) -> Iterator[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from visrun.data import files
@@ -20,7 +22,8 @@ def read(root: Path) -> Listing:
 
     MVTec LOCO AD's folders of masks, ground_truth/KIND/NAME/000.png and on, mark one image together. Defects in
     train/KIND are learnt from, too; ``val`` or ``validation`` may stand beside them. Masks lie in ground_truth/KIND or
-    ground_truth/SPLIT/KIND; the former are those of test where several splits have the kind.
+    ground_truth/SPLIT/KIND; the former are those of test where several splits have the kind. They may lie right in
+    ground_truth/ or ground_truth/SPLIT where each has the name of one defective image only.
 
     Raises:
         DataError: Where ``root`` has no such folders.
@@ -28,15 +31,25 @@ def read(root: Path) -> Listing:
     home = _home(root)
     if home is None:
         raise DataError(f"{root}: no good/ in train/, val/ or test/ here")
-    found, claimed = inspected.Found(), set[str]()
     parts, masks = common.by_split(home), inspected.mask_folders(home)
+    homes = {folder: _homes(folder, masks) for _, folder in parts}
+    kinds = (kind for _, folder in parts for kind in inspected.kinds(folder) if not inspected.is_good(kind.name))
+    defective = [image for kind in kinds for image in files.images(kind)]
+    found = inspected.Found(inspected.flat([*masks, *chain.from_iterable(homes.values())], defective))
+    claimed = set[str]()
     for split, folder in sorted(parts, key=lambda part: part[0] != "test"):
-        homes = [own for top in masks if (own := inspected.inside(top, Path(folder.name)))]
-        homes += inspected.mask_folders(folder)
-        found.add(split, folder, root=root, homes=homes, shared=masks, taken=claimed)
+        found.add(split, folder, root=root, homes=homes[folder], shared=masks, taken=claimed)
         claimed |= {kind.name for kind in inspected.kinds(folder)}
     found.splits = {name: found.splits[name] for name, _ in parts if name in found.splits}
     return found.listing(root)
+
+
+def _homes(folder: Path, masks: Sequence[Path]) -> list[Path]:
+    """The folders of masks that are those of a split alone."""
+    return [
+        *(own for top in masks if (own := inspected.inside(top, Path(folder.name)))),
+        *inspected.mask_folders(folder),
+    ]
 
 
 def _home(root: Path) -> Path | None:
