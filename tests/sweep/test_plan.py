@@ -23,6 +23,7 @@ USUAL = {
     for name, field in VisrunSweeperConf.__dataclass_fields__.items()
     if name not in ("defaults", "sampler", "pruner", "_target_")
 } | {"pruner": {"name": "none"}}
+OBJECTS = ["task=object_detection", "model=dense_resnet18"]
 RATE = "learning_rate=interval(0.001,0.1)"
 
 
@@ -286,6 +287,25 @@ class TestObjectives:
         made = plan(RATE, objectives=named, pruner={"name": "median"})
         assert made.notices[0].endswith(f"no trial is pruned where {why}" if "the" in why else f"there are {why}")
         assert plan(RATE, objectives=["accuracy", "seconds"], pruner={"name": "none"}).notices == ()
+
+
+class TestWarnings:
+    @pytest.mark.parametrize(
+        ("words", "first_words", "warned"),
+        [
+            (["optimizer=adam,sgd", "momentum=0.8,0.9"], ["optimizer=adam", "momentum=0.8"], []),
+            (["optimizer=adam,sgd", "momentum=0.8"], ["optimizer=adam", "momentum=0.8"], []),
+            (["optimizer=adam,adamw", "momentum=0.8"], ["optimizer=adam", "momentum=0.8"], ["momentum"]),
+            (["momentum=0.8,0.9"], ["momentum=0.8"], ["momentum"]),
+            (["data.tile=null,512", "data.overlap=64"], [*OBJECTS, "data.tile=null", "data.overlap=64"], []),
+            (["data.overlap=64,128"], [*OBJECTS, "data.overlap=64"], ["data.overlap"]),
+        ],
+    )
+    def test_what_no_trial_reads_is_said_and_what_another_one_reads_is_not(
+        self, words: list[str], first_words: list[str], warned: list[str]
+    ) -> None:
+        lines = plan(*words, typed=first_words).warnings
+        assert [line.split()[0].partition("=")[0] for line in lines] == warned
 
 
 UNASKED = {"name": "auto", **PRUNERS["auto"][1]}

@@ -29,6 +29,7 @@ from visrun.sweep.space import (
     count,
     read_space,
     reads,
+    some_read,
     words,
 )
 from visrun.sweep.spelling import PLAIN, encode, text
@@ -261,6 +262,34 @@ class TestActive:
     def test_a_task_takes_its_own_mixes_only(self) -> None:
         assert points("augment.mixup=0.0,0.2", base=based(task="segmentation", model="unet")) == [{}]
         assert len(points("task=classification,segmentation", "augment.mixup=0.0,0.2")) == 3
+
+    @pytest.mark.parametrize(
+        ("typed", "wanted"),
+        [
+            (["data.overlap=64,128"], 1),
+            (["data.overlap=64,128", "data.tile=null,512"], 3),
+            (["data.tile=256,512", "data.overlap=64,128"], 4),
+            (["data.cache=auto,ram,stream", "data.cache_gb=1,2", "data.cache_dir=/a,/b"], 7),
+            (["tracking=none,mlflow", "tracking.uri=choice(/a,/b)"], 3),
+            (["tracking.name=none,mlflow", "tracking.uri=choice(/a,/b)"], 3),
+            (["data=demo,folder", "data.overlap=64,128"], 2),
+        ],
+    )
+    def test_sections_decide_too(self, typed: list[str], wanted: int) -> None:
+        base = base_of(resolve(["task=object_detection", "model=dense_resnet18"]))
+        space = read_space(typed)
+        found = points(*typed, base=base)
+        assert len(found) == wanted == count(space, base)
+        assert all(
+            active(space, point, base) == tuple(name for name in space.distributions if name in point)
+            for point in found
+        )
+
+    def test_some_trial_reads_what_does_not_vary(self) -> None:
+        space = read_space(["optimizer=adam,sgd", "model=resnet18,resnet34"])
+        assert some_read("momentum", space, BASE)
+        assert not some_read("momentum", read_space(["optimizer=adam,adamw"]), BASE)
+        assert some_read("momentum", Space(), based(optimizer="sgd"))
 
     def test_parameters_chosen_one_after_the_other(self) -> None:
         assert reads("momentum", {"optimizer": "sgd"}, BASE)

@@ -75,7 +75,7 @@ class Controller:
 
     def run(self) -> int:
         """Lead the sweep; see :func:`lead`."""
-        for line in (*self.plan.first.notices, *self.plan.first.warnings, *self.plan.notices):
+        for line in (*self.plan.first.notices, *self.plan.warnings, *self.plan.notices):
             self.screen.warn(line)
         self.screen.say(f"sweep: {self.plan.folder}")
         if (pruner := self.plan.pruner["name"]) != "none":

@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from visrun.config.compose import Resolved
+from visrun.config.setting_rules import READ_WHEN, facts_of, why_unread
 from visrun.errors import ConfigError
 from visrun.sweep import space as spaces
 from visrun.sweep.checks import Checked, check_settings
@@ -55,6 +56,7 @@ class Plan:
         command: The words behind ``visrun``.
         extend: Draws more parameters for a trial, or None; ``custom_search_space`` of the official sweeper.
         notices: Lines that say what was decided for the user.
+        warnings: Lines about what the user probably did not mean.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Plan:
     command: tuple[str, ...]
     extend: Callable[[Any], None] | None = None
     notices: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
 
     @property
     def searches(self) -> bool:
@@ -138,7 +141,19 @@ def make_plan(
         first=first,
         command=tuple(command),
         notices=(*space.notices, *trials.notices, *unjudged),
+        warnings=tuple(_warnings(first, space, bases)),
     )
+
+
+def _warnings(first: Resolved, space: Space, bases: Bases) -> list[str]:
+    """Those of the first job, but for values that it does not read and another trial does."""
+    facts = facts_of(first.hyperparameters, first.settings)
+    unread = {name: why for name in READ_WHEN if (why := why_unread(name, facts))}
+
+    def by_another(line: str) -> bool:
+        return any(line.endswith(why) and spaces.some_read(name, space, bases) for name, why in unread.items())
+
+    return [line for line in first.warnings if not by_another(line)]
 
 
 def _searches(sampler: str) -> bool:

@@ -29,7 +29,7 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.dimensions import Dimension, read_words
 from visrun.sweep.ready import losses_of
-from visrun.sweep.spelling import decode
+from visrun.sweep.spelling import decode, encode
 from visrun.tables import GENERIC_MODEL, TASKS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Point = dict[str, Any]
 CHOOSERS = ("experiment", "recipe", "task", "data", "model", "model.name")  # they bring values of others with them
+DECIDING = ("data", "tracking")  # sections whose values decide what is read, as `visrun.config.setting_rules` has it
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,13 @@ class Base:
         values: All hyperparameters, plain.
         task: Its task.
         model: Its model's name.
+        settings: The others, nested, as far as they are known.
     """
 
     values: Mapping[str, Any]
     task: str
     model: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 Bases = Base | Callable[[Mapping[str, Any]], Base]  # one, or that of a trial with these values of CHOOSERS
@@ -108,12 +111,19 @@ def active(space: Space, params: Mapping[str, Any], bases: Bases) -> tuple[str, 
         bases: What the other values are.
     """
     facts = _facts(params, bases)
-    return tuple(name for name in space.distributions if name in params and _is_read(name, facts))
+    return tuple(name for name in space.distributions if name in params and is_read(name, facts))
 
 
 def reads(name: str, params: Mapping[str, Any], bases: Bases) -> bool:
     """Whether a trial with these values reads the parameter ``name``, which may be missing in ``params``."""
-    return _is_read(name, _facts(params, bases))
+    return is_read(name, _facts(params, bases))
+
+
+def some_read(name: str, space: Space, bases: Bases) -> bool:
+    """Whether any trial of the space reads a setting, be it one that varies or not."""
+    deciders = [decider for decider in _deciders(name) if decider in space.dimensions]
+    values = (space.dimensions[decider].values or () for decider in deciders)
+    return any(reads(name, dict(zip(deciders, chosen, strict=True)), bases) for chosen in product(*values))
 
 
 def count(space: Space, bases: Bases) -> int | None:
@@ -155,7 +165,8 @@ def own_words(space: Space) -> list[str]:
 def base_of(resolved: Resolved) -> Base:
     """The base of a resolved run, such as a sweep's first job."""
     values = resolved.hyperparameters.model_dump(mode="json")
-    return Base(values=values, task=resolved.settings.task, model=resolved.settings.model.name)
+    given = resolved.settings
+    return Base(values=values, task=given.task, model=given.model.name, settings=given.model_dump(mode="json"))
 
 
 def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resolved]) -> Bases:
@@ -184,22 +195,27 @@ def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resol
     return lambda params: of(tuple(f"{name}={decode(params[name])}" for name in CHOOSERS if name in params))
 
 
-def _facts(params: Mapping[str, Any], bases: Bases) -> Base:
-    """The base of a trial with the trial's own values over it."""
+def _facts(params: Mapping[str, Any], bases: Bases) -> dict[str, Any]:
+    """What decides what a trial reads: its base, with the trial's own values over it."""
     base = bases if isinstance(bases, Base) else bases(params)
     own = {name: value for name, value in params.items() if name in Hyperparameters.model_fields}
     named = params.get("model.name", params.get("model", base.model))
     model = base.model if named == GENERIC_MODEL else str(named)
-    return Base(values={**base.values, **own}, task=str(params.get("task", base.task)), model=model)
-
-
-def _is_read(name: str, facts: Base) -> bool:
-    return is_read(name, facts_of(facts.values, {"task": facts.task, "model": {"name": facts.model}}))
+    settings = {**base.settings, "task": str(params.get("task", base.task)), "model": {"name": model}}
+    for name, value in params.items():
+        section, _, leaf = name.partition(".")
+        if section in DECIDING:
+            plain = None if value == encode(None) else value
+            settings[section] = {**settings.get(section, {}), leaf or "name": plain}
+    return facts_of({**base.values, **own}, settings)
 
 
 def _deciders(name: str) -> tuple[str, ...]:
     """The parameters whose values may decide whether ``name`` is read."""
-    return (*READ_WHEN[name], *CHOOSERS) if name in READ_WHEN else ()
+    if name not in READ_WHEN:
+        return ()
+    groups = (key.removesuffix(".name") for key in READ_WHEN[name] if key.endswith(".name"))
+    return (*READ_WHEN[name], *groups, *CHOOSERS)
 
 
 def _ordered(names: Mapping[str, Any]) -> list[str]:
@@ -228,7 +244,7 @@ def _branches(space: Space, bases: Bases) -> Iterator[dict[str, range | None]]:
         picked = dict(zip(deciders, indices, strict=True))
         facts = _facts({name: (grids[name] or ())[index] for name, index in picked.items()}, bases)
         one = {name: range(index, index + 1) for name, index in picked.items()}
-        yield {name: one.get(name, sizes[name]) for name in space.dimensions if _is_read(name, facts)}
+        yield {name: one.get(name, sizes[name]) for name in space.dimensions if is_read(name, facts)}
 
 
 def _indices(
