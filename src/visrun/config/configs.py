@@ -6,6 +6,7 @@ every config, ``schema``, is made from the models in :mod:`visrun.hyperparameter
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,15 +52,28 @@ def user_folders(cwd: Path, config_dir: Path | None = None) -> list[Path]:
     """The folders that go before visrun's own on the search path.
 
     Raises:
-        ConfigError: ``config_dir`` is no folder.
+        ConfigError: ``config_dir`` is no folder, or one of them cannot be read.
     """
-    if config_dir is not None and not (cwd / config_dir).is_dir():
-        raise ConfigError(f"--config-dir {config_dir}: no such folder")
-    found = [] if config_dir is None else [(cwd / config_dir).absolute()]
+    found = []
+    if config_dir is not None:
+        found.append(_readable((cwd / config_dir).absolute(), f"--config-dir {config_dir}"))
     here = cwd / "conf"
     if here.is_dir() and here.resolve() not in {conf_dir().resolve(), *(folder.resolve() for folder in found)}:
-        found.append(here)
+        found.append(_readable(here, str(here)))
     return found
+
+
+def _readable(folder: Path, named: str) -> Path:
+    """``folder``, which Hydra would pass over in silence where it cannot be read."""
+    try:
+        with os.scandir(folder):
+            return folder
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(f"{named}: no such folder; name one with config files") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{named}: cannot be read ({error.strerror}); ask whom it belongs to, or name another"
+        ) from None
 
 
 def store_schema() -> None:
