@@ -105,7 +105,15 @@ def test_json_of_other_kinds_is_not_recognised(tmp_path: Path) -> None:
     write(tmp_path / "package.json", {"name": "x", "images": 3})
     write(tmp_path / "experiment.json", {"hyperparameters": {}})
     write(tmp_path / "a.json", {"shapes": [], "imagePath": "a.jpg"})
+    write(tmp_path / "notes.json", {"categories": CATEGORIES, "info": {}})  # Label Studio's, beside YOLO's labels
     assert not coco.recognise(tmp_path, "object_detection")
+
+
+def test_many_categories_may_stand_before_the_images(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    many = [{"id": i, "name": f"class {i}"} for i in range(3000)]
+    write(tmp_path / "all.json", {"categories": many, **content(["a.jpg"], [annotation(0)], categories=many)})
+    assert coco.recognise(tmp_path, "object_detection")
 
 
 def test_cocos_other_files_are_passed_over(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ PLACES = [
     ("train/a.jpg", "train/a.xml", "train"),
     ("valid/images/a.jpg", "valid/annotations/a.xml", "val"),
     ("pictures/train/a.jpg", "voc/Annotations/a.xml", "all"),
+    ("a.JPG", "a.xml", "all"),
 ]
 
 
@@ -59,6 +60,12 @@ def test_xml_and_images_are_found_where_people_keep_them(tmp_path: Path, image: 
     assert voc.recognise(tmp_path, "object_detection")
     assert not voc.recognise(tmp_path, "segmentation")
     assert found(tmp_path) == {split: [image]}
+
+
+def test_an_xml_file_beside_other_images_is_no_label(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    label(tmp_path / "annotations.xml", item())
+    assert not voc.recognise(tmp_path, "object_detection")
 
 
 @pytest.mark.parametrize("lists", ["ImageSets/Main", "ImageSets"])
@@ -212,6 +219,7 @@ def test_images_of_a_split_without_xml_files(tmp_path: Path, image: str, xml: st
         ("train/images/{}.jpg", "train/annotations/{}.xml"),
         ("images/train/{}.jpg", "annotations/train/{}.xml"),
         ("images/train/{}.jpg", "annotations/{}.xml"),
+        ("{}.jpg", "{}.xml"),
     ],
 )
 def test_images_without_an_xml_file_are_said(tmp_path: Path, image: str, xml: str) -> None:

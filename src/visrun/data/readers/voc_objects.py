@@ -51,6 +51,8 @@ def places(root: Path) -> list[Place]:
         return outer
     if not root.is_dir():
         return []
+    if not _inside(root) and _side_by_side(root):
+        return [Place(ALL, root, root)]
     homes = [root] if _inside(root) else [*files.folders(root), *files.folders(root / "VOCdevkit")]
     found = []
     for home in homes:
@@ -134,7 +136,7 @@ def _pictures(place: Place) -> Iterator[tuple[Path, bool]]:
     """Folders where the images of a folder of xml files lie, and whether those below count: itself, and beside it."""
     yield place.folder, False
     within = place.folder.name.lower() not in FOLDERS  # such as annotations/train
-    if within and place.folder.parent == place.home:
+    if within and place.home in (place.folder, place.folder.parent):
         return
     top = place.folder.parent.parent if within else place.folder.parent
     for name in IMAGES:
@@ -144,6 +146,12 @@ def _pictures(place: Place) -> Iterator[tuple[Path, bool]]:
 
 def _beside(folder: Path) -> Path | None:
     return folder if next(files.of_suffix(folder, files.XML, deep=False), None) else _inside(folder)
+
+
+def _side_by_side(folder: Path) -> bool:
+    """Whether xml files lie right in a folder, beside the images of their names, as LabelImg writes them."""
+    stems = {files.composed(path.stem) for path in files.of_suffix(folder, files.XML, deep=False)}
+    return bool(stems) and any(files.composed(path.stem) in stems for path in files.images(folder, deep=False))
 
 
 def _inside(home: Path) -> Path | None:
