@@ -64,6 +64,19 @@ def test_class_folders_with_splits(tmp_path: Path, train: str, val: str, test: s
     assert listing.splits["val"][0].where == f"{val}/class_2/{val}.jpg"
 
 
+def test_class_folders_with_splits_may_lie_in_the_only_folder(tmp_path: Path) -> None:
+    home = tmp_path / "pets-main"
+    for place in ("train/cat/1.png", "train/dog/2.png", "val/cat/3.png", "loose/4.png"):
+        picture(home / place)
+    assert folder.recognise(tmp_path, "classification")
+    listing = folder.read(tmp_path)
+    assert targets(listing) == {"train": [("1.png", 0), ("2.png", 1)], "val": [("3.png", 0)]}
+    assert listing.splits["val"][0].where == "pets-main/val/cat/3.png"
+    assert listing.warnings == ("folders that are no split are left out: loose",)
+    picture(tmp_path / "more" / "5.png")
+    assert folder.read(tmp_path).classes == ("more", "pets-main")
+
+
 def test_class_folders_without_splits_and_what_is_not_an_image(tmp_path: Path) -> None:
     picture(tmp_path / "a cat (1)" / "x,y=1.PNG")
     picture(tmp_path / "hünd" / "deeper" / "z.jpeg")
@@ -140,6 +153,23 @@ def test_split_tables_and_image_places(tmp_path: Path) -> None:
         tmp_path / "missing.png",
     ]
     assert targets(listing)["val"] == [("b.png", (-2000.0,))]
+
+
+@pytest.mark.parametrize(
+    ("cell", "place"),
+    [
+        ("C:\\data\\set\\sub\\a.JPG", "sub/a.JPG"),
+        ("/home/me/set/images/a.jpg", "images/a.jpg"),
+        ("a", "train/a.jpg"),
+        ("v1.2", "train_images/v1.2.png"),
+        ("sub/a", "images/sub/a.JPG"),
+    ],
+)
+def test_images_however_a_table_names_them(tmp_path: Path, cell: str, place: str) -> None:
+    path = picture(tmp_path / place)
+    write(tmp_path / "train.csv", f"image,target\n{cell},1\n{cell}x,1\n")
+    found = [row.image for row in table.read(tmp_path, target="value").splits["train"]]
+    assert found == [path, tmp_path / f"{cell}x".replace("\\", "/")]
 
 
 def test_several_targets_columns_in_any_order_and_quotes(tmp_path: Path) -> None:

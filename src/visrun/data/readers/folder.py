@@ -20,6 +20,7 @@ _NO_CLASSES = {
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds class folders, with or without split folders above them."""
+    root = _top(root)
     if _split_folders(root):
         return True
     names = {folder.name.lower() for folder in _class_folders(root)}
@@ -29,14 +30,16 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
 def read(root: Path) -> Listing:
     """Class folders train/CLASS/*.jpg with val/ and test/ beside train/, or CLASS/*.jpg alone.
 
-    ``valid``, ``validation``, ``training`` and ``testing`` are understood, too. Classes stand in natural order over all
+    ``valid``, ``validation``, ``training`` and ``testing`` are understood, too; so is a single folder above train/, as
+    many a zip has. Classes stand in natural order over all
     splits (class_2 before class_10); images may lie deeper inside a class's folder.
 
     Raises:
         DataError: Where ``root`` has no folder with images.
     """
-    parts = _split_folders(root) or {ALL: [root]}
-    found = [(split, folder) for split, tops in parts.items() for top in tops for folder in _class_folders(top)]
+    top = _top(root)
+    parts = _split_folders(top) or {ALL: [top]}
+    found = [(split, folder) for split, tops in parts.items() for one in tops for folder in _class_folders(one)]
     if not found or (ALL in parts and all(files.split_of(folder.name) for _, folder in found)):
         raise DataError(f"{root}: no class folders with images: expected train/CLASS/*.jpg or CLASS/*.jpg")
     classes = tuple(sorted({folder.name for _, folder in found}, key=files.natural))
@@ -44,7 +47,13 @@ def read(root: Path) -> Listing:
     splits: dict[str, list[Record]] = {split: [] for split in parts}
     for split, folder in found:
         splits[split] += [Record(path, index[folder.name], files.shown(path, root)) for path in files.images(folder)]
-    return Listing(splits=splits, classes=classes, warnings=_strays(root, parts))
+    return Listing(splits=splits, classes=classes, warnings=_strays(top, parts))
+
+
+def _top(root: Path) -> Path:
+    """The only folder of images in ``root`` where that holds the splits, else ``root``."""
+    inside = _class_folders(root)
+    return inside[0] if len(inside) == 1 and _split_folders(inside[0]) else root
 
 
 def _split_folders(root: Path) -> dict[str, list[Path]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from visrun.data import cells, files
 from visrun.data.listing import Listing, Problem, Record
@@ -14,6 +14,7 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 _SUFFIXES = {".csv", ".tsv"}
+SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".tif", ".bmp", ".webp")  # tried for names without one
 _IMAGE_COLUMNS = {"image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img"}
 _SPLIT_COLUMN = "split"
 
@@ -36,9 +37,10 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
 def read(root: Path, *, target: str) -> Listing:
     """A table image,label or image,target[,target2...]: train.csv with val.csv and test.csv, or one .csv.
 
-    Image paths are relative to the table; images may lie in images/ or in a folder named like the table. One table may
-    have a column ``split``. A label cell may hold several labels (``cat|dog`` or ``cat;dog``), or every label has a
-    column of 0 and 1. ``classes.txt`` beside the table fixes the classes' names and order.
+    Image paths are relative to the table; images may lie in images/ or in a folder named like the table, as train/ or
+    train_images/. One table may have a column ``split``. A label cell may hold several labels (``cat|dog`` or
+    ``cat;dog``), or every label has a column of 0 and 1. ``classes.txt`` beside the table fixes the classes' names and
+    order.
 
     Args:
         root: The table, or its folder.
@@ -141,7 +143,18 @@ def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[tuple[str, 
 
 
 def _image(base: Path, cell: str, where: str) -> Path:
-    """The file that a cell means: relative to the table, in images/, or in the folder named like the table."""
+    """The file that a cell means, or the first place where it should be."""
     cell = cell.replace("\\", "/")
-    places: Sequence[Path] = (base / cell, base / "images" / cell, base / Path(where.rpartition(":")[0]).stem / cell)
-    return next((path for path in places if path.is_file()), places[0])
+    places = _places(base, PurePosixPath(cell), Path(where.rpartition(":")[0]).stem)
+    return next(filter(files.is_file, places), base / cell)
+
+
+def _places(base: Path, name: PurePosixPath, table: str) -> Iterator[Path]:
+    """Relative to the table, in images/, or in the folder named like the table, also with ``_images`` behind it, with
+    the usual suffixes where the name has none; and of a path of another machine its ends, the longest first."""
+    bare = name.name and name.suffix.lower() not in files.IMAGE_SUFFIXES
+    for suffix in ("", *(SUFFIXES if bare else ())):
+        for folder in ("", "images", table, f"{table}_images"):
+            yield base / folder / f"{name}{suffix}"
+    if name.is_absolute() or PureWindowsPath(str(name)).is_absolute():
+        yield from (base / PurePosixPath(*name.parts[i:]) for i in range(1, len(name.parts)))
