@@ -9,7 +9,7 @@ from PIL import Image
 
 from visrun.data import records
 from visrun.data.listing import Listing
-from visrun.data.readers import yolo
+from visrun.data.readers import yolo, yolo_yaml
 from visrun.errors import DataError
 
 SIZE = (40, 30)
@@ -228,6 +228,53 @@ def test_other_yaml_files_are_none(tmp_path: Path) -> None:
     write(tmp_path / "hyp.yml", "names: x\n")
     write(tmp_path / ".hidden.yml", NAMES + "train: images\n")
     assert not yolo.recognise(tmp_path, "object_detection")
+
+
+def darknet(root: Path, data: str, *, lines: str = "data/obj_train_data/{}.jpg\n") -> Path:
+    """As CVAT exports "YOLO 1.1": all paths as if the folder were called data."""
+    for name in "ab":
+        picture(root / "obj_train_data" / f"{name}.jpg")
+        write(root / "obj_train_data" / f"{name}.txt", LINE)
+    write(root / "obj.data", data)
+    write(root / "obj.names", "cat\ndog\n")
+    write(root / "train.txt", "".join(map(lines.format, "ab")))
+    write(root / "valid.txt", lines.format("b"))
+    return root
+
+
+DATA = "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n"
+
+
+@pytest.mark.parametrize(
+    "lines", ["data/obj_train_data/{}.jpg\n", "obj_train_data/{}.jpg\r\n", "C:\\x\\obj_train_data\\{}.jpg\n"]
+)
+def test_darknets_data_file(tmp_path: Path, lines: str) -> None:
+    darknet(tmp_path, DATA + "valid = data/valid.txt\ntest = data/test.txt\n", lines=lines)
+    for root in (tmp_path, tmp_path / "obj.data"):
+        assert yolo.recognise(root, "object_detection")
+        listing = yolo.read(root, target="boxes")
+        assert listing.classes == ("cat", "dog")
+        a, b = (f"obj_train_data/{name}.jpg" for name in "ab")
+        assert found(listing, tmp_path) == {"train": [(a, 1), (b, 1)], "val": [(b, 1)]}
+        assert listing.warnings == ("obj.data names test images that are not there: data/test.txt",)
+
+
+def test_an_image_that_a_list_misses_is_not_another_of_its_name(tmp_path: Path) -> None:
+    picture(darknet(tmp_path, DATA, lines="sub/{}.jpg\n") / "a.jpg")
+    found = yolo_yaml.images(tmp_path / "obj.data", None, "train.txt")
+    assert found == [tmp_path / "sub" / "a.jpg", tmp_path / "sub" / "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (DATA.replace("train.txt", "gone.txt"), r"obj\.data: train: no images at data/gone\.txt"),
+        (DATA.replace("obj.names", "gone.names"), r"obj\.data: names: no file at data/gone\.names"),
+    ],
+)
+def test_a_data_file_that_names_what_is_not_there(tmp_path: Path, data: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        yolo.read(darknet(tmp_path, data), target="boxes")
 
 
 def test_missing_and_empty_label_files_show_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -68,15 +68,15 @@ def plan(root: Path) -> Plan | None:
     content = _content(file)
     if "names" not in content or not KEYS.keys() & content.keys():
         raise DataError(f"{file}: names and train, val or test must stand at its top level")
-    images: dict[str, list[Path]] = {}
+    splits: dict[str, list[Path]] = {}
     warnings = []
     for key, split in KEYS.items():
         value = content.get(key)
-        if value in (None, "", []) or split in images:
+        if value in (None, "", []) or split in splits:
             continue
-        found = _images(file, content.get("path"), value)
+        found = images(file, content.get("path"), value)
         if found:
-            images[split] = found
+            splits[split] = found
         elif split == "test":
             warnings.append(f"{file.name} names test images that are not there: {value}")
         else:
@@ -85,7 +85,7 @@ def plan(root: Path) -> Plan | None:
     if keypoints:
         warnings.append(f"{file.name} has a kpt_shape: keypoints are left out, the boxes before them are read")
     names = _names(file, content["names"])
-    return Plan(names=names, images=images, keypoints=keypoints, warnings=tuple(warnings))
+    return Plan(names=names, images=splits, keypoints=keypoints, warnings=tuple(warnings))
 
 
 class _AsWritten(yaml.SafeLoader):
@@ -131,13 +131,13 @@ def _keypoints(file: Path, shape: object) -> int:
     return int(shape[0]) * int(shape[1])
 
 
-def _images(file: Path, top: object, value: object) -> list[Path]:
+def images(file: Path, top: object, value: object) -> list[Path]:
     """The images of one split: of a folder, of a list in a text file, or of several of these."""
     found: list[Path] = []
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, str):
             raise DataError(f"{file}: where a path is expected stands {type(item).__name__}")
-        place = _resolved(file.parent, top, item)
+        place = resolved(file.parent, top, item)
         if place is None:
             continue
         if place.is_dir():
@@ -152,7 +152,7 @@ def _tops(folder: Path, top: object) -> list[Path]:
     return [folder / str(top), folder] if isinstance(top, str) and top else [folder]
 
 
-def _resolved(folder: Path, top: object, value: str) -> Path | None:
+def resolved(folder: Path, top: object, value: str) -> Path | None:
     """A path of the yaml here. Many were written on another machine, so at last its end alone counts."""
     parts = Path(value.replace("\\", "/")).parts
     ends = [Path(*parts[i:]) for i in range(len(parts)) if parts[i] not in ("..", ".", "/")]
@@ -166,9 +166,16 @@ def _plain(place: Path) -> Path:
     return plain if files.exists(plain) and plain.samefile(place) else place.resolve()
 
 
+def _elsewhere(folder: Path, line: str) -> Path | None:
+    """What a list beside it names by a path of another machine, or in data/, which is what Darknet calls its folder."""
+    path = PureWindowsPath(line)  # knows / as well
+    return resolved(folder, None, line) if path.root or path.parts[:1] == ("data",) else None
+
+
 def _listed(file: Path, tops: Sequence[Path]) -> list[Path]:
     found = []
     for _, line in files.numbered_lines(file):
         places = [place / line.strip() for place in (*tops, file.parent)]
-        found.append(next((place for place in places if files.is_file(place)), places[0]))
+        here = next((place for place in places if files.is_file(place)), None)
+        found.append(here or _elsewhere(file.parent, line.strip()) or places[0])
     return found

@@ -1,0 +1,66 @@
+"""Darknet's data file (obj.data): lists of images and the names of the classes, as CVAT's "YOLO 1.1" has them.
+
+classes = 2
+train = data/train.txt
+names = data/obj.names
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.readers import yolo_yaml
+from visrun.data.readers.yolo_yaml import KEYS, LARGEST, Plan
+from visrun.errors import DataError
+
+SUFFIXES = frozenset({".data"})
+
+
+def find(root: Path) -> Path | None:
+    """The data file: ``root`` itself, or the first right in it that says ``names`` and one of the ``KEYS``."""
+    candidates = [root] if root.suffix.lower() in SUFFIXES else files.of_suffix(root, SUFFIXES, deep=False)
+    return next((file for file in candidates if file.is_file() and _looks_right(file)), None)
+
+
+def _looks_right(file: Path) -> bool:
+    if file.stat().st_size > LARGEST:
+        return False
+    keys = _settings(file.read_bytes().decode("utf-8", errors="replace")).keys()
+    return "names" in keys and bool(keys & KEYS.keys())
+
+
+def _settings(text: str) -> dict[str, str]:
+    parts = (line.partition("=") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, mark, value in parts if mark and value.strip()}
+
+
+def plan(root: Path) -> Plan | None:
+    """What the data file says; None where there is none.
+
+    Raises:
+        DataError: A text that is not UTF-8, a class that stands twice, or training or validation images that are not
+            there.
+    """
+    file = find(root)
+    if file is None:
+        return None
+    settings = _settings(files.text(file))
+    images: dict[str, list[Path]] = {}
+    warnings = []
+    for key, split in KEYS.items():
+        if key not in settings or split in images:
+            continue
+        found = yolo_yaml.images(file, None, settings[key])
+        if found:
+            images[split] = found
+        elif split == "test":
+            warnings.append(f"{file.name} names test images that are not there: {settings[key]}")
+        else:
+            raise DataError(f"{file}: {key}: no images at {settings[key]}")
+    listed = yolo_yaml.resolved(file.parent, None, settings["names"])
+    if listed is None:
+        raise DataError(f"{file}: names: no file at {settings['names']}")
+    names = tuple(line.strip() for _, line in files.numbered_lines(listed))
+    files.require_once(listed, names)
+    return Plan(names=names, images=images, warnings=tuple(warnings))
