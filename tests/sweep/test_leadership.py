@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,30 @@ def test_a_study_in_a_journal_is_led_once_from_whatever_folder(name: str, tmp_pa
     with leading(here):
         with pytest.raises(ConfigError, match=f"study_name={name}: another process leads this study"), leading(there):
             pass
-        assert json.loads((tmp_path / "a" / LEAD).read_text()) == this_process()
+        assert this_process().items() <= json.loads((tmp_path / "a" / LEAD).read_text()).items()
     with leading(there):
         pass
+
+
+@pytest.mark.parametrize("secret", [[], ["tracking.uri=https://me:secret@far"]])
+def test_a_folder_says_who_leads_it_while_it_lives_and_how_it_goes_on(
+    secret: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "HEARTBEAT", 0.02)
+    made = replace(plan(tmp_path / "a"), command=("-m", "seed=1,2", *secret))
+    words = ["-m", "seed=1,2", *secret, "hydra.sweeper.study_name=a"]
+    onward = {
+        "command": " ".join(["visrun", *words]).replace("secret", "***"),
+        "cwd": str(Path.cwd()),
+        "words": None if secret else words,
+        "n_trials": 2,
+    }
+    with leading(made):
+        assert json.loads((tmp_path / "a" / LEAD).read_text()) == {**this_process(), **onward}
+        os.utime(tmp_path / "a" / LEAD, (5.0, 5.0))
+        time.sleep(0.3)
+        assert (tmp_path / "a" / LEAD).stat().st_mtime > 5.0
+    assert json.loads((tmp_path / "a" / LEAD).read_text()) == onward
 
 
 def test_studies_that_share_a_journal_are_led_side_by_side_but_not_in_one_folder(tmp_path: Path) -> None:

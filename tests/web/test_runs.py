@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from visrun.record.run_folder import SILENT, RunFolder, writer_of
 from visrun.sweep.files import LEAD
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
-from visrun.web.processes import CONSOLE, Conflict, kill, stop
+from visrun.web.processes import CONSOLE, Conflict, Processes, kill, stop
 from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
 from visrun.web.state import UI, Facts, facts_of, note
 from visrun.web.stream import as_json
@@ -394,6 +395,60 @@ def test_a_sweep_lives_while_its_leader_does(tmp_path: Path) -> None:
     assert [line["state"] for line in library.listed()] == ["running"]
     (folder / LEAD).write_text(json.dumps(GONE))
     assert [line["state"] for line in library.listed()] == ["ended"]
+
+
+def test_a_sweep_that_another_machine_leads_lives_as_long_as_it_is_heard_of(tmp_path: Path) -> None:
+    folder = tmp_path / "multirun/s"
+    folder.mkdir(parents=True)
+    library, now = Library(tmp_path), time.time()
+    for ago, state in ((0.0, "running"), (SILENT + 60, "ended"), (5.0, "running")):
+        (folder / LEAD).write_text(
+            json.dumps({**FAR, "command": "visrun -m", "words": ["-m"], "cwd": str(tmp_path), "n_trials": 3})
+        )
+        os.utime(folder / LEAD, (now - ago, now - ago))
+        assert [line["state"] for line in library.listed()] == [state]
+        told = sweeps.detail(folder, library)
+        assert (told["state"], told["can_stop"], told["can_resume"]) == (state, False, state == "ended")
+        assert (told["command"], told["wanted"]) == ("visrun -m", 3)
+    with pytest.raises(Conflict, match="stop it there"):
+        stop(folder)
+    with pytest.raises(Conflict, match="running already"):
+        Processes(tmp_path).resume(folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "words", "why"),
+    [
+        ({"ui": {"words": ["-m", "a=1"]}}, ["-m", "a=1"], ""),
+        ({"lead": {"words": ["repeat", "seeds=3"], "cwd": "."}}, ["repeat", "seeds=3"], ""),
+        ({"ui": {"asked": "stop"}, "lead": {"words": ["-m", "a=1"], "cwd": "."}}, ["-m", "a=1"], ""),
+        (
+            {"lead": {"words": ["-m"], "cwd": "/elsewhere", "command": "visrun -m"}},
+            [],
+            "go on with it in /elsewhere: visrun -m",
+        ),
+        ({"lead": {"words": None, "cwd": ".", "command": "visrun -m"}}, [], "go on with it in .: visrun -m"),
+        ({}, [], "go on with it where it was started: its command is not known here"),
+        ({"lead": GONE}, [], "go on with it where it was started: its command is not known here"),
+    ],
+)
+def test_a_sweep_goes_on_by_the_command_that_is_known(
+    files: dict[str, Any], words: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "multirun/s"
+    folder.mkdir(parents=True)
+    (folder / "study.journal").write_text("")
+    for name, content in files.items():
+        (folder / {"ui": UI, "lead": LEAD}[name]).write_text(json.dumps({**GONE, **content}))
+    cwd = Path() if files.get("lead", {}).get("cwd") == "." else tmp_path
+    started: list[Any] = []
+    monkeypatch.setattr(Processes, "_start", lambda _, *given: started.append(given))
+    if why:
+        with pytest.raises(Conflict, match=re.escape(why)):
+            Processes(cwd).resume(folder)
+    else:
+        Processes(cwd).resume(folder)
+    assert started == ([(folder, words)] if words else [])
 
 
 @pytest.mark.parametrize("act", [stop, kill])

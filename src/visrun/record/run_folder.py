@@ -202,14 +202,14 @@ def living_holder(lock: Path) -> int | None:
         return None
 
 
-def writer_of(folder: Path) -> Writer | None:
-    """The living process that writes a run, as run.lock names it; None where nobody does.
+def writer_of(folder: Path, name: str = LOCK) -> Writer | None:
+    """The living process that writes a run, as run.lock names it, or the lock ``name``; None where nobody does.
 
     A process of another machine cannot be seen here: it lives unless nothing was heard of it for SILENT seconds. What
     is heard of it is the lock itself, then status.json beside it. A container that is started again is often another
     machine by name: its own lock of before blocks it that long.
     """
-    lock = folder / LOCK
+    lock = folder / name
     try:
         content = json.loads(lock.read_text(encoding="utf-8"))
         pid = living(content)

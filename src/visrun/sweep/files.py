@@ -5,7 +5,7 @@ from __future__ import annotations
 TABLE = "trials.csv"
 RESULTS = "optimization_results.yaml"
 JOURNAL = "study.journal"
-LEAD = ".lead.lock"  # the process that leads; with the study's name before it, beside its journal
+LEAD = ".lead.lock"  # the process that leads, and its command; with the study's name before it, beside its journal
 PLOTS = "plots"
 IMPORTANCE = "importance.json"  # within PLOTS
 ATTRIBUTE = "visrun"  # of the study: what everybody who works for it or looks at it shares

@@ -1,19 +1,22 @@
 """Who leads a sweep: one process for a folder, and one for a study, whether that lives in a journal or in a database.
 
-For a folder and a journal there are locks, which the system releases. In a database the leader notes who it is, and
-that it lives. A process of this machine is looked for; one of another machine counts as dead after GRACE.
+For a folder and a journal there are locks, which the system releases; their files say who leads by which command, and
+are touched while it lives. In a database the leader notes who it is, and that it lives. A process of this machine is
+looked for; one of another machine counts as dead after GRACE.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote
 
 from optuna.exceptions import StorageInternalError
@@ -22,10 +25,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from visrun.errors import ConfigError, VisrunError
 from visrun.record.run_folder import living, this_process
 from visrun.sweep.files import LEAD
+from visrun.sweep.parts import again, naming
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import GRACE, is_database, open_storage
 from visrun.sweep.study import Queue
 from visrun.sweep.worker import beating
+from visrun.tracking.uris import without_password
 
 CLAIM = "visrun_leader"  # attribute of a study in a database
 SETTLE = 0.5  # seconds after which one who claimed a study in the same moment is seen
@@ -34,10 +39,14 @@ JOIN = "hydra.sweeper.worker=true joins it"
 
 @contextmanager
 def leading(plan: Plan) -> Iterator[None]:
-    """Within: no other process leads a sweep in this folder, or the study of a journal; a lock's file says who does."""
+    """Within: no other process leads a sweep in this folder, or the study of a journal; a lock's file says who does.
+
+    Afterwards it says by which command the sweep goes on.
+    """
     places = [plan.folder / LEAD]
     if not is_database(plan.storage):
         places.append(Path(plan.storage).with_name(f".{quote(plan.name, safe='')}{LEAD}"))
+    files: list[TextIO] = []
     with ExitStack() as held:
         for place in places:
             file = held.enter_context(place.open("a"))
@@ -47,10 +56,38 @@ def leading(plan: Plan) -> Iterator[None]:
                 raise ConfigError(
                     f"hydra.sweeper.study_name={plan.name}: another process leads this study; {JOIN}"
                 ) from None
-            file.truncate(0)
-            file.write(json.dumps(this_process()))
-            file.flush()
-        yield
+            files.append(file)
+        onward = going_on(plan)
+        _say(files, {**this_process(), **onward})
+        try:
+            with beating(partial(_touch, places)):
+                yield
+        finally:
+            _say(files, onward)
+
+
+def going_on(plan: Plan) -> dict[str, Any]:
+    """How a sweep goes on: the command and where it was typed, its words behind ``visrun`` unless they hold a password.
+
+    And how many trials it wants, which nobody else says in a folder whose study is in a database.
+    """
+    command = again(plan)
+    shown = without_password(command)
+    words = [*plan.command, *naming(plan)] if shown == command else None
+    return {"command": shown, "cwd": str(Path.cwd()), "words": words, "n_trials": plan.n_trials}
+
+
+def _say(files: Sequence[TextIO], facts: Mapping[str, Any]) -> None:
+    for file in files:
+        file.truncate(0)
+        file.write(json.dumps(facts))
+        file.flush()
+
+
+def _touch(places: Sequence[Path]) -> None:
+    for place in places:
+        with suppress(OSError):  # a folder that was taken away: who works there finds out
+            os.utime(place)
 
 
 def look(plan: Plan) -> None:

@@ -129,7 +129,7 @@ def run(
 
 @contextmanager
 def beating(beat: Callable[[], None]) -> Iterator[None]:
-    """Within: the study hears every some seconds that this process lives."""
+    """Within: ``beat`` tells every some seconds that this process lives."""
     ended = threading.Event()
 
     def repeat() -> None:

@@ -91,7 +91,7 @@ class Library:
         except OSError:
             return
         names = {entry.name for entry in children}
-        kind = _kind(folder, names, in_sweep=in_sweep)
+        kind = kind_of(folder, names, in_sweep=in_sweep)
         if kind is not None:
             yield self.place(folder, kind, names)
         if depth and kind in (None, "sweep"):
@@ -117,11 +117,12 @@ class Library:
         return {"id": place.id, "kind": place.kind, "name": self.name(place), **known}
 
 
-def _kind(folder: Path, names: set[str], *, in_sweep: bool) -> str | None:
-    if RUN_MARKS & names:
+def kind_of(folder: Path, names: Collection[str], *, in_sweep: bool = False) -> str | None:
+    """What a folder with these files is: a ``run``, a ``trial``, a ``sweep`` or, None, neither."""
+    if RUN_MARKS & set(names):
         return "trial" if in_sweep else "run"
     kind = told(folder / UI).get("kind") if UI in names else None
-    if kind == "sweep" or (kind is None and SWEEP_MARKS & names):
+    if kind == "sweep" or (kind is None and SWEEP_MARKS & set(names)):
         return "sweep"
     return "run" if UI in names else None
 

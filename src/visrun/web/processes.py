@@ -19,6 +19,8 @@ import psutil
 
 from visrun.config.overrides import to_override
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
+from visrun.sweep.files import LEAD
+from visrun.web.library import kind_of
 from visrun.web.state import UI, Facts, facts_of, note, told
 
 CONSOLE = "console.log"  # what the command prints
@@ -68,20 +70,20 @@ class Processes:
         return self._once(ticket, begin)
 
     def resume(self, folder: Path) -> None:
-        """Go on with a run that was stopped or died, or with a sweep that this page started.
+        """Go on with a run that was stopped or died, or with a sweep.
 
         Raises:
-            Conflict: It runs, it is finished, or nobody knows the sweep's command.
+            Conflict: It runs, it is finished, or the sweep's command does not run from here.
         """
         with self._lock:
             facts = facts_of(folder)
             if facts.living:
                 raise Conflict("it is running already")
-            if facts.ui.get("kind") == "sweep":
-                words = facts.ui.get("words")
-                if not isinstance(words, list):
-                    raise Conflict("go on with it where it was started: its command is not known here")
-                self._start(folder, [str(word) for word in words])
+            if kind_of(folder, {path.name for path in folder.iterdir()}) == "sweep":
+                words, why = going_on(facts, self.cwd)
+                if why:
+                    raise Conflict(why)
+                self._start(folder, words)
             elif facts.state in ("finished", "pruned"):
                 raise Conflict(f"it is {facts.state}; there is nothing to go on with")
             else:
@@ -107,6 +109,20 @@ class Processes:
             )
         note(folder, pid=process.pid, started=began(process.pid), asked=None, exit_code=None)
         threading.Thread(target=_reap, args=(process, folder), name="visrun-reaper", daemon=True).start()
+
+
+def going_on(facts: Facts, cwd: Path) -> tuple[list[str], str]:
+    """The words behind ``visrun`` that go on with a sweep in ``cwd``, or why there are none.
+
+    They are those that this page started it with, or what its leader noted on the command line.
+    """
+    lead = told(facts.folder / LEAD)
+    words = facts.ui.get("words", lead.get("words") if lead.get("cwd") == str(cwd) else None)
+    if isinstance(words, list):
+        return [str(word) for word in words], ""
+    if "command" in lead:
+        return [], f"go on with it in {lead.get('cwd')}: {lead['command']}"
+    return [], "go on with it where it was started: its command is not known here"
 
 
 def stop(folder: Path) -> None:

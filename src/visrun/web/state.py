@@ -102,11 +102,12 @@ def facts_of(folder: Path, names: Collection[str] = (LOCK, LEAD, UI, FILE_NAME, 
     Args:
         names: The files that are there, as far as it is known.
     """
-    writer = writer_of(folder) if LOCK in names else None
+    writers = (writer_of(folder, name) for name in (LOCK, LEAD) if name in names)
+    writer = next((writer for writer in writers if writer is not None), None)
     elsewhere = writer is not None and writer.host is not None
     pid = writer.pid if writer is not None and not elsewhere else None
-    for name in (LEAD, UI):
-        pid = living_holder(folder / name) if pid is None and name in names else pid
+    if pid is None and UI in names:
+        pid = living_holder(folder / UI)
     experiment, status, ui = (told(folder / name) if name in names else {} for name in (FILE_NAME, STATUS, UI))
     return Facts(folder, experiment, status, ui, pid, elsewhere)
 

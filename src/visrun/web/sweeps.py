@@ -14,11 +14,12 @@ from visrun.config.configs import flatten
 from visrun.hyperparameters import defaults
 from visrun.numbers import numbers_of
 from visrun.record.epochs import monitor_of
-from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, PLOTS
+from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD, PLOTS
 from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
 from visrun.tables import TASKS
 from visrun.tracking.names import RECORD
 from visrun.web.library import Library
+from visrun.web.processes import going_on
 from visrun.web.runs import last_lines, log_lines, pictures
 from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
 
@@ -31,7 +32,7 @@ STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"} 
 
 def detail(folder: Path, library: Library) -> dict[str, Any]:
     """Everything of a sweep, as plain JSON types."""
-    facts, study = facts_of(folder), study_of(folder)
+    facts, study, lead = facts_of(folder), study_of(folder), told(folder / LEAD)
     head, table = table_of(folder)
     folders = {int(path.name): path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()}
     first = facts_of(folders[min(folders)]) if folders else None
@@ -48,7 +49,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     best = [number for number, row in table.items() if row.get("best")]
     if not table:  # Hydra's own sweepers write none
         best = best_of(trials, maximize=entry.maximize if entry else False)
-    wanted = study.get("n_trials") or facts.ui.get("trials")
+    wanted = study.get("n_trials") or facts.ui.get("trials") or lead.get("n_trials")
     counts = Counter(trial["state"] for trial in trials)
     ended = sum(counts[state] for state in SETTLED)
     reason, ended_badly = ending(facts, ended=ended, failed=counts["failed"], wanted=wanted)
@@ -58,7 +59,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "state": "stopping" if facts.stopping else "running" if facts.living else "ended",
         "living": facts.living,
         "created": facts.ui.get("created"),
-        "command": facts.ui.get("command"),
+        "command": facts.ui.get("command") or lead.get("command"),
         "objectives": objectives,
         "wanted": wanted,
         "ended": ended,
@@ -76,9 +77,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "tracked": (folder / RECORD).is_file(),
         "can_stop": facts.pid is not None and not facts.stopping,
         "can_kill": facts.pid is not None,
-        "can_resume": not facts.living
-        and isinstance(facts.ui.get("words"), list)
-        and ended < int(study.get("n_trials") or 1),
+        "can_resume": not facts.living and not going_on(facts, library.cwd)[1] and ended < (wanted or 1),
     }
 
 
