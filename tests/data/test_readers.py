@@ -155,6 +155,24 @@ def test_split_tables_and_image_places(tmp_path: Path) -> None:
     assert targets(listing)["val"] == [("b.png", (-2000.0,))]
 
 
+def test_a_table_beside_the_images_of_each_split(tmp_path: Path) -> None:
+    images = {}
+    for split, other in (("train", "train"), ("valid", "val")):
+        images[other] = [picture(tmp_path / split / name) for name in ("a.jpg", "b.jpg")]
+        write(tmp_path / split / "_classes.csv", "filename, cat, dog\na.jpg, 1, 0\nb.jpg, 1, 1\n")
+    assert table.recognise(tmp_path, "classification")
+    listing = table.read(tmp_path, target="label")
+    assert listing.classes == ("cat", "dog") and listing.multilabel
+    assert {split: [row.image for row in rows] for split, rows in listing.splits.items()} == images
+    assert [row.where for row in listing.splits["val"]] == ["valid/_classes.csv:2", "valid/_classes.csv:3"]
+
+
+def test_tables_beside_class_folders_are_none(tmp_path: Path) -> None:
+    picture(tmp_path / "train" / "cat" / "a.jpg")
+    write(tmp_path / "train" / "list.csv", "filename,label\na.jpg,cat\n")
+    assert not table.recognise(tmp_path, "classification")
+
+
 @pytest.mark.parametrize(
     ("cell", "place"),
     [

@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from visrun.data import cells, files
 from visrun.data.listing import Listing, Problem, Record
+from visrun.data.readers import common
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
-_SUFFIXES = {".csv", ".tsv"}
+_SUFFIXES = frozenset({".csv", ".tsv"})
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".tif", ".bmp", ".webp")  # tried for names without one
 _IMAGE_COLUMNS = {"image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img"}
 _SPLIT_COLUMN = "split"
@@ -21,21 +22,26 @@ _SPLIT_COLUMN = "split"
 
 @dataclass(frozen=True)
 class Table:
-    """One file: column names, rows as (line number, cells), and the rows ``cut`` for their number of cells."""
+    """One file, its name as it is shown, column names, rows as (line number, cells), and the rows ``cut`` for their
+    number of cells."""
 
     file: Path
+    shown: str
     columns: tuple[str, ...]
     rows: list[tuple[int, list[str]]]
     cut: list[Problem]
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
-    """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table."""
+    """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table, or the folders of splits
+    hold one each, beside its images."""
     return bool(_tables(root))
 
 
 def read(root: Path, *, target: str) -> Listing:
     """A table image,label or image,target[,target2...]: train.csv with val.csv and test.csv, or one .csv.
+
+    Or a table in each of train/, val/ and test/, beside the images, such as Roboflow's _classes.csv.
 
     Image paths are relative to the table; images may lie in images/ or in a folder named like the table, as train/ or
     train_images/. One table may have a column ``split``. A label cell may hold several labels (``cat|dog`` or
@@ -52,12 +58,13 @@ def read(root: Path, *, target: str) -> Listing:
     found = _tables(root)
     if not found:
         raise DataError(f"{root}: no table: expected train.csv (and val.csv, test.csv) or exactly one .csv")
-    opened = {split: _open(file) for split, file in found.items()}
+    base = root.parent if root.is_file() else root
+    opened = {split: _open(file, files.shown(file, base)) for split, file in found.items()}
     first = next(iter(opened.values()))
     for table in opened.values():
         if table.columns != first.columns:
             raise DataError(f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others")
-    return _listing(opened, first.file.parent, target)
+    return _listing(opened, base, target)
 
 
 def _tables(root: Path) -> dict[str, Path]:
@@ -65,12 +72,19 @@ def _tables(root: Path) -> dict[str, Path]:
         return {ALL: root} if root.suffix.lower() in _SUFFIXES else {}
     if not root.is_dir():
         return {}
-    every = [f for f in sorted(root.iterdir()) if f.suffix.lower() in _SUFFIXES and f.is_file() and f.name[0] != "."]
+    every = _inside(root)
     named = {split: file for file in every if (split := files.split_of(file.stem))}
+    if not every:
+        inner = [(split, folder, _inside(folder)) for split, folder in common.by_split(root)]
+        named = {s: own[0] for s, folder, own in inner if len(own) == 1 and files.holds_images(folder, deep=False)}
     return {s: named[s] for s in ("train", "val", "test") if s in named} or ({ALL: every[0]} if len(every) == 1 else {})
 
 
-def _open(file: Path) -> Table:
+def _inside(folder: Path) -> list[Path]:
+    return sorted(files.of_suffix(folder, _SUFFIXES, deep=False))
+
+
+def _open(file: Path, shown: str) -> Table:
     text = files.text(file)
     start = next((line for line in text.splitlines() if line.strip()), "")
     if not start:
@@ -90,11 +104,11 @@ def _open(file: Path) -> Table:
         what = "one column" if len(columns) < 2 else "no rows below the header"
         raise DataError(f"{file}: {what}: expected image,label or image,target rows, parted by , ; or tab")
     cut = [
-        Problem(f"{file.name}:{line}", f"{len(row)} cells, the header has {len(columns)}")
+        Problem(f"{shown}:{line}", f"{len(row)} cells, the header has {len(columns)}")
         for line, row in rows
         if len(row) != len(columns)
     ]
-    return Table(file, columns, [(line, row) for line, row in rows if len(row) == len(columns)], cut)
+    return Table(file, shown, columns, [(line, row) for line, row in rows if len(row) == len(columns)], cut)
 
 
 def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:
@@ -106,18 +120,18 @@ def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:
     if not others:
         raise DataError(f"{next(iter(opened.values())).file}: no column beside {', '.join(columns)} to learn")
     rows, problems = _rows(opened, split)
-    inner = [[row[i] for i in others] for _, _, row in rows]
+    inner = [[row[i] for i in others] for _, _, _, row in rows]
     names = [columns[i] for i in others]
-    wheres = [where for _, where, _ in rows]
+    wheres = [where for _, _, where, _ in rows]
     if target == "value":
         made = cells.values(names, inner, wheres)
     else:
         made = cells.labels(names, inner, wheres, known=files.class_names(base), file=next(iter(opened.values())).file)
     splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
-    for (name, where, row), value in zip(rows, made.targets, strict=True):
+    for (name, file, where, row), value in zip(rows, made.targets, strict=True):
         splits.setdefault(name, [])
         if value is not None:
-            splits[name].append(Record(_image(base, row[image], where), value, where))
+            splits[name].append(Record(_image(file, row[image]), value, where))
     return Listing(
         splits=splits,
         classes=made.classes,
@@ -127,26 +141,26 @@ def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:
     )
 
 
-def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[tuple[str, str, list[str]]], list[Problem]]:
-    """All rows as (split, where, cells), and what is wrong before their content is looked at."""
-    rows: list[tuple[str, str, list[str]]] = []
+def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[tuple[str, Path, str, list[str]]], list[Problem]]:
+    """All rows as (split, table, where, cells), and what is wrong before their content is looked at."""
+    rows: list[tuple[str, Path, str, list[str]]] = []
     problems = [problem for table in opened.values() for problem in table.cut]
     for name, table in opened.items():
         for line, row in table.rows:
-            where = f"{table.file.name}:{line}"
+            where = f"{table.shown}:{line}"
             place = name if split is None else files.split_of(row[split])
             if place is None and split is not None:
                 problems.append(Problem(where, f"split {row[split]!r} is none of train, val, test"))
             else:
-                rows.append((str(place), where, row))
+                rows.append((str(place), table.file, where, row))
     return rows, problems
 
 
-def _image(base: Path, cell: str, where: str) -> Path:
+def _image(file: Path, cell: str) -> Path:
     """The file that a cell means, or the first place where it should be."""
     cell = cell.replace("\\", "/")
-    places = _places(base, PurePosixPath(cell), Path(where.rpartition(":")[0]).stem)
-    return next(filter(files.is_file, places), base / cell)
+    places = _places(file.parent, PurePosixPath(cell), file.stem)
+    return next(filter(files.is_file, places), file.parent / cell)
 
 
 def _places(base: Path, name: PurePosixPath, table: str) -> Iterator[Path]:
