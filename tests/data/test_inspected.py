@@ -108,6 +108,14 @@ def test_good_images_only(tmp_path, inside):
     assert dataset.defects == {"train": 0, "val": 0}
 
 
+def test_masks_beside_images_are_no_good_images(tmp_path):
+    picture(tmp_path / "a.jpg")
+    picture(tmp_path / "b_mask.png")
+    assert fitting(tmp_path, TASK) == ["good"]
+    mask(tmp_path / "a_mask.png")
+    assert fitting(tmp_path, TASK) == []
+
+
 def test_other_folders_are_not_taken_for_it(tmp_path):
     for i in range(3):
         picture(tmp_path / "coco" / f"{i}.png")

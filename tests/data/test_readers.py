@@ -106,6 +106,7 @@ def test_a_class_may_be_called_test(tmp_path: Path) -> None:
         ["train/images/a.png", "train/masks/a.png"],
         ["images/train/a.png", "labels/train/a.png"],
         ["train/a.png", "val/a.png"],
+        ["train_images/a.png", "test_images/b.png"],
         ["images/a.png"],
     ],
 )

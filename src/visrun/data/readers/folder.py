@@ -24,7 +24,7 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
     if _split_folders(root):
         return True
     names = {folder.name.lower() for folder in _class_folders(root)}
-    return bool(names) and not names & _NO_CLASSES and not all(map(files.split_of, names))
+    return bool(names) and not names & _NO_CLASSES and not all(map(_is_split, names))
 
 
 def read(root: Path) -> Listing:
@@ -40,7 +40,7 @@ def read(root: Path) -> Listing:
     top = _top(root)
     parts = _split_folders(top) or {ALL: [top]}
     found = [(split, folder) for split, tops in parts.items() for one in tops for folder in _class_folders(one)]
-    if not found or (ALL in parts and all(files.split_of(folder.name) for _, folder in found)):
+    if not found or (ALL in parts and all(_is_split(folder.name) for _, folder in found)):
         raise DataError(f"{root}: no class folders with images: expected train/CLASS/*.jpg or CLASS/*.jpg")
     classes = tuple(sorted({folder.name for _, folder in found}, key=files.natural))
     index = {name: i for i, name in enumerate(classes)}
@@ -48,6 +48,11 @@ def read(root: Path) -> Listing:
     for split, folder in found:
         splits[split] += [Record(path, index[folder.name], files.shown(path, root)) for path in files.images(folder)]
     return Listing(splits=splits, classes=classes, warnings=_strays(top, parts))
+
+
+def _is_split(name: str) -> bool:
+    """Whether a folder is named for a split, perhaps as train_images, which lies beside a table."""
+    return files.split_of(name.lower().removesuffix("_images")) is not None
 
 
 def _top(root: Path) -> Path:
