@@ -106,6 +106,7 @@ def test_json_of_other_kinds_is_not_recognised(tmp_path: Path) -> None:
     write(tmp_path / "experiment.json", {"hyperparameters": {}})
     write(tmp_path / "a.json", {"shapes": [], "imagePath": "a.jpg"})
     write(tmp_path / "notes.json", {"categories": CATEGORIES, "info": {}})  # Label Studio's, beside YOLO's labels
+    (tmp_path / "linked.json").symlink_to(tmp_path / "gone.json")
     assert not coco.recognise(tmp_path, "object_detection")
 
 

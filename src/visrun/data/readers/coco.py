@@ -97,7 +97,7 @@ def _jsons(folder: Path) -> Iterator[Path]:
 
 
 def _is_coco(file: Path) -> bool:
-    if file.suffix.lower() not in files.JSON:
+    if file.suffix.lower() not in files.JSON or not files.is_file(file):
         return False
     with file.open("rb") as opened:
         head = opened.read(HEAD)
