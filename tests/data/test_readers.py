@@ -132,6 +132,7 @@ def test_tables_in_every_dialect(tmp_path: Path, delimiter: str, end: str, encod
     picture(tmp_path / "bild ä.png")
     rows = [["image", "label"], ["bild ä.png", "Äpfel"], ["b.png", "10"], ["", ""], ["c.png", "9"]]
     write(tmp_path / "list.csv", end.join(delimiter.join(row) for row in rows), encoding)
+    (tmp_path / "linked.csv").symlink_to(tmp_path / "gone.csv")
     listing = table.read(tmp_path, target="label")
     assert listing.classes == ("9", "10", "Äpfel")
     assert targets(listing) == {"all": [("bild ä.png", 2), ("b.png", 1), ("c.png", 0)]}

@@ -81,7 +81,7 @@ def _tables(root: Path) -> dict[str, Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    return sorted(files.of_suffix(folder, _SUFFIXES, deep=False))
+    return sorted(filter(files.is_file, files.of_suffix(folder, _SUFFIXES, deep=False)))  # no broken links
 
 
 def _open(file: Path, shown: str) -> Table:
