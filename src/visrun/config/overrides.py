@@ -9,6 +9,7 @@ parentheses, commas and ``=``, can read anything into them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -259,8 +260,10 @@ def _is_path(key: str, text: str) -> bool:
 
 
 def absolute(text: str, cwd: Path) -> str:
-    """A path from the shell's folder, with a leading ``~`` as the home folder."""
-    return str(cwd / expanded(text))
+    """A path from the shell's folder, with a leading ``~`` as the home folder; ``..`` leads where the disk says."""
+    path = cwd / expanded(text)
+    climbs = ".." in path.parts and "\0" not in text  # no path has that one, and the schema says so
+    return os.path.realpath(path) if climbs else str(path)
 
 
 def near(name: str, known: Iterable[str]) -> str:
