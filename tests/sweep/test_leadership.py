@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,12 @@ from typing import Any
 import psutil
 import pytest
 from optuna.samplers import RandomSampler
+from optuna.storages import BaseStorage
 
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, VisrunError
 from visrun.record.run_folder import this_process
-from visrun.sweep import leadership, worker
+from visrun.sweep import controller, leadership, worker
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.controller import lead
 from visrun.sweep.files import LEAD
@@ -76,6 +80,22 @@ def test_a_folder_says_who_leads_it_while_it_lives_and_how_it_goes_on(
         time.sleep(0.3)
         assert (tmp_path / "a" / LEAD).stat().st_mtime > 5.0
     assert json.loads((tmp_path / "a" / LEAD).read_text()) == onward
+
+
+def test_a_signal_that_some_library_swallows_while_the_study_is_opened_still_stops_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(where: str) -> BaseStorage:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return open_storage(where)
+
+    def work(done: threading.Event) -> None:
+        done.wait(5.0)
+
+    monkeypatch.setattr(controller, "open_storage", opened)
+    made = replace(plan(tmp_path / "a"), first=resolve(["tracking=none"]))
+    assert lead(made, work=work) == 130
 
 
 def test_studies_that_share_a_journal_are_led_side_by_side_but_not_in_one_folder(tmp_path: Path) -> None:

@@ -44,14 +44,15 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
         VisrunError: No slot can work.
     """
     screen = Screen()
-    if is_database(plan.storage):
-        look(plan)  # what is wrong with a database is said before anything is written
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
-    with leading(plan), stop_on_signals() as stop:
-        queue = open_study(plan)
-        with claimed(plan, queue) as claim:
-            return Controller(plan, queue, claim, screen=screen, stop=stop, work=work).run()
+    with stop_on_signals() as stop:  # from the beginning: one that a library swallows is remembered
+        if is_database(plan.storage):
+            look(plan)  # what is wrong with a database is said before anything is written
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
+        with leading(plan):
+            queue = open_study(plan)
+            with claimed(plan, queue) as claim:
+                return Controller(plan, queue, claim, screen=screen, stop=stop, work=work).run()
 
 
 class Controller:
