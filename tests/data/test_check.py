@@ -85,7 +85,7 @@ def segmentation(root: Path) -> Path:
     [
         (np.array([[0, 1, 1, 2]] * 3, np.uint8), "images/2.png: mask id 2 is out of range: there are 2 classes"),
         (np.zeros((4, 4), np.uint8), "masks/2.png: mask of 4x4 pixels, its image has 4x3"),
-        (np.zeros((3, 4, 3), np.uint8), r"masks/2.png: colour mask \(mode RGB\)"),
+        (np.tile(np.uint8([0, 9, 0]), (3, 4, 1)), r"masks/2.png: colour mask \(mode RGB\)"),
     ],
 )
 def test_wrong_masks(tmp_path: Path, mask: np.ndarray, reason: str) -> None:
@@ -106,12 +106,45 @@ def test_a_truncated_mask_is_found(tmp_path: Path) -> None:
         records.read(root, task="segmentation")
 
 
-def test_a_mask_of_0_and_255_says_what_255_means(tmp_path: Path) -> None:
-    root = segmentation(tmp_path / "d")
+def black_and_white(root: Path, names: str, mode: str = "L") -> Path:
+    segmentation(root)
     for i in range(4):
-        Image.fromarray(np.array([[0, 255, 0, 0]] * 3, np.uint8)).save(root / "masks" / f"{i}.png")
+        mask = Image.fromarray(np.array([[0, 255, 0, 0]] * 3, np.uint8))
+        mask.convert(mode).save(root / "masks" / f"{i}.png")
+    (root / "classes.txt").write_text(names)
+    return root
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize(
+    ("names", "classes"), [("", ("background", "foreground")), ("ground\nroad\n", ("ground", "road"))]
+)
+def test_where_nothing_but_0_and_255_is_there_white_is_a_class(
+    tmp_path: Path, names: str, classes: tuple[str, ...], mode: str
+) -> None:
+    root = black_and_white(tmp_path / "d", names, mode)
+    if not names:
+        (root / "classes.txt").unlink()
+    dataset = records.read(root, task="segmentation")
+    assert (dataset.classes, dataset.mask_ids) == (classes, (0, 255))
+    assert dataset.counts == {"train": (27, 9), "val": (9, 3)}
+    assert f"the masks are black and white: white (255) is {classes[1]}" in dataset.warnings
+    target = dataset.splits["val"][0].target
+    assert images.mask_of(target, dataset.mask_ids, (3, 4)).tolist() == [[0, 1, 0, 0]] * 3
+    tested = records.read(root, task="segmentation", classes=classes, training=False)  # by a model trained on them
+    assert (tested.classes, tested.mask_ids) == (classes, (0, 255))
+
+
+def test_a_mask_of_0_and_255_beside_more_classes_says_what_255_means(tmp_path: Path) -> None:
+    root = black_and_white(tmp_path / "d", "ground\nroad\nhouse\n")
     with pytest.raises(DataError, match=r"a single class, ground.*255 means ignore"):
         records.read(root, task="segmentation")
+
+
+def test_with_a_third_id_255_is_ignored(tmp_path: Path) -> None:
+    root = black_and_white(tmp_path / "d", "ground\nroad\n")
+    Image.fromarray(np.array([[0, 1, 0, 0]] * 3, np.uint8)).save(root / "masks" / "0.png")
+    assert records.read(root, task="segmentation", training=False).mask_ids == (0, 1)
 
 
 def test_a_mask_follows_its_turned_image(tmp_path: Path) -> None:

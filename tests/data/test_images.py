@@ -254,7 +254,7 @@ def test_chosen_ids_reorder_and_ignore_the_rest(tmp_path: Path) -> None:
     got = images.load_mask(tmp_path / "m.png", ids=(3, 1))
     assert got.tolist() == [[255, 1, 255, 0], [0, 255, 1, 255]]
     # a class that the files do not have never takes the ignored pixels
-    assert (images.chosen_ids((255, 0)) == np.where(np.arange(256) == 0, 1, 255)).all()
+    assert (images.chosen_ids((-1, 0)) == np.where(np.arange(256) == 0, 1, 255)).all()
 
 
 def test_masks_that_are_refused(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_evaluation_takes_what_is_there(tmp_path: Path) -> None:
 def test_evaluation_of_masks_matches_names_or_else_ids(tmp_path: Path) -> None:
     named = mask_folder(tmp_path / "named", {"x": [[0, 1]]}, "road\nsky\n")
     dataset = records.read(named, task="segmentation", classes=["sky", "car", "road"], training=False)
-    assert dataset.mask_ids == (1, 255, 0)
+    assert dataset.mask_ids == (1, -1, 0)
     assert dataset.counts == {"test": (1, 0, 1)}
     plain = mask_folder(tmp_path / "plain", {"x": [[0, 1]]})
     dataset = records.read(plain, task="segmentation", classes=["sky", "car", "road"], training=False)

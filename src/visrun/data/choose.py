@@ -12,7 +12,7 @@ import numpy as np
 
 from visrun.data import check, files
 from visrun.data.check import Finding
-from visrun.data.ids import IGNORE
+from visrun.data.ids import ABSENT, IGNORE
 from visrun.data.objects import Objects
 from visrun.data.splits import Entry
 from visrun.data.verdicts import Verdict
@@ -22,6 +22,7 @@ from visrun.tables import TARGETS
 if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
 
+BLACK_AND_WHITE = ("background", "foreground")
 Counts = dict[str, tuple[int, ...]]
 
 
@@ -81,32 +82,37 @@ def left_out(known: Sequence[str], classes: Sequence[str] | None, *, training: b
 
 
 def masks(
-    listing: Listing, classes: Sequence[str] | None, findings: list[Finding], *, training: bool
+    listing: Listing, classes: Sequence[str] | None, findings: list[Finding], *, painted: bool, training: bool
 ) -> tuple[Listing, tuple[int, ...], list[Finding]]:
     """Class names, the id of each class in the files, and the findings with ids out of range as faults.
 
-    Where nobody names them, the ids have the layout's usual names, or else class_0 to the highest id found (255 is no
-    class but "ignore").
+    Where nobody names them, the ids have the layout's usual names, or else class_0 to the highest id found. 255 is no
+    class but "ignore", unless nothing else but 0 is there to be learnt: black and white masks.
+
+    Args:
+        painted: Whether they were made from outlines and are no files.
     """
-    names = listing.classes or _unnamed(listing, classes, findings, training=training)
+    seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
+    white = not painted and not listing.usual_classes and np.flatnonzero(seen).tolist() == [0, IGNORE]
+    names = listing.classes or _unnamed(listing, classes, seen, white=white, training=training)
     checked = [_in_range(finding, len(names)) for finding in findings]
     wanted = names if classes is None else _wanted(classes, names, training=training)
-    # IGNORE as an id: a finished model's class that these masks do not have
-    ids = tuple(names.index(name) if name in names else IGNORE for name in wanted)
-    return replace(listing, classes=wanted), ids, checked
+    known = dict(zip(names, (0, IGNORE) if white and len(names) == 2 else range(len(names)), strict=True))
+    ids = tuple(known.get(name, ABSENT) for name in wanted)  # ABSENT: a finished model's class
+    told = (f"the masks are black and white: white (255) is {names[1]}",) if known.get(names[-1]) == IGNORE else ()
+    return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, checked
 
 
 def _unnamed(
-    listing: Listing, classes: Sequence[str] | None, findings: list[Finding], *, training: bool
+    listing: Listing, classes: Sequence[str] | None, seen: np.ndarray, *, white: bool, training: bool
 ) -> tuple[str, ...]:
-    seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
     count = int(np.flatnonzero(seen[:IGNORE]).max(initial=-1)) + 1
     usual = listing.usual_classes
     if count <= len(usual) and (classes is None or not set(usual).isdisjoint(map(str, classes))):
         return usual
     if classes is not None and not training:
         return tuple(map(str, classes))  # the ids stand for a finished model's classes by number
-    return tuple(f"class_{i}" for i in range(count))
+    return BLACK_AND_WHITE if white else tuple(f"class_{i}" for i in range(count))
 
 
 def _in_range(finding: Finding, num_classes: int) -> Finding:
@@ -128,7 +134,7 @@ def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str,
 
 def _of_classes(finding: Finding, ids: tuple[int, ...]) -> np.ndarray:
     assert finding.pixels is not None
-    return np.where(np.asarray(ids) == IGNORE, 0, finding.pixels[list(ids)])
+    return np.where(np.asarray(ids) == ABSENT, 0, finding.pixels[list(ids)])
 
 
 def count(good: dict[str, list[Entry]], *, num_classes: int, ids: tuple[int, ...]) -> Counts:

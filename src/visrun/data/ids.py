@@ -1,6 +1,4 @@
-"""The id that pixels have which count for nothing: neither a loss nor a metric looks at them.
+"""Ids of pixels that stand for no class. Imports no torch, since helper processes paint masks with them."""
 
-Imports no torch, since helper processes paint masks with it.
-"""
-
-IGNORE = 255
+IGNORE = 255  # of pixels that count for nothing: neither a loss nor a metric looks at them
+ABSENT = -1  # of a class that the files do not have

@@ -31,7 +31,7 @@ from PIL import ExifTags, Image
 
 from visrun.data import labelmap
 from visrun.data.faults import reason
-from visrun.data.ids import IGNORE
+from visrun.data.ids import ABSENT, IGNORE
 from visrun.data.objects import Objects, painted
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE, Verdict
 from visrun.errors import DataError
@@ -96,8 +96,8 @@ def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
     """The class ids of a mask as an upright uint8 array (H, W); 255 = ignore.
 
     Args:
-        path: A one-channel image (modes 1, L, P, or 16-bit with values up to 255), or colours that a ``labelmap.txt``
-            in its folder or above gives ids.
+        path: A one-channel image (modes 1, L, P, or 16-bit with values up to 255), colours that a ``labelmap.txt``
+            in its folder or above gives ids, or, without one, nothing but greys.
         ids: The id in the file of each class, in the order of the classes; every other id becomes 255. () keeps all.
 
     Raises:
@@ -187,7 +187,10 @@ def _indices(path: Path, image: Image.Image) -> Pixels:
 
 
 def _by_colour(path: Path, image: Image.Image) -> Pixels:
-    ids = labelmap.ids(path, np.asarray(image.convert("RGB")))
+    pixels = np.asarray(image.convert("RGB"))
+    ids = labelmap.ids(path, pixels)
+    if ids is None and (pixels == pixels[..., :1]).all():
+        ids = np.array(pixels[..., 0])
     if ids is None:
         raise DataError(
             f"{path}: colour mask (mode {image.mode}): needs one channel of class ids (index or palette), or a "
@@ -197,13 +200,10 @@ def _by_colour(path: Path, image: Image.Image) -> Pixels:
 
 
 def chosen_ids(ids: Sequence[int]) -> Pixels:
-    """The table (256,) that maps a mask's ids to class indices: ``ids[k]`` becomes k, everything else 255.
-
-    An id of 255 belongs to a class that the files do not have.
-    """
+    """The table (256,) that maps a mask's ids to class indices: ``ids[k]`` becomes k unless ABSENT, all else 255."""
     table = np.full(256, IGNORE, dtype=np.uint8)
     for index, id_ in enumerate(ids):
-        if id_ != IGNORE:
+        if id_ != ABSENT:
             table[id_] = index
     return table
 

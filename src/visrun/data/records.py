@@ -179,7 +179,9 @@ def _examined(
         made = labelled.settle(listing, entries, findings, kind=kind, form=form, classes=classes, training=training)
     ids: tuple[int, ...] = ()
     if kind == "mask":
-        listing, ids, findings = choose.masks(made.listing, classes, made.findings, training=training)
+        listing, ids, findings = choose.masks(
+            made.listing, classes, made.findings, painted=form is not None, training=training
+        )
         made = replace(made, listing=listing, findings=findings)
     skipped = _settle(made, base, on_bad)
     good = _group(made.listing, made.entries, made.findings)
