@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from visrun.errors import ConfigError
+from visrun.hyperparameters import Hyperparameters
 from visrun.optimizers import build_optimizer, load_optimizer
 from visrun.schedulers import build_scheduler
 from visrun.tables import OPTIMIZERS
@@ -93,6 +95,19 @@ def test_options_reach_the_optimizer_that_reads_them() -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="optimizer=rmsprop: unknown; use one of adam, adamw, sgd"):
         build([torch.zeros(1)], "rmsprop")
+
+
+def test_a_missing_value_is_named() -> None:
+    for config, missing in ({}, "optimizer"), ({"optimizer": "adam"}, "learning_rate"):
+        with pytest.raises(ConfigError, match=f"^{missing} is missing: give it a value$"):
+            build_optimizer([torch.zeros(1)], config)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_hyperparameters_are_taken_as_they_are(name: str) -> None:
+    x = [torch.zeros(1, requires_grad=True)]
+    found = build_optimizer(x, Hyperparameters(optimizer=name, **CONFIG))
+    assert found.state_dict() == build(x, name).state_dict()
 
 
 def test_parameters_may_be_a_generator_or_groups() -> None:

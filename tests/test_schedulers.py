@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as torch_schedules
 
+from visrun.errors import ConfigError
+from visrun.hyperparameters import Hyperparameters
 from visrun.lr import WARMUP_START, lr_at, lr_curve, warmup_factor
 from visrun.optimizers import load_optimizer
 from visrun.schedulers import InPlaceScheduler, build_scheduler
@@ -207,6 +209,36 @@ def test_wrong_names_and_steps_are_refused() -> None:
         lr_curve(wrong)
     with pytest.raises(ValueError, match="steps_per_epoch=0"):
         build_scheduler(sgd(), {**CONFIG, "scheduler": "none"}, 0)
+
+
+@cases
+def test_hyperparameters_are_taken_as_they_are(name: str) -> None:
+    found = Hyperparameters(**{**CONFIG, "scheduler": name, "milestones": "4,9", "warmup_epochs": 2})
+    assert lr_curve(found) == lr_curve({**CONFIG, "scheduler": name, "warmup_epochs": 2})
+    optimizer = sgd()
+    assert rates(optimizer, build_scheduler(optimizer, found), 11) == pytest.approx(lr_curve(found))
+
+
+@pytest.mark.parametrize("milestones", ["2,3", 2, [2.5], ["2"], None])
+def test_milestones_that_are_no_integers_are_refused(milestones: Any) -> None:
+    config = {**CONFIG, "scheduler": "multistep", "milestones": milestones}
+    for build in (lr_curve, lambda values: build_scheduler(sgd(), values)):
+        with pytest.raises(ConfigError, match=r"^milestones=.*: must be a list of integers, such as \[30, 40\]$"):
+            build(config)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [([], "scheduler"), (["scheduler"], "max_epochs"), (["scheduler", "max_epochs"], "learning_rate")],
+)
+def test_a_missing_value_is_named(given: list[str], missing: str) -> None:
+    config = {key: {**CONFIG, "scheduler": "cosine"}[key] for key in given}
+    with pytest.raises(ConfigError, match=rf"(?m)^{missing} is missing: give it a value$"):
+        lr_curve(config)
+    if missing != "learning_rate":  # which the optimizer has
+        with pytest.raises(ConfigError, match=rf"^{missing} is missing: give it a value$"):
+            build_scheduler(sgd(), config)
+    build_scheduler(sgd(), {"scheduler": "step"})  # reads no max_epochs
 
 
 def test_the_curve_needs_no_torch() -> None:

@@ -39,7 +39,14 @@ Epochs = Annotated[tuple[Annotated[Int, Field(ge=1)], ...], BeforeValidator(_lis
 
 
 class Hyperparameters(Frozen):
-    """How a run learns. Numbers may be given as text (``"1e-3"``); a bool is no number; nothing is NaN or infinite."""
+    """How a run learns. Numbers may be given as text (``"1e-3"``); a bool is no number; nothing is NaN or infinite.
+
+    Each value is validated by itself, since files and sweeps hold some of them only; the rules between them, such as a
+    warm-up that ends before the run does, are :func:`check`'s.
+
+    Raises:
+        pydantic.ValidationError: A key that is no field, or a value that its field does not take; a ValueError.
+    """
 
     optimizer: Optimizer = field(
         "adam", "The rule that turns gradients into steps.", search={"choices": ["adam", "adamw", "sgd"]}

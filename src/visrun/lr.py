@@ -9,39 +9,53 @@ Closed forms of what :mod:`visrun.schedulers` does to an optimizer; a test holds
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from numbers import Integral
 
-from visrun.build import call
+from visrun.build import Config, call, values_of
 from visrun.errors import ConfigError
 
 WARMUP_START = 1e-3  # share of the schedule's value at which LinearWarmup begins: near 0, and never 0 for a whole epoch
 
 
-def lr_curve(config: Mapping[str, Any]) -> list[float]:
+def lr_curve(config: Config) -> list[float]:
     """The learning rate at the start of every epoch: ``max_epochs`` values from 0 to ``learning_rate``.
 
     Args:
-        config: Any mapping with ``scheduler``, ``learning_rate`` and ``max_epochs``; ``warmup_epochs`` (0),
-            ``step_size`` (10), ``gamma`` (0.1), ``milestones`` ([]) and ``poly_power`` (0.9) are read where present.
+        config: Hyperparameters, or any mapping with ``scheduler``, ``learning_rate`` and ``max_epochs``;
+            ``warmup_epochs`` (0), ``step_size`` (10), ``gamma`` (0.1), ``milestones`` ([]) and ``poly_power`` (0.9) are
+            read where present.
 
     Raises:
-        ConfigError: The scheduler is unknown.
+        ConfigError: The scheduler is unknown, a value is missing, or milestones are no list of integers.
     """
-    return [lr_at(epoch, config) for epoch in range(config["max_epochs"])]
+    values = values_of(config, "scheduler", "learning_rate", "max_epochs")
+    return [lr_at(epoch, values) for epoch in range(values["max_epochs"])]
 
 
-def lr_at(epoch: float, config: Mapping[str, Any]) -> float:
+def lr_at(epoch: float, config: Config) -> float:
     """The learning rate after ``epoch`` epochs (0 to ``max_epochs``, fractions too), read as by :func:`lr_curve`."""
-    check_name(config["scheduler"])
-    factor: float = call(FACTORS[config["scheduler"]], config, epoch)
-    return float(config["learning_rate"]) * factor * warmup_factor(epoch, config.get("warmup_epochs", 0))
+    values = values_of(config, "scheduler", "learning_rate")
+    check_name(values["scheduler"])
+    factor: float = call(FACTORS[values["scheduler"]], values, epoch)
+    return float(values["learning_rate"]) * factor * warmup_factor(epoch, values.get("warmup_epochs", 0))
 
 
 def check_name(scheduler: str) -> None:
     """Raise a ConfigError that names the known schedulers unless ``scheduler`` is one."""
     if scheduler not in FACTORS:
         raise ConfigError(f"scheduler={scheduler}: unknown; use one of {', '.join(FACTORS)}")
+
+
+def whole_epochs(milestones: Collection[int]) -> Collection[int]:
+    """The milestones, unless they are no list of integers: a text such as ``"2,3"`` would never come true.
+
+    Raises:
+        ConfigError: They are none.
+    """
+    if isinstance(milestones, Collection) and all(isinstance(epoch, Integral) for epoch in milestones):
+        return milestones
+    raise ConfigError(f"milestones={milestones!r}: must be a list of integers, such as [30, 40]")
 
 
 def warmup_factor(epoch: float, warmup_epochs: int) -> float:
@@ -63,7 +77,7 @@ def step(epoch: float, *, step_size: int = 10, gamma: float = 0.1) -> float:
 
 def multistep(epoch: float, *, milestones: Sequence[int] = (), gamma: float = 0.1) -> float:
     """``gamma`` once more from every milestone on."""
-    return gamma ** sum(epoch >= milestone for milestone in milestones)
+    return gamma ** sum(epoch >= milestone for milestone in whole_epochs(milestones))
 
 
 def poly(epoch: float, *, max_epochs: int, poly_power: float = 0.9) -> float:

@@ -16,28 +16,31 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from visrun.build import call, load
+from visrun.build import Config, call, load, values_of
 from visrun.errors import NESTEROV_ALONE, ConfigError
 from visrun.tables import OPTIMIZERS
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 
-def build_optimizer(parameters: Parameters, config: Mapping[str, Any]) -> Optimizer:
+def build_optimizer(parameters: Parameters, config: Config) -> Optimizer:
     """The optimizer that ``config`` names, over ``parameters``.
 
     Args:
         parameters: Tensors of one device, or torch's parameter groups.
-        config: Any mapping with ``optimizer`` and ``learning_rate``; ``weight_decay`` (0), ``momentum`` (0.9, sgd),
-            ``nesterov`` (false, sgd) and ``betas`` ((0.9, 0.999), adam and adamw) are read where present.
+        config: Hyperparameters, or any mapping with ``optimizer`` and ``learning_rate``; ``weight_decay`` (0),
+            ``momentum`` (0.9, sgd), ``nesterov`` (false, sgd) and ``betas`` ((0.9, 0.999), adam and adamw) are read
+            where present.
 
     Raises:
-        ConfigError: The name is unknown (a ValueError that names the known ones), or nesterov has no momentum.
+        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing, or nesterov has
+            no momentum.
     """
-    name = config["optimizer"]
+    values = values_of(config, "optimizer")
+    name = values["optimizer"]
     if name not in OPTIMIZERS:
         raise ConfigError(f"optimizer={name}: unknown; use one of {', '.join(OPTIMIZERS)}")
-    optimizer: Optimizer = call(load(OPTIMIZERS[name]), config, list(parameters))
+    optimizer: Optimizer = call(load(OPTIMIZERS[name]), values, list(parameters))
     return optimizer
 
 

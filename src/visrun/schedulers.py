@@ -27,31 +27,32 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from visrun.build import call, load
-from visrun.lr import WARMUP_START, check_name
+from visrun.build import Config, call, load, values_of
+from visrun.lr import WARMUP_START, check_name, whole_epochs
 from visrun.tables import SCHEDULERS
 
 
-def build_scheduler(
-    optimizer: Optimizer, config: Mapping[str, Any], steps_per_epoch: int = 1
-) -> LRScheduler | InPlaceScheduler:
+def build_scheduler(optimizer: Optimizer, config: Config, steps_per_epoch: int = 1) -> LRScheduler | InPlaceScheduler:
     """The schedule that ``config`` names, with its warm-up; call its ``step()`` after every optimizer step.
 
     Build it before a saved state is loaded into ``optimizer``; load the optimizer's state, then the schedule's.
 
     Args:
         optimizer: Its learning rates may be floats or tensors; tensors are changed in place.
-        config: Any mapping with ``scheduler`` and ``max_epochs``; see :func:`visrun.lr.lr_curve` for the others.
+        config: Hyperparameters, or any mapping with ``scheduler`` and ``max_epochs``; see :func:`visrun.lr.lr_curve`
+            for the others.
         steps_per_epoch: Optimizer steps in an epoch, at least 1.
 
     Raises:
-        ConfigError: The name is unknown (a ValueError that names the known ones).
+        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing, or milestones
+            are no list of integers.
         ValueError: ``steps_per_epoch`` is below 1.
     """
-    check_name(config["scheduler"])
+    given = values_of(config, "scheduler")
+    check_name(given["scheduler"])
     if steps_per_epoch < 1:
         raise ValueError(f"steps_per_epoch={steps_per_epoch}: must be at least 1")
-    values = {**config, "steps_per_epoch": steps_per_epoch}
+    values = {**given, "steps_per_epoch": steps_per_epoch}
     if any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups):
         return InPlaceScheduler(optimizer, lambda twin: _schedule(twin, values))
     return _schedule(optimizer, values)
@@ -71,7 +72,9 @@ def multistep(
     optimizer: Optimizer, *, steps_per_epoch: int, milestones: Sequence[int] = (), gamma: float = 0.1
 ) -> MultiStepLR:
     """``gamma`` times the rate at every milestone, in epochs."""
-    return MultiStepLR(optimizer, milestones=[epoch * steps_per_epoch for epoch in milestones], gamma=gamma)
+    return MultiStepLR(
+        optimizer, milestones=[epoch * steps_per_epoch for epoch in whole_epochs(milestones)], gamma=gamma
+    )
 
 
 def poly(optimizer: Optimizer, *, max_epochs: int, steps_per_epoch: int, poly_power: float = 0.9) -> PolynomialLR:
