@@ -3,6 +3,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -98,6 +99,41 @@ def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
     )
     with pytest.raises(DataError, match="float image"):
         predict._as_file(Image.new("F", (4, 4)), tmp_path / "b.png")
+
+
+@pytest.mark.parametrize(
+    "one", ["a.png", Path("a.png"), b"", Image.new("L", (4, 4)), *map(np.zeros, [(4, 4), (4, 4, 3)])]
+)
+def test_an_image_in_no_list_is_refused(one):
+    with pytest.raises(
+        DataError, match=r"^one image: predict takes several; put it in a list, as in predict\(\[image\]\)$"
+    ):
+        small().predict(one)
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (np.zeros((4, 5, 3)), "an array of float64, shape (4, 5, 3): must be uint8, (H, W, 3) or (H, W)"),
+        (np.zeros((3, 4, 5), "uint8"), "an array of uint8, shape (3, 4, 5): must be uint8, (H, W, 3) or (H, W)"),
+        (np.zeros((4, 5), "uint16"), "an array of uint16, shape (4, 5): must be uint8, (H, W, 3) or (H, W)"),
+        (np.zeros(4, "uint8"), "an array of uint8, shape (4,): must be uint8, (H, W, 3) or (H, W)"),
+        (np.zeros((1, 4, 5, 3), "uint8"), "an array of uint8, shape (1, 4, 5, 3): must be uint8, (H, W, 3) or (H, W)"),
+        (np.zeros((0, 5, 3), "uint8"), "an array of uint8, shape (0, 5, 3): must be uint8, (H, W, 3) or (H, W)"),
+        (torch.zeros(3, 4, 5), "Tensor: no image; give a file, a Pillow image or a uint8 array (H, W, 3)"),
+        (b"\x89PNG", "bytes: no image; give a file, a Pillow image or a uint8 array (H, W, 3)"),
+    ],
+    ids=lambda item: item if isinstance(item, str) else "",
+)
+def test_what_is_no_image_is_one_line(image, told):
+    with pytest.raises(DataError) as caught:
+        small().predict([image])
+    assert str(caught.value) == told
+
+
+def test_a_grey_array_is_seen_as_its_file_would_be(tmp_path):
+    grey = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    assert (load_rgb(predict._as_file(grey, tmp_path / "a.png")) == grey[..., None]).all()
 
 
 @pytest.mark.parametrize("words", [[], ["RUN"], ["out=here", "RUN"]])

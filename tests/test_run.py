@@ -472,6 +472,7 @@ def test_load_predicts_files_pictures_and_arrays_alike(photos, tmp_path):
     found = predictor.predict([file, picture, np.asarray(picture)])
     assert found[0]["label"] == "red" and found[0] == found[1] == found[2]
     assert predictor.predict([]) == []
+    assert visrun.load(result.folder / "experiment.json", device="cpu").predict([file]) == found[:1]
 
 
 def test_evaluate_prints_rounded_values_and_nothing_stray(photos, tmp_path, capsys):

@@ -35,7 +35,7 @@ from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.data.threads import mapped
 from visrun.device import autocast, choose_device, place
-from visrun.errors import DataError, UserError
+from visrun.errors import PLUGIN_HINT, DataError, UserError
 from visrun.folders import expanded
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json
@@ -63,6 +63,7 @@ class Predictor:
     ) -> None:
         self.module, self.task, self.device, self.precision = module, task, device, precision
         self.task_name: str = portrait["task"]
+        self.model_name: str = portrait["network"]["name"]
         self.look = Look(
             image_size=tuple(portrait["image_size"]),
             fit=portrait["fit"],
@@ -76,11 +77,15 @@ class Predictor:
         """What the model sees in each image, as plain JSON types.
 
         Args:
-            images: Files, Pillow images, or arrays (H, W, 3) uint8 RGB.
+            images: Files, Pillow images, or uint8 arrays: (H, W, 3) RGB or (H, W) grey.
 
         Raises:
-            DataError: A file that cannot be decoded.
+            DataError: A file that cannot be decoded, an array of another kind, or one image that is in no list.
         """
+        if isinstance(images, (str, bytes, Path, Image.Image)) or (
+            isinstance(images, np.ndarray) and images.ndim in (2, 3)
+        ):
+            raise DataError("one image: predict takes several; put it in a list, as in predict([image])")
         with tempfile.TemporaryDirectory() as folder:
             paths = [_as_file(image, Path(folder) / f"{i}.png") for i, image in enumerate(images)]
             return [self.task.record(prediction, 0) for prediction in self.predictions(paths)]
@@ -122,19 +127,21 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     """The best checkpoint of a run, ready to predict.
 
     Args:
-        run: A run's folder, or a best.pt.
+        run: A run's folder or its experiment.json, or a best.pt.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         UserError: No finished checkpoint is there, or it is damaged, or of another version's network.
     """
-    path = expanded(run)
+    path = _named(run)
     file = RunFolder(path).best if path.is_dir() else path
     if not file.exists():
         raise UserError(f"{file}: no such checkpoint; name the folder of a run that has finished an epoch")
     state = checkpoint.load(file)
     if not {"task", "task_state", "network", "model"} <= state.keys():
         raise UserError(f"{file}: not the best.pt of a run")
+    if state["task"] not in TASKS:
+        raise UserError(f"{file}: task={json.dumps(state['task'])} is not known here{PLUGIN_HINT}")
     target = choose_device(device)
     network = state["network"]
     built = models.create(
@@ -152,6 +159,12 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     return Predictor(built.module, task, state, target, precision_of(file, target))
 
 
+def _named(run: str | Path) -> Path:
+    """A run's folder, for which its experiment.json stands, or a checkpoint."""
+    path = expanded(run)
+    return path.parent if path.name == FILE_NAME else path
+
+
 def precision_of(file: Path, device: torch.device) -> str:
     """On a GPU that of the run whose checkpoint it is, in which its thresholds were chosen; fp32 elsewhere."""
     experiment = file.parent.parent / FILE_NAME
@@ -167,7 +180,7 @@ def main(words: Sequence[str]) -> int:
     run, *given = names
     paths = find_images([expanded(name) for name in given])
     predictor = load(run, device=asked.get("device", "auto"))
-    folder = drawings.folder_of(run, asked.get("out"))
+    folder = drawings.folder_of(_named(run), asked.get("out"))
     predictions = predictor.predictions(paths)
     first = next(predictions)
     maps = list(drawings.maps_of(first))  # of a run all predictions have the same
@@ -207,10 +220,18 @@ def find_images(given: Sequence[Path]) -> list[Path]:
 def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
     if isinstance(image, (str, Path)):
         return expanded(image)
-    picture = ImageOps.exif_transpose(image) if isinstance(image, Image.Image) else Image.fromarray(image)
+    picture = ImageOps.exif_transpose(image) if isinstance(image, Image.Image) else _from_array(image)
     if picture.mode == "F":
         raise DataError("a float image: its range is not known; convert it to uint8")
     if picture.mode not in KEPT_BY_PNG:
         picture = picture.convert("RGB")
     picture.save(spare)
     return spare
+
+
+def _from_array(image: object) -> Image.Image:
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"{type(image).__name__}: no image; give a file, a Pillow image or a uint8 array (H, W, 3)")
+    if image.dtype != np.uint8 or not image.size or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
+        raise DataError(f"an array of {image.dtype}, shape {image.shape}: must be uint8, (H, W, 3) or (H, W)")
+    return Image.fromarray(image)
