@@ -101,6 +101,21 @@ def test_train_makes_a_folder_of_its_own(photos, tmp_path, monkeypatch):
     assert result.folder.name.endswith("_classification")
 
 
+def test_train_takes_the_folder_that_is_named_and_no_other_word_of_hydras(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["max_epochs=1", *TINY[1:], f"data.root={photos}"]
+    assert visrun.train([*words, "hydra.run.dir=here (1)/a"]).folder == tmp_path / "here (1)" / "a"
+    for own, told in (
+        (["hydra.run.dir=here (1)/a"], "holds a run already"),
+        (["hydra.run.dir=b", "hydra.job.chdir=true"], "hydra.job.chdir=true: not read from Python"),
+        (["hydra.run.dir=${now:%Y}"], "not read from Python"),
+        (["hydra/launcher=joblib"], "hydra/launcher=joblib: not read from Python"),
+    ):
+        with pytest.raises(ConfigError, match=f"^[^\n]*{told}[^\n]*$"):
+            visrun.train([*words, *own])
+    assert [path.name for path in tmp_path.iterdir()] == ["here (1)"]
+
+
 def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(photos, tmp_path):
     one, two = (start(photos, tmp_path / name, "dropout=0.3", "augment=default") for name in "ab")
     other = start(photos, tmp_path / "c", "dropout=0.3", "augment=default", "seed=1")

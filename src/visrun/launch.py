@@ -104,7 +104,7 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
     own = hydra_words(args.overrides)
     looks = any(getattr(args, name) for name in INSPECTIONS)
     if not looks:
-        _require_free("hydra.run.dir", own)
+        require_free("hydra.run.dir", own)
         preflight.require(resolved.settings)
     say(resolved)
     if looks:
@@ -217,7 +217,7 @@ def say(resolved: Resolved) -> None:
         print(f"visrun: warning: {line}", file=sys.stderr)
 
 
-def _require_free(key: str, own: Sequence[str]) -> None:
+def require_free(key: str, own: Sequence[str]) -> None:
     """Refuse a folder of the user's that is none, or whose run a new one would write over.
 
     Raises:
