@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun import predict
+from visrun import checkpoint, predict
 from visrun.data import threads
 from visrun.data.images import load_rgb
 from visrun.errors import DataError, UserError
@@ -54,11 +54,17 @@ def test_a_gpu_takes_the_precision_that_the_run_had(tmp_path):
         assert (predict.precision_of(best, gpu), predict.precision_of(best, cpu)) == (expected, "fp32")
 
 
+def test_a_checkpoint_of_a_plugins_task_says_that_the_plugin_is_missing(tmp_path):
+    checkpoint.save({"task": "counting", "task_state": {}, "network": {}, "model": {}}, tmp_path / "best.pt")
+    with pytest.raises(UserError, match=r'best\.pt: task="counting" is not known here; a plugin may bring it'):
+        predict.load(tmp_path / "best.pt")
+
+
 def small(precision: str = "fp32") -> predict.Predictor:
     """A network that maps images of 8 x 8 pixels."""
     network = torch.nn.Conv2d(3, 1, 3)
     portrait = {"task": "regression", "image_size": (8, 8), "fit": "crop", "tile": None, "overlap": 0}
-    portrait |= {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    portrait |= {"network": {"name": "small"}, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     task = SimpleNamespace(predict=lambda model, images: {"value": model(images)}, restore=lambda found, *_: found)
     return predict.Predictor(network, task, portrait, torch.device("cpu"), precision)
 

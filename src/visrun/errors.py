@@ -15,6 +15,8 @@ from difflib import get_close_matches
 
 # What the rules between settings and the builder itself both say.
 NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
+# Ends a line about a name that no table has.
+PLUGIN_HINT = "; a plugin may bring it: plugins=[my_package]"
 
 
 class VisrunError(Exception):

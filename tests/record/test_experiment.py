@@ -250,6 +250,7 @@ def test_round_trip(write, learning_rate, seed, root, classes, scale):
         ({"hyperparameters": {}, "task": ["classification"]}, 'task=["classification"]: must be the name of a task'),
         ({"hyperparameters": {}, "seed": -1}, "seed=-1: must be an integer from 0"),
         ({"hyperparameters": {"loss": "nonsense"}}, "loss=nonsense: must be cross_entropy, "),
+        ({"hyperparameters": {}, "augment": {"extra": ["mine"]}}, "augment.extra=mine: must be blur, grayscale or "),
         ({"hyperparameters": {}, "model": {"name": "nonsense"}}, "model.name=nonsense is no model"),
         ({"hyperparameters": {}, "model": {"nam": "x"}}, "model.nam is no setting (did you mean model.name?)"),
         ({"hyperparameters": {}, "data": {"name": "nonsense"}}, "data.name=nonsense: must be demo, auto, "),
@@ -274,6 +275,22 @@ def test_round_trip(write, learning_rate, seed, root, classes, scale):
 def test_refused(refused, content, line):
     lines = refused(content)
     assert any(found.startswith(line) for found in lines), lines
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"task": "mine"},
+        {"hyperparameters": {"loss": "mine"}},
+        {"model": {"name": "mine"}},
+        {"data": {"name": "mine"}},
+        {"augment": {"extra": ["mine"]}},
+    ],
+    ids=lambda content: next(iter(content)),
+)
+def test_what_is_not_known_may_be_a_plugins(refused, content):
+    (line,) = refused({"hyperparameters": {}} | content)
+    assert "=mine" in line and line.endswith("; a plugin may bring it: plugins=[my_package]")
 
 
 def test_everything_wrong_is_named_at_once(refused):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visrun.errors import UserError
+from visrun.errors import PLUGIN_HINT, UserError
 from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, best_row, monitor_of, read_epochs
 from visrun.record.run_files import FILE_NAME, METRICS
@@ -91,7 +91,7 @@ def read_run(folder: Path) -> Run:
     content = _content(folder / FILE_NAME)
     task = content.get("task", "classification")
     if not isinstance(task, str) or task not in TASKS:
-        raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here; a plugin may bring it")
+        raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here{PLUGIN_HINT}")
     rows = tuple(map(_printable, read_epochs(folder / METRICS)))
     result, entry = part_of(content, "result"), TASKS[task]
     best = best_row(rows, monitor_of(rows, entry), maximize=entry.maximize)

@@ -27,11 +27,11 @@ from visrun.config.settings import (
     Settings,
     Tracking,
 )
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.run_files import FILE_NAME, MAX_BYTES
-from visrun.tables import MODELS, READERS, TASKS, model_entry
+from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
 
 MAX_DEPTH = 8
@@ -241,17 +241,22 @@ def _checked(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     fingerprint = content.get("data", {}).get("fingerprint")
     if not isinstance(fingerprint, str | None):
         problems.append(f"data.fingerprint={show(fingerprint)}: must be a text")
-    return flat, problems + _unknown_names(flat) + _climbing(flat)
+    return flat, problems + unknown_names(flat) + _climbing(flat)
 
 
-def _unknown_names(flat: Mapping[str, Any]) -> list[str]:
-    """Names that no table has; which of them go together is checked once the whole run is known."""
+def unknown_names(flat: Mapping[str, Any]) -> list[str]:
+    """A line for each name that no table has; which go together is checked once the whole run is known."""
     losses = {name: None for entry in TASKS.values() for name in entry.losses}
     tables = {"task": tuple(TASKS), "loss": tuple(losses), "data.name": ("demo", "auto", *READERS)}
     lines = [
-        f"{key}={show(flat[key])}: must be {one_of(names)}"
+        f"{key}={show(flat[key])}: must be {one_of(names)}{PLUGIN_HINT}"
         for key, names in tables.items()
         if key in flat and flat[key] not in names
+    ]
+    lines += [
+        f"augment.extra={show(name)}: must be {one_of(tuple(AUGMENTATIONS))}{PLUGIN_HINT}"
+        for name in flat.get("augment.extra", ())
+        if name not in AUGMENTATIONS
     ]
     try:
         model_entry(flat.get("model.name", next(iter(MODELS))))

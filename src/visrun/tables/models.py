@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.tables.entries import ModelEntry
 from visrun.tables.zoo import torchvision_builders
 
@@ -155,7 +155,8 @@ def model_entry(name: str) -> ModelEntry:
         return _dense(name.removeprefix(DENSE), 0.0, speed=2, accuracy=2)
     reachable = [*MODELS, *(builder for builder, kind in builders.items() if kind != "detection")]
     own = own_detector(name)
-    hint = f" (did you mean {own}?)" if own else did_you_mean(name, reachable) or ": known: " + ", ".join(MODELS)
+    known = did_you_mean(name, reachable) or ": known: " + ", ".join(MODELS)
+    hint = f" (did you mean {own}?)" if own else known + PLUGIN_HINT
     if name == GENERIC_MODEL:
         hint = ": name the torchvision builder, such as model.name=resnext50_32x4d"
     if name == TIMM_MODEL:
