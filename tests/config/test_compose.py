@@ -470,6 +470,64 @@ def test_a_plugin_adds_to_the_tables(plugin: str) -> None:
     assert resolved.settings.plugins == ("my_visrun_plugin",)
 
 
+ZOO = ("plugins=[zoo_plugin]", "data.root=.")
+
+
+def test_the_task_of_a_plugin_begins_with_its_own_loss_and_model(zoo: Path) -> None:
+    resolved = resolve([*ZOO, "task=counting", "data=labels"])
+    assert (resolved.settings.model.name, resolved.hyperparameters.loss) == ("counter", "poisson")
+    assert resolved.settings.data.name == "labels"
+    assert resolved.notices == ()
+    (notice,) = resolve([*ZOO, "task=counting", "optimizer=sgd"]).notices
+    assert notice.endswith("(the optimizer of task=counting is adam)")
+
+
+def test_a_glob_sees_the_models_of_a_plugin(zoo: Path) -> None:
+    checked = check_sweep([*ZOO, "model=glob(counter*)"])
+    assert checked.first.settings.model.name == "counter"
+
+
+@pytest.mark.parametrize("file", ["recipe", "config"])
+def test_the_options_of_a_plugin_that_a_file_names(file: str, zoo: Path) -> None:
+    text = "plugins: [zoo_plugin]\nmodel: {name: counter}\nloss: poly\n"
+    words = [recipe(zoo.parent, text)] if file == "recipe" else ["model=counter", "loss=poly"]
+    if file == "config":
+        (zoo.parent / "conf").mkdir()
+        shipped = (conf_dir() / "config.yaml").read_text()
+        (zoo.parent / "conf" / "config.yaml").write_text(f"{shipped}\nplugins: [zoo_plugin]\n")
+    resolved = resolve(words)
+    assert (resolved.settings.model.name, resolved.hyperparameters.loss) == ("counter", "poly")
+    assert resolved.settings.plugins == ("zoo_plugin",)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("plugin=[zoo_plugin]", "plugin is no setting (did you mean plugins?)"),
+        ("plugins=zoo_plugin", "plugins=zoo_plugin: must be a list of modules, such as [my_package]"),
+    ],
+)
+def test_a_slip_in_the_word_plugins_is_told_where_a_file_names_what_a_plugin_brings(
+    word: str, told: str, zoo: Path
+) -> None:
+    (zoo.parent / "conf" / "task").mkdir(parents=True)
+    (zoo.parent / "conf" / "task" / "counting.yaml").write_text(
+        "# @package _global_\ntask: counting\nloss: poisson\nmodel: {name: counter}\n"
+    )
+    lines = problems(word, "task=counting", "data.root=.")
+    assert told in lines
+    assert any(line.startswith("conf/task/counting.yaml: loss=poisson: must be bce, ce_dice, ") for line in lines)
+    assert any(line.startswith("task=counting: must be classification, ") for line in lines)
+
+
+def test_a_file_that_cannot_be_read_hides_no_slip_in_the_words(empty_folder: Path) -> None:
+    (empty_folder / "conf" / "model").mkdir(parents=True)
+    (empty_folder / "conf" / "model" / "broken.yaml").write_text("# @package _global_\nmodel: [1\n")
+    first, second = problems("optimzer=sgd", "model=broken")
+    assert first == "optimzer is no setting (did you mean optimizer?)"
+    assert second.startswith("conf/model/broken.yaml: ")
+
+
 def test_only_a_plugin_that_is_new_has_the_options_listed_again(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stored: list[None] = []
     monkeypatch.setattr("visrun.config.compose.store_schema", lambda: stored.append(None))

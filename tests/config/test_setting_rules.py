@@ -1,6 +1,7 @@
 """The rules between settings and the tables."""
 
 import inspect
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -42,6 +43,34 @@ def test_a_model_of_another_task_is_one_line_with_the_right_ones():
     assert line.startswith("model=resnet18: task=segmentation takes small_unet, lraspp, deeplabv3, ")
     (line,) = check(settings(model={"name": "resnet19"}))
     assert line.startswith("model.name=resnet19 is no model (did you mean resnet18?); a plugin may bring it")
+
+
+@pytest.mark.parametrize(
+    ("told", "models"),
+    [
+        ("model=resnet18: task=counting takes counter", ("classification", "counting")),
+        (
+            "task=counting: no model serves it; a plugin adds one: "
+            'MODELS["mine"] = ModelEntry(tasks=("counting",), ...)',
+            ("classification",),
+        ),
+    ],
+)
+def test_a_task_that_torchvisions_builders_do_not_serve(told, models, monkeypatch):
+    """No advice to take one of them."""
+    entry = ModelEntry(build="m:counter", tasks=models, parameters=0.1, speed=3, accuracy=1)
+    monkeypatch.setitem(MODELS, "counter", entry)
+    monkeypatch.setitem(TASKS, "counting", TASKS["regression"])
+    assert check(settings(task="counting", data={"name": "auto", "root": "/x"})) == [told]
+
+
+def test_a_task_without_a_demo_needs_data(monkeypatch):
+    monkeypatch.setitem(TASKS, "counting", TASKS["regression"])
+    monkeypatch.setitem(MODELS, "resnet18", replace(MODELS["resnet18"], tasks=("counting",)))
+    (line,) = check(settings(task="counting"))
+    assert line == "data.root=null: task=counting has no demo; it needs the dataset's folder or file"
+    (line,) = check(settings(task="counting", data={"name": "demo", "root": "/x"}))
+    assert line == "data=demo: task=counting takes auto"
 
 
 def test_an_unknown_task():

@@ -114,6 +114,20 @@ def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, roo
     return Chosen(options, model, {group: source for group, (_, source) in found.items()})
 
 
+def found_options(chosen: Chosen, conf: Conf) -> tuple[Chosen, list[str]]:
+    """The choices without those of a config file that name no option, as of a plugin that is not imported, and a line
+    for each; the defaults list's take their places."""
+    task, data, model = (chosen.options[group] for group in AHEAD)
+    files = {"option": f"data_task/{data}_{task}", "architecture": f"model/{model}", "task": f"task/{task}"}
+    problems, options = [], dict(chosen.options)
+    for group, name in chosen.options.items():
+        place = files.get(chosen.sources[group])  # of the defaults list Hydra says it itself
+        if place and name not in conf.options(group):
+            problems.append(f"conf/{place}.yaml: {unknown_option(group, name, conf)}")
+            options[group] = conf.default_choices().get(group, name)
+    return chosen._replace(options=options), problems
+
+
 def rooted_by(typed: Mapping[str, Any], file: Mapping[str, Any]) -> str | None:
     """Whose data.root counts: ``you``, ``file`` or None where there is none."""
     by, values = ("you", typed) if "data.root" in typed else ("file", file)

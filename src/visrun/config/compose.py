@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 from visrun import hyperparameters
 from visrun.config import plugins, settings
 from visrun.config.checks import check, problems_of, unread_warnings
-from visrun.config.choices import SECTIONS, Chosen, choices_in, choose, rooted_by, typed_choices, unknown_option
+from visrun.config.choices import SECTIONS, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
 from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schema
-from visrun.config.overrides import GROUPS, Typed, parse, to_override
-from visrun.config.provenance import sources
+from visrun.config.overrides import GROUPS, Typed, Words, parse, to_override
+from visrun.config.provenance import own_values, sources, void_notices
 from visrun.config.saved import saved, typed_over
 from visrun.config.setting_rules import entry_of
 from visrun.config.settings import Settings
@@ -115,18 +115,28 @@ def look(
     Raises:
         ConfigError: The config files themselves cannot be read.
     """
-    conf, words, values, file, problems = _read(typed, config_dir=config_dir, cwd=cwd, conf=conf)
+    command = _read(typed, config_dir=config_dir, cwd=cwd, conf=conf)
+    try:
+        return _look(command)
+    except ConfigError as error:  # a file that cannot be composed hides no slip in the words
+        raise ConfigError(list(dict.fromkeys([*command.problems, *error.problems]))) from None
+
+
+def _look(command: _Command) -> Look:
+    conf, words, values, file, problems = command
     picked, lines = typed_choices(values, conf)
+    problems += lines
     rooted = rooted_by(values, file)
     void = typed_over(picked, file, choose({}, file, conf, rooted=rooted))
     file = {key: value for key, value in file.items() if key not in void}
-    chosen = choose(picked, file, conf, rooted=rooted)
+    chosen, lines = found_options(choose(picked, file, conf, rooted=rooted), conf)
+    problems += lines
     overrides = _overrides(chosen, file, words)
     composed = conf.compose(chosen.options, _over(chosen, file, values))
     composed.update({key: values[key] for key in FILES if key in values})
     lowered = _lower_warmup(composed, typed=values)
     checked = check(composed)
-    problems += [*lines, *checked.problems]
+    problems += checked.problems
     found, given = checked.hyperparameters, checked.settings
     if found is None or given is None:
         return Look(None, tuple(dict.fromkeys(problems)))
@@ -141,7 +151,7 @@ def look(
         setting_sources=trace(keys=list(flatten(given.model_dump(mode="json")))),
         choices=chosen.options,
         unread=unread,
-        notices=(*_void_notices(void, picked), *_own_values(chosen, found, came_from, conf), *lowered),
+        notices=(*void_notices(void, picked), *own_values(chosen, found, came_from, conf), *lowered),
         warnings=(*checked.warnings, *unread_warnings(values, found, given)),
         typed=tuple(item.line for item in words),
         overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
@@ -222,15 +232,22 @@ def _read(
 ) -> _Command:
     here = (cwd or Path.cwd()).absolute()
     conf = conf or open_conf(here, config_dir)
-    words = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
-    values = {item.key: item.value for item in words.typed}
-    _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here, conf=conf)
+
+    def read() -> tuple[Words, dict[str, Any]]:
+        found = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
+        return found, {item.key: item.value for item in found.typed}
+
+    words, values = read()
+    new = _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here, conf=conf)
     file, lines = saved(values, conf, known=known(), cwd=here)
-    _load_plugins([file.get("plugins")], cwd=here, conf=conf)
+    if _load_plugins([file.get("plugins")], cwd=here, conf=conf) or new:  # model=glob(*) and the file may mean theirs
+        words, values = read()
+        file, lines = saved(values, conf, known=known(), cwd=here)
     return _Command(conf, words.typed, values, file, [*words.problems, *lines])
 
 
-def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> None:
+def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> bool:
+    """Import what is listed; whether any of it is new, so that there may be more options than before."""
     names = [name for names in listed if isinstance(names, list) for name in names]
     new = any(str(name) not in sys.modules for name in names)
     try:
@@ -239,6 +256,7 @@ def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> None:
         if new:
             store_schema()
             conf.list_again()
+    return new
 
 
 def _overrides(chosen: Chosen, file: Mapping[str, Any], words: Sequence[Typed]) -> list[str]:
@@ -268,21 +286,3 @@ def _lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list
         return []
     composed["warmup_epochs"] = max(epochs, 0) // 10
     return [f"warmup_epochs={warmup} does not fit into max_epochs={epochs}: lowered to {composed['warmup_epochs']}"]
-
-
-def _own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, str], conf: Conf) -> list[str]:
-    """The notice that an optimizer which is not the task's own brings its own numbers."""
-    name, task = chosen.options["optimizer"], chosen.options["task"]
-    usual = choices_in(flatten(conf.read(f"task/{task}"))).get("optimizer")
-    brought = [key for key in ("learning_rate", "weight_decay") if came_from[key] in ("option", "architecture")]
-    if name == usual or not brought:
-        return []
-    numbers = " and ".join(f"{key}={getattr(values, key):g}" for key in brought)
-    return [f"optimizer={name} brings its own {numbers} (the optimizer of task={task} is {usual})"]
-
-
-def _void_notices(void: set[str], picked: Mapping[str, str]) -> list[str]:
-    left_out = sorted(void & {"learning_rate", "weight_decay"})
-    if not left_out:
-        return []
-    return [f"optimizer={picked['optimizer']} is not the file's: the file's {' and '.join(left_out)} are left out"]

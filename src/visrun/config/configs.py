@@ -26,9 +26,10 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from visrun import hyperparameters
 from visrun.config import settings
+from visrun.config.entries import entry_problems
 from visrun.errors import ConfigError
 from visrun.sweep import config as sweeper
-from visrun.tables import MODELS, TASKS
+from visrun.tables import MODELS, READERS, TASKS
 
 PRIMARY = "config"
 SCHEMA = "schema"
@@ -77,11 +78,14 @@ def _readable(folder: Path, named: str) -> Path:
 
 
 def store_schema() -> None:
-    """Give Hydra the lowest layer, and an option for every table entry (a plugin's, say) that has no file."""
+    """Give Hydra the lowest layer, and an option for every table entry (a plugin's, say) that has no file.
+
+    Wrong entries are told where their plugin is loaded (:mod:`visrun.config.entries`); here nothing reads them.
+    """
     store = ConfigStore.instance()
     sweeper.store()
     store.store(SCHEMA, {**hyperparameters.defaults(), **settings.defaults()}, replace=True)
-    for group, name, node in _entries():
+    for group, name, node in () if entry_problems() else _entries():
         if not (conf_dir() / group / f"{name}.yaml").exists():
             store.store(name, node, group=group, package="_global_", replace=True)
 
@@ -89,8 +93,12 @@ def store_schema() -> None:
 def _entries() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for name in MODELS:
         yield "model", name, {"model": {"name": name}}
+    for name in READERS:
+        yield "data", name, {"data": {"name": name}}
     for task, entry in TASKS.items():
-        yield "task", task, {"task": task, "loss": next(iter(entry.losses))}
+        model = next((name for name, facts in MODELS.items() if task in facts.tasks), None)
+        usual = {"model": {"name": model}} if model else {}
+        yield "task", task, {"task": task, "loss": next(iter(entry.losses)), **usual}
         for loss in entry.losses:
             yield "loss", loss, {"loss": loss}
 

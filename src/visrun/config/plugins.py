@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from visrun.config.entries import entry_problems
 from visrun.config.fields import show
 from visrun.errors import ConfigError
 
@@ -33,7 +34,7 @@ def load(names: Sequence[object], *, cwd: Path) -> None:
     """Import modules by name; ``cwd`` is searched after everything installed.
 
     Raises:
-        ConfigError: A name that is none, or a module that does not import.
+        ConfigError: A name that is none, a module that does not import, or a wrong entry of a table.
     """
     problems = []
     if names and str(cwd) not in sys.path:
@@ -47,5 +48,5 @@ def load(names: Sequence[object], *, cwd: Path) -> None:
         except (Exception, SystemExit) as error:  # foreign code: whatever it raises stops the run in one line
             told = " ".join(f"{type(error).__name__}: {error}".split())
             problems.append(f"plugins={name}: does not import: {told}")
-    if problems:
+    if problems := [*problems, *(entry_problems() if names else [])]:
         raise ConfigError(problems)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from visrun.config.configs import PRIMARY, SCHEMA, Layer, flatten
+from visrun.config.choices import Chosen, choices_in
+from visrun.config.configs import PRIMARY, SCHEMA, Conf, Layer, flatten
+from visrun.hyperparameters import Hyperparameters
 
 OF_FOLDER = {"task": "task", "task_optimizer": "task", "model": "architecture", "model_optimizer": "architecture"}
 CHOSEN = ("optimizer", "scheduler", "loss")  # the hyperparameters that are groups: who chose them is their source
@@ -50,3 +52,22 @@ def _kind(path: str) -> str:
     if not folder:
         return {SCHEMA: "schema", PRIMARY: "file"}.get(name, "option")
     return OF_FOLDER.get(folder, "option")
+
+
+def own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, str], conf: Conf) -> list[str]:
+    """The notice that an optimizer which is not the task's own brings its own numbers."""
+    name, task = chosen.options["optimizer"], chosen.options["task"]
+    usual = {**conf.default_choices(), **choices_in(flatten(conf.read(f"task/{task}")))}.get("optimizer")
+    brought = [key for key in ("learning_rate", "weight_decay") if came_from[key] in ("option", "architecture")]
+    if name == usual or not brought:
+        return []
+    numbers = " and ".join(f"{key}={getattr(values, key):g}" for key in brought)
+    return [f"optimizer={name} brings its own {numbers} (the optimizer of task={task} is {usual})"]
+
+
+def void_notices(void: Collection[str], picked: Mapping[str, str]) -> list[str]:
+    """The notice that a typed optimizer leaves out the file's numbers, which were another one's."""
+    left_out = sorted({*void} & {"learning_rate", "weight_decay"})
+    if not left_out:
+        return []
+    return [f"optimizer={picked['optimizer']} is not the file's: the file's {' and '.join(left_out)} are left out"]

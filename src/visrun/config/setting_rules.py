@@ -8,9 +8,11 @@ from typing import Any
 from visrun import hyperparameters
 from visrun.config.fields import one_of, show
 from visrun.config.settings import Augment, Data, ModelOptions, Settings, Tracking
+from visrun.data import demo
 from visrun.errors import NESTEROV_ALONE, ConfigError, did_you_mean
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, model_entry
+from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
 
 # Setting -> what must hold for anything to read it; one that is not here is always read. `mixes` are those of the task,
 # `options` those of the model; `augment` is the choice of a preset.
@@ -106,8 +108,11 @@ def _augment_problems(augment: Augment) -> list[str]:
 
 def _data_problems(data: Data, task: str) -> list[str]:
     problems = []
-    names = ["demo", "auto", *(name for name, entry in READERS.items() if task in entry.served)]
-    if data.name not in names:
+    names = ["demo"] * (task in demo.WRITERS)
+    names += ["auto", *(name for name, entry in READERS.items() if task in entry.served)]
+    if data.name == "demo" and data.root is None and task not in demo.WRITERS:
+        problems.append(f"data.root=null: task={task} has no demo; it needs the dataset's folder or file")
+    elif data.name not in names:
         problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
     if data.name != "demo" and data.root is None:
         problems.append(f"data.root=null: data={data.name} needs the dataset's folder or file")
@@ -129,6 +134,16 @@ def _of_objects() -> list[str]:
     return [name for name, entry in TASKS.items() if TARGETS[entry.target].objects]
 
 
+def _takes(name: str, task: str) -> str:
+    serving = [other for other, facts in MODELS.items() if task in facts.tasks]
+    if not serving:
+        return (
+            f'task={task}: no model serves it; a plugin adds one: MODELS["mine"] = ModelEntry(tasks=("{task}",), ...)'
+        )
+    builders = ", or model=torchvision model.name=X" if task in IMAGE_TASKS + HEAT_TASKS + OBJECT_TASKS else ""
+    return f"model={name}: task={task} takes {one_of(serving)}{builders}"
+
+
 def _model_problems(settings: Settings) -> list[str]:
     name, size = settings.model.name, settings.data.image_size
     try:
@@ -136,8 +151,7 @@ def _model_problems(settings: Settings) -> list[str]:
     except ConfigError as error:
         return list(error.problems)
     if settings.task not in entry.tasks:
-        serving = [other for other, facts in MODELS.items() if settings.task in facts.tasks]
-        return [f"model={name}: task={settings.task} takes {one_of(serving)}, or model=torchvision model.name=X"]
+        return [_takes(name, settings.task)]
     if settings.model.pretrained is True and not entry.pretrained:
         return [f"model.pretrained=true: model={name} has no published weights; it takes auto or false"]
     if not entry.weighs and settings.data.class_weights != "none":

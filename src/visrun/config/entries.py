@@ -1,0 +1,77 @@
+"""What plugins put into the tables, looked at before anything reads it: a slip there is one line, not a traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, get_args, get_type_hints
+
+from visrun.config.fields import NAME, one_of, show
+from visrun.config.settings import ModelOptions
+from visrun.errors import did_you_mean
+from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, ReaderEntry, TaskEntry
+
+REF = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+FITS = get_args(get_type_hints(TaskEntry)["fit"])
+
+
+def entry_problems() -> list[str]:
+    """One line for each entry's field that is wrong: the entry, what is wrong, what is allowed."""
+    named = [*_tables("MODELS", MODELS, ModelEntry), *_tables("TASKS", TASKS, TaskEntry)]
+    named += _tables("READERS", READERS, ReaderEntry)
+    augmentations = [line for name, ref in AUGMENTATIONS.items() for line in _ref(f'AUGMENTATIONS["{name}"]', ref)]
+    return [*named, *_names("AUGMENTATIONS", AUGMENTATIONS), *augmentations]
+
+
+def _tables(table: str, entries: Mapping[Any, Any], kind: type) -> Iterator[str]:
+    yield from _names(table, entries)
+    for name, entry in entries.items():
+        where = f'{table}["{name}"]'
+        if not isinstance(entry, kind):
+            yield f"{where}={show(entry)}: must be a {kind.__name__}"
+        elif isinstance(entry, TaskEntry):
+            yield from _task(where, entry)
+        elif isinstance(entry, ModelEntry):
+            yield from _ref(f"{where}.build", entry.build)
+            yield from _serves(where, entry.tasks)
+            yield from _among(f"{where}.options", entry.options, ModelOptions.model_fields)
+        elif isinstance(entry, ReaderEntry):
+            yield from [*_ref(f"{where}.read", entry.read), *_ref(f"{where}.recognise", entry.recognise)]
+            yield from _serves(where, entry.tasks)
+
+
+def _task(where: str, entry: TaskEntry) -> Iterator[str]:
+    yield from _ref(f"{where}.build", entry.build)
+    yield from _among(f"{where}.target", (entry.target,), TARGETS)
+    yield from _among(f"{where}.fit", (entry.fit,), FITS)
+    if not isinstance(entry.losses, dict) or not entry.losses:
+        yield f"{where}.losses={show(entry.losses)}: must name one loss at least, the default first"
+        return
+    yield from _names(f"{where}.losses", entry.losses)
+    for name, loss in entry.losses.items():
+        yield from _ref(f'{where}.losses["{name}"]', loss)
+
+
+def _names(table: str, entries: Collection[Any]) -> Iterator[str]:
+    for name in entries:
+        if not isinstance(name, str) or re.fullmatch(NAME, name) is None:
+            yield f"{table}[{json.dumps(name, default=str)}]: a name is made of letters, digits and _"
+
+
+def _ref(where: str, ref: Any) -> Iterator[str]:
+    if not callable(ref) and not (isinstance(ref, str) and re.fullmatch(REF, ref)):
+        yield f'{where}={show(ref)}: must be a function, or "module:function"'
+
+
+def _serves(where: str, tasks: Any) -> Iterator[str]:
+    """One task that there is suffices: another one may be of a plugin that is not imported in this run."""
+    if not isinstance(tasks, tuple) or not set(tasks) & TASKS.keys():
+        near = did_you_mean(str(tasks[0]), TASKS) if isinstance(tasks, tuple) and tasks else ""
+        yield f"{where}.tasks={show(tasks)}: must be a tuple of tasks: {', '.join(TASKS)}{near}"
+
+
+def _among(where: str, given: Collection[str], known: Collection[str]) -> Iterator[str]:
+    for name in given:
+        if name not in known:
+            yield f"{where}={show(name)}: must be {one_of(known)}{did_you_mean(str(name), known)}"
