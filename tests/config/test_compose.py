@@ -198,6 +198,13 @@ def test_a_warmup_lowered_from_a_file_keeps_a_tenth(empty_folder: Path) -> None:
     assert resolve(words).hyperparameters.warmup_epochs == 5
 
 
+@pytest.mark.parametrize("text", ['max_epochs: "3"\n', 'max_epochs: 3\nwarmup_epochs: "5"\n'])
+def test_a_number_written_as_text_lowers_the_warmup_too(empty_folder: Path, text: str) -> None:
+    found = resolve([recipe(empty_folder, text)])
+    assert found.notices == ("warmup_epochs=5 does not fit into max_epochs=3: lowered to 0",)
+    assert (found.hyperparameters.max_epochs, found.hyperparameters.warmup_epochs) == (3, 0)
+
+
 def test_another_optimizer_than_the_tasks_is_said() -> None:
     assert resolve(["optimizer=sgd"]).notices == (
         "optimizer=sgd brings its own learning_rate=0.01 and weight_decay=0.0001 "
@@ -411,7 +418,8 @@ def test_paths_in_a_recipe_are_read_as_typed_ones(empty_folder: Path, monkeypatc
     ("text", "problem"),
     [
         ("learning_rte: 1\n", "learning_rte is no setting of a saved file (did you mean learning_rate?)"),
-        ("experiment: a.json\n", "experiment is no setting of a saved file"),
+        ("experiment: a.json\n", "experiment is no setting of a saved file: a file names no other file"),
+        ("recipe: mine\n", "recipe is no setting of a saved file: a file names no other file"),
         ("optimizer: sdg\n", "optimizer=sdg: must be adam, adamw or sgd (did you mean sgd?)"),
         ("max_epochs: [\n", "conf/recipe/mine.yaml: "),
         ("- 1\n", "conf/recipe/mine.yaml: "),
@@ -624,6 +632,72 @@ def test_a_sweeps_first_job_is_checked_as_a_whole() -> None:
         check_sweep(["max_epochs=4,40", "warmup_epochs=5"])
     with pytest.raises(ConfigError, match="task=regression takes"):
         check_sweep(["task=regression", "loss=dice,mse"])
+
+
+OPTIONS = {
+    "augment/typo": "rotat: 5\n",
+    "augment/high": "rotate: 999\n",
+    "augment/fine": "rotate: 5\n",
+    "augment/torn": "rotate: [\n",
+    "optimizer/sgd": "# @package _global_\noptimizer: sgd\n",
+    "task_optimizer/classification_sgd": "# @package _global_\nlearning_rate: -1\n",
+    "recipe/zero": "batch_size: 0\noptimizer: sgd\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["augment=light,typo"], ["augment.rotat is no setting (did you mean augment.rotate?)"]),
+        (
+            ["augment=none,light,high,typo", "optimizer=adam,sgd"],
+            ["learning_rate=-1: must be", "augment.rotate=999: must be", "augment.rotat is no setting"],
+        ),
+        (["augment=light,high", "batch_size=1,0"], ["batch_size=0: must be", "augment.rotate=999: must be"]),
+        (["augment=light,torn"], ["conf/augment/torn.yaml: "]),
+        (["recipe=quick,zero"], ["batch_size=0: must be"]),
+    ],
+)
+def test_the_option_files_of_a_sweep_are_checked(empty_folder: Path, words: list[str], told: list[str]) -> None:
+    write_options(empty_folder)
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(words)
+    assert len(caught.value.problems) == len(told)
+    assert all(line.startswith(start) for line, start in zip(caught.value.problems, told, strict=True))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["augment=light,fine"],
+        ["augment=light,high", "augment.rotate=5"],  # what is typed goes over the file
+        ["recipe=quick,zero", "batch_size=4"],
+        ["model=resnet18,unet", "task=classification,segmentation"],  # each by itself: some trials are for nobody
+    ],
+)
+def test_sound_options_pass(empty_folder: Path, words: list[str]) -> None:
+    write_options(empty_folder)
+    check_sweep(words)
+
+
+def test_only_options_of_ones_own_are_composed(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = []
+    compose = Conf.compose
+    monkeypatch.setattr(
+        Conf, "compose", lambda self, options, *rest: composed.append(options) or compose(self, options, *rest)
+    )
+    check_sweep(["model=glob(*)", "optimizer=adam,adamw", "task=classification"])
+    assert len(composed) == 1
+    write_options(empty_folder)
+    check_sweep(["model=glob(*)", "augment=light,fine,none", "task=classification"])
+    assert [options["augment"] for options in composed[2:]] == ["fine"]
+
+
+def write_options(folder: Path) -> None:
+    for name, text in OPTIONS.items():
+        file = folder / "conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
 
 
 def test_a_sweep_passes_with_its_words_as_hydra_takes_them() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from visrun import hyperparameters
 from visrun.config import setting_rules
-from visrun.config.configs import flatten
+from visrun.config.configs import Conf, flatten
 from visrun.config.fields import show, validate
 from visrun.config.settings import Settings
 from visrun.hyperparameters import Hyperparameters
@@ -30,8 +32,7 @@ def check(composed: Mapping[str, Any]) -> Checked:
     A wrong value does not hide what else is wrong: the rules between values are checked with the sound ones, and only
     what they say about a wrong value is left out.
     """
-    values = {key: value for key, value in composed.items() if key in Hyperparameters.model_fields}
-    rest = {key: value for key, value in composed.items() if key not in values}
+    values, rest = _halves(composed)
     found, lines = validate(Hyperparameters, values)
     given, more = validate(Settings, rest)
     sound_values, sound_rest = sound(Hyperparameters, values), sound(Settings, rest)
@@ -40,6 +41,46 @@ def check(composed: Mapping[str, Any]) -> Checked:
     between = [line for line in rules.problems if not any(f"{key}=" in line for key in wrong)]
     problems = tuple(dict.fromkeys([*lines, *more, *between]))
     return Checked(found, given, problems, rules.warnings)
+
+
+def _halves(composed: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The hyperparameters, and all else."""
+    values = {key: value for key, value in composed.items() if key in Hyperparameters.model_fields}
+    return values, {key: value for key, value in composed.items() if key not in values}
+
+
+def option_problems(
+    swept: Mapping[str, Sequence[Any]],
+    values: Mapping[str, Any],
+    *,
+    first: Mapping[str, str],
+    conf: Conf,
+    folders: Sequence[Path],
+) -> list[str]:
+    """What is wrong in the user's own files of the options that a sweep tries, each value by itself.
+
+    Args:
+        swept: Group -> its options. Those of the same number are composed together, since each compose takes a while.
+        values: Dotted key -> what goes over the files.
+        first: Group -> option of the first job, which is sound.
+        conf: The config files.
+        folders: Where the user's are.
+
+    Raises:
+        ConfigError: A file that cannot be read or composed.
+    """
+    if not folders:
+        return []
+    problems, seen = [], {layer.path for layer in conf.layers(first)}
+    for several in zip_longest(*swept.values()):
+        named = zip(swept, several, strict=True)
+        options = {**first, **{group: name for group, name in named if name in conf.options(group)}}
+        brought = {layer.path for layer in conf.layers(options)} - seen
+        if any((folder / f"{path}.yaml").is_file() for path in brought for folder in folders):
+            names = {f"{group}.name": options[group] for group in ("model", "augment")}
+            own, rest = _halves(conf.compose(options, {**values, **names}))
+            problems += [*validate(Hyperparameters, own)[1], *validate(Settings, rest)[1]]
+    return problems
 
 
 def sound(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ Nothing here imports torch or MLflow, and nothing touches Hydra's global state, 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 from visrun import hyperparameters
 from visrun.config import plugins, settings
-from visrun.config.checks import check, problems_of, unread_warnings
+from visrun.config.checks import check, option_problems, problems_of, unread_warnings
 from visrun.config.choices import SECTIONS, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
-from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schema
+from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schema, user_folders
+from visrun.config.fields import validate
 from visrun.config.overrides import GROUPS, Typed, Words, parse, to_override
 from visrun.config.provenance import own_values, sources, void_notices
 from visrun.config.saved import saved, typed_over
@@ -166,14 +167,18 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
         ConfigError: With everything that is wrong, one line each.
     """
     typed, ready = _ready(typed, config_dir=config_dir, cwd=cwd)
-    conf, words, _, _, problems = _read([*typed, *ready], config_dir=config_dir, cwd=cwd, multirun=True)
+    conf, words, values, file, problems = _read([*typed, *ready], config_dir=config_dir, cwd=cwd, multirun=True)
     for item in words:
         for value in item.values:
-            problems += _value_problems(item.key, value, conf)
+            problems += _value_problems(item.key, value, conf, typed=values)
     named = {word.partition("=")[0] for word in ready}
     first = [to_override(item.key, item.value) if item.values else item.line for item in words if item.key not in named]
     try:
-        job = resolve(first, config_dir=config_dir, cwd=cwd)
+        job = resolve(first, config_dir=config_dir, cwd=cwd, conf=conf)
+        swept = {item.key: item.values for item in words if item.values and item.key in GROUPS}
+        over = _over(Chosen(job.choices, "", {}), file, values)
+        folders = user_folders(cwd or Path.cwd(), config_dir)
+        problems += option_problems(swept, over, first=job.choices, conf=conf, folders=folders)
     except ConfigError as error:
         raise ConfigError(list(dict.fromkeys([*problems, *error.problems]))) from None
     if problems:
@@ -209,11 +214,13 @@ def _ready(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None) -
     return own, [word for word in ready if word.partition("=")[0] not in mine]
 
 
-def _value_problems(key: str, value: Any, conf: Conf) -> list[str]:
+def _value_problems(key: str, value: Any, conf: Conf, *, typed: Collection[str]) -> list[str]:
     if key in GROUPS:
         return [] if value in conf.options(key) else [unknown_option(key, value, conf)]
     if key in FILES:
-        return saved({key: value}, conf, known=known(), cwd=Path())[1]  # its paths are not looked at
+        flat, lines = saved({key: value}, conf, known=known(), cwd=Path())  # its paths are not looked at
+        counting = {name: item for name, item in flat.items() if name not in {*typed, *GROUPS}}
+        return [*lines, *(line for name, item in counting.items() for line in problems_of(name, item))]
     return problems_of(key, value)
 
 
@@ -281,8 +288,8 @@ def _over(chosen: Chosen, file: Mapping[str, Any], typed: Mapping[str, Any]) -> 
 
 def _lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[str]:
     """A warm-up that nobody typed and that does not fit into max_epochs is lowered to a tenth of them, and said."""
-    warmup, epochs = composed.get("warmup_epochs"), composed.get("max_epochs")
-    if "warmup_epochs" in typed or not isinstance(warmup, int) or not isinstance(epochs, int) or warmup < epochs:
+    both, _ = validate(Hyperparameters, {key: composed[key] for key in ("warmup_epochs", "max_epochs")})  # or texts
+    if "warmup_epochs" in typed or both is None or both.warmup_epochs < both.max_epochs:
         return []
-    composed["warmup_epochs"] = max(epochs, 0) // 10
-    return [f"warmup_epochs={warmup} does not fit into max_epochs={epochs}: lowered to {composed['warmup_epochs']}"]
+    lowered = composed["warmup_epochs"] = both.max_epochs // 10
+    return [f"warmup_epochs={both.warmup_epochs} does not fit into max_epochs={both.max_epochs}: lowered to {lowered}"]

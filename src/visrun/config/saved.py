@@ -34,7 +34,8 @@ def saved(
             problems.extend(error.problems)
     for key in [key for key in flat if key not in known or key in NEVER]:
         del flat[key]
-        problems.append(f"{show(key)} is no setting of a saved file{near(key, known)}")
+        hint = ": a file names no other file" if key in NEVER else near(key, known)
+        problems.append(f"{show(key)} is no setting of a saved file{hint}")
     for group, name in choices_in(flat).items():
         if group != "model" and name not in conf.options(group):
             problems.append(unknown_option(group, name, conf))
