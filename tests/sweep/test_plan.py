@@ -307,6 +307,11 @@ class TestWarnings:
         lines = plan(*words, typed=first_words).warnings
         assert [line.split()[0].partition("=")[0] for line in lines] == warned
 
+    def test_where_nothing_varies_that_is_said(self) -> None:
+        ready = plan("momentum=interval(0.8,0.98)")  # as sweep=NAME brings it: the first job has no value of it
+        assert ready.warnings == ("nothing varies: momentum is read only when optimizer=sgd",)
+        assert plan("momentum=interval(0.8,0.98)", "dropout=0.1,0.2").warnings == ()
+
 
 UNASKED = {"name": "auto", **PRUNERS["auto"][1]}
 

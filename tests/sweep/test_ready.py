@@ -243,7 +243,8 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("content", "line"),
         [
-            ({"parameter": ["dropout"]}, "parameter is no section (did you mean parameters?)"),
+            ({"parameter": ["dropout"]}, "parameter is no key (did you mean parameters?)"),
+            ({"parameters": ["dropout"], "trials": 3}, "trials is no key"),
             ({"parameters": "dropout"}, "parameters must be a list of settings, such as [optimizer, learning_rate]"),
             ({"parameters": ["lerning_rate"]}, "lerning_rate is no setting (did you mean learning_rate?)"),
             ({"parameters": ["lr"]}, "lr is no setting (did you mean learning_rate?)"),
@@ -265,7 +266,7 @@ class TestProblems:
             ({"tasks": {"regression": ["loss"]}}, "tasks.regression must be a mapping with add and ranges"),
             (
                 {"tasks": {"regression": {"ad": ["loss"]}}},
-                "tasks.regression.ad is no section (did you mean add?)",
+                "tasks.regression.ad is no key (did you mean add?)",
             ),
             ({"tasks": {"regression": {"add": ["los"]}}}, "los is no setting (did you mean loss?)"),
         ],

@@ -146,14 +146,18 @@ def make_plan(
 
 
 def _warnings(first: Resolved, space: Space, bases: Bases) -> list[str]:
-    """Those of the first job, but for values that it does not read and another trial does."""
+    """Those of the first job, but for values that it does not read and another trial does; and why nothing varies."""
     facts = facts_of(first.hyperparameters, first.settings)
     unread = {name: why for name in READ_WHEN if (why := why_unread(name, facts))}
 
     def by_another(line: str) -> bool:
         return any(line.endswith(why) and spaces.some_read(name, space, bases) for name, why in unread.items())
 
-    return [line for line in first.warnings if not by_another(line)]
+    lines = [line for line in first.warnings if not by_another(line)]
+    if not any(spaces.some_read(name, space, bases) for name in space.dimensions):
+        idle = [why for name, why in unread.items() if name in space.dimensions]
+        lines += [f"nothing varies: {why}" for why in idle if not any(line.endswith(why) for line in lines)]
+    return lines
 
 
 def _searches(sampler: str) -> bool:

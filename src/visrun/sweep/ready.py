@@ -151,7 +151,7 @@ def _sweep(key: str, space: Mapping[str, Any]) -> str:
 
 def _problems(content: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in a file, for any task."""
-    yield from _unknown(content, SECTIONS, "is no section")
+    yield from _unknown(content, SECTIONS, "is no key")
     tasks = content.get("tasks") or {}
     if not isinstance(tasks, Mapping):
         yield "tasks must be a mapping of tasks to what they add"
@@ -163,7 +163,7 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"{prefix.rstrip('.')} must be a mapping with add and ranges"
             return
         if prefix:
-            yield from _unknown(part, ("add", "ranges"), "is no section", prefix=prefix)
+            yield from _unknown(part, ("add", "ranges"), "is no key", prefix=prefix)
         names, ranges = part.get(listed) or [], part.get("ranges") or {}
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             yield f"{prefix}{listed} must be a list of settings, such as [optimizer, learning_rate]"
