@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from visrun import evaluate
-from visrun.errors import ConfigError, UserError
+from visrun.errors import ConfigError, DataError, UserError
+
+RUN = SimpleNamespace(task_name="classification", model_name="swin_t")
 
 
 @pytest.mark.parametrize("words", [[], ["RUN"], ["data.root=x"], ["RUN", "other", "data.root=x"]])
@@ -17,9 +19,23 @@ def test_it_says_how_it_is_used(words):
 
 @pytest.mark.parametrize("word", ["seed=1", "data.val_fraction=0.3", "data.image_size=64"])
 def test_what_changes_nothing_is_refused(word, monkeypatch):
-    monkeypatch.setattr(evaluate, "load", lambda *_, **__: SimpleNamespace(task_name="classification"))
+    monkeypatch.setattr(evaluate, "load", lambda *_, **__: RUN)
     with pytest.raises(ConfigError, match=rf"^{word}: .*does not read this"):
         evaluate.main(["RUN", "data.root=x", word])
+
+
+def test_the_model_is_the_runs(monkeypatch):
+    asked = []
+
+    def dataset_for(_predictor, settings, _screen):
+        asked.append((settings.task, settings.model.name, settings.data.name))
+        raise DataError("none")
+
+    monkeypatch.setattr(evaluate, "load", lambda *_, **__: RUN)
+    monkeypatch.setattr(evaluate, "dataset_for", dataset_for)
+    with pytest.raises(DataError):
+        evaluate.main(["RUN", "data.root=x"])
+    assert asked == [("classification", "swin_t", "auto")]
 
 
 def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):

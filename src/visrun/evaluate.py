@@ -8,6 +8,7 @@ from typing import Any
 
 from visrun.arguments import USAGE, options
 from visrun.config.compose import resolve
+from visrun.config.overrides import to_override
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.agree import agreeing
@@ -39,7 +40,7 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"usage: {USAGE['evaluate']}")
     predictor = load(names[0], device=asked.get("run.device", "auto"))
     wanted = asked.pop("split", None)
-    own = [f"task={predictor.task_name}", "tracking=none"]
+    own = [f"task={predictor.task_name}", to_override("model.name", predictor.model_name), "tracking=none"]
     resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
     screen, data = Screen(stderr=True), resolved.settings.data
     dataset = dataset_for(predictor, resolved.settings, screen)
