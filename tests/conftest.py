@@ -24,6 +24,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             os.environ[name] = value
 
 
+@pytest.fixture(autouse=True)
+def no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that are printed name no plugin that another test has imported."""
+    monkeypatch.setattr("visrun.config.plugins._imported", {})
+
+
 @pytest.fixture
 def no_waiting() -> AbstractContextManager[None]:
     """Within: whatever reads a value back, copies one to the device or makes a shape that depends on values is refused.

@@ -7,7 +7,6 @@ jobs, and each job resolves its own words again.
 from __future__ import annotations
 
 import gc
-import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 import visrun
 from visrun import preflight
 from visrun.arguments import Parser
+from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
 from visrun.config.overrides import hydra_folder, hydra_words, to_override
@@ -227,7 +227,7 @@ def require_free(key: str, own: Sequence[str]) -> None:
     if folder is None:
         return
     if (folder / FILE_NAME).exists():
-        again = f"visrun resume {shlex.quote(str(folder))}"
+        again = plugins.command("resume", str(folder))
         raise ConfigError(f"{key}={folder}: holds a run already; name another folder, or {again}")
     there = next((path for path in (folder, *folder.parents) if path.exists() or path.is_symlink()), Path())
     if not there.is_dir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from visrun import feeding, parts, preflight
 from visrun.conclusion import conclude, show, validate
+from visrun.config import plugins
 from visrun.config.compose import Resolved, resolve
 from visrun.config.overrides import hydra_folder, hydra_words
 from visrun.console import Screen, logged, logger
@@ -152,7 +152,7 @@ def _what_next(folder: Path, error: BaseException | None = None) -> str:
     if isinstance(error, VisrunError):
         return f"failed; the same with a change: {repeating(folder)} KEY=VALUE"
     word = "failed" if isinstance(error, Exception) else "stopped"
-    return f"{word}; go on with: visrun resume {shlex.quote(str(folder))}"
+    return f"{word}; go on with: {plugins.command('resume', str(folder))}"
 
 
 def _train(

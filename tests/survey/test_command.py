@@ -31,6 +31,11 @@ def test_it_says_what_the_folder_serves_and_draws_a_sheet(outlines: Path, capsys
         assert sheet.width > 400
 
 
+def test_how_to_train_names_the_plugins(outlines: Path, capsys) -> None:
+    assert cli.main(["check", str(outlines), "plugins=[colorsys]"]) == 0
+    assert capsys.readouterr().out.endswith(" 'plugins=[colorsys]'\n")
+
+
 def test_one_task_and_another_place(outlines: Path, capsys, tmp_path: Path) -> None:
     assert cli.main(["check", f"data.root={outlines}", "task=regression", "out=new/count.png"]) == 0
     assert "classification" not in capsys.readouterr().out

@@ -16,6 +16,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
+from visrun.config import plugins
 from visrun.config.overrides import parse
 from visrun.errors import VisrunError
 from visrun.sweep.results import closing_lines, rows, write_results
@@ -315,15 +316,17 @@ def test_the_end_of_a_sweep_in_lines(tmp_path, monkeypatch):
     ]
 
 
-def test_the_command_of_the_closing_lines_names_the_file_for_visrun(tmp_path):
+def test_the_command_of_the_closing_lines_names_plugins_and_the_file_for_visrun(tmp_path):
+    plugins.load(["colorsys"], cwd=tmp_path)
     folder = tmp_path / "it's (a) $weird, näme"
     study = make_study()
     add(study, C, 1.0, folder=run_folder(folder, 0, json.dumps({"seed": 1})))
     write_results(study, study.trials, folder)
     line = next(line for line in closing_lines(study, study.trials, folder=folder) if "rerun" in line)
-    program, word = shlex.split(line.removeprefix("rerun it: "))
+    program, word, plugin = shlex.split(line.removeprefix("rerun it: "))
     typed = parse([word], known=["experiment"], cwd=Path.cwd()).typed[0]
-    assert program == "visrun" and typed.value == str(folder / "best/experiment.json")
+    assert (program, plugin) == ("visrun", "plugins=[colorsys]")
+    assert typed.value == str(folder / "best/experiment.json")
 
 
 def test_a_front_is_listed_and_a_long_one_cut(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ visrun plugins=[my_package] model=tiny
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,16 +19,42 @@ from visrun.config.entries import entry_problems
 from visrun.config.fields import show
 from visrun.errors import ConfigError
 
+KEY = "plugins"
+_imported: dict[str, None] = {}  # in this process, in order
+
 
 def take(words: Sequence[str], *, cwd: Path) -> list[str]:
-    """Import what words such as ``plugins=[my_package]`` name, and return the other words.
+    """Import what words such as ``plugins=[my_package]`` and a ``conf/config.yaml`` in ``cwd`` name.
+
+    Returns:
+        The other words.
 
     Raises:
-        ConfigError: As `load`.
+        ConfigError: As `load`, or a word or file that cannot be read.
     """
-    named = [word.partition("=")[2] for word in words if word.startswith("plugins=")]
-    load([name.strip() for text in named for name in text.strip("[]").split(",") if name.strip()], cwd=cwd)
-    return [word for word in words if not word.startswith("plugins=")]
+    own = [word for word in words if word.startswith(f"{KEY}=")]
+    listed = _typed(own, cwd=cwd) if own else []
+    if (cwd / "conf" / "config.yaml").is_file():
+        listed += _configured(cwd)
+    load(listed, cwd=cwd)
+    return [word for word in words if word not in own]
+
+
+def _typed(words: Sequence[str], *, cwd: Path) -> list[object]:
+    from visrun.config.overrides import parse  # Hydra: verbs without plugins do without
+
+    read = parse(words, known=(KEY,), cwd=cwd)
+    if read.problems:
+        raise ConfigError(read.problems)
+    value = read.typed[0].value
+    return value if isinstance(value, list) else [value]
+
+
+def _configured(cwd: Path) -> list[object]:
+    from visrun.config.configs import PRIMARY, open_conf
+
+    value = open_conf(cwd).read(PRIMARY).get(KEY)
+    return value if isinstance(value, list) else []
 
 
 def load(names: Sequence[object], *, cwd: Path) -> None:
@@ -45,8 +72,15 @@ def load(names: Sequence[object], *, cwd: Path) -> None:
             continue
         try:
             import_module(name)
+            _imported[name] = None
         except (Exception, SystemExit) as error:  # foreign code: whatever it raises stops the run in one line
             told = " ".join(f"{type(error).__name__}: {error}".split())
             problems.append(f"plugins={name}: does not import: {told}")
     if problems := [*problems, *(entry_problems() if names else [])]:
         raise ConfigError(problems)
+
+
+def command(*words: str) -> str:
+    """``visrun WORDS`` for people to type, with the plugins of this process, which no run's folder remembers."""
+    named = [f"{KEY}=[{','.join(_imported)}]"] if _imported else []
+    return shlex.join(["visrun", *words, *named])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from visrun import checkpoint, hyperparameters
+from visrun.config import plugins
 from visrun.config.compose import Resolved
 from visrun.config.fields import validate
 from visrun.config.settings import Settings
@@ -52,7 +52,7 @@ def remembered(folder: Path) -> Resolved:
 
 def repeating(folder: Path) -> str:
     """The command that does what the run in ``folder`` did once more."""
-    return f"visrun {shlex.quote(f'experiment={folder / FILE_NAME}')}"
+    return plugins.command(f"experiment={folder / FILE_NAME}")
 
 
 def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from visrun.arguments import USAGE, options, verb_parser
+from visrun.config import plugins
 from visrun.config.fields import one_of, show
 from visrun.console import Screen, counter
 from visrun.data.records import Dataset
@@ -58,7 +58,7 @@ def main(words: Sequence[str]) -> int:
             print(f"\nsheet: {out.absolute()} (labels for task={best})")
     ready = [service.task for service in found.services if service.ready]
     if best in ready and not given.json:
-        print(f"train: {shlex.join(['visrun', f'task={best}', f'data.root={found.root}'])}")
+        print(f"train: {plugins.command(f'task={best}', f'data.root={found.root}')}")
     return 0 if ready else 2
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from omegaconf import OmegaConf
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun.config import plugins
 from visrun.files import update
 from visrun.record.run_files import FILE_NAME
 from visrun.sweep.files import RESULTS, TABLE
@@ -162,7 +162,7 @@ def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path) ->
         target = _best_file(study, trial, folder).absolute()
         if target.is_file():
             shown = target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target
-            lines.append(f"rerun it: visrun {shlex.quote(f'experiment={shown}')}")
+            lines.append(f"rerun it: {plugins.command(f'experiment={shown}')}")
     if len(front) > MAX_FRONT:
         lines.append(f"{len(front) - MAX_FRONT} more in {folder / RESULTS}")
     return lines
