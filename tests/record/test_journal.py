@@ -65,6 +65,13 @@ def test_what_changes_numbers_is_part_of_the_identity_and_where_it_runs_is_not()
     base = identity(resolve([]))
     assert differences(base, identity(resolve(["learning_rate=0.5"]))) == ["learning_rate: 0.001 -> 0.5"]
     assert differences(base, identity(resolve(["augment.rotate=5"]))) == ["augment.rotate: 0.0 -> 5.0"]
-    free = ["run.max_time=5", "run.device=cpu", "tracking=none", "data.workers=2", "data.cache=ram"]
+    free = [
+        "run.max_time=5",
+        "run.device=cpu",
+        "tracking=none",
+        "data.workers=2",
+        "data.cache=ram",
+        "plugins=[colorsys]",
+    ]
     assert differences(base, identity(resolve(free))) == []
     assert differences({"a": "1"}, {"b": "2"}) == ["a: 1 -> unset", "b: unset -> 2"]

@@ -13,6 +13,9 @@ from visrun.record import environment, experiment
 from visrun.record.run_folder import RunFolder, part_of
 
 FREE_TO_CHANGE = (
+    "experiment",
+    "recipe",
+    "plugins",  # a run's folder does not remember them
     "run.max_time",
     "run.device",
     "tracking",
@@ -74,13 +77,16 @@ def finite(facts: Any) -> Any:
 
 
 def identity(resolved: Resolved) -> dict[str, str]:
-    """What must stay as it is when a run is resumed: every setting that changes numbers, as ``key -> text``."""
+    """What must stay as it is when a run is resumed, as ``key -> text``."""
     flat: dict[str, str] = {key: repr(value) for key, value in resolved.hyperparameters.model_dump(mode="json").items()}
     for key, value in resolved.settings.model_dump(mode="json").items():
         nested = value if isinstance(value, dict) else {"": value}
         flat |= {f"{key}.{name}".rstrip("."): repr(inner) for name, inner in nested.items()}
-    flat.pop("experiment", None)
-    flat.pop("recipe", None)
+    return binding(flat)
+
+
+def binding(flat: Mapping[str, str]) -> dict[str, str]:
+    """Those of a run's settings that change its numbers."""
     return {
         key: text
         for key, text in flat.items()

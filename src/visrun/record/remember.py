@@ -9,13 +9,14 @@ from typing import Any
 from visrun import checkpoint, hyperparameters
 from visrun.config import plugins
 from visrun.config.compose import Resolved
+from visrun.config.configs import flatten
 from visrun.config.fields import validate
 from visrun.config.settings import Settings
 from visrun.console import Screen
-from visrun.errors import UserError
+from visrun.errors import ConfigError, UserError
 from visrun.hyperparameters import Hyperparameters
-from visrun.record.experiment import SECTIONS
-from visrun.record.journal import differences, identity
+from visrun.record.experiment import SECTIONS, unknown_names
+from visrun.record.journal import binding, differences, identity
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.tables import model_entry
@@ -25,7 +26,7 @@ def remembered(folder: Path) -> Resolved:
     """The configuration that the run in ``folder`` was started with.
 
     Raises:
-        UserError: experiment.json is missing, or holds what no run writes.
+        UserError: experiment.json is missing, holds what no run writes, or names what is not known here.
     """
     file = folder / FILE_NAME
     content = read_json(file)
@@ -36,6 +37,9 @@ def remembered(folder: Path) -> Resolved:
     settings, more = validate(Settings, given)
     if values is None or settings is None:
         raise UserError(f"{file}: {'; '.join([*problems, *more])}")
+    unknown = unknown_names({"loss": values.loss, **flatten(settings.model_dump(mode="json"))})
+    if unknown:
+        raise ConfigError([f"{file}: {line}" for line in unknown])
     return Resolved(
         hyperparameters=values,
         settings=settings,
@@ -72,7 +76,7 @@ def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str
     state = checkpoint.load(files.last, instead=otherwise)
     if "identity" not in state:  # best.pt has none
         raise UserError(f"{files.last}: not the last.pt of a run; {otherwise}")
-    changed = differences(state["identity"], identity(resolved))
+    changed = differences(binding(state["identity"]), identity(resolved))
     if changed:
         raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
     return state

@@ -1,0 +1,42 @@
+"""What a run's folder says of it: the settings it goes on with, and whether it can."""
+
+from pathlib import Path
+
+import pytest
+
+from visrun import checkpoint
+from visrun.config import plugins
+from visrun.config.compose import resolve
+from visrun.console import Screen
+from visrun.errors import ConfigError, UserError
+from visrun.record.journal import Journal, identity
+from visrun.record.remember import last_state, remembered, repeating
+from visrun.record.run_folder import RunFolder
+
+
+def test_a_run_goes_on_whatever_plugins_it_was_started_with(tmp_path: Path) -> None:
+    resolved = resolve(["seed=3"])
+    with RunFolder(tmp_path) as files:
+        written = identity(resolved) | {"plugins": "['zoo']"}  # as earlier versions wrote it
+        checkpoint.save({"identity": written}, files.last)
+        assert last_state(files, resolved, Screen()) == {"identity": written}
+        with pytest.raises(UserError, match=r"experiment\.json has changed since \(seed: 3 -> 0\)"):
+            last_state(files, resolve([]), Screen())
+
+
+def test_what_only_a_plugin_knows_is_refused_in_a_line_each(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as files:
+        journal = Journal(files, resolve([]))
+        journal.content |= {"task": "counting", "model": {"name": "tiny"}, "augment": {"extra": ["invert"]}}
+        journal.content["hyperparameters"]["loss"] = "poisson"
+        journal.write()
+    with pytest.raises(ConfigError) as caught:
+        remembered(tmp_path)
+    keys = [line.removeprefix(f"{tmp_path}/experiment.json: ").partition("=")[0] for line in caught.value.problems]
+    assert keys == ["task", "loss", "augment.extra", "model.name"]
+    assert all("a plugin may bring it" in line for line in caught.value.problems)
+
+
+def test_the_command_that_repeats_a_run_names_its_plugins(tmp_path: Path) -> None:
+    plugins.load(["colorsys"], cwd=tmp_path)
+    assert repeating(Path("runs")) == "visrun experiment=runs/experiment.json 'plugins=[colorsys]'"
