@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from PIL import Image
 
 import visrun
 from visrun import evaluate, explain, launch, predict, repeat
@@ -160,13 +161,36 @@ def test_every_command_composes(words: list[str], workplace: Path) -> None:
     assert words in only_named or checked(words, workplace) == []
 
 
-def test_the_commands_with_a_plugin_compose(workplace: Path) -> None:
-    assert WITH_PLUGINS
-    for words in {tuple(word for word in words if word != "explain") for words in WITH_PLUGINS}:
-        # in a process of its own, since a plugin changes the tables
-        command = [sys.executable, "-m", "visrun.cli", "explain", *words]
-        done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
+@pytest.fixture(scope="module")
+def pictures(workplace: Path) -> Path:
+    """The datasets of the commands with plugins: two classes, in folders and in a list, and a table of counts."""
+    lists: dict[str, list[str]] = {"sorted/labels.txt": [], "counts/counts.csv": ["image,count"]}
+    for number in range(24):
+        file = Path("ab"[number % 2]) / f"{number}.png"
+        for folder in (workplace / "sorted", workplace / "counts"):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (number * 9, 100 * (number % 2), 0)).save(folder / file)
+        lists["sorted/labels.txt"].append(f"{file} {file.parent}")
+        lists["counts/counts.csv"].append(f"{file},{number}")
+    for name, lines in lists.items():
+        (workplace / name).write_text("\n".join(lines), encoding="utf-8")
+    return workplace
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", WITH_PLUGINS, ids=shlex.join)
+def test_every_command_with_a_plugin_trains_a_run_that_predicts(words: list[str], pictures: Path) -> None:
+    run = f"runs/{len(list(pictures.glob('runs/*')))}"
+    cheap = ["max_epochs=1", "tracking=none", "run.device=cpu", "data.image_size=32", f"hydra.run.dir={run}"]
+    usual = {"data.root": "sorted", "model": "small_resnet"}
+    cheap += [f"{key}={value}" for key, value in usual.items() if not any(word.startswith(f"{key}=") for word in words)]
+    (plugin,) = [word for word in words if word.startswith("plugins=")]
+    both = [[*words, *cheap], ["predict", run, "sorted/a/0.png", plugin]]
+    # in a process of its own, since a plugin changes the tables
+    script = "import json, sys; from visrun import cli; print([cli.main(words) for words in json.loads(sys.argv[1])])"
+    command = [sys.executable, "-c", script, json.dumps(both)]
+    done = subprocess.run(command, cwd=pictures, capture_output=True, text=True, check=False)
+    assert "epoch 1/1" in done.stdout and done.stdout.endswith("[0, 0]\n"), done.stderr
 
 
 @pytest.mark.parametrize("words", shell_lines("make"), ids=shlex.join)
