@@ -142,7 +142,7 @@ def _ui(words: Sequence[str]) -> int:
 
 
 def _plugged(words: Sequence[str]) -> list[str]:
-    """The words without ``plugins=[...]``, which a run's folder does not remember, once those are imported."""
+    """The words without ``plugins=[...]``, once these, which a run's folder does not remember, are imported."""
     from visrun.config import plugins
 
     return plugins.take(words, cwd=Path.cwd())

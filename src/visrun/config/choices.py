@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from visrun.config.configs import Conf, flatten
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS
-from visrun.errors import did_you_mean
+from visrun.errors import PLUGIN_HINT, did_you_mean
 from visrun.tables import GENERIC_MODEL, TIMM, TIMM_MODEL, timm_name, torchvision_builders
 from visrun.tables.models import own_detector
 
@@ -23,6 +23,7 @@ SECTIONS = (
     "tracking",
 )  # groups whose options fill a section; the others are hyperparameters
 WITH_ROOT = "auto"  # the data that a data.root alone means
+BROUGHT = ("task", "data", "model", "loss")  # groups to whose options a plugin adds
 AHEAD = ("task", "data", "model")  # chosen before the model's file is read
 
 
@@ -81,7 +82,8 @@ def unknown_option(group: str, option: Any, conf: Conf) -> str:
     if group == "model" and torchvision_builders().get(option) in ("classification", "segmentation"):
         return f"{line}; torchvision's own is model={GENERIC_MODEL} model.name={option}"
     detector = own_detector(option) if group == "model" else None
-    return f"{line} (did you mean {detector}?)" if detector else line + did_you_mean(option, names)
+    hint = f" (did you mean {detector}?)" if detector else did_you_mean(option, names)
+    return line + (hint or (PLUGIN_HINT if group in BROUGHT else ""))
 
 
 def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, rooted: str | None = None) -> Chosen:
