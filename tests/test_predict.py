@@ -137,6 +137,14 @@ def test_what_is_no_image_is_one_line(image, told):
     assert str(caught.value) == told
 
 
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (4, 5, 4)])
+def test_an_array_is_kept_as_it_is(tmp_path, shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    file = predict._as_file(pixels, tmp_path / "a.png")
+    with Image.open(file) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
 def test_a_grey_array_is_seen_as_its_file_would_be(tmp_path):
     grey = np.arange(20, dtype=np.uint8).reshape(4, 5)
     assert (load_rgb(predict._as_file(grey, tmp_path / "a.png")) == grey[..., None]).all()

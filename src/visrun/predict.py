@@ -77,7 +77,7 @@ class Predictor:
         """What the model sees in each image, as plain JSON types.
 
         Args:
-            images: Files, Pillow images, or uint8 arrays: (H, W, 3) RGB or (H, W) grey.
+            images: Files, Pillow images, or uint8 arrays: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey.
 
         Raises:
             DataError: A file that cannot be decoded, an array of another kind, or one image that is in no list.
@@ -232,6 +232,6 @@ def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
 def _from_array(image: object) -> Image.Image:
     if not isinstance(image, np.ndarray):
         raise DataError(f"{type(image).__name__}: no image; give a file, a Pillow image or a uint8 array (H, W, 3)")
-    if image.dtype != np.uint8 or not image.size or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
+    if image.dtype != np.uint8 or not image.size or image.ndim < 2 or image.shape[2:] not in ((), (3,), (4,)):
         raise DataError(f"an array of {image.dtype}, shape {image.shape}: must be uint8, (H, W, 3) or (H, W)")
     return Image.fromarray(image)
