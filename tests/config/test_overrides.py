@@ -120,6 +120,8 @@ def test_a_leading_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HOME", "/home/ben")
     assert read("data.root=~/x").typed[0].value == "/home/ben/x"
     assert absolute("~no_such_user/x", CWD) == "/home/anna/~no_such_user/x"
+    words = ["hydra.run.dir=~/x (1)", "hydra.sweep.dir=~/${now:%Y}", "hydra.run.dir='~/x'"]
+    assert hydra_words(words) == ["hydra.run.dir='/home/ben/x (1)'", "hydra.sweep.dir='/home/ben/${now:%Y}'", words[2]]
 
 
 def test_quotes_that_are_there_are_respected() -> None:
@@ -221,7 +223,7 @@ def test_near_knows_initials_leaves_and_misspellings() -> None:
 
 
 def test_a_folder_of_hydras_is_read_back_unless_hydra_makes_it_up() -> None:
-    for text in ("w", "/a (1)/b,c", "it's", "~/x"):
+    for text in ("w", "/a (1)/b,c", "it's"):
         assert hydra_folder("hydra.run.dir", hydra_words(["seed=1", f"hydra.run.dir={text}"])) == Path(text)
     for words in ([], ["hydra.run.dir=${now:%Y}"], ["hydra.sweep.dir=w"]):
         assert hydra_folder("hydra.run.dir", hydra_words(words)) is None

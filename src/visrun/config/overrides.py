@@ -119,7 +119,7 @@ def is_hydra(word: str) -> bool:
 
 
 def hydra_words(words: Iterable[str]) -> list[str]:
-    """The words for Hydra's own settings, folders quoted.
+    """The words for Hydra's own settings, folders quoted and a leading ``~`` in them expanded.
 
     Raises:
         ConfigError: A word that Hydra's grammar does not read.
@@ -128,6 +128,7 @@ def hydra_words(words: Iterable[str]) -> list[str]:
     for word in filter(is_hydra, words):
         key, sign, text = word.partition("=")
         bare = key in HYDRA_PATHS and sign and text[:1] not in ("'", '"')
+        text = str(expanded(text)) if bare and text.startswith("~") else text
         lines.append(f"{key}={QuotedString(text, Quote.single).with_quotes()}" if bare else word)
         _parsed(lines[-1])
     return lines
