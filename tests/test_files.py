@@ -63,7 +63,7 @@ def test_leftovers_are_those_of_killed_writes_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "notes.txt"]
 
 
-@pytest.mark.parametrize("module", ["files", "run_folder", "compare.runs", "repeat"])
+@pytest.mark.parametrize("module", ["files", "record.run_folder", "compare.runs", "repeat"])
 def test_what_only_reads_a_run_needs_no_torch(module: str) -> None:
     program = f"import sys, visrun.{module}; assert not {{'torch', 'mlflow', 'optuna'}} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
