@@ -99,11 +99,12 @@ class Pixels:
 
     def add(self, heat: Floats, truth: NDArray[np.integer]) -> None:
         """A map (H, W) and where defects are: 1 in one, 0 outside, anything else counts for nothing."""
-        self.hits += _reaching(self.thresholds, heat[truth == 1])
+        inside = truth == 1
+        self.hits += _reaching(self.thresholds, heat[inside])
         self.false += _reaching(self.thresholds, heat[truth == 0])
-        for region in _regions(truth == 1):
-            self.overlap += _reaching(self.thresholds, heat[region]) / region.sum()
-            self.regions += 1
+        shares, regions = _shares(inside)
+        self.overlap += _reaching(self.thresholds, heat[inside], shares)
+        self.regions += regions
 
     def counts(self) -> Counts:
         """Of all pixels."""
@@ -131,21 +132,25 @@ def sampled(maps: Sequence[Floats]) -> Floats:
     return np.concatenate([*(one.ravel()[::stride] for one in maps), *ends])
 
 
-def _regions(inside: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """The connected regions, corners touching."""
+def _shares(inside: NDArray[np.bool_]) -> tuple[Floats, int]:
+    """Which share of its connected region (corners touching) each pixel inside is (n,), and how many regions are."""
     if not inside.any():
-        return []
+        return np.zeros(0), 0
     from skimage.measure import label
 
-    numbers = label(inside, connectivity=2)
-    return [numbers == number for number in range(1, int(numbers.max()) + 1)]
+    numbers = label(inside, connectivity=2)[inside]
+    return 1.0 / np.bincount(numbers)[numbers], int(numbers.max())
 
 
-def _reaching(thresholds: Floats, values: Floats) -> Floats:
-    """(n,) how many of ``values`` are at least each of the descending ``thresholds``."""
-    ascending = thresholds[::-1]
-    below = np.searchsorted(np.sort(values), ascending, side="left")
-    return (len(values) - below)[::-1].astype(np.float64)
+def _reaching(thresholds: Floats, values: Floats, weights: Floats | None = None) -> Floats:
+    """(n,) how many of ``values``, or what weight of them, are at least each of the descending ``thresholds``."""
+    order = np.argsort(values) if weights is not None else None
+    ascending = np.sort(values) if order is None else values[order]
+    below = np.searchsorted(ascending, thresholds[::-1], side="left")[::-1]
+    if weights is None:
+        return (len(values) - below).astype(np.float64)
+    above = np.append(np.cumsum(weights[order][::-1])[::-1], 0.0)
+    return above[below]
 
 
 def _counts(thresholds: Floats, hits: Floats, false: Floats) -> Counts:
