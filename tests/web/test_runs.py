@@ -419,9 +419,9 @@ def test_a_sweep_that_another_machine_leads_lives_as_long_as_it_is_heard_of(tmp_
 @pytest.mark.parametrize(
     ("files", "words", "why"),
     [
-        ({"ui": {"words": ["-m", "a=1"]}}, ["-m", "a=1"], ""),
+        ({"ui": {"words": ["-m", "seed=1"]}}, ["-m", "seed=1"], ""),
         ({"lead": {"words": ["repeat", "seeds=3"], "cwd": "."}}, ["repeat", "seeds=3"], ""),
-        ({"ui": {"asked": "stop"}, "lead": {"words": ["-m", "a=1"], "cwd": "."}}, ["-m", "a=1"], ""),
+        ({"ui": {"asked": "stop"}, "lead": {"words": ["-m", "seed=1"], "cwd": "."}}, ["-m", "seed=1"], ""),
         (
             {"lead": {"words": ["-m"], "cwd": "/elsewhere", "command": "visrun -m"}},
             [],
@@ -449,6 +449,41 @@ def test_a_sweep_goes_on_by_the_command_that_is_known(
     else:
         Processes(cwd).resume(folder)
     assert started == ([(folder, words)] if words else [])
+
+
+CODE = [
+    "plugins=[evil]",
+    "+plugins=[evil]",
+    "hydra.sweeper.custom_search_space=os.system",
+    "hydra.sweeper.sampler._target_=os.system",
+    "hydra.sweeper.sampler={_target_:os.system}",
+    "hydra.callbacks.x._target_=os.system",
+    "hydra.launcher.setup=[evil]",
+    "--config-dir=/tmp/evil",
+    "predict",
+]
+
+
+@pytest.mark.parametrize("word", CODE)
+def test_what_a_folder_notes_starts_no_code(word: str, tmp_path: Path) -> None:
+    (tmp_path / "study.journal").write_text("")
+    (tmp_path / UI).write_text(json.dumps({"words": ["-m", word], "command": f"visrun -m {word}"}))
+    with pytest.raises(Conflict, match=re.escape(f"go on with it in {tmp_path}: visrun -m {word}")):
+        Processes(tmp_path).resume(tmp_path)
+    assert processes.going_on(facts_of(tmp_path), tmp_path, always=[word]) == (["-m", word], "")
+
+
+def test_a_sweep_that_the_page_starts_can_be_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(Processes, "_start", lambda _, folder, words: started.append(list(words)))
+    words = ["plugins=[mine]", "task=regression", "learning_rate=interval(1e-4,1e-2)", "hydra.sweeper.n_trials=3"]
+    words += ["hydra/sweeper/pruner=none", "hydra.sweeper.n_jobs=2"]
+    made = Processes(tmp_path, always=["plugins=[mine]"])
+    folder = made.sweep(words, ticket="1", command="visrun -m")
+    made.resume(folder)
+    assert started[0] == started[1]
+    with pytest.raises(Conflict, match="go on with it in"):
+        Processes(tmp_path).resume(folder)
 
 
 @pytest.mark.parametrize("act", [stop, kill])

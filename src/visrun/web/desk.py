@@ -49,7 +49,7 @@ class Desk:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
-        self.composer, self.library = Composer(self.cwd, self.always), Library(self.cwd)
+        self.composer, self.library = Composer(self.cwd, self.always), Library(self.cwd, self.always)
         self.processes, self.datasets = Processes(self.cwd, self.always), Datasets(self.roots, self.cwd)
         self.mlflow = Mlflow(self.cwd, self.roots)
 

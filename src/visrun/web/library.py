@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,10 +51,10 @@ class Place:
 
 
 class Library:
-    """The runs below ``cwd``, the folder where commands run."""
+    """The runs below ``cwd``, the folder where commands run; ``always`` are words that each of them has."""
 
-    def __init__(self, cwd: Path) -> None:
-        self.cwd = cwd
+    def __init__(self, cwd: Path, always: Sequence[str] = ()) -> None:
+        self.cwd, self.always = cwd, tuple(always)
         self._known: dict[Path, tuple[tuple[int, ...] | None, dict[str, Any]]] = {}
         self._seen: dict[str, Place] = {}
         self._lock = threading.Lock()

@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from visrun.config.compose import known
 from visrun.config.overrides import to_override
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.sweep.files import LEAD
@@ -24,6 +25,8 @@ from visrun.web.library import kind_of
 from visrun.web.state import UI, Facts, facts_of, note, told
 
 CONSOLE = "console.log"  # what the command prints
+SWEEPING = ("-m", "--multirun", "repeat")  # what a sweep's command begins with
+OWN = ("hydra.sweep.dir", "seeds", "name")  # words of such a command that are no settings
 TICKETS = 1000  # starts that are remembered, so that a second click starts nothing
 
 
@@ -80,7 +83,7 @@ class Processes:
             if facts.living:
                 raise Conflict("it is running already")
             if kind_of(folder, {path.name for path in folder.iterdir()}) == "sweep":
-                words, why = going_on(facts, self.cwd)
+                words, why = going_on(facts, self.cwd, self.always)
                 if why:
                     raise Conflict(why)
                 self._start(folder, words)
@@ -111,18 +114,32 @@ class Processes:
         threading.Thread(target=_reap, args=(process, folder), name="visrun-reaper", daemon=True).start()
 
 
-def going_on(facts: Facts, cwd: Path) -> tuple[list[str], str]:
+def going_on(facts: Facts, cwd: Path, always: Collection[str]) -> tuple[list[str], str]:
     """The words behind ``visrun`` that go on with a sweep in ``cwd``, or why there are none.
 
-    They are those that this page started it with, or what its leader noted on the command line.
+    They are those that this page started it with, or what its leader noted on the command line. The folder may have
+    come from somebody else, so none of them may name code, unless it is one of ``always``.
     """
     lead = told(facts.folder / LEAD)
     words = facts.ui.get("words", lead.get("words") if lead.get("cwd") == str(cwd) else None)
-    if isinstance(words, list):
+    if isinstance(words, list) and all(str(word) in always or names_no_code(str(word)) for word in words):
         return [str(word) for word in words], ""
-    if "command" in lead:
-        return [], f"go on with it in {lead.get('cwd')}: {lead['command']}"
+    command = facts.ui.get("command") or lead.get("command")
+    if command:
+        return [], f"go on with it in {lead.get('cwd', cwd)}: {command}"
     return [], "go on with it where it was started: its command is not known here"
+
+
+def names_no_code(word: str) -> bool:
+    """Whether a word of a sweep's command is a setting, or one of Hydra's that makes it import nothing."""
+    key, sign, _ = word.partition("=")
+    if not sign:
+        return key in SWEEPING
+    plain = (
+        key.startswith(("hydra.sweeper.", "hydra/sweeper", "hydra/launcher"))
+        and key != "hydra.sweeper.custom_search_space"
+    )
+    return "_target_" not in word and (plain or key in {*known(), *OWN} - {"plugins"})
 
 
 def stop(folder: Path) -> None:

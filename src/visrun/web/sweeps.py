@@ -77,7 +77,9 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "tracked": (folder / RECORD).is_file(),
         "can_stop": facts.pid is not None and not facts.stopping,
         "can_kill": facts.pid is not None,
-        "can_resume": not facts.living and not going_on(facts, library.cwd)[1] and ended < (wanted or 1),
+        "can_resume": not facts.living
+        and not going_on(facts, library.cwd, library.always)[1]
+        and ended < (wanted or 1),
     }
 
 
