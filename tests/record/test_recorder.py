@@ -26,22 +26,21 @@ class Clock:
         return self.now
 
 
+def made_of(folder: Any, tracker: Any, screen: Any, step: Any, **options: Any) -> RunRecorder:
+    outlets = Outlets(folder, tracker, screen)
+    return RunRecorder(outlets, step, None, monitor="accuracy", portrait=dict, identity={}, **options)  # type: ignore[arg-type]
+
+
 def recording(tmp_path: Path, picture: Any) -> tuple[RunRecorder, list[tuple[str, str]]]:
     kept: list[tuple[str, str]] = []
     network = torch.nn.Linear(1, 1)
-    made = RunRecorder(
-        Outlets(
-            SimpleNamespace(append_metrics=lambda row: None),  # type: ignore[arg-type]
-            SimpleNamespace(epoch=lambda *_: None, artifact=lambda path, folder: kept.append((path.name, folder))),  # type: ignore[arg-type]
-            SimpleNamespace(end_progress=lambda: None, say=lambda line: None),  # type: ignore[arg-type]
-        ),
-        SimpleNamespace(evaluated=network, graph_note="", device=torch.device("cpu")),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
+    made = made_of(
+        SimpleNamespace(append_metrics=lambda row: None),
+        SimpleNamespace(epoch=lambda *_: None, artifact=lambda path, folder: kept.append((path.name, folder))),
+        SimpleNamespace(end_progress=lambda: None, say=lambda line: None),
+        SimpleNamespace(evaluated=network, graph_note="", device=torch.device("cpu")),
         max_epochs=100,
-        monitor="accuracy",
         images_per_step=1,
-        portrait=dict,
-        identity={},
         picture=picture,
     )
     return made, kept
@@ -90,19 +89,13 @@ def telling(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> tuple[RunRecorder,
     """A recorder of three epochs, and what it says in status.json."""
     monkeypatch.setattr(recorder, "time", clock)
     told: list[dict[str, Any]] = []
-    made = RunRecorder(
-        Outlets(
-            SimpleNamespace(tell=lambda state, **facts: told.append(facts)),  # type: ignore[arg-type]
-            SimpleNamespace(),  # type: ignore[arg-type]
-            SimpleNamespace(progress=lambda *_: None),  # type: ignore[arg-type]
-        ),
-        SimpleNamespace(),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
+    made = made_of(
+        SimpleNamespace(tell=lambda state, **facts: told.append(facts)),
+        SimpleNamespace(),
+        SimpleNamespace(progress=lambda *_: None),
+        SimpleNamespace(),
         max_epochs=3,
-        monitor="accuracy",
         images_per_step=8,
-        portrait=dict,
-        identity={},
     )
     return made, told
 

@@ -31,8 +31,8 @@ def read(root: Path) -> Listing:
     """Class folders train/CLASS/*.jpg with val/ and test/ beside train/, or CLASS/*.jpg alone.
 
     ``valid``, ``validation``, ``training`` and ``testing`` are understood, too; so is a single folder above train/, as
-    many a zip has. Classes stand in natural order over all
-    splits (class_2 before class_10); images may lie deeper inside a class's folder.
+    many a zip has. Classes stand in natural order over all splits (class_2 before class_10); images may lie deeper
+    inside a class's folder.
 
     Raises:
         DataError: Where ``root`` has no folder with images.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,11 +43,12 @@ def _same(name: str, other: str) -> bool:
     return files.composed(name).lower() == files.composed(other).lower()
 
 
-def flat(homes: Iterable[Path], images: Iterable[Path]) -> list[Path]:
-    """The folders of masks with some right in them, none of which has the name of several of the ``images``."""
+def flat(homes: Iterable[Path], images: Iterable[Path]) -> dict[Path, dict[str, tuple[Path, ...]]]:
+    """Of the folders with masks right in them, none of which has the name of several of the ``images``, these masks by
+    stem."""
     named = Counter(files.composed(image.stem) + mark for image in images for mark in MARKS)
     held = ((home, _masks(home, ())) for home in homes)
-    return [home for home, masks in held if masks and all(named[stem] <= 1 for stem in masks)]
+    return {home: masks for home, masks in held if masks and all(named[stem] <= 1 for stem in masks)}
 
 
 def kinds(folder: Path) -> list[Path]:
@@ -60,10 +61,10 @@ class Found:
     """What was read so far.
 
     Args:
-        flat: Folders in which the masks of several kinds lie together.
+        flat: The masks by stem of folders in which those of several kinds lie together.
     """
 
-    flat: Sequence[Path] = ()
+    flat: Mapping[Path, dict[str, tuple[Path, ...]]] = field(default_factory=dict)
     splits: dict[str, list[Record]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     used: set[Path] = field(default_factory=set)
@@ -124,9 +125,7 @@ class Found:
         """The first folder of masks of several kinds with some of these images, and these masks by stem."""
         stems = {files.composed(image.stem) + mark for image in images for mark in MARKS}
         for home in homes:
-            own = (
-                {stem: found for stem, found in _masks(home, ()).items() if stem in stems} if home in self.flat else {}
-            )
+            own = {stem: found for stem, found in self.flat.get(home, {}).items() if stem in stems}
             if own:
                 return home, own
         return None, {}

@@ -46,18 +46,7 @@ def plan(root: Path) -> Plan | None:
     if file is None:
         return None
     settings = _settings(files.text(file))
-    images: dict[str, list[Path]] = {}
-    warnings = []
-    for key, split in KEYS.items():
-        if key not in settings or split in images:
-            continue
-        found = yolo_yaml.images(file, None, settings[key])
-        if found:
-            images[split] = found
-        elif split == "test":
-            warnings.append(f"{file.name} names test images that are not there: {settings[key]}")
-        else:
-            raise DataError(f"{file}: {key}: no images at {settings[key]}")
+    images, warnings = yolo_yaml.split_images(file, None, settings)
     listed = yolo_yaml.resolved(file.parent, None, settings["names"])
     if listed is None:
         raise DataError(f"{file}: names: no file at {settings['names']}")

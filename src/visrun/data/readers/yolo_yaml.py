@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -68,19 +68,7 @@ def plan(root: Path) -> Plan | None:
     content = _content(file)
     if "names" not in content or not KEYS.keys() & content.keys():
         raise DataError(f"{file}: names and train, val or test must stand at its top level")
-    splits: dict[str, list[Path]] = {}
-    warnings = []
-    for key, split in KEYS.items():
-        value = content.get(key)
-        if value in (None, "", []) or split in splits:
-            continue
-        found = images(file, content.get("path"), value)
-        if found:
-            splits[split] = found
-        elif split == "test":
-            warnings.append(f"{file.name} names test images that are not there: {value}")
-        else:
-            raise DataError(f"{file}: {key}: no images at {value}")
+    splits, warnings = split_images(file, content.get("path"), content)
     keypoints = _keypoints(file, content.get("kpt_shape"))
     if keypoints:
         warnings.append(f"{file.name} has a kpt_shape: keypoints are left out, the boxes before them are read")
@@ -129,6 +117,28 @@ def _keypoints(file: Path, shape: object) -> int:
     if not isinstance(shape, list) or len(shape) != 2 or not all(str(n).isdecimal() and int(n) > 0 for n in shape):
         raise DataError(f"{file}: kpt_shape is not the number of keypoints and that of their numbers, as [17, 3]")
     return int(shape[0]) * int(shape[1])
+
+
+def split_images(file: Path, top: object, content: Mapping[str, Any]) -> tuple[dict[str, list[Path]], list[str]]:
+    """The images of each split that ``content`` names under one of the ``KEYS``, and lines on what is not there.
+
+    Raises:
+        DataError: Training or validation images that are not there.
+    """
+    splits: dict[str, list[Path]] = {}
+    warnings = []
+    for key, split in KEYS.items():
+        value = content.get(key)
+        if value in (None, "", []) or split in splits:
+            continue
+        found = images(file, top, value)
+        if found:
+            splits[split] = found
+        elif split == "test":
+            warnings.append(f"{file.name} names test images that are not there: {value}")
+        else:
+            raise DataError(f"{file}: {key}: no images at {value}")
+    return splits, warnings
 
 
 def images(file: Path, top: object, value: object) -> list[Path]:
