@@ -103,7 +103,7 @@ class Pixels:
         self.hits += _reaching(self.thresholds, heat[inside])
         self.false += _reaching(self.thresholds, heat[truth == 0])
         shares, regions = _shares(inside)
-        self.overlap += _reaching(self.thresholds, heat[inside], shares)
+        self.overlap += _weight_reaching(self.thresholds, heat[inside], shares)
         self.regions += regions
 
     def counts(self) -> Counts:
@@ -142,15 +142,20 @@ def _shares(inside: NDArray[np.bool_]) -> tuple[Floats, int]:
     return 1.0 / np.bincount(numbers)[numbers], int(numbers.max())
 
 
-def _reaching(thresholds: Floats, values: Floats, weights: Floats | None = None) -> Floats:
-    """(n,) how many of ``values``, or what weight of them, are at least each of the descending ``thresholds``."""
-    order = np.argsort(values) if weights is not None else None
-    ascending = np.sort(values) if order is None else values[order]
-    below = np.searchsorted(ascending, thresholds[::-1], side="left")[::-1]
-    if weights is None:
-        return (len(values) - below).astype(np.float64)
+def _reaching(thresholds: Floats, values: Floats) -> Floats:
+    """(n,) how many of ``values`` are at least each of the descending ``thresholds``."""
+    return (len(values) - _below(thresholds, np.sort(values))).astype(np.float64)
+
+
+def _weight_reaching(thresholds: Floats, values: Floats, weights: Floats) -> Floats:
+    """(n,) the weight of those of ``values`` that are at least each of the descending ``thresholds``."""
+    order = np.argsort(values)
     above = np.append(np.cumsum(weights[order][::-1])[::-1], 0.0)
-    return above[below]
+    return above[_below(thresholds, values[order])]
+
+
+def _below(thresholds: Floats, ascending: Floats) -> NDArray[np.intp]:
+    return np.searchsorted(ascending, thresholds[::-1], side="left")[::-1]
 
 
 def _counts(thresholds: Floats, hits: Floats, false: Floats) -> Counts:
