@@ -1,15 +1,22 @@
-"""What a run is assembled from: which steps are tried as a CUDA graph."""
+"""What a run is assembled from: which steps are tried as a CUDA graph, which losses weigh classes."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from visrun import parts
 from visrun.config.compose import resolve
+from visrun.data.records import Dataset, Record
+from visrun.errors import ConfigError
+from visrun.tables import TASKS
 
 
 @pytest.mark.parametrize(
@@ -33,3 +40,20 @@ def test_a_graph_is_tried_where_steps_have_static_shapes(
     built = SimpleNamespace(module=torch.nn.Linear(1, 1))
     parts.build_step(resolve(words), Mock(), built, torch.device("cpu"), "fp32", steps_per_epoch=1)  # type: ignore[arg-type]
     assert step.call_args.kwargs["graph"] is graph
+
+
+def plain(prediction: Tensor, target: Tensor) -> Tensor:
+    return functional.cross_entropy(prediction, target)
+
+
+@pytest.mark.parametrize(("loss", "told"), [("plain", "loss=plain weighs all classes alike"), ("focal", "")])
+def test_weights_that_a_loss_does_not_read_are_refused(loss: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS["classification"].losses, "plain", plain)  # type: ignore[index]
+    resolved = resolve([f"loss={loss}", "data.class_weights=balanced"])
+    rows = (Record(Path("a.png"), 0, ""), Record(Path("b.png"), 1, ""))
+    counts = {"train": (1, 3)}
+    dataset = Dataset(
+        root=Path(), layout="folder", splits={"train": rows}, classes=("a", "b"), targets=(), sizes={}, counts=counts
+    )
+    with pytest.raises(ConfigError, match=told) if told else nullcontext():
+        parts.build_task(resolved, dataset, torch.device("cpu"))

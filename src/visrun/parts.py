@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from visrun import models
 from visrun.build import call, load, reads
 from visrun.config.compose import Resolved
+from visrun.config.fields import show
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.batches import Batches, NoSteps
@@ -22,6 +23,7 @@ from visrun.data.records import Dataset
 from visrun.data.size import training_size
 from visrun.data.targets import class_weights
 from visrun.device import choose_device, choose_precision, configure, place
+from visrun.errors import ConfigError
 from visrun.feeding import build_loaders, fit_of, look_of, reference_of, seen_sizes
 from visrun.loaders import packed
 from visrun.models import Built, Settling
@@ -166,12 +168,20 @@ def options_of(settings: Settings) -> dict[str, Any]:
 
 
 def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Task:
-    """The task object with its loss, class names and target statistics."""
+    """The task object with its loss, class names and target statistics.
+
+    Raises:
+        ConfigError: Classes are to be weighed, and neither the loss nor the task does so.
+    """
     settings, values = resolved.settings, resolved.hyperparameters
     entry = TASKS[settings.task]
+    loss, build = load(entry.losses[values.loss]), load(entry.build)
     weights: Tensor | None = None
     if TARGETS[entry.target].classes:
         weights = class_weights(settings.data.class_weights, dataset.counts["train"], dataset.classes)
+    if weights is not None and "weight" not in reads(loss) and "class_weight" not in reads(build):
+        wanted = show(settings.data.class_weights)
+        raise ConfigError(f"data.class_weights={wanted}: loss={values.loss} weighs all classes alike; take none")
     options = {**settings.loss_options.model_dump(), "weight": None if weights is None else weights.to(device)}
     everyone = [row.target for row in dataset.splits["train"]]
     offered = {
@@ -181,9 +191,9 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
         "values": packed(dataset, everyone, None, kind=entry.target) if dataset.targets else None,
         "class_weight": options["weight"],
         "synthetic": not dataset.defects.get("val"),
-        "loss": narrow(load(entry.losses[values.loss]), options),
+        "loss": narrow(loss, options),
     }
-    task: Task = call(load(entry.build), offered)
+    task: Task = call(build, offered)
     return task
 
 
