@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from visrun import hyperparameters
 from visrun.config.fields import one_of, show
 from visrun.config.settings import Augment, Data, ModelOptions, Settings, Tracking
 from visrun.data import demo
-from visrun.errors import NESTEROV_ALONE, ConfigError, did_you_mean
+from visrun.errors import NESTEROV_ALONE, PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, model_entry
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
@@ -87,7 +87,11 @@ def check(settings: Settings) -> list[str]:
     task = settings.task
     if task not in TASKS:
         return [f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}"]
-    return [*_data_problems(settings.data, task), *_model_problems(settings), *_augment_problems(settings.augment)]
+    return [
+        *_data_problems(settings.data, task),
+        *_model_problems(settings),
+        *unknown_augmentations(settings.augment.extra),
+    ]
 
 
 def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:
@@ -98,10 +102,12 @@ def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEn
     return []
 
 
-def _augment_problems(augment: Augment) -> list[str]:
+def unknown_augmentations(names: Iterable[str]) -> list[str]:
+    """A line for each of ``augment.extra`` that no table has."""
+    known = one_of(tuple(AUGMENTATIONS))
     return [
-        f"augment.extra={show(name)}: must be {one_of(tuple(AUGMENTATIONS))}{did_you_mean(name, AUGMENTATIONS)}"
-        for name in augment.extra
+        f"augment.extra={show(name)}: must be {known}{did_you_mean(name, AUGMENTATIONS) or PLUGIN_HINT}"
+        for name in names
         if name not in AUGMENTATIONS
     ]
 

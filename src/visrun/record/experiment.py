@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from visrun.config.fields import one_of, show, validate
+from visrun.config.setting_rules import unknown_augmentations
 from visrun.config.settings import (
     Augment,
     Data,
@@ -31,7 +32,7 @@ from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.run_files import FILE_NAME, MAX_BYTES
-from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS, model_entry
+from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
 
 MAX_DEPTH = 8
@@ -253,11 +254,7 @@ def unknown_names(flat: Mapping[str, Any]) -> list[str]:
         for key, names in tables.items()
         if key in flat and flat[key] not in names
     ]
-    lines += [
-        f"augment.extra={show(name)}: must be {one_of(tuple(AUGMENTATIONS))}{PLUGIN_HINT}"
-        for name in flat.get("augment.extra", ())
-        if name not in AUGMENTATIONS
-    ]
+    lines += unknown_augmentations(flat.get("augment.extra", ()))
     try:
         model_entry(flat.get("model.name", next(iter(MODELS))))
     except ConfigError as error:
