@@ -14,8 +14,8 @@ from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
 from visrun.data.readers.coco_objects import Column, is_id, parse
-from visrun.data.readers.common import bare_splits, by_split
-from visrun.data.readers.finder import Claim, Finder, parts_of, usurped
+from visrun.data.readers.common import bare_splits, by_split, one_each, split_in, splits_in
+from visrun.data.readers.finder import placed, usual
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
@@ -52,7 +52,7 @@ def read(root: Path) -> Listing:
     if not found:
         raise DataError(f"{root}: no COCO json: expected train.json, annotations/instances_train.json or one .json")
     base = root.parent if root.is_file() else root
-    sources = [Source(split, file, _opened(file)) for split, file in _one_each(root, found)]
+    sources = [Source(split, file, _opened(file)) for split, file in one_each(root, found, "COCO files")]
     labelled = [source for source in sources if "annotations" in source.content]
     if not labelled:
         raise DataError(f"{sources[0].file}: no annotations in it")
@@ -61,14 +61,15 @@ def read(root: Path) -> Listing:
     classes, dropped = _classes(labelled)
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
-    for source, places in zip(labelled, _places(labelled, base), strict=True):
+    wanted = [(s.split, s.file, [i["file_name"] for i in s.content["images"] if _is_named(i)]) for s in labelled]
+    for source, places in zip(labelled, placed(wanted, base), strict=True):
         records, wrong = _records(source, classes, base, places)
         splits[source.split] = records
         problems += wrong
     if not root.is_file():
         used = {record.image for records in splits.values() for record in records}
         known = {source.split for source in sources}
-        warnings += bare_splits([base, *_usual(base)], known, used, root, mend="add {split}.json")
+        warnings += bare_splits([base, *usual(base)], known, used, root, mend="add {split}.json")
     if dropped:
         warnings.append(f"categories that are only headings of others are left out: {files.some(dropped)}")
     return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=tuple(warnings))
@@ -83,7 +84,7 @@ def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
         return ([(ALL, root)] if _is_coco(root) else []), []
     beside = [file for folder in FOLDERS for file in _jsons(root / folder)]
     boxed = [file for file in beside if file.name.lower().startswith(BOXED)]
-    found = [(_split_in(file.stem), file) for file in boxed or beside]
+    found = [(split_in(file.stem), file) for file in boxed or beside]
     found += [(split, file) for split, folder in by_split(root) for file in _jsons(folder)]
     named = [(split, file) for split, file in found if split != ALL]
     if named and "train" not in dict(named):
@@ -105,29 +106,8 @@ def _is_coco(file: Path) -> bool:
     return bool(found - {b"categories"}) or (bool(found) and len(head) == HEAD)  # a small one has none but categories
 
 
-def _split_in(stem: str) -> str:
-    """The split that a file's name speaks of, as in instances_train2017; ``all`` for none or several."""
-    named = _splits_in(stem)
-    return named.pop() if len(named) == 1 else ALL
-
-
 def _is_both(stem: str) -> bool:
-    return _splits_in(stem.lower().replace("trainval", "train-val")) == {"train", "val"}
-
-
-def _splits_in(stem: str) -> set[str]:
-    return {split for word in re.findall(r"[a-z]+", stem.lower()) if (split := files.split_of(word))}
-
-
-def _one_each(root: Path, found: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    for split, file in found:
-        same = [other for name, other in found if name == split]
-        if len(same) > 1:
-            what = "" if split == ALL else f" for {split}"
-            choice = " or ".join(f"data.root={other}" for other in same[:3])
-            raise DataError(f"{root}: several COCO files{what}: choose one with {choice} (such as {file.name})")
-    order = ("train", "val", "test", ALL)
-    return sorted(found, key=lambda item: order.index(item[0]))
+    return splits_in(stem.lower().replace("trainval", "train-val")) == {"train", "val"}
 
 
 def _opened(file: Path) -> dict[str, Any]:
@@ -163,34 +143,6 @@ def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
     return tuple(name for name in names if name not in dropped), dropped
 
 
-def _places(sources: Sequence[Source], base: Path) -> list[dict[str, Path]]:
-    """Where the images of each json lie, or should lie, by their names in it."""
-    claims: list[dict[str, Claim | None]] = []
-    folders: list[Path] = []
-    for source in sources:
-        find = Finder(base, _near(base, source))
-        written = dict.fromkeys(image["file_name"] for image in source.content["images"] if _is_named(image))
-        found = {name: _found(find, name, source.split) for name in written}
-        claims.append(
-            {name: Claim(path, parts_of(name), source.split) if path else None for name, path in found.items()}
-        )
-        folders.append(find.near[0])
-    lost = usurped((claim for several in claims for claim in several.values() if claim), base)
-    return [
-        {
-            name: claim.path if claim and claim not in lost else folder / name.replace("\\", "/")
-            for name, claim in several.items()
-        }
-        for several, folder in zip(claims, folders, strict=True)
-    ]
-
-
-def _found(find: Finder, name: str, split: str) -> Path | None:
-    """An image; where no folder is its split's, it may lie in another's: one train/ of which each json lists a part."""
-    path = find.named(name, split)
-    return find.named(name, split, pool=True) if path is None and not find.holds(split) else path
-
-
 def _records(
     source: Source, classes: Sequence[str], base: Path, places: Mapping[str, Path]
 ) -> tuple[list[Record], list[Problem]]:
@@ -222,23 +174,6 @@ def _records(
 
 def _is_named(image: Mapping[str, Any]) -> bool:
     return isinstance(image.get("file_name"), str)
-
-
-def _near(base: Path, source: Source) -> list[Path]:
-    """Where images lie: the folders of the split, then beside the json and in the usual folders."""
-    usual = _usual(base)
-    own = [
-        place
-        for top in (base, *usual)
-        for split, folder in by_split(top)
-        if split == source.split
-        for place in (folder, folder / "images", folder / "data")
-    ]
-    return [*own, source.file.parent, base, *usual]
-
-
-def _usual(base: Path) -> list[Path]:
-    return [base / "images", base / "data", base / "JPEGImages"]
 
 
 def _marks(column: Column, images: Sequence[dict[str, Any]], file: str) -> list[Marks]:

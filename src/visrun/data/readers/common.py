@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -143,6 +144,33 @@ def by_split(folder: Path) -> list[tuple[str, Path]]:
     if "train" not in dict(named):
         named += [("train", child) for child in files.folders(folder) if child.name.lower() == "trainval"]
     return named
+
+
+def split_in(stem: str) -> str:
+    """The split that a file's name speaks of, as in instances_train2017; ``all`` for none or several."""
+    named = splits_in(stem)
+    return named.pop() if len(named) == 1 else ALL
+
+
+def splits_in(stem: str) -> set[str]:
+    """All splits that a file's name speaks of."""
+    return {split for word in re.findall(r"[a-z]+", stem.lower()) if (split := files.split_of(word))}
+
+
+def one_each(root: Path, found: Sequence[tuple[str, Path]], what: str) -> list[tuple[str, Path]]:
+    """(split, file) in the order of splits.
+
+    Raises:
+        DataError: Several files, of ``what``, are for one split.
+    """
+    for split, file in found:
+        same = [other for name, other in found if name == split]
+        if len(same) > 1:
+            whose = "" if split == ALL else f" for {split}"
+            choice = " or ".join(f"data.root={other}" for other in same[:3])
+            raise DataError(f"{root}: several {what}{whose}: choose one with {choice} (such as {file.name})")
+    order = ("train", "val", "test", ALL)
+    return sorted(found, key=lambda item: order.index(item[0]))
 
 
 def place(path: Path, folder: Path) -> str:

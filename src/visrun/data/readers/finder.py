@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from visrun.data import files
+from visrun.data.readers.common import by_split
 from visrun.data.splits import ALL
 
 
@@ -71,6 +72,53 @@ class Finder:
         inside = [path for path in best if split in _splits(path.relative_to(self.root).parts[:-1])]
         chosen = best if len(best) == 1 else inside
         return chosen[0] if len(chosen) == 1 else None
+
+
+def placed(wanted: Sequence[tuple[str, Path, Iterable[str]]], base: Path) -> list[dict[str, Path]]:
+    """Where the images that each label file names lie, or should lie.
+
+    Args:
+        wanted: (split, label file, names as written in it), each split once.
+        base: The dataset's folder.
+    """
+    claims: list[dict[str, Claim | None]] = []
+    folders: list[Path] = []
+    for split, file, names in wanted:
+        find = Finder(base, _near(base, split, file))
+        found = {name: _found(find, name, split) for name in dict.fromkeys(names)}
+        claims.append({name: Claim(path, parts_of(name), split) if path else None for name, path in found.items()})
+        folders.append(find.near[0])
+    lost = usurped((claim for several in claims for claim in several.values() if claim), base)
+    return [
+        {
+            name: claim.path if claim and claim not in lost else folder / name.replace("\\", "/")
+            for name, claim in several.items()
+        }
+        for several, folder in zip(claims, folders, strict=True)
+    ]
+
+
+def _found(find: Finder, name: str, split: str) -> Path | None:
+    """An image; where no folder is its split's, it may lie in another's: one train/ of which each file lists a part."""
+    path = find.named(name, split)
+    return find.named(name, split, pool=True) if path is None and not find.holds(split) else path
+
+
+def _near(base: Path, split: str, file: Path) -> list[Path]:
+    """Where images lie: the folders of the split, then beside the label file and in the usual folders."""
+    own = [
+        place
+        for top in (base, *usual(base))
+        for name, folder in by_split(top)
+        if name == split
+        for place in (folder, folder / "images", folder / "data")
+    ]
+    return [*own, file.parent, base, *usual(base)]
+
+
+def usual(base: Path) -> list[Path]:
+    """Folders in which images lie."""
+    return [base / "images", base / "data", base / "JPEGImages"]
 
 
 def parts_of(name: str) -> tuple[str, ...]:
