@@ -140,3 +140,26 @@ def test_a_fixed_batchnorm_never_uses_the_batch() -> None:
     assert not norm.training
     assert not copy.deepcopy(norm).train().training
     assert torch.equal(norm.running_mean, torch.zeros(2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("classification", "small_resnet"),
+        ("segmentation", "lraspp"),
+        ("segmentation", "small_unet"),
+        ("anomaly_detection", "unet"),
+        *((task, "small_detector") for task in OBJECT_TASKS),
+    ],
+)
+def test_networks_leave_for_other_programs_and_take_any_batch_there(task: str, name: str) -> None:
+    side = tables.MODELS[name].image_size or 64
+    target = tables.TASKS[task].target
+    module = create(name, num_outputs=2, image_size=side, pretrained=False, target=target).module.eval()
+    images = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    batch = torch.export.Dim("batch", max=256)
+    program = torch.export.export(module, (images[:2],), dynamic_shapes=({0: batch},)).module()
+    with torch.no_grad():
+        expected, found = module(images), program(images)
+    assert type(found) is type(expected)
+    torch.testing.assert_close(found, expected)
