@@ -197,6 +197,16 @@ def test_an_empty_batch_gives_zero(name: str) -> None:
     assert table("classification")[name](torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)).item() == 0.0
 
 
+@pytest.mark.parametrize("name", sorted({*TASKS["classification"].losses} - {"bce"}))  # which decides each class
+def test_images_whose_classes_count_nothing_give_zero_and_no_gradient(name: str) -> None:
+    x = logits(4, 3)
+    weight = torch.tensor([0.0, 1.0, 1.0])
+    loss = table("classification")[name](x, torch.zeros(4, dtype=torch.long), weight=weight)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(x.grad, torch.zeros_like(x))
+
+
 @pytest.mark.parametrize("name", TASKS["regression"].losses)
 def test_an_empty_regression_batch_gives_zero(name: str) -> None:
     assert table("regression")[name](torch.zeros(0, 2), torch.zeros(0, 2)).item() == 0.0

@@ -164,10 +164,12 @@ def _shares(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _class_mean(terms: Tensor, share: Tensor, norm: Tensor, weight: Tensor | None) -> Tensor:
-    """Sum of ``terms`` (B, K) by share and class weight, over the sum of ``norm`` by class weight."""
+    """Sum of ``terms`` (B, K) by share and class weight, over the sum of ``norm`` by class weight; 0 where that is 0,
+    although smoothing may have given shares to classes that count."""
     if weight is not None:
         share, norm = share * weight, norm * weight
-    return (terms * share).sum() / norm.sum().clamp_min(TINY)
+    total = norm.sum()
+    return torch.where(total > 0, (terms * share).sum() / total.clamp_min(TINY), 0.0)
 
 
 def _focal_terms(log_p: Tensor, gamma: float) -> Tensor:
