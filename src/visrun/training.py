@@ -18,7 +18,7 @@ from visrun.data.placement import Scene
 from visrun.device import autocast
 from visrun.errors import Diverged
 from visrun.patience import epochs_waited
-from visrun.record.epochs import is_better
+from visrun.record.epochs import is_better, loss_of
 from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tasks.base import Metric, Task
@@ -139,7 +139,7 @@ def fit(
 
         steps, trained = progress.step - entered_at, time.monotonic() - began
         metrics = evaluate_now()
-        value, loss = metrics.get(task.monitor), metrics.get("val_loss", math.inf)
+        value, loss = metrics.get(task.monitor), loss_of(metrics)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
         improved = rank(progress, value, loss, maximize=task.maximize)
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from visrun.compare.runs import read_run
 from visrun.errors import UserError
-from visrun.record.epochs import best_row, epochs_in, is_better, monitor_of, read_epochs
+from visrun.record.epochs import best_row, epochs_in, is_better, loss_of, monitor_of, read_epochs
 from visrun.record.run_files import METRICS
 from visrun.record.run_folder import RunFolder
 from visrun.tables import TASKS
@@ -74,19 +74,22 @@ def test_what_is_no_text_is_said_or_left_out(tmp_path: Path) -> None:
     assert rows_of(tmp_path) == [] and Rows(file, 0).more() == (True, [])
 
 
-VALUES = st.lists(st.tuples(st.sampled_from([None, 0.1, 0.2, 0.3]), st.sampled_from([None, 1.0, 2.0])), max_size=8)
+LOSSES = st.sampled_from([math.nan, math.inf, 1.0, 2.0])
+VALUES = st.lists(st.tuples(st.sampled_from([None, 0.1, 0.2, 0.3]), LOSSES), max_size=8)
 
 
-@given(VALUES, st.booleans())
+@given(VALUES, st.booleans(), st.booleans())
 def test_the_best_epoch_is_the_one_that_training_keeps(
-    values: list[tuple[float | None, float | None]], maximize: bool
+    values: list[tuple[float | None, float]], maximize: bool, has_loss: bool
 ) -> None:
+    has_loss = has_loss and any(math.isfinite(loss) for _, loss in values)
     rows, progress = [], Progress()
     for epoch, (value, loss) in enumerate(values, start=1):
         progress.epoch = epoch
-        rank(progress, value, math.inf if loss is None else loss, maximize=maximize)
-        told = {"epoch": float(epoch), "a": value, "val_loss": loss}
-        rows.append({key: number for key, number in told.items() if number is not None})
+        metrics = {"a": value, **({"val_loss": loss} if has_loss else {})}
+        rank(progress, value, loss_of({"val_loss": loss} if has_loss else {}), maximize=maximize)
+        told = {"epoch": float(epoch), **metrics}
+        rows.append({key: number for key, number in told.items() if number is not None and math.isfinite(number)})
     best = best_row(epochs_in("\n".join(map(json.dumps, rows)).encode()), "a", maximize=maximize)
     assert (best["epoch"] if best else 0) == progress.best_epoch
     lowest = best_row(rows, "val_loss", maximize=False)
@@ -96,7 +99,7 @@ def test_the_best_epoch_is_the_one_that_training_keeps(
 def test_of_equal_values_the_lower_loss_is_best_then_the_first() -> None:
     rows = [{"epoch": 1, "a": 0.5, "val_loss": 3.0}, {"epoch": 2, "a": 0.5, "val_loss": 2.0}, {"epoch": 3, "a": 0.4}]
     assert best_row(rows, "a", maximize=True) == rows[1]
-    assert best_row(rows, "a", maximize=False) == rows[2]
+    assert best_row([rows[0], {**rows[2], "val_loss": 9.0}], "a", maximize=False)["epoch"] == 3
     assert best_row([{"epoch": 1, "a": 0.5}, {"epoch": 2, "a": 0.5}], "a", maximize=True) == {"epoch": 1, "a": 0.5}
     assert best_row([{"epoch": 1}], "a", maximize=True) is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from visrun.errors import UserError
@@ -53,12 +53,19 @@ def monitor_of(rows: Sequence[Row], entry: TaskEntry) -> str:
 
 def best_row(rows: Sequence[Row], monitor: str, *, maximize: bool) -> Row | None:
     """The best epoch by the metric ``monitor``; None where no epoch has it."""
-    best: Row | None = None
+    missing = math.nan if any("val_loss" in row for row in rows) else math.inf  # one that is not finite is not written
+    best, value, best_loss = None, None, math.inf
     for row in rows:
-        value, loss = (None, math.inf) if best is None else (best[monitor], best.get("val_loss", math.inf))
-        if is_better(row.get(monitor), value, maximize=maximize, loss=row.get("val_loss", math.inf), best_loss=loss):
-            best = row
+        loss = row.get("val_loss", missing)
+        if is_better(row.get(monitor), value, maximize=maximize, loss=loss, best_loss=best_loss):
+            best, value, best_loss = row, row[monitor], loss
     return best
+
+
+def loss_of(metrics: Mapping[str, float]) -> float:
+    """The validation loss that ranks an epoch: infinite for a model that has none, NaN where it is not finite."""
+    loss = metrics.get("val_loss")
+    return math.inf if loss is None else loss if math.isfinite(loss) else math.nan
 
 
 def is_better(
@@ -71,10 +78,10 @@ def is_better(
 ) -> bool:
     """Whether an epoch is the best so far: by ``value``, and where that equals ``best`` by the lower validation loss.
 
-    A small validation set soon has no finer steps than its loss. Of equals the first stays; an undefined value, None or
-    NaN, is never the best.
+    A small validation set soon has no finer steps than its loss. Of equals the first stays. An undefined value, None or
+    NaN, is never the best, nor is one with a loss of NaN: networks of NaN have an accuracy, too.
     """
-    if value is None or value != value:
+    if value is None or math.isnan(value) or math.isnan(loss):
         return False
     if value == best:
         return loss < best_loss
