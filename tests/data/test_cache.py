@@ -363,7 +363,7 @@ def test_helpers_import_no_torch():
 def test_leaving_a_stream_early_stops_decoding(paths, monkeypatch):
     seen = []
     load = decoding.load_rgb
-    monkeypatch.setattr(decoding, "load_rgb", lambda path, within: (seen.append(path), load(path, within=within))[1])
+    monkeypatch.setattr(decoding, "load_rgb", lambda path, size: (seen.append(path), load(path, size=size))[1])
     opened = open_images(paths, cache="stream", workers=1)
     made = opened.batches(np.zeros((500, 2), np.int64), torch.device("cpu"))
     next(made)
@@ -399,6 +399,19 @@ def test_auto_leaves_half_of_what_is_free(tmp_path, monkeypatch):
         cache.choose(need, Keep(), folder=tmp_path / "k", device=torch.device("cpu")) for need in (50, 51, 500, 501)
     ]
     assert chosen == ["ram", "disk", "disk", "stream"]
+
+
+@pytest.mark.parametrize(("place", "most"), [("auto", 20), ("ram", 60)])
+def test_the_share_of_what_is_free_holds_for_all_sets_together(tmp_path, monkeypatch, place, most):
+    monkeypatch.setattr(places, "room", lambda *_: 100 - 30)
+    monkeypatch.setattr(cache, "_taken", lambda _: 30)
+    here = {"keep": Keep(cache=place), "folder": tmp_path / "k", "device": torch.device("cpu")}
+    assert cache.choose(most, **here) == "ram"
+    if place == "auto":
+        assert cache.choose(most + 1, **here) == "stream"
+    else:
+        with pytest.raises(ConfigError, match=r"data.cache=ram: the images need .* are free there"):
+            cache.choose(most + 1, **here)
 
 
 def test_a_full_process_memory_makes_room(paths, monkeypatch, tmp_path):

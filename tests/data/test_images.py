@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from visrun.data import images
+from visrun.data.images import _rgb
 from visrun.errors import DataError
 
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [0, 0, 0], [255, 255, 255]]], np.uint8)
@@ -128,28 +127,32 @@ def test_orientation_six_by_hand(tmp_path: Path) -> None:
     assert images.header(tmp_path / "t.png") == (3, 2)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    width=st.integers(8, 300), height=st.integers(8, 300), within=st.tuples(st.integers(1, 400), st.integers(1, 400))
+@pytest.mark.parametrize("turn", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize(
+    ("width", "height", "size"), [(1601, 1203, (150, 200)), (801, 400, (200, 401)), (7, 5, (9, 8))]
 )
-def test_draft_never_goes_below_the_wanted_size(
-    tmp_path: Path, width: int, height: int, within: tuple[int, int]
+def test_a_jpeg_is_resized_as_a_whole_whatever_its_size(
+    tmp_path: Path, width: int, height: int, size: tuple[int, int], turn: int
 ) -> None:
-    path = tmp_path / "d.jpg"
-    Image.new("RGB", (width, height), "gray").save(path)
-    got_height, got_width, _ = images.load_rgb(path, within=within).shape
-    shrink = min(1, within[0] / height, within[1] / width)
-    assert width >= got_width >= int(width * shrink)
-    assert height >= got_height >= int(height * shrink)
-
-
-def test_draft_halves_a_large_jpeg_in_the_frame_as_seen(tmp_path: Path) -> None:
+    across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    ramp = Image.fromarray(np.stack([across, down, down], 2).round().astype(np.uint8))
     exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (800, 400), "gray").save(tmp_path / "big.jpg", exif=exif)
-    assert images.load_rgb(tmp_path / "big.jpg", within=(400, 200)).shape == (400, 200, 3)
-    assert images.load_rgb(tmp_path / "big.jpg", within=(401, 401)).shape == (800, 400, 3)
-    assert images.load_rgb(tmp_path / "big.jpg").shape == (800, 400, 3)
+    exif[0x0112] = turn
+    ramp.save(tmp_path / "a.jpg", quality=100, subsampling=0, exif=exif)
+    ramp.save(tmp_path / "a.png", exif=exif)
+    wanted = size if turn < 5 else size[::-1]
+    found, exact = (images.load_rgb(tmp_path / name, size=wanted).astype(int) for name in ("a.jpg", "a.png"))
+    assert found.shape == (*wanted, 3)
+    assert np.abs(found - exact).max() <= 2
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_but_no_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (800, 400), "gray").save(tmp_path / "big.jpg")
+    decoded = []
+    monkeypatch.setattr(images, "_rgb", lambda path, image: (decoded.append(image.size), _rgb(path, image))[1])
+    for size in [(200, 400), (201, 400), (50, 100), (1, 1), None]:
+        images.load_rgb(tmp_path / "big.jpg", size=size)
+    assert decoded == [(400, 200), (800, 400), (100, 50), (100, 50), (800, 400)]
 
 
 def grey_png(width: int, height: int, bits: int, rows: bytes) -> bytes:

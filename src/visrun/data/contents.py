@@ -18,7 +18,7 @@ from visrun.data.stream import Source
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 
-FORMAT = "3"  # of the arrays; part of the key, so that older ones are not read
+FORMAT = "4"  # of the arrays; part of the key, so that older ones are not read
 
 
 def describe(

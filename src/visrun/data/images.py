@@ -41,7 +41,7 @@ Truth = Path | Objects | Verdict  # what a plane of ids is made from
 
 MAX_PIXELS = 89_478_485  # Pillow's own threshold of suspicion: 256 MiB of RGB
 
-_BROKEN = (
+BROKEN = (
     OSError,
     SyntaxError,
     ValueError,
@@ -52,7 +52,7 @@ _BROKEN = (
     struct.error,
     zlib.error,
 )
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _MASK_MODES = ("1", "L", "P", *_DEEP_GREY)
 # Pillow stretches the greys of 2- and 4-bit PNG to 0..255; a mask's ids are the numbers as they were written.
@@ -73,23 +73,28 @@ def header(path: Path) -> tuple[int, int]:
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
-def load_rgb(path: Path, *, within: tuple[int, int] | None = None) -> Pixels:
+def load_rgb(path: Path, *, size: tuple[int, int] | None = None) -> Pixels:
     """The image as an upright, writable uint8 array (H, W, 3).
 
     Args:
         path: Any file that Pillow reads; the table above says what becomes of its mode.
-        within: (height, width) of the box that the caller will shrink the image into, aspect kept. A JPEG may then be
-            decoded at 1/2, 1/4 or 1/8 of its size, never below what fits the box.
+        size: (height, width) it is resized to, smoothly. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size first where
+            that is no less.
 
     Raises:
         DataError: As :func:`header`, and for pixels that are cut short.
     """
     with _opened(path) as image:
         turn = _orientation(image)
-        if within is not None and image.format == "JPEG":
-            _draft(image, within if turn < 5 else within[::-1])
+        wanted = size and (size[::-1] if turn < 5 else size)  # (width, height) in the file's own frame
+        drafted = image.draft(None, wanted) if wanted and image.format == "JPEG" else None
         image.load()
-        return np.array(_turned(_rgb(path, image), turn), order="C")  # own memory: Pillow's is read-only
+        pixels = _rgb(path, image)
+        # A side that is no multiple of the decoder's step ends in a pixel that only partly belongs to the picture.
+        box = drafted[1] if drafted else (0, 0, *image.size)
+        if wanted and (wanted != image.size or box[2:] != image.size):
+            pixels = np.asarray(Image.fromarray(pixels).resize(wanted, Image.Resampling.BILINEAR, box=box))
+        return np.array(_turned(pixels, turn), order="C")  # own memory: Pillow's is read-only
 
 
 def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
@@ -218,9 +223,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except DataError:
         raise
-    except _BOMBS:
+    except BOMBS:
         raise DataError(f"{path}: {_too_large('the header')}") from None
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DataError(f"{path}: {reason(path, error)}") from error
 
 
@@ -246,12 +251,6 @@ def _turned(array: npt.NDArray[Any], turn: int) -> npt.NDArray[Any]:
     if turn in (2, 3, 6, 7):
         array = array[:, ::-1]
     return array
-
-
-def _draft(image: Image.Image, within: tuple[int, int]) -> None:
-    width, height = image.size
-    shrink = min(1.0, within[0] / height, within[1] / width)
-    image.draft(None, (max(1, int(np.ceil(width * shrink))), max(1, int(np.ceil(height * shrink)))))
 
 
 def _rgb(path: Path, image: Image.Image) -> Pixels:

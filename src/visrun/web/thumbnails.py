@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from visrun.data.ids import IGNORE
-from visrun.data.images import load_rgb, mask_of
+from visrun.data.images import header, load_rgb, mask_of
 from visrun.data.objects import Objects
 from visrun.data.records import Dataset, Record
 from visrun.survey.pictures import traced
@@ -24,8 +25,8 @@ def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
     Raises:
         DataError: The image or its mask cannot be decoded.
     """
-    image = small(Image.fromarray(load_rgb(record.image, within=(SIDE, SIDE))))
-    width, height = dataset.sizes.get(record.image, image.size)
+    width, height = dataset.sizes.get(record.image) or header(record.image)
+    image = small(record.image, (width, height))
     if dataset.kind == "mask":
         mask = mask_of(record.target, dataset.mask_ids, (height, width))
         return overlay(image, mask, palette(len(dataset.classes)), ignored=IGNORE), areas_said(mask, dataset.classes)
@@ -36,14 +37,18 @@ def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
     return image, said(record.target, dataset)
 
 
-def small(image: Image.Image) -> Image.Image:
-    """``image`` with a longer side of ``SIDE`` pixels; tiny ones grow by whole numbers, so that pixels stay square."""
-    longer = max(image.size)
+def small(path: Path, size: tuple[int, int]) -> Image.Image:
+    """The image of ``size`` (width, height) with a longer side of ``SIDE`` pixels.
+
+    Tiny ones grow by whole numbers, so that pixels stay square.
+    """
+    width, height = size
+    longer = max(size)
     if longer * 2 <= SIDE:
         times = SIDE // longer
-        return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-    size = (max(1, round(image.width * SIDE / longer)), max(1, round(image.height * SIDE / longer)))
-    return image.resize(size, Image.Resampling.LANCZOS)
+        return Image.fromarray(load_rgb(path)).resize((width * times, height * times), Image.Resampling.NEAREST)
+    shown = (max(1, round(height * SIDE / longer)), max(1, round(width * SIDE / longer)))
+    return Image.fromarray(load_rgb(path, size=shown))
 
 
 def said(target: Any, dataset: Dataset) -> str:
