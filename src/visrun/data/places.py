@@ -59,11 +59,13 @@ def fits(
     folder: Path,
     device: torch.device,
 ) -> bool:
-    """Whether ``need`` bytes go into ``place``: into what ``taken`` bytes leave of ``cache_gb`` (10^9 bytes), or into
-    ``share`` of what is free. Nothing more is needed where ``folder`` already holds them."""
+    """Whether ``need`` bytes go into ``place`` beside the ``taken`` bytes of other sets: together at most ``cache_gb``
+    (10^9 bytes), or ``share`` of what would be free without any. Nothing more is needed where ``folder`` already
+    holds them."""
     if place == "stream" or (place == "disk" and (folder / ABOUT).exists()):
         return True
-    return need <= (room(place, folder, device) * share if cache_gb is None else cache_gb * 1e9 - taken)
+    budget = (room(place, folder, device) + taken) * share if cache_gb is None else cache_gb * 1e9
+    return taken + need <= budget
 
 
 def room(place: Place, folder: Path, device: torch.device) -> int:
