@@ -35,3 +35,13 @@ def test_it_is_saved_with_the_network():
     other.load_state_dict(density.state_dict())
     x = torch.rand(4, 3)
     assert torch.equal(density(x), other(x))
+
+
+def test_what_cancels_in_an_inverse_covariance_is_no_rounding_error():
+    spread = torch.arange(1, 257).double().pow(-1.5)
+    rows = (torch.randn(300, 256, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * spread).float()
+    density = Density(256)
+    density.measure(rows)
+    away = rows.double() - density.mean
+    exact = torch.einsum("nf,fg,ng->n", away, density.precision.double(), away).div(256).sqrt()
+    torch.testing.assert_close(density(rows), exact.float(), rtol=1e-6, atol=0)

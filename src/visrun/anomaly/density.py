@@ -22,10 +22,10 @@ class Density(nn.Module):
         self.register_buffer("precision", torch.zeros(features, features))
 
     def forward(self, features: Tensor) -> Tensor:
-        """In float32, also under autocast."""
+        """Computed in float64: large terms cancel in an inverse covariance, and a GPU's products may be in TF32."""
         with torch.autocast(features.device.type, enabled=False):
-            away = features.float() - self.mean
-            return ((away @ self.precision) * away).mean(1).clamp_min(0).sqrt()
+            away = features.double() - self.mean
+            return ((away @ self.precision.double()) * away).mean(1).clamp_min(0).sqrt().float()
 
     def measure(self, features: Tensor) -> None:
         """Take mean and covariance from the features (N, F) of good images, N >= 1.
