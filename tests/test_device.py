@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,15 @@ def test_another_kind_of_device_is_refused(name):
 def test_precision_is_full_on_the_cpu_unless_asked_for():
     assert choose_precision("auto", CPU) == "fp32"
     assert choose_precision("bf16", CPU) == "bf16"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_precision_is_bf16_where_the_gpu_that_is_meant_has_it_itself(own, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "device", lambda device: asked.append(device) or nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: own or including_emulation)
+    assert choose_precision("auto", torch.device("cuda", 1)) == ("bf16" if own else "fp32")
+    assert asked == [torch.device("cuda", 1)]
 
 
 def test_autocast_rounds_in_bf16_only():

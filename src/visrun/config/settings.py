@@ -165,7 +165,7 @@ class Run(Frozen):
     """How the loop runs."""
 
     device: str = field("auto", "Where to train.", allowed=DEVICES, pattern=rf"^({DEVICE})$")
-    precision: Literal["auto", "fp32", "bf16"] = field("auto", "Of the forward pass; auto = bf16 where CUDA has it.")
+    precision: Literal["auto", "fp32", "bf16"] = field("auto", "Of the forward pass; auto = bf16 where the GPU has it.")
     graph: Literal["auto"] | bool = field(
         "auto", "Capture the training step as one CUDA graph.", allowed="auto, true or false"
     )
