@@ -60,6 +60,21 @@ def test_pixels_of_defects_without_a_mask_are_not_counted():
     assert "pixel_auroc" not in metric.compute() and metric.compute()["auroc"] == 1.0
 
 
+class OnDevice(torch.Tensor):
+    """Stands for a tensor on a GPU, as what is made of it does, until it is copied to the host."""
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_maps_are_kept_on_the_host_and_scores_on_the_device():
+    metric, truly = AnomalyMetric(), batch(DEFECT, GOOD)
+    truly.target, truly.valid = truly.target.as_subclass(OnDevice), truly.valid.as_subclass(OnDevice)
+    prediction = {"score": torch.tensor([1.0, 0.0]), "heat": torch.zeros(2, 2, 2)}
+    metric.update({name: values.as_subclass(OnDevice) for name, values in prediction.items()}, truly)
+    assert {name for name, values in metric._rows[0].items() if type(values) is torch.Tensor} == {"heat", "marks"}
+
+
 def test_a_classifiers_other_scores_stand_beside():
     metric = AnomalyMetric()
     scores = {"score": torch.tensor([2.0, 1]), "density": torch.tensor([2.0, 1]), "softmax": torch.tensor([0.1, 0.2])}

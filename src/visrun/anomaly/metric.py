@@ -36,15 +36,17 @@ class AnomalyMetric:
 
     def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
         """Forget all samples."""
-        self._rows: list[Prediction] = []  # stays on the device, so that nothing waits for it
+        self._rows: list[Prediction] = []  # but for maps it stays on the device, so that nothing waits for it
 
     def update(self, prediction: Prediction, batch: Any) -> None:
         """Add ``score`` (B,) and, as far as they are there, ``heat`` (B, H, W) and other scores (B,);
         ``batch.target`` is (B, H, W) codes."""
         kept = {name: values.detach().float() for name, values in prediction.items()}
         kept |= {"valid": batch.valid, "defective": truth.defective(batch.target), "made": truth.made(batch.target)}
-        if "heat" in kept:
-            kept |= {"placed": truth.placed(batch.target), "marks": truth.pixels(batch.target).to(torch.uint8)}
+        if "heat" in kept:  # of a whole split the maps would fill a GPU
+            known = batch.valid & truth.placed(batch.target)
+            marks = truth.pixels(batch.target).to(torch.uint8)
+            kept |= {"heat": kept["heat"][known].cpu(), "marks": marks[known].cpu()}
         self._rows.append(kept)
 
     def compute(self) -> dict[str, float]:
@@ -85,7 +87,7 @@ class AnomalyMetric:
 
     def _maps(self, name: str) -> list[Any]:
         """(h, w) each, of the samples of which it is known where their defects are."""
-        return [one for row in self._rows for one in np.asarray(row[name][row["valid"] & row["placed"]].cpu())]
+        return [one for row in self._rows for one in np.asarray(row[name])]
 
     def _of_pixels(self) -> dict[str, float]:
         heat, marks = (self._maps(name) for name in ("heat", "marks"))
