@@ -142,10 +142,11 @@ def test_the_evaluated_weights_are_the_average_where_there_is_one():
 @pytest.fixture
 def broken_capture(monkeypatch):
     """A capture that breaks off, as it does on a GPU: what raised within is the context of what closing it raises."""
-    streams, freed = [], []
+    streams, freed, ended = [], [], Mock()
 
     @contextmanager
-    def broken(graph, stream):
+    def broken(graph, pool, stream):
+        assert pool == (0, 7)
         try:
             yield
         finally:
@@ -156,11 +157,13 @@ def broken_capture(monkeypatch):
         "current_stream": lambda device: "main",
         "set_stream": streams.append,
         "synchronize": lambda device: None,
+        "graph_pool_handle": lambda: (0, 7),
         "graph": broken,
     }.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
     monkeypatch.setattr("visrun.step.free_generator", freed.append)
-    return SimpleNamespace(streams=streams, freed=freed)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", ended)
+    return SimpleNamespace(streams=streams, freed=freed, ended=ended)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +180,14 @@ def test_a_capture_that_fails_says_why_and_leaves_all_as_it_was(within, told, br
     assert not step._capture(batch_of())
     assert broken_capture.streams == ["main"] and broken_capture.freed == [CPU]
     assert f"kernel by kernel: {told}" in step.graph_note and "more" not in step.graph_note
+    broken_capture.ended.assert_called_once_with(0, (0, 7))
+
+
+def test_the_allocator_may_have_ended_a_failed_capture_or_know_no_way_to(broken_capture, monkeypatch):
+    broken_capture.ended.side_effect = RuntimeError("endAllocatePool: not currently recording to mempool_id")
+    assert not make(linear())._capture(batch_of())
+    monkeypatch.delattr(torch._C, "_cuda_endAllocateToPool")
+    assert not make(linear())._capture(batch_of())
 
 
 def test_memory_that_runs_out_in_a_capture_is_told_as_that(broken_capture, monkeypatch):
@@ -184,6 +195,7 @@ def test_memory_that_runs_out_in_a_capture_is_told_as_that(broken_capture, monke
     monkeypatch.setattr(step, "_train", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
     with pytest.raises(torch.OutOfMemoryError):
         step._capture(batch_of())
+    broken_capture.ended.assert_called_once_with(0, (0, 7))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

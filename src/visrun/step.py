@@ -7,6 +7,7 @@ them. With fixed shapes the whole step is recorded as one CUDA graph (https://py
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any, Protocol
 
@@ -118,12 +119,14 @@ class Step:
         self.static = clone(batch)
         self.optimizer.zero_grad(set_to_none=True)
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
+        pool = torch.cuda.graph_pool_handle()
         try:
             torch.cuda.synchronize(self.device)
-            with torch.cuda.graph(graph, stream=self.side):
+            with torch.cuda.graph(graph, pool=pool, stream=self.side):
                 self._train(self.static)
         except RuntimeError as error:
             torch.cuda.set_stream(stream)  # a capture that cannot be closed leaves its own stream current
+            end_allocation(self.device, pool)
             cause = error.__context__ or error  # closing the capture fails, too, and says only that something did
             if is_out_of_memory(cause):
                 raise cause from None
@@ -156,6 +159,17 @@ class Step:
         self.ledger.load_state_dict(state["ledger"])
         if self.average and state["average"] is not None:
             self.average.load_state_dict(state["average"])
+
+
+def end_allocation(device: torch.device, pool: tuple[int, int]) -> None:
+    """Tell the allocator that a capture into ``pool`` is over, where the capture broke off before it did so itself.
+
+    While it takes a capture to be under way it gives nothing back, to `torch.cuda.empty_cache` or when memory is short.
+    """
+    end = getattr(torch._C, "_cuda_endAllocateToPool", None)  # private: a torch without it has no such remedy
+    if end is not None:
+        with suppress(RuntimeError):  # it is over already
+            end(device.index or 0, pool)
 
 
 class Ledger:
