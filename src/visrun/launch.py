@@ -173,9 +173,15 @@ _begun = count()  # numbers the trials of this process
 
 
 def _clear() -> None:
-    """Free what the process' former trial left, however it ended: an error holds its model in a cycle."""
+    """Free what the process' former trial left, however it ended: an error holds its model in a cycle.
+
+    What PyTorch keeps of a GPU for later goes to the other slots on it.
+    """
     if next(_begun):
         gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
 
 @cache  # once in a process
