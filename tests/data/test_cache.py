@@ -414,6 +414,34 @@ def test_the_share_of_what_is_free_holds_for_all_sets_together(tmp_path, monkeyp
             cache.choose(most + 1, **here)
 
 
+@pytest.fixture
+def taken_meanwhile(monkeypatch):
+    """Memory that is free when it is asked how much there is, and another process' when it is to be taken."""
+    monkeypatch.setattr(places, "room", lambda *_: 10**9)
+
+    def empty(*args, real=torch.empty, **options):
+        if "device" in options:  # which the arrays that are kept have, and batches on the host have not
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*args, **options)
+
+    monkeypatch.setattr(torch, "empty", empty)
+
+
+@pytest.mark.usefixtures("taken_meanwhile")
+def test_auto_goes_on_to_the_next_place_where_another_process_was_quicker(paths):
+    opened = open_images(paths, cache="auto")
+    assert opened.place == "disk"
+    assert torch.equal(opened.take(torch.tensor([0]))[0][0, :30, :40], torch.from_numpy(as_kept(paths[0], (30, 40))))
+
+
+@pytest.mark.usefixtures("taken_meanwhile")
+def test_a_place_by_name_that_another_process_fills_is_one_line(paths):
+    with pytest.raises(
+        ConfigError, match=r"^data.cache=ram: out of memory for the images' 0.00 GB: use data.cache=auto"
+    ):
+        open_images(paths, cache="ram")
+
+
 def test_a_full_process_memory_makes_room(paths, monkeypatch, tmp_path):
     open_images(paths, **RAM)
     assert cache._OPEN

@@ -12,7 +12,7 @@ import gc
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from visrun.data import contents, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
 from visrun.data.places import Place
 from visrun.data.stream import Batch, Source
+from visrun.device import is_out_of_memory
 from visrun.errors import ConfigError, DataError
 
 Progress = Callable[[int, int], None]
@@ -135,7 +136,7 @@ def open_images(
         progress: Called with (done, total).
 
     Raises:
-        ConfigError: A place that is not there or does not fit.
+        ConfigError: A place by name that is not there or does not fit.
         DataError: Files that cannot be decoded, the first 20 of them listed; one that did not come in time.
     """
     begun = time.perf_counter()
@@ -144,8 +145,7 @@ def open_images(
     memo = (folder, keep.cache, keep.cache_gb, device)
     opened = _OPEN.get(memo)
     if opened is None:
-        place = choose(contents.needed(source), keep, folder=folder, device=device)
-        opened = _built(source, place, folder, device, keep, progress)
+        opened = _placed(source, folder, device, keep, progress)
     if opened.place != "stream":
         _OPEN[memo] = replace(opened, reused=True)
         _OPEN.move_to_end(memo)
@@ -174,14 +174,33 @@ def _forget_unused() -> None:
         del _OPEN[memo]
 
 
-def choose(need: int, keep: Keep, *, folder: Path, device: torch.device) -> Place:
+def _placed(source: Source, folder: Path, device: torch.device, keep: Keep, progress: Progress | None) -> Images:
+    """The images in the first place that takes them: what is free may be another process' before it is taken here."""
+    need = contents.needed(source)
+    full: list[Place] = []
+    while True:
+        place = choose(need, keep, folder=folder, device=device, full=full)
+        try:
+            return _built(source, place, folder, device, keep, progress)
+        except RuntimeError as error:
+            if place not in ("gpu", "ram") or not is_out_of_memory(error):
+                raise
+            if keep.cache != "auto":
+                raise ConfigError(
+                    f"data.cache={place}: out of memory for the images' {need / 1e9:.2f} GB: use data.cache=auto"
+                ) from None
+        full.append(place)
+
+
+def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: Sequence[Place] = ()) -> Place:
     """Where ``need`` bytes go beside the sets in use, before which those of earlier runs give way; a place asked for by
-    name may fill nine tenths of what is free there.
+    name may fill nine tenths of what is free there, and one that is ``full`` is passed over.
 
     Raises:
         ConfigError: A place by name that is unknown, not there, or too small.
     """
-    wanted, gb = places.candidates(keep.cache, device), keep.cache_gb
+    wanted = [place for place in places.candidates(keep.cache, device) if place not in full]
+    gb = keep.cache_gb
 
     def first() -> Place | None:
         share = 0.5 if keep.cache == "auto" else 0.9
