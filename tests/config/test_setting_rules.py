@@ -85,7 +85,8 @@ def test_data_rules():
         "data.root=null: data=folder needs the dataset's folder or file"
     ]
     (line,) = check(settings(data={"name": "masks", "root": "/x"}))
-    assert line == "data=masks: task=classification takes demo, auto, folder, csv, coco, yolo, voc, dota or instances"
+    taken = "demo, auto, folder, csv, coco, yolo, voc, dota, instances, labelme or boxes"
+    assert line == f"data=masks: task=classification takes {taken}"
     lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
     assert lines == [
         'data.classes=["a"]: task=regression has no classes to choose',

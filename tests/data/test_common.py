@@ -20,6 +20,7 @@ LAYOUTS = {
     "dota": ("labelTxt", "10 10 30 10 30 20 10 20 plane 0", "object_detection"),
     "instances": ("instances", None, "instance_segmentation"),
     "masks": ("masks", None, "segmentation"),
+    "labelme": ("labels", '{"shapes": [{"label": "cat", "points": [[1, 2], [9, 2], [5, 8]]}]}', "object_detection"),
 }
 NESTINGS = ["{kind}/{split}", "{split}/{kind}"]
 
@@ -34,7 +35,8 @@ def label(path: Path, text: str | None) -> None:
     if text is None:
         Image.fromarray(np.eye(30, 40, dtype=np.uint8)).save(path.with_suffix(".png"))
     else:
-        path.with_suffix(".txt").write_text(text, encoding="utf-8")
+        suffix = ".json" if text.startswith("{") else ".txt"
+        path.with_suffix(suffix).write_text(text, encoding="utf-8")
 
 
 def build(root: Path, layout: str, nesting: str, pairs: dict[str, str]) -> tuple[dict[str, list[str]], tuple[str, ...]]:

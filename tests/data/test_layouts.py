@@ -85,7 +85,36 @@ def as_dota(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, li
         write(root / "labelTxt" / f"{name}.txt", "\n".join(rows))
 
 
-WRITERS = {"coco": as_coco, "yolo": as_yolo, "voc": as_voc, "dota": as_dota}
+def as_labelme(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], shaped: bool) -> None:
+    for name, several in quads.items():
+        shapes = []
+        for quad, label in zip(several, labels[name], strict=True):
+            points = quad if shaped else np.stack([quad.min(0), quad.max(0)])
+            kind = "polygon" if shaped else "rectangle"
+            shapes.append({"label": NAMES[label], "points": points.tolist(), "shape_type": kind, "group_id": None})
+        content = {"version": "5.4.1", "shapes": shapes, "imagePath": f"../images/{name}.png", "imageData": None}
+        write(root / "labels" / f"{name}.json", json.dumps(content))
+
+
+def as_boxes(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], shaped: bool) -> None:
+    assert not shaped
+    rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    for name, several in quads.items():
+        head = f"{name}.png,{SIZE[0]},{SIZE[1]}"
+        rows += [] if several else [f"{head},,,,,"]
+        for quad, label in zip(several, labels[name], strict=True):
+            rows.append(f"{head},{NAMES[label]},{','.join(map(str, [*quad.min(0), *quad.max(0)]))}")
+    write(root / "_annotations.csv", "\n".join(rows))
+
+
+WRITERS = {
+    "coco": as_coco,
+    "yolo": as_yolo,
+    "voc": as_voc,
+    "dota": as_dota,
+    "labelme": as_labelme,
+    "boxes": as_boxes,
+}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +147,12 @@ def read(root: Path, layout: str, task: str, data: Any, shaped: bool) -> dict[st
 
 @pytest.mark.parametrize(
     ("layout", "shaped"),
-    [("coco", False), ("coco", True), ("yolo", False), ("yolo", True), ("voc", False), ("dota", True)],
+    [
+        *[(layout, shaped) for layout in ("coco", "yolo", "labelme") for shaped in (False, True)],
+        ("voc", False),
+        ("boxes", False),
+        ("dota", True),
+    ],
 )
 def test_every_layout_gives_the_same_boxes(tmp_path: Path, drawn_once: Any, layout: str, shaped: bool) -> None:
     quads, labels = drawn_once
@@ -130,7 +164,7 @@ def test_every_layout_gives_the_same_boxes(tmp_path: Path, drawn_once: Any, layo
             assert np.allclose(box, [*quad.min(0), *quad.max(0)], atol=1e-5)
 
 
-@pytest.mark.parametrize("layout", ["coco", "yolo", "dota"])
+@pytest.mark.parametrize("layout", ["coco", "yolo", "dota", "labelme"])
 def test_every_layout_gives_the_same_turned_boxes(tmp_path: Path, drawn_once: Any, layout: str) -> None:
     quads, labels = drawn_once
     found = read(tmp_path, layout, "oriented_object_detection", drawn_once, True)
@@ -141,8 +175,18 @@ def test_every_layout_gives_the_same_turned_boxes(tmp_path: Path, drawn_once: An
             assert distance < 1e-5
 
 
+@pytest.mark.parametrize("layout", ["coco", "yolo", "labelme"])
+def test_every_layout_gives_the_same_outlines(tmp_path: Path, drawn_once: Any, layout: str) -> None:
+    quads, labels = drawn_once
+    found = read(tmp_path, layout, "instance_segmentation", drawn_once, True)
+    for name, several in found.items():
+        assert several.labels.tolist() == labels[name]
+        for outline, truth in zip(several.outlines, quads[name], strict=True):
+            assert np.allclose(outline, [truth], atol=1e-5)
+
+
 @pytest.mark.parametrize("task", ["oriented_object_detection", "instance_segmentation", "segmentation"])
-@pytest.mark.parametrize("layout", ["coco", "yolo"])
+@pytest.mark.parametrize("layout", ["coco", "yolo", "labelme"])
 def test_boxes_cannot_serve_what_needs_more(tmp_path: Path, drawn_once: Any, task: str, layout: str) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, layout, task, drawn_once, False)
@@ -254,14 +298,19 @@ def test_a_folder_of_images_beside_a_json_is_no_class(tmp_path: Path, drawn_once
     assert (dataset.layout, dataset.others) == ("coco", ("folder",))
 
 
-@pytest.mark.parametrize("layout", ["yolo", "voc", "dota"])
+def test_every_layout_of_objects_is_compared() -> None:
+    """But maps, whose outlines are pixels."""
+    assert {name for name, entry in READERS.items() if entry.derived} == WRITERS.keys() | {"instances"}
+
+
+@pytest.mark.parametrize("layout", ["yolo", "voc", "dota", "labelme"])
 def test_a_label_file_that_never_comes_is_named(
     tmp_path: Path, drawn_once: Any, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "TIMEOUT", 0.2)
     content = files.content
     monkeypatch.setattr(files, "content", lambda file: time.sleep(2 * (file.stem == "img_3")) or content(file))
-    with pytest.raises(DataError, match=r"^[^\n]*/img_3\.(txt|xml): not read in time: is a network drive gone\?$"):
+    with pytest.raises(DataError, match=r"^[^\n]*/img_3\.(txt|xml|json): not read in time: is a network drive gone\?$"):
         read(tmp_path, layout, "object_detection", drawn_once, shaped=layout == "dota")
 
 

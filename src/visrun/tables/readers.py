@@ -25,4 +25,6 @@ READERS: dict[str, ReaderEntry] = {
     "good_bad": _reader("good_bad", "anomaly_detection"),
     "good": _reader("good", "anomaly_detection"),
     "instances": _reader("instances", _OUTLINES, _BOXES, _TURNED, derived=("segmentation", *_SHOWN)),
+    "labelme": _reader("labelme", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
+    "boxes": _reader("boxes", _BOXES, derived=_SHOWN),
 }

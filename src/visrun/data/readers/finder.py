@@ -21,7 +21,8 @@ class Finder:
         self._splits: set[str] | None = None
 
     def named(self, name: str, split: str = ALL, *, pool: bool = False) -> Path | None:
-        """The image of a name as label files write it: with folders in front, of this machine or another, or none.
+        """The image of a name as label files write it: with folders in front, of this machine or another, or none; the
+        suffix may be missing.
 
         Args:
             name: As written.
@@ -35,7 +36,9 @@ class Finder:
                 return path
         parts = parts_of(name)
         end = files.composed(PurePosixPath(name.replace("\\", "/")).name)
-        found = [path for path in self._alike(parts[-1]) if files.composed(path.name) == end] if parts else []
+        bare = PurePosixPath(end).suffix.lower() not in files.IMAGE_SUFFIXES
+        alike = self._alike(end if bare else parts[-1]) if parts else []
+        found = [path for path in alike if bare or files.composed(path.name) == end]
         return self._closest(found, parts, split, pool=pool)
 
     def of_stem(self, stem: str, parts: Sequence[str] = (), split: str = ALL, *, pool: bool = False) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterator
@@ -10,14 +11,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from visrun.data import cells, files
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import common
+from visrun.data.readers import box_columns, common
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
-_SUFFIXES = frozenset({".csv", ".tsv"})
+TABLES = frozenset({".csv", ".tsv"})
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".tif", ".bmp", ".webp")  # tried for names without one
 _IMAGE_COLUMNS = {"image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img"}
 _SPLIT_COLUMN = "split"
+HEAD = 65536  # bytes of a table that are looked at to recognise what it holds
+Rows = list[tuple[int, list[str]]]  # line number, cells
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,15 @@ class Table:
     file: Path
     shown: str
     columns: tuple[str, ...]
-    rows: list[tuple[int, list[str]]]
+    rows: Rows
     cut: list[Problem]
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table, or the folders of splits
-    hold one each, beside its images."""
-    return bool(_tables(root))
+    hold one each, beside its images; but not where it holds boxes, with which `visrun.data.readers.boxes` deals."""
+    found = _tables(root)
+    return bool(found) and not any(box_columns.sure(*head(file)) for file in found.values())
 
 
 def read(root: Path, *, target: str) -> Listing:
@@ -69,32 +73,51 @@ def read(root: Path, *, target: str) -> Listing:
 
 def _tables(root: Path) -> dict[str, Path]:
     if root.is_file():
-        return {ALL: root} if root.suffix.lower() in _SUFFIXES else {}
+        return {ALL: root} if root.suffix.lower() in TABLES else {}
     if not root.is_dir():
         return {}
-    every = _inside(root)
+    every = inside(root)
     named = {split: file for file in every if (split := files.split_of(file.stem))}
     if not every:
-        inner = [(split, folder, _inside(folder)) for split, folder in common.by_split(root)]
+        inner = [(split, folder, inside(folder)) for split, folder in common.by_split(root)]
         named = {s: own[0] for s, folder, own in inner if len(own) == 1 and files.holds_images(folder, deep=False)}
     return {s: named[s] for s in ("train", "val", "test") if s in named} or ({ALL: every[0]} if len(every) == 1 else {})
 
 
-def _inside(folder: Path) -> list[Path]:
-    return sorted(filter(files.is_file, files.of_suffix(folder, _SUFFIXES, deep=False)))  # no broken links
+def inside(folder: Path) -> list[Path]:
+    """The tables right in a folder."""
+    return sorted(filter(files.is_file, files.of_suffix(folder, TABLES, deep=False)))  # no broken links
 
 
-def _open(file: Path, shown: str) -> Table:
-    text = files.text(file)
+def head(file: Path) -> tuple[tuple[str, ...], Rows]:
+    """`cells_of` the first lines of a file; of one that is no table nothing."""
+    with contextlib.suppress(OSError, DataError), file.open("rb") as opened:
+        raw = opened.read(HEAD)
+        text = raw.decode("utf-8-sig", "replace")
+        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == HEAD else text, wanted="")
+    return (), []
+
+
+def cells_of(file: Path, text: str, *, wanted: str) -> tuple[tuple[str, ...], Rows]:
+    """The names of a table's columns, and its rows.
+
+    Args:
+        file: Its name, for messages; text: what it holds.
+        wanted: The rows that are expected in it.
+
+    Raises:
+        DataError: It is broken, or has one column or no rows.
+    """
     start = next((line for line in text.splitlines() if line.strip()), "")
     if not start:
         raise DataError(f"{file}: empty table")
-    delimiter = max(",;\t", key=lambda mark: len(next(csv.reader([start], delimiter=mark))))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""))
     try:
+        delimiter = max(",;\t", key=lambda mark: len(next(csv.reader([start], delimiter=mark))))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
-        raise DataError(f"{file}:{reader.line_num}: broken table ({error})") from error
+        raise DataError(f"{file}:{max(1, reader.line_num)}: broken table ({error})") from error
     columns = tuple(rows[0][1])
     if any(Path(cell).suffix.lower() in files.IMAGE_SUFFIXES for cell in columns):
         columns = ("image", *(f"column_{i}" for i in range(1, len(columns))))  # no header: the first row is an image
@@ -102,7 +125,12 @@ def _open(file: Path, shown: str) -> Table:
         rows = rows[1:]
     if len(columns) < 2 or not rows:
         what = "one column" if len(columns) < 2 else "no rows below the header"
-        raise DataError(f"{file}: {what}: expected image,label or image,target rows, parted by , ; or tab")
+        raise DataError(f"{file}: {what}: expected {wanted} rows, parted by , ; or tab")
+    return columns, rows
+
+
+def _open(file: Path, shown: str) -> Table:
+    columns, rows = cells_of(file, files.text(file), wanted="image,label or image,target")
     cut = [
         Problem(f"{shown}:{line}", f"{len(row)} cells, the header has {len(columns)}")
         for line, row in rows

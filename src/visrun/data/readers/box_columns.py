@@ -1,0 +1,121 @@
+"""The columns of a table with one row an object: which hold its image, its class, its box, the image's size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Names without marks between words: x_min, X-Min and XMin are one. Of several columns the name further up counts.
+# fmt: off
+IMAGE = (
+    "image", "images", "file", "filename", "path", "imagepath", "filepath", "img", "imagename", "imgpath", "imageid",
+)
+CLASS = (
+    "classname", "labelname", "categoryname", "class", "label", "category", "classid", "labelid", "categoryid",
+)
+# fmt: on
+NAMED = (("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))  # which are boxes and nothing else
+CORNERS = (*NAMED, ("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"))
+SIDED = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("bboxx", "bboxy", "bboxwidth", "bboxheight"))
+TEXT = "bbox"  # a cell as "[x, y, width, height]"
+SIZE = (("width", "height"), ("imagewidth", "imageheight"), ("imgwidth", "imgheight"))
+UNNAMED = ("image", *(f"column_{i}" for i in range(1, 6)))  # path,x1,y1,x2,y2,class without a header
+
+Row = Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Where things stand in a row.
+
+    Args:
+        image: The image's name.
+        box: Left, top, right, bottom, or left, top, width, height where ``sided``; or one column with all of it.
+        name: The class; None where there is one class.
+        size: Width and height of the image, where they are written.
+        split: The split, likewise.
+        likely: Whether who looks for boxes may take it for a table of them; certain: whether it can be nothing else.
+    """
+
+    image: int
+    box: tuple[int, ...]
+    sided: bool
+    name: int | None
+    size: tuple[int, ...]
+    split: int | None
+    likely: bool
+    certain: bool
+
+    def box_of(self, row: Row) -> tuple[float, float, float, float] | None:
+        """Left, top, right, bottom; None where nothing is written, which is an image without objects.
+
+        Raises:
+            ValueError: Not four numbers.
+        """
+        cells = [row[i] for i in self.box]
+        written = ",".join(cells)
+        if len(cells) == 1:
+            cells = [cell for cell in re.split(r"[\s,;]+", cells[0].strip("[](){}")) if cell]
+        if not any(cells):
+            return None
+        try:
+            left, top, *end = map(float, cells)
+            right, bottom = end
+        except ValueError:
+            raise ValueError(f"no box of four numbers: {written[:60]!r}") from None
+        return (left, top, left + right, top + bottom) if self.sided else (left, top, right, bottom)
+
+    def size_of(self, row: Row) -> tuple[int, int] | None:
+        """(width, height) of the image, where they are whole numbers above 0."""
+        written = [re.fullmatch(r"(\d{1,9})(\.0+)?", row[i]) for i in self.size]
+        sides = [int(found[1]) for found in written if found]
+        return (sides[0], sides[1]) if len(sides) == 2 and min(sides) > 0 else None
+
+
+def columns_of(names: Sequence[str], rows: Sequence[tuple[int, Row]]) -> Columns | None:
+    """The columns of a table with these names and rows; None where it holds no boxes."""
+    if tuple(names) == UNNAMED:
+        certain = _without_header([row for _, row in rows if len(row) == len(names)])
+        box = (1, 2, 3, 4)
+        return Columns(image=0, box=box, sided=False, name=5, size=(), split=None, likely=certain, certain=certain)
+    keys = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+    place = {key: i for i, key in reversed([*enumerate(keys)])}
+    image, name = (next((place[key] for key in known if key in place), None) for known in (IMAGE, CLASS))
+    every = (TEXT,), *CORNERS, *SIDED
+    written = next((several for several in every if place.keys() >= {*several}), None)
+    if image is None or written is None:
+        return None
+    found = tuple(place[key] for key in written)
+    sizes = (tuple(place[key] for key in several) for several in SIZE if place.keys() >= {*several})
+    certain = name is not None or written == (TEXT,)
+    return Columns(
+        image=image,
+        box=found,
+        sided=written not in CORNERS,
+        name=name,
+        size=next((size for size in sizes if not {*size} & {*found}), ()),
+        split=place.get("split"),
+        likely=certain or written in NAMED,
+        certain=certain,
+    )
+
+
+def sure(names: Sequence[str], rows: Sequence[tuple[int, Row]]) -> bool:
+    """Whether a table holds boxes and can hold nothing else to learn."""
+    columns = columns_of(names, rows)
+    return columns is not None and columns.certain
+
+
+def _without_header(rows: Sequence[Row]) -> bool:
+    """Whether the first row with numbers has four and then a name, so that they are no five values to learn."""
+    first = next((row for row in rows if any(row[1:])), None)
+    return first is None or (all(map(_is_number, first[1:5])) and not _is_number(first[5]))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

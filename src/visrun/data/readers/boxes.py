@@ -1,0 +1,173 @@
+"""Tables with one row an object, as TensorFlow, Roboflow, RetinaNet and Kaggle have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from visrun.data import files
+from visrun.data.listing import Listing, Problem, Record
+from visrun.data.marks import Marks, no_marks
+from visrun.data.readers import common, table
+from visrun.data.readers.box_columns import Columns, Row, columns_of
+from visrun.data.readers.finder import placed, usual
+from visrun.data.splits import ALL
+from visrun.data.threads import mapped
+from visrun.errors import DataError
+
+FOLDERS = ("", "annotations", "labels", "data")
+ONLY = "object"  # the class where the table names none
+WANTED = "image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class"
+
+
+@dataclass
+class Picture:
+    """What a table says of one image: of each object the line, the class and the box; and what is wrong."""
+
+    where: str
+    lines: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    boxes: list[tuple[float, ...]] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+Pictures = dict[str, dict[str, Picture]]  # by split and name as written
+
+
+def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+    """Whether ``root`` is a table of boxes, or one lies in it, annotations/, labels/, data/ or a split's folder."""
+    return bool(_files(root)[0])
+
+
+def read(root: Path) -> Listing:
+    """A table with one row an object: image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class.
+
+    The last has no header. train.csv, val.csv and test.csv, or one in each split's folder, or one for all, perhaps with
+    a column ``split``. A row whose box is empty is an image without objects; without a column for the class all objects
+    are of one. Width and height beside four corners are the image's.
+
+    Raises:
+        DataError: For no such table, several for one split, or one that is broken; for training or validation images
+            that no table names (test images are left out).
+    """
+    found, others = _files(root)
+    if not found:
+        found, others = _files(root, named=True)
+    if not found:
+        raise DataError(
+            f"{root}: no table of boxes: expected {WANTED}, in train.csv (and val.csv, test.csv) or one .csv"
+        )
+    base = root.parent if root.is_file() else root
+    sources = common.one_each(root, found, "tables of boxes")
+    texts = mapped(files.text, [file for _, file in sources], path=lambda file: file)
+    pictures: Pictures = {}
+    of_split: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for (split, file), text in zip(sources, texts, strict=True):
+        parsed, wrong = _pictures(file, text, split, files.shown(file, base))
+        pictures |= parsed
+        of_split |= dict.fromkeys(parsed, file)
+        problems += wrong
+    names = common.sorted_names({n for several in pictures.values() for made in several.values() for n in made.names})
+    places = placed([(split, of_split[split], several) for split, several in pictures.items()], base)
+    splits: dict[str, list[Record]] = {}
+    for (split, several), place in zip(pictures.items(), places, strict=True):
+        problems += [problem for made in several.values() for problem in made.problems]
+        good = {name: made for name, made in several.items() if not made.problems}
+        splits[split] = [Record(place[name], _marks(made, names), made.where) for name, made in good.items()]
+    warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
+    if not root.is_file():
+        used = {path for place in places for path in place.values()}
+        warnings += common.bare_splits([base, *usual(base)], splits, used, root, mend="add {split}.csv")
+        warnings += common.left_over("images", _unnamed(used), root, lacking="a row in a table")
+    return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=tuple(warnings))
+
+
+def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], list[Path]]:
+    """(split, table) of every table of boxes, or where the layout is ``named`` of every table; where some are named for
+    splits, only those, and the others apart."""
+    if root.is_file():
+        return ([(ALL, root)] if _is_table(root, named=named) else []), []
+    places = [(None, root / folder) for folder in FOLDERS] + common.by_split(root)
+    tables = [(split, file) for split, folder in places for file in table.inside(folder)]
+    found = [(split or common.split_in(file.stem), file) for split, file in tables if _is_table(file, named=named)]
+    parts = [(split, file) for split, file in found if split != ALL]
+    return parts or found, [file for split, file in found if parts and split == ALL]
+
+
+def _is_table(file: Path, *, named: bool) -> bool:
+    if file.suffix.lower() not in table.TABLES:
+        return False
+    columns = None if named else columns_of(*table.head(file))
+    return named or (columns is not None and columns.likely)
+
+
+def _pictures(file: Path, text: str, split: str, shown: str) -> tuple[Pictures, list[Problem]]:
+    """The images that a table names, and rows that name none."""
+    names, rows = table.cells_of(file, text, wanted=WANTED)
+    columns = columns_of(names, rows)
+    if columns is None:
+        raise DataError(f"{file}: no table of boxes: expected {WANTED}")
+    by_row = split == ALL and columns.split is not None
+    found: Pictures = {} if by_row else {split: {}}
+    problems: list[Problem] = []
+    for line, row in rows:
+        where, cells = f"{shown}:{line}", [*row, *[""] * len(names)]
+        whose = files.split_of(cells[columns.split or 0]) if by_row else split
+        if whose is None or not cells[columns.image]:
+            what = "no image" if whose else f"split {cells[columns.split or 0]!r} is none of train, val, test"
+            problems.append(Problem(where, what))
+            continue
+        name = PurePosixPath(cells[columns.image].replace("\\", "/")).as_posix()
+        picture = found.setdefault(whose, {}).setdefault(name, Picture(where))
+        try:
+            if len(row) != len(names):
+                raise ValueError(f"{len(row)} cells, the header has {len(names)}")
+            _add(picture, line, row, columns)
+        except ValueError as error:
+            picture.problems.append(Problem(where, str(error)))
+    return found, problems
+
+
+def _add(picture: Picture, line: int, row: Row, columns: Columns) -> None:
+    """Put a row's object, if it has one, to those of its image.
+
+    Raises:
+        ValueError: What is wrong with it.
+    """
+    box, size = columns.box_of(row), columns.size_of(row)
+    if size and picture.size and picture.size != size:
+        raise ValueError(f"width and height {size[0]}x{size[1]}, in a row above {picture.size[0]}x{picture.size[1]}")
+    picture.size = size or picture.size
+    if box is None:
+        return
+    name = ONLY if columns.name is None else row[columns.name]
+    if not name:
+        raise ValueError("no class")
+    picture.lines.append(line)
+    picture.names.append(name)
+    picture.boxes.append(box)
+
+
+def _marks(made: Picture, names: Sequence[str]) -> Marks:
+    file = f"{made.where.rpartition(':')[0]}:"
+    if not made.names:
+        return no_marks(file, size=made.size)
+    return Marks(
+        labels=np.array([names.index(name) for name in made.names], np.int64),
+        boxes=np.array(made.boxes, np.float64),
+        ignored=np.zeros(len(made.names), bool),
+        spots=np.array(made.lines),
+        file=file,
+        size=made.size,
+    )
+
+
+def _unnamed(used: set[Path]) -> Iterator[Path]:
+    """Images beside those that tables name."""
+    for folder in {path.parent for path in used}:
+        yield from (path for path in files.images(folder, deep=False) if path not in used)

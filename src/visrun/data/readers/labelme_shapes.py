@@ -1,0 +1,274 @@
+"""The shapes in LabelMe's json files: polygons, rectangles, circles, masks, turned rectangles."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from visrun.data import files
+from visrun.data.images import BOMBS, BROKEN, MAX_PIXELS
+from visrun.data.listing import Problem
+from visrun.data.marks import Marks, around, no_marks
+from visrun.data.objects import corners_of
+from visrun.data.outlines import Floats, Numbers, Outline, Rle, box_of, pixels
+from visrun.errors import DataError
+
+KEYS = ("shapes", "imagePath", "imageData")  # any of which tells a LabelMe json
+NO_OBJECTS = ("line", "linestrip", "point", "points")
+TURNED = ("oriented_rectangle", "rotation")
+CORNERS = 4
+ROUND = 64  # corners of the polygon that stands for a circle
+
+Size = tuple[int, int]  # (width, height)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """One object: where its first shape stands, its class, its box, and its corners or outline if it has some."""
+
+    spot: int
+    name: str
+    box: Floats
+    quad: Floats | None = None
+    outline: Outline | None = None
+
+
+@dataclass
+class Shapes:
+    """One json: its objects, how many shapes of each type are none, the name of its image; and what is wrong."""
+
+    file: str
+    image: str = ""
+    size: Size | None = None
+    objects: list[Shape] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def parse(path: Path, root: Path) -> Shapes | None:
+    """What a json holds; None where it is another kind of json."""
+    shown = files.shown(path, root)
+    found = Shapes(f"{shown}: shape")
+    try:
+        content = json.loads(files.text(path))
+    except json.JSONDecodeError as error:
+        found.problems.append(Problem(f"{shown}:{error.lineno}", f"broken JSON ({error.msg})"))
+        return found
+    except DataError as error:
+        found.problems.append(Problem(shown, str(error).replace(str(path), shown)))
+        return found
+    except (ValueError, RecursionError) as error:
+        found.problems.append(Problem(shown, f"broken JSON ({type(error).__name__})"))
+        return found
+    if not isinstance(content, dict) or not any(key in content for key in KEYS):
+        return None
+    shapes = content.get("shapes")
+    if not isinstance(shapes, list):
+        found.problems.append(Problem(shown, "shapes is no list" if "shapes" in content else "it has no shapes"))
+        return found
+    found.image, found.size = _base(content.get("imagePath")), _size(content)
+    _fill(found, shapes)
+    return found
+
+
+def _base(written: Any) -> str:
+    """The last part of a path as written on any machine."""
+    return PurePosixPath(written.replace("\\", "/")).name if isinstance(written, str) else ""
+
+
+def _size(content: Mapping[str, Any]) -> Size | None:
+    width, height = content.get("imageWidth"), content.get("imageHeight")
+    return (width, height) if type(width) is type(height) is int and width > 0 < height else None
+
+
+def _fill(found: Shapes, shapes: Sequence[Any]) -> None:
+    groups: dict[Hashable, list[Shape]] = {}
+    for spot, shape in enumerate(shapes, start=1):
+        try:
+            if not isinstance(shape, dict):
+                raise ValueError("is no object of label and points")
+            kind = "polygon" if shape.get("shape_type") is None else shape["shape_type"]
+            if isinstance(kind, str) and kind in NO_OBJECTS:
+                found.others[kind] += 1
+                continue
+            part = _shape(spot, shape, kind, found.size)
+            group = shape.get("group_id")
+            if not isinstance(group, int | float | str | None):
+                raise ValueError(f"group_id {group!r:.60} is no number")
+        except ValueError as error:
+            found.problems.append(Problem(f"{found.file} {spot}", str(error)))
+            continue
+        groups.setdefault(spot if group is None else (part.name, group), []).append(part)
+    for parts in groups.values():
+        try:
+            found.objects.append(_together(parts, found.size))
+        except ValueError as error:
+            found.problems.append(Problem(f"{found.file} {parts[0].spot}", str(error)))
+
+
+def _shape(spot: int, shape: Mapping[str, Any], kind: Any, size: Size | None) -> Shape:
+    """One shape.
+
+    Raises:
+        ValueError: What is wrong with it.
+    """
+    name, points = _name(shape.get("label")), _points(shape.get("points"))
+    box, outline = np.concatenate([points.min(0), points.max(0)]), (points,)
+    if kind == "polygon":
+        return Shape(spot, name, box, outline=outline)
+    if kind == "rectangle":
+        _require(kind, points, 2, CORNERS)
+        return Shape(spot, name, box)
+    if kind == "circle":
+        _require(kind, points, 2)
+        return _outlined(spot, name, (_round(*points),))
+    if kind == "mask":
+        _require(kind, points, 2)
+        return _outlined(spot, name, _mask(points, shape.get("mask"), size))
+    if kind in TURNED:
+        _require(kind, points, CORNERS)
+        return Shape(spot, name, box, quad=points)
+    known = ("polygon", "rectangle", "circle", "mask", *TURNED, *NO_OBJECTS)
+    raise ValueError(f"shape_type {kind!r:.60} is none of {', '.join(known)}")
+
+
+def _name(written: Any) -> str:
+    name = str(written).strip() if type(written) in (str, int) else ""
+    if not name or not name.encode("utf-8", "ignore").decode() == name:
+        raise ValueError(f"label {written!r:.60} is no name of a class")
+    return name
+
+
+def _points(written: Any) -> Floats:
+    """(P, 2), at least one."""
+    pairs = isinstance(written, list) and all(isinstance(point, list) and len(point) == 2 for point in written)
+    if not pairs or not written or not {type(number) for point in written for number in point} <= {int, float}:
+        raise ValueError(f"points {written!r:.60} are no list of [x, y]")
+    try:
+        return np.array(written, np.float64)
+    except OverflowError:
+        raise ValueError("a coordinate is no finite number") from None
+
+
+def _require(kind: str, points: Floats, *counts: int) -> None:
+    if len(points) not in counts:
+        raise ValueError(f"a {kind} of {len(points)} points: it has {' or '.join(map(str, counts))}")
+
+
+def _outlined(spot: int, name: str, outline: Outline) -> Shape:
+    return Shape(spot, name, box_of(outline), outline=outline)
+
+
+def _round(middle: Floats, edge: Floats) -> Floats:
+    """(ROUND, 2) points on a circle, the outermost four among them."""
+    angles = 2 * np.pi * np.arange(ROUND) / ROUND
+    with np.errstate(over="ignore", invalid="ignore"):  # coordinates that are not finite
+        return middle + np.hypot(*(edge - middle)) * np.stack([np.cos(angles), np.sin(angles)], 1)
+
+
+def _mask(corners: Floats, text: Any, size: Size | None) -> Rle:
+    """A picture in a frame of ``corners``, both of which are pixels in it."""
+    if size is None:
+        raise ValueError("a mask needs imageWidth and imageHeight")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"a mask in an image of {size[0]}x{size[1]} pixels")
+    if not np.isfinite(corners).all():
+        raise ValueError("a coordinate is no finite number")
+    mask = _picture(text)
+    frame = np.abs(corners[1] - corners[0]) + 1
+    if (np.abs(frame - mask.shape[::-1]) > 1).any():
+        shape = f"{mask.shape[1]}x{mask.shape[0]}"
+        raise ValueError(f"a mask of {shape} pixels in a frame of {frame[0]:g}x{frame[1]:g}")
+    rows, columns = np.nonzero(mask)
+    left, top = corners.min(0).astype(np.int64)
+    x, y = columns + left, rows + top
+    inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
+    return _runs(np.sort((x * size[1] + y)[inside]), size)
+
+
+def _picture(text: Any) -> NDArray[np.bool_]:
+    try:
+        raw = base64.b64decode(text, validate=True)
+        with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError("too large")
+            return np.asarray(image.convert("L")) > 0
+    except (*BROKEN, *BOMBS):
+        raise ValueError("its mask is no PNG in base64") from None
+
+
+def _runs(numbers: Numbers, size: Size) -> Rle:
+    """The runs of the pixels of these ascending numbers."""
+    breaks = np.flatnonzero(np.diff(numbers) != 1)
+    starts, ends = numbers[np.append(0, breaks + 1)[: len(numbers)]], numbers[np.append(breaks, -1)[: len(numbers)]] + 1
+    edges = np.stack([starts, ends], 1).ravel()
+    counts = np.diff(np.concatenate([[0], edges, [size[0] * size[1]]]))
+    return Rle(tuple(counts.tolist()), size[::-1])
+
+
+def _together(parts: Sequence[Shape], size: Size | None) -> Shape:
+    """The object that shapes of one group make; it has an outline where each of them has one.
+
+    Raises:
+        ValueError: A mask and a polygon that is not finite, or far outside.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    first, boxes = parts[0], np.stack([part.box for part in parts])
+    box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+    outlines = [part.outline if part.quad is None else (part.quad,) for part in parts]
+    polygons: list[Floats] = []
+    for outline in outlines:
+        if outline is None:
+            return Shape(first.spot, first.name, box)
+        polygons += () if isinstance(outline, Rle) else outline
+    if not any(isinstance(outline, Rle) for outline in outlines):
+        return Shape(first.spot, first.name, box, outline=tuple(polygons))
+    assert size is not None, "masks are read where the size is known"
+    if not all((np.abs(polygon) <= 2 * max(size)).all() for polygon in polygons):
+        raise ValueError("a coordinate is far outside, or no finite number")
+    every = [pixels(outline, size[::-1]) for outline in outlines if outline is not None]
+    return Shape(first.spot, first.name, box, outline=_runs(np.unique(np.concatenate(every)), size))
+
+
+def form(every: Sequence[Shapes]) -> str:
+    """What the labels of a dataset are: outlines where an object has one, else turned boxes where one has corners."""
+    objects = [shape for shapes in every for shape in shapes.objects]
+    if any(shape.outline is not None for shape in objects):
+        return "outlines"
+    return "quads" if any(shape.quad is not None for shape in objects) else "boxes"
+
+
+def marks(shapes: Shapes, form: str, index: Mapping[str, int]) -> Marks:
+    """The objects of one image in the form of the dataset; ``index``: of each class."""
+    objects = shapes.objects
+    if not objects:
+        return no_marks(shapes.file, size=shapes.size, form=form)
+    boxes = np.stack([shape.box for shape in objects])
+    quads, outlines = None, None
+    if form == "quads":
+        upright = corners_of(boxes)
+        quads = np.stack([upright[i] if shape.quad is None else shape.quad for i, shape in enumerate(objects)])
+        boxes = around(quads)
+    if form == "outlines":
+        outlines = tuple(shape.outline if shape.quad is None else (shape.quad,) for shape in objects)
+    return Marks(
+        labels=np.array([index[shape.name] for shape in objects], np.int64),
+        boxes=boxes,
+        ignored=np.zeros(len(objects), bool),
+        spots=np.array([shape.spot for shape in objects]),
+        file=shapes.file,
+        quads=quads,
+        outlines=outlines,
+        size=shapes.size,
+    )

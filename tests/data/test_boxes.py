@@ -1,0 +1,266 @@
+"""Tables of boxes: every header and place in which people have them, and what is wrong with them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visrun.data import files, recognise, records, threads
+from visrun.data.readers import boxes, table
+from visrun.errors import DataError
+
+SIZE = (40, 30)
+TENSORFLOW = "filename,width,height,class,xmin,ymin,xmax,ymax"
+ROW = "a.jpg,40,30,cat,4,5,14,25"
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", SIZE).save(path)
+    return path
+
+
+def write(path: Path, *lines: str, encoding: str = "utf-8") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("\n".join(lines).encode(encoding))
+    return path
+
+
+def found(root: Path) -> dict[str, list[tuple[str, int]]]:
+    splits = boxes.read(root).splits
+    return {
+        s: [(row.image.relative_to(root).as_posix(), len(row.target)) for row in rows] for s, rows in splits.items()
+    }
+
+
+DIALECTS = [
+    (TENSORFLOW, ROW),
+    ("image,label,x_min,y_min,x_max,y_max", "a.jpg,cat,4,5,14,25"),
+    ("Image Path;Class Name;X1;Y1;X2;Y2", "a.jpg;cat;4;5;14.0;2.5e1"),
+    ("image_id\tleft\ttop\tright\tbottom\tcategory", "a\t4\t5\t14\t25\tcat"),
+    ("image_id,x,y,w,h,class,width,height", "a,4,5,10,20,cat,40,30"),
+    ("path,x,y,width,height,label", "C:\\photos\\a.jpg,4,5,10,20,cat"),
+    (
+        "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height",
+        "cat,4,5,10,20,a.jpg,40,30",
+    ),
+    ("image_id,width,height,bbox,label", 'a,40,30,"[4, 5.0, 10, 20]",cat'),
+    ("/home/me/photos/a.jpg,4,5,14,25,cat",),
+    ("b.jpg,,,,,", "a.jpg,4,5,14,25,cat"),
+    ("\ufefffilename,class_id,class,xmin,ymin,xmax,ymax", "a.jpg,3,cat,4,5,14,25"),
+]
+
+
+@pytest.mark.parametrize("lines", DIALECTS)
+def test_headers_are_read_as_people_write_them(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "boxes.csv", *lines)
+    assert recognise.fitting(tmp_path, "object_detection") == ["boxes"]
+    for task in ("classification", "regression"):
+        assert recognise.fitting(tmp_path, task) == ["boxes"]
+    listing = boxes.read(tmp_path)
+    (row,) = (row for row in listing.splits["all"] if row.image == tmp_path / "a.jpg")
+    assert row.target.boxes.tolist() == [[4, 5, 14, 25]]
+    assert (listing.classes, row.target.labels.tolist()) == (("cat",), [0])
+    assert row.target.size == (SIZE if "40" in lines[-1] else None)
+
+
+@pytest.mark.parametrize("header", ["image,xmin,ymin,xmax,ymax", "image,left,top,right,bottom"])
+def test_without_a_class_all_objects_are_of_one(tmp_path: Path, header: str) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "boxes.csv", header, "a.jpg,4,5,14,25")
+    assert recognise.fitting(tmp_path, "object_detection") == ["boxes"]
+    assert recognise.fitting(tmp_path, "regression") == ["csv", "boxes"]
+    assert boxes.read(tmp_path).classes == ("object",)
+
+
+NO_BOXES = [
+    ("image,x,y", "a.jpg,1,2"),
+    ("image,x,y,width,height", "a.jpg,1,2,3,4"),
+    ("image,x1,y1,x2,y2", "a.jpg,1,2,3,4"),
+    ("image,width,height", "a.jpg,0.3,2.5"),
+    ("a.jpg,1,2,3,4",),
+    ("a.jpg,1,2,3,4,5",),
+]
+
+
+@pytest.mark.parametrize("lines", NO_BOXES)
+def test_tables_of_values_stay_tables_of_values(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "values.csv", *lines)
+    assert recognise.fitting(tmp_path, "regression") == ["csv"]
+    assert not boxes.recognise(tmp_path, "object_detection")
+    (row,) = table.read(tmp_path, target="value").splits["all"]
+    assert len(row.target) == lines[0].count(",")
+
+
+@pytest.mark.parametrize("lines", [NO_BOXES[1], NO_BOXES[2], NO_BOXES[5]])
+def test_such_tables_are_read_where_the_layout_is_named(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "values.csv", *lines)
+    assert found(tmp_path) == {"all": [("a.jpg", 1)]}
+
+
+def test_tables_of_labels_are_none_of_boxes(tmp_path: Path) -> None:
+    for name, label in (("a", "cat"), ("b", "dog")):
+        picture(tmp_path / f"{name}.jpg")
+        write(tmp_path / "train.csv", "image,label,width,height", f"a.jpg,{label},40,30")
+    assert recognise.fitting(tmp_path, "classification") == ["csv"]
+    assert not boxes.recognise(tmp_path, "object_detection")
+
+
+PLACES = [
+    ("_annotations.csv", "a.jpg", "all"),
+    ("labels.TSV", "images/a.jpg", "all"),
+    ("annotations/boxes.csv", "photos/a.jpg", "all"),
+    ("train.csv", "train/a.jpg", "train"),
+    ("train.csv", "train_images/a.jpg", "train"),
+    ("valid/_annotations.csv", "valid/a.jpg", "val"),
+    ("data/test_labels.csv", "images/test/a.jpg", "test"),
+]
+
+
+@pytest.mark.parametrize(("file", "image", "split"), PLACES)
+def test_tables_and_images_are_found_where_people_keep_them(tmp_path: Path, file: str, image: str, split: str) -> None:
+    picture(tmp_path / image)
+    write(tmp_path / file, TENSORFLOW, ROW)
+    assert recognise.fitting(tmp_path, "object_detection") == ["boxes"]
+    assert found(tmp_path) == {split: [(image, 1)]}
+
+
+def test_a_table_may_be_named_itself(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path / "images" / f"{name}.jpg")
+        write(tmp_path / f"{name}.csv", TENSORFLOW, ROW)
+    assert recognise.fitting(tmp_path / "b.csv", "object_detection") == ["boxes"]
+    (row,) = boxes.read(tmp_path / "b.csv").splits["all"]
+    assert (row.image, row.where) == (tmp_path / "images" / "a.jpg", "b.csv:2")
+    with pytest.raises(DataError, match=r"several tables of boxes: choose one with data\.root=.*a\.csv or data\.root="):
+        boxes.read(tmp_path)
+
+
+def test_other_tables_beside_those_of_splits_are_said(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        picture(tmp_path / split / "a.jpg")
+        write(tmp_path / f"{split}.csv", TENSORFLOW, ROW)
+    write(tmp_path / "every.csv", TENSORFLOW, ROW)
+    write(tmp_path / "classes.csv", "cat,0")
+    assert found(tmp_path) == {"train": [("train/a.jpg", 1)], "val": [("val/a.jpg", 1)]}
+    assert boxes.read(tmp_path).warnings == ("every.csv has no split in its name and is left out",)
+
+
+def test_a_column_may_name_the_split(tmp_path: Path) -> None:
+    for name in "abc":
+        picture(tmp_path / f"{name}.jpg")
+    lines = [f"{name}.jpg,{split},cat,4,5,14,25" for name, split in (("a", "train"), ("b", "VALID"), ("c", "later"))]
+    write(tmp_path / "boxes.csv", "image,split,class,xmin,ymin,xmax,ymax", *lines)
+    assert found(tmp_path) == {"train": [("a.jpg", 1)], "val": [("b.jpg", 1)]}
+    (problem,) = boxes.read(tmp_path).problems
+    assert str(problem) == "boxes.csv:4: split 'later' is none of train, val, test"
+
+
+def test_the_rows_of_an_image_are_its_objects(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        picture(tmp_path / f"{name}.jpg")
+    rows = [ROW, "b.jpg,40,30,,,,,", "./a.jpg,40,30,class_2,0,0,9,9", "a.jpg,40,30,class_10,0,0,9,9"]
+    write(tmp_path / "boxes.csv", TENSORFLOW, *rows)
+    listing = boxes.read(tmp_path)
+    a, b = listing.splits["all"]
+    assert (listing.classes, a.target.labels.tolist()) == (("cat", "class_2", "class_10"), [0, 1, 2])
+    assert (a.target.spots.tolist(), a.target.spot(1), len(b.target)) == ([2, 4, 5], "boxes.csv:4", 0)
+    assert listing.warnings == ("1 images without a row in a table are left out, such as c.jpg",)
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_a_folder_of_a_split_without_a_table_is_not_passed_over(tmp_path: Path, split: str) -> None:
+    for folder in ("train", split):
+        picture(tmp_path / folder / "a.jpg")
+    write(tmp_path / "train" / "_annotations.csv", TENSORFLOW, ROW)
+    if split == "test":
+        assert boxes.read(tmp_path).warnings == ("test/: test images without labels are left out",)
+    else:
+        with pytest.raises(DataError, match=r"images of val without labels: add val\.csv"):
+            boxes.read(tmp_path)
+
+
+def test_a_missing_image_is_not_another_of_its_name(tmp_path: Path) -> None:
+    for place in ("val/a.jpg", "train/b.jpg"):
+        picture(tmp_path / place)
+    write(tmp_path / "train.csv", TENSORFLOW, ROW, ROW.replace("a.jpg", "b.jpg"))
+    write(tmp_path / "val.csv", TENSORFLOW, ROW)
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path, task="object_detection")
+    assert str(caught.value).splitlines()[1:-1] == ["  train.csv:2: train/a.jpg: no such file"]
+
+
+WRONG = [
+    ("a.jpg,40,30,cat,4,5,14", "7 cells, the header has 8"),
+    ("a.jpg,40,30,cat,4,5,14,25,9", "9 cells, the header has 8"),
+    ("a.jpg,40,30,cat,4,5,14,wide", "no box of four numbers: '4,5,14,wide'"),
+    ("a.jpg,40,30,cat,4,5,,25", "no box of four numbers: '4,5,,25'"),
+    ("a.jpg,40,30,,4,5,14,25", "no class"),
+    ("a.jpg,30,40,dog,4,5,14,25", "width and height 30x40, in a row above 40x30"),
+    (",40,30,cat,4,5,14,25", "no image"),
+    ("a.jpg,40,30,cat,nan,5,14,25", "a coordinate is no finite number"),
+    ("a.jpg,40,30,cat,4,5,inf,25", "a coordinate is no finite number"),
+    ("a.jpg,40,30,cat,4,5,4,25", "an object of no size (0x20 pixels)"),
+    ("a.jpg,40,30,cat,50,5,60,25", "wholly outside its image of 40x30 pixels"),
+    ("a.jpg,40,30,cat,4,5,1400,25", "coordinates from 4 to 1400 in an image of 40x30 pixels: another unit?"),
+    ("a\0.jpg,40,30,cat,4,5,14,25", "a\0.jpg: broken image (embedded null byte)"),
+]
+
+
+@pytest.mark.parametrize(("row", "what"), WRONG)
+def test_every_row_is_checked(tmp_path: Path, row: str, what: str) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "boxes.csv", TENSORFLOW, ROW, row)
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path, task="object_detection")
+    assert str(caught.value).splitlines()[1:-1] == [f"  boxes.csv:3: {what}"]
+
+
+def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "boxes.csv", TENSORFLOW, ROW.replace("40,30", "30,40"))
+    with pytest.raises(DataError, match=r"boxes.csv:2: labels for 30x40 pixels, the image has 40x30"):
+        records.read(tmp_path, task="object_detection")
+
+
+@pytest.mark.parametrize("size", ["wide,", "0,30", "40.5,30", f"{'9' * 5000},30"])
+def test_a_size_that_is_none_is_not_compared(tmp_path: Path, size: str) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "boxes.csv", TENSORFLOW, ROW.replace("40,30", size))
+    assert boxes.read(tmp_path).splits["all"][0].target.size is None
+
+
+BROKEN = [
+    (b"", "empty table"),
+    (b"\n\n", "empty table"),
+    (TENSORFLOW.encode(), "no rows below the header: expected image,class"),
+    (b"image,count\na.jpg,3", "no table of boxes: expected image,class"),
+    (b"\x89PNG\r\n\x1a\n\0\0", "no table of boxes|one column|not UTF-8"),
+    (f"{TENSORFLOW}\n{ROW}\n{ROW}".replace("cat", "caf\xe9").encode("latin-1"), "boxes.csv:2: not UTF-8"),
+    (f'{TENSORFLOW}\n"{"x" * 200_000}"'.encode(), "broken table|no table of boxes"),
+    (b"x" * 200_000, "broken table|no table of boxes"),
+]
+
+
+@pytest.mark.parametrize(("raw", "what"), BROKEN)
+def test_a_table_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path, raw: bytes, what: str) -> None:
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "boxes.csv").write_bytes(raw)
+    recognise.fitting(tmp_path, "object_detection")
+    with pytest.raises(DataError, match=what) as caught:
+        records.read(tmp_path, task="object_detection", reader="boxes")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_never_comes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "boxes.csv", TENSORFLOW, ROW)
+    monkeypatch.setattr(threads, "TIMEOUT", 0.2)
+    monkeypatch.setattr(files, "content", lambda _: time.sleep(2))
+    with pytest.raises(DataError, match=r"boxes\.csv: not read in time"):
+        boxes.read(tmp_path)
