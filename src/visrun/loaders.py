@@ -68,7 +68,7 @@ def packed(dataset: Dataset, targets: Iterable[Any], images: Images | None, *, k
     """
     if TARGETS[kind].objects:
         assert images is not None, "objects are packed in pixels of the kept pictures"
-        return boxing.table(list(targets), images.windows, images.sizes, kind=kind)
+        return boxing.table(list(targets), images.windows, images.sizes, wholes=images.wholes, kind=kind)
     if TARGETS[kind].painted:
         return None
     return target_tensor(list(targets), kind=kind, num_classes=len(dataset.classes), multilabel=dataset.multilabel)

@@ -100,7 +100,7 @@ class Predictor:
             several, placed = zip(*(piece for _, piece in parts), strict=True)
             if len(several) > 1:
                 assert isinstance(self.task, Merging), "validated: only a task that merges has tiles"
-                yield self.task.merge(several, placed, self.look.image_size)
+                yield self.task.merge(several, placed)
             else:
                 yield several[0]
 

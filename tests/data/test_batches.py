@@ -260,7 +260,7 @@ def test_no_object_is_lost_in_a_mosaic(opened, n, mosaics):
         low = places * (width - 2, height - 2)
         listed.append(Objects(np.zeros(n, int), np.concatenate([low, low + 2], 1), np.zeros(n, bool)))
     windows = np.array([(0, 0, w, h) for h, w in images.sizes])
-    targets = boxing.table(listed, windows, images.sizes, kind="boxes")
+    targets = boxing.table(listed, windows, images.sizes, wholes=images.sizes, kind="boxes")
     made = make(images, kind="boxes", rows=targets, fit="zoom", augment=Augment(mosaic=1.0))
     held = torch.stack([(batch.target[..., LABEL] >= 0).sum(1) for batch in made.epoch(0)])
     assert (held == n).all() != mosaics

@@ -43,10 +43,11 @@ def bounds(masks: Tensor) -> Tensor:
     return masks_to_boxes(masks) + torch.tensor([0, 0, 1, 1])
 
 
-def moved(listed, kept, how=None, kind="boxes", seed=0, windows=None, image_size=SIZE, fit="zoom"):
+def moved(listed, kept, how=None, kind="boxes", seed=0, windows=None, wholes=None, image_size=SIZE, fit="zoom"):
     """The target of a batch with one sample for each of ``listed``, its layers at full size, and its plan."""
     windows = np.array([(0, 0, w, h) for h, w in kept] if windows is None else windows)
-    packed = boxing.table(listed, windows, np.array(kept), kind=kind)
+    wholes = np.array(kept if wholes is None else wholes)
+    packed = boxing.table(listed, windows, np.array(kept), wholes=wholes, kind=kind)
     pictures = how.pictures if how else 1
     shown = np.arange(len(listed))[:, None]
     if pictures > 1:
@@ -74,17 +75,19 @@ def moved(listed, kept, how=None, kind="boxes", seed=0, windows=None, image_size
 
 def test_a_table_holds_points_numbers_and_padding():
     listed = [objects((1, 2, 5, 8), (0, 0, 3, 3), ignored=[False, True]), nothing()]
-    packed = boxing.table(listed, np.array([[0, 0, 20, 10]] * 2), np.array([[5, 10]] * 2), kind="boxes")
-    assert packed.shape == (2, 2, 3 + 2 * boxing.POINTS)
+    sizes, kept = np.array([[10, 20]] * 2), np.array([[5, 10]] * 2)
+    packed = boxing.table(listed, np.array([[0, 0, 20, 10]] * 2), kept, wholes=sizes, kind="boxes")
+    assert packed.shape == (2, 2, 3 + 2 * boxing.POINTS + 1)
     assert packed[0, :, :3].tolist() == [[0, 0, 0], [1, 1, 0]]
-    points = packed[0, 0, 3:].reshape(-1, 2)  # kept at half the size
+    points = packed[0, 0, 3:-1].reshape(-1, 2)  # kept at half the size
     assert points.amin(0).tolist() == [0.5, 1.0] and points.amax(0).tolist() == [2.5, 4.0]
     assert (packed[1] == -1).all()
 
 
 def test_without_objects_anywhere_a_row_stays():
-    packed = boxing.table([nothing()], np.array([[0, 0, 8, 8]]), np.array([[8, 8]]), kind="boxes")
-    assert packed.shape == (1, 1, 3 + 2 * boxing.POINTS)
+    size = np.array([[8, 8]])
+    packed = boxing.table([nothing()], np.array([[0, 0, 8, 8]]), size, wholes=size, kind="boxes")
+    assert packed.shape == (1, 1, 3 + 2 * boxing.POINTS + 1)
     target, *_ = moved([nothing()], [(64, 96)])
     assert (target == -1).all()
 
@@ -97,7 +100,7 @@ def test_evaluation_moves_boxes_with_the_letterbox():
 
 def test_a_window_of_a_file_shows_what_reaches_into_it():
     listed = [objects((100, 100, 140, 120), (0, 0, 50, 50), (139, 100, 400, 110))]
-    target, *_ = moved(listed, [(64, 96)], windows=[(100, 100, 196, 164)])
+    target, *_ = moved(listed, [(64, 96)], windows=[(100, 100, 196, 164)], wholes=[(300, 500)])
     assert target[0, :, LABEL].tolist() == [0, 2]  # the second lies elsewhere
     assert target[0, 0, BOX].tolist() == [0, 0, 40, 20]
     assert target[0, 1].tolist() == [2, 0, 0, 39, 0, 96, 10]  # cut at the edge, most of it is still there
@@ -108,6 +111,43 @@ def test_what_is_mostly_cut_away_is_ignored_and_what_is_gone_is_none():
     target, *_ = moved(listed, [(64, 96)])
     assert target[0, :, LABEL].tolist() == [0, 1, -1]
     assert target[0, :2, IGNORED].tolist() == [1, 0]
+
+
+def test_a_box_ends_with_its_tile_where_that_lies_inside_the_training_image():
+    """Two tiles of 200 x 200, shown at half their area: of 120 pixels the first has 10, too few."""
+    windows, how = [(0, 0, 200, 200), (200, 0, 400, 200)], Augment(crop_scale=(2.0, 2.0))
+    given = {"windows": windows, "wholes": [(200, 400)] * 2, "image_size": (200, 200)}
+    target, plan, *_ = moved([objects((190, 60, 310, 140))] * 2, [(200, 200)] * 2, how, **given)
+    assert target[:, 0, IGNORED].tolist() == [1, 0]
+    sides = torch.tensor([[10.0, 80], [110, 80]]) / math.sqrt(2)
+    torch.testing.assert_close(target[:, 0, 5:7] - target[:, 0, 3:5], sides, atol=1e-3, rtol=0)
+    scale, _, shift = torch.from_numpy(plan.table[0, :, augment.BACK])[:, :3].unbind(1)
+    meet = torch.stack([target[0, 0, 5], target[1, 0, 3]])  # where the first tile ends and the second begins
+    torch.testing.assert_close(meet, scale * torch.tensor([200.0, 0]) + shift, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [("boxes", [132, 50, 160, 75]), ("rotated_boxes", [157, 62.5, 50, 25, 0])],
+    ids=["boxes", "rotated_boxes"],
+)
+def test_a_tile_of_another_aspect_than_the_training_image_cuts_too(kind, first):
+    """The tile of 256 x 256 covers 128 x 128 from x = 32 on; its file goes on to the right and below."""
+    listed = objects((200, 100, 300, 150), (230, 0, 400, 50), (0, 10, 20, 30), (100, 246, 150, 301), quads=True)
+    given = {"windows": [(0, 0, 256, 256)], "wholes": [(302, 600)], "image_size": (128, 192)}
+    target, *_ = moved([listed], [(192, 192)], kind=kind, **given)
+    assert target[0, 0, BOX].tolist() == pytest.approx(first)
+    assert target[0, :, IGNORED].tolist() == [0, 1, 0, 1]  # it shows 56, 15, 100 and 18 % of them, and two centres
+    again, *_ = moved([listed], [(192, 192)], kind=kind, **(given | {"wholes": [(256, 256)]}))
+    assert not again[0, :2, IGNORED].any()  # where the image ends nothing is cut
+
+
+@pytest.mark.parametrize(("top", "bottom", "ignored"), [(44, 84, 0), (40, 100, 1)])
+def test_what_a_tile_and_a_view_leave_together_counts(top, bottom, ignored):
+    """A crop from x = 48 on leaves 20 of 48 pixels, the tile's end at y = 64 leaves 20 of 40, or 24 of 60."""
+    given = {"windows": [(0, 0, 192, 64)], "wholes": [(128, 192)], "fit": "crop"}
+    target, *_ = moved([objects((20, top, 68, bottom))], [(64, 192)], **given)
+    assert target[0, 0, IGNORED] == ignored
 
 
 def test_numbers_beyond_the_masks_are_ignored():
@@ -151,23 +191,27 @@ def rectangles(rng, n, size):
     return np.stack([left, top, right, bottom], 1).round()
 
 
-def masks_of(listed, kept, canvas):
+def masks_of(listed, kept, canvas, margin):
     layers = np.zeros((len(listed), LAYERS, *canvas), np.uint8)
     for page, one, (h, w) in zip(layers, listed, kept, strict=True):
-        for number, box in enumerate(one.boxes.astype(int).tolist(), 1):
+        for number, box in enumerate((one.boxes.astype(int) - margin).clip(0).tolist(), 1):
             page[number % 2, box[1] : min(box[3], h), box[0] : min(box[2], w)] = number
     return torch.from_numpy(layers)
 
 
 @settings(deadline=None, max_examples=6)
 @given(seed=st.integers(0, 10_000))
+@pytest.mark.parametrize("margin", [0, 20], ids=["wholes", "tiles"])
 @pytest.mark.parametrize("how", [None, ZOOMS, MOSAICS], ids=["plain", "zooms", "mosaics"])
-def test_upright_boxes_are_those_of_the_rendered_masks(how, seed):
+def test_upright_boxes_are_those_of_the_rendered_masks(how, margin, seed):
+    """Of files that reach beyond their tile by ``margin`` on every side."""
     rng = np.random.default_rng(seed)
     kept = [(60, 90), (64, 96), (50, 96), (64, 40)]
-    listed = [objects(*rectangles(rng, 3, size), outlines=True) for size in kept]
-    target, plan, step, flat, canvas = moved(listed, kept, how, "instances", seed)
-    layers = rendering.render_layers(masks_of(listed, kept, canvas)[flat], plan, step, SIZE, stride=1)
+    wholes = [(h + 2 * margin, w + 2 * margin) for h, w in kept]
+    windows = [(margin, margin, margin + w, margin + h) for h, w in kept]
+    listed = [objects(*rectangles(rng, 3, size), outlines=True) for size in wholes]
+    target, plan, step, flat, canvas = moved(listed, kept, how, "instances", seed, windows, wholes)
+    layers = rendering.render_layers(masks_of(listed, kept, canvas, margin)[flat], plan, step, SIZE, stride=1)
     found = 0
     for rows, page in zip(target, layers, strict=True):
         for row in rows[rows[:, LABEL] >= 0]:
@@ -189,7 +233,7 @@ def test_rotated_boxes_are_those_of_the_rendered_masks(seed):
     listed = [objects((40, 35, 80, 60), quads=True, outlines=True) for _ in kept]
     how = Augment(crop_scale=(1.0, 1.5), hflip=True, vflip=True, rotate=180)
     target, plan, step, flat, canvas = moved(listed, kept, how, "rotated_boxes", seed, image_size=size)
-    layers = rendering.render_layers(masks_of(listed, kept, canvas)[flat], plan, step, size, stride=1)
+    layers = rendering.render_layers(masks_of(listed, kept, canvas, 0)[flat], plan, step, size, stride=1)
     measured = boxes.masks_to_le90((layers == 1).any(1))
     overlap = boxes.rotated_iou(target[:, 0, BOX], measured)
     assert (overlap > 0.85).all()  # the measured ones include whole pixels
@@ -218,7 +262,8 @@ def test_mosaics_have_more_rows_up_to_a_limit():
 
 def test_how_many_objects_each_picture_holds():
     listed = [objects((1, 2, 5, 8), (0, 0, 3, 3)), nothing(), objects((1, 1, 4, 4))]
-    packed = boxing.table(listed, np.array([[0, 0, 20, 10]] * 3), np.array([[10, 20]] * 3), kind="boxes")
+    sizes = np.array([[10, 20]] * 3)
+    packed = boxing.table(listed, np.array([[0, 0, 20, 10]] * 3), sizes, wholes=sizes, kind="boxes")
     assert boxing.held(packed).tolist() == [2, 0, 1]
 
 

@@ -1,3 +1,5 @@
+from math import inf
+
 import numpy as np
 import pytest
 import torch
@@ -38,3 +40,17 @@ def test_places_agree_with_what_evaluation_shows(tmp_path, fit, size):
     inside = left >= -1e-6 and top >= -1e-6 and right <= 48 + 1e-6 and bottom <= 32 + 1e-6
     covers = left <= 1 and top <= 1 and right >= 47 and bottom >= 31
     assert inside if fit == "letterbox" else covers
+
+
+def test_a_tile_has_its_borders_in_the_file_also_where_the_training_image_is_wider(tmp_path):
+    Image.fromarray(np.zeros((200, 400, 3), np.uint8)).save(tmp_path / "a.png")
+    look = Look(image_size=(200, 300), fit="zoom", mean=(0.5,) * 3, std=(0.5,) * 3, tile=200, overlap=60)
+    windows = look.windows((400, 200))
+    source = describe([tmp_path / "a.png"] * len(windows), look, windows=windows)
+    found = places(open_images(source, Keep(cache="ram")), look)
+    assert [place.box for place in found] == [(50, 0, 450, 200), (-50, 0, 350, 200), (-150, 0, 250, 200)]
+    assert [place.borders for place in found] == [
+        (-inf, -inf, 200, inf),
+        (100, -inf, 300, inf),
+        (200, -inf, inf, inf),
+    ]

@@ -1,12 +1,13 @@
 """Tiles cover the image, lie in it and overlap enough."""
 
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visrun.data.tiles import starts, windows
+from visrun.data.tiles import NO_BORDERS, borders, starts, windows
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,13 @@ def test_windows_go_row_by_row_and_a_short_side_is_kept():
     assert windows((180, 50), tile=100, overlap=20) == [(0, 0, 100, 50), (80, 0, 180, 50)]
     assert windows((100, 180), tile=100, overlap=20) == [(0, 0, 100, 100), (0, 80, 100, 180)]
     assert windows((30, 40), tile=100, overlap=20) == [(0, 0, 30, 40)]
+
+
+def test_a_border_is_where_the_image_goes_on():
+    found = [borders(window, (180, 100)) for window in windows((180, 100), tile=100, overlap=20)]
+    assert found == [(-inf, -inf, 100, inf), (80, -inf, inf, inf)]
+    assert borders((10, 20, 30, 40), (100, 100)) == (10, 20, 30, 40)
+    assert borders((0, 0, 180, 100), (180, 100)) == NO_BORDERS
 
 
 @given(side=st.integers(1, 3000), tile=st.integers(32, 512), share=st.floats(0, 0.95))

@@ -15,11 +15,17 @@ from torch import Tensor
 from visrun.data.objects import Objects
 from visrun.data.outlines import Polygon
 from visrun.data.placement import Place
+from visrun.data.tiles import NO_BORDERS, Borders
 
 
-def place_of(size: tuple[int, int] = (100, 100), scale: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)) -> Place:
+def place_of(
+    size: tuple[int, int] = (100, 100),
+    scale: float = 1.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+    borders: Borders = NO_BORDERS,
+) -> Place:
     """A file, or a tile of it, whose pixels times 1 / ``scale`` plus ``shift`` are those of the training image."""
-    return Place((*shift, shift[0] + size[1] / scale, shift[1] + size[0] / scale), size)
+    return Place((*shift, shift[0] + size[1] / scale, shift[1] + size[0] / scale), size, borders)
 
 
 @dataclass(frozen=True)

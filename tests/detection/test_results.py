@@ -133,22 +133,29 @@ def test_what_two_tiles_see_is_one(width: int) -> None:
     first, second = padded([found(2, width=width)], 2), padded([found(3, width=width)], 3)
     second["scores"] = second["scores"] - 0.05
     full = Place((0, 0, 64, 64), (64, 64))
-    page = merged([first, second], [full, full], (64, 64))
+    page = merged([first, second], [full, full])
     assert page["scores"][0].tolist() == pytest.approx([0.9, 0.8, 0.65])
     assert page["boxes"].shape == (1, 3, width)
     other = dict(second, labels=1 - second["labels"])
-    assert merged([first, other], [full, full], (64, 64))["boxes"].shape[1] == 5  # of another class
+    assert merged([first, other], [full, full])["boxes"].shape[1] == 5  # of another class
 
 
+@pytest.mark.parametrize("beside", [0, 24])
 @pytest.mark.parametrize("width", [4, 5])
-def test_what_the_border_of_a_tile_cuts_is_found_once(width: int) -> None:
-    """Tiles from 0 to 96 and from 64 to 160 of a file of 160 x 64 pixels; the object from 82 to 146."""
+def test_what_the_border_of_a_tile_cuts_is_found_once(width: int, beside: int) -> None:
+    """Tiles from 0 to 96 and from 64 to 160 of a file of 160 x 64 pixels; the object from 82 to 146.
+
+    Their training images show ``beside`` pixels of nothing on either side.
+    """
 
     def one(left: float, right: float, score: float) -> dict[str, Tensor]:
         box = [left, 10, right, 50] if width == 4 else [(left + right) / 2, 30, right - left, 40, 0]
         return {"boxes": torch.tensor([[box]]), "scores": torch.tensor([[score]]), "labels": torch.tensor([[0]])}
 
-    places = [Place((0, 0, 160, 64), (64, 160)), Place((-64, 0, 96, 64), (64, 160))]
-    page = merged([one(82, 96, 0.9), one(82, 146, 0.8)], places, (64, 96))
+    places = [
+        Place((beside + shift, 0, beside + shift + 160, 64), (64, 160), borders)
+        for shift, borders in ((0, (-math.inf, -math.inf, 96, math.inf)), (-64, (64, -math.inf, math.inf, math.inf)))
+    ]
+    page = merged([one(82, 96, 0.9), one(82, 146, 0.8)], places)
     assert page["scores"].tolist() == [[pytest.approx(0.8)]]
-    assert merged([one(76, 90, 0.9), one(76, 140, 0.8)], places, (64, 96))["scores"].shape == (1, 2)  # nothing cut it
+    assert merged([one(76, 90, 0.9), one(76, 140, 0.8)], places)["scores"].shape == (1, 2)  # nothing cut it

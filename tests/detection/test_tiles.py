@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import pi
+from math import inf, pi
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +19,11 @@ WIDE, WHOLE = (100, 180), (100, 100)
 
 def tiled(kit: SimpleNamespace, metric: Any, truth: Any, left: list, right: list) -> Any:
     """``metric`` after two tiles, whose detections (box in the file, score, label) are given, and another image."""
-    places = [kit.place_of(size=WIDE), kit.place_of(size=WIDE, shift=(-80.0, 0.0)), kit.place_of(size=WHOLE)]
+    places = [
+        kit.place_of(size=WIDE, borders=(-inf, -inf, 100, inf)),
+        kit.place_of(size=WIDE, shift=(-80.0, 0.0), borders=(80, -inf, inf, inf)),
+        kit.place_of(size=WHOLE),
+    ]
     columns = 5 if isinstance(metric, RotatedMetric) else 4
     answers = []
     for rows, shift in ((left, 0), (right, 80), ([], 0)):

@@ -148,7 +148,7 @@ def test_records(name: str) -> None:
 def test_tiles_are_merged(name: str) -> None:
     task = task_of(name)
     part = task.restore(prediction(name), 0, PLACE)
-    assert task.merge([part, part], [PLACE, PLACE], (64, 64))["scores"].tolist() == part["scores"].tolist()
+    assert task.merge([part, part], [PLACE, PLACE])["scores"].tolist() == part["scores"].tolist()
 
 
 def test_masks_of_tiles_are_those_of_their_objects() -> None:
@@ -159,7 +159,7 @@ def test_masks_of_tiles_are_those_of_their_objects() -> None:
         found = prediction("instance_segmentation")
         found["masks"][0, 0, 5 + i : 10 : 1 + i, 4:12] = 0
         parts.append(task.restore(found, 0, place))
-    page = task.merge(parts, places, (64, 64))
+    page = task.merge(parts, places)
     masks = of_rows(page["runs"][0])
     assert {runs["counts"] for runs in masks} == {runs["counts"] for part in parts for runs in of_rows(part["runs"][0])}
     assert len(masks) == 4 and all(runs["size"] == [64, 160] for runs in masks)

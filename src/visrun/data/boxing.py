@@ -5,8 +5,8 @@ the views that its pixels are taken through. Shapes are fixed and nothing is rea
 
 An upright box is the box around points of its object, and so stays tight when the picture turns: its outline's
 outermost ones in POINTS directions, or those of the ellipse that fills its box (Kalra et al. 2021, arXiv 2109.13488).
-Where the edge of the image or of a mosaic's part cuts an object, its box ends there; where too little is left of it, it
-is ignored.
+Where the edge of the image, of a mosaic's part or of a tile cuts an object, its box ends there; where too little is
+left of it, it is ignored. A turned box stays whole, and is ignored where its centre is cut off.
 
 Legend: N images, S rows for objects, n objects, B samples, Q pictures a sample, M rows of a target, C columns,
 H x W training image.
@@ -24,8 +24,9 @@ from torch import Tensor
 from visrun import boxes
 from visrun.data.augment import BACK, SPLIT, Plan
 from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, Objects
-from visrun.data.outlines import Rle
+from visrun.data.outlines import Floats, Rle
 from visrun.data.rendering import columns, slots
+from visrun.data.tiles import borders
 
 LEAST_SEEN = 0.2  # share of an upright box below which what is left of it is no example
 SMALLEST = 1.0  # pixels of the training image: what has a smaller side is none
@@ -36,18 +37,28 @@ DIRECTIONS = np.stack([np.cos(ANGLES), np.sin(ANGLES)])  # (2, POINTS)
 HEAD = 3  # columns before those of the shape: label, ignored, number
 
 
-def table(objects: Sequence[Objects], windows: NDArray[np.int64], kept: NDArray[np.int64], *, kind: str) -> Tensor:
+def table(
+    objects: Sequence[Objects],
+    windows: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    *,
+    wholes: NDArray[np.int64],
+    kind: str,
+) -> Tensor:
     """The objects of N pictures, in pixels of the kept pictures: (N, S, C) float32, rows beyond them -1.
 
-    Columns: label, ignored, number in the masks, then the points of an upright box or a le90 box.
+    Columns: label, ignored, number in the masks, then a le90 box, or the points of an upright box, cut at the borders
+    of a tile, and the share of the box that these leave.
 
     Args:
         objects: Of each file; with quads for rotated_boxes, with outlines for instances.
         windows: (N, 4) left, top, right, bottom: the part of the file that the picture is.
         kept: (N, 2) height and width at which it is kept.
+        wholes: (N, 2) height and width of the file.
         kind: Of `visrun.tables.TARGETS`, one of objects.
     """
-    parts = [_rows(one, window, size, kind) for one, window, size in zip(objects, windows, kept, strict=True)]
+    pictures = zip(objects, windows, kept, wholes, strict=True)
+    parts = [_rows(*picture, kind) for picture in pictures]
     packed = torch.full((len(parts), max([1, *map(len, parts)]), HEAD + _width(kind)), -1.0)
     for rows, part in zip(packed, parts, strict=True):
         rows[: len(part)] = torch.from_numpy(part)
@@ -88,24 +99,40 @@ def render(rows: Tensor, plan: Plan, step: Tensor, image_size: tuple[int, int], 
     return target.gather(1, order[..., None].expand(-1, -1, target.shape[2]))
 
 
-def _rows(objects: Objects, window: NDArray[np.int64], size: NDArray[np.int64], kind: str) -> NDArray[np.float32]:
+def _rows(
+    objects: Objects, window: NDArray[np.int64], size: NDArray[np.int64], whole: NDArray[np.int64], kind: str
+) -> NDArray[np.float32]:
     """(n, C) the objects whose box reaches into the window."""
     left, top, right, bottom = window.tolist()
     reaches = ((objects.boxes[:, :2] < (right, bottom)) & (objects.boxes[:, 2:] > (left, top))).all(1)
     number = np.arange(1, len(objects) + 1) if kind == "instances" else np.zeros(len(objects))
     unmasked = number > MOST_MASKED
-    head = np.stack([objects.labels, objects.ignored | unmasked, np.where(unmasked, 0, number)], 1)
     scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
+    low, high = (np.reshape(borders((left, top, right, bottom), (whole[1], whole[0])), (2, 2)) - (left, top)) * scale
     points = objects.corners() if kind == "rotated_boxes" else outermost(objects)
-    shapes = (points - (left, top)) * scale
-    if kind == "rotated_boxes":
-        shapes = boxes.points_to_le90(torch.from_numpy(shapes)).numpy()
-    return np.concatenate([head, shapes.reshape(len(objects), _width(kind))], 1)[reaches].astype(np.float32)
+    cut = _cut_le90 if kind == "rotated_boxes" else _cut_xyxy
+    shapes, gone = cut((points - (left, top)) * scale, low, high)
+    head = np.stack([objects.labels, objects.ignored | unmasked | gone, np.where(unmasked, 0, number)], 1)
+    return np.concatenate([head, shapes], 1)[reaches].astype(np.float32)
+
+
+def _cut_xyxy(points: Floats, low: Floats, high: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """(n, 2 * POINTS + 1) points cut at a tile's borders and the share left of their box; whether it is too little."""
+    cut = points.clip(low, high)
+    area, seen = np.ptp(points, 1).prod(1), np.ptp(cut, 1).prod(1)
+    share = np.divide(seen, area, out=np.ones(len(points)), where=area > 0)
+    return np.column_stack([cut.reshape(len(points), 2 * POINTS), share]), share < LEAST_SEEN
+
+
+def _cut_le90(points: Floats, low: Floats, high: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """(n, 5) boxes, and whether their centre lies beyond a tile's borders."""
+    shapes = boxes.points_to_le90(torch.from_numpy(points)).numpy()
+    return shapes, np.any((shapes[:, :2] < low) | (shapes[:, :2] > high), axis=1)
 
 
 def _width(kind: str) -> int:
     """Columns of a shape in the table."""
-    return 5 if kind == "rotated_boxes" else 2 * POINTS
+    return 5 if kind == "rotated_boxes" else 2 * POINTS + 1
 
 
 def outermost(objects: Objects) -> NDArray[np.float64]:
@@ -130,12 +157,12 @@ def _edges(plan: Plan, step: Tensor, image_size: tuple[int, int]) -> Tensor:
 
 def _moved_xyxy(shapes: Tensor, back: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (B * Q, S, 4) cut at the edges, whether anything is left of them, and whether enough is."""
-    points = _through(shapes.unflatten(-1, (POINTS, 2)), back[:, :, None])
+    points = _through(shapes[..., :-1].unflatten(-1, (POINTS, 2)), back[:, :, None])
     whole = torch.cat([points.amin(-2), points.amax(-2)], -1)
     low, high = edges[..., :2], edges[..., 2:]
     cut = torch.cat([whole[..., :2].clamp(low, high), whole[..., 2:].clamp(low, high)], -1)
     sides, seen = whole[..., 2:] - whole[..., :2], cut[..., 2:] - cut[..., :2]
-    return cut, (seen >= SMALLEST).all(-1), seen.prod(-1) >= LEAST_SEEN * sides.prod(-1)
+    return cut, (seen >= SMALLEST).all(-1), shapes[..., -1] * seen.prod(-1) >= LEAST_SEEN * sides.prod(-1)
 
 
 def _moved_le90(shapes: Tensor, back: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:

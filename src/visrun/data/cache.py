@@ -96,6 +96,11 @@ class Images:
         return self.source.windows[self.kept]
 
     @property
+    def wholes(self) -> NDArray[np.int64]:
+        """(N, 2) height and width of the file of each picture."""
+        return self.source.wholes[self.kept]
+
+    @property
     def nbytes(self) -> int:
         """Bytes the arrays take where they lie (when streaming: what they would take)."""
         return contents.needed(self.source)

@@ -15,6 +15,7 @@ from visrun.data.cache import Images
 from visrun.data.geometry import centred
 from visrun.data.ids import IGNORE
 from visrun.data.look import Look
+from visrun.data.tiles import NO_BORDERS, Borders, borders
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,12 @@ class Place:
         box: Its left, top, right and bottom edge, in pixels of the training image; beyond it where only a part of the
             file was seen.
         size: (height, width) of the file's upright picture.
+        borders: Of a tile, in pixels of the file, as `visrun.data.tiles.borders` has them.
     """
 
     box: tuple[float, float, float, float]
     size: tuple[int, int]
+    borders: Borders = NO_BORDERS
 
     @property
     def scale(self) -> float:
@@ -86,13 +89,13 @@ def places(images: Images, look: Look) -> list[Place]:
     scale = np.array([width, height]) / view.extent
     begin = -(view.centre - view.extent / 2) * scale
     of_file = kept[:, ::-1] * scale / (windows[:, 2:] - windows[:, :2])  # training pixels for one of the file
-    wholes = images.source.wholes[images.kept]
+    wholes = images.wholes
     low = begin - windows[:, :2] * of_file
     high = low + wholes[:, ::-1] * of_file
-    boxes = np.concatenate([low, high], 1).tolist()
+    rows = zip(np.concatenate([low, high], 1).tolist(), wholes.tolist(), images.windows.tolist(), strict=True)
     return [
-        Place((left, top, right, bottom), (h, w))
-        for (left, top, right, bottom), (h, w) in zip(boxes, wholes.tolist(), strict=True)
+        Place((left, top, right, bottom), (h, w), borders(tuple(window), (w, h)))
+        for (left, top, right, bottom), (h, w), window in rows
     ]
 
 

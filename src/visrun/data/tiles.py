@@ -6,6 +6,9 @@ import math
 
 from visrun.data.outlines import Window
 
+Borders = tuple[float, float, float, float]  # left, top, right, bottom
+NO_BORDERS: Borders = (-math.inf, -math.inf, math.inf, math.inf)  # of a picture that is a whole file
+
 
 def windows(size: tuple[int, int], *, tile: int, overlap: int) -> list[Window]:
     """The tiles of an image, row by row, evenly spaced and wholly inside; an image no larger is its one tile.
@@ -21,6 +24,17 @@ def windows(size: tuple[int, int], *, tile: int, overlap: int) -> list[Window]:
         for top in starts(high, tile, overlap)
         for left in starts(wide, tile, overlap)
     ]
+
+
+def borders(window: Window, size: tuple[int, int]) -> Borders:
+    """Where a tile ends and its image, (width, height) = ``size``, goes on; infinite where that ends, too."""
+    left, top, right, bottom = window
+    return (
+        left if left > 0 else -math.inf,
+        top if top > 0 else -math.inf,
+        right if right < size[0] else math.inf,
+        bottom if bottom < size[1] else math.inf,
+    )
 
 
 def starts(side: int, tile: int, overlap: int) -> list[int]:

@@ -63,19 +63,18 @@ def drawn(prediction: Prediction, i: int) -> Prediction:
     return {name: values[keep] for name, values in likely.items()}
 
 
-def merged(parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
+def merged(parts: Sequence[Prediction], places: Sequence[Place]) -> Prediction:
     """Predictions of the tiles of one image (B = 1), in its pixels, as one, best first; as the metrics merge them.
 
     Args:
         parts: One for each tile.
         places: Where the image lies in each of them.
-        size: (height, width) of a tile's training image.
     """
     every = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
     tile = np.repeat(np.arange(len(parts)), [part["scores"].shape[1] for part in parts])
     boxes, scores, labels = (every[name][0].cpu() for name in ("boxes", "scores", "labels"))
     rule = TURNED if boxes.shape[1] == 5 else UPRIGHT
-    keep = once(boxes.double(), scores, labels, tile, places.__getitem__, size, rule)
+    keep = once(boxes.double(), scores, labels, tile, places.__getitem__, rule)
     return {name: values[:, torch.from_numpy(keep).to(values.device)] for name, values in every.items()}
 
 

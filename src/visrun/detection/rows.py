@@ -82,7 +82,6 @@ class Seen:
 
     def __init__(self, scenes: Sequence[Scene] = (), *, masks: bool = False) -> None:
         self.scenes, self.with_masks = scenes, masks
-        self.size = (0, 0)
         self._batches: list[tuple[Tensor, ...]] = []
         self._masks: list[Runs] = []
 
@@ -91,7 +90,6 @@ class Seen:
 
         Rows with score 0 or label -1 are empty, images that are not ``batch.valid`` are not counted.
         """
-        self.size = (batch.images.shape[-2], batch.images.shape[-1])
         boxes, scores, labels = (prediction[name].detach() for name in ("boxes", "scores", "labels"))
         self._batches.append((boxes, scores, labels, batch.index, batch.valid))
         if self.with_masks:

@@ -79,7 +79,7 @@ def merged(found: Found, seen: Seen, rule: Rule) -> Found:
         rows = begin + np.argsort(-found.scores[begin:end], kind="stable")[:MOST]
         one = found.pick(rows)
         scores, labels = torch.from_numpy(one.scores), torch.from_numpy(one.labels)
-        kept.append(rows[once(one.boxes, scores, labels, one.scene, place, seen.size, rule)])
+        kept.append(rows[once(one.boxes, scores, labels, one.scene, place, rule)])
     return found.pick(np.sort(np.concatenate(kept)))
 
 
@@ -89,7 +89,6 @@ def once(
     labels: Tensor,
     tile: Ints,
     place: Callable[[int], Place],
-    size: tuple[int, int],
     rule: Rule,
 ) -> Ints:
     """The detections of one image that stay, best first: each object once, and as a whole.
@@ -99,12 +98,11 @@ def once(
         scores: (N,); labels: (N,).
         tile: (N,) the number of the tile that found each.
         place: Number of a tile -> where the file's picture lies in it.
-        size: (height, width) of a tile's training image.
     """
     keep = rule.suppress(boxes, scores, labels, threshold=rule.above, sources=torch.from_numpy(tile)).cpu()
     if rule.share is None:
         return keep.numpy()
-    cut = _cut(rule.hull(boxes[keep]), tile[keep.numpy()], place, size)
+    cut = _cut(rule.hull(boxes[keep]), tile[keep.numpy()], place)
     gone = _parts(boxes[keep], labels[keep], tile[keep.numpy()], cut, rule.hull, rule.share)
     return keep.numpy()[~gone]
 
@@ -129,23 +127,12 @@ def _parts(
     return gone
 
 
-def _cut(boxes: Tensor, tile: Ints, place: Callable[[int], Place], size: tuple[int, int]) -> Tensor:
+def _cut(boxes: Tensor, tile: Ints, place: Callable[[int], Place]) -> Tensor:
     """(N,) whether an edge of a box lies on a border of its tile that is no border of the image."""
     numbers, which = np.unique(tile, return_inverse=True)
     places = [place(number) for number in numbers.tolist()]
     if not places:
         return torch.zeros(0, dtype=torch.bool)
-    inner = torch.stack([_inner_borders(one, size) for one in places])[torch.from_numpy(which)]
-    reach = torch.tensor([EDGE * one.scale for one in places], dtype=torch.float64)[torch.from_numpy(which)]
-    return ((boxes - inner).abs() <= reach[:, None]).any(1)
-
-
-def _inner_borders(place: Place, size: tuple[int, int]) -> Tensor:
-    """(4,) float64 left, top, right and bottom border of a tile in its file; infinite where the image ends too."""
-    height, width = size
-    corners = torch.tensor([[0.0, 0.0], [width, height]], dtype=torch.float64)
-    (left, top), (right, bottom) = place.points(corners).tolist()
-    ends = (place.size[1], place.size[0])
-    borders = [left if left > 0 else np.inf, top if top > 0 else np.inf]
-    borders += [right if right < ends[0] else np.inf, bottom if bottom < ends[1] else np.inf]
-    return torch.tensor(borders, dtype=torch.float64)
+    rows = torch.tensor([(*one.borders, EDGE * one.scale) for one in places], dtype=torch.float64)
+    rows = rows[torch.from_numpy(which)]
+    return ((boxes - rows[:, :4]).abs() <= rows[:, 4:]).any(1)

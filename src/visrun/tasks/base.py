@@ -96,13 +96,12 @@ class Task(Protocol):
 class Merging(Protocol):
     """A task whose images can be cut into tiles."""
 
-    def merge(self, parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
+    def merge(self, parts: Sequence[Prediction], places: Sequence[Place]) -> Prediction:
         """One prediction of a file (B = 1) from those of its tiles, each restored to the file's pixels.
 
         Args:
             parts: One for each tile.
             places: Where the file's picture lies in each of them.
-            size: (height, width) of a tile's training image.
         """
         ...
 

@@ -71,11 +71,11 @@ class InstanceSegmentation:
         runs = as_rows(restore_masks(masks, place)).to(boxes.device)
         return found | {"boxes": boxes.unsqueeze(0), "runs": runs.unsqueeze(0)}
 
-    def merge(self, parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
+    def merge(self, parts: Sequence[Prediction], places: Sequence[Place]) -> Prediction:
         """One prediction of a file from those of its tiles."""
         most = max(part["runs"].shape[2] for part in parts)
         alike = [part | {"runs": F.pad(part["runs"], (0, most - part["runs"].shape[2]))} for part in parts]
-        return merged(alike, places, size)
+        return merged(alike, places)
 
     def metric(self) -> MaskMetric:
         """COCO's mean average precision of masks, and of boxes beside it."""

@@ -52,9 +52,9 @@ class ObjectDetection:
         found = alone(prediction, i)
         return found | {"boxes": restore_boxes(found["boxes"][0], place).unsqueeze(0)}
 
-    def merge(self, parts: Sequence[Prediction], places: Sequence[Place], size: tuple[int, int]) -> Prediction:
+    def merge(self, parts: Sequence[Prediction], places: Sequence[Place]) -> Prediction:
         """One prediction of a file from those of its tiles."""
-        return merged(parts, places, size)
+        return merged(parts, places)
 
     def metric(self) -> Metric:
         """COCO's mean average precision."""
