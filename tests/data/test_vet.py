@@ -257,11 +257,12 @@ def test_a_missing_outline_matters_where_outlines_are_learnt() -> None:
     assert list(vetted.lost) == [0]
 
 
-def test_a_box_unlike_its_outline_is_said() -> None:
-    vetted = check(outlined([np.array(SQUARE)], boxes=[(10, 10, 60, 60)]), form="outlines")
-    assert vetted.notes == (
-        "1 boxes differ from their outlines (IoU below 0.5): both are taken as written, such as a.txt:1",
-    )
+@pytest.mark.parametrize(
+    ("learnt", "used"), [(False, "both are taken as written"), (True, "those around polygons are learnt")]
+)
+def test_a_box_unlike_its_outline_is_said(learnt: bool, used: str) -> None:
+    vetted = check(outlined([np.array(SQUARE)], boxes=[(10, 10, 60, 60)]), form="outlines", outlined=learnt)
+    assert vetted.notes == (f"1 boxes differ from their outlines (IoU below 0.5): {used}, such as a.txt:1",)
     traced = np.array([[10.0, 10], [14, 10], [14, 11], [10, 11]])  # along the middles of pixels
     assert check(outlined([traced], boxes=[(10, 10, 15, 13)]), form="outlines").notes == ()
 

@@ -107,7 +107,7 @@ def vet(
         good &= ~rule.found
     good &= ~np.isin(rows.image, list(lost))
     twice = _twice(rows, good)
-    notes = _notes(rows, good, swapped=swapped, crossed=crossed, twice=twice, boxed=boxed)
+    notes = _notes(rows, good, swapped=swapped, crossed=crossed, twice=twice, boxed=boxed, outlined=outlined)
     kept = rows.pick(good & ~twice)
     kept = replace(kept, boxes=_clipped(kept.boxes, kept.size))
     return Vetted(objects=list(kept.objects()), lost=lost, problems=problems, total=len(rows), notes=notes)
@@ -265,19 +265,22 @@ def _signature(outline: object) -> float:
     return float(sum((part.ravel() @ np.arange(1.0, part.size + 1)) for part in parts))
 
 
-def _notes(rows: Rows, good: Flags, *, swapped: Flags, crossed: Flags, twice: Flags, boxed: bool) -> tuple[str, ...]:
+def _notes(
+    rows: Rows, good: Flags, *, swapped: Flags, crossed: Flags, twice: Flags, boxed: bool, outlined: bool
+) -> tuple[str, ...]:
     over = np.concatenate([-rows.boxes[:, :2], rows.boxes[:, 2:] - rows.size], 1).max(1, initial=0.0) > BEYOND
     doubt = (
         " (so many: are width and height written where corners are expected, or the reverse?)"
         if over[good].sum() > MANY * max(1, good.sum())
         else ""
     )
+    used = "those around polygons are learnt" if outlined else "both are taken as written"
     said = [
         (swapped, "boxes had their corners swapped: they were put in order"),
         (crossed, "quads had edges that cross: their corners were put in order"),
         (over & boxed, f"boxes reach beyond their image and were clipped to it{doubt}"),
         (rows.thin > 0, "outlines lost parts that have fewer than 3 points"),
-        (_unlike(rows) & boxed, f"boxes differ from their outlines (IoU below {UNLIKE}): both are taken as written"),
+        (_unlike(rows) & boxed, f"boxes differ from their outlines (IoU below {UNLIKE}): {used}"),
         (twice, "objects stand twice: one of each was left out"),
     ]
     lines = []
