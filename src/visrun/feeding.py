@@ -23,6 +23,7 @@ from visrun.data.records import Dataset
 from visrun.folders import cache_folder
 from visrun.loaders import split_batches, where_kept
 from visrun.models import Built
+from visrun.sweep.slots import own_cores
 from visrun.tables import AUGMENTATIONS, TASKS
 
 
@@ -144,5 +145,6 @@ def keep_of(settings: Settings) -> Keep:
         cache_gb=data.cache_gb,
         cache_dir=Path(data.cache_dir) if data.cache_dir else None,
         workers=data.workers,
+        cores=own_cores(),
         on_bad=data.on_bad,
     )

@@ -371,6 +371,15 @@ def test_leaving_a_stream_early_stops_decoding(paths, monkeypatch):
     assert len(seen) <= 2 * (stream.AHEAD + 2)
 
 
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [({"cores": 4}, 3), ({"cores": 1}, 1), ({"cores": 99}, 16), ({"cores": 4, "workers": 5}, 5), ({}, 7)],
+)
+def test_as_many_threads_decode_as_there_are_cores_to_use_but_one(paths, monkeypatch, keep, expected):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert open_images(paths, cache="stream", **keep).workers == expected
+
+
 def test_progress_ends_at_the_total(paths):
     seen: list[tuple[int, int]] = []
     open_images(paths, progress=lambda done, total: seen.append((done, total)), **RAM)

@@ -100,7 +100,8 @@ class Data(Frozen):
     )
     workers: Int = field(
         -1,
-        "Threads that decode images, with helper processes beyond four; -1 or 0 = all cores but one, at most 16.",
+        "Threads that decode images, with helper processes beyond four; -1 or 0 = all cores but one, in a sweep's slot "
+        "all of its share but one, at most 16.",
         ge=-1,
         le=256,
     )

@@ -44,6 +44,7 @@ class Keep:
         cache_gb: Budget in 10^9 bytes for all sets kept open in a place; None = half of what is free.
         cache_dir: Where the disk's arrays lie; None = the user's, `folders.cache_folder`.
         workers: Threads that decode; -1 = one per core but one, at most 16.
+        cores: How many cores are meant by that; None = the machine's.
         on_bad: error, or skip to leave out files whose pixels cannot be decoded.
     """
 
@@ -51,6 +52,7 @@ class Keep:
     cache_gb: float | None = None
     cache_dir: Path | None = None
     workers: int = -1
+    cores: int | None = None
     on_bad: str = "error"
 
 
@@ -229,7 +231,8 @@ def _built(
     source: Source, place: Place, folder: Path, device: torch.device, keep: Keep, progress: Progress | None
 ) -> Images:
     """The images decoded into ``place``, or found there."""
-    workers = keep.workers if keep.workers > 0 else max(1, min(16, (os.cpu_count() or 1) - 1))
+    cores = keep.cores or os.cpu_count() or 1
+    workers = keep.workers if keep.workers > 0 else max(1, min(16, cores - 1))
     fill = partial(_fill, source, workers=workers + 1, progress=progress)  # nothing else runs yet
     arrays: list[Tensor | None] = [None, None]
     bad: dict[int, str] = {}

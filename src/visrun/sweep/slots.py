@@ -98,6 +98,12 @@ def own_slot() -> int | None:
     return None if text is None else int(text)
 
 
+def own_cores() -> int | None:
+    """How many cores this process may use, if it is a slot: what `environments` or the user says."""
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    return int(share) if own_slot() is not None and share.isdecimal() else None
+
+
 def environments(n_jobs: int, device: str = "auto") -> list[dict[str, str]]:
     """What sets each slot apart: one GPU, and its share of the cores where the user has not set one.
 
