@@ -149,7 +149,7 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["data=folder"], ["data.root=null: data=folder needs"]),
         (
             ["task=segmentation", "data=csv", "data.root=/a"],
-            ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc or instances"],
+            ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc, instances or labelme"],
         ),
         (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
         (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N"]),
