@@ -15,7 +15,7 @@ from torchvision.ops import masks_to_boxes
 from visrun import boxes
 from visrun.data import augment, boxing, geometry, rendering
 from visrun.data.augment import Augment
-from visrun.data.objects import BOX, ID, IGNORED, LABEL, LAYERS, Objects, corners_of, nothing
+from visrun.data.objects import BOX, ID, IGNORED, LABEL, LAYERS, Objects, corners_of, layered, nothing
 from visrun.data.outlines import Rle
 
 SIZE = (64, 96)
@@ -158,6 +158,21 @@ def test_numbers_beyond_the_masks_are_ignored():
     assert not target[0, 255:, ID].any()
 
 
+def test_each_tile_numbers_its_own_objects_as_its_masks_do():
+    many = objects(
+        *[(6 * (i % 64), 6 * (i // 64), 6 * (i % 64) + 4, 6 * (i // 64) + 4) for i in range(640)], outlines=True
+    )
+    windows, whole = [(0, 0, 96, 64), (288, 0, 384, 64)], (64, 384)
+    given = {"windows": windows, "wholes": [whole] * 2}
+    target, *_ = moved([many, many], [(64, 96)] * 2, kind="instances", **given)
+    for rows, window in zip(target, windows, strict=True):
+        layers = layered(many.within(window), (64, 96), window=window)
+        shown = rows[rows[:, LABEL] >= 0]
+        assert shown[:, ID].tolist() == list(range(1, 161)) and not shown[:, IGNORED].any()
+        left, top = shown[:, BOX].long().T[:2]
+        assert layers.max(0)[top + 1, left + 1].tolist() == shown[:, ID].tolist()
+
+
 def test_rotated_boxes_stay_canonical_and_whole():
     quad = boxes.le90_to_quads(torch.tensor([[48.0, 32, 20, 10, 0.3]])).numpy().reshape(1, 4, 2)
     one = Objects(np.zeros(1, int), np.array([[30.0, 20, 60, 40]]), np.zeros(1, bool), quad)
@@ -194,7 +209,8 @@ def rectangles(rng, n, size):
 def masks_of(listed, kept, canvas, margin):
     layers = np.zeros((len(listed), LAYERS, *canvas), np.uint8)
     for page, one, (h, w) in zip(layers, listed, kept, strict=True):
-        for number, box in enumerate((one.boxes.astype(int) - margin).clip(0).tolist(), 1):
+        seen = one.within((margin, margin, margin + w, margin + h))
+        for number, box in enumerate((seen.boxes.astype(int) - margin).clip(0).tolist(), 1):
             page[number % 2, box[1] : min(box[3], h), box[0] : min(box[2], w)] = number
     return torch.from_numpy(layers)
 

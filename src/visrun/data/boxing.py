@@ -102,9 +102,9 @@ def render(rows: Tensor, plan: Plan, step: Tensor, image_size: tuple[int, int], 
 def _rows(
     objects: Objects, window: NDArray[np.int64], size: NDArray[np.int64], whole: NDArray[np.int64], kind: str
 ) -> NDArray[np.float32]:
-    """(n, C) the objects whose box reaches into the window."""
+    """(n, C) the objects whose box reaches into the window, numbered there as its masks are."""
     left, top, right, bottom = window.tolist()
-    reaches = ((objects.boxes[:, :2] < (right, bottom)) & (objects.boxes[:, 2:] > (left, top))).all(1)
+    objects = objects.within((left, top, right, bottom))
     number = np.arange(1, len(objects) + 1) if kind == "instances" else np.zeros(len(objects))
     unmasked = number > MOST_MASKED
     scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
@@ -113,7 +113,7 @@ def _rows(
     cut = _cut_le90 if kind == "rotated_boxes" else _cut_xyxy
     shapes, gone = cut((points - (left, top)) * scale, low, high)
     head = np.stack([objects.labels, objects.ignored | unmasked | gone, np.where(unmasked, 0, number)], 1)
-    return np.concatenate([head, shapes], 1)[reaches].astype(np.float32)
+    return np.concatenate([head, shapes], 1).astype(np.float32)
 
 
 def _cut_xyxy(points: Floats, low: Floats, high: Floats) -> tuple[Floats, NDArray[np.bool_]]:

@@ -84,7 +84,7 @@ class Job:
             return
         if isinstance(self.mask, Objects) and not self.mask_ids:
             mask[:] = 0
-            mask[:, :h, :w] = layered(self.mask, self.size, window=self.window)
+            mask[:, :h, :w] = layered(self.mask.within(self.window), self.size, window=self.window)
             return
         ids = self._windowed(mask_of(self.mask, self.mask_ids, self.whole))
         if ids.shape != self.size:

@@ -75,6 +75,11 @@ class Objects:
             None if self.outlines is None else tuple(self.outlines[i] for i in index),
         )
 
+    def within(self, window: Window) -> Objects:
+        """Those whose box reaches into a part of the image: left, top, right, bottom."""
+        left, top, right, bottom = window
+        return self.pick(np.all((self.boxes[:, :2] < (right, bottom)) & (self.boxes[:, 2:] > (left, top)), axis=1))
+
     def relabelled(self, labels: NDArray[np.int64]) -> Objects:
         """The same objects of other classes."""
         return replace(self, labels=labels)
