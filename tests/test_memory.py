@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from visrun.device import is_out_of_memory
-from visrun.memory import batch_size_that_fits, out_of_memory
+from visrun.errors import OutOfMemory
+from visrun.memory import batch_size_that_fits, evaluating, out_of_memory
 
 CPU = torch.device("cpu")
 
@@ -77,6 +78,38 @@ def test_one_sample_that_batch_norm_refuses_does_not_fit():
     assert str(error) == (
         "batch_size=4: out of memory on cpu, no smaller batch fits: use a smaller data.image_size or model"
     )
+
+
+class Unmade(Train):
+    """Batches that cannot be made."""
+
+    def __init__(self, error):
+        super().__init__(4, 2)
+        self.error = error
+
+    def epoch(self, epoch):
+        raise self.error
+        yield
+
+
+def test_a_batch_that_does_not_fit_by_itself_is_told_as_that():
+    train = Unmade(torch.OutOfMemoryError("CUDA out of memory"))
+    error = out_of_memory(Greedy(9), nn.Linear(2, 1), train, device=CPU, precision="fp32", of=2)
+    assert str(error) == (
+        "batch_size=4: out of memory on cpu for its images alone: use a smaller batch_size or data.image_size"
+    )
+    with pytest.raises(RuntimeError, match="a fault"):
+        out_of_memory(Greedy(9), nn.Linear(2, 1), Unmade(RuntimeError("a fault")), device=CPU, precision="fp32", of=2)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_memory_that_runs_out_in_the_evaluation_is_told_as_that(graph):
+    with pytest.raises(OutOfMemory) as caught, evaluating(CPU, graph=graph):
+        raise RuntimeError("CUDA error: out of memory")
+    assert str(caught.value).startswith("out of memory on cpu in the evaluation, not in a training step: use a smaller")
+    assert ("run.graph=false" in str(caught.value)) == graph
+    with pytest.raises(RuntimeError, match="a fault"), evaluating(CPU):
+        raise RuntimeError("a fault")
 
 
 def test_other_errors_are_not_taken_for_missing_memory():

@@ -6,6 +6,7 @@ import json
 import shutil
 import weakref
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -164,6 +165,13 @@ def test_memory_names_a_batch_size_that_was_tried(photos, tmp_path, monkeypatch)
     monkeypatch.setattr(Classification, "losses", greedy)
     with pytest.raises(OutOfMemory, match=r"batch_size=4: out of memory on cpu; batch_size=2 fits \(run.accumulate=2"):
         start(photos, tmp_path / "run")
+
+
+@pytest.mark.parametrize("part", ["calibrate", "evaluate", "predictions"])
+def test_memory_that_runs_out_in_the_evaluation_asks_for_no_smaller_step(photos, tmp_path, monkeypatch, part):
+    monkeypatch.setattr(f"visrun.conclusion.{part}", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(OutOfMemory, match=r"^out of memory on cpu in the evaluation, not in a training step: use"):
+        start(photos, tmp_path / "run", "max_epochs=1")
 
 
 def test_memory_is_probed_once_the_failed_step_has_let_go_of_its_own(photos, tmp_path, monkeypatch):

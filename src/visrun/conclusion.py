@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,6 +20,7 @@ from visrun.figures import plots
 from visrun.figures.precision_recall import precision_recall
 from visrun.figures.score_histogram import score_histogram
 from visrun.figures.sheet import sheet
+from visrun.memory import evaluating
 from visrun.models import Settling
 from visrun.parts import Parts
 from visrun.record.recorder import Outlets
@@ -65,9 +67,10 @@ class Scoring(Protocol):
 
 def validate(made: Parts, epoch: int) -> dict[str, float]:
     """The metrics on the validation split after ``epoch`` (from 0), BatchNorm's statistics measured anew."""
-    batches = made.lessons.epoch(epoch)
-    calibrate(made.step.evaluated, batches, device=made.device, precision=made.precision)
-    settle(made)
+    with _evaluating(made):
+        batches = made.lessons.epoch(epoch)
+        calibrate(made.step.evaluated, batches, device=made.device, precision=made.precision)
+        settle(made)
     deciding = made.task if isinstance(made.task, Deciding) else None
     if deciding is not None:
         deciding.decide({})  # those of the epoch before say nothing of this one, and a resumed run has none
@@ -86,15 +89,20 @@ def settle(made: Parts) -> None:
 
 
 def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, float]:
-    """The metrics of the weights that are evaluated, on one split."""
-    return evaluate(
-        made.task,
-        made.step.evaluated,
-        made.loaders[split],
-        metric or made.metric,
-        device=made.device,
-        precision=made.precision,
-    )
+    """The metrics of the weights that are evaluated, on one split. Raises OutOfMemory, too."""
+    with _evaluating(made):
+        return evaluate(
+            made.task,
+            made.step.evaluated,
+            made.loaders[split],
+            metric or made.metric,
+            device=made.device,
+            precision=made.precision,
+        )
+
+
+def _evaluating(made: Parts) -> AbstractContextManager[None]:
+    return evaluating(made.device, graph=made.step.graph is not None)
 
 
 def conclude(
@@ -147,7 +155,8 @@ def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, floa
 def show(made: Parts, folder: Path, split: str) -> Path:
     """The sheet of predictions on a split, by the weights that are evaluated as they stand."""
     path = folder / "predictions.png"
-    sheet(predictions(made, split), path)
+    with _evaluating(made):
+        sheet(predictions(made, split), path)
     return path
 
 

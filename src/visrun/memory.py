@@ -1,8 +1,10 @@
-"""After memory ran out: which batch size would have fitted."""
+"""After memory ran out: where it did, and which batch size would have fitted."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +17,28 @@ from visrun.errors import OutOfMemory
 from visrun.step import Losses
 
 ONE_VALUE = "Expected more than 1 value per channel"  # BatchNorm's, of a single sample without width and height
+
+
+@contextmanager
+def evaluating(device: torch.device, *, graph: bool = False) -> Iterator[None]:
+    """Within, memory that runs out is the evaluation's: no training step is tried for it.
+
+    Args:
+        graph: Whether a captured step holds memory meanwhile.
+
+    Raises:
+        OutOfMemory: With what helps, in one line.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        advice = "use a smaller batch_size, which spares the network alone, or data.image_size"
+        freed = ", or run.graph=false, which leaves it what a captured step holds" if graph else ""
+        raise OutOfMemory(
+            f"out of memory on {device} in the evaluation, not in a training step: {advice}{freed}"
+        ) from error
 
 
 def out_of_memory(
@@ -30,16 +54,19 @@ def out_of_memory(
         return OutOfMemory(f"out of memory on {device}: use a smaller batch_size, data.image_size or model")
     release(model, device)
     size = train.batch_size // of
-    part = rows(next(iter(train.epoch(0))), 0, size)
+    problem = f"batch_size={size}: out of memory on {device}"
+    try:
+        part = rows(next(iter(train.epoch(0))), 0, size)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return OutOfMemory(f"{problem} for its images alone: use a smaller batch_size or data.image_size")
     fits = batch_size_that_fits(task, model, part, device=device, precision=precision)
     if fits is None:
-        advice = "no smaller batch fits: use a smaller data.image_size or model"
-        return OutOfMemory(f"batch_size={size}: out of memory on {device}, {advice}")
+        return OutOfMemory(f"{problem}, no smaller batch fits: use a smaller data.image_size or model")
     parts = round(size * of / fits)
     effect = "keeps the effective batch" if fits * parts == size * of else f"makes the effective batch {fits * parts}"
-    return OutOfMemory(
-        f"batch_size={size}: out of memory on {device}; batch_size={fits} fits (run.accumulate={parts} {effect})"
-    )
+    return OutOfMemory(f"{problem}; batch_size={fits} fits (run.accumulate={parts} {effect})")
 
 
 def batch_size_that_fits(
