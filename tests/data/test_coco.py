@@ -63,6 +63,7 @@ PLACES = [
     ("train/annotations.json", "a.jpg", "train/images/a.jpg"),
     ("train.json", "C:\\data\\set\\a.jpg", "somewhere/deep/set/a.jpg"),
     ("train.json", "/home/me/set/a.jpg", "set/a.jpg"),
+    ("train.json", "a", "images/train/a.jpg"),
 ]
 
 
