@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -67,20 +69,31 @@ def test_samples_that_are_no_mosaic_are_as_without():
     torch.testing.assert_close(one, other, atol=1e-2, rtol=0)
 
 
-def test_layers_are_taken_from_the_middle_of_each_cell():
-    plan = augment.plan(
-        [np.random.default_rng(0)],
-        np.array([[[[40.0, 60.0]]]]),
-        image_size=SIZE,
-        canvas=(40, 60),
-        fit="zoom",
-        augment=None,
-        **PLAIN,
-    )
+def test_layers_are_taken_from_the_middle_of_each_cell_on_either_side_by_turns():
+    plan = planned([[(40, 60)]], None)
     assert plan.corner == (0, 0)
     masks = torch.arange(40 * 60).reshape(1, 1, 40, 60).remainder(251).to(torch.uint8)
-    layers = rendering.render_layers(masks, plan, torch.from_numpy(plan.table[0]), SIZE, stride=4)
-    assert torch.equal(layers[0, 0], masks[0, 0, 2::4, 2::4].to(torch.int16))
+    for same in (plan, replace(plan, corner=None)):  # a slice, and the same view through the grid
+        layers = rendering.render_layers(masks, same, torch.from_numpy(same.table[0]), SIZE, stride=4)[0, 0]
+        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            at = 2 if row != column else 1
+            taken = masks[0, 0, 4 * row + at :: 8, 4 * column + at :: 8]
+            assert torch.equal(layers[row::2, column::2], taken.to(torch.int16))
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("how", [None, Augment(hflip=True, vflip=True)], ids=["plain", "mirrored"])
+@pytest.mark.parametrize("kept", [(40, 60), (60, 90)], ids=["training scale", "larger"])
+def test_masks_at_a_quarter_are_moved_to_neither_side(kept, how, side):
+    """Over all places of an edge within a cell, as much is covered as at full size."""
+    plan, edges = planned([[kept]] * 6, how, canvas=kept), range(24, 24 + 4 * kept[0] // SIZE[0])
+    masks = torch.zeros(len(edges), 6, 1, *kept, dtype=torch.uint8)
+    for page, edge in zip(masks, edges, strict=True):
+        page.narrow(2 + side, edge, kept[side] - edge).fill_(1)
+    table = torch.from_numpy(plan.table[0])
+    layers = torch.stack([rendering.render_layers(page, plan, table, SIZE, stride=4) for page in masks])
+    excess = kept[side] * (layers.float().mean((0, 2, 3, 4)) - masks.float().mean((0, 2, 3, 4)))
+    assert excess.abs().max() < 0.05  # of a kept pixel
 
 
 @pytest.mark.parametrize("kind", ["boxes", "rotated_boxes", "instances"])

@@ -17,6 +17,8 @@ from visrun.data import mixing
 from visrun.data.augment import COLOUR, END, ERASED, SLOT, SPLIT, TILES, VIEW, Plan
 from visrun.data.ids import IGNORE
 
+NUDGE = 0.1  # of half a pixel: decides between two that are equally near, far beyond the rounding of float32
+
 
 def slots(table: Tensor, pictures: int) -> Tensor:
     """(B, Q, SLOT) the columns of each picture, from (B, P)."""
@@ -66,7 +68,9 @@ def render_ids(masks: Tensor, plan: Plan, table: Tensor, image_size: tuple[int, 
 def render_layers(masks: Tensor, plan: Plan, table: Tensor, image_size: tuple[int, int], *, stride: int) -> Tensor:
     """Numbers of objects (B, L, H / stride, W / stride) int16, 0 = none, from (B * Q, L, Hc, Wc) uint8.
 
-    In a mosaic the numbers of picture q have 256 * q added.
+    In a mosaic the numbers of picture q have 256 * q added. Where the middle of a cell lies between pixels, as it does
+    with an even ``stride`` at the training scale, every other cell, as on a chessboard, takes the pixel after it and
+    the rest the one before, so that masks move to neither side.
     """
     layers, outside = _picked(masks, plan, table, image_size, stride=stride)
     layers = layers.to(torch.int16)
@@ -86,11 +90,25 @@ def _picked(
     masks: Tensor, plan: Plan, table: Tensor, image_size: tuple[int, int], *, stride: int
 ) -> tuple[Tensor, Tensor | None]:
     """(B, L, H / stride, W / stride): what stands in the masks under the middle of each cell, and what lies outside."""
-    if plan.corner is not None:
-        return _slice(masks, plan.corner, image_size)[..., stride // 2 :: stride, stride // 2 :: stride], None
     size = image_size[0] // stride, image_size[1] // stride
+    board = _chessboard(size, masks.device) if stride % 2 == 0 else None
+    if plan.corner is not None:
+        shown = _slice(masks, plan.corner, image_size)
+        before, after = (shown[..., at::stride, at::stride] for at in ((stride - 1) // 2, stride // 2))
+        return (after if board is None else torch.where(board, after, before)), None
     grid, outside = _looked_at(plan, table, size, masks.shape)
-    return _sample(_atlas(masks, plan.pictures).float(), grid, "nearest"), outside
+    pages = _atlas(masks, plan.pictures).float()
+    if board is not None:
+        aside = NUDGE * _half(pages.shape[-1], pages.shape[-2], pages.device)
+        grid = torch.where(board[..., None], grid + aside, grid - aside)
+    return _sample(pages, grid, "nearest"), outside
+
+
+@lru_cache(maxsize=8)
+def _chessboard(size: tuple[int, int], device: torch.device) -> Tensor:
+    """(H, W) bool; kept, since every batch asks for the same."""
+    y, x = (torch.arange(n, device=device) for n in size)
+    return (y[:, None] + x) % 2 == 1
 
 
 def _looked_at(plan: Plan, table: Tensor, size: tuple[int, int], shape: torch.Size) -> tuple[Tensor, Tensor | None]:
