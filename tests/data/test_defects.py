@@ -92,8 +92,12 @@ def test_labelled_defects_count_towards_the_half():
 def test_defects_without_masks_do_not_count_where_nothing_is_learnt_from_them():
     good, bare, marked = Verdict("good"), Verdict("bent"), Verdict("bent", (Path("mask.png"),))
     assert chances([good, bare, bare], training=True, unmarked=False).tolist() == [0.5, 0, 0]
-    found = chances([good, good, good, marked], training=True, unmarked=False)
-    assert found[3] == 0 and found[0] == pytest.approx(1 / 3)
+    assert chances([bare, bare], training=True, unmarked=False).tolist() == [0, 0]
+    for aside in ([], [bare] * 8):
+        found = chances([good, good, good, marked, *aside], training=True, unmarked=False)
+        assert found[:4] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+    few = chances([good] * 2 + [marked] * 2 + [bare] * 8, training=True, unmarked=False)
+    assert few[0] == 0.1
 
 
 def fixed(images, positions):

@@ -45,15 +45,16 @@ PARAMETERS = 13  # columns of the table that goes to the device
 def chances(verdicts: Sequence[Verdict], *, training: bool, unmarked: bool = True) -> NDArray[np.float64]:
     """(N,) the probability with which each picture is given a defect.
 
-    In training labelled defects count towards the half of a batch that is defective, those without masks only if
-    something is learnt from the ``unmarked``. For validation the pictures stand twice in a row, ``verdicts`` holding
-    both: the second time with a defect.
+    In training labelled defects count towards the half of what is learnt that is defective; those without masks are in
+    neither half unless something is learnt from the ``unmarked``. For validation the pictures stand twice in a row,
+    ``verdicts`` holding both: the second time with a defect.
     """
     defective = np.array([verdict.defective for verdict in verdicts], bool)
     if not training:
         return (np.arange(len(defective)) >= len(defective) // 2).astype(np.float64)
     learnt = defective if unmarked else np.array([bool(verdict.masks) for verdict in verdicts], bool)
-    share = learnt.mean() if len(learnt) else 0.0
+    counted = learnt | ~defective
+    share = learnt[counted].mean() if counted.any() else 0.0
     wanted = (HALF - share) / (1 - share) if share < HALF else 0.0
     return np.where(defective, 0.0, max(LEAST, wanted))
 
