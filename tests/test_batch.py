@@ -27,6 +27,20 @@ def test_rows_are_views_of_every_field(six):
     assert len(batch.rows(six, 0, 0).target) == 0
 
 
+def test_the_first_of_an_output_are_views_where_samples_are_told_apart():
+    whole = torch.arange(6.0).view(3, 2)
+    assert torch.equal(batch.first(whole, 2, of=3), whole[:2])
+    cut = batch.first({"out": whole, "score": whole[:, 0]}, 1, of=3)
+    assert cut["out"].tolist() == [[0.0, 1.0]] and cut["score"].tolist() == [0.0]
+    cut["out"].zero_()
+    assert whole[0].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("output", [(torch.zeros(3),), {"out": torch.zeros(2, 3)}, {"out": torch.zeros(())}, {"n": 3}])
+def test_an_output_whose_samples_are_not_told_apart_is_not_cut(output):
+    assert batch.first(output, 2, of=3) is None
+
+
 @pytest.mark.parametrize("parts", [1, 2, 3, 6])
 def test_parts_are_equal_and_make_up_the_whole(six, parts):
     pieces = batch.split(six, parts)

@@ -105,6 +105,45 @@ class World:
         )  # fmt: skip
 
 
+class Padded(Data):
+    """The last batch is filled up with repeats."""
+
+    def epoch(self, epoch, start=0):
+        *whole, last = super().epoch(epoch, start)
+        return iter([*whole, replace(last, valid=torch.tensor([True, False, False, False]))])
+
+
+class Paired(Line):
+    """Of a model that gives a pair."""
+
+    def losses(self, model, batch):
+        return super().losses(lambda images: model(images)[0], batch)
+
+    def predict(self, model, images):
+        return {"value": model(images)[0]}
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "task", "sizes"),
+    [(False, Line(), [4, 4, 4, 1]), (True, Line(), [4, 4, 4, 4]), (True, Paired(), [4, 4, 4, 4, 1])],
+)
+def test_padding_is_not_evaluated_but_run_on_where_each_shape_costs_a_search(benchmark, task, sizes, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", benchmark)
+    model, seen = nn.Linear(3, 1), []
+
+    class Watched(nn.Module):
+        def forward(self, images):
+            seen.append(len(images))
+            return (model(images), 0) if isinstance(task, Paired) else model(images)
+
+    found = evaluate(task, Watched(), Padded(), Mae(), device=CPU, precision="fp32")
+    assert seen == sizes
+    kept = [(batch.images[batch.valid], batch.target[batch.valid]) for batch in Padded().epoch(0)]
+    errors = torch.cat([model(images) - target for images, target in kept])
+    assert found["mae"] == pytest.approx(errors.abs().mean().item(), rel=1e-6)
+    assert found["val_loss"] == pytest.approx(errors.square().mean().item(), rel=1e-6)
+
+
 def scripted(values):
     """Metrics that an epoch returns, one after the other."""
     iterator = iter(values)

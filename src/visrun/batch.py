@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,6 +19,16 @@ def each(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def rows(batch: Any, begin: int, end: int) -> Any:
     """The samples from ``begin`` to before ``end``, as views."""
     return each(batch, lambda tensor: tensor[begin:end])
+
+
+def first(output: Any, count: int, *, of: int) -> Any:
+    """What a model says of the first ``count`` samples ``of`` a batch, as views; None where no samples are told apart:
+    in all but a tensor and a mapping of tensors with a leading batch dimension."""
+    if isinstance(output, Tensor):
+        return output[:count]
+    if isinstance(output, Mapping) and all(isinstance(x, Tensor) and x.shape[:1] == (of,) for x in output.values()):
+        return {name: values[:count] for name, values in output.items()}
+    return None
 
 
 def split(batch: Any, parts: int) -> list[Any]:
