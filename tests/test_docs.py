@@ -157,7 +157,7 @@ WITH_PLUGINS = [words for words in COMMANDS if any(word.startswith("plugins=") f
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words not in WITH_PLUGINS], ids=shlex.join)
 def test_every_command_composes(words: list[str], workplace: Path) -> None:
-    only_named = [[verb] for verb in VERBS] + [["-m"], ["--help"], ["--hydra-help"]]
+    only_named = [[verb] for verb in VERBS] + [["-m"], ["--help"], ["--hydra-help"], ["--version"]]
     assert words in only_named or checked(words, workplace) == []
 
 
@@ -279,6 +279,7 @@ def test_the_table_of_hyperparameters_is_the_schema(tmp_path: Path) -> None:
     }
     for row in table:
         name = row["name"]
+        assert row["what it does"] == Hyperparameters.model_fields[name].description
         assert row["type and range"] == allowed(Hyperparameters.model_fields[name])
         assert {task: row[task] for task in READY} == {task: show(values[task][name]) for task in READY}
         condition = READ_WHEN.get(name, {})
@@ -294,10 +295,12 @@ def test_the_tables_of_keys_are_the_settings() -> None:
         for name, info in model.model_fields.items()
         if name != "name"
     }
+    fields |= {name: info for name, info in Settings.model_fields.items() if name not in experiment.SECTIONS}
     assert table.keys() == fields.keys()
     defaults = flatten(settings.defaults())
     for key, info in fields.items():
-        assert (table[key]["default"], table[key]["takes"]) == (show(defaults[key]), allowed(info))
+        said = (table[key]["default"], table[key]["takes"], table[key]["what it does"])
+        assert said == (show(defaults[key]), allowed(info), info.description), key
 
 
 def test_the_table_of_models_is_the_codes(tmp_path: Path) -> None:

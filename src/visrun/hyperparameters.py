@@ -52,11 +52,11 @@ class Hyperparameters(Frozen):
         "adam", "The rule that turns gradients into steps.", search={"choices": ["adam", "adamw", "sgd"]}
     )
     learning_rate: Float = field(
-        0.001, "Size of a step at the schedule's full height.", gt=0, search={"low": 1e-5, "high": 0.1, "log": True}
+        0.001, "Size of a step before the schedule lowers it.", gt=0, search={"low": 1e-5, "high": 0.1, "log": True}
     )
     weight_decay: Float = field(
         0.0001,
-        "Pull of the weights towards zero: as an L2 gradient in adam and sgd, decoupled in adamw.",
+        "Pull of the weights towards zero, against overfitting: an L2 gradient in adam and sgd, decoupled in adamw.",
         ge=0,
         search={"low": 1e-6, "high": 0.1, "log": True},
     )
@@ -65,7 +65,7 @@ class Hyperparameters(Frozen):
     )
     scheduler: Scheduler = field(
         "cosine",
-        "How the learning rate goes from its full height to the end of the run.",
+        "How the learning rate falls over the run.",
         search={"choices": ["cosine", "step", "poly", "none"]},
     )
     warmup_epochs: Int = field(
@@ -76,7 +76,11 @@ class Hyperparameters(Frozen):
         search={"low": 0, "high": 5, "step": 1},
     )
     step_size: Int = field(
-        10, "Epochs between two drops of the rate.", unit="epochs", ge=1, search={"low": 5, "high": 30, "step": 5}
+        10,
+        "Epochs between two drops of the learning rate.",
+        unit="epochs",
+        ge=1,
+        search={"low": 5, "high": 30, "step": 5},
     )
     gamma: Float = field(
         0.1, "Factor of the learning rate at each drop.", gt=0, le=1, search={"low": 0.05, "high": 0.5, "log": True}
@@ -91,22 +95,35 @@ class Hyperparameters(Frozen):
         0.9, "Power of the polynomial decay; 1 is a straight line.", gt=0, search={"low": 0.5, "high": 2.0}
     )
     batch_size: Int = field(
-        32, "Images a step learns from.", unit="images", ge=1, le=256, search={"choices": [8, 16, 32, 64, 128]}
+        32,
+        "Images that one step learns from; more need more memory and give fewer steps an epoch.",
+        unit="images",
+        ge=1,
+        le=256,
+        search={"choices": [8, 16, 32, 64, 128]},
     )
     max_epochs: Int = field(50, "Passes over the training split at most.", unit="epochs", ge=1, le=1000)
     early_stopping_patience: Int = field(
-        10, "Epochs without a better result before the run stops; 0 = never.", unit="epochs", ge=0, le=100
+        10,
+        "Epochs with neither a better metric nor a lower validation loss before the run stops; 0 = never.",
+        unit="epochs",
+        ge=0,
+        le=100,
     )
     loss: str = field(
         "cross_entropy",
-        "What is minimised; the task's list.",
+        "What is minimised; each task has its own list.",
         allowed="the name of a loss",
         min_length=1,
         pattern=NAME,
         search={"choices": "task"},
     )
     dropout: Float = field(
-        0.0, "Share of features the head drops while it learns.", ge=0, le=0.9, search={"low": 0.0, "high": 0.5}
+        0.0,
+        "Share of features that the head drops while it learns, against overfitting.",
+        ge=0,
+        le=0.9,
+        search={"low": 0.0, "high": 0.5},
     )
 
     @field_validator("milestones")

@@ -67,31 +67,31 @@ class Data(Frozen):
     """Where the images come from and how they reach the device."""
 
     name: str = field("demo", "The layout: demo, auto (recognise it) or the name of a reader.", pattern=NAME)
-    root: Address | None = field(None, "The dataset's folder or CSV file.", allowed="a path")
+    root: Address | None = field(None, "The dataset's folder or table; null = the demo set.", allowed="a path")
     image_size: Side | tuple[Side, Side] | None = field(
         None,
-        "Training image size; None = the model's or the task's.",
+        "Side of the training image; null = the model's or the task's, at most the images' median.",
         unit="pixels",
         allowed="an integer from 8 to 4096, or two of them as [height,width]",
     )
     resize: Literal["crop", "letterbox", "zoom"] | None = field(
         None,
         "How an image meets the training size: crop fills it, letterbox keeps all and pads, zoom is a letterbox that "
-        "training looks into closer; None = the task's.",
+        "training looks into closer; null = the task's.",
         allowed="crop, letterbox or zoom",
     )
     classes: Classes | None = field(
-        None, "The classes to learn, in this order; None = all found.", allowed="a list of different class names"
+        None, "The classes to learn, in this order; null = all found.", allowed="a list of different class names"
     )
     tile: Int | None = field(
         None,
-        "Cut larger images into tiles of this side; what is found in them is merged. None = never.",
+        "Cut larger images into tiles of so many pixels a side; what is found in them is merged. null = never.",
         unit="pixels",
         allowed="an integer from 32 to 8192",
         ge=32,
         le=8192,
     )
-    overlap: Int = field(200, "By how much neighbouring tiles overlap, at least.", unit="pixels", ge=0, le=4096)
+    overlap: Int = field(200, "By how many pixels neighbouring tiles overlap, at least.", unit="pixels", ge=0, le=4096)
     val_fraction: Float = field(0.2, "Share of train held out where the dataset has no val split.", gt=0, lt=1)
     class_weights: Literal["none", "balanced"] | Weights = field(
         "none",
@@ -106,16 +106,18 @@ class Data(Frozen):
         le=256,
     )
     cache: Literal["auto", "gpu", "ram", "disk", "stream"] = field(
-        "auto", "Where decoded images are kept; stream = nowhere, decode them every epoch."
+        "auto",
+        "Where decoded images are kept: auto = the first of gpu, ram and disk with room; stream = nowhere, they are "
+        "decoded in every epoch.",
     )
     cache_gb: Float | None = field(
         None,
-        "Budget of the cache in each place, all splits together; None = half of what is free there.",
+        "Budget of the cache in each place in GB, all splits together; null = half of what is free there.",
         unit="GB",
         allowed="a number > 0",
         gt=0,
     )
-    cache_dir: Address | None = field(None, "Folder of the disk cache; None = the user's.", allowed="a path")
+    cache_dir: Address | None = field(None, "Folder of the disk cache; null = ~/.cache/visrun.", allowed="a path")
     on_bad: Literal["error", "skip"] = field("error", "What an unreadable image or label does: stop, or be left out.")
 
 
@@ -131,17 +133,20 @@ class Augment(Frozen):
     )
     hflip: bool = field(False, "Mirror left and right in half of the images; wrong for digits and text.")
     vflip: bool = field(False, "Mirror top and bottom in half of the images; for views from above.")
-    rotate: Float = field(0.0, "Largest rotation to either side.", unit="degrees", ge=0, le=180)
-    brightness: Float = field(0.0, "Largest relative change.", ge=0, le=1)
-    contrast: Float = field(0.0, "Largest relative change about the mean of the normalisation.", ge=0, le=1)
-    saturation: Float = field(0.0, "Largest relative change.", ge=0, le=1)
-    hue: Float = field(0.0, "Largest turn of the colour circle.", unit="turns", ge=0, le=0.5)
-    mixup: Float = field(0.0, "Alpha of mixup (Zhang et al., arXiv 1710.09412); 0 = off.", ge=0, le=10)
-    cutmix: Float = field(0.0, "Alpha of CutMix (Yun et al., arXiv 1905.04899); 0 = off.", ge=0, le=10)
-    erase: Float = field(0.0, "Probability of erasing a rectangle (Zhong et al., arXiv 1708.04896).", ge=0, le=1)
-    mosaic: Float = field(
-        0.0, "Probability of a mosaic of four images, for objects (Bochkovskiy et al., arXiv 2004.10934).", ge=0, le=1
+    rotate: Float = field(0.0, "Largest rotation to either side, in degrees.", unit="degrees", ge=0, le=180)
+    brightness: Float = field(0.0, "Largest relative change of the brightness.", ge=0, le=1)
+    contrast: Float = field(0.0, "Largest relative change of the contrast.", ge=0, le=1)
+    saturation: Float = field(0.0, "Largest relative change of the saturation.", ge=0, le=1)
+    hue: Float = field(0.0, "Largest shift of the hue, in turns of the colour circle.", unit="turns", ge=0, le=0.5)
+    mixup: Float = field(0.0, "Alpha of mixup, which blends two images (arXiv 1710.09412); 0 = off.", ge=0, le=10)
+    cutmix: Float = field(
+        0.0,
+        "Alpha of CutMix, which pastes part of another image in (arXiv 1905.04899); 0 = off.",
+        ge=0,
+        le=10,
     )
+    erase: Float = field(0.0, "Probability of erasing a rectangle (arXiv 1708.04896).", ge=0, le=1)
+    mosaic: Float = field(0.0, "Probability of a mosaic of four images, for objects (arXiv 2004.10934).", ge=0, le=1)
     extra: Classes | tuple[()] = field(
         (), "Further augmentations by name: blur, grayscale, noise or a plugin's.", allowed="a list of different names"
     )
@@ -156,7 +161,9 @@ class Model(Frozen):
         pattern=BODY,
     )
     pretrained: Literal["auto"] | bool = field(
-        "auto", "Published weights: auto takes them where they can be had.", allowed="auto, true or false"
+        "auto",
+        "Published weights: true = take them or fail, false = start from random, auto = take them if they can be had.",
+        allowed="auto, true or false",
     )
     weights: Address | None = field(None, "A weight file or a run's folder to start from.", allowed="a path")
     freeze: Literal["none", "backbone"] = field("none", "What does not learn: backbone = all but the head.")
@@ -165,10 +172,14 @@ class Model(Frozen):
 class Run(Frozen):
     """How the loop runs."""
 
-    device: str = field("auto", "Where to train.", allowed=DEVICES, pattern=rf"^({DEVICE})$")
-    precision: Literal["auto", "fp32", "bf16"] = field("auto", "Of the forward pass; auto = bf16 where the GPU has it.")
+    device: str = field(
+        "auto", "Where to train; auto = the first CUDA GPU, else the CPU.", allowed=DEVICES, pattern=rf"^({DEVICE})$"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = field(
+        "auto", "Precision of the forward pass; auto = bf16 where the GPU has it, else fp32."
+    )
     graph: Literal["auto"] | bool = field(
-        "auto", "Capture the training step as one CUDA graph.", allowed="auto, true or false"
+        "auto", "The training step as one CUDA graph; auto = where it can be.", allowed="auto, true or false"
     )
     deterministic: bool = field(
         False, "Take the operations whose result is the same in every run, where there are such; slower on a GPU."
@@ -187,35 +198,43 @@ class Tracking(Frozen):
     name: Literal["mlflow", "none"] = field("mlflow", "The tracker.")
     uri: Address | None = field(
         None,
-        "MLflow's store; None = MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder.",
+        "MLflow's store; null = MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder.",
         allowed="a path or URL",
     )
-    experiment: str | None = field(None, "MLflow's experiment; None = visrun/TASK.", allowed="a name", min_length=1)
+    experiment: str | None = field(None, "MLflow's experiment; null = visrun/TASK.", allowed="a name", min_length=1)
     run_name: str | None = field(
-        None, "The run's name; None = the model and what was typed beside it.", allowed="a name", min_length=1
+        None, "The run's name in MLflow; null = the model and what was typed beside it.", allowed="a name", min_length=1
     )
 
 
 class LossOptions(Frozen):
     """Numbers of single losses."""
 
-    smoothing: Float = field(0.1, "Share of the target spread over all classes.", ge=0, lt=1)
-    gamma: Float = field(2.0, "How strongly focal loss plays down easy samples.", ge=0)
+    smoothing: Float = field(0.1, "Label smoothing: share of the target that is spread over all classes.", ge=0, lt=1)
+    gamma: Float = field(2.0, "Focal loss: how strongly easy samples are played down; 0 = not at all.", ge=0)
     alpha: Float | None = field(
-        None, "Focal loss: weight of the positive class; None = even.", allowed="a number from 0 to 1", ge=0, le=1
+        None,
+        "Focal loss: weight of objects, defects and all classes but the first; the rest has 1 - alpha. null = even.",
+        allowed="a number from 0 to 1",
+        ge=0,
+        le=1,
     )
-    dice_weight: Float = field(1.0, "Weight of Dice beside cross-entropy.", ge=0)
-    delta: Float = field(1.0, "Huber: where the error turns from squared to linear.", gt=0)
-    beta: Float = field(1.0, "Smooth L1: where the error turns from squared to linear.", gt=0)
+    dice_weight: Float = field(1.0, "ce_dice: weight of Dice beside cross-entropy.", ge=0)
+    delta: Float = field(1.0, "Huber: error up to which it is squared, in standard deviations of the target.", gt=0)
+    beta: Float = field(
+        1.0, "Smooth L1: error up to which it is squared, in deviations of the target or tenths of an object.", gt=0
+    )
 
 
 class OptimizerOptions(Frozen):
     """Numbers of single optimizers."""
 
     betas: tuple[Decay, Decay] = field(
-        (0.9, 0.999), "Decay of Adam's two moving averages.", allowed="two numbers >= 0 and < 1, such as [0.9,0.999]"
+        (0.9, 0.999),
+        "Adam and AdamW: decay of the moving averages of the gradient and of its square.",
+        allowed="two numbers >= 0 and < 1, such as [0.9,0.999]",
     )
-    nesterov: bool = field(False, "Nesterov's momentum.")
+    nesterov: bool = field(False, "SGD: Nesterov's momentum.")
 
 
 class ModelOptions(Frozen):
@@ -229,7 +248,7 @@ class ModelOptions(Frozen):
     )
     strides: Strides = field(
         (8, 16),
-        "PatchCore: which of the backbone's feature maps, by pixels of the image for one of theirs.",
+        "PatchCore: which of the backbone's feature maps, by how many pixels of the image make one of theirs.",
         allowed="an ascending list of 4, 8, 16 and 32, such as [8,16]",
     )
     coreset: Float = field(0.1, "PatchCore: share of the good patches that is remembered.", gt=0, le=1)
@@ -241,13 +260,22 @@ class ModelOptions(Frozen):
 class Settings(Frozen):
     """A run beside its hyperparameters."""
 
-    task: str = field("classification", "What is learnt.", allowed="the name of a task", pattern=NAME)
-    seed: Int = field(0, "Seed of everything random.", ge=0, le=2**32 - 1)
-    plugins: tuple[Module, ...] = field(
-        (), "Modules to import first; they may add to the tables.", allowed="a list of modules, such as [my_package]"
+    task: str = field(
+        "classification",
+        "What is learnt, such as classification or segmentation.",
+        allowed="the name of a task",
+        pattern=NAME,
     )
-    experiment: Address | None = field(None, "The experiment.json of a run to repeat.", allowed="a path")
-    recipe: str | None = field(None, "A saved set of overrides, conf/recipe/NAME.yaml.", allowed="a name", pattern=NAME)
+    seed: Int = field(0, "Seed of everything random.", allowed="an integer from 0 to 4294967295", ge=0, le=2**32 - 1)
+    plugins: tuple[Module, ...] = field(
+        (),
+        "Python modules to import first, which add models, losses, readers or tasks.",
+        allowed="a list of modules, such as [my_package]",
+    )
+    experiment: Address | None = field(
+        None, "A run's folder or experiment.json whose settings are taken.", allowed="a path"
+    )
+    recipe: str | None = field(None, "A saved set of settings, conf/recipe/NAME.yaml.", allowed="a name", pattern=NAME)
     data: Data = Data()
     augment: Augment = Augment()
     model: Model = Model()
