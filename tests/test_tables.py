@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -104,6 +105,46 @@ def test_parameters_agree_with_the_built_model(name):
     assert sum(p.numel() for p in module.parameters()) / 1e6 == pytest.approx(MODELS[name].parameters, abs=0.05)
 
 
+def test_the_least_sizes_agree_with_torchvision():
+    """Swin and networks of fixed size state the size they were trained at; Swin pads what is smaller."""
+    from torchvision.models import get_model_weights
+
+    for name, kind in torchvision_builders().items():
+        if kind == "classification" and not name.startswith(("swin_", "vit_", "maxvit_")):
+            stated = {side for weights in get_model_weights(name) for side in weights.meta["min_size"]}
+            assert model_entry(name).smallest == max(stated), name
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "target", "expected"),
+    [
+        ("vit_b_16", 96, "label", ""),
+        ("vit_b_16", (96, 96), "label", ""),
+        ("vit_b_16", 100, "label", "=100: model=vit_b_16 takes square images of a multiple of 16 pixels, such as 96"),
+        ("vit_b_16", (64, 128), "label", "square images of a multiple of 16 pixels, such as [96,96]"),
+        ("vit_b_16", 8, "label", "such as 16"),
+        ("maxvit_t", 256, "label", "square images of a multiple of 224 pixels, such as 224"),
+        ("maxvit_t", 448, "label", ""),
+        ("alexnet", (32, 99), "label", "takes sides of at least 63 pixels, such as [63,99]"),
+        ("alexnet", 63, "label", ""),
+        ("swin_t", 8, "label", ""),
+        ("small_detector", (97, 130), "boxes", ""),
+        ("small_detector", 66, "instances", "takes sides of a multiple of 4 pixels for masks, such as 68"),
+        ("maskrcnn", (450, 361), "instances", "multiple of 4 pixels for masks, such as [452,360]"),
+        ("maskrcnn", (452, 360), "instances", ""),
+    ],
+)
+def test_a_size_that_a_model_cannot_take_is_told_with_the_nearest(name, size, target, expected):
+    problem = model_entry(name).size_problem(name, size, target=target)
+    assert problem.endswith(expected) and bool(problem) == bool(expected)
+
+
+def test_both_limits_of_a_size_are_told():
+    entry = replace(MODELS["small_unet"], smallest=30)
+    told = "takes sides of a multiple of 4 pixels for masks and of at least 32 pixels, such as [40,32]"
+    assert entry.size_problem("x", (40, 10), target="instances").endswith(told)
+
+
 def test_torchvision_builders_agree_with_torchvision():
     from torchvision import models
 
@@ -124,6 +165,9 @@ def test_a_torchvision_builder_without_an_entry_has_generic_facts():
     assert entry.tasks == IMAGE_TASKS
     assert entry.drops
     assert not entry.fixed_size
+    for name in ("vit_h_14", "maxvit_t"):  # also for a task whose usual size they could not take
+        fixed = model_entry(name)
+        assert fixed.fixed_size and fixed.image_size and fixed.image_size % fixed.multiple == 0
     assert model_entry("fcn_resnet101").tasks == PIXEL_TASKS
     assert model_entry("fcn_resnet101").drops
     assert model_entry("resnet18") is MODELS["resnet18"]

@@ -90,7 +90,12 @@ def test_data_rules():
     lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
     assert lines == [
         'data.classes=["a"]: task=regression has no classes to choose',
-        "data.class_weights=balanced: task=regression has no classes to choose",
+        "data.class_weights=balanced: task=regression has no classes to weigh",
+    ]
+    lines = check(settings(task="anomaly_detection", data={"classes": ["a"], "class_weights": "balanced"}))
+    assert [line.split(": task=anomaly_detection ")[1] for line in lines] == [
+        "has no classes to choose",
+        "sees as many defective images as good ones while it learns: there is nothing to balance",
     ]
 
 
@@ -121,10 +126,20 @@ def test_nesterov_needs_a_momentum():
     assert not check_options(Hyperparameters(optimizer="sgd", momentum=0.0), settings(), model=MODELS["resnet18"])
 
 
-def test_a_fixed_size_model_takes_squares():
+def test_a_size_that_the_model_or_the_task_cannot_take_is_told_with_all_else():
     assert check(settings(model={"name": "vit_b_16"}, data={"image_size": [224, 224]})) == []
     (line,) = check(settings(model={"name": "vit_b_16"}, data={"image_size": [224, 160]}))
-    assert line.startswith("data.image_size=[224, 160]: model=vit_b_16 takes square images")
+    assert line.startswith("data.image_size=[224,160]: model=vit_b_16 takes square images")
+    masks = settings(
+        task="instance_segmentation",
+        model={"name": "maskrcnn"},
+        data={"image_size": 66, "class_weights": "balanced", "resize": "crop"},
+    )
+    assert [line.partition("=")[0] for line in check(masks)] == [
+        "data.resize",
+        "data.class_weights",
+        "data.image_size",
+    ]
 
 
 def test_weights_nobody_published_cannot_be_had():

@@ -1,7 +1,6 @@
 import pytest
 
 from visrun.data.size import training_size
-from visrun.errors import ConfigError
 
 USUAL = {"usual": 224, "multiple": 32, "fixed": False, "whole": False}
 
@@ -30,9 +29,3 @@ USUAL = {"usual": 224, "multiple": 32, "fixed": False, "whole": False}
 )
 def test_the_size_is_the_users_else_the_models_but_never_larger_than_the_images(wanted, changes, sizes, expected):
     assert training_size(wanted, **{**USUAL, **changes}, sizes=sizes) == expected
-
-
-@pytest.mark.parametrize("wanted", [100, [224, 256]])
-def test_a_size_that_a_fixed_model_cannot_take_is_refused(wanted):
-    with pytest.raises(ConfigError, match=r"data\.image_size"):
-        training_size(wanted, **{**USUAL, "fixed": True}, sizes=[(500, 375)])

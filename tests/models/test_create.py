@@ -109,7 +109,7 @@ def test_a_size_that_masks_do_not_divide_is_one_line(name: str) -> None:
     with pytest.raises(ConfigError) as error:
         create(name, num_outputs=2, image_size=(450, 360), pretrained=False, target="instances")
     assert str(error.value) == (
-        "data.image_size=450x360: masks of objects take sides of a multiple of 4 pixels, such as 480x384"
+        f"data.image_size=[450,360]: model={name} takes sides of a multiple of 4 pixels for masks, such as [452,360]"
     )
 
 

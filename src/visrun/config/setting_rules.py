@@ -132,8 +132,14 @@ def _data_problems(data: Data, task: str) -> list[str]:
         problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
     if not target.classes:
         typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
-        problems += [f"data.{key}={show(getattr(data, key))}: task={task} has no classes to choose" for key in typed]
+        lacks = {"classes": "has no classes to choose", "class_weights": _weighs_nothing(task)}
+        problems += [f"data.{key}={show(getattr(data, key))}: task={task} {lacks[key]}" for key in typed]
     return problems
+
+
+def _weighs_nothing(task: str) -> str:
+    balanced = "sees as many defective images as good ones while it learns: there is nothing to balance"
+    return "has no classes to weigh" if TASKS[task].spoil is None else balanced
 
 
 def _of_objects() -> list[str]:
@@ -158,11 +164,11 @@ def _model_problems(settings: Settings) -> list[str]:
         return list(error.problems)
     if settings.task not in entry.tasks:
         return [_takes(name, settings.task)]
+    problems = []
     if settings.model.pretrained is True and not entry.pretrained:
-        return [f"model.pretrained=true: model={name} has no published weights; it takes auto or false"]
+        problems.append(f"model.pretrained=true: model={name} has no published weights; it takes auto or false")
     if not entry.weighs and settings.data.class_weights != "none":
         told = f"data.class_weights={show(settings.data.class_weights)}: model={name} weighs all classes alike"
-        return [f"{told}; take none, or one of our own detectors, such as model=dense_resnet18"]
-    if entry.fixed_size and isinstance(size, tuple) and size[0] != size[1]:
-        return [f"data.image_size={show(list(size))}: model={name} takes square images, such as {size[0]}"]
-    return []
+        problems.append(f"{told}; take none, or one of our own detectors, such as model=dense_resnet18")
+    wrong = "" if size is None else entry.size_problem(name, size, target=TASKS[settings.task].target)
+    return [*problems, wrong] if wrong else problems

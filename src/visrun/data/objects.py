@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visrun.data.outlines import Floats, Outline, Rle, Window, pixels
+from visrun.tables.targets import TARGETS
 
 # Columns of a batch's target: class index or -1 for an empty row, whether the object is neither learnt nor wrong to
 # find, its number in the batch's masks (0 = none), and its box in pixels of the training image.
 LABEL, IGNORED, ID, BOX = 0, 1, 2, slice(3, None)
-MASK_STRIDE = 4  # pixels of the training image for one of the batch's masks
+MASK_STRIDE = TARGETS["instances"].cell  # pixels of the training image for one of the batch's masks
 MOST_MASKED = 255  # objects of one image whose masks can be learnt: their numbers are bytes
 LAYERS = 2  # masks may overlap two deep without loss
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from visrun.errors import ConfigError
-
 ALIKE = 1.1  # ratio up to which two aspects count as one
 SHARED = 0.9  # of the images must have an aspect for the training image to have it
 
@@ -33,17 +31,9 @@ def training_size(
         fixed: The model takes ``usual`` only, as a square, unless the user names a size.
         whole: Images are shown whole (their longer side counts) rather than cropped (their shorter side counts).
         sizes: Width and height of the images.
-
-    Raises:
-        ConfigError: A wanted size that a model of fixed size cannot take; others take every size as it is.
     """
     if wanted is not None:
-        height, width = (wanted, wanted) if isinstance(wanted, int) else (int(wanted[0]), int(wanted[1]))
-        if fixed and (height != width or height % multiple):
-            raise ConfigError(
-                f"data.image_size={wanted}: this model takes square images of a multiple of {multiple} pixels"
-            )
-        return height, width
+        return (wanted, wanted) if isinstance(wanted, int) else (int(wanted[0]), int(wanted[1]))
     if fixed:
         return usual, usual
     every = list(sizes)

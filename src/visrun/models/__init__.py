@@ -13,7 +13,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from visrun.build import call, load, reads
-from visrun.data.objects import MASK_STRIDE
 from visrun.errors import ConfigError
 from visrun.models.fitting import fit
 from visrun.models.freezing import freeze_all_but
@@ -79,8 +78,8 @@ def create(
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     entry = model_entry(name)
-    if target == "instances":
-        _require_whole_cells(height, width, entry.multiple)
+    if problem := entry.size_problem(name, (height, width), target=target):
+        raise ConfigError(problem)
     values = {
         "name": name,
         "builder": entry.builder,
@@ -110,16 +109,6 @@ def _built(builder: Any, values: dict[str, Any]) -> Built:
     if values["pretrained"] is True and "pretrained" not in reads(builder):
         raise ConfigError(f"model.pretrained=true: no weights are published for {values['name']}; use auto or false")
     return Built(made, origin=f"random: no weights are published for {values['name']}", head=(last_layer(made),))
-
-
-def _require_whole_cells(height: int, width: int, multiple: int) -> None:
-    """Refuse a size that masks do not divide: they have one cell for ``MASK_STRIDE`` pixels."""
-    if height % MASK_STRIDE or width % MASK_STRIDE:
-        near = "x".join(str(-(-side // multiple) * multiple) for side in (height, width))
-        raise ConfigError(
-            f"data.image_size={height}x{width}: masks of objects take sides of a multiple of {MASK_STRIDE} pixels, "
-            f"such as {near}"
-        )
 
 
 def _from_file(built: Built, path: Path) -> Built:

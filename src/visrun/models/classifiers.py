@@ -7,14 +7,12 @@ from typing import Any
 from torch import nn
 from torchvision.models import get_model_builder, get_model_weights
 
-from visrun.errors import ConfigError
 from visrun.models.fitting import resize_positions
 from visrun.models.heads import replace_classifier
 from visrun.models.scored import scored
 from visrun.models.weights import Built, Pretrained, Triple, choose, load_published
 
 HALF: Triple = (0.5, 0.5, 0.5)
-MAXVIT_STEP = 224  # its 7x7 windows must tile feature maps of a 32nd of the image
 
 
 def classifier(
@@ -39,7 +37,7 @@ def classifier(
         target: ``verdict`` gives the network that `visrun.models.scored` describes.
 
     Raises:
-        ConfigError: An image size that the network cannot take; ``pretrained=True`` without weights to be had.
+        ConfigError: ``pretrained=True`` without weights to be had.
     """
     weights, origin = choose(imagenet_weights(builder), pretrained, name=name)
     options = _options(builder, image_size)
@@ -83,28 +81,10 @@ def _pretrained(builder: str, weights: Any, options: dict[str, Any]) -> Built:
 
 
 def _options(builder: str, image_size: tuple[int, int]) -> dict[str, Any]:
-    """The builder's arguments that depend on the image size.
-
-    Raises:
-        ConfigError: A size the network cannot take.
-    """
-    height, width = image_size
-    if builder.startswith(("vit_", "maxvit_")):
-        step = MAXVIT_STEP if builder.startswith("maxvit_") else int(builder.rpartition("_")[2])
-        if height != width or height % step:
-            raise ConfigError(
-                f"data.image_size={height}x{width}: {builder} takes squares of a multiple of {step} pixels"
-            )
-        return {"image_size": height} if step != MAXVIT_STEP else {"input_size": (height, width)}
-    smallest = 1 if builder.startswith("swin_") else _smallest(builder)  # swin pads what is smaller
-    if min(height, width) < smallest:
-        raise ConfigError(f"data.image_size={height}x{width}: {builder} takes images of at least {smallest} pixels")
-    return {}
-
-
-def _smallest(builder: str) -> int:
-    """The least side in pixels that torchvision states for ``builder``."""
-    return max((max(weights.meta["min_size"]) for weights in imagenet_weights(builder)), default=1)
+    """The arguments of a builder of fixed size."""
+    if builder.startswith("vit_"):
+        return {"image_size": image_size[0]}
+    return {"input_size": image_size} if builder.startswith("maxvit_") else {}
 
 
 def _init(builder: str) -> dict[str, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import lcm
 from typing import Literal
 
 from visrun.build import Ref
@@ -80,7 +81,9 @@ class ModelEntry:
         static_shapes: Whether a training step has the same shapes whatever the images show, as a CUDA graph needs.
         speed: 1 (slow) to 3 (fast).
         accuracy: 1 (modest) to 3 (high), at its usual image size.
-        multiple: Sides of an untold image size are rounded up to a multiple of this many pixels.
+        multiple: Sides of an untold image size are rounded up to a multiple of this many pixels; a model of fixed size
+            takes no others.
+        smallest: The least side in pixels that it takes.
     """
 
     build: Ref
@@ -99,11 +102,38 @@ class ModelEntry:
     weighs: bool = True
     static_shapes: bool = True
     multiple: int = 32
+    smallest: int = 1
 
     @property
     def dense(self) -> bool:
         """Whether it answers for every pixel."""
         return "segmentation" in self.tasks
+
+    def size_problem(self, name: str, size: int | tuple[int, int], *, target: str) -> str:
+        """The line for an image size that it cannot take, with the nearest that it can; "" where it takes it.
+
+        Args:
+            name: The model's name.
+            size: Side, or height and width, in pixels.
+            target: What a record's target is; see :class:`TaskEntry`.
+        """
+        cell = TARGETS[target].cell
+        step = lcm(cell, self.multiple if self.fixed_size else 1)
+        sides = (size, size) if isinstance(size, int) else size
+        square = (sum(sides) // 2,) * 2 if self.fixed_size else sides
+        least = -(-self.smallest // step) * step
+        near = tuple(max(least, (side + step // 2) // step * step) for side in square)
+        if near == sides:
+            return ""
+        kind = "square images" if self.fixed_size else "sides"
+        limits = [f"of a multiple of {step} pixels{' for masks' if cell > 1 else ''}"] * (step > 1)
+        limits += [f"of at least {least} pixels"] * (least > step)
+        given, such = (str(size), near[0]) if isinstance(size, int) else (_typed(sides), _typed(near))
+        return f"data.image_size={given}: model={name} takes {kind} {' and '.join(limits)}, such as {such}"
+
+
+def _typed(sides: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, sides))}]"
 
 
 @dataclass(frozen=True, kw_only=True)

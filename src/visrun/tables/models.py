@@ -22,9 +22,33 @@ UNET = "unet_"  # begins the name of a U-Net on a body of timm
 DENSE = "dense_"  # begins the names of our detector's variants; a classifier of torchvision, its body, follows
 
 
+# The least side in pixels of torchvision's classifiers whose names begin so; all others take any.
+SMALLEST = {
+    "alexnet": 63,
+    "convnext_": 32,
+    "densenet": 29,
+    "efficientnet_v2_": 33,
+    "googlenet": 15,
+    "inception_": 75,
+    "squeezenet1_0": 21,
+    "squeezenet1_1": 17,
+    "vgg": 32,
+}
+
+
 def _classifier(builder: str, parameters: float, **facts: Any) -> ModelEntry:
-    build = "visrun.models.classifiers:classifier"
-    return ModelEntry(build=build, builder=builder, tasks=IMAGE_TASKS, parameters=parameters, **facts)
+    smallest = next((side for begins, side in SMALLEST.items() if builder.startswith(begins)), 1)
+    if builder.startswith(("vit_", "maxvit_")):  # MaxViT's 7x7 windows must tile feature maps of a 32nd of the image
+        step = 224 if builder.startswith("maxvit_") else int(builder.rpartition("_")[2])
+        facts |= {"image_size": 224, "fixed_size": True, "multiple": step}
+    return ModelEntry(
+        build="visrun.models.classifiers:classifier",
+        builder=builder,
+        tasks=IMAGE_TASKS,
+        parameters=parameters,
+        smallest=smallest,
+        **facts,
+    )
 
 
 def _segmenter(builder: str, parameters: float, **facts: Any) -> ModelEntry:
@@ -67,7 +91,7 @@ MODELS: dict[str, ModelEntry] = {
     "efficientnet_v2_s": _classifier("efficientnet_v2_s", 21.5, speed=1, accuracy=3, image_size=384),
     "convnext_tiny": _classifier("convnext_tiny", 28.6, speed=1, accuracy=3),
     "swin_t": _classifier("swin_t", 28.3, speed=1, accuracy=3),
-    "vit_b_16": _classifier("vit_b_16", 86.6, speed=1, accuracy=3, image_size=224, fixed_size=True, multiple=16),
+    "vit_b_16": _classifier("vit_b_16", 86.6, speed=1, accuracy=3),
     "small_unet": ModelEntry(
         build="visrun.models.small:small_unet",
         tasks=HEAT_TASKS,
@@ -146,9 +170,7 @@ def model_entry(name: str) -> ModelEntry:
     if TIMM in name:
         return _of_timm(name)
     if builders.get(name) == "classification":
-        patch = int(name.rpartition("_")[2]) if name.startswith("vit_") else 32
-        fixed = name.startswith(("vit_", "maxvit_"))
-        return _classifier(name, 0.0, speed=2, accuracy=2, fixed_size=fixed, multiple=patch)
+        return _classifier(name, 0.0, speed=2, accuracy=2)
     if builders.get(name) == "segmentation":
         return _segmenter(name, 0.0, speed=1, accuracy=2, drops=not name.startswith("lraspp_"))
     if name.startswith(DENSE) and builders.get(name.removeprefix(DENSE)) == "classification":

@@ -14,6 +14,7 @@ class TargetEntry:
         objects: Whether it is objects, which lie in an image and are cut with it.
         painted: Whether it is a plane of ids, as large as the image.
         numbered: Whether such a plane holds the numbers of its objects.
+        cell: Side in pixels of the training image for one of its masks' cells, which tile the image.
         classes: Whether it has classes that a user can choose among and weigh.
         least_classes: How many of them a training split must show.
         counted: What is counted of each class: images, pixels or objects; "" where there are none.
@@ -24,6 +25,7 @@ class TargetEntry:
     objects: bool = False
     painted: bool = False
     numbered: bool = False
+    cell: int = 1
     classes: bool = True
     least_classes: int = 1
     counted: str
@@ -39,7 +41,7 @@ class TargetEntry:
 # mixed with must leave its target true: a value may count what a rectangle would hide, a mask has no half classes,
 # whatever is mixed into a good image is a defect, an object that is hidden in part is still there.
 TARGETS: dict[str, TargetEntry] = {
-    "instances": TargetEntry(mixes=("mosaic",), objects=True, numbered=True, counted="objects"),
+    "instances": TargetEntry(mixes=("mosaic",), objects=True, numbered=True, cell=4, counted="objects"),
     "rotated_boxes": TargetEntry(mixes=("mosaic",), objects=True, counted="objects"),
     "mask": TargetEntry(mixes=("cutmix", "erase"), painted=True, least_classes=2, counted="pixels", by_class=False),
     "boxes": TargetEntry(mixes=("mosaic",), objects=True, counted="objects"),
