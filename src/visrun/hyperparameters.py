@@ -98,6 +98,7 @@ class Hyperparameters(Frozen):
         32,
         "Images that one step learns from; more need more memory and give fewer steps an epoch.",
         unit="images",
+        hint="run.accumulate=N takes N batches a step",
         ge=1,
         le=256,
         search={"choices": [8, 16, 32, 64, 128]},

@@ -2,11 +2,11 @@
 
 import pytest
 
-from visrun.config.fields import Float, Frozen, Int, allowed, field, one_of, show, validate
+from visrun.config.fields import Float, Frozen, Int, allowed, field, leaves, one_of, show, validate
 
 
 class Inner(Frozen):
-    size: Int = field(3, "A size.", unit="pixels", ge=1, le=9)
+    size: Int = field(3, "A size.", unit="pixels", hint="or two", ge=1, le=9)
     share: Float | None = field(None, "A share.", allowed="a number > 0", gt=0)
 
 
@@ -34,8 +34,8 @@ def test_allowed_follows_from_the_field(model, name, text):
 @pytest.mark.parametrize(
     ("values", "lines"),
     [
-        ({"inner": {"size": 0}}, ["inner.size=0: must be an integer from 1 to 9"]),
-        ({"inner": {"size": True}}, ["inner.size=true: must be an integer from 1 to 9"]),
+        ({"inner": {"size": 0}}, ["inner.size=0: must be an integer from 1 to 9 (or two)"]),
+        ({"inner": {"size": True}}, ["inner.size=true: must be an integer from 1 to 9 (or two)"]),
         ({"inner": {"sise": 2}}, ["inner.sise is no setting (did you mean inner.size?)"]),
         ({"inner": 3}, ["inner must be a mapping of keys to values"]),
         ({"inner": None}, ["inner must be a mapping of keys to values"]),
@@ -76,3 +76,8 @@ def test_show_is_short():
 def test_words():
     assert one_of(["a"]) == "a"
     assert one_of(("a", "b", "c")) == "a, b or c"
+
+
+def test_fields_of_sections_have_dotted_keys():
+    assert list(leaves(Outer)) == ["name", "flag", "power", "inner.size", "inner.share"]
+    assert leaves(Outer)["inner.share"] is Inner.model_fields["share"]

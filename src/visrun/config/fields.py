@@ -38,6 +38,7 @@ def field(
     unit: str = "",
     search: Mapping[str, Any] | None = None,
     allowed: str = "",
+    hint: str = "",
     **limits: Any,
 ) -> Any:
     """A field with its default, help, unit, search space and limits.
@@ -48,14 +49,15 @@ def field(
         unit: Such as ``epochs``.
         search: What a sweep may try: ``{"choices": [...]}`` or ``{"low", "high"[, "log"][, "step"]}``; None = nothing.
         allowed: What an error says is allowed, where it does not follow from the type and the limits.
+        hint: What an error adds: how to have more than is allowed.
         limits: pydantic's ``gt``, ``ge``, ``lt``, ``le``.
     """
-    noted: dict[str, Any] = {"unit": unit, "search": dict(search) if search else None, "allowed": allowed}
+    noted: dict[str, Any] = {"unit": unit, "search": dict(search) if search else None, "allowed": allowed, "hint": hint}
     return Field(default, description=text, json_schema_extra=noted, **limits)
 
 
 def extra(info: FieldInfo, key: str) -> Any:
-    """What :func:`field` noted beside a field: ``unit``, ``search`` or ``allowed``."""
+    """What :func:`field` noted beside a field: ``unit``, ``search``, ``allowed`` or ``hint``."""
     noted = info.json_schema_extra
     return noted.get(key) if isinstance(noted, dict) else None
 
@@ -128,7 +130,8 @@ def _error_lines(error: ValidationError, model: type[BaseModel], values: Mapping
             given: Any = values
             for part in path:
                 given = given[part]
-            line = f"{key}={show(given)}: must be {allowed(info)}"
+            hint = extra(info, "hint")
+            line = f"{key}={show(given)}: must be {allowed(info)}{f' ({hint})' if hint else ''}"
         lines.setdefault(key, line)
     return list(lines.values())
 
@@ -147,6 +150,16 @@ def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[st
         info = inner.model_fields.get(str(part))
         inner = info.annotation if info else None
     return path, None if _is_section(inner) else info, siblings
+
+
+def leaves(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Dotted key -> field of a model and of its sections."""
+    found: dict[str, FieldInfo] = {}
+    for name, info in model.model_fields.items():
+        inner: Any = info.annotation
+        inside = {f"{name}.{key}": leaf for key, leaf in leaves(inner).items()} if _is_section(inner) else {name: info}
+        found |= inside
+    return found
 
 
 def _is_section(kind: Any) -> bool:

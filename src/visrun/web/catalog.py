@@ -111,9 +111,6 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 @cache
 def _setting_fields() -> dict[str, FieldInfo]:
     """Dotted key -> field of everything in :class:`Settings`."""
-    found: dict[str, FieldInfo] = {}
-    for name, info in Settings.model_fields.items():
-        inner = getattr(info.annotation, "model_fields", None)
-        found |= {name: info} if inner is None else {f"{name}.{leaf}": part for leaf, part in inner.items()}
+    found = fields.leaves(Settings)
     assert found.keys() <= known() | {"task"}
     return found
