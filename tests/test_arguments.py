@@ -43,6 +43,14 @@ def test_all_mistakes_are_told_at_once(capsys) -> None:
     assert [line.split()[2] for line in capsys.readouterr().err.splitlines()] == ["out=:", "batch=3:", "device"]
 
 
+@pytest.mark.parametrize("verb", ["compare", "evaluate", "predict"])
+def test_a_device_is_named_as_a_run_does_or_short(verb: str, capsys) -> None:
+    for key in ("device", "run.device"):
+        assert options(verb, [f"{key}=cpu", "a"], ("out", "device")) == ({"device": "cpu"}, ["a"])
+    assert cli.main([verb, *START[verb], "run.device=cpu", "device=cuda"]) == 2
+    assert capsys.readouterr().err.endswith(" device is given twice: run.device=cpu and device=cuda; keep one\n")
+
+
 def test_one_folder_is_checked(capsys) -> None:
     for words in (["a", "b"], ["data.root=b", "a"]):
         assert cli.main(["check", *words]) == 2

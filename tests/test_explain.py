@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from visrun import explain
+from visrun.config.compose import known
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 
@@ -52,6 +53,57 @@ def test_text_has_a_line_for_each_and_says_who_would_read_it(capsys: pytest.Capt
     assert set(Hyperparameters.model_fields) <= set(rows)
     assert "task=classification data=demo model=small_resnet optimizer=adamw" in lines[0]
     assert lines[-1] == "warmup_epochs=5 does not fit into max_epochs=2: lowered to 0"
+
+
+def test_the_legend_names_every_source_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "data.val_fraction=0.3").splitlines()
+    begin = lines[2].index("from")
+    shown = {line[begin:].split()[0] for line in lines[3:-2] if line[begin:].strip()} - {"from"}
+    legend = lines[-1].removeprefix("from: ").split("; ")
+    assert {part.partition(" = ")[0] for part in legend} == shown >= {"you", "option", "architecture"}
+
+
+def test_a_key_alone_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "momentum", "task=segmentation", "optimizer=adam", "data.tile", "loss", "model", "batch_size")
+    momentum, tile, loss, model, size = text.rstrip().split("\n\n")
+    assert momentum.splitlines() == [
+        f"momentum: {Hyperparameters.model_fields['momentum'].description}",
+        "  takes  a number >= 0 and < 1",
+        "  value  0.9, from schema (the default of all tasks)",
+        "  read   only when the model learns by gradient steps and optimizer=sgd; by this run: no",
+    ]
+    assert "value  null, from schema" in tile and tile.endswith("\n  read   always")
+    assert "  takes  ce_dice, cross_entropy, dice or focal\n" in loss and loss.endswith("by this run: yes")
+    assert "model.name: " in model and "unet" in model and "resnet18" not in model
+    assert "  takes  an integer from 1 to 256, in images\n" in size
+
+
+@pytest.mark.parametrize("key", sorted(known()))
+def test_every_key_is_explained(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [line.split()[0] for line in said(capsys, key).splitlines()[1:]] == ["takes", "value", "read"]
+
+
+def test_unknown_keys_are_told_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        explain.main(["lr", "learning_rate", "root"])
+    assert caught.value.problems == (
+        "lr is no setting (did you mean learning_rate?)",
+        "root is no setting (did you mean data.root?)",
+    )
+
+
+@pytest.mark.parametrize("words", [["seed"], ["-m", "sweep=default"]])
+def test_json_is_of_everything_in_one_run(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match="leave out KEY and -m"):
+        explain.main(["--json", *words])
+
+
+def test_what_a_sweep_tries_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "-m", "sweep=default", "learning_rate=0.1,0.2", "seed=3").splitlines()
+    tried = [line for line in lines if line.startswith("tries ")]
+    assert tried[0] == "tries learning_rate=0.1,0.2"
+    assert any(line.startswith("tries weight_decay=tag(log, interval(") for line in tried)
+    assert not any("seed" in line for line in tried)
 
 
 def test_warnings_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,10 @@ from visrun.folders import expanded
 USAGE = {
     "check": "visrun check data.root=PATH [task=T] [data=coco] [data.on_bad=skip] [out=check.png] [--json]",
     "compare": "visrun compare RUN_OR_TRIAL_OR_SWEEP... [out=compare.html] [pictures=8] [device=cpu]",
-    "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [data=folder] [run.device=cpu]",
-    "explain": "visrun explain [--json] [--config-dir DIR] [key=value ...]",
+    "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [data=folder] [device=cpu]",
+    "explain": "visrun explain [--json] [-m] [--config-dir DIR] [KEY ...] [key=value ...]",
     "predict": "visrun predict RUN IMAGES... [out=DIR] [device=cpu]",
-    "repeat": "visrun repeat experiment=PATH [seeds=5] [key=value ...]",
+    "repeat": "visrun repeat [experiment=PATH] [seeds=5] [key=value ...]",
     "resume": "visrun resume RUN",
     "ui": "visrun ui [--port N] [--no-browser] [--data DIR]...",
 }
@@ -27,7 +27,8 @@ ABOUT = {
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
     "test split counts, else val, else train, unless split= names one. data=demo stands for the built-in images; how "
     "an image is seen is the run's own.",
-    "explain": "Every setting of a run: its value, where it came from, and whether the run reads it.",
+    "explain": "Every setting of a run: its value, where it came from, and whether the run reads it. Of a KEY alone, "
+    "such as learning_rate, what it means and takes; -m also shows what a sweep tries.",
     "predict": "What a run, or a best.pt alone, sees in images, files or folders: a JSON line for each, and drawn "
     "pictures in out= (else in predictions/ of the run's folder; of a best.pt that lies in no run, here).",
     "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]): mean, standard "
@@ -36,6 +37,9 @@ ABOUT = {
     "ui": "The same in a browser: a form over every setting, runs and sweeps as they train. It answers this machine "
     "alone, and reads datasets below the current folder, the home folder and each --data DIR.",
 }
+
+
+ALSO = {"run.device": "device"}  # what training calls an option of the verbs
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,7 +70,7 @@ def options(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[dict
     """The ``key=value`` words of a verb, and the others: files and folders, which may have a ``=`` in their names.
 
     Args:
-        known: The keys that the verb reads.
+        known: The keys that the verb reads; the names in ``ALSO`` stand for theirs.
 
     Raises:
         ConfigError: A key that is none of these, is given twice or has no value.
@@ -74,9 +78,11 @@ def options(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[dict
     from visrun.config.fields import show  # pydantic: --help does without
 
     found: dict[str, str] = {}
+    given: dict[str, str] = {}
     names, problems = [], []
     for word in words:
         key, equals, value = word.partition("=")
+        key = ALSO[key] if ALSO.get(key) in known else key
         if not equals or (key not in known and ("/" in key or expanded(word).exists())):
             names.append(word)
         elif key not in known:
@@ -84,11 +90,11 @@ def options(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[dict
             hint = did_you_mean(f"{key}=", reads) or f"; it reads {', '.join(reads)}, and a file as ./{show(word)}"
             problems.append(f"{show(word)}: {verb} does not read this{hint}")
         elif key in found:
-            problems.append(f"{key} is given twice: {key}={show(found[key])} and {show(word)}; keep one")
+            problems.append(f"{key} is given twice: {show(given[key])} and {show(word)}; keep one")
         elif not value.strip():
             problems.append(f"{key}=: give a value, or leave it out")
         else:
-            found[key] = value
+            found[key], given[key] = value, word
     if problems:
         raise ConfigError(problems)
     return found, names

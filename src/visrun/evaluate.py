@@ -22,7 +22,7 @@ from visrun.predict import Predictor, load
 from visrun.training import evaluate
 
 # What it reads; all else is the run's own.
-READS = ("split", "data", "data.root", "data.on_bad", "data.workers", "batch_size", "run.device")
+READS = ("split", "data", "data.root", "data.on_bad", "data.workers", "batch_size", "device")
 
 
 def main(words: Sequence[str]) -> int:
@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> int:
     asked, names = options("evaluate", words, READS)
     if len(names) != 1 or not ("data.root" in asked or asked.get("data") == "demo"):
         raise UserError(f"usage: {USAGE['evaluate']}")
-    predictor = load(names[0], device=asked.get("run.device", "auto"))
+    predictor = load(names[0], device=asked.pop("device", "auto"))
     wanted = asked.pop("split", None)
     own = [f"task={predictor.task_name}", to_override("model.name", predictor.model_name), "tracking=none"]
     resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])

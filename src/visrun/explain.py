@@ -1,4 +1,4 @@
-"""``visrun explain``: every setting, its value, where it came from, and whether this run reads it."""
+"""``visrun explain``: every setting, its value, where it came from, whether this run reads it; or what a KEY means."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from visrun.arguments import verb_parser
-from visrun.config.compose import Resolved, resolve
-from visrun.config.configs import flatten
-from visrun.config.fields import show
-from visrun.config.setting_rules import facts_of, why_unread
+from visrun.config.choices import SECTIONS
+from visrun.config.compose import Resolved, check_sweep, known, resolve
+from visrun.config.configs import Conf, flatten, open_conf
+from visrun.config.fields import allowed, extra, leaves, one_of, show
+from visrun.config.overrides import GROUPS, near
+from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, why_unread
+from visrun.config.settings import Settings
+from visrun.errors import ConfigError
+from visrun.hyperparameters import Hyperparameters, say
+from visrun.sweep.ready import losses_of
+from visrun.tables import MODELS
 
 MEANING = {
     "schema": "the default of all tasks",
@@ -25,17 +32,31 @@ MEANING = {
 
 
 def main(words: Sequence[str]) -> int:
-    """Print what a run with these words would learn with; ``--json`` for machines.
+    """Print what a run with these words would learn with, or what the settings named alone mean.
 
     Raises:
-        ConfigError: The words are no valid configuration.
+        ConfigError: The words are no valid configuration, or name no setting.
     """
     parser = verb_parser("explain")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("-m", "--multirun", action="store_true", help="of a sweep: its first run, and what it tries")
     parser.add_argument("--config-dir", metavar="DIR", type=Path, help="config files that go before visrun's own")
     given = parser.parse_intermixed_args(words)
-    resolved = resolve(given.words, config_dir=given.config_dir)
-    print(json.dumps(as_json(resolved), indent=2, ensure_ascii=False) if given.json else as_text(resolved))
+    keys = [word for word in given.words if "=" not in word]
+    rest = [word for word in given.words if "=" in word]
+    if given.json and (keys or given.multirun):
+        raise ConfigError("--json shows every setting of one run; leave out KEY and -m")
+    varied: Sequence[str] = ()
+    if given.multirun:
+        resolved, _, varied = check_sweep(rest, config_dir=given.config_dir)
+    else:
+        resolved = resolve(rest, config_dir=given.config_dir)
+    if given.json:
+        print(json.dumps(as_json(resolved), indent=2, ensure_ascii=False))
+    elif keys:
+        print(about(keys, resolved, open_conf(Path.cwd(), given.config_dir)))
+    else:
+        print(as_text(resolved, varied))
     for line in resolved.warnings:
         print(f"visrun: warning: {line}", file=sys.stderr)
     return 0
@@ -54,8 +75,12 @@ def as_json(resolved: Resolved) -> dict[str, Any]:
     }
 
 
-def as_text(resolved: Resolved) -> str:
-    """A table, one hyperparameter a line, and what was decided for the user."""
+def as_text(resolved: Resolved, varied: Sequence[str] = ()) -> str:
+    """A table, one hyperparameter a line, and what was decided for the user.
+
+    Args:
+        varied: The words of a sweep that try several values; the table is of its first run.
+    """
     values = resolved.hyperparameters.model_dump(mode="json")
     facts = facts_of(values, resolved.settings)
     rows = [("hyperparameter", "value", "from", "read by this run")]
@@ -72,6 +97,47 @@ def as_text(resolved: Resolved) -> str:
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
         for row in rows
     ]
-    used = [f"{source} = {text}" for source, text in MEANING.items() if source in resolved.sources.values()]
+    shown = {*resolved.sources.values(), *resolved.setting_sources.values()}
+    used = [f"{source} = {text}" for source, text in MEANING.items() if source in shown]
     choices = " ".join(f"{group}={option}" for group, option in resolved.choices.items())
-    return "\n".join([choices, "", *lines, "", f"from: {'; '.join(used)}", *resolved.notices])
+    tried = [f"tries {word}" for word in varied]
+    return "\n".join([choices, *tried, "", *lines, "", f"from: {'; '.join(used)}", *resolved.notices])
+
+
+def about(keys: Sequence[str], resolved: Resolved, conf: Conf) -> str:
+    """What each setting means and takes, its value and where that came from, and when it is read.
+
+    Raises:
+        ConfigError: There is no such setting.
+    """
+    unknown = [key for key in keys if key not in known()]
+    if unknown:
+        raise ConfigError([f"{show(key)} is no setting{near(key, known())}" for key in unknown])
+    return "\n\n".join(_about(f"{key}.name" if key in SECTIONS else key, resolved, conf) for key in keys)
+
+
+def _about(key: str, resolved: Resolved, conf: Conf) -> str:
+    info = (leaves(Hyperparameters) | leaves(Settings))[key]
+    values = resolved.hyperparameters.model_dump(mode="json")
+    facts = facts_of(values, resolved.settings)
+    value = (flatten(resolved.settings.model_dump(mode="json")) | values)[key]
+    source = (resolved.setting_sources | resolved.sources)[key]
+    unit, takes = extra(info, "unit"), _names(key, resolved, conf) or allowed(info)
+    takes += f", in {unit}" if unit and unit not in takes else ""
+    wanted = " and ".join(say(name, holds) for name, holds in READ_WHEN.get(key, {}).items())
+    by = "no" if why_unread(key, facts) else "yes"
+    read = f"only when {wanted}; by this run: {by}" if wanted else "always"
+    lines = [f"takes  {takes}", f"value  {show(value)}, from {source} ({MEANING[source]})", f"read   {read}"]
+    return "\n  ".join([f"{key}: {info.description}", *lines])
+
+
+def _names(key: str, resolved: Resolved, conf: Conf) -> str:
+    """The options of a setting that is a choice; those of a loss and of a model that serve the task."""
+    group, task = key.removesuffix(".name"), resolved.settings.task
+    if group not in GROUPS:
+        return ""
+    serving = {
+        "loss": losses_of(task, entry_of(resolved.settings.model.name, task)),
+        "model": [name for name, entry in MODELS.items() if task in entry.tasks],
+    }
+    return one_of(serving.get(group) or conf.options(group))

@@ -122,7 +122,7 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["learning_rate=nan"], ["learning_rate=NaN: must be a number > 0"]),
         (["learning_rate=inf"], ["learning_rate=Infinity: must be"]),
         (["momentum=1"], ["momentum=1: must be"]),
-        (["batch_size=300"], ["batch_size=300: must be an integer from 1 to 256"]),
+        (["batch_size=300"], ["batch_size=300: must be an integer from 1 to 256 (", "run.accumulate=N"]),
         (["batch_size=8.5"], ["batch_size=8.5: must be an integer from 1 to 256"]),
         (["max_epochs=true"], ["max_epochs=true: must be an integer"]),
         (["max_epochs="], ["max_epochs=", "must be an integer from 1 to 1000"]),
@@ -147,6 +147,7 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["model=torchvision"], ["model.name=torchvision", "name the torchvision builder"]),
         (["model.name=resnet1"], ["model.name=resnet1", "did you mean resnet18"]),
         (["data=folder"], ["data.root=null: data=folder needs"]),
+        (["sweep=wide"], ["sweep=wide: needs -m", "visrun explain -m sweep=wide shows what it tries"]),
         (
             ["task=segmentation", "data=csv", "data.root=/a"],
             ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc, instances or labelme"],

@@ -21,7 +21,7 @@ from visrun.config.checks import check, option_problems, problems_of, unread_war
 from visrun.config.choices import SECTIONS, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
 from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schema, user_folders
 from visrun.config.fields import validate
-from visrun.config.overrides import GROUPS, Typed, Words, parse, to_override
+from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
 from visrun.config.provenance import own_values, sources, void_notices
 from visrun.config.saved import saved, typed_over
 from visrun.config.setting_rules import entry_of
@@ -30,7 +30,6 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.ready import expand, read_ready
 
-READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name
 CHOICE_KEYS = {*GROUPS, *(f"{section}.name" for section in SECTIONS)}
 FILES = ("experiment", "recipe")
 
@@ -72,10 +71,11 @@ class Look(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """A sweep, checked: its first job, and its words as Hydra takes them."""
+    """A sweep, checked: its first job, its words as Hydra takes them, and those of them that vary something."""
 
     first: Resolved
     words: tuple[str, ...]
+    varied: tuple[str, ...]
 
 
 class _Command(NamedTuple):
@@ -184,7 +184,8 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     # conf/recipe is a folder of options that stands in no defaults list: Hydra takes its options with a plus only
-    return Sweep(job, tuple(f"+{item.line}" if item.key == "recipe" else item.line for item in words))
+    lines = tuple(f"+{item.line}" if item.key == "recipe" else item.line for item in words)
+    return Sweep(job, lines, tuple(item.line for item in words if item.values))
 
 
 def _ready(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None) -> tuple[list[str], list[str]]:

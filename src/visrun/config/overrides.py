@@ -42,6 +42,7 @@ HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
 VERBS = ("check", "compare", "evaluate", "explain", "predict", "repeat", "resume", "ui")
 SWEEPS = ("choice(", "glob(")
+READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name
 LONG = 1000  # values of a range that are looked at one by one
 
 
@@ -183,6 +184,9 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
             raise ConfigError(f"{word} stands first: visrun {word} ...")
         raise ConfigError(f"{show(word)} is no setting; write key=value{near(word, VERBS)}")
     key = key.strip()
+    if key == READY and not multirun:
+        shows = f"visrun explain -m {READY}={show(text)} shows what it tries"
+        raise ConfigError(f"{READY}={show(text)}: needs -m, as in visrun -m {READY}={show(text)}; {shows}")
     if key not in known:
         raise ConfigError(f"{show(key)} is no setting{near(key, known)}")
     if "${" in text:
