@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from visrun import parts
+from visrun import models, parts
 from visrun.config.compose import resolve
 from visrun.data.records import Dataset, Record
 from visrun.errors import ConfigError
+from visrun.feeding import read_dataset
 from visrun.tables import TASKS
 
 
@@ -57,3 +58,23 @@ def test_weights_that_a_loss_does_not_read_are_refused(loss: str, told: str, mon
     )
     with pytest.raises(ConfigError, match=told) if told else nullcontext():
         parts.build_task(resolved, dataset, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (["model.freeze=backbone"], True),
+        (["model.freeze=backbone", "model.weights=net.pt"], False),
+        ([], False),
+    ],
+)
+def test_freezing_random_weights_is_warned_of(
+    words: list[str], warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    resolved = resolve(["model=small_resnet", "data.cache=stream", "run.device=cpu", *words])
+    torch.save(models.create("small_resnet", num_outputs=2, image_size=32).module.state_dict(), "net.pt")
+    screen = Mock()
+    parts.build(resolved, read_dataset(resolved.settings, Mock()), screen)
+    told = [call.args[0] for call in screen.warn.call_args_list]
+    assert any(line.startswith("model.freeze=backbone freezes random weights") for line in told) == warned

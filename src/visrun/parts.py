@@ -79,6 +79,11 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     built = build_network(resolved, task, size)
     millions = count_parameters(built.module) / 1e6
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}")
+    if settings.model.freeze == "backbone" and built.origin.startswith("random"):
+        screen.warn(
+            "model.freeze=backbone freezes random weights, on which a head learns next to nothing; "
+            "give model.weights=FILE, or model.pretrained=true where they can be had"
+        )
     look = look_of(settings, built, size)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
