@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import json
 import os
@@ -34,6 +35,7 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, say
 from visrun.record import experiment
 from visrun.survey import command as checking
+from visrun.sweep.config import VisrunSweeperConf
 from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
 
 TOP = Path(__file__).parents[1]
@@ -301,6 +303,14 @@ def test_the_tables_of_keys_are_the_settings() -> None:
     for key, info in fields.items():
         said = (table[key]["default"], table[key]["takes"], table[key]["what it does"])
         assert said == (show(defaults[key]), allowed(info), info.description), key
+
+
+def test_the_table_of_the_sweepers_keys_is_its_settings() -> None:
+    table = {row["hydra.sweeper."]: row["default"] for row in rows("docs/scale.md", "hydra.sweeper.")}
+    fields = {field.name: field.default for field in dataclasses.fields(VisrunSweeperConf)}
+    own = {name: show(value) for name, value in fields.items() if name not in ("_target_", "defaults")}
+    picked = {key: value for entry in VisrunSweeperConf().defaults for key, value in entry.items()}
+    assert table == own | picked
 
 
 def test_the_table_of_models_is_the_codes(tmp_path: Path) -> None:
