@@ -138,7 +138,9 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         seeds, words = repeat.read_words(words[1:])
         words = ["-m", *words, repeat._sweep_over(seeds)]
     if words[:1] == ["explain"]:
-        words = [word for word in words[1:] if word != "--json"]
+        keys = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+        assert set(keys) <= known()
+        words = [word for word in words[1:] if word not in ("--json", *keys)]
     args = launch._arguments(words)
     config_dir = Path(args.config_dir) if args.config_dir else None
     if args.multirun:
