@@ -358,6 +358,38 @@ class TestSample:
         queue.fill(10)
         assert sampled(queue, others=lambda: COLOUR_POINTS)[1] in seen
 
+    def test_where_a_branch_is_used_up_and_another_has_no_end_none_of_it_comes_twice(self) -> None:
+        """Also where the sampler proposes nothing but that branch, as one that prefers it does."""
+        space: dict[str, BaseDistribution] = {
+            "optimizer": CategoricalDistribution(("adam", "adamw", "sgd")),
+            "momentum": FloatDistribution(0.5, 0.9),
+        }
+        with quiet():
+            stubborn = optuna.samplers.PartialFixedSampler({"optimizer": "adam"}, RandomSampler())
+        queue = memory(sampler=stubborn)
+        queue.fill(12)
+        seen = [sampled(queue, space, reads)[1] for _ in range(12)]
+        assert all(seen.count(params) == 1 for params in seen)
+        assert {params["optimizer"] for params in seen} == {"adam", "adamw", "sgd"}
+
+    @pytest.mark.parametrize("others", [uncountable, lambda: COLOUR_POINTS])
+    def test_a_ticket_that_names_a_part_repeats_no_point(self, others: Callable[[], Sequence[Params] | None]) -> None:
+        points = [{"colour": "red", "size": 1}, {"colour": "red"}, {"size": 1}, {"colour": "red"}]
+        queue = memory()
+        for point in points:
+            queue.study.enqueue_trial(point)
+        seen = [sampled(queue, others=others)[1] for _ in points]
+        assert all(point.items() <= params.items() for point, params in zip(points, seen, strict=True))
+        assert all(seen.count(params) == 1 for params in seen)
+
+    def test_a_part_that_has_no_new_point_leaves_its_place_to_another(self) -> None:
+        sizes: dict[str, BaseDistribution] = {**COLOURS, "size": IntDistribution(1, 2)}
+        points = [point for point in COLOUR_POINTS if point["size"] != 3]
+        queue = memory()
+        for point in ({"colour": "red", "size": 1}, {"colour": "red", "size": 2}, {"colour": "red"}):
+            queue.study.enqueue_trial(point)
+        assert [sampled(queue, sizes, others=lambda: points)[1] for _ in range(3)][2]["colour"] != "red"
+
     def test_a_point_that_waits_or_runs_or_failed_is_tried_too(self, queue: Queue) -> None:
         sizes: dict[str, BaseDistribution] = {"size": IntDistribution(1, 4)}
         points = [{"size": size} for size in (1, 2, 3, 4)]
@@ -378,9 +410,13 @@ class TestSample:
         assert sampled(queue, sizes, others=lambda: [{"size": 1}, {"size": 2}])[1] == free
         assert sampled(queue, sizes)[1] == taken
 
-    def test_the_same_point_at_the_same_moment_is_given_back(self, queue: Queue, monkeypatch: Any) -> None:
-        queue.fill(2)
+    @pytest.mark.parametrize("named", [{}, {"size": 2}])
+    def test_the_same_point_at_the_same_moment_is_given_back(
+        self, named: Params, queue: Queue, monkeypatch: Any
+    ) -> None:
+        queue.study.enqueue_trial({"size": 2})
         other, params = sampled(queue)
+        queue.study.enqueue_trial(named, user_attrs={START: True})
         trial = claimed(queue)
         taken = [[], [params]]
         monkeypatch.setattr(queue, "_taken", lambda number: taken.pop(0))
@@ -392,7 +428,7 @@ class TestSample:
             (other.number, "RUNNING"),
             (2, "WAITING"),
         ]
-        assert point_of(queue.trials()[1]) == {}
+        assert point_of(queue.trials()[1]) == named and START in queue.trials()[1].user_attrs
         queue.replace_lost()
         assert len(queue.every()) == 3
 

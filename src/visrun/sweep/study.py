@@ -22,12 +22,12 @@ from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun.sweep.sampling import another, propose
 from visrun.sweep.storage import quiet
 
 Params = dict[str, Any]
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 START = "start_point"  # of a trial: it runs a point to start with, which nobody prunes
-TRIES = 20  # proposals of the sampler that may be points of earlier trials, before one of the others is drawn
 
 
 class Queue:
@@ -122,22 +122,22 @@ class Queue:
 
         Returns:
             Name -> value of the parameters that count: a point that no other trial of the study has, unless the ticket
-            names one or the space holds no other. None where somebody took the same point in this moment; then the
+            names all of it or no other is found. None where somebody took the same point in this moment; then the
             trial has been withdrawn, and a new ticket stands for it.
         """
         fixed = {name: value for name, value in fixed_of(trial).items() if _holds(distributions.get(name), value)}
-        proposed = self._propose(trial, distributions, fixed)
+        proposed = propose(self.study, trial, distributions, fixed)
         params = {name: proposed[name] for name in active(proposed)}
-        fresh = not fixed
-        if fresh and params in self._taken(trial.number):
-            other = self._other(trial, distributions, active, others)
+        fresh = not (fixed and fixed.keys() >= params.keys())
+        if fresh and params in (taken := self._taken(trial.number)):
+            other = another(self.study, trial, distributions, active=active, others=others, fixed=fixed, taken=taken)
             params, fresh = (params, False) if other is None else (other, True)
         trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
         for name, value in params.items():
             distribution = distributions[name]
             self.storage.set_trial_param(trial_id, name, distribution.to_internal_repr(value), distribution)
         if fresh and params and params in self._taken(trial.number):
-            self.study.enqueue_trial({}, user_attrs={"again": trial.number})
+            self._again(trial, fixed_of(trial))
             self._tell(trial.number, TrialState.FAIL)
             return None
         return params
@@ -145,36 +145,6 @@ class Queue:
     def _taken(self, number: int) -> list[Params]:
         """The points of all trials that count but this one."""
         return [point_of(other) for other in self.trials() if other.number != number]
-
-    def _propose(self, trial: FrozenTrial, distributions: Mapping[str, BaseDistribution], fixed: Params) -> Params:
-        study, sampler = self.study, self.study.sampler
-        with quiet():
-            sampler.before_trial(study, trial)
-            together = sampler.infer_relative_search_space(study, trial)
-            drawn = sampler.sample_relative(study, trial, together) if not fixed.keys() >= distributions.keys() else {}
-            same = [name for name in drawn if together.get(name) == distributions.get(name)]  # or out of a former range
-            known = {name: drawn[name] for name in same} | fixed
-            return {
-                name: known[name] if name in known else sampler.sample_independent(study, trial, name, distribution)
-                for name, distribution in distributions.items()
-            }
-
-    def _other(
-        self,
-        trial: FrozenTrial,
-        distributions: Mapping[str, BaseDistribution],
-        active: Callable[[Params], Sequence[str]],
-        others: Callable[[], Sequence[Params] | None],
-    ) -> Params | None:
-        """A point that nobody took: the sampler's next new one, else a random one of those left; None if none."""
-        taken = self._taken(trial.number)
-        for _ in range(TRIES):
-            proposed = self._propose(trial, distributions, {})
-            params = {name: proposed[name] for name in active(proposed)}
-            if params not in taken:
-                return params
-        left = [point for point in others() or () if point not in taken]
-        return left[trial.number * 7919 % len(left)] if left else None
 
     # ends
 
@@ -212,8 +182,11 @@ class Queue:
         replaced = {trial.user_attrs.get("again") for trial in trials}
         for trial in trials:
             if is_lost(trial) and trial.number not in replaced:
-                kept = {name: value for name, value in trial.user_attrs.items() if name == START}
-                self.study.enqueue_trial(point_of(trial), user_attrs=kept | {"again": trial.number})
+                self._again(trial, point_of(trial))
+
+    def _again(self, trial: FrozenTrial, point: Params) -> None:
+        kept = {name: value for name, value in trial.user_attrs.items() if name == START}
+        self.study.enqueue_trial(point, user_attrs=kept | {"again": trial.number})
 
     def lose_stale(self) -> None:
         """Count as lost the trials whose workers gave no sign of life for long, where the storage keeps those."""
