@@ -163,8 +163,9 @@ def test_a_dead_worker_that_had_joined_costs_its_trial(queue, tmp_path):
     assert runs.ended == [("7", "failed", "its process died")]
 
 
-def test_a_trial_that_nobody_signs_comes_back(queue, monkeypatch):
-    queue.claim(3)
+@pytest.mark.parametrize("facts", [(), ("pid", "started"), ("host", "started")])
+def test_a_trial_that_nobody_signs_to_the_end_comes_back(queue, monkeypatch, facts):
+    claimed(queue, **{name: this_process()[name] for name in facts})
     orphans = Orphans(Runs())
     orphans.look(queue, watched=set())
     assert states(queue) == ["RUNNING", "WAITING", "WAITING"]

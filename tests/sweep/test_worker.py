@@ -24,7 +24,7 @@ from visrun.signals import Interrupted
 from visrun.sweep import worker
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Params, Queue, create, is_lost
-from visrun.sweep.worker import Rules, beating, work
+from visrun.sweep.worker import Rules, beating, sign, work
 
 
 class Sizes:
@@ -66,6 +66,14 @@ def test_it_runs_all_tickets_and_signs_them(queue: Queue) -> None:
     ]
     signed = {**this_process(), "host": socket.gethostname(), "pid": os.getpid(), "slot": 3, "led": True}
     assert [trial.user_attrs for trial in trials] == [{"place": trial.number, **signed} for trial in trials]
+
+
+def test_whoever_dies_while_it_signs_leaves_no_process(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, names = queue.claim(5), list[str]()
+    assert trial is not None
+    monkeypatch.setattr(queue, "note", lambda _, **facts: names.extend(facts))
+    sign(queue, trial, 3, led=True)
+    assert names[-1] == "pid" and {"host", "slot", "led"} < set(names)
 
 
 def test_one_without_a_leader_makes_the_tickets_that_are_missing(queue: Queue) -> None:

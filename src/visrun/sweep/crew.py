@@ -203,7 +203,9 @@ class Orphans:
         running = queue.every(TrialState.RUNNING)
         now = time.monotonic()
         self.unsigned = {
-            trial.number: self.unsigned.get(trial.number, now) for trial in running if "pid" not in trial.user_attrs
+            trial.number: self.unsigned.get(trial.number, now)
+            for trial in running
+            if not {"pid", "host"} <= trial.user_attrs.keys()
         }
         for trial in running:
             pid = signer(trial)

@@ -98,9 +98,13 @@ def is_over(queue: Queue, rules: Rules) -> bool:
 
 
 def sign(queue: Queue, trial: FrozenTrial, slot: int | None, *, led: bool = False) -> None:
-    """Write down who has claimed a trial; what says nothing is left out, since each fact takes a database a commit."""
-    more = {"slot": slot, "led": led or None}
-    queue.note(trial.number, **this_process(), **{name: value for name, value in more.items() if value is not None})
+    """Write down who has claimed a trial; what says nothing is left out, since each fact takes a database a commit.
+
+    The process comes last: only then the others are all there, and whoever dies in between has not signed.
+    """
+    facts = {**this_process(), "slot": slot, "led": led or None}
+    facts["pid"] = facts.pop("pid")
+    queue.note(trial.number, **{name: value for name, value in facts.items() if value is not None})
 
 
 def run(
