@@ -186,7 +186,8 @@ def test_nan_ends_the_run_naming_step_and_files_and_saves_nothing_of_the_epoch(p
         world.fit(notes, Limits(max_epochs=4), data=Data(poison))
     epoch, step = divmod(poison, 4)
     assert f"epoch {epoch + 1}, step {step + 1} of 4" in str(error.value)
-    assert f"{epoch}_{step}.png" in str(error.value) and "learning_rate" in str(error.value)
+    assert f"{epoch}_{step}.png" in str(error.value)
+    assert f"learning_rate={0.05 * 0.99**poison:.3g}:" in str(error.value)  # that step's, and no later one's
     assert len(notes.rows) == len(notes.saved) == epoch
 
 

@@ -45,6 +45,8 @@ class Scheduler(Protocol):
 
     def step(self) -> None: ...
 
+    def get_last_lr(self) -> list[float]: ...
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -129,9 +131,7 @@ def fit(
             step.ledger.reset()
             progress.learning_rate = learning_rate(step.optimizer)
         began, entered_at = time.monotonic(), progress.step
-
         train_epoch(step, scheduler, train, progress=progress, recorder=recorder, stop=stop, clock=clock)
-        check_finite(step, train, progress)
         if progress.step < len(train) and not clock.is_over():
             progress.seconds = clock.seconds()
             recorder.save(progress, final=True)
@@ -157,18 +157,20 @@ def train_epoch(
 ) -> None:
     """Run the epoch's remaining steps; leave early, between two steps, on ``stop`` or when time is over."""
     step.model.train()
-    peek_at = time.monotonic() + PEEK_SECONDS
+    peek_at, rates = time.monotonic() + PEEK_SECONDS, list[float]()
     for batch in train.epoch(progress.epoch, start=progress.step):
+        rates.append(scheduler.get_last_lr()[0])
         step(batch)
         scheduler.step()
         progress.step += 1
         loss = None
         if time.monotonic() >= peek_at:
-            loss = check_finite(step, train, progress)
+            loss, rates = check_finite(step, train, progress, rates), []
             peek_at = time.monotonic() + PEEK_SECONDS
         recorder.step(progress, len(train), loss)
         if stop.exit_code is not None or clock.is_over():
-            return
+            break
+    check_finite(step, train, progress, rates)
 
 
 @torch.no_grad()
@@ -234,8 +236,8 @@ class Clock:
         return self.limit is not None and self.seconds() > self.limit
 
 
-def check_finite(step: Step, train: Loader, progress: Progress) -> float:
-    """The latest loss.
+def check_finite(step: Step, train: Loader, progress: Progress, rates: Sequence[float]) -> float:
+    """The latest loss; ``rates`` are the learning rates of the steps since the last look.
 
     Raises:
         Diverged: A loss of this epoch was not finite; names the step, the losses, the learning rate and the files.
@@ -245,7 +247,7 @@ def check_finite(step: Step, train: Loader, progress: Progress) -> float:
         files = ", ".join(str(file) for file in train.files(progress.epoch, bad)[:8])
         raise Diverged(
             f"the loss became NaN or infinite in epoch {progress.epoch + 1}, step {bad + 1} of {len(train)}, at "
-            f"learning_rate={learning_rate(step.optimizer):.3g}: lower it, add warmup_epochs, or see the files {files}"
+            f"learning_rate={rates[bad - progress.step]:.3g}: lower it, add warmup_epochs, or see the files {files}"
         )
     return loss
 
