@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import optuna
@@ -296,12 +297,13 @@ def test_ends_are_told_in_the_order_in_which_they_came(said):
     ]
 
 
-def test_a_continued_sweep_sums_up_what_had_ended(said):
-    table = Table(Screen(), ONE)
+@pytest.mark.parametrize(("wanted", "of"), [(4, 4), (1, 2)], ids=["more to come", "fewer than there are"])
+def test_a_continued_sweep_sums_up_what_had_ended(said, wanted, of):
+    table = Table(Screen(), replace(ONE, n_trials=wanted))
     trials = [make(0, C, 0.5, end=1), make(1, F, end=1, reason="r"), make(2, R, folder="x")]
     table.update(trials, now=NOW)
     assert said() == [
-        "2 of 4 trials done: 1 complete, 0 pruned, 1 failed; best accuracy 0.5 (trial 0)",
+        f"2 of {of} trials done: 1 complete, 0 pruned, 1 failed; best accuracy 0.5 (trial 0)",
         "trial 2 started",
     ]
     table.update([*trials[:2], make(2, C, 0.4, end=2)], now=NOW)

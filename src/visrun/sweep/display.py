@@ -110,7 +110,8 @@ class News:
         if not done:
             return []
         best = "".join(f"; best {self._values(trial)} (trial {trial.number})" for trial in self._front()[:1])
-        return [f"{len(done)} of {plural(self.sweep.n_trials, 'trial')} done: {counts(done)}{best}"]
+        total = max(self.sweep.n_trials, len(done))  # an earlier sitting may have wanted more
+        return [f"{len(done)} of {plural(total, 'trial')} done: {counts(done)}{best}"]
 
     def _front(self) -> list[FrozenTrial]:
         return leading(self.sweep, self.complete)
