@@ -164,6 +164,7 @@ def train(page: Any) -> None:
     """A run starts at once, its curves move, and a reload in the middle brings the whole curve back."""
     page.locator("#start").click()
     page.locator(".run-title").wait_for()
+    sync_api.expect(page.locator("#detail")).to_be_focused()
     page.get_by_text("starting: reading the data").or_(page.get_by_text(f"of {EPOCHS}")).first.wait_for()
     page.locator(".charts canvas").first.wait_for(timeout=MS)
     picture = "document.querySelector('.charts canvas').toDataURL()"
@@ -281,6 +282,11 @@ def test_what_is_told_is_seen_on_every_page(watched: Watched) -> None:
     page.locator("#to-runs").click()
     sync_api.expect(page.locator("#runs")).to_be_visible()
     sync_api.expect(notice).to_be_visible()
+    page.locator("#to-new").click()
+    sync_api.expect(page.locator("#new")).to_be_visible()
+    assert page.evaluate("scrollTo(0, document.body.scrollHeight); scrollY") > 100
+    box, header = notice.bounding_box(), page.locator(".bar").bounding_box()
+    assert header["y"] + header["height"] <= box["y"] < 900 - box["height"]
 
 
 def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: Watched) -> None:
@@ -294,7 +300,13 @@ def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: W
     sync_api.expect(command).to_contain_text("interval(0.001,0.1)")
     sync_api.expect(command).to_contain_text("hydra.sweeper.n_trials=7")
     page.get_by_label("learning_rate to", exact=True).fill("1e-4")
-    page.get_by_text("must not be above high").wait_for()
+    for place in ("#space-problems", "#start-problems"):
+        page.locator(place).get_by_text("must not be above high").wait_for()
+    with page.expect_response("**/api/plan"):
+        page.get_by_label("Max Epochs", exact=True).fill("7")
+    for end, wrong in (("from", "true"), ("to", "false")):
+        sync_api.expect(page.get_by_label(f"learning_rate {end}", exact=True)).to_have_attribute("aria-invalid", wrong)
+    sync_api.expect(command).to_have_text("")
     sync_api.expect(page.locator("#start")).to_be_disabled()
     page.get_by_label("Ready space", exact=True).select_option("regularization")
     sync_api.expect(command).to_contain_text("augment.mixup=choice(0,0.2,0.8)")
@@ -343,6 +355,26 @@ def test_choices_that_are_lists_stay_lists(watched: Watched, served: Served) -> 
     shutil.rmtree(served.cwd / "conf")
 
 
+@pytest.mark.parametrize("by", ["Edit as new", "Load"])
+def test_a_form_that_is_overwritten_comes_back(by: str, watched: Watched, served: Served) -> None:
+    page, command = watched.page, watched.page.locator("#command")
+    folder = write(served.cwd / "outputs" / "source", result={"status": "finished"}, words=("max_epochs=9",))
+    page.get_by_label("Max Epochs", exact=True).fill("7")
+    page.get_by_role("radio", name="Sweep").check()
+    sync_api.expect(command).to_contain_text("visrun -m max_epochs=7")
+    if by == "Load":
+        page.locator("#file").set_input_files(folder / FILE_NAME)
+        sync_api.expect(command).to_contain_text("visrun -m max_epochs=9")
+    else:
+        page.evaluate(f"location.hash = '#/run/{Library(served.cwd).place(folder, 'run').id}'")
+        page.get_by_role("button", name=by).click()
+        sync_api.expect(command).to_have_text("visrun max_epochs=9")
+        sync_api.expect(page.locator("#main")).to_be_focused()
+    page.locator(".notice").get_by_role("button", name="Undo").click()
+    sync_api.expect(command).to_contain_text("visrun -m max_epochs=7")
+    shutil.rmtree(folder)
+
+
 OLD = {"ready": "default", "ranges": {"learning_rate": {"low": "5"}}, "trials": "9", "mode": "sweep"}
 
 
@@ -387,8 +419,12 @@ def test_a_trial_is_shown_as_it_is_and_stopped_with_its_sweep(watched: Watched, 
 def test_a_resumed_run_that_was_refused_without_a_word_alarms(watched: Watched, served: Served) -> None:
     page = watched.page
     folder = write(served.cwd / "outputs" / "refused", result={"status": "killed"}, ui={**GONE, "exit_code": 2})
+    (folder / CONSOLE).write_text("\n".join(f"line {i}" for i in range(40)))
     page.evaluate(f"location.hash = '#/run/{Library(served.cwd).place(folder, 'run').id}'")
     page.locator(".failure .error").get_by_text("(exit code 2)").wait_for()
+    log = page.locator(".failure .log")
+    assert log.evaluate("log => log.scrollTop > 0 && log.scrollTop + log.clientHeight >= log.scrollHeight - 1")
+    sync_api.expect(page).to_have_title("✗ · small_resnet – visrun")
     shutil.rmtree(folder)
 
 
@@ -446,6 +482,70 @@ def test_a_tick_keeps_the_focus_while_a_run_trains(watched: Watched, served: Ser
             sync_api.expect(line.locator(".sub")).not_to_have_text(seen)
             sync_api.expect(line.locator(place)).to_be_focused()
     shutil.rmtree(folder)
+
+
+HIDE = """hidden => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+COUNT = """() => {
+  window.streams = [];
+  window.EventSource = class extends EventSource { constructor(address) { super(address); streams.push(this); } };
+}"""
+OPEN = "streams.filter(stream => stream.readyState !== EventSource.CLOSED).length"
+
+
+def test_a_tab_that_nobody_sees_holds_no_connection(watched: Watched, served: Served) -> None:
+    page, folder = watched.page, served.cwd / "outputs" / "followed"
+    page.evaluate(COUNT)
+    with living() as lock:
+        write(folder, **{**TRAINING, "lock": lock}, rows=[row(1, 0.5)])
+        page.evaluate(f"location.hash = '#/run/{Library(served.cwd).place(folder, 'run').id}'")
+        sync_api.expect(page).to_have_title("1/50 · 0.5 · small_resnet – visrun")
+        page.evaluate(HIDE, True)
+        assert page.evaluate(OPEN) == 0
+        with page.expect_response("**/api/runs"):  # the list goes on, and does not follow the run again
+            pass
+        page.wait_for_timeout(100)
+        assert page.evaluate(OPEN) == 0
+        write(folder, rows=[row(1, 0.5), row(2, 0.625)])
+        page.evaluate(HIDE, False)
+        sync_api.expect(page).to_have_title("2/50 · 0.625 · small_resnet – visrun")
+        assert page.evaluate(OPEN) == 1
+    shutil.rmtree(folder)
+
+
+def test_the_list_shows_what_differs_and_is_filtered_and_sorted_by_it(watched: Watched, served: Served) -> None:
+    page, day = watched.page, served.cwd / "outputs" / "listed"
+    for i, value in enumerate((0.75, 0.875)):
+        for task, monitor in (("classification", "accuracy"), ("regression", "mae")):
+            result, words = (
+                {"status": "finished", "val": {monitor: value}},
+                (f"task={task}", f"learning_rate=0.{i + 1}"),
+            )
+            write(day / f"{task}{i}", result=result, words=words)
+    page.evaluate("location.hash = '#/runs'")
+    page.reload()
+    sync_api.expect(page.locator("#detail")).to_have_text("Choose a run.")
+    search, values = page.get_by_label("Filter runs"), page.locator("#runs-list .top .num")
+    search.fill("listed learning_rate=0.1")
+    sync_api.expect(page.locator("#runs-list .differs")).to_have_text(["learning_rate=0.1"] * 2)
+    page.get_by_label("Order of the runs").select_option("best")
+    for task, ordered in (("classification", ["0.875", "0.75"]), ("regression", ["0.75", "0.875"])):
+        search.fill(f"listed/{task}")
+        sync_api.expect(values).to_have_text(ordered)
+    for tick in page.locator("#runs-list input").all():
+        tick.check()
+    search.fill("nothing")
+    sync_api.expect(page.locator("#compare")).to_have_text("Compare 2 in MLflow")
+    shutil.rmtree(day / "regression0")
+    sync_api.expect(page.locator("#compare")).to_have_text("Compare 1 in MLflow")
+    sync_api.expect(page.locator("#compare")).to_be_disabled()
+    told = {"runs": served.get("/api/runs")["runs"][:1], "more": 22}
+    page.route("**/api/runs", lambda route: route.fulfill(json=told))
+    search.fill("")
+    sync_api.expect(page.locator("#runs-count")).to_have_text("1 of 23, the newest")
+    shutil.rmtree(day)
 
 
 def visit(browser: Any, server: Served, context: Any = None) -> Any:
@@ -522,6 +622,7 @@ def test_nothing_overflows_and_everything_has_a_name(width: int, theme: str, bro
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate(TWICE) == []
+        assert page.evaluate(FAINT) == []
     watched.context.close()
     assert watched.wrong == []
 
@@ -530,6 +631,18 @@ NAMELESS = """[...document.querySelectorAll('input, select, button, progress, im
   const labels = [...(e.labels ?? [])].map(label => label.textContent).join('');
   return !(e.getAttribute('aria-label') || e.alt || e.textContent.trim() || labels.trim());
 }).map(e => e.outerHTML)"""
+# Inputs whose edge does not stand out from the card, as WCAG 2.2 asks in 1.4.11.
+FAINT = """(() => {
+  const light = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255)
+    .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0.05);
+  const ratio = (a, b) => Math.max(light(a) / light(b), light(b) / light(a));
+  const card = getComputedStyle(document.querySelector(".card")).backgroundColor;
+  return [...document.querySelectorAll("input[type=text], input[type=search], select")].filter(e => {
+    const style = getComputedStyle(e);
+    return !e.disabled && [card, style.backgroundColor].some(ground => ratio(style.borderTopColor, ground) < 3);
+  }).map(e => e.id);
+})()"""
 TWICE = (
     """(ids => ids.filter((id, i) => ids.indexOf(id) !== i))([...document.querySelectorAll('[id]')].map(e => e.id))"""
 )

@@ -57,7 +57,10 @@ def catalog() -> dict[str, Any]:
     return {
         "parts": parts,
         "more": [{"title": title, "fields": listed} for title, listed in more.items()],
-        "tasks": [{"name": name, "label": label(name)} for name in TASKS],
+        "tasks": [
+            {"name": name, "label": label(name), "monitor": entry.monitor, "maximize": entry.maximize}
+            for name, entry in TASKS.items()
+        ],
         "sources": MEANING,
     }
 

@@ -34,6 +34,11 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// What the tab is called.
+export function entitle(...parts) {
+  document.title = `${parts.filter((part) => part !== "").join(" · ")} – visrun`;
+}
+
 export function number(value, digits = 4) {
   if (typeof value !== "number" || !isFinite(value)) return "–";
   if (value === 0) return "0";

@@ -113,11 +113,18 @@ function filter() {
     one.row.classList.toggle("filtered", text !== "" && !one.row.textContent.toLowerCase().includes(text));
 }
 
-function resetAll() {
+// The form becomes another one, which is said and can be undone; `undone` sets back what else has changed.
+export function take(whole, told, undone = () => {}) {
   const before = copy();
-  replace({ task: form.task });
-  notice("Everything is back to its default.", { label: "Undo", action: () => replace(before) });
+  const undo = () => {
+    undone();
+    replace(before);
+  };
+  replace(whole);
+  notice(told, { label: "Undo", action: undo });
 }
+
+const resetAll = () => take({ task: form.task }, "Everything is back to its default.");
 
 // One request at a time; of the changes in between only the last is asked for.
 export async function refresh(change = {}) {
@@ -163,9 +170,15 @@ function show(answer, { told, before }) {
   const inForm = catalog.parts.flatMap((part) => part.fields.map((facts) => facts.key));
   const others = changed.filter((key) => !inForm.includes(key) && !["data", "data.root"].includes(key));
   say(find("more-changed"), others.length ? `${others.length} changed: ${others.join(", ")}` : "");
-  say(find("command"), answer.command);
+  if (find("space").hidden) showCommand(answer.command);
   if (told && former) announce(former, answer);
   for (const watcher of watchers) watcher(answer);
+}
+
+// What Copy takes; "" where nothing can be started.
+export function showCommand(text) {
+  say(find("command"), text);
+  find("copy").disabled = text === "";
 }
 
 function dropped(gone, before) {

@@ -3,11 +3,11 @@
 import { get, post, ticket } from "./api.js";
 import { Chart, recolour } from "./charts.js";
 import * as dataset from "./dataset.js";
-import { find, h, notice, say } from "./dom.js";
+import { entitle, find, h, notice, say } from "./dom.js";
 import * as form from "./form.js";
 import * as runs from "./runs.js";
 import * as space from "./space.js";
-import { form as state, replace, restore } from "./store.js";
+import { form as state, restore } from "./store.js";
 
 const THEMES = ["auto", "light", "dark"];
 
@@ -17,30 +17,37 @@ async function begin() {
   say(find("cwd"), catalog.cwd);
   form.build(catalog);
   dataset.build(catalog);
-  space.build();
+  space.build(showStart);
   watchCurve();
   form.watch(showStart);
   buttons();
   await form.refresh();
   document.documentElement.dataset.ready = "yes";
   performance.mark("ready");
-  runs.build();
+  runs.build(catalog.tasks);
   addEventListener("hashchange", route);
   route();
 }
 
-function route() {
+function route(event) {
   const [, page, id] = location.hash.split("/");
   const listed = ["runs", "run", "sweep"].includes(page);
   find("new").hidden = listed;
   find("runs").hidden = !listed;
   current(find("to-new"), !listed);
   current(find("to-runs"), listed);
-  document.title = listed ? "Runs – visrun" : "visrun";
+  entitle(listed ? "Runs" : "New run");
   if (listed) {
     runs.show(page === "runs" ? null : page, id);
     runs.look();
   } else runs.show(null);
+  if (event) refocus(find(listed ? "detail" : "main"));
+}
+
+// What had the focus is on the page that was left, and the new page is to be read out.
+function refocus(place) {
+  const focused = document.activeElement;
+  if (focused === document.body || focused.closest("[hidden]")) place.focus();
 }
 
 function current(link, is) {
@@ -67,9 +74,11 @@ function watchCurve() {
   });
 }
 
-function showStart(view) {
-  const keys = Object.keys(view.errors);
-  find("start").disabled = keys.length > 0;
+function showStart() {
+  const { errors } = form.view,
+    keys = Object.keys(errors),
+    more = space.active() ? space.wrong : [];
+  find("start").disabled = keys.length + more.length > 0;
   const jump = (key) => {
     const input = document.getElementById(key === "task" ? "task" : `field-${key.replaceAll(".", "-")}`);
     find("more").open ||= !input;
@@ -81,10 +90,11 @@ function showStart(view) {
         "p",
         {},
         key
-          ? h("button", { type: "button", className: "plain", onclick: () => jump(key) }, view.errors[key].join(" "))
-          : view.errors[key].join(" "),
+          ? h("button", { type: "button", className: "plain", onclick: () => jump(key) }, errors[key].join(" "))
+          : errors[key].join(" "),
       ),
     ),
+    ...more.map((line) => h("p", {}, line)),
   );
 }
 
@@ -119,6 +129,7 @@ async function start() {
   } finally {
     button.disabled = false;
     say(button, title);
+    refocus(button); // a disabled button loses it
   }
 }
 
@@ -151,9 +162,7 @@ async function load() {
   find("file").value = "";
   if (!file) return;
   try {
-    const whole = await post("/api/load", { text: await file.text() });
-    replace(whole);
-    notice(`Loaded ${file.name}.`);
+    form.take(await post("/api/load", { text: await file.text() }), `Loaded ${file.name}.`);
   } catch (error) {
     for (const line of error.lines.slice(0, 3)) notice(line, { kind: "bad" });
   }

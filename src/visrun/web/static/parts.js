@@ -21,6 +21,44 @@ export function showFailure(place, reason, { exit_code: code, last_lines: lines 
   const said = h("p", { className: "error" }, h("strong", {}, reason), code === null ? "" : ` (exit code ${code})`);
   const log = h("pre", { className: "log", tabIndex: 0, "aria-label": "The last lines of its log" }, lines.join("\n"));
   place.replaceChildren(said, lines.length ? log : "");
+  log.scrollTop = log.scrollHeight; // the error stands at the end
+}
+
+// Every setting, what it came to, and who said so.
+export function showConfig(place, facts) {
+  if (!isNew(place, facts.settings, facts.command)) return;
+  const lines = Object.entries(facts.settings).map(([key, value]) =>
+    h(
+      "tr",
+      { className: facts.sources[key] === "you" ? "mine" : "" },
+      h("th", { scope: "row" }, h("code", {}, key)),
+      h("td", {}, value),
+      h("td", { className: "quiet" }, facts.sources[key] ?? ""),
+    ),
+  );
+  place.replaceChildren(
+    place.firstChild,
+    facts.command ? h("pre", { className: "command", tabIndex: 0 }, facts.command) : "",
+    h("p", { className: "quiet" }, facts.folder),
+    h(
+      "div",
+      { className: "scroll" },
+      h(
+        "table",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["setting", "value", "from"].map((title) => h("th", { scope: "col" }, title)),
+          ),
+        ),
+        h("tbody", {}, lines),
+      ),
+    ),
+  );
 }
 
 // Names with bars and, at their ends, texts: `rows` of {name, share, text, hint}.

@@ -2,6 +2,9 @@
 
 import { h } from "./dom.js";
 
+// How a problem begins: "ranges.learning_rate.low=", "ranges.learning_rate: low=", "ranges.batch_size=", "dropout: ".
+const NAMES = /^(?:ranges\.)?([\w.]+?)(?:(?:\.|: )(low|high|step|choices))?[=:]/;
+
 export function row(name, changed) {
   const id = `vary-${name.replaceAll(".", "-")}`;
   const tick = h("input", { type: "checkbox", id, onchange: changed });
@@ -62,7 +65,19 @@ export function row(name, changed) {
         : ends;
   }
 
-  return { name, element, tick, set, value, edited: () => edited };
+  // A problem names the field, and mostly the end that is wrong.
+  function markWrong(problems) {
+    const mine = tick.checked ? problems.filter((line) => NAMES.exec(line)?.[1] === name) : [];
+    const ends = mine.map((line) => NAMES.exec(line)[2]);
+    for (const [part, input] of Object.entries({ low, high, step, choices: list })) {
+      const bad = ends.some((end) => end === undefined || end === part);
+      input.setAttribute("aria-invalid", String(bad));
+      if (bad) input.setAttribute("aria-describedby", "space-problems");
+      else input.removeAttribute("aria-describedby");
+    }
+  }
+
+  return { name, element, tick, set, value, markWrong, edited: () => edited };
 }
 
 // A choice as its field shows it: one that is a list stands in brackets.

@@ -2,13 +2,16 @@
 
 import { get } from "./api.js";
 import { Curves } from "./curves.js";
-import { bytes, duration, find, h, isNew, notice, number, say, when } from "./dom.js";
-import { showFailure, showPictures } from "./parts.js";
+import { bytes, duration, entitle, find, h, isNew, notice, number, say, when } from "./dom.js";
+import { take } from "./form.js";
+import { showConfig, showFailure, showPictures } from "./parts.js";
 import { ask, mlflow, state } from "./runs.js";
 import { forOneRun } from "./space.js";
-import { replace } from "./store.js";
+
+const PAUSE = 10000; // ms between two looks at the run of a tab that nobody sees
 
 let source = null,
+  timer = 0,
   shownId = null,
   rows = [],
   facts = null,
@@ -16,9 +19,8 @@ let source = null,
   parts = null;
 
 export function close() {
-  source?.close();
+  unfollow();
   curves?.end();
-  source = null;
   shownId = null;
   rows = [];
   facts = null;
@@ -36,7 +38,33 @@ export function open(id, afresh = false) {
     find("detail").replaceChildren(...Object.values(parts));
   }
   shownId = id;
+  follow();
+}
+
+function unfollow() {
+  clearTimeout(timer);
   source?.close();
+  source = null;
+}
+
+// A browser opens six connections to a host, and a stream takes one: a tab that nobody sees asks now and then instead.
+function follow() {
+  unfollow();
+  if (shownId === null) return;
+  if (document.hidden) glance(shownId);
+  else listen(shownId);
+}
+document.addEventListener("visibilitychange", follow);
+
+async function glance(id) {
+  const told = await get(`/api/runs/${id}`).catch(() => null);
+  if (id !== shownId || source) return;
+  facts = told ?? facts;
+  if (told) show();
+  if (told?.living !== false) timer = setTimeout(follow, PAUSE);
+}
+
+function listen(id) {
   source = new EventSource(`/api/runs/${id}/stream`);
   source.addEventListener("run", (event) => {
     facts = JSON.parse(event.data);
@@ -87,7 +115,18 @@ function show() {
   failure();
   curves.show(rows, facts);
   showPictures(parts.pictures, shownId, facts.pictures);
-  config();
+  showConfig(parts.config, facts);
+  title();
+}
+
+function title() {
+  const { progress: p, living, state: now, model } = facts;
+  const sign = now === "finished" ? "✓" : facts.ended_badly ? "✗" : now;
+  entitle(
+    living && now === "running" ? `${p.epoch}/${p.epochs ?? "?"}` : sign,
+    p.best === null ? "" : number(p.best, 3),
+    model,
+  );
 }
 
 function button(title, action, { kind = "", hint = "" } = {}) {
@@ -150,13 +189,14 @@ function head() {
 }
 
 export async function edit(id = shownId) {
+  let values;
   try {
-    replace(await get(`/api/runs/${id}/form`));
+    values = await get(`/api/runs/${id}/form`);
   } catch (error) {
     for (const line of error.lines) notice(line, { kind: "bad" });
     return;
   }
-  forOneRun();
+  take(values, "The form has the values of the run.", forOneRun());
   location.hash = "#/new";
 }
 
@@ -233,42 +273,6 @@ function use(told) {
   tile("Memory", `${bytes(told.memory)} · ${told.cpu} % CPU`, true);
   for (const gpu of told.gpus)
     tile(`GPU ${gpu.index}`, `${gpu.load ?? "?"} %, ${gpu.used ?? "?"} of ${gpu.total ?? "?"} MiB`, true);
-}
-
-function config() {
-  if (!isNew(parts.config, facts.settings, facts.command)) return;
-  const lines = Object.entries(facts.settings).map(([key, value]) =>
-    h(
-      "tr",
-      { className: facts.sources[key] === "you" ? "mine" : "" },
-      h("th", { scope: "row" }, h("code", {}, key)),
-      h("td", {}, value),
-      h("td", { className: "quiet" }, facts.sources[key] ?? ""),
-    ),
-  );
-  parts.config.replaceChildren(
-    parts.config.firstChild,
-    facts.command ? h("pre", { className: "command", tabIndex: 0 }, facts.command) : "",
-    h("p", { className: "quiet" }, facts.folder),
-    h(
-      "div",
-      { className: "scroll" },
-      h(
-        "table",
-        {},
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            ["setting", "value", "from"].map((title) => h("th", { scope: "col" }, title)),
-          ),
-        ),
-        h("tbody", {}, lines),
-      ),
-    ),
-  );
 }
 
 function failure() {

@@ -9,14 +9,19 @@ const PAUSE = 2500,
   FIRST = 100,
   DATED = /^\d{4}-\d\d-\d\d\//; // the name of what nobody has named
 let known = [],
+  more = 0,
   text = "",
+  larger = {},
   chosen = null,
   all = false,
   timer = 0;
 const ticked = new Set();
 
-export function build() {
+// `tasks`: what the catalogue knows of them.
+export function build(tasks) {
+  larger = Object.fromEntries(tasks.map((task) => [`${task.name} ${task.monitor}`, task.maximize]));
   find("runs-filter").addEventListener("input", draw);
+  find("runs-sort").addEventListener("change", draw);
   find("runs-more").addEventListener("click", () => {
     all = true;
     draw();
@@ -32,10 +37,12 @@ export async function look() {
   clearTimeout(timer);
   try {
     const told = await get("/api/runs");
-    const now = JSON.stringify(told.runs);
+    const now = JSON.stringify(told);
     if (now !== text) {
       text = now;
       known = told.runs;
+      more = told.more;
+      for (const id of ticked) if (!known.some((run) => run.id === id)) ticked.delete(id);
       draw();
     }
     revive();
@@ -51,7 +58,7 @@ export async function look() {
 
 // A run that goes on, from here or from a terminal, is followed again, and so is what the server was lost over.
 function revive() {
-  if (chosen?.kind !== "run") return;
+  if (document.hidden || chosen?.kind !== "run") return;
   if (isCutOff() || known.some((run) => run.id === chosen.id && run.living)) openRun(chosen.id);
 }
 
@@ -66,32 +73,57 @@ export function show(kind, id) {
   } else {
     closeRun();
     closeSweep();
-    find("detail").replaceChildren(
-      h(
-        "p",
-        { className: "empty" },
-        known.length ? "Choose a run." : "No run yet. Start one, here or on a terminal in this folder.",
-      ),
-    );
+    find("detail").replaceChildren(h("p", { className: "empty" }));
   }
   draw();
 }
 
-const words = (run) => [run.name, run.task, run.model, run.state, run.kind].join(" ").toLowerCase();
+const words = (run) =>
+  [run.name, run.task, run.model, run.state, run.kind, ...(run.changed ?? [])].join(" ").toLowerCase();
+
+// How many there are, and how many of them are shown.
+function count(fitting) {
+  if (!known.length) return "";
+  if (fitting < known.length) return `${fitting} of ${more ? "the newest " : ""}${known.length}`;
+  return more ? `${known.length} of ${known.length + more}, the newest` : `${known.length}`;
+}
+
+// Only values of one task's monitor compare with each other; of another objective of a sweep it is not known which is
+// better, and the order stays.
+function best(runs) {
+  const groups = new Map();
+  for (const run of runs) {
+    const key = `${run.task} ${(run.monitor ?? "").replace(/^synthetic_/, "")}`;
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  const rank = (key, { value }) => (typeof value !== "number" ? Infinity : larger[key] ? -value : value);
+  return [...groups].flatMap(([key, group]) =>
+    key in larger ? group.sort((a, b) => rank(key, a) - rank(key, b) || 0) : group,
+  );
+}
+
+function nothingChosen(place) {
+  if (!text) return; // the list has not come
+  say(place, known.length ? "Choose a run." : "No run yet. Start one, here or on a terminal in this folder.");
+}
+
+function compare() {
+  find("compare").disabled = ticked.size < 2;
+  say(find("compare"), ticked.size ? `Compare ${ticked.size} in MLflow` : "Compare in MLflow");
+}
 
 function draw() {
   const wanted = find("runs-filter").value.trim().toLowerCase().split(/\s+/);
   const fitting = known.filter((run) => wanted.every((word) => words(run).includes(word)));
-  const shown = all ? fitting : fitting.slice(0, FIRST);
-  say(
-    find("runs-count"),
-    known.length ? `${fitting.length === known.length ? "" : `${fitting.length} of `}${known.length}` : "",
-  );
+  const ordered = find("runs-sort").value === "best" ? best(fitting) : fitting;
+  const shown = all ? ordered : ordered.slice(0, FIRST);
+  say(find("runs-count"), count(fitting.length));
   find("runs-more").hidden = shown.length === fitting.length;
   const focused = document.activeElement?.dataset?.key;
   find("runs-list").replaceChildren(...shown.map(line));
   if (focused) find("runs-list").querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
-  find("compare").disabled = ticked.size < 2;
+  compare();
+  if (!chosen) nothingChosen(find("detail").firstChild);
 }
 
 function line(run) {
@@ -105,7 +137,7 @@ function line(run) {
           onchange: () => {
             if (tick.checked) ticked.add(run.id);
             else ticked.delete(run.id);
-            find("compare").disabled = ticked.size < 2;
+            compare();
           },
         })
       : h("span", { className: "no-tick" });
@@ -134,8 +166,9 @@ function line(run) {
       h("span", {}, when(run.created)),
       h("span", { className: "num" }, done),
     ),
+    run.changed?.length ? h("span", { className: "differs" }, run.changed.join(" ")) : "",
   );
-  link.title = run.name;
+  link.title = [run.name, ...(run.changed ?? [])].join("\n");
   return h("li", {}, tick, link);
 }
 

@@ -2,7 +2,7 @@
 
 import { post, ticket } from "./api.js";
 import { find, h, say } from "./dom.js";
-import { refresh, view, watch } from "./form.js";
+import { refresh, showCommand, watch } from "./form.js";
 import { row } from "./range.js";
 import { form, keyOf } from "./store.js";
 
@@ -11,7 +11,9 @@ let offer = null,
   rows = [],
   asked = "",
   timer = 0,
-  chosen = null;
+  chosen = null,
+  tell = null;
+export let wrong = []; // what keeps a sweep from starting
 export const active = () => document.querySelector("input[name=mode]:checked").value === "sweep";
 
 // `ticked`: names, null before anything was drawn; `edited`: the ranges that are the user's own, by name.
@@ -40,7 +42,9 @@ function keep() {
   }
 }
 
-export function build() {
+// `heard` is called whenever what is wrong with the sweep is known anew.
+export function build(heard) {
+  tell = heard;
   chosen = restored();
   for (const radio of document.querySelectorAll("input[name=mode]")) {
     radio.checked = radio.value === (chosen.mode ?? "run");
@@ -58,13 +62,18 @@ function switched() {
   mark();
   if (active()) {
     asked = "";
+    showCommand(""); // that of one run
     find("space").scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
   refresh();
 }
 
-// Values of a run or trial are those of one run.
-export const forOneRun = () => document.querySelector("input[name=mode][value=run]").click();
+// Values of a run or trial are those of one run; what is returned goes back.
+export function forOneRun() {
+  const before = document.querySelector("input[name=mode]:checked");
+  document.querySelector("input[name=mode][value=run]").click();
+  return () => before.click();
+}
 
 function showMode() {
   find("space").hidden = !active();
@@ -86,7 +95,11 @@ async function fill(now) {
     try {
       offer = await post("/api/space", form);
     } catch (error) {
+      if (!active()) return;
       find("space-body").replaceChildren(h("p", { className: "error" }, error.lines.join(" ")));
+      wrong = error.lines;
+      showCommand("");
+      tell();
       return;
     }
     draw();
@@ -223,18 +236,16 @@ function whole(id) {
   return /^\d{1,9}$/.test(text) ? Number(text) : 0; // which the server refuses in words
 }
 
-// The sweep's command, live; what is wrong with it stands below the ranges and blocks the start.
+// The sweep's command, live; what is wrong with it stands below the ranges and at the start, which it blocks.
 async function plan() {
   mark();
   if (!active() || !offer || !find("trials")) return;
   const text = JSON.stringify(body());
   try {
-    const told = await post("/api/plan", JSON.parse(text));
-    if (text !== JSON.stringify(body())) return;
-    if (!told.problems.length) say(find("command"), told.command);
-    problems(told.problems);
+    const answer = await post("/api/plan", JSON.parse(text));
+    if (active() && text === JSON.stringify(body())) planned(answer.command, answer.problems);
   } catch (error) {
-    if (text === JSON.stringify(body())) problems(error.lines);
+    if (active() && text === JSON.stringify(body())) planned("", error.lines);
   }
 }
 
@@ -244,9 +255,14 @@ function mark() {
   for (const place of document.querySelectorAll(".field")) place.classList.toggle("varies", varied.includes(place.id));
 }
 
-function problems(lines) {
-  say(find("space-problems"), lines.join("\n"));
-  find("start").disabled = lines.length > 0 || Object.keys(view?.errors ?? {}).length > 0;
+function planned(command, problems) {
+  wrong = problems;
+  showCommand(problems.length ? "" : command);
+  say(find("space-problems"), problems.join("\n"));
+  for (const one of rows) one.markWrong(problems);
+  for (const id of ["trials", "slots"])
+    find(id).setAttribute("aria-invalid", String(problems.some((line) => line.startsWith(`${id}=`))));
+  tell();
 }
 
 export const start = () => post("/api/sweeps", { ...body(), ticket: ticket() });

@@ -1,7 +1,7 @@
 // One sweep: its trials as they come in, the best of them, and what matters.
 
 import { get } from "./api.js";
-import { find, h, isNew, number, say, when } from "./dom.js";
+import { entitle, find, h, isNew, number, say, when } from "./dom.js";
 import { bars, showFailure, showPictures } from "./parts.js";
 import { ask, mlflow, state } from "./runs.js";
 import { showTrials } from "./trials.js";
@@ -80,6 +80,8 @@ function show() {
   bar.value = ended;
   if (!parts.progress.firstChild) parts.progress.append(bar, h("span", {}));
   say(parts.progress.lastChild, told);
+  const sign = facts.living ? "" : facts.ended_badly ? "✗" : ended === wanted ? "✓" : facts.state;
+  entitle(sign, `${ended}${wanted ? ` of ${wanted}` : ""}`, best.length === 1 ? number(best[0].value, 3) : "", "sweep");
   failure();
   if (isNew(parts.matters, facts.importance)) importance();
   showTrials(parts.trials, facts);
