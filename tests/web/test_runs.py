@@ -375,6 +375,28 @@ def test_the_list_knows_runs_and_sweeps_and_not_their_trials(tmp_path: Path) -> 
     assert library.find("x" * 16) is None and library.find("../..") is None
 
 
+def test_the_living_come_first_in_the_list(tmp_path: Path) -> None:
+    for name, created, writer in (("old", 1, ME), ("new", 3, GONE), ("newest", 4, ME), ("older", 2, GONE)):
+        write(tmp_path / "outputs" / name, ui={**writer, "kind": "run", "created": f"2026-01-0{created}"})
+    assert [line["name"] for line in Library(tmp_path).listed()] == ["newest", "old", "new", "older"]
+
+
+def test_the_list_tells_what_was_set_in_a_run(tmp_path: Path) -> None:
+    library, folder = Library(tmp_path), tmp_path / "outputs" / "a"
+    words = ("learning_rate=1e-3", "batch_size=16", "optimizer=sgd")
+    write(folder, result={"status": "finished"}, words=words)
+    assert library.listed()[0]["changed"] == ["optimizer=sgd", "learning_rate=0.001", "batch_size=16"]
+    content = json.loads((folder / FILE_NAME).read_text())
+    sources = dict.fromkeys(content["hyperparameters"], "file")
+    strange = {"learning_rate": "/home/" + "x" * 1000, "weight_decay": "a\nb"}
+    content |= {"sources": {**sources, "evil": "you"}, "hyperparameters": {**content["hyperparameters"], **strange}}
+    (folder / FILE_NAME).write_text(json.dumps(content))
+    changed = library.listed()[0]["changed"]
+    assert len(changed) == 8 and "step_size" not in " ".join(changed)  # the cosine schedule does not read it
+    assert changed[0] == "optimizer=sgd" and 'weight_decay="a\\nb"' in changed
+    assert max(len(line) for line in changed) == 80
+
+
 def test_the_list_follows_a_run_and_its_death(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "outputs/a", result={"status": "running"}, lock=ME, status={"state": "training"}, rows=[row(1, 0.5)]

@@ -16,10 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from visrun.config import setting_rules
+from visrun.hyperparameters import Hyperparameters, defaults
 from visrun.numbers import numbers_of
 from visrun.record.epochs import best_row, monitor_of
 from visrun.record.outputs import RUNS, SWEEPS
 from visrun.record.run_files import FILE_NAME, METRICS, STATUS
+from visrun.record.run_settings import text
 from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
 from visrun.sweep.table import SETTLED, number_in, table_of
 from visrun.tables import TASKS
@@ -30,6 +33,8 @@ DEPTH = 4  # folders below them that are looked into
 RUN_MARKS = {FILE_NAME, STATUS}
 SWEEP_MARKS = {"multirun.yaml", RESULTS, JOURNAL, TABLE, LEAD}
 TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS, TABLE)  # what a summary follows from
+SET_BY = ("you", "file")  # sources of what tells one run from another
+MOST_CHANGES, LONGEST_CHANGE = 8, 80  # of a run's, and characters of each
 ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -100,9 +105,9 @@ class Library:
                     yield from self._below(folder / entry.name, depth - 1, in_sweep=kind == "sweep")
 
     def listed(self) -> list[dict[str, Any]]:
-        """A line for each run and sweep, the latest first; trials stand in their sweeps."""
+        """A line for each run and sweep, the living and then the latest first; trials stand in their sweeps."""
         lines = [self.summary(place) for place in self.places() if place.kind != "trial"]
-        return sorted(lines, key=lambda line: line["created"], reverse=True)
+        return sorted(lines, key=lambda line: (line["living"], line["created"]), reverse=True)
 
     def summary(self, place: Place) -> dict[str, Any]:
         """What a list shows of a place."""
@@ -145,9 +150,19 @@ def _of_run(facts: Facts) -> dict[str, Any]:
         "value": best.get(monitor),
         "epoch": epoch,
         "epochs": facts.part("hyperparameters").get("max_epochs"),
+        "changed": _changed(facts, task),
         "created": _created(facts),
         "root": facts.part("data").get("root"),
     }
+
+
+def _changed(facts: Facts, task: str) -> list[str]:
+    """``key=value`` of each hyperparameter that the run reads and that its user or a file has set, the first few."""
+    given, sources = facts.part("hyperparameters"), facts.part("sources")
+    mine = [key for key in Hyperparameters.model_fields if key in given and sources.get(key) in SET_BY]
+    known = setting_rules.facts_of({**defaults(), **given}, {**facts.experiment, "task": task}) if mine else {}
+    told = [f"{key}={text(given[key])}"[:LONGEST_CHANGE] for key in mine if setting_rules.is_read(key, known)]
+    return told[:MOST_CHANGES]
 
 
 def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
