@@ -127,6 +127,12 @@ def test_a_default_is_what_the_field_holds_when_it_is_reset(
             assert shown["fields"][name]["default"] == after["fields"][name]["text"]
 
 
+@pytest.mark.parametrize("key", ["data.root", "model.weights"])
+def test_blanks_around_a_pasted_path_are_none_of_it(key: str, composer: Composer) -> None:
+    shown = fill("classification", None, {key: " /my photos\t\n"}, composer)
+    assert (shown.entered.values, shown.entered.errors) == ({key: "/my photos"}, {})
+
+
 @pytest.mark.slow
 @FEW
 @given(STATES, st.sampled_from(READY), st.one_of(st.none(), st.sampled_from(list(MODELS))))

@@ -293,6 +293,17 @@ def test_the_lines_of_whoever_spoke_last_are_shown(tmp_path: Path) -> None:
     assert last_lines(tmp_path) == ["new"] and last_lines(tmp_path / "nowhere") == []
 
 
+@pytest.mark.parametrize("name", [LOG, CONSOLE])
+def test_a_log_that_is_a_link_is_not_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret\n")
+    folder = write(tmp_path / "run", result={"status": "failed"})
+    (folder / name).symlink_to(tmp_path / "secret")
+    assert log_lines(folder) == last_lines(folder) == []
+    (folder / {LOG: CONSOLE, CONSOLE: LOG}[name]).write_text("own\n")
+    os.utime(folder / {LOG: CONSOLE, CONSOLE: LOG}[name], (1, 1))
+    assert log_lines(folder) == last_lines(folder) == ["own"]
+
+
 def test_a_log_holds_nothing_that_could_steer_a_page(tmp_path: Path) -> None:
     (tmp_path / LOG).write_bytes(b"\x1b[31m<img onerror=x>\x07\xff\n" + b"x" * 100_000 + b"\nlast\n")
     lines = log_lines(tmp_path)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from visrun.config.checks import problems_of
 from visrun.config.fields import show
-from visrun.config.overrides import GROUPS, to_override, value_of
+from visrun.config.overrides import GROUPS, PATHS, to_override, value_of
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError, did_you_mean
 from visrun.hyperparameters import Hyperparameters
@@ -63,6 +63,8 @@ def read(touched: Mapping[str, Any], options: Mapping[str, Sequence[str]], cwd: 
 def _value(key: str, given: Any, options: Mapping[str, Sequence[str]], cwd: Path) -> Any:
     if isinstance(given, str) and len(given) > LONGEST:
         raise ConfigError(f"{key}={show(given)}: longer than {LONGEST} characters")
+    if key in PATHS and isinstance(given, str):
+        given = given.strip()  # blanks come with what is pasted
     if key in options:
         if given not in options[key]:
             raise ConfigError(f"{key}={show(given)}: is no option")

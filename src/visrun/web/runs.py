@@ -175,8 +175,13 @@ def log_lines(folder: Path) -> list[str]:
 
 def last_lines(folder: Path) -> list[str]:
     """The last lines of whichever was written last: a resumed run that is refused says so to its console only."""
-    files = sorted((folder / name for name in (LOG, CONSOLE) if (folder / name).is_file()), key=_age)
+    files = sorted((file for file in (folder / LOG, folder / CONSOLE) if _is_plain(file)), key=_age)
     return tail(files[-1]) if files else []
+
+
+def _is_plain(file: Path) -> bool:
+    """Whether it is a file itself: a link in a folder of somebody else's may lead anywhere."""
+    return file.is_file() and not file.is_symlink()
 
 
 def _age(file: Path) -> int:
@@ -185,6 +190,8 @@ def _age(file: Path) -> int:
 
 def tail(file: Path) -> list[str]:
     """The last lines of a text file, printable; [] where there is none."""
+    if not _is_plain(file):
+        return []
     try:
         with file.open("rb") as stream:
             stream.seek(0, 2)
