@@ -4,12 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
 import pytest
 
 from visrun.errors import UserError
+from visrun.record import run_folder
 from visrun.record.run_files import LOCK, STATUS
 from visrun.record.run_folder import SILENT, RunFolder, Writer, living_holder, part_of, read_json, writer_of
 
@@ -68,6 +70,30 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, content):
     (tmp_path / LOCK).write_text(content)
     with RunFolder(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+
+
+def test_of_two_that_find_a_dead_lock_one_becomes_the_writer(tmp_path, monkeypatch):
+    (tmp_path / LOCK).write_text("{}")
+    judge, writers, refused, second = run_folder.writer_of, [], [], []
+
+    def enter():
+        try:
+            writers.append(RunFolder(tmp_path).__enter__())
+        except UserError as error:
+            refused.append(error)
+
+    def judged(folder):
+        verdict = judge(folder)
+        if not second:  # the other comes between the first one's verdict and what it does about it
+            second.append(threading.Thread(target=enter))
+            second[0].start()
+            second[0].join(timeout=0.5)
+        return verdict
+
+    monkeypatch.setattr(run_folder, "writer_of", judged)
+    enter()
+    second[0].join()
+    assert (len(writers), len(refused)) == (1, 1)
 
 
 def test_leftovers_of_a_killed_write_are_removed(tmp_path):

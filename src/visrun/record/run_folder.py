@@ -14,8 +14,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,11 @@ from visrun.errors import UserError
 from visrun.files import remove_leftovers, write_atomic
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, MAX_BYTES, METRICS, STATUS
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
 
 CLOCK = 2.0  # seconds by which the system's word on when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
@@ -58,7 +63,8 @@ class RunFolder:
         try:
             for folder in (self.checkpoints, self.plots):
                 folder.mkdir(parents=True, exist_ok=True)
-            self._lock()
+            with alone(self.path):
+                self._lock()
         except OSError as error:
             raise UserError(f"{self.path}: cannot write the run here ({error.strerror})") from None
         remove_leftovers(self.path)
@@ -156,6 +162,21 @@ def this_process() -> dict[str, Any]:
     """What a lock file says of who holds it: the process, when it began, and its machine."""
     me = psutil.Process()
     return {"pid": me.pid, "started": me.create_time(), "host": socket.gethostname()}
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process of this machine at a time: between judging a lock to be dead and deleting it no other replaces it."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system that locks no folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def take(lock: Path, text: str) -> None:
