@@ -31,6 +31,27 @@ def test_a_flipped_byte_is_noticed(tmp_path):
         checkpoint.load(path, instead="train anew")
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", None], ids=["empty", "no text", "a folder"])
+def test_a_damaged_digest_is_noticed_and_replaced_by_the_next_where_it_can_be(tmp_path, content):
+    path, digest = tmp_path / "last.pt", tmp_path / "last.pt.sha256"
+    checkpoint.save({"epoch": 1}, path)
+    if content is None:
+        digest.unlink()
+        digest.mkdir()
+    else:
+        digest.write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"damaged \(its SHA-256 differs from last\.pt\.sha256\); use another checkpoint$"
+    ):
+        checkpoint.load(path)
+    if content is None:
+        with pytest.raises(VisrunError, match=r"last\.pt\.sha256: cannot write"):
+            checkpoint.save({"epoch": 2}, path)
+    else:
+        checkpoint.save({"epoch": 2}, path)
+        assert checkpoint.load(path)["epoch"] == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 garbage"])
 def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "best.pt"

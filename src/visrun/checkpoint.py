@@ -35,8 +35,7 @@ def save(state: dict[str, Any], path: Path) -> None:
         raise VisrunError(f"{path}: disk full, a checkpoint needs {len(data):,} bytes and {free:,} are free")
     digest, file = hashlib.sha256(data).hexdigest(), _digest_file(path)
     # Written before the file and beside the former ones: whichever file a crash or a full disk leaves is known.
-    former = file.read_text().split() if file.exists() else []
-    _write_digests(file, [*former, digest])
+    _write_digests(file, [*(_digests(file) or []), digest])
     write_atomic(path, data)
     _write_digests(file, [digest])
 
@@ -55,7 +54,8 @@ def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, An
     except OSError as error:
         raise UserError(f"{path}: cannot read the checkpoint ({error.strerror})") from None
     digest = _digest_file(path)
-    if digest.exists() and hashlib.sha256(data).hexdigest() not in digest.read_text().split():
+    known = _digests(digest)
+    if known is not None and hashlib.sha256(data).hexdigest() not in known:
         raise UserError(f"{path}: the file is damaged (its SHA-256 differs from {digest.name}); {instead}")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -85,6 +85,16 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> Non
             "go on with the version of visrun, of torchvision or of the plugin that wrote it, or train anew"
         ) from None
     module.load_state_dict(weights)
+
+
+def _digests(file: Path) -> list[str] | None:
+    """What a file of digests lists, none of them where it cannot be read; None where there is no such file."""
+    try:
+        return file.read_text(errors="replace").split()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return []
 
 
 def _write_digests(file: Path, digests: Sequence[str]) -> None:
