@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import psutil
 import pytest
 from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
+from optuna.storages.journal import JournalFileBackend
 
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, VisrunError
@@ -25,6 +28,7 @@ from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.controller import lead
 from visrun.sweep.files import LEAD
 from visrun.sweep.leadership import CLAIM, Claim, claimed, leading
+from visrun.sweep.parts import again
 from visrun.sweep.plan import Plan, make_plan
 from visrun.sweep.storage import GRACE, open_storage
 from visrun.sweep.study import Queue, create
@@ -96,6 +100,48 @@ def test_a_signal_that_some_library_swallows_while_the_study_is_opened_still_sto
     monkeypatch.setattr(controller, "open_storage", opened)
     made = replace(plan(tmp_path / "a"), first=resolve(["tracking=none"]))
     assert lead(made, work=work) == 130
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["at once", "while it runs"])
+def test_a_full_disk_is_told_with_the_journal_and_the_command(
+    begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def work(done: threading.Event) -> None:
+        monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+        queue.fill(9)
+
+    made = replace(plan(tmp_path / "a"), first=resolve(["tracking=none"]))
+    open_storage(made.storage)
+    if not begun:
+        monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    else:
+        create(open_storage(made.storage), made.name, ["maximize"])
+        queue = Queue(open_storage(made.storage), made.name)
+    with pytest.raises(VisrunError) as caught:
+        lead(made, work=work)
+    onward = again(made)
+    assert str(caught.value) == f"{made.storage}: cannot write (No space left on device); go on with: {onward}"
+    assert json.loads((made.folder / LEAD).read_text())["command"] == onward
+
+
+def test_a_full_disk_that_takes_no_word_of_the_leader_frees_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan(tmp_path / "a")
+
+    class Full(FileIO):
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", lambda path, *_, **__: Full(path, "ab"))
+        with pytest.raises(VisrunError, match=r"\.lead\.lock: cannot write \(No space left"), leading(made):
+            pass
+    with leading(made):
+        pass
 
 
 def test_studies_that_share_a_journal_are_led_side_by_side_but_not_in_one_folder(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import quote
 
 from optuna.exceptions import StorageInternalError
@@ -46,10 +47,10 @@ def leading(plan: Plan) -> Iterator[None]:
     places = [plan.folder / LEAD]
     if not is_database(plan.storage):
         places.append(Path(plan.storage).with_name(f".{quote(plan.name, safe='')}{LEAD}"))
-    files: list[TextIO] = []
+    files: list[FileIO] = []
     with ExitStack() as held:
         for place in places:
-            file = held.enter_context(place.open("a"))
+            file = held.enter_context(place.open("ab", buffering=0))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -58,12 +59,13 @@ def leading(plan: Plan) -> Iterator[None]:
                 ) from None
             files.append(file)
         onward = going_on(plan)
-        _say(files, {**this_process(), **onward})
         try:
+            _say(files, {**this_process(), **onward})
             with beating(partial(_touch, places)):
                 yield
         finally:
-            _say(files, onward)
+            with suppress(VisrunError):  # what ended the sweep is told, and the lock is released
+                _say(files, onward)
 
 
 def going_on(plan: Plan) -> dict[str, Any]:
@@ -77,11 +79,13 @@ def going_on(plan: Plan) -> dict[str, Any]:
     return {"command": shown, "cwd": str(Path.cwd()), "words": words, "n_trials": plan.n_trials}
 
 
-def _say(files: Sequence[TextIO], facts: Mapping[str, Any]) -> None:
+def _say(files: Sequence[FileIO], facts: Mapping[str, Any]) -> None:
     for file in files:
-        file.truncate(0)
-        file.write(json.dumps(facts))
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(json.dumps(facts).encode())
+        except OSError as error:
+            raise VisrunError(f"{file.name}: cannot write ({error.strerror})") from error
 
 
 def _touch(places: Sequence[Path]) -> None:

@@ -74,6 +74,16 @@ class FileLock:
         self.guard.release()
 
 
+class Journal(JournalFileBackend):
+    """A journal whose file is named by what keeps it from being written, such as a full disk."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        try:
+            super().append_logs(logs)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file_path) from error
+
+
 def open_storage(where: str) -> BaseStorage:
     """The storage at a path of a journal file, or at a database's URL without its password.
 
@@ -99,7 +109,7 @@ def _journal(path: Path) -> BaseStorage:
         lock.acquire()  # which looks at the file
         lock.release()
         with quiet():
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]  # its two methods
+            return JournalStorage(Journal(str(path), lock_obj=lock))  # type: ignore[arg-type]  # its two methods
     except OSError as error:
         raise ConfigError(f"{KEY}={path}: cannot be opened ({error.strerror})") from None
     except (ValueError, LookupError, TypeError, AssertionError):  # of the one who reads it
