@@ -15,7 +15,6 @@ from PIL import Image
 
 import visrun
 from visrun import evaluate, run
-from visrun.config import plugins
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.record import recorder
@@ -291,11 +290,6 @@ def test_a_stopped_run_says_how_to_go_on_also_in_its_log(photos, tmp_path, monke
     interrupted(photos, folder, monkeypatch, after=2)
     line = f"stopped; go on with: visrun resume '{folder}'"
     assert line in capsys.readouterr().out and line in (folder / "visrun.log").read_text()
-
-
-def test_what_to_do_next_names_the_plugins(tmp_path):
-    plugins.load(["colorsys"], cwd=tmp_path)
-    assert run._what_next(Path("a")) == "stopped; go on with: visrun resume a 'plugins=[colorsys]'"
 
 
 @pytest.mark.parametrize(

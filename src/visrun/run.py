@@ -10,7 +10,6 @@ from typing import Any
 
 from visrun import feeding, parts, preflight
 from visrun.conclusion import conclude, show, validate
-from visrun.config import plugins
 from visrun.config.compose import Resolved, resolve
 from visrun.config.overrides import hydra_folder, hydra_words
 from visrun.console import Screen, logged, logger
@@ -23,7 +22,7 @@ from visrun.record import experiment
 from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, restore
-from visrun.record.remember import last_state, remembered, repeating, require_same_data
+from visrun.record.remember import last_state, remembered, repeating, require_same_data, what_next
 from visrun.record.run_folder import RunFolder, is_metric, part_of, read_json
 from visrun.record.tracked import tracker_of
 from visrun.signals import Stop, stop_on_signals
@@ -139,20 +138,12 @@ def _run(
             except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
                 screen.warn(str(unwritten))
             _end(outlets, status, reason)
-            screen.say(_what_next(files.path, error))
+            screen.say(what_next(files, error))
             raise
         _end(outlets, result.status, result.reason)
         if result.status == "killed":
-            screen.say(_what_next(files.path))
+            screen.say(what_next(files))
     return result
-
-
-def _what_next(folder: Path, error: BaseException | None = None) -> str:
-    """What a person can do after a run was stopped, or ended by ``error``, which itself is said elsewhere."""
-    if isinstance(error, VisrunError):
-        return f"failed; the same with a change: {repeating(folder)} KEY=VALUE"
-    word = "failed" if isinstance(error, Exception) else "stopped"
-    return f"{word}; go on with: {plugins.command('resume', str(folder))}"
 
 
 def _train(

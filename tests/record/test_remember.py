@@ -8,9 +8,9 @@ from visrun import checkpoint
 from visrun.config import plugins
 from visrun.config.compose import resolve
 from visrun.console import Screen
-from visrun.errors import ConfigError, UserError
+from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.record.journal import Journal, identity
-from visrun.record.remember import last_state, remembered, repeating
+from visrun.record.remember import last_state, remembered, repeating, what_next
 from visrun.record.run_folder import RunFolder
 
 
@@ -39,4 +39,29 @@ def test_what_only_a_plugin_knows_is_refused_in_a_line_each(tmp_path: Path) -> N
 
 def test_the_command_that_repeats_a_run_names_its_plugins(tmp_path: Path) -> None:
     plugins.load(["colorsys"], cwd=tmp_path)
+    assert what_next(RunFolder(tmp_path)) == f"stopped; go on with: visrun resume {tmp_path} 'plugins=[colorsys]'"
     assert repeating(Path("runs")) == "visrun experiment=runs/experiment.json 'plugins=[colorsys]'"
+
+
+@pytest.mark.parametrize(
+    ("error", "mended"),
+    [
+        (VisrunError("disk full"), True),
+        (DataError("a.png: cannot be read"), True),
+        (Diverged("NaN"), False),
+        (OutOfMemory("batch_size=4"), False),
+        (ConfigError("loss=focal: needs classes"), False),
+        (UserError("data: the dataset has changed"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("checkpointed", [True, False])
+def test_what_can_be_mended_does_not_cost_the_epochs_so_far(
+    tmp_path: Path, error: VisrunError, mended: bool, checkpointed: bool
+) -> None:
+    changed = f"the same with a change: visrun experiment={tmp_path}/experiment.json KEY=VALUE"
+    onward = f"go on with: visrun resume {tmp_path}; " if mended and checkpointed else ""
+    with RunFolder(tmp_path) as files:
+        if checkpointed:
+            files.last.touch()
+        assert what_next(files, error) == f"failed; {onward}{changed}"

@@ -13,7 +13,7 @@ from visrun.config.configs import flatten
 from visrun.config.fields import validate
 from visrun.config.settings import Settings
 from visrun.console import Screen
-from visrun.errors import ConfigError, UserError
+from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.experiment import SECTIONS, unknown_names
 from visrun.record.journal import binding, differences, identity
@@ -57,6 +57,17 @@ def remembered(folder: Path) -> Resolved:
 def repeating(folder: Path) -> str:
     """The command that does what the run in ``folder`` did once more."""
     return plugins.command(f"experiment={folder / FILE_NAME}")
+
+
+def what_next(files: RunFolder, error: BaseException | None = None) -> str:
+    """What a person can do after a run was stopped, or ended by ``error``, which itself is said elsewhere."""
+    onward = f"go on with: {plugins.command('resume', str(files.path))}"
+    if not isinstance(error, VisrunError):
+        return f"{'failed' if isinstance(error, Exception) else 'stopped'}; {onward}"
+    changed = f"the same with a change: {repeating(files.path)} KEY=VALUE"
+    # What the settings are to blame for happens again; a full disk or a drive that is gone can be mended.
+    lasting = isinstance(error, (Diverged, OutOfMemory, UserError)) and not isinstance(error, DataError)
+    return f"failed; {changed}" if lasting or not files.last.exists() else f"failed; {onward}; {changed}"
 
 
 def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str, Any] | None:
