@@ -112,6 +112,20 @@ class TestReadSpace:
         for value in values or []:
             assert distribution._contains(distribution.to_internal_repr(value))
 
+    @pytest.mark.parametrize(
+        ("word", "notices"),
+        [
+            ("learning_rate=tag(log,range(0.001,0.1,0.01))", ("learning_rate", "tag(log,interval(0.001,0.1))")),
+            ("batch_size=tag(log,range(8,129))", ("batch_size", "tag(log,interval(8,129))")),
+            ("batch_size=range(8,129)", ()),
+            ("batch_size=tag(log,interval(8,128))", ()),
+            ("batch_size=tag(log,choice(8,128))", ()),
+        ],
+    )
+    def test_a_logarithm_that_does_not_count_is_said(self, word: str, notices: tuple[str, ...]) -> None:
+        said = read_space([word]).notices
+        assert len(said) == bool(notices) and all(part in said[0] for part in notices), said
+
     @pytest.mark.parametrize("word", ["batch_size=shuffle(1,2,3,4,5)", "batch_size=shuffle(range(1,6))"])
     def test_a_shuffle_is_one_order_in_every_process(self, word: str) -> None:
         first, second = (read_space([word]).distributions for _ in range(2))
@@ -253,6 +267,19 @@ class TestActive:
             {"model": "patchcore", "model_options.coreset": 0.1},
             {"model": "patchcore", "model_options.coreset": 0.5},
         ]
+
+    def test_what_decides_and_is_not_read_makes_no_trial_twice(self) -> None:
+        space = read_space(["model=patchcore,dense_resnet18", "optimizer=adam,sgd", "momentum=0.8,0.9"])
+        base = based(task="anomaly_detection", model="patchcore")
+        dense = {"model": "dense_resnet18"}
+        assert combinations(space, base, 10) == [
+            {"model": "patchcore"},
+            {**dense, "optimizer": "adam"},
+            {**dense, "optimizer": "sgd", "momentum": 0.8},
+            {**dense, "optimizer": "sgd", "momentum": 0.9},
+        ]
+        assert count(space, base) == 4
+        assert points("optimizer=adam,sgd", "momentum=0.8,0.9", base=base) == [{}]
 
     def test_a_builders_name_decides_too(self) -> None:
         space = read_space(["model=torchvision", "model.name=lraspp_mobilenet_v3_large,fcn_resnet101", "dropout=0,0.5"])
@@ -450,7 +477,8 @@ def text_of(value: Any) -> str:
 
 @st.composite
 def bases_drawn(draw: st.DrawFn) -> Base:
-    task, model = draw(st.sampled_from([("classification", "resnet18"), ("segmentation", "lraspp")]))
+    models = [("classification", "resnet18"), ("segmentation", "lraspp"), ("anomaly_detection", "patchcore")]
+    task, model = draw(st.sampled_from(models))
     own = {name: draw(st.sampled_from(NAMES[name])) for name in ("optimizer", "scheduler", "loss")}
     return based(task=task, model=model, **own)
 

@@ -48,7 +48,7 @@ class Space:
         distributions: Parameter -> its distribution; every one comes after those that decide whether it is read.
         fixed: The words that do not vary, as they stand.
         dimensions: Parameter -> its values in Hydra's order and its spelling; in the order the user typed them.
-        notices: Lines that say what was left out.
+        notices: Lines that say what was left out or does not count.
     """
 
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
@@ -89,11 +89,12 @@ def read_space(typed: Sequence[str], *, base: Base | None = None, options: Confi
         ConfigError: A sweep without a value, or one that Hydra's grammar does not read.
     """
     fixed, dimensions = read_words(typed, options=options)
-    notices: tuple[str, ...] = ()
+    notices = [dimension.notice for dimension in dimensions.values() if dimension.notice]
     if base is not None and "loss" in dimensions:
-        dimensions["loss"], notices = _taken_losses(dimensions, base)
+        dimensions["loss"], left_out = _taken_losses(dimensions, base)
+        notices += left_out
     ordered = {name: dimensions[name].distribution for name in _ordered(dimensions)}
-    return Space(ordered, tuple(fixed), dimensions, notices)
+    return Space(ordered, tuple(fixed), dimensions, tuple(notices))
 
 
 def words(space: Space, params: Mapping[str, Any], bases: Bases) -> list[str]:
@@ -240,11 +241,17 @@ def _branches(space: Space, bases: Bases) -> Iterator[dict[str, range | None]]:
     if any(sizes[name] is None for name in deciders):
         yield sizes
         return
+    seen = set()
     for indices in product(*(sizes[name] or () for name in deciders)):
         picked = dict(zip(deciders, indices, strict=True))
         facts = _facts({name: (grids[name] or ())[index] for name, index in picked.items()}, bases)
         one = {name: range(index, index + 1) for name, index in picked.items()}
-        yield {name: one.get(name, sizes[name]) for name in space.dimensions if is_read(name, facts)}
+        branch = {name: one.get(name, sizes[name]) for name in space.dimensions if is_read(name, facts)}
+        if not picked.keys() <= branch.keys():  # a decider is not read, so another of its values has the same branch
+            if (points := tuple(branch.items())) in seen:
+                continue
+            seen.add(points)
+        yield branch
 
 
 def _indices(
