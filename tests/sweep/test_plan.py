@@ -199,6 +199,13 @@ class TestStartPoints:
         made = plan(*words, n_trials=3, sampler={"_target_": GRID}, start_points=start)
         assert [(point["seed"], point["optimizer"]) for point in made.points] == seeds
 
+    def test_of_a_grid_they_pick_a_combination_that_reads_all_of_them(self) -> None:
+        words = ("optimizer=adam,sgd", "momentum=0.8,0.9")
+        made = plan(*words, start_points=[{"momentum": 0.9}])
+        assert made.points == (
+            {"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "adam"}, {"optimizer": "sgd", "momentum": 0.8}
+        )  # fmt: skip
+
     @pytest.mark.parametrize(
         ("start", "points"),
         [
@@ -222,12 +229,15 @@ class TestStartPoints:
     @pytest.mark.parametrize(
         ("start", "parts"),
         [
-            ([{"learning_rate": 0.2}], ["start_points[0]", "learning_rate=0.2", "0.1"]),
-            ([{"learning_rate": "fast"}], ["learning_rate=fast"]),
-            ([{"learning_rate": True}], ["learning_rate=true"]),
+            (
+                [{"learning_rate": 0.2}],
+                ["start_points[0]", "learning_rate=0.2 is outside of its range, 0.001 to 0.1"],
+            ),
+            ([{"learning_rate": "0.01"}], ["learning_rate=0.01 must be a number"]),
+            ([{"learning_rate": True}], ["learning_rate=true must be a number"]),
             ([{"learning_rate": float("nan")}], ["learning_rate=NaN"]),
             ([{}, {"batch_size": 8.5}], ["start_points[1]", "batch_size=8.5"]),
-            ([{"optimizer": "adamw"}], ["optimizer=adamw"]),
+            ([{"optimizer": "adamw"}], ["optimizer=adamw is none of its choices adam, sgd"]),
             ([{"optimizer": {"a": 1}}], ["optimizer"]),
             ([{"learning_rat": 0.01}], ["learning_rat does not vary", "did you mean learning_rate"]),
             (["optimizer=sgd"], ["must be a mapping"]),
@@ -280,6 +290,24 @@ class TestObjectives:
         (line,) = problems(RATE, **settings)
         assert part in line
 
+    @pytest.mark.parametrize("named", [None, ["accuracy"], ["seconds", "accuracy"]])
+    def test_tasks_with_different_metrics_are_not_compared(self, named: Any) -> None:
+        (line,) = problems("task=classification,regression,segmentation", objectives=named)
+        assert line.startswith("hydra.sweeper.objectives: trials of task=classification,regression,segmentation have")
+        assert "(classification accuracy, regression mae, segmentation miou)" in line
+        assert line.endswith("or choose seconds or parameters")
+
+    @pytest.mark.parametrize(
+        ("word", "named"),
+        [
+            ("task=classification,regression", "seconds"),
+            ("task=object_detection,oriented_detection", None),
+            ("task=classification", None),
+        ],
+    )
+    def test_tasks_are_compared_by_what_they_share(self, word: str, named: Any) -> None:
+        assert plan(word, "seed=1,2", objectives=named).n_trials >= 2
+
     @pytest.mark.parametrize(
         ("named", "why"), [(["accuracy", "seconds"], "several objectives"), (["seconds"], "the objective is seconds")]
     )
@@ -322,6 +350,21 @@ class TestUnasked:
         made = plan(RATE, pruner=UNASKED, **typed)
         assert made.pruner == plan(RATE, pruner={**UNASKED, "name": "successive_halving"}).pruner
         assert made.notices == ()
+
+    @pytest.mark.parametrize(
+        ("word", "look"),
+        [
+            ("max_epochs=24,60", 5),
+            ("max_epochs=interval(12,36)", 3),
+            ("warmup_epochs=range(0,9,4)", 8),
+            ("warmup_epochs=7,0", 7),
+            ("weight_decay=0,0.1", 2),
+        ],
+    )
+    def test_no_trial_is_judged_within_its_warm_up(self, word: str, look: int) -> None:
+        pruner = {"name": "successive_halving", "min_resource": "auto"}
+        made = plan(RATE, word, typed=["max_epochs=24", "warmup_epochs=0"], pruner=pruner)
+        assert made.pruner["min_resource"] == look
 
     @pytest.mark.parametrize(
         ("words", "settings"),

@@ -59,12 +59,13 @@ def check_settings(
     problems = Problems()
     space = _space(settings.get("params") or {}, words, first, options, problems)
     objectives, directions = _objectives(settings, first.settings.task, problems)
+    _compared(space, objectives, problems)
     found = Checked(
         name=str(settings.get("study_name") or folder.name),
         space=space,
         objectives=objectives,
         directions=directions,
-        pruner=_pruner(settings, first.hyperparameters, problems),
+        pruner=_pruner(settings, space, first.hyperparameters, problems),
         start=start_points(settings.get("start_points"), space, problems),
         storage=_storage(settings, folder, problems),
         sampler=str((settings.get("sampler") or {}).get("_target_", "TPESampler")).rpartition(".")[2],
@@ -91,11 +92,25 @@ def _space(
     return spaces.read_space(typed, base=spaces.base_of(first), options=options)
 
 
-def _pruner(settings: Mapping[str, Any], values: Hyperparameters, problems: Problems) -> Mapping[str, Any]:
+def _pruner(
+    settings: Mapping[str, Any], space: Space, values: Hyperparameters, problems: Problems
+) -> Mapping[str, Any]:
+    """The pruner, which looks at all trials after the same epochs: so the longest run and warm-up of any settle it."""
     node = settings.get("pruner") or {"name": "none"}
-    found: Mapping[str, Any] = settled(node, max_epochs=values.max_epochs, warmup_epochs=values.warmup_epochs)
+    found: Mapping[str, Any] = settled(
+        node,
+        max_epochs=_highest(space, "max_epochs", values.max_epochs),
+        warmup_epochs=_highest(space, "warmup_epochs", values.warmup_epochs),
+    )
     problems.take(lambda: make_pruner(found))
     return found
+
+
+def _highest(space: Space, name: str, usual: int) -> int:
+    """The highest value that a trial may have of a whole number."""
+    distribution: Any = space.distributions.get(name)
+    values = getattr(distribution, "choices", None) or [getattr(distribution, "high", usual)]
+    return max((value for value in values if _is_int(value)), default=usual)
 
 
 def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
@@ -161,3 +176,16 @@ def _objectives(settings: Mapping[str, Any], task: str, problems: Problems) -> t
             f"them with {KEY}.objectives, among {one_of(given_by)}"
         )
     return names, directions
+
+
+def _compared(space: Space, objectives: Sequence[str], problems: Problems) -> None:
+    """Trials of several tasks are compared by what all of them have."""
+    varied = space.dimensions.get("task")
+    tasks = [task for task in (varied.values or () if varied else ()) if task in TASKS]
+    judged = {(TASKS[task].monitor, TASKS[task].maximize) for task in tasks}
+    if len(judged) > 1 and not set(objectives) <= set(MEASURES):
+        metrics = ", ".join(f"{task} {TASKS[task].monitor}" for task in tasks)
+        problems.add(
+            f"{KEY}.objectives: trials of task={','.join(tasks)} have different metrics ({metrics}), which cannot be "
+            f"compared; sweep over one task, or choose {one_of(list(MEASURES))}"
+        )

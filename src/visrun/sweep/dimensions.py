@@ -34,11 +34,13 @@ class Dimension:
         key: What stands left of ``=`` in its words: its name, with the plus of ``+recipe``.
         distribution: Where its values come from.
         values: All of them in Hydra's order, or None where they are continuous.
+        notice: A line about what its word asks for and does not get, or "".
     """
 
     key: str
     distribution: BaseDistribution
     values: Sequence[Any] | None
+    notice: str = ""
 
     @property
     def first(self) -> Any:
@@ -86,7 +88,7 @@ def read_words(words: Sequence[str], *, options: ConfigLoader | None) -> tuple[l
             fixed.pop(name, None)
             dimensions.pop(name, None)
             if override.is_sweep_override():
-                dimensions[name] = Dimension(key, *_distribution(name, override))
+                dimensions[name] = Dimension(key, *_distribution(name, override), _notice(name, override))
             else:
                 fixed[name] = word
         except (HydraException, ValueError, OverflowError) as error:
@@ -123,6 +125,15 @@ def _distribution(name: str, override: Override) -> tuple[BaseDistribution, Sequ
     if not values:
         raise ConfigError(f"{name}: sweeps over no value")
     return CategoricalDistribution(values), values
+
+
+def _notice(name: str, override: Override) -> str:
+    """A range has steps of one size, whatever its tags are."""
+    sweep = override.value()
+    if not isinstance(sweep, RangeSweep) or "log" not in sweep.tags:
+        return ""
+    low, high = sorted([sweep.start, sweep.stop])
+    return f"{name}: log counts for an interval and not for a range; write tag(log,interval({low},{high}))"
 
 
 def _official(override: Override) -> BaseDistribution:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from visrun.config.configs import flatten
 from visrun.config.fields import show
 from visrun.errors import ConfigError, did_you_mean
 from visrun.sweep import space as spaces
+from visrun.sweep.parent import readable
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.spelling import encode
 from visrun.sweep.study import Params
@@ -121,7 +122,9 @@ def _begin(points: list[Params], start: list[Params], space: Space, bases: Bases
     ahead: list[Params] = []
     for point in start:
         read = {name: point[name] for name in spaces.active(space, point, bases)}
-        found = next((one for one in points if read.items() <= one.items() and one not in ahead), None)
+        # first what has all of the point: what it leaves open may decide that a trial reads it
+        agreeing = (one for all_of in (point, read) for one in points if all_of.items() <= one.items())
+        found = next((one for one in agreeing if one not in ahead), None)
         if found is None and len(points) > MOST_COMBINATIONS:  # not all of the grid's
             found = read
         ahead += [found] if found and found not in ahead else []
@@ -144,11 +147,19 @@ def start_points(given: Any, space: Space, problems: Problems) -> list[Params] |
                 hint = did_you_mean(str(name), space.distributions)
                 problems.add(f"{key}: {show(name)} does not vary in this sweep{hint}")
             elif (fitting := _in_range(value, space.distributions[name])) is None:
-                problems.add(f"{key}: {name}={show(value)} is outside of its range {space.distributions[name]}")
+                problems.add(f"{key}: {name}={show(value)} {_wanted(value, space.distributions[name])}")
             else:
                 found[name] = fitting
         points.append(found)
     return points
+
+
+def _wanted(value: Any, distribution: BaseDistribution) -> str:
+    """What is wrong with a value that a distribution does not hold."""
+    if isinstance(distribution, CategoricalDistribution):
+        return f"is none of its choices {readable(distribution)}"
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"is outside of its range, {readable(distribution)}" if number else "must be a number"
 
 
 def own_point(run: Resolved, space: Space, bases: Bases) -> Params:
