@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.config import PRUNERS
 from visrun.web.composer import Composer
+from visrun.web.desk import Desk
 from visrun.web.form import fill
 from visrun.web.library import Library
+from visrun.web.processes import Conflict, Processes
+from visrun.web.roots import Roots
 from visrun.web.space import Wanted, offered, planned
 from visrun.web.state import Facts
 from visrun.web.sweeps import best_of, detail, ending, merged, study_of, thinned
@@ -93,6 +97,46 @@ def test_the_trials_are_told_by_the_table_and_by_their_folders(sweep: Path, tmp_
     assert told["best"] == [0] and told["importance"] == {"learning_rate": 0.75, "optimizer": 0.25}
     place = library.find(trials[0]["id"])
     assert place is not None and place.path == sweep / "0" and trials[1]["id"] is None
+
+
+def test_a_trial_that_starts_has_not_failed(sweep: Path, tmp_path: Path) -> None:
+    (sweep / ".lead.lock").write_text(json.dumps(ME))
+    for number in (4, 9):  # 9 was lost when the sweep was stopped: its point has become another trial
+        (sweep / str(number)).mkdir()
+    told = detail(sweep, Library(tmp_path))
+    assert [(trial["number"], trial["state"]) for trial in told["trials"]][3:] == [(3, "running"), (4, "queued")]
+    assert (told["ended"], told["counts"]["failed"]) == (3, 1)
+    write(sweep / "4", lock=ME)
+    assert detail(sweep, Library(tmp_path))["trials"][4]["state"] == "starting"
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_what_a_sweep_stopped_with_had_not_failed_and_is_gone_on_with(table: bool, tmp_path: Path) -> None:
+    folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", "trials": 2, "words": ["-m"]})
+    rows = [f"{number},running,,adam,0.1,,,,,f," for number in (0, 1)]
+    for number in (0, 1):
+        (folder / str(number)).mkdir()
+    if table:
+        (folder / "trials.csv").write_text("\n".join([TABLE.splitlines()[0], *rows]))
+    told = detail(folder, Library(tmp_path))
+    assert (told["counts"], told["ended"], told["can_resume"]) == ({"stopped": 2}, 0, True)
+
+
+@pytest.mark.parametrize(("ended", "why"), [(1, ""), (2, "all its trials have ended; there is nothing to go on with")])
+def test_a_sweep_is_gone_on_with_while_something_is_left(
+    ended: int, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(Processes, "_start", lambda _, *given: started.append(given))
+    folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", "trials": 2, "words": ["-m"]})
+    rows = [f"{number},complete,0.5,adam,0.1,,3,5.0,,f," for number in range(ended)]
+    (folder / "trials.csv").write_text("\n".join([TABLE.splitlines()[0], *rows]))
+    desk = Desk(tmp_path, Roots([tmp_path]), "cookie", "token")
+    (place,) = desk.library.places()
+    assert desk.sweep(place)["can_resume"] == (not why)
+    with pytest.raises(Conflict, match=why) if why else nullcontext():
+        desk.resume(place)
+    assert len(started) == (not why)
 
 
 def test_a_trial_shows_the_parameters_that_it_reads(sweep: Path, tmp_path: Path) -> None:

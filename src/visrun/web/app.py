@@ -18,6 +18,7 @@ from visrun.web.bodies import Folder, LoadedFile, Runs, Start, StartSweep, State
 from visrun.web.catalog import catalog
 from visrun.web.desk import Desk
 from visrun.web.form import command, command_words, fill, view
+from visrun.web.library import Place
 from visrun.web.processes import Conflict
 from visrun.web.stream import as_json, events
 
@@ -141,15 +142,15 @@ def _run_routes(app: FastAPI, desk: Desk) -> None:
 
 
 def _action_routes(app: FastAPI, desk: Desk) -> None:
-    def route(verb: str, act: Callable[[Path], None]) -> None:
+    def route(verb: str, act: Callable[[Place], None]) -> None:
         @app.post(f"/api/runs/{{name}}/{verb}")
         def acted(name: str) -> Response:
-            act(desk.place(name, "run", "sweep").path)
+            act(desk.place(name, "run", "sweep"))
             return Json({})
 
-    route("stop", processes.stop)
-    route("kill", processes.kill)
-    route("resume", desk.processes.resume)
+    route("stop", lambda place: processes.stop(place.path))
+    route("kill", lambda place: processes.kill(place.path))
+    route("resume", desk.resume)
 
     @app.post("/api/mlflow")
     def mlflow(asked: Runs) -> Response:

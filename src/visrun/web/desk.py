@@ -18,7 +18,7 @@ from visrun.web.datasets import Datasets
 from visrun.web.form import Form, fill, problems_of_form
 from visrun.web.library import Library, Place
 from visrun.web.mlflow_ui import Mlflow
-from visrun.web.processes import Processes
+from visrun.web.processes import Conflict, Processes
 from visrun.web.resources import Resources
 from visrun.web.roots import Roots
 
@@ -73,6 +73,18 @@ class Desk:
     def sweep(self, place: Place) -> dict[str, Any]:
         """A sweep as the page shows it."""
         return {**self._named(place), **sweeps.detail(place.path, self.library)}
+
+    def resume(self, place: Place) -> None:
+        """Go on with a run or a sweep.
+
+        Raises:
+            Conflict: There is nothing to go on with, or it runs.
+        """
+        if place.kind == "sweep":
+            found = sweeps.detail(place.path, self.library)
+            if not found["living"] and sweeps.is_complete(found["ended"], found["wanted"]):
+                raise Conflict("all its trials have ended; there is nothing to go on with")
+        self.processes.resume(place.path)
 
     def _named(self, place: Place) -> dict[str, Any]:
         return {"id": place.id, "kind": place.kind, "name": self.library.name(place)}

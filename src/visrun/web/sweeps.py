@@ -14,6 +14,7 @@ from visrun.config.configs import flatten
 from visrun.hyperparameters import defaults
 from visrun.numbers import numbers_of
 from visrun.record.epochs import monitor_of
+from visrun.record.run_files import FILE_NAME
 from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD, PLOTS
 from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
 from visrun.tables import TASKS
@@ -35,6 +36,8 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     facts, study, lead = facts_of(folder), study_of(folder), told(folder / LEAD)
     head, table = table_of(folder)
     folders = {int(path.name): path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()}
+    if table:  # a trial that was lost as it started is in no row
+        folders = {n: path for n, path in folders.items() if n in table or (path / FILE_NAME).is_file()}
     first = facts_of(folders[min(folders)]) if folders else None
     task = str(study.get("task") or facts.ui.get("task") or (first.experiment.get("task") if first else "") or "")
     entry = TASKS.get(task)
@@ -45,6 +48,8 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         known = told_by_table(table.get(number, {}), objectives, params)
         live = told_by_folder(folders[number], params, task) if number in folders else {}
         place = library.place(folders[number], "trial") if live.pop("is_run", False) else None
+        if not facts.living and live.get("state") is None and known.get("state", "running") == "running":
+            live["state"] = "stopped"  # it ended with its sweep, as it started
         trials.append({"number": number, "id": place.id if place else None, **merged(known, live)})
     best = [number for number, row in table.items() if row.get("best")]
     if not table:  # Hydra's own sweepers write none
@@ -79,8 +84,13 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "can_kill": facts.pid is not None,
         "can_resume": not facts.living
         and not going_on(facts, library.cwd, library.always)[1]
-        and ended < (wanted or 1),
+        and not is_complete(ended, wanted),
     }
+
+
+def is_complete(ended: int, wanted: object) -> bool:
+    """Whether a sweep has no trial left to run; one that tells no number is over once any has ended."""
+    return ended >= (wanted if isinstance(wanted, int) and wanted else 1)
 
 
 def ending(facts: Facts, *, ended: int, failed: int, wanted: object) -> tuple[str, bool]:
@@ -139,7 +149,8 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
     given = {name: flat[key] for name in read if (key := _setting(name, flat)) is not None}
     return {
         "is_run": bool(facts.experiment),
-        "state": STATES.get(facts.state, facts.state),
+        # One that starts has written nothing yet, and may never: the table knows.
+        "state": STATES.get(facts.state, facts.state) if facts.experiment or facts.living else None,
         "value": numbers_of(facts.part("result").get("val")).get(monitor) if facts.state in ENDED else None,
         "epochs": rows[-1]["epoch"] if rows else None,
         "of": facts.part("hyperparameters").get("max_epochs"),
