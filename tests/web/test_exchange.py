@@ -15,7 +15,7 @@ from visrun.record.experiment import describe
 from visrun.record.run_files import FILE_NAME
 from visrun.tables import MODELS, TASKS
 from visrun.web.composer import Composer
-from visrun.web.exchange import loaded, loaded_text, saved
+from visrun.web.exchange import checked, loaded, loaded_text, saved
 from visrun.web.form import fill, flat_values
 
 LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file
@@ -78,6 +78,37 @@ def test_what_a_run_wrote_comes_into_the_form(composer: Composer, tmp_path: Path
 def test_hyperparameters_alone_are_a_whole_file(composer: Composer) -> None:
     found = loaded_text('{"hyperparameters": {"learning_rate": 0.5, "momentum": 0.1}}', composer)
     assert found == {"task": "classification", "model": None, "touched": {"learning_rate": 0.5, "momentum": 0.1}}
+
+
+@pytest.mark.parametrize("state", STATES, ids=str)
+def test_what_a_run_was_started_from_comes_back(
+    state: tuple[str, str | None, dict[str, Any]], composer: Composer
+) -> None:
+    form = fill(*state, composer)
+    noted = json.loads(
+        json.dumps(dict(zip(("task", "model", "touched"), (*state[:2], form.entered.values), strict=True)))
+    )
+    again = checked(noted, composer)
+    assert told(fill(again["task"], again["model"], again["touched"], composer)) == told(form)
+    assert (again["model"], again["touched"].keys()) == (state[1], state[2].keys())
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        None,
+        [],
+        {"touched": {}},
+        {"task": "evil"},
+        {"task": "classification", "touched": {"plugins": "os"}},
+        {"task": "classification", "touched": {"seed": {"a": 1}}},
+        {"task": "classification", "words": ["-m"]},
+    ],
+    ids=str,
+)
+def test_a_forged_form_beside_a_run_is_refused(noted: Any, composer: Composer) -> None:
+    with pytest.raises(ConfigError):
+        checked(noted, composer)
 
 
 def test_a_form_with_problems_is_not_saved(composer: Composer) -> None:

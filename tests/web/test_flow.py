@@ -117,8 +117,18 @@ def stop_and_resume(served: Served, run: str) -> None:
     assert os.getsid(pid) == pid  # a session of its own: nothing that ends the server ends it
     assert served.post(f"/api/runs/{run}/kill").status == 200
     told = served.wait_for(f"/api/runs/{run}", lambda told: not told["living"] and told["exit_code"] is not None)
-    assert (told["state"], told["exit_code"]) == ("unfinished", -signal.SIGKILL)
-    assert told["reason"] == "its process was ended by signal 9" and told["last_lines"] and told["can_resume"]
+    assert (told["state"], told["exit_code"]) == ("killed", -signal.SIGKILL)
+    assert (told["reason"], told["last_lines"], told["can_resume"]) == ("ended by you at once", [], True)
+
+
+def test_a_run_that_is_stopped_as_it_starts_comes_back_into_the_form(served: Served) -> None:
+    run = start(served, {**SHORT, "learning_rate": "1e-2"})
+    assert served.post(f"/api/runs/{run}/stop").status == 200
+    told = served.wait_for(f"/api/runs/{run}", lambda told: not told["living"])
+    assert (told["state"], told["ended_badly"], told["can_edit"]) == ("killed", False, True)
+    assert told["reason"] == "stopped by you before it began" and not told["can_resume"]
+    form = served.get(f"/api/runs/{run}/form")
+    assert (form["task"], form["model"], form["touched"]["learning_rate"]) == ("classification", None, 0.01)
 
 
 def test_a_run_that_fails_says_why(served: Served) -> None:
@@ -162,4 +172,5 @@ def test_a_sweep_is_a_real_one_stops_goes_on_and_its_trials_return_to_the_form(s
     values = served.get(f"/api/runs/{trial['id']}/form")["touched"]
     assert values["learning_rate"] == pytest.approx(float(trial["params"]["learning_rate"]))
     assert served.post(f"/api/runs/{trial['id']}/stop").status == 404  # its sweep is stopped, not a trial of it
-    assert served.post(f"/api/runs/{sweep}/stop").status == 409
+    for verb in ("stop", "resume"):
+        assert served.post(f"/api/runs/{sweep}/{verb}").status == 409

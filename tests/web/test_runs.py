@@ -84,6 +84,26 @@ STATES: dict[str, tuple[dict[str, Any], str]] = {
         {**TRAINING, "ui": {**GONE, "asked": "stop", "asked_of": 1}},
         "running",
     ),
+    "asked to stop before it began": (
+        {"ui": {**GONE, "asked": "stop", "asked_of": GONE["pid"], "exit_code": -15}},
+        "killed",
+    ),
+    "ended at once, as asked": (
+        {"result": {"status": "running"}, "ui": {**GONE, "asked": "kill", "asked_of": GONE["pid"], "exit_code": -9}},
+        "killed",
+    ),
+    "ended by a signal that nobody here asked for": (
+        {"result": {"status": "running"}, "ui": {**GONE, "asked": "stop", "asked_of": GONE["pid"], "exit_code": -9}},
+        "unfinished",
+    ),
+    "ended by a signal, when another process had been asked": (
+        {"result": {"status": "running"}, "ui": {**GONE, "asked": "kill", "asked_of": 1, "exit_code": -9}},
+        "unfinished",
+    ),
+    "resumed, its status that of the process before": (
+        {**TRAINING, "status": {"state": "training", "pid": 1}},
+        "starting",
+    ),
     "died without a word": ({"result": {"status": "running"}, "lock": GONE}, "unfinished"),
     "its lock is gone": ({"result": {"status": "running"}}, "unfinished"),
     "finished": ({"result": {"status": "finished"}}, "finished"),
@@ -284,6 +304,35 @@ def test_a_run_that_was_stopped_did_not_end_badly(
 def test_a_killed_process_is_named_by_its_signal(tmp_path: Path) -> None:
     told = detail(write(tmp_path, result={"status": "running"}, ui={**GONE, "exit_code": -9}))
     assert (told["state"], told["reason"]) == ("unfinished", "its process was ended by signal 9")
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "result", "why"),
+    [
+        ("stop", -15, None, "stopped by you before it began"),
+        ("kill", -15, None, "ended by you at once"),
+        ("kill", -9, None, "ended by you at once"),
+        ("stop", -15, {"status": "running"}, "stopped by you before it went on"),
+        ("kill", -9, {"status": "running"}, "ended by you at once"),
+    ],
+)
+def test_what_the_user_ended_before_it_could_say_so_is_no_failure(
+    asked: str, code: int, result: dict[str, Any] | None, why: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, result=result, ui={**GONE, "asked": asked, "asked_of": GONE["pid"], "exit_code": code})
+    (folder / CONSOLE).write_text("visrun: error: of a start before\n")
+    told = detail(folder)
+    assert (told["state"], told["reason"], told["ended_badly"], told["last_lines"]) == ("killed", why, False, [])
+    assert told["can_resume"] == (result is not None)
+
+
+def test_a_resumed_run_does_not_show_how_far_the_process_before_was(tmp_path: Path) -> None:
+    status = {"state": "training", "epoch": 2, "step": 5, "steps": 20, "step_seconds": 0.5, "images_per_step": 8}
+    folder = write(tmp_path, **{**TRAINING, "status": {**status, "pid": 1}}, rows=[row(1, 0.5)])
+    told = detail(folder)["progress"]
+    assert (told["phase"], told["share"], told["step"], told["left"]) == ("", 0.0, None, None)
+    write(folder, status={**status, "pid": ME["pid"]})
+    assert detail(folder)["progress"]["share"] == 0.25
 
 
 def test_the_lines_of_whoever_spoke_last_are_shown(tmp_path: Path) -> None:

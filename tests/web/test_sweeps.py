@@ -188,6 +188,15 @@ def test_a_trial_that_failed_is_not_the_sweeps_failure(
     assert ending(Facts(Path(), {}, {}, {"exit_code": code}, None), ended=ended, failed=failed, wanted=wanted) == told
 
 
+@pytest.mark.parametrize(
+    ("asked", "code", "why"),
+    [("stop", -15, "stopped by you before it began"), ("kill", -9, "ended by you at once"), ("stop", 143, "")],
+)
+def test_a_sweep_that_was_stopped_at_once_has_not_failed(asked: str, code: int, why: str) -> None:
+    ui = {**GONE, "asked": asked, "asked_of": GONE["pid"], "exit_code": code}
+    assert ending(Facts(Path(), {}, {}, ui, None), ended=0, failed=0, wanted=2) == (why, False)
+
+
 @pytest.mark.parametrize("content", ["", "{}", '{"user_attr":{"visrun":', '{"user_attr":{"visrun":3}}', "\x00\xff"])
 def test_a_journal_that_tells_nothing(content: str, tmp_path: Path) -> None:
     (tmp_path / "study.journal").write_text(content, encoding="latin-1")

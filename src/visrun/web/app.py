@@ -12,7 +12,6 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from visrun.errors import ConfigError, UserError
-from visrun.record.run_files import FILE_NAME
 from visrun.web import assets, exchange, processes, runs, space
 from visrun.web.bodies import Folder, LoadedFile, Runs, Start, StartSweep, State, Swept
 from visrun.web.catalog import catalog
@@ -109,7 +108,9 @@ def _run_routes(app: FastAPI, desk: Desk) -> None:
             form = desk.checked(state)
             words, typed = command_words(form, desk.composer), command(form, desk.composer)
         model = form.resolved.settings.model.name
-        folder = desk.processes.run(words, task=form.task, model=model, command=typed, ticket=state.ticket)
+        picked = {"task": form.task, "model": form.model, "touched": form.entered.values}
+        facts: dict[str, Any] = {"task": form.task, "model": model, "command": typed, "form": picked}
+        folder = desk.processes.run(words, ticket=state.ticket, **facts)
         return Json({"id": desk.library.place(folder, "run").id})
 
     @app.get("/api/runs/{name}")
@@ -118,7 +119,7 @@ def _run_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/runs/{name}/form")
     def form_of(name: str) -> Response:
-        return Json(exchange.loaded(desk.place(name, "run", "trial").path / FILE_NAME, desk.composer))
+        return Json(desk.form(desk.place(name, "run", "trial")))
 
     @app.get("/api/runs/{name}/plots/{picture}")
     def picture(name: str, picture: str) -> Response:

@@ -11,7 +11,8 @@ from fastapi import HTTPException
 
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
-from visrun.web import runs, sweeps
+from visrun.record.run_files import FILE_NAME
+from visrun.web import exchange, runs, sweeps
 from visrun.web.bodies import Folder, State
 from visrun.web.composer import Composer
 from visrun.web.datasets import Datasets
@@ -21,6 +22,7 @@ from visrun.web.mlflow_ui import Mlflow
 from visrun.web.processes import Conflict, Processes
 from visrun.web.resources import Resources
 from visrun.web.roots import Roots
+from visrun.web.state import UI, told
 
 
 @dataclass
@@ -73,6 +75,17 @@ class Desk:
     def sweep(self, place: Place) -> dict[str, Any]:
         """A sweep as the page shows it."""
         return {**self._named(place), **sweeps.detail(place.path, self.library)}
+
+    def form(self, place: Place) -> dict[str, Any]:
+        """The form of a run: of its experiment.json, or what it was started from where it came to write none.
+
+        Raises:
+            ConfigError: It is refused, or there is none.
+        """
+        file, asked = place.path / FILE_NAME, told(place.path / UI)
+        if "form" in asked and not file.is_file():
+            return exchange.checked(asked["form"], self.composer)
+        return exchange.loaded(file, self.composer)
 
     def resume(self, place: Place) -> None:
         """Go on with a run or a sweep.

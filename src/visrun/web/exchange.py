@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from visrun.errors import ConfigError
 from visrun.record import environment
 from visrun.record.experiment import Experiment, describe, load_experiment
 from visrun.record.run_files import FILE_NAME
+from visrun.web.bodies import State
 from visrun.web.catalog import CHOOSERS, editable
 from visrun.web.composer import Composer
 from visrun.web.form import CHOICES, Form, fill
@@ -37,6 +40,21 @@ def saved(form: Form) -> dict[str, Any]:
         versions=environment.versions(),
         git=environment.git_state(Path.cwd()),
     )
+
+
+def checked(told: object, composer: Composer) -> dict[str, Any]:
+    """The form that a run was started from, as the page noted it; as untrusted as any other file.
+
+    Raises:
+        ConfigError: It is none of this installation's forms.
+    """
+    try:
+        state = State.model_validate(told)
+    except ValidationError:
+        raise ConfigError("what this run was started from is not noted as a form") from None
+    with composer.lock:
+        fill(state.task, state.model, state.touched, composer)
+    return state.model_dump()
 
 
 def loaded_text(text: str, composer: Composer) -> dict[str, Any]:

@@ -42,16 +42,16 @@ class Processes:
         self._tickets: dict[str, Path] = {}
         self._lock = threading.Lock()
 
-    def run(self, words: Sequence[str], *, task: str, model: str, command: str, ticket: str) -> Path:
+    def run(self, words: Sequence[str], *, task: str, ticket: str, **facts: Any) -> Path:
         """Start ``visrun WORDS`` and return its folder; the same ``ticket`` starts it once.
 
         Args:
-            command: What a person would type for it.
+            facts: Noted beside it, such as ``command``, what a person would type for it.
         """
 
         def begin() -> Path:
             folder = new_run_folder(task, root=self.cwd / RUNS)
-            note(folder, kind="run", task=task, model=model, command=command, created=_now())
+            note(folder, kind="run", task=task, **facts, created=_now())
             self._start(folder, [*words, to_override("hydra.run.dir", str(folder))])
             return folder
 

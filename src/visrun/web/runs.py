@@ -63,7 +63,7 @@ def detail(folder: Path) -> dict[str, Any]:
         "can_stop": facts.pid is not None and state in ("starting", "running"),
         "can_kill": facts.pid is not None,
         "can_resume": not facts.living and state in ("killed", "failed", "unfinished") and bool(facts.experiment),
-        "can_edit": (folder / FILE_NAME).is_file(),
+        "can_edit": (folder / FILE_NAME).is_file() or "form" in facts.ui,
     }
 
 
@@ -148,6 +148,8 @@ def reason(facts: Facts) -> str:
     code = facts.exit_code
     if isinstance(noted, str) and facts.state in ENDED:
         return noted
+    if facts.cut_off:
+        return facts.why_cut_off
     said = [line for line in tail(facts.folder / CONSOLE) if line.startswith("visrun: error: ")]
     if said and code not in (0, None):
         return said[-1].removeprefix("visrun: error: ")

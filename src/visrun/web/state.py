@@ -7,6 +7,7 @@ the user asked of it, and the exit code.
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from visrun.sweep.files import LEAD
 UI = "ui.json"
 ENDED = ("finished", "killed", "pruned", "failed")
 AS_ASKED = (0, *EXIT_CODES.values())  # exit codes of what came to its end, or was asked to stop
+# What the user asked for -> exit codes of a process that this ended without a word: it had no handler.
+CUT_OFF = {"stop": (-signal.SIGTERM,), "kill": (-signal.SIGTERM, -signal.SIGKILL)}
 _writing = threading.Lock()
 
 
@@ -67,13 +70,19 @@ class Facts:
         """starting, running, stopping, one of ``ENDED``, or unfinished: its process died without a word."""
         noted = str(self.part("result").get("status", ""))
         if not self.living:
-            return noted if noted in ENDED else "unfinished" if self.experiment else "failed"
+            if noted in ENDED:
+                return noted
+            return "killed" if self.cut_off else "unfinished" if self.experiment else "failed"
         if noted in ENDED and not self._begun_again():
             return noted
         if self.stopping:
             return "stopping"
         begins = noted != "running" or self.status.get("state", "starting") == "starting"
-        return "starting" if begins else "running"
+        return "starting" if begins or self._told_by_another() else "running"
+
+    def _told_by_another(self) -> bool:
+        """Whether status.json is still that of a process before the living one."""
+        return self.pid is not None and self.status.get("pid", self.pid) != self.pid
 
     def _begun_again(self) -> bool:
         """Whether the living process began after the run had ended."""
@@ -93,7 +102,23 @@ class Facts:
     @property
     def ended_badly(self) -> bool:
         """Whether the last process neither came to its end nor was asked to stop."""
-        return not self.living and self.exit_code is not None and self.exit_code not in AS_ASKED
+        if self.living or self.exit_code is None:
+            return False
+        return self.exit_code not in AS_ASKED and not self.cut_off
+
+    @property
+    def cut_off(self) -> str:
+        """Which button of the page ended the last process before it could say so, ``stop`` or ``kill``; else ""."""
+        if self.living or self.ui.get("pid") is None or self.ui.get("asked_of") != self.ui["pid"]:
+            return ""
+        codes = ((asked, self.exit_code in codes) for asked, codes in CUT_OFF.items())
+        return next((asked for asked, fits in codes if fits and self.ui.get("asked") == asked), "")
+
+    @property
+    def why_cut_off(self) -> str:
+        """The same as a line."""
+        begun = "it went on" if self.experiment else "it began"
+        return {"stop": f"stopped by you before {begun}", "kill": "ended by you at once", "": ""}[self.cut_off]
 
 
 def facts_of(folder: Path, names: Collection[str] = (LOCK, LEAD, UI, FILE_NAME, STATUS)) -> Facts:

@@ -99,7 +99,7 @@ def ending(facts: Facts, *, ended: int, failed: int, wanted: object) -> tuple[st
     Exit code 1 says that a trial failed, or that the sweep itself did; one that came to its end did not.
     """
     if not facts.ended_badly:
-        return "", False
+        return facts.why_cut_off, False
     if facts.exit_code != 1 or not failed:
         return "The sweep has failed.", True
     whole = not isinstance(wanted, int) or ended >= wanted
