@@ -128,6 +128,11 @@ def test_a_full_disk_keeps_the_former_checkpoint(tmp_path, monkeypatch):
     assert checkpoint.load(path)["epoch"] == 1
 
 
+def test_a_folder_that_is_gone_is_one_line(tmp_path):
+    with pytest.raises(VisrunError, match=r"^[^\n]*/gone/last\.pt: cannot write \(No such file or directory\)$"):
+        checkpoint.save({"epoch": 1}, tmp_path / "gone" / "last.pt")
+
+
 @pytest.mark.slow
 def test_a_kill_in_the_middle_of_writing_leaves_a_whole_file(tmp_path):
     path = tmp_path / "last.pt"

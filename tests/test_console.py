@@ -3,7 +3,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from visrun.console import Screen, counter, epoch_line, logged
+from visrun.errors import VisrunError
 
 ROW = {"loss": 0.5, "val_loss": 0.25, "accuracy": 0.9, "learning_rate": 1e-3}
 
@@ -31,6 +34,19 @@ def test_text_is_printed_as_it_is_and_logged(capsys, tmp_path):
     assert "WARNING some.library: and that\n" in text
     Screen().say("after")
     assert "after" not in (tmp_path / "visrun.log").read_text()
+
+
+def test_a_log_that_cannot_be_written_hides_no_error(tmp_path, capsys):
+    (tmp_path / "visrun.log").symlink_to("/dev/full")
+    with pytest.raises(VisrunError, match=r"^last\.pt: disk full$"), logged(tmp_path / "visrun.log"):
+        logging.getLogger("visrun").info("lost")
+        raise VisrunError("last.pt: disk full")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_log_that_cannot_be_opened_is_one_line(tmp_path):
+    with pytest.raises(VisrunError, match=r"^/.*: cannot write \(Is a directory\)$"), logged(tmp_path):
+        pass
 
 
 def test_without_a_log_a_warning_is_printed_once():

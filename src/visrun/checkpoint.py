@@ -25,12 +25,15 @@ def save(state: dict[str, Any], path: Path) -> None:
     """Write ``state`` (tensors and plain types) to ``path`` atomically, its digest beside it.
 
     Raises:
-        VisrunError: The disk is full; a checkpoint that stood at ``path`` is still whole.
+        VisrunError: The disk is full or the folder gone; a checkpoint that stood at ``path`` is still whole.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getbuffer()
-    free = shutil.disk_usage(path.parent).free
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError as error:
+        raise VisrunError(f"{path}: cannot write ({error.strerror})") from error
     if free < len(data):
         raise VisrunError(f"{path}: disk full, a checkpoint needs {len(data):,} bytes and {free:,} are free")
     digest, file = hashlib.sha256(data).hexdigest(), _digest_file(path)

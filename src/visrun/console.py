@@ -6,12 +6,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+
+from visrun.errors import VisrunError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -21,10 +23,29 @@ REFRESH_SECONDS = 0.1
 logger = logging.getLogger("visrun")
 
 
+class LogFile(logging.FileHandler):
+    """A log that loses its lines where the disk refuses them, so that the error to tell is the run's own."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is logging's)
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def logged(file: Path) -> Iterator[None]:
-    """Write what the run says, and what libraries warn of, to ``file`` as well."""
-    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")  # file names may be no text
+    """Write what the run says, and what libraries warn of, to ``file`` as well.
+
+    Raises:
+        VisrunError: It cannot be opened.
+    """
+    try:
+        handler = LogFile(file, encoding="utf-8", errors="backslashreplace")  # file names may be no text
+    except OSError as error:
+        raise VisrunError(f"{file}: cannot write ({error.strerror})") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, level = logging.getLogger(), logger.level
     root.addHandler(handler)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from visrun.conclusion import SAMPLES
+from visrun.errors import VisrunError
 from visrun.figures import plots
 from visrun.figures.precision_recall import closed, mean_precision, precision_recall
 from visrun.figures.sheet import GAP, LARGEST, SMALLEST, WIDER, fit, full_rows, sheet
@@ -125,6 +126,17 @@ def test_cells_hold_counts_or_shares_of_the_true_class(counts, texts):
 def test_a_matrix_of_another_size_is_refused(tmp_path):
     with pytest.raises(ValueError, match="2 classes"):
         plots.confusion_matrix(np.eye(3), ["a", "b"], tmp_path / "matrix.png")
+
+
+@pytest.mark.parametrize("taken", ["plots", "plots/curves.png"])
+def test_a_picture_that_cannot_be_written_is_one_line(tmp_path, taken):
+    file = tmp_path / "plots" / "curves.png"
+    if taken == "plots":
+        file.parent.touch()
+    else:
+        file.mkdir(parents=True)
+    with pytest.raises(VisrunError, match=r"^[^\n]*/curves\.png: cannot write \([^\n]*\)$"):
+        plots.curves([{"epoch": 1, "loss": 1.0}], file)
 
 
 def test_names_in_any_script_and_with_signs_are_drawn_without_a_warning(tmp_path):

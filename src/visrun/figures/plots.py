@@ -8,6 +8,7 @@ first picture is drawn.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from visrun.files import update
 from visrun.numbers import far_apart
 
 if TYPE_CHECKING:
@@ -228,7 +230,11 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Give every panel the house's look, and write the file."""
+    """Give every panel the house's look, and write the file.
+
+    Raises:
+        VisrunError: It cannot be written.
+    """
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(GREY)
@@ -242,8 +248,9 @@ def save(figure: Figure, path: Path) -> None:
         legend = axes.get_legend()
         if legend is not None:
             legend.get_frame().set(linewidth=0, alpha=0.7)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, bbox_inches="tight", pad_inches=0.12)
+    file = io.BytesIO()
+    figure.savefig(file, bbox_inches="tight", pad_inches=0.12)
+    update(path, file.getvalue())
 
 
 def whole_numbers(axes: Axes) -> None:
