@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from visrun.errors import UserError
+from visrun.errors import UserError, VisrunError
 from visrun.record import run_folder
 from visrun.record.run_files import LOCK, STATUS
 from visrun.record.run_folder import SILENT, RunFolder, Writer, living_holder, part_of, read_json, writer_of
@@ -23,6 +24,17 @@ def test_rows_come_back_and_nan_is_left_out(tmp_path):
         assert folder.read_metrics() == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
         folder.keep_metrics(1)
         assert folder.read_metrics() == [{"epoch": 1, "loss": 0.5}]
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["a deleted folder", "a full disk"])
+def test_an_epoch_that_cannot_be_written_is_one_line(tmp_path, gone):
+    with RunFolder(tmp_path / "run") as folder:
+        if gone:
+            shutil.rmtree(folder.path)
+        else:
+            folder.metrics.symlink_to("/dev/full")
+        with pytest.raises(VisrunError, match=r"^[^\n]*/metrics\.jsonl: cannot write \([^\n]*\)$"):
+            folder.append_metrics({"epoch": 1})
 
 
 def test_names_that_are_no_text_come_back(tmp_path):

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import psutil
 
-from visrun.errors import UserError
+from visrun.errors import UserError, VisrunError
 from visrun.files import remove_leftovers, write_atomic
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, MAX_BYTES, METRICS, STATUS
@@ -110,12 +110,19 @@ class RunFolder:
         write_atomic(self.path / FILE_NAME, data)
 
     def append_metrics(self, row: dict[str, float]) -> None:
-        """Add an epoch's line and see it on the disk."""
+        """Add an epoch's line and see it on the disk.
+
+        Raises:
+            VisrunError: It cannot be written.
+        """
         line = json.dumps({key: value for key, value in row.items() if value == value})
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise VisrunError(f"{self.metrics}: cannot write ({error.strerror})") from error
 
     def read_metrics(self) -> list[Row]:
         """The epochs so far."""
