@@ -14,7 +14,18 @@ import pytest
 from visrun.errors import UserError, VisrunError
 from visrun.record import run_folder
 from visrun.record.run_files import LOCK, STATUS
-from visrun.record.run_folder import SILENT, RunFolder, Writer, living_holder, part_of, read_json, writer_of
+from visrun.record.run_folder import (
+    SILENT,
+    RunFolder,
+    Writer,
+    born,
+    living,
+    living_holder,
+    part_of,
+    read_json,
+    this_process,
+    writer_of,
+)
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):
@@ -249,6 +260,51 @@ def test_a_child_holds_its_folder_until_it_is_known_how_it_ended(tmp_path):
         assert living_holder(tmp_path / LOCK) == process.pid
         process.wait()
         assert living_holder(tmp_path / LOCK) is None
+
+
+@pytest.fixture
+def stepped(monkeypatch):
+    """A clock that is set an hour on while processes run."""
+    before = psutil._pslinux.boot_time
+    return lambda: monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: before() + 3600.0)
+
+
+@pytest.mark.skipif(born(os.getpid()) is None, reason="this system does not say when a process began")
+class TestClock:
+    def test_a_clock_that_is_set_ends_no_writer(self, tmp_path, stepped):
+        with RunFolder(tmp_path):
+            stepped()
+            assert living_holder(tmp_path / LOCK) == os.getpid()
+            assert writer_of(tmp_path) == Writer(os.getpid())
+            with pytest.raises(UserError, match="is writing this run"), RunFolder(tmp_path):
+                pass
+
+    def test_a_process_tells_when_another_one_began(self):
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+            assert born(process.pid).split()[0] == born(os.getpid()).split()[0]
+            assert int(born(process.pid).split()[1]) > int(born(os.getpid()).split()[1])
+            process.stdin.close()
+            process.wait()
+            assert born(process.pid) is None
+
+    @pytest.mark.parametrize("change", ["ticks", "boot"])
+    def test_a_later_process_of_the_same_number_and_second_is_another(self, change):
+        me = this_process()
+        boot, ticks = me["born"].split()
+        other = f"{boot} {int(ticks) - 1}" if change == "ticks" else f"another {ticks}"
+        assert living(me) == os.getpid()
+        assert living({**me, "born": other}) is None
+
+    @pytest.mark.parametrize("without", ["the record", "the system"])
+    def test_the_time_of_day_decides_where_nothing_else_is_known(self, without, monkeypatch):
+        me = this_process()
+        if without == "the record":  # of an earlier version
+            del me["born"]
+        else:
+            monkeypatch.setattr(run_folder, "born", lambda _: None)
+            assert "born" not in this_process()
+        assert living(me) == os.getpid()
+        assert living({**me, "started": me["started"] - 5.0}) is None
 
 
 def test_status_names_its_writer_and_is_replaced_as_a_whole(tmp_path):

@@ -10,6 +10,7 @@ import sys
 import time
 
 import optuna
+import psutil
 import pytest
 from optuna.trial import TrialState
 
@@ -182,10 +183,22 @@ def test_a_later_process_of_the_same_number_runs_nothing(queue):
     facts = queue.every()[trial.number].user_attrs
     assert signer(queue.every()[trial.number]) == os.getpid()
     assert living(facts) == os.getpid()
-    assert living({**facts, "started": facts["started"] - 5.0}) is None
-    queue.note(trial.number, started=facts["started"] - 5.0)  # as that of a container that was begun anew at once
+    earlier = {"started": facts["started"] - 5.0, "born": "as that of a container that was begun anew at once"}
+    assert living({**facts, **earlier}) is None
+    queue.note(trial.number, **earlier)
     Orphans(Runs()).take_back(queue, sole=False)
     assert states(queue) == ["FAIL", "WAITING", "WAITING", "WAITING"]
+
+
+@pytest.mark.skipif("born" not in this_process(), reason="this system does not say when a process began")
+def test_a_clock_that_is_set_costs_no_trial_of_a_living_worker(queue, monkeypatch):
+    sign(queue, queue.claim(3), None)
+    before = psutil._pslinux.boot_time
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: before() + 3600.0)
+    orphans = Orphans(Runs())
+    orphans.look(queue, watched=set())
+    orphans.take_back(queue, sole=True)
+    assert states(queue) == ["RUNNING", "WAITING", "WAITING"]
 
 
 def test_threads_work_until_told_or_until_they_raise():

@@ -22,7 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, VisrunError
-from visrun.record.run_folder import this_process
+from visrun.record.run_folder import born, this_process
 from visrun.sweep import controller, leadership, worker
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.controller import lead
@@ -155,7 +155,8 @@ def test_studies_that_share_a_journal_are_led_side_by_side_but_not_in_one_folder
 def other_process() -> dict[str, Any]:
     """A living one of this machine."""
     process = psutil.Process(os.getppid())
-    return this_process() | {"pid": process.pid, "started": process.create_time()}
+    known = {"pid": process.pid, "started": process.create_time(), "born": born(process.pid)}
+    return this_process() | {name: value for name, value in known.items() if value is not None}
 
 
 class TestDatabase:
@@ -198,7 +199,7 @@ class TestDatabase:
     @pytest.mark.parametrize(
         "more",
         [
-            {"started": 0.0},  # its number has another one now
+            {"started": 0.0, "born": ""},  # its number has another one now
             {"host": "elsewhere", "heard": time.time() - GRACE - 1},
         ],
     )

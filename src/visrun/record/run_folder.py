@@ -33,7 +33,7 @@ try:
 except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
-CLOCK = 2.0  # seconds by which the system's word on when a process began may vary
+CLOCK = 2.0  # seconds by which the system's word on the time of day when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
 
 
@@ -166,9 +166,23 @@ def part_of(content: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
 
 
 def this_process() -> dict[str, Any]:
-    """What a lock file says of who holds it: the process, when it began, and its machine."""
+    """What a lock file says of who holds it: the process, when it began, and its machine.
+
+    ``started`` is the time of day, which a clock that is set moves; ``born`` stands still, where the system tells it.
+    """
     me = psutil.Process()
-    return {"pid": me.pid, "started": me.create_time(), "host": socket.gethostname()}
+    known: dict[str, Any] = {"pid": me.pid, "started": me.create_time(), "host": socket.gethostname()}
+    return known if (birth := born(me.pid)) is None else {**known, "born": birth}
+
+
+def born(pid: int) -> str | None:
+    """When a process began, as the start of its machine and the clock ticks since; None where Linux does not say it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        after_name = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2]  # a name may hold spaces
+        return f"{boot} {int(after_name.split()[19])}"
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 @contextmanager
@@ -215,7 +229,9 @@ def living(facts: Mapping[str, Any]) -> int | None:
         if "host" in facts and facts["host"] != socket.gethostname():
             return None
         process = psutil.Process(int(facts["pid"]))
-        same = abs(process.create_time() - float(facts["started"])) < CLOCK
+        birth = born(process.pid) if "born" in facts else None
+        near = abs(process.create_time() - float(facts["started"])) < CLOCK
+        same = near if birth is None else facts["born"] == birth
         ended = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
         return process.pid if same and not ended else None
     except (ValueError, KeyError, TypeError, psutil.Error):
