@@ -96,6 +96,17 @@ def test_wrong_masks(tmp_path: Path, mask: np.ndarray, reason: str) -> None:
     assert sum(map(len, records.read(root, task="segmentation", on_bad="skip").splits.values())) == 3
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_masks_that_are_all_wrong_are_listed(tmp_path: Path, named: bool) -> None:
+    root = segmentation(tmp_path / "d")
+    for i in range(4):
+        Image.new("L", (4, 2)).save(root / "masks" / f"{i}.png")
+    if not named:
+        (root / "classes.txt").unlink()
+    with pytest.raises(DataError, match="4 of 4 records cannot be used"):
+        records.read(root, task="segmentation")
+
+
 def test_a_truncated_mask_is_found(tmp_path: Path) -> None:
     root = segmentation(tmp_path / "d")
     noise = np.random.default_rng(0).integers(0, 2, (3, 4), np.uint8)

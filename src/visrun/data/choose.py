@@ -97,9 +97,10 @@ def masks(
     names = listing.classes or _unnamed(listing, classes, seen, white=white, training=training)
     checked = [_in_range(finding, len(names)) for finding in findings]
     wanted = names if classes is None else _wanted(classes, names, training=training)
-    known = dict(zip(names, (0, IGNORE) if white and len(names) == 2 else range(len(names)), strict=True))
+    white = white and len(names) == 2
+    known = dict(zip(names, (0, IGNORE) if white else range(len(names)), strict=True))
     ids = tuple(known.get(name, ABSENT) for name in wanted)  # ABSENT: a finished model's class
-    told = (f"the masks are black and white: white (255) is {names[1]}",) if known.get(names[-1]) == IGNORE else ()
+    told = (f"the masks are black and white: white (255) is {names[1]}",) if white else ()
     return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, checked
 
 
