@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,24 @@ def test_images_stand_in_natural_order_and_folders_after_files(tmp_path: Path) -
         (tmp_path / name).touch()
     found = [files.shown(path, tmp_path) for path in files.images(tmp_path)]
     assert found == ["i2.png", "I3.png", "i10.png", "b/1.png"]
+
+
+def test_links_to_a_folder_above_are_not_followed(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for name, target in (("a/loop", "."), ("a/up", ".."), ("b/other", "../a")):
+        (tmp_path / name).symlink_to(target)
+    found = [files.shown(path, tmp_path) for path in islice(files.images(tmp_path), 9)]  # else no end is near
+    assert found == ["a/1.png", "b/2.png", "b/other/1.png"]
+
+
+def test_a_link_to_itself_is_no_folder_and_no_named_file(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("loop.png", "Classes.txt"):
+        (tmp_path / name).symlink_to(name)
+    assert files.folders(tmp_path) == [tmp_path / "a"]
+    assert files.class_names(tmp_path) == ()
 
 
 def test_text_that_is_not_utf_8_is_named_by_line_and_byte(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     with os.scandir(root) as entries:  # knows without asking again what is a folder, among a million files
-        found = [entry.name for entry in entries if _visible(entry.name) and entry.is_dir()]
+        found = [entry.name for entry in entries if _visible(entry.name) and _answers(entry.is_dir)]
     return [root / name for name in sorted(found, key=natural)]
 
 
@@ -62,10 +62,29 @@ def images(folder: Path, *, deep: bool = True) -> Iterator[Path]:
 
 def of_suffix(folder: Path, suffixes: frozenset[str], *, deep: bool = True) -> Iterator[Path]:
     """Visible files with one of the suffixes (in any case) in ``folder`` (``deep``: and below), in a fixed order."""
-    for current, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = sorted((name for name in inner if deep and _visible(name)), key=natural)
+    for current, names in _walk(folder, deep=deep):
         for name in sorted((name for name in names if _has_suffix(name, suffixes)), key=natural):
             yield Path(current, name)
+
+
+def _walk(folder: Path, *, deep: bool) -> Iterator[tuple[str, list[str]]]:
+    """``folder`` (``deep``: and the visible folders below) with the names of its files, in a fixed order.
+
+    Links are followed, but none back to a folder that it lies in: that would list the same files again and again.
+    """
+    above: dict[str, frozenset[tuple[int, int]]] = {}
+    for current, inner, names in os.walk(folder, followlinks=True):
+        yield current, names
+        own = above.pop(current, frozenset()) | {_identity(current)}
+        below = {name: os.path.join(current, name) for name in inner if deep and _visible(name)}  # noqa: PTH118 (speed)
+        inner[:] = sorted((name for name, path in below.items() if _identity(path) not in own), key=natural)
+        above.update((below[name], own) for name in inner)
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    """Of a folder under whatever name."""
+    state = os.stat(folder)  # noqa: PTH116 (a million names)
+    return state.st_dev, state.st_ino
 
 
 def named(folder: Path, name: str) -> Path | None:
@@ -81,17 +100,13 @@ def named(folder: Path, name: str) -> Path | None:
 @lru_cache(maxsize=64)
 def _spelt(folder: Path, name: str, _changed: int) -> Path | None:
     with os.scandir(folder) as entries:
-        found = sorted(entry.name for entry in entries if entry.name.lower() == name and entry.is_file())
+        found = sorted(entry.name for entry in entries if entry.name.lower() == name and _answers(entry.is_file))
     return folder / found[0] if found else None
 
 
 def holds_images(folder: Path, *, deep: bool = True) -> bool:
     """Whether at least one image lies in ``folder`` (``deep``: or below it)."""
-    for _, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = [name for name in inner if deep and _visible(name)]
-        if any(_has_suffix(name, IMAGE_SUFFIXES) for name in names):
-            return True
-    return False
+    return any(_has_suffix(name, IMAGE_SUFFIXES) for _, names in _walk(folder, deep=deep) for name in names)
 
 
 def exists(path: Path) -> bool:
@@ -197,6 +212,14 @@ def require_once(file: Path, names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{file}: class {some(twice)} stands twice: give each id a name of its own")
+
+
+def _answers(kind: Callable[[], bool]) -> bool:
+    """``is_dir`` or ``is_file`` of an entry: False for a link to itself, at which both raise."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _visible(name: str) -> bool:
