@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 from visrun.config import plugins
 from visrun.config.overrides import parse
 from visrun.errors import VisrunError
-from visrun.sweep.results import closing_lines, rows, write_results
+from visrun.sweep.results import closing_lines, rows, summary, write_results
 from visrun.sweep.ties import graded
 from visrun.sweep.trials import best_of, best_trial, counts, leaders, objectives, pareto, ranking, reason_of
 
@@ -309,7 +309,7 @@ def test_the_end_of_a_sweep_in_lines(tmp_path, monkeypatch):
     add(study, P, 0.5)
     write_results(study, study.trials, folder)
     assert closing_lines(study, study.trials, folder=folder, link="http://host/#/1") == [
-        "best accuracy 0.98125, trial 0: optimizer=sgd momentum=null",
+        "best accuracy 0.9812, trial 0: optimizer=sgd momentum=null",
         "rerun it: visrun 'experiment=my sweep, 2/best/experiment.json'",
         "MLflow: http://host/#/1",
         "2 trials: 1 complete, 1 pruned, 0 failed",
@@ -338,12 +338,29 @@ def test_a_front_is_listed_and_a_long_one_cut(tmp_path, monkeypatch):
     lines = closing_lines(study, study.trials, folder=tmp_path)
     assert lines[:3] == [
         "Pareto front: 13 of 13 trials",
-        "trial 0: accuracy 0.0, seconds 0.0: lr=0.0",
+        "trial 0: accuracy 0, seconds 0: lr=0.0",
         "rerun it: visrun experiment=best/0/experiment.json",
     ]
     assert lines[-2:] == [
         f"3 more in {tmp_path / 'optimization_results.yaml'}",
         "13 trials: 13 complete, 0 pruned, 0 failed",
+    ]
+
+
+def test_values_of_several_objectives_are_read_without_the_noise_of_single_precision(tmp_path):
+    study = make_study("maximize", "minimize", names=["accuracy", "parameters"])
+    add(study, C, [0.8500000238418579, 307618.0], {"lr": 0.1})
+    add(study, C, [0.8999999761581421, 11_173_962.0], {"lr": 0.2})
+    add(study, C, [1 / 3, 6.5], {"lr": 0.3})
+    front = leaders(study, study.trials)
+    values = [[0.85, 307618.0], [0.9, 11_173_962.0], [0.3333333, 6.5]]
+    assert [found["values"] for found in summary(study, front)["solutions"]] == values
+    table = rows(study, study.trials, front)
+    assert [row[2:4] for row in table[1:]] == [["0.85", "307618"], ["0.9", "11173962"], ["0.3333333", "6.5"]]
+    assert closing_lines(study, study.trials, folder=tmp_path)[1:4] == [
+        "trial 0: accuracy 0.85, parameters 307618: lr=0.1",
+        "trial 1: accuracy 0.9, parameters 11173962: lr=0.2",
+        "trial 2: accuracy 0.3333, parameters 6.5: lr=0.3",
     ]
 
 

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun.config import plugins
 from visrun.files import update
 from visrun.record.run_files import FILE_NAME
+from visrun.sweep.drawing import short
 from visrun.sweep.files import RESULTS, TABLE
 from visrun.sweep.table import BEST, NOTES
 from visrun.sweep.trials import (
@@ -42,6 +43,7 @@ from visrun.sweep.trials import (
 )
 
 MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
+MOST_DIGITS = 1e15  # of a whole number that a float holds
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
 
@@ -71,7 +73,8 @@ def summary(study: Study, front: Sequence[FrozenTrial]) -> dict[str, Any]:
         return {"name": "optuna"}
     if len(study.directions) == 1:
         return {"name": "optuna", "best_params": front[0].params, "best_value": values_of(front[0], 1)[0]}
-    return {"name": "optuna", "solutions": [{"params": trial.params, "values": trial.values} for trial in front]}
+    several = [{"params": trial.params, "values": values_of(trial, len(study.directions))} for trial in front]
+    return {"name": "optuna", "solutions": several}
 
 
 def rows(study: Study, trials: Sequence[FrozenTrial], front: Sequence[FrozenTrial]) -> list[list[str]]:
@@ -90,7 +93,7 @@ def rows(study: Study, trials: Sequence[FrozenTrial], front: Sequence[FrozenTria
     table = [["number", "state", *names, *head, *facts, BEST]]
     for trial in by_number(trials):
         set_to, known = params_of(trial), {fact: _fact(trial, fact) for fact in NOTES}
-        values = [_cell(value) for value in values_of(trial, len(names))]
+        values = [_whole(value) or _cell(value) for value in values_of(trial, len(names))]
         values = [cell or known.get(name, "") for name, cell in zip(names, values, strict=True)]
         cells = [("null" if set_to[name] is None else _cell(set_to[name])) if name in set_to else "" for name in params]
         ended = [*(known[fact] for fact in facts), "yes" if trial.number in leading else ""]
@@ -155,7 +158,8 @@ def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path) ->
     single = len(names) == 1
     lines = [] if single else [f"Pareto front: {len(front)} of {plural(len(trials), 'trial')}"]
     for trial in front[:MAX_FRONT]:
-        values = ", ".join(f"{name} {value!r}" for name, value in zip(names, values_of(trial, len(names)), strict=True))
+        pairs = zip(names, values_of(trial, len(names)), strict=True)
+        values = ", ".join(f"{name} {_whole(value) or short(value)}" for name, value in pairs)
         values = f"best {values}, trial {trial.number}" if single else f"trial {trial.number}: {values}"
         params = " ".join(f"{name}={'null' if value is None else value}" for name, value in trial.params.items())
         lines.append(f"{values}: {params}" if params else values)
@@ -209,6 +213,11 @@ def _fact(trial: FrozenTrial, name: str) -> str:
 
 def _cell(value: Any) -> str:
     return "" if value is None or value != value else str(value)
+
+
+def _whole(value: float | None) -> str:
+    """All digits of a whole number, as a count of parameters; "" of any other."""
+    return f"{value:.0f}" if value is not None and value.is_integer() and abs(value) < MOST_DIGITS else ""
 
 
 def _csv(table: Iterable[Sequence[str]]) -> bytes:

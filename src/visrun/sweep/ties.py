@@ -30,8 +30,8 @@ def graded(value: float, loss: float, *, maximize: bool) -> float:
 
 
 def plain(value: float) -> float:
-    """A graded value without the digits of the loss: to 8 digits, and 0 where nothing is left of it.
+    """A graded value without the digits of the loss, to the 7 that single precision holds; 0 where nothing is left.
 
     Whole numbers, as a count of parameters, carry none and stay.
     """
-    return 0.0 if abs(value) <= LEAST else value if value.is_integer() else float(f"{value:.8g}")
+    return 0.0 if abs(value) <= LEAST else value if value.is_integer() else float(f"{value:.7g}")

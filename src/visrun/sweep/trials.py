@@ -92,9 +92,8 @@ def params_of(trial: FrozenTrial) -> dict[str, Any]:
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
     """``count`` values of a complete or pruned trial as people read them, None where there is none."""
-    values: list[float | None] = list(trial.values or []) if trial.state is TrialState.COMPLETE else []
-    if count == 1:
-        values = [None if value is None else plain(value) for value in values]
+    given = (trial.values or []) if trial.state is TrialState.COMPLETE else []
+    values: list[float | None] = [None if value is None else plain(float(value)) for value in given]
     if trial.state is TrialState.PRUNED:
         values = [reported(trial)]
     return [*values, *[None] * count][:count]
