@@ -208,6 +208,10 @@ def test_a_list_of_seeds_can_grow(tmp_path: Path) -> None:
     assert [run["seed"] for run in json.loads((folder / "repeat.json").read_text())["runs"]] == [3, 20, 11, 7]
     done = command(tmp_path, "seeds=[7,3,11,20,5]", "hydra.sweeper.study_name=again", "model=resnet18")
     assert done.returncode == 2 and "this study has other settings (model.name: " in done.stderr
+    for seeds in ("4", "[3,11,20]"):  # a count, which is a grid over other numbers, and a list
+        done = command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again")
+        assert done.returncode == 2 and done.stdout == ""
+        assert "again: this study has seed 7, which is missing from seeds=; add it, or choose another" in done.stderr
 
 
 def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:

@@ -82,9 +82,15 @@ def check(plan: Plan, queue: Queue) -> None:
     if wrong:
         raise ConfigError(f"{key}: this study has other choices for {', '.join(wrong)}; choose another study_name")
     if plan.sampler == EVERY and (other := outside(queue.trials(), plan)) is not None:
-        raise ConfigError(
-            f"{key}: trial {other} of this study is none of these combinations; choose another study_name"
-        )
+        raise ConfigError(f"{key}: {_foreign(queue, other, repeated=plan.command[:1] == ('repeat',))}")
+
+
+def _foreign(queue: Queue, number: int, *, repeated: bool) -> str:
+    """What a trial is that the plan does not have; people who repeat a run know seeds and no combinations."""
+    seed = point_of(queue.every()[number]).get("seed")
+    if repeated and seed is not None:
+        return f"this study has seed {seed}, which is missing from seeds=; add it, or choose another study_name"
+    return f"trial {number} of this study is none of these combinations; choose another study_name"
 
 
 def fixed(plan: Plan) -> dict[str, str]:
