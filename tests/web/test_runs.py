@@ -23,7 +23,7 @@ from visrun.console import Screen, logged
 from visrun.errors import UserError
 from visrun.record.experiment import describe
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
-from visrun.record.run_folder import SILENT, RunFolder, writer_of
+from visrun.record.run_folder import SILENT, RunFolder, born, writer_of
 from visrun.sweep.files import LEAD
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
@@ -553,6 +553,17 @@ def test_what_a_folder_notes_starts_no_code(word: str, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match=re.escape(f"go on with it in {tmp_path}: visrun -m {word}")):
         Processes(tmp_path).resume(tmp_path)
     assert processes.going_on(facts_of(tmp_path), tmp_path, always=[word]) == (["-m", word], "")
+
+
+@pytest.mark.skipif(born(os.getpid()) is None, reason="this system does not say when a process began")
+def test_what_was_started_here_lives_though_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_reap", lambda *_: None)
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
+        monkeypatch.setattr(processes.subprocess, "Popen", lambda *_, **__: process)
+        Processes(tmp_path)._start(tmp_path, [])
+        before = psutil._pslinux.boot_time
+        monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: before() + 3600.0)
+        assert facts_of(tmp_path).pid == process.pid
 
 
 def test_a_sweep_that_the_page_starts_can_be_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

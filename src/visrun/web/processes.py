@@ -20,6 +20,7 @@ import psutil
 from visrun.config.compose import known
 from visrun.config.overrides import to_override
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
+from visrun.record.run_folder import born
 from visrun.sweep.files import LEAD
 from visrun.web.library import kind_of
 from visrun.web.state import UI, Facts, facts_of, note, told
@@ -110,7 +111,8 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        note(folder, pid=process.pid, started=began(process.pid), asked=None, exit_code=None)
+        when = {"started": began(process.pid), "born": born(process.pid)}
+        note(folder, pid=process.pid, **when, asked=None, exit_code=None)
         threading.Thread(target=_reap, args=(process, folder), name="visrun-reaper", daemon=True).start()
 
 
