@@ -380,6 +380,10 @@ def test_a_misspelt_root_and_a_reader_of_another_task(tmp_path: Path) -> None:
     (tmp_path / "flowers").mkdir()
     with pytest.raises(DataError, match=r"no such folder \(did you mean flowers\?\)"):
         records.read(tmp_path / "flowres", task="classification")
+    with pytest.raises(
+        DataError, match=r"/a,/b: no such folder; to vary it in a sweep write data\.root=choice\(/a,/b\)$"
+    ):
+        records.read(Path("/a,/b"), task="classification")
     with pytest.raises(DataError, match=r"data=masks reads no data for task=regression; one of: auto, csv"):
         records.read(tmp_path, task="regression", reader="masks")
 

@@ -132,12 +132,14 @@ def require_root(root: Path) -> None:
     """Refuse a dataset that is not there.
 
     Raises:
-        DataError: No such folder or file; with a suggestion where one beside it has nearly this name.
+        DataError: No such folder or file; with a suggestion where one beside it has nearly this name, or where it may be
+            several.
     """
     if not root.exists():
         near = folders(root.parent) if root.parent.is_dir() else []
         hint = did_you_mean(root.name, [folder.name for folder in near])
-        raise DataError(f"data.root={root}: no such folder{hint}")
+        several = f"; to vary it in a sweep write data.root=choice({root})" if "," in str(root) else ""
+        raise DataError(f"data.root={root}: no such folder{hint}{several}")
 
 
 def flag(text: str) -> bool | None:
