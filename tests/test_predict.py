@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun import checkpoint, predict
+from visrun import checkpoint, models, predict
 from visrun.data import threads
 from visrun.data.images import load_rgb
 from visrun.errors import DataError, UserError
@@ -58,6 +58,33 @@ def test_a_checkpoint_of_a_plugins_task_says_that_the_plugin_is_missing(tmp_path
     checkpoint.save({"task": "counting", "task_state": {}, "network": {}, "model": {}}, tmp_path / "best.pt")
     with pytest.raises(UserError, match=r'best\.pt: task="counting" is not known here; a plugin may bring it'):
         predict.load(tmp_path / "best.pt")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"task": ["classification"]},
+        {"task_state": {"colours": 3}},
+        {"network": {}},
+        {"network": None},
+        {"model": None},
+        {"model": {"stem.0.weight": 1.5}},
+        {"image_size": (8, 8, 3)},
+        {"mean": None},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_which_a_part_is_of_another_kind_is_one_line(tmp_path, odd):
+    network = {"name": "small_resnet", "num_outputs": 2, "dropout": 0.0, "options": {}}
+    module = models.create("small_resnet", num_outputs=2, image_size=16, pretrained=False).module
+    look = {"image_size": [16, 16], "fit": "crop", "mean": [0.5] * 3, "std": [0.5] * 3, "tile": None, "overlap": 0}
+    state = {"task": "classification", "task_state": {"classes": ["a", "b"]}, "network": network, **look}
+    state |= {"model": module.state_dict()}
+    checkpoint.save(state, tmp_path / "best.pt")
+    assert predict.load(tmp_path / "best.pt", device="cpu").model_name == "small_resnet"
+    checkpoint.save({**state, **odd}, tmp_path / "best.pt")
+    with pytest.raises(UserError, match=r"^[^\n]*/best\.pt: a part is missing or of another kind \([^\n]*: go on with"):
+        predict.load(tmp_path / "best.pt", device="cpu")
 
 
 def small(precision: str = "fp32") -> predict.Predictor:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from visrun.device import is_out_of_memory
 from visrun.errors import UserError, VisrunError, first_line
 from visrun.files import write_atomic
+
+OTHERWISE = "go on with the version of visrun, of torchvision or of the plugin that wrote it, or train anew"
 
 
 def save(state: dict[str, Any], path: Path) -> None:
@@ -85,9 +89,25 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> Non
     except RuntimeError:
         raise UserError(
             f"{file}: the weights of another network ({len(odd)} of {len(own)} tensors differ, such as {odd[0]}): "
-            "go on with the version of visrun, of torchvision or of the plugin that wrote it, or train anew"
+            f"{OTHERWISE}"
         ) from None
     module.load_state_dict(weights)
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Whatever goes wrong within because a part of a checkpoint is missing or of another kind, as one line.
+
+    Raises:
+        UserError: Instead of the error that the part led to.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, VisrunError) or is_out_of_memory(error):
+            raise
+        told = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"{file}: a part is missing or of another kind ({told}): {OTHERWISE}") from error
 
 
 def _digests(file: Path) -> list[str] | None:

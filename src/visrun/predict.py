@@ -131,7 +131,7 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UserError: No finished checkpoint is there, or it is damaged, or of another version's network.
+        UserError: No finished checkpoint is there, or it is damaged, or written by another version.
     """
     path = _named(run)
     file = RunFolder(path).best if path.is_dir() else path
@@ -140,9 +140,17 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     state = checkpoint.load(file)
     if not {"task", "task_state", "network", "model"} <= state.keys():
         raise UserError(f"{file}: not the best.pt of a run")
+    target = choose_device(device)
+    with checkpoint.reading(file):
+        predictor = _predictor(state, file, target)
+    place(predictor.module.eval(), target)
+    return predictor
+
+
+def _predictor(state: dict[str, Any], file: Path, target: torch.device) -> Predictor:
+    """What ``state``, read from ``file``, describes; its network still on the CPU."""
     if state["task"] not in TASKS:
         raise UserError(f"{file}: task={json.dumps(state['task'])} is not known here{PLUGIN_HINT}")
-    target = choose_device(device)
     network = state["network"]
     built = models.create(
         network["name"],
@@ -155,7 +163,6 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     )
     checkpoint.fill(built.module, state["model"], file=file)
     task: Task = load_ref(TASKS[state["task"]].build)(**state["task_state"])
-    place(built.module.eval(), target)
     return Predictor(built.module, task, state, target, precision_of(file, target))
 
 

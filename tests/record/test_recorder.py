@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+from visrun.errors import UserError
 from visrun.record import recorder
-from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, Outlets, RunRecorder
+from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, Outlets, RunRecorder, random_state, restore
+from visrun.step import Ledger
 from visrun.training import Progress
 
 ROW = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1, "time/step": 1.0, "time/epoch": 1.0}
@@ -127,3 +130,34 @@ def test_the_pause_between_two_epochs_counts_as_no_step(monkeypatch: pytest.Monk
     clock.now += 60
     made.step(Progress(epoch=1, step=1), 5, None)
     assert "step_seconds" not in told[-1] and told[-1]["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "odd"),
+    [
+        *product(["model", "optimizer", "scheduler", "step", "random", "progress"], [None, 3, "missing"]),
+        ("optimizer", {"state": {}, "param_groups": []}),
+        ("random", {"cpu": torch.zeros(3)}),
+        *product(["progress"], [{"x": 1}, {"epoch": "2"}, {"epoch": None}]),
+    ],
+    ids=str,
+)
+def test_a_last_checkpoint_of_which_a_part_is_missing_or_odd_is_one_line(part: str, odd: Any) -> None:
+    network, cpu = torch.nn.Linear(1, 1), torch.device("cpu")
+    optimizer = torch.optim.SGD(network.parameters())
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    ledger = Ledger(cpu)
+    step: Any = SimpleNamespace(model=network, optimizer=optimizer, load_state_dict=ledger.load_state_dict)
+    state = {
+        "model": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+        "step": ledger.state_dict(),
+        "random": random_state(cpu),
+        "progress": {"epoch": 2},
+    }
+    file = Path("last.pt")
+    assert restore(state, file, step=step, scheduler=scheduler, device=cpu) == Progress(epoch=2)
+    broken = {key: value for key, value in state.items() if key != part} if odd == "missing" else {**state, part: odd}
+    with pytest.raises(UserError, match=r"^last\.pt: [^\n]*: go on with the version of visrun, [^\n]*$"):
+        restore(broken, file, step=step, scheduler=scheduler, device=cpu)

@@ -24,6 +24,14 @@ def test_a_run_goes_on_whatever_plugins_it_was_started_with(tmp_path: Path) -> N
             last_state(files, resolve([]), Screen())
 
 
+@pytest.mark.parametrize("odd", [None, 3, ["seed"], {3: "0"}], ids=str)
+def test_an_identity_of_another_kind_is_one_line(tmp_path: Path, odd: object) -> None:
+    with RunFolder(tmp_path) as files:
+        checkpoint.save({"identity": odd}, files.last)
+        with pytest.raises(UserError, match=r"^[^\n]*/last\.pt: a part is missing or of another kind \([^\n]*$"):
+            last_state(files, resolve([]), Screen())
+
+
 def test_what_only_a_plugin_knows_is_refused_in_a_line_each(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as files:
         journal = Journal(files, resolve([]))

@@ -146,14 +146,19 @@ def restore(state: Mapping[str, Any], file: Path, *, step: Step, scheduler: Any,
     """Put a run back to where ``state``, read from ``file``, left it.
 
     Raises:
-        UserError: It is of another network.
+        UserError: It is of another network, or a part is missing.
     """
-    checkpoint.fill(step.model, state["model"], file=file)
-    load_optimizer(step.optimizer, state["optimizer"])
-    scheduler.load_state_dict(state["scheduler"])
-    step.load_state_dict(state["step"])
-    set_random_state(state["random"], device)
-    return Progress(**state["progress"])
+    with checkpoint.reading(file):
+        checkpoint.fill(step.model, state["model"], file=file)
+        load_optimizer(step.optimizer, state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        step.load_state_dict(state["step"])
+        set_random_state(state["random"], device)
+        progress = Progress(**state["progress"])
+        for name, value in asdict(progress).items():
+            if not isinstance(value, (int, float)) and (name, value) != ("best", None):
+                raise TypeError(f"progress: {name}={value!r}")
+        return progress
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

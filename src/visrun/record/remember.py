@@ -87,7 +87,8 @@ def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str
     state = checkpoint.load(files.last, instead=otherwise)
     if "identity" not in state:  # best.pt has none
         raise UserError(f"{files.last}: not the last.pt of a run; {otherwise}")
-    changed = differences(binding(state["identity"]), identity(resolved))
+    with checkpoint.reading(files.last):
+        changed = differences(binding(state["identity"]), identity(resolved))
     if changed:
         raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
     return state
