@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from concurrent.futures import ProcessPoolExecutor
@@ -57,12 +58,19 @@ def test_what_is_there_is_not_built_again(tmp_path: Path) -> None:
 def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(root: Path, _: scenes.Studio) -> None:
         (root / "half").touch()
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setitem(demo.WRITERS, "regression", full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match=r"cannot be written there \(No space left on device\); set XDG_CACHE_HOME"):
         demo.build("regression", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "demo"
+    with pytest.raises(DataError, match=rf"{folder}: the demo cannot be written there \(Not a directory\)"):
+        demo.build("regression", folder)
 
 
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:

@@ -52,23 +52,24 @@ def build(task: str, folder: Path) -> Path:
     It appears whole or not at all; two processes may build it at once.
 
     Raises:
-        DataError: For a task without a demo dataset, or where an installed package lacks its sample data.
+        DataError: For a task without a demo dataset, where an installed package lacks its sample data, or where it
+            cannot be written.
     """
     if task not in WRITERS:
         raise DataError(f"data=demo has nothing for task={task}; one of: {', '.join(WRITERS)}")
     final = folder / f"{task}-{VERSION}"
     if final.is_dir():
         return final
-    folder.mkdir(parents=True, exist_ok=True)
     building = folder / f".{final.name}-{uuid.uuid4().hex}"
-    building.mkdir()
     try:
+        building.mkdir(parents=True)
         studio = load("visrun.data.demo.scenes:studio")(seed=(SEED, zlib.crc32(task.encode())))
         load(WRITERS[task])(building, studio)
         os.rename(building, final)  # noqa: PTH104 (fails where another process was first, on every system)
-    except OSError:
+    except OSError as error:
         if not final.is_dir():
-            raise
+            why = f"the demo cannot be written there ({error.strerror}); set XDG_CACHE_HOME to another folder"
+            raise DataError(f"{folder}: {why}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return final
