@@ -100,6 +100,8 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["explain", "experiment=~no_such_user/x"], "~no_such_user/x: no such file"),
         (["predict", "~no_such_user/x", "~no_such_user/y"], "~no_such_user/y: no such file or folder"),
         (["compare", "~no_such_user/x", LONG], f"{LONG}: a name in this path is too long"),
+        (["explain", "+x=a\nb"], "+x=a b: settings are neither added nor removed; write x=value"),
+        (["explain", f"seed={'1' * 4301}"], "...: must be an integer from 0 to 4294967295"),
         (["check", LONG], f"{LONG}: a name in this path is too long"),
         (["explain", f"experiment={LONG}"], f"{LONG}: a name in this path is too long"),
         (["data.root=" + LONG], f"{LONG}: a name in this path is too long"),
@@ -124,8 +126,11 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     [
         (PermissionError(errno.EACCES, "Permission denied", b"/a/b"), "/a/b: permission denied; ask whom"),
         (OSError(errno.ELOOP, "Too many links", "/a/b"), "/a/b: links that lead in a circle"),
+        (OSError(errno.EROFS, "Read-only file system", "/a/b"), "/a/b: the file system is read-only"),
+        (OSError(errno.ENOSPC, "No space left", "/a/b"), "/a/b: no space left on the disk"),
+        (OSError(errno.ENOTDIR, "Not a directory", "/a/b"), "/a/b: a file stands where a folder should be"),
     ],
-    ids=["closed", "circle"],
+    ids=["closed", "circle", "read-only", "full", "file"],
 )
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_a_path_that_cannot_be_looked_at_is_one_line(
@@ -154,13 +159,13 @@ def test_threads_that_wait_sleep_soon_unless_the_user_chose(
 
 
 def test_a_fault_that_is_no_paths_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    for error in (OSError(errno.EACCES, "Permission denied"), OSError(errno.ENOSPC, "No space left", "/a/b")):
+    for error in (OSError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "Input/output error", "/a/b")):
 
         def refuse(_: object, error: OSError = error) -> int:
             raise error
 
         monkeypatch.setitem(cli.VERBS, "check", refuse)
-        with pytest.raises(OSError, match=r"denied|left"):
+        with pytest.raises(OSError, match=r"denied|Input"):
             cli.main(["check", "photos"])
 
 

@@ -69,8 +69,9 @@ def _told(error: VisrunError) -> int:
     if os.environ.get("VISRUN_DEBUG") == "1":
         traceback.print_exc()
     # A DataError lists its offenders, one a line; every other message is one line whatever it quotes.
-    text = str(error) if isinstance(error, DataError) else " ".join(str(error).split())
-    for line in error.problems if isinstance(error, ConfigError) else [text]:
+    problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+    for text in problems:
+        line = text if isinstance(error, DataError) else " ".join(text.split())
         print(f"visrun: error: {line}", file=sys.stderr)
     return error.exit_code
 
@@ -152,6 +153,9 @@ PATH_FAULTS = {
     errno.ENAMETOOLONG: "a name in this path is too long",
     errno.EACCES: "permission denied; ask whom it belongs to, or name another path",
     errno.ELOOP: "links that lead in a circle; name another path",
+    errno.EROFS: "the file system is read-only; name another path",
+    errno.ENOSPC: "no space left on the disk; make room, or name another path",
+    errno.ENOTDIR: "a file stands where a folder should be; name another path",
 }
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "check": _check,

@@ -231,7 +231,7 @@ def _sweep_values(override: Override) -> tuple[Any, ...]:
 def _parsed(line: str, options: ConfigLoader | None = None) -> Override:
     try:
         return OverridesParser.create(config_loader=options).parse_overrides([line])[0]
-    except (HydraException, RecursionError):  # brackets without end
+    except (HydraException, RecursionError, ValueError):  # brackets without end, an integer of thousands of digits
         key, _, text = line.partition("=")
         raise ConfigError(f"{key}={show(text)}: not readable; put quotes that reach visrun round the value") from None
 
