@@ -26,6 +26,10 @@ def execute(resolved, folder, trial=None):
     values, settings = resolved.hyperparameters, resolved.settings
     if values.batch_size == 7:
         raise VisrunError("out of luck\\nand lines")
+    if values.batch_size == 5:
+        from visrun.console import Screen
+
+        Screen().say("to nobody")
     if values.batch_size == 6:
         raise ZeroDivisionError("a fault")
     print("RUN", folder, values.optimizer, values.learning_rate, settings.data.root, settings.recipe, flush=True)
@@ -304,6 +308,17 @@ def test_how_a_run_ends_is_the_exit_code(batch_size: int, code: int, told: str, 
     assert told in done.stderr
     assert ("Traceback" in done.stderr) == (batch_size == 6)
     assert "Error executing job" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["-m", "seed=1,2"]])
+def test_a_run_whose_output_nobody_reads_has_failed(words: list[str], empty_folder: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [sys.executable, "-c", COMMAND, "batch_size=5", *words]
+    done = subprocess.run(program, cwd=empty_folder, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "error" not in done.stderr
 
 
 def test_a_folder_that_hydra_refuses_to_fill_is_removed(empty_folder: Path) -> None:

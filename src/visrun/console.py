@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from visrun.errors import VisrunError
+from visrun.signals import Interrupted
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -58,11 +59,20 @@ def logged(file: Path) -> Iterator[None]:
         handler.close()
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """End as a stop does: nobody reads on. Rich's SystemExit is what Hydra ends with on wrong input."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise Interrupted(1) from None
+
+
 class Screen:
     """Prints a run's story. On a terminal the epoch's bar stands below the lines; elsewhere there are lines only."""
 
     def __init__(self, *, stderr: bool = False) -> None:
-        self.console = Console(file=sys.stderr if stderr else sys.stdout, highlight=False, soft_wrap=True)
+        self.console = _Console(file=sys.stderr if stderr else sys.stdout, highlight=False, soft_wrap=True)
         self.live = self.console.is_terminal
         self.bar: Bar | None = None
         self.row: TaskID | None = None
