@@ -130,6 +130,9 @@ def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
     assert load_rgb(predict._as_file(cmyk, tmp_path / "a.png"))[0, 0].tolist() == list(
         cmyk.convert("RGB").getpixel((0, 0))
     )
+    Image.fromarray(np.full((4, 4), 300, np.uint16)).save(tmp_path / "deep.png")
+    deep = predict._as_file(Image.new("I", (4, 4), 300), tmp_path / "c.png")
+    assert (load_rgb(deep) == load_rgb(tmp_path / "deep.png")).all()
     with pytest.raises(DataError, match="float image"):
         predict._as_file(Image.new("F", (4, 4)), tmp_path / "b.png")
 
@@ -162,6 +165,25 @@ def test_what_is_no_image_is_one_line(image, told):
     with pytest.raises(DataError) as caught:
         small().predict([image])
     assert str(caught.value) == told
+
+
+def closed():
+    image = Image.new("L", (4, 5))
+    image.close()
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "what"),
+    [
+        (Image.new("La", (4, 5)), "mode La, 4x5: "),
+        (Image.new("RGB", (0, 0)), "mode RGB, 0x0: "),
+        (closed(), "mode L, 4x5: "),
+    ],
+)
+def test_what_pillow_does_not_write_is_one_line(image, what):
+    with pytest.raises(DataError, match=f"^an image of {what}"):
+        small().predict([image])
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (4, 5, 4)])

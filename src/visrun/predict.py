@@ -45,7 +45,7 @@ from visrun.training import recall
 
 BATCH = 32
 READS = ("out", "device")
-KEPT_BY_PNG = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
+KEPT_BY_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
 
 
 class Predictor:
@@ -227,12 +227,16 @@ def find_images(given: Sequence[Path]) -> list[Path]:
 def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
     if isinstance(image, (str, Path)):
         return expanded(image)
-    picture = ImageOps.exif_transpose(image) if isinstance(image, Image.Image) else _from_array(image)
+    picture = image if isinstance(image, Image.Image) else _from_array(image)
     if picture.mode == "F":
         raise DataError("a float image: its range is not known; convert it to uint8")
-    if picture.mode not in KEPT_BY_PNG:
-        picture = picture.convert("RGB")
-    picture.save(spare)
+    try:
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode not in KEPT_BY_PNG:
+            picture = picture.convert("I;16" if picture.mode == "I" else "RGB")  # I: as a 16-bit file is opened
+        picture.save(spare)
+    except (OSError, ValueError) as error:  # closed, empty, or of a mode that is not converted
+        raise DataError(f"an image of mode {picture.mode}, {picture.width}x{picture.height}: {error}") from error
     return spare
 
 
