@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/visrun``, or ``~/.cache/visrun``. Everything in it may be deleted at any time."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "visrun"
+    """``$XDG_CACHE_HOME/visrun``, or ``~/.cache/visrun``. Everything in it may be deleted at any time.
+
+    In a container the user may have no home folder: then it is one of the user's own among the temporary files.
+    """
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home, "visrun")
+    try:
+        return Path.home() / ".cache" / "visrun"
+    except RuntimeError:
+        return Path(tempfile.gettempdir(), f"visrun-{os.getuid()}")
 
 
 def expanded(path: str | Path) -> Path:
