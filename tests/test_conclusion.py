@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun.conclusion import draw_metric
+from visrun import checkpoint
+from visrun.conclusion import draw_metric, take_best
 from visrun.detection.metrics import BoxMetric, MaskMetric, RotatedMetric
+from visrun.errors import UserError
 from visrun.figures import plots
 from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
 
@@ -54,3 +56,21 @@ def test_what_is_beyond_the_classes_is_background(
     metric = SimpleNamespace(confusion=lambda: torch.zeros(size, size))
     drawn(metric, tmp_path)
     assert told == [names]
+
+
+@pytest.mark.parametrize("odd", [{}, {"model": None}, {"model": {"other": torch.zeros(1)}}], ids=str)
+def test_a_best_checkpoint_of_which_a_part_is_odd_is_one_line(tmp_path: Path, odd: dict[str, Any]) -> None:
+    checkpoint.save(odd, tmp_path / "best.pt")
+    made: Any = SimpleNamespace(step=SimpleNamespace(evaluated=torch.nn.Linear(1, 1)), task=None)
+    with pytest.raises(UserError, match=r"^[^\n]*/best\.pt: a part is missing or of another kind \([^\n]*$"):
+        take_best(made, tmp_path / "best.pt", rows=[], best_epoch=1)
+
+
+def test_thresholds_are_those_of_the_best_epoch_or_not_known(tmp_path: Path) -> None:
+    network, told = torch.nn.Linear(1, 1), list[Any]()
+    checkpoint.save({"model": network.state_dict()}, tmp_path / "best.pt")
+    made: Any = SimpleNamespace(step=SimpleNamespace(evaluated=network), task=SimpleNamespace(decide=told.append))
+    rows = [{"epoch": 1, "threshold": 0.25}, {"epoch": 2, "threshold": 0.5}]
+    for kept in (rows, rows[:1]):
+        take_best(made, tmp_path / "best.pt", rows=kept, best_epoch=2)
+    assert told == [rows[1], {}]

@@ -363,6 +363,18 @@ def test_a_resumed_run_tells_the_tracker_the_epochs_that_it_may_have_missed(phot
     assert all(list(line)[-1] == EVERY_EPOCH for line in lines)
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_resumed_run_says_which_lines_of_its_metrics_are_lost(photos, tmp_path, monkeypatch, capsys, kept):
+    folder, told = tmp_path / "run", "of 2 epochs are missing; the run goes on without their lines"
+    interrupted(photos, folder, monkeypatch, after=7)  # of three steps an epoch: two are done
+    metrics = folder / "metrics.jsonl"
+    metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:kept]))
+    capsys.readouterr()
+    assert run.resume(folder) == 0
+    assert f"warning: {metrics}: {2 - kept} {told}" in capsys.readouterr().out
+    assert len(rows(folder)) == kept + 1
+
+
 def test_a_run_without_a_checkpoint_begins_again_and_says_so(photos, tmp_path, monkeypatch, capsys):
     straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
     interrupted(photos, tmp_path / "run", monkeypatch, after=2)

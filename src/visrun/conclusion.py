@@ -125,9 +125,7 @@ def conclude(
     files.tell("concluding")
     split = "test" if "test" in made.loaders else "val"
     if files.best.exists():
-        made.step.evaluated.load_state_dict(checkpoint.load(files.best)["model"])
-        if isinstance(made.task, Deciding):
-            made.task.decide(next(row for row in rows if row["epoch"] == progress.best_epoch))
+        take_best(made, files.best, rows=rows, best_epoch=progress.best_epoch)
     metrics = measure(made, split)
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" not in key)
@@ -140,6 +138,19 @@ def conclude(
     if keep_model and files.best.exists():
         hand_over(made, tracker, split)
     return metrics if split == "test" else {}
+
+
+def take_best(made: Parts, file: Path, *, rows: Sequence[Mapping[str, float]], best_epoch: int) -> None:
+    """Go back to the best epoch: its weights from ``file``, and the thresholds that its row names, where it is left.
+
+    Raises:
+        UserError: The file is damaged or of another network.
+    """
+    state = checkpoint.load(file)
+    with checkpoint.reading(file):
+        made.step.evaluated.load_state_dict(state["model"])
+    if isinstance(made.task, Deciding):
+        made.task.decide(next((row for row in rows if row["epoch"] == best_epoch), {}))
 
 
 def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, float]], progress: Progress) -> list[Path]:

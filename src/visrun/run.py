@@ -158,7 +158,12 @@ def _train(
     values, run = resolved.hyperparameters, resolved.settings.run
     files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
     progress = _progress(state, files.last, made, screen)
-    for row in files.keep_metrics(progress.epoch):  # the store may have missed some; those it has it leaves as they are
+    rows = files.keep_metrics(progress.epoch)
+    if lost := progress.epoch - len(rows):
+        screen.warn(
+            f"{files.metrics}: {lost} of {progress.epoch} epochs are missing; the run goes on without their lines"
+        )
+    for row in rows:  # the store may have missed some; those it has it leaves as they are
         tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
     recorder = _recorder(resolved, made, outlets)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
