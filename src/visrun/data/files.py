@@ -132,8 +132,7 @@ def require_root(root: Path) -> None:
     """Refuse a dataset that is not there.
 
     Raises:
-        DataError: No such folder or file; with a suggestion where one beside it has nearly this name, or where it may be
-            several.
+        DataError: No such folder or file; with a hint where one beside it has nearly this name or it may be several.
     """
     if not root.exists():
         near = folders(root.parent) if root.parent.is_dir() else []
