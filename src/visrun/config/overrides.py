@@ -123,7 +123,7 @@ def hydra_words(words: Iterable[str]) -> list[str]:
     """The words for Hydra's own settings, folders quoted and a leading ``~`` in them expanded.
 
     Raises:
-        ConfigError: A word that Hydra's grammar does not read.
+        ConfigError: A word that Hydra's grammar does not read, or whose option is no name.
     """
     lines = []
     for word in filter(is_hydra, words):
@@ -131,7 +131,9 @@ def hydra_words(words: Iterable[str]) -> list[str]:
         bare = key in HYDRA_PATHS and sign and text[:1] not in ("'", '"')
         text = str(expanded(text)) if bare and text.startswith("~") else text
         lines.append(f"{key}={QuotedString(text, Quote.single).with_quotes()}" if bare else word)
-        _parsed(lines[-1])
+        override = _parsed(lines[-1])
+        if "/" in key and isinstance(override.value(), bool | int | float | dict):
+            raise ConfigError(f"{key}={show(text)}: must be the name of an option")
     return lines
 
 
