@@ -190,6 +190,29 @@ def test_a_current_folder_that_is_gone_is_one_line(
     assert capsys.readouterr().err == f"visrun: error: {line}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "place", "told"),
+    [
+        (["hydra.run.dir=caf\udce9"], ".", r"hydra.run.dir=caf\udce9: the name is not UTF-8; name another one"),
+        (
+            ["-m", "seed=1,2", "hydra.sweep.dir=caf\udce9"],
+            ".",
+            r"hydra.sweep.dir=caf\udce9: the name is not UTF-8; name another one",
+        ),
+        ([], "caf\udce9", r"caf\udce9: the name is not UTF-8; go to another one (cd)"),
+    ],
+    ids=["run", "sweep", "current"],
+)
+def test_a_folder_whose_name_is_no_text_is_one_line(
+    words: list[str], place: str, told: str, empty_folder: Path
+) -> None:
+    (empty_folder / place).mkdir(exist_ok=True)
+    done = command(*words, cwd=empty_folder / place)
+    wrong = [line for line in done.stderr.splitlines() if not line.startswith("HEAVY")]
+    assert done.returncode == 2
+    assert len(wrong) == 1 and wrong[0].startswith("visrun: error: ") and wrong[0].endswith(told)
+
+
 def test_every_problem_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["lr=1", "momentum=2", "optimizer=adm"]) == 2
     lines = capsys.readouterr().err.splitlines()

@@ -59,6 +59,7 @@ def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
         return 0
     args = _arguments(words)
     config_dir = Path(args.config_dir) if args.config_dir else None
+    _require_text("the current folder, ", Path.cwd(), "go to another one (cd)")
     UserConfigs.folders = tuple(user_folders(Path.cwd(), config_dir))
     try:
         if args.shell_completion or args.hydra_help:
@@ -137,6 +138,7 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
     preflight.require(sweep.first.settings)
     own, cwd = hydra_words(args.overrides), Path.cwd()
     folder, made, named = sweep_folder("sweep", own)
+    _require_text("hydra.sweep.dir=", folder, "name another one")
     find = partial(resolve, config_dir=config_dir, cwd=cwd)
     options = open_conf(cwd, config_dir).loader
     VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, options), 0
@@ -227,17 +229,26 @@ def require_free(key: str, own: Sequence[str]) -> None:
     """Refuse a folder of the user's that is none, or whose run a new one would write over.
 
     Raises:
-        ConfigError: It is a file or lies below one, or it holds a run.
+        ConfigError: It is a file or lies below one, or it holds a run, or its name is no text.
     """
     folder = hydra_folder(key, own)
     if folder is None:
         return
+    _require_text(f"{key}=", folder, "name another one")
     if (folder / FILE_NAME).exists():
         again = plugins.command("resume", str(folder))
         raise ConfigError(f"{key}={folder}: holds a run already; name another folder, or {again}")
     there = next((path for path in (folder, *folder.parents) if path.exists() or path.is_symlink()), Path())
     if not there.is_dir():
         raise ConfigError(f"{key}={folder}: {there} is no folder; name another one")
+
+
+def _require_text(what: str, folder: Path, otherwise: str) -> None:
+    """Refuse a folder that Hydra cannot write into its record of the run."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{what}{folder}: the name is not UTF-8; {otherwise}") from None
 
 
 def _dir(key: str, folder: Path | None) -> list[str]:
