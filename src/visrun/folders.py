@@ -10,14 +10,20 @@ from pathlib import Path
 def cache_folder() -> Path:
     """``$XDG_CACHE_HOME/visrun``, or ``~/.cache/visrun``. Everything in it may be deleted at any time.
 
-    In a container the user may have no home folder: then it is one of the user's own among the temporary files.
+    Without a home folder it is one of the user's own among the temporary files.
     """
-    if home := os.environ.get("XDG_CACHE_HOME"):
-        return Path(home, "visrun")
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches, "visrun")
+    home = home_folder()
+    return home / ".cache" / "visrun" if home else Path(tempfile.gettempdir(), f"visrun-{os.getuid()}")
+
+
+def home_folder() -> Path | None:
+    """The user's home folder; in a container there may be none."""
     try:
-        return Path.home() / ".cache" / "visrun"
+        return Path.home()
     except RuntimeError:
-        return Path(tempfile.gettempdir(), f"visrun-{os.getuid()}")
+        return None
 
 
 def expanded(path: str | Path) -> Path:

@@ -17,7 +17,7 @@ from visrun.data.objects import Objects, nothing
 from visrun.data.outlines import Rle
 from visrun.data.records import Dataset, Record
 from visrun.errors import ConfigError, UserError
-from visrun.web import datasets
+from visrun.web import datasets, server
 from visrun.web.bodies import Folder
 from visrun.web.datasets import Datasets, Look
 from visrun.web.roots import Roots
@@ -154,6 +154,11 @@ def test_the_home_of_nobody_is_refused_as_a_root(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--data ~no_such_user/x: no such folder"):
         make_desk(tmp_path, [Path("~no_such_user/x")], port=1, token="x")
     assert Roots([Path("~no_such_user/x")]).folders == (Path("~no_such_user/x").resolve(),)
+
+
+def test_a_user_without_a_home_folder_has_a_page_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "home_folder", lambda: None)
+    assert make_desk(tmp_path, [], port=1, token="x").roots.folders == (tmp_path.resolve(),)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ import uvicorn
 from visrun.arguments import verb_parser
 from visrun.config import plugins
 from visrun.errors import ConfigError, UserError
-from visrun.folders import expanded
+from visrun.folders import expanded, home_folder
 from visrun.tables import TASKS
 from visrun.web.app import make_app
 from visrun.web.desk import Desk
@@ -76,7 +76,10 @@ def make_desk(cwd: Path, data: Sequence[Path], *, port: int, token: str, always:
     missing = [folder for folder in data if not expanded(folder).is_dir()]
     if missing:
         raise UserError(f"--data {missing[0]}: no such folder")
-    return Desk(cwd, Roots([cwd, Path.home(), *data]), cookie=f"visrun_{port}", token=token, always=always)
+    home = home_folder()
+    return Desk(
+        cwd, Roots([cwd, *([home] if home else []), *data]), cookie=f"visrun_{port}", token=token, always=always
+    )
 
 
 def serve(desk: Desk, listener: socket.socket, token: str) -> None:
