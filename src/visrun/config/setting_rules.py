@@ -152,7 +152,8 @@ def _takes(name: str, task: str) -> str:
         return (
             f'task={task}: no model serves it; a plugin adds one: MODELS["mine"] = ModelEntry(tasks=("{task}",), ...)'
         )
-    builders = ", or model.name=X of model=torchvision or timm" if task in IMAGE_TASKS + HEAT_TASKS + OBJECT_TASKS else ""
+    known = task in IMAGE_TASKS + HEAT_TASKS + OBJECT_TASKS
+    builders = ", or model.name=X of model=torchvision or timm" if known else ""
     return f"model={name}: task={task} takes {one_of(serving)}{builders}"
 
 
