@@ -110,24 +110,23 @@ def _rows(
     scale = np.array([size[1] / (right - left), size[0] / (bottom - top)])
     low, high = (np.reshape(borders((left, top, right, bottom), (whole[1], whole[0])), (2, 2)) - (left, top)) * scale
     points = objects.corners() if kind == "rotated_boxes" else outermost(objects)
-    cut = _cut_le90 if kind == "rotated_boxes" else _cut_xyxy
-    shapes, gone = cut((points - (left, top)) * scale, low, high)
-    head = np.stack([objects.labels, objects.ignored | unmasked | gone, np.where(unmasked, 0, number)], 1)
+    points = (points - (left, top)) * scale
+    ignored = objects.ignored | unmasked
+    if kind == "rotated_boxes":
+        shapes = boxes.points_to_le90(torch.from_numpy(points)).numpy()
+        ignored |= np.any((shapes[:, :2] < low) | (shapes[:, :2] > high), axis=1)  # the centre is beyond a border
+    else:
+        shapes = _cut(points, low, high)
+    head = np.stack([objects.labels, ignored, np.where(unmasked, 0, number)], 1)
     return np.concatenate([head, shapes], 1).astype(np.float32)
 
 
-def _cut_xyxy(points: Floats, low: Floats, high: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """(n, 2 * POINTS + 1) points cut at a tile's borders and the share left of their box; whether it is too little."""
+def _cut(points: Floats, low: Floats, high: Floats) -> Floats:
+    """(n, 2 * POINTS + 1) points cut at a tile's borders, and the share left of the box around them."""
     cut = points.clip(low, high)
     area, seen = np.ptp(points, 1).prod(1), np.ptp(cut, 1).prod(1)
     share = np.divide(seen, area, out=np.ones(len(points)), where=area > 0)
-    return np.column_stack([cut.reshape(len(points), 2 * POINTS), share]), share < LEAST_SEEN
-
-
-def _cut_le90(points: Floats, low: Floats, high: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """(n, 5) boxes, and whether their centre lies beyond a tile's borders."""
-    shapes = boxes.points_to_le90(torch.from_numpy(points)).numpy()
-    return shapes, np.any((shapes[:, :2] < low) | (shapes[:, :2] > high), axis=1)
+    return np.column_stack([cut.reshape(len(points), 2 * POINTS), share])
 
 
 def _width(kind: str) -> int:
