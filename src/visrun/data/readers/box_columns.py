@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Names of the column of images in a table of whatever.
+IMAGE_COLUMNS = ("image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img")
 # Names without marks between words: x_min, X-Min and XMin are one. Of several columns the name further up counts.
 # fmt: off
-IMAGE = (
-    "image", "images", "file", "filename", "path", "imagepath", "filepath", "img", "imagename", "imgpath", "imageid",
-)
+IMAGE = (*(name.replace("_", "") for name in IMAGE_COLUMNS), "imagename", "imgpath", "imageid")
 CLASS = (
     "classname", "labelname", "categoryname", "class", "label", "category", "classid", "labelid", "categoryid",
 )

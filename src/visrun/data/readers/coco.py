@@ -14,14 +14,13 @@ from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
 from visrun.data.readers.coco_objects import Column, is_id, parse
-from visrun.data.readers.common import bare_splits, by_split, one_each, split_in, splits_in
+from visrun.data.readers.common import HEAD, bare_splits, by_split, one_each, split_in, splits_in
 from visrun.data.readers.finder import placed, usual
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 FOLDERS = ("", "annotations", "Annotations", "labels")
 BOXED = "instances_"  # where COCO's own files lie, only these hold boxes
-HEAD = 65536  # bytes of a json that are looked at to recognise it
 _LOOK = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 
 

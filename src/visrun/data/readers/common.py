@@ -17,6 +17,7 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 IMAGES = ("images", "image", "imgs", "img")
+HEAD = 65536  # bytes of a label file that are looked at to recognise what it holds
 Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
 
 

@@ -22,7 +22,6 @@ from visrun.data.threads import mapped
 from visrun.errors import DataError
 
 FOLDERS = ("labels", "label", "annotations", "annotation", "jsons", "json", "labelme")
-HEAD = 65536  # bytes of a json that are looked at to recognise it
 LOOKED_AT = 3  # jsons of a folder likewise
 _LOOK = re.compile(rb'"shapes"\s*:\s*\[|"image(Path|Data)"\s*:')
 
@@ -129,7 +128,7 @@ def _right_in(folder: Path) -> bool:
 
 def _is_labelme(file: Path) -> bool:
     with contextlib.suppress(OSError), file.open("rb") as opened:
-        return bool(_LOOK.search(opened.read(HEAD)))
+        return bool(_LOOK.search(opened.read(common.HEAD)))
     return False
 
 

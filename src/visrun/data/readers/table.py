@@ -17,9 +17,7 @@ from visrun.errors import DataError
 
 TABLES = frozenset({".csv", ".tsv"})
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".tif", ".bmp", ".webp")  # tried for names without one
-_IMAGE_COLUMNS = {"image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img"}
 _SPLIT_COLUMN = "split"
-HEAD = 65536  # bytes of a table that are looked at to recognise what it holds
 Rows = list[tuple[int, list[str]]]  # line number, cells
 
 
@@ -92,9 +90,9 @@ def inside(folder: Path) -> list[Path]:
 def head(file: Path) -> tuple[tuple[str, ...], Rows]:
     """`cells_of` the first lines of a file; of one that is no table nothing."""
     with contextlib.suppress(OSError, DataError), file.open("rb") as opened:
-        raw = opened.read(HEAD)
+        raw = opened.read(common.HEAD)
         text = raw.decode("utf-8-sig", "replace")
-        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == HEAD else text, wanted="")
+        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == common.HEAD else text, wanted="")
     return (), []
 
 
@@ -142,7 +140,7 @@ def _open(file: Path, shown: str) -> Table:
 def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:
     columns = next(iter(opened.values())).columns
     lower = [name.lower() for name in columns]
-    image = next((i for i, name in enumerate(lower) if name in _IMAGE_COLUMNS), 0)
+    image = next((i for i, name in enumerate(lower) if name in box_columns.IMAGE_COLUMNS), 0)
     split = lower.index(_SPLIT_COLUMN) if ALL in opened and _SPLIT_COLUMN in lower else None
     others = [i for i in range(len(columns)) if i not in (image, split)]
     if not others:
