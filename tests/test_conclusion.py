@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 from PIL import Image
 
 from visrun import checkpoint
-from visrun.conclusion import draw_metric, take_best
+from visrun.conclusion import draw_metric, measure, take_best
 from visrun.detection.metrics import BoxMetric, MaskMetric, RotatedMetric
-from visrun.errors import UserError
+from visrun.errors import OutOfMemory, UserError
 from visrun.figures import plots
 from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
 
@@ -74,3 +75,15 @@ def test_thresholds_are_those_of_the_best_epoch_or_not_known(tmp_path: Path) -> 
     for kept in (rows, rows[:1]):
         take_best(made, tmp_path / "best.pt", rows=kept, best_epoch=2)
     assert told == [rows[1], {}]
+
+
+@pytest.mark.parametrize("graph", [None, object()])
+def test_memory_that_runs_out_in_the_evaluation_says_what_a_captured_step_holds(graph: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("visrun.conclusion.evaluate", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    step = SimpleNamespace(evaluated=None, graph=graph)
+    made: Any = SimpleNamespace(
+        device="cuda:0", task=None, step=step, loaders={"val": ()}, metric=object(), precision="fp32"
+    )
+    with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:0 in the evaluation, not in a training") as caught:
+        measure(made, "val")
+    assert ("run.graph=false" in str(caught.value)) == (graph is not None)

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+import torch
 
 from visrun import evaluate
-from visrun.errors import ConfigError, DataError, UserError
+from visrun.errors import ConfigError, DataError, OutOfMemory, UserError
 
 RUN = SimpleNamespace(task_name="classification", model_name="swin_t")
 
@@ -36,6 +38,17 @@ def test_the_model_is_the_runs(monkeypatch):
     with pytest.raises(DataError):
         evaluate.main(["RUN", "data.root=x"])
     assert asked == [("classification", "swin_t", "auto")]
+
+
+def test_memory_that_runs_out_is_one_line(monkeypatch):
+    for name in ("dataset_for", "chosen"):
+        monkeypatch.setattr(evaluate, name, Mock())
+    monkeypatch.setattr(evaluate, "split_batches", Mock(return_value=SimpleNamespace(images=SimpleNamespace(bad=()))))
+    monkeypatch.setattr(evaluate, "measured", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    run = SimpleNamespace(**vars(RUN), device="cuda:0", look=None)
+    monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
+    with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:0 in the evaluation: use a smaller batch_size"):
+        evaluate.main(["RUN", "data.root=x"])
 
 
 def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):

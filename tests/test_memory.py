@@ -6,7 +6,7 @@ from torch import nn
 
 from visrun.device import is_out_of_memory
 from visrun.errors import OutOfMemory
-from visrun.memory import batch_size_that_fits, evaluating, out_of_memory
+from visrun.memory import batch_size_that_fits, out_of_memory, without_steps
 
 CPU = torch.device("cpu")
 
@@ -102,13 +102,11 @@ def test_a_batch_that_does_not_fit_by_itself_is_told_as_that():
         out_of_memory(Greedy(9), nn.Linear(2, 1), Unmade(RuntimeError("a fault")), device=CPU, precision="fp32", of=2)
 
 
-@pytest.mark.parametrize("graph", [False, True])
-def test_memory_that_runs_out_in_the_evaluation_is_told_as_that(graph):
-    with pytest.raises(OutOfMemory) as caught, evaluating(CPU, graph=graph):
+def test_memory_that_runs_out_where_no_step_runs_is_told_as_that():
+    with pytest.raises(OutOfMemory) as caught, without_steps(CPU, "the evaluation", "use less"):
         raise RuntimeError("CUDA error: out of memory")
-    assert str(caught.value).startswith("out of memory on cpu in the evaluation, not in a training step: use a smaller")
-    assert ("run.graph=false" in str(caught.value)) == graph
-    with pytest.raises(RuntimeError, match="a fault"), evaluating(CPU):
+    assert str(caught.value) == "out of memory on cpu in the evaluation: use less"
+    with pytest.raises(RuntimeError, match="a fault"), without_steps(CPU, "the evaluation", "use less"):
         raise RuntimeError("a fault")
 
 

@@ -2,6 +2,7 @@ import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from visrun import checkpoint, models, predict
 from visrun.data import threads
 from visrun.data.images import load_rgb
-from visrun.errors import DataError, UserError
+from visrun.errors import DataError, OutOfMemory, UserError
 from visrun.record.run_folder import RunFolder
 
 
@@ -102,6 +103,14 @@ def test_the_network_runs_in_that_precision_and_without_gradients(precision, tmp
     (found,) = small(precision).predictions([tmp_path / "a.png"])
     assert found["value"].dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
     assert not found["value"].requires_grad
+
+
+def test_memory_that_runs_out_is_one_line(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    predictor = small()
+    predictor.module.forward = Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(OutOfMemory, match=r"^out of memory on cpu in the prediction: use device=cpu$"):
+        list(predictor.predictions([tmp_path / "a.png"]))
 
 
 def test_a_header_that_never_comes_is_one_line(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from visrun.figures import plots
 from visrun.figures.precision_recall import precision_recall
 from visrun.figures.score_histogram import score_histogram
 from visrun.figures.sheet import sheet
-from visrun.memory import evaluating
+from visrun.memory import without_steps
 from visrun.models import Settling
 from visrun.parts import Parts
 from visrun.record.recorder import Outlets
@@ -102,7 +102,10 @@ def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, 
 
 
 def _evaluating(made: Parts) -> AbstractContextManager[None]:
-    return evaluating(made.device, graph=made.step.graph is not None)
+    advice = "use a smaller batch_size, which spares the network alone, or data.image_size"
+    graph = ", or run.graph=false, which leaves it what a captured step holds"
+    advice += graph if made.step.graph is not None else ""
+    return without_steps(made.device, "the evaluation, not in a training step", advice)
 
 
 def conclude(

@@ -18,6 +18,7 @@ from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
 from visrun.loaders import split_batches
+from visrun.memory import without_steps
 from visrun.predict import Predictor, load
 from visrun.training import evaluate
 
@@ -50,7 +51,9 @@ def main(words: Sequence[str]) -> int:
     loader = split_batches(dataset, split, predictor.look, keep, batch_size=size, device=predictor.device)
     for line in loader.images.bad:
         screen.warn(f"left out: {line}")
-    print(json.dumps({"split": split, **measured(predictor, loader)}, ensure_ascii=False))
+    with without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
+        found = measured(predictor, loader)
+    print(json.dumps({"split": split, **found}, ensure_ascii=False))
     return 0
 
 

@@ -20,25 +20,22 @@ ONE_VALUE = "Expected more than 1 value per channel"  # BatchNorm's, of a single
 
 
 @contextmanager
-def evaluating(device: torch.device, *, graph: bool = False) -> Iterator[None]:
-    """Within, memory that runs out is the evaluation's: no training step is tried for it.
+def without_steps(device: torch.device, where: str, advice: str) -> Iterator[None]:
+    """Within, memory that runs out is no training step's, and none is tried for it.
 
     Args:
-        graph: Whether a captured step holds memory meanwhile.
+        where: What ran, such as "the evaluation".
+        advice: What would help.
 
     Raises:
-        OutOfMemory: With what helps, in one line.
+        OutOfMemory: In one line.
     """
     try:
         yield
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        advice = "use a smaller batch_size, which spares the network alone, or data.image_size"
-        freed = ", or run.graph=false, which leaves it what a captured step holds" if graph else ""
-        raise OutOfMemory(
-            f"out of memory on {device} in the evaluation, not in a training step: {advice}{freed}"
-        ) from error
+        raise OutOfMemory(f"out of memory on {device} in {where}: {advice}") from error
 
 
 def out_of_memory(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import nn
+from torch import Tensor, nn
 
 from visrun import checkpoint, drawings, models
 from visrun.arguments import USAGE, options
@@ -37,6 +37,7 @@ from visrun.data.threads import mapped
 from visrun.device import autocast, choose_device, place
 from visrun.errors import PLUGIN_HINT, DataError, UserError
 from visrun.folders import expanded
+from visrun.memory import without_steps
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.tables import TASKS
@@ -81,6 +82,7 @@ class Predictor:
 
         Raises:
             DataError: A file that cannot be decoded, an array of another kind, or one image that is in no list.
+            OutOfMemory: The network does not fit the device with the images.
         """
         if isinstance(images, (str, bytes, Path, Image.Image)) or (
             isinstance(images, np.ndarray) and images.ndim in (2, 3)
@@ -116,11 +118,15 @@ class Predictor:
         loader = Batches(opened, Targets("none"), self.look, batch_size=size, device=self.device)
         placed = places(opened, self.look)
         for step, batch in enumerate(loader.epoch(0)):
-            with torch.no_grad(), autocast(self.device, self.precision):
-                output = self.module(batch.images)
-            found = self.task.predict(partial(recall, output), batch.images)
+            found = self._seen(batch.images)
             for i, where in enumerate(placed[step * size : (step + 1) * size]):
                 yield self.task.restore(found, i, where), where
+
+    def _seen(self, images: Tensor) -> Prediction:
+        with without_steps(self.device, "the prediction", "use device=cpu"):
+            with torch.no_grad(), autocast(self.device, self.precision):
+                output = self.module(images)
+            return self.task.predict(partial(recall, output), images)
 
 
 def load(run: str | Path, *, device: str = "auto") -> Predictor:
