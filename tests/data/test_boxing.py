@@ -16,7 +16,7 @@ from visrun import boxes
 from visrun.data import augment, boxing, geometry, rendering
 from visrun.data.augment import Augment
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, LAYERS, Objects, corners_of, layered, nothing
-from visrun.data.outlines import Rle
+from visrun.data.outlines import Rle, pixels
 
 SIZE = (64, 96)
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -184,13 +184,15 @@ def test_rotated_boxes_stay_canonical_and_whole():
 
 def test_the_outermost_points_of_an_outline_and_of_runs():
     disc = np.array([(50 + 20 * math.cos(a), 30 + 20 * math.sin(a)) for a in np.linspace(0, 2 * np.pi, 64)])
-    one = Objects(
-        np.zeros(2, int), np.array([[30.0, 10, 70, 50]] * 2), np.zeros(2, bool), None, ((disc,), Rle((9,), (3, 3)))
-    )
+    outlines = ((disc,), Rle((9,), (3, 3)), Rle((1, 2, 6, 1), (3, 4)))
+    box = [30.0, 10, 70, 50]
+    one = Objects(np.zeros(3, int), np.array([box, box, [0, 0, 4, 3]]), np.zeros(3, bool), None, outlines)
     points = boxing.outermost(one)
     np.testing.assert_allclose(np.hypot(*(points[0] - (50, 30)).T), 20, atol=1e-6)
-    np.testing.assert_allclose(np.hypot(*(points[1] - (50, 30)).T), 20, atol=1e-6)  # fills its box
+    np.testing.assert_allclose(np.hypot(*(points[1] - (50, 30)).T), 20, atol=1e-6)  # without a pixel it fills its box
     assert {(70, 30), (50, 50), (30, 30), (50, 10)} <= {tuple(point) for point in points[1].round(6).tolist()}
+    ends = {(0, 1), (0, 3), (1, 3), (3, 0), (4, 0), (4, 1)}  # of two pixels below each other, and one at the top right
+    assert {tuple(point) for point in points[2].tolist()} == ends
 
 
 # Against boxes measured in masks
@@ -267,6 +269,22 @@ def test_an_upright_box_holds_its_turned_outline_tightly(seed):
     scale = torch.from_numpy(np.linalg.norm(back[:, :, 0], axis=1))
     share = sides / (24 * scale[:, None])
     assert ((share > 0.97) & (share < 1.01)).all()  # by its corners it would be up to 1.41
+
+
+@pytest.mark.parametrize("form", ["polygon", "runs"])
+def test_the_box_of_a_turned_bar_is_that_of_its_outline(form):
+    """Of a bar of 40 x 6 pixels that lies across its own box, which is four times as large."""
+    across = boxes.le90_to_quads(torch.tensor([[48.0, 32, 40, 6, 0.7]])).numpy().reshape(4, 2).astype(float)
+    numbers = pixels((across,), (64, 96))
+    ends = np.flatnonzero(np.diff(np.isin(np.arange(-1, 64 * 96 + 1), numbers)))
+    outline = (across,) if form == "polygon" else Rle(tuple(np.diff(ends, prepend=0).tolist()), (64, 96))
+    box, how = np.array([[*across.min(0), *across.max(0)]]), Augment(crop_scale=(2.5, 2.5), rotate=180)
+    one = Objects(np.zeros(1, int), box, np.zeros(1, bool), None, (outline,))
+    target, plan, *_ = moved([one] * 8, [(64, 96)] * 8, how, "instances", image_size=(96, 96))
+    back = plan.table[0, :, augment.BACK].reshape(8, 2, 3)
+    turned = across @ back[:, :, :2].transpose(0, 2, 1) + back[:, None, :, 2]  # (8, 4, 2)
+    around = torch.from_numpy(np.concatenate([turned.min(1), turned.max(1)], 1)).float()
+    torch.testing.assert_close(target[:, 0, BOX], around, atol=1.2, rtol=0)
 
 
 def test_mosaics_have_more_rows_up_to_a_limit():

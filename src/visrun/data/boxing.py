@@ -24,7 +24,7 @@ from torch import Tensor
 from visrun import boxes
 from visrun.data.augment import BACK, SPLIT, Plan
 from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, Objects
-from visrun.data.outlines import Floats, Rle
+from visrun.data.outlines import Floats, hull_points
 from visrun.data.rendering import columns, slots
 from visrun.data.tiles import borders
 
@@ -139,8 +139,8 @@ def outermost(objects: Objects) -> NDArray[np.float64]:
     low, high = objects.boxes[:, None, :2], objects.boxes[:, None, 2:]
     points = (low + high) / 2 + (high - low) / 2 * DIRECTIONS.T
     for i, outline in enumerate(objects.outlines or ()):
-        if not isinstance(outline, Rle):  # of runs no corner stands out
-            corners = np.concatenate(outline)
+        corners = hull_points(outline)
+        if len(corners):  # of runs without a pixel none
             points[i] = corners[(corners @ DIRECTIONS).argmax(0)]
     return points
 

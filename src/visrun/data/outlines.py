@@ -105,12 +105,16 @@ def hull_points(outline: Outline) -> Floats:
     """(P, 2) points with the convex hull of the outline: its corners, or those of the pixels that end each column."""
     if not isinstance(outline, Rle):
         return np.concatenate(outline)
-    columns, rows = np.divmod(_ones(np.asarray(outline.counts, np.int64)), outline.size[0])
-    if not len(columns):
-        return np.zeros((0, 2))
-    first = np.flatnonzero(np.diff(columns, prepend=-1))
-    last = np.append(first[1:], len(columns)) - 1
-    left, top, bottom = columns[first], rows[first], rows[last] + 1
+    high, counts = outline.size[0], np.asarray(outline.counts, np.int64)
+    ends, lengths = np.cumsum(counts)[1::2], counts[1::2]
+    first, last = (ends - lengths)[lengths > 0], ends[lengths > 0] - 1
+    reach = last // high - first // high + 1  # columns, since a run may go on in the next
+    columns, after = runs(first // high, reach), np.cumsum(reach)
+    tops, bottoms = np.zeros(len(columns), np.int64), np.full(len(columns), high)
+    tops[after - reach], bottoms[after - 1] = first % high, last % high + 1
+    begin = np.flatnonzero(np.diff(columns, prepend=-1))
+    end = np.append(begin[1:], len(columns))[: len(begin)] - 1
+    left, top, bottom = columns[begin], tops[begin], bottoms[end]
     corners = [(left, top), (left + 1, top), (left, bottom), (left + 1, bottom)]
     return np.concatenate([np.stack(pair, 1) for pair in corners]).astype(np.float64)
 
