@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -47,6 +48,11 @@ def call(fn: Callable[..., Any], values: Mapping[str, Any], *runtime: Any) -> An
     needed = [item.name for item in wanted if item.default is item.empty and item.kind in BY_NAME]
     values = values_of(values, *needed)
     return fn(*runtime, **{item.name: values[item.name] for item in wanted if item.name in values})
+
+
+def narrow(fn: Callable[..., Any], values: Mapping[str, Any]) -> Callable[..., Any]:
+    """``fn`` with, of ``values``, those that its signature names."""
+    return partial(fn, **{name: value for name, value in values.items() if name in reads(fn)})
 
 
 def values_of(config: Config, *needed: str) -> Mapping[str, Any]:

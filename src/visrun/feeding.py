@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from visrun.build import load
+from visrun.build import load, narrow
 from visrun.config.compose import Resolved
 from visrun.config.setting_rules import entry_of
 from visrun.config.settings import Settings
@@ -89,6 +89,8 @@ def build_loaders(
     unmarked = not entry_of(settings.model.name, settings.task).dense
     if kind == "verdict" and not unmarked:
         _warn_of_unmarked(dataset, settings.model.name, screen)
+    colours = {"mean": look.mean, "std": look.std}
+    extra = [narrow(load(AUGMENTATIONS[name]), colours) for name in settings.augment.extra]
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:
         training = split == "train"
@@ -97,7 +99,7 @@ def build_loaders(
             training=training,
             seed=settings.seed,
             augment=augment if training else None,
-            extra=[load(AUGMENTATIONS[name]) for name in settings.augment.extra] if training else (),
+            extra=extra if training else (),
             spoil=spoil if made_up else None,
         )
         made = split_batches(

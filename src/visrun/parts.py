@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun import models
-from visrun.build import call, load, reads
+from visrun.build import call, load, narrow, reads
 from visrun.config.compose import Resolved
 from visrun.config.fields import show
 from visrun.config.settings import Settings
@@ -200,11 +198,6 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
     }
     task: Task = call(build, offered)
     return task
-
-
-def narrow(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
-    """``function`` with, of ``options``, those that its signature names."""
-    return partial(function, **{name: value for name, value in options.items() if name in reads(function)})
 
 
 def build_step(

@@ -273,9 +273,9 @@ def test_hue_turns_the_colour_circle():
 def test_tint_applies_the_matrix():
     images, matrix = torch.rand(4, 3, 5, 6), torch.randn(4, 3, 4)
     expected = torch.einsum("bij,bjhw->bihw", matrix[:, :, :3], images) + matrix[:, :, 3, None, None]
-    torch.testing.assert_close(rendering._tint(images, matrix, True), expected)
+    torch.testing.assert_close(rendering.tint(images, matrix, True), expected)
     scaled = matrix * torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]])
-    torch.testing.assert_close(rendering._tint(images, scaled, False), rendering._tint(images, scaled, True))
+    torch.testing.assert_close(rendering.tint(images, scaled, False), rendering.tint(images, scaled, True))
 
 
 # Erasing and mixing

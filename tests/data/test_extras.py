@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from visrun.build import load
+from visrun.build import load, narrow
 from visrun.data import extras
 from visrun.tables import AUGMENTATIONS
+
+COLOURS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def rng(seed=0):
@@ -18,7 +21,7 @@ def images():
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_each_keeps_the_shape_changes_something_and_is_keyed(name, images):
-    function = load(AUGMENTATIONS[name])
+    function = narrow(load(AUGMENTATIONS[name]), COLOURS)
     once, again, other = function(images, rng()), function(images, rng()), function(images, rng(1))
     assert once.shape == images.shape and once.dtype == images.dtype
     assert torch.equal(once, again)
@@ -26,11 +29,22 @@ def test_each_keeps_the_shape_changes_something_and_is_keyed(name, images):
     assert torch.isfinite(once).all()
 
 
-def test_grayscale_of_some_samples_is_the_mean_of_their_channels(images):
-    seen = extras.grayscale(images, rng())
-    grey = (seen - images.mean(1, keepdim=True)).abs().amax((1, 2, 3)) < 1e-6
+def test_grayscale_of_some_samples_is_pillows(images):
+    """Grey stays as it is, padding too."""
+    pixels = torch.randint(0, 256, (64, 3, 12, 10), generator=torch.Generator().manual_seed(0))
+    pixels[:, :, :2] = pixels[:, :1, :2]
+    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in COLOURS.values())
+    images = (pixels / 255 - mean) / std
+    images[:, :, -2:] = 0
+    seen = extras.grayscale(images, rng(), **COLOURS)
+    assert (seen[:, :, -2:] == 0).all()
+    torch.testing.assert_close(seen[:, :, :2], images[:, :, :2], atol=1e-5, rtol=0)
     same = (seen == images).flatten(1).all(1)
-    assert bool((grey ^ same).all()) and 0.1 < grey.float().mean() < 0.5
+    assert 0.1 < 1 - same.float().mean() < 0.5
+    levels = ((seen * std + mean) * 255)[~same, :, :-2]
+    pages = [Image.fromarray(page.permute(1, 2, 0).byte().numpy()).convert("L") for page in pixels[~same]]
+    luma = torch.stack([torch.from_numpy(np.array(page)) for page in pages])[:, None, :-2].expand_as(levels)
+    torch.testing.assert_close(levels, luma.float(), atol=0.51, rtol=0)
 
 
 def test_blur_keeps_flat_images_and_smooths_others(images):

@@ -1,17 +1,22 @@
 """Augmentations by name, for ``augment.extra=[blur,noise]``: functions of whole batches that leave targets as they are.
 
 Each is ``(images, rng) -> images``: images (B, 3, H, W), normalised, on the training device; ``rng`` is keyed on
-(seed, epoch, step), so draw what is random from it, on the host, and send it in one piece. A plugin adds its own with
+(seed, epoch, step), so draw what is random from it, on the host, and send it in one piece. One whose signature names
+``mean`` or ``std`` is given what the images were normalised with. A plugin adds its own with
 ``visrun.tables.AUGMENTATIONS["mine"] = "my_package:mine"``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from visrun.data.augment import LUMA
+from visrun.data.rendering import tint
 from visrun.data.stream import sent
 
 SHARE = 0.3  # of the samples that an augmentation changes
@@ -33,10 +38,13 @@ def blur(images: Tensor, rng: np.random.Generator) -> Tensor:
     return F.conv2d(flat, taps[:, None, None, :], groups=batch * channels).view(batch, channels, height, width)
 
 
-def grayscale(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Some samples without colour: all channels at their mean."""
-    chosen = _sent(rng.random(len(images)) < SHARE, images).view(-1, 1, 1, 1)
-    return torch.lerp(images, images.mean(1, keepdim=True).expand_as(images), chosen)
+def grayscale(images: Tensor, rng: np.random.Generator, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Some samples without colour: every pixel at its luma, which leaves grey as it is; beyond the picture still 0."""
+    chosen = (rng.random(len(images)) < SHARE)[:, None, None]
+    luma, grey = LUMA * std, LUMA @ mean - mean  # of a normalised pixel, and what it lies beyond the mean colour
+    matrix = np.column_stack([np.broadcast_to(luma, (3, 3)), grey]) / np.reshape(std, (3, 1))
+    tinted = tint(images, _sent(np.where(chosen, matrix, np.eye(3, 4)), images), mixes_channels=True)
+    return torch.where((images != 0).any(1, keepdim=True), tinted, images)
 
 
 def noise(images: Tensor, rng: np.random.Generator) -> Tensor:

@@ -39,7 +39,7 @@ def render_images(pixels: Tensor, plan: Plan, table: Tensor, image_size: tuple[i
     else:
         grid, outside = _looked_at(plan, table, image_size, images.shape)
         images = _sample(_atlas(images, plan.pictures).float(), grid, "bilinear")
-    images = _tint(images, columns(plan, table)[:, COLOUR].unflatten(1, (3, 4)), plan.tints)
+    images = tint(images, columns(plan, table)[:, COLOUR].unflatten(1, (3, 4)), plan.tints)
     for hidden in (outside, _erased(plan, table, image_size)):
         if hidden is not None:
             images = images.masked_fill_(hidden[:, None], 0.0)
@@ -188,7 +188,7 @@ def _outside(grid: Tensor, end: Tensor) -> Tensor:
     return ((grid < -1) | (grid >= end)).any(-1)
 
 
-def _tint(images: Tensor, matrix: Tensor, mixes_channels: bool) -> Tensor:
+def tint(images: Tensor, matrix: Tensor, mixes_channels: bool) -> Tensor:
     """``images`` (B, 3, H, W) through the affine map ``matrix`` (B, 3, 4); element-wise, which on three channels beats
     a matrix product on both devices and stays exact under TF32."""
     columns = matrix[:, :, :, None, None]
