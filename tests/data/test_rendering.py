@@ -10,6 +10,7 @@ import torch
 
 from visrun.data import augment, rendering
 from visrun.data.augment import Augment
+from visrun.data.look import Look
 
 SIZE = (40, 60)
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # leaves pixel values as they are
@@ -101,3 +102,34 @@ def test_objects_take_mosaics_and_nothing_that_hides_them(kind):
     how, dropped = augment.fitting(Augment(mixup=0.2, cutmix=1.0, erase=0.5, mosaic=0.5), kind)
     assert dropped == ("mixup", "cutmix", "erase") and how.mosaic == 0.5
     assert augment.fitting(Augment(mosaic=0.5), "label")[1] == ("mosaic",)
+
+
+IMAGENET = (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize("mean", [(0.0,) * 3, (1.0,) * 3, (0.2, 0.4, 0.6), IMAGENET, (0.5,) * 3])
+def test_a_pixel_of_the_mean_colour_is_no_padding(mean):
+    """A square of exactly that colour in a picture that pads the training image left and right."""
+    look = Look(image_size=(40, 60), fit="letterbox", mean=mean, std=(0.25,) * 3)
+    np.testing.assert_allclose(look.mean, mean, atol=2e-4)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), dtype=np.uint8)
+    pixels[:, 10:30, 10:30] = np.multiply(mean, 255).round()
+    plan = augment.plan(
+        [np.random.default_rng(0)],
+        np.full((1, 1, 1, 2), 40.0),
+        image_size=look.image_size,
+        canvas=(40, 40),
+        fit=look.fit,
+        augment=None,
+        mean=look.mean,
+        std=look.std,
+    )
+    images = rendering.render_images(torch.from_numpy(pixels), plan, torch.from_numpy(plan.table[0]), look.image_size)
+    shown = torch.zeros(1, 40, 60, dtype=torch.bool)
+    shown[..., 10:50] = True
+    assert torch.equal(rendering.seen(images), shown)
+
+
+def test_a_mean_that_no_pixel_has_stays_as_it_is():
+    for mean in (IMAGENET, (0.5, 0.5, 0.5), (0.0, 0.0, 0.5)):
+        assert Look(image_size=(40, 60), fit="crop", mean=mean, std=(0.25,) * 3).mean == mean

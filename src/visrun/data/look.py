@@ -8,6 +8,8 @@ from visrun.data import tiles
 from visrun.data.geometry import Fit
 from visrun.data.outlines import Window
 
+ASIDE = 1e-4  # far less than one of 255 steps
+
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
@@ -16,7 +18,8 @@ class Look:
     Args:
         image_size: (height, width) in pixels.
         fit: How a picture meets that size.
-        mean: 3 floats in [0, 1]; with ``std``, what its weights expect.
+        mean: 3 floats in [0, 1]; with ``std``, what its weights expect. A mean that a pixel can have exactly,
+            such as black, is moved aside, so that only padding is 0 in all channels: `rendering.seen` relies on it.
         tile: Side of the tiles into which larger pictures are cut, or None.
         overlap: Of neighbouring tiles, in pixels.
     """
@@ -27,6 +30,10 @@ class Look:
     std: tuple[float, ...]
     tile: int | None = None
     overlap: int = 0
+
+    def __post_init__(self) -> None:
+        if all(abs(255 * part - round(255 * part)) < 255 * ASIDE / 10 for part in self.mean):
+            object.__setattr__(self, "mean", tuple(part + ASIDE for part in self.mean))
 
     def windows(self, size: tuple[int, int]) -> list[Window]:
         """The parts of a picture of ``size`` (width, height) that are looked at."""

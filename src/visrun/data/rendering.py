@@ -47,7 +47,8 @@ def render_images(pixels: Tensor, plan: Plan, table: Tensor, image_size: tuple[i
 
 
 def seen(images: Tensor) -> Tensor:
-    """(B, H, W) bool: where training images (B, 3, H, W) show their pictures: beyond them all colours are 0.
+    """(B, H, W) bool: where training images (B, 3, H, W) show their pictures: beyond them all colours are 0, and in
+    them none is, see `visrun.data.look`.
 
     One that is 0 all over counts as a picture.
     """
