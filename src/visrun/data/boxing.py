@@ -6,7 +6,8 @@ the views that its pixels are taken through. Shapes are fixed and nothing is rea
 An upright box is the box around points of its object, and so stays tight when the picture turns: its outline's
 outermost ones in POINTS directions, or those of the ellipse that fills its box (Kalra et al. 2021, arXiv 2109.13488).
 Where the edge of the image, of a mosaic's part or of a tile cuts an object, its box ends there; where too little is
-left of it, it is ignored. A turned box stays whole, and is ignored where its centre is cut off.
+left of it, it is ignored. A turned box stays whole, and is ignored where its centre is cut off; it stays a
+rectangle, since only random crops stretch, which tasks with objects refuse.
 
 Legend: N images, S rows for objects, n objects, B samples, Q pictures a sample, M rows of a target, C columns,
 H x W training image.
