@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,33 @@ def test_class_folders_without_splits_and_what_is_not_an_image(tmp_path: Path) -
     assert listing.classes == ("a cat (1)", "hünd")
     assert targets(listing) == {"all": [("x,y=1.PNG", 0), ("z.jpeg", 1)]}
     assert "outside class folders" in listing.warnings[0]
+
+
+def test_a_class_is_one_however_its_accent_is_stored(tmp_path: Path) -> None:
+    for split, form in (("train", "NFC"), ("val", "NFD")):
+        picture(tmp_path / split / unicodedata.normalize(form, "Café") / "1.png")
+        picture(tmp_path / split / "Tee" / "2.png")
+    listing = folder.read(tmp_path)
+    assert listing.classes == (unicodedata.normalize("NFC", "Café"), "Tee")
+    assert targets(listing) == {"train": [("1.png", 0), ("2.png", 1)], "val": [("1.png", 0), ("2.png", 1)]}
+    assert listing.warnings == ()
+
+
+def test_what_is_no_class_or_no_image_that_is_read_is_said(tmp_path: Path) -> None:
+    for place in ("train/a/1.jfif", "train/a/2.JPE", "train/B/3.png", "val/b/4.png"):
+        picture(tmp_path / place.replace("jfif", "jpg").replace("JPE", "jpg")).rename(tmp_path / place)
+    write(tmp_path / "train" / "heics" / "5.HEIC", "x")
+    write(tmp_path / "train" / "a" / "6.heic", "x")
+    write(tmp_path / "val" / "a" / "7.avif", "x")
+    (tmp_path / "train" / "c").mkdir()
+    listing = folder.read(tmp_path)
+    assert listing.classes == ("a", "B", "b")
+    assert targets(listing) == {"train": [("1.jfif", 0), ("2.JPE", 0), ("3.png", 1)], "val": [("4.png", 2)]}
+    assert listing.warnings == (
+        "folders without images that can be read are no classes: c, heics",
+        "left out, since these files are not read: 2 .heic, 1 .avif",
+        "classes that differ in upper and lower case only: B, b",
+    )
 
 
 def test_a_class_may_be_called_test(tmp_path: Path) -> None:
@@ -343,6 +371,24 @@ def test_masks_missing_double_and_left_over(tmp_path: Path) -> None:
         "images/c.jpg: no mask c.png in masks/",
     ]
     assert listing.warnings == ("1 masks without an image are left out, such as masks/z.png",)
+
+
+@pytest.mark.parametrize("place", ["images/{}.jpg masks/{}.jpg", "train/images/{}.jpg train/masks/{}_mask.JPEG"])
+def test_jpeg_masks_are_refused_for_what_they_are(tmp_path: Path, place: str) -> None:
+    image, target = place.split()
+    for name in "ab":
+        picture(tmp_path / image.format(name))
+        picture(tmp_path / target.format(name))
+    with pytest.raises(
+        DataError, match=r"a(_mask)?\.(jpg|JPEG) is a JPEG, which blurs class ids: save masks as PNG$"
+    ) as error:
+        records.read(tmp_path, task="segmentation")
+    assert "\n" not in str(error.value)
+    mask((tmp_path / target.format("a")).with_suffix(".png"))
+    listing = masks.read(tmp_path)
+    assert [str(p) for p in listing.problems] == [
+        f"{image.format('b')}: {target.format('b')} is a JPEG, which blurs class ids: save masks as PNG"
+    ]
 
 
 def test_yolo_labels_are_no_masks(tmp_path: Path) -> None:

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from visrun.errors import DataError, did_you_mean
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
+# fmt: off
+IMAGE_SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm",
+})
+UNREAD_SUFFIXES = frozenset({
+    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".dcm", ".raw", ".dng", ".nef", ".cr2", ".cr3",
+    ".arw", ".exr", ".hdr", ".tga", ".ico",
+})  # of images that are not read
+# fmt: on
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
 TEXT, XML, JSON = frozenset({".txt"}), frozenset({".xml"}), frozenset({".json"})
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}

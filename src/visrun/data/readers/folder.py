@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from visrun.data import files
@@ -42,12 +43,13 @@ def read(root: Path) -> Listing:
     found = [(split, folder) for split, tops in parts.items() for one in tops for folder in _class_folders(one)]
     if not found or (ALL in parts and all(_is_split(folder.name) for _, folder in found)):
         raise DataError(f"{root}: no class folders with images: expected train/CLASS/*.jpg or CLASS/*.jpg")
-    classes = tuple(sorted({folder.name for _, folder in found}, key=files.natural))
+    classes = tuple(sorted({files.composed(folder.name) for _, folder in found}, key=files.natural))
     index = {name: i for i, name in enumerate(classes)}
     splits: dict[str, list[Record]] = {split: [] for split in parts}
     for split, folder in found:
-        splits[split] += [Record(path, index[folder.name], files.shown(path, root)) for path in files.images(folder)]
-    return Listing(splits=splits, classes=classes, warnings=_strays(top, parts))
+        label = index[files.composed(folder.name)]
+        splits[split] += [Record(path, label, files.shown(path, root)) for path in files.images(folder)]
+    return Listing(splits=splits, classes=classes, warnings=(*_strays(top, parts), *_doubtful(parts, classes)))
 
 
 def _is_split(name: str) -> bool:
@@ -73,6 +75,27 @@ def _split_folders(root: Path) -> dict[str, list[Path]]:
 
 def _class_folders(top: Path) -> list[Path]:
     return [folder for folder in files.folders(top) if files.holds_images(folder)]
+
+
+def _doubtful(parts: dict[str, list[Path]], classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Lines on folders that are no class, files that are not read, and classes that may be meant to be one."""
+    lines = []
+    inside = [folder for several in parts.values() for top in several for folder in files.folders(top)]
+    empty = dict.fromkeys(name for folder in inside if (name := files.composed(folder.name)) not in classes)
+    if empty:
+        lines.append(f"folders without images that can be read are no classes: {files.some(empty)}")
+    tops = dict.fromkeys(top for several in parts.values() for top in several)
+    unread = [path for top in tops for path in files.of_suffix(top, files.UNREAD_SUFFIXES)]
+    if unread:
+        counts = Counter(path.suffix.lower() for path in unread).most_common()
+        lines.append(
+            f"left out, since these files are not read: {files.some(f'{n:,} {suffix}' for suffix, n in counts)}"
+        )
+    folded = Counter(name.casefold() for name in classes)
+    alike = [name for name in classes if folded[name.casefold()] > 1]
+    if alike:
+        lines.append(f"classes that differ in upper and lower case only: {files.some(alike)}")
+    return tuple(lines)
 
 
 def _strays(root: Path, parts: dict[str, list[Path]]) -> tuple[str, ...]:

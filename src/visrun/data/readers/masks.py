@@ -11,12 +11,19 @@ from visrun.data.readers import common
 from visrun.errors import DataError
 
 _MASKS = ("masks", "mask", "labels", "annotations")
+_LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+_BLURRED = "a JPEG, which blurs class ids: save masks as PNG"
 _MARK = "_mask"  # that a mask's stem may carry after its image's
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds a folder of images and a folder of masks, per split or for all."""
-    return any(next(files.of_suffix(masks, files.MASK_SUFFIXES), None) for _, _, masks in common.pairs(root, _MASKS))
+    wanted = ((_MASKS, files.MASK_SUFFIXES), (_MASKS[:2], _LOSSY))  # JPEG: recognised, to be refused by its name
+    return any(
+        next(files.of_suffix(masks, suffixes), None)
+        for names, suffixes in wanted
+        for _, _, masks in common.pairs(root, names)
+    )
 
 
 def read(root: Path) -> Listing:
@@ -26,7 +33,8 @@ def read(root: Path) -> Listing:
     ``labelmap.txt``) in ``root`` name the ids 0, 1, ...
 
     Raises:
-        DataError: Where ``root`` has no such folders, or training or validation images have no masks.
+        DataError: Where ``root`` has no such folders, training or validation images have no masks, or all masks are
+            JPEGs.
     """
     parts, warnings = common.labelled_pairs(root, _MASKS)
     if not parts:
@@ -42,6 +50,9 @@ def read(root: Path) -> Listing:
         problems += wrong
         every.update(mask for several in by_name.values() for mask in several)
         used |= taken
+    lossy = next((path for _, _, masks in parts for path in files.of_suffix(masks, _LOSSY)), None)
+    if lossy and not every:
+        raise DataError(f"{root}: {files.shown(lossy, root)} is {_BLURRED}")
     warnings += common.left_over("masks", every - used, root)
     return Listing(splits=splits, classes=labelmap.class_names(root), problems=tuple(problems), warnings=warnings)
 
@@ -58,6 +69,7 @@ def _pair(
 ) -> tuple[list[Record], list[Problem], set[Path]]:
     """The records of one folder, images without exactly one mask as problems, and the masks that are an image's."""
     records, problems, taken = [], [], set[Path]()
+    lossy = {common.unmarked(common.place(path, masks), [_MARK]): path for path in files.of_suffix(masks, _LOSSY)}
     for image in files.images(images):
         where, name = files.shown(image, root), common.place(image, images)
         found = by_name.get(name, [])
@@ -66,6 +78,8 @@ def _pair(
             records.append(Record(image, found[0], where))
         elif found:
             problems.append(Problem(where, f"several masks: {files.some(files.shown(m, root) for m in found)}"))
+        elif name in lossy:
+            problems.append(Problem(where, f"{files.shown(lossy[name], root)} is {_BLURRED}"))
         else:
             problems.append(Problem(where, f"no mask {Path(name).name}.png in {files.shown(masks, root)}/"))
     return records, problems, taken
