@@ -46,6 +46,25 @@ def rendered(pixels, plan, image_size, masks=None):
 # Mosaics
 
 
+@pytest.mark.parametrize("rotate", [0.0, 20.0, 180.0])
+def test_each_picture_of_a_mosaic_is_turned_and_touches_the_lines_that_meet(rotate):
+    sizes = np.tile([(40.0, 60.0), (30, 60), (40, 20), (25, 37)], (16, 1, 1))
+    how = Augment(mosaic=1.0, hflip=True, vflip=True, rotate=rotate)
+    given = {"image_size": (64, 96), "canvas": (40, 60), "fit": "zoom", "mean": PLAIN_MEAN, "std": PLAIN_STD}
+    table = augment.plan([np.random.default_rng(0)], sizes[None], augment=how, **given).table[0]
+    meet = table[:, 4 * augment.SLOT :][:, augment.SPLIT] * (96, 64)
+    back = table[:, : 4 * augment.SLOT].reshape(16, 4, -1)[..., augment.BACK].reshape(16, 4, 2, 3)
+    ends = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])[None, None] * sizes[:, :, None, ::-1]
+    corners = ends @ back[..., :2].swapaxes(2, 3) + back[:, :, None, :, 2]
+    for q, side in enumerate([("max", "max"), ("min", "max"), ("max", "min"), ("min", "min")]):
+        touched = np.stack([getattr(corners[:, q, :, i], side[i])(1) for i in range(2)], 1)
+        np.testing.assert_allclose(touched, meet, atol=1e-3)
+    turned = np.degrees(np.arctan2(back[..., 1, 0], back[..., 0, 0]) % np.pi)
+    turned = np.minimum(turned, 180 - turned)
+    assert turned.max() <= rotate + 1e-3 and turned.std() >= min(rotate, 45) / 4
+    assert rotate == 0 or len(np.unique(turned.round(3))) == 64
+
+
 def test_samples_with_too_many_objects_are_no_mosaics():
     sizes, crowded = np.full((2, 8, augment.TILES, 2), 50.0), np.arange(16).reshape(2, 8) % 2 == 0
     plans = [

@@ -245,6 +245,29 @@ def test_upright_boxes_are_those_of_the_rendered_masks(how, margin, seed):
 
 @settings(deadline=None, max_examples=6)
 @given(seed=st.integers(0, 10_000))
+def test_rotated_boxes_of_turned_mosaics_are_those_of_the_rendered_masks(seed):
+    """Each picture shows one object, wherever it is whole."""
+    size = (160, 160)
+    kept = [(100, 120)] * 16
+    listed = [objects((40, 35, 80, 60), quads=True, outlines=True) for _ in kept]
+    how = Augment(hflip=True, vflip=True, rotate=180, mosaic=1.0)
+    target, plan, step, flat, canvas = moved(listed, kept, how, "rotated_boxes", seed, image_size=size)
+    layers = rendering.render_layers(masks_of(listed, kept, canvas, 0)[flat], plan, step, size, stride=1)
+    meet = (rendering.columns(plan, step)[:, augment.SPLIT] * 160)[:, None]
+    found = 0
+    for rows, page, point in zip(target, layers, meet, strict=True):
+        hull = boxes.le90_to_xyxy(rows[:, BOX]).unflatten(1, (2, 2))
+        whole = ((hull > 1) & (hull < 159)).all((1, 2)) & ((hull < point).all(1) | (hull > point).all(1)).all(1)
+        measured = boxes.masks_to_le90(torch.stack([(page == 256 * q + 1).any(0) for q in range(4)]))
+        for row in rows[whole & (rows[:, LABEL] >= 0)]:
+            assert not row[IGNORED]
+            assert boxes.rotated_iou(row[None, BOX].expand(4, 5), measured).max() > 0.75  # these include whole pixels
+            found += 1
+    assert found >= 4
+
+
+@settings(deadline=None, max_examples=6)
+@given(seed=st.integers(0, 10_000))
 def test_rotated_boxes_are_those_of_the_rendered_masks(seed):
     size = (160, 160)
     kept = [(100, 120)] * 4

@@ -134,7 +134,7 @@ def plan(
     view, meet = _view(flat[:, 0], image_size, fit, how, draws), np.ones((len(flat), 2))
     corner = geometry.window(view, image_size, canvas)
     if pictures > 1:
-        numbers = np.concatenate([rng.random((n, 15)) for rng in rngs])
+        numbers = np.concatenate([np.hstack([rng.random((n, 15)), rng.random((n, TILES))]) for rng in rngs])
         chosen = numbers[:, 0] < how.mosaic
         chosen &= True if crowded is None else ~crowded.ravel()
         view, meet = _mosaics(view, flat, image_size, how, chosen, numbers[:, 1:])
@@ -201,13 +201,14 @@ def _mosaics(
         view: Of each sample's first picture, alone.
         sizes: (B, 4, 2).
         chosen: (B,) which are.
-        draws: (B, 14) in [0, 1): where they meet (2); area (4), mirrored left and right (4), up and down (4).
+        draws: (B, 18) in [0, 1): where they meet (2); area (4), mirrored left and right (4), up and down (4), turn (4).
     """
     meet = MEET[0] + draws[:, :2] * (MEET[1] - MEET[0])
     share = MOSAIC_AREA[0] + draws[:, 2:6] * (MOSAIC_AREA[1] - MOSAIC_AREA[0])
     flips = np.stack([how.hflip & (draws[:, 6:10] < 0.5), how.vflip & (draws[:, 10:14] < 0.5)], -1)
     whole = np.array([image_size[1], image_size[0]], np.float64)
-    found = geometry.mosaic(sizes, image_size, meet * whole, share, flips)
+    turn = np.radians((2 * draws[:, 14:18] - 1) * how.rotate)
+    found = geometry.mosaic(sizes, image_size, meet * whole, share, flips, turn)
     alone = np.repeat(~chosen, TILES)  # the other three of these are never seen
     several = (np.repeat(part, TILES, 0) for part in (view.centre, view.extent, view.angle))
     pairs = zip(several, (found.centre, found.extent, found.angle), strict=True)

@@ -114,15 +114,19 @@ def random_zoom(
 RANDOM = {"crop": random_crop, "letterbox": random_letterbox, "zoom": random_zoom}
 
 
-def mosaic(sizes: Array, image_size: tuple[int, int], split: Array, share: Array, flips: NDArray[np.bool_]) -> View:
+def mosaic(
+    sizes: Array, image_size: tuple[int, int], split: Array, share: Array, flips: NDArray[np.bool_], turn: Array
+) -> View:
     """Four pictures around a point: top left, top right, bottom left and bottom right of it (YOLOv4, Bochkovskiy et
-    al., arXiv 2004.10934, section 3.3). Each shows the corner that lies at the point.
+    al., arXiv 2004.10934, section 3.3). Each shows the corner that lies at the point, or where it is turned, touches
+    both lines that meet there.
 
     Args:
         sizes: (B, 4, 2) of the kept pictures.
         split: (B, 2) xy of the point in the training image.
         share: (B, 4) of its letterbox's area that each picture covers, above 0.
         flips: (B, 4, 2) whether each is mirrored left and right, top and bottom.
+        turn: (B, 4) radians.
 
     Returns:
         B * 4 views, a sample's four together.
@@ -130,9 +134,10 @@ def mosaic(sizes: Array, image_size: tuple[int, int], split: Array, share: Array
     scale = _fitted(sizes[..., ::-1].reshape(-1, 2), image_size, "letterbox") / np.sqrt(share.ravel())
     extent = scale.reshape(-1, 4, 1) * _xy(image_size) * np.where(flips, -1.0, 1.0)
     before = np.array([[1, 1], [0, 1], [1, 0], [0, 0]], bool)  # the point, along x and y
-    corner = np.where(before ^ flips, sizes[..., ::-1], 0.0)
-    centre = corner + (_xy(image_size) / 2 - split[:, None]) * extent / _xy(image_size)
-    return View(centre.reshape(-1, 2), extent.reshape(-1, 2), np.zeros(len(scale)))
+    reach = _turned(sizes[..., ::-1], -turn) / 2  # from the picture's middle to the point
+    corner = sizes[..., ::-1] / 2 + _along(np.where(before ^ flips, reach, -reach), turn)
+    centre = corner + _along((_xy(image_size) / 2 - split[:, None]) * extent / _xy(image_size), turn)
+    return View(centre.reshape(-1, 2), extent.reshape(-1, 2), turn.ravel())
 
 
 def flipped(view: View, horizontal: NDArray[np.bool_], vertical: NDArray[np.bool_]) -> View:
@@ -182,12 +187,12 @@ def _fitted(bounds: Array, image_size: tuple[int, int], fit: Fit) -> Array:
 
 
 def _along(shift: Array, turn: Array) -> Array:
-    """(B, 2) shifts along the sides of rectangles turned by ``turn``, in the picture's coordinates."""
+    """(..., 2) shifts along the sides of rectangles turned by ``turn``, in the picture's coordinates."""
     cos, sin = np.cos(turn), np.sin(turn)
-    return np.stack([cos * shift[:, 0] - sin * shift[:, 1], sin * shift[:, 0] + cos * shift[:, 1]], 1)
+    return np.stack([cos * shift[..., 0] - sin * shift[..., 1], sin * shift[..., 0] + cos * shift[..., 1]], -1)
 
 
 def _turned(extent: Array, turn: Array) -> Array:
-    """(B, 2) width and height of the upright boxes round boxes of ``extent`` turned by ``turn``."""
-    cos, sin = np.abs(np.cos(turn))[:, None], np.abs(np.sin(turn))[:, None]
-    return extent * cos + extent[:, ::-1] * sin
+    """(..., 2) width and height of the upright boxes round boxes of ``extent`` turned by ``turn``."""
+    cos, sin = np.abs(np.cos(turn))[..., None], np.abs(np.sin(turn))[..., None]
+    return extent * cos + extent[..., ::-1] * sin
