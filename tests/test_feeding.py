@@ -7,12 +7,14 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from visrun.build import load
 from visrun.config.compose import resolve
 from visrun.config.settings import Settings
 from visrun.data.look import Look
 from visrun.feeding import build_loaders, keep_of, read_dataset
+from visrun.survey import survey
 from visrun.tables import AUGMENTATIONS
 
 
@@ -36,3 +38,26 @@ def test_augmentations_know_what_the_network_expects():
     expected = load(AUGMENTATIONS["grayscale"])(images, seed(0), mean=look.mean, std=look.std)
     assert torch.equal(grayscale(images, seed(0)), expected)
     assert not loaders["val"].vary.extra
+
+
+@pytest.mark.parametrize(("tile", "told"), [(None, 3), (64, 0)])
+def test_images_of_more_objects_than_masks_have_numbers_for_are_warned_of(tile, told, tmp_path):
+    """400 squares in each of four images, of which one is held out; in a tile of 64 x 64 there are 256 at most."""
+    for name in ("images", "instances"):
+        (tmp_path / name).mkdir()
+    numbers = np.zeros((100, 80), np.uint16)
+    for i in range(400):
+        numbers[5 * (i // 20) : 5 * (i // 20) + 3, 4 * (i % 20) : 4 * (i % 20) + 3] = i + 1
+    for i in range(4):
+        Image.fromarray(np.full((100, 80, 3), 50 * i, np.uint8)).save(tmp_path / "images" / f"{i}.png")
+        Image.fromarray(numbers).save(tmp_path / "instances" / f"{i}.png")
+    words = [f"data.root={tmp_path}", f"data.tile={tile or 'null'}", "data.overlap=0", "data.cache=stream"]
+    resolved, screen = resolve(["task=instance_segmentation", *words]), Mock()
+    look = Look(image_size=(64, 64), fit="zoom", mean=(0.5,) * 3, std=(0.5,) * 3, tile=tile)
+    build_loaders(resolved, read_dataset(resolved.settings, Mock()), look, device=torch.device("cpu"), screen=screen)
+    lines = [call.args[0] for call in screen.warn.call_args_list]
+    assert [line.split(":")[0].split(",")[0] for line in lines] == (
+        [f"{told} of 3 images in train show more than 255 objects at once"] if told else []
+    )
+    (service,) = survey(tmp_path, tasks=["instance_segmentation"]).services
+    assert any("show more than 255 objects at once" in line for line in service.warnings)

@@ -17,6 +17,7 @@ from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Vary
 from visrun.data.cache import Keep
+from visrun.data.describe import crowded
 from visrun.data.geometry import Fit
 from visrun.data.look import Look
 from visrun.data.records import Dataset
@@ -91,6 +92,8 @@ def build_loaders(
         _warn_of_unmarked(dataset, settings.model.name, screen)
     colours = {"mean": look.mean, "std": look.std}
     extra = [narrow(load(AUGMENTATIONS[name]), colours) for name in settings.augment.extra]
+    for line in crowded(dataset, look.windows):
+        screen.warn(line)
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:
         training = split == "train"

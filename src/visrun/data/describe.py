@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visrun.data import files
-from visrun.data.objects import Objects
-from visrun.data.outlines import Floats
+from visrun.data.objects import MOST_MASKED, Objects
+from visrun.data.outlines import Floats, Window
 from visrun.data.recognise import choices
+from visrun.tables import TARGETS
 
 if TYPE_CHECKING:
     from visrun.data.records import Dataset
@@ -36,6 +37,22 @@ def describe(dataset: Dataset) -> str:
     if dataset.skipped:
         lines.append(f"  left out: {len(dataset.skipped):,} unusable entries")
     return "\n".join(lines)
+
+
+def crowded(dataset: Dataset, windows: Callable[[tuple[int, int]], list[Window]]) -> list[str]:
+    """A line where training images show more objects at once than masks have numbers for.
+
+    Args:
+        windows: The parts in which an image of (width, height) is looked at.
+    """
+    rows = dataset.splits.get("train", ()) if TARGETS[dataset.kind].numbered else ()
+    many = [row for row in rows if len(row.target) > MOST_MASKED]
+    shown = [[row.target.within(window) for window in windows(dataset.sizes[row.image])] for row in many]
+    count = sum(max(map(len, parts)) > MOST_MASKED for parts in shown)
+    if not count:
+        return []
+    told = f"{count:,} of {len(rows):,} images in train show more than {MOST_MASKED} objects at once"
+    return [f"{told}, and no more of each are learnt: cut them with data.tile=N into tiles that show fewer"]
 
 
 def _values(dataset: Dataset, split: str) -> str:
