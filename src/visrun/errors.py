@@ -73,4 +73,13 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """A dataset that cannot be trained on as it is."""
+    """A dataset that cannot be trained on as it is.
+
+    Args:
+        message: For people; of many offenders it lists the first.
+        offenders: All of them, one line each, where there are several.
+    """
+
+    def __init__(self, message: str = "", *, offenders: Sequence[str] = ()) -> None:
+        self.offenders = tuple(offenders)
+        super().__init__(message)

@@ -100,3 +100,14 @@ def test_what_means_nothing_is_refused_in_one_line(class_folders: Path, capsys, 
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1
     assert re.search(message, err)
+
+
+def test_an_image_that_is_cut_short_is_a_problem_and_not_the_end(class_folders: Path, capsys, tmp_path: Path) -> None:
+    whole = (class_folders / "a" / "0.png").read_bytes()
+    (class_folders / "a" / "0.png").write_bytes(whole[: len(whole) // 2])
+    assert cli.main(["check", f"data.root={class_folders}"]) == 2
+    out, err = capsys.readouterr()
+    assert "  classification             no   1 cannot be used" in out
+    assert "problems (1):\n  a/0.png: broken image" in out
+    assert (tmp_path / "check.png").is_file()
+    assert err == ""

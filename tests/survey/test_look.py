@@ -17,6 +17,8 @@ from visrun.survey.look import Spread, spread
 from visrun.survey.text import as_text
 from visrun.tables import READERS, TASKS, ReaderEntry
 
+from .conftest import photo
+
 
 def ready(found: Survey) -> list[str]:
     return [service.task for service in found.services if service.ready]
@@ -147,3 +149,15 @@ def test_the_text_lists_twenty_problems(class_folders: Path) -> None:
     text = as_text(survey(class_folders, tasks=["classification"], reader="csv"))
     assert "problems (25):" in text
     assert text.endswith("  ... and 5 more")
+
+
+def test_every_problem_of_a_folder_that_is_refused_is_counted(tmp_path: Path) -> None:
+    for i in range(30):
+        photo(tmp_path / f"{i}.png", i)
+    (tmp_path / "labels.csv").write_text("\n".join(["image,price", *(f'{i}.png,"{i},5"' for i in range(30))]))
+    found = survey(tmp_path, tasks=["regression"])
+    assert found.services[0].reason == "30 of 30 records cannot be used"
+    assert found.services[0].problems[29].endswith("'29,5' is no number")
+    lines = as_text(found).splitlines()
+    assert "problems (30):" in lines
+    assert lines[-1] == "  ... and 10 more"

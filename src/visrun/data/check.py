@@ -54,7 +54,12 @@ class Finding:
 
 
 def examine(
-    records: Sequence[Record], *, root: Path, masks: bool = False, progress: Progress | None = None
+    records: Sequence[Record],
+    *,
+    root: Path,
+    masks: bool = False,
+    pixels: bool = False,
+    progress: Progress | None = None,
 ) -> list[Finding]:
     """One finding per record, in order: image headers are read, and masks (where targets are their paths) decoded.
 
@@ -62,22 +67,26 @@ def examine(
         records: What a reader found.
         root: The dataset's folder, for short names in faults.
         masks: Whether each target is the path of a mask; of a verdict the mask is known.
+        pixels: Whether images are decoded as well, which takes long and finds those that are cut short.
         progress: Called with (done, total) about a hundred times.
 
     Raises:
         DataError: A file did not come in time.
     """
-    look = partial(_look, root=root, masks=masks)
+    look = partial(_look, root=root, masks=masks, pixels=pixels)
     return mapped(look, records, path=lambda record: record.image, progress=progress)
 
 
-def _look(record: Record, root: Path, masks: bool) -> Finding:
+def _look(record: Record, root: Path, masks: bool, pixels: bool) -> Finding:
     target = record.target
     marks = isinstance(target, Verdict)
     shown = target.masks if isinstance(target, Verdict) else (target,) if masks else ()
     paths = (record.image, *shown)
     try:
-        return _found(paths, tuple(_stamp(path) for path in paths), marks)
+        found = _found(paths, tuple(_stamp(path) for path in paths), marks)
+        if pixels:
+            _decode(paths[0], _stamp(paths[0]))
+        return found
     except DataError as error:
         text = str(error)
         for path in paths:
@@ -100,6 +109,12 @@ def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...], marks: 
     size = images.header(paths[0])
     pixels = _count_ids(paths[1:], size, marks) if len(paths) > 1 else None
     return Finding(size, tuple(length for length, _ in stamps), pixels)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _decode(path: Path, _: tuple[int, int]) -> None:
+    """Decode an image and let go of it; remembered, since a folder may serve several tasks."""
+    images.load_rgb(path)
 
 
 def _count_ids(paths: tuple[Path, ...], size: tuple[int, int], marks: bool) -> npt.NDArray[np.int64]:
@@ -137,7 +152,7 @@ def report(problems: Sequence[Problem], *, root: Path, counted: str) -> DataErro
     if len(problems) > MOST_SHOWN:
         lines.append(f"  ... and {len(problems) - MOST_SHOWN} more")
     lines.append("Mend them, or leave them out with data.on_bad=skip")
-    return DataError("\n".join(lines))
+    return DataError("\n".join(lines), offenders=[str(problem) for problem in problems])
 
 
 def copies(splits: dict[str, list[tuple[Record, Finding]]]) -> list[tuple[str, str, Path, Path]]:

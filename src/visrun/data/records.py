@@ -121,12 +121,16 @@ def checked(
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
     training: bool = True,
+    pixels: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The dataset of what a reader found under ``root``; arguments and errors are those of `read`."""
+    """The dataset of what a reader found under ``root``; arguments and errors are those of `read`.
+
+    ``pixels`` decodes the images as well, see `visrun.data.check.examine`.
+    """
     base, kind = root.parent if root.is_file() else root, found.kind
     listing, ids, good, skipped = _examined(
-        found, base=base, classes=classes, on_bad=on_bad, training=training, progress=progress
+        found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )
     fingerprint = _fingerprint(good, base, listing)
     by_class = TARGETS[kind].by_class and not listing.multilabel
@@ -165,6 +169,7 @@ def _examined(
     classes: Sequence[str] | None,
     on_bad: str,
     training: bool,
+    pixels: bool,
     progress: Progress | None,
 ) -> tuple[Listing, tuple[int, ...], dict[str, list[splits.Entry]], tuple[str, ...]]:
     """The listing with the wanted classes, their mask ids, the usable records by split, and lines on the others."""
@@ -173,7 +178,8 @@ def _examined(
         listing = choose.labels(listing, classes, training=training)
     entries = [(name, record) for name, records in listing.splits.items() for record in records]
     masks = kind == "mask" and form is None
-    findings = check.examine([record for _, record in entries], root=base, masks=masks, progress=progress)
+    several = [record for _, record in entries]
+    findings = check.examine(several, root=base, masks=masks, pixels=pixels, progress=progress)
     made = Labelled(listing=listing, entries=entries, findings=findings)
     if form is not None:
         made = labelled.settle(listing, entries, findings, kind=kind, form=form, classes=classes, training=training)
@@ -205,7 +211,8 @@ def _settle(made: Labelled, root: Path, on_bad: str) -> tuple[str, ...]:
         raise check.report(problems, root=root, counted=counted)
     if any(n > check.MOST_SKIPPED * total for n, total, _ in shares):
         error = check.report(problems, root=root, counted=counted)
-        raise DataError(f"{error}, once at most {check.MOST_SKIPPED:.0%} are concerned")
+        text = f"{error}, once at most {check.MOST_SKIPPED:.0%} are concerned"
+        raise DataError(text, offenders=error.offenders)
     return tuple(map(str, problems))
 
 

@@ -46,6 +46,7 @@ def main(words: Sequence[str]) -> int:
         tasks=[asked["task"]] if asked["task"] else None,
         reader=asked["data"],
         on_bad="skip" if asked["data.on_bad"] == "skip" else "error",
+        pixels=True,
         progress=counter(screen, "checking files"),
     )
     screen.end_progress()

@@ -24,7 +24,7 @@ from visrun.data.objects import Objects
 from visrun.data.outlines import Floats
 from visrun.data.recognise import Found
 from visrun.data.records import Dataset
-from visrun.errors import DataError
+from visrun.errors import DataError, first_line
 from visrun.folders import expanded
 
 
@@ -128,9 +128,13 @@ def look(
     tasks: Sequence[str] | None = None,
     reader: str = "auto",
     on_bad: Literal["error", "skip"] = "error",
+    pixels: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Survey, dict[str, Dataset]]:
-    """The survey, and the dataset of each task that can be served; arguments as `survey` takes them."""
+    """The survey, and the dataset of each task that can be served; arguments as `survey` takes them.
+
+    ``pixels`` decodes every image as well, which takes long and finds those that are cut short.
+    """
     folder = expanded(root).absolute()
     files.require_root(folder)
     services, datasets = [], {}
@@ -142,7 +146,7 @@ def look(
             continue
         try:
             found = recognise.listing(folder, task=task, reader=reader, reading=once.read)
-            dataset = records.checked(found, root=folder, on_bad="skip", progress=progress)
+            dataset = records.checked(found, root=folder, on_bad="skip", pixels=pixels, progress=progress)
         except DataError as error:
             services.append(_refused(folder, task, error, once.poor(folder, names, task)))
             continue
@@ -199,12 +203,12 @@ def _unknown(task: str) -> str:
 
 
 def _refused(root: Path, task: str, error: DataError, poor: Sequence[Found]) -> Service:
-    """An error's first line is the reason; a list of offenders may follow it, and a line of advice."""
-    reason, *lines = str(error).splitlines()
+    """An error's first line is the reason; a list of the first offenders may follow it, and a line of advice."""
+    reason = first_line(error)
     for prefix in (f"data.root={root}", f"{root}/", str(root)):
         reason = reason.removeprefix(prefix)
-    reason, problems = reason.strip(": "), tuple(line.strip() for line in lines[:-1])
-    return Service(task=task, ready=False, reason=recognise.held(poor) if poor else reason, problems=problems)
+    told = recognise.held(poor) if poor else reason.strip(": ")
+    return Service(task=task, ready=False, reason=told, problems=error.offenders)
 
 
 def _service(task: str, dataset: Dataset, on_bad: str) -> Service:
