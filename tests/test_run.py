@@ -225,10 +225,14 @@ def test_an_error_leaves_the_best_weights_saved_and_is_the_one_to_show(photos, t
 
 
 class Listening(NoTracker):
-    """Remembers the epochs that it was told, and how the run ended."""
+    """Remembers the epochs and final values that it was told, and how the run ended."""
 
     def __init__(self):
-        self.epochs, self.ends = [], []
+        self.epochs, self.ends, self.final = [], [], {}
+
+    def summary(self, values):
+        assert not self.ends
+        self.final |= values
 
     def epoch(self, epoch, metrics):
         self.epochs.append({"epoch": epoch, **metrics})
@@ -257,6 +261,33 @@ def test_an_error_reaches_the_user_and_the_tracker_where_the_disk_is_full(photos
     assert out.splitlines()[-1].startswith("failed; the same with a change: ")
     assert "the run ended: Diverged" in (tmp_path / "run" / "visrun.log").read_text()
     assert told(tmp_path / "run") == ("failed", 1)
+
+
+@pytest.mark.parametrize("end", ["finished", "killed", "failed"])
+def test_the_tracker_is_told_the_best_epoch_however_the_run_ends(photos, tmp_path, monkeypatch, end):
+    tracker, real = Listening(), recorder.RunRecorder.epoch
+
+    def epoch(self, progress, row, improved):
+        real(self, progress, row, improved)
+        if progress.epoch == 2 and end == "failed":
+            raise Diverged("NaN in epoch 3")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "tracker_of", lambda *_, **__: tracker)
+        patch.setattr(recorder.RunRecorder, "epoch", epoch)
+        if end == "killed":
+            interrupted(photos, tmp_path / "run", monkeypatch, after=7)
+        elif end == "failed":
+            with pytest.raises(Diverged):
+                start(photos, tmp_path / "run")
+        else:
+            start(photos, tmp_path / "run")
+    assert [status for status, _ in tracker.ends] == [end]
+    found = rows(tmp_path / "run")
+    assert len(found) == {"finished": 3, "killed": 2, "failed": 2}[end]
+    best = min(found, key=lambda row: (-row["accuracy"], row["val_loss"], row["epoch"]))
+    told = {name: tracker.final[f"best/{name}"] for name in ("epoch", "accuracy", "val_loss")}
+    assert told == {name: best[name] for name in told}
 
 
 def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:

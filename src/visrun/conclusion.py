@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +16,7 @@ from visrun import checkpoint
 from visrun.batch import truth
 from visrun.calibrate import calibrate
 from visrun.device import autocast
+from visrun.errors import UserError
 from visrun.figures import plots
 from visrun.figures.precision_recall import precision_recall
 from visrun.figures.score_histogram import score_histogram
@@ -24,7 +25,7 @@ from visrun.memory import without_steps
 from visrun.models import Settling
 from visrun.parts import Parts
 from visrun.record.recorder import Outlets
-from visrun.record.run_folder import is_metric
+from visrun.record.run_folder import RunFolder, is_metric
 from visrun.tasks.base import Deciding, Metric
 from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall
@@ -141,6 +142,16 @@ def conclude(
     if keep_model and files.best.exists():
         hand_over(made, tracker, split)
     return metrics if split == "test" else {}
+
+
+def tell_best(files: RunFolder, tracker: Tracker, best_epoch: int) -> None:
+    """Note the best epoch and its values, if there is one: of a run that did not finish, too."""
+    if best_epoch:
+        with suppress(UserError):  # metrics.jsonl cannot be read, which is said where the run needs it
+            row = next((row for row in files.read_metrics() if row["epoch"] == best_epoch), {})
+            values = {key: value for key, value in row.items() if key == "val_loss" or is_metric(key)}
+            whole = {f"best/{key}": value for key, value in values.items() if "/" not in key}
+            tracker.summary({"best/epoch": best_epoch, **whole})
 
 
 def take_best(made: Parts, file: Path, *, rows: Sequence[Mapping[str, float]], best_epoch: int) -> None:

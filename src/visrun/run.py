@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun import feeding, parts, preflight
-from visrun.conclusion import conclude, show, validate
+from visrun.conclusion import conclude, show, tell_best, validate
 from visrun.config.compose import Resolved, resolve
 from visrun.config.overrides import hydra_folder, hydra_words
 from visrun.console import Screen, logged, logger
@@ -220,6 +220,8 @@ def _fit(
             recorder.save_best()
         if not is_out_of_memory(error):
             raise
+    finally:
+        tell_best(recorder.folder, recorder.tracker, progress.best_epoch)
     # Beyond the clause: the error's traceback holds all that the failed step had in memory.
     made.step.forget_graph()
     raise out_of_memory(
