@@ -216,8 +216,28 @@ def test_copies_across_splits_are_a_warning(tmp_path: Path) -> None:
     pictures(tmp_path, 4, split="train")
     pictures(tmp_path, 2, split="val")
     (tmp_path / "val" / "a" / "0.png").write_bytes((tmp_path / "train" / "b" / "1.png").read_bytes())
-    (warning,) = records.read(tmp_path, task="classification").warnings
+    labels, warning = records.read(tmp_path, task="classification").warnings
+    assert "1 images have different labels, such as train/b/1.png (b) = val/a/0.png (a)" in labels
     assert "1 images stand in two splits, such as train/b/1.png (train) = val/a/0.png (val)" in warning
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "told"),
+    [
+        ("classification", "image,label a/0.png,x a/1.png,x a/2.png,y a/0.png,y", "a/0.png (x) = a/0.png (y)"),
+        ("classification", "image,x,y a/0.png,1,1 a/1.png,0,1 b/0.png,0,0", "a/0.png (x, y) = b/0.png (none)"),
+        ("classification", "image,label a/0.png,x a/1.png,x a/2.png,y b/0.png,x", ""),
+        ("regression", "image,target a/0.png,1 a/1.png,2 a/0.png,4 b/0.png,1.5", ""),  # may be measured twice
+    ],
+)
+def test_equal_images_with_different_labels_are_named(tmp_path: Path, task: str, rows: str, told: str) -> None:
+    pictures(tmp_path, 3, "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "0.png").write_bytes((tmp_path / "a" / "0.png").read_bytes())
+    (tmp_path / "labels.csv").write_text("\n".join(rows.split()))
+    dataset = records.read(tmp_path, task=task, reader="csv")
+    found = [line for line in dataset.warnings if "different labels" in line]
+    assert [line.partition("such as ")[2].partition(":")[0] for line in found] == [told] * bool(told)
 
 
 def test_one_path_in_two_splits_and_twice_in_one(tmp_path: Path) -> None:
@@ -236,7 +256,7 @@ def test_long_files_that_only_start_alike_are_no_copies(tmp_path: Path) -> None:
         path = tmp_path / f"{split}.bin"
         path.write_bytes(noise + last)
         entries[split] = [(records.Record(path, 0, split), check.Finding(length=(70001,)))]
-    assert check.copies(entries) == [("val", "test", tmp_path / "val.bin", tmp_path / "test.bin")]
+    assert check.copies(check.alike(entries)) == [("val", "test", tmp_path / "val.bin", tmp_path / "test.bin")]
 
 
 def test_progress_reaches_the_total(tmp_path: Path) -> None:
@@ -291,4 +311,4 @@ def test_a_comparison_across_splits_that_never_ends_names_the_file(
         path.write_bytes(b"1")
         entries[split] = [(Record(path, 0, split), check.Finding(length=(1,)))]
     with pytest.raises(DataError, match=r"^[^\n]*/val/a\.png: not read in time: is a network drive gone\?$"):
-        check.copies(entries)
+        check.alike(entries)

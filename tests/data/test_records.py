@@ -88,6 +88,35 @@ def test_held_out_keeps_shares(sizes: list[int], fraction: float, seed: int) -> 
         assert held == (0 if size == 1 else min(max(1, round(fraction * size)), size - 1))
 
 
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=30), st.integers(0, 2**32))
+def test_equal_images_are_held_out_together(rows: list[tuple[int, int]], seed: int) -> None:
+    groups, alike = [group for group, _ in rows], [number for _, number in rows]
+    names = [str(i) for i in range(len(rows))]
+    chosen = set(splits.held_out(names, groups, fraction=0.3, seed=seed, alike=alike))
+    assert chosen.isdisjoint(
+        i for i in range(len(rows)) if alike[i] in {alike[k] for k in range(len(rows)) if k not in chosen}
+    )
+    assert bool(chosen) == (len(set(alike)) > len({groups[alike.index(number)] for number in alike}))
+    assert len(chosen) < len(rows)
+
+
+def test_the_images_held_out_for_a_seed_stay_the_same() -> None:
+    names = [f"{group}/{i}.png" for group in "ab" for i in range(6)]
+    for alike in None, range(12):
+        held = splits.held_out(names, [name[0] for name in names], fraction=0.3, seed=0, alike=alike)
+        assert held == [4, 5, 7, 10]
+
+
+def test_equal_files_go_to_one_side(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"a": 12, "b": 12})
+    for i in range(6):
+        (root / "a" / f"{i}.png").write_bytes((root / "b" / f"{i % 3}.png").read_bytes())
+    for seed in range(5):
+        dataset = records.read(root, task="classification", seed=seed)
+        assert not [line for line in dataset.warnings if "two splits" in line]
+        assert len(dataset.splits["val"]) >= 3
+
+
 def test_new_images_leave_the_places_of_others() -> None:
     names = [str(i) for i in range(100)]
     before = {names[i] for i in splits.held_out(names, [0] * 100, fraction=0.2, seed=3)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -33,7 +33,7 @@ REMEMBERED = 100_000  # files whose findings one process keeps for its next run
 MOST_SKIPPED = 0.5  # share of bad records above which skipping them hides a broken dataset
 
 Progress = Callable[[int, int], None]
-Copy = tuple[str, Path]  # split and file
+Placed = tuple[str, "Record"]  # split and what stands in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,43 +155,47 @@ def report(problems: Sequence[Problem], *, root: Path, counted: str) -> DataErro
     return DataError("\n".join(lines), offenders=[str(problem) for problem in problems])
 
 
-def copies(splits: dict[str, list[tuple[Record, Finding]]]) -> list[tuple[str, str, Path, Path]]:
-    """Images that stand in two splits: (split, other split, file, file), whether one path or two equal files.
+def alike(splits: Mapping[str, Sequence[tuple[Record, Finding]]]) -> list[list[Placed]]:
+    """Groups of two or more entries whose images are the same, whether one path or equal files.
 
     Only files of equal length are compared: first their first 64 KiB, then, where those agree, all of it.
 
     Raises:
         DataError: A file did not come in time.
     """
-    groups: dict[object, list[Copy]] = defaultdict(list)
+    groups: dict[object, list[Placed]] = defaultdict(list)
     for split, entries in splits.items():
         for record, finding in entries:
-            groups[finding.length[0]].append((split, record.image))
-    crossing = _crossing(groups.values())
+            groups[finding.length[0]].append((split, record))
+    several = _several(groups.values())
     for told_by in (_start, _digest):
-        crossing = _crossing(_parted(crossing, told_by))
-    return [pair for same in crossing for pair in _across(same)]
+        several = _several(_parted(several, told_by))
+    return several
 
 
-def _crossing(groups: Iterable[list[Copy]]) -> list[list[Copy]]:
-    """Those of the groups that lie in more than one split."""
-    return [group for group in groups if len({split for split, _ in group}) > 1]
+def copies(groups: Iterable[Sequence[Placed]]) -> list[tuple[str, str, Path, Path]]:
+    """Of groups that are `alike` those that stand in two splits: (split, other split, file, file)."""
+    return [pair for same in groups for pair in _across(same)]
 
 
-def _parted(groups: Sequence[list[Copy]], told_by: Callable[[Path], bytes]) -> Iterable[list[Copy]]:
+def _several(groups: Iterable[list[Placed]]) -> list[list[Placed]]:
+    return [group for group in groups if len(group) > 1]
+
+
+def _parted(groups: Sequence[list[Placed]], told_by: Callable[[Path], bytes]) -> Iterable[list[Placed]]:
     """The groups in parts of which ``told_by`` says the same."""
-    every = [(number, copy) for number, group in enumerate(groups) for copy in group]
-    found: dict[object, list[Copy]] = defaultdict(list)
-    said = mapped(told_by, [path for _, (_, path) in every], path=lambda path: path)
-    for (number, copy), what in zip(every, said, strict=True):
-        found[number, what].append(copy)
+    every = [(number, placed) for number, group in enumerate(groups) for placed in group]
+    found: dict[object, list[Placed]] = defaultdict(list)
+    said = mapped(told_by, [record.image for _, (_, record) in every], path=lambda path: path)
+    for (number, placed), what in zip(every, said, strict=True):
+        found[number, what].append(placed)
     return found.values()
 
 
-def _across(same: list[Copy]) -> list[tuple[str, str, Path, Path]]:
+def _across(same: Sequence[Placed]) -> list[tuple[str, str, Path, Path]]:
     first: dict[str, Path] = {}
-    for split, path in same:
-        first.setdefault(split, path)
+    for split, record in same:
+        first.setdefault(split, record.image)
     return [(a, b, first[a], first[b]) for a, b in combinations(first, 2)]
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -204,7 +204,8 @@ def _one_sided(counts: Counts) -> list[str]:
 def warnings(
     good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
 ) -> tuple[str, ...]:
-    """Classes never seen in training (if there is to be one), images listed twice, images that stand in two splits."""
+    """Classes never seen in training (if there is to be one), images listed twice, labelled in two ways or standing in
+    two splits."""
     found = []
     if kind == "verdict":
         found += _one_sided(counts)
@@ -218,7 +219,9 @@ def warnings(
         if repeated:
             first = files.shown(repeated[0], root)
             found.append(f"{len(repeated)} images are listed more than once in {name}, such as {first}")
-    pairs = check.copies(good)
+    groups = check.alike(good)
+    found += _doubtful(groups, listing, kind=kind, root=root)
+    pairs = check.copies(groups)
     if pairs:
         a, b, left, right = pairs[0]
         same = files.shown(left, root), files.shown(right, root)
@@ -227,3 +230,27 @@ def warnings(
             "scores on them look better than they are"
         )
     return tuple(found)
+
+
+def _doubtful(groups: Sequence[Sequence[check.Placed]], listing: Listing, *, kind: str, root: Path) -> list[str]:
+    """A line on equal images that have different labels."""
+    said = [
+        {_label(record.target, listing, kind): files.shown(record.image, root) for _, record in group}
+        for group in groups
+        if kind in ("label", "verdict")
+    ]
+    differing = [list(labels.items())[:2] for labels in said if len(labels) > 1]
+    if not differing:
+        return []
+    (one, first), (other, second) = differing[0]
+    return [
+        f"{len(differing)} images have different labels, such as {first} ({one}) = {second} ({other}): "
+        "one of them must be wrong"
+    ]
+
+
+def _label(target: Any, listing: Listing, kind: str) -> str:
+    if kind == "verdict":
+        return str(target.kind)
+    several = target if isinstance(target, tuple) else (target,)
+    return ", ".join(listing.classes[label] for label in several) or "none"

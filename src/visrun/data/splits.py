@@ -1,6 +1,7 @@
 """The splits that a dataset does not bring: validation images chosen by seed, the same share of every class.
 
-An image's place depends on the seed and its own name only, so adding images later moves few of the others.
+An image's place depends on the seed and its own name only, so adding images later moves few of the others. Equal images
+stay together: one that is learnt would tell nothing as one that is measured.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from visrun.data import files
+from visrun.data import check, files
 from visrun.data.objects import Objects
 from visrun.data.verdicts import Verdict
 
@@ -43,7 +44,8 @@ def complete(
     if "val" not in done and done.get("train"):
         names = [files.shown(record.image, root) for record, _ in done["train"]]
         groups = [_group(record) if by_class else 0 for record, _ in done["train"]]
-        chosen = set(held_out(names, groups, fraction=val_fraction, seed=seed))
+        alike = _alike(done["train"])
+        chosen = set(held_out(names, groups, fraction=val_fraction, seed=seed, alike=alike))
         entries = done["train"]
         done["train"] = [entry for i, entry in enumerate(entries) if i not in chosen]
         done["val"] = [entry for i, entry in enumerate(entries) if i in chosen]
@@ -63,15 +65,51 @@ def ordered(splits: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
     return {name: splits[name] for name in ("train", "val", "test") if name in splits}
 
 
-def held_out(names: Sequence[str], groups: Sequence[Hashable], *, fraction: float, seed: int) -> list[int]:
-    """The indices held out: of each group the rounded ``fraction``, at least one and never all (a single one stays)."""
-    members: dict[Hashable, list[int]] = defaultdict(list)
-    for i, group in enumerate(groups):
-        members[group].append(i)
+def _alike(entries: Sequence[Entry]) -> list[int]:
+    """For each entry a number that those of equal images share."""
+    place = {id(record): i for i, (record, _) in enumerate(entries)}
+    numbers = list(range(len(entries)))
+    for same in check.alike({"train": entries}):
+        for _, record in same:
+            numbers[place[id(record)]] = place[id(same[0][1])]
+    return numbers
+
+
+def held_out(
+    names: Sequence[str],
+    groups: Sequence[Hashable],
+    *,
+    fraction: float,
+    seed: int,
+    alike: Sequence[int] | None = None,
+) -> list[int]:
+    """The indices held out: of each group the rounded ``fraction``, at least one and never all (a single one stays).
+
+    Args:
+        names: By which, and by the seed, images are chosen.
+        groups: Of each image.
+        fraction: In (0, 1).
+        seed: Another one chooses other images.
+        alike: Of each image a number that equal ones share: they are held out together, in the group of the first, as
+            long as they exceed no share; None = all differ.
+    """
+    together: dict[int, list[int]] = defaultdict(list)
+    for i, number in enumerate(range(len(names)) if alike is None else alike):
+        together[number].append(i)
+    members: dict[Hashable, list[list[int]]] = defaultdict(list)
+    for same in together.values():
+        members[groups[same[0]]].append(same)
     chosen: list[int] = []
-    for indices in members.values():
-        count = min(max(1, round(fraction * len(indices))), len(indices) - 1)
-        chosen += sorted(indices, key=lambda i: (_rank(names[i], seed), i))[:count]
+    for sets in members.values():
+        total = sum(map(len, sets))
+        count = min(max(1, round(fraction * total)), total - 1)
+        sets.sort(key=lambda same: min((_rank(names[i], seed), i) for i in same))
+        held: list[int] = []
+        for same in sets:
+            held += same if len(held) + len(same) <= count else []
+        if not held and len(sets) > 1:
+            held = min(sets, key=len)
+        chosen += held
     return sorted(chosen)
 
 
