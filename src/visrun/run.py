@@ -124,7 +124,8 @@ def _run(
             made = parts.build(resolved, dataset, screen)
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})
-            tracker = tracker_of(resolved, files.path, notes=made.notes, name=name, tags=tags)
+            created = journal.content["created"]
+            tracker = tracker_of(resolved, files.path, notes=made.notes, created=created, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
             result = _train(resolved, made, journal, outlets, stop, state, trial)

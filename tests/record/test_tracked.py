@@ -6,6 +6,13 @@ from visrun.config.compose import resolve
 from visrun.record import tracked
 
 
+def test_a_run_in_the_tracker_begins_when_the_run_did(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(tracked, "open_tracker", lambda name, **options: given.update(options))
+    tracked.tracker_of(resolve([]), tmp_path, notes={"image_size": [8, 8]}, created="2026-01-01T00:00:10+00:00")
+    assert given["began"] == 1767225610
+
+
 def test_a_runs_name_is_the_model_and_what_was_typed():
     words = ["optimizer=sgd", "task=segmentation", "tracking=none", "run.device=cpu", "data.image_size=64"]
     assert tracked.run_name(resolve(words)) == "small_unet optimizer=sgd data.image_size=64"

@@ -48,7 +48,8 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     monkeypatch.chdir(folder)
     options = {"experiment": "visrun/classification", "run_name": "resnet18 sgd", "record": folder / "run.json"}
     tags = {"task": "classification", "model": "resnet18", "git": "abc", "host": "me"}
-    tracker = open_tracker("mlflow", **options, params={"learning_rate": 0.1, "milestones": [3, 5]}, tags=tags)
+    params = {"learning_rate": 0.1, "milestones": [3, 5]}
+    tracker = open_tracker("mlflow", **options, params=params, tags=tags, began=1_000.25)
     tracker.start()
     for epoch in (1, 2):
         tracker.epoch(epoch, {"loss": 1 / epoch, "iou/tree (dead)": 0.5})
@@ -59,7 +60,7 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
 
     uri = f"sqlite:///{folder}/mlflow.db"
     client, run = read_run(uri, tracker.run_id)
-    assert (run.info.status, run.info.run_name) == ("KILLED", "resnet18 sgd")
+    assert (run.info.status, run.info.run_name, run.info.start_time) == ("KILLED", "resnet18 sgd", 1_000_250)
     assert client.get_experiment(run.info.experiment_id).name == "visrun/classification"
     assert run.data.params == {"learning_rate": "0.1", "milestones": "[3, 5]"}
     assert tags.items() <= run.data.tags.items()
@@ -73,7 +74,7 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     assert run.info.artifact_uri.startswith(f"{(folder / 'mlruns').as_uri()}/visrun-classification/")
 
     changed = {"learning_rate": 0.2, "milestones": [3, 5], "dropout": 0.0}
-    again = open_tracker("mlflow", **options, params=changed, tags=tags)
+    again = open_tracker("mlflow", **options, params=changed, tags=tags, began=2_000.0)
     again.start()
     for epoch in (1, 2, 3):  # a resumed run may tell what the store has already
         again.epoch(epoch, {"loss": 9.0 if epoch < 3 else 0.25})
@@ -82,6 +83,7 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     client, run = read_run(uri, tracker.run_id)
     assert again.run_id == tracker.run_id
     assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "finished")
+    assert run.info.start_time == 1_000_250
     assert run.data.params == {"learning_rate": "0.1", "milestones": "[3, 5]", "dropout": "0.0"}
     assert "reason" not in run.data.tags
     assert steps(client, tracker.run_id, "loss") == [(1, 1.0), (2, 0.5), (3, 0.25)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ def tracker_of(
     folder: Path,
     *,
     notes: Mapping[str, Any],
+    created: str | None = None,
     name: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Tracker:
@@ -25,6 +27,7 @@ def tracker_of(
 
     Args:
         notes: What was settled while building; see :class:`visrun.parts.Parts`.
+        created: When the run first began, as experiment.json has it.
         name: Goes before the user's name and the run's own: that of a sweep's trial.
         tags: More of them.
     """
@@ -46,7 +49,20 @@ def tracker_of(
         params=parameters(resolved, notes),
         tags=told,
         record=folder / RECORD,
+        began=moment(created),
     )
+
+
+def moment(created: Any) -> float | None:
+    """A time of experiment.json in seconds since 1970; None for what is none: people may edit the file.
+
+    >>> moment("2026-01-01T00:00:10+00:00"), moment("yesterday"), moment(None)
+    (1767225610.0, None, None)
+    """
+    try:
+        return datetime.fromisoformat(created).timestamp()
+    except (TypeError, ValueError):
+        return None
 
 
 def run_name(resolved: Resolved) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -145,6 +146,7 @@ def open_tracker(
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     record: Path | None = None,
+    began: float | None = None,
     kept: str = "metrics.jsonl in the run folder holds every value",
 ) -> Tracker:
     """The tracker called ``name``; its ``start`` opens the run.
@@ -157,6 +159,7 @@ def open_tracker(
         params: What the run reads. Written once; a resumed run adds only those that are missing.
         tags: Task, model, git commit, host and the like. "status" is kept by the tracker.
         record: A file that keeps the run's id: a resumed run goes on with it, where it still exists.
+        began: When the run began, in seconds since 1970, which may be before its store is reached; None for now.
         kept: Where a person finds what the store did not take, as `Tracker.finish` says it.
 
     Raises:
@@ -171,6 +174,7 @@ def open_tracker(
         params=dict(params or {}),
         tags=dict(tags or {}),
         record=record,
+        began=time.time() if began is None else began,
         kept=kept,
     )
 

@@ -56,6 +56,7 @@ class Store:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         record: Path | None,
+        began: float,
         progress: Callable[[float | None], None],
     ) -> None:
         self.uri, self.experiment, self.run_name = uri, experiment, run_name
@@ -67,7 +68,7 @@ class Store:
         self.seen: set[int] = set()
         self.client: Any = None
         self.monitors: list[Any] = []
-        self.began = 0
+        self.began = int(1000 * began)  # MLflow counts in milliseconds
 
     def open(self) -> None:
         """Reach the store and open the run. May be called again after it failed.
@@ -81,7 +82,7 @@ class Store:
         self.experiment_id = self._experiment()
         wanted = self.run_id or read_record(self.record, self.uri)
         run = self._existing(wanted) or self.client.create_run(
-            self.experiment_id, tags=self.first_tags, run_name=self.run_name
+            self.experiment_id, start_time=self.began, tags=self.first_tags, run_name=self.run_name
         )
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         self.began = run.info.start_time

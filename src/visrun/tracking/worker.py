@@ -60,8 +60,9 @@ class MlflowTracker:
         run_name: str,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
-        record: Path | None = None,
-        kept: str = "",
+        record: Path | None,
+        began: float,
+        kept: str,
     ) -> None:
         self.uri, self._kept = uri, kept
         self._patience = LOCAL_PATIENCE if is_local(uri) else REMOTE_PATIENCE
@@ -74,6 +75,7 @@ class MlflowTracker:
             params=params,
             tags=tags,
             record=record,
+            began=began,
             progress=self._progress,
         )
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
