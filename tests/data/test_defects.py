@@ -120,3 +120,17 @@ def test_a_fixed_defect_is_always_seen(images, contrast):
     marked = target == MADE
     change = ((found - plain).abs().mean(1) * marked).sum((1, 2)) / marked.sum((1, 2))
     assert marked.flatten(1).any(1).all() and (change > 0.15).all()
+
+
+@pytest.mark.parametrize("size", [(10, 64), (64, 10), (2, 40), (64, 64)], ids=str)
+def test_a_defect_lies_in_its_own_picture(images, size):
+    high, wide = size
+    target = torch.full((BATCH, SIDE, SIDE), 255)
+    top, left = (SIDE - high) // 2, (SIDE - wide) // 2
+    target[:, top : top + high, left : left + wide] = GOOD
+    padded = torch.where(target[:, None] == 255, 0.0, images)
+    trained = [(made(padded, seed=seed, target=target)[1] == MADE).flatten(1).any(1) for seed in range(5)]
+    rngs = [np.random.default_rng([0, i]) for i in range(BATCH)]
+    _, marked = spoil(padded, target, np.ones(BATCH, bool), rngs, fixed=True)
+    assert torch.cat(trained).float().mean() > 0.9
+    assert ((marked == MADE).sum((1, 2)) >= 4).all() and torch.equal(marked == 255, target == 255)

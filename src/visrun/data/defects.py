@@ -8,7 +8,8 @@ Three kinds, one drawn for each sample that gets one:
 - a texture: another image of the batch or the image itself, turned and recoloured, blended in where Perlin noise is
   high (DRAEM, Zavrtanik et al., arXiv 2108.07610, section 3.3).
 
-A defect that can hardly be seen is no defect: the sample stays good then; for validation it is made stronger instead.
+Defects lie in the samples' own pictures, not in the padding beside them. One that can hardly be seen is no defect: the
+sample stays good then; for validation it is made stronger, or larger, instead.
 
 Legend: B samples, H x W training image; lengths are shares of sqrt(H W), so that a square stays one.
 """
@@ -25,6 +26,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visrun.data.ids import IGNORE
 from visrun.data.stream import sent
 from visrun.data.verdicts import GOOD, MADE, Verdict
 
@@ -39,6 +41,8 @@ OPACITY = (0.3, 1.0)  # of a texture
 VISIBLE = 0.15  # mean change of a normalised pixel inside a defect below which it counts as invisible
 PLAIN = 0.16  # to what a fainter one is made stronger for validation
 FAINTEST = 0.001  # change from which that can be done
+SMALLEST = 4  # pixels of a defect for validation; one of fewer gives way to a rectangle
+MIDDLE = 0.6  # of both sides of the picture, about its middle: that rectangle
 PARAMETERS = 13  # columns of the table that goes to the device
 
 
@@ -84,12 +88,15 @@ def spoil(
     other = (kind == 2) & (swapped < 0.5) & (not fixed)  # half of the textures come from another sample
     whose = (np.arange(n) + np.where(other, step, 0)) % n
     gradients = sent(torch.from_numpy(noise.astype(np.float32)), images.device)
-    numbers = sent(torch.from_numpy(_shapes(kind, table, (high, wide)).astype(np.float32)), images.device)
     places = torch.from_numpy(np.stack([kind, whose, chosen.astype(np.int64)], 1))
     kinds, source, wanted = sent(places, images.device).unbind(1)
-    where = torch.where(
-        (kinds == 2)[:, None, None], _blots(gradients, numbers, (high, wide)), _box(numbers, (high, wide))
-    )
+    picture = target != IGNORE
+    room = _room(picture)
+    numbers = _shapes(kinds, sent(torch.from_numpy(table), images.device), room).float()
+    where = torch.where((kinds == 2)[:, None, None], _blots(gradients, numbers, picture), _box(numbers, (high, wide)))
+    if fixed:
+        tiny = (where & picture).sum((1, 2), keepdim=True) < SMALLEST
+        where = torch.where(tiny, _box(_middle(room), (high, wide)), where)
     pasted = _pasted(images.index_select(0, source), numbers)
     changed = torch.lerp(images, pasted, numbers[:, 8, None, None, None])
     where &= (target == GOOD) & (wanted > 0)[:, None, None]
@@ -108,40 +115,61 @@ def _drawn(rng: np.random.Generator, n: int) -> tuple[NDArray[Any], ...]:
     return kind, numbers, rng.integers(1, max(n, 2), size=n), rng.random(n), rng.random((n, LATTICE, LATTICE))
 
 
-def _shapes(kind: NDArray[np.int64], draws: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+def _room(picture: Tensor) -> Tensor:
+    """(B, 4) float64 left, top, width and height of the pictures, from (B, H, W) bool where they are."""
+    unit = math.sqrt(picture.shape[1] * picture.shape[2])
+    ends = []
+    for crossed in (1, 2):
+        line = picture.any(crossed).double()  # argmax takes no bool
+        first, last = line.argmax(1), line.shape[1] - line.flip(1).argmax(1)
+        ends.append((first.double() / unit, (last - first).double() / unit))
+    (left, wide), (top, high) = ends
+    return torch.stack([left, top, wide, high], 1)
+
+
+def _middle(room: Tensor) -> Tensor:
+    """(B, 5), as :func:`_box` takes them: rectangles about the middle of the pictures."""
+    corner, sides = room.split(2, 1)
+    return torch.cat([MIDDLE / 2 * sides, torch.zeros_like(sides[:, :1]), corner + sides / 2], 1).float()
+
+
+def _shapes(kind: Tensor, draws: Tensor, room: Tensor) -> Tensor:
     """(B, 13): half width and half height of the box, its turn, its centre (2), where its pixels come from (2) and how
     they are turned there, opacity, gain, shifts of the colours (3); of textures the first seven have other uses.
 
     Of Perlin noise they are cells along a side (0), share of the peak (1), and shift in cells (3 and 4).
+
+    Args:
+        kind: (B,); draws: (B, 13) in [0, 1); room: (B, 4), in which boxes and what they show have their centres.
     """
-    whole = np.array(_whole(size))
-    scar, texture = kind == 1, kind == 2
-    area, aspect = _between(draws[:, 0], PATCH_AREA), np.exp((2 * draws[:, 1] - 1) * PATCH_ASPECT)
-    half = np.stack([np.sqrt(area * aspect), np.sqrt(area / aspect)], 1) / 2
-    thin = np.stack([_between(draws[:, 0], SCAR_WIDTH), _between(draws[:, 1], SCAR_LENGTH)], 1) / 2
-    half = np.minimum(np.where(scar[:, None], thin, half), 0.45 * whole)
-    turn = np.where(scar, np.pi * draws[:, 2], 0.0)
-    margin = np.where(scar[:, None], 0.1 * whole, half)
-    centre = margin + draws[:, 3:5] * (whole - 2 * margin)
-    origin = margin + draws[:, 5:7] * (whole - 2 * margin)
-    noise = np.stack([_between(draws[:, 0], CELLS), _between(draws[:, 1], HIGH)], 1)
-    strong = np.where(texture, 1.0, 0.3)
-    return np.concatenate(
+    corner, sides = room.split(2, 1)
+    scar, texture = (kind == 1)[:, None], (kind == 2)[:, None]
+    area, aspect = _between(draws[:, 0], PATCH_AREA), ((2 * draws[:, 1] - 1) * PATCH_ASPECT).exp()
+    half = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1) / 2
+    thin = torch.stack([_between(draws[:, 0], SCAR_WIDTH), _between(draws[:, 1], SCAR_LENGTH)], 1) / 2
+    half = torch.minimum(torch.where(scar, thin, half), 0.45 * sides)
+    turn = torch.where(scar, math.pi * draws[:, 2:3], 0.0)
+    margin = torch.where(scar, 0.1 * sides, half)
+    centre = corner + margin + draws[:, 3:5] * (sides - 2 * margin)
+    origin = corner + margin + draws[:, 5:7] * (sides - 2 * margin)
+    noise = torch.stack([_between(draws[:, 0], CELLS), _between(draws[:, 1], HIGH)], 1)
+    strong = torch.where(texture, 1.0, draws.new_tensor(0.3))
+    return torch.cat(
         [
-            np.where(texture[:, None], noise, half),
-            turn[:, None],
-            np.where(texture[:, None], draws[:, 3:5], centre),
+            torch.where(texture, noise, half),
+            turn,
+            torch.where(texture, draws[:, 3:5], centre),
             origin,
-            np.where(texture, 2 * np.pi * draws[:, 7], turn)[:, None],
-            np.where(texture, _between(draws[:, 8], OPACITY), 1.0)[:, None],
-            (1 + strong * (draws[:, 9] - 0.5))[:, None],
-            strong[:, None] * (2 * draws[:, 10:13] - 1),
+            torch.where(texture, 2 * math.pi * draws[:, 7:8], turn),
+            torch.where(texture, _between(draws[:, 8:9], OPACITY), 1.0),
+            1 + strong * (draws[:, 9:10] - 0.5),
+            strong * (2 * draws[:, 10:13] - 1),
         ],
         1,
     )
 
 
-def _between(draws: NDArray[np.float64], ends: tuple[float, float]) -> NDArray[np.float64]:
+def _between(draws: Tensor, ends: tuple[float, float]) -> Tensor:
     return ends[0] + draws * (ends[1] - ends[0])
 
 
@@ -161,14 +189,15 @@ def _box(numbers: Tensor, size: tuple[int, int]) -> Tensor:
     return (across.abs() < half_wide) & (down.abs() < half_high)
 
 
-def _blots(gradients: Tensor, numbers: Tensor, size: tuple[int, int]) -> Tensor:
+def _blots(gradients: Tensor, numbers: Tensor, picture: Tensor) -> Tensor:
     """(B, H, W) bool: where Perlin noise (Perlin 2002, "Improving noise", in two dimensions) is high.
 
     Args:
         gradients: (B, LATTICE, LATTICE) in [0, 1): their directions as shares of a turn.
+        picture: (B, H, W) bool, in which its peak is looked for.
     """
-    n, (high, wide) = len(numbers), size
-    x, y = ((axis / side) for axis, side in zip(_axes(size, numbers.device), _whole(size), strict=True))
+    n, high, wide = picture.shape
+    x, y = ((a / side) for a, side in zip(_axes((high, wide), numbers.device), _whole((high, wide)), strict=True))
     cells, level, shift_x, shift_y = (numbers[:, i, None, None] for i in (0, 1, 3, 4))
     x, y = (x * cells + shift_x).expand(n, high, wide), (y * cells + shift_y).expand(n, high, wide)
     column, row = x.floor(), y.floor()
@@ -181,7 +210,7 @@ def _blots(gradients: Tensor, numbers: Tensor, size: tuple[int, int]) -> Tensor:
 
     fade_x, fade_y = (t**3 * (t * (6 * t - 15) + 10) for t in (across, down))
     noise = torch.lerp(torch.lerp(part(0, 0), part(1, 0), fade_x), torch.lerp(part(0, 1), part(1, 1), fade_x), fade_y)
-    return noise > level * noise.amax((1, 2), keepdim=True)
+    return noise > level * noise.masked_fill(~picture, -math.inf).amax((1, 2), keepdim=True)
 
 
 def _whole(size: tuple[int, int]) -> tuple[float, float]:
