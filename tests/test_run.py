@@ -384,6 +384,15 @@ def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, mon
     assert (folder / "plots" / "predictions.png").exists()
 
 
+def test_a_run_whose_epochs_cannot_be_ranked_says_so_and_keeps_the_last(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "validate", lambda *_: {"val_loss": 1.0})
+    result = start(photos, tmp_path / "run", "max_epochs=2")
+    told = capsys.readouterr()
+    assert "no epoch has a value of accuracy" in told.out + told.err and "last epoch 2, on val" in told.out
+    assert (result.value, result.best_epoch) == (None, 0)
+    assert "label" in visrun.load(result.folder, device="cpu").predict([next(photos.rglob("*.png"))])[0]
+
+
 def test_a_resumed_run_tells_the_tracker_the_epochs_that_it_may_have_missed(photos, tmp_path, monkeypatch):
     folder, tracker = tmp_path / "run", Listening()
     interrupted(photos, folder, monkeypatch, after=7)  # of three steps an epoch: two are done

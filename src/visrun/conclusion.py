@@ -119,6 +119,8 @@ def conclude(
 ) -> dict[str, float]:
     """Evaluate the best checkpoint on test (or, for the pictures alone, val), draw, and hand all to the tracker.
 
+    Where no epoch could be ranked, the last one's weights become best.pt, and a line says so.
+
     Args:
         keep_model: Hand the model over as well; best.pt holds it anyway.
 
@@ -128,12 +130,15 @@ def conclude(
     files, tracker = outlets.folder, outlets.tracker
     files.tell("concluding")
     split = "test" if "test" in made.loaders else "val"
-    if files.best.exists():
+    if not progress.best_epoch:
+        keep_last(made, outlets, epoch=progress.epoch)
+    elif files.best.exists():
         take_best(made, files.best, rows=rows, best_epoch=progress.best_epoch)
     metrics = measure(made, split)
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" not in key)
-    outlets.screen.say(f"best epoch {progress.best_epoch}, on {split}: {shown}")
+    whose = f"best epoch {progress.best_epoch}" if progress.best_epoch else f"last epoch {progress.epoch}"
+    outlets.screen.say(f"{whose}, on {split}: {shown}")
     pictures = draw(made, files.plots, split, rows=rows, progress=progress)
     for picture in pictures:
         tracker.artifact(picture, "plots")
@@ -152,6 +157,16 @@ def tell_best(files: RunFolder, tracker: Tracker, best_epoch: int) -> None:
             values = {key: value for key, value in row.items() if key == "val_loss" or is_metric(key)}
             whole = {f"best/{key}": value for key, value in values.items() if "/" not in key}
             tracker.summary({"best/epoch": best_epoch, **whole})
+
+
+def keep_last(made: Parts, outlets: Outlets, *, epoch: int) -> None:
+    """Write best.pt from the weights as they stand, since no epoch has a value by which it is the best."""
+    outlets.screen.warn(
+        f"no epoch has a value of {made.task.monitor}, by which the best is chosen: best.pt is the last"
+    )
+    weights = made.step.evaluated.state_dict()
+    portrait = {**made.portrait, "task_state": made.task.state()}
+    checkpoint.save({**portrait, "model": weights, "epoch": epoch, "value": None}, outlets.folder.best)
 
 
 def take_best(made: Parts, file: Path, *, rows: Sequence[Mapping[str, float]], best_epoch: int) -> None:
