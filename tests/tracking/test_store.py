@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from visrun.tracking import open_tracker
+from visrun.tracking import open_tracker, uris, worker
 from visrun.tracking.names import read_record, write_record
 
 
@@ -215,6 +217,22 @@ def test_a_file_that_is_no_database_or_cannot_be_made_is_said_soon(tmp_path):
         warning = tracker.finish("finished")
         assert reason in warning
         assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_a_database_that_is_locked_when_the_run_starts_is_opened_later(database, monkeypatch, wait_until):
+    monkeypatch.setattr(uris, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "FIRST_PAUSE", 0.05)
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=str(database))
+        tracker.start()
+        tracker.epoch(1, {"loss": 1.0})
+        wait_until(lambda: "locked" in tracker._reason, 60)
+        other.execute("ROLLBACK")
+    assert tracker.finish("finished") is None
+    client, _run = read_run(f"sqlite:///{database}", tracker.run_id)
+    assert steps(client, tracker.run_id, "loss") == [(1, 1.0)]
 
 
 @pytest.mark.slow

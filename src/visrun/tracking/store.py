@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -268,4 +269,6 @@ def is_temporary(error: BaseException) -> bool:
         code = error.get_http_status_code()
     if code is not None:
         return code == 429 or (code >= 500 and code != 501)
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))

@@ -23,6 +23,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 SQLITE = "sqlite:///"
+LOCK_SECONDS = 20.0  # that another program may keep a SQLite file to itself before it is tried anew
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` listens unless told otherwise
 VIEW = "?workflowType=machine_learning"  # else MLflow's pages are laid out for language models
 
@@ -140,6 +141,6 @@ def creation_lock(uri: str) -> Iterator[None]:
     with (database.parent / f"{database.name}.lock").open("w") as file:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
-        with contextlib.closing(sqlite3.connect(database, timeout=20)) as connection:
+        with contextlib.closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection:
             connection.execute("PRAGMA schema_version")
         yield
