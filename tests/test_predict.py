@@ -248,6 +248,31 @@ def test_every_drawing_and_mask_has_a_file_of_its_own(pictures, capsys):
     assert values == {"1.png": black, "1_mask.png": white, "1_mask_2.png": black, "1_mask_2_mask.png": white}
 
 
+def test_files_that_cannot_be_decoded_are_lines_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    names = [f"{i:02}.png" for i in range(70)]
+    for name in names:
+        Image.effect_noise((8, 8), 60).convert("RGB").save(tmp_path / name)
+    for bad, length in (("40.png", 90), ("69.png", 90), ("03.png", 10)):
+        (tmp_path / bad).write_bytes((tmp_path / bad).read_bytes()[:length])
+    predictor = small()
+    predictor.task.record = lambda found, i: {"value": found["value"][i].mean().item()}
+    predictor.task.draw = lambda image, *_: image
+    predictor.task.restore = lambda found, i, _: {"value": found["value"][i : i + 1]}
+    monkeypatch.setattr(predict, "load", lambda *_, **__: predictor)
+    assert predict.main(["RUN", str(tmp_path), f"out={tmp_path / 'out'}"]) == 2
+    out, err = capsys.readouterr()
+    bad = ["03.png", "40.png", "69.png"]
+    seen = {Path(line["image"]).name: line["value"] for line in map(json.loads, out.splitlines())}
+    assert list(seen) == [name for name in names if name not in bad]
+    assert [line.split(": ")[:2] for line in err.splitlines()[:-1]] == [["visrun", "error"]] * 3
+    assert [Path(line.split(": ")[2]).name for line in err.splitlines()[:-1]] == bad
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == list(seen)
+    alone = predictor.predict([tmp_path / "41.png"])
+    assert alone[0]["value"] == pytest.approx(seen["41.png"], abs=1e-6)
+    with pytest.raises(DataError, match=r"40\.png: broken image"):
+        predictor.predict([tmp_path / name for name in names if name != "03.png"])
+
+
 @pytest.mark.usefixtures("seeing")
 def test_a_picture_that_cannot_be_written_is_one_line(pictures, monkeypatch):
     def refuse(_: object, file: Path) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from visrun import checkpoint, drawings, models
 from visrun.arguments import USAGE, options
+from visrun.attempts import attempted
 from visrun.build import load as load_ref
 from visrun.data.batches import Batches, Targets
 from visrun.data.cache import Keep, open_images
@@ -186,7 +187,10 @@ def precision_of(file: Path, device: torch.device) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """``visrun predict RUN IMAGES... [out=DIR] [device=...]``: JSON lines on standard output, pictures in DIR."""
+    """``visrun predict RUN IMAGES... [out=DIR] [device=...]``: JSON lines on standard output, pictures in DIR.
+
+    A file that cannot be decoded is a line on standard error; the others are predicted, and the exit code is 2.
+    """
     asked, names = options("predict", words, READS)
     if len(names) < 2:
         raise UserError(f"usage: {USAGE['predict']}")
@@ -194,20 +198,27 @@ def main(words: Sequence[str]) -> int:
     paths = find_images([expanded(name) for name in given])
     predictor = load(run, device=asked.get("device", "auto"))
     folder = drawings.folder_of(_named(run), asked.get("out"))
-    predictions = predictor.predictions(paths)
-    first = next(predictions)
-    maps = list(drawings.maps_of(first))  # of a run all predictions have the same
-    files = [drawings.files(stem, maps) for stem in drawings.stems(paths, maps=maps)]
-    drawings.protect(paths, folder=folder, names=[*chain.from_iterable(files)])
-    for path, own, prediction in zip(paths, files, chain([first], predictions), strict=True):
-        print(json.dumps({"image": str(path), **predictor.task.record(prediction, 0)}, ensure_ascii=False), flush=True)
-        drawing = predictor.task.draw(Image.fromarray(load_rgb(path)), prediction, 0)
+    files: list[list[str]] = []
+    code = 0
+    for number, prediction in attempted(predictor.predictions, paths, batch=BATCH):
+        if isinstance(prediction, DataError):
+            print(f"visrun: error: {prediction}", file=sys.stderr, flush=True)
+            code = prediction.exit_code
+            continue
+        if not files:
+            maps = list(drawings.maps_of(prediction))  # of a run all predictions have the same
+            files = [drawings.files(stem, maps) for stem in drawings.stems(paths, maps=maps)]
+            drawings.protect(paths, folder=folder, names=[*chain.from_iterable(files)])
+        record = {"image": str(paths[number]), **predictor.task.record(prediction, 0)}
+        print(json.dumps(record, ensure_ascii=False), flush=True)
+        drawing = predictor.task.draw(Image.fromarray(load_rgb(paths[number])), prediction, 0)
         found = [Image.fromarray(values.numpy()) for values in drawings.maps_of(prediction).values()]
         with drawings.writing(folder):
-            for name, picture in zip(own, [drawing, *found], strict=True):
+            for name, picture in zip(files[number], [drawing, *found], strict=True):
                 picture.save(folder / name)
-    print(f"pictures: {folder}", file=sys.stderr)
-    return 0
+    if files:
+        print(f"pictures: {folder}", file=sys.stderr)
+    return code
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:
