@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -17,7 +18,7 @@ from visrun.config.compose import resolve
 from visrun.data.records import Dataset, Record
 from visrun.errors import ConfigError
 from visrun.feeding import read_dataset
-from visrun.tables import TASKS
+from visrun.tables import MODELS, TASKS
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,20 @@ def test_weights_that_a_loss_does_not_read_are_refused(loss: str, told: str, mon
     )
     with pytest.raises(ConfigError, match=told) if told else nullcontext():
         parts.build_task(resolved, dataset, torch.device("cpu"))
+
+
+def test_a_network_of_other_outputs_is_refused_before_the_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fewer(num_outputs: int) -> torch.nn.Module:
+        layers = torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, num_outputs - 1)
+        return torch.nn.Sequential(*layers)
+
+    monkeypatch.setitem(MODELS, "fewer", replace(MODELS["small_resnet"], build=fewer))
+    resolved = resolve(["model=fewer", "run.device=cpu"])
+    dataset = read_dataset(resolved.settings, Mock())
+    monkeypatch.setattr(parts, "build_loaders", Mock(side_effect=AssertionError))
+    told = r"model=fewer: gives \(B, 9\), not \(B, 10\), which task=classification needs"
+    with pytest.raises(ConfigError, match=told):
+        parts.build(resolved, dataset, Mock())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
@@ -44,10 +44,24 @@ def call(fn: Callable[..., Any], values: Mapping[str, Any], *runtime: Any) -> An
     Raises:
         ConfigError: One that has no default is missing.
     """
-    wanted = list(inspect.signature(fn).parameters.values())[len(runtime) :]
-    needed = [item.name for item in wanted if item.default is item.empty and item.kind in BY_NAME]
-    values = values_of(values, *needed)
-    return fn(*runtime, **{item.name: values[item.name] for item in wanted if item.name in values})
+    values = values_of(values, *needed(fn, len(runtime)))
+    return fn(*runtime, **{name: values[name] for name in reads(fn)[len(runtime) :] if name in values})
+
+
+def needed(fn: Callable[..., Any], positions: int = 0) -> list[str]:
+    """The parameters of ``fn`` without a default, but for the first ``positions``, which are given by position."""
+    wanted = list(inspect.signature(fn).parameters.values())[positions:]
+    return [item.name for item in wanted if item.default is item.empty and item.kind in BY_NAME]
+
+
+def require_filled(where: str, fn: Callable[..., Any], values: Collection[str], positions: int = 0) -> None:
+    """Refuse a plugin's function that asks for what nothing gives; ``where`` names its entry.
+
+    Raises:
+        ConfigError: Of a parameter that is neither among ``values`` nor has a default.
+    """
+    if lacking := [name for name in needed(fn, positions) if name not in values]:
+        raise ConfigError(f"{where}: its function asks for {', '.join(lacking)}, which nothing gives; give a default")
 
 
 def narrow(fn: Callable[..., Any], values: Mapping[str, Any]) -> Callable[..., Any]:

@@ -25,6 +25,7 @@ from visrun.errors import ConfigError
 from visrun.feeding import build_loaders, fit_of, look_of, reference_of, seen_sizes
 from visrun.loaders import packed
 from visrun.models import Built, Settling
+from visrun.models.probe import output_problem
 from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
 from visrun.step import Step
@@ -128,9 +129,13 @@ def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
 
 
 def build_network(resolved: Resolved, task: Task, size: tuple[int, int]) -> Built:
-    """The network with the weights that it begins with."""
+    """The network with the weights that it begins with.
+
+    Raises:
+        ConfigError: Its output is none that the task takes; and as :func:`visrun.models.create`.
+    """
     settings = resolved.settings
-    return models.create(
+    built = models.create(
         settings.model.name,
         num_outputs=task.num_outputs,
         image_size=size,
@@ -141,6 +146,12 @@ def build_network(resolved: Resolved, task: Task, size: tuple[int, int]) -> Buil
         target=TASKS[settings.task].target,
         options=options_of(settings),
     )
+    outputs = TASKS[settings.task].outputs
+    if outputs and (
+        problem := output_problem(built.module, outputs=outputs, num_outputs=task.num_outputs, image_size=size)
+    ):
+        raise ConfigError(f"model={settings.model.name}: {problem}, which task={settings.task} needs")
+    return built
 
 
 def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:

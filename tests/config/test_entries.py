@@ -24,6 +24,10 @@ SLIPS = [
         f"TASKS['counting'] = TaskEntry(losses={{'m': 'm:m'}}, target='value', **dict(dict({TASK}), fit='zom'))",
         'TASKS["counting"].fit=zom: must be crop, letterbox or zoom (did you mean zoom?)',
     ),
+    (
+        f"TASKS['counting'] = TaskEntry(losses={{'m': 'm:m'}}, target='value', outputs=('images',), {TASK})",
+        'TASKS["counting"].outputs=images: must be image, pixel or score (did you mean image?)',
+    ),
     ("TASKS['classification'].losses['my hinge'] = print", 'TASKS["classification"].losses["my hinge"]: a name is'),
     ("TASKS['classification'].losses['hinge'] = 3", f'TASKS["classification"].losses["hinge"]=3: {REF}'),
     ("MODELS['counter'] = print", 'MODELS["counter"]="<built-in function print>": must be a ModelEntry'),

@@ -71,6 +71,23 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+@pytest.mark.parametrize(
+    ("builder", "told"),
+    [
+        (lambda num_outputs: None, "model=mine: its builder gives NoneType, not a torch.nn.Module"),
+        (lambda num_outputs: nn.Flatten(), "model=mine: has no linear or convolutional layer as its head; let its"),
+        (lambda depth, width: nn.Linear(1, 1), "model=mine: its function asks for depth, width, which nothing gives"),
+    ],
+)
+def test_a_plugins_builder_that_makes_no_network_is_one_line(
+    builder: Any, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tables.MODELS, "mine", replace(tables.MODELS["small_resnet"], build=builder))
+    with pytest.raises(ConfigError) as caught:
+        create("mine", num_outputs=2, image_size=16)
+    assert str(caught.value).startswith(told) and len(caught.value.problems) == 1
+
+
 def test_a_plugin_may_return_a_bare_module(monkeypatch: pytest.MonkeyPatch) -> None:
     def tiny(num_outputs: int) -> nn.Module:
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_outputs))

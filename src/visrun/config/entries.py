@@ -11,9 +11,11 @@ from visrun.config.fields import NAME, one_of, show
 from visrun.config.settings import ModelOptions
 from visrun.errors import did_you_mean
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, ReaderEntry, TaskEntry
+from visrun.tables.entries import Output
 
 REF = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 FITS = get_args(get_type_hints(TaskEntry)["fit"])
+OUTPUTS = get_args(Output)
 
 
 def entry_problems() -> list[str]:
@@ -45,6 +47,7 @@ def _task(where: str, entry: TaskEntry) -> Iterator[str]:
     yield from _ref(f"{where}.build", entry.build)
     yield from _among(f"{where}.target", (entry.target,), TARGETS)
     yield from _among(f"{where}.fit", (entry.fit,), FITS)
+    yield from _among(f"{where}.outputs", entry.outputs, OUTPUTS)
     if not isinstance(entry.losses, dict) or not entry.losses:
         yield f"{where}.losses={show(entry.losses)}: must name one loss at least, the default first"
         return

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from visrun.build import call, load, reads
+from visrun.build import call, load, reads, require_filled
 from visrun.errors import ConfigError
 from visrun.models.fitting import fit
 from visrun.models.freezing import freeze_all_but
@@ -74,7 +74,8 @@ def create(
         options: More arguments by name, for builders that take them.
 
     Raises:
-        ConfigError: Unknown model, an image size it cannot take, weights that cannot be had, read or fitted.
+        ConfigError: Unknown model, an image size it cannot take, weights that cannot be had, read or fitted, a builder
+            that asks for what nothing gives or gives no network.
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     entry = model_entry(name)
@@ -102,13 +103,22 @@ def create(
 
 def _built(builder: Any, values: dict[str, Any]) -> Built:
     """Call a builder; a bare module has random weights, and its last layer is its head."""
+    name = values["name"]
+    require_filled(f"model={name}", builder, values)
     made = call(builder, values)
     if isinstance(made, Built):
         return made
-    assert isinstance(made, nn.Module), f"the builder of {values['name']} returned {type(made).__name__}"
+    if not isinstance(made, nn.Module):
+        raise ConfigError(f"model={name}: its builder gives {type(made).__name__}, not a torch.nn.Module")
     if values["pretrained"] is True and "pretrained" not in reads(builder):
-        raise ConfigError(f"model.pretrained=true: no weights are published for {values['name']}; use auto or false")
-    return Built(made, origin=f"random: no weights are published for {values['name']}", head=(last_layer(made),))
+        raise ConfigError(f"model.pretrained=true: no weights are published for {name}; use auto or false")
+    head = last_layer(made)
+    if head is None:
+        raise ConfigError(
+            f"model={name}: has no linear or convolutional layer as its head; let its builder give a "
+            "visrun.models.Built that names one"
+        )
+    return Built(made, origin=f"random: no weights are published for {name}", head=(head,))
 
 
 def _from_file(built: Built, path: Path) -> Built:

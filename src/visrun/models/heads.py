@@ -40,6 +40,7 @@ def replace_classifier(module: nn.Module, *, num_outputs: int, dropout: float) -
     """
     leaves = [(name, child) for name, child in module.named_modules() if not any(child.children())]
     last = last_layer(module)
+    assert last is not None, "torchvision's classifiers end in one"
     at = [name for name, _ in leaves].index(last)
     container = last.partition(".")[0]
     for name, child in leaves:
@@ -67,9 +68,10 @@ def begin_rare(layer: nn.Conv2d) -> None:
         layer.bias.copy_(torch.tensor([0.0, math.log(RARE / (1 - RARE))]))
 
 
-def last_layer(module: nn.Module) -> str:
-    """The name of the last linear or convolutional layer, in the order in which the module lists them."""
-    return [name for name, child in module.named_modules() if isinstance(child, (nn.Linear, nn.Conv2d))][-1]
+def last_layer(module: nn.Module) -> str | None:
+    """The name of the last linear or convolutional layer, in the order in which the module lists them; None of none."""
+    names = [name for name, child in module.named_modules() if isinstance(child, (nn.Linear, nn.Conv2d))]
+    return names[-1] if names else None
 
 
 def _new(old: nn.Module, num_outputs: int, dropout: float | None) -> nn.Module:

@@ -10,6 +10,7 @@ from typing import Literal
 from visrun.build import Ref
 from visrun.tables.targets import TARGETS
 
+Output = Literal["image", "pixel", "score"]
 SYNTHETIC = "synthetic_"  # begins the names of metrics that were measured on made-up samples
 
 
@@ -30,6 +31,9 @@ class TaskEntry:
         target: What a record's target is: a name in `visrun.tables.TARGETS`.
         spoil: What makes defects on good images of a batch, for a task that learns from them; see
             `visrun.data.batches.Batches`.
+        outputs: What a network may give of B images, K being the task's ``num_outputs``: ``image`` (B, K), ``pixel``
+            (B, K, H, W) as large as the image, also as ``out`` of a mapping, or a mapping with a ``score`` of its own.
+            A network that gives none of them is refused; () = any will do.
     """
 
     build: Ref
@@ -40,6 +44,7 @@ class TaskEntry:
     image_size: int
     target: str
     spoil: Ref | None = None
+    outputs: tuple[Output, ...] = ()
     smaller: tuple[str, ...] = ()
     unranked: tuple[str, ...] = ()
 

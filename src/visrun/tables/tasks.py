@@ -19,6 +19,7 @@ TASKS: dict[str, TaskEntry] = {
         fit="crop",
         image_size=224,
         target="label",
+        outputs=("image",),
     ),
     "anomaly_detection": TaskEntry(
         build="visrun.tasks.anomaly_detection:AnomalyDetection",
@@ -34,6 +35,7 @@ TASKS: dict[str, TaskEntry] = {
         image_size=256,
         target="verdict",
         spoil="visrun.data.defects:spoil",
+        outputs=("image", "pixel", "score"),
     ),
     "object_detection": TaskEntry(
         build="visrun.tasks.object_detection:ObjectDetection",
@@ -92,6 +94,7 @@ TASKS: dict[str, TaskEntry] = {
         fit="zoom",
         image_size=512,
         target="mask",
+        outputs=("pixel",),
     ),
     "regression": TaskEntry(
         build="visrun.tasks.regression:Regression",
@@ -107,5 +110,6 @@ TASKS: dict[str, TaskEntry] = {
         fit="letterbox",
         image_size=224,
         target="value",
+        outputs=("image",),
     ),
 }
