@@ -23,7 +23,7 @@ from visrun.predict import Predictor, load
 from visrun.training import evaluate
 
 # What it reads; all else is the run's own.
-READS = ("split", "data", "data.root", "data.on_bad", "data.workers", "batch_size", "device")
+READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device")
 
 
 def main(words: Sequence[str]) -> int:

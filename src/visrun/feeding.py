@@ -38,6 +38,7 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
         task=settings.task,
         reader="auto" if data.name == "demo" else data.name,
         classes=data.classes,
+        targets=data.targets,
         val_fraction=data.val_fraction,
         seed=settings.seed,
         on_bad=data.on_bad,

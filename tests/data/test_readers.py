@@ -227,6 +227,67 @@ def test_several_targets_columns_in_any_order_and_quotes(tmp_path: Path) -> None
     assert targets(listing) == {"all": [("a, b.png", (1.0, 2.0)), ("c.png", (3.0, 4.0))]}
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "unread"),
+    [
+        (",image,target", "{i},{i}.png,1.5", "one without a name"),
+        ("image,id,target", "{i}.png,{j},1.5", "id"),
+        ("Unnamed: 0,image,target,comment", "{i},{i}.png,1.5,blurry", "Unnamed: 0, comment"),
+        ("image,target,note", "{i}.png,1.5,", "note"),
+    ],
+)
+@pytest.mark.parametrize("name", ["value", "label"])
+def test_columns_that_are_no_targets_are_named(tmp_path: Path, header: str, row: str, unread: str, name: str) -> None:
+    for split, order in (("train", [4, 2, 9]), ("val", [2, 7])):  # an index is shuffled with its rows
+        lines = [row.format(i=i, j=i) for i in order]
+        write(tmp_path / f"{split}.csv", "\n".join([header, *lines]))
+    listing = table.read(tmp_path, target=name)
+    assert listing.targets == (("target",) if name == "value" else ())
+    assert {record.target for record in listing.splits["val"]} == {(1.5,) if name == "value" else 0}
+    assert listing.warnings == (f"columns not read: {unread}; data.targets=[NAME,...] chooses",)
+
+
+@pytest.mark.parametrize(
+    ("text", "targets"),
+    [
+        ("image,id\na.png,1\nb.png,2\n", ("id",)),  # nothing else to learn
+        ("image,id,x\na.png,3,1\nb.png,3,2\n", ("id", "x")),  # does not number the rows
+        ("image,index,x\na.png,0.5,1\nb.png,0.7,2\n", ("index", "x")),
+        ("image,x,y\na.png,1,2\nb.png,3 cm,2\nc.png,4,2\n", ("x", "y")),  # a mistake, not a column of text
+    ],
+)
+def test_columns_that_may_be_targets_stay(tmp_path: Path, text: str, targets: tuple[str, ...]) -> None:
+    write(tmp_path / "t.csv", text)
+    listing = table.read(tmp_path, target="value")
+    assert (listing.targets, listing.warnings) == (targets, ())
+
+
+def test_columns_are_chosen_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", "image,id,x,species,y\na.png,1,2,cat,3\nb.png,2,4,dog,5\n")
+    listing = table.read(tmp_path, target="value", targets=["y", "id"])
+    assert (listing.targets, listing.warnings) == (("y", "id"), ())
+    assert targets(listing) == {"all": [("a.png", (3.0, 1.0)), ("b.png", (5.0, 2.0))]}
+    listing = table.read(tmp_path, target="label", targets=["species"])
+    assert (listing.classes, listing.warnings) == (("cat", "dog"), ())
+    with pytest.raises(DataError, match=r"data.targets: no column 'specie' in t.csv \(did you mean species\?\)"):
+        table.read(tmp_path, target="label", targets=["specie"])
+    picture(tmp_path / "masks" / "cat" / "a.png")
+    with pytest.raises(DataError, match=r"data.targets=\['x'\]: data=folder has no columns to choose"):
+        records.read(tmp_path / "masks", task="classification", reader="folder", targets=["x"])
+
+
+def test_a_single_1_in_every_row_is_one_class(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "image,mel,nev,bcc\na.png,0,1,0\nb.png,1.0,0.0,0.0\n")
+    write(tmp_path / "val.csv", "image,mel,nev,bcc\nc.png,0,0,1\n")
+    listing = table.read(tmp_path, target="label")
+    assert not listing.multilabel
+    assert listing.classes == ("mel", "nev", "bcc")
+    assert targets(listing) == {"train": [("a.png", 1), ("b.png", 0)], "val": [("c.png", 2)]}
+    assert listing.warnings == ("each row has a single 1: one class an image",)
+    write(tmp_path / "val.csv", "image,mel,nev,bcc\nc.png,0,0,0\n")
+    assert table.read(tmp_path, target="label").multilabel
+
+
 def test_a_table_without_header(tmp_path: Path) -> None:
     write(tmp_path / "t.csv", "a.png,cat\nb.png,dog\n")
     assert targets(table.read(tmp_path, target="label")) == {"all": [("a.png", 0), ("b.png", 1)]}

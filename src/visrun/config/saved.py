@@ -38,7 +38,7 @@ def saved(
         problems.append(f"{show(key)} is no setting of a saved file{hint}")
     for group, name in choices_in(flat).items():
         if group != "model" and name not in conf.options(group):
-            problems.append(unknown_option(group, name, conf))
+            problems.append(unknown_option(group, name, conf, among=[typed, flat]))
             flat.pop(group, None)
             flat.pop(f"{group}.name", None)
     return flat, problems
@@ -78,5 +78,5 @@ def typed_over(picked: Mapping[str, str], flat: Mapping[str, Any], usual: Chosen
     if "model" in other:
         void |= {"model.weights"}
     if picked.get("data") == "demo":
-        void |= {"data.root", "data.classes"}
+        void |= {"data.root", "data.classes", "data.targets"}
     return void & set(flat)

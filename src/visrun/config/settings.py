@@ -25,7 +25,7 @@ def duration(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    """A list of class names; a name that looks like a number (``classes=[0,1]``) is a name all the same."""
+    """A list of names; one that looks like a number (``classes=[0,1]``) is a name all the same."""
     if not isinstance(value, (list, tuple)):
         return value
     return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
@@ -33,7 +33,7 @@ def _names(value: object) -> object:
 
 def _different(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
-        raise ValueError("names a class twice")
+        raise ValueError("names one twice")
     return names
 
 
@@ -82,6 +82,11 @@ class Data(Frozen):
     )
     classes: Classes | None = field(
         None, "The classes to learn, in this order; null = all found.", allowed="a list of different class names"
+    )
+    targets: Classes | None = field(
+        None,
+        "The columns of a table to learn; null = all but those that number its rows and, for values, those of text.",
+        allowed="a list of different column names",
     )
     tile: Int | None = field(
         None,

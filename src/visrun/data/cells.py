@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,39 @@ from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.errors import DataError
 
+_NUMBERING = ("", "index", "id", "unnamed: 0")  # names of a column that numbers the rows; pandas writes "" or index
 _LABEL_COLUMNS = ("label", "labels", "class", "classes", "class_name", "category", "target")
 
 
 @dataclass(frozen=True)
 class Targets:
-    """A target for each row (None where the row is a problem), and what they mean."""
+    """A target for each row (None where the row is a problem), and what they mean.
+
+    ``columns`` are the names of those that were read, ``notes`` what people should know.
+    """
 
     targets: list[Any]
     classes: tuple[str, ...] = ()
     multilabel: bool = False
+    columns: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+def numbers_rows(name: str, column: Sequence[str]) -> bool:
+    """Whether a column of one table only numbers its rows: named so or not at all, and integers, each once."""
+    return name.lower() in _NUMBERING and all(map(_is_integer, column)) and len(set(column)) == len(column)
+
+
+def is_text(column: Sequence[str]) -> bool:
+    """Whether a column holds no numbers to learn: nothing, or mostly other words."""
+    written = [cell for cell in column if cell]
+    return not written or 2 * sum(_number(cell) is None for cell in written) > len(written)
 
 
 def values(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]) -> Targets:
     """Each row's cells as a tuple of finite floats."""
-    made = Targets([])
+    made = Targets([], columns=tuple(names))
     for row, where in zip(rows, wheres, strict=True):
         numbers = [_number(cell) for cell in row]
         wrong = next((i for i, x in enumerate(numbers) if x is None or not math.isfinite(x)), None)
@@ -62,12 +79,12 @@ def labels(
     """
     place = 0 if len(names) == 1 else _label_column(names)
     if place is not None:
-        return _from_column([row[place] for row in rows], wheres, known)
+        return replace(_from_column([row[place] for row in rows], wheres, known), columns=(names[place],))
     if rows and all(files.flag(cell) is not None for cell in rows[0]):
         return _from_flags(names, rows, wheres)
     raise DataError(
-        f"{file}: which column is the label? name it 'label' (found: {files.some(names, 8)}), "
-        "or give every label a column of 0 and 1"
+        f"{file}: which column is the label? choose it with data.targets=[NAME] (found: {files.some(names, 8)}), "
+        "name it 'label', or give every label a column of 0 and 1"
     )
 
 
@@ -77,14 +94,18 @@ def _label_column(names: Sequence[str]) -> int | None:
 
 
 def _from_flags(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]) -> Targets:
-    made = Targets([], classes=tuple(names), multilabel=True)
+    made = Targets([], classes=tuple(names), multilabel=True, columns=tuple(names))
     for row, where in zip(rows, wheres, strict=True):
         wrong = next((i for i, cell in enumerate(row) if files.flag(cell) is None), None)
         if wrong is not None:
             made.problems.append(Problem(where, f"{names[wrong]} {row[wrong]!r} is neither 0 nor 1"))
         on = tuple(i for i, cell in enumerate(row) if files.flag(cell))
         made.targets.append(on if wrong is None else None)
-    return made
+    usable = [on for on in made.targets if on is not None]
+    if len(names) < 2 or not usable or any(len(on) != 1 for on in usable):
+        return made
+    single = [None if on is None else on[0] for on in made.targets]
+    return replace(made, targets=single, multilabel=False, notes=("each row has a single 1: one class an image",))
 
 
 def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str, ...]) -> Targets:

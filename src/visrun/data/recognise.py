@@ -35,10 +35,16 @@ class Found:
 Reading = Callable[[Path, str, str], Found]
 
 
-def read(root: Path, name: str, task: str) -> Found:
-    """What the reader ``name`` finds under ``root`` for a task."""
-    kind = tables.TASKS[task].target
-    found: Listing = build.call(build.load(tables.READERS[name].read), {"target": kind}, root)
+def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = None) -> Found:
+    """What the reader ``name`` finds under ``root`` for a task.
+
+    Raises:
+        DataError: ``targets`` are columns to learn, and its layout has no columns; and what it raises itself.
+    """
+    kind, reader = tables.TASKS[task].target, build.load(tables.READERS[name].read)
+    if targets is not None and "targets" not in build.reads(reader):
+        raise DataError(f"data.targets={list(targets)}: data={name} has no columns to choose; leave it out")
+    found: Listing = build.call(reader, {"target": kind, "targets": targets}, root)
     return Found(kind=kind, layout=name, listing=found)
 
 

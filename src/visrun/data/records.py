@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -74,6 +75,7 @@ def read(
     task: str,
     reader: str = "auto",
     classes: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
     val_fraction: float = 0.2,
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
@@ -88,6 +90,8 @@ def read(
         reader: A name in ``READERS``, or ``auto`` to recognise the layout.
         classes: The classes wanted, in the order wanted; records of other classes are left out, and ids of others in
             masks are ignored. None keeps all.
+        targets: The columns of a table to learn; None = those that may be meant, see
+            `visrun.data.readers.table.read`.
         val_fraction: Share of the training images that becomes ``val`` where the layout brings none.
         seed: Of that choice.
         on_bad: ``error`` refuses unusable records; ``skip`` leaves them out, up to half of all, and lists them.
@@ -99,7 +103,7 @@ def read(
         DataError: Naming what is wrong: up to 20 offenders with file and line, and how many more.
     """
     folder = expanded(root).absolute()
-    found = recognise.listing(folder, task=task, reader=reader)
+    found = recognise.listing(folder, task=task, reader=reader, reading=partial(recognise.read, targets=targets))
     return checked(
         found,
         root=folder,

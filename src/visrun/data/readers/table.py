@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -13,7 +13,7 @@ from visrun.data import cells, files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import box_columns, common
 from visrun.data.splits import ALL
-from visrun.errors import DataError
+from visrun.errors import DataError, did_you_mean
 
 TABLES = frozenset({".csv", ".tsv"})
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".tif", ".bmp", ".webp")  # tried for names without one
@@ -40,7 +40,7 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
     return bool(found) and not any(box_columns.sure(*head(file)) for file in found.values())
 
 
-def read(root: Path, *, target: str) -> Listing:
+def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Listing:
     """A table image,label or image,target[,target2...]: train.csv with val.csv and test.csv, or one .csv.
 
     Or a table in each of train/, val/ and test/, beside the images, such as Roboflow's _classes.csv.
@@ -53,6 +53,8 @@ def read(root: Path, *, target: str) -> Listing:
     Args:
         root: The table, or its folder.
         target: ``label`` or ``value``.
+        targets: The columns to learn; None = those beside the image that neither number the rows nor hold text where
+            numbers are learnt.
 
     Raises:
         DataError: For a missing or broken table; wrong rows are the listing's problems.
@@ -66,7 +68,7 @@ def read(root: Path, *, target: str) -> Listing:
     for table in opened.values():
         if table.columns != first.columns:
             raise DataError(f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others")
-    return _listing(opened, base, target)
+    return _listing(opened, base, target, targets)
 
 
 def _tables(root: Path) -> dict[str, Path]:
@@ -137,22 +139,23 @@ def _open(file: Path, shown: str) -> Table:
     return Table(file, shown, columns, [(line, row) for line, row in rows if len(row) == len(columns)], cut)
 
 
-def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:
-    columns = next(iter(opened.values())).columns
+def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequence[str] | None) -> Listing:
+    file, columns = next(iter(opened.values())).file, next(iter(opened.values())).columns
     lower = [name.lower() for name in columns]
     image = next((i for i, name in enumerate(lower) if name in box_columns.IMAGE_COLUMNS), 0)
     split = lower.index(_SPLIT_COLUMN) if ALL in opened and _SPLIT_COLUMN in lower else None
     others = [i for i in range(len(columns)) if i not in (image, split)]
     if not others:
-        raise DataError(f"{next(iter(opened.values())).file}: no column beside {', '.join(columns)} to learn")
+        raise DataError(f"{file}: no column beside {', '.join(columns)} to learn")
+    chosen = _learnable(opened, others, target) if targets is None else _named(columns, others, targets, file)
     rows, problems = _rows(opened, split)
-    inner = [[row[i] for i in others] for _, _, _, row in rows]
-    names = [columns[i] for i in others]
+    inner = [[row[i] for i in chosen] for _, _, _, row in rows]
+    names = [columns[i] for i in chosen]
     wheres = [where for _, _, where, _ in rows]
     if target == "value":
         made = cells.values(names, inner, wheres)
     else:
-        made = cells.labels(names, inner, wheres, known=files.class_names(base), file=next(iter(opened.values())).file)
+        made = cells.labels(names, inner, wheres, known=files.class_names(base), file=file)
     splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
     for (name, file, where, row), value in zip(rows, made.targets, strict=True):
         splits.setdefault(name, [])
@@ -164,7 +167,34 @@ def _listing(opened: dict[str, Table], base: Path, target: str) -> Listing:
         targets=tuple(names) if target == "value" else (),
         multilabel=made.multilabel,
         problems=(*problems, *made.problems),
+        warnings=(*made.notes, *(_unread([columns[i] for i in others], made.columns) if targets is None else ())),
     )
+
+
+def _learnable(opened: dict[str, Table], others: list[int], target: str) -> list[int]:
+    """The columns among ``others`` that may be meant to be learnt; all where none is left."""
+    several = [{i: [row[i] for _, row in table.rows] for i in others} for table in opened.values()]
+    names = next(iter(opened.values())).columns
+    kept = [i for i in others if not all(cells.numbers_rows(names[i], column[i]) for column in several)]
+    if target == "value":
+        kept = [i for i in kept if not cells.is_text([cell for column in several for cell in column[i]])] or kept
+    return kept or others
+
+
+def _named(columns: Sequence[str], others: list[int], targets: Sequence[str], file: Path) -> list[int]:
+    """The places of the columns that a user chose."""
+    known = {columns[i]: i for i in others}
+    missing = [name for name in targets if name not in known]
+    if missing:
+        hint = did_you_mean(missing[0], known) or f"; columns here: {files.some(known, 20)}"
+        raise DataError(f"data.targets: no column {missing[0]!r} in {file.name}{hint}")
+    return [known[name] for name in targets]
+
+
+def _unread(names: list[str], read: Sequence[str]) -> tuple[str, ...]:
+    """A line on the columns that are not learnt, if any."""
+    unread = [name or "one without a name" for name in names if name not in read]
+    return (f"columns not read: {files.some(unread)}; data.targets=[NAME,...] chooses",) if unread else ()
 
 
 def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[tuple[str, Path, str, list[str]]], list[Problem]]:
