@@ -42,6 +42,13 @@ def test_values_are_grouped_into_panels():
         "miou": ["miou"],
     }
     assert plots.group([], "miou") == {}
+    rows = [{"epoch": 1, "mae": 0.2, "r2": 0.5, "mae/price": 3e4, "mae/angle": 0.1, "r2/price": 0.5}]
+    assert plots.group(rows, "mae") == {  # errors in different units do not share an axis
+        "mae": ["mae"],
+        "r2": ["r2", "r2/price"],
+        "mae/price": ["mae/price"],
+        "mae/angle": ["mae/angle"],
+    }
 
 
 def test_a_line_holds_exactly_the_epochs_that_have_a_value():
@@ -51,6 +58,15 @@ def test_a_line_holds_exactly_the_epochs_that_have_a_value():
     assert list(zip(*road.get_data(), strict=True)) == [(1, 0.1), (3, 0.2)]
     assert list(zip(*roof.get_data(), strict=True)) == [(2, 0.3)]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["road", "roof"]
+
+
+def test_a_mean_stands_out_among_many_classes():
+    axes = axes_of_a_new_figure()
+    names = ["f1", *(f"f1/{i}" for i in range(20))]
+    plots.draw_lines(axes, [{"epoch": 1, **dict.fromkeys(names, 0.5)}], names, prefix="f1/")
+    mean, *others = axes.lines
+    assert mean.get_color() == plots.BLUE and {line.get_color() for line in others} == {plots.GREY}
+    assert all(mean.get_zorder() > line.get_zorder() for line in others)
 
 
 def test_the_best_epoch_is_marked_with_its_value():

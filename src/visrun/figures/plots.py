@@ -32,6 +32,7 @@ MOST_POINTS = 5000  # of a scatter plot; more are thinned out evenly
 MOST_COUNTS = 25  # classes up to which a confusion matrix has numbers in its cells
 MOST_LABELS = 60  # of an axis of a confusion matrix
 LONGEST_LABEL = 22
+OWN_UNIT = ("mae", "rmse")  # of each target in its own unit, so no two of them share an axis
 
 LINE: dict[str, Any] = {"linewidth": 1.5, "markersize": 3, "solid_capstyle": "round"}
 
@@ -42,7 +43,7 @@ def curves(rows: Rows, path: Path, *, monitor: str | None = None, best_epoch: in
     """Draw the losses and every metric over the epochs, one panel each.
 
     Args:
-        rows: The lines of metrics.jsonl. Learning rate and ``time/`` are left out; values with a common prefix
+        rows: The lines of metrics.jsonl. Learning rate and ``time/`` are left out; values with a common prefix and unit
             (``iou/road``, ``iou/roof``) share a panel; an epoch without a value leaves a gap in no line.
         monitor: The metric that chose the best epoch; it comes first after the losses.
         best_epoch: Marked in every panel; None or 0 marks none.
@@ -67,18 +68,23 @@ def group(rows: Rows, monitor: str | None) -> dict[str, list[str]]:
         if name in ("epoch", "learning_rate") or name.startswith("time/"):
             continue
         is_loss = name in ("loss", "val_loss") or name.startswith("loss/")
-        panels.setdefault("loss" if is_loss else name.partition("/")[0], []).append(name)
+        prefix = name.partition("/")[0]
+        panels.setdefault("loss" if is_loss else name if prefix in OWN_UNIT else prefix, []).append(name)
     return {title: lines for title, lines in panels.items() if lines}
 
 
 def draw_lines(axes: Axes, rows: Rows, names: Sequence[str], *, prefix: str) -> None:
-    """The values ``names`` over the epochs; with a legend where there are several, grey where there are too many."""
+    """The values ``names`` over the epochs; with a legend where there are several.
+
+    Where there are too many, those of single classes are grey, below their mean.
+    """
     many = len(names) > len(COLOURS)
     for number, name in enumerate(names):
         points = [(row["epoch"], row[name]) for row in rows if is_finite(row.get(name))]
         marker = "o" if len(points) <= 30 else None
         label = printable(name.removeprefix(prefix) or name)
-        look = {**LINE, "color": GREY, "linewidth": 0.7} if many else {**LINE, "color": COLOURS[number]}
+        grey = {"color": GREY, "linewidth": 0.7, "zorder": 1}
+        look = {**LINE, **(grey if many and "/" in name else {"color": COLOURS[number % len(COLOURS)]})}
         if points:
             axes.plot(*zip(*points, strict=True), marker=marker, label=label, **look)
     values = [row[name] for row in rows for name in names if is_finite(row.get(name))]
