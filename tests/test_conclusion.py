@@ -23,7 +23,7 @@ PLOTS: dict[str, tuple[Any, list[str]]] = {
     "boxes": (BoxMetric(CLASSES), ["confusion_matrix.png", "precision_recall.png"]),
     "masks": (MaskMetric(CLASSES), ["confusion_matrix.png", "precision_recall.png"]),
     "rotated": (RotatedMetric(CLASSES), ["confusion_matrix.png", "precision_recall.png"]),
-    "classification": (ClassificationMetric(2), ["confusion_matrix.png"]),
+    "classification": (ClassificationMetric(CLASSES), ["confusion_matrix.png"]),
     "segmentation": (SegmentationMetric(CLASSES), ["confusion_matrix.png"]),
     "regression": (RegressionMetric(["x"]), ["predicted_against_true.png"]),
 }
@@ -45,7 +45,7 @@ def test_a_metric_shows_what_it_can_even_of_nothing(name: str, tmp_path: Path) -
 
 
 def test_several_labels_an_image_have_no_matrix(tmp_path: Path) -> None:
-    assert drawn(ClassificationMetric(2, multilabel=True), tmp_path, multilabel=True) == []
+    assert drawn(ClassificationMetric(CLASSES, multilabel=True), tmp_path, multilabel=True) == []
 
 
 @pytest.mark.parametrize(("size", "names"), [(2, CLASSES), (3, [*CLASSES, "background"])])

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -208,8 +209,8 @@ SQUARES = [(0, 20), (40, 90), (100, 200)]  # left or upper and right or lower ed
 
 
 def labels_of(*, right):
-    scores = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
-    return {"probabilities": scores if right else scores.flip(1)}, {"target": torch.tensor([0, 1])}, ()
+    scores = torch.eye(6) * 0.875 + 0.025 - torch.eye(6).roll(-1, 1) * 0.025  # 0.9, and 0 of the class before
+    return {"probabilities": scores if right else scores.roll(1, 1)}, {"target": torch.arange(6)}, ()
 
 
 def values_of(*, right):
@@ -264,7 +265,7 @@ def objects_of(*, right, turned=False):
 CLASSES = ["a", "b"]
 # task -> metric, what it is fed, and those of its values of which neither more nor less is better
 MEASURED = {
-    "classification": ("visrun.metrics:ClassificationMetric", (2,), labels_of, set()),
+    "classification": ("visrun.metrics:ClassificationMetric", (list("abcdef"),), labels_of, set()),
     "regression": ("visrun.metrics:RegressionMetric", (CLASSES,), values_of, set()),
     "segmentation": ("visrun.metrics:SegmentationMetric", (CLASSES,), masks_of, set()),
     "anomaly_detection": (
@@ -284,24 +285,33 @@ MEASURED = {
 }
 
 
+def measured(task, *, right):
+    build, arguments, feed, _ = MEASURED[task]
+    metric = load(build)(*arguments)
+    prediction, batch, scenes = feed(right=right)
+    metric.reset(scenes)
+    valid = torch.ones(len(next(iter(prediction.values()))), dtype=torch.bool)
+    metric.update(prediction, SimpleNamespace(**batch, valid=valid))
+    return metric.compute()
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_metric_is_better_in_the_direction_that_the_table_says(task):
-    build, arguments, feed, unranked = MEASURED[task]
-
-    def measured(*, right):
-        metric = load(build)(*arguments)
-        prediction, batch, scenes = feed(right=right)
-        metric.reset(scenes)
-        valid = torch.ones(len(next(iter(prediction.values()))), dtype=torch.bool)
-        metric.update(prediction, SimpleNamespace(**batch, valid=valid))
-        return metric.compute()
-
-    good, bad = measured(right=True), measured(right=False)
+    unranked = MEASURED[task][-1]
+    good, bad = measured(task, right=True), measured(task, right=False)
     assert TASKS[task].monitor in good and good.keys() == bad.keys()
     said = {key: TASKS[task].larger_is_better(key) for key in good}
     assert said == {key: None if key in unranked else good[key] > bad[key] for key in good}
     assert all(good[key] != bad[key] for key in good.keys() - unranked)
     assert {*TASKS[task].smaller, *TASKS[task].unranked} <= good.keys()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_metric_is_explained(task):
+    docs = Path(__file__).parents[1] / "docs"
+    text = (docs / ("anomaly.md" if task == "anomaly_detection" else "metrics.md")).read_text(encoding="utf-8")
+    names = {re.sub("/.*", "/", name) for name in measured(task, right=True)}
+    assert [name for name in names if not re.search(rf"`{name}((?<=/)[A-Z]+)?`", text)] == []
 
 
 def test_made_samples_and_single_classes_do_not_change_the_direction():

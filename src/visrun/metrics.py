@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ from visrun.data.placement import Scene
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv 1706.04599
 PREDICTED = 0.5  # with several labels an image, the probability from which a label counts as predicted
+TOP = 5  # likeliest classes among which top5 looks for the right one
+MOST_CLASSES = 100  # each has three values an epoch; of a thousand classes they would drown all others
 
 
 class Samples:
@@ -44,15 +46,20 @@ class Samples:
 
 
 class ClassificationMetric:
-    """``accuracy``, macro ``f1``, macro ``auroc`` (one class against the rest), ``ece`` (expected calibration error).
+    """``accuracy``, macro ``f1``, ``precision``, ``recall`` and ``auroc``, and ``ece`` (expected calibration error).
 
-    With several labels an image, a label counts as predicted from a probability of 0.5 on, and accuracy is the share
-    of right yes-or-no answers. A class that lacks positive or negative samples is left out of the mean AUROC, one that
-    is neither shown nor predicted out of the mean F1.
+    ``f1/CLASS``, ``precision/CLASS`` and ``recall/CLASS`` where there are at most 100 classes. Of more than five also
+    ``top5``: the share of samples whose class is among the five likeliest. A class that is neither shown nor predicted
+    is left out; of one that is only shown, or only predicted, all three are 0.
+
+    With several labels an image, a label counts as predicted from a probability of 0.5 on, accuracy is the share of
+    right yes-or-no answers, and ``map`` the mean over the classes shown of the average precision: the precision at each
+    probability, weighted by the recall gained there. A class that lacks positive or negative samples is left out of the
+    mean AUROC.
     """
 
-    def __init__(self, num_classes: int, *, multilabel: bool = False) -> None:
-        self.num_classes, self.multilabel = num_classes, multilabel
+    def __init__(self, classes: Sequence[str], *, multilabel: bool = False) -> None:
+        self.classes, self.multilabel = tuple(classes), multilabel
         self.reset()
 
     def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
@@ -64,69 +71,102 @@ class ClassificationMetric:
         self.samples.add(prediction["probabilities"], batch)
 
     def compute(self) -> dict[str, float]:
-        """The four values in [0, 1], without those that are undefined."""
+        """The values in [0, 1], without those that are undefined."""
         rows = self.samples.gather()
         if rows is None:
             return {}
-        probabilities, target = rows
-        measure = self._multilabel if self.multilabel else self._multiclass
-        return _defined({**measure(probabilities, target.long()), "auroc": self._auroc(probabilities, target.long())})
+        probabilities, target = rows[0], rows[1].long()
+        answers = self._multilabel if self.multilabel else self._multiclass
+        each = self._each(probabilities, target)
+        means = {key: column.nanmean() for key, column in each.items()}
+        single = self._named(each) if len(self.classes) <= MOST_CLASSES else {}
+        return _defined({**answers(probabilities, target), **means, **self._ranked(probabilities, target), **single})
+
+    def by_class(self) -> dict[str, float]:
+        """``f1/CLASS``, ``precision/CLASS`` and ``recall/CLASS``, however many classes there are."""
+        rows = self.samples.gather()
+        return {} if rows is None else _defined(self._named(self._each(rows[0], rows[1].long())))
 
     def confusion(self) -> Tensor:
         """Counts (K, K) int64 on the CPU: rows are the truth, columns the predictions. Not for several labels."""
-        rows, k = self.samples.gather(), self.num_classes
+        rows, k = self.samples.gather(), len(self.classes)
         if rows is None:
             return torch.zeros(k, k, dtype=torch.int64)
         return (rows[1].long() * k + rows[0].argmax(1)).cpu().bincount(minlength=k * k).view(k, k)
 
+    def _named(self, each: Mapping[str, Tensor]) -> dict[str, float]:
+        named = {key: zip(self.classes, column.tolist(), strict=True) for key, column in each.items()}
+        return {f"{key}/{name}": value for key, pairs in named.items() for name, value in pairs}
+
     def _multiclass(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
         from torchmetrics.functional import classification as tm
 
-        k, predicted = self.num_classes, probabilities.argmax(1)
-        # Counted here, since torchmetrics compares all samples with all classes where results must be deterministic.
-        columns = (target, predicted, target[target == predicted])
-        shown, said, right = (column.cpu().bincount(minlength=k) for column in columns)
-        f1 = 2 * right / (shown + said)  # NaN of a class that is neither shown nor predicted
-        return {
-            "accuracy": tm.multiclass_accuracy(predicted, target, k, average="micro", validate_args=False),
-            "f1": f1.nanmean(),
-            "ece": tm.multiclass_calibration_error(probabilities, target, k, CALIBRATION_BINS, validate_args=False),
-        }
+        k, predicted = len(self.classes), probabilities.argmax(1)
+        values = {"accuracy": tm.multiclass_accuracy(predicted, target, k, average="micro", validate_args=False)}
+        if k > TOP:
+            values["top5"] = (probabilities.topk(TOP).indices == target.unsqueeze(1)).any(1).float().mean()
+        ece = tm.multiclass_calibration_error(probabilities, target, k, CALIBRATION_BINS, validate_args=False)
+        return {**values, "ece": ece}
 
     def _multilabel(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
         from torchmetrics.functional import classification as tm
 
-        k = self.num_classes
-        flat = probabilities.flatten(), target.flatten()
+        k, flat = len(self.classes), (probabilities.flatten(), target.flatten())
         predicted = (probabilities >= PREDICTED).long()
-        f1 = tm.multilabel_f1_score(predicted, target, k, average=None, validate_args=False)
-        seen = ((target > 0) | (predicted > 0)).any(0)  # a label neither shown nor predicted has no F1
         return {
             "accuracy": tm.multilabel_accuracy(predicted, target, k, average="micro", validate_args=False),
-            "f1": f1[seen].mean(),
             "ece": tm.binary_calibration_error(*flat, CALIBRATION_BINS, validate_args=False),
         }
 
-    def _auroc(self, probabilities: Tensor, target: Tensor) -> Tensor:
+    def _each(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """F1, precision and recall of every class, (K,) on the CPU; NaN of one that is neither shown nor predicted."""
+        if self.multilabel:
+            answers = probabilities >= PREDICTED
+            counts = (target.sum(0), answers.sum(0), (answers & (target > 0)).sum(0))
+            shown, said, right = (count.cpu() for count in counts)
+        else:
+            # Counted here: torchmetrics compares all samples with all classes where results must be deterministic.
+            predicted, k = probabilities.argmax(1), len(self.classes)
+            columns = (target, predicted, target[target == predicted])
+            shown, said, right = (column.cpu().bincount(minlength=k) for column in columns)
+        known = shown + said > 0
+        return {
+            "f1": 2 * right / (shown + said),
+            "precision": right / (said.clamp_min(1) * known),
+            "recall": right / (shown.clamp_min(1) * known),
+        }
+
+    def _ranked(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """What the order of the probabilities is worth: macro AUROC and, with several labels, average precision."""
         from torchmetrics.functional import classification as tm
 
+        k, shape = len(self.classes), {"average": None, "validate_args": False}
         auroc = tm.multilabel_auroc if self.multilabel else tm.multiclass_auroc
+        truth = target if self.multilabel else torch.nn.functional.one_hot(target, k)
+        shown = truth.sum(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of classes without positives or negatives, which are left out here
-            each = auroc(probabilities, target, self.num_classes, average=None, validate_args=False)
-        truth = target if self.multilabel else torch.nn.functional.one_hot(target, self.num_classes)
-        defined = (truth.sum(0) > 0) & (truth.sum(0) < len(truth))
-        return each[defined].mean()
+            values = {"auroc": auroc(probabilities, target, k, **shape)[(shown > 0) & (shown < len(truth))].mean()}
+            if self.multilabel:
+                values["map"] = tm.multilabel_average_precision(probabilities, target, k, **shape)[shown > 0].mean()
+        return values
 
 
 class RegressionMetric:
-    """``mae``, ``rmse`` and ``r2`` in the targets' own units; with several targets their mean and ``mae/TARGET`` etc.
+    """``mae``, ``rmse`` and ``r2``; of several targets also ``mae/TARGET`` etc., each in its target's own unit.
 
-    R2 is undefined for fewer than two samples and for a target that does not vary.
+    Of several targets ``mae`` and ``rmse`` are means of errors in standard deviations of each target, since a mean over
+    units would be that of the largest numbers. R2 is undefined for fewer than two samples and for a target that does
+    not vary.
+
+    Args:
+        targets: Names of the T targets.
+        std: Standard deviation of each in the training split; None = 1. It plays no part with a single target.
     """
 
-    def __init__(self, targets: Sequence[str]) -> None:
+    def __init__(self, targets: Sequence[str], *, std: Sequence[float] | None = None) -> None:
         self.targets = tuple(targets)
+        self.units = tuple(std or [1.0] * len(self.targets)) if len(self.targets) > 1 else (1.0,)
         self.reset()
 
     def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
@@ -143,11 +183,11 @@ class RegressionMetric:
         if not len(target):
             return {}
         each = {name: _errors(predicted[:, i], target[:, i]) for i, name in enumerate(self.targets)}
-        values = {
-            key: _mean([errors[key] for errors in each.values() if key in errors]) for key in ("mae", "rmse", "r2")
-        }
+        errors = list(zip(each.values(), self.units, strict=True))
+        values = {key: _mean([one[key] / unit for one, unit in errors]) for key in ("mae", "rmse")}
+        values["r2"] = _mean([one["r2"] for one in each.values() if "r2" in one])
         if len(self.targets) > 1:
-            values |= {f"{key}/{name}": value for name, errors in each.items() for key, value in errors.items()}
+            values |= {f"{key}/{name}": value for name, one in each.items() for key, value in one.items()}
         return _defined(values)
 
     def pairs(self) -> tuple[Tensor, Tensor]:
@@ -162,8 +202,8 @@ class RegressionMetric:
 class SegmentationMetric:
     """``miou``, ``iou/CLASS``, macro ``dice`` and ``pixel_accuracy`` over all pixels that are not ignored (255).
 
-    Computed from one running confusion matrix over the whole split. A class that neither the masks nor the predictions
-    hold is left out; one that is only predicted has IoU 0.
+    Computed from one running confusion matrix over the whole split, in the pixels that the network saw. A class that
+    neither the masks nor the predictions hold is left out; one that is only predicted has IoU 0.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:

@@ -72,14 +72,17 @@ def test_state_builds_a_task_that_predicts_the_same() -> None:
     assert torch.equal(first, second) and again.state() == trained.state()
 
 
-def test_the_metric_is_in_the_users_units() -> None:
+def test_the_metric_is_in_the_users_units_and_its_mean_in_deviations() -> None:
     trained = task()
     assert trained.num_outputs == 2
     metric, samples = trained.metric(), batch(torch.tensor([[27.0, 4.0], [20.0, 5.0]]))
     metric.update(trained.predict(lambda _: torch.zeros(2, 2), samples.images), samples)
     found = metric.compute()
     assert found["mae/count"] == pytest.approx((2 + 5) / 2) and found["mae/area"] == pytest.approx(0.5)
-    assert found[trained.monitor] == pytest.approx(2.0)
+    assert found[trained.monitor] == pytest.approx((3.5 / 125**0.5 + 0.5 / 5**0.5) / 2)
+    again = Regression(**trained.state()).metric()
+    again.update(trained.predict(lambda _: torch.zeros(2, 2), samples.images), samples)
+    assert again.compute() == pytest.approx(found)
 
 
 def test_records_and_pictures() -> None:

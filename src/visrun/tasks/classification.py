@@ -74,8 +74,8 @@ class Classification:
         return only(prediction, i)
 
     def metric(self) -> ClassificationMetric:
-        """Accuracy, macro F1, macro AUROC and ECE."""
-        return ClassificationMetric(self.num_outputs, multilabel=self.multilabel)
+        """Accuracy, ECE, and F1, precision, recall and AUROC over the classes."""
+        return ClassificationMetric(self.classes, multilabel=self.multilabel)
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
         """``label`` and its ``probability``, or all predicted ``labels``; ``probabilities`` by class, highest first."""

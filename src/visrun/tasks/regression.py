@@ -1,7 +1,8 @@
 """Regression: one or several numbers an image.
 
 The model learns standardised targets (mean 0, variance 1 over the training split), so that one learning rate suits a
-count of nuclei and a price alike. Losses are in those units; predictions and metrics are in the user's.
+count of nuclei and a price alike. Losses are in those units; predictions and metrics are in the user's, but for the
+mean errors over several targets, which have no unit in common.
 
     >>> task = Regression(targets=["count"], values=train_values, loss=mse)
     >>> task.predict(model, images)["value"]  # (B, 1)
@@ -73,8 +74,8 @@ class Regression:
         return only(prediction, i)
 
     def metric(self) -> RegressionMetric:
-        """MAE, RMSE and R2."""
-        return RegressionMetric(self.targets)
+        """MAE, RMSE and R2; of several targets each counts in its standard deviations."""
+        return RegressionMetric(self.targets, std=self.std.tolist())
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
         """``values`` by target name, to the seven digits that float32 has."""

@@ -63,7 +63,7 @@ class Segmentation:
         return {**alone, "mask": place.back(alone["mask"][0]).unsqueeze(0)}
 
     def metric(self) -> SegmentationMetric:
-        """Mean and per-class IoU, Dice and pixel accuracy."""
+        """Mean and per-class IoU, Dice and pixel accuracy, in the pixels that the network saw."""
         return SegmentationMetric(self.classes)
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
