@@ -12,12 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from visrun.tracking import open_tracker
+from visrun.tracking import open_tracker, worker
 from visrun.tracking.uris import probe
 
 DEAD = """
 import json, sys, time
-from visrun.tracking import open_tracker
+from visrun.tracking import open_tracker, worker
 began = time.monotonic()
 tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=sys.argv[1], params={"a": 1})
 tracker.start()
@@ -62,14 +62,17 @@ def test_any_answer_of_a_server_is_an_answer(server):
 
 
 class Server(ThreadingHTTPServer):
-    """As much of MLflow's web interface as a run without files needs; ``lost``: it accepts and never answers."""
+    """As much of MLflow's web interface as a run without files needs; ``lost``: it accepts and never answers.
+
+    Every answer takes ``delay`` seconds.
+    """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
-        self.lost, self.ended, self.requests = False, threading.Event(), []
+        self.lost, self.ended, self.requests, self.delay = False, threading.Event(), [], 0.0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -100,6 +103,7 @@ class Handler(BaseHTTPRequestHandler):
             "runs/update": {"run_info": info},
         }
         answer = json.dumps(answers.get(call, {})).encode()
+        time.sleep(self.server.delay)
         self.send_response(404 if self.path == "/health" else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
@@ -145,3 +149,16 @@ def test_a_server_that_dies_in_the_middle_costs_five_seconds(server, capfd, wait
     assert time.monotonic() - began < 5.6
     assert warning.startswith(f"MLflow at {server.uri} did not take the metrics of 4 epochs, the final status: it does")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_a_server_is_alive_as_long_as_each_of_its_answers_comes(server, monkeypatch):
+    monkeypatch.setattr(worker, "REMOTE_PATIENCE", 1.0)
+    server.delay = 0.6
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=server.uri, params={"a": 1})
+    tracker.start()
+    assert tracker.wait() == "abc"
+    tracker.epoch(1, {"loss": 1.0})
+    assert tracker.finish("finished", "a reason") is None
+    call, body = server.requests[-1]
+    assert (call, body["status"]) == ("runs/update", "FINISHED")

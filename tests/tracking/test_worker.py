@@ -105,7 +105,7 @@ def fail_on(error, *kinds):
     return behave
 
 
-def test_calls_arrive_in_order_and_as_they_were_made(tracker, tmp_path):
+def test_calls_arrive_in_their_order_and_as_they_were_made(tracker, tmp_path):
     values = {"loss": 1.0}
     tracker.epoch(1, values)
     values["loss"] = 7.0
@@ -120,16 +120,16 @@ def test_calls_arrive_in_order_and_as_they_were_made(tracker, tmp_path):
     assert tracker._store.calls == [
         ("open",),
         ("metrics", 1, {"loss": 1.0}),
-        ("artifact", "a.png", "plots"),
         ("tags", {"k": "v"}),
-        ("model", "net", "images", {"classes": ["a"]}),
         ("metrics", 4, {"best": 0.5}),
         ("metrics", 0, {"test/accuracy": 0.25}),
         ("end_run", "run.json", "failed", "FAILED", "killed by signal 9"),
-        ("end", "pruned", "KILLED", "no better than the median"),
+        ("end", "pruned", "KILLED", "no better than the median"),  # before what may be large
+        ("artifact", "a.png", "plots"),
+        ("model", "net", "images", {"classes": ["a"]}),
     ]
     assert tracker.finish("failed") is None  # a second end changes nothing
-    assert tracker._store.calls[-1] == ("end", "pruned", "KILLED", "no better than the median")
+    assert [call[0] for call in tracker._store.calls].count("end") == 1
 
 
 def test_a_file_that_waits_is_not_queued_again_and_one_that_was_taken_is(tracker, tmp_path, wait_until):
@@ -262,7 +262,25 @@ def test_finish_waits_for_a_slow_store_as_long_as_it_answers(tracker):
     assert time.monotonic() - began > 2 * worker.REMOTE_PATIENCE
 
 
-def test_finish_waits_for_work_that_was_announced(tracker):
+def test_finish_waits_for_a_slow_store_no_longer_than_its_limit_and_the_status_is_there(tracker, monkeypatch, tmp_path):
+    tracker._limit = 1.0
+    tracker._store.behave = lambda call: time.sleep(0.15)
+    tracker.start()
+    assert tracker.wait() == "abc"
+    for number in range(20):
+        tracker.artifact(tmp_path / f"{number}.png")
+    tracker.epoch(1, {"loss": 1.0})
+    began = time.monotonic()
+    warning = tracker.finish("finished")
+    assert 0.9 < time.monotonic() - began < 1.5
+    assert {"metrics", "end"} <= {call[0] for call in tracker._store.calls}
+    assert "epoch" not in warning and "status" not in warning
+    assert warning.startswith("MLflow at http://host did not take ") and " files: it answers too slowly" in warning
+
+
+def test_finish_waits_for_work_that_was_announced_beyond_its_limit(tracker):
+    tracker._limit = 0.1
+
     def behave(call):
         if call[0] == "model":
             tracker._store.progress(5.0)

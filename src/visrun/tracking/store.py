@@ -27,6 +27,7 @@ EXPORT_SECONDS = 120.0  # tracing a model
 BYTES_PER_SECOND = 5e6  # the slowest line that an upload of a large file has to live with
 LARGE = 4_000_000  # bytes from which a file's upload may take longer than an ordinary answer
 EVERY_EPOCH = "time/total"  # a value that no epoch of a run is without, and its last
+QUICK = 0.5  # seconds of an answer that is worth another sample of the system
 BATCH = 100  # parameters and tags of one request; of metrics ten times as many: MLflow's limits
 
 # Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
@@ -39,6 +40,25 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
+
+
+class Answering:
+    """MLflow's client: ``progress`` is told of each answer, and the ``seconds`` of the last one are known."""
+
+    def __init__(self, client: Any, progress: Callable[[float | None], None]) -> None:
+        self.client, self.progress, self.seconds = client, progress, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.client, name)
+
+        def answered(*args: Any, **options: Any) -> Any:
+            began = time.monotonic()
+            answer = call(*args, **options)
+            self.seconds = time.monotonic() - began
+            self.progress(None)
+            return answer
+
+        return answered
 
 
 class Store:
@@ -78,7 +98,7 @@ class Store:
             ConnectionError: The server does not answer; mlflow is not imported then.
         """
         if self.client is None:
-            self.client = self._connect()
+            self.client = Answering(self._connect(), self.progress)
             self.progress(None)
         self.experiment_id = self._experiment()
         wanted = self.run_id or read_record(self.record, self.uri)
@@ -92,7 +112,6 @@ class Store:
         self._log_params(missing)
         if run.info.run_id == wanted:
             self._reopen(run)
-        self.progress(None)
         self.sample()
 
     def metrics(self, epoch: int, values: Mapping[str, float], milliseconds: int) -> None:
@@ -127,12 +146,13 @@ class Store:
         mlflow.set_tracking_uri(self.uri)  # the one call below that has no client of its own
         size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
         with self._time_for(max(size, LARGE + 1), EXPORT_SECONDS):
-            log_model(self.client, self.client.get_run(self.run_id), module, example, metadata=metadata)
+            log_model(self.client.client, self.client.get_run(self.run_id), module, example, metadata=metadata)
 
     def end(self, word: str, status: str, reason: str | None) -> None:
         """Close the run with MLflow's ``status`` and the tags status = ``word`` and reason."""
-        self.sample()
         self._close(self.run_id, word, status, reason)
+        if self.client.seconds < QUICK:  # a slow server has more important things to take
+            self.sample()
 
     def end_run(self, record: Path, word: str, status: str, reason: str | None) -> None:
         """Close the run of a record, if there is one that is still open."""

@@ -2,7 +2,8 @@
 
 While the run trains, a store that does not answer is tried again and again, at growing intervals; training does not
 notice. Once ``finish`` is called each waiting job is tried once more; ``finish`` gives up after some seconds without
-progress. The thread is a daemon, so a request that hangs does not keep the process alive.
+progress, or when all that was waiting takes too long. What matters most goes first: values, the status, files, the
+model. The thread is a daemon, so a request that hangs does not keep the process alive.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,8 +26,9 @@ from visrun.tracking.uris import command, is_local, link, without_password
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-REMOTE_PATIENCE = 5.0  # seconds that finish() waits for a server that does not answer
+REMOTE_PATIENCE = 5.0  # seconds that finish() waits for an answer of a server
 LOCAL_PATIENCE = 60.0  # the same for a file: the disk answers in the end, a loaded one late
+REMOTE_LIMIT, LOCAL_LIMIT = 60.0, 600.0  # seconds that finish() waits for all answers, beside those for large uploads
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries while the run trains
 SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
 SHARED = ("dateutil.tz", "importlib_metadata", "scipy.sparse")  # that MLflow imports as well as the training
@@ -42,9 +45,14 @@ KINDS = {
 }
 
 
-class Job(NamedTuple):
-    """One thing to write: what it is (a key of KINDS) and how."""
+RANKS = {"status": 1, "file": 2, "model": 3, "": 4}  # the order of what waits; all else goes first
 
+
+class Job(NamedTuple):
+    """One thing to write: its rank, its number among all, what it is (a key of KINDS, "" for the end), and how."""
+
+    rank: int
+    number: int
     kind: str
     run: Callable[[], None]
 
@@ -66,7 +74,8 @@ class MlflowTracker:
     ) -> None:
         self.uri, self._kept = uri, kept
         self._patience = LOCAL_PATIENCE if is_local(uri) else REMOTE_PATIENCE
-        self._allowed = self._patience
+        self._limit = LOCAL_LIMIT if is_local(uri) else REMOTE_LIMIT
+        self._allowed, self._until = self._patience, 0.0
         self._since = time.monotonic()
         self._store = Store(
             uri,
@@ -78,7 +87,9 @@ class MlflowTracker:
             began=began,
             progress=self._progress,
         )
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.PriorityQueue[Job] = queue.PriorityQueue()
+        self._numbers = count()
+        self._models: list[Callable[[], None]] = []
         self._waiting: Counter[str] = Counter()
         self._files: set[tuple[Path, str]] = set()
         self._lock = threading.Lock()
@@ -144,8 +155,8 @@ class MlflowTracker:
         self._put("tags", lambda: self._store.tags(copy))
 
     def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
-        """Enqueue the model."""
-        self._put("model", lambda: self._store.model(module, example, dict(metadata or {})))
+        """Keep the model until the end: nothing else has to wait for it then."""
+        self._models.append(lambda: self._store.model(module, example, dict(metadata or {})))
 
     def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
         """Enqueue the end of a run whose process died."""
@@ -158,11 +169,18 @@ class MlflowTracker:
             return None
         word = status.lower()
         self._put("status", lambda: self._store.end(word, STATUSES[word], reason))
-        self._jobs.put(None)
-        self._since = time.monotonic()
+        for run in self._models:
+            self._put("model", run)
+        self._put("", lambda: None)
+        with self._lock:
+            self._since = time.monotonic()
+            self._until = self._since + self._limit + self._allowed - self._patience
         self._closing.set()
         while not self._done.wait(0.02):
-            if time.monotonic() - self._since > self._allowed:
+            now = time.monotonic()
+            if now > self._until:
+                self._reason = "it answers too slowly"
+            if now > self._until or now - self._since > self._allowed:
                 self._abandoned.set()
                 break
         return self._warning()
@@ -174,16 +192,19 @@ class MlflowTracker:
     def _artifact(self, path: Path, folder: str) -> None:
         with self._lock:
             self._files.discard((path, folder))  # what is asked for from now on may be a newer content
+        self._allowed = max(self._allowed, 2 * self._patience)  # the first file of a run is two requests
         self._store.artifact(path, folder)
 
     def _put(self, kind: str, run: Callable[[], None]) -> None:
         with self._lock:
             self._waiting[kind] += 1
-        self._jobs.put(Job(kind, run))
+        self._jobs.put(Job(RANKS.get(kind, 0), next(self._numbers), kind, run))
 
     def _warning(self) -> str | None:
         with self._lock:
-            missing = [KINDS[kind][count > 1].format(count) for kind, count in self._waiting.items() if count > 0]
+            missing = [
+                KINDS[kind][number > 1].format(number) for kind, number in self._waiting.items() if kind and number > 0
+            ]
         if not missing:
             return None
         reason = self._reason or "it does not answer"
@@ -193,8 +214,10 @@ class MlflowTracker:
 
     def _progress(self, allowed: float | None = None) -> None:
         """The store has answered; what comes next may take ``allowed`` seconds."""
-        self._allowed = self._patience if allowed is None else allowed
-        self._since = time.monotonic()
+        with self._lock:
+            self._allowed = self._patience if allowed is None else allowed
+            self._until += allowed or 0.0
+            self._since = time.monotonic()
 
     def _work(self) -> None:
         try:
@@ -216,7 +239,8 @@ class MlflowTracker:
                 self._store.sample()
                 self._sample_at = time.monotonic() + SAMPLE_SECONDS
             try:
-                return self._jobs.get(timeout=max(0.0, self._sample_at - time.monotonic()))
+                job = self._jobs.get(timeout=max(0.0, self._sample_at - time.monotonic()))
+                return job if job.kind else None
             except queue.Empty:
                 continue
         return None
