@@ -93,11 +93,17 @@ def test_equal_images_are_held_out_together(rows: list[tuple[int, int]], seed: i
     groups, alike = [group for group, _ in rows], [number for _, number in rows]
     names = [str(i) for i in range(len(rows))]
     chosen = set(splits.held_out(names, groups, fraction=0.3, seed=seed, alike=alike))
-    assert chosen.isdisjoint(
-        i for i in range(len(rows)) if alike[i] in {alike[k] for k in range(len(rows)) if k not in chosen}
-    )
-    assert bool(chosen) == (len(set(alike)) > len({groups[alike.index(number)] for number in alike}))
     assert len(chosen) < len(rows)
+    first = {number: groups[alike.index(number)] for number in alike}  # the group that decides
+    for number, group in first.items():
+        if list(first.values()).count(group) > 1:
+            same = {i for i in range(len(rows)) if alike[i] == number}
+            assert same <= chosen or same.isdisjoint(chosen)
+            assert any(first[alike[i]] == group for i in chosen)
+
+
+def test_one_image_many_times_is_divided() -> None:
+    assert len(splits.held_out("abcde", [0] * 5, fraction=0.4, seed=0, alike=[0] * 5)) == 2
 
 
 def test_the_images_held_out_for_a_seed_stay_the_same() -> None:
@@ -162,7 +168,31 @@ def test_mask_classes_ids_and_counts(tmp_path: Path) -> None:
     assert dataset.mask_ids == (0, 1, 2)
     assert sorted(dataset.counts.values()) == [(0, 0, 4), (1, 1, 1)]
     assert sum(map(len, dataset.splits.values())) == 2
-    assert dataset.warnings[0] == "1 images left out: their masks hold no pixel of the classes"
+    assert dataset.warnings[:2] == (
+        "mask id 255 means ignore: 41.7% of all pixels are left out",
+        "1 images left out: their masks hold no pixel of the classes",
+    )
+
+
+def test_ids_without_names_are_classes_where_they_occur(tmp_path: Path) -> None:
+    root = mask_folder(tmp_path / "d", {"x": [[7, 26, 26, 128]], "y": [[26, 7, 7, 7]], "z": [[7, 7, 7, 7]]})
+    names = ("class_7", "class_26", "class_128")
+    dataset = records.read(root, task="segmentation", val_fraction=0.3)
+    assert (dataset.classes, dataset.mask_ids) == (names, (7, 26, 128))
+    assert [sum(column) for column in zip(*dataset.counts.values(), strict=True)] == [8, 3, 1]
+    dataset = records.read(root, task="segmentation", classes=["class_26", "class_7"], val_fraction=0.3)
+    assert (dataset.classes, dataset.mask_ids) == (("class_26", "class_7"), (26, 7))
+    other = mask_folder(tmp_path / "other", {"x": [[3, 26, 128, 128]]})
+    dataset = records.read(other, task="segmentation", classes=names, training=False)
+    assert (dataset.classes, dataset.mask_ids) == (names, (-1, 26, 128))
+    assert dataset.counts == {"test": (0, 1, 2)}
+
+
+def test_of_many_classes_those_that_are_there_are_listed(tmp_path: Path) -> None:
+    names = "".join(f"{name}\n" for name in "abcdefghijklmnopqrstuvwx")
+    root = mask_folder(tmp_path / "d", {"x": [[0, 23, 23, 23]], "y": [[0, 0, 0, 23]]}, names)
+    text = records.describe(records.read(root, task="segmentation"))
+    assert "a: 25.0%, x: 75.0%, b: 0.0%" in text
 
 
 def test_mask_classes_chosen(tmp_path: Path) -> None:

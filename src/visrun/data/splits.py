@@ -91,7 +91,7 @@ def held_out(
         fraction: In (0, 1).
         seed: Another one chooses other images.
         alike: Of each image a number that equal ones share: they are held out together, in the group of the first, as
-            long as they exceed no share; None = all differ.
+            long as they exceed no share; a group that is one image many times is divided. None = all differ.
     """
     together: dict[int, list[int]] = defaultdict(list)
     for i, number in enumerate(range(len(names)) if alike is None else alike):
@@ -101,6 +101,8 @@ def held_out(
         members[groups[same[0]]].append(same)
     chosen: list[int] = []
     for sets in members.values():
+        if len(sets) == 1:
+            sets = [[i] for i in sets[0]]
         total = sum(map(len, sets))
         count = min(max(1, round(fraction * total)), total - 1)
         sets.sort(key=lambda same: min((_rank(names[i], seed), i) for i in same))
