@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 Fit = Literal["crop", "letterbox", "zoom"]
 Array = NDArray[np.float64]
 # How much larger than the training size a picture is kept. A crop of 44 % of the area then still has full resolution,
-# and no view shrinks the kept pixels by more than 2, up to which bilinear sampling stays within about one grey level
-# of an antialiased resize (the kept picture was shrunk by one). A letterbox always shows the whole picture.
+# and most views shrink the kept pixels by less than 2, up to which bilinear sampling stays within a few grey levels of
+# an antialiased resize (the kept picture was shrunk by one). The furthest zoom and the smallest part of a mosaic shrink
+# them by 3, where lines of one pixel break up. A letterbox always shows the whole picture.
 MARGIN = {"crop": 1.5, "letterbox": 1.0, "zoom": 1.5}
 LONGEST = 2.0  # a kept side is at most this many times its usual length: panoramas must not blow up every canvas
 SMALLEST_LETTERBOX = 0.64  # a letterboxed picture covers at least this share of the area it could
