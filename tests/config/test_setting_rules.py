@@ -12,7 +12,16 @@ from visrun.config.checks import unread_warnings
 from visrun.config.compose import resolve
 from visrun.config.configs import flatten
 from visrun.config.fields import validate
-from visrun.config.setting_rules import READ_WHEN, SHAPING, check, check_options, facts_of, is_read, why_unread
+from visrun.config.setting_rules import (
+    READ_WHEN,
+    SHAPING,
+    check,
+    check_options,
+    facts_of,
+    is_read,
+    warnings,
+    why_unread,
+)
 from visrun.config.settings import Data, Settings, Tracking
 from visrun.data import recognise
 from visrun.hyperparameters import Hyperparameters
@@ -115,6 +124,31 @@ def test_detectors_of_torchvision_do_not_weigh_classes():
         ours = name.startswith("dense_")
         assert [line.split(";")[0] for line in check(weighed)] == ([] if ours else [told])
         assert not check(settings(task="object_detection", model={"name": name}))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["batch_size=1", "augment=strong"],
+            ["batch_size=1: nothing is mixed, since for augment.mixup and augment.cutmix a batch"],
+        ),
+        (["batch_size=1", "augment.mixup=0.2"], ["batch_size=1: nothing is mixed, since for augment.mixup a batch"]),
+        (["batch_size=1", "run.accumulate=2", "augment.mixup=0.2"], []),
+        (["batch_size=2", "augment.mixup=0.2"], []),
+        (["augment.crop_scale=[0.5,2]"], ["augment.crop_scale=[0.5, 2.0]: only data.resize=zoom shows images smaller"]),
+        (["augment.crop_scale=[0.5,2]", "task=regression"], ["augment.crop_scale=[0.5, 2.0]: "]),
+        (["augment.crop_scale=[0.5,2]", "task=segmentation", "data.resize=letterbox"], ["augment.crop_scale="]),
+        (["augment.crop_scale=[0.5,2]", "task=segmentation"], []),
+        (["augment.crop_scale=[0.5,1]", "task=regression"], []),
+        (["augment.crop_scale=[0.5,2]", "task=anomaly_detection", "model=patchcore"], []),
+    ],
+)
+def test_augmentation_that_does_nothing_is_warned_of(words, told):
+    resolved = resolve(words)
+    lines = warnings(resolved.hyperparameters, resolved.settings, model=MODELS[resolved.settings.model.name])
+    assert [line.startswith(start) for line, start in zip(lines, told, strict=True)] == [True] * len(told)
+    assert set(lines) <= set(resolved.warnings)
 
 
 def test_nesterov_needs_a_momentum():

@@ -112,7 +112,8 @@ def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings
     model = setting_rules.entry_of(given.model.name, given.task)
     between = hyperparameters.check(values, task=given.task, model=model)
     others = [*setting_rules.check(given), *setting_rules.check_options(values, given, model=model)]
-    return hyperparameters.Findings((*between.problems, *others), between.warnings)
+    warnings = (*between.warnings, *setting_rules.warnings(values, given, model=model))
+    return hyperparameters.Findings((*between.problems, *others), warnings)
 
 
 def unread_warnings(typed: Mapping[str, Any], values: Hyperparameters, given: Settings) -> list[str]:

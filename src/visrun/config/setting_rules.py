@@ -102,6 +102,24 @@ def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEn
     return []
 
 
+def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:
+    """A line for each part of the augmentation that does nothing, or less than it says, in this run."""
+    if settings.task not in TASKS or not model.gradient:
+        return []
+    augment, lines = settings.augment, []
+    mixed = [name for name in ("mixup", "cutmix") if getattr(augment, name) and name in TASKS[settings.task].mixes]
+    if mixed and values.batch_size * settings.run.accumulate == 1:
+        names = " and ".join(f"augment.{name}" for name in mixed)
+        lines.append(f"batch_size=1: nothing is mixed, since for {names} a batch needs two images")
+    fit = settings.data.resize or TASKS[settings.task].fit
+    if augment.crop_scale[1] > 1 and fit != "zoom":
+        lines.append(
+            f"augment.crop_scale={show(augment.crop_scale)}: only data.resize=zoom shows images smaller; "
+            f"under {fit} what is above 1 counts as 1"
+        )
+    return lines
+
+
 def unknown_augmentations(names: Iterable[str]) -> list[str]:
     """A line for each of ``augment.extra`` that no table has."""
     known = one_of(tuple(AUGMENTATIONS))

@@ -132,8 +132,8 @@ class Augment(Frozen):
     name: str = field("none", "The preset these values came from.", pattern=NAME)
     crop_scale: Scale = field(
         (1.0, 1.0),
-        "Range of the share of the image's area that a random crop keeps; [1,1] = no crop. A zoom above 1 shows the "
-        "image smaller.",
+        "Range of the share of the image's area that a random crop or zoom keeps; [1,1] = all. A zoom above 1 shows "
+        "the image smaller; a letterbox keeps all of it, shrunk to that share, at least 0.64.",
         allowed="two ascending numbers above 0 and up to 4, such as [0.35,1.0]",
     )
     hflip: bool = field(False, "Mirror left and right in half of the images; wrong for digits and text.")
@@ -169,6 +169,7 @@ class Model(Frozen):
         "auto",
         "Published weights: true = take them or fail, false = start from random, auto = take them if they can be had.",
         allowed="auto, true or false",
+        hint="model.weights takes a file",
     )
     weights: Address | None = field(None, "A weight file or a run's folder to start from.", allowed="a path")
     freeze: Literal["none", "backbone"] = field("none", "What does not learn: backbone = all but the head.")
