@@ -13,6 +13,7 @@ from visrun.build import load
 from visrun.config.compose import resolve
 from visrun.config.settings import Settings
 from visrun.data.look import Look
+from visrun.errors import ConfigError
 from visrun.feeding import build_loaders, keep_of, read_dataset
 from visrun.survey import survey
 from visrun.tables import AUGMENTATIONS
@@ -38,6 +39,37 @@ def test_augmentations_know_what_the_network_expects():
     expected = load(AUGMENTATIONS["grayscale"])(images, seed(0), mean=look.mean, std=look.std)
     assert torch.equal(grayscale(images, seed(0)), expected)
     assert not loaders["val"].vary.extra
+
+
+def narrower(images, rng):
+    return images[..., 1:]
+
+
+def silent(images, rng):
+    return None
+
+
+def greedy(images, rng, *, mean, strength):
+    return images
+
+
+@pytest.mark.parametrize(
+    ("augment", "told"),
+    [
+        (narrower, "augment.extra=mine: gives (8, 3, 32, 31) for images (8, 3, 32, 32); keep their shape"),
+        (silent, "augment.extra=mine: gives NoneType for images (8, 3, 32, 32); keep their shape"),
+        (greedy, "augment.extra=mine: its function asks for strength, which nothing gives; give a default"),
+    ],
+)
+def test_a_plugins_augmentation_that_cannot_work_is_one_line(augment, told, monkeypatch):
+    monkeypatch.setitem(AUGMENTATIONS, "mine", augment)
+    resolved = resolve(["augment=none", "augment.extra=[mine]", "data.cache=stream", "batch_size=8"])
+    look = Look(image_size=(32, 32), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    dataset = read_dataset(resolved.settings, Mock())
+    with pytest.raises(ConfigError) as caught:
+        loaders, _ = build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=Mock())
+        next(loaders["train"].epoch(0))
+    assert caught.value.problems == (told,)
 
 
 @pytest.mark.parametrize(("tile", "told"), [(None, 3), (64, 0)])

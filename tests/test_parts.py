@@ -48,10 +48,25 @@ def plain(prediction: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(prediction, target)
 
 
-@pytest.mark.parametrize(("loss", "told"), [("plain", "loss=plain weighs all classes alike"), ("focal", "")])
-def test_weights_that_a_loss_does_not_read_are_refused(loss: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TASKS["classification"].losses, "plain", plain)  # type: ignore[index]
-    resolved = resolve([f"loss={loss}", "data.class_weights=balanced"])
+def greedy(prediction: Tensor, target: Tensor, gamma: float, scale: float, *, bound: float) -> Tensor:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("loss", "weights", "told"),
+    [
+        ("plain", "balanced", "loss=plain weighs all classes alike"),
+        ("focal", "balanced", ""),
+        ("plain", "none", ""),
+        ("greedy", "none", "loss=greedy: its function asks for scale, bound, which nothing gives; give a default"),
+    ],
+)
+def test_a_loss_that_does_not_read_weights_or_asks_for_what_nothing_gives_is_refused(
+    loss: str, weights: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for function in (plain, greedy):
+        monkeypatch.setitem(TASKS["classification"].losses, function.__name__, function)
+    resolved = resolve([f"loss={loss}", f"data.class_weights={weights}"])
     rows = (Record(Path("a.png"), 0, ""), Record(Path("b.png"), 1, ""))
     counts = {"train": (1, 3)}
     dataset = Dataset(

@@ -10,6 +10,7 @@ from torch import nn
 from visrun import feeding, parts
 from visrun.config.compose import resolve
 from visrun.console import Screen
+from visrun.errors import ConfigError
 from visrun.step import Average, Ledger, Step
 from visrun.tables import TASKS
 
@@ -60,6 +61,20 @@ def test_a_step_is_plain_gradient_descent_on_the_sum_of_losses():
     sum(Squares().losses(reference, batch).values()).backward()
     for ours, theirs in zip(model.parameters(), reference.parameters(), strict=True):
         assert torch.allclose(ours, theirs - 0.1 * theirs.grad, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (lambda error: error.flatten(), r"the loss mine gives a tensor \(8,\), not one number: let it take the mean"),
+        (lambda error: 0.5, "the loss mine gives float, not one number"),
+    ],
+)
+def test_a_loss_that_is_no_single_number_is_one_line(given, told):
+    step, batch = make(linear()), batch_of()
+    step.task = SimpleNamespace(losses=lambda model, part: {"mine": given(model(part.images) - part.target)})
+    with pytest.raises(ConfigError, match=told):
+        step(batch)
 
 
 @pytest.mark.parametrize("parts", [2, 4])

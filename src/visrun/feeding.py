@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from visrun.build import load, narrow
+from visrun.build import load, narrow, require_filled
 from visrun.config.compose import Resolved
 from visrun.config.setting_rules import entry_of
 from visrun.config.settings import Settings
 from visrun.console import Screen, counter
 from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
-from visrun.data.batches import Batches, Vary
+from visrun.data.batches import Batches, Extra, Vary, shaped
 from visrun.data.cache import Keep
 from visrun.data.describe import crowded
 from visrun.data.geometry import Fit
@@ -92,7 +94,7 @@ def build_loaders(
     if kind == "verdict" and not unmarked:
         _warn_of_unmarked(dataset, settings.model.name, screen)
     colours = {"mean": look.mean, "std": look.std}
-    extra = [narrow(load(AUGMENTATIONS[name]), colours) for name in settings.augment.extra]
+    extra = [_extra(name, colours) for name in settings.augment.extra]
     for line in crowded(dataset, look.windows):
         screen.warn(line)
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
@@ -123,6 +125,13 @@ def build_loaders(
         loaders[split], places[split] = made, where_kept(made.images)
     screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
     return loaders, places
+
+
+def _extra(name: str, colours: Mapping[str, Any]) -> Extra:
+    """An augmentation of the table with what its signature asks for."""
+    augment = load(AUGMENTATIONS[name])
+    require_filled(f"augment.extra={name}", augment, colours, positions=2)
+    return shaped(name, narrow(augment, colours))
 
 
 def _warn_of_unmarked(dataset: Dataset, model: str, screen: Screen) -> None:

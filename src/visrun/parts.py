@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun import models
-from visrun.build import call, load, narrow, reads
+from visrun.build import call, load, narrow, reads, require_filled
 from visrun.config.compose import Resolved
 from visrun.config.fields import show
 from visrun.config.settings import Settings
@@ -185,7 +185,8 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
     """The task object with its loss, class names and target statistics.
 
     Raises:
-        ConfigError: Classes are to be weighed, and neither the loss nor the task does so.
+        ConfigError: Classes are to be weighed, and neither the loss nor the task does so; a plugin's loss asks for what
+            nothing gives.
     """
     settings, values = resolved.settings, resolved.hyperparameters
     entry = TASKS[settings.task]
@@ -197,6 +198,9 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
         wanted = show(settings.data.class_weights)
         raise ConfigError(f"data.class_weights={wanted}: loss={values.loss} weighs all classes alike; take none")
     options = {**settings.loss_options.model_dump(), "weight": None if weights is None else weights.to(device)}
+    usual = load(next(iter(entry.losses.values())))  # the task calls all its losses alike
+    by_position = len([name for name in reads(usual) if name not in options])
+    require_filled(f"loss={values.loss}", loss, options, positions=by_position)
     everyone = [row.target for row in dataset.splits["train"]]
     offered = {
         "classes": dataset.classes,

@@ -7,6 +7,7 @@ them. With fixed shapes the whole step is recorded as one CUDA graph (https://py
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from visrun.batch import clone, refill, split
 from visrun.device import autocast, free_generator, is_out_of_memory
-from visrun.errors import first_line
+from visrun.errors import ConfigError, first_line
 
 WARM_UP_STEPS = (
     3  # eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture")
@@ -88,6 +89,7 @@ class Step:
         for part in split(batch, self.accumulate):
             with autocast(self.device, self.precision):
                 losses = self.task.losses(self.model, part)
+            require_numbers(losses)
             total = torch.stack([loss.float() for loss in losses.values()]).sum()
             (total / self.accumulate).backward()
             self.ledger.add(losses, total, 1.0 / self.accumulate)
@@ -159,6 +161,18 @@ class Step:
         self.ledger.load_state_dict(state["ledger"])
         if self.average and state["average"] is not None:
             self.average.load_state_dict(state["average"])
+
+
+def require_numbers(losses: Mapping[str, Any]) -> None:
+    """Refuse a loss that is no single number.
+
+    Raises:
+        ConfigError: In one line, with the shape.
+    """
+    for name, loss in losses.items():
+        if not isinstance(loss, Tensor) or loss.ndim:
+            given = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise ConfigError(f"the loss {name} gives {given}, not one number: let it take the mean")
 
 
 def end_allocation(device: torch.device, pool: tuple[int, int]) -> None:

@@ -67,7 +67,7 @@ class Targets:
         rows: (N,) int64 or (N, K) float32 labels, (N, T) float32 values, for objects what `boxing.table` packs; None
             for masks, which come with the images.
         num_classes: K; needed where labels are mixed.
-        scenes: Of objects, for a metric.
+        scenes: Of objects and verdicts, for a metric.
         chances: (N,) the probability with which each picture is spoiled.
     """
 
@@ -100,6 +100,23 @@ class Vary:
 
 
 STILL = Vary()
+
+
+def shaped(name: str, augment: Extra) -> Extra:
+    """A plugin's augmentation, or one line of error where it gives other shapes than it was given.
+
+    Args:
+        name: Of its entry in `visrun.tables.AUGMENTATIONS`.
+    """
+
+    def checked(images: Tensor, rng: np.random.Generator) -> Tensor:
+        varied = augment(images, rng)
+        if not isinstance(varied, Tensor) or varied.shape != images.shape:
+            given = f"{tuple(varied.shape)}" if isinstance(varied, Tensor) else type(varied).__name__
+            raise ConfigError(f"augment.extra={name}: gives {given} for images {tuple(images.shape)}; keep their shape")
+        return varied
+
+    return checked
 
 
 class NoSteps:

@@ -12,7 +12,7 @@ from visrun.data import files
 from visrun.data.derive import DERIVE
 from visrun.data.listing import Listing
 from visrun.data.marks import FORMS, form_of
-from visrun.errors import DataError
+from visrun.errors import DataError, UserError, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,17 @@ def _served(found: Found) -> list[str]:
 
 def fitting(root: Path, task: str) -> list[str]:
     """The readers of ``task`` that recognise ``root``, those that hold its own labels first."""
-    return [name for name, entry in readers(task).items() if build.load(entry.recognise)(root, task)]
+    return [name for name in readers(task) if _recognises(name, root, task)]
+
+
+def _recognises(name: str, root: Path, task: str) -> bool:
+    try:
+        return bool(build.load(tables.READERS[name].recognise)(root, task))
+    except UserError:
+        raise
+    except Exception as error:
+        line = f"{type(error).__name__}: {first_line(error)}"
+        raise DataError(f"data={name}: cannot tell whether {root} is of its layout ({line})") from error
 
 
 def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> list[str]:
@@ -151,6 +161,6 @@ def _contents(root: Path) -> str:
 def _other_tasks(root: Path, task: str) -> str:
     for name, entry in tables.READERS.items():
         for other in entry.tasks:
-            if task not in entry.served and build.load(entry.recognise)(root, other):
+            if task not in entry.served and _recognises(name, root, other):
                 return f". It looks like data={name} for task={other}"
     return ""

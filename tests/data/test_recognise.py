@@ -1,0 +1,29 @@
+"""Which reader a folder is given to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from visrun.data import recognise
+from visrun.errors import DataError
+from visrun.tables import READERS
+
+
+def broken(root: Path, task: str) -> NoReturn:
+    raise KeyError(task)
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])  # the reader's own, and one that is tried
+def test_a_plugins_reader_that_breaks_on_a_folder_is_one_line_that_names_it(
+    tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.setitem(READERS, "mine", replace(READERS["folder"], recognise=broken))
+    with pytest.raises(DataError) as caught:
+        recognise.listing(tmp_path, task=task)
+    line = f"data=mine: cannot tell whether {tmp_path} is of its layout (KeyError: 'classification')"
+    assert str(caught.value) == line
