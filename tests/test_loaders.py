@@ -18,7 +18,7 @@ from visrun.data.batches import Vary
 from visrun.data.cache import Keep
 from visrun.data.look import Look
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, Objects, corners_of, nothing
-from visrun.data.records import Dataset, Record
+from visrun.data.records import Dataset, Record, read
 from visrun.loaders import packed, split_batches, where_kept
 
 CPU = torch.device("cpu")
@@ -172,3 +172,13 @@ def test_objects_are_packed_in_pixels_of_kept_pictures(tmp_path):
     with pytest.raises(AssertionError, match="kept pictures"):
         packed(dataset(tmp_path), [TRUTHS[0]], None, kind="boxes")
     assert where_kept(batches(tmp_path, "boxes").images).startswith("4 in RAM (0.1 MB, ")
+
+
+def test_a_metric_is_told_the_verdict_of_every_picture(tmp_path):
+    for number, kind in enumerate(("good", "cut", "bent")):
+        (tmp_path / "test" / kind).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "test" / kind / "0.png")
+    found = read(tmp_path, task="anomaly_detection", training=False)
+    look = Look(image_size=(8, 8), fit="letterbox", mean=(0.5,) * 3, std=(0.5,) * 3)
+    loader = split_batches(found, "test", look, RAM, batch_size=2, device=CPU)
+    assert [scene.truth.kind for scene in loader.scenes] == ["bent", "cut", "good"]

@@ -49,11 +49,12 @@ def split_batches(
     )
     images = open_images(source, keep, device=device, progress=progress)
     truths = [cuts[i][0].target for i in images.kept]
+    told = not training and (TARGETS[kind].objects or kind == "verdict")
     targets = Targets(
         kind,
         packed(dataset, truths, images, kind=kind),
         num_classes=len(dataset.classes),
-        scenes=placement.scenes(images, truths, look) if TARGETS[kind].objects and not training else (),
+        scenes=placement.scenes(images, truths, look) if told else (),
         chances=defects.chances(truths, training=training, unmarked=unmarked) if spoilt else None,
     )
     size = batch_size if training else min(batch_size, max(1, len(images)))

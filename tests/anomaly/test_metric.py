@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from visrun.anomaly.metric import AnomalyMetric
-from visrun.data.verdicts import BESIDE, DEFECT, GOOD, MADE, SOMEWHERE
+from visrun.data.placement import Place, Scene
+from visrun.data.verdicts import BESIDE, DEFECT, GOOD, MADE, SOMEWHERE, Verdict
 
 
 def batch(*codes, valid=None, size=(2, 2)):
@@ -30,12 +31,58 @@ def test_images_by_hand_and_padding_is_not_counted():
         "auroc": 0.75,
         "average_precision": pytest.approx(5 / 6),
         "f1_max": pytest.approx(0.8),
-        "threshold": pytest.approx(0.4),
+        "threshold": 0.85,
         "f1": pytest.approx(2 / 3),
+        "recall": 0.5,
+        "false_positive_rate": 0.0,
     }
     scores, defective = metric.scores()
     assert scores.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.1])
     assert defective.tolist() == [1, 0, 1, 0]
+
+
+def test_while_none_is_chosen_thresholds_are_the_best_of_the_split():
+    metric = AnomalyMetric()
+    heat = torch.tensor([[[5.0, 1], [1, 1]], [[3, 1], [1, 1]]])
+    metric.update({"score": torch.tensor([0.9, 0.3]), "heat": heat}, batch(DEFECT, GOOD))
+    found = metric.compute()
+    assert (found["threshold"], found["pixel_threshold"]) == (pytest.approx(0.6), pytest.approx(4.0))
+    assert "f1" not in found and "pixel_f1" not in found and "recall" not in found
+
+
+def test_pixels_at_the_chosen_threshold_and_at_the_best():
+    metric = AnomalyMetric(pixel_chosen=lambda: 2.0)
+    heat = torch.tensor([[[5.0, 1], [1, 1]], [[3, 1], [1, 1]]])
+    metric.update({"score": torch.tensor([0.9, 0.3]), "heat": heat}, batch(DEFECT, GOOD))
+    found = metric.compute()
+    assert (found["pixel_f1_max"], found["pixel_average_precision"], found["pixel_threshold"]) == (1.0, 1.0, 2.0)
+    assert found["pixel_f1"] == pytest.approx(2 / 3)
+
+
+def scene(kind):
+    return Scene(0, Place((0.0, 0.0, 2.0, 2.0), (2, 2)), Verdict(kind))
+
+
+@pytest.mark.parametrize("codes", [(SOMEWHERE, SOMEWHERE, DEFECT, GOOD), (SOMEWHERE, SOMEWHERE, DEFECT)])
+def test_recall_of_each_kind_of_defect(codes):
+    metric = AnomalyMetric(lambda: 0.5)
+    metric.reset([scene(kind) for kind in ("bent", "bent", "cut", "good")])
+    shown = batch(*codes)
+    shown.index = torch.arange(len(codes))
+    metric.update({"score": torch.tensor([0.9, 0.1, 0.7, 0.8])[: len(codes)]}, shown)
+    found = metric.compute()
+    assert {name: value for name, value in found.items() if "/" in name} == {"recall/bent": 0.5, "recall/cut": 1.0}
+
+
+def test_of_one_kind_alone_is_said_what_can_be():
+    metric, heat = AnomalyMetric(lambda: 0.5), torch.tensor([[[5.0, 1], [1, 1]]])
+    metric.update({"score": torch.tensor([0.9]), "heat": heat}, batch(DEFECT))
+    found = metric.compute()
+    assert (found["f1"], found["recall"], found["pixel_auroc"], found["aupro"]) == (1.0, 1.0, 1.0, 1.0)
+    assert not {"auroc", "average_precision", "f1_max", "threshold"} & found.keys()
+    metric.reset()
+    metric.update({"score": torch.tensor([0.9, 0.1]), "heat": heat.expand(2, 2, 2)}, batch(GOOD, GOOD))
+    assert metric.compute() == {"false_positive_rate": 0.5}
 
 
 def test_made_defects_are_said_in_every_name_and_draw_the_threshold_to_the_good_side():
@@ -90,7 +137,7 @@ def test_scores_that_are_no_numbers_say_nothing():
 
 
 @pytest.mark.parametrize("codes", [(), (GOOD, GOOD), (SOMEWHERE,)])
-def test_with_one_kind_alone_nothing_is_said(codes):
+def test_with_one_kind_alone_and_no_threshold_nothing_is_said(codes):
     metric = AnomalyMetric()
     if codes:
         metric.update({"score": torch.arange(len(codes)).float()}, batch(*codes))

@@ -61,6 +61,14 @@ class Counts:
         low = float(self.thresholds[best + 1]) if best + 1 < len(self.thresholds) else high
         return float(f1[best]), low + place * (high - low) if low < high else high
 
+    def f1_at(self, threshold: float) -> float:
+        """F1 at ``threshold``, or the next higher one of those that were counted; NaN without positives."""
+        if not self.positives:
+            return float("nan")
+        reached = int(np.searchsorted(-self.thresholds, -threshold, side="right"))
+        hits, false = (float(part[reached - 1]) if reached else 0.0 for part in (self.hits, self.false))
+        return 2 * hits / (hits + false + self.positives)
+
 
 def counts(scores: Floats, truth: NDArray[np.bool_]) -> Counts:
     """Of single samples, (N,) each: every score is a threshold."""
@@ -72,6 +80,11 @@ def f1_at(scores: Floats, truth: NDArray[np.bool_], threshold: float) -> float:
     """F1 of calling defective what reaches ``threshold``; NaN without positives."""
     found = scores >= threshold
     return float(2 * (found & truth).sum() / (found.sum() + truth.sum())) if truth.any() else float("nan")
+
+
+def reaching(scores: Floats, threshold: float) -> float:
+    """The share of ``scores`` that is at least ``threshold``; NaN of none."""
+    return float((scores >= threshold).mean()) if len(scores) else float("nan")
 
 
 def area(x: Floats, y: Floats, *, limit: float = 1.0) -> float:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from visrun.anomaly import truth
-from visrun.anomaly.curves import Floats, Pixels, counts, f1_at, sampled
+from visrun.anomaly.curves import Floats, Pixels, counts, f1_at, reaching, sampled
 from visrun.batch import Prediction
 from visrun.data.placement import Scene
 from visrun.tables.entries import SYNTHETIC
@@ -20,28 +21,39 @@ OTHERS = ("softmax", "density")  # scores of an image classifier beside the one 
 
 
 class AnomalyMetric:
-    """Of images: ``auroc``, ``average_precision``, ``f1_max`` with its ``threshold``, and ``f1`` at the threshold that
-    was chosen on the validation split; an image classifier's other scores as ``auroc_softmax``, ``auroc_density``.
+    """Of images: ``auroc``, ``average_precision``, ``f1_max``; at the threshold that was chosen on the validation split
+    ``f1``, ``recall``, ``false_positive_rate``, and ``recall/KIND`` of each kind of defect, where kinds are told; an
+    image classifier's other scores as ``auroc_softmax``, ``auroc_density``.
 
-    Where there are heat maps and masks: ``pixel_auroc``, ``aupro``, and the ``pixel_threshold`` of the best F1.
+    Where there are heat maps and masks: ``pixel_auroc``, ``pixel_average_precision``, ``aupro``, ``pixel_f1_max``, and
+    ``pixel_f1`` at the chosen threshold. ``threshold`` and ``pixel_threshold`` are those that were chosen; while none
+    are, the best of this split.
+
     Where defects were made all names begin with ``synthetic_``. What is undefined is left out.
 
     Args:
-        chosen: Gives that threshold, None while there is none.
+        chosen: Gives the threshold, None while there is none.
+        pixel_chosen: Likewise that of heat.
     """
 
-    def __init__(self, chosen: Callable[[], float | None] = lambda: None) -> None:
-        self.chosen = chosen
+    def __init__(
+        self,
+        chosen: Callable[[], float | None] = lambda: None,
+        pixel_chosen: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        self.chosen, self.pixel_chosen = chosen, pixel_chosen
         self.reset()
 
-    def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
-        """Forget all samples."""
+    def reset(self, scenes: Sequence[Scene] = ()) -> None:
+        """Forget all samples; the truth of a scene is a `visrun.data.verdicts.Verdict`."""
+        self._kinds = [scene.truth.kind for scene in scenes]
         self._rows: list[Prediction] = []  # but for maps it stays on the device, so that nothing waits for it
 
     def update(self, prediction: Prediction, batch: Any) -> None:
         """Add ``score`` (B,) and, as far as they are there, ``heat`` (B, H, W) and other scores (B,);
         ``batch.target`` is (B, H, W) codes."""
         kept = {name: values.detach().float() for name, values in prediction.items()}
+        kept |= {"index": batch.index} if self._kinds else {}
         kept |= {"valid": batch.valid, "defective": truth.defective(batch.target), "made": truth.made(batch.target)}
         if "heat" in kept:  # of a whole split the maps would fill a GPU
             known = batch.valid & truth.placed(batch.target)
@@ -55,23 +67,33 @@ class AnomalyMetric:
         if not len(scores) or not np.isfinite(scores).all():
             return {}
         defective, made = truly > 0, self._all("made") > 0
-        found = counts(scores, defective)
-        f1, threshold = found.best_f1(place=NEARER if made.any() else 0.5)
-        values = {
-            "auroc": found.auroc(),
-            "average_precision": found.average_precision(),
-            "f1_max": f1,
-            "threshold": threshold,
-        }
-        chosen = self.chosen()
-        if chosen is not None:
-            values["f1"] = f1_at(scores, defective, chosen)
+        values = self._of_images(scores, defective, place=NEARER if made.any() else 0.5)
         values |= {f"auroc_{name}": counts(self._all(name), defective).auroc() for name in OTHERS if self._has(name)}
         values |= self._of_pixels() if self._has("heat") else {}
-        if not defective.any() or defective.all():
-            values = {name: value for name, value in values.items() if name == "f1" and defective.any()}
         prefix = SYNTHETIC if made.any() else ""
-        return {f"{prefix}{name}": value for name, value in values.items() if math.isfinite(value)}
+        found = {f"{prefix}{name}": value for name, value in values.items() if math.isfinite(value)}
+        return found | ({} if made.any() else self._by_kind(scores, defective))
+
+    def _of_images(self, scores: Floats, defective: NDArray[np.bool_], *, place: float) -> dict[str, float]:
+        values = {}
+        chosen = self.chosen()
+        if defective.any() and not defective.all():
+            found = counts(scores, defective)
+            f1, best = found.best_f1(place=place)
+            values = {"auroc": found.auroc(), "average_precision": found.average_precision(), "f1_max": f1}
+            values["threshold"] = best if chosen is None else chosen
+        if chosen is not None:
+            values["f1"] = f1_at(scores, defective, chosen)
+            values["recall"] = reaching(scores[defective], chosen)
+            values["false_positive_rate"] = reaching(scores[~defective], chosen)
+        return values
+
+    def _by_kind(self, scores: Floats, defective: NDArray[np.bool_]) -> dict[str, float]:
+        chosen = self.chosen()
+        if chosen is None or not self._kinds:
+            return {}
+        kinds = np.array(self._kinds)[self._all("index").astype(np.int64)]
+        return {f"recall/{kind}": reaching(scores[kinds == kind], chosen) for kind in np.unique(kinds[defective])}
 
     def scores(self) -> tuple[Floats, Floats]:
         """(N,) the score of every image, and 1 for a defective one, 0 for a good one."""
@@ -97,8 +119,13 @@ class AnomalyMetric:
         for one, mark in zip(heat, marks, strict=True):
             pixels.add(one, mark)
         found = pixels.counts()
+        f1, best = found.best_f1()
+        chosen = self.pixel_chosen()
         return {
             "pixel_auroc": found.auroc(),
+            "pixel_average_precision": found.average_precision(),
             "aupro": pixels.aupro(),
-            "pixel_threshold": found.best_f1()[1],
+            "pixel_f1_max": f1,
+            "pixel_threshold": best if chosen is None else chosen,
+            "pixel_f1": math.nan if chosen is None else found.f1_at(chosen),
         }

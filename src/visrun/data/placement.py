@@ -73,7 +73,7 @@ class Scene:
     Args:
         image: The number of the file: the tiles of one file share it.
         place: Where the file's picture lies in the training image.
-        truth: What is labelled in the whole file, in its pixels.
+        truth: What is labelled in the whole file, in its pixels; or its verdict.
     """
 
     image: int

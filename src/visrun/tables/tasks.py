@@ -25,6 +25,7 @@ TASKS: dict[str, TaskEntry] = {
         build="visrun.tasks.anomaly_detection:AnomalyDetection",
         monitor="auroc",
         maximize=True,
+        smaller=("false_positive_rate",),
         unranked=("threshold", "pixel_threshold"),
         losses={
             "cross_entropy": "visrun.anomaly.losses:cross_entropy",

@@ -87,8 +87,8 @@ class AnomalyDetection:
         return {**alone, "heat": heat, "mask": (heat >= self.pixel_threshold).to(torch.uint8) * 255}
 
     def metric(self) -> AnomalyMetric:
-        """AUROC, average precision and F1 of images; AUROC and AUPRO of pixels."""
-        return AnomalyMetric(lambda: self.threshold)
+        """AUROC, average precision and F1 of images and of pixels, AUPRO, and recall of each kind of defect."""
+        return AnomalyMetric(lambda: self.threshold, lambda: self.pixel_threshold)
 
     def decide(self, metrics: Mapping[str, float]) -> None:
         """Take over the thresholds that were best on the validation split; what is not among them is not known."""
