@@ -365,3 +365,42 @@ def test_a_mask_of_any_mode_marks_what_is_not_black(tmp_path, mode):
     image.save(tmp_path / "m.png")
     plane = mask_of(Verdict("bent", (tmp_path / "m.png",)), (), (8, 12))
     assert np.argwhere(plane == DEFECT).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_in_a_mask_marks_nothing(tmp_path, mode):
+    page = np.zeros((8, 12), np.uint8)
+    page[1, 2] = 255
+    if mode == "P":
+        image = Image.fromarray(np.where(page, 2, 1).astype(np.uint8)).convert("P")
+        image.save(tmp_path / "m.png", transparency=1)
+    else:
+        image = Image.new(mode[:-1], (12, 8), "white")
+        image.putalpha(Image.fromarray(page))
+        image.save(tmp_path / "m.png")
+    plane = mask_of(Verdict("bent", (tmp_path / "m.png",)), (), (8, 12))
+    assert np.argwhere(plane == DEFECT).tolist() == [[1, 2]]
+
+
+def test_a_jpeg_marks_what_is_nearer_to_white(tmp_path):
+    for name in ("train/good", "test/good", "test/bent"):
+        picture(tmp_path / name / "0.png")
+    page = np.zeros((8, 12), np.uint8)
+    page[2:6, 3:9] = 255
+    (tmp_path / "ground_truth" / "bent").mkdir(parents=True)
+    Image.fromarray(page).save(tmp_path / "ground_truth" / "bent" / "0_mask.jpg", quality=70)
+    dataset = read(tmp_path, training=False)
+    (bent,) = (record.target for record in dataset.splits["test"] if record.target.defective)
+    assert not dataset.warnings and np.array_equal(mask_of(bent, (), (8, 12)) == DEFECT, page > 0)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_masks_that_mark_nearly_everything_are_said(tmp_path, inverted):
+    for name in ("train/good", "test/good", "test/bent"):
+        picture(tmp_path / name / "0.png")
+    page = np.full((8, 12), 255 * inverted, np.uint8)
+    page[1, 2] = 255 * (not inverted)
+    (tmp_path / "ground_truth" / "bent").mkdir(parents=True)
+    Image.fromarray(page).save(tmp_path / "ground_truth" / "bent" / "0_mask.png")
+    told = [line for line in read(tmp_path, training=False).warnings if "more than half" in line]
+    assert bool(told) == inverted

@@ -201,6 +201,17 @@ def _one_sided(counts: Counts) -> list[str]:
     return [f"no {what} image in test: how well it is told apart cannot be measured there" for what in missing]
 
 
+def _inverted(good: dict[str, list[Entry]]) -> list[str]:
+    """A line on verdicts' masks most of which mark more than half of their image."""
+    masks = [finding.pixels for rows in good.values() for _, finding in rows if finding.pixels is not None]
+    wide = sum(bool(pixels[0] < pixels[1:].sum()) for pixels in masks)
+    if 2 * wide <= len(masks):
+        return []
+    return [
+        f"{wide:,} of {len(masks):,} masks mark more than half of the image as defect: what is good must be black (0)"
+    ]
+
+
 def warnings(
     good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
 ) -> tuple[str, ...]:
@@ -208,7 +219,7 @@ def warnings(
     two splits."""
     found = []
     if kind == "verdict":
-        found += _one_sided(counts)
+        found += [*_one_sided(counts), *_inverted(good)]
     elif training and counts:
         unseen = [name for name, n in zip(listing.classes, counts["train"], strict=True) if not n]
         if unseen:

@@ -55,6 +55,7 @@ BROKEN = (
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _MASK_MODES = ("1", "L", "P", *_DEEP_GREY)
+_LOSSY = ("JPEG", "MPO", "WEBP")
 # Pillow stretches the greys of 2- and 4-bit PNG to 0..255; a mask's ids are the numbers as they were written.
 _STRETCH = {"L;2": 85, "L;4": 17}
 
@@ -138,14 +139,16 @@ def load_ids(path: Path) -> npt.NDArray[np.int64]:
 
 def load_flags(first: Path, *others: Path) -> npt.NDArray[np.bool_]:
     """True where any of an image's masks marks something, as an upright array (H, W): any id but 0, any colour but
-    black.
+    black that is not transparent; in a lossy file, which blurs, what is nearer to white than to black.
 
     Raises:
         DataError: As :func:`header`, and for masks of different sizes.
     """
     with _opened(first) as image:
         turn = _orientation(image)
-        flags = np.asarray(image if image.mode in _MASK_MODES else image.convert("L")) != 0
+        flags = np.asarray(image if image.mode in _MASK_MODES else image.convert("L")) >= _least(image)
+        if image.has_transparency_data and image.mode not in _DEEP_GREY:
+            flags = flags & (np.asarray(image.convert("RGBA"))[:, :, 3] > 0)
         flags = np.array(_turned(flags, turn), order="C")
     for path in others:
         more = load_flags(path)
@@ -154,6 +157,11 @@ def load_flags(first: Path, *others: Path) -> npt.NDArray[np.bool_]:
             raise DataError(f"{path}: mask of {sizes[0]} pixels, {first.name} beside it has {sizes[1]}")
         flags |= more
     return flags
+
+
+def _least(image: Image.Image) -> int:
+    """The grey from which on a mask marks something."""
+    return 128 if image.format in _LOSSY else 1
 
 
 def mask_of(target: Truth, ids: Sequence[int], size: tuple[int, int]) -> Pixels:

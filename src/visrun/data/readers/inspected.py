@@ -144,8 +144,8 @@ class Found:
 def _masks(folder: Path, images: Collection[str]) -> dict[str, tuple[Path, ...]]:
     """The masks in ``folder`` by stem: a file each, or a folder named like one of the ``images``, with all of its."""
     own = (inner for inner in files.folders(folder) if files.composed(inner.name) in images)
-    several = {files.composed(inner.name): tuple(_mask_files(inner)) for inner in own}
-    single = {_stem(mask): (mask,) for mask in _mask_files(folder)}
+    several = {files.composed(inner.name): tuple(files.images(inner, deep=False)) for inner in own}
+    single = {_stem(mask): (mask,) for mask in files.images(folder, deep=False)}
     return {stem: found for stem, found in {**several, **single}.items() if found}
 
 
@@ -154,10 +154,6 @@ def _stem(mask: Path) -> str:
     stem = files.composed(mask.stem)
     bare = common.unmarked(stem, MARKS)
     return bare + stem[len(bare) :].lower()
-
-
-def _mask_files(folder: Path) -> Iterator[Path]:
-    return files.of_suffix(folder, files.MASK_SUFFIXES, deep=False)
 
 
 def _leaves(folder: Path) -> Iterator[Path]:
