@@ -216,7 +216,8 @@ class TestDatabase:
             raise ImportError("no module pymysql")
 
         monkeypatch.setattr(storage, "RDBStorage", no_driver)
-        assert "no module pymysql" in refused("mysql+pymysql://host/db")
+        line = refused("mysql+pymysql://host/db")
+        assert 'no module pymysql; pip install "psycopg[binary]" for PostgreSQL, or this database' in line
 
     def test_tables_of_another_optuna_are_one_line(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/study.db"

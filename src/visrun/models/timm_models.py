@@ -18,7 +18,7 @@ from visrun.models.weights import Built, Pretrained, reach
 
 HUB = "https://huggingface.co"
 ENCODER_STRIDES = (2, 4, 8, 16, 32)
-MISSING = 'this needs timm: pip install -e ".[timm]"'
+MISSING = "this needs timm: pip install timm"
 
 
 def timm_classifier(

@@ -146,7 +146,7 @@ def _database(where: str) -> BaseStorage:
             storage = _tables(url.render_as_string(hide_password=False), engine)
     except ImportError as error:
         raise ConfigError(
-            f"{KEY}={where}: {error}; pip install -e \".[postgresql]\" in visrun's checkout, or this database's driver"
+            f'{KEY}={where}: {error}; pip install "psycopg[binary]" for PostgreSQL, or this database\'s driver'
         ) from None
     except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
         reason = first_line(error).replace(password or "\0", "***")
