@@ -1,14 +1,18 @@
 """``visrun evaluate`` as it is typed; what it measures stands in test_run.py."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 import torch
+from PIL import Image
 
 from visrun import evaluate
+from visrun.data.records import read
 from visrun.errors import ConfigError, DataError, OutOfMemory, UserError
+from visrun.hyperparameters import defaults
 from visrun.metrics import ClassificationMetric
 
 RUN = SimpleNamespace(task_name="classification", model_name="swin_t")
@@ -42,7 +46,7 @@ def test_the_model_is_the_runs(monkeypatch):
 
 
 def test_memory_that_runs_out_is_one_line(monkeypatch):
-    for name in ("dataset_for", "chosen"):
+    for name in ("dataset_for", "as_split", "chosen"):
         monkeypatch.setattr(evaluate, name, Mock())
     monkeypatch.setattr(evaluate, "split_batches", Mock(return_value=SimpleNamespace(images=SimpleNamespace(bad=()))))
     monkeypatch.setattr(evaluate, "measured", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
@@ -71,3 +75,42 @@ def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
             evaluate.main([name, "data=demo"])
     with pytest.raises(UserError, match=r"^lr=0\.2: evaluate does not read this; .* and a file as \./lr=0\.2$"):
         evaluate.main(["lr=0.2", "data=demo"])
+
+
+OWN = "the run was trained on these images: split=val is the 4 that it held out (seed=3)\n"
+CHANGED = "has changed since the run was trained on it: images that it learnt may be measured\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "split", "said"),
+    [
+        ({}, "val", OWN),
+        ({"fingerprint": "0" * 64}, "test", CHANGED),
+        ({"fingerprint": "0" * 64, "root": "x"}, "test", ""),
+    ],
+)
+@pytest.mark.parametrize("named", ["run", "run/experiment.json", "run/checkpoints/best.pt"])
+def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, named, changed, split, said):
+    for i in range(12):
+        (tmp_path / "photos" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), i).save(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png")
+    own = read(tmp_path / "photos", task="classification", seed=3, val_fraction=0.25)
+    data = {"root": str(tmp_path / "photos"), "val_fraction": 0.25, "fingerprint": own.fingerprint} | changed
+    content = {"task": "classification", "seed": 3, "data": {"name": "auto"} | data, "model": {"name": "small_resnet"}}
+    content["hyperparameters"] = defaults()
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "experiment.json").write_text(json.dumps(content))
+    (tmp_path / "run" / "checkpoints" / "best.pt").touch()
+    state = {"classes": ["a", "b"], "multilabel": False}
+    run = SimpleNamespace(**vars(RUN), task=SimpleNamespace(state=lambda: state), look=None, device="cpu")
+    run.model_name = "small_resnet"
+    monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
+    loader = Mock(return_value=SimpleNamespace(images=SimpleNamespace(bad=())))
+    monkeypatch.setattr(evaluate, "split_batches", loader)
+    monkeypatch.setattr(evaluate, "measured", lambda *_: {})
+    assert evaluate.main([str(tmp_path / named), f"data.root={tmp_path / 'photos'}"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"split": split}
+    assert err.endswith(said) and err.count("\n") == 2 + bool(said)
+    measured = loader.call_args.args[0].splits[split]
+    assert {row.image for row in measured} == {row.image for row in own.splits["val"]} or split == "test"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from visrun.arguments import USAGE, options
@@ -17,10 +18,14 @@ from visrun.data.cache import Keep
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
+from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
 from visrun.metrics import ClassificationMetric
 from visrun.predict import Predictor, load
+from visrun.record.remember import remembered
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import part_of, read_json
 from visrun.training import evaluate
 
 # What it reads; all else is the run's own.
@@ -31,7 +36,7 @@ def main(words: Sequence[str]) -> int:
     """``visrun evaluate RUN data.root=PATH [split=...] [key=value ...]``: the task's metrics as one JSON line.
 
     Classes and values are matched by name. The test split counts, else val, else train; of data without splits all
-    images.
+    images, or those that the run held out where it was trained on the same data.
 
     Raises:
         ConfigError: A setting that would change nothing.
@@ -46,6 +51,7 @@ def main(words: Sequence[str]) -> int:
     resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
     screen, data = Screen(stderr=True), resolved.settings.data
     dataset = dataset_for(predictor, resolved.settings, screen)
+    dataset = as_split(predictor, run_of(expanded(names[0])), dataset, resolved.settings, screen)
     split = chosen(dataset, wanted)
     keep = Keep(cache="stream", workers=data.workers, on_bad=data.on_bad)
     size = resolved.hyperparameters.batch_size
@@ -58,13 +64,49 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def dataset_for(predictor: Predictor, settings: Settings, screen: Screen) -> Dataset:
+def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, training: bool = False) -> Dataset:
     """The dataset that is asked for, with the classes or the values that the model knows."""
     state = predictor.task.state()
     classes = state.get("classes")
     data = settings.data.model_copy(update={"classes": tuple(classes) if classes else None})
-    dataset = read_dataset(settings.model_copy(update={"data": data}), screen, training=False)
+    dataset = read_dataset(settings.model_copy(update={"data": data}), screen, training=training)
     return agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
+
+
+def run_of(path: Path) -> Path:
+    """The folder of a run that its folder, its experiment.json or a checkpoint names."""
+    if path.is_dir():
+        return path
+    return path.parent if path.name == FILE_NAME else path.parent.parent
+
+
+def as_split(predictor: Predictor, run: Path, dataset: Dataset, settings: Settings, screen: Screen) -> Dataset:
+    """``dataset``, where it is what the run was trained on and has no val split, as it was split for that.
+
+    Args:
+        predictor: Of the run.
+        run: Its folder.
+        dataset: As it was read.
+        settings: Of which it was read.
+        screen: Says what was done, or that these data have changed since.
+    """
+    if "val" in dataset.splits or not (run / FILE_NAME).is_file():
+        return dataset
+    noted = part_of(read_json(run / FILE_NAME), "data")
+    if noted.get("fingerprint") == dataset.fingerprint:
+        was = remembered(run).settings
+        data = settings.data.model_copy(update={"val_fraction": was.data.val_fraction})
+        quiet = Screen(stderr=True)
+        quiet.console.quiet = True
+        again = settings.model_copy(update={"data": data, "seed": was.seed})
+        dataset = dataset_for(predictor, again, quiet, training=True)
+        held = len(dataset.splits["val"])
+        screen.say(f"the run was trained on these images: split=val is the {held:,} that it held out (seed={was.seed})")
+    elif noted.get("root") == str(dataset.root):
+        screen.warn(
+            f"{dataset.root} has changed since the run was trained on it: images that it learnt may be measured"
+        )
+    return dataset
 
 
 def chosen(dataset: Dataset, wanted: str | None) -> str:
