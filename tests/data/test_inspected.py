@@ -67,6 +67,13 @@ def test_mvtec(tmp_path):
     assert "good: 2, bent: 2; 2 with a mask" in text.replace("bent: 2, good: 2", "good: 2, bent: 2")
 
 
+def test_the_folder_above_several_names_them(tmp_path):
+    for name in ("bottle", "cable"):
+        mvtec(tmp_path / name)
+    with pytest.raises(DataError, match=r"in the folders bottle, cable: name one of them, as in data\.root=.*/bottle$"):
+        read(tmp_path)
+
+
 def test_the_folder_above_will_do(tmp_path):
     mvtec(tmp_path / "set" / "bottle")
     assert read(tmp_path / "set").layout == "mvtec"

@@ -14,6 +14,8 @@ from visrun.data.listing import Listing
 from visrun.data.marks import FORMS, form_of
 from visrun.errors import DataError, UserError, first_line
 
+MOST_TRIED = 20  # folders of one that is no dataset
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -132,11 +134,22 @@ def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> 
         raise DataError(f"data.root={root} fits several layouts: choose one with {choices(own)}")
     if names:
         return names
+    if inside := _datasets(root, task):
+        raise DataError(
+            f"data.root={root}: no layout for task={task} recognised here, but in the folders {files.some(inside, 8)}: "
+            f"name one of them, as in data.root={root / inside[0]}"
+        )
     wanted = "; ".join(f"data={name}: {what_it_reads(name)}" for name in known)
     raise DataError(
         f"data.root={root}: no layout for task={task} recognised. Looked for: {wanted or 'nothing (no reader yet)'}. "
         f"Found: {_contents(root)}{_other_tasks(root, task)}"
     )
+
+
+def _datasets(root: Path, task: str) -> list[str]:
+    """The folders inside that are a dataset of the task each; one with images right in it is none."""
+    inside = files.folders(root)[:MOST_TRIED] if root.is_dir() else []
+    return [folder.name for folder in inside if not files.holds_images(folder, deep=False) and fitting(folder, task)]
 
 
 def choices(names: Sequence[str], word: str = "or") -> str:
