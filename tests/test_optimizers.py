@@ -103,6 +103,11 @@ def test_a_missing_value_is_named() -> None:
             build_optimizer([torch.zeros(1)], config)
 
 
+def test_a_text_in_a_plain_mapping_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^learning_rate='0.1': must be a number\nmomentum='high': must be a number$"):
+        build([torch.zeros(1)], "sgd", learning_rate="0.1", momentum="high")
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_hyperparameters_are_taken_as_they_are(name: str) -> None:
     x = [torch.zeros(1, requires_grad=True)]
@@ -117,6 +122,15 @@ def test_parameters_may_be_a_generator_or_groups() -> None:
     optimizer = build(groups, "adam")
     assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]
     assert optimizer.param_groups[1]["weight_decay"] == 0.0
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_parameters_may_come_with_their_names(grouped: bool) -> None:
+    model = linear()
+    named = [{"params": model.named_parameters()}] if grouped else model.named_parameters()
+    (group,) = build(named, "adam").param_groups
+    assert [id(p) for p in group["params"]] == [id(p) for p in model.parameters()]
+    assert group["param_names"] == ["weight", "bias"] and group["fused"]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -228,6 +228,20 @@ def test_milestones_that_are_no_integers_are_refused(milestones: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"step_size": 0}, "step_size=0: must be at least 1"),
+        ({"gamma": "0.1"}, "gamma='0.1': must be a number"),
+        ({"max_epochs": "12"}, "max_epochs='12': must be a number"),
+    ],
+)
+def test_numbers_that_are_none_are_named(value: dict[str, Any], told: str) -> None:
+    for build in (lr_curve, lambda values: build_scheduler(sgd(), values)):
+        with pytest.raises(ConfigError, match=f"^{told}$"):
+            build({**CONFIG, "scheduler": "step", **value})
+
+
+@pytest.mark.parametrize(
     ("given", "missing"),
     [([], "scheduler"), (["scheduler"], "max_epochs"), (["scheduler", "max_epochs"], "learning_rate")],
 )

@@ -9,12 +9,17 @@ Closed forms of what :mod:`visrun.schedulers` does to an optimizer; a test holds
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from numbers import Integral
+from collections.abc import Callable, Collection, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
 
 from visrun.build import Config, call, values_of
 from visrun.errors import ConfigError
 
+NUMBERS = (
+    *("learning_rate", "weight_decay", "momentum", "max_epochs", "warmup_epochs"),
+    *("step_size", "gamma", "poly_power"),
+)
 WARMUP_START = 1e-3  # share of the schedule's value at which LinearWarmup begins: near 0, and never 0 for a whole epoch
 
 
@@ -27,9 +32,10 @@ def lr_curve(config: Config) -> list[float]:
             read where present.
 
     Raises:
-        ConfigError: The scheduler is unknown, a value is missing, or milestones are no list of integers.
+        ConfigError: The scheduler is unknown, a value is missing or no number, or milestones are no list of integers.
     """
     values = values_of(config, "scheduler", "learning_rate", "max_epochs")
+    check_numbers(values)
     return [lr_at(epoch, values) for epoch in range(values["max_epochs"])]
 
 
@@ -45,6 +51,16 @@ def check_name(scheduler: str) -> None:
     """Raise a ConfigError that names the known schedulers unless ``scheduler`` is one."""
     if scheduler not in FACTORS:
         raise ConfigError(f"scheduler={scheduler}: unknown; use one of {', '.join(FACTORS)}")
+
+
+def check_numbers(values: Mapping[str, Any]) -> None:
+    """Raise a ConfigError for numbers of a plain mapping that are none, such as texts, and a step of no epoch."""
+    found = {name: values[name] for name in NUMBERS if name in values}
+    problems = [f"{name}={value!r}: must be a number" for name, value in found.items() if not isinstance(value, Real)]
+    if not problems and found.get("step_size", 1) < 1:
+        problems = [f"step_size={found['step_size']}: must be at least 1"]
+    if problems:
+        raise ConfigError(problems)
 
 
 def whole_epochs(milestones: Collection[int]) -> Collection[int]:

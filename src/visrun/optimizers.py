@@ -18,28 +18,30 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visrun.build import Config, call, load, values_of
 from visrun.errors import NESTEROV_ALONE, ConfigError
+from visrun.lr import check_numbers
 from visrun.tables import OPTIMIZERS
 
-Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
+Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 
 
 def build_optimizer(parameters: Parameters, config: Config) -> Optimizer:
     """The optimizer that ``config`` names, over ``parameters``.
 
     Args:
-        parameters: Tensors of one device, or torch's parameter groups.
+        parameters: Tensors of one device, with or without their names, or torch's parameter groups.
         config: Hyperparameters, or any mapping with ``optimizer`` and ``learning_rate``; ``weight_decay`` (0),
             ``momentum`` (0.9, sgd), ``nesterov`` (false, sgd) and ``betas`` ((0.9, 0.999), adam and adamw) are read
             where present.
 
     Raises:
-        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing, or nesterov has
-            no momentum.
+        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing or no number, or
+            nesterov has no momentum.
     """
     values = values_of(config, "optimizer")
     name = values["optimizer"]
     if name not in OPTIMIZERS:
         raise ConfigError(f"optimizer={name}: unknown; use one of {', '.join(OPTIMIZERS)}")
+    check_numbers(values)
     optimizer: Optimizer = call(load(OPTIMIZERS[name]), values, list(parameters))
     return optimizer
 
@@ -118,8 +120,10 @@ def _on(parameters: list[Any], learning_rate: float) -> dict[str, Any]:
 
 
 def _tensors(item: Any) -> list[Tensor]:
+    if isinstance(item, tuple):
+        return [item[1]]  # a name and its tensor
     if not isinstance(item, dict):
         return [item]
     # A group's parameters may be a generator, which torch still has to read.
     item["params"] = [item["params"]] if isinstance(item["params"], Tensor) else list(item["params"])
-    return list(item["params"])
+    return [tensor for each in item["params"] for tensor in _tensors(each)]

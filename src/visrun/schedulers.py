@@ -28,7 +28,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from visrun.build import Config, call, load, values_of
-from visrun.lr import WARMUP_START, check_name, whole_epochs
+from visrun.lr import WARMUP_START, check_name, check_numbers, whole_epochs
 from visrun.tables import SCHEDULERS
 
 
@@ -44,12 +44,13 @@ def build_scheduler(optimizer: Optimizer, config: Config, steps_per_epoch: int =
         steps_per_epoch: Optimizer steps in an epoch, at least 1.
 
     Raises:
-        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing, or milestones
-            are no list of integers.
+        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing or no
+            number, or milestones are no list of integers.
         ValueError: ``steps_per_epoch`` is below 1.
     """
     given = values_of(config, "scheduler")
     check_name(given["scheduler"])
+    check_numbers(given)
     if steps_per_epoch < 1:
         raise ValueError(f"steps_per_epoch={steps_per_epoch}: must be at least 1")
     values = {**given, "steps_per_epoch": steps_per_epoch}

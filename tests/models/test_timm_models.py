@@ -74,7 +74,7 @@ def test_a_network_without_maps_or_of_another_name_is_one_line():
 
 def test_without_timm_the_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(timm_models, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match="this needs timm: pip install timm$") as caught:
+    with pytest.raises(ConfigError, match=r"this needs timm: pip install timm$") as caught:
         create("timm_resnet18", num_outputs=2, image_size=64)
     assert len(caught.value.problems) == 1
 
