@@ -15,6 +15,7 @@ from torchvision.ops import masks_to_boxes
 from visrun import boxes
 from visrun.data import augment, boxing, geometry, rendering
 from visrun.data.augment import Augment
+from visrun.data.derive import DERIVE
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, LAYERS, Objects, corners_of, layered, nothing
 from visrun.data.outlines import Rle, pixels
 
@@ -294,8 +295,9 @@ def test_an_upright_box_holds_its_turned_outline_tightly(seed):
     assert ((share > 0.97) & (share < 1.01)).all()  # by its corners it would be up to 1.41
 
 
+@pytest.mark.parametrize("kind", ["instances", "boxes"])
 @pytest.mark.parametrize("form", ["polygon", "runs"])
-def test_the_box_of_a_turned_bar_is_that_of_its_outline(form):
+def test_the_box_of_a_turned_bar_is_that_of_its_outline(form, kind):
     """Of a bar of 40 x 6 pixels that lies across its own box, which is four times as large."""
     across = boxes.le90_to_quads(torch.tensor([[48.0, 32, 40, 6, 0.7]])).numpy().reshape(4, 2).astype(float)
     numbers = pixels((across,), (64, 96))
@@ -303,11 +305,26 @@ def test_the_box_of_a_turned_bar_is_that_of_its_outline(form):
     outline = (across,) if form == "polygon" else Rle(tuple(np.diff(ends, prepend=0).tolist()), (64, 96))
     box, how = np.array([[*across.min(0), *across.max(0)]]), Augment(crop_scale=(2.5, 2.5), rotate=180)
     one = Objects(np.zeros(1, int), box, np.zeros(1, bool), None, (outline,))
-    target, plan, *_ = moved([one] * 8, [(64, 96)] * 8, how, "instances", image_size=(96, 96))
+    target, plan, *_ = moved(
+        [DERIVE[kind].make([one], ()).targets[0]] * 8, [(64, 96)] * 8, how, kind, image_size=(96, 96)
+    )
     back = plan.table[0, :, augment.BACK].reshape(8, 2, 3)
     turned = across @ back[:, :, :2].transpose(0, 2, 1) + back[:, None, :, 2]  # (8, 4, 2)
     around = torch.from_numpy(np.concatenate([turned.min(1), turned.max(1)], 1)).float()
     torch.testing.assert_close(target[:, 0, BOX], around, atol=1.2, rtol=0)
+
+
+def test_where_boxes_are_learnt_an_outline_is_stretched_to_the_box_as_written():
+    bar, line = np.array([[10.0, 10], [40, 30], [36, 36], [6, 16]]), np.array([[5.0, 5], [5, 9], [5, 20]])
+    written = np.array([[8.3, 12.1, 44.7, 30.9], [60, 10, 80, 40]])
+    one = Objects(np.zeros(2, int), written, np.zeros(2, bool), None, ((bar,), (line,)))
+    (found,) = DERIVE["boxes"].make([one], ()).targets
+    assert found.outlines is None and found.pick([1]).hulls.shape == (1, boxing.POINTS, 2)
+    points = boxing.outermost(found)
+    np.testing.assert_allclose(np.concatenate([points.min(1), points.max(1)], 1), written, rtol=1e-12)
+    corners = {(12.6, 12.1), (44.7, 26.6), (40.4, 30.9), (8.3, 16.4)}
+    assert {tuple(point) for point in points[0].round(1).tolist()} == corners
+    np.testing.assert_allclose((((points[1] - (70, 25)) / (10, 15)) ** 2).sum(1), 1, atol=1e-6)  # the ellipse
 
 
 def test_mosaics_have_more_rows_up_to_a_limit():

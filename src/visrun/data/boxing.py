@@ -24,17 +24,14 @@ from torch import Tensor
 
 from visrun import boxes
 from visrun.data.augment import BACK, SPLIT, Plan
-from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, Objects
-from visrun.data.outlines import Floats, hull_points
+from visrun.data.objects import ID, IGNORED, LABEL, MOST_MASKED, POINTS, Objects, outermost
+from visrun.data.outlines import Floats
 from visrun.data.rendering import columns, slots
 from visrun.data.tiles import borders
 
 LEAST_SEEN = 0.2  # share of an upright box below which what is left of it is no example
 SMALLEST = 1.0  # pixels of the training image: what has a smaller side is none
 MOST = 300  # rows of a mosaic's target, unless a single picture has more
-POINTS = 16  # around an object: turned by any angle, the box of a round one is at most 4 % too small
-ANGLES = 2 * np.pi / POINTS * np.arange(POINTS)
-DIRECTIONS = np.stack([np.cos(ANGLES), np.sin(ANGLES)])  # (2, POINTS)
 HEAD = 3  # columns before those of the shape: label, ignored, number
 
 
@@ -133,17 +130,6 @@ def _cut(points: Floats, low: Floats, high: Floats) -> Floats:
 def _width(kind: str) -> int:
     """Columns of a shape in the table."""
     return 5 if kind == "rotated_boxes" else 2 * POINTS + 1
-
-
-def outermost(objects: Objects) -> NDArray[np.float64]:
-    """(n, POINTS, 2) the points around which each object's upright box stays, however the picture is turned."""
-    low, high = objects.boxes[:, None, :2], objects.boxes[:, None, 2:]
-    points = (low + high) / 2 + (high - low) / 2 * DIRECTIONS.T
-    for i, outline in enumerate(objects.outlines or ()):
-        corners = hull_points(outline)
-        if len(corners):  # of runs without a pixel none
-            points[i] = corners[(corners @ DIRECTIONS).argmax(0)]
-    return points
 
 
 def _edges(plan: Plan, step: Tensor, image_size: tuple[int, int]) -> Tensor:

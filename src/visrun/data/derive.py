@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from visrun.data.objects import Objects
+from visrun.data.objects import Objects, hulls_of
 from visrun.data.outlines import Floats, Outline, hull_points
 from visrun.errors import DataError
 
@@ -53,8 +53,9 @@ def first_object(classes: Sequence[str]) -> int:
 
 
 def boxes(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
-    """Upright boxes."""
-    return Derived(targets=[replace(objects, quads=None, outlines=None) for objects in several], classes=classes)
+    """Upright boxes, with the hulls by which they stay tight when pictures turn."""
+    targets = [replace(objects, quads=None, outlines=None, hulls=hulls_of(objects)) for objects in several]
+    return Derived(targets=targets, classes=classes)
 
 
 def rotated_boxes(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visrun.data.outlines import Floats, Outline, Rle, Window, pixels
+from visrun.data.outlines import Floats, Outline, Rle, Window, hull_points, pixels
 from visrun.tables.targets import TARGETS
 
 # Columns of a batch's target: class index or -1 for an empty row, whether the object is neither learnt nor wrong to
@@ -26,6 +26,9 @@ LABEL, IGNORED, ID, BOX = 0, 1, 2, slice(3, None)
 MASK_STRIDE = TARGETS["instances"].cell  # pixels of the training image for one of the batch's masks
 MOST_MASKED = 255  # objects of one image whose masks can be learnt: their numbers are bytes
 LAYERS = 2  # masks may overlap two deep without loss
+POINTS = 16  # around an object: turned by any angle, the box of a round one is at most 4 % too small
+ANGLES = 2 * np.pi / POINTS * np.arange(POINTS)
+DIRECTIONS = np.stack([np.cos(ANGLES), np.sin(ANGLES)])  # (2, POINTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class Objects:
         ignored: (n,) bool, crowds and difficult objects: neither to be found nor wrong to find.
         quads: (n, 4, 2) corners in order around, where the labels are turned boxes.
         outlines: One for each object, where the labels have them: polygons that together make the object, or runs.
+        hulls: (n, POINTS, 2) float32, see `hulls_of`: what is left of outlines where boxes alone are learnt.
     """
 
     labels: NDArray[np.int64]
@@ -45,6 +49,7 @@ class Objects:
     ignored: NDArray[np.bool_]
     quads: Floats | None = None
     outlines: tuple[Outline, ...] | None = None
+    hulls: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,7 +59,7 @@ class Objects:
         return f"Objects({len(self)}, {self.digest()})"
 
     def digest(self) -> str:
-        """64 hex digits over everything."""
+        """64 hex digits over everything but ``hulls``."""
         found = hashlib.sha256()
         for array in (self.labels, self.boxes, self.ignored, self.quads):
             found.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
@@ -74,6 +79,7 @@ class Objects:
             self.ignored[index],
             None if self.quads is None else self.quads[index],
             None if self.outlines is None else tuple(self.outlines[i] for i in index),
+            None if self.hulls is None else self.hulls[index],
         )
 
     def within(self, window: Window) -> Objects:
@@ -105,6 +111,35 @@ def corners_of(boxes: Floats) -> Floats:
     """(n, 4, 2) corners of (n, 4) boxes, clockwise as drawn from the top left."""
     left, top, right, bottom = boxes.T
     return np.stack([left, top, right, top, right, bottom, left, bottom], 1).reshape(-1, 4, 2)
+
+
+def outermost(objects: Objects) -> Floats:
+    """(n, POINTS, 2) the points around which each object's upright box stays, however the picture is turned."""
+    low, high = objects.boxes[:, None, :2], objects.boxes[:, None, 2:]
+    if objects.hulls is not None:
+        return low + objects.hulls * (high - low)
+    points = (low + high) / 2 + (high - low) / 2 * DIRECTIONS.T
+    for i, outline in enumerate(objects.outlines or ()):
+        points[i] = _standing_out(outline, points[i])
+    return points
+
+
+def hulls_of(objects: Objects) -> NDArray[np.float32] | None:
+    """(n, POINTS, 2) where in each object's box the outermost points of its outline lie, from 0 to 1, with the outline
+    stretched to the box as it is written; None without outlines."""
+    if objects.outlines is None:
+        return None
+    ellipse = (1 + DIRECTIONS.T) / 2
+    points = np.array([_standing_out(outline, ellipse) for outline in objects.outlines]).reshape(-1, POINTS, 2)
+    low, span = points.min(1, keepdims=True), np.ptp(points, 1)[:, None]
+    flat = (span == 0).any(-1, keepdims=True)
+    return np.where(flat, ellipse, (points - low) / np.where(flat, 1.0, span)).astype(np.float32)
+
+
+def _standing_out(outline: Outline, otherwise: Floats) -> Floats:
+    """(POINTS, 2) the outermost points in DIRECTIONS; ``otherwise`` of runs without a pixel."""
+    corners = hull_points(outline)
+    return corners[(corners @ DIRECTIONS).argmax(0)] if len(corners) else otherwise
 
 
 def layered(objects: Objects, size: tuple[int, int], *, window: Window | None = None) -> NDArray[np.uint8]:
