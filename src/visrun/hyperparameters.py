@@ -3,7 +3,7 @@
 One flat set of fifteen values describes how a run learns. Everything that shows, sweeps, stores or checks them follows
 from this module: the fields with their help, unit and search space, the table of what is read when, and :func:`check`.
 
-    >>> Hyperparameters(optimizer="sgd", learning_rate="1e-2").learning_rate
+    >>> Hyperparameters(optimizer="sgd", learning_rate=1e-2).learning_rate
     0.01
     >>> unread(defaults())
     ('momentum', 'step_size', 'gamma', 'milestones', 'poly_power')
@@ -39,7 +39,8 @@ Epochs = Annotated[tuple[Annotated[Int, Field(ge=1)], ...], BeforeValidator(_lis
 
 
 class Hyperparameters(Frozen):
-    """How a run learns. Numbers may be given as text (``"1e-3"``); a bool is no number; nothing is NaN or infinite.
+    """How a run learns. A bool is no number; nothing is NaN or infinite. Numbers may be given as text (``"1e-3"``), to
+    please a type checker through ``model_validate``.
 
     Each value is validated by itself, since files and sweeps hold some of them only; the rules between them, such as a
     warm-up that ends before the run does, are :func:`check`'s.
