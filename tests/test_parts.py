@@ -108,3 +108,11 @@ def test_freezing_random_weights_is_warned_of(
     parts.build(resolved, read_dataset(resolved.settings, Mock()), screen)
     told = [call.args[0] for call in screen.warn.call_args_list]
     assert any(line.startswith("model.freeze=backbone freezes random weights") for line in told) == warned
+
+
+def test_a_memory_of_random_features_is_warned_of() -> None:
+    words = ["task=anomaly_detection", "model=patchcore", "model_options.backbone=resnet18", "model.pretrained=false"]
+    resolved, screen = resolve([*words, "data.cache=stream", "run.device=cpu"]), Mock()
+    parts.build(resolved, read_dataset(resolved.settings, Mock()), screen)
+    (told,) = (call.args[0] for call in screen.warn.call_args_list)
+    assert told.startswith("model=patchcore compares features of random weights")

@@ -78,11 +78,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     built = build_network(resolved, task, size)
     millions = count_parameters(built.module) / 1e6
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}")
-    if settings.model.freeze == "backbone" and built.origin.startswith("random"):
-        screen.warn(
-            "model.freeze=backbone freezes random weights, on which a head learns next to nothing; "
-            "give model.weights=FILE, or model.pretrained=true where they can be had"
-        )
+    _warn_of_random(settings, built.origin, screen)
     look = look_of(settings, built, size)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
@@ -113,6 +109,17 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         reference=reference,
         epochs=values.max_epochs if facts.gradient else 1,
     )
+
+
+def _warn_of_random(settings: Settings, origin: str, screen: Screen) -> None:
+    """Say where features stay those of random weights."""
+    frozen, learns = settings.model.freeze == "backbone", model_entry(settings.model.name).gradient
+    if not origin.startswith("random") or (learns and not frozen):
+        return
+    what = f"model={settings.model.name} compares features of random weights, which say little of an image"
+    if frozen and learns:
+        what = "model.freeze=backbone freezes random weights, on which a head learns next to nothing"
+    screen.warn(f"{what}; give model.weights=FILE, or model.pretrained=true where they can be had")
 
 
 def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
