@@ -15,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 from visrun.sweep.parent import Parent, bests, child_name, child_tags, readable
 from visrun.sweep.ties import graded
 from visrun.tracking import open_tracker
-from visrun.tracking.store import ENVIRONMENT
+from visrun.tracking.client import ENVIRONMENT
 
 SPACE = {
     "optimizer": CategoricalDistribution(["adam", "sgd"]),

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from visrun.tracking.store import ENVIRONMENT
+from visrun.tracking.client import ENVIRONMENT
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visrun.tracking import open_tracker
+from visrun.tracking.client import is_temporary
 from visrun.tracking.names import metric_name, one_line, parameter_text, read_record, source_tags, write_record
-from visrun.tracking.store import is_temporary
 from visrun.tracking.uris import (
     VIEW,
     absolute_uri,

@@ -64,7 +64,7 @@ def test_any_answer_of_a_server_is_an_answer(server):
 class Server(ThreadingHTTPServer):
     """As much of MLflow's web interface as a run without files needs; ``lost``: it accepts and never answers.
 
-    Every answer takes ``delay`` seconds.
+    Every answer takes ``delay`` seconds. Of the calls that are ``unanswered`` the first is done, and answered by 503.
     """
 
     daemon_threads = True
@@ -73,6 +73,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
         self.lost, self.ended, self.requests, self.delay = False, threading.Event(), [], 0.0
+        self.unanswered = set()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -104,7 +105,11 @@ class Handler(BaseHTTPRequestHandler):
         }
         answer = json.dumps(answers.get(call, {})).encode()
         time.sleep(self.server.delay)
-        self.send_response(404 if self.path == "/health" else 200)
+        if call == "runs/search" and "runs/create" in dict(self.server.requests):
+            answer = json.dumps({"runs": [{"info": info, "data": {}}]}).encode()
+        unanswered = call in self.server.unanswered
+        self.server.unanswered.discard(call)
+        self.send_response(404 if self.path == "/health" else 503 if unanswered else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -162,3 +167,17 @@ def test_a_server_is_alive_as_long_as_each_of_its_answers_comes(server, monkeypa
     assert tracker.finish("finished", "a reason") is None
     call, body = server.requests[-1]
     assert (call, body["status"]) == ("runs/update", "FINISHED")
+
+
+@pytest.mark.slow
+def test_a_run_whose_making_was_not_answered_is_found_and_not_made_twice(server, monkeypatch):
+    monkeypatch.setattr(worker, "FIRST_PAUSE", 0.05)
+    server.unanswered = {"runs/create"}
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=server.uri)
+    tracker.start()
+    assert tracker.wait() == "abc"
+    assert tracker.finish("finished") is None
+    calls = [call for call, _ in server.requests]
+    assert calls.count("runs/create") == 1
+    tags = {tag["key"]: tag["value"] for tag in dict(server.requests)["runs/create"]["tags"]}
+    assert dict(server.requests)["runs/search"]["filter"] == f"tags.`visrun.start` = '{tags['visrun.start']}'"

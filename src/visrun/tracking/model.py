@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -64,19 +65,24 @@ def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, meta
     entry = client.create_logged_model(
         run.info.experiment_id, name=NAME, source_run_id=run.info.run_id, params=run.data.params
     )
-    Model.log(
-        artifact_path=None,
-        model_id=entry.model_id,
-        flavor=mlflow.pytorch,
-        run_id=run.info.run_id,
-        pytorch_model=model,
-        signature=signature(example, output),
-        input_example=example.numpy().round(DECIMALS),
-        pip_requirements=requirements(),
-        metadata=metadata or None,
-        serialization_format="pt2",
-        validate_serving_input=False,
-    )
+    try:
+        Model.log(
+            artifact_path=None,
+            model_id=entry.model_id,
+            flavor=mlflow.pytorch,
+            run_id=run.info.run_id,
+            pytorch_model=model,
+            signature=signature(example, output),
+            input_example=example.numpy().round(DECIMALS),
+            pip_requirements=requirements(),
+            metadata=metadata or None,
+            serialization_format="pt2",
+            validate_serving_input=False,
+        )
+    except Exception:
+        with suppress(Exception):  # what prevented it may prevent this as well
+            client.delete_logged_model(entry.model_id)
+        raise
 
 
 def signature(images: Tensor, output: Tensor) -> Any:

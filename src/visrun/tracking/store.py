@@ -6,17 +6,17 @@ The client's own interface is used, not the fluent one: no active run, nothing a
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import sqlite3
 import time
-import warnings
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visrun.tracking.client import ENVIRONMENT, Answering, environment, is_temporary, make_client
 from visrun.tracking.names import metric_name, parameter_text, read_record, source_tags, write_record
-from visrun.tracking.uris import artifact_location, creation_lock, probe
+from visrun.tracking.system import Meters
+from visrun.tracking.uris import artifact_location, probe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,37 +28,8 @@ BYTES_PER_SECOND = 5e6  # the slowest line that an upload of a large file has to
 LARGE = 4_000_000  # bytes from which a file's upload may take longer than an ordinary answer
 EVERY_EPOCH = "time/total"  # a value that no epoch of a run is without, and its last
 QUICK = 0.5  # seconds of an answer that is worth another sample of the system
+START = "visrun.start"  # a tag that no other run has
 BATCH = 100  # parameters and tags of one request; of metrics ten times as many: MLflow's limits
-
-# Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
-ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
-NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
-
-
-class Answering:
-    """MLflow's client: ``progress`` is told of each answer, and the ``seconds`` of the last one are known."""
-
-    def __init__(self, client: Any, progress: Callable[[float | None], None]) -> None:
-        self.client, self.progress, self.seconds = client, progress, 0.0
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self.client, name)
-
-        def answered(*args: Any, **options: Any) -> Any:
-            began = time.monotonic()
-            answer = call(*args, **options)
-            self.seconds = time.monotonic() - began
-            self.progress(None)
-            return answer
-
-        return answered
 
 
 class Store:
@@ -82,13 +53,14 @@ class Store:
     ) -> None:
         self.uri, self.experiment, self.run_name = uri, experiment, run_name
         self.params = {name: parameter_text(value) for name, value in params.items()}
-        self.first_tags = {**source_tags(tags), **tags, "status": "running"}
+        self.first_tags = {**source_tags(tags), **tags, "status": "running", START: uuid.uuid4().hex}
         self.record, self.progress = record, progress
         self.experiment_id: str | None = None
         self.run_id: str | None = None
         self.seen: set[int] = set()
         self.client: Any = None
-        self.monitors: list[Any] = []
+        self.asked = False
+        self.meters: Meters | None = None
         self.began = int(1000 * began)  # MLflow counts in milliseconds
 
     def open(self) -> None:
@@ -97,14 +69,13 @@ class Store:
         Raises:
             ConnectionError: The server does not answer; mlflow is not imported then.
         """
+        self.meters = self.meters or Meters()
         if self.client is None:
             self.client = Answering(self._connect(), self.progress)
             self.progress(None)
         self.experiment_id = self._experiment()
         wanted = self.run_id or read_record(self.record, self.uri)
-        run = self._existing(wanted) or self.client.create_run(
-            self.experiment_id, start_time=self.began, tags=self.first_tags, run_name=self.run_name
-        )
+        run = self._existing(wanted) or self._new()
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         self.began = run.info.start_time
         write_record(self.record, self.uri, run.info.run_id)
@@ -161,34 +132,24 @@ class Store:
             self._close(run.info.run_id, word, status, reason)
 
     def sample(self) -> None:
-        """Write the load of CPU, memory, disk, network and GPU now, under the names that MLflow's page looks for.
+        """Write the load of the machine now.
 
         These values are a comfort: where they cannot be had or written, the run is none the worse.
         """
         from mlflow.entities import Metric
 
         with contextlib.suppress(Exception):
-            self.monitors = self.monitors or system_monitors()
-            now = time.time_ns() // 1_000_000
-            values: dict[str, float] = {}
-            for monitor in self.monitors:
-                monitor.collect_metrics()
-                values.update(monitor.aggregate_metrics())
-                monitor.clear_metrics()
-            step = (now - self.began) // 1000  # seconds of the run: goes on where a resumed run stopped
+            assert self.meters is not None
+            values, now = self.meters.read(), time.time_ns() // 1_000_000
+            # Seconds of the run: they go on where a resumed run stopped. MLflow shows those of 0 as the model's.
+            step = max(1, (now - self.began) // 1000)
             batch = [Metric(f"system/{name}", float(value), now, step) for name, value in values.items()]
             self.client.log_batch(self.run_id, metrics=batch)
 
     def _connect(self) -> Any:
         probe(self.uri, PROBE_SECONDS)
         self.progress(IMPORT_SECONDS)
-        quiet()
-        from mlflow import MlflowClient
-
-        for name in NOISY:  # importing mlflow sets its loggers up
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        with creation_lock(self.uri):
-            return MlflowClient(tracking_uri=self.uri)
+        return make_client(self.uri)
 
     def _experiment(self) -> str:
         from mlflow.exceptions import MlflowException
@@ -204,6 +165,18 @@ class Store:
         if found.lifecycle_stage == "deleted":
             raise ValueError(f"experiment {self.experiment} is deleted there; restore it or set tracking.experiment")
         return str(found.experiment_id)
+
+    def _new(self) -> Any:
+        """Make the run, unless it was made by a request whose answer was lost: it is found by a tag of its own."""
+        if self.asked:
+            wanted = f"tags.`{START}` = '{self.first_tags[START]}'"
+            if found := self.client.search_runs([self.experiment_id], wanted, max_results=1):
+                return found[0]
+        self.asked = True
+        with environment("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0"):  # MLflow would send it again without a look
+            return self.client.create_run(
+                self.experiment_id, start_time=self.began, tags=self.first_tags, run_name=self.run_name
+            )
 
     def _existing(self, run_id: str | None) -> Any:
         """The run, or None where it is not there (any more)."""
@@ -251,44 +224,6 @@ class Store:
         allowed = seconds + size / BYTES_PER_SECOND
         self.progress(allowed + PROBE_SECONDS)
         name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-        before = os.environ.get(name)
-        if before == ENVIRONMENT[name]:
-            os.environ[name] = str(int(4 + size / BYTES_PER_SECOND))
-        try:
+        usual = os.environ[name] == ENVIRONMENT[name]
+        with environment(name, str(int(4 + size / BYTES_PER_SECOND)) if usual else os.environ[name]):
             yield
-        finally:
-            if before is not None:
-                os.environ[name] = before
-
-
-def system_monitors() -> list[Any]:
-    """MLflow's own meters of this machine; the GPU's where nvidia-ml-py and a GPU are there."""
-    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
-    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
-    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
-
-    monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
-    with contextlib.suppress(Exception):
-        monitors.append(GPUMonitor())
-    return monitors
-
-
-def quiet() -> None:
-    """Short waits for a dead server, and no lines of MLflow's over the progress bar; before mlflow is imported."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    for module in ("mlflow", "alembic", "sqlalchemy"):
-        warnings.filterwarnings("ignore", module=rf"{module}\b")
-
-
-def is_temporary(error: BaseException) -> bool:
-    """Whether the same call may succeed later: no answer, or the server's own trouble, but not a refusal."""
-    code = getattr(getattr(error, "response", None), "status_code", None)  # of requests' HTTPError
-    if code is None and hasattr(error, "get_http_status_code"):  # of MLflow's exceptions
-        code = error.get_http_status_code()
-    if code is not None:
-        return code == 429 or (code >= 500 and code != 501)
-    if isinstance(error, sqlite3.OperationalError):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visrun.tracking import STATUSES
+from visrun.tracking.client import is_temporary
 from visrun.tracking.names import one_line
-from visrun.tracking.store import Store, is_temporary
+from visrun.tracking.store import Store
 from visrun.tracking.uris import command, is_local, link, without_password
 
 if TYPE_CHECKING:

@@ -1,0 +1,86 @@
+"""MLflow's client: that it answers, how long it waits, that it prints nothing, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from visrun.tracking.uris import creation_lock
+
+# Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
+
+
+class Answering:
+    """MLflow's client: ``progress`` is told of each answer, and the ``seconds`` of the last one are known."""
+
+    def __init__(self, client: Any, progress: Callable[[float | None], None]) -> None:
+        self.client, self.progress, self.seconds = client, progress, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.client, name)
+
+        def answered(*args: Any, **options: Any) -> Any:
+            began = time.monotonic()
+            answer = call(*args, **options)
+            self.seconds = time.monotonic() - began
+            self.progress(None)
+            return answer
+
+        return answered
+
+
+@contextlib.contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    """Let one of the variables of `quiet` be ``value`` for a while."""
+    before = os.environ[name]
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ[name] = before
+
+
+def make_client(uri: str) -> Any:
+    """A client of the store, whose tables are made first where it is a new file. Raises what `creation_lock` does."""
+    quiet()
+    from mlflow import MlflowClient
+
+    for name in NOISY:  # importing mlflow sets its loggers up
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with creation_lock(uri):
+        return MlflowClient(tracking_uri=uri)
+
+
+def quiet() -> None:
+    """Short waits for a dead server, and no lines of MLflow's over the progress bar; before mlflow is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for module in ("mlflow", "alembic", "sqlalchemy"):
+        warnings.filterwarnings("ignore", module=rf"{module}\b")
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Whether the same call may succeed later: no answer, or the server's own trouble, but not a refusal."""
+    code = getattr(getattr(error, "response", None), "status_code", None)  # of requests' HTTPError
+    if code is None and hasattr(error, "get_http_status_code"):  # of MLflow's exceptions
+        code = error.get_http_status_code()
+    if code is not None:
+        return code == 429 or (code >= 500 and code != 501)
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))
