@@ -36,6 +36,14 @@ def test_maps_are_whole_pictures_of_bytes():
     assert {name: tuple(values.shape) for name, values in found.items()} == {"mask": (3, 2)}
 
 
+@pytest.mark.parametrize(
+    ("ids", "written"), [((), [0, 1, 2, 255]), ((7, 26, 128), [7, 26, 128, 255]), ((0, 255), [0, 255, 2, 0])]
+)
+def test_masks_are_written_with_the_ids_of_the_dataset(ids: tuple[int, ...], written: list[int]):
+    mask = torch.tensor([[[0, 1, 2, 255]]], dtype=torch.uint8)
+    assert drawings.maps_of({"mask": mask}, ids=ids)["mask"].tolist() == [written]
+
+
 def test_an_image_that_a_link_leads_to_is_not_written_over(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / "out").mkdir()

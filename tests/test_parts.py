@@ -76,6 +76,22 @@ def test_a_loss_that_does_not_read_weights_or_asks_for_what_nothing_gives_is_ref
         parts.build_task(resolved, dataset, torch.device("cpu"))
 
 
+def test_masks_of_predictions_have_the_ids_of_the_dataset() -> None:
+    dataset = Dataset(
+        root=Path(),
+        layout="masks",
+        kind="mask",
+        splits={"train": (Record(Path("a.png"), Path("b.png"), "a.png"),)},
+        classes=("class_7", "class_26"),
+        targets=(),
+        sizes={},
+        mask_ids=(7, 26),
+        counts={"train": (3, 1)},
+    )
+    task = parts.build_task(resolve(["task=segmentation"]), dataset, torch.device("cpu"))
+    assert task.state() == {"classes": ["class_7", "class_26"], "ids": [7, 26]}
+
+
 def test_a_network_of_other_outputs_is_refused_before_the_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def fewer(num_outputs: int) -> torch.nn.Module:
         layers = torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, num_outputs - 1)

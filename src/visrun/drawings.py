@@ -56,10 +56,18 @@ def writing(folder: Path) -> Iterator[None]:
         raise UserError(f"out={folder}: cannot be written ({error.strerror or error}); name another folder") from None
 
 
-def maps_of(prediction: Prediction) -> dict[str, Tensor]:
-    """What of a prediction for one image is a picture itself: name -> (H, W) uint8, such as ``mask``."""
+def maps_of(prediction: Prediction, *, ids: Sequence[int] = ()) -> dict[str, Tensor]:
+    """What of a prediction for one image is a picture itself: name -> (H, W) uint8, such as ``mask``.
+
+    Args:
+        ids: What the values 0, 1, ... are in the user's masks; () = themselves. 255 stays 255, which is "not seen", or
+            is 0 where an id is 255.
+    """
+    table = torch.arange(256, dtype=torch.uint8)
+    table[: len(ids)] = torch.tensor(ids, dtype=torch.uint8)
+    table[255] = 0 if 255 in ids else 255
     return {
-        name: values[0].cpu()
+        name: table[values[0].cpu().long()]
         for name, values in prediction.items()
         if values.dim() == 3 and values.dtype == torch.uint8
     }

@@ -211,6 +211,7 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
     everyone = [row.target for row in dataset.splits["train"]]
     offered = {
         "classes": dataset.classes,
+        "ids": dataset.mask_ids,
         "multilabel": dataset.multilabel,
         "targets": dataset.targets,
         "values": packed(dataset, everyone, None, kind=entry.target) if dataset.targets else None,

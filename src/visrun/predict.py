@@ -198,6 +198,7 @@ def main(words: Sequence[str]) -> int:
     paths = find_images([expanded(name) for name in given])
     predictor = load(run, device=asked.get("device", "auto"))
     folder = drawings.folder_of(_named(run), asked.get("out"))
+    ids = getattr(predictor.task, "ids", ())
     files: list[list[str]] = []
     code = 0
     for number, prediction in attempted(predictor.predictions, paths, batch=BATCH):
@@ -212,7 +213,7 @@ def main(words: Sequence[str]) -> int:
         record = {"image": str(paths[number]), **predictor.task.record(prediction, 0)}
         print(json.dumps(record, ensure_ascii=False), flush=True)
         drawing = predictor.task.draw(Image.fromarray(load_rgb(paths[number])), prediction, 0)
-        found = [Image.fromarray(values.numpy()) for values in drawings.maps_of(prediction).values()]
+        found = [Image.fromarray(values.numpy()) for values in drawings.maps_of(prediction, ids=ids).values()]
         with drawings.writing(folder):
             for name, picture in zip(files[number], [drawing, *found], strict=True):
                 picture.save(folder / name)

@@ -73,6 +73,17 @@ def test_val_comes_off_train_where_only_train_and_test_exist(tmp_path: Path) -> 
     assert dataset.counts == {"train": (6, 6), "val": (2, 2), "test": (2, 2)}
 
 
+def test_val_and_test_have_fingerprints_of_their_own(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"a": 8, "b": 8}, "train")
+    class_folders(tmp_path, {"a": 2, "b": 2}, "test")
+    first, again, other = (records.read(tmp_path, task="classification", seed=s).fingerprints for s in (0, 0, 1))
+    assert first == again and first.keys() == {"val", "test"}
+    assert first["test"] == other["test"] and first["val"] != other["val"]
+    picture(tmp_path / "test" / "a" / "9.png", 255)
+    more = records.read(tmp_path, task="classification").fingerprints
+    assert first["val"] == more["val"] and first["test"] != more["test"]
+
+
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),
     fraction=st.floats(0.01, 0.99),
@@ -186,6 +197,7 @@ def test_ids_without_names_are_classes_where_they_occur(tmp_path: Path) -> None:
     dataset = records.read(other, task="segmentation", classes=names, training=False)
     assert (dataset.classes, dataset.mask_ids) == (names, (-1, 26, 128))
     assert dataset.counts == {"test": (0, 1, 2)}
+    assert dataset.warnings == ("left out, since the model does not know it: class_3",)
 
 
 def test_of_many_classes_those_that_are_there_are_listed(tmp_path: Path) -> None:

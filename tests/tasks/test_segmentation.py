@@ -92,8 +92,9 @@ def test_a_mask_goes_back_to_the_pixels_of_its_file() -> None:
 
 
 def test_state_builds_the_task() -> None:
-    state = Segmentation(classes=CLASSES, loss=losses.dice).state()
-    assert Segmentation(**state).state() == state == {"classes": list(CLASSES)}
+    state = Segmentation(classes=CLASSES, ids=(7, 0, 26), loss=losses.dice).state()
+    assert Segmentation(**state).state() == state == {"classes": list(CLASSES), "ids": [7, 0, 26]}
+    assert Segmentation(classes=CLASSES).ids == (0, 1, 2)
 
 
 @pytest.mark.parametrize("kind", ["tensor", "array", "image"])

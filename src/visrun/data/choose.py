@@ -71,7 +71,7 @@ def _wanted(classes: Sequence[str], known: Sequence[str], *, training: bool) -> 
     missing = [name for name in wanted if name not in known]
     if missing and (training or len(missing) == len(wanted)):
         hint = did_you_mean(missing[0], known) or f"; classes here: {files.some(known, 20)}"
-        raise DataError(f"data.classes: no class {missing[0]!r} in the dataset{hint}")
+        raise DataError(f"{'data.classes' if training else 'the model'}: no class {missing[0]!r} in the dataset{hint}")
     return wanted
 
 
@@ -86,41 +86,53 @@ def masks(
 ) -> tuple[Listing, tuple[int, ...], list[Finding]]:
     """Class names, the id of each class in the files, and the findings with ids out of range as faults.
 
-    Where nobody names them, the ids have the layout's usual names, or else class_0 to the highest id found. 255 is no
-    class but "ignore", unless nothing else but 0 is there to be learnt: black and white masks.
+    Where nobody names them, the ids have the layout's usual names, or else each that occurs is a class: class_7 and
+    class_11. 255 is no class but "ignore", unless nothing else but 0 is there to be learnt: black and white masks.
 
     Args:
         painted: Whether they were made from outlines and are no files.
     """
     seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
     white = not painted and not listing.usual_classes and np.flatnonzero(seen).tolist() == [0, IGNORE]
-    names = listing.classes or _unnamed(listing, classes, seen, white=white, training=training)
-    checked = [_in_range(finding, len(names)) for finding in findings]
-    wanted = names if classes is None else _wanted(classes, names, training=training)
-    white = white and len(names) == 2
-    known = dict(zip(names, (0, IGNORE) if white else range(len(names)), strict=True))
+    known = _numbered(listing.classes, white) or _unnamed(listing, classes, seen, white=white, training=training)
+    checked = [_in_range(finding, set(known.values())) for finding in findings]
+    wanted = tuple(known) if classes is None else _wanted(classes, tuple(known), training=training)
     ids = tuple(known.get(name, ABSENT) for name in wanted)  # ABSENT: a finished model's class
-    told = (f"the masks are black and white: white (255) is {names[1]}",) if white else ()
+    told = [*left_out(tuple(known), classes, training=training)] if not listing.classes else []
+    if IGNORE in known.values():
+        told.append(f"the masks are black and white: white (255) is {next(n for n, i in known.items() if i == IGNORE)}")
+    elif not painted and not listing.classes and not listing.usual_classes and seen[IGNORE]:
+        told.append(f"mask id 255 means ignore: {seen[IGNORE] / seen.sum():.1%} of all pixels are left out")
     return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, checked
+
+
+def _numbered(names: Sequence[str], white: bool) -> dict[str, int]:
+    """Names of the ids 0, 1, ...; of two classes in black and white the second is white."""
+    return dict(zip(names, (0, IGNORE) if white and len(names) == 2 else range(len(names)), strict=True))
 
 
 def _unnamed(
     listing: Listing, classes: Sequence[str] | None, seen: np.ndarray, *, white: bool, training: bool
-) -> tuple[str, ...]:
-    count = int(np.flatnonzero(seen[:IGNORE]).max(initial=-1)) + 1
+) -> dict[str, int]:
+    """The id of each class, where the dataset names none."""
+    found = np.flatnonzero(seen[:IGNORE]).tolist()
     usual = listing.usual_classes
-    if count <= len(usual) and (classes is None or not set(usual).isdisjoint(map(str, classes))):
-        return usual
-    if classes is not None and not training:
-        return tuple(map(str, classes))  # the ids stand for a finished model's classes by number
-    return BLACK_AND_WHITE if white else tuple(f"class_{i}" for i in range(count))
+    if max(found, default=-1) < len(usual) and (classes is None or not set(usual).isdisjoint(map(str, classes))):
+        return _numbered(usual, white)
+    own = _numbered(BLACK_AND_WHITE, white) if white else {f"class_{i}": i for i in found}
+    if training or classes is None or (not white and not own.keys().isdisjoint(map(str, classes))):
+        return own
+    return _numbered([*map(str, classes)], white)  # the ids stand for a finished model's classes by number
 
 
-def _in_range(finding: Finding, num_classes: int) -> Finding:
-    if finding.pixels is None or not finding.pixels[num_classes:IGNORE].any():
+def _in_range(finding: Finding, known: set[int]) -> Finding:
+    if finding.pixels is None:
         return finding
-    worst = num_classes + int(np.flatnonzero(finding.pixels[num_classes:IGNORE])[0])
-    return replace(finding, fault=f"mask id {worst} is out of range: there are {num_classes} classes (255 = ignore)")
+    strange = set(np.flatnonzero(finding.pixels[:IGNORE]).tolist()) - known
+    if not strange:
+        return finding
+    fault = f"mask id {min(strange)} is out of range: there are {len(known)} classes (255 = ignore)"
+    return replace(finding, fault=fault)
 
 
 def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str, ...]:

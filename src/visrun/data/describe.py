@@ -64,7 +64,10 @@ def _values(dataset: Dataset, split: str) -> str:
 def _pixels(dataset: Dataset, split: str) -> str:
     counts = dataset.counts[split]
     whole = max(1, sum(counts))
-    return files.some((f"{n}: {c / whole:.1%}" for n, c in zip(dataset.classes, counts, strict=True)), MOST_NAMED)
+    pairs = list(zip(dataset.classes, counts, strict=True))
+    if len(pairs) > MOST_NAMED:  # not all can be shown: those that are there
+        pairs.sort(key=lambda pair: not pair[1])
+    return files.some((f"{n}: {c / whole:.1%}" for n, c in pairs), MOST_NAMED)
 
 
 def _images(dataset: Dataset, split: str) -> str:

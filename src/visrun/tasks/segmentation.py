@@ -30,13 +30,15 @@ class Segmentation:
 
     Args:
         classes: Names of the K classes.
+        ids: The id of each class in the dataset's masks, which those that are written have as well; None = 0, 1, ...
         loss: ``(logits (B, K, H, W), target) -> scalar or named scalars``; None for a task that only predicts.
     """
 
     monitor, maximize = TASKS["segmentation"].monitor, TASKS["segmentation"].maximize
 
-    def __init__(self, *, classes: Sequence[str], loss: Loss | None = None) -> None:
+    def __init__(self, *, classes: Sequence[str], ids: Sequence[int] | None = None, loss: Loss | None = None) -> None:
         self.classes, self.loss = tuple(classes), loss
+        self.ids = tuple(range(len(self.classes)) if ids is None else ids)
         self.num_outputs = len(self.classes)
 
     def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
@@ -91,8 +93,8 @@ class Segmentation:
         return legend(side_by_side({"image": image, **panels}), keys)
 
     def state(self) -> dict[str, Any]:
-        """Class names."""
-        return {"classes": list(self.classes)}
+        """Class names, and their ids in masks."""
+        return {"classes": list(self.classes), "ids": list(self.ids)}
 
 
 def _array(mask: Any) -> np.ndarray:
