@@ -70,6 +70,7 @@ def test_a_run_leaves_everything_it_promises(trained):
     assert content["result"]["status"] == "finished"
     assert TASKS[task].monitored(content["result"]["val"]) in content["result"]["val"]
     assert TASKS[task].monitor in content["result"]["test"]
+    assert content["result"]["fingerprints"].keys() == {"val", "test"}
     assert content["data"]["fingerprint"] and content["versions"]["torch"] and content["seed"] == 0
     assert [row["epoch"] for row in rows(folder)] == [1, 2]
     assert {"best.pt", "last.pt"} <= {file.name for file in (folder / "checkpoints").iterdir()}

@@ -142,8 +142,8 @@ def test_the_monitored_metric_stands_first_and_each_counts_its_own_runs() -> Non
     assert found["val/accuracy"] == spread([0.5, 1.0]) and found["test/accuracy"].n == 1
 
 
-def told(words: list[str], *metrics: dict[str, float]) -> list[str]:
-    runs = [Repetition(seed, Path(str(seed)), values) for seed, values in enumerate(metrics)]
+def told(words: list[str], *metrics: dict[str, float], held_out: str = "aa") -> list[str]:
+    runs = [Repetition(i, Path(str(i)), values, held_out[i : i + 1]) for i, values in enumerate(metrics)]
     return repeat.lines(repeat.summary(runs, monitor="accuracy"), runs, resolve(words).settings)
 
 
@@ -161,11 +161,22 @@ def test_one_run_has_no_spread_and_says_so() -> None:
     assert shown[3] == "one run tells no spread: standard deviation and interval need two seeds or more"
 
 
-def test_single_classes_stand_in_the_file_and_a_split_by_seed_is_said() -> None:
+def test_single_classes_stand_in_the_file() -> None:
     shown = told(["data.root=photos"], {"val/miou": 0.5, "val/iou/a": 0.25}, {"val/miou": 0.5, "val/iou/a": 0.5})
     assert not any("iou/a" in line for line in shown)
-    assert shown[-2] == "repeat.json holds 1 more, of single classes or targets"
-    assert shown[-1] == repeat.SPLIT_NOTE
+    assert shown[-1] == "repeat.json holds 1 more, of single classes or targets"
+
+
+@pytest.mark.parametrize(("held_out", "is_said"), [("ab", True), ("aa", False), ("", False)])
+def test_a_split_by_seed_is_said_where_the_seeds_held_out_other_images(
+    tmp_path: Path, held_out: str, is_said: bool
+) -> None:
+    for number in range(2):
+        noted = {"fingerprints": {"val": held_out[number]}} if held_out else {}
+        write_trial(tmp_path, number, seed=number, val={"accuracy": 0.5}, **noted)
+    runs = repeat.finished(tmp_path, [0, 1])
+    shown = repeat.lines(repeat.summary(runs, monitor="accuracy"), runs, resolve(["data.root=photos"]).settings)
+    assert (repeat.SPLIT_NOTE in shown) == is_said
 
 
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

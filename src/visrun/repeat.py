@@ -19,7 +19,7 @@ from visrun.errors import ConfigError, UserError
 from visrun.files import write_atomic
 from visrun.numbers import MISSING, number, numbers_of
 from visrun.record.run_files import FILE_NAME
-from visrun.record.run_folder import read_json
+from visrun.record.run_folder import part_of, read_json
 from visrun.spread import Spread, spread
 from visrun.sweep.config import AUTO
 from visrun.sweep.config import NAME as SWEEPER
@@ -38,11 +38,13 @@ SPLIT_NOTE = "data without a val split: each seed holds out other images of trai
 
 @dataclass(frozen=True)
 class Repetition:
-    """A finished run of the repeat: its seed, its folder, and its metrics as ``val/NAME`` and ``test/NAME``."""
+    """A finished run of the repeat: its seed, its folder, its metrics as ``val/NAME`` and ``test/NAME``, and the
+    fingerprint of its validation images."""
 
     seed: int
     folder: Path
     metrics: dict[str, float]
+    held_out: str = ""
 
 
 def main(words: Sequence[str]) -> int:
@@ -175,7 +177,8 @@ def finished(folder: Path, seeds: Sequence[int]) -> list[Repetition]:
             continue
         result = content.get("result") or {}
         if result.get("status") == "finished" and content.get("seed") in seeds:
-            runs[content["seed"]] = Repetition(content["seed"], place, _metrics(result))
+            held_out = str(part_of(result, "fingerprints").get("val", ""))
+            runs[content["seed"]] = Repetition(content["seed"], place, _metrics(result), held_out)
     return [runs[seed] for seed in seeds if seed in runs]
 
 
@@ -217,7 +220,7 @@ def lines(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Set
         text.append("one run tells no spread: standard deviation and interval need two seeds or more")
     if len(shown) < len(found):
         text.append(f"{REPORT} holds {len(found) - len(shown)} more, of single classes or targets")
-    return text if settings.data.name == "demo" else [*text, SPLIT_NOTE]
+    return [*text, SPLIT_NOTE] if len({run.held_out for run in runs if run.held_out}) > 1 else text
 
 
 def _number(value: float | None) -> str:

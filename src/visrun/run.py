@@ -121,6 +121,7 @@ def _run(
             dataset = feeding.read_dataset(resolved.settings, screen)
             require_same_data(former, dataset.fingerprint)
             journal.fingerprint(dataset.fingerprint)
+            journal.note(fingerprints=dataset.fingerprints)
             made = parts.build(resolved, dataset, screen)
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})

@@ -89,6 +89,15 @@ def test_a_plain_comparison(write_run) -> None:
     assert "2026-01-31 12:00" in told
 
 
+def test_no_run_is_best_on_other_images(write_run) -> None:
+    results = [{"status": "finished", "fingerprints": {"val": letter}} for letter in "ab"]
+    folders = [write_run(str(i), [0.5 + i / 4], result=result) for i, result in enumerate(results)]
+    told = " ".join(" ".join(check(made(*folders)).texts).split())
+    assert "accuracy on val is not of the same images, so no run is best." in told
+    assert "another seed or share of val holds out others" in told
+    assert "(best)" not in told
+
+
 def test_every_row_has_a_cell_for_every_run(write_run) -> None:
     text = made(*(write_run(f"r{i}", [0.1 * i], dropout=0.1 * i) for i in range(1, 4)))
     rows = re.findall(r"<tr>.*?</tr>", text)

@@ -122,6 +122,35 @@ def test_other_data_are_said(write_run) -> None:
     assert notes(runs_of(first, write_run("c"))) == []  # c never came to read its data
 
 
+@pytest.mark.parametrize(
+    ("prints", "whole", "best", "said"),
+    [
+        ([{"val": "a", "test": "t"}, {"val": "a", "test": "t"}], "ww", {"val": {1}, "test": {1}}, []),
+        ([{"val": "a", "test": "t"}, {"val": "b", "test": "t"}], "ww", {"val": set(), "test": {1}}, ["val are not"]),
+        ([{"val": "a", "test": "t"}, {"val": "b", "test": "s"}], "wx", {}, ["different data", "val are", "test are"]),
+        ([{"val": "a", "test": "t"}, {"val": "a", "test": "t"}], "wx", {"val": {1}, "test": {1}}, ["different data"]),
+        ([{}, {"val": "a", "test": "t"}], "ww", {"val": {1}, "test": {1}}, []),  # written before runs told it
+        ([{}, {"val": "a", "test": "t"}], "wx", {}, ["different data", "val are", "test are"]),
+    ],
+)
+def test_none_is_best_of_figures_on_other_images(write_run, prints, whole, best, said) -> None:
+    folders = []
+    for i, value in enumerate((0.5, 0.75)):
+        result = {"status": "finished", "test": {"accuracy": value}, "fingerprints": prints[i]}
+        folders.append(write_run(str(i), [value], result=result, sections={"data": {"fingerprint": whole[i]}}))
+    runs = runs_of(*folders)
+    assert {row.label: set(row.best) for row in metrics(runs)} == {
+        f"{split} accuracy": best.get(split, set()) for split in ("val", "test")
+    }
+    assert [part in line for part, line in zip(said, notes(runs), strict=True)] == [True] * len(said)
+
+
+def test_the_star_says_among_which_runs(write_run) -> None:
+    folders = [write_run("a", [0.9], result={"status": "killed"}), write_run("b", [0.5]), write_run("c", [0.4])]
+    assert "\n* best of its row among finished runs\n" in as_text(runs_of(*folders), width=80) + "\n"
+    assert "\n* best of its row\n" in as_text(runs_of(*folders[1:]), width=80) + "\n"
+
+
 def test_the_text(write_run) -> None:
     one = write_run("one", [0.5, 0.75], learning_rate=0.1)
     two = write_run("two", rows=[{"epoch": 1, "accuracy": 0.25, "iou/x": 0.5, "time/total": 1234.5}])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from visrun.compare.charts import COLOURS, as_svg, charts
 from visrun.compare.gallery import Cell, Gallery
-from visrun.compare.runs import Run, contenders
+from visrun.compare.runs import Run, contenders, same_images
 from visrun.compare.tables import Row, common, differences, metrics, notes, outcomes
 from visrun.numbers import number
 from visrun.tables import TASKS
@@ -84,6 +84,8 @@ def _verdict(runs: Sequence[Run]) -> str:
     values = [run.value for run in known if run.value is not None]
     top = max(values) if entry.maximize else min(values)
     best = [run for run in known if run.value == top]
+    if not same_images(runs, "val"):
+        return f'<p class="verdict">{escape(monitor)} on val is not of the same images, so no run is best.</p>'
     names = ", ".join(f"<strong>{escape(run.name)}</strong>" for run in best)
     if len({number(value) for value in values}) == 1 and len(known) == len(runs):
         return f'<p class="verdict">All reach {escape(monitor)} <strong>{number(top)}</strong> on val.</p>'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Run:
         status: finished, pruned, failed, killed, running, or unfinished where no living process writes it.
         reason: Why it ended, where it says so.
         fingerprint: Of the data it was trained on, if it came to read them.
+        fingerprints: Of the images in ``val`` and in ``test`` alone.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Run:
     status: str
     reason: str = ""
     fingerprint: str | None = None
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -112,12 +114,22 @@ def read_run(folder: Path) -> Run:
         status=status,
         reason=text(result.get("reason", "")),
         fingerprint=fingerprint if isinstance(fingerprint, str) else None,
+        fingerprints={key: str(value) for key, value in part_of(result, "fingerprints").items()},
     )
 
 
 def contenders(runs: Sequence[Run]) -> list[Run]:
     """The runs that may be the best: the finished ones, or all where none is finished."""
     return [run for run in runs if run.finished] or list(runs)
+
+
+def same_images(runs: Sequence[Run], split: str) -> bool:
+    """Whether the figures on ``split`` of all that have any are of the same images, as far as the runs tell."""
+    measured = [run for run in runs if (run.test if split == "test" else run.val)]
+    told = [run.fingerprints.get(split) for run in measured]
+    if None not in told:
+        return len(set(told)) <= 1
+    return len({run.fingerprint for run in measured if run.fingerprint}) <= 1
 
 
 def _content(file: Path) -> dict[str, Any]:

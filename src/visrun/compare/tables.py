@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
-from visrun.compare.runs import Run, contenders
+from visrun.compare.runs import Run, contenders, same_images
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import MISSING, number
 from visrun.tables import TASKS
@@ -52,14 +52,18 @@ def _settings(runs: Sequence[Run]) -> Iterable[tuple[str, tuple[str | None, ...]
 
 
 def metrics(runs: Sequence[Run]) -> list[Row]:
-    """The metrics of each run's best epoch on val, then those on test; the monitored one first."""
-    first, able, better = runs[0].monitor, contenders(runs), TASKS[runs[0].task].larger_is_better
-    among = [i for i, run in enumerate(runs) if run in able]
+    """The metrics of each run's best epoch on val, then those on test; the monitored one first.
+
+    None is the best of figures that are not of the same images.
+    """
+    first, better = runs[0].monitor, TASKS[runs[0].task].larger_is_better
+    among = [i for i, run in enumerate(runs) if run in contenders(runs)]
     rows = []
     for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):
+        able = among if same_images(runs, split) else []
         keys = sorted(dict.fromkeys(key for each in values for key in each), key=lambda key: key != first)
         rows += [
-            metric_row(f"{split} {key}", [each.get(key) for each in values], better(key), among=among) for key in keys
+            metric_row(f"{split} {key}", [each.get(key) for each in values], better(key), among=able) for key in keys
         ]
     return rows
 
@@ -95,8 +99,12 @@ def outcomes(runs: Sequence[Run]) -> list[Row]:
 def notes(runs: Sequence[Run]) -> list[str]:
     """What a reader of the tables must know: ends other than good ones, and data that are not the same."""
     lines = [f"{run.name}: {run.status}, {run.reason}" for run in runs if run.reason]
-    if len({run.fingerprint for run in runs if run.fingerprint}) > 1:
-        lines.append("the runs were trained on different data, so their metrics are not of the same images")
+    other = len({run.fingerprint for run in runs if run.fingerprint}) > 1
+    lines += ["the runs were trained on different data"] if other else []
+    for split in ("val", "test"):
+        if not same_images(runs, split):
+            why = "" if other or split == "test" else " (another seed or share of val holds out others)"
+            lines.append(f"the runs' metrics on {split} are not of the same images{why}, so none is best there")
     return lines
 
 
@@ -109,7 +117,8 @@ def as_text(runs: Sequence[Run], *, width: int) -> str:
     for columns in _pages(runs, blocks, width):
         lines += [*_page(runs, blocks, columns), ""]
     if any(row.best for row in shown):
-        lines.append("* best of its row")
+        finished = sum(run.finished for run in runs)
+        lines.append("* best of its row" + (" among finished runs" if 0 < finished < len(runs) else ""))
     hidden = len(measured) - len(shown)
     if hidden:
         lines.append(f"{hidden} rows of single classes or targets stand on the page")

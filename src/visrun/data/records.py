@@ -42,6 +42,7 @@ class Dataset:
         skipped: What was left out as unusable, one line each.
         multilabel: Whether a label is a tuple of class indices.
         fingerprint: SHA-256 over relative paths, byte sizes and targets.
+        fingerprints: The same over ``val`` and over ``test`` alone: figures on equal ones are of the same images.
         mask_ids: For masks the id in the files of each class (for :func:`visrun.data.images.mask_of`).
         counts: Split -> images, pixels (masks) or objects per class; {} for values.
         warnings: What people should know.
@@ -58,6 +59,7 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     multilabel: bool = False
     fingerprint: str = ""
+    fingerprints: dict[str, str] = field(default_factory=dict)
     mask_ids: tuple[int, ...] = ()
     counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -155,6 +157,9 @@ def checked(
         skipped=skipped,
         multilabel=listing.multilabel,
         fingerprint=fingerprint,
+        fingerprints={
+            name: _fingerprint({name: rows}, base, listing) for name, rows in good.items() if name != "train"
+        },
         mask_ids=ids,
         counts=counts,
         warnings=(
