@@ -15,6 +15,7 @@ from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE
 from visrun.figures.score_histogram import score_histogram
 from visrun.tasks.anomaly_detection import AnomalyDetection
 from visrun.tasks.base import Deciding
+from visrun.tasks.drawing import LEAST, PAD, fitted
 
 LOGITS = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
 LIKELY = [0.119203, 0.880797]
@@ -125,6 +126,26 @@ def test_pictures(threshold, code, with_heat):
     picture = task.draw(Image.new("RGB", (30, 20)), prediction, 0, target)
     panels = 1 + with_heat + (code == DEFECT)
     assert picture.mode == "RGB" and picture.width >= 256 * panels
+
+
+def test_what_is_said_below_a_picture_is_not_cut(monkeypatch):
+    told = []
+    monkeypatch.setattr("visrun.anomaly.drawing.caption", lambda page, lines: told.extend(lines))
+    task = AnomalyDetection(threshold=0.012345)
+    task.draw(Image.new("RGB", (20, 20)), {"score": torch.tensor([0.0123456])}, 0, torch.full((20, 20), GOOD))
+    assert [line.text for line in told] == ["defect: score 0.01235", "threshold: 0.01235", "truth: good"]
+    assert all(fitted(line.text, LEAST - 2 * PAD) == line.text for line in told)
+
+
+def test_heat_beyond_the_picture_is_not_drawn():
+    task, image = AnomalyDetection(pixel_threshold=0.5), Image.new("RGB", (20, 20))
+    target = torch.full((20, 20), GOOD)
+    target[:, 10:] = 255
+    heat = torch.zeros(1, 20, 20)
+    heat[0, 5, 5] = 1
+    cold = task.draw(image, {"score": torch.ones(1), "heat": heat.clone()}, 0, target)
+    heat[:, :, 10:] = 9
+    assert task.draw(image, {"score": torch.ones(1), "heat": heat}, 0, target).tobytes() == cold.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def picture(
     defective: bool | None,
     marks: NDArray[np.bool_] | None,
 ) -> Image.Image:
-    """The image beside its heat map and, where they are known, the marked defects, above a line that says the score.
+    """The image beside its heat map and, where they are known, the marked defects, above lines that say the score.
 
     Args:
         heat: (h, w), stretched over the image; None where the model gives none.
@@ -43,8 +43,9 @@ def picture(
     called = None if threshold is None else score >= threshold
     color = PLAIN if defective is None or called is None else GOOD if called == defective else BAD
     says = f"{CLASSES[called]}: " if called is not None else ""
-    against = f", threshold {threshold:.4g}" if threshold is not None else ""
-    lines = [Line(f"{says}score {score:.4g}{against}", color=color)]
+    lines = [Line(f"{says}score {score:.4g}", color=color)]
+    if threshold is not None:
+        lines.append(Line(f"threshold: {threshold:.4g}"))
     if defective is not None:
         lines.append(Line(f"truth: {CLASSES[defective]}"))
     return caption(page, lines)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from visrun.anomaly import drawing, truth
 from visrun.anomaly.metric import AnomalyMetric
+from visrun.data.ids import IGNORE
 from visrun.data.rendering import seen
 from visrun.data.verdicts import CLASSES
 from visrun.tables import TASKS
@@ -118,6 +120,8 @@ class AnomalyDetection:
         """
         heat = prediction["heat"][i].cpu().numpy() if "heat" in prediction else None
         known = None if target is None else torch.as_tensor(target)
+        if heat is not None and known is not None:
+            heat = np.where(known.cpu().numpy() == IGNORE, 0, heat)  # beyond the picture it says nothing
         return drawing.picture(
             image,
             heat,
