@@ -27,7 +27,7 @@ from visrun.folders import cache_folder
 from visrun.loaders import split_batches, where_kept
 from visrun.models import Built
 from visrun.sweep.slots import own_cores
-from visrun.tables import AUGMENTATIONS, TASKS
+from visrun.tables import AUGMENTATIONS, TASKS, model_entry
 
 
 def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -> Dataset:
@@ -35,6 +35,7 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
     data = settings.data
     root = demo.build(settings.task, cache_folder() / "demo") if data.name == "demo" else data.root
     assert root is not None, "validated: only the demo needs no data.root"
+    learns = model_entry(settings.model.name).gradient
     dataset = records.read(
         root,
         task=settings.task,
@@ -45,10 +46,11 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
         seed=settings.seed,
         on_bad=data.on_bad,
         training=training,
+        defects_aside=not learns,
         progress=counter(screen, "checking files"),
     )
     screen.end_progress()
-    screen.say(records.describe(dataset))
+    screen.say(records.describe(dataset, learns=learns))
     for warning in dataset.warnings:
         screen.warn(warning)
     return dataset

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from skimage.measure import label
 
+from visrun.config.compose import resolve
 from visrun.data import records
 from visrun.data.decoding import Job
 from visrun.data.describe import describe
@@ -16,6 +18,7 @@ from visrun.data.images import mask_of
 from visrun.data.recognise import fitting
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE, Verdict
 from visrun.errors import DataError
+from visrun.feeding import read_dataset
 
 TASK = "anomaly_detection"
 
@@ -399,6 +402,22 @@ def test_a_jpeg_marks_what_is_nearer_to_white(tmp_path):
     dataset = read(tmp_path, training=False)
     (bent,) = (record.target for record in dataset.splits["test"] if record.target.defective)
     assert not dataset.warnings and np.array_equal(mask_of(bent, (), (8, 12)) == DEFECT, page > 0)
+
+
+@pytest.mark.parametrize("layout", ["parts/good", "parts/train/good"])
+def test_what_learns_from_good_images_alone_is_measured_on_all_defects(tmp_path, layout):
+    good = tmp_path / layout
+    for i in range(10):
+        picture(good / f"{i}.png")
+        picture(good.parent / "bent" / f"{i}.png")
+    screen = Mock()
+    words = ["task=anomaly_detection", f"data.root={tmp_path / 'parts'}", "model_options.backbone=resnet18"]
+    dataset = read_dataset(resolve([*words, "model=patchcore"]).settings, screen)
+    assert dataset.counts == {"train": (8, 0), "val": (2, 10)}
+    assert "mode: good images of train are remembered\n" in screen.say.call_args[0][0] + "\n"
+    learnt = read(tmp_path / "parts")
+    assert learnt.counts == {"train": (8, 8), "val": (2, 2)}
+    assert "good images of train are remembered, its 8 defective ones are not used" in describe(learnt, learns=False)
 
 
 @pytest.mark.parametrize("inverted", [False, True])

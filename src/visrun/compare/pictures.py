@@ -23,7 +23,7 @@ from visrun.errors import UserError, VisrunError, first_line
 from visrun.record.remember import remembered
 from visrun.record.run_folder import RunFolder
 from visrun.record.run_settings import text
-from visrun.tables import TARGETS, TASKS
+from visrun.tables import TARGETS, TASKS, model_entry
 
 WIDEST = 720  # pixels of an embedded picture
 QUALITY = 85  # of JPEG
@@ -93,12 +93,13 @@ def _same_data(runs: Sequence[Run]) -> list[Dataset]:
         raise Unavailable("the runs were trained on different data")
     try:
         settings = [remembered(run.folder).settings for run in runs]
-        ways = {(one.seed, one.data.val_fraction): one for one in settings}
+        # A model that learns from good images alone has other splits.
+        ways = {(one.seed, one.data.val_fraction, model_entry(one.model.name).gradient): one.model for one in settings}
         places = {(one.data.name, one.data.root): one for one in settings}
         problem = ""
         for place in places.values():
             try:
-                return [_read(place, seed, fraction, runs[0].fingerprint) for seed, fraction in ways]
+                return [_read(place, *way[:2], model, runs[0].fingerprint) for way, model in ways.items()]
             except UserError as error:
                 problem = problem or first_line(error)
     except UserError as error:
@@ -106,11 +107,11 @@ def _same_data(runs: Sequence[Run]) -> list[Dataset]:
     raise Unavailable(f"the data are not there any more as the runs read them: {problem}")
 
 
-def _read(settings: Any, seed: int, val_fraction: float, fingerprint: str | None) -> Dataset:
+def _read(settings: Any, seed: int, val_fraction: float, model: Any, fingerprint: str | None) -> Dataset:
     data = settings.data.model_copy(update={"val_fraction": val_fraction})
     screen = Screen(stderr=True)
     screen.console.quiet = True
-    dataset = feeding.read_dataset(settings.model_copy(update={"seed": seed, "data": data}), screen)
+    dataset = feeding.read_dataset(settings.model_copy(update={"seed": seed, "data": data, "model": model}), screen)
     if dataset.fingerprint != fingerprint:
         raise UserError(f"{dataset.root} has changed since")
     return dataset

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 MOST_NAMED = 20  # classes of a line
 
 
-def describe(dataset: Dataset) -> str:
-    """Layout, images per split, and what they are labelled with: images, pixels or objects of each class, or values."""
+def describe(dataset: Dataset, *, learns: bool = True) -> str:
+    """Layout, images per split, and what they are labelled with: images, pixels or objects of each class, or values.
+
+    Args:
+        learns: Whether the model learns by gradient steps; else it remembers good images.
+    """
     total = sum(map(len, dataset.splits.values()))
     kind = f"{len(dataset.classes)} classes" if dataset.classes else f"target {', '.join(dataset.targets)}"
     if len(dataset.classes) == 1:
@@ -33,7 +37,7 @@ def describe(dataset: Dataset) -> str:
     for name, rows in dataset.splits.items():
         lines.append(f"  {name:<6}{len(rows):>8,} images  {line(dataset, name)}".rstrip())
     if dataset.kind == "verdict":
-        lines += _mode(dataset)
+        lines += _mode(dataset, learns)
     if dataset.skipped:
         lines.append(f"  left out: {len(dataset.skipped):,} unusable entries")
     return "\n".join(lines)
@@ -100,7 +104,7 @@ def _verdicts(dataset: Dataset, split: str) -> str:
     return "; ".join([*parts, *([f"{masks:,} with a mask"] if masks else [])])
 
 
-def _mode(dataset: Dataset) -> list[str]:
+def _mode(dataset: Dataset, learns: bool) -> list[str]:
     """What is learnt from, as it follows from the folder; nothing for a dataset that is only measured on."""
     if not {"train", "val"} <= dataset.defects.keys():
         return []
@@ -110,6 +114,8 @@ def _mode(dataset: Dataset) -> list[str]:
         if known
         else "self-supervised: only good images in train, synthetic defects are made on them"
     )
+    if not learns:
+        how = "good images of train are remembered" + (f", its {known:,} defective ones are not used" if known else "")
     lines = [f"  mode: {how}"]
     if not dataset.defects.get("val"):
         lines.append("  val: no defects to validate on, so synthetic ones: the names of its metrics say so")

@@ -82,6 +82,7 @@ def read(
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
     training: bool = True,
+    defects_aside: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Recognise the layout under ``root``, read its records, and check every file.
@@ -99,6 +100,8 @@ def read(
         on_bad: ``error`` refuses unusable records; ``skip`` leaves them out, up to half of all, and lists them.
         training: False to measure a finished model on any dataset of the task: nothing is split (images without a
             split are ``test``), and classes may be missing.
+        defects_aside: Where ``val`` comes off the training images, all defective ones among them go there, for a model
+            that learns from good ones alone.
         progress: Called with (done, total) while files are looked at.
 
     Raises:
@@ -114,6 +117,7 @@ def read(
         seed=seed,
         on_bad=on_bad,
         training=training,
+        defects_aside=defects_aside,
         progress=progress,
     )
 
@@ -127,6 +131,7 @@ def checked(
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
     training: bool = True,
+    defects_aside: bool = False,
     pixels: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -141,7 +146,9 @@ def checked(
     fingerprint = _fingerprint(good, base, listing)
     by_class = TARGETS[kind].by_class and not listing.multilabel
     if training:
-        good = splits.complete(good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class)
+        good = splits.complete(
+            good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class, defects_aside=defects_aside
+        )
     else:
         good = {"test": good[splits.ALL]} if splits.ALL in good else splits.ordered(good)
     counts = choose.count(good, num_classes=len(listing.classes), ids=ids)

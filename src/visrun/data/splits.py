@@ -26,7 +26,13 @@ Entry = tuple["Record", "Finding"]
 
 
 def complete(
-    splits: Mapping[str, Sequence[Entry]], *, root: Path, val_fraction: float, seed: int, by_class: bool
+    splits: Mapping[str, Sequence[Entry]],
+    *,
+    root: Path,
+    val_fraction: float,
+    seed: int,
+    by_class: bool,
+    defects_aside: bool = False,
 ) -> dict[str, list[Entry]]:
     """``splits`` with a ``train`` and a ``val``: where val is missing it is taken from train, or from the one folder.
 
@@ -37,6 +43,7 @@ def complete(
         seed: Another seed chooses other images.
         by_class: Whether targets are class indices or verdicts, whose shares are kept, or objects: then of images that
             show any and that show none.
+        defects_aside: All defective images are held out, too.
     """
     done = {name: list(entries) for name, entries in splits.items()}
     if ALL in done:
@@ -46,10 +53,16 @@ def complete(
         groups = [_group(record) if by_class else 0 for record, _ in done["train"]]
         alike = _alike(done["train"])
         chosen = set(held_out(names, groups, fraction=val_fraction, seed=seed, alike=alike))
+        if defects_aside:
+            chosen |= {i for i, (record, _) in enumerate(done["train"]) if _defective(record)}
         entries = done["train"]
         done["train"] = [entry for i, entry in enumerate(entries) if i not in chosen]
         done["val"] = [entry for i, entry in enumerate(entries) if i in chosen]
     return ordered(done)
+
+
+def _defective(record: Record) -> bool:
+    return isinstance(record.target, Verdict) and record.target.defective
 
 
 def _group(record: Record) -> Hashable:
