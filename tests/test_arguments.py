@@ -13,9 +13,10 @@ START = {
     "check": ["data.root=photos"],
     "compare": ["a", "b"],
     "evaluate": ["RUN", "data.root=photos"],
+    "export": ["RUN"],
     "predict": ["RUN", "a.jpg"],
 }
-OTHER = {"check": "out", "compare": "out", "evaluate": "split", "predict": "out"}
+OTHER = {"check": "out", "compare": "out", "evaluate": "split", "export": "format", "predict": "out"}
 
 
 @pytest.mark.parametrize("verb", START)

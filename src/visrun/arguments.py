@@ -14,6 +14,7 @@ USAGE = {
     "compare": "visrun compare RUN_OR_TRIAL_OR_SWEEP... [out=compare.html] [pictures=8] [device=cpu]",
     "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [data=folder] [device=cpu]",
     "explain": "visrun explain [--json] [-m] [--config-dir DIR] [KEY ...] [key=value ...]",
+    "export": "visrun export RUN [format=onnx] [out=FILE]",
     "predict": "visrun predict RUN IMAGES... [out=DIR] [device=cpu]",
     "repeat": "visrun repeat [experiment=PATH] [seeds=5] [key=value ...]",
     "resume": "visrun resume RUN",
@@ -29,6 +30,9 @@ ABOUT = {
     "an image is seen is the run's own.",
     "explain": "Every setting of a run: its value, where it came from, and whether the run reads it. Of a KEY alone, "
     "such as learning_rate, what it means and takes; -m also shows what a sweep tries.",
+    "export": "A run, or a best.pt alone, as a program for other runtimes: format=onnx, or pt2 for torch.export.load. "
+    "It goes from RGB images in [0, 1] to the task's named predictions; what it leaves out, such as how a picture is "
+    "fitted to its size and the suppression of doubles, stands in the JSON line that is printed, and in the file.",
     "predict": "What a run, or a best.pt alone, sees in images, files or folders: a JSON line for each, and drawn "
     "pictures in out= (else in predictions/ of the run's folder; of a best.pt that lies in no run, here).",
     "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]): mean, standard "

@@ -2,7 +2,7 @@
 
     visrun [key=value ...]             train
     visrun -m [key=a,b ...]            train one run for each combination
-    visrun check | explain | resume | predict | evaluate | compare | repeat | ui ...
+    visrun check | explain | resume | predict | evaluate | export | compare | repeat | ui ...
 
 Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
@@ -136,6 +136,13 @@ def _evaluate(words: Sequence[str]) -> int:
     return evaluate.main(given)
 
 
+def _export(words: Sequence[str]) -> int:
+    given = _plugged(words_after("export", words))
+    from visrun import export
+
+    return export.main(given)
+
+
 def _ui(words: Sequence[str]) -> int:
     from visrun.web import server
 
@@ -162,6 +169,7 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "compare": _compare,
     "evaluate": _evaluate,
     "explain": _explain,
+    "export": _export,
     "predict": _predict,
     "repeat": _repeat,
     "resume": _resume,

@@ -29,16 +29,19 @@ def folder_of(run: str | Path, out: str | None) -> Path:
     Raises:
         UserError: It cannot be written.
     """
-    folder = expanded(out) if out is not None else _run_of(expanded(run)) / FOLDER
+    folder = expanded(out) if out is not None else run_of(expanded(run)) / FOLDER
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # known before the predictions, which take long
             return folder
 
 
-def _run_of(path: Path) -> Path:
+def run_of(path: Path) -> Path:
+    """The folder of a run that its folder, its experiment.json or a checkpoint names; the current one if none does."""
     if path.is_dir():
         return path
+    if path.name == FILE_NAME:
+        return path.parent
     above = path.parent.parent
     return above if (above / FILE_NAME).is_file() else Path()
 

@@ -9,9 +9,18 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms as theirs
 
-from visrun.boxes import canonical, le90_to_quads, rotated_iou
+from visrun.boxes import canonical, le90_to_quads, nms, rotated_iou, rotated_nms
 from visrun.detection import decode
-from visrun.detection.decode import boxes_of, coarse_boxes, detections, full_precision, refined, report, stretched
+from visrun.detection.decode import (
+    boxes_of,
+    candidates,
+    coarse_boxes,
+    detections,
+    full_precision,
+    refined,
+    report,
+    stretched,
+)
 
 SIZE = (64, 96)
 
@@ -255,3 +264,21 @@ def test_full_precision_knows_any_device() -> None:
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
     with full_precision(torch.device("meta")):
         pass
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_suppression_of_the_candidates_gives_the_detections(turned: bool) -> None:
+    said = output(turned=turned, masks=not turned)
+    every, found = candidates(said, SIZE), detections(said, SIZE)
+    suppress, same = (rotated_nms, decode.SAME_ROTATED) if turned else (nms, decode.SAME)
+    for i in range(2):
+        boxes, scores, labels = (every[name][i] for name in ("boxes", "scores", "labels"))
+        keep = suppress(boxes, scores, labels, threshold=same)[: found["scores"].shape[1]]
+        torch.testing.assert_close(found["boxes"][i, : len(keep)], boxes[keep])
+        assert found["labels"][i, : len(keep)].tolist() == labels[keep].tolist()
+        if not turned:
+            masks = torch.einsum("np,phw->nhw", every["coefficients"][i, keep], every["prototypes"][i]).sigmoid()
+            inside = found["masks"][i, : len(keep)] > 0
+            torch.testing.assert_close(
+                found["masks"][i, : len(keep)][inside].float(), (255 * masks)[inside], atol=0.51, rtol=0
+            )

@@ -110,6 +110,12 @@ def report(model: Callable[[Tensor], Any], images: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
+def propose(model: Callable[[Tensor], Any], images: Tensor) -> dict[str, Tensor]:
+    """The candidates of a dense detector for ``images`` (B, 3, H, W)."""
+    return candidates(model(images), (images.shape[2], images.shape[3]))
+
+
+@torch.no_grad()
 def detections(output: Output, size: tuple[int, int]) -> dict[str, Tensor]:
     """``boxes`` (B, D, 4) xyxy or (B, D, 5) le90, ``scores`` and ``labels`` (B, D), best first.
 
@@ -120,21 +126,38 @@ def detections(output: Output, size: tuple[int, int]) -> dict[str, Tensor]:
         size: (height, width) of the training image.
     """
     with full_precision(output["boxes"].device):
-        turned = "stretches" in output
-        scores, labels, location = _candidates(output["classes"], CANDIDATES_ROTATED if turned else CANDIDATES)
-        boxes = boxes_of(output)
-        boxes = boxes.gather(1, location[..., None].expand(-1, -1, boxes.shape[2]))
-        boxes = canonical(boxes) if turned else clip_xyxy(boxes, size)
+        every = candidates(output, size)
+        boxes, scores, labels = every["boxes"], every["scores"], every["labels"]
         scores = torch.where(_kept(boxes, scores, labels) & (scores >= LEAST), scores, 0.0)
-        scores, order = scores.topk(min(MOST_ROTATED if turned else MOST, scores.shape[1]), 1)
+        scores, order = scores.topk(min(MOST_ROTATED if boxes.shape[2] == 5 else MOST, scores.shape[1]), 1)
         found = {
-            "boxes": boxes.gather(1, order[..., None].expand(-1, -1, boxes.shape[2])),
+            "boxes": _rows(boxes, order),
             "scores": scores,
             "labels": torch.where(scores > 0, labels.gather(1, order), -1),
         }
-        if "prototypes" not in output:
+        if "prototypes" not in every:
             return found
-        return found | {"masks": _masks(output, location.gather(1, order), found)}
+        return found | {"masks": _masks(_rows(every["coefficients"], order), every["prototypes"], found)}
+
+
+def candidates(output: Output, size: tuple[int, int]) -> dict[str, Tensor]:
+    """What suppression chooses among: ``boxes``, ``scores`` and ``labels`` as in :func:`detections`, of (B, C) pairs.
+
+    With prototypes also these (B, P, h, w) and the ``coefficients`` (B, C, P) of each pair's mask.
+    """
+    turned = "stretches" in output
+    scores, labels, location = _candidates(output["classes"], CANDIDATES_ROTATED if turned else CANDIDATES)
+    boxes = _rows(boxes_of(output), location)
+    found = {"boxes": canonical(boxes) if turned else clip_xyxy(boxes, size), "scores": scores, "labels": labels}
+    if "prototypes" not in output:
+        return found
+    coefficients = _rows(output["coefficients"], location)
+    return found | {"coefficients": coefficients, "prototypes": output["prototypes"]}
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """(B, L, N) and (B, C) of its rows -> (B, C, N)."""
+    return values.gather(1, index[..., None].expand(-1, -1, values.shape[2]))
 
 
 def _candidates(classes: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -152,10 +175,8 @@ def _kept(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
     return torch.zeros_like(named, dtype=torch.bool).index_fill(0, keep, True).view_as(labels)
 
 
-def _masks(output: Output, location: Tensor, found: dict[str, Tensor]) -> Tensor:
-    """(B, D, h, w) uint8 of the detections at these locations (B, D), 0 outside of their boxes."""
-    coefficients = output["coefficients"]
-    coefficients = coefficients.gather(1, location[..., None].expand(-1, -1, coefficients.shape[2]))
-    masks = logits_of(coefficients, output["prototypes"]).sigmoid()
+def _masks(coefficients: Tensor, prototypes: Tensor, found: dict[str, Tensor]) -> Tensor:
+    """(B, D, h, w) uint8 of detections with these coefficients (B, D, P), 0 outside of their boxes."""
+    masks = logits_of(coefficients, prototypes).sigmoid()
     there = within(found["boxes"], (masks.shape[2], masks.shape[3])) & (found["scores"] > 0)[..., None, None]
     return as_bytes(torch.where(there, masks, 0.0))

@@ -107,6 +107,20 @@ class Merging(Protocol):
 
 
 @runtime_checkable
+class Proposing(Protocol):
+    """A task that chooses among many proposals, which takes more than tensors of fixed shapes.
+
+    ``same`` is the IoU above which two of one class are one object.
+    """
+
+    same: float
+
+    def propose(self, model: Forward, images: Tensor) -> Prediction:
+        """What :meth:`Task.predict` chooses among, best first."""
+        ...
+
+
+@runtime_checkable
 class Deciding(Protocol):
     """A task with thresholds that are chosen on the validation split."""
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from visrun.detection.decode import report
+from visrun.detection.decode import SAME, propose, report
 from visrun.detection.losses import giou
 from visrun.detection.metrics import MaskMetric
 from visrun.detection.objective import MaskLoss, learn
@@ -35,6 +35,7 @@ class InstanceSegmentation:
     """
 
     monitor, maximize = TASKS["instance_segmentation"].monitor, TASKS["instance_segmentation"].maximize
+    same = SAME
 
     def __init__(
         self, *, classes: Sequence[str], loss: MaskLoss | None = None, class_weight: Tensor | None = None
@@ -59,6 +60,11 @@ class InstanceSegmentation:
         Masks are 255 times a probability; empty rows have score 0 and label -1.
         """
         return report(model, images)
+
+    def propose(self, model: Forward, images: Tensor) -> Prediction:
+        """``boxes``, ``scores``, ``labels`` and ``coefficients`` (B, C, P) of (B, C) pairs of place and class, before
+        suppression, and ``prototypes`` (B, P, H / 4, W / 4), whose sum weighted by these is a mask's logit."""
+        return propose(model, images)
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
         """What was found in sample ``i``, its boxes in the pixels of the file, and in the place of masks ``runs``.

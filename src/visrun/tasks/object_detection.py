@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from visrun.detection.decode import report
+from visrun.detection.decode import SAME, propose, report
 from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
@@ -32,6 +32,7 @@ class ObjectDetection:
     """
 
     monitor, maximize = TASKS["object_detection"].monitor, TASKS["object_detection"].maximize
+    same = SAME
 
     def __init__(
         self, *, classes: Sequence[str], loss: BoxLoss | None = None, class_weight: Tensor | None = None
@@ -46,6 +47,10 @@ class ObjectDetection:
     def predict(self, model: Forward, images: Tensor) -> Prediction:
         """``boxes`` (B, D, 4), ``scores`` and ``labels`` (B, D), best first; empty rows have score 0 and label -1."""
         return report(model, images)
+
+    def propose(self, model: Forward, images: Tensor) -> Prediction:
+        """``boxes``, ``scores`` and ``labels`` of (B, C) pairs of place and class, before suppression."""
+        return propose(model, images)
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
         """What was found in sample ``i``, its boxes in the pixels of the file."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from visrun.boxes import le90_to_quads
+from visrun.detection.decode import SAME_ROTATED
 from visrun.detection.metrics import RotatedMetric
 from visrun.detection.restore import restore_rotated
 from visrun.detection.results import alone
@@ -22,6 +23,7 @@ class OrientedObjectDetection(ObjectDetection):
     """
 
     monitor, maximize = TASKS["oriented_object_detection"].monitor, TASKS["oriented_object_detection"].maximize
+    same = SAME_ROTATED
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
         """What was found in sample ``i``, its boxes in the pixels of the file."""

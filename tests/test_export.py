@@ -1,0 +1,188 @@
+"""A run as a program for other runtimes: what it answers, what its file says of it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from visrun import checkpoint, cli, export, models
+from visrun.build import load as load_ref
+from visrun.errors import UserError, VisrunError
+from visrun.export import Deployed, difference, exported, runner, target
+from visrun.record.run_files import FILE_NAME
+from visrun.tables import TASKS
+
+SIZE = (32, 48)
+MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
+CLASSES = {"classes": ["cat", "dog"]}
+NETWORKS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "classification": ("classification", "small_resnet", CLASSES, {}),
+    "regression": ("regression", "small_resnet", {"targets": ["x", "y"], "mean": [0.0, 9.0], "std": [1.0, 2.0]}, {}),
+    "segmentation": ("segmentation", "lraspp_mobilenet_v3_large", CLASSES, {}),
+    "detection": ("object_detection", "small_detector", CLASSES, {}),
+    "turned": ("oriented_object_detection", "small_detector", CLASSES, {}),
+    "instances": ("instance_segmentation", "small_detector", CLASSES, {}),
+    "verdicts": ("anomaly_detection", "small_resnet", {"threshold": 3.5}, {}),
+    "patchcore": (
+        "anomaly_detection",
+        "patchcore",
+        {"threshold": 2.0, "pixel_threshold": 1.0},
+        {"backbone": "resnet18", "strides": [4, 8], "coreset": 1.0, "neighbours": 3},
+    ),
+}
+ONNX = ("classification", "turned", "instances", "verdicts")  # each of its own kind; the others as pt2
+
+
+@pytest.fixture(params=[(name, "onnx" if name in ONNX else "pt2") for name in NETWORKS], ids="-".join)
+def saved(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str, str]:
+    """A run's folder, its network and a format."""
+    name, form = request.param
+    write(tmp_path / "run", name)
+    return tmp_path / "run", name, form
+
+
+def write(folder: Path, name: str) -> None:
+    """The best.pt of a run that has just begun."""
+    task, model, state, options = NETWORKS[name]
+    torch.manual_seed(0)
+    built = models.create(
+        model,
+        num_outputs=load_ref(TASKS[task].build)(**state).num_outputs,
+        image_size=SIZE,
+        pretrained=False,
+        target=TASKS[task].target,
+        options=options,
+    )
+    if isinstance(built.module, models.Settling):
+        built.module.eval().settle([torch.randn(4, 3, *SIZE)])
+    network = {"name": model, "num_outputs": 2, "dropout": 0.0, "options": options}
+    look = {"image_size": list(SIZE), "fit": "crop", "mean": MEAN, "std": STD, "tile": None, "overlap": 0}
+    best = folder / "checkpoints" / "best.pt"
+    best.parent.mkdir(parents=True)
+    (folder / FILE_NAME).write_text("{}")
+    checkpoint.save(
+        {"task": task, "task_state": state, "network": network, "model": built.module.state_dict(), **look}, best
+    )
+
+
+@pytest.mark.slow
+def test_a_program_goes_from_pixels_to_what_the_task_predicts(saved: tuple[Path, str, str], capsys: Any) -> None:
+    folder, name, form = saved
+    assert cli.main(["export", str(folder), f"format={form}"]) == 0
+    out, told = capsys.readouterr()
+    said = json.loads(out)
+    file = folder / f"model.{form}"
+    assert Path(said.pop("file")) == file
+    assert "answers as PyTorch does" in told
+
+    run = runner(form, file.read_bytes())
+    assert run is not None
+    count = said["images"]["shape"][0]
+    assert count == (1 if name == "patchcore" else "batch")
+    images = torch.rand(1 if name == "patchcore" else 3, 3, *SIZE)
+    found = run(images)
+    predictor = export.load(folder, device="cpu")
+    seen = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    task: Any = predictor.task
+    wanted = (task.propose if "suppress" in said else task.predict)(predictor.module, seen)
+    assert list(found) == list(wanted) == list(said["outputs"])
+    assert difference(wanted, found) < 1e-4
+    for key, values in wanted.items():
+        assert [*values.shape[1:]] == said["outputs"][key]["shape"][1:]
+        assert str(values.dtype) == str(found[key].dtype) == f"torch.{said['outputs'][key]['dtype']}"
+    assert said["state"] == predictor.task.state()
+    assert embedded(form, file) == said
+
+
+def embedded(form: str, file: Path) -> Any:
+    if form == "pt2":
+        held = {export.METADATA: ""}
+        torch.export.load(file, extra_files=held)
+        return json.loads(held[export.METADATA])
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    assert [one.name for one in session.get_inputs()] == ["images"]
+    assert session.get_inputs()[0].shape == ["batch", 3, *SIZE]
+    return json.loads(session.get_modelmeta().custom_metadata_map[export.METADATA])
+
+
+@pytest.mark.parametrize(
+    ("form", "out", "expected"),
+    [
+        (None, None, ("onnx", None)),
+        ("pt2", None, ("pt2", None)),
+        (None, "a/b.pt2", ("pt2", Path("a/b.pt2"))),
+        ("onnx", "b.onnx", ("onnx", Path("b.onnx"))),
+    ],
+)
+def test_a_files_suffix_says_its_format(form: str | None, out: str | None, expected: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(export, "expanded", Path)
+    assert target(form, out) == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "out", "told"),
+    [
+        ("onxx", None, r"^format=onxx: must be onnx or pt2 \(did you mean onnx\?\)$"),
+        ("tflite", None, r"^format=tflite: must be onnx or pt2$"),
+        (None, "model", r"^out=model: must be a file that ends in \.onnx or \.pt2$"),
+        ("pt2", "model.onnx", r"^out=model\.onnx: must be a file that ends in \.pt2$"),
+    ],
+)
+def test_a_format_that_is_not_known_or_not_the_files_is_refused(form: Any, out: Any, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        target(form, out)
+
+
+def test_mistakes_are_one_line(tmp_path: Path, capsys: Any) -> None:
+    write(tmp_path / "run", "classification")
+    (tmp_path / "file").write_text("no folder")
+    for words, told in (
+        ([], "usage: visrun export RUN"),
+        (["a", "b"], "usage: visrun export RUN"),
+        ([str(tmp_path)], "no such checkpoint"),
+        ([str(tmp_path / "run"), f"out={tmp_path}/file/model.pt2"], "cannot be written"),
+    ):
+        assert cli.main(["export", *words]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert told in line
+
+
+def test_onnx_names_the_packages_that_it_lacks(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    write(tmp_path / "run", "classification")
+    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else object())
+    assert cli.main(["export", str(tmp_path / "run")]) == 2
+    assert "format=onnx: pip install onnxscript; or choose format=pt2, which does without" in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob("model.*"))
+
+
+def test_a_detector_without_fixed_shapes_is_refused_by_name() -> None:
+    predictor: Any = type("Predictor", (), {"model_name": "retinanet", "task": None})
+    with pytest.raises(UserError, match=r"^model=retinanet: .*cannot be exported$"):
+        export.deployable(predictor)
+
+
+def test_a_network_that_cannot_be_traced_is_one_line() -> None:
+    class Wavering(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean() if images.sum() > 0 else images.amax()
+
+    deployed = Deployed(Wavering(), lambda module, images: {"value": module(images)}, MEAN, STD)
+    with pytest.raises(VisrunError, match=r"^this network cannot be exported \([^\n]+\)$"):
+        exported(deployed, SIZE)
+
+
+def test_ties_may_be_decided_otherwise_but_values_may_not_differ() -> None:
+    mine = {"scores": torch.tensor([[0.5, 0.5 - 1e-8, 0.1]]), "boxes": torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5, 6]]])}
+    swapped = {"scores": mine["scores"][:, [1, 0, 2]], "boxes": mine["boxes"][:, [1, 0, 2]]}
+    assert difference(mine, swapped) == 0
+    assert difference(mine, mine | {"scores": mine["scores"] + 1e-4}) == pytest.approx(1e-4, rel=1e-3)
+    assert difference({"found": torch.zeros(2, 0, 4)}, {"found": torch.zeros(2, 0, 4)}) == 0
+    with pytest.raises(VisrunError, match=r"^the exported program gives another boxes than PyTorch"):
+        difference(mine, mine | {"boxes": mine["boxes"] * 1.01})
