@@ -393,6 +393,16 @@ def test_a_run_whose_epochs_cannot_be_ranked_says_so_and_keeps_the_last(photos, 
     assert "label" in visrun.load(result.folder, device="cpu").predict([next(photos.rglob("*.png"))])[0]
 
 
+def test_a_run_says_how_much_its_model_remembers(tmp_path, capsys):
+    noise = np.random.default_rng(0)
+    for i in range(4):
+        (tmp_path / "good").mkdir(exist_ok=True)
+        Image.fromarray(noise.integers(0, 255, (32, 32, 3)).astype(np.uint8)).save(tmp_path / "good" / f"{i}.png")
+    words = ["task=anomaly_detection", "model=patchcore", "model_options.backbone=resnet18", "data.image_size=32"]
+    start(tmp_path / "good", tmp_path / "run", *words, "model.pretrained=false")
+    assert "remembered: 5 of 48 patches of good images" in capsys.readouterr().out
+
+
 def test_a_resumed_run_tells_the_tracker_the_epochs_that_it_may_have_missed(photos, tmp_path, monkeypatch):
     folder, tracker = tmp_path / "run", Listening()
     interrupted(photos, folder, monkeypatch, after=7)  # of three steps an epoch: two are done

@@ -66,6 +66,13 @@ class Scoring(Protocol):
     def scores(self) -> tuple[Any, Any]: ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A model that says in a line how much of the good images it has remembered; "" before it has."""
+
+    remembered: str
+
+
 def validate(made: Parts, epoch: int) -> dict[str, float]:
     """The metrics on the validation split after ``epoch`` (from 0), BatchNorm's statistics measured anew."""
     with _evaluating(made):
@@ -129,6 +136,8 @@ def conclude(
     """
     files, tracker = outlets.folder, outlets.tracker
     files.tell("concluding")
+    if isinstance(made.step.evaluated, Remembering) and made.step.evaluated.remembered:
+        outlets.screen.say(made.step.evaluated.remembered)
     split = "test" if "test" in made.loaders else "val"
     if not progress.best_epoch:
         keep_last(made, outlets, epoch=progress.epoch)

@@ -49,10 +49,18 @@ def test_the_score_is_weighed_down_where_the_neighbours_are_as_far():
     assert module(images)["score"] == pytest.approx(float(plain(images)["score"]) * (1 - 1 / 3), rel=1e-4)
 
 
-def test_a_share_is_remembered():
+def test_a_share_is_remembered(monkeypatch):
     module = core(share=0.1)
+    assert not module.remembered
     module.settle([torch.rand(2, 3, 64, 64)])
     assert len(module.memory) == 51
+    assert module.remembered == "remembered: 51 of 512 patches of good images"
+    for name in ("visrun.models.patchcore", "visrun.anomaly.coreset"):
+        monkeypatch.setattr(f"{name}.CANDIDATES", 300)
+    monkeypatch.setattr("visrun.models.patchcore.REMEMBERED", 40)
+    module.settle([torch.rand(2, 3, 64, 64)])
+    limits = "model_options.coreset=0.1 asks for 51, 40 at most; chosen among 300 drawn by chance"
+    assert module.remembered == f"remembered: 40 of 512 patches of good images ({limits})"
     again = core(share=0.1)
     torch.manual_seed(1)
     again.settle([torch.zeros(1, 3, 16, 16)])

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from visrun.anomaly.coreset import coreset, drawn
+from visrun.anomaly.coreset import CANDIDATES, coreset, drawn
 from visrun.data.rendering import seen
 from visrun.models.freezing import freeze_all_but
 from visrun.models.timm_models import timm_trunk
@@ -44,7 +44,7 @@ class PatchCore(nn.Module):
 
     def __init__(self, backbone: nn.Module, *, channels: Sequence[int], share: float, neighbours: int) -> None:
         super().__init__()
-        self.backbone, self.share, self.neighbours = backbone, share, neighbours
+        self.backbone, self.share, self.neighbours, self.remembered = backbone, share, neighbours, ""
         self.register_buffer("memory", torch.zeros(1, sum(channels)))
         freeze_all_but(self, ())
 
@@ -90,7 +90,9 @@ class PatchCore(nn.Module):
         """
         generator = torch.Generator().manual_seed(SEED)
         rows, total = drawn(map(self._of_pictures, batches), generator=generator)
-        count = min(max(1, round(self.share * total)), REMEMBERED)
+        wanted = max(1, round(self.share * total))
+        count = min(wanted, REMEMBERED)
+        self.remembered = _told(count, total, share=self.share, wanted=wanted)
         with torch.autocast(rows.device.type, enabled=False):
             self.memory = rows[coreset(rows, count, generator=generator)].clone()
 
@@ -135,6 +137,13 @@ def patchcore(
     channels: list[int] = body.module.channels  # type: ignore[assignment]
     module = PatchCore(body.module, channels=channels, share=coreset, neighbours=neighbours)
     return body._replace(module=module, head=("memory",))
+
+
+def _told(count: int, total: int, *, share: float, wanted: int) -> str:
+    """``remembered: 5,000 of 80,000 patches of good images (...)``, with what kept it from its share."""
+    limits = [f"model_options.coreset={share:g} asks for {wanted:,}, {REMEMBERED:,} at most"] if count < wanted else []
+    limits += [f"chosen among {CANDIDATES:,} drawn by chance"] if total > CANDIDATES else []
+    return f"remembered: {count:,} of {total:,} patches of good images" + (f" ({'; '.join(limits)})" if limits else "")
 
 
 def _shown(images: Tensor, size: Sequence[int]) -> Tensor:
