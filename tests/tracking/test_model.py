@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 
 from visrun.detection.decode import boxes_of
 from visrun.models.dense import small_detector
-from visrun.tracking.model import TensorOutput, one_tensor
+from visrun.tracking.model import TensorOutput, log_model, one_tensor
 
 
 def test_a_tensor_and_the_one_under_out_stay_as_they_are() -> None:
@@ -42,3 +44,17 @@ def test_a_dense_detector_is_traced_for_any_number_of_images(target: str, sides:
     assert output.shape == (5, 8 * 8 + 4 * 4 + 2 * 2, sides + 3)
     torch.testing.assert_close(output[..., :sides], boxes_of(said))
     torch.testing.assert_close(output[..., sides:], said["classes"].sigmoid())
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_taken_leaves_no_entry(monkeypatch):
+    import mlflow.models
+
+    def refuse(*_, **__):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(mlflow.models.Model, "log", refuse)
+    client = Mock()
+    with pytest.raises(OSError, match="no space left"):
+        log_model(client, Mock(), torch.nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 4, 4), metadata={})
+    client.delete_logged_model.assert_called_once_with(client.create_logged_model.return_value.model_id)

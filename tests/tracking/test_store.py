@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from visrun.tracking import open_tracker, uris, worker
+from visrun.tracking.model import NUMBER_BYTES
 from visrun.tracking.names import read_record, write_record
 
 
@@ -164,7 +165,8 @@ def test_the_model_has_signature_example_and_any_batch_size(database, capfd):
     net = Segments().to(memory_format=torch.channels_last)
     tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=str(database), params={"a": 1})
     tracker.start()
-    tracker.model(net, torch.randn(2, 3, 16, 24), metadata={"classes": ["a", "b"]})
+    images_given = torch.randn(2, 3, 16, 24)
+    tracker.model(net, images_given, metadata={"classes": ["a", "b"]})
     assert tracker.finish("finished") is None
     assert capfd.readouterr() == ("", "")
 
@@ -184,9 +186,13 @@ def test_the_model_has_signature_example_and_any_batch_size(database, capfd):
     assert info.metadata == {"classes": ["a", "b"]}
     assert not [line for line in (place / "requirements.txt").read_text().splitlines() if "+" in line]
     example = mlflow.models.Model.load(str(place)).load_input_example(str(place))
-    assert example.shape == (2, 3, 16, 24)
+    assert example.dtype == "float32" and example == pytest.approx(images_given[:1].numpy(), abs=5.1e-5)
+    written = sum(file.stat().st_size for file in place.glob("*example.json"))
+    assert written < NUMBER_BYTES * example.size
 
-    loaded, batch = mlflow.pyfunc.load_model(str(place)), torch.randn(5, 3, 16, 24)
+    mlflow.set_tracking_uri(uri)
+    loaded, batch = mlflow.pyfunc.load_model(f"models:/{output.model_id}"), torch.randn(5, 3, 16, 24)
+    assert loaded.predict(example).shape == (1, 4, 16, 24)
     with torch.no_grad():
         expected = net.eval()(batch)["out"].numpy()
     assert loaded.predict(batch.numpy()) == pytest.approx(expected, abs=1e-5)

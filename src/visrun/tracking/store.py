@@ -112,10 +112,11 @@ class Store:
         """Trace the model and upload it with its signature."""
         import mlflow
 
-        from visrun.tracking.model import log_model
+        from visrun.tracking.model import NUMBER_BYTES, log_model
 
         mlflow.set_tracking_uri(self.uri)  # the one call below that has no client of its own
         size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+        size += NUMBER_BYTES * example[0].numel()
         with self._time_for(max(size, LARGE + 1), EXPORT_SECONDS):
             log_model(self.client.client, self.client.get_run(self.run_id), module, example, metadata=metadata)
 
