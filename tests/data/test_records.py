@@ -134,6 +134,55 @@ def test_equal_files_go_to_one_side(tmp_path: Path) -> None:
         assert len(dataset.splits["val"]) >= 3
 
 
+@given(
+    labels=st.lists(st.sets(st.integers(0, 5), max_size=3).map(lambda several: tuple(sorted(several))), min_size=2),
+    fraction=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**32),
+)
+def test_held_out_of_several_labels_leaves_each_in_training(
+    labels: list[tuple[int, ...]], fraction: float, seed: int
+) -> None:
+    names = [str(i) for i in range(len(labels))]
+    chosen = splits.held_out_of_several(names, labels, fraction=fraction, seed=seed)
+    assert chosen == sorted(set(chosen)) and 0 < len(chosen) < len(labels)
+    learnt = {label for i, several in enumerate(labels) if i not in chosen for label in several}
+    several = [label for label in range(6) if sum(label in own for own in labels) > 1]
+    alone = splits.held_out(names, [0] * len(names), fraction=fraction, seed=seed)
+    assert chosen == alone or learnt >= set(several)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_held_out_keeps_the_shares_of_several_labels(seed: int) -> None:
+    labels = [(0,) * (i % 2) + (1,) * (i % 5 == 0) + (2,) * (i in (5, 15, 25, 34)) for i in range(100)]
+    names = [str(i) for i in range(len(labels))]
+    chosen = splits.held_out_of_several(names, labels, fraction=0.25, seed=seed)
+    held = [sum(label in labels[i] for i in chosen) for label in range(3)]
+    assert held == [round(0.25 * sum(label in several for several in labels)) for label in range(3)]
+    assert abs(len(chosen) - 25) <= 3
+    assert len({i % 7 for i in chosen}) > 3  # of no order
+    alike = [min(i, 90) for i in range(100)]  # the last ten are one image
+    together = splits.held_out_of_several(names, labels, fraction=0.25, seed=seed, alike=alike)
+    assert len({i in together for i in range(90, 100)}) == 1
+
+
+def test_several_labels_keep_their_shares(tmp_path: Path) -> None:
+    for i in range(20):
+        picture(tmp_path / f"{i}.png", i)
+    rows = [f"{i}.png,{'a|rare' if i < 4 else 'a|b' if i % 2 else 'b'}" for i in range(20)]
+    (tmp_path / "t.csv").write_text("image,label\n" + "\n".join(rows))
+    for seed in range(6):
+        dataset = records.read(tmp_path, task="classification", seed=seed, val_fraction=0.25)
+        assert dataset.counts["val"] == (3, 4, 1)
+        assert dataset.warnings == ()
+
+
+def test_classes_that_a_split_lacks_are_named(tmp_path: Path) -> None:
+    for split, sizes in (("train", {"a": 3, "b": 2, "c": 1}), ("val", {"b": 1, "a": 1, "d": 1})):
+        class_folders(tmp_path, sizes, split)
+    dataset = records.read(tmp_path, task="classification")
+    assert dataset.warnings[-2:] == ("no training images of: d", "no validation images of: c")
+
+
 def test_new_images_leave_the_places_of_others() -> None:
     names = [str(i) for i in range(100)]
     before = {names[i] for i in splits.held_out(names, [0] * 100, fraction=0.2, seed=3)}

@@ -233,10 +233,16 @@ def warnings(
     if kind == "verdict":
         found += [*_one_sided(counts), *_inverted(good)]
     elif training and counts:
-        unseen = [name for name, n in zip(listing.classes, counts["train"], strict=True) if not n]
+        what = "objects" if TARGETS[kind].objects else "images"
+        every = zip(listing.classes, counts["train"], counts["val"], strict=True)
+        unseen, unmeasured = [], []
+        for name, learnt, measured in every:
+            unseen += [] if learnt else [name]
+            unmeasured += [name] if learnt and not measured else []
         if unseen:
-            what = "objects" if TARGETS[kind].objects else "images"
             found.append(f"no training {what} of: {files.some(unseen)}")
+        if unmeasured:
+            found.append(f"no validation {what} of: {files.some(unmeasured)}")
     for name, rows in good.items():
         repeated = [path for path, n in Counter(record.image for record, _ in rows).items() if n > 1]
         if repeated:

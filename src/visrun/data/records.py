@@ -144,7 +144,7 @@ def checked(
         found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )
     fingerprint = _fingerprint(good, base, listing)
-    by_class = TARGETS[kind].by_class and not listing.multilabel
+    by_class = TARGETS[kind].by_class
     if training:
         good = splits.complete(
             good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class, defects_aside=defects_aside

@@ -7,7 +7,7 @@ stay together: one that is learnt would tell nothing as one that is measured.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,8 @@ def complete(
         root: The dataset's folder; names relative to it decide, so that a moved dataset splits alike.
         val_fraction: The share that goes to val, in (0, 1).
         seed: Another seed chooses other images.
-        by_class: Whether targets are class indices or verdicts, whose shares are kept, or objects: then of images that
-            show any and that show none.
+        by_class: Whether targets are class indices, one or several an image, or verdicts, whose shares are kept, or
+            objects: then of images that show any and that show none.
         defects_aside: All defective images are held out, too.
     """
     done = {name: list(entries) for name, entries in splits.items()}
@@ -52,7 +52,8 @@ def complete(
         names = [files.shown(record.image, root) for record, _ in done["train"]]
         groups = [_group(record) if by_class else 0 for record, _ in done["train"]]
         alike = _alike(done["train"])
-        chosen = set(held_out(names, groups, fraction=val_fraction, seed=seed, alike=alike))
+        hold = held_out_of_several if isinstance(groups[0], tuple) else held_out
+        chosen = set(hold(names, groups, fraction=val_fraction, seed=seed, alike=alike))
         if defects_aside:
             chosen |= {i for i, (record, _) in enumerate(done["train"]) if _defective(record)}
         entries = done["train"]
@@ -106,18 +107,15 @@ def held_out(
         alike: Of each image a number that equal ones share: they are held out together, in the group of the first, as
             long as they exceed no share; a group that is one image many times is divided. None = all differ.
     """
-    together: dict[int, list[int]] = defaultdict(list)
-    for i, number in enumerate(range(len(names)) if alike is None else alike):
-        together[number].append(i)
     members: dict[Hashable, list[list[int]]] = defaultdict(list)
-    for same in together.values():
+    for same in _together(names, alike):
         members[groups[same[0]]].append(same)
     chosen: list[int] = []
     for sets in members.values():
         if len(sets) == 1:
             sets = [[i] for i in sets[0]]
         total = sum(map(len, sets))
-        count = min(max(1, round(fraction * total)), total - 1)
+        count = _share(fraction, total)
         sets.sort(key=lambda same: min((_rank(names[i], seed), i) for i in same))
         held: list[int] = []
         for same in sets:
@@ -126,6 +124,61 @@ def held_out(
             held = min(sets, key=len)
         chosen += held
     return sorted(chosen)
+
+
+def held_out_of_several(
+    names: Sequence[str],
+    groups: Sequence[Any],
+    *,
+    fraction: float,
+    seed: int,
+    alike: Sequence[int] | None = None,
+) -> list[int]:
+    """The indices held out where ``groups`` are the labels of each image, several or none.
+
+    Iterative stratification: the images of the label that is rarest among those left are shared out first (Sechidis,
+    Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD 2011). Each label has its rounded
+    ``fraction``, at least one image, where the other labels of its images allow it, and never all; no label counts as
+    one. Arguments as `held_out` takes them.
+    """
+    sets = sorted(_together(names, alike), key=lambda same: min((_rank(names[i], seed), i) for i in same))
+    tags = [Counter(label for i in same for label in groups[i] or (None,)) for same in sets]
+    total = sum(tags, Counter())
+    room = Counter({label: _share(fraction, n) for label, n in total.items()})
+    spare = Counter({label: n - 1 for label, n in total.items()})  # what may go before training has none
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for number, own in enumerate(tags):
+        for label in own:
+            members[label].append(number)
+    left, chosen = set(range(len(sets))), list[int]()
+    while left:
+        rarest = min((label for label in total if total[label]), key=lambda label: (total[label], str(label)))
+        several = [number for number in members[rarest] if number in left]
+        for limit in (room, spare):  # first those that take from no other label more than its share
+            for number in several:
+                fits = all(n <= limit[label] for label, n in tags[number].items())
+                if number in left and room[rarest] > 0 and fits:
+                    chosen += sets[number]
+                    left.discard(number)
+                    room.subtract(tags[number])
+                    spare.subtract(tags[number])
+        left.difference_update(several)
+        for number in several:
+            total.subtract(tags[number])
+    return sorted(chosen) or held_out(names, [0] * len(names), fraction=fraction, seed=seed, alike=alike)
+
+
+def _together(names: Sequence[str], alike: Sequence[int] | None) -> list[list[int]]:
+    """Indices of equal images, all sets of one or more."""
+    together: dict[int, list[int]] = defaultdict(list)
+    for i, number in enumerate(range(len(names)) if alike is None else alike):
+        together[number].append(i)
+    return list(together.values())
+
+
+def _share(fraction: float, total: int) -> int:
+    """How many of a group are held out: at least one and never all."""
+    return min(max(1, round(fraction * total)), total - 1)
 
 
 def _rank(name: str, seed: int) -> bytes:
