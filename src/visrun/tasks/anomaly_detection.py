@@ -99,12 +99,15 @@ class AnomalyDetection:
             setattr(self, name, None if value is None else float(value))
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
-        """``label``, ``score`` and ``threshold``; with a heat map ``area``: the share of the pixels above theirs."""
+        """``label``, ``score`` and ``threshold``; ``softmax`` where the score is another; with a heat map ``area``: the
+        share of the pixels above their threshold."""
         score = float(prediction["score"][i])
         found: dict[str, Any] = {"score": float(f"{score:.6g}")}
         if self.threshold is not None:
             label = CLASSES[int(score >= self.threshold)]
             found = {"label": label, **found, "threshold": float(f"{self.threshold:.6g}")}
+        if "softmax" in prediction:
+            found["softmax"] = float(f"{float(prediction['softmax'][i]):.6g}")
         if "heat" in prediction and self.pixel_threshold is not None:
             above = (prediction["heat"][i] >= self.pixel_threshold).double().mean()
             found["area"] = round(float(above), 6)
