@@ -66,8 +66,13 @@ def test_a_plugins_model_is_asked_when_it_is_built(monkeypatch: pytest.MonkeyPat
 
 def test_all_problems_come_at_once(no_network: None) -> None:
     with pytest.raises(ConfigError) as refused:
-        preflight.require(settings("model=resnet18", "model.pretrained=true", "run.device=cuda:999"))
-    assert [line.partition("=")[0] for line in refused.value.problems] == ["run.device", "model.pretrained"]
+        words = ["model=resnet18", "model.pretrained=true", "run.device=cuda:999", "tracking.uri=ftp://host"]
+        preflight.require(settings(*words))
+    assert [line.partition("=")[0] for line in refused.value.problems] == [
+        "tracking.uri",
+        "run.device",
+        "model.pretrained",
+    ]
 
 
 def test_a_missing_data_folder_has_a_suggestion(empty_folder: Path) -> None:

@@ -8,6 +8,7 @@ from visrun.config.settings import Settings
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
 from visrun.tables import TIMM, model_entry, torchvision_builders
+from visrun.tracking import require_address
 
 
 def require(settings: Settings) -> None:
@@ -16,19 +17,23 @@ def require(settings: Settings) -> None:
     Published weights that ``model.pretrained=true`` insists on are downloaded now, where they are not cached.
 
     Raises:
-        ConfigError: A device, a cache or weights that are not to be had; all at once.
+        ConfigError: A store of runs, a device, a cache or weights that are not to be had; all at once.
         DataError: There is nothing at ``data.root``.
     """
     if settings.data.name != "demo" and settings.data.root is not None:
         require_root(Path(settings.data.root))
     problems: list[str] = []
-    for look in (_device, _networks, _weights):
+    for look in (_tracking, _device, _networks, _weights):
         try:
             look(settings)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
+
+
+def _tracking(settings: Settings) -> None:
+    require_address(settings.tracking.name, settings.tracking.uri)
 
 
 def _device(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from visrun.errors import UserError
 from visrun.record import recorder
 from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, Outlets, RunRecorder, random_state, restore
 from visrun.step import Ledger
+from visrun.tracking import NoTracker
 from visrun.training import Progress
 
 ROW = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1, "time/step": 1.0, "time/epoch": 1.0}
@@ -94,7 +95,7 @@ def telling(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> tuple[RunRecorder,
     told: list[dict[str, Any]] = []
     made = made_of(
         SimpleNamespace(tell=lambda state, **facts: told.append(facts)),
-        SimpleNamespace(),
+        NoTracker(),
         SimpleNamespace(progress=lambda *_: None),
         SimpleNamespace(),
         max_epochs=3,
@@ -121,6 +122,18 @@ def test_status_follows_the_steps_about_once_a_second_and_tells_how_long_one_tak
     ]
     assert [facts["loss"] for facts in told] == [None, 0.25, 0.25, 0.25]
     assert {facts["step_seconds"] for facts in told} == {0.5}
+
+
+def test_what_the_tracker_refuses_is_said_between_two_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, _ = telling(monkeypatch, Clock())
+    said: list[str] = []
+    made.tracker = SimpleNamespace(trouble=iter(["refused", None]).__next__)  # type: ignore[assignment]
+    made.screen = SimpleNamespace(  # type: ignore[assignment]
+        progress=lambda *_: said.append("bar"), end_progress=lambda: said.append("end"), warn=said.append
+    )
+    for epoch in (0, 1):
+        made.step(Progress(epoch=epoch, step=5), 5, None)
+    assert said == ["end", "refused", "bar", "bar"]
 
 
 def test_the_pause_between_two_epochs_counts_as_no_step(monkeypatch: pytest.MonkeyPatch) -> None:

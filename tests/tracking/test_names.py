@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visrun.errors import ConfigError
 from visrun.tracking import open_tracker
 from visrun.tracking.client import is_temporary
 from visrun.tracking.names import metric_name, one_line, parameter_text, read_record, source_tags, write_record
@@ -19,6 +21,7 @@ from visrun.tracking.uris import (
     command,
     is_local,
     link,
+    problem_of,
     sqlite_path,
     without_password,
 )
@@ -42,6 +45,39 @@ def test_an_address_means_the_same_from_every_folder(uri, expected, tmp_path, mo
     assert once == expected.format(cwd=tmp_path)
     monkeypatch.chdir("/")
     assert absolute_uri(once) == once
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("mlruns", "takes no folder as a store; give a path that ends in .db"),
+        ("/etc/passwd", "takes no folder"),
+        ("file:///srv/mlruns", "takes no folder"),
+        ("ftp://host/y", "no such kind of store; a path that ends in .db, http://"),
+        ("http://me:secret@host:x", "no such port"),
+        ("https://host:99999", "no such port"),
+        ("http://", "no host"),
+        ("sqlite://my.db", "three slashes"),
+        ("folder.db", "is a folder"),
+    ],
+)
+def test_an_address_that_can_never_work_is_refused_at_once(uri, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.db").mkdir()
+    shown = uri.replace("secret", "***")
+    with pytest.raises(ConfigError, match=rf"^tracking\.uri={re.escape(shown)}: .*{re.escape(said)}"):
+        open_tracker("mlflow", experiment="e", run_name="r", uri=uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ConfigError, match=rf"^MLFLOW_TRACKING_URI={re.escape(shown)}: "):
+        open_tracker("mlflow", experiment="e", run_name="r")
+    open_tracker("none", experiment="e", run_name="r", uri=uri)
+
+
+def test_addresses_that_may_work_are_let_through(monkeypatch):
+    for uri in ("http://[::1]:5000/mlflow", "mysql+pymysql://me:a#b@host/db", "databricks", "databricks://profile"):
+        assert problem_of(uri) is None
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    assert problem_of("mlruns") is None
 
 
 def test_a_sqlite_address_leads_back_to_its_file(tmp_path, monkeypatch):

@@ -179,6 +179,28 @@ def test_waiting_ends_at_once_where_the_store_refuses_and_goes_on_where_it_works
     assert time.monotonic() - began < 0.3
 
 
+def test_what_is_refused_for_good_is_said_once_and_soon(tracker, tmp_path, wait_until):
+    tracker._store.behave = fail_on(ValueError("no such thing"), "open")
+    assert tracker.trouble() is None
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0})
+    wait_until(tracker._done.is_set)
+    assert tracker.trouble() == (
+        "MLflow at http://host did not take this run: no such thing (metrics.jsonl in the run folder holds every value)"
+    )
+    assert (tracker.trouble(), tracker.finish("finished")) == (None, None)
+
+
+def test_a_part_that_is_refused_is_said_soon_and_again_with_all_others(tracker, wait_until):
+    tracker._store.behave = fail_on(ValueError("bad"), "metrics")
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0})
+    wait_until(lambda: tracker._refused)
+    assert tracker.trouble().startswith("MLflow at http://host did not take the metrics of one epoch: bad")
+    tracker.epoch(2, {"loss": 1.0})
+    assert tracker.finish("finished").startswith("MLflow at http://host did not take the metrics of 2 epochs: bad")
+
+
 def test_where_a_person_finds_the_values_is_the_callers_to_say(monkeypatch):
     monkeypatch.setattr(worker, "Store", ScriptedStore)
     tracker = open_tracker("mlflow", experiment="e", run_name="r", uri="http://host", kept="trials.csv has it all")

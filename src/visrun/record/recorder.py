@@ -82,6 +82,9 @@ class RunRecorder:
         done = progress.step - step if epoch == progress.epoch else 0
         speed = {"step_seconds": (now - before) / done, "images_per_step": self.images_per_step} if done > 0 else {}
         self.told = (now, progress.epoch, progress.step)
+        if trouble := self.tracker.trouble():
+            self.screen.end_progress()
+            self.screen.warn(trouble)
         place = {"epoch": progress.epoch + 1, "epochs": self.max_epochs, "step": progress.step, "steps": steps}
         self.folder.tell("training", **place, **speed, loss=self.loss)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from visrun.errors import ConfigError
 from visrun.tracking.names import RECORD
-from visrun.tracking.uris import absolute_uri
+from visrun.tracking.uris import absolute_uri, problem_of, without_password
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,6 +69,9 @@ class Tracker(Protocol):
     def tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; a later value replaces an earlier one."""
 
+    def trouble(self) -> str | None:
+        """One line on what the store has refused for good since the last call, once for a run; None where nothing."""
+
     def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
         """Close another run of the same store, one whose process died, by its ``record``; see `open_tracker`.
 
@@ -94,7 +97,8 @@ class Tracker(Protocol):
             reason: Why it ended so, one line; kept as the tag "reason".
 
         Returns:
-            One line that says what was not written down and why, or None.
+            One line that says what was not written down and why, or None: also where `trouble` has said that there is
+            no run.
         """
 
 
@@ -126,6 +130,10 @@ class NoTracker:
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Not set."""
+
+    def trouble(self) -> str | None:
+        """Nothing is refused."""
+        return None
 
     def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
         """There is no such run."""
@@ -163,10 +171,11 @@ def open_tracker(
         kept: Where a person finds what the store did not take, as `Tracker.finish` says it.
 
     Raises:
-        ConfigError: No such tracker, or its package is not installed.
+        ConfigError: No such tracker, its package is not installed, or no store can be at ``uri``.
     """
     if name not in TRACKERS:
         raise ConfigError(f"tracking={name}: no such tracker; one of {', '.join(sorted(TRACKERS))}")
+    require_address(name, uri)
     return TRACKERS[name](
         uri=absolute_uri(uri or default_uri()),
         experiment=experiment,
@@ -177,6 +186,19 @@ def open_tracker(
         began=time.time() if began is None else began,
         kept=kept,
     )
+
+
+def require_address(name: str, uri: str | None) -> None:
+    """Refuse an address of a store that can never work, before anything is done; nothing is asked, no mlflow imported.
+
+    Raises:
+        ConfigError: It names its setting or variable.
+    """
+    address = uri or default_uri()
+    problem = problem_of(absolute_uri(address)) if name != "none" else None
+    if problem:
+        key = "tracking.uri" if uri else "MLFLOW_TRACKING_URI"
+        raise ConfigError(f"{key}={without_password(address)}: {problem}")
 
 
 def forget(folder: Path) -> None:

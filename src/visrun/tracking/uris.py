@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -13,6 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from visrun.folders import expanded
@@ -24,6 +26,8 @@ except ImportError:  # Windows
 
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 20.0  # that another program may keep a SQLite file to itself before it is tried anew
+SCHEMES = ("postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # beside those that are looked into
+SERVER = "give such as http://127.0.0.1:5000"
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` listens unless told otherwise
 VIEW = "?workflowType=machine_learning"  # else MLflow's pages are laid out for language models
 
@@ -44,6 +48,34 @@ def absolute_uri(uri: str) -> str:
     if uri.startswith(SQLITE):
         return sqlite_uri(sqlite_path(uri))
     return uri.rstrip("/") if uri.startswith(("http://", "https://")) else uri
+
+
+def problem_of(uri: str) -> str | None:
+    """Why no store can be at this absolute address, and what to give instead; None where there may be one.
+
+    >>> problem_of("sqlite:////srv/runs.db"), problem_of("http://host:5000"), problem_of("postgresql+psycopg://host/db")
+    (None, None, None)
+    >>> problem_of("http://host:x")
+    'no such port; give such as http://127.0.0.1:5000'
+    """
+    scheme = uri.partition(":")[0].partition("+")[0] if ":" in uri else uri
+    if scheme in ("http", "https"):
+        try:
+            parts = urllib.parse.urlsplit(uri)
+            return None if parts.hostname and parts.port != 0 else f"no host; {SERVER}"
+        except ValueError:
+            return f"no such port; {SERVER}"
+    if scheme == "sqlite":
+        if not uri.startswith(SQLITE):
+            return "sqlite has three slashes before its path; give a path that ends in .db"
+        return "is a folder; give a path that ends in .db" if sqlite_path(uri).is_dir() else None
+    if scheme in SCHEMES or scheme in {entry.name for entry in entry_points(group="mlflow.tracking_store")}:
+        return None
+    if "://" in uri and scheme != "file":
+        return f"no such kind of store; a path that ends in .db, http://, https:// or {', '.join(SCHEMES[:3])}"
+    if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
+        return None
+    return "MLflow takes no folder as a store; give a path that ends in .db, or a server's address"
 
 
 def sqlite_uri(path: Path) -> str:

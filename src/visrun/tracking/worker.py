@@ -98,6 +98,8 @@ class MlflowTracker:
         self._opened = threading.Event()
         self._thread: threading.Thread | None = None
         self._reason, self._sample_at = "", 0.0
+        self._refused: str | None = None
+        self._told = False
 
     @property
     def link(self) -> str | None:
@@ -159,6 +161,13 @@ class MlflowTracker:
         """Keep the model until the end: nothing else has to wait for it then."""
         self._models.append(lambda: self._store.model(module, example, dict(metadata or {})))
 
+    def trouble(self) -> str | None:
+        """See ``Tracker.trouble``."""
+        if self._told or self._refused is None:
+            return None
+        self._told = True
+        return self._line(f"did not take {self._refused}")
+
     def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
         """Enqueue the end of a run whose process died."""
         word = status.lower()
@@ -206,12 +215,12 @@ class MlflowTracker:
             missing = [
                 KINDS[kind][number > 1].format(number) for kind, number in self._waiting.items() if kind and number > 0
             ]
-        if not missing:
+        if not missing or (self._told and not self._opened.is_set()):
             return None
-        reason = self._reason or "it does not answer"
-        return f"MLflow at {without_password(self.uri)} did not take {', '.join(missing)}: {reason}" + (
-            f" ({self._kept})" if self._kept else ""
-        )
+        return self._line(f"did not take {', '.join(missing)}: {self._reason or 'it does not answer'}")
+
+    def _line(self, what: str) -> str:
+        return f"MLflow at {without_password(self.uri)} {what}{f' ({self._kept})' if self._kept else ''}"
 
     def _progress(self, allowed: float | None = None) -> None:
         """The store has answered; what comes next may take ``allowed`` seconds."""
@@ -222,12 +231,12 @@ class MlflowTracker:
 
     def _work(self) -> None:
         try:
-            if not self._attempt(self._store.open):
+            if not self._attempt("this run", self._store.open):
                 return
             self._opened.set()
             self._sample_at = time.monotonic() + SAMPLE_SECONDS  # opening took the first sample
             while (job := self._next()) is not None:
-                if self._attempt(job.run):
+                if self._attempt(KINDS[job.kind][0], job.run):
                     with self._lock:
                         self._waiting[job.kind] -= 1
         finally:
@@ -246,8 +255,11 @@ class MlflowTracker:
                 continue
         return None
 
-    def _attempt(self, run: Callable[[], None]) -> bool:
-        """Whether ``run`` got through. What a later try may mend is tried until the run ends, then once more."""
+    def _attempt(self, what: str, run: Callable[[], None]) -> bool:
+        """Whether ``run``, which writes ``what``, got through.
+
+        What a later try may mend is tried until the run ends, then once more.
+        """
         pause = FIRST_PAUSE
         while True:
             last = self._closing.is_set()
@@ -255,7 +267,10 @@ class MlflowTracker:
                 run()
             except Exception as error:  # whatever happens to the tracker, the run goes on
                 self._reason = one_line(error)
-                if last or self._abandoned.is_set() or not is_temporary(error):
+                lasting = not is_temporary(error)
+                if lasting and self._refused is None:
+                    self._refused = f"{what}: {self._reason}"
+                if last or lasting or self._abandoned.is_set():
                     return False
                 self._closing.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
