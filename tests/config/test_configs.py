@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from visrun import cli
+from visrun.config.compose import resolve
+from visrun.errors import ConfigError
 
 
 @pytest.mark.parametrize(("words", "name"), [(["--config-dir", "mine"], "mine"), ([], "conf")])
@@ -44,3 +46,19 @@ def test_a_file_is_no_folder_of_config_files(
     assert (
         capsys.readouterr().err == f"visrun: error: --config-dir {path}: no such folder; name one with config files\n"
     )
+
+
+@pytest.mark.parametrize(("text", "nested"), [("augment:\n  rotate: 5\n", True), ("rotate: 5\n", False)])
+def test_an_option_that_names_its_group_within_it_is_told_with_the_line_that_it_lacks(
+    tmp_path: Path, text: str, nested: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "augment").mkdir(parents=True)
+    (tmp_path / "conf" / "augment" / "mine.yaml").write_text(text)
+    line = "conf/augment/mine.yaml: says augment within augment; begin it with the line '# @package _global_'"
+    if nested:
+        with pytest.raises(ConfigError) as caught:
+            resolve(["augment=mine"])
+        assert caught.value.problems == (line,)
+    else:
+        assert resolve(["augment=mine"]).settings.augment.rotate == 5

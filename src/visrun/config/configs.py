@@ -141,6 +141,11 @@ class Conf:
                 values = {} if loaded is None else OmegaConf.to_container(loaded.config, resolve=False)
             if not isinstance(values, dict):
                 raise ConfigError(f"conf/{path}.yaml: must be a mapping of keys to values")
+            group = path.partition("/")[0]
+            if group in values and loaded.header.get("package") != "_global_" and group in self.default_choices():
+                raise ConfigError(
+                    f"conf/{path}.yaml: says {group} within {group}; begin it with the line '# @package _global_'"
+                )
             self._read[path] = {str(key): value for key, value in values.items() if key != "hydra"}
         return self._read[path]
 
@@ -193,6 +198,7 @@ class Conf:
         key = tuple(sorted(options.items()))
         with _one_line():
             if key not in self._composed:
+                self.layers(options)  # each file by itself, so that an error names it
                 words = [f"{group}={option}" for group, option in options.items()]
                 config = self.loader.load_configuration(PRIMARY, words, RunMode.RUN)
                 OmegaConf.set_struct(config, False)

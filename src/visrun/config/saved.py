@@ -27,15 +27,17 @@ def saved(
     """
     flat: dict[str, Any] = {}
     problems: list[str] = []
-    for read in (_experiment, _recipe):
+    for named, read in (("experiment", _experiment), ("recipe", _recipe)):
         try:
-            flat.update({key: placed(key, value, cwd) for key, value in read(typed, conf).items()})
+            found = {key: placed(key, value, cwd) for key, value in read(typed, conf).items()}
         except ConfigError as error:
             problems.extend(error.problems)
-    for key in [key for key in flat if key not in known or key in NEVER]:
-        del flat[key]
-        hint = ": a file names no other file" if key in NEVER else near(key, known)
-        problems.append(f"{show(key)} is no setting of a saved file{hint}")
+            continue
+        for key in [key for key in found if key not in known or key in NEVER]:
+            del found[key]
+            hint = ": a file names no other file" if key in NEVER else near(key, known)
+            problems.append(f"{show(key)} is no setting of a saved file{hint}; it stands in {named}={typed[named]}")
+        flat.update(found)
     for group, name in choices_in(flat).items():
         if group != "model" and name not in conf.options(group):
             problems.append(unknown_option(group, name, conf, among=[typed, flat]))
