@@ -551,7 +551,9 @@ def test_a_run_starts_from_another_runs_weights(photos, tmp_path):
 
 def test_load_predicts_files_pictures_and_arrays_alike(photos, tmp_path):
     result = start(photos, tmp_path / "run", "max_epochs=8", "learning_rate=0.01")
-    predictor = visrun.load(result.folder, device="cpu")
+    drawn = torch.get_rng_state()
+    predictor = visrun.load(result.folder, device=torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), drawn)
     file = photos / "val" / "red" / "0.png"
     picture = Image.open(file)
     found = predictor.predict([file, picture, np.asarray(picture)])

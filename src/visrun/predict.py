@@ -130,12 +130,12 @@ class Predictor:
             return self.task.predict(partial(recall, output), images)
 
 
-def load(run: str | Path, *, device: str = "auto") -> Predictor:
-    """The best checkpoint of a run, ready to predict.
+def load(run: str | Path, *, device: str | torch.device = "auto") -> Predictor:
+    """The best checkpoint of a run, ready to predict; torch's random numbers go on as if it had not been loaded.
 
     Args:
         run: A run's folder or its experiment.json, or a best.pt.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, or torch's device.
 
     Raises:
         UserError: No finished checkpoint is there, or it is damaged, or written by another version.
@@ -147,8 +147,8 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     state = checkpoint.load(file)
     if not {"task", "task_state", "network", "model"} <= state.keys():
         raise UserError(f"{file}: not the best.pt of a run")
-    target = choose_device(device)
-    with checkpoint.reading(file):
+    target = choose_device(str(device))
+    with checkpoint.reading(file), torch.random.fork_rng(devices=[]):
         predictor = _predictor(state, file, target)
     place(predictor.module.eval(), target)
     return predictor
