@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,28 @@ def test_several_labels_keep_their_shares(tmp_path: Path) -> None:
         dataset = records.read(tmp_path, task="classification", seed=seed, val_fraction=0.25)
         assert dataset.counts["val"] == (3, 4, 1)
         assert dataset.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([3.5] * 5, "target kg: every training image has the value 3.5; there is nothing to learn"),
+        (
+            [1e9, 1e9 + 0.25, 1e9 + 0.5, 1e9 + 0.75, 1e9 + 1],
+            r"target kg: 1000000000(.\d+)? to 100000000[01](.\d+)? are more than float32 .* subtract an offset",
+        ),
+        ([1.6e9, 1.601e9, 1.61e9, 1.605e9, 1.59e9], ""),
+        ([1e300, 1e299, 1e298, 1.0, 2.0], r"target kg: 1 to 1e\+300 are more than float32 .* another unit"),
+    ],
+)
+def test_targets_must_vary(tmp_path: Path, values: list[float], told: str) -> None:
+    for i in range(5):
+        picture(tmp_path / f"{i}.png", i)
+    rows = [f"{i}.png,{value!r}" for i, value in enumerate(values)]
+    (tmp_path / "t.csv").write_text("image,kg\n" + "\n".join(rows))
+    with pytest.raises(DataError, match=told) if told else nullcontext():
+        records.read(tmp_path, task="regression")
+    assert records.read(tmp_path, task="regression", training=False).counts == {}
 
 
 def test_classes_that_a_split_lacks_are_named(tmp_path: Path) -> None:

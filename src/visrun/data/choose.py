@@ -22,6 +22,7 @@ from visrun.tables import TARGETS
 if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
 
+COARSEST = 0.01  # of a target's standard deviation, the step in which float32 may tell its values apart
 BLACK_AND_WHITE = ("background", "foreground")
 Counts = dict[str, tuple[int, ...]]
 
@@ -126,9 +127,7 @@ def _unnamed(
 
 
 def _in_range(finding: Finding, known: set[int]) -> Finding:
-    if finding.pixels is None:
-        return finding
-    strange = set(np.flatnonzero(finding.pixels[:IGNORE]).tolist()) - known
+    strange = set() if finding.pixels is None else {*np.flatnonzero(finding.pixels[:IGNORE]).tolist()} - known
     if not strange:
         return finding
     fault = f"mask id {min(strange)} is out of range: there are {len(known)} classes (255 = ignore)"
@@ -183,13 +182,15 @@ def require(
     Raises:
         DataError: For an empty split and, where classes are told apart, for a training split that holds fewer than two;
             where objects are to be found, for one or a validation split that shows none; where defects are, for either
-            without good images.
+            without good images; for a target that does not vary in training.
     """
     needed = ("train", "val") if training else ()
     empty = [name for name in (*needed, *good) if not good.get(name)]
     if empty or not good:
         what = f"the {empty[0]} split is empty" if empty else "no images"
         raise DataError(f"{root}: {what} (images: {', '.join(f'{k} {len(v)}' for k, v in good.items())})")
+    if training and kind == "value":
+        _require_spread(good["train"], listing.targets, root)
     if not training or not counts or listing.multilabel:
         return
     present = [name for name, n in zip(listing.classes, counts["train"], strict=True) if n]
@@ -205,6 +206,22 @@ def require(
         return
     hint = " (an id of 255 means ignore: write the foreground as 1)" if kind == "mask" else ""
     raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
+
+
+def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -> None:
+    """Refuse targets that do not vary, or by less than float32 tells apart, in which networks learn."""
+    values = np.array([record.target for record, _ in rows], np.float64)
+    for name, column in zip(targets, values.T, strict=True):
+        low, high = column.min(), column.max()
+        if low == high:
+            raise DataError(
+                f"{root}: target {name}: every training image has the value {low:g}; there is nothing to learn"
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            fine = np.spacing(np.abs(column).max().astype(np.float32)) <= COARSEST * column.std()
+        if not fine:
+            told = f"{low:.12g} to {high:.12g} are more than float32 can tell apart"
+            raise DataError(f"{root}: target {name}: {told}; subtract an offset in the table, or write another unit")
 
 
 def _one_sided(counts: Counts) -> list[str]:
@@ -234,15 +251,12 @@ def warnings(
         found += [*_one_sided(counts), *_inverted(good)]
     elif training and counts:
         what = "objects" if TARGETS[kind].objects else "images"
-        every = zip(listing.classes, counts["train"], counts["val"], strict=True)
-        unseen, unmeasured = [], []
-        for name, learnt, measured in every:
-            unseen += [] if learnt else [name]
-            unmeasured += [name] if learnt and not measured else []
-        if unseen:
-            found.append(f"no training {what} of: {files.some(unseen)}")
-        if unmeasured:
-            found.append(f"no validation {what} of: {files.some(unmeasured)}")
+        shares = list(zip(listing.classes, counts["train"], counts["val"], strict=True))
+        lacking = {
+            "training": [name for name, learnt, _ in shares if not learnt],
+            "validation": [name for name, learnt, measured in shares if learnt and not measured],
+        }
+        found += [f"no {split} {what} of: {files.some(names)}" for split, names in lacking.items() if names]
     for name, rows in good.items():
         repeated = [path for path, n in Counter(record.image for record, _ in rows).items() if n > 1]
         if repeated:
