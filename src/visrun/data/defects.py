@@ -153,7 +153,7 @@ def _shapes(kind: Tensor, draws: Tensor, room: Tensor) -> Tensor:
     centre = corner + margin + draws[:, 3:5] * (sides - 2 * margin)
     origin = corner + margin + draws[:, 5:7] * (sides - 2 * margin)
     noise = torch.stack([_between(draws[:, 0], CELLS), _between(draws[:, 1], HIGH)], 1)
-    strong = torch.where(texture, 1.0, draws.new_tensor(0.3))
+    strong = torch.full_like(draws[:, :1], 0.3).masked_fill(texture, 1.0)
     return torch.cat(
         [
             torch.where(texture, noise, half),
