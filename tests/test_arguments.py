@@ -8,6 +8,7 @@ import pytest
 
 from visrun import cli
 from visrun.arguments import options
+from visrun.errors import ConfigError
 
 START = {
     "check": ["data.root=photos"],
@@ -56,6 +57,25 @@ def test_one_folder_is_checked(capsys) -> None:
     for words in (["a", "b"], ["data.root=b", "a"]):
         assert cli.main(["check", *words]) == 2
         assert capsys.readouterr().err.endswith("data.root is given twice: a and b; keep one\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("https://host/a.jpg", "https://host/a.jpg: addresses are not read; download it and name the file"),
+        ("OUT=a", "OUT=a: predict does not read this (did you mean out=?)"),
+        ("source=a", "source=a: predict does not read this; write visrun predict RUN IMAGES"),
+        ("tta=true", "tta=true: predict does not read this; there is no test-time augmentation"),
+        (
+            "imgsz=9",
+            "imgsz=9: predict does not read this; it reads out=, device=, and a file of this name as ./imgsz=9",
+        ),
+    ],
+)
+def test_other_tools_words_say_what_to_type(word: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        options("predict", ["RUN", word], ("out", "device"))
+    assert caught.value.problems == (told,)
 
 
 def test_paths_may_have_equals_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

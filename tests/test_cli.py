@@ -76,6 +76,15 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["lr=1"], "lr is no setting (did you mean learning_rate?)"),
         (["optimizer=adm"], "optimizer=adm: must be adam, adamw or sgd (did you mean adam?)"),
         (["learning_rate=nan"], "learning_rate=NaN: must be a number > 0"),
+        (["train", "data.root=x"], "train is no verb of visrun; write visrun data.root=PATH"),
+        (["val", "RUN"], "val is no verb of visrun; write visrun evaluate RUN data.root=PATH"),
+        (["--epochs", "5"], "--epochs is no flag; settings are written key=value (did you mean max_epochs?)"),
+        (["--batch-size=5"], "--batch-size=5 is no flag; write batch_size=VALUE"),
+        (["--resume", "RUN"], "--resume is no flag; write visrun resume RUN"),
+        (["-v"], "-v is no flag; write visrun --version"),
+        (["explain", "hydra.sweeper.n_trials=5"], "hydra.sweeper.n_trials=5: needs -m"),
+        (["predict", "RUN", "https://host/bus.jpg"], "https://host/bus.jpg: addresses are not read; download it"),
+        (["resume", "RUN", "max_epochs=6"], "visrun experiment=RUN model.weights=RUN max_epochs=6"),
         (["+momentum=0.5"], "+momentum=0.5: settings are neither added nor removed; write momentum=value"),
         (["~optimizer"], "~optimizer: settings are neither added nor removed; write optimizer=value"),
         (["seed=1", "seed=2"], "seed is given twice: seed=1 and seed=2; keep one"),
@@ -97,7 +106,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["run.device=cuda:999"], "run.device=cuda:999: "),
         (["data.cache=gpu", "run.device=cpu"], "data.cache=gpu: this run trains on cpu: use auto, ram, disk or stream"),
         (["model.weights=none.pt"], "none.pt does not exist; give a .pt or .pth file, or a run's folder"),
-        (["hydra/launcher=nothing"], "hydra/launcher=nothing: must be basic, "),
+        (["-m", "seed=1,2", "hydra/launcher=nothing"], "hydra/launcher=nothing: must be basic, "),
         (["hydra/launcher=5"], "hydra/launcher=5: must be the name of an option"),
         (["explain", "hydra/launcher=1.5"], "hydra/launcher=1.5: must be the name of an option"),
         (["-m", "seed=1,2", "hydra/sweeper=true"], "hydra/sweeper=true: must be the name of an option"),
@@ -107,7 +116,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["explain", "experiment=~no_such_user/x"], "~no_such_user/x: no such file"),
         (["predict", "~no_such_user/x", "~no_such_user/y"], "~no_such_user/y: no such file or folder"),
         (["compare", "~no_such_user/x", LONG], f"{LONG}: a name in this path is too long"),
-        (["explain", "+x=a\nb"], "+x=a b: settings are neither added nor removed; write x=value"),
+        (["explain", "+x=a\nb"], "+x=a b: settings are neither added nor removed, and x is no setting"),
         (["explain", f"seed={'1' * 4301}"], "...: must be an integer from 0 to 4294967295"),
         (["check", LONG], f"{LONG}: a name in this path is too long"),
         (["explain", f"experiment={LONG}"], f"{LONG}: a name in this path is too long"),
@@ -247,6 +256,38 @@ def test_every_verb_says_how_it_is_used(verb: str, flag: str, capsys: pytest.Cap
     assert capsys.readouterr().out.startswith(f"usage: visrun {verb} ")
 
 
+@pytest.mark.parametrize(("words", "shown"), [(["help"], "visrun trains"), (["--help", "train"], "visrun trains")])
+def test_help_is_asked_for_in_any_way(words: list[str], shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.startswith(shown)
+
+
+@pytest.mark.parametrize("first", ["help", "-h", "--help"])
+def test_help_of_a_verb_is_that_verbs(first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([first, "predict"])
+    assert not stop.value.code
+    assert capsys.readouterr().out.startswith("usage: visrun predict ")
+
+
+def test_python_m_visrun_is_the_command(empty_folder: Path) -> None:
+    program = [sys.executable, "-m", "visrun"]
+    done = subprocess.run([*program, "--version"], cwd=empty_folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"visrun {visrun.__version__}\n")
+    done = subprocess.run([*program, "lr=1"], cwd=empty_folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("visrun: error: lr is no setting")
+
+
+def test_resume_of_a_sweep_says_by_which_command_it_goes_on(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / "s1").mkdir()
+    command = "visrun -m seed=1,2 hydra.sweeper.study_name=s1"
+    (empty_folder / "s1" / ".lead.lock").write_text(json.dumps({"command": command, "cwd": "/home/anna"}))
+    assert cli.main(["resume", "s1"]) == 2
+    assert capsys.readouterr().err == f"visrun: error: s1: a sweep; go on with it in /home/anna: {command}\n"
+
+
 @pytest.mark.parametrize("words", [[], ["RUN", "OTHER"]])
 def test_resume_takes_one_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["resume", *words]) == 2
@@ -345,6 +386,7 @@ def test_a_run_whose_output_nobody_reads_has_failed(words: list[str], empty_fold
     os.close(writer)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "error" not in done.stderr
+    assert done.stderr.count("visrun: nobody reads what is printed any more, so it ends here\n") == 1
 
 
 def test_a_folder_that_hydra_refuses_to_fill_is_removed(empty_folder: Path) -> None:

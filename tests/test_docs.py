@@ -36,6 +36,7 @@ from visrun.hyperparameters import READ_WHEN, Hyperparameters, say
 from visrun.record import experiment
 from visrun.survey import command as checking
 from visrun.sweep.config import VisrunSweeperConf
+from visrun.synonyms import LACKING, OURS
 from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
 
 TOP = Path(__file__).parents[1]
@@ -247,6 +248,19 @@ def test_every_setting_in_the_text_exists(workplace: Path) -> None:
             assert read.typed[0].value in conf.options(key), word
         else:
             assert problems_of(key, read.typed[0].value) == [], word
+
+
+def test_the_tables_of_other_tools_words_are_the_codes() -> None:
+    text = (TOP / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    tables, told = text.split("## What is not here")
+    shown: list[tuple[str, str]] = []
+    for line in tables.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        for words, named in zip(cells[::2], cells[1::2], strict=True):
+            shown += [(word, named.strip("`")) for word in re.findall(r"`(\w+)`", words)]
+    assert {*shown} == {*OURS.items()}
+    cells = [line.split(" | ") for line in told.splitlines() if line.startswith("| `")]
+    assert {word: line.removesuffix(" |") for words, line in cells for word in re.findall(r"`(\w+)`", words)} == LACKING
 
 
 def test_every_link_leads_somewhere() -> None:

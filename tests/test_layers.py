@@ -18,6 +18,8 @@ ABOVE = {
     for name in (
         *("arguments", "cli", "compare", "conclusion", "config", "evaluate", "explain", "feeding", "handover"),
         *(
+            "__main__",
+            "export",
             "hyperparameters",
             "launch",
             "parts",

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from visrun.errors import ConfigError, did_you_mean
 from visrun.folders import expanded
+from visrun.synonyms import hint
 
 USAGE = {
     "check": "visrun check data.root=PATH [task=T] [data=coco] [data.on_bad=skip] [out=check.png] [--json]",
@@ -87,12 +88,12 @@ def options(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[dict
     for word in words:
         key, equals, value = word.partition("=")
         key = ALSO[key] if ALSO.get(key) in known else key
-        if not equals or (key not in known and ("/" in key or expanded(word).exists())):
+        if not equals and "://" in word:
+            problems.append(f"{show(word)}: addresses are not read; download it and name the file")
+        elif not equals or (key not in known and ("/" in key or expanded(word).exists())):
             names.append(word)
         elif key not in known:
-            reads = [f"{name}=" for name in known]
-            hint = did_you_mean(f"{key}=", reads) or f"; it reads {', '.join(reads)}, and a file as ./{show(word)}"
-            problems.append(f"{show(word)}: {verb} does not read this{hint}")
+            problems.append(f"{show(word)}: {verb} does not read this{_instead(key, show(word), known)}")
         elif key in found:
             problems.append(f"{key} is given twice: {show(given[key])} and {show(word)}; keep one")
         elif not value.strip():
@@ -102,3 +103,12 @@ def options(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[dict
     if problems:
         raise ConfigError(problems)
     return found, names
+
+
+def _instead(key: str, file: str, known: Sequence[str]) -> str:
+    """What a verb takes in place of an option that it does not know."""
+    told = hint(key)
+    if told.startswith(";"):
+        return told
+    near = did_you_mean(key, known).replace("?", "=?")
+    return near or f"; it reads {', '.join(f'{name}=' for name in known)}, and a file of this name as ./{file}"

@@ -20,6 +20,7 @@ from pathlib import Path
 from visrun.arguments import USAGE, words_after
 from visrun.errors import ConfigError, DataError, UserError, VisrunError, exit_code
 from visrun.folders import expanded
+from visrun.synonyms import is_command, ours
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     _sleep_soon()
     try:
+        words = _asked(words)
         verb = VERBS.get(words[0]) if words else None
         return verb(words[1:]) if verb else _train(words)
     except VisrunError as error:
@@ -43,6 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         return _told(UserError(line))
+
+
+def _asked(words: list[str]) -> list[str]:
+    """The words as visrun has them: ``help`` and ``--help``, of a verb or of all, are flags.
+
+    Raises:
+        ConfigError: The first word is another tool's verb.
+    """
+    first, *others = words or [""]
+    if first == "help" or (first in HELP and not any("=" in word or word.startswith("-") for word in others)):
+        return [*(word for word in others[:1] if word in VERBS), "--help"]
+    named = "" if first.startswith("-") else ours(first)
+    if first not in VERBS and is_command(named):
+        raise ConfigError(f"{first} is no verb of visrun; write {named}")
+    return words
 
 
 def _sleep_soon() -> None:
@@ -110,15 +127,20 @@ def _repeat(words: Sequence[str]) -> int:
 
 def _resume(words: Sequence[str]) -> int:
     given = _plugged(words_after("resume", words))
-    if len(given) != 1:
+    if not given or not all("=" in word for word in given[1:]):
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
+    from visrun.record.remember import longer, of_sweep
     from visrun.record.run_files import FILE_NAME
 
     path = expanded(given[0])
     folder = path.parent if path.name == FILE_NAME else path
     if folder.is_file():
         raise UserError(f"{folder}: is a file; name a run's folder, the one that holds {FILE_NAME}")
+    if given[1:]:
+        raise UserError(f"resume changes no setting; a new run from its best weights: {longer(folder, *given[1:])}")
+    if command := of_sweep(folder):
+        raise UserError(f"{folder}: a sweep; go on with it {command}")
     return run.resume(folder)
 
 
@@ -156,6 +178,7 @@ def _plugged(words: Sequence[str]) -> list[str]:
     return plugins.take(words, cwd=Path.cwd())
 
 
+HELP = ("help", "-h", "--help")
 PATH_FAULTS = {
     errno.ENAMETOOLONG: "a name in this path is too long",
     errno.EACCES: "permission denied; ask whom it belongs to, or name another path",

@@ -61,11 +61,17 @@ def logged(file: Path) -> Iterator[None]:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """End as a stop does: nobody reads on. Rich's SystemExit is what Hydra ends with on wrong input."""
-        try:
+        """End as a stop does: nobody reads on, but for stderr, which is told so and by which command the run goes on.
+
+        Rich's SystemExit is what Hydra ends with on wrong input, and it silences the console.
+        """
+        with suppress(SystemExit):
             super().on_broken_pipe()
-        except SystemExit:
-            raise Interrupted(1) from None
+        if self.file is sys.stderr:  # nor is that one read
+            return
+        self.file, self.quiet = sys.stderr, False
+        self.print("visrun: nobody reads what is printed any more, so it ends here", markup=False)
+        raise Interrupted(1)
 
 
 class Screen:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from visrun.synonyms import is_command, ours
+
 # What the rules between settings and the builder itself both say.
 NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
 # Ends a line about a name that no table has.
@@ -39,9 +41,18 @@ def first_line(error: BaseException, *, most: int | None = None) -> str:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """`` (did you mean NAME?)``, or nothing where no name is near."""
-    close = get_close_matches(name, list(names), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    """`` (did you mean NAME?)``, or nothing where no name is near.
+
+    Capitals do not count, and what another tool calls something here goes before what is spelt like it.
+    """
+    folded = {known.casefold(): known for known in names}
+    other = ours(name)
+    meant = "" if is_command(other) else other.rpartition("=")[2]
+    close = next(
+        ([given] for given in (name.casefold(), meant) if given in folded),
+        get_close_matches(name.casefold(), list(folded), n=1),
+    )
+    return f" (did you mean {folded[close[0]]}?)" if close else ""
 
 
 class Diverged(VisrunError):

@@ -25,9 +25,9 @@ import visrun
 from visrun import preflight
 from visrun.arguments import Parser
 from visrun.config import plugins
-from visrun.config.compose import Resolved, check_sweep, resolve
+from visrun.config.compose import Resolved, check_sweep, known, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
-from visrun.config.overrides import hydra_folder, hydra_words, to_override
+from visrun.config.overrides import hydra_folder, hydra_words, near, to_override
 from visrun.errors import ConfigError
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
 from visrun.record.outputs import SWEEPS, new_run_folder
@@ -83,7 +83,16 @@ def _arguments(words: Sequence[str]) -> Namespace:
         ConfigError: Flags that exclude one another, or that visrun has another way for.
     """
     parser = Parser("visrun", parents=[get_args_parser()], add_help=False)
-    args = parser.parse_intermixed_args(words)
+    args, unknown = parser.parse_known_intermixed_args(words)
+    for word in unknown:
+        key = word.lstrip("-").partition("=")[0].replace("-", "_")
+        if key in known():
+            raise ConfigError(f"{word} is no flag; write {key}=VALUE")
+        if told := near(key, known()):
+            told = told if told.startswith(";") else f"; settings are written key=value{told}"
+            raise ConfigError(f"{word} is no flag{told}")
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     for name in REFUSED:
         if getattr(args, name) is not None:
             raise ConfigError(_refusal(name))

@@ -22,7 +22,7 @@ from visrun.record import experiment
 from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, restore
-from visrun.record.remember import last_state, remembered, repeating, require_same_data, what_next
+from visrun.record.remember import last_state, longer, remembered, repeating, require_same_data, what_next
 from visrun.record.run_folder import RunFolder, is_metric, part_of, read_json
 from visrun.record.tracked import tracker_of
 from visrun.signals import Stop, stop_on_signals
@@ -95,7 +95,8 @@ def resume(folder: Path) -> int:
     """
     screen, former = Screen(), read_json(folder / experiment.FILE_NAME)
     if part_of(former, "result").get("status") == "finished":
-        screen.say(f"{folder}: this run is finished; {repeating(folder)} repeats it")
+        onward = f"{longer(folder, 'max_epochs=N')} trains on from its best weights"
+        screen.say(f"{folder}: this run is finished; {repeating(folder)} repeats it, {onward}")
         return 0
     return _run(remembered(folder), folder, screen, former=former).exit_code
 

@@ -143,8 +143,20 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["model=lraspp"], ["model=lraspp: task=classification takes", "resnet18"]),
         (["task=segmentation", "model=resnet18"], ["model=resnet18: task=segmentation takes small_unet", "unet"]),
         (["model=resnext50_32x4d"], ["model=torchvision model.name=resnext50_32x4d"]),
-        (["task=object_detection", "model=fcos_resnet50_fpn"], ["or vit_b_16 (did you mean fcos?)"]),
+        (["task=object_detection", "model=fcos_resnet50_fpn"], ["or torchvision (did you mean fcos?)"]),
         (["model=torchvision"], ["model.name=torchvision", "name the torchvision builder"]),
+        (
+            ["task=anomaly_detection", "data.root=/a", "model=padim"],
+            ["must be convnext_tiny", "patchcore", "(did you mean patchcore?)"],
+        ),
+        (["task=object_detection", "model=yolo11n.pt"], ["(did you mean dense_resnet18?)"]),
+        (["model=runs/best.pt"], ["model=runs/best.pt: is a path, which is written model.weights=runs/best.pt"]),
+        (["data=coco.yaml"], ["data=coco.yaml: is a path, which is written data.root=coco.yaml"]),
+        (
+            ["task=oriented_object_detection", "loss=gwd"],
+            ["loss=gwd: must be default, kld, rotated_iou or smooth_l1 (did you mean kld?)"],
+        ),
+        (["model.pretrained=best.pt"], ["must be auto, true or false (model.weights takes a file)"]),
         (["model.name=resnet1"], ["model.name=resnet1", "did you mean resnet18"]),
         (["data=folder"], ["data.root=null: data=folder needs"]),
         (["sweep=wide"], ["sweep=wide: needs -m", "visrun explain -m sweep=wide shows what it tries"]),
@@ -153,7 +165,7 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
             ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc, instances or labelme"],
         ),
         (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
-        (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N"]),
+        (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N, such as cuda:0"]),
         (["recipe=fast"], [f"recipe=fast: must be {one_of(RECIPES)}"]),
         (["experiment=nowhere.json"], ["nowhere.json: no such file"]),
         (["plugins=[no_such_module_1]"], ["plugins=no_such_module_1: does not import: ModuleNotFoundError"]),
@@ -170,7 +182,7 @@ def test_each_wrong_value_is_one_line(words: list[str], parts: list[str]) -> Non
 
 def test_no_detector_of_torchvision_is_advised_that_has_no_entry() -> None:
     (line,) = problems("task=object_detection", "model=ssd300_vgg16")
-    assert line.startswith("model=ssd300_vgg16: must be convnext_tiny, ") and line.endswith(
+    assert line.startswith("model=ssd300_vgg16: must be dense_convnext_tiny, ") and line.endswith(
         f" or vit_b_16{PLUGIN_HINT}"
     )
 

@@ -165,9 +165,31 @@ def test_the_quoted_keys_are_settings() -> None:
         ("zzz=1", "zzz is no setting"),
         ("task_optimizer=x", "task_optimizer is no setting (did you mean optimizer?)"),
         ("+momentum=0.5", "+momentum=0.5: settings are neither added nor removed; write momentum=value"),
-        ("++a.b=1", "++a.b=1: settings are neither added nor removed; write a.b=value"),
+        ("++a.b=1", "++a.b=1: settings are neither added nor removed, and a.b is no setting"),
+        (
+            "+trainer.max_epochs=3",
+            "+trainer.max_epochs=3: settings are neither added nor removed, and trainer.max_epochs is no setting "
+            "(did you mean max_epochs?)",
+        ),
         ("~optimizer", "~optimizer: settings are neither added nor removed; write optimizer=value"),
-        ("train", "train is no setting; write key=value"),
+        ("hello", "hello is no setting; write key=value"),
+        ("val", "val is no setting; write visrun evaluate RUN data.root=PATH"),
+        ("detect", "detect is no setting (did you mean task=object_detection?)"),
+        ("imgsz=640", "imgsz is no setting (did you mean data.image_size?)"),
+        ("Grad-Clip=1", "Grad-Clip is no setting (did you mean run.clip?)"),
+        ("trainer.devices=2", "trainer.devices is no setting (did you mean run.device?)"),
+        ("model.optimizer.lr=1", "model.optimizer.lr is no setting (did you mean learning_rate?)"),
+        ("name=first", "name is no setting (did you mean tracking.run_name?)"),
+        ("resume=true", "resume is no setting; write visrun resume RUN"),
+        ("callbacks=[x]", "callbacks is no setting; runs take no callbacks"),
+        ("hydra.sweeper.n_jobs=2", "hydra.sweeper.n_jobs=2: needs -m, as in visrun -m hydra.sweeper.n_jobs=2"),
+        ("hydra/launcher=ray", "hydra/launcher=ray: needs -m, as in visrun -m hydra/launcher=ray"),
+        ("hydra.sweep.dir=w", "hydra.sweep.dir=w: needs -m, as in visrun -m hydra.sweep.dir=w"),
+        (
+            "run.device=0,1",
+            "run.device=0,1: one run trains on one GPU, such as run.device=cuda:0; -m and hydra.sweeper.n_jobs=2 "
+            "spread those of a sweep",
+        ),
         ("explian", "explian is no setting; write key=value (did you mean explain?)"),
         ("explain", "explain stands first: visrun explain ..."),
         ("seed=${oc.env:HOME}", "seed=${oc.env:HOME}: ${...} is not taken; write the value itself"),
@@ -186,6 +208,11 @@ def test_the_quoted_keys_are_settings() -> None:
 )
 def test_wrong_words(word: str, problem: str) -> None:
     assert read(word).problems == (problem,)
+
+
+def test_words_of_a_sweep_are_taken_with_m() -> None:
+    assert read("hydra.sweeper.n_jobs=2", "hydra/launcher=ray", "hydra.sweep.dir=w", multirun=True) == Words((), ())
+    assert read("hydra.run.dir=w", "hydra.job.name=a") == Words((), ())
 
 
 def test_a_key_given_twice_is_refused_and_everything_wrong_is_said_at_once() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from visrun import checkpoint
+from visrun import checkpoint, run
 from visrun.config import plugins
 from visrun.config.compose import resolve
 from visrun.console import Screen
@@ -73,3 +73,13 @@ def test_what_can_be_mended_does_not_cost_the_epochs_so_far(
         if checkpointed:
             files.last.touch()
         assert what_next(files, error) == f"failed; {onward}{changed}"
+
+
+def test_a_finished_run_says_how_it_is_repeated_and_trained_for_longer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "experiment.json").write_text('{"result": {"status": "finished"}}')
+    assert run.resume(tmp_path) == 0
+    told = capsys.readouterr().out
+    assert f"visrun experiment={tmp_path}/experiment.json" in told and "repeats it" in told
+    assert f"visrun experiment={tmp_path} model.weights={tmp_path} max_epochs=N" in told and "trains on" in told

@@ -6,14 +6,17 @@ for the task, the task's own file, the defaults list of ``conf/config.yaml``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun.config.configs import Conf, flatten
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS
 from visrun.errors import PLUGIN_HINT, did_you_mean
-from visrun.tables import GENERIC_MODEL, TIMM, TIMM_MODEL, timm_name, torchvision_builders
+from visrun.folders import expanded
+from visrun.synonyms import ours
+from visrun.tables import GENERIC_MODEL, MODELS, TASKS, TIMM, TIMM_MODEL, timm_name, torchvision_builders
 from visrun.tables.models import own_detector
 
 SECTIONS = (
@@ -24,6 +27,8 @@ SECTIONS = (
 )  # groups whose options fill a section; the others are hyperparameters
 WITH_ROOT = "auto"  # the data that a data.root alone means
 BROUGHT = ("task", "data", "model", "loss")  # groups to whose options a plugin adds
+PATH_OF = {"data": "data.root", "model": "model.weights"}  # where a path goes that is typed as a choice
+PATH_ENDS = (".pt", ".pth", ".yaml", ".yml", ".json", ".csv", ".safetensors")
 AHEAD = ("task", "data", "model")  # chosen before the model's file is read
 
 
@@ -47,7 +52,7 @@ def choices_in(flat: Mapping[str, Any]) -> dict[str, str]:
     return {group: name for group, name in named.items() if isinstance(name, str)}
 
 
-def typed_choices(typed: Mapping[str, Any], conf: Conf) -> tuple[dict[str, str], list[str]]:
+def typed_choices(typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
     """The choices among the typed values, and a line for each that names no option.
 
     ``augment.name=light`` is ``augment=light``; ``data.root=PATH`` alone takes ``data=auto`` (see :func:`choose`).
@@ -60,9 +65,9 @@ def typed_choices(typed: Mapping[str, Any], conf: Conf) -> tuple[dict[str, str],
         if named is not None and option not in (named, GENERIC_MODEL, TIMM_MODEL):
             problems.append(f"{group}.name={show(named)}: contradicts {group}={show(option)}; keep one")
         elif group in typed and option not in conf.options(group):
-            problems.append(unknown_option(group, option, conf))
+            problems.append(unknown_option(group, option, conf, among=[typed, file]))
         elif f"{group}.name" in typed and group != "model" and named not in conf.options(group):
-            problems.append(unknown_option(group, named, conf))
+            problems.append(unknown_option(group, named, conf, among=[typed, file]))
         elif named is not None or option is not None:
             found[group] = _named(str(option if named is None else named), option)
     return found, problems
@@ -73,9 +78,16 @@ def _named(name: str, option: Any) -> str:
     return name if option != TIMM_MODEL or TIMM in name or name == TIMM_MODEL else f"{TIMM}{name}"
 
 
-def unknown_option(group: str, option: Any, conf: Conf) -> str:
-    """The line for an option that a group does not have."""
-    names = conf.options(group)
+def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mapping[str, Any]]) -> str:
+    """The line for an option that a group does not have; of models and losses it lists those that serve the task.
+
+    Args:
+        among: The settings of the run, high to low, as far as they are known; the task is among them or the usual one.
+    """
+    if group in PATH_OF and isinstance(option, str) and _is_path(option) and not ours(option):
+        return f"{group}={show(option)}: is a path, which is written {PATH_OF[group]}={show(option)}"
+    task = next(str(given["task"]) for given in (*among, conf.default_choices()) if "task" in given)
+    names = _serving(group, conf.options(group), task)
     line = f"{group}={show(option)}: must be {one_of(names)}"
     if not isinstance(option, str):
         return line
@@ -84,6 +96,20 @@ def unknown_option(group: str, option: Any, conf: Conf) -> str:
     detector = own_detector(option) if group == "model" else None
     hint = f" (did you mean {detector}?)" if detector else did_you_mean(option, names)
     return line + (hint or (PLUGIN_HINT if group in BROUGHT else ""))
+
+
+def _serving(group: str, names: list[str], task: str) -> list[str]:
+    """Without the models and losses that are known to serve other tasks alone."""
+    foreign: set[str] = set()
+    if task in TASKS and group == "model":
+        foreign = {name for name, entry in MODELS.items() if task not in entry.tasks}
+    elif task in TASKS and group == "loss":
+        foreign = {name for entry in TASKS.values() for name in entry.losses} - set(TASKS[task].losses)
+    return [name for name in names if name not in foreign]
+
+
+def _is_path(option: str) -> bool:
+    return "/" in option or Path(option).suffix in PATH_ENDS or expanded(option).exists()
 
 
 def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, rooted: str | None = None) -> Chosen:
@@ -125,7 +151,7 @@ def found_options(chosen: Chosen, conf: Conf) -> tuple[Chosen, list[str]]:
     for group, name in chosen.options.items():
         place = files.get(chosen.sources[group])  # of the defaults list Hydra says it itself
         if place and name not in conf.options(group):
-            problems.append(f"conf/{place}.yaml: {unknown_option(group, name, conf)}")
+            problems.append(f"conf/{place}.yaml: {unknown_option(group, name, conf, among=[chosen.options])}")
             options[group] = conf.default_choices().get(group, name)
     return chosen._replace(options=options), problems
 

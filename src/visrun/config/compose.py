@@ -9,7 +9,7 @@ Nothing here imports torch or MLflow, and nothing touches Hydra's global state, 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -125,7 +125,7 @@ def look(
 
 def _look(command: _Command) -> Look:
     conf, words, values, file, problems = command
-    picked, lines = typed_choices(values, conf)
+    picked, lines = typed_choices(values, conf, file=file)
     problems += lines
     rooted = rooted_by(values, file)
     void = typed_over(picked, file, choose({}, file, conf, rooted=rooted))
@@ -170,7 +170,7 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
     conf, words, values, file, problems = _read([*typed, *ready], config_dir=config_dir, cwd=cwd, multirun=True)
     for item in words:
         for value in item.values:
-            problems += _value_problems(item.key, value, conf, typed=values)
+            problems += _value_problems(item.key, value, conf, typed=values, file=file)
     named = {word.partition("=")[0] for word in ready}
     first = [to_override(item.key, item.value) if item.values else item.line for item in words if item.key not in named]
     try:
@@ -215,9 +215,11 @@ def _ready(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None) -
     return own, [word for word in ready if word.partition("=")[0] not in mine]
 
 
-def _value_problems(key: str, value: Any, conf: Conf, *, typed: Collection[str]) -> list[str]:
+def _value_problems(
+    key: str, value: Any, conf: Conf, *, typed: Mapping[str, Any], file: Mapping[str, Any]
+) -> list[str]:
     if key in GROUPS:
-        return [] if value in conf.options(key) else [unknown_option(key, value, conf)]
+        return [] if value in conf.options(key) else [unknown_option(key, value, conf, among=[typed, file])]
     if key in FILES:
         flat, lines = saved({key: value}, conf, known=known(), cwd=Path())  # its paths are not looked at
         counting = {name: item for name, item in flat.items() if name not in {*typed, *GROUPS}}

@@ -34,6 +34,7 @@ from visrun.config.checks import problems_of
 from visrun.config.fields import show
 from visrun.errors import ConfigError
 from visrun.folders import expanded
+from visrun.synonyms import hint
 
 PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
 TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
@@ -43,6 +44,7 @@ GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", 
 VERBS = ("check", "compare", "evaluate", "explain", "predict", "repeat", "resume", "ui")
 SWEEPS = ("choice(", "glob(")
 READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name
+SWEEPING = ("hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher")  # read with -m only
 LONG = 1000  # values of a range that are looked at one by one
 
 
@@ -94,6 +96,8 @@ def parse(
         try:
             if is_hydra(word):
                 hydra_words([word])
+                if word.lstrip("+~").startswith(SWEEPING) and not multirun:
+                    raise ConfigError(f"{show(word)}: needs -m, as in visrun -m {show(word)}")
                 continue
             item = _read(word, known=known, cwd=cwd, multirun=multirun, options=options)
             if item.key in typed:
@@ -179,12 +183,13 @@ def _grammar(value: Any, key: str) -> str:
 def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, options: ConfigLoader | None) -> Typed:
     if word[:1] in ("+", "~"):
         key = word.lstrip("+~").partition("=")[0]
-        raise ConfigError(f"{word}: settings are neither added nor removed; write {key or 'key'}=value")
+        advice = f"; write {key}=value" if key in known else f", and {show(key)} is no setting{near(key, known)}"
+        raise ConfigError(f"{word}: settings are neither added nor removed{advice}")
     key, sign, text = word.partition("=")
     if not sign:
         if word in VERBS:
             raise ConfigError(f"{word} stands first: visrun {word} ...")
-        raise ConfigError(f"{show(word)} is no setting; write key=value{near(word, VERBS)}")
+        raise ConfigError(f"{show(word)} is no setting{hint(word) or f'; write key=value{near(word, VERBS)}'}")
     key = key.strip()
     if key == READY and not multirun:
         shows = f"visrun explain -m {READY}={show(text)} shows what it tries"
@@ -213,6 +218,9 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
 
 
 def _one_value(key: str, text: str, override: Override) -> str:
+    if key == "run.device":
+        spread = "-m and hydra.sweeper.n_jobs=2 spread those of a sweep"
+        return f"{key}={show(text)}: one run trains on one GPU, such as {key}=cuda:0; {spread}"
     line = f"{key}={show(text)}: one value only; visrun -m runs each"
     listed = override.value_type is ValueType.SIMPLE_CHOICE_SWEEP and not problems_of(key, _sweep_values(override))
     return f"{line}, and a list is written {key}=[{text}]" if listed else line
@@ -274,9 +282,14 @@ def absolute(text: str, cwd: Path) -> str:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) name; else nothing."""
+    """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) name; else nothing.
+
+    Of another tool's word it says what that is here, or that there is nothing like it.
+    """
     keys, leaf = sorted(known), name.rpartition(".")[2]
-    same = [key for key in keys if key.rpartition(".")[2] == leaf or _initials(key) == name]
+    same = [key for key in keys if key.rpartition(".")[2] == leaf or _initials(key) == leaf]
+    if told := hint(name) or ("" if same else hint(leaf)):
+        return told
     close = get_close_matches(name, same or keys, n=1, cutoff=0.0 if same else 0.6) or get_close_matches(
         leaf, keys, n=1
     )

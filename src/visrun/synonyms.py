@@ -1,0 +1,156 @@
+"""Other tools' words and what visrun has for them: one table, which every hint reads and ``docs/coming_from.md`` shows.
+
+>>> hint("imgsz"), hint("val"), hint("callbacks")
+(' (did you mean data.image_size?)', '; write visrun evaluate RUN data.root=PATH', '; runs take no callbacks')
+"""
+
+from __future__ import annotations
+
+# Word, in small letters and with _ for - -> a setting, a choice of an option, or a command that begins with visrun.
+OURS = {
+    word: ours
+    for ours, words in {
+        # the run
+        "max_epochs": "epochs num_epochs n_epochs",
+        "batch_size": "batch bs train_batch_size eval_batch_size samples_per_gpu",
+        "learning_rate": "lr0 base_lr init_lr",
+        "early_stopping_patience": "patience early_stopping",
+        "warmup_epochs": "warmup warmup_iters",
+        "optimizer_options.betas": "beta1 beta2",
+        "seed": "seed_everything random_state manual_seed",
+        "run.device": "gpu gpus devices accelerator trainer gpu_ids",
+        "run.precision": "amp half fp16 mixed_precision",
+        "run.clip": "gradient_clip_val grad_clip clip_grad max_norm",
+        "run.accumulate": "nbs accumulate_grad_batches accumulative_counts",
+        "run.max_time": "time",
+        "recipe=quick": "debug fast_dev_run",
+        "recipe": "cfg config",
+        # data
+        "data.root": "data_dir data_root dataset_dir dataset category normal_dir",
+        "data.image_size": "imgsz img_size input_size img_scale",
+        "data.workers": "num_workers workers_per_gpu",
+        "data.val_fraction": "val_split val_split_ratio train_val_test_split",
+        "data.classes": "class_names",
+        "data.class_weights": "cls_pw class_weight",
+        "data.tile": "tiling tile_size patch_size",
+        "data.overlap": "tile_overlap patch_overlap",
+        "data=folder": "imagefolder imagenet",
+        "data=demo": "mnist",
+        # augmentation
+        "augment.hflip": "fliplr random_flip horizontal_flip",
+        "augment.vflip": "flipud vertical_flip",
+        "augment.rotate": "degrees rotation random_rotate",
+        "augment.hue": "hsv_h",
+        "augment.saturation": "hsv_s",
+        "augment.brightness": "hsv_v",
+        "augment.crop_scale": "scale random_resized_crop",
+        "augment.erase": "erasing random_erasing",
+        "augment=strong": "auto_augment autoaugment randaugment",
+        # choices
+        "task=object_detection": "detect detection",
+        "task=oriented_object_detection": "obb rotated rotated_detection oriented_detection",
+        "task=instance_segmentation": "segment instance instance_seg",
+        "task=segmentation": "semantic semantic_segmentation semseg",
+        "task=classification": "classify cls multi_class_cls multi_label_cls",
+        "task=anomaly_detection": "anomaly anomaly_classification anomaly_segmentation",
+        "model=dense_resnet18": "yolo rtmdet rotated_retinanet rotated_fcos rotated_rtmdet s2anet r3det",
+        "model=maskrcnn": "oriented_rcnn rotated_faster_rcnn roi_trans",
+        "model=patchcore": "padim stfpm fastflow efficientad efficient_ad draem",
+        "loss=cross_entropy": "ce crossentropy crossentropyloss",
+        "loss=bce": "bcewithlogits bcewithlogitsloss binary_cross_entropy",
+        "loss=label_smoothing": "label_smoothing",
+        "loss=ce_dice": "dice_ce",
+        "loss=mae": "l1 l1loss",
+        "loss=mse": "l2 mseloss",
+        "loss=kld": "gwd gdloss",
+        "loss=rotated_iou": "riou kfiou rotatediouloss",
+        "loss_options.gamma": "fl_gamma",
+        "scheduler=cosine": "cos_lr cosineannealinglr cosine_annealing",
+        "scheduler=poly": "polynomial polylr linear linearlr",
+        "scheduler=step": "steplr",
+        "scheduler=none": "constant",
+        # weights and networks
+        "model.weights": "checkpoint load_from ckpt",
+        "model_options.coreset": "coreset_sampling_ratio",
+        "model_options.neighbours": "num_neighbors",
+        "model_options.strides": "layers",
+        # where a run goes
+        "hydra.run.dir": "project output_dir work_dir save_dir default_root_dir results_dir out dir",
+        "tracking": "logger loggers mlflow",
+        "tracking.run_name": "name",
+        "tracking.experiment": "task_name experiment_name",
+        # searching
+        "sweep=default": "hparams_search",
+        "hydra.sweeper.n_trials": "n_trials iterations",
+        # verbs
+        "visrun data.root=PATH": "train fit mode",
+        "visrun evaluate RUN data.root=PATH": "val validate test eval",
+        "visrun predict RUN IMAGES": "infer inference source",
+        "visrun resume RUN": "resume ckpt_path resume_from",
+        "visrun export RUN format=onnx": "export onnx openvino torchscript deploy",
+        "visrun -m sweep=default": "tune sweep hpo",
+        "visrun repeat experiment=RUN seeds=5": "seeds",
+        "visrun check data.root=PATH": "checks analyze",
+        "visrun explain": "info settings",
+        "visrun --cfg job": "print_config",
+        "visrun --help": "help list models list_models",
+        "visrun --version": "version v",
+        "visrun ui": "app gui dashboard",
+    }.items()
+    for word in words.split()
+}
+# Word -> what to know where nothing here is like it.
+LACKING = {
+    word: line
+    for words, line in {
+        "callbacks hooks custom_hooks": "runs take no callbacks",
+        "monitor save_best optimized_metric": "the best epoch is the best by the task's own metric",
+        "save_period save_top_k checkpoint_interval": "a run keeps its best and its last epoch",
+        "wandb tensorboard vis_backends": "runs are tracked in MLflow and in metrics.jsonl",
+        "fold folds k_fold kfold": "there is no cross-validation; visrun repeat says how much is chance",
+        "fraction subset limit max_images limit_train_batches overfit_batches": "a run learns from all images of train",
+        "sampler weighted_sampler": "batches are drawn evenly; data.class_weights weighs classes",
+        "close_mosaic": "augment.mosaic holds for the whole run",
+        "copy_paste shear perspective translate": "there is no such augmentation; a plugin may bring it",
+        "multi_scale": "images of a run have one size; augment.crop_scale shows them nearer or farther",
+        "rect": "images of a run have one shape: data.image_size=[height,width]",
+        "compile": "networks are not compiled; run.graph replays the step as one CUDA graph",
+        "lrf eta_min": "cosine and poly end at 0",
+        "plateau reducelronplateau onecycle onecyclelr": "there is no such schedule",
+        "num_classes nc": "the classes are counted in the data",
+        "single_cls": "classes are not merged; data.classes chooses some",
+        "angle_version": "turned boxes have one convention, whatever the dataset's",
+        "conf conf_thres score_thr max_det": "predictions are written with their scores, to choose from",
+        "iou iou_thres nms nms_thr": "the overlap at which doubles are merged is fixed",
+        "tta": "there is no test-time augmentation",
+        "benchmark profile flops": "models are not timed",
+        "track": "objects are not followed from image to image",
+        "pose keypoints": "keypoints are not learnt",
+        "tags": "a run has no tags; tracking.run_name names it",
+    }.items()
+    for word in words.split()
+}
+
+
+def ours(word: str) -> str:
+    """The setting, choice or command that another tool's word stands for; "" of a word that is none."""
+    name = _folded(word)
+    return OURS["yolo"] if name.startswith("yolo") else OURS.get(name, "")  # yolo11n-obb.pt and all the others
+
+
+def hint(word: str) -> str:
+    """What ends a line about another tool's word; "" of a word that is none."""
+    named = ours(word)
+    if named:
+        return f"; write {named}" if is_command(named) else f" (did you mean {named}?)"
+    lacking = LACKING.get(_folded(word))
+    return f"; {lacking}" if lacking else ""
+
+
+def is_command(named: str) -> bool:
+    """Whether something of the table is typed as it is: ``visrun resume RUN``."""
+    return named.startswith("visrun ")
+
+
+def _folded(word: str) -> str:
+    return word.casefold().replace("-", "_")

@@ -1,0 +1,62 @@
+"""Other tools' words: what each stands for exists, and none hides a word of visrun's own."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from visrun import cli, evaluate, predict
+from visrun.config.compose import known
+from visrun.config.configs import open_conf
+from visrun.config.overrides import GROUPS, HYDRA_PATHS, READY
+from visrun.sweep.config import VisrunSweeperConf
+from visrun.synonyms import LACKING, OURS, hint, is_command, ours
+
+HYDRAS = (*HYDRA_PATHS, *(f"hydra.sweeper.{name}" for name in vars(VisrunSweeperConf())))
+
+
+@pytest.mark.parametrize("named", sorted(set(OURS.values())))
+def test_what_another_word_stands_for_exists(named: str, tmp_path: Path) -> None:
+    first = shlex.split(named)[1] if is_command(named) else named
+    key, sign, value = (shlex.split(named)[2] if first == "-m" else first).partition("=")
+    if key.startswith("-"):
+        assert key in ("--help", "--version", "--cfg")
+    elif is_command(named) and not sign:
+        assert key in cli.VERBS
+    else:
+        assert key in known() or key in HYDRAS or key == READY
+    if sign and key in (*GROUPS, "recipe", READY):
+        assert value in open_conf(tmp_path).options(key)
+
+
+def test_no_word_of_visruns_own_is_taken_for_another_tools() -> None:
+    assert not known() & {*OURS, *LACKING}
+    options = {*cli.VERBS, *predict.READS, *evaluate.READS}
+    assert not options & {*LACKING} and not {*OURS} & {*LACKING}
+    assert {word for word in OURS if word in options} <= {"resume", "export", "out"}  # also typed as keys
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("YOLO11n-obb.pt", " (did you mean model=dense_resnet18?)"),
+        ("Work-Dir", " (did you mean hydra.run.dir?)"),
+        ("tune", "; write visrun -m sweep=default"),
+        ("K-Fold", "; there is no cross-validation; visrun repeat says how much is chance"),
+        ("learning_rate", ""),
+    ],
+)
+def test_a_hint_says_what_to_type(word: str, told: str) -> None:
+    assert hint(word) == told
+
+
+def test_the_table_loads_nothing() -> None:
+    program = "import sys; before = {*sys.modules}; import visrun.synonyms; print({*sys.modules} - before)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = done.stdout
+    assert "'visrun.synonyms'" in loaded and "pydantic" not in loaded and "hydra" not in loaded
+    assert ours("") == ""
