@@ -71,6 +71,9 @@ def test_a_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
     path = save(torchvision.models.resnet18().state_dict(), tmp_path / "net.pt")
     with pytest.raises(ConfigError, match=r"fits 0 of the \d+ tensors .*stem\.0\.weight is not in the file"):
         load(path)
+    path = save({"model": torchvision.models.resnet18().state_dict(), "network": {"name": "resnet18"}}, path)
+    with pytest.raises(ConfigError, match=r"of another architecture \(.*\); its run had model=resnet18$"):
+        load(path)
 
 
 def test_a_file_with_other_shapes_in_the_body_is_refused(tmp_path: Path) -> None:

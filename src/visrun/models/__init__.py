@@ -18,7 +18,7 @@ from visrun.models.fitting import fit
 from visrun.models.freezing import freeze_all_but
 from visrun.models.heads import last_layer
 from visrun.models.weights import Built, Pretrained, read_checkpoint
-from visrun.tables import model_entry
+from visrun.tables import MODELS, model_entry
 
 __all__ = ["Built", "Keeping", "Pretrained", "Settling", "create"]
 
@@ -94,7 +94,7 @@ def create(
     built = _built(load(entry.build), values)
     _quicken(built.module)
     if weights is not None:
-        built = _from_file(built, weights)
+        built = _from_file(built, weights, name=name)
     if freeze == "backbone":
         freeze_all_but(built.module, built.head)
         built = built._replace(origin=f"{built.origin}; all but {', '.join(built.head)} frozen")
@@ -121,10 +121,16 @@ def _built(builder: Any, values: dict[str, Any]) -> Built:
     return Built(made, origin=f"random: no weights are published for {name}", head=(head,))
 
 
-def _from_file(built: Built, path: Path) -> Built:
+def _from_file(built: Built, path: Path, *, name: str) -> Built:
     """Load a weight file and take over the normalisation it names."""
     checkpoint = read_checkpoint(path)
-    loaded = fit(built.module, checkpoint.state, head=built.head, path=path)  # the body, or an error
+    try:
+        loaded = fit(built.module, checkpoint.state, head=built.head, path=path)
+    except ConfigError as error:
+        if checkpoint.network in ("", name):
+            raise
+        key = "model" if checkpoint.network in MODELS else "model.name"
+        raise ConfigError(f"{error}; its run had {key}={checkpoint.network}") from None
     if isinstance(built.module, Keeping):
         built.module.keep_statistics()
     mean, std = checkpoint.mean or built.mean, checkpoint.std or built.std

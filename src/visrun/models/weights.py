@@ -161,11 +161,13 @@ def load_published(build: Callable[..., nn.Module], weights: Any, **options: Any
 
 
 class Checkpoint(NamedTuple):
-    """What a weight file holds: parameters by name and, if written by visrun, the normalisation they expect."""
+    """What a weight file holds: parameters by name and, if written by visrun, the normalisation they expect and the
+    network's name."""
 
     state: dict[str, Tensor]
     mean: Triple | None
     std: Triple | None
+    network: str = ""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -185,9 +187,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     state = _state(content)
     if not state:
         raise ConfigError(f"model.weights={path}: holds no state dict (names and tensors)")
+    portrait = content.get("network")
+    network = str(portrait.get("name", "")) if isinstance(portrait, dict) else ""
     if content.get("mean") is None or content.get("std") is None:
-        return Checkpoint(state, None, None)
-    return Checkpoint(state, _triple(content["mean"]), _triple(content["std"]))
+        return Checkpoint(state, None, None, network)
+    return Checkpoint(state, _triple(content["mean"]), _triple(content["std"]), network)
 
 
 def checkpoint_file(path: Path) -> Path:
