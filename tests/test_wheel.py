@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,20 @@ def test_the_wheel_holds_every_config_file_and_nothing_foreign(wheel):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"visrun"}
     licences = {str(file.relative_to(ROOT)) for file in [ROOT / "LICENSE", *(ROOT / "src").rglob("*LICENSE*")]}
     assert {name.partition(".dist-info/licenses/")[2] for name in names if ".dist-info/licenses/" in name} == licences
+
+
+@pytest.mark.slow
+def test_the_wheel_says_where_it_runs_and_what_it_needs(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        told = email.message_from_bytes(archive.read(name))
+    classifiers = set(told.get_all("Classifier"))
+    assert {"Typing :: Typed", "Operating System :: POSIX :: Linux"} <= classifiers
+    least = told["Requires-Python"].removeprefix(">=")
+    assert f"Programming Language :: Python :: {least}" in classifiers
+    (own,) = [line for line in told.get_all("Requires-Dist") if line.startswith("omegaconf")]
+    (hydras,) = [line for line in requires("hydra-core") or () if line.startswith("omegaconf")]
+    assert own.removeprefix("omegaconf") in hydras  # Hydra refuses what is older
 
 
 @pytest.mark.slow
