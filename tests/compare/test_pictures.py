@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from visrun import predict
 from visrun.build import load
 from visrun.compare import pictures
 from visrun.compare.find import find
+from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.data import records
 from visrun.data.objects import Objects, corners_of
@@ -148,6 +150,17 @@ def test_settings_that_are_none(write_run) -> None:
     file.write_text(file.read_text().replace('"batch_size": 32', '"batch_size": "many"'))
     (reason,) = gallery(*folders).reasons
     assert "batch_size" in reason
+
+
+def test_every_run_has_the_splits_of_its_own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i, kind in enumerate(["good"] * 5 + ["bad"] * 5):
+        (tmp_path / kind).mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (9 * i, 0, 0)).save(tmp_path / kind / f"{i}.png")
+    monkeypatch.setattr(pictures, "remembered", lambda model: resolve([*words, f"model={model}"]))
+    words = ["task=anomaly_detection", f"data.root={tmp_path}"]
+    fingerprint = records.read(tmp_path, task="anomaly_detection").fingerprint
+    runs: list[Any] = [SimpleNamespace(folder=x, fingerprint=fingerprint) for x in ("small_resnet", "patchcore")]
+    assert [found.defects["val"] for found in pictures._same_data(runs)] == [1, 5]
 
 
 def test_a_run_that_cannot_predict_is_named_and_the_page_lives(write_run, tmp_path: Path) -> None:
