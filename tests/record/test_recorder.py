@@ -29,6 +29,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    def time(self) -> float:
+        return self.now
+
 
 def made_of(folder: Any, tracker: Any, screen: Any, step: Any, **options: Any) -> RunRecorder:
     outlets = Outlets(folder, tracker, screen)

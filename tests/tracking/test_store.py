@@ -55,7 +55,7 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     tracker = open_tracker("mlflow", **options, params=params, tags=tags, began=1_000.25)
     tracker.start()
     for epoch in (1, 2):
-        tracker.epoch(epoch, {"loss": 1 / epoch, "iou/tree (dead)": 0.5})
+        tracker.epoch(epoch, {"loss": 1 / epoch, "iou/tree (dead)": 0.5, "time/at": 1_000.5 + epoch})
     (folder / "curves.png").write_bytes(b"picture")
     tracker.artifact(Path("curves.png"), "plots")
     tracker.summary({"a/test": 0.75, "test/accuracy": 0.5})
@@ -71,6 +71,8 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     assert run.data.tags["reason"] == "ctrl-c"
     assert (run.data.metrics["a/test"], run.data.metrics["test/accuracy"]) == (0.75, 0.5)
     assert steps(client, tracker.run_id, "loss") == [(1, 1.0), (2, 0.5)]
+    assert [m.timestamp for m in client.get_metric_history(tracker.run_id, "loss")] == [1_001_500, 1_002_500]
+    assert "time/at" not in run.data.metrics
     assert steps(client, tracker.run_id, "iou/tree _dead_") == [(1, 0.5), (2, 0.5)]
     [first, *_] = client.get_metric_history(tracker.run_id, "system/cpu_utilization_percentage")
     assert first.value > 0 and first.step > 0  # of step 0 are the values that MLflow shows as the model's

@@ -17,6 +17,7 @@ from visrun.optimizers import load_optimizer
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
 from visrun.tracking import Tracker
+from visrun.tracking.names import AT
 from visrun.training import Progress, Scheduler
 
 TELL_SECONDS = 1.0  # between two lines of status.json while an epoch is under way
@@ -91,7 +92,8 @@ class RunRecorder:
     def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None:
         """Write the epoch's line everywhere; keep the weights of a new best in memory."""
         speed = self.images_per_step / max(row.pop("time/step"), 1e-9)
-        row = {"epoch": progress.epoch, **row, "time/images_per_second": speed, "time/total": progress.seconds}
+        clock = {"time/images_per_second": speed, AT: time.time(), "time/total": progress.seconds}
+        row = {"epoch": progress.epoch, **row, **clock}
         if improved:
             weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}
             self.best = {**self.portrait(), "model": weights, "epoch": progress.epoch, "value": progress.best}

@@ -55,7 +55,10 @@ class Tracker(Protocol):
         """
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Note the values of an epoch (from 1). An epoch that the store already has is left as it is."""
+        """Note the values of an epoch (from 1). An epoch that the store already has is left as it is.
+
+        ``time/at``, where it is among them, is when the epoch ended, and no value of its own.
+        """
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
         """Note values over something else than epochs, from step 1; a step that the store has stays as it is."""

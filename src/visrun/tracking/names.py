@@ -14,6 +14,7 @@ from visrun.files import write_atomic
 from visrun.tracking.uris import without_user
 
 RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: the note of which run it is
+AT = "time/at"  # of an epoch's values: when it ended, in seconds since 1970
 LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
 
 

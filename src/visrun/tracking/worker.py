@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visrun.tracking import STATUSES
 from visrun.tracking.client import is_temporary
-from visrun.tracking.names import one_line
+from visrun.tracking.names import AT, one_line
 from visrun.tracking.store import Store
 from visrun.tracking.uris import command, is_local, link, without_password
 
@@ -196,7 +196,8 @@ class MlflowTracker:
         return self._warning()
 
     def _metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        copy, milliseconds = dict(values), time.time_ns() // 1_000_000
+        copy = dict(values)
+        milliseconds = int(1000 * copy.pop(AT, time.time()))  # an epoch of a run that goes on may be of yesterday
         self._put(kind, lambda: self._store.metrics(step, copy, milliseconds))
 
     def _artifact(self, path: Path, folder: str) -> None:
