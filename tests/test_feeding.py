@@ -41,6 +41,17 @@ def test_augmentations_know_what_the_network_expects():
     assert not loaders["val"].vary.extra
 
 
+def test_the_columns_of_a_table_are_chosen_by_a_setting(tmp_path):
+    for i in range(4):
+        Image.new("L", (8, 8), 50 * i).save(tmp_path / f"{i}.png")
+    rows = "".join(f"{i}.png,{i},{2 * i}\n" for i in range(4))
+    (tmp_path / "t.csv").write_text(f"image,7,y\n{rows}")
+    words = ["task=regression", f"data.root={tmp_path}", "data.targets=[y,7]"]
+    dataset = read_dataset(resolve(words).settings, Mock())
+    assert dataset.targets == ("y", "7")
+    assert sorted(row.target for rows in dataset.splits.values() for row in rows)[1] == (2.0, 1.0)
+
+
 def narrower(images, rng):
     return images[..., 1:]
 
