@@ -105,7 +105,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["data.root=nowhere"], "nowhere: no such folder"),
         (["run.device=cuda:999"], "run.device=cuda:999: "),
         (["data.cache=gpu", "run.device=cpu"], "data.cache=gpu: this run trains on cpu: use auto, ram, disk or stream"),
-        (["model.weights=none.pt"], "none.pt does not exist; give a .pt or .pth file, or a run's folder"),
+        (["model.weights=none.pt"], "none.pt does not exist; give a .pt, .pth or .safetensors file, or a run's folder"),
         (["-m", "seed=1,2", "hydra/launcher=nothing"], "hydra/launcher=nothing: must be basic, "),
         (["hydra/launcher=5"], "hydra/launcher=5: must be the name of an option"),
         (["explain", "hydra/launcher=1.5"], "hydra/launcher=1.5: must be the name of an option"),

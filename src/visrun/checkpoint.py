@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from visrun.device import is_out_of_memory
 from visrun.errors import UserError, VisrunError, first_line
 from visrun.files import write_atomic
 
+ARCHIVE, PICKLE = b"PK", b"\x80"  # begin a file of torch.save, the latter one from before PyTorch 1.6
 OTHERWISE = "go on with the version of visrun, of torchvision or of the plugin that wrote it, or train anew"
 
 
@@ -67,11 +69,27 @@ def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, An
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
-        line = first_line(error)
-        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({line}); {instead}") from None
+        why = unreadable(data, error)
+        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({why}); {instead}") from None
     if not isinstance(state, dict):
         raise UserError(f"{path}: not a checkpoint of visrun; {instead}")
     return state
+
+
+def unreadable(begin: bytes, error: Exception) -> str:
+    """Why torch could not read a file's tensors and plain types; its own words tell how to run a stranger's code.
+
+    Args:
+        begin: The file's first bytes.
+        error: What torch raised.
+    """
+    if not begin:
+        return "it is empty"
+    if not begin.startswith((ARCHIVE, PICKLE)):
+        return "it is no file of PyTorch"
+    if isinstance(error, UnpicklingError) or begin.startswith(PICKLE):
+        return "it holds pickled objects; save the tensors alone, model.state_dict()"
+    return "it is damaged or cut short"
 
 
 def fill(module: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> None:

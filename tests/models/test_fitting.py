@@ -12,6 +12,7 @@ import torchvision
 from torch import nn
 from torchvision.models.vision_transformer import VisionTransformer
 
+from visrun import checkpoint
 from visrun.errors import ConfigError, UserError
 from visrun.models import create
 from visrun.models.fitting import fit, inside, resize_positions
@@ -106,14 +107,31 @@ class Trap:
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"not a checkpoint", b"PK\x03\x04 half a file", pickle.dumps(Trap()), pickle.dumps({"model": Trap()})],
+    ("content", "told"),
+    [
+        (b"", "it is empty"),
+        (b"not a checkpoint", "it is no file of PyTorch"),
+        (b"PK\x03\x04 half a file", "it is damaged or cut short"),
+        (pickle.dumps(Trap()), "it holds pickled objects; save the tensors alone, model.state_dict()"),
+        (pickle.dumps({"model": Trap()}), "it holds pickled objects; save the tensors alone, model.state_dict()"),
+    ],
 )
-def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "net.pt").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"^model\.weights=.*net\.pt: cannot be read as tensors") as caught:
+def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+    file = tmp_path / "net.pt"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert str(caught.value) == f"model.weights={file}: cannot be read: {told}"
+    with pytest.raises(UserError) as caught_too:
+        checkpoint.load(file)
+    line = f"{file}: not a checkpoint that can be loaded safely ({told}); use another checkpoint"
+    assert str(caught_too.value) == line
+
+
+def test_a_whole_model_is_refused_with_what_to_save(tmp_path: Path) -> None:
+    torch.save(nn.Linear(1, 1), tmp_path / "net.pt")
+    with pytest.raises(ConfigError, match=r"it holds pickled objects; save the tensors alone, model\.state_dict\(\)$"):
         load(tmp_path / "net.pt")
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, torch.zeros(3), [torch.zeros(3)], {"model": {"lr": 0.1}}])
@@ -124,14 +142,16 @@ def test_a_file_without_parameters_is_refused(tmp_path: Path, content: Any) -> N
 
 @pytest.mark.parametrize("name", ["missing.pt", "."])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"does not exist; give a \.pt or \.pth file, or a run's folder"):
+    with pytest.raises(
+        ConfigError, match=r"does not exist; give a \.pt, \.pth or \.safetensors file, or a run's folder"
+    ):
         load(tmp_path / name)
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     path = save(trained(), tmp_path / "net.pt")
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read: it is damaged or cut short"):
         read_checkpoint(path)
 
 

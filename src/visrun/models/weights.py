@@ -23,6 +23,7 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor, nn
 
+from visrun.checkpoint import unreadable
 from visrun.errors import ConfigError, first_line
 
 logger = logging.getLogger(__name__)
@@ -182,8 +183,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # every kind of damage raises another type
-        line = first_line(error, most=120)
-        raise ConfigError(f"model.weights={path}: cannot be read as tensors and plain types ({line})") from error
+        raise ConfigError(f"model.weights={path}: cannot be read: {_why(file, error)}") from error
     state = _state(content)
     if not state:
         raise ConfigError(f"model.weights={path}: holds no state dict (names and tensors)")
@@ -194,6 +194,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(state, _triple(content["mean"]), _triple(content["std"]), network)
 
 
+def _why(file: Path, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or first_line(error)
+    with file.open("rb") as opened:
+        begin = opened.read(8)
+    if begin and file.suffix == ".safetensors":
+        return first_line(error, most=120)
+    return unreadable(begin, error)
+
+
 def checkpoint_file(path: Path) -> Path:
     """The file that ``path`` means: itself, or the best checkpoint of a run's folder.
 
@@ -202,7 +212,9 @@ def checkpoint_file(path: Path) -> Path:
     """
     file = path / "checkpoints" / "best.pt" if path.is_dir() else path
     if not file.is_file():
-        raise ConfigError(f"model.weights={path}: {file} does not exist; give a .pt or .pth file, or a run's folder")
+        raise ConfigError(
+            f"model.weights={path}: {file} does not exist; give a .pt, .pth or .safetensors file, or a run's folder"
+        )
     return file
 
 
