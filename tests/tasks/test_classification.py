@@ -17,7 +17,9 @@ from torch import Tensor
 from visrun import losses
 from visrun.build import load
 from visrun.tables import TASKS
+from visrun.tasks import classification
 from visrun.tasks.classification import Classification
+from visrun.tasks.drawing import Line
 
 CLASSES = ("cat", "dog", "cow")
 LOSSES = TASKS["classification"].losses
@@ -146,3 +148,17 @@ def test_several_labels_are_coloured_one_by_one(target: Any) -> None:
     }
     assert colors(several.draw(IMAGE, {"probabilities": torch.zeros(1, 3)}, 0, target)) == {"red"}
     assert colors(several.draw(IMAGE, {"probabilities": torch.zeros(1, 3)}, 0, [])) == set()
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "true", "told"),
+    [([0.9, 0.1, 0.1], [], ["truth: none"]), ([0.1, 0.1, 0.1], [], []), ([0.9, 0.1, 0.8], [0, 1], ["truth: dog"])],
+)
+def test_labels_that_were_missed_or_are_none_are_told(
+    probabilities: list[float], true: list[int], told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions: list[list[Line]] = []
+    monkeypatch.setattr(classification, "caption", lambda _, lines: captions.append(lines))
+    several = Classification(classes=CLASSES, multilabel=True)
+    several.draw(IMAGE, {"probabilities": torch.tensor([probabilities])}, 0, true)
+    assert [line.text for line in captions[0] if line.share is None] == told

@@ -17,6 +17,8 @@ from visrun import losses
 from visrun.build import load
 from visrun.errors import DataError
 from visrun.tables import TASKS
+from visrun.tasks import regression
+from visrun.tasks.drawing import LEAST, PAD, Line, fitted
 from visrun.tasks.regression import Regression, standardisation
 
 LOSSES = TASKS["regression"].losses
@@ -92,6 +94,26 @@ def test_records_and_pictures() -> None:
     plain, compared = (task().draw(image, prediction, 0, target) for target in (None, torch.tensor([12.0, 4.0])))
     assert plain.getpixel((150, 100)) == (200, 180, 40)
     assert image.height < plain.height < compared.height
+
+
+@pytest.mark.parametrize(
+    ("value", "true", "told"),
+    [
+        (1275123.0, 927000.0, ["1,275,123", "927,000", "+348,123"]),
+        (12.3456, 20.0, ["12.35", "20", "-7.654"]),
+        (5e10, 5e10, ["5e+10", "5e+10", "+0"]),
+    ],
+)
+def test_captions_never_cut_a_number(
+    value: float, true: float, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions: list[list[Line]] = []
+    monkeypatch.setattr(regression, "caption", lambda _, lines: captions.append(lines))
+    one = Regression(targets=["a target with a name that is long"], mean=[0.0], std=[1.0])
+    one.draw(Image.new("RGB", (300, 200)), {"value": torch.tensor([[value]])}, 0, torch.tensor([true]))
+    lines = [line.text for line in captions[0]]
+    assert [fitted(line, LEAST - 2 * PAD) for line in lines] == lines
+    assert [line.partition(": ")[2] for line in lines] == told
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

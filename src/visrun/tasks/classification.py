@@ -102,8 +102,8 @@ class Classification:
             color = PLAIN if not known else GOOD if k in (truth or ()) else BAD
             lines.append(Line(self.classes[k], color=color, share=p))
         missed = [self.classes[k] for k in truth or () if k not in predicted]
-        if missed:
-            lines.append(Line(f"truth: {', '.join(missed)}", color=BAD))
+        if missed or (truth == [] and predicted):
+            lines.append(Line(f"truth: {', '.join(missed) or 'none'}", color=BAD))
         return caption(image, lines)
 
     def state(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from visrun.errors import DataError
 from visrun.metrics import RegressionMetric
 from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, named, only
-from visrun.tasks.drawing import Line, caption
+from visrun.tasks.drawing import LEAST, Line, caption, fitted
 
 
 class Regression:
@@ -91,9 +91,12 @@ class Regression:
         lines = []
         truth = [None] * self.num_outputs if target is None else as_list(target)
         for name, value, true in zip(self.targets, prediction["value"][i].tolist(), truth, strict=True):
-            lines.append(Line(f"{name}: {value:.4g}"))
+            lines.append(Line(f"{fitted(name, LEAST / 2)}: {_number(value)}"))
             if true is not None:
-                lines.append(Line(f"truth: {true:.4g} (error {value - true:+.3g})"))
+                lines += [
+                    Line(f"truth: {_number(true)}"),
+                    Line(f"error: {'+' * (value >= true)}{_number(value - true)}"),
+                ]
         return caption(image, lines)
 
     def state(self) -> dict[str, Any]:
@@ -104,6 +107,11 @@ class Regression:
         # Moved once and kept: a CUDA graph must not copy from the host.
         self.mean, self.std = self.mean.to(device), self.std.to(device)
         return self.mean, self.std
+
+
+def _number(value: float) -> str:
+    """Four digits; whole, with its thousands apart, where that is short enough to read."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def standardisation(values: Tensor, targets: Sequence[str]) -> tuple[list[float], list[float]]:
