@@ -14,7 +14,7 @@ from PIL import Image
 
 from visrun.conclusion import SAMPLES
 from visrun.errors import VisrunError
-from visrun.figures import plots
+from visrun.figures import fonts, plots
 from visrun.figures.precision_recall import closed, mean_precision, precision_recall
 from visrun.figures.sheet import GAP, LARGEST, SMALLEST, WIDER, fit, full_rows, sheet
 
@@ -67,6 +67,15 @@ def test_a_mean_stands_out_among_many_classes():
     mean, *others = axes.lines
     assert mean.get_color() == plots.BLUE and {line.get_color() for line in others} == {plots.GREY}
     assert all(mean.get_zorder() > line.get_zorder() for line in others)
+
+
+@pytest.mark.parametrize("count", [3, 5, len(plots.COLOURS)])
+def test_the_legend_of_several_lines_covers_none(count):
+    names = [f"iou/class {i}" for i in range(count)]
+    axes = axes_of_a_new_figure()
+    plots.draw_lines(axes, [{"epoch": i, **dict.fromkeys(names, 0.1 * i)} for i in range(9)], names, prefix="iou/")
+    axes.figure.draw_without_rendering()
+    assert axes.get_legend().get_window_extent().y1 < axes.xaxis.label.get_window_extent().y0 + 1
 
 
 def test_the_best_epoch_is_marked_with_its_value():
@@ -155,12 +164,13 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path, taken):
         plots.curves([{"epoch": 1, "loss": 1.0}], file)
 
 
-def test_names_in_any_script_and_with_signs_are_drawn_without_a_warning(tmp_path):
+def test_names_in_any_script_and_with_signs_are_drawn_without_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(fonts, "font_with", lambda _: None)  # as on a machine without other fonts
     names = ["$x", "a$b$c", "土地", "großer Baum", r"\frac{", "👍"]
     plots.confusion_matrix(np.eye(6), names, tmp_path / "matrix.png")
     plots.curves([{"epoch": 1, **{f"iou/{name}": 0.5 for name in names}}], tmp_path / "curves.png")
     assert plots.printable("土地 $") == r"□□ \$"
-    assert plots.printable("x" * 100) == "x" * (plots.LONGEST_LABEL - 1) + "…"
+    assert plots.printable("a very long class name, number one") == "a very …me, number one"
 
 
 def test_predicted_against_true_states_the_error():

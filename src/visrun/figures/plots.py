@@ -11,12 +11,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from visrun.figures import fonts
 from visrun.files import update
 from visrun.numbers import far_apart
 
@@ -32,6 +32,8 @@ MOST_POINTS = 5000  # of a scatter plot; more are thinned out evenly
 MOST_COUNTS = 25  # classes up to which a confusion matrix has numbers in its cells
 MOST_LABELS = 60  # of an axis of a confusion matrix
 LONGEST_LABEL = 22
+FEW = 2  # lines of a panel between which a legend finds room; that of more stands below
+WIDE = 12  # letters of a name from which a legend has two columns
 OWN_UNIT = ("mae", "rmse")  # of each target in its own unit, so no two of them share an axis
 
 LINE: dict[str, Any] = {"linewidth": 1.5, "markersize": 3, "solid_capstyle": "round"}
@@ -91,9 +93,21 @@ def draw_lines(axes: Axes, rows: Rows, names: Sequence[str], *, prefix: str) -> 
     if names[0] in ("loss", "val_loss") and far_apart(values):
         axes.set_yscale("log")
     if len(names) > 1 and not many:
-        axes.legend(loc="best")
+        add_legend(axes)
     axes.set_xlabel("epoch")
     whole_numbers(axes)
+
+
+def add_legend(axes: Axes) -> None:
+    """Between few lines, where there is most room; below the axis of more."""
+    from matplotlib.transforms import ScaledTranslation
+
+    if len(names := axes.get_legend_handles_labels()[1]) <= FEW:
+        axes.legend(loc="best")
+        return
+    below = axes.transAxes + ScaledTranslation(0, -0.4, axes.figure.dpi_scale_trans)  # inches
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+    axes.legend(**place, ncols=2 if max(map(len, names)) > WIDE else 4, fontsize=8, handlelength=1.2)
 
 
 def mark_best(axes: Axes, rows: Rows, title: str, names: Sequence[str], best_epoch: int | None) -> None:
@@ -236,7 +250,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Give every panel the house's look, and write the file.
+    """Give every panel the house's look and every text a font that has its letters, and write the file.
 
     Raises:
         VisrunError: It cannot be written.
@@ -254,6 +268,12 @@ def save(figure: Figure, path: Path) -> None:
         legend = axes.get_legend()
         if legend is not None:
             legend.get_frame().set(linewidth=0, alpha=0.7)
+    from matplotlib.text import Text
+
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    others = fonts.families(text.get_text() for text in texts)
+    for text in texts if others else ():
+        text.set_fontfamily([fonts.USUAL, *others])
     file = io.BytesIO()
     figure.savefig(file, bbox_inches="tight", pad_inches=0.12)
     update(path, file.getvalue())
@@ -272,14 +292,7 @@ def is_finite(value: float | None) -> bool:
 
 
 def printable(text: str) -> str:
-    """``text`` as the font can draw it and nothing in it is taken for mathematics; long ones cut."""
-    short = text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
-    return "".join(letter if ord(letter) in glyphs() else "□" for letter in short).replace("$", r"\$")
-
-
-@cache
-def glyphs() -> frozenset[int]:
-    """The characters of the font that comes with matplotlib."""
-    from matplotlib.font_manager import findfont, get_font
-
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+    """``text`` as fonts can draw it and nothing in it is taken for mathematics; long ones lose their middle."""
+    begin, end = LONGEST_LABEL // 3, LONGEST_LABEL - LONGEST_LABEL // 3 - 1
+    short = text if len(text) <= LONGEST_LABEL else f"{text[:begin]}…{text[-end:]}"
+    return fonts.drawable(short).replace("$", r"\$")

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from visrun.figures import fonts
+
 Color = tuple[int, int, int]
 
 PAPER: Color = (24, 27, 32)
@@ -24,6 +26,7 @@ BAD: Color = (240, 96, 88)
 
 LEAST, MOST, PANEL = 256, 1024, 512  # longer side in pixels: least, most, and most of one panel among several
 TEXT, ROW, PAD = 14, 22, 8  # height of text, of a row of text, and the space around
+PLAIN_LETTERS = frozenset(map(chr, range(0x20, 0x7F)))
 OPACITY = 0.55  # of a class's colour over the image
 
 # Colours that differ for colour-blind eyes too (Okabe & Ito 2008), the first one quiet: it is mostly background.
@@ -97,9 +100,11 @@ def _draw_line(draw: ImageDraw.ImageDraw, line: Line, *, top: int, width: int) -
             draw.rounded_rectangle((PAD, top + 2, full, top + ROW - 3), radius=3, fill=fill)
         draw.text((width - PAD, middle), percent, fill=line.color, font=font(), anchor="rm")
         room = end - 2 * PAD
-        draw.text((2 * PAD - 2, middle), fitted(line.text, room), fill=PLAIN, font=font(), anchor="lm")
+        text = fitted(line.text, room)
+        draw.text((2 * PAD - 2, middle), text, fill=PLAIN, font=font(text=text), anchor="lm")
         return
-    draw.text((PAD, middle), fitted(line.text, room), fill=line.color, font=font(), anchor="lm")
+    text = fitted(line.text, room)
+    draw.text((PAD, middle), text, fill=line.color, font=font(text=text), anchor="lm")
 
 
 def overlay(image: Image.Image, mask: np.ndarray, colors: Sequence[Color], *, ignored: int) -> Image.Image:
@@ -129,7 +134,8 @@ def side_by_side(panels: Mapping[str, Image.Image]) -> Image.Image:
     draw = ImageDraw.Draw(page)
     for column, (name, image) in enumerate(images.items()):
         left = column * (width + PAD)
-        draw.text((left + width // 2, ROW // 2), fitted(name, width), fill=PLAIN, font=font(), anchor="mm")
+        text = fitted(name, width)
+        draw.text((left + width // 2, ROW // 2), text, fill=PLAIN, font=font(text=text), anchor="mm")
         page.paste(image, (left, ROW))
     return page
 
@@ -139,7 +145,7 @@ def legend(image: Image.Image, keys: Sequence[tuple[str, Color]]) -> Image.Image
     places, left, row = [], PAD, 0
     for name, _ in keys:
         text = fitted(name, image.width - 3 * PAD - TEXT)
-        width = TEXT + PAD + round(font().getlength(text)) + 2 * PAD
+        width = TEXT + PAD + round(font(text=text).getlength(text)) + 2 * PAD
         if left > PAD and left + width > image.width:
             left, row = PAD, row + 1
         places.append((left, row, text))
@@ -150,13 +156,29 @@ def legend(image: Image.Image, keys: Sequence[tuple[str, Color]]) -> Image.Image
     for (left, row, text), (_, color) in zip(places, keys, strict=True):
         middle = image.height + PAD + ROW * row + ROW // 2
         draw.rounded_rectangle((left, middle - TEXT // 2, left + TEXT, middle + TEXT // 2), radius=3, fill=color)
-        draw.text((left + TEXT + PAD, middle), text, fill=PLAIN, font=font(), anchor="lm")
+        draw.text((left + TEXT + PAD, middle), text, fill=PLAIN, font=font(text=text), anchor="lm")
     return page
 
 
+def font(size: int = TEXT, text: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """DejaVu Sans as matplotlib ships it, since it has Greek, Cyrillic and accents; else Pillow's own font.
+
+    For a ``text`` with letters that it lacks an installed font that has them, and English ones too if there is one.
+    """
+    if rare := fonts.lacking(text):
+        file = fonts.font_with(rare | PLAIN_LETTERS) or fonts.font_with(rare)
+        if file is not None:
+            return _installed(file, size)
+    return _usual(size)
+
+
 @cache
-def font(size: int = TEXT) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans as matplotlib ships it, since it has Greek, Cyrillic and accents; else Pillow's own font."""
+def _installed(file: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
+
+
+@cache
+def _usual(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     spec = find_spec("matplotlib")
     if spec is not None and spec.origin is not None:
         file = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -168,9 +190,10 @@ def font(size: int = TEXT) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def fitted(text: str, room: float, *, size: int = TEXT) -> str:
     """``text`` on one line, cut with an ellipsis where it is wider than ``room`` pixels."""
     text = " ".join(text.split())
-    if font(size).getlength(text) <= room:
+    drawn = font(size, text)
+    if drawn.getlength(text) <= room:
         return text
-    fits = bisect_right(range(len(text)), room, key=lambda count: font(size).getlength(text[:count] + "…"))
+    fits = bisect_right(range(len(text)), room, key=lambda count: drawn.getlength(text[:count] + "…"))
     return text[: max(fits - 1, 0)] + "…"
 
 

@@ -175,7 +175,7 @@ def write_tags(
     draw, taken = ImageDraw.Draw(page), list[Area]()
     for text, corners, color in tags:
         text = fitted(text, page.width / 2, size=SMALL_TEXT)
-        width, height = round(font(SMALL_TEXT).getlength(text)) + 2 * TIGHT, SMALL_TEXT + TIGHT
+        width, height = round(font(SMALL_TEXT, text).getlength(text)) + 2 * TIGHT, SMALL_TEXT + TIGHT
         if only_on_large and np.ptp(corners[:, 0]) < width:
             continue
         area = next((a for a in spots(corners, width, height, page.size) if not any(meet(a, b) for b in taken)), None)
@@ -184,7 +184,7 @@ def write_tags(
         taken.append(area)
         draw.rectangle(area, fill=color)
         ink = DARK if np.dot(color, (0.3, 0.59, 0.11)) > 120 else PLAIN
-        draw.text((area[0] + TIGHT, (area[1] + area[3]) // 2), text, fill=ink, font=font(SMALL_TEXT), anchor="lm")
+        draw.text((area[0] + TIGHT, (area[1] + area[3]) // 2), text, fill=ink, font=font(SMALL_TEXT, text), anchor="lm")
 
 
 def spots(corners: NDArray[np.float64], width: int, height: int, size: tuple[int, int]) -> list[Area]:

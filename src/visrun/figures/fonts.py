@@ -1,0 +1,73 @@
+"""Fonts: DejaVu Sans, which comes with matplotlib, and for letters that it lacks whichever installed font has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+USUAL = "DejaVu Sans"
+COMMON = 0x0530  # Latin, Greek and Cyrillic letters lie below
+POOR = ("bold", "italic", "oblique", "black", "light", "thin", "condensed", "serif", "mono")  # taken last
+BOXES = "lastresort"  # a font that has a box for everything
+
+
+@cache
+def glyphs() -> frozenset[int]:
+    """The characters of the usual font."""
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont(USUAL)).get_charmap())
+
+
+def lacking(text: str) -> frozenset[str]:
+    """The letters of ``text`` that the usual font has not."""
+    rare = {letter for letter in text if ord(letter) >= COMMON and letter.isprintable()}
+    return frozenset(letter for letter in rare if ord(letter) not in glyphs())
+
+
+@cache
+def font_with(letters: frozenset[str]) -> str | None:
+    """The file of an installed font that has all of ``letters``, or None; of no letters none."""
+    from matplotlib.ft2font import FT2Font
+
+    for file in installed() if letters else ():
+        try:
+            font = FT2Font(file)
+            if font.scalable and all(font.get_char_index(ord(letter)) for letter in letters):
+                return file
+        except (OSError, RuntimeError):  # no font, or of a kind that is not drawn
+            continue
+    return None
+
+
+@cache
+def installed() -> tuple[str, ...]:
+    """The font files of the machine, plain upright ones first."""
+    from matplotlib.font_manager import findSystemFonts
+
+    files = [str(file) for file in findSystemFonts() if BOXES not in str(file).lower()]
+    return tuple(sorted(files, key=lambda file: (sum(word in file.lower() for word in POOR), file)))
+
+
+def drawable(text: str) -> str:
+    """``text`` with boxes in place of what no font here can draw."""
+    rare = lacking(text)
+    found = rare if font_with(rare) else {letter for letter in rare if font_with(frozenset(letter))}
+    return "".join(letter if ord(letter) in glyphs() or letter in found else "□" for letter in text)
+
+
+def families(texts: Iterable[str]) -> list[str]:
+    """The names, known to matplotlib, of the fonts that ``texts``, which are `drawable`, need beside the usual one."""
+    needed = [rare for rare in map(lacking, texts) if rare]
+    each = [
+        [font_with(rare)] if font_with(rare) else [font_with(frozenset(one)) for one in sorted(rare)] for rare in needed
+    ]
+    return [_family(file) for file in dict.fromkeys(file for files in each for file in files) if file]
+
+
+@cache
+def _family(file: str) -> str:
+    from matplotlib.font_manager import FontProperties, fontManager
+
+    fontManager.addfont(file)
+    return FontProperties(fname=file).get_name()
