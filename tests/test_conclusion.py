@@ -20,11 +20,11 @@ from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationM
 
 CLASSES = ["cat", "dog"]
 PLOTS: dict[str, tuple[Any, list[str]]] = {
-    "boxes": (BoxMetric(CLASSES), ["confusion_matrix.png", "precision_recall.png"]),
-    "masks": (MaskMetric(CLASSES), ["confusion_matrix.png", "precision_recall.png"]),
-    "rotated": (RotatedMetric(CLASSES), ["confusion_matrix.png", "precision_recall.png"]),
-    "classification": (ClassificationMetric(CLASSES), ["confusion_matrix.png"]),
-    "segmentation": (SegmentationMetric(CLASSES), ["confusion_matrix.png"]),
+    "boxes": (BoxMetric(CLASSES), ["confusion_matrix.png", "confusion_matrix.csv", "precision_recall.png"]),
+    "masks": (MaskMetric(CLASSES), ["confusion_matrix.png", "confusion_matrix.csv", "precision_recall.png"]),
+    "rotated": (RotatedMetric(CLASSES), ["confusion_matrix.png", "confusion_matrix.csv", "precision_recall.png"]),
+    "classification": (ClassificationMetric(CLASSES), ["confusion_matrix.png", "confusion_matrix.csv"]),
+    "segmentation": (SegmentationMetric(CLASSES), ["confusion_matrix.png", "confusion_matrix.csv"]),
     "regression": (RegressionMetric(["x"]), ["predicted_against_true.png"]),
 }
 
@@ -40,6 +40,9 @@ def test_a_metric_shows_what_it_can_even_of_nothing(name: str, tmp_path: Path) -
     found = drawn(metric, tmp_path)
     assert [path.name for path in found] == expected
     for path in found:
+        if path.suffix == ".csv":
+            assert path.read_text().startswith("true \\ predicted,cat,dog")
+            continue
         with Image.open(path) as picture:
             assert picture.width > 100
 

@@ -17,7 +17,7 @@ from visrun.batch import truth
 from visrun.calibrate import calibrate
 from visrun.device import autocast
 from visrun.errors import UserError
-from visrun.figures import plots
+from visrun.figures import matrix, plots
 from visrun.figures.precision_recall import precision_recall
 from visrun.figures.score_histogram import score_histogram
 from visrun.figures.sheet import sheet
@@ -217,6 +217,8 @@ def draw_metric(made: Parts, folder: Path) -> list[Path]:
         counts = metric.confusion()
         names = [*made.dataset.classes, BACKGROUND][: len(counts)]
         plots.confusion_matrix(counts, names, found[-1])
+        found.append(folder / "confusion_matrix.csv")
+        matrix.as_csv(counts, names, found[-1])
     if isinstance(metric, Ranking):
         found.append(folder / "precision_recall.png")
         curves, best = metric.curves()
