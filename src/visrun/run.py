@@ -127,7 +127,7 @@ def _run(
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})
             created = journal.content["created"]
-            tracker = tracker_of(resolved, files.path, notes=made.notes, created=created, name=name, tags=tags)
+            tracker = tracker_of(resolved, files.path, made, created=created, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
             result = _train(resolved, made, journal, outlets, stop, state, trial)

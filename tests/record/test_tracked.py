@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+from torch import nn
+
 from visrun.config.compose import resolve
+from visrun.data.records import Dataset, Record
+from visrun.parts import Parts
 from visrun.record import tracked
 
 
-def test_a_run_in_the_tracker_begins_when_the_run_did(tmp_path, monkeypatch):
+def made_of() -> Parts:
+    """As much of a run's parts as is shown."""
+    records = [Record(Path(f"{i}.png"), 0, "") for i in range(5)]
+    dataset = Dataset(
+        root=Path("/srv/photos"),
+        layout="folder",
+        splits={"train": tuple(records[:3]), "val": tuple(records[3:4]), "test": tuple(records[4:])},
+        classes=("a", "b"),
+        targets=(),
+        sizes={},
+        fingerprint="all",
+        fingerprints={"val": "v", "test": "t"},
+    )
+    notes = {"image_size": [8, 8], "device": "cpu", "precision": "fp32", "weights": "random: none"}
+    return SimpleNamespace(dataset=dataset, notes=notes, built=SimpleNamespace(module=nn.Linear(2, 3)))  # type: ignore[return-value]
+
+
+def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(tracked, "open_tracker", lambda name, **options: given.update(options))
-    tracked.tracker_of(resolve([]), tmp_path, notes={"image_size": [8, 8]}, created="2026-01-01T00:00:10+00:00")
+    words = ["optimizer=sgd", "tracking.uri=http://me:secret@host"]
+    tracked.tracker_of(resolve(words), tmp_path, made_of(), created="2026-01-01T00:00:10+00:00")
     assert given["began"] == 1767225610
+    used = {"device": "cpu", "precision": "fp32", "weights": "random: none", "parameters": "9"}
+    assert used.items() <= given["tags"].items()
+    assert shlex.split(given["tags"]["command"]) == ["visrun", "optimizer=sgd", "tracking.uri='http://me:***@host'"]
+    assert [(data.name, data.digest, data.source, data.context) for data in given["data"]] == [
+        ("photos", "all", "/srv/photos", "training"),
+        ("photos", "v", "/srv/photos", "validation"),
+        ("photos", "t", "/srv/photos", "test"),
+    ]
+    sizes = {"train": 3, "val": 1, "test": 1}
+    assert given["data"][0].profile == {"num_rows": 3, "images": sizes, "classes": ["a", "b"]}
 
 
 def test_a_runs_name_is_the_model_and_what_was_typed():
@@ -23,4 +59,5 @@ def test_only_what_the_run_reads_is_tracked():
     assert "momentum" not in shown and "step_size" not in shown
     assert shown["learning_rate"] == 0.001 and shown["data.image_size"] == [32, 32]
     assert shown["augment.hflip"] is False
+    assert not {"data.workers", "data.cache", "data.cache_gb", "run.max_time", "run.device"} & set(shown)
     assert shown["optimizer_options.betas"] == [0.9, 0.999] and "optimizer_options.nesterov" not in shown

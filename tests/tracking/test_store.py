@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from visrun.tracking import open_tracker, uris, worker
+from visrun.tracking import Data, open_tracker, uris, worker
 from visrun.tracking.model import NUMBER_BYTES
 from visrun.tracking.names import read_record, write_record
 
@@ -52,6 +52,10 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     options = {"experiment": "visrun/classification", "run_name": "resnet18 sgd", "record": folder / "run.json"}
     tags = {"task": "classification", "model": "resnet18", "git": "abc", "host": "me"}
     params = {"learning_rate": 0.1, "milestones": [3, 5]}
+    options["data"] = [
+        Data("photos", "a" * 64, "/srv/photos", "training", {"num_rows": 3}),
+        Data("photos", "b" * 64, "/srv/photos", "test", {"num_rows": 1}),
+    ]
     tracker = open_tracker("mlflow", **options, params=params, tags=tags, began=1_000.25)
     tracker.start()
     for epoch in (1, 2):
@@ -88,6 +92,8 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     assert again.finish("finished") is None
     client, run = read_run(uri, tracker.run_id)
     assert again.run_id == tracker.run_id
+    found = [(item.dataset.name, item.dataset.digest, item.tags[0].value) for item in run.inputs.dataset_inputs]
+    assert sorted(found) == [("photos", "a" * 36, "training"), ("photos", "b" * 36, "test")]
     assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "finished")
     assert run.info.start_time == 1_000_250
     assert run.data.params == {"learning_rate": "0.1", "milestones": "[3, 5]", "dropout": "0.0"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -9,16 +10,20 @@ from typing import Any
 
 from visrun.config.compose import Resolved
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
+from visrun.data.records import Dataset
+from visrun.parts import Parts, count_parameters
 from visrun.record import environment
-from visrun.tracking import Tracker, open_tracker
+from visrun.record.journal import binding
+from visrun.tracking import Data, Tracker, open_tracker
 from visrun.tracking.names import RECORD
+from visrun.tracking.uris import without_password
 
 
 def tracker_of(
     resolved: Resolved,
     folder: Path,
+    made: Parts,
     *,
-    notes: Mapping[str, Any],
     created: str | None = None,
     name: str | None = None,
     tags: Mapping[str, str] | None = None,
@@ -26,7 +31,7 @@ def tracker_of(
     """The tracker of the run in ``folder``, not started.
 
     Args:
-        notes: What was settled while building; see :class:`visrun.parts.Parts`.
+        made: What the run trains with: its data, and what was settled while building.
         created: When the run first began, as experiment.json has it.
         name: Goes before the user's name and the run's own: that of a sweep's trial.
         tags: More of them.
@@ -38,7 +43,10 @@ def tracker_of(
         "model": settings.model.name,
         "host": environment.host(),
         "folder": str(folder),
-        **({"git": str(git["commit"])} if git else {}),
+        "command": without_password(shlex.join(["visrun", *resolved.typed])),
+        **{key: str(made.notes[key]) for key in ("device", "precision", "weights")},
+        "parameters": str(count_parameters(made.built.module)),
+        **({"git": str(git["commit"]), "git.dirty": str(git["dirty"]).lower()} if git else {}),
         **(tags or {}),
     }
     return open_tracker(
@@ -46,11 +54,28 @@ def tracker_of(
         uri=settings.tracking.uri,
         experiment=settings.tracking.experiment or f"visrun/{settings.task}",
         run_name=name or settings.tracking.run_name or run_name(resolved),
-        params=parameters(resolved, notes),
+        params=parameters(resolved, made.notes),
         tags=told,
+        data=data_of(made.dataset),
         record=folder / RECORD,
         began=moment(created),
     )
+
+
+def data_of(dataset: Dataset) -> list[Data]:
+    """The dataset as the tracker shows it, by split: train with the fingerprint of all, the others with their own."""
+    sizes = {split: len(records) for split, records in dataset.splits.items()}
+    names = list(dataset.classes or dataset.targets)
+    return [
+        Data(
+            name=dataset.root.name,
+            digest=dataset.fingerprints.get(split, dataset.fingerprint),
+            source=str(dataset.root),
+            context={"train": "training", "val": "validation"}.get(split, split),
+            profile={"num_rows": size, "images": sizes, "classes" if dataset.classes else "targets": names},
+        )
+        for split, size in sizes.items()
+    ]
 
 
 def moment(created: Any) -> float | None:
@@ -74,11 +99,15 @@ def run_name(resolved: Resolved) -> str:
 
 
 def parameters(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters shown: of the hyperparameters and the sections that shape the run, what it reads."""
+    """The parameters shown: of the hyperparameters and the sections that shape the run, what it reads.
+
+    What changes no number (workers, cache) is left out: it would only stand between runs that are compared.
+    """
     values, settings = resolved.hyperparameters.model_dump(mode="json"), resolved.settings.model_dump(mode="json")
     facts = facts_of(values, settings)
     shown = values | {key: settings[key] for key in ("task", "seed")}
     for section in SHAPING:
         shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
     shown["data.image_size"] = notes["image_size"]
-    return {key: value for key, value in shown.items() if is_read(key, facts)}
+    changing = binding(dict.fromkeys(shown, ""))
+    return {key: value for key, value in shown.items() if key in changing and is_read(key, facts)}

@@ -14,9 +14,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from visrun.errors import ConfigError
 from visrun.tracking.names import RECORD
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 STATUSES = {"finished": "FINISHED", "pruned": "KILLED", "killed": "KILLED", "failed": "FAILED"}
+
+
+class Data(NamedTuple):
+    """What a run read: ``context`` is training, validation or test; ``profile`` are plain values to be shown."""
+
+    name: str
+    digest: str
+    source: str
+    context: str
+    profile: Mapping[str, Any]
 
 
 class Tracker(Protocol):
@@ -156,6 +166,7 @@ def open_tracker(
     uri: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    data: Sequence[Data] = (),
     record: Path | None = None,
     began: float | None = None,
     kept: str = "metrics.jsonl in the run folder holds every value",
@@ -169,6 +180,7 @@ def open_tracker(
         uri: The store; None for ``default_uri()``. Relative SQLite paths are resolved from the current folder.
         params: What the run reads. Written once; a resumed run adds only those that are missing.
         tags: Task, model, git commit, host and the like. "status" is kept by the tracker.
+        data: What the run reads; two of one name need two digests.
         record: A file that keeps the run's id: a resumed run goes on with it, where it still exists.
         began: When the run began, in seconds since 1970, which may be before its store is reached; None for now.
         kept: Where a person finds what the store did not take, as `Tracker.finish` says it.
@@ -185,6 +197,7 @@ def open_tracker(
         run_name=run_name,
         params=dict(params or {}),
         tags=dict(tags or {}),
+        data=list(data),
         record=record,
         began=time.time() if began is None else began,
         kept=kept,

@@ -6,10 +6,11 @@ The client's own interface is used, not the fluent one: no active run, nothing a
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from visrun.tracking.uris import artifact_location, probe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from visrun.tracking import Data
 
 PROBE_SECONDS = 3.0
 IMPORT_SECONDS = 60.0  # importing mlflow and making a fresh database's tables
@@ -99,6 +102,25 @@ class Store:
         """Copy or upload a file."""
         with self._time_for(path.stat().st_size):
             self.client.log_artifact(self.run_id, str(path), folder or None)
+
+    def data(self, data: Sequence[Data]) -> None:
+        """Name what the run reads; what it has already stays as it is."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=item.name[:500],
+                    digest=item.digest[:36],  # MLflow's limit
+                    source_type="local",
+                    source=json.dumps({"uri": item.source}),
+                    profile=json.dumps(item.profile),
+                ),
+                [InputTag("mlflow.data.context", item.context)],
+            )
+            for item in data
+        ]
+        self.client.log_inputs(self.run_id, datasets=inputs)
 
     def tags(self, tags: Mapping[str, str], run_id: str | None = None) -> None:
         """Set tags, of this run or of another."""

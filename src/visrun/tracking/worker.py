@@ -12,13 +12,13 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from visrun.tracking import STATUSES
+from visrun.tracking import STATUSES, Data
 from visrun.tracking.client import is_temporary
 from visrun.tracking.names import AT, one_line
 from visrun.tracking.store import Store
@@ -39,6 +39,7 @@ KINDS = {
     "values": ("some values", "some values"),
     "summary": ("the final values", "the final values"),
     "file": ("one file", "{} files"),
+    "data": ("what data it reads", "what data it reads"),
     "tags": ("some tags", "some tags"),
     "model": ("the model", "the model"),
     "run": ("the end of another run", "the ends of {} other runs"),
@@ -69,6 +70,7 @@ class MlflowTracker:
         run_name: str,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
+        data: Sequence[Data],
         record: Path | None,
         began: float,
         kept: str,
@@ -97,6 +99,8 @@ class MlflowTracker:
         self._closing, self._done, self._abandoned = threading.Event(), threading.Event(), threading.Event()
         self._opened = threading.Event()
         self._thread: threading.Thread | None = None
+        if data:
+            self._put("data", lambda: self._store.data(data))
         self._reason, self._sample_at = "", 0.0
         self._refused: str | None = None
         self._told = False
