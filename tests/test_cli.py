@@ -452,10 +452,18 @@ def test_looking_needs_nothing_heavy(words: list[str], shown: str, empty_folder:
     assert not list(empty_folder.iterdir())
 
 
-def test_shell_completion_knows_the_options(empty_folder: Path) -> None:
-    line = "visrun optimizer="
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("visrun optimizer=", ["optimizer=adam", "optimizer=adamw", "optimizer=sgd"]),
+        ("visrun explain --json task=regression optimizer=sg", ["optimizer=sgd"]),
+        ("visrun ch", ["check"]),
+        ("visrun re", ["repeat", "resume", "recipe="]),
+    ],
+)
+def test_shell_completion_knows_the_options_and_the_verbs(line: str, offered: list[str], empty_folder: Path) -> None:
     done = command("-sc", "query=bash", cwd=empty_folder, COMP_LINE=line, COMP_POINT=str(len(line)))
-    assert done.stdout.split() == ["optimizer=adam", "optimizer=adamw", "optimizer=sgd"]
+    assert (done.returncode, done.stdout.split()) == (0, offered)
 
 
 def test_a_users_conf_and_config_dir_go_before_visruns(empty_folder: Path) -> None:

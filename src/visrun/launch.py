@@ -7,6 +7,7 @@ jobs, and each job resolves its own words again.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import visrun
 from visrun import preflight
-from visrun.arguments import Parser
+from visrun.arguments import USAGE, Parser
 from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, known, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
@@ -63,6 +64,7 @@ def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
     UserConfigs.folders = tuple(user_folders(Path.cwd(), config_dir))
     try:
         if args.shell_completion or args.hydra_help:
+            _complete_verbs()
             code = hand_over(args, args.overrides, no_job)
             if args.hydra_help:
                 print("In visrun:", *map(_refusal, REFUSED), "--version shows visrun's version", sep="\n")
@@ -74,6 +76,20 @@ def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
             return _single(args, config_dir)
     finally:
         UserConfigs.folders = ()
+
+
+def _complete_verbs() -> None:
+    """What completion of the shell wants beside Hydra's settings: verbs as the first word, and past them.
+
+    Hydra reads the line typed so far from the environment, and takes each of its words for a setting.
+    """
+    command, *words = os.environ.get("COMP_LINE", "").split(" ")
+    if not words:
+        return
+    if len(words) == 1:
+        print(*(verb for verb in USAGE if verb.startswith(words[0])))
+    settings = [word for word in words[:-1] if "=" in word]
+    os.environ["COMP_LINE"] = " ".join([command, *settings, words[-1]])
 
 
 def _arguments(words: Sequence[str]) -> Namespace:
