@@ -72,7 +72,9 @@ def problem_of(uri: str) -> str | None:
     if scheme in SCHEMES or scheme in {entry.name for entry in entry_points(group="mlflow.tracking_store")}:
         return None
     if "://" in uri and scheme != "file":
-        return f"no such kind of store; a path that ends in .db, http://, https:// or {', '.join(SCHEMES[:3])}"
+        return (
+            f"no such kind of store; a path that ends in .db, http://, https:// or a database: {', '.join(SCHEMES[:3])}"
+        )
     if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
         return None
     return "MLflow takes no folder as a store; give a path that ends in .db, or a server's address"
