@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import visrun
-from visrun import evaluate, explain, launch, predict, repeat
+from visrun import evaluate, explain, export, launch, predict, repeat
 from visrun.arguments import options, verb_parser
 from visrun.cli import VERBS
 from visrun.compare import command as comparing
@@ -43,7 +43,8 @@ TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 READY = list(TASKS)
 PLACEHOLDER = re.compile(r"[A-Z]+(/.*)?")  # PATH, RUN, RUN/experiment.json
-ONLY_TYPED = ("seeds", "sweep")  # words of a command that are no settings; those in blocks of commands are composed
+# Words of a command that are no settings; those in blocks of commands are composed.
+ONLY_TYPED = ("format", "seeds", "sweep")
 EXAMPLE_FILE = re.compile(r"`(conf/[\w/]+\.yaml|\w+\.py)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
 
 
@@ -119,6 +120,9 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         return []
     if words[:1] == ["predict"]:
         assert len(options("predict", words[1:], predict.READS)[1]) >= 2
+        return []
+    if words[:1] == ["export"]:
+        assert len(options("export", words[1:], export.READS)[1]) == 1
         return []
     if words[:1] == ["check"]:
         parser = verb_parser("check")

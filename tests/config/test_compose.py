@@ -183,7 +183,7 @@ def test_each_wrong_value_is_one_line(words: list[str], parts: list[str]) -> Non
 def test_no_detector_of_torchvision_is_advised_that_has_no_entry() -> None:
     (line,) = problems("task=object_detection", "model=ssd300_vgg16")
     assert line.startswith("model=ssd300_vgg16: must be dense_convnext_tiny, ") and line.endswith(
-        f" or vit_b_16{PLUGIN_HINT}"
+        f" or torchvision{PLUGIN_HINT}"
     )
 
 

@@ -41,7 +41,7 @@ TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
 NAME_LISTS = ("data.classes", "data.targets")
 HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
-VERBS = ("check", "compare", "evaluate", "explain", "predict", "repeat", "resume", "ui")
+VERBS = ("check", "compare", "evaluate", "explain", "export", "predict", "repeat", "resume", "ui")
 SWEEPS = ("choice(", "glob(")
 READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name
 SWEEPING = ("hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher")  # read with -m only
