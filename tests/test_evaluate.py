@@ -78,7 +78,7 @@ def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
 
 
 OWN = "the run was trained on these images: split=val is the 4 that it held out (seed=3)\n"
-CHANGED = "has changed since the run was trained on it: images that it learnt may be measured\n"
+CHANGED = "is not as the run was trained on it: images that it learnt may be measured\n"
 
 
 @pytest.mark.parametrize(

@@ -93,20 +93,23 @@ def as_split(predictor: Predictor, run: Path, dataset: Dataset, settings: Settin
     if "val" in dataset.splits or not (run / FILE_NAME).is_file():
         return dataset
     noted = part_of(read_json(run / FILE_NAME), "data")
-    if noted.get("fingerprint") == dataset.fingerprint:
+    if dataset.fingerprint != noted.get("fingerprint") and str(dataset.root) != noted.get("root"):
+        return dataset
+    quiet = Screen(stderr=True)
+    quiet.console.quiet = True
+    try:
         was = remembered(run).settings
-        data = settings.data.model_copy(update={"val_fraction": was.data.val_fraction})
-        quiet = Screen(stderr=True)
-        quiet.console.quiet = True
+        data = settings.data.model_copy(update={key: getattr(was.data, key) for key in ("val_fraction", "targets")})
         again = settings.model_copy(update={"data": data, "seed": was.seed})
-        dataset = dataset_for(predictor, again, quiet, training=True)
-        held = len(dataset.splits["val"])
-        screen.say(f"the run was trained on these images: split=val is the {held:,} that it held out (seed={was.seed})")
-    elif noted.get("root") == str(dataset.root):
-        screen.warn(
-            f"{dataset.root} has changed since the run was trained on it: images that it learnt may be measured"
-        )
-    return dataset
+        own = dataset_for(predictor, again, quiet, training=True)
+    except UserError:  # changed, or of a run that is not known here
+        own = None
+    if own is None or own.fingerprint != noted.get("fingerprint"):
+        screen.warn(f"{dataset.root} is not as the run was trained on it: images that it learnt may be measured")
+        return dataset
+    held = len(own.splits["val"])
+    screen.say(f"the run was trained on these images: split=val is the {held:,} that it held out (seed={was.seed})")
+    return own
 
 
 def chosen(dataset: Dataset, wanted: str | None) -> str:
