@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from visrun.tracking import Data, open_tracker, uris, worker
+from visrun.tracking import Data, open_tracker, store, uris, worker
+from visrun.tracking.client import Answering
 from visrun.tracking.model import NUMBER_BYTES
 from visrun.tracking.names import read_record, write_record
 
@@ -204,6 +206,22 @@ def test_the_model_has_signature_example_and_any_batch_size(database, capfd):
     with torch.no_grad():
         expected = net.eval()(batch)["out"].numpy()
     assert loaded.predict(batch.numpy()) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_model_has_the_time_of_all_its_requests(monkeypatch):
+    import torch
+
+    told, at_log = [], []
+    options = {"experiment": "e", "run_name": "r", "params": {}, "tags": {}, "record": None, "began": 0.0}
+    made = store.Store("http://host", **options, progress=told.append)
+    made.client, made.run_id = Answering(Mock(), told.append), "abc"
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
+    monkeypatch.setattr("mlflow.set_tracking_uri", lambda uri: None)
+    monkeypatch.setattr("visrun.tracking.model.log_model", lambda *_, **__: at_log.append(told[-1]))
+    made.model(torch.nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 1000, 1000), {})
+    [allowed] = at_log
+    assert allowed > store.EXPORT_SECONDS + 3e6 * NUMBER_BYTES / store.BYTES_PER_SECOND
 
 
 @pytest.mark.slow

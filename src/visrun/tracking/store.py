@@ -140,7 +140,8 @@ class Store:
         size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
         size += NUMBER_BYTES * example[0].numel()
         with self._time_for(max(size, LARGE + 1), EXPORT_SECONDS):
-            log_model(self.client.client, self.client.get_run(self.run_id), module, example, metadata=metadata)
+            client = self.client.client  # whose answers do not end the time that all of them are given
+            log_model(client, client.get_run(self.run_id), module, example, metadata=metadata)
 
     def end(self, word: str, status: str, reason: str | None) -> None:
         """Close the run with MLflow's ``status`` and the tags status = ``word`` and reason."""
