@@ -20,6 +20,7 @@ ABOVE = {
         *(
             "__main__",
             "export",
+            "from_python",
             "hyperparameters",
             "launch",
             "parts",

@@ -11,11 +11,10 @@ from typing import Any
 from visrun import feeding, parts, preflight
 from visrun.conclusion import conclude, show, tell_best, validate
 from visrun.config.compose import Resolved, resolve
-from visrun.config.overrides import hydra_folder, hydra_words
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
-from visrun.errors import ConfigError, VisrunError, exit_code, first_line
-from visrun.launch import require_free
+from visrun.errors import VisrunError, exit_code, first_line
+from visrun.from_python import alone, named_folder
 from visrun.memory import out_of_memory
 from visrun.parts import Parts
 from visrun.record import experiment
@@ -55,31 +54,22 @@ class Result:
 def train(overrides: Sequence[str] = ()) -> Result:
     """Train one run as ``visrun OVERRIDES...`` does, in ``hydra.run.dir`` or a folder of its own below ``outputs``.
 
+    One at a time in a process: it seeds torch's own random numbers. Its switches of determinism and speed are put back.
+
     Raises:
         ConfigError: Settings that are wrong, all at once.
         DataError: A dataset that cannot be trained on.
-        VisrunError: The run failed.
+        VisrunError: The run failed, or another one is under way.
     """
-    resolved, named = resolve(overrides), _named_folder(overrides)
+    named, resolved = named_folder(overrides), resolve(overrides)
     preflight.require(resolved.settings)
     screen = Screen()
     for line in resolved.notices:
         screen.say(line)
     for line in resolved.warnings:
         screen.warn(line)
-    return _run(resolved, named or new_run_folder(resolved.settings.task), screen)
-
-
-def _named_folder(overrides: Sequence[str]) -> Path | None:
-    """The folder that ``hydra.run.dir`` names, the one word of Hydra's that is read without Hydra."""
-    own = hydra_words(overrides)
-    unread = [word for word in own if hydra_folder("hydra.run.dir", [word]) is None]
-    if unread:
-        raise ConfigError(
-            [f"{word}: not read from Python; of Hydra's words hydra.run.dir=FOLDER alone is" for word in unread]
-        )
-    require_free("hydra.run.dir", own[-1:])
-    return hydra_folder("hydra.run.dir", own[-1:])
+    with alone():
+        return _run(resolved, named or new_run_folder(resolved.settings.task), screen)
 
 
 def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> Result:

@@ -1,0 +1,60 @@
+"""What a run that Python starts needs, since its process goes on: words, a folder, no other run, torch as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+
+import torch
+
+from visrun.config.overrides import hydra_folder, hydra_words
+from visrun.errors import ConfigError, VisrunError
+from visrun.launch import require_free
+
+_RUNNING = Lock()
+
+
+def named_folder(overrides: Sequence[str]) -> Path | None:
+    """The folder that ``hydra.run.dir`` names, the one word of Hydra's that is read without Hydra.
+
+    Raises:
+        ConfigError: No list of texts, another word of Hydra's, or a folder that cannot be taken.
+    """
+    if isinstance(overrides, (str, Mapping)) or not all(isinstance(word, str) for word in overrides):
+        raise ConfigError('train takes a list of texts, as in train(["task=regression", "max_epochs=5"])')
+    own = hydra_words(overrides)
+    unread = [word for word in own if hydra_folder("hydra.run.dir", [word]) is None]
+    if unread:
+        raise ConfigError(
+            [f"{word}: not read from Python; of Hydra's words hydra.run.dir=FOLDER alone is" for word in unread]
+        )
+    require_free("hydra.run.dir", own[-1:])
+    return hydra_folder("hydra.run.dir", own[-1:])
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One run at a time, since all share torch's generator and the log; torch's switches are put back behind it.
+
+    Raises:
+        VisrunError: Another run is under way in this process.
+    """
+    if not _RUNNING.acquire(blocking=False):
+        raise VisrunError(
+            "another run is under way in this process; wait for its end, or train in a process of its own"
+        )
+    deterministic, cudnn = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    quickest, repeatable, precision = cudnn.benchmark, cudnn.deterministic, None
+    with suppress(RuntimeError):  # torch does not say it to a user who has set it for each backend
+        precision = torch.get_float32_matmul_precision()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        cudnn.benchmark, cudnn.deterministic = quickest, repeatable
+        if precision is not None:
+            torch.set_float32_matmul_precision(precision)
+        _RUNNING.release()

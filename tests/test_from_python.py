@@ -1,0 +1,65 @@
+"""What a run leaves of the process that started it, and what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import torch
+
+import visrun
+from visrun import run
+from visrun.device import configure
+from visrun.errors import ConfigError, DataError, VisrunError
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("words", ["task=regression", {"task": "regression"}, [["task=regression"]]])
+def test_it_takes_a_list_of_texts(words: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        visrun.train(words)
+    assert caught.value.problems == ('train takes a list of texts, as in train(["task=regression", "max_epochs=5"])',)
+
+
+def switches() -> tuple[Any, ...]:
+    cudnn = torch.backends.cudnn
+    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    return *deterministic, cudnn.benchmark, cudnn.deterministic, torch.get_float32_matmul_precision()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(*_: Any) -> None:
+        configure(torch.device("cpu"), deterministic=True)
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = True, True
+        torch.set_float32_matmul_precision("high")
+        if fails:
+            raise DataError("broken")
+
+    monkeypatch.setattr(run, "_run", train)
+    before = switches()
+    for _ in range(2):
+        try:
+            visrun.train(["run.device=cpu"])
+        except DataError:
+            assert fails
+        assert switches() == before
+
+
+def test_a_precision_that_torch_does_not_tell_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_run", lambda *_: None)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", Mock(side_effect=RuntimeError("mix of APIs")))
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", Mock(side_effect=AssertionError))
+    visrun.train(["run.device=cpu"])
+
+
+def test_a_second_run_at_once_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_run", lambda *_: visrun.train(["run.device=cpu"]))
+    with pytest.raises(VisrunError, match=r"^another run is under way in this process; wait for its end, or train in"):
+        visrun.train(["run.device=cpu"])
