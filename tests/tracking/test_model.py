@@ -54,7 +54,7 @@ def test_a_model_that_is_not_taken_leaves_no_entry(monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(mlflow.models.Model, "log", refuse)
-    client = Mock()
+    client, run = Mock(), Mock(data=Mock(_metric_objs=[]))
     with pytest.raises(OSError, match="no space left"):
-        log_model(client, Mock(), torch.nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 4, 4), metadata={})
+        log_model(client, run, torch.nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 4, 4), metadata={})
     client.delete_logged_model.assert_called_once_with(client.create_logged_model.return_value.model_id)

@@ -158,7 +158,7 @@ def test_a_run_whose_process_died_is_closed_by_another_and_one_that_ended_is_lef
 
 
 @pytest.mark.slow
-def test_the_model_has_signature_example_and_any_batch_size(database, capfd):
+def test_the_model_has_signature_example_and_any_batch_size(database, capfd, monkeypatch):
     import mlflow
     import torch
     from torch import nn
@@ -176,8 +176,12 @@ def test_the_model_has_signature_example_and_any_batch_size(database, capfd):
     tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=str(database), params={"a": 1})
     tracker.start()
     images_given = torch.randn(2, 3, 16, 24)
+    tracker.epoch(1, {"accuracy": 0.5})
+    tracker.summary({"best/accuracy": 0.5, "best/epoch": 1})
     tracker.model(net, images_given, metadata={"classes": ["a", "b"]})
+    monkeypatch.setattr("mlflow.MlflowClient.get_metric_history", None)  # a request for each metric of the run
     assert tracker.finish("finished") is None
+    monkeypatch.undo()
     assert capfd.readouterr() == ("", "")
 
     uri = f"sqlite:///{database}"
@@ -189,10 +193,13 @@ def test_the_model_has_signature_example_and_any_batch_size(database, capfd):
         tracker.run_id,
         "READY",
     )
+    assert {metric.key: metric.value for metric in logged.metrics} == {"best/accuracy": 0.5, "best/epoch": 1}
+    assert steps(client, tracker.run_id, "best/accuracy") == [(0, 0.5)]
     place = Path(logged.artifact_location.removeprefix("file://"))
     info = mlflow.models.get_model_info(str(place))
     [images], [masks] = info.signature.inputs.inputs, info.signature.outputs.inputs
     assert (images.shape, masks.shape) == ((-1, 3, 16, 24), (-1, 4, 16, 24))
+    assert info.run_id == tracker.run_id
     assert info.metadata == {"classes": ["a", "b"]}
     assert not [line for line in (place / "requirements.txt").read_text().splitlines() if "+" in line]
     example = mlflow.models.Model.load(str(place)).load_input_example(str(place))

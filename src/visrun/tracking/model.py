@@ -17,6 +17,7 @@ from visrun.detection.decode import boxes_of
 NAME = "model"
 DECIMALS = 4  # of the example's values, which MLflow keeps as text: a hundredth of an 8-bit pixel's step
 NUMBER_BYTES = 10  # of each, at most, with its comma and blank
+MOST = 1000  # metrics of one request, MLflow's limit
 EXAMPLE = "input_example.json"
 
 
@@ -71,11 +72,11 @@ def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, meta
         run.info.experiment_id, name=NAME, source_run_id=run.info.run_id, params=run.data.params
     )
     try:
+        attach(client, run, entry.model_id)
         Model.log(
             artifact_path=None,
             model_id=entry.model_id,
-            flavor=SimpleNamespace(save_model=partial(save_model, example)),
-            run_id=run.info.run_id,
+            flavor=SimpleNamespace(save_model=partial(save_model, example, run.info.run_id)),
             pytorch_model=model,
             signature=signature(example, output),
             pip_requirements=requirements(),
@@ -88,7 +89,18 @@ def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, meta
         raise
 
 
-def save_model(example: Tensor, path: str, mlflow_model: Any, **options: Any) -> None:
+def attach(client: Any, run: Any, model_id: str) -> None:
+    """Make a model the run's, with its final values. ``Model.log``, told of the run, asks for each metric by itself."""
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
+    final = [metric for metric in run.data._metric_objs if metric.step == 0]  # the public mapping has no steps
+    batch = [Metric(one.key, one.value, one.timestamp, one.step, model_id=model_id) for one in final]
+    for start in range(0, len(batch), MOST):
+        client.log_batch(run.info.run_id, metrics=batch[start : start + MOST])
+
+
+def save_model(example: Tensor, run_id: str, path: str, mlflow_model: Any, **options: Any) -> None:
     """What ``mlflow.pytorch`` saves, with one image as the input example instead of the two that it traces with.
 
     MLflow's own files have each number twice, with the 17 digits of a float32 that was made a float64, and one of them
@@ -96,6 +108,7 @@ def save_model(example: Tensor, path: str, mlflow_model: Any, **options: Any) ->
     """
     import mlflow.pytorch
 
+    mlflow_model.run_id = run_id
     mlflow.pytorch.save_model(path=path, mlflow_model=mlflow_model, input_example=example.numpy(), **options)
     for file in Path(path).glob(f"*{EXAMPLE}"):
         file.unlink()
