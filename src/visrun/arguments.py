@@ -110,5 +110,7 @@ def _instead(key: str, file: str, known: Sequence[str]) -> str:
     told = hint(key)
     if told.startswith(";"):
         return told
-    near = did_you_mean(key, known).replace("?", "=?")
+    leaf = key.rpartition(".")[2]  # a section that both names have makes no likeness
+    alike = [name for name in known if did_you_mean(leaf, [name.rpartition(".")[2]])]
+    near = did_you_mean(key, alike).replace("?", "=?")
     return near or f"; it reads {', '.join(f'{name}=' for name in known)}, and a file of this name as ./{file}"
