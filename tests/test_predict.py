@@ -274,6 +274,50 @@ def test_files_that_cannot_be_decoded_are_lines_and_the_others_go_on(tmp_path, m
 
 
 @pytest.mark.usefixtures("seeing")
+@pytest.mark.parametrize(("count", "drawn"), [("0", []), ("1", ["1.png"]), ("9", ["1.png", "2.png"])])
+def test_as_many_are_drawn_as_are_asked_for(tmp_path, capsys, count, drawn):
+    for name in ("1.png", "2.png"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / "in" / name)
+    assert predict.main(["RUN", str(tmp_path / "in"), f"out={tmp_path / 'out'}", f"pictures={count}"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert ("pictures:" in err) == bool(drawn)
+    assert sorted(file.name for file in (tmp_path / "out").iterdir() if "mask" not in file.name) == drawn
+
+
+@pytest.mark.parametrize("word", ["threshold=high", "threshold=nan", "pictures=some", "pictures=-1"])
+def test_numbers_of_the_options_are_checked(word, tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "1.png")
+    with pytest.raises(UserError, match=rf"^{word}: must be an? (number|integer)"):
+        predict.main(["RUN", str(tmp_path / "1.png"), word])
+
+
+def test_a_threshold_is_for_tasks_that_choose(tmp_path):
+    network = {"name": "small_resnet", "num_outputs": 1, "dropout": 0.0, "options": {}}
+    look = {"image_size": [16, 16], "fit": "crop", "mean": [0.5] * 3, "std": [0.5] * 3, "tile": None, "overlap": 0}
+    module = models.create("small_resnet", num_outputs=1, image_size=16, pretrained=False).module
+    several = {"classes": ["a"], "multilabel": True}
+    for task, state in (("classification", several), ("regression", {"targets": ["x"], "mean": [0.0], "std": [1.0]})):
+        saved = {"task": task, "task_state": state, "network": network, "model": module.state_dict(), **look}
+        checkpoint.save(saved, tmp_path / f"{task}.pt")
+    assert predict.load(tmp_path / "classification.pt", device="cpu", threshold=0.25).task.threshold == 0.25
+    with pytest.raises(UserError, match=r"^threshold=0\.25: task=regression reports all of an image$"):
+        predict.load(tmp_path / "regression.pt", device="cpu", threshold=0.25)
+
+
+def test_a_sweeps_folder_stands_for_its_best_trial(tmp_path):
+    for name in ("s/3", "s/best", "run"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "experiment.json").write_text("{}")
+    (tmp_path / "s" / "trials.csv").write_text("number,state,folder,best\n3,complete,,yes\n")
+    for given in ("s", "s/best", "s/best/experiment.json", "s/3"):
+        assert predict.named(tmp_path / given) == tmp_path / "s" / "3"
+    assert predict.named(tmp_path / "run") == tmp_path / "run"
+    assert predict.named(tmp_path / "a.pt") == tmp_path / "a.pt"
+
+
+@pytest.mark.usefixtures("seeing")
 def test_a_picture_that_cannot_be_written_is_one_line(pictures, monkeypatch):
     def refuse(_: object, file: Path) -> None:
         raise OSError(28, "No space left on device", str(file))

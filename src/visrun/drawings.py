@@ -37,11 +37,9 @@ def folder_of(run: str | Path, out: str | None) -> Path:
 
 
 def run_of(path: Path) -> Path:
-    """The folder of a run that its folder, its experiment.json or a checkpoint names; the current one if none does."""
+    """The folder of a run that it or a checkpoint names; the current one if none does."""
     if path.is_dir():
         return path
-    if path.name == FILE_NAME:
-        return path.parent
     above = path.parent.parent
     return above if (above / FILE_NAME).is_file() else Path()
 

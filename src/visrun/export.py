@@ -28,7 +28,7 @@ from visrun.drawings import run_of, writing
 from visrun.errors import UserError, VisrunError, did_you_mean, first_line
 from visrun.files import write_atomic
 from visrun.folders import expanded
-from visrun.predict import Predictor, load
+from visrun.predict import Predictor, load, named
 from visrun.tables import model_entry
 from visrun.tasks.base import Forward, Prediction, Proposing
 
@@ -75,7 +75,7 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"usage: {USAGE['export']}")
     form, out = target(asked.get("format"), asked.get("out"))
     predictor = load(names[0], device="cpu")
-    file = out or run_of(expanded(names[0])) / f"{NAME}.{form}"
+    file = out or run_of(named(names[0])) / f"{NAME}.{form}"
     with writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad(), _quiet():

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,12 +42,13 @@ from visrun.folders import expanded
 from visrun.memory import without_steps
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json
+from visrun.sweep.table import BEST, trial_of
 from visrun.tables import TASKS
-from visrun.tasks.base import Merging, Prediction, Task
+from visrun.tasks.base import Merging, Prediction, Selecting, Task
 from visrun.training import recall
 
 BATCH = 32
-READS = ("out", "device")
+READS = ("out", "threshold", "pictures", "device")
 KEPT_BY_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
 
 
@@ -130,17 +132,19 @@ class Predictor:
             return self.task.predict(partial(recall, output), images)
 
 
-def load(run: str | Path, *, device: str | torch.device = "auto") -> Predictor:
+def load(run: str | Path, *, device: str | torch.device = "auto", threshold: float | None = None) -> Predictor:
     """The best checkpoint of a run, ready to predict; torch's random numbers go on as if it had not been loaded.
 
     Args:
-        run: A run's folder or its experiment.json, or a best.pt.
+        run: A run's folder or its experiment.json, a sweep's folder, which stands for its best trial, or a best.pt.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, or torch's device.
+        threshold: The score from which on something is reported (an object, one label of several, a defect), in place
+            of the task's own; None = that.
 
     Raises:
         UserError: No finished checkpoint is there, or it is damaged, or written by another version.
     """
-    path = _named(run)
+    path = named(run)
     file = RunFolder(path).best if path.is_dir() else path
     if not file.exists():
         raise UserError(f"{file}: no such checkpoint; name the folder of a run that has finished an epoch")
@@ -150,6 +154,8 @@ def load(run: str | Path, *, device: str | torch.device = "auto") -> Predictor:
     target = choose_device(str(device))
     with checkpoint.reading(file), torch.random.fork_rng(devices=[]):
         predictor = _predictor(state, file, target)
+    if threshold is not None:
+        _select(predictor, threshold)
     place(predictor.module.eval(), target)
     return predictor
 
@@ -173,10 +179,18 @@ def _predictor(state: dict[str, Any], file: Path, target: torch.device) -> Predi
     return Predictor(built.module, task, state, target, precision_of(file, target))
 
 
-def _named(run: str | Path) -> Path:
-    """A run's folder, for which its experiment.json stands, or a checkpoint."""
+def _select(predictor: Predictor, threshold: float) -> None:
+    if not isinstance(predictor.task, Selecting):
+        raise UserError(f"threshold={threshold:g}: task={predictor.task_name} reports all of an image")
+    predictor.task.select(threshold)
+
+
+def named(run: str | Path) -> Path:
+    """A run's folder, for which its experiment.json stands or a sweep whose best trial it is; or a checkpoint."""
     path = expanded(run)
-    return path.parent if path.name == FILE_NAME else path
+    path = path.parent if path.name == FILE_NAME else path
+    best = path / BEST
+    return trial_of(best if (best / FILE_NAME).is_file() and not (path / FILE_NAME).exists() else path)
 
 
 def precision_of(file: Path, device: torch.device) -> str:
@@ -187,7 +201,7 @@ def precision_of(file: Path, device: torch.device) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """``visrun predict RUN IMAGES... [out=DIR] [device=...]``: JSON lines on standard output, pictures in DIR.
+    """``visrun predict RUN IMAGES... [key=value ...]``: JSON lines on standard output, pictures in ``out=``.
 
     A file that cannot be decoded is a line on standard error; the others are predicted, and the exit code is 2.
     """
@@ -196,11 +210,12 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"usage: {USAGE['predict']}")
     run, *given = names
     paths = find_images([expanded(name) for name in given])
-    predictor = load(run, device=asked.get("device", "auto"))
-    folder = drawings.folder_of(_named(run), asked.get("out"))
+    threshold, most = _threshold(asked.get("threshold")), _count(asked.get("pictures"))
+    predictor = load(run, device=asked.get("device", "auto"), threshold=threshold)
+    folder = drawings.folder_of(named(run), asked.get("out"))
     ids = getattr(predictor.task, "ids", ())
     files: list[list[str]] = []
-    code = 0
+    code = drawn = 0
     for number, prediction in attempted(predictor.predictions, paths, batch=BATCH):
         if isinstance(prediction, DataError):
             print(f"visrun: error: {prediction}", file=sys.stderr, flush=True)
@@ -212,14 +227,34 @@ def main(words: Sequence[str]) -> int:
             drawings.protect(paths, folder=folder, names=[*chain.from_iterable(files)])
         record = {"image": str(paths[number]), **predictor.task.record(prediction, 0)}
         print(json.dumps(record, ensure_ascii=False), flush=True)
+        if drawn == most:
+            continue
+        drawn += 1
         drawing = predictor.task.draw(Image.fromarray(load_rgb(paths[number])), prediction, 0)
         found = [Image.fromarray(values.numpy()) for values in drawings.maps_of(prediction, ids=ids).values()]
         with drawings.writing(folder):
             for name, picture in zip(files[number], [drawing, *found], strict=True):
                 picture.save(folder / name)
-    if files:
+    if drawn:
         print(f"pictures: {folder}", file=sys.stderr)
     return code
+
+
+def _threshold(value: str | None) -> float | None:
+    try:
+        found = None if value is None else float(value)
+    except ValueError:
+        found = math.nan
+    if found is not None and not math.isfinite(found):
+        raise UserError(f"threshold={value}: must be a number, the score from which on something is reported")
+    return found
+
+
+def _count(value: str | None) -> int | None:
+    """How many images are drawn, None for all."""
+    if value is not None and not value.isdecimal():
+        raise UserError(f"pictures={value}: must be an integer >= 0, how many of the images are drawn")
+    return None if value is None else int(value)
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:

@@ -99,6 +99,9 @@ def test_thresholds_are_taken_over_and_travel_with_the_state():
     assert (other.threshold, other.pixel_threshold) == (0.5, 0.25)
     assert other.record({"score": torch.tensor([0.5, 0.4])}, 0) == {"label": "defect", "score": 0.5, "threshold": 0.5}
     assert other.record({"score": torch.tensor([0.5, 0.4])}, 1)["label"] == "good"
+    other.select(0.45)
+    assert [other.record({"score": torch.tensor([0.5, 0.4])}, i)["label"] for i in (0, 1)] == ["defect", "good"]
+    other.select(0.5)
     both = other.record({"score": torch.ones(1), "softmax": torch.tensor([0.25])}, 0)
     assert both == {"label": "defect", "score": 1.0, "threshold": 0.5, "softmax": 0.25}
     heat = torch.tensor([[[0.3, 0.0], [0.0, 0.0]]])

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from visrun import losses
 from visrun.build import load
+from visrun.errors import UserError
 from visrun.tables import TASKS
 from visrun.tasks import classification
 from visrun.tasks.classification import Classification
@@ -94,6 +95,20 @@ def test_a_sample_can_stand_alone() -> None:
     task, prediction = Classification(classes=CLASSES), {"probabilities": torch.eye(3)}
     assert task.restore(prediction, 1, None)["probabilities"].tolist() == [[0.0, 1.0, 0.0]]
     assert task.record(task.restore(prediction, 1, None), 0) == task.record(prediction, 1)
+
+
+def test_a_threshold_chooses_the_labels_of_an_image_that_can_have_several() -> None:
+    prediction = {"probabilities": torch.tensor([[0.7, 0.2, 0.6]])}
+    task = Classification(classes=CLASSES, multilabel=True)
+    labels = []
+    for threshold in (0.1, 0.2, 0.65, 1.0):
+        task.select(threshold)
+        labels.append(task.record(prediction, 0)["labels"])
+    assert [len(one) for one in labels] == [3, 3, 1, 0]
+    with pytest.raises(UserError, match=r"^threshold=2: must be a number from 0 to 1"):
+        task.select(2)
+    with pytest.raises(UserError, match=r"^threshold=0\.5: an image of this run has one label, its likeliest$"):
+        Classification(classes=CLASSES).select(0.5)
 
 
 def test_records() -> None:

@@ -16,9 +16,10 @@ from visrun.batch import truth
 from visrun.build import load
 from visrun.data.placement import Place
 from visrun.detection.runs import areas, of_rows, pixels
+from visrun.errors import UserError
 from visrun.models.dense import small_detector
 from visrun.tables import TASKS
-from visrun.tasks.base import Merging
+from visrun.tasks.base import Merging, Selecting
 
 NAMES = ("object_detection", "oriented_object_detection", "instance_segmentation")
 CLASSES = ("cat", "dog")
@@ -131,6 +132,24 @@ def test_masks_too_faint_for_a_record_are_not_drawn() -> None:
     one = task_of("instance_segmentation").restore(found, 0, PLACE)
     assert areas(of_rows(one["runs"][0])).tolist() == [pytest.approx(64 * 40, rel=0.1), 0]
     assert one["labels"].tolist() == [[1, 0]]  # a part in another tile may lie in it
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_threshold_chooses_what_is_written_and_drawn(name: str) -> None:
+    task = task_of(name)
+    assert isinstance(task, Selecting)
+    white = Image.new("RGB", (128, 96), "white")
+    counts, seen = [], []
+    for threshold in (0.0, 0.1, 0.11, 0.95):
+        task.select(threshold)
+        found = task.restore(prediction(name), 0, PLACE)
+        counts.append(len(task.record(found, 0)["objects"]))
+        seen.append(int((np.asarray(task.draw(white, found, 0)) != 255).sum()))
+    assert counts == [2, 2, 1, 0]
+    assert seen[0] == seen[1] > seen[2] > seen[3]
+    for wrong in (-0.1, 1.01):
+        with pytest.raises(UserError, match=rf"^threshold={wrong:g}: must be a number from 0 to 1"):
+            task.select(wrong)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,9 +10,9 @@ from pathlib import Path
 from visrun.compare.runs import Run, read_run
 from visrun.errors import ConfigError, UserError
 from visrun.folders import expanded
-from visrun.record.run_files import FILE_NAME, METRICS
+from visrun.record.run_files import FILE_NAME
 from visrun.record.run_settings import text
-from visrun.sweep.table import BEST, table_of
+from visrun.sweep.table import BEST, trial_of
 from visrun.tables import TASKS
 
 MOST_TRIALS = 10  # of one sweep
@@ -58,28 +58,12 @@ def _runs_at(path: Path) -> tuple[list[Run], list[str]]:
     if not folder.is_dir():
         raise UserError(f"{path}: no run's folder, and not its {FILE_NAME}")
     if (folder / FILE_NAME).is_file() or path.name == FILE_NAME:
-        return [read_run(_trial_of(folder))], []
+        return [read_run(trial_of(folder))], []
     trials = [child for child in sorted(folder.iterdir(), key=_by_number) if (child / FILE_NAME).is_file()]
-    trials = [_trial_of(child) for child in trials if child.name != BEST]
+    trials = [trial_of(child) for child in trials if child.name != BEST]
     if not trials:
         raise UserError(f"{path}: no {FILE_NAME} in it nor in a folder of it, so it is neither a run nor a sweep")
     return _best_trials(folder, trials)
-
-
-def _trial_of(folder: Path) -> Path:
-    """The trial that ``best/``, or ``best/NUMBER`` of a front, stands for; any other folder is its own.
-
-    The sweep's trials.csv names it. A sweep that was moved has it at its usual place.
-    """
-    of_front = folder.parent.name == BEST and folder.name.isdecimal()
-    if (folder / METRICS).exists() or not (of_front or folder.name == BEST):
-        return folder
-    sweep = folder.parents[1] if of_front else folder.parent
-    rows = table_of(sweep)[1]
-    numbers = [int(folder.name)] if of_front else [number for number, row in rows.items() if row.get(BEST)]
-    places = [sweep / str(number) for number in numbers]
-    places += [Path(named) for number in numbers if (named := rows.get(number, {}).get("folder"))]
-    return next((place for place in places if (place / FILE_NAME).is_file()), folder)
 
 
 def _best_trials(folder: Path, trials: Sequence[Path]) -> tuple[list[Run], list[str]]:

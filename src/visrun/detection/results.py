@@ -51,13 +51,13 @@ def best(prediction: Prediction, i: int, least: float) -> Prediction:
     return {name: values[i, enough] for name, values in prediction.items()}
 
 
-def drawn(prediction: Prediction, i: int) -> Prediction:
-    """Sample ``i``'s detections that a picture shows: the likely ones, and of several at one place the best, whatever
-    their classes.
+def drawn(prediction: Prediction, i: int, *, least: float = DRAWN) -> Prediction:
+    """Sample ``i``'s detections that a picture shows: those with at least this score, and of several at
+    one place the best, whatever their classes.
 
     A metric asks each class by itself and so wants both guesses where a network wavers; a reader wants one.
     """
-    likely = best(prediction, i, DRAWN)
+    likely = best(prediction, i, least)
     suppress = rotated_nms if likely["boxes"].shape[1] == 5 else nms
     keep = suppress(likely["boxes"], likely["scores"], threshold=ONE_PLACE)
     return {name: values[keep] for name, values in likely.items()}
@@ -78,12 +78,14 @@ def merged(parts: Sequence[Prediction], places: Sequence[Place]) -> Prediction:
     return {name: values[:, torch.from_numpy(keep).to(values.device)] for name, values in every.items()}
 
 
-def recorded(prediction: Prediction, i: int, classes: Sequence[str]) -> list[dict[str, Any]]:
+def recorded(
+    prediction: Prediction, i: int, classes: Sequence[str], *, least: float = RECORDED
+) -> list[dict[str, Any]]:
     """``label``, ``score`` and ``box`` [left, top, right, bottom] of each detection, for JSON.
 
     A turned box is [centre x, centre y, width, height, angle in degrees, clockwise as drawn].
     """
-    found = best(prediction, i, RECORDED)
+    found = best(prediction, i, least)
     boxes = found["boxes"].double()
     if boxes.shape[1] == 5:
         boxes = torch.cat([boxes[:, :4], boxes[:, 4:].rad2deg()], 1)

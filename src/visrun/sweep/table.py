@@ -6,6 +6,7 @@ import csv
 import math
 from pathlib import Path
 
+from visrun.record.run_files import FILE_NAME, METRICS
 from visrun.sweep.files import TABLE
 
 NOTES = ("epochs", "seconds", "reason", "folder")  # columns behind values and parameters
@@ -23,6 +24,22 @@ def table_of(folder: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
             return list(reader.fieldnames or ()), rows
     except (OSError, ValueError, csv.Error):
         return [], {}
+
+
+def trial_of(folder: Path) -> Path:
+    """The trial that ``best/``, or ``best/NUMBER`` of a front, stands for; any other folder is its own.
+
+    The sweep's trials.csv names it. A sweep that was moved has it at its usual place.
+    """
+    of_front = folder.parent.name == BEST and folder.name.isdecimal()
+    if (folder / METRICS).exists() or not (of_front or folder.name == BEST):
+        return folder
+    sweep = folder.parents[1] if of_front else folder.parent
+    rows = table_of(sweep)[1]
+    numbers = [int(folder.name)] if of_front else [number for number, row in rows.items() if row.get(BEST)]
+    places = [sweep / str(number) for number in numbers]
+    places += [Path(named) for number in numbers if (named := rows.get(number, {}).get("folder"))]
+    return next((place for place in places if (place / FILE_NAME).is_file()), folder)
 
 
 def number_in(text: str | None) -> float | None:

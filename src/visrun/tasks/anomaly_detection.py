@@ -98,6 +98,10 @@ class AnomalyDetection:
             value = metrics.get(name, metrics.get(f"{SYNTHETIC}{name}"))
             setattr(self, name, None if value is None else float(value))
 
+    def select(self, threshold: float) -> None:
+        """Call images defective from this score on."""
+        self.threshold = threshold
+
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
         """``label``, ``score`` and ``threshold``; ``softmax`` where the score is another; with a heat map ``area``: the
         share of the pixels above their threshold."""

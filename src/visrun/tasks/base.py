@@ -15,6 +15,7 @@ from torch import Tensor
 
 from visrun.batch import Prediction
 from visrun.data.placement import Place, Scene
+from visrun.errors import UserError
 
 Loss = Callable[[Tensor, Tensor], Tensor | dict[str, Tensor]]  # its options are bound already
 Forward = Callable[[Tensor], Any]  # a model: images (B, 3, H, W) to its output
@@ -121,12 +122,36 @@ class Proposing(Protocol):
 
 
 @runtime_checkable
+class Selecting(Protocol):
+    """A task that reports what scores high enough."""
+
+    def select(self, threshold: float) -> None:
+        """Report what reaches ``threshold``, in place of the task's own.
+
+        Raises:
+            UserError: It is no score.
+        """
+        ...
+
+
+@runtime_checkable
 class Deciding(Protocol):
     """A task with thresholds that are chosen on the validation split."""
 
     def decide(self, metrics: Mapping[str, float]) -> None:
         """Take over those that ``metrics`` name; others are not known then."""
         ...
+
+
+def probability(threshold: float) -> float:
+    """``threshold`` of scores that are probabilities.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not 0 <= threshold <= 1:
+        raise UserError(f"threshold={threshold:g}: must be a number from 0 to 1, as the scores are")
+    return threshold
 
 
 def only(prediction: Prediction, i: int) -> Prediction:

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, UserError
 from visrun.losses import bce
 from visrun.metrics import PREDICTED, ClassificationMetric
 from visrun.tables import TASKS
-from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, name_of, named, only
+from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, name_of, named, only, probability
 from visrun.tasks.drawing import BAD, GOOD, PLAIN, Line, caption
 
 SHOWN = 3  # classes in a picture's caption
@@ -50,6 +50,7 @@ class Classification:
     ) -> None:
         self.classes, self.loss, self.multilabel = tuple(classes), loss, multilabel
         self.num_outputs = len(self.classes)
+        self.threshold = PREDICTED  # of one label of several
         binary = getattr(loss, "func", loss) is bce
         if multilabel and loss is not None and not binary:
             raise ConfigError(f"loss={name_of(loss)}: the images of this dataset have several labels; use loss=bce")
@@ -72,6 +73,16 @@ class Classification:
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:  # noqa: ARG002
         """Sample ``i`` alone; nothing in it depends on pixels."""
         return only(prediction, i)
+
+    def select(self, threshold: float) -> None:
+        """Report the labels of an image from this probability on.
+
+        Raises:
+            UserError: An image has one label.
+        """
+        if not self.multilabel:
+            raise UserError(f"threshold={threshold:g}: an image of this run has one label, its likeliest")
+        self.threshold = probability(threshold)
 
     def metric(self) -> ClassificationMetric:
         """Accuracy, ECE, and F1, precision, recall and AUROC over the classes."""
@@ -115,7 +126,7 @@ class Classification:
         return sorted(enumerate(row), key=lambda pair: -pair[1])
 
     def _predicted(self, ranked: list[tuple[int, float]]) -> list[int]:
-        return [k for k, p in ranked if p >= PREDICTED] if self.multilabel else [ranked[0][0]]
+        return [k for k, p in ranked if p >= self.threshold] if self.multilabel else [ranked[0][0]]
 
     def _truth(self, target: Any) -> list[int]:
         is_row = isinstance(target, Tensor) and target.ndim == 1 and len(target) == self.num_outputs

@@ -18,10 +18,10 @@ from visrun.detection.losses import giou
 from visrun.detection.metrics import MaskMetric
 from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
-from visrun.detection.results import RECORDED, alone, drawn, merged, recorded, true_masks, truth, whole
+from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, true_masks, truth, whole
 from visrun.detection.runs import as_rows, of_rows, pixels, written
 from visrun.tables import TASKS
-from visrun.tasks.base import Forward, Place, Prediction
+from visrun.tasks.base import Forward, Place, Prediction, probability
 from visrun.tasks.shapes import beside_truth
 
 
@@ -36,6 +36,7 @@ class InstanceSegmentation:
 
     monitor, maximize = TASKS["instance_segmentation"].monitor, TASKS["instance_segmentation"].maximize
     same = SAME
+    recorded_from, drawn_from = RECORDED, DRAWN  # scores
 
     def __init__(
         self, *, classes: Sequence[str], loss: MaskLoss | None = None, class_weight: Tensor | None = None
@@ -73,7 +74,7 @@ class InstanceSegmentation:
         """
         found = alone(prediction, i)
         boxes, masks = restore_boxes(found["boxes"][0], place), found.pop("masks")[0]
-        masks = masks.where((found["scores"][0] >= RECORDED)[:, None, None], 0)
+        masks = masks.where((found["scores"][0] >= self.recorded_from)[:, None, None], 0)
         runs = as_rows(restore_masks(masks, place)).to(boxes.device)
         return found | {"boxes": boxes.unsqueeze(0), "runs": runs.unsqueeze(0)}
 
@@ -82,6 +83,10 @@ class InstanceSegmentation:
         most = max(part["runs"].shape[2] for part in parts)
         alike = [part | {"runs": F.pad(part["runs"], (0, most - part["runs"].shape[2]))} for part in parts]
         return merged(alike, places)
+
+    def select(self, threshold: float) -> None:
+        """Write and draw objects from this score on."""
+        self.recorded_from = self.drawn_from = probability(threshold)
 
     def metric(self) -> MaskMetric:
         """COCO's mean average precision of masks, and of boxes beside it."""
@@ -92,7 +97,7 @@ class InstanceSegmentation:
 
         A prediction that was not restored to a file has no masks here.
         """
-        objects = recorded(prediction, i, self.classes)
+        objects = recorded(prediction, i, self.classes, least=self.recorded_from)
         if "runs" not in prediction:
             return {"objects": objects}
         masks = of_rows(prediction["runs"][i, : len(objects)])
@@ -105,7 +110,7 @@ class InstanceSegmentation:
             image: In whose pixels the boxes are; masks are stretched over it.
             target: The true objects (M, 7) and layers (L, h, w) of the whole image with their numbers, or None.
         """
-        found: dict[str, Any] = drawn(prediction, i)
+        found: dict[str, Any] = drawn(prediction, i, least=self.drawn_from)
         masks = pixels(of_rows(found.pop("runs"))) if "runs" in found else whole(found["masks"])
         real = None
         if target is not None:

@@ -16,9 +16,9 @@ from visrun.detection.decode import SAME, propose, report
 from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
-from visrun.detection.results import alone, drawn, merged, recorded, truth
+from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, truth
 from visrun.tables import TASKS
-from visrun.tasks.base import Forward, Metric, Place, Prediction
+from visrun.tasks.base import Forward, Metric, Place, Prediction, probability
 from visrun.tasks.shapes import beside_truth
 
 
@@ -33,6 +33,7 @@ class ObjectDetection:
 
     monitor, maximize = TASKS["object_detection"].monitor, TASKS["object_detection"].maximize
     same = SAME
+    recorded_from, drawn_from = RECORDED, DRAWN  # scores
 
     def __init__(
         self, *, classes: Sequence[str], loss: BoxLoss | None = None, class_weight: Tensor | None = None
@@ -61,13 +62,17 @@ class ObjectDetection:
         """One prediction of a file from those of its tiles."""
         return merged(parts, places)
 
+    def select(self, threshold: float) -> None:
+        """Write and draw objects from this score on."""
+        self.recorded_from = self.drawn_from = probability(threshold)
+
     def metric(self) -> Metric:
         """COCO's mean average precision."""
         return BoxMetric(self.classes)
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
         """``objects``: label, score and box of each, best first."""
-        return {"objects": recorded(prediction, i, self.classes)}
+        return {"objects": recorded(prediction, i, self.classes, least=self.recorded_from)}
 
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image with what was found; where the truth is known, it stands beside.
@@ -80,7 +85,7 @@ class ObjectDetection:
         if target is not None:
             boxes, labels = truth(target)
             real = self.shapes({"boxes": boxes, "labels": labels})
-        return beside_truth(image, self.shapes(drawn(prediction, i)), real, classes=self.classes)
+        return beside_truth(image, self.shapes(drawn(prediction, i, least=self.drawn_from)), real, classes=self.classes)
 
     def shapes(self, objects: Prediction) -> Prediction:
         """Objects with the lines that a picture shows of them."""
