@@ -73,7 +73,9 @@ def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
     for name in ("lr=0.1", "./lr=0.2"):
         with pytest.raises(UserError, match=rf"{Path(name)}.*: no such checkpoint"):
             evaluate.main([name, "data=demo"])
-    with pytest.raises(UserError, match=r"^lr=0\.2: evaluate does not read this; .* and a file as \./lr=0\.2$"):
+    with pytest.raises(
+        UserError, match=r"^lr=0\.2: evaluate does not read this; .* and a file of this name as \./lr=0\.2$"
+    ):
         evaluate.main(["lr=0.2", "data=demo"])
 
 
