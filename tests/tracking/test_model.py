@@ -58,3 +58,4 @@ def test_a_model_that_is_not_taken_leaves_no_entry(monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         log_model(client, run, torch.nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 4, 4), metadata={})
     client.delete_logged_model.assert_called_once_with(client.create_logged_model.return_value.model_id)
+    client.log_outputs.assert_not_called()

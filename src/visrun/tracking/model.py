@@ -72,7 +72,6 @@ def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, meta
         run.info.experiment_id, name=NAME, source_run_id=run.info.run_id, params=run.data.params
     )
     try:
-        attach(client, run, entry.model_id)
         Model.log(
             artifact_path=None,
             model_id=entry.model_id,
@@ -87,6 +86,7 @@ def log_model(client: Any, run: Any, module: nn.Module, example: Tensor, *, meta
         with suppress(Exception):  # what prevented it may prevent this as well
             client.delete_logged_model(entry.model_id)
         raise
+    attach(client, run, entry.model_id)  # only what is there as a whole
 
 
 def attach(client: Any, run: Any, model_id: str) -> None:
