@@ -13,6 +13,7 @@ from visrun.arguments import verb_parser
 from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, resolve
 from visrun.config.fields import show
+from visrun.config.overrides import SWEEPING
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
@@ -58,7 +59,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--config-dir", metavar="DIR", type=Path, help="config files that go before visrun's own")
     given = parser.parse_intermixed_args(words)
     seeds, rest = read_words(given.words)
-    resolved = resolve([*rest, f"seed={seeds[0]}"], config_dir=given.config_dir)
+    of_one = [word for word in rest if not word.lstrip("+~").startswith(SWEEPING)]
+    resolved = resolve([*of_one, f"seed={seeds[0]}"], config_dir=given.config_dir)
     flags = ["--config-dir", str(given.config_dir)] if given.config_dir else []
     _check_folder(rest)
 
