@@ -113,8 +113,8 @@ def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...], marks: 
 
 @lru_cache(maxsize=REMEMBERED)
 def _decode(path: Path, _: tuple[int, int]) -> None:
-    """Decode an image and let go of it; remembered, since a folder may serve several tasks."""
-    images.load_rgb(path)
+    """Decode an image, a JPEG at an eighth, and let go of it; remembered, since a folder may serve several tasks."""
+    images.load_rgb(path, size=(1, 1))
 
 
 def _count_ids(paths: tuple[Path, ...], size: tuple[int, int], marks: bool) -> npt.NDArray[np.int64]:
