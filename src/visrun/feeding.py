@@ -43,6 +43,7 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
         classes=data.classes,
         targets=data.targets,
         val_fraction=data.val_fraction,
+        train_fraction=data.train_fraction,
         seed=settings.seed,
         on_bad=data.on_bad,
         training=training,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,26 @@ def test_one_folder_is_split_stratified_and_by_seed(tmp_path: Path) -> None:
     other = records.read(root, task="classification", val_fraction=0.2, seed=1)
     assert other.splits["val"] != dataset.splits["val"]
     assert other.fingerprint == dataset.fingerprint  # the data is the same
+
+
+def test_a_share_of_train_is_the_same_of_every_class_and_lies_within_a_larger_one(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"a": 20, "b": 10, "c": 1, "d": 2})
+    read = partial(records.read, root, task="classification", val_fraction=0.2)
+    whole = read()
+    shares = [read(train_fraction=share) for share in (0.01, 0.25, 0.5, 1.0)]
+    assert [one.counts["train"] for one in shares] == [(1, 1, 1, 1), (4, 2, 1, 1), (8, 4, 1, 1), (16, 8, 1, 1)]
+    assert shares[-1] == whole
+    for less, more in itertools.pairwise(shares):
+        assert {*less.splits["train"]} < {*more.splits["train"]}
+        assert less.splits["val"] == more.splits["val"] and less.fingerprint == more.fingerprint
+    assert {*read(train_fraction=0.5, seed=1).splits["train"]} != {*shares[2].splits["train"]}
+
+
+def test_a_share_of_train_leaves_the_datasets_own_splits(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"a": 8, "b": 8}, "train")
+    class_folders(tmp_path, {"a": 4, "b": 2}, "val")
+    dataset = records.read(tmp_path, task="classification", train_fraction=0.25)
+    assert dataset.counts == {"train": (2, 2), "val": (4, 2)}
 
 
 def test_val_comes_off_train_where_only_train_and_test_exist(tmp_path: Path) -> None:

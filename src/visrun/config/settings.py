@@ -98,6 +98,7 @@ class Data(Frozen):
     )
     overlap: Int = field(200, "By how many pixels neighbouring tiles overlap, at least.", unit="pixels", ge=0, le=4096)
     val_fraction: Float = field(0.2, "Share of train held out where the dataset has no val split.", gt=0, lt=1)
+    train_fraction: Float = field(1.0, "Share of train to learn from, the same of every class; 1 = all.", gt=0, le=1)
     class_weights: Literal["none", "balanced"] | Weights = field(
         "none",
         "Weight of each class in the loss: none, balanced (inverse frequency), or one number a class.",

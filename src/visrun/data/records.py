@@ -79,6 +79,7 @@ def read(
     classes: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     val_fraction: float = 0.2,
+    train_fraction: float = 1.0,
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
     training: bool = True,
@@ -96,7 +97,8 @@ def read(
         targets: The columns of a table to learn; None = those that may be meant, see
             `visrun.data.readers.table.read`.
         val_fraction: Share of the training images that becomes ``val`` where the layout brings none.
-        seed: Of that choice.
+        train_fraction: Share of the training images, after that, which are kept.
+        seed: Of these choices.
         on_bad: ``error`` refuses unusable records; ``skip`` leaves them out, up to half of all, and lists them.
         training: False to measure a finished model on any dataset of the task: nothing is split (images without a
             split are ``test``), and classes may be missing.
@@ -114,6 +116,7 @@ def read(
         root=folder,
         classes=classes,
         val_fraction=val_fraction,
+        train_fraction=train_fraction,
         seed=seed,
         on_bad=on_bad,
         training=training,
@@ -128,6 +131,7 @@ def checked(
     root: Path,
     classes: Sequence[str] | None = None,
     val_fraction: float = 0.2,
+    train_fraction: float = 1.0,
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
     training: bool = True,
@@ -149,6 +153,7 @@ def checked(
         good = splits.complete(
             good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class, defects_aside=defects_aside
         )
+        good = splits.thinned(good, root=base, fraction=train_fraction, seed=seed, by_class=by_class)
     else:
         good = {"test": good[splits.ALL]} if splits.ALL in good else splits.ordered(good)
     counts = choose.count(good, num_classes=len(listing.classes), ids=ids)

@@ -49,17 +49,35 @@ def complete(
     if ALL in done:
         done["train"] = done.pop(ALL)
     if "val" not in done and done.get("train"):
-        names = [files.shown(record.image, root) for record, _ in done["train"]]
-        groups = [_group(record) if by_class else 0 for record, _ in done["train"]]
-        alike = _alike(done["train"])
-        hold = held_out_of_several if isinstance(groups[0], tuple) else held_out
-        chosen = set(hold(names, groups, fraction=val_fraction, seed=seed, alike=alike))
+        chosen = _chosen(done["train"], root=root, fraction=val_fraction, seed=seed, by_class=by_class)
         if defects_aside:
             chosen |= {i for i, (record, _) in enumerate(done["train"]) if _defective(record)}
         entries = done["train"]
         done["train"] = [entry for i, entry in enumerate(entries) if i not in chosen]
         done["val"] = [entry for i, entry in enumerate(entries) if i in chosen]
     return ordered(done)
+
+
+def thinned(
+    splits: Mapping[str, list[Entry]], *, root: Path, fraction: float, seed: int, by_class: bool
+) -> dict[str, list[Entry]]:
+    """``splits`` with ``fraction`` of train, above 0: the same of every group, and less of it lies within more of it.
+
+    The other arguments are those of `complete`.
+    """
+    entries = splits.get("train", [])
+    if fraction >= 1 or not entries:
+        return dict(splits)
+    left_out = _chosen(entries, root=root, fraction=1 - fraction, seed=seed, by_class=by_class)
+    return {**splits, "train": [entry for i, entry in enumerate(entries) if i not in left_out]}
+
+
+def _chosen(entries: Sequence[Entry], *, root: Path, fraction: float, seed: int, by_class: bool) -> set[int]:
+    """The indices of the share that is held out."""
+    names = [files.shown(record.image, root) for record, _ in entries]
+    groups = [_group(record) if by_class else 0 for record, _ in entries]
+    hold = held_out_of_several if isinstance(groups[0], tuple) else held_out
+    return set(hold(names, groups, fraction=fraction, seed=seed, alike=_alike(entries)))
 
 
 def _defective(record: Record) -> bool:
