@@ -82,6 +82,25 @@ def test_a_share_of_train_is_the_same_of_every_class_and_lies_within_a_larger_on
     assert {*read(train_fraction=0.5, seed=1).splits["train"]} != {*shares[2].splits["train"]}
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_shares_of_train_lie_within_each_other_with_equal_images_and_several_labels(
+    tmp_path: Path, several: bool
+) -> None:
+    rng, rows = np.random.default_rng(0), []
+    for i in range(60):
+        picture(tmp_path / f"{i}.png", i // 4 if i % 4 < 3 else 100 + i)
+        labels = "|".join(sorted(rng.choice([*"abcde"], rng.integers(1, 4), replace=False)))
+        rows.append(f"{i}.png,{labels if several else labels[0]}")
+    (tmp_path / "t.csv").write_text("image,label\n" + "\n".join(rows))
+    for seed in range(4):
+        read = partial(records.read, tmp_path, task="classification", seed=seed)
+        shares = [read(train_fraction=share) for share in (0.1, 0.25, 0.4, 0.5, 0.75, 0.9, 1.0)]
+        for less, more in itertools.pairwise(shares):
+            assert {*less.splits["train"]} < {*more.splits["train"]}
+        halves = zip(shares[3].counts["train"], shares[-1].counts["train"], strict=True)
+        assert all(abs(half - whole / 2) <= 3 for half, whole in halves)
+
+
 def test_a_share_of_train_leaves_the_datasets_own_splits(tmp_path: Path) -> None:
     class_folders(tmp_path, {"a": 8, "b": 8}, "train")
     class_folders(tmp_path, {"a": 4, "b": 2}, "val")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from visrun.data import check, files
@@ -63,21 +64,35 @@ def thinned(
 ) -> dict[str, list[Entry]]:
     """``splits`` with ``fraction`` of train, above 0: the same of every group, and less of it lies within more of it.
 
-    The other arguments are those of `complete`.
+    An image with several labels counts among those of the rarest: sharing out every label would choose others for each
+    ``fraction``. The other arguments are those of `complete`.
     """
     entries = splits.get("train", [])
     if fraction >= 1 or not entries:
         return dict(splits)
-    left_out = _chosen(entries, root=root, fraction=1 - fraction, seed=seed, by_class=by_class)
+    names, groups = _named(entries, root=root, by_class=by_class)
+    several = isinstance(groups[0], tuple)
+    left_out = set(held_out(names, _rarest(groups) if several else groups, fraction=1 - fraction, seed=seed))
     return {**splits, "train": [entry for i, entry in enumerate(entries) if i not in left_out]}
 
 
 def _chosen(entries: Sequence[Entry], *, root: Path, fraction: float, seed: int, by_class: bool) -> set[int]:
     """The indices of the share that is held out."""
-    names = [files.shown(record.image, root) for record, _ in entries]
-    groups = [_group(record) if by_class else 0 for record, _ in entries]
+    names, groups = _named(entries, root=root, by_class=by_class)
     hold = held_out_of_several if isinstance(groups[0], tuple) else held_out
     return set(hold(names, groups, fraction=fraction, seed=seed, alike=_alike(entries)))
+
+
+def _named(entries: Sequence[Entry], *, root: Path, by_class: bool) -> tuple[list[str], list[Any]]:
+    """The name and the group of each."""
+    names = [files.shown(record.image, root) for record, _ in entries]
+    return names, [_group(record) if by_class else 0 for record, _ in entries]
+
+
+def _rarest(labels: Sequence[Sequence[int]]) -> list[int | None]:
+    """Of each image's labels the one that fewest images have; None of none."""
+    counts = Counter(label for own in labels for label in own)
+    return [min(own, key=lambda label: (counts[label], label), default=None) for own in labels]
 
 
 def _defective(record: Record) -> bool:
@@ -161,7 +176,7 @@ def held_out_of_several(
     """
     sets = sorted(_together(names, alike), key=lambda same: min((_rank(names[i], seed), i) for i in same))
     tags = [Counter(label for i in same for label in groups[i] or (None,)) for same in sets]
-    total = sum(tags, Counter())
+    total = Counter(chain.from_iterable(own.elements() for own in tags))
     room = Counter({label: _share(fraction, n) for label, n in total.items()})
     spare = Counter({label: n - 1 for label, n in total.items()})  # what may go before training has none
     members: dict[Hashable, list[int]] = defaultdict(list)
