@@ -91,7 +91,7 @@ CHANGED = "is not as the run was trained on it: images that it learnt may be mea
         ({"fingerprint": "0" * 64, "root": "x"}, "test", ""),
     ],
 )
-@pytest.mark.parametrize("named", ["run", "run/experiment.json", "run/checkpoints/best.pt"])
+@pytest.mark.parametrize("named", ["run", "run/experiment.json", "run/checkpoints/best.pt", "sweep"])
 def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, named, changed, split, said):
     for i in range(12):
         (tmp_path / "photos" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
@@ -103,6 +103,9 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "experiment.json").write_text(json.dumps(content))
     (tmp_path / "run" / "checkpoints" / "best.pt").touch()
+    (tmp_path / "sweep" / "best").mkdir(parents=True)
+    (tmp_path / "sweep" / "best" / "experiment.json").touch()
+    (tmp_path / "sweep" / "trials.csv").write_text(f"number,state,folder,best\n0,complete,{tmp_path / 'run'},yes\n")
     state = {"classes": ["a", "b"], "multilabel": False}
     run = SimpleNamespace(**vars(RUN), task=SimpleNamespace(state=lambda: state), look=None, device="cpu")
     run.model_name = "small_resnet"

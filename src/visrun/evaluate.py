@@ -18,11 +18,10 @@ from visrun.data.cache import Keep
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
-from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
 from visrun.metrics import ClassificationMetric
-from visrun.predict import Predictor, load
+from visrun.predict import Predictor, load, named
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json
@@ -51,7 +50,7 @@ def main(words: Sequence[str]) -> int:
     resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
     screen, data = Screen(stderr=True), resolved.settings.data
     dataset = dataset_for(predictor, resolved.settings, screen)
-    dataset = as_split(predictor, run_of(expanded(names[0])), dataset, resolved.settings, screen)
+    dataset = as_split(predictor, run_of(named(names[0])), dataset, resolved.settings, screen)
     split = chosen(dataset, wanted)
     keep = Keep(cache="stream", workers=data.workers, on_bad=data.on_bad)
     size = resolved.hyperparameters.batch_size
@@ -74,10 +73,8 @@ def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, tra
 
 
 def run_of(path: Path) -> Path:
-    """The folder of a run that its folder, its experiment.json or a checkpoint names."""
-    if path.is_dir():
-        return path
-    return path.parent if path.name == FILE_NAME else path.parent.parent
+    """The folder of a run that it or a checkpoint names."""
+    return path if path.is_dir() else path.parent.parent
 
 
 def as_split(predictor: Predictor, run: Path, dataset: Dataset, settings: Settings, screen: Screen) -> Dataset:
