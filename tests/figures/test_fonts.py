@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import ft2font
 from PIL import ImageFont
 
 from visrun.figures import fonts, plots
@@ -54,6 +55,15 @@ def test_letters_are_drawn_where_a_font_has_them(cats: str, tmp_path: Path) -> N
     assert fonts.families(["Käfer", "猫", "猫 2"]) == ["Cats"]
     assert fonts.families(["Käfer", "□"]) == []
     plots.confusion_matrix(np.eye(3), ["猫", "犬", "dog"], tmp_path / "matrix.png")  # without a warning
+
+
+def test_a_font_is_opened_once_however_many_letters_none_has(cats: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    usual = ft2font.FT2Font
+    monkeypatch.setattr(ft2font, "FT2Font", lambda file: opened.append(file) or usual(file))
+    fonts.rare_glyphs.cache_clear()
+    assert fonts.drawable("犬馬牛") == "□□□"
+    assert sorted(opened) == sorted(fonts.installed())
 
 
 def test_a_caption_takes_the_font_that_has_its_letters(cats: str) -> None:

@@ -27,17 +27,28 @@ def lacking(text: str) -> frozenset[str]:
 
 @cache
 def font_with(letters: frozenset[str]) -> str | None:
-    """The file of an installed font that has all of ``letters``, or None; of no letters none."""
+    """The file of an installed font that has all of ``letters``, or None; of no letters none.
+
+    Args:
+        letters: Those that are `lacking` in the usual font.
+    """
+    codes = frozenset(map(ord, letters))
+    return next((file for file in installed() if codes <= rare_glyphs(file)), None) if letters else None
+
+
+@cache
+def rare_glyphs(file: str) -> frozenset[int]:
+    """The characters of a font that are not common; none of a file that is no font that can be drawn.
+
+    Kept, since a machine may have thousands of fonts, and a text hundreds of letters that none of them has.
+    """
     from matplotlib.ft2font import FT2Font
 
-    for file in installed() if letters else ():
-        try:
-            font = FT2Font(file)
-            if font.scalable and all(font.get_char_index(ord(letter)) for letter in letters):
-                return file
-        except (OSError, RuntimeError):  # no font, or of a kind that is not drawn
-            continue
-    return None
+    try:
+        font = FT2Font(file)
+        return frozenset(code for code in font.get_charmap() if code >= COMMON) if font.scalable else frozenset()
+    except (OSError, RuntimeError):
+        return frozenset()
 
 
 @cache
