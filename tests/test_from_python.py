@@ -20,7 +20,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("words", ["task=regression", {"task": "regression"}, [["task=regression"]]])
+@pytest.mark.parametrize(
+    "words", ["task=regression", {"task": "regression"}, [["task=regression"]], iter(["task=regression"])]
+)
 def test_it_takes_a_list_of_texts(words: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         visrun.train(words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -22,7 +22,8 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
     Raises:
         ConfigError: No list of texts, another word of Hydra's, or a folder that cannot be taken.
     """
-    if isinstance(overrides, (str, Mapping)) or not all(isinstance(word, str) for word in overrides):
+    several = isinstance(overrides, Sequence) and not isinstance(overrides, str)
+    if not several or not all(isinstance(word, str) for word in overrides):
         raise ConfigError('train takes a list of texts, as in train(["task=regression", "max_epochs=5"])')
     own = hydra_words(overrides)
     unread = [word for word in own if hydra_folder("hydra.run.dir", [word]) is None]
