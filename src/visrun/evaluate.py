@@ -29,6 +29,7 @@ from visrun.training import evaluate
 
 # What it reads; all else is the run's own.
 READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device")
+SPLITTING = ("val_fraction", "train_fraction", "targets")  # a run's data settings that say what it learnt from
 
 
 def main(words: Sequence[str]) -> int:
@@ -96,7 +97,7 @@ def as_split(predictor: Predictor, run: Path, dataset: Dataset, settings: Settin
     quiet.console.quiet = True
     try:
         was = remembered(run).settings
-        data = settings.data.model_copy(update={key: getattr(was.data, key) for key in ("val_fraction", "targets")})
+        data = settings.data.model_copy(update={key: getattr(was.data, key) for key in SPLITTING})
         again = settings.model_copy(update={"data": data, "seed": was.seed})
         own = dataset_for(predictor, again, quiet, training=True)
     except UserError:  # changed, or of a run that is not known here
