@@ -41,12 +41,11 @@ def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path
     assert used.items() <= given["tags"].items()
     assert shlex.split(given["tags"]["command"]) == ["visrun", "optimizer=sgd", "tracking.uri='http://me:***@host'"]
     assert [(data.name, data.digest, data.source, data.context) for data in given["data"]] == [
-        ("photos", "all", "/srv/photos", "training"),
+        ("photos", "all-3", "/srv/photos", "training"),
         ("photos", "v", "/srv/photos", "validation"),
         ("photos", "t", "/srv/photos", "test"),
     ]
-    sizes = {"train": 3, "val": 1, "test": 1}
-    assert given["data"][0].profile == {"num_rows": 3, "images": sizes, "classes": ["a", "b"]}
+    assert [data.profile for data in given["data"]] == [{"num_rows": n, "classes": ["a", "b"]} for n in (3, 1, 1)]
 
 
 def test_a_runs_name_is_the_model_and_what_was_typed():

@@ -63,18 +63,20 @@ def tracker_of(
 
 
 def data_of(dataset: Dataset) -> list[Data]:
-    """The dataset as the tracker shows it, by split: train with the fingerprint of all, the others with their own."""
-    sizes = {split: len(records) for split, records in dataset.splits.items()}
+    """The dataset as the tracker shows it, by split; train's digest is the fingerprint of all with train's size.
+
+    MLflow keeps one profile for all runs whose data have a name and digest in common, so it says no more than those do.
+    """
     names = list(dataset.classes or dataset.targets)
     return [
         Data(
             name=dataset.root.name,
-            digest=dataset.fingerprints.get(split, dataset.fingerprint),
+            digest=dataset.fingerprints.get(split, f"{dataset.fingerprint[:24]}-{len(records)}"),
             source=str(dataset.root),
             context={"train": "training", "val": "validation"}.get(split, split),
-            profile={"num_rows": size, "images": sizes, "classes" if dataset.classes else "targets": names},
+            profile={"num_rows": len(records), "classes" if dataset.classes else "targets": names},
         )
-        for split, size in sizes.items()
+        for split, records in dataset.splits.items()
     ]
 
 
