@@ -28,7 +28,7 @@ class Verdict:
 
     Args:
         kind: ``good``, or the name of the kind of defect.
-        masks: The files that mark the defect, each by every pixel but 0 and black; () where there are none.
+        masks: The files that mark the defect, see `visrun.data.images.load_flags`; () where there are none.
     """
 
     kind: str
