@@ -452,6 +452,16 @@ def test_jpeg_masks_are_refused_for_what_they_are(tmp_path: Path, place: str) ->
     ]
 
 
+@pytest.mark.parametrize("outlines", ["annotations.json", "labels/a.txt", "train/labels/a.txt"])
+def test_jpeg_masks_beside_outlines_are_no_layout(tmp_path: Path, outlines: str) -> None:
+    split = "train/" if outlines.startswith("train") else ""
+    picture(tmp_path / f"{split}images" / "a.jpg")
+    picture(tmp_path / f"{split}masks" / "a.jpg")
+    assert masks.recognise(tmp_path, "segmentation")
+    write(tmp_path / outlines, "{}")
+    assert not masks.recognise(tmp_path, "segmentation")
+
+
 def test_yolo_labels_are_no_masks(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.jpg")
     write(tmp_path / "labels" / "a.txt", "0 .5 .5 1 1\n")

@@ -18,12 +18,17 @@ _MARK = "_mask"  # that a mask's stem may carry after its image's
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds a folder of images and a folder of masks, per split or for all."""
-    wanted = ((_MASKS, files.MASK_SUFFIXES), (_MASKS[:2], _LOSSY))  # JPEG: recognised, to be refused by its name
-    return any(
-        next(files.of_suffix(masks, suffixes), None)
-        for names, suffixes in wanted
-        for _, _, masks in common.pairs(root, names)
-    )
+    if _holds(root, _MASKS, files.MASK_SUFFIXES):
+        return True
+    if not _holds(root, _MASKS[:2], _LOSSY):
+        return False
+    # JPEG is recognised, to be refused by its name, unless masks can be painted from outlines beside it.
+    return not next(files.of_suffix(root, files.JSON), None) and not _holds(root, _MASKS[2:], files.TEXT)
+
+
+def _holds(root: Path, names: Sequence[str], suffixes: frozenset[str]) -> bool:
+    """Whether a folder of one of the names, beside images, holds such a file."""
+    return any(next(files.of_suffix(folder, suffixes), None) for _, _, folder in common.pairs(root, names))
 
 
 def read(root: Path) -> Listing:
