@@ -155,7 +155,9 @@ def load(run: str | Path, *, device: str | torch.device = "auto", threshold: flo
     with checkpoint.reading(file), torch.random.fork_rng(devices=[]):
         predictor = _predictor(state, file, target)
     if threshold is not None:
-        _select(predictor, threshold)
+        if not isinstance(predictor.task, Selecting):
+            raise UserError(f"threshold={threshold:g}: task={predictor.task_name} reports all of an image")
+        predictor.task.select(threshold)
     place(predictor.module.eval(), target)
     return predictor
 
@@ -177,12 +179,6 @@ def _predictor(state: dict[str, Any], file: Path, target: torch.device) -> Predi
     checkpoint.fill(built.module, state["model"], file=file)
     task: Task = load_ref(TASKS[state["task"]].build)(**state["task_state"])
     return Predictor(built.module, task, state, target, precision_of(file, target))
-
-
-def _select(predictor: Predictor, threshold: float) -> None:
-    if not isinstance(predictor.task, Selecting):
-        raise UserError(f"threshold={threshold:g}: task={predictor.task_name} reports all of an image")
-    predictor.task.select(threshold)
 
 
 def named(run: str | Path) -> Path:
@@ -212,7 +208,7 @@ def main(words: Sequence[str]) -> int:
     paths = find_images([expanded(name) for name in given])
     threshold, most = _threshold(asked.get("threshold")), _count(asked.get("pictures"))
     predictor = load(run, device=asked.get("device", "auto"), threshold=threshold)
-    folder = drawings.folder_of(named(run), asked.get("out"))
+    folder = Path() if most == 0 else drawings.folder_of(named(run), asked.get("out"))
     ids = getattr(predictor.task, "ids", ())
     files: list[list[str]] = []
     code = drawn = 0
@@ -221,7 +217,7 @@ def main(words: Sequence[str]) -> int:
             print(f"visrun: error: {prediction}", file=sys.stderr, flush=True)
             code = prediction.exit_code
             continue
-        if not files:
+        if most != 0 and not files:
             maps = list(drawings.maps_of(prediction))  # of a run all predictions have the same
             files = [drawings.files(stem, maps) for stem in drawings.stems(paths, maps=maps)]
             drawings.protect(paths, folder=folder, names=[*chain.from_iterable(files)])
