@@ -82,6 +82,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--batch-size=5"], "--batch-size=5 is no flag; write batch_size=VALUE"),
         (["--resume", "RUN"], "--resume is no flag; write visrun resume RUN"),
         (["-v"], "-v is no flag; write visrun --version"),
+        (["--experiment", "RUN"], "--experiment is no flag; write experiment=VALUE"),
+        (["--config", "a.yaml"], "--config is no flag; settings are written key=value (did you mean recipe?)"),
+        (["models=resnet18"], "models is no setting (did you mean model?)"),
         (["explain", "hydra.sweeper.n_trials=5"], "hydra.sweeper.n_trials=5: needs -m"),
         (["predict", "RUN", "https://host/bus.jpg"], "https://host/bus.jpg: addresses are not read; download it"),
         (["resume", "RUN", "max_epochs=6"], "visrun experiment=RUN model.weights=RUN max_epochs=6"),
@@ -259,7 +262,9 @@ def test_every_verb_says_how_it_is_used(verb: str, flag: str, capsys: pytest.Cap
 @pytest.mark.parametrize(("words", "shown"), [(["help"], "visrun trains"), (["--help", "train"], "visrun trains")])
 def test_help_is_asked_for_in_any_way(words: list[str], shown: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(words) == 0
-    assert capsys.readouterr().out.startswith(shown)
+    out = capsys.readouterr().out
+    assert out.startswith(shown)
+    assert all(f"\nvisrun {verb} " in out for verb in cli.VERBS)
 
 
 @pytest.mark.parametrize("first", ["help", "-h", "--help"])

@@ -98,7 +98,7 @@ def _arguments(words: Sequence[str]) -> Namespace:
     Raises:
         ConfigError: Flags that exclude one another, or that visrun has another way for.
     """
-    parser = Parser("visrun", parents=[get_args_parser()], add_help=False)
+    parser = Parser("visrun", parents=[get_args_parser()], add_help=False, allow_abbrev=False)
     args, unknown = parser.parse_known_intermixed_args(words)
     for word in unknown:
         key = word.lstrip("-").partition("=")[0].replace("-", "_")

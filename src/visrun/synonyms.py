@@ -26,7 +26,7 @@ OURS = {
         "recipe=quick": "debug fast_dev_run",
         "recipe": "cfg config",
         # data
-        "data.root": "data_dir data_root dataset_dir dataset category normal_dir",
+        "data.root": "data_dir data_root data_path path dataset_dir dataset category normal_dir",
         "data.image_size": "imgsz img_size input_size img_scale",
         "data.workers": "num_workers workers_per_gpu",
         "data.train_fraction": "fraction subset limit_train_batches",
@@ -71,6 +71,7 @@ OURS = {
         "scheduler=step": "steplr",
         "scheduler=none": "constant",
         # weights and networks
+        "model": "models",
         "model.weights": "checkpoint load_from ckpt",
         "model_options.coreset": "coreset_sampling_ratio",
         "model_options.neighbours": "num_neighbors",
@@ -82,7 +83,7 @@ OURS = {
         "tracking.experiment": "task_name experiment_name",
         # searching
         "sweep=default": "hparams_search",
-        "hydra.sweeper.n_trials": "n_trials iterations",
+        "hydra.sweeper.n_trials": "n_trials trials iterations",
         # verbs
         "visrun data.root=PATH": "train fit mode",
         "visrun evaluate RUN data.root=PATH": "val validate test eval",
@@ -95,7 +96,7 @@ OURS = {
         "visrun check data.root=PATH": "checks analyze",
         "visrun explain": "info settings",
         "visrun --cfg job": "print_config",
-        "visrun --help": "help list models list_models",
+        "visrun --help": "help list list_models",
         "visrun --version": "version v",
         "visrun ui": "app gui dashboard",
     }.items()

@@ -180,6 +180,12 @@ def test_each_wrong_value_is_one_line(words: list[str], parts: list[str]) -> Non
         assert part in line
 
 
+@pytest.mark.parametrize("name", ["train", "mnist", "yolo_photos"])
+def test_a_folder_whose_name_is_another_tools_word_is_a_path(name: str, empty_folder: Path) -> None:
+    (empty_folder / name).mkdir()
+    assert problems(f"data={name}") == (f"data={name}: is a path, which is written data.root={name}",)
+
+
 def test_no_detector_of_torchvision_is_advised_that_has_no_entry() -> None:
     (line,) = problems("task=object_detection", "model=ssd300_vgg16")
     assert line.startswith("model=ssd300_vgg16: must be dense_convnext_tiny, ") and line.endswith(
