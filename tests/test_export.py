@@ -131,6 +131,7 @@ def test_a_files_suffix_says_its_format(form: str | None, out: str | None, expec
     [
         ("onxx", None, r"^format=onxx: must be onnx or pt2 \(did you mean onnx\?\)$"),
         ("tflite", None, r"^format=tflite: must be onnx or pt2$"),
+        (None, str(Path(__file__).parent), r"^out=.*tests: is a folder; name a file in it$"),
         (None, "model", r"^out=model: must be a file that ends in \.onnx or \.pt2$"),
         ("pt2", "model.onnx", r"^out=model\.onnx: must be a file that ends in \.pt2$"),
     ],

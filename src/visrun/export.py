@@ -101,6 +101,8 @@ def target(form: str | None, out: str | None) -> tuple[str, Path | None]:
     if out is None:
         return form or "onnx", None
     file = expanded(out)
+    if file.is_dir():
+        raise UserError(f"out={out}: is a folder; name a file in it")
     suffix = file.suffix[1:]
     if suffix not in FORMATS or suffix != (form or suffix):
         known = [f".{form}"] if form else [f".{name}" for name in FORMATS]
