@@ -259,12 +259,12 @@ def test_every_verb_says_how_it_is_used(verb: str, flag: str, capsys: pytest.Cap
     assert capsys.readouterr().out.startswith(f"usage: visrun {verb} ")
 
 
-@pytest.mark.parametrize(("words", "shown"), [(["help"], "visrun trains"), (["--help", "train"], "visrun trains")])
-def test_help_is_asked_for_in_any_way(words: list[str], shown: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(words) == 0
-    out = capsys.readouterr().out
-    assert out.startswith(shown)
-    assert all(f"\nvisrun {verb} " in out for verb in cli.VERBS)
+@pytest.mark.parametrize("words", [["help"], ["--help", "train"]], ids=" ".join)
+def test_help_is_asked_for_in_any_way(words: list[str], empty_folder: Path) -> None:
+    program = [sys.executable, "-m", "visrun", *words]  # Hydra sets up the logging of its process
+    done = subprocess.run(program, cwd=empty_folder, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("visrun trains")
+    assert all(f"\nvisrun {verb} " in done.stdout for verb in cli.VERBS)
 
 
 @pytest.mark.parametrize("first", ["help", "-h", "--help"])
