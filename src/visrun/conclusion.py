@@ -174,8 +174,7 @@ def keep_last(made: Parts, outlets: Outlets, *, epoch: int) -> None:
         f"no epoch has a value of {made.task.monitor}, by which the best is chosen: best.pt is the last"
     )
     weights = made.step.evaluated.state_dict()
-    portrait = {**made.portrait, "task_state": made.task.state()}
-    checkpoint.save({**portrait, "model": weights, "epoch": epoch, "value": None}, outlets.folder.best)
+    checkpoint.save({**made.portrait_now(), "model": weights, "epoch": epoch, "value": None}, outlets.folder.best)
 
 
 def take_best(made: Parts, file: Path, *, rows: Sequence[Mapping[str, float]], best_epoch: int) -> None:

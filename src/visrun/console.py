@@ -77,8 +77,9 @@ class _Console(Console):
 class Screen:
     """Prints a run's story. On a terminal the epoch's bar stands below the lines; elsewhere there are lines only."""
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        self.console = _Console(file=sys.stderr if stderr else sys.stdout, highlight=False, soft_wrap=True)
+    def __init__(self, *, stderr: bool = False, quiet: bool = False) -> None:
+        file = sys.stderr if stderr else sys.stdout
+        self.console = _Console(file=file, quiet=quiet, highlight=False, soft_wrap=True)
         self.live = self.console.is_terminal
         self.bar: Bar | None = None
         self.row: TaskID | None = None

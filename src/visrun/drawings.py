@@ -13,7 +13,7 @@ from torch import Tensor
 
 from visrun.errors import UserError
 from visrun.folders import expanded
-from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import run_of
 from visrun.tasks.base import Prediction
 
 FOLDER = "predictions"
@@ -29,19 +29,11 @@ def folder_of(run: str | Path, out: str | None) -> Path:
     Raises:
         UserError: It cannot be written.
     """
-    folder = expanded(out) if out is not None else run_of(expanded(run)) / FOLDER
+    folder = expanded(out) if out is not None else (run_of(expanded(run)) or Path()) / FOLDER
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # known before the predictions, which take long
             return folder
-
-
-def run_of(path: Path) -> Path:
-    """The folder of a run that it or a checkpoint names; the current one if none does."""
-    if path.is_dir():
-        return path
-    above = path.parent.parent
-    return above if (above / FILE_NAME).is_file() else Path()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from visrun.metrics import ClassificationMetric
 from visrun.predict import Predictor, load, named
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME
-from visrun.record.run_folder import part_of, read_json
+from visrun.record.run_folder import part_of, read_json, run_of
 from visrun.training import evaluate
 
 # What it reads; all else is the run's own.
@@ -73,33 +73,26 @@ def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, tra
     return agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
 
 
-def run_of(path: Path) -> Path:
-    """The folder of a run that it or a checkpoint names."""
-    return path if path.is_dir() else path.parent.parent
-
-
-def as_split(predictor: Predictor, run: Path, dataset: Dataset, settings: Settings, screen: Screen) -> Dataset:
+def as_split(predictor: Predictor, run: Path | None, dataset: Dataset, settings: Settings, screen: Screen) -> Dataset:
     """``dataset``, where it is what the run was trained on and has no val split, as it was split for that.
 
     Args:
         predictor: Of the run.
-        run: Its folder.
+        run: Its folder, if it is known.
         dataset: As it was read.
         settings: Of which it was read.
         screen: Says what was done, or that these data have changed since.
     """
-    if "val" in dataset.splits or not (run / FILE_NAME).is_file():
+    if "val" in dataset.splits or run is None or not (run / FILE_NAME).is_file():
         return dataset
     noted = part_of(read_json(run / FILE_NAME), "data")
     if dataset.fingerprint != noted.get("fingerprint") and str(dataset.root) != noted.get("root"):
         return dataset
-    quiet = Screen(stderr=True)
-    quiet.console.quiet = True
     try:
         was = remembered(run).settings
         data = settings.data.model_copy(update={key: getattr(was.data, key) for key in SPLITTING})
         again = settings.model_copy(update={"data": data, "seed": was.seed})
-        own = dataset_for(predictor, again, quiet, training=True)
+        own = dataset_for(predictor, again, Screen(stderr=True, quiet=True), training=True)
     except UserError:  # changed, or of a run that is not known here
         own = None
     if own is None or own.fingerprint != noted.get("fingerprint"):

@@ -24,11 +24,12 @@ from torch.export import ExportedProgram
 
 from visrun.arguments import USAGE, options
 from visrun.config.fields import one_of
-from visrun.drawings import run_of, writing
+from visrun.drawings import writing
 from visrun.errors import UserError, VisrunError, did_you_mean, first_line
 from visrun.files import write_atomic
 from visrun.folders import expanded
 from visrun.predict import Predictor, load, named
+from visrun.record.run_folder import run_of
 from visrun.tables import model_entry
 from visrun.tasks.base import Forward, Prediction, Proposing
 
@@ -75,15 +76,17 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"usage: {USAGE['export']}")
     form, out = target(asked.get("format"), asked.get("out"))
     predictor = load(names[0], device="cpu")
-    file = out or run_of(named(names[0])) / f"{NAME}.{form}"
+    file = out or (run_of(named(names[0])) or Path()) / f"{NAME}.{form}"
     with writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad(), _quiet():
         deployed = deployable(predictor)
         program, batch = exported(deployed, predictor.look.image_size)
-        described = description(predictor, deployed, batch)
+        images = torch.rand(batch or 3, 3, *predictor.look.image_size, generator=torch.Generator().manual_seed(0))
+        answers = deployed(images)
+        described = description(predictor, answers, batch)
         data = FORMATS[form](program, described)
-        told = checked(form, data, deployed, predictor.look.image_size, batch)
+        told = checked(form, data, images, answers)
     write_atomic(file, data)
     print(json.dumps({"file": str(file), **described}, ensure_ascii=False))
     print(f"{file}: {len(data) / 1e6:.1f} MB, {told}", file=sys.stderr)
@@ -142,18 +145,23 @@ def exported(deployed: Deployed, size: tuple[int, int]) -> tuple[ExportedProgram
             raise VisrunError(f"this network cannot be exported ({first_line(error, most=200)})") from error
 
 
-def description(predictor: Predictor, deployed: Deployed, batch: int | None) -> dict[str, Any]:
-    """What a reader of the program must know, as plain JSON types."""
-    look, images = predictor.look, torch.rand(batch or 1, 3, *predictor.look.image_size)
-    first = batch or "batch"
+def description(predictor: Predictor, answers: Prediction, batch: int | None) -> dict[str, Any]:
+    """What a reader of the program must know, as plain JSON types.
+
+    Args:
+        predictor: Of the run.
+        answers: Of its program, to any images.
+        batch: How many images it takes; None = any number.
+    """
+    look, first = predictor.look, batch or "batch"
     outputs = {
         name: {"shape": [first, *values.shape[1:]], "dtype": str(values.dtype).removeprefix("torch.")}
-        for name, values in deployed(images).items()
+        for name, values in answers.items()
     }
     found: dict[str, Any] = {
         "task": predictor.task_name,
         "model": predictor.model_name,
-        "images": {"shape": [first, *images.shape[1:]], "dtype": "float32", "range": [0, 1], "channels": "RGB"},
+        "images": {"shape": [first, 3, *look.image_size], "dtype": "float32", "range": [0, 1], "channels": "RGB"},
         "fit": look.fit,
         "border": [round(value, 6) for value in look.mean],
         "outputs": outputs,
@@ -225,8 +233,8 @@ def runner(form: str, data: bytes) -> Callable[[Tensor], Mapping[str, Tensor]] |
     return run
 
 
-def checked(form: str, data: bytes, deployed: Deployed, size: tuple[int, int], batch: int | None) -> str:
-    """How the file answers in its own runtime, beside PyTorch, for the end of a line.
+def checked(form: str, data: bytes, images: Tensor, answers: Prediction) -> str:
+    """How the file answers to ``images`` in its own runtime, beside PyTorch's ``answers``, for the end of a line.
 
     Raises:
         VisrunError: It answers something else.
@@ -234,9 +242,7 @@ def checked(form: str, data: bytes, deployed: Deployed, size: tuple[int, int], b
     run = runner(form, data)
     if run is None:
         return "not tried: pip install onnxruntime"
-    images = torch.rand(batch or 3, 3, *size, generator=torch.Generator().manual_seed(0))
-    largest = difference(deployed(images), run(images))
-    return f"answers as PyTorch does (largest difference {largest:.1g})"
+    return f"answers as PyTorch does (largest difference {difference(answers, run(images)):.1g})"
 
 
 def difference(mine: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:

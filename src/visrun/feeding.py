@@ -12,7 +12,7 @@ import torch
 
 from visrun.build import load, narrow, require_filled
 from visrun.config.compose import Resolved
-from visrun.config.setting_rules import entry_of
+from visrun.config.setting_rules import entry_of, fit_of
 from visrun.config.settings import Settings
 from visrun.console import Screen, counter
 from visrun.data import demo, records
@@ -20,7 +20,6 @@ from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Extra, Vary, shaped
 from visrun.data.cache import Keep
 from visrun.data.describe import crowded
-from visrun.data.geometry import Fit
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.folders import cache_folder
@@ -62,11 +61,6 @@ def seen_sizes(settings: Settings, dataset: Dataset) -> list[tuple[int, int]]:
     most = settings.data.tile or sys.maxsize
     sizes = (dataset.sizes[record.image] for record in dataset.splits["train"])
     return [(min(wide, most), min(high, most)) for wide, high in sizes]
-
-
-def fit_of(settings: Settings) -> Fit:
-    """How an image meets the training size: the user's word, else the task's."""
-    return settings.data.resize or TASKS[settings.task].fit
 
 
 def look_of(settings: Settings, built: Built, size: tuple[int, int]) -> Look:

@@ -13,6 +13,7 @@ from visrun import models
 from visrun.build import call, load, narrow, reads, require_filled
 from visrun.config.compose import Resolved
 from visrun.config.fields import show
+from visrun.config.setting_rules import fit_of
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.batches import Batches, NoSteps
@@ -22,7 +23,7 @@ from visrun.data.size import training_size
 from visrun.data.targets import class_weights
 from visrun.device import choose_device, choose_precision, configure, place
 from visrun.errors import ConfigError
-from visrun.feeding import build_loaders, fit_of, look_of, reference_of, seen_sizes
+from visrun.feeding import build_loaders, look_of, reference_of, seen_sizes
 from visrun.loaders import packed
 from visrun.models import Built, Settling
 from visrun.models.probe import output_problem
@@ -58,6 +59,10 @@ class Parts:
     notes: dict[str, Any]
     reference: Batches | None = None
     epochs: int = 1
+
+    def portrait_now(self) -> dict[str, Any]:
+        """``portrait`` with what the task has decided since, such as thresholds."""
+        return {**self.portrait, "task_state": self.task.state()}
 
 
 def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:

@@ -41,7 +41,7 @@ from visrun.errors import PLUGIN_HINT, DataError, UserError
 from visrun.folders import expanded
 from visrun.memory import without_steps
 from visrun.record.run_files import FILE_NAME
-from visrun.record.run_folder import RunFolder, part_of, read_json
+from visrun.record.run_folder import RunFolder, part_of, read_json, run_of
 from visrun.sweep.table import BEST, trial_of
 from visrun.tables import TASKS
 from visrun.tasks.base import Merging, Prediction, Selecting, Task
@@ -191,8 +191,8 @@ def named(run: str | Path) -> Path:
 
 def precision_of(file: Path, device: torch.device) -> str:
     """On a GPU that of the run whose checkpoint it is, in which its thresholds were chosen; fp32 elsewhere."""
-    experiment = file.parent.parent / FILE_NAME
-    noted = part_of(read_json(experiment), "result") if device.type == "cuda" and experiment.is_file() else {}
+    run = run_of(file)
+    noted = part_of(read_json(run / FILE_NAME), "result") if device.type == "cuda" and run is not None else {}
     return "bf16" if noted.get("precision") == "bf16" else "fp32"
 
 

@@ -239,7 +239,7 @@ def _recorder(resolved: Resolved, made: Parts, outlets: Outlets) -> RunRecorder:
         max_epochs=made.epochs,
         monitor=made.task.monitor,
         images_per_step=made.lessons.batch_size,
-        portrait=lambda: {**made.portrait, "task_state": made.task.state()},
+        portrait=made.portrait_now,
         identity=identity(resolved),
         picture=lambda: show(made, outlets.folder.plots, "val"),
     )

@@ -109,9 +109,9 @@ def _same_data(runs: Sequence[Run]) -> list[Dataset]:
 
 def _read(settings: Any, seed: int, val_fraction: float, model: Any, fingerprint: str | None) -> Dataset:
     data = settings.data.model_copy(update={"val_fraction": val_fraction})
-    screen = Screen(stderr=True)
-    screen.console.quiet = True
-    dataset = feeding.read_dataset(settings.model_copy(update={"seed": seed, "data": data, "model": model}), screen)
+    dataset = feeding.read_dataset(
+        settings.model_copy(update={"seed": seed, "data": data, "model": model}), Screen(stderr=True, quiet=True)
+    )
     if dataset.fingerprint != fingerprint:
         raise UserError(f"{dataset.root} has changed since")
     return dataset

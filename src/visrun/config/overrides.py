@@ -30,6 +30,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
+from visrun.arguments import USAGE
 from visrun.config.checks import problems_of
 from visrun.config.fields import show
 from visrun.errors import ConfigError
@@ -41,7 +42,6 @@ TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
 NAME_LISTS = ("data.classes", "data.targets")
 HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
-VERBS = ("check", "compare", "evaluate", "explain", "export", "predict", "repeat", "resume", "ui")
 SWEEPS = ("choice(", "glob(")
 READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name
 SWEEPING = ("hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher")  # read with -m only
@@ -187,9 +187,9 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
         raise ConfigError(f"{word}: settings are neither added nor removed{advice}")
     key, sign, text = word.partition("=")
     if not sign:
-        if word in VERBS:
+        if word in USAGE:
             raise ConfigError(f"{word} stands first: visrun {word} ...")
-        raise ConfigError(f"{show(word)} is no setting{hint(word) or f'; write key=value{near(word, VERBS)}'}")
+        raise ConfigError(f"{show(word)} is no setting{hint(word) or f'; write key=value{near(word, USAGE)}'}")
     key = key.strip()
     if key == READY and not multirun:
         shows = f"visrun explain -m {READY}={show(text)} shows what it tries"

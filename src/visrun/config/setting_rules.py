@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visrun import hyperparameters
 from visrun.config.fields import one_of, show
@@ -13,6 +13,9 @@ from visrun.errors import NESTEROV_ALONE, PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, model_entry
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
+
+if TYPE_CHECKING:
+    from visrun.data.geometry import Fit
 
 # Setting -> what must hold for anything to read it; one that is not here is always read. `mixes` are those of the task,
 # `options` those of the model; `augment` is the choice of a preset.
@@ -102,6 +105,11 @@ def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEn
     return []
 
 
+def fit_of(settings: Settings) -> Fit:
+    """How an image meets the training size: the user's word, else the task's."""
+    return settings.data.resize or TASKS[settings.task].fit
+
+
 def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:
     """A line for each part of the augmentation that does nothing, or less than it says, in this run."""
     if settings.task not in TASKS or not model.gradient:
@@ -111,7 +119,7 @@ def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) 
     if mixed and values.batch_size * settings.run.accumulate == 1:
         names = " and ".join(f"augment.{name}" for name in mixed)
         lines.append(f"batch_size=1: nothing is mixed, since for {names} a batch needs two images")
-    fit = settings.data.resize or TASKS[settings.task].fit
+    fit = fit_of(settings)
     if augment.crop_scale[1] > 1 and fit != "zoom":
         lines.append(
             f"augment.crop_scale={show(augment.crop_scale)}: only data.resize=zoom shows images smaller; "

@@ -45,6 +45,14 @@ class Writer:
     host: str | None = None
 
 
+def run_of(path: Path) -> Path | None:
+    """The folder of a run that it or a checkpoint of it names; None of a checkpoint that lies in no run."""
+    if path.is_dir():
+        return path
+    above = path.parent.parent
+    return above if (above / FILE_NAME).is_file() else None
+
+
 class RunFolder:
     """The files of one run. Open it with ``with``: two processes never write into the same folder.
 
