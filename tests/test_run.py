@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import visrun
-from visrun import evaluate, run
+from visrun import checkpoint, evaluate, run
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.record import recorder
@@ -388,9 +388,18 @@ def test_a_run_whose_epochs_cannot_be_ranked_says_so_and_keeps_the_last(photos, 
     monkeypatch.setattr(run, "validate", lambda *_: {"val_loss": 1.0})
     result = start(photos, tmp_path / "run", "max_epochs=2")
     told = capsys.readouterr()
+    assert (told.out + told.err).count("accuracy, which chooses the best epoch, has no value; ") == 1
     assert "no epoch has a value of accuracy" in told.out + told.err and "last epoch 2, on val" in told.out
     assert (result.value, result.best_epoch) == (None, 0)
     assert "label" in visrun.load(result.folder, device="cpu").predict([next(photos.rglob("*.png"))])[0]
+
+
+def test_a_run_chooses_by_the_metric_that_it_monitors(photos, tmp_path, capsys):
+    result = start(photos, tmp_path / "run", "run.monitor=ece", "max_epochs=3")
+    reached = {row["epoch"]: row["ece"] for row in rows(result.folder)}
+    assert result.value == result.val["ece"] == min(reached.values()) == reached[result.best_epoch]
+    assert "  ece 0." in capsys.readouterr().out
+    assert checkpoint.load(result.folder / "checkpoints" / "best.pt")["value"] == result.value
 
 
 def test_a_run_says_how_much_its_model_remembers(tmp_path, capsys):

@@ -203,6 +203,15 @@ def test_the_monitor_says_where_samples_were_made():
     assert entry.monitored(["synthetic_auroc"]) == "synthetic_auroc"
     assert entry.monitored(["synthetic_auroc", "auroc"]) == "auroc"
     assert entry.monitored([]) == "auroc"
+    assert entry.judged_by("f1_max").monitored(["synthetic_auroc", "synthetic_f1_max"]) == "synthetic_f1_max"
+
+
+def test_a_run_may_choose_by_another_metric_of_its_task():
+    entry = TASKS["regression"]
+    chosen = entry.judged_by("r2")
+    assert (chosen.monitor, chosen.maximize) == ("r2", True) and chosen.metrics == entry.metrics
+    assert chosen.judged_by("rmse").maximize is False
+    assert entry.judged_by(None) is entry.judged_by("accuracy") is entry
 
 
 SQUARES = [(0, 20), (40, 90), (100, 200)]  # left or upper and right or lower edge of what COCO calls small to large
@@ -303,7 +312,9 @@ def test_every_metric_is_better_in_the_direction_that_the_table_says(task):
     said = {key: TASKS[task].larger_is_better(key) for key in good}
     assert said == {key: None if key in unranked else good[key] > bad[key] for key in good}
     assert all(good[key] != bad[key] for key in good.keys() - unranked)
-    assert {*TASKS[task].smaller, *TASKS[task].unranked} <= good.keys()
+    assert TASKS[task].others.keys() <= good.keys()
+    of_several_labels = {"map"} if task == "classification" else set()
+    assert TASKS[task].metrics.keys() - good.keys() == of_several_labels
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -9,6 +9,7 @@ from torch import nn
 from visrun.errors import Diverged
 from visrun.signals import Stop
 from visrun.step import Step
+from visrun.tables import TASKS
 from visrun.training import Clock, Limits, Progress, evaluate, fit, is_patience_over
 
 CPU = torch.device("cpu")
@@ -49,8 +50,6 @@ class Data:
 
 
 class Line:
-    monitor, maximize = "mae", False
-
     def losses(self, model, batch):
         return {"mse": ((model(batch.images) - batch.target) ** 2).mean()}
 
@@ -97,10 +96,10 @@ class World:
         self.step = Step(Line(), self.model, self.optimizer, device=CPU)
         self.progress = Progress()
 
-    def fit(self, notes, limits, *, stop=None, data=None, metrics=None, judge=None):
+    def fit(self, notes, limits, *, stop=None, data=None, metrics=None, judge=None, judged_by=None):
         evaluate_now = metrics or (lambda: evaluate(Line(), self.model, Data(), Mae(), device=CPU, precision="fp32"))
         return fit(
-            Line(), self.step, self.scheduler, data or Data(), evaluate_now,
+            judged_by or TASKS["regression"], self.step, self.scheduler, data or Data(), evaluate_now,
             progress=self.progress, limits=limits, recorder=notes, stop=stop or Stop(), seed=3, judge=judge,
         )  # fmt: skip
 
@@ -213,6 +212,15 @@ def test_between_equal_values_the_lower_validation_loss_is_better():
     world.fit(notes, Limits(max_epochs=6), metrics=lambda: dict(zip(("mae", "val_loss"), next(rows), strict=True)))
     assert [row["improved"] for row in notes.rows] == [True, True, False, True, False, False]
     assert (world.progress.best, world.progress.best_loss, world.progress.best_epoch) == (0.4, 9.0, 4)
+
+
+def test_the_best_is_chosen_by_the_metric_that_the_run_monitors():
+    rows = iter([(1.0, 0.5), (0.5, 0.25), (2.0, 0.75)])
+    notes, world = Notes(), World()
+    metrics = lambda: dict(zip(("mae", "r2"), next(rows), strict=True))  # noqa: E731
+    world.fit(notes, Limits(max_epochs=3), metrics=metrics, judged_by=TASKS["regression"].judged_by("r2"))
+    assert [row["improved"] for row in notes.rows] == [True, False, True]
+    assert (world.progress.best, world.progress.best_epoch) == (0.75, 3)
 
 
 def test_patience_never_ends_a_run_during_its_warm_up_and_0_is_off():

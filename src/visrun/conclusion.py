@@ -24,6 +24,7 @@ from visrun.figures.sheet import sheet
 from visrun.memory import without_steps
 from visrun.models import Settling
 from visrun.parts import Parts
+from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
 from visrun.record.run_folder import RunFolder, is_metric
 from visrun.tasks.base import Deciding, Metric
@@ -171,7 +172,7 @@ def tell_best(files: RunFolder, tracker: Tracker, best_epoch: int) -> None:
 def keep_last(made: Parts, outlets: Outlets, *, epoch: int) -> None:
     """Write best.pt from the weights as they stand, since no epoch has a value by which it is the best."""
     outlets.screen.warn(
-        f"no epoch has a value of {made.task.monitor}, by which the best is chosen: best.pt is the last"
+        f"no epoch has a value of {made.entry.monitor}, by which the best is chosen: best.pt is the last"
     )
     weights = made.step.evaluated.state_dict()
     checkpoint.save({**made.portrait_now(), "model": weights, "epoch": epoch, "value": None}, outlets.folder.best)
@@ -193,7 +194,7 @@ def take_best(made: Parts, file: Path, *, rows: Sequence[Mapping[str, float]], b
 def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, float]], progress: Progress) -> list[Path]:
     """The run's pictures: curves, learning rate, what the task draws of its metric, and a sheet of predictions."""
     found = [folder / "curves.png"]
-    plots.curves(rows, found[0], monitor=made.task.monitor, best_epoch=progress.best_epoch)
+    plots.curves(rows, found[0], monitor=monitor_of(rows, made.entry), best_epoch=progress.best_epoch)
     if len(made.lessons):
         found.append(folder / "learning_rate.png")
         plots.learning_rate([row["learning_rate"] for row in rows], found[1])

@@ -30,7 +30,7 @@ from visrun.models.probe import output_problem
 from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
 from visrun.step import Step
-from visrun.tables import TARGETS, TASKS, model_entry
+from visrun.tables import TARGETS, TASKS, TaskEntry, model_entry
 from visrun.tasks.base import Metric, Task
 
 
@@ -38,15 +38,16 @@ from visrun.tasks.base import Metric, Task
 class Parts:
     """Everything that a run trains with.
 
-    ``portrait`` is what best.pt says of the model beside its weights; ``notes`` are facts that were settled while
-    building (image size, where the weights come from, where images are kept) and go into experiment.json.
-    ``lessons`` are the batches of training steps, none for a model that learns without; ``reference`` are the good
-    training images as evaluation sees them, where the model measures itself on them; ``epochs`` is how many there are
-    at most.
+    ``entry`` says which metric chooses the best epoch. ``portrait`` is what best.pt says of the model beside its
+    weights; ``notes`` are facts that were settled while building (image size, where the weights come from, where images
+    are kept) and go into experiment.json. ``lessons`` are the batches of training steps, none for a model that learns
+    without; ``reference`` are the good training images as evaluation sees them, where the model measures itself on
+    them; ``epochs`` is how many there are at most.
     """
 
     dataset: Dataset
     task: Task
+    entry: TaskEntry
     metric: Metric
     built: Built
     loaders: dict[str, Batches]
@@ -101,6 +102,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     return Parts(
         dataset=dataset,
         task=task,
+        entry=TASKS[settings.task].judged_by(settings.run.monitor),
         metric=task.metric(),
         built=built,
         loaders=loaders,
@@ -221,7 +223,6 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
         "targets": dataset.targets,
         "values": packed(dataset, everyone, None, kind=entry.target) if dataset.targets else None,
         "class_weight": options["weight"],
-        "synthetic": not dataset.defects.get("val"),
         "loss": narrow(loss, options),
     }
     task: Task = call(build, offered)

@@ -156,7 +156,7 @@ def conclude(folder: Path, seeds: Sequence[int], resolved: Resolved) -> None:
         screen.warn(f"seeds {', '.join(map(str, missing))} have no finished run and count for nothing")
     if not runs:
         return
-    found = summary(runs, monitor=TASKS[settings.task].monitor)
+    found = summary(runs, monitor=TASKS[settings.task].judged_by(settings.run.monitor).monitor)
     write_atomic(folder / REPORT, (json.dumps(report(found, runs, settings), indent=2) + "\n").encode())
     warning = _track(folder, found, settings)
     if warning:

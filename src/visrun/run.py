@@ -18,6 +18,7 @@ from visrun.from_python import alone, named_folder
 from visrun.memory import out_of_memory
 from visrun.parts import Parts
 from visrun.record import experiment
+from visrun.record.epochs import monitor_of
 from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, restore
@@ -167,7 +168,7 @@ def _train(
     screen.end_progress()
     reason = verdicts[0] if status == "pruned" else None
     if status == "finished" and progress.epoch < made.epochs:
-        reason = why_early(progress, limits, made.task.monitor)
+        reason = why_early(progress, limits, monitor_of(files.read_metrics(), made.entry))
     if reason:
         screen.say(f"ended after epoch {progress.epoch}: {reason}")
     if made.step.graph_note:
@@ -196,7 +197,7 @@ def _fit(
     """:func:`visrun.training.fit`; an error that ends it leaves the best weights saved. Raises OutOfMemory, too."""
     try:
         return fit(
-            made.task,
+            made.entry,
             made.step,
             made.scheduler,
             made.lessons,
@@ -237,7 +238,7 @@ def _recorder(resolved: Resolved, made: Parts, outlets: Outlets) -> RunRecorder:
         made.step,
         made.scheduler,
         max_epochs=made.epochs,
-        monitor=made.task.monitor,
+        entry=made.entry,
         images_per_step=made.lessons.batch_size,
         portrait=made.portrait_now,
         identity=identity(resolved),

@@ -23,6 +23,7 @@ OURS = {
         "run.clip": "gradient_clip_val grad_clip clip_grad max_norm",
         "run.accumulate": "nbs accumulate_grad_batches accumulative_counts",
         "run.max_time": "time",
+        "run.monitor": "monitor save_best optimized_metric",
         "recipe=quick": "debug fast_dev_run",
         "recipe": "cfg config",
         # data
@@ -107,7 +108,6 @@ LACKING = {
     word: line
     for words, line in {
         "callbacks hooks custom_hooks": "runs take no callbacks",
-        "monitor save_best optimized_metric": "the best epoch is the best by the task's own metric",
         "save_period save_top_k checkpoint_interval": "a run keeps its best and its last epoch",
         "wandb tensorboard vis_backends": "runs are tracked in MLflow and in metrics.jsonl",
         "fold folds k_fold kfold": "there is no cross-validation; visrun repeat says how much is chance",

@@ -21,6 +21,7 @@ from visrun.patience import epochs_waited
 from visrun.record.epochs import is_better, loss_of
 from visrun.signals import Stop
 from visrun.step import Step
+from visrun.tables import TaskEntry
 from visrun.tasks.base import Metric, Task
 
 Judge = Callable[[int, float, float], bool]  # asked after an epoch; see `fit`
@@ -95,7 +96,7 @@ class Limits:
 
 
 def fit(
-    task: Task,
+    entry: TaskEntry,
     step: Step,
     scheduler: Scheduler,
     train: Loader,
@@ -111,7 +112,7 @@ def fit(
     """Train from where ``progress`` stands until a limit or ``stop`` ends it; not at all where a limit has done so.
 
     Args:
-        evaluate_now: Metrics of ``step.evaluated`` on the validation split.
+        evaluate_now: Metrics of ``step.evaluated`` on the validation split; ``entry`` names the one that ranks.
         progress: Changed in place.
         judge: Told the epoch, from 1, its monitored value and validation loss; True ends what cannot win its sweep.
         seed: With the epoch's number, seeds what layers draw (dropout), so that any epoch can be entered afresh.
@@ -136,12 +137,11 @@ def fit(
             progress.seconds = clock.seconds()
             recorder.save(progress, final=True)
             return "killed"
-
         steps, trained = progress.step - entered_at, time.monotonic() - began
         metrics = evaluate_now()
-        value, loss = metrics.get(task.monitor), loss_of(metrics)
+        value, loss = metrics.get(entry.monitored(metrics)), loss_of(metrics)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
-        improved = rank(progress, value, loss, maximize=task.maximize)
+        improved = rank(progress, value, loss, maximize=entry.maximize)
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
         recorder.epoch(progress, {**learnt(step, progress), **metrics, **speed}, improved)
 

@@ -16,6 +16,7 @@ from visrun.compare.charts import COLOURS
 from visrun.compare.find import find
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.page import page
+from visrun.compare.runs import read_run
 
 NASTY = "<img src=x onerror=alert(1)>\"'&amp; Käfer 画像 😀"
 VOID = {"meta", "img", "wbr"}
@@ -158,6 +159,21 @@ def test_runs_without_anything(write_run) -> None:
 def test_the_verdict(write_run, values: tuple[float, ...], verdict: str) -> None:
     text = made(*(write_run(name, [value]) for name, value in zip("abc", values, strict=True)))
     assert verdict in " ".join(" ".join(Reader(text).texts).split())
+
+
+def test_runs_that_monitor_another_metric_are_judged_by_it(write_run) -> None:
+    rows = {
+        "a": [{"epoch": 1, "accuracy": 0.75, "ece": 0.25}, {"epoch": 2, "accuracy": 0.5, "ece": 0.125}],
+        "b": [{"epoch": 1, "accuracy": 0.5, "ece": 0.0625}],
+    }
+    by_ece = {"sections": {"run": {"monitor": "ece"}}}
+    a, b = (write_run(name, rows=each, **by_ece) for name, each in rows.items())
+    told = " ".join(" ".join(Reader(made(a, b)).texts).split())
+    assert "b is best: ece 0.0625 on val" in told and "on val, lower is better" in told
+    assert read_run(a).best_epoch == 2
+    c = write_run("c", [0.9])
+    told = " ".join(" ".join(Reader(made(a, c)).texts).split())
+    assert "They chose by different metrics (ece, accuracy), so no run is best." in told
 
 
 def test_a_failed_run_is_best_only_where_no_run_finished(write_run) -> None:

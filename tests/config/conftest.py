@@ -15,7 +15,7 @@ ZOO = """
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS, ModelEntry, ReaderEntry, TaskEntry
 
 SERVED = ("classification", "counting")
-TASKS["counting"] = TaskEntry(build="zoo_plugin:Counting", monitor="mae", maximize=False, fit="letterbox",
+TASKS["counting"] = TaskEntry(build="zoo_plugin:Counting", metrics={"mae": False}, fit="letterbox",
                               losses={"poisson": "zoo_plugin:poisson"}, image_size=64, target="value")
 TASKS["classification"].losses["poly"] = "zoo_plugin:poly"
 MODELS["counter"] = ModelEntry(build="zoo_plugin:counter", tasks=SERVED, parameters=0.1, speed=3, accuracy=1)

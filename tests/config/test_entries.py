@@ -10,7 +10,7 @@ from visrun.config.compose import resolve
 from visrun.config.entries import entry_problems
 from visrun.errors import ConfigError
 
-TASK = "fit='letterbox', image_size=64, monitor='mae', maximize=False, build='zoo_plugin:Counting'"
+TASK = "fit='letterbox', image_size=64, metrics={'mae': False}, build='zoo_plugin:Counting'"
 MODEL = "build='zoo_plugin:counter', parameters=0.1, speed=3, accuracy=1"
 REF = 'must be a function, or "module:function"'
 SLIPS = [

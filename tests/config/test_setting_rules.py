@@ -88,6 +88,16 @@ def test_an_unknown_task():
     assert line.endswith("(did you mean regression?)")
 
 
+def test_a_run_monitors_a_metric_of_its_task():
+    for task, entry in TASKS.items():
+        lines = [line for name in entry.metrics for line in check(settings(task=task, run={"monitor": name}))]
+        assert [line for line in lines if line.startswith("run.")] == []
+    (line,) = check(settings(task="regression", run={"monitor": "mea"}))
+    assert line == "run.monitor=mea: task=regression takes mae, rmse or r2 (did you mean mae?)"
+    lines = check(settings(task="anomaly_detection", run={"monitor": "threshold"}))
+    assert lines[-1].startswith("run.monitor=threshold: task=anomaly_detection takes auroc, average_precision, ")
+
+
 def test_data_rules():
     assert check(settings(data={"name": "demo"})) == []
     assert check(settings(data={"name": "folder", "root": "/x"})) == []

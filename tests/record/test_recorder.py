@@ -14,6 +14,7 @@ from visrun.errors import UserError
 from visrun.record import recorder
 from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, Outlets, RunRecorder, random_state, restore
 from visrun.step import Ledger
+from visrun.tables import TASKS
 from visrun.tracking import NoTracker
 from visrun.training import Progress
 
@@ -35,7 +36,7 @@ class Clock:
 
 def made_of(folder: Any, tracker: Any, screen: Any, step: Any, **options: Any) -> RunRecorder:
     outlets = Outlets(folder, tracker, screen)
-    return RunRecorder(outlets, step, None, monitor="accuracy", portrait=dict, identity={}, **options)  # type: ignore[arg-type]
+    return RunRecorder(outlets, step, None, entry=TASKS["classification"], portrait=dict, identity={}, **options)  # type: ignore[arg-type]
 
 
 def recording(tmp_path: Path, picture: Any) -> tuple[RunRecorder, list[tuple[str, str]]]:

@@ -261,6 +261,8 @@ class TestObjectives:
                 "classification", {"objectives": ["accuracy", "parameters"]},
                 ("accuracy", "parameters"), ("maximize", "minimize"),
             ),
+            ("classification run.monitor=ece", {}, ("ece",), ("minimize",)),
+            ("regression run.monitor=r2", {"objectives": "r2"}, ("r2",), ("maximize",)),
             ("classification", {"direction": "minimize"}, ("accuracy",), ("minimize",)),
             ("classification", {"direction": Direction.minimize}, ("accuracy",), ("minimize",)),
             (
@@ -271,7 +273,7 @@ class TestObjectives:
         ],
     )  # fmt: skip
     def test_they_and_their_directions(self, task: str, settings: Any, objectives: Any, directions: Any) -> None:
-        made = plan(RATE, typed=[f"task={task}"], **settings)
+        made = plan(RATE, typed=f"task={task}".split(), **settings)
         assert (made.objectives, made.directions) == (objectives, directions)
 
     @pytest.mark.parametrize(
@@ -279,6 +281,7 @@ class TestObjectives:
         [
             ({"objectives": ["acuracy"]}, "did you mean accuracy"),
             ({"objectives": 5}, "objectives=5"),
+            ({"objectives": ["f1"]}, "gives accuracy, seconds or parameters; run.monitor=f1 changes that"),
             ({"objectives": ["accuracy", "accuracy"]}, "named twice"),
             ({"direction": "up"}, "direction=up: must be maximize or minimize"),
             ({"direction": 5}, "direction=5"),
@@ -289,6 +292,10 @@ class TestObjectives:
     def test_what_is_wrong_is_one_line(self, settings: Any, part: str) -> None:
         (line,) = problems(RATE, **settings)
         assert part in line
+
+    def test_trials_that_monitor_different_metrics_are_not_compared(self) -> None:
+        (line,) = problems("run.monitor=accuracy,f1")
+        assert line.endswith("trials of run.monitor=accuracy,f1 choose by different metrics; give it one value")
 
     @pytest.mark.parametrize("named", [None, ["accuracy"], ["seconds", "accuracy"]])
     def test_tasks_with_different_metrics_are_not_compared(self, named: Any) -> None:

@@ -106,7 +106,7 @@ def test_predictions_and_their_metric(name: str, networks: dict[str, torch.nn.Mo
     metric = task.metric()
     metric.reset([Scene(0, PLACE, truth), Scene(1, PLACE, nothing)])
     metric.update(found, samples)
-    assert 0 <= metric.compute()[task.monitor] <= 1
+    assert 0 <= metric.compute()[TASKS[name].monitor] <= 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -81,7 +81,7 @@ def test_the_metric_is_in_the_users_units_and_its_mean_in_deviations() -> None:
     metric.update(trained.predict(lambda _: torch.zeros(2, 2), samples.images), samples)
     found = metric.compute()
     assert found["mae/count"] == pytest.approx((2 + 5) / 2) and found["mae/area"] == pytest.approx(0.5)
-    assert found[trained.monitor] == pytest.approx((3.5 / 125**0.5 + 0.5 / 5**0.5) / 2)
+    assert found[TASKS["regression"].monitor] == pytest.approx((3.5 / 125**0.5 + 0.5 / 5**0.5) / 2)
     again = Regression(**trained.state()).metric()
     again.update(trained.predict(lambda _: torch.zeros(2, 2), samples.images), samples)
     assert again.compute() == pytest.approx(found)

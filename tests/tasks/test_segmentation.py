@@ -70,7 +70,7 @@ def test_the_metric_holds_the_monitored_value() -> None:
     assert metric.compute() == pytest.approx(
         {"miou": 1.0, "dice": 1.0, "pixel_accuracy": 1.0, **{f"iou/{name}": 1.0 for name in CLASSES}}
     )
-    assert task.monitor in metric.compute()
+    assert TASKS["segmentation"].monitor in metric.compute()
 
 
 def test_records_give_areas() -> None:

@@ -51,6 +51,8 @@ def entries(name: str) -> st.SearchStrategy[str]:
     info = Hyperparameters.model_fields[name]
     if name == "loss":
         return st.sampled_from(sorted({loss for entry in TASKS.values() for loss in entry.losses}))
+    if name == "run.monitor":
+        return st.sampled_from(sorted({metric for entry in TASKS.values() for metric in entry.metrics}))
     if name == "milestones":
         ascending = st.lists(st.integers(1, 60), max_size=3, unique=True).map(sorted)
         return ascending.map(lambda values: ",".join(map(str, values)))
@@ -142,9 +144,10 @@ def test_what_the_user_changed_survives_any_change_of_task_and_model(
     _, _, touched = state
     shown = view(task, model, touched, composer)
     for name, text in touched.items():
-        if name == "loss" and text not in TASKS[task].losses:
-            assert shown["dropped"]["loss"].startswith(f"loss={text}: task={task} takes ")
-            assert not shown["fields"]["loss"]["changed"]
+        of_task = {"loss": TASKS[task].losses, "run.monitor": TASKS[task].metrics}
+        if text not in of_task.get(name, (text,)):
+            assert shown["dropped"][name].startswith(f"{name}={text}: task={task} takes ")
+            assert not shown["fields"][name]["changed"]
         else:
             assert (shown["fields"][name]["text"], shown["fields"][name]["changed"]) == (text, True)
     values, _ = flat_values(fill(task, None if "model" in shown["dropped"] else model, {}, composer).resolved)

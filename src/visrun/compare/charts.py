@@ -14,7 +14,6 @@ from itertools import pairwise
 
 from visrun.compare.runs import Run
 from visrun.numbers import far_apart, number
-from visrun.tables import TASKS
 
 COLOURS = ("#2563a8", "#d9772b", "#3a8f5c", "#a8437a", "#7a63b8", "#8a6d3b", "#2a9aa8", "#b8433a", "#6b7280", "#b0920f")
 WIDTH, HEIGHT = 440, 250  # of the drawing, in its own units
@@ -64,8 +63,7 @@ class Chart:
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
     """Training loss, val loss, the monitored metric and the learning rate, those that any run has."""
-    entry = TASKS[runs[0].task]
-    direction = "higher is better" if entry.maximize else "lower is better"
+    direction = "higher is better" if runs[0].entry.maximize else "lower is better"
     monitor = runs[0].monitor
     notes = {monitor: f"on val, {direction}", "val_loss": "on val", "learning_rate": "at the start of the epoch"}
     made = []

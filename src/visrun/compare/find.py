@@ -13,7 +13,6 @@ from visrun.folders import expanded
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_settings import text
 from visrun.sweep.table import BEST, trial_of
-from visrun.tables import TASKS
 
 MOST_TRIALS = 10  # of one sweep
 
@@ -76,7 +75,7 @@ def _best_trials(folder: Path, trials: Sequence[Path]) -> tuple[list[Run], list[
             notes.append(f"left out: {error}")
     if not runs:
         raise UserError(f"{folder}: none of its {len(trials)} trials can be read; {notes[0]}")
-    sign = -1 if TASKS[runs[0].task].maximize else 1
+    sign = -1 if runs[0].entry.maximize else 1
     runs.sort(key=lambda run: (not run.finished, _or_last(run.value, sign), _or_last(run.val_loss)))
     if len(runs) > MOST_TRIALS:
         notes.append(f"{folder}: the best {MOST_TRIALS} of {len(runs)} trials by {runs[0].monitor}")

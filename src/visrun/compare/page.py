@@ -19,7 +19,6 @@ from visrun.compare.gallery import Cell, Gallery
 from visrun.compare.runs import Run, contenders, same_images
 from visrun.compare.tables import Row, common, differences, metrics, notes, outcomes
 from visrun.numbers import number
-from visrun.tables import TASKS
 
 LONG = 20  # letters from which a value gets a wider column
 WIDE = 1.7  # width by height from which a picture gets a wide place
@@ -77,10 +76,14 @@ def _colours(count: int) -> str:
 
 def _verdict(runs: Sequence[Run]) -> str:
     """One sentence: which run is best by the monitored metric."""
-    entry, monitor = TASKS[runs[0].task], runs[0].monitor
+    entry, monitor = runs[0].entry, runs[0].monitor
     known = contenders([run for run in runs if run.value is not None])
     if not known:
         return f'<p class="verdict">No run has a value of {escape(monitor)} yet.</p>'
+    if len(judges := {run.entry.monitor: None for run in known}) > 1:
+        return (
+            f'<p class="verdict">They chose by different metrics ({escape(", ".join(judges))}), so no run is best.</p>'
+        )
     values = [run.value for run in known if run.value is not None]
     top = max(values) if entry.maximize else min(values)
     best = [run for run in known if run.value == top]

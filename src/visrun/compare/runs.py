@@ -17,8 +17,8 @@ from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, best_row, monitor_of, read_epochs
 from visrun.record.run_files import FILE_NAME, METRICS
 from visrun.record.run_folder import is_metric, part_of, read_json, writer_of
-from visrun.record.run_settings import settings_of, text
-from visrun.tables import TASKS
+from visrun.record.run_settings import judged, settings_of, text
+from visrun.tables import TaskEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Run:
         folder: Its absolute path.
         name: Short, and different from the other runs' names.
         task: A name of ``TASKS``.
+        entry: What is known of it, by the metric that this run monitors.
         settings: Setting -> value as text, in the schema's order, of everything this run reads.
         rows: The epochs of metrics.jsonl, ascending, undefined values left out.
         best_epoch: The epoch with the best monitored metric; 0 where there is none.
@@ -43,6 +44,7 @@ class Run:
     folder: Path
     name: str
     task: str
+    entry: TaskEntry
     settings: dict[str, str]
     rows: tuple[Row, ...]
     best_epoch: int
@@ -81,7 +83,7 @@ class Run:
     @property
     def monitor(self) -> str:
         """The monitored metric, as this run names it."""
-        return TASKS[self.task].monitored(self.val)
+        return self.entry.monitored(self.val)
 
 
 def read_run(folder: Path) -> Run:
@@ -92,10 +94,11 @@ def read_run(folder: Path) -> Run:
     """
     content = _content(folder / FILE_NAME)
     task = content.get("task", "classification")
-    if not isinstance(task, str) or task not in TASKS:
+    entry = judged(task, content) if isinstance(task, str) else None
+    if entry is None:
         raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here{PLUGIN_HINT}")
     rows = tuple(map(_printable, read_epochs(folder / METRICS)))
-    result, entry = part_of(content, "result"), TASKS[task]
+    result = part_of(content, "result")
     best = best_row(rows, monitor_of(rows, entry), maximize=entry.maximize)
     val = {key: value for key, value in (best or {}).items() if is_metric(key)}
     status = text(result.get("status", "unknown"))
@@ -106,6 +109,7 @@ def read_run(folder: Path) -> Run:
         folder=folder,
         name=folder.name,
         task=task,
+        entry=entry,
         settings=settings_of(content),
         rows=rows,
         best_epoch=int(best["epoch"]) if best else 0,

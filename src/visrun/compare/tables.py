@@ -11,7 +11,6 @@ from rich.cells import cell_len, chop_cells
 from visrun.compare.runs import Run, contenders, same_images
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import MISSING, number
-from visrun.tables import TASKS
 
 WIDEST = 28  # letters of a value on the terminal
 LABELS = 32  # letters of what stands before the values
@@ -56,7 +55,7 @@ def metrics(runs: Sequence[Run]) -> list[Row]:
 
     None is the best of figures that are not of the same images.
     """
-    first, better = runs[0].monitor, TASKS[runs[0].task].larger_is_better
+    first, better = runs[0].monitor, runs[0].entry.larger_is_better
     among = [i for i, run in enumerate(runs) if run in contenders(runs)]
     rows = []
     for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):

@@ -93,6 +93,7 @@ def check(settings: Settings) -> list[str]:
     return [
         *_data_problems(settings.data, task),
         *_model_problems(settings),
+        *_monitor_problems(settings.run.monitor, task),
         *unknown_augmentations(settings.augment.extra),
     ]
 
@@ -161,6 +162,13 @@ def _data_problems(data: Data, task: str) -> list[str]:
         lacks = {"classes": "has no classes to choose", "class_weights": _weighs_nothing(task)}
         problems += [f"data.{key}={show(getattr(data, key))}: task={task} {lacks[key]}" for key in typed]
     return problems
+
+
+def _monitor_problems(name: str | None, task: str) -> list[str]:
+    known = tuple(TASKS[task].metrics)
+    if name is None or name in known:
+        return []
+    return [f"run.monitor={show(name)}: task={task} takes {one_of(known)}{did_you_mean(name, known)}"]
 
 
 def _weighs_nothing(task: str) -> str:

@@ -146,10 +146,7 @@ class Augment(Frozen):
     hue: Float = field(0.0, "Largest shift of the hue, in turns of the colour circle.", unit="turns", ge=0, le=0.5)
     mixup: Float = field(0.0, "Alpha of mixup, which blends two images (arXiv 1710.09412); 0 = off.", ge=0, le=10)
     cutmix: Float = field(
-        0.0,
-        "Alpha of CutMix, which pastes part of another image in (arXiv 1905.04899); 0 = off.",
-        ge=0,
-        le=10,
+        0.0, "Alpha of CutMix, which pastes part of another image in (arXiv 1905.04899); 0 = off.", ge=0, le=10
     )
     erase: Float = field(0.0, "Probability of erasing a rectangle (arXiv 1708.04896).", ge=0, le=1)
     mosaic: Float = field(0.0, "Probability of a mosaic of four images, for objects (arXiv 2004.10934).", ge=0, le=1)
@@ -196,6 +193,11 @@ class Run(Frozen):
     )
     clip: Float = field(10.0, "Largest norm of the gradient; 0 = no clipping.", ge=0)
     accumulate: Int = field(1, "Batches whose gradients make one optimizer step.", unit="batches", ge=1, le=1024)
+    monitor: str | None = field(
+        None,
+        "The metric that picks the best epoch and feeds a sweep; null = the task's.",
+        allowed="a metric of the task",
+    )
     ema: Float = field(0.0, "Decay of the weights' moving average that is evaluated and saved; 0 = off.", ge=0, lt=1)
 
 

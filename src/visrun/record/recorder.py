@@ -14,8 +14,9 @@ from torch import Tensor
 from visrun import checkpoint
 from visrun.console import Screen, epoch_line
 from visrun.optimizers import load_optimizer
-from visrun.record.run_folder import RunFolder
+from visrun.record.run_folder import RunFolder, is_metric
 from visrun.step import Step
+from visrun.tables import TaskEntry
 from visrun.tracking import Tracker
 from visrun.tracking.names import AT
 from visrun.training import Progress, Scheduler
@@ -52,7 +53,7 @@ class RunRecorder:
         scheduler: Scheduler,
         *,
         max_epochs: int,
-        monitor: str,
+        entry: TaskEntry,
         images_per_step: int,
         portrait: Callable[[], Mapping[str, Any]],
         identity: Mapping[str, Any],
@@ -60,7 +61,7 @@ class RunRecorder:
     ) -> None:
         self.folder, self.tracker, self.screen = outlets.folder, outlets.tracker, outlets.screen
         self.train_step, self.scheduler = step, scheduler
-        self.max_epochs, self.monitor, self.images_per_step = max_epochs, monitor, images_per_step
+        self.max_epochs, self.entry, self.images_per_step = max_epochs, entry, images_per_step
         self.portrait, self.identity = portrait, dict(identity)
         self.best: dict[str, Any] | None = None
         self.save_after, self.noted, self.shown = 0.0, False, ""
@@ -103,8 +104,12 @@ class RunRecorder:
         if self.train_step.graph_note and not self.noted:
             self.screen.say(self.train_step.graph_note)
             self.noted = True
-        line = epoch_line(progress.epoch, self.max_epochs, row, monitor=self.monitor, speed=speed, improved=improved)
+        monitor = self.entry.monitored(row)
+        line = epoch_line(progress.epoch, self.max_epochs, row, monitor=monitor, speed=speed, improved=improved)
         self.screen.say(line)
+        if progress.epoch == 1 and monitor not in row:
+            known = ", ".join(key for key in row if is_metric(key) and "/" not in key)
+            self.screen.warn(f"{monitor}, which chooses the best epoch, has no value; those that have one: {known}")
         if improved:
             self._draw()
 

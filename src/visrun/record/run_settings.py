@@ -10,6 +10,7 @@ from visrun import hyperparameters
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.run_folder import part_of
+from visrun.tables import TASKS, TaskEntry
 
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
 VERSIONS = ("visrun", "torch", "torchvision")
@@ -45,6 +46,12 @@ def _provenance(content: Mapping[str, Any]) -> dict[str, Any]:
     if "commit" in git:
         facts["git.commit"] = str(git["commit"])[:12] + (" (changed)" if git.get("dirty") else "")
     return facts
+
+
+def judged(task: str, content: Mapping[str, Any]) -> TaskEntry | None:
+    """What is known of a task, by the metric that the run of this experiment.json monitors; None of an unknown task."""
+    entry = TASKS.get(task)
+    return entry and entry.judged_by(str(part_of(content, "run").get("monitor")))
 
 
 def text(value: object) -> str:

@@ -14,7 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 from visrun.config.compose import Resolved, known
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import is_hydra, near
-from visrun.config.settings import duration
+from visrun.config.settings import Settings, duration
 from visrun.errors import did_you_mean
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep import space as spaces
@@ -58,8 +58,8 @@ def check_settings(
     """
     problems = Problems()
     space = _space(settings.get("params") or {}, words, first, options, problems)
-    objectives, directions = _objectives(settings, first.settings.task, problems)
-    _compared(space, objectives, problems)
+    objectives, directions = _objectives(settings, first.settings, problems)
+    _compared(space, objectives, first.settings.run.monitor, problems)
     found = Checked(
         name=str(settings.get("study_name") or folder.name),
         space=space,
@@ -150,14 +150,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _objectives(settings: Mapping[str, Any], task: str, problems: Problems) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    entry = TASKS[task]
+def _objectives(
+    settings: Mapping[str, Any], run: Settings, problems: Problems
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    task = run.task
+    entry = TASKS[task].judged_by(run.run.monitor)
     named = settings.get("objectives") or [entry.monitor]
     names = tuple(str(name) for name in (named if isinstance(named, (list, tuple)) else [named]))
     given_by = (entry.monitor, *MEASURES)
     for name in dict.fromkeys(names):
         if name not in given_by:
-            hint = did_you_mean(name, given_by)
+            hint = f"; run.monitor={name} changes that" if name in entry.metrics else did_you_mean(name, given_by)
             problems.add(f"{KEY}.objectives={show(name)}: task={task} gives {one_of(given_by)}{hint}")
         elif names.count(name) > 1:
             problems.add(f"{KEY}.objectives: {name} is named twice")
@@ -178,13 +181,17 @@ def _objectives(settings: Mapping[str, Any], task: str, problems: Problems) -> t
     return names, directions
 
 
-def _compared(space: Space, objectives: Sequence[str], problems: Problems) -> None:
-    """Trials of several tasks are compared by what all of them have."""
+def _compared(space: Space, objectives: Sequence[str], monitor: str | None, problems: Problems) -> None:
+    """Trials of several tasks, or that monitor several metrics, are compared by what all of them have."""
+    if named := space.dimensions.get("run.monitor"):
+        values = ",".join(map(show, named.values or ()))
+        problems.add(f"{KEY}.objectives: trials of run.monitor={values} choose by different metrics; give it one value")
     varied = space.dimensions.get("task")
     tasks = [task for task in (varied.values or () if varied else ()) if task in TASKS]
-    judged = {(TASKS[task].monitor, TASKS[task].maximize) for task in tasks}
-    if len(judged) > 1 and not set(objectives) <= set(MEASURES):
-        metrics = ", ".join(f"{task} {TASKS[task].monitor}" for task in tasks)
+    entries = {task: TASKS[task].judged_by(monitor) for task in tasks}
+    judges = {(entry.monitor, entry.maximize) for entry in entries.values()}
+    if len(judges) > 1 and not set(objectives) <= set(MEASURES):
+        metrics = ", ".join(f"{task} {entry.monitor}" for task, entry in entries.items())
         problems.add(
             f"{KEY}.objectives: trials of task={','.join(tasks)} have different metrics ({metrics}), which cannot be "
             f"compared; sweep over one task, or choose {one_of(list(MEASURES))}"

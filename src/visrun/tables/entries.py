@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import lcm
 from typing import Literal
 
@@ -20,10 +20,9 @@ class TaskEntry:
 
     Args:
         build: The task's class.
-        monitor: The metric that picks the best checkpoint, stops early and feeds a sweep.
-        maximize: Whether more of ``monitor`` is better.
-        smaller: Of the task's other metrics, those of which less is better.
-        unranked: Those of which neither is, such as a threshold. Of all others more is better.
+        metrics: The metrics that can pick the best checkpoint, stop early and feed a sweep, and whether more of each is
+            better; the first does so where the run names none.
+        others: Of the metrics that cannot, those of which more is not better: False = less is, None = neither.
         losses: Loss name -> function; the first is the default.
         fit: How an image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads, ``zoom``
             does so too but lets training look closer.
@@ -37,21 +36,35 @@ class TaskEntry:
     """
 
     build: Ref
-    monitor: str
-    maximize: bool
+    metrics: dict[str, bool]
     losses: dict[str, Ref]
     fit: Literal["crop", "letterbox", "zoom"]
     image_size: int
     target: str
     spoil: Ref | None = None
     outputs: tuple[Output, ...] = ()
-    smaller: tuple[str, ...] = ()
-    unranked: tuple[str, ...] = ()
+    others: dict[str, bool | None] = field(default_factory=dict)
 
     @property
     def mixes(self) -> tuple[str, ...]:
         """Of mixup, cutmix, erase and mosaic, those that leave the task a true target."""
         return TARGETS[self.target].mixes
+
+    @property
+    def monitor(self) -> str:
+        """The metric that picks the best checkpoint, stops early and feeds a sweep."""
+        return next(iter(self.metrics))
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of ``monitor`` is better."""
+        return self.metrics[self.monitor]
+
+    def judged_by(self, metric: str | None) -> TaskEntry:
+        """The entry with another monitor, one of ``metrics``; None or one that is not among them changes nothing."""
+        if metric not in self.metrics:
+            return self
+        return replace(self, metrics={metric: self.metrics[metric], **self.metrics})
 
     def monitored(self, metrics: Collection[str]) -> str:
         """The name that the monitor has among ``metrics``: it says so where samples of the split were made."""
@@ -61,9 +74,7 @@ class TaskEntry:
     def larger_is_better(self, metric: str) -> bool | None:
         """Whether more of a metric is better, of ``iou/road`` as of ``iou``; None where it has no best."""
         name = metric.partition("/")[0].removeprefix(SYNTHETIC)
-        if name == self.monitor:
-            return self.maximize
-        return None if name in self.unranked else name not in self.smaller
+        return self.metrics.get(name, self.others.get(name, True))
 
 
 @dataclass(frozen=True, kw_only=True)

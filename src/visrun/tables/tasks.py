@@ -1,15 +1,21 @@
-"""The tasks, with their losses."""
+"""The tasks, with their metrics and losses."""
 
 from __future__ import annotations
 
 from visrun.tables.entries import TaskEntry
 
+OBJECTS = ("map", "map50", "map75", "map_small", "map_medium", "map_large", "ar100")
+
+
+def more(*metrics: str) -> dict[str, bool]:
+    """Metrics of which more is better."""
+    return dict.fromkeys(metrics, True)
+
+
 TASKS: dict[str, TaskEntry] = {
     "classification": TaskEntry(
         build="visrun.tasks.classification:Classification",
-        monitor="accuracy",
-        maximize=True,
-        smaller=("ece",),
+        metrics={**more("accuracy", "top5", "precision", "recall", "f1", "auroc", "map"), "ece": False},
         losses={
             "cross_entropy": "visrun.losses:cross_entropy",
             "label_smoothing": "visrun.losses:label_smoothing",
@@ -23,10 +29,11 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "anomaly_detection": TaskEntry(
         build="visrun.tasks.anomaly_detection:AnomalyDetection",
-        monitor="auroc",
-        maximize=True,
-        smaller=("false_positive_rate",),
-        unranked=("threshold", "pixel_threshold"),
+        metrics=more(
+            *("auroc", "average_precision", "f1_max", "auroc_softmax", "auroc_density"),
+            *("pixel_auroc", "pixel_average_precision", "pixel_f1_max", "aupro"),
+        ),
+        others={"false_positive_rate": False, "threshold": None, "pixel_threshold": None},
         losses={
             "cross_entropy": "visrun.anomaly.losses:cross_entropy",
             "focal": "visrun.anomaly.losses:focal",
@@ -40,8 +47,7 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "object_detection": TaskEntry(
         build="visrun.tasks.object_detection:ObjectDetection",
-        monitor="map",
-        maximize=True,
+        metrics=more(*OBJECTS),
         losses={
             "default": "visrun.detection.losses:default",
             "giou": "visrun.detection.losses:giou",
@@ -56,8 +62,7 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "oriented_object_detection": TaskEntry(
         build="visrun.tasks.oriented_object_detection:OrientedObjectDetection",
-        monitor="map50",
-        maximize=True,
+        metrics=more("map50", "map", "map75", "dota_map50", "probiou_map", "probiou_map50"),
         losses={
             "default": "visrun.detection.losses:default_rotated",
             "rotated_iou": "visrun.detection.losses:rotated_iou",
@@ -70,8 +75,7 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "instance_segmentation": TaskEntry(
         build="visrun.tasks.instance_segmentation:InstanceSegmentation",
-        monitor="map",
-        maximize=True,
+        metrics=more(*OBJECTS, "box_map", "box_map50"),
         losses={
             "default": "visrun.detection.losses:default_mask",
             "dice": "visrun.detection.losses:dice_mask",
@@ -84,8 +88,7 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "segmentation": TaskEntry(
         build="visrun.tasks.segmentation:Segmentation",
-        monitor="miou",
-        maximize=True,
+        metrics=more("miou", "dice", "pixel_accuracy"),
         losses={
             "ce_dice": "visrun.losses:ce_dice",
             "cross_entropy": "visrun.losses:pixel_cross_entropy",
@@ -99,9 +102,7 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "regression": TaskEntry(
         build="visrun.tasks.regression:Regression",
-        monitor="mae",
-        maximize=False,
-        smaller=("rmse",),
+        metrics={"mae": False, "rmse": False, "r2": True},
         losses={
             "mse": "visrun.losses:mse",
             "mae": "visrun.losses:mae",

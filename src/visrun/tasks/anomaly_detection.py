@@ -19,7 +19,6 @@ from visrun.anomaly.metric import AnomalyMetric
 from visrun.data.ids import IGNORE
 from visrun.data.rendering import seen
 from visrun.data.verdicts import CLASSES
-from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
 from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
 
@@ -35,25 +34,20 @@ class AnomalyDetection:
 
     Args:
         loss: ``(logits, target) -> scalar``; None for a task that only predicts.
-        synthetic: Whether the defects of the validation split are made, so that the monitor's name says so.
         threshold: The score from which on an image is called defective; None = not known yet.
         pixel_threshold: The heat from which on a pixel is.
     """
 
-    monitor, maximize = TASKS["anomaly_detection"].monitor, TASKS["anomaly_detection"].maximize
     num_outputs = len(CLASSES)
 
     def __init__(
         self,
         *,
         loss: Loss | None = None,
-        synthetic: bool = False,
         threshold: float | None = None,
         pixel_threshold: float | None = None,
     ) -> None:
         self.loss, self.threshold, self.pixel_threshold = loss, threshold, pixel_threshold
-        if synthetic:
-            self.monitor = f"{SYNTHETIC}{self.monitor}"
 
     def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
         """The loss under its own name; {} of a model that has none."""

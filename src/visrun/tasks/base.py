@@ -51,12 +51,9 @@ class Metric(Protocol):
 class Task(Protocol):
     """A computer-vision task.
 
-    ``monitor`` is the metric that picks the best checkpoint, stops early and feeds a sweep; ``maximize`` says whether
-    more of it is better; ``num_outputs`` is what the model's head must give.
+    ``num_outputs`` is what the model's head must give.
     """
 
-    monitor: str
-    maximize: bool
     num_outputs: int
 
     def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
@@ -72,7 +69,7 @@ class Task(Protocol):
         ...
 
     def metric(self) -> Metric:
-        """A fresh metric that holds ``monitor`` among its values."""
+        """A fresh metric; the metrics of the task's entry in `visrun.tables.TASKS` are among its values."""
         ...
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:

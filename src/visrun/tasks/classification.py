@@ -17,7 +17,6 @@ from torch import Tensor
 from visrun.errors import ConfigError, UserError
 from visrun.losses import bce
 from visrun.metrics import PREDICTED, ClassificationMetric
-from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, name_of, named, only, probability
 from visrun.tasks.drawing import BAD, GOOD, PLAIN, Line, caption
 
@@ -37,8 +36,6 @@ class Classification:
     Raises:
         ConfigError: The loss gives one label an image and the data has several.
     """
-
-    monitor, maximize = TASKS["classification"].monitor, TASKS["classification"].maximize
 
     def __init__(
         self,

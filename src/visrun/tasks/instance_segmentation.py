@@ -20,7 +20,6 @@ from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
 from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, true_masks, truth, whole
 from visrun.detection.runs import as_rows, of_rows, pixels, written
-from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Place, Prediction, probability
 from visrun.tasks.shapes import beside_truth
 
@@ -34,7 +33,6 @@ class InstanceSegmentation:
         class_weight: (K,) weight of each class in the losses of classes and boxes, or None.
     """
 
-    monitor, maximize = TASKS["instance_segmentation"].monitor, TASKS["instance_segmentation"].maximize
     same = SAME
     recorded_from, drawn_from = RECORDED, DRAWN  # scores
 

@@ -17,7 +17,6 @@ from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
 from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, truth
-from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Metric, Place, Prediction, probability
 from visrun.tasks.shapes import beside_truth
 
@@ -31,7 +30,6 @@ class ObjectDetection:
         class_weight: (K,) weight of each class in the losses, or None.
     """
 
-    monitor, maximize = TASKS["object_detection"].monitor, TASKS["object_detection"].maximize
     same = SAME
     recorded_from, drawn_from = RECORDED, DRAWN  # scores
 

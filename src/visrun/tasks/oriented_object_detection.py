@@ -11,7 +11,6 @@ from visrun.detection.decode import SAME_ROTATED
 from visrun.detection.metrics import RotatedMetric
 from visrun.detection.restore import restore_rotated
 from visrun.detection.results import alone
-from visrun.tables import TASKS
 from visrun.tasks.base import Metric, Place, Prediction
 from visrun.tasks.object_detection import ObjectDetection
 
@@ -22,7 +21,6 @@ class OrientedObjectDetection(ObjectDetection):
     In a record, angles are in degrees, clockwise as drawn.
     """
 
-    monitor, maximize = TASKS["oriented_object_detection"].monitor, TASKS["oriented_object_detection"].maximize
     same = SAME_ROTATED
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:

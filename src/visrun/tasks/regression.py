@@ -19,7 +19,6 @@ from torch import Tensor
 
 from visrun.errors import DataError
 from visrun.metrics import RegressionMetric
-from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, named, only
 from visrun.tasks.drawing import LEAST, Line, caption, fitted
 
@@ -37,8 +36,6 @@ class Regression:
     Raises:
         DataError: A target has the same value in every training row.
     """
-
-    monitor, maximize = TASKS["regression"].monitor, TASKS["regression"].maximize
 
     def __init__(
         self,

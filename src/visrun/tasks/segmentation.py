@@ -16,7 +16,6 @@ from torch import Tensor
 
 from visrun.data.ids import IGNORE
 from visrun.metrics import SegmentationMetric
-from visrun.tables import TASKS
 from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
 from visrun.tasks.drawing import legend, overlay, palette, side_by_side
 
@@ -33,8 +32,6 @@ class Segmentation:
         ids: The id of each class in the dataset's masks, which those that are written have as well; None = 0, 1, ...
         loss: ``(logits (B, K, H, W), target) -> scalar or named scalars``; None for a task that only predicts.
     """
-
-    monitor, maximize = TASKS["segmentation"].monitor, TASKS["segmentation"].maximize
 
     def __init__(self, *, classes: Sequence[str], ids: Sequence[int] | None = None, loss: Loss | None = None) -> None:
         self.classes, self.loss = tuple(classes), loss

@@ -57,10 +57,7 @@ def catalog() -> dict[str, Any]:
     return {
         "parts": parts,
         "more": [{"title": title, "fields": listed} for title, listed in more.items()],
-        "tasks": [
-            {"name": name, "label": label(name), "monitor": entry.monitor, "maximize": entry.maximize}
-            for name, entry in TASKS.items()
-        ],
+        "tasks": [{"name": name, "label": label(name), "metrics": entry.metrics} for name, entry in TASKS.items()],
         "sources": MEANING,
     }
 
@@ -88,7 +85,7 @@ def _field(key: str, info: FieldInfo) -> dict[str, Any]:
 
 def _control(key: str, info: FieldInfo) -> str:
     """``select``, ``slider``, ``number``, ``list`` or ``text``."""
-    if key in (*CHOOSERS, "loss") or _choices(info.annotation):
+    if key in (*CHOOSERS, "loss", "run.monitor") or _choices(info.annotation):
         return "select"
     if info.annotation is float and {"ge", "le"} <= fields.limits(info).keys() and key in Hyperparameters.model_fields:
         return "slider"

@@ -86,10 +86,11 @@ def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
     dropped = _strange_model(task, model)
     model = None if dropped else model
     base = {key: value for key, value in entered.values.items() if key in (*CHOOSERS, *DECIDERS, "data.root")}
-    for line in composer.look(words(task, model, base, composer.models)).problems:
-        if (key := key_of(line)) in ("data", "loss") and key in base:
+    asked = base | {key: value for key, value in entered.values.items() if key == "run.monitor"}
+    for line in composer.look(words(task, model, asked, composer.models)).problems:
+        if (key := key_of(line)) in ("data", "loss", "run.monitor") and key in asked:
             dropped[key] = line
-            base.pop(key)
+            base.pop(key, None)
     entered = Entered({k: v for k, v in entered.values.items() if k not in dropped}, entered.errors)
     chosen = _composed(composer, task, model, base)
     facts = facts_of(chosen.hyperparameters, chosen.settings)
@@ -165,6 +166,7 @@ def view(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
             "picked": form.model is not None,
             "fields": {key: _field(key, form, values, touched) for key in (*editable(), "model")},
             "losses": list(losses_of(task, entry_of(str(values["model"]), task))),
+            "metrics": list(TASKS[task].metrics),
             "layouts": list(composer.layouts(task)),
             "options": {group: list(composer.options[group]) for group in ("augment", "tracking")},
             "dropped": form.dropped,

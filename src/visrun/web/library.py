@@ -25,7 +25,6 @@ from visrun.record.run_files import FILE_NAME, METRICS, STATUS
 from visrun.record.run_settings import text
 from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
 from visrun.sweep.table import SETTLED, number_in, table_of
-from visrun.tables import TASKS
 from visrun.web.state import ENDED, UI, Facts, facts_of, rows_of, told
 
 PLACES = (RUNS, SWEEPS)
@@ -133,8 +132,7 @@ def kind_of(folder: Path, names: Collection[str], *, in_sweep: bool = False) -> 
 
 
 def _of_run(facts: Facts) -> dict[str, Any]:
-    task = str(facts.experiment.get("task") or facts.ui.get("task") or "")
-    entry, state, result = TASKS.get(task), facts.state, facts.part("result")
+    task, entry, state, result = facts.task, facts.entry, facts.state, facts.part("result")
     best, epoch = numbers_of(result.get("val")), result.get("epochs") or 0
     if state not in ENDED or "val" not in result:
         rows = rows_of(facts.folder)

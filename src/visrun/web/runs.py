@@ -35,11 +35,11 @@ def detail(folder: Path) -> dict[str, Any]:
     """Everything of a run but its rows and its log, as plain JSON types."""
     facts, rows = facts_of(folder), rows_of(folder)
     result, state = facts.part("result"), facts.state
-    task = str(facts.experiment.get("task") or facts.ui.get("task") or "")
-    monitor = monitor_of(rows, TASKS[task]) if task in TASKS else ""
+    entry = facts.entry
+    monitor = monitor_of(rows, entry) if entry else ""
     ended_badly = facts.ended_badly or (not facts.living and state in ("failed", "unfinished"))
     return {
-        "task": task,
+        "task": facts.task,
         "model": str(facts.part("model").get("name") or facts.ui.get("model") or ""),
         "state": state,
         "living": facts.living,
@@ -47,7 +47,7 @@ def detail(folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "created": facts.experiment.get("created") or facts.ui.get("created"),
         "monitor": monitor,
-        "maximize": task in TASKS and TASKS[task].maximize,
+        "maximize": entry is not None and entry.maximize,
         "panels": plots.group(rows, monitor),
         "progress": progress(facts, rows),
         "reason": reason(facts),
@@ -81,12 +81,12 @@ def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
 
     ``left`` is None while nothing tells how long an epoch takes, and where the run does not train.
     """
-    values, task = numbers_of(facts.part("hyperparameters")), TASKS.get(str(facts.experiment.get("task")))
+    values, entry = numbers_of(facts.part("hyperparameters")), facts.entry
     training = facts.state == "running" and facts.status.get("state") == "training"
     status = numbers_of(facts.status) if training else {}
     epochs, done, last = values.get("max_epochs"), int(rows[-1]["epoch"]) if rows else 0, rows[-1] if rows else {}
-    monitor = monitor_of(rows, task) if task else ""
-    best = best_row(rows, monitor, maximize=task.maximize) if task else None
+    monitor = monitor_of(rows, entry) if entry else ""
+    best = best_row(rows, monitor, maximize=entry.maximize) if entry else None
     share = _share(status, done)
     return {
         "epoch": done,

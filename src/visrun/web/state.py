@@ -20,8 +20,10 @@ from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.record.run_folder import living_holder, part_of, read_json, writer_of
+from visrun.record.run_settings import judged
 from visrun.signals import EXIT_CODES
 from visrun.sweep.files import LEAD
+from visrun.tables import TaskEntry
 
 UI = "ui.json"
 ENDED = ("finished", "killed", "pruned", "failed")
@@ -53,6 +55,16 @@ class Facts:
     def part(self, name: str) -> dict[str, Any]:
         """A mapping inside experiment.json, such as ``result``."""
         return part_of(self.experiment, name)
+
+    @property
+    def task(self) -> str:
+        """The name of its task; "" while nothing tells it."""
+        return str(self.experiment.get("task") or self.ui.get("task") or "")
+
+    @property
+    def entry(self) -> TaskEntry | None:
+        """What is known of the task, by the metric that the run monitors."""
+        return judged(self.task, self.experiment)
 
     @property
     def living(self) -> bool:

@@ -15,9 +15,9 @@ from visrun.hyperparameters import defaults
 from visrun.numbers import numbers_of
 from visrun.record.epochs import monitor_of
 from visrun.record.run_files import FILE_NAME
+from visrun.record.run_settings import judged
 from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD, PLOTS
 from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
-from visrun.tables import TASKS
 from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.processes import going_on
@@ -40,7 +40,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         folders = {n: path for n, path in folders.items() if n in table or (path / FILE_NAME).is_file()}
     first = facts_of(folders[min(folders)]) if folders else None
     task = str(study.get("task") or facts.ui.get("task") or (first.experiment.get("task") if first else "") or "")
-    entry = TASKS.get(task)
+    entry = judged(task, first.experiment if first else {})
     objectives = [str(name) for name in study.get("objectives") or ([entry.monitor] if entry else [])]
     params = [name for name in head if name not in (*FACTS, *objectives)] or list(facts.ui.get("space") or {})
     trials = []
@@ -141,7 +141,8 @@ def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Seq
 def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, Any]:
     """A trial as its folder tells it, while it runs and afterwards."""
     facts, rows = facts_of(folder), rows_of(folder)
-    monitor = monitor_of(rows, TASKS[task]) if task in TASKS else ""
+    entry = judged(task, facts.experiment)
+    monitor = monitor_of(rows, entry) if entry else ""
     flat = flatten({**facts.part("hyperparameters"), **{k: v for k, v in facts.experiment.items() if k != "result"}})
     values = {**defaults(), **facts.part("hyperparameters")}
     known = setting_rules.facts_of(values, {**facts.experiment, "task": task})

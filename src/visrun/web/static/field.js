@@ -101,6 +101,7 @@ function control(facts, id, choices) {
 // What a select offers in this view.
 function listed(facts, view) {
   if (facts.key === "loss") return view.losses;
+  if (facts.key === "run.monitor") return ["null", ...view.metrics];
   if (facts.key === "data") return view.layouts;
   return view.options[facts.key] ?? facts.choices;
 }

@@ -19,7 +19,9 @@ const ticked = new Set();
 
 // `tasks`: what the catalogue knows of them.
 export function build(tasks) {
-  larger = Object.fromEntries(tasks.map((task) => [`${task.name} ${task.monitor}`, task.maximize]));
+  larger = Object.fromEntries(
+    tasks.flatMap(({ name, metrics }) => Object.entries(metrics).map(([metric, more]) => [`${name} ${metric}`, more])),
+  );
   find("runs-filter").addEventListener("input", draw);
   find("runs-sort").addEventListener("change", draw);
   find("runs-more").addEventListener("click", () => {
@@ -88,7 +90,7 @@ function count(fitting) {
   return more ? `${known.length} of ${known.length + more}, the newest` : `${known.length}`;
 }
 
-// Only values of one task's monitor compare with each other; of another objective of a sweep it is not known which is
+// Only values of one metric of a task compare with each other; of a sweep's other objectives it is not known which is
 // better, and the order stays.
 function best(runs) {
   const groups = new Map();
