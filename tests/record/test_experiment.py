@@ -10,10 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from visrun import load_experiment
-from visrun.config.settings import Settings
+from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters, defaults
-from visrun.record.experiment import MAX_DEPTH, RECORD, SECTIONS, Experiment, describe
+from visrun.record.experiment import MAX_DEPTH, RECORD, Experiment, describe
 from visrun.record.run_files import MAX_BYTES
 
 RESULT = {

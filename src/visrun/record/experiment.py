@@ -17,17 +17,7 @@ from pydantic import BaseModel
 
 from visrun.config.fields import one_of, show, validate
 from visrun.config.setting_rules import unknown_augmentations
-from visrun.config.settings import (
-    Augment,
-    Data,
-    LossOptions,
-    Model,
-    ModelOptions,
-    OptimizerOptions,
-    Run,
-    Settings,
-    Tracking,
-)
+from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters
@@ -36,17 +26,6 @@ from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
 
 MAX_DEPTH = 8
-
-SECTIONS: dict[str, type[BaseModel]] = {
-    "data": Data,
-    "augment": Augment,
-    "model": Model,
-    "run": Run,
-    "tracking": Tracking,
-    "loss_options": LossOptions,
-    "optimizer_options": OptimizerOptions,
-    "model_options": ModelOptions,
-}
 RECORD = ("sources", "versions", "git", "created", "status", "result")  # for people; nothing in it is used
 LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file: checked, not used
 PATHS = ("data.root", "model.weights")
@@ -124,17 +103,12 @@ def describe(
     wanted = settings.model_dump(mode="json")
     if wanted["tracking"]["uri"]:  # the file is shared: no user:password@ of a server in it
         wanted["tracking"]["uri"] = without_user(wanted["tracking"]["uri"])
+    wanted["data"]["fingerprint"] = fingerprint
     return {
         "hyperparameters": hyperparameters.model_dump(mode="json"),
         "task": wanted["task"],
-        "model": wanted["model"],
-        "data": wanted["data"] | {"fingerprint": fingerprint},
-        "augment": wanted["augment"],
-        "run": wanted["run"],
-        "tracking": wanted["tracking"],
-        "loss_options": wanted["loss_options"],
-        "optimizer_options": wanted["optimizer_options"],
-        "model_options": wanted["model_options"],
+        "model": wanted["model"],  # the first section, for people
+        **{name: wanted[name] for name in SECTIONS},
         "seed": wanted["seed"],
         "sources": dict(sources),
         "versions": dict(versions or {}),

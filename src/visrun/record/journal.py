@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from visrun.config.compose import Resolved
+from visrun.config.settings import Settings
+from visrun.hyperparameters import Hyperparameters
 from visrun.record import environment, experiment
 from visrun.record.run_folder import RunFolder, part_of
 
@@ -78,11 +80,20 @@ def finite(facts: Any) -> Any:
 
 def identity(resolved: Resolved) -> dict[str, str]:
     """What must stay as it is when a run is resumed, as ``key -> text``."""
-    flat: dict[str, str] = {key: repr(value) for key, value in resolved.hyperparameters.model_dump(mode="json").items()}
-    for key, value in resolved.settings.model_dump(mode="json").items():
+    return binding(_texts(resolved.hyperparameters, resolved.settings))
+
+
+def former_identity(noted: Mapping[str, str]) -> dict[str, str]:
+    """What an earlier sitting noted as its :func:`identity`; a setting that its version lacked had its default."""
+    return binding({**_texts(Hyperparameters(), Settings()), **noted})
+
+
+def _texts(values: Hyperparameters, settings: Settings) -> dict[str, str]:
+    flat: dict[str, str] = {key: repr(value) for key, value in values.model_dump(mode="json").items()}
+    for key, value in settings.model_dump(mode="json").items():
         nested = value if isinstance(value, dict) else {"": value}
         flat |= {f"{key}.{name}".rstrip("."): repr(inner) for name, inner in nested.items()}
-    return binding(flat)
+    return flat
 
 
 def binding(flat: Mapping[str, str]) -> dict[str, str]:

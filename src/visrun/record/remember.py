@@ -11,12 +11,12 @@ from visrun.config import plugins
 from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
 from visrun.config.fields import validate
-from visrun.config.settings import Settings
+from visrun.config.settings import SECTIONS, Settings
 from visrun.console import Screen
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.hyperparameters import Hyperparameters
-from visrun.record.experiment import SECTIONS, unknown_names
-from visrun.record.journal import binding, differences, identity
+from visrun.record.experiment import unknown_names
+from visrun.record.journal import differences, former_identity, identity
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.sweep.files import LEAD
@@ -103,7 +103,7 @@ def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str
     if "identity" not in state:  # best.pt has none
         raise UserError(f"{files.last}: not the last.pt of a run; {otherwise}")
     with checkpoint.reading(files.last):
-        changed = differences(binding(state["identity"]), identity(resolved))
+        changed = differences(former_identity(state["identity"]), identity(resolved))
     if changed:
         raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
     return state
