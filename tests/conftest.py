@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -28,6 +29,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that are printed name no plugin that another test has imported."""
     monkeypatch.setattr("visrun.config.plugins._imported", {})
+
+
+@pytest.fixture(autouse=True)
+def no_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra keeps every option that it was ever given; those of a test's own tables go with the test."""
+    groups = ConfigStore.instance().repo
+    for name in ("task", "data", "model", "loss"):
+        monkeypatch.setitem(groups, name, dict(groups.get(name, {})))
 
 
 @pytest.fixture
