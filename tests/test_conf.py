@@ -10,7 +10,7 @@ import pytest
 
 from visrun import hyperparameters
 from visrun.config import settings
-from visrun.config.choices import SECTIONS, choices_in
+from visrun.config.choices import NAMED, choices_in
 from visrun.config.compose import known, resolve
 from visrun.config.configs import Conf, conf_dir, flatten, open_conf
 from visrun.config.overrides import GROUPS
@@ -66,11 +66,13 @@ def combinations() -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("task", "group", "option"), list(combinations()))
-def test_every_option_composes_for_every_task_it_serves(task: str, group: str, option: str, tmp_path: Path) -> None:
-    resolved = resolve(needs([f"task={task}", f"{group}={option}"]), cwd=tmp_path)
+def test_every_option_composes_for_every_task_it_serves(
+    task: str, group: str, option: str, conf: Conf, tmp_path: Path
+) -> None:
+    resolved = resolve(needs([f"task={task}", f"{group}={option}"]), cwd=tmp_path, conf=conf)
     assert resolved.choices[group] == option
     assert resolved.settings.task == task
-    if group in SECTIONS and option not in (GENERIC_MODEL, TIMM_MODEL):
+    if group in NAMED and option not in (GENERIC_MODEL, TIMM_MODEL):
         assert getattr(resolved.settings, group).name == option
     elif group in ("optimizer", "scheduler", "loss"):
         assert getattr(resolved.hyperparameters, group) == option
@@ -184,7 +186,7 @@ def test_files_named_by_two_choices_name_real_ones(folder: str) -> None:
 @pytest.mark.parametrize("recipe", sorted(file.stem for file in (conf_dir() / "recipe").glob("*.yaml")))
 @pytest.mark.parametrize("task", TASKS)
 def test_every_recipe_serves_every_task(recipe: str, task: str, conf: Conf, tmp_path: Path) -> None:
-    resolved = resolve([f"task={task}", f"recipe={recipe}"], cwd=tmp_path)
+    resolved = resolve([f"task={task}", f"recipe={recipe}"], cwd=tmp_path, conf=conf)
     wanted = conf.read(f"recipe/{recipe}")
     values = resolved.hyperparameters.model_dump(mode="json")
     numbers = {key: value for key, value in wanted.items() if key in values}

@@ -30,7 +30,7 @@ from visrun.config.compose import check_sweep, known, resolve
 from visrun.config.configs import conf_dir, flatten, open_conf
 from visrun.config.fields import allowed, show
 from visrun.config.overrides import GROUPS, is_hydra, parse
-from visrun.config.settings import Settings
+from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, say
 from visrun.record import experiment
@@ -234,7 +234,7 @@ def test_the_explanation_shown_is_what_explain_prints(workplace: Path) -> None:
 def settings_in_text() -> list[str]:
     """The words of inline code that set something, such as ``data.on_bad=skip`` or, without a value, ``recipe=``."""
     words = [word for span in spans() for word in span.split() if re.match(r"(?!key=value)[a-z][a-z_.]*=", word)]
-    sections = "|".join(experiment.SECTIONS)
+    sections = "|".join(SECTIONS)
     keys = [f"{span}=" for span in spans() if re.fullmatch(rf"({sections})\.[a-z_]+", span)]
     return sorted({*words, *keys})
 
@@ -313,11 +313,11 @@ def test_the_tables_of_keys_are_the_settings() -> None:
     table = {row["key"]: row for page in PAGES[1:] for row in rows(f"docs/{page.name}", "key")}
     fields: dict[str, Any] = {
         f"{section}.{name}": info
-        for section, model in experiment.SECTIONS.items()
+        for section, model in SECTIONS.items()
         for name, info in model.model_fields.items()
         if name != "name"
     }
-    fields |= {name: info for name, info in Settings.model_fields.items() if name not in experiment.SECTIONS}
+    fields |= {name: info for name, info in Settings.model_fields.items() if name not in SECTIONS}
     assert table.keys() == fields.keys()
     defaults = flatten(settings.defaults())
     for key, info in fields.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.arguments import verb_parser
-from visrun.config.choices import SECTIONS
+from visrun.config.choices import NAMED
 from visrun.config.compose import Resolved, check_sweep, known, resolve
 from visrun.config.configs import Conf, flatten, open_conf
 from visrun.config.fields import allowed, extra, leaves, one_of, show
@@ -113,7 +113,7 @@ def about(keys: Sequence[str], resolved: Resolved, conf: Conf) -> str:
     unknown = [key for key in keys if key not in known()]
     if unknown:
         raise ConfigError([f"{show(key)} is no setting{near(key, known())}" for key in unknown])
-    return "\n\n".join(_about(f"{key}.name" if key in SECTIONS else key, resolved, conf) for key in keys)
+    return "\n\n".join(_about(f"{key}.name" if key in NAMED else key, resolved, conf) for key in keys)
 
 
 def _about(key: str, resolved: Resolved, conf: Conf) -> str:

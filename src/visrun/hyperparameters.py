@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from visrun.config.fields import NAME, Float, Frozen, Int, field, one_of, show
+from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, one_of, show
 from visrun.tables import MODELS, TASKS, ModelEntry
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -35,7 +34,7 @@ def _listed(value: object) -> object:
     return json.loads(text if text.startswith("[") else f"[{text}]")
 
 
-Epochs = Annotated[tuple[Annotated[Int, Field(ge=1)], ...], BeforeValidator(_listed)]
+Epochs = Annotated[tuple[Annotated[Int, Field(ge=1)], ...], BeforeValidator(_listed), AfterValidator(ascending)]
 
 
 class Hyperparameters(Frozen):
@@ -127,13 +126,6 @@ class Hyperparameters(Frozen):
         le=0.9,
         search={"low": 0.0, "high": 0.5},
     )
-
-    @field_validator("milestones")
-    @classmethod
-    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if any(first >= second for first, second in pairwise(value)):
-            raise ValueError("milestones must ascend")
-        return value
 
 
 Condition = Mapping[str, tuple[str | bool, ...]]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from visrun.config.fields import extra, validate
+from visrun.config.fields import extra, leaves, validate
 from visrun.config.settings import (
     Augment,
     Data,
@@ -15,8 +15,6 @@ from visrun.config.settings import (
     defaults,
     duration,
 )
-
-SECTIONS = [Data, Augment, Model, Run, Tracking, LossOptions, OptimizerOptions]
 
 
 @pytest.mark.parametrize(
@@ -99,11 +97,10 @@ def test_ranges(section, name, good, bad):
 
 
 def test_every_setting_explains_itself():
-    for section in SECTIONS:
-        for name, info in section.model_fields.items():
-            assert info.description, name
-            assert info.description.endswith("."), name
-            assert extra(info, "allowed") is not None
+    for name, info in leaves(Settings).items():
+        assert info.description, name
+        assert info.description.endswith("."), name
+        assert extra(info, "allowed") is not None, name
 
 
 def test_class_names_that_look_like_numbers_are_names():

@@ -19,12 +19,7 @@ from visrun.synonyms import ours
 from visrun.tables import GENERIC_MODEL, MODELS, TASKS, TIMM, TIMM_MODEL, timm_name, torchvision_builders
 from visrun.tables.models import own_detector
 
-SECTIONS = (
-    "data",
-    "model",
-    "augment",
-    "tracking",
-)  # groups whose options fill a section; the others are hyperparameters
+NAMED = ("data", "model", "augment", "tracking")  # groups whose options fill a section; the others are hyperparameters
 WITH_ROOT = "auto"  # the data that a data.root alone means
 BROUGHT = ("task", "data", "model", "loss")  # groups to whose options a plugin adds
 PATH_OF = {"data": "data.root", "model": "model.weights"}  # where a path goes that is typed as a choice
@@ -60,7 +55,7 @@ def typed_choices(typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, An
     found: dict[str, str] = {}
     problems = []
     for group in GROUPS:
-        named = typed.get(f"{group}.name") if group in SECTIONS else None
+        named = typed.get(f"{group}.name") if group in NAMED else None
         option = typed.get(group, named)
         if named is not None and option not in (named, GENERIC_MODEL, TIMM_MODEL):
             problems.append(f"{group}.name={show(named)}: contradicts {group}={show(option)}; keep one")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from visrun import hyperparameters
 from visrun.config import plugins, settings
 from visrun.config.checks import check, option_problems, problems_of, unread_warnings
-from visrun.config.choices import SECTIONS, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
+from visrun.config.choices import NAMED, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
 from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schema, user_folders
 from visrun.config.fields import validate
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
@@ -30,7 +30,7 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.ready import expand, read_ready
 
-CHOICE_KEYS = {*GROUPS, *(f"{section}.name" for section in SECTIONS)}
+CHOICE_KEYS = {*GROUPS, *(f"{section}.name" for section in NAMED)}
 FILES = ("experiment", "recipe")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -24,6 +25,13 @@ def _number(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("is no number")
     return value
+
+
+def ascending(values: tuple[int, ...]) -> tuple[int, ...]:
+    """Numbers of which each is larger than the one before it."""
+    if any(first >= second for first, second in pairwise(values)):
+        raise ValueError("must ascend")
+    return values
 
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_]*$"  # of an entry of a table or of a file in conf/
@@ -160,6 +168,12 @@ def leaves(model: type[BaseModel]) -> dict[str, FieldInfo]:
         inside = {f"{name}.{key}": leaf for key, leaf in leaves(inner).items()} if _is_section(inner) else {name: info}
         found |= inside
     return found
+
+
+def sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """Name -> model of a model's sections."""
+    kinds: dict[str, Any] = {name: info.annotation for name, info in model.model_fields.items()}
+    return {name: kind for name, kind in kinds.items() if _is_section(kind)}
 
 
 def _is_section(kind: Any) -> bool:

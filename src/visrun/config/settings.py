@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from visrun.config.fields import NAME, Float, Frozen, Int, field
+from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, sections
 from visrun.record.environment import DEVICE, DEVICES
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -43,16 +43,10 @@ def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
-def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
-    if list(values) != sorted(set(values)):
-        raise ValueError("does not ascend")
-    return values
-
-
 Side = Annotated[Int, Field(ge=8, le=4096)]
 Share = Annotated[Float, Field(gt=0, le=4)]
 BODY = r"^[A-Za-z0-9][A-Za-z0-9_.]*$"  # timm's names have dots
-Strides = Annotated[tuple[Literal[4, 8, 16, 32], ...], AfterValidator(_rising), Field(min_length=1)]
+Strides = Annotated[tuple[Literal[4, 8, 16, 32], ...], AfterValidator(ascending), Field(min_length=1)]
 Scale = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 Decay = Annotated[Float, Field(ge=0, lt=1)]
 Address = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
@@ -293,6 +287,9 @@ class Settings(Frozen):
     loss_options: LossOptions = LossOptions()
     optimizer_options: OptimizerOptions = OptimizerOptions()
     model_options: ModelOptions = ModelOptions()
+
+
+SECTIONS = sections(Settings)
 
 
 def defaults() -> dict[str, Any]:
