@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -13,6 +14,7 @@ import visrun
 from visrun import run
 from visrun.device import configure
 from visrun.errors import ConfigError, DataError, VisrunError
+from visrun.tracking import client
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +54,13 @@ def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: 
         except DataError:
             assert fails
         assert switches() == before
+
+
+def test_mlflow_is_put_back_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    monkeypatch.setattr(run, "_run", lambda *_: client.quiet())
+    visrun.train(["run.device=cpu"])
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
 def test_a_precision_that_torch_does_not_tell_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import torch
 from visrun.config.overrides import hydra_folder, hydra_words
 from visrun.errors import ConfigError, VisrunError
 from visrun.launch import require_free
+from visrun.tracking.client import undone
 
 _RUNNING = Lock()
 
@@ -37,7 +38,7 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One run at a time, since all share torch's generator and the log; torch's switches are put back behind it.
+    """One run at a time, since all share torch's generator and the log; switches, of MLflow too, are put back behind it.
 
     Raises:
         VisrunError: Another run is under way in this process.
@@ -52,7 +53,8 @@ def alone() -> Iterator[None]:
     with suppress(RuntimeError):  # torch does not say it to a user who has set it for each backend
         precision = torch.get_float32_matmul_precision()
     try:
-        yield
+        with undone():
+            yield
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         cudnn.benchmark, cudnn.deterministic = quickest, repeatable

@@ -196,6 +196,7 @@ def test_the_model_has_signature_example_and_any_batch_size(database, capfd, mon
     assert {metric.key: metric.value for metric in logged.metrics} == {"best/accuracy": 0.5, "best/epoch": 1}
     assert steps(client, tracker.run_id, "best/accuracy") == [(0, 0.5)]
     place = Path(logged.artifact_location.removeprefix("file://"))
+    mlflow.set_tracking_uri(uri)
     info = mlflow.models.get_model_info(str(place))
     [images], [masks] = info.signature.inputs.inputs, info.signature.outputs.inputs
     assert (images.shape, masks.shape) == ((-1, 3, 16, 24), (-1, 4, 16, 24))
@@ -207,7 +208,6 @@ def test_the_model_has_signature_example_and_any_batch_size(database, capfd, mon
     written = sum(file.stat().st_size for file in place.glob("*example.json"))
     assert written < NUMBER_BYTES * example.size
 
-    mlflow.set_tracking_uri(uri)
     loaded, batch = mlflow.pyfunc.load_model(f"models:/{output.model_id}"), torch.randn(5, 3, 16, 24)
     assert loaded.predict(example).shape == (1, 4, 16, 24)
     with torch.no_grad():

@@ -179,7 +179,7 @@ def test_waiting_ends_at_once_where_the_store_refuses_and_goes_on_where_it_works
     assert time.monotonic() - began < 0.3
 
 
-def test_what_is_refused_for_good_is_said_once_and_soon(tracker, tmp_path, wait_until):
+def test_what_is_refused_for_good_is_said_once_and_soon(tracker, wait_until):
     tracker._store.behave = fail_on(ValueError("no such thing"), "open")
     assert tracker.trouble() is None
     tracker.start()
@@ -284,7 +284,7 @@ def test_finish_waits_for_a_slow_store_as_long_as_it_answers(tracker):
     assert time.monotonic() - began > 2 * worker.REMOTE_PATIENCE
 
 
-def test_finish_waits_for_a_slow_store_no_longer_than_its_limit_and_the_status_is_there(tracker, monkeypatch, tmp_path):
+def test_finish_waits_for_a_slow_store_no_longer_than_its_limit_and_the_status_is_there(tracker, tmp_path):
     tracker._limit = 1.0
     tracker._store.behave = lambda call: time.sleep(0.15)
     tracker.start()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from visrun.errors import ConfigError
 from visrun.tracking.names import RECORD
-from visrun.tracking.uris import absolute_uri, problem_of, without_password
+from visrun.tracking.uris import URI, absolute_uri, problem_of, without_password
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -213,7 +213,7 @@ def require_address(name: str, uri: str | None) -> None:
     address = uri or default_uri()
     problem = problem_of(absolute_uri(address)) if name != "none" else None
     if problem:
-        key = "tracking.uri" if uri else "MLFLOW_TRACKING_URI"
+        key = "tracking.uri" if uri else URI
         raise ConfigError(f"{key}={without_password(address)}: {problem}")
 
 
@@ -224,7 +224,7 @@ def forget(folder: Path) -> None:
 
 def default_uri() -> str:
     """MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
+    return os.environ.get(URI) or "mlflow.db"
 
 
 def mlflow_tracker(**options: Any) -> Tracker:

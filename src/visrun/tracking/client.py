@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from visrun.tracking.uris import creation_lock
+from visrun.tracking.uris import URI, creation_lock
 
 # Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
 ENVIRONMENT = {
@@ -47,12 +47,47 @@ class Answering:
 @contextlib.contextmanager
 def environment(name: str, value: str) -> Iterator[None]:
     """Let one of the variables of `quiet` be ``value`` for a while."""
-    before = os.environ[name]
+    before = os.environ.get(name)
     os.environ[name] = value
     try:
         yield
     finally:
-        os.environ[name] = before
+        _put(name, before)
+
+
+def _put(name: str, value: str | None) -> None:
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+
+
+@contextlib.contextmanager
+def current(uri: str) -> Iterator[None]:
+    """Let those of MLflow's functions that take no client use the store at ``uri`` for a while."""
+    import mlflow
+
+    before = os.environ.get(URI)
+    mlflow.set_tracking_uri(uri)  # for this process and those it starts
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        _put(URI, before)
+
+
+@contextlib.contextmanager
+def undone() -> Iterator[None]:
+    """Put back behind a run what :func:`quiet` and :func:`make_client` change in a process."""
+    variables = {name: os.environ.get(name) for name in ENVIRONMENT}
+    levels = {name: logging.getLogger(name).level for name in NOISY}
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for name, value in variables.items():
+            _put(name, value)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def make_client(uri: str) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visrun.tracking.client import ENVIRONMENT, Answering, environment, is_temporary, make_client
+from visrun.tracking.client import ENVIRONMENT, Answering, current, environment, is_temporary, make_client
 from visrun.tracking.names import metric_name, parameter_text, read_record, source_tags, write_record
 from visrun.tracking.system import Meters
 from visrun.tracking.uris import artifact_location, probe
@@ -132,14 +132,11 @@ class Store:
 
     def model(self, module: nn.Module, example: Tensor, metadata: dict[str, Any]) -> None:
         """Trace the model and upload it with its signature."""
-        import mlflow
-
         from visrun.tracking.model import NUMBER_BYTES, log_model
 
-        mlflow.set_tracking_uri(self.uri)  # the one call below that has no client of its own
         size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
         size += NUMBER_BYTES * example[0].numel()
-        with self._time_for(max(size, LARGE + 1), EXPORT_SECONDS):
+        with self._time_for(max(size, LARGE + 1), EXPORT_SECONDS), current(self.uri):
             client = self.client.client  # whose answers do not end the time that all of them are given
             log_model(client, client.get_run(self.run_id), module, example, metadata=metadata)
 
@@ -248,6 +245,6 @@ class Store:
         allowed = seconds + size / BYTES_PER_SECOND
         self.progress(allowed + PROBE_SECONDS)
         name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-        usual = os.environ[name] == ENVIRONMENT[name]
-        with environment(name, str(int(4 + size / BYTES_PER_SECOND)) if usual else os.environ[name]):
+        kept = os.environ.get(name, ENVIRONMENT[name])
+        with environment(name, str(int(4 + size / BYTES_PER_SECOND)) if kept == ENVIRONMENT[name] else kept):
             yield

@@ -24,6 +24,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+URI = "MLFLOW_TRACKING_URI"  # the variable that names a store to MLflow
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 20.0  # that another program may keep a SQLite file to itself before it is tried anew
 SCHEMES = ("postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # beside those that are looked into
