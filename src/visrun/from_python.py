@@ -38,7 +38,7 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One run at a time, since all share torch's generator and the log; switches, of MLflow too, are put back behind it.
+    """One run at a time, since all share torch's generator and the log; torch's and MLflow's switches are put back.
 
     Raises:
         VisrunError: Another run is under way in this process.

@@ -71,7 +71,7 @@ def current(uri: str) -> Iterator[None]:
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # which takes it back
         _put(URI, before)
 
 
