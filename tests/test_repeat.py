@@ -250,9 +250,9 @@ def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pyt
     parent = Parent(
         "mlflow", study_name="s", folder=folder, task="classification", space={}, facts={}, command="visrun", uri=uri
     )
-    parent.start()
-    run_id = parent.wait()
-    assert parent.finish("finished") is None
+    parent.tracker.start()
+    run_id = parent.tracker.wait()
+    assert parent.tracker.finish("finished") is None
     repeat.conclude(folder, [0, 1], resolve([f"tracking.uri={uri}"]))
     run = MlflowClient(uri).get_run(str(run_id))
     assert (run.info.status, run.data.metrics["repeat/test/accuracy/mean"]) == ("FINISHED", 0.5)

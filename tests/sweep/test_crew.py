@@ -21,6 +21,7 @@ from visrun.sweep.crew import Orphans, Slots, Threads, died, signer
 from visrun.sweep.slots import Slot, environments
 from visrun.sweep.study import Queue, create
 from visrun.sweep.worker import sign
+from visrun.tracking.names import RECORD
 
 
 class Runs:
@@ -29,8 +30,9 @@ class Runs:
     def __init__(self):
         self.ended = []
 
-    def end_child(self, folder, status, reason):
-        self.ended.append((folder.name, status, reason))
+    def end_run(self, record, status, reason):
+        assert record.name == RECORD
+        self.ended.append((record.parent.name, status, reason))
 
 
 class Script(Slot):
@@ -74,7 +76,7 @@ def look_until_over(slots, *, stopping=False):
 def slots_of(queue, *scripts, folder, wanted=lambda: True):
     runs, said = Runs(), []
     made = [Script(number, script, folder / f"{number}.log") for number, script in enumerate(scripts)]
-    return Slots(made, queue, wanted=wanted, parent=runs, warn=said.append), runs, said
+    return Slots(made, queue, wanted=wanted, tracker=runs, warn=said.append), runs, said
 
 
 def test_a_slot_that_never_runs_anything_is_given_up(queue, tmp_path):

@@ -30,8 +30,9 @@ from visrun.sweep.joining import extended, join, prepare, values_of, wait_for_st
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.slots import SLOT
 from visrun.sweep.storage import open_storage
-from visrun.sweep.study import START, Queue, create, point_of
+from visrun.sweep.study import START, Queue, create
 from visrun.sweep.trial import VARIABLE
+from visrun.sweep.trials import params_of
 from visrun.sweep.worker import AHEAD
 
 USUAL = {
@@ -91,7 +92,7 @@ class TestPrepare:
         made = plan(start_points=[{"optimizer": "sgd"}], direction="minimize")
         assert prepare(made, parent=lambda: "run-1")
         queue = Queue(open_storage(made.storage), "mine")
-        assert [point_of(trial) for trial in queue.trials()] == [{"optimizer": "sgd"}, {}, {}, {}]
+        assert [params_of(trial) for trial in queue.trials()] == [{"optimizer": "sgd"}, {}, {}, {}]
         facts = dict(shared(queue))
         assert before <= facts.pop("began") <= time.time()
         assert facts.pop("fixed") == {
@@ -137,7 +138,7 @@ class TestPrepare:
             prepare(made, parent=lambda: (_ for _ in ()).throw(KeyboardInterrupt))
         assert ATTRIBUTE not in Queue(open_storage(made.storage), "mine").study.user_attrs
         queue = led(made)
-        assert [point_of(trial)["seed"] for trial in queue.trials()] == [1, 2, 3, 4]
+        assert [params_of(trial)["seed"] for trial in queue.trials()] == [1, 2, 3, 4]
 
     def test_lost_trials_come_back(self) -> None:
         queue = led(plan("seed=1,2,3,4"))
@@ -145,7 +146,7 @@ class TestPrepare:
         assert trial is not None
         queue.study.tell(trial.number, state=TrialState.FAIL)  # and the one who did it was killed
         led(plan("seed=1,2,3,4"))
-        assert sorted(point_of(trial)["seed"] for trial in queue.trials()) == [1, 2, 3, 4]
+        assert sorted(params_of(trial)["seed"] for trial in queue.trials()) == [1, 2, 3, 4]
 
     def test_of_workers_alone_the_first_makes_the_tickets(self) -> None:
         made = plan("seed=1,2,3,4", worker=True)
@@ -184,7 +185,7 @@ class TestPrepare:
         for thread in threads:
             thread.join(30)
         queue = Queue(open_storage(made.storage), "mine")
-        tickets = [point_of(trial) for trial in queue.trials()]
+        tickets = [params_of(trial) for trial in queue.trials()]
         assert sorted(map(str, tickets)) == sorted(map(str, made.points))  # whoever was faster, each once
 
     @pytest.mark.parametrize(

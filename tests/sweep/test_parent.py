@@ -16,6 +16,7 @@ from visrun.sweep.parent import Parent, bests, child_name, child_tags, readable
 from visrun.sweep.ties import graded
 from visrun.tracking import open_tracker
 from visrun.tracking.client import ENVIRONMENT
+from visrun.tracking.names import RECORD
 
 SPACE = {
     "optimizer": CategoricalDistribution(["adam", "sgd"]),
@@ -87,9 +88,9 @@ def steps(client, run_id, name):
 @pytest.mark.slow
 def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, database, capfd):
     study, parent = made(), parent_of(tmp_path, uri=database)
-    parent.start()
-    run_id = parent.wait()
-    assert run_id == parent.run_id
+    parent.tracker.start()
+    run_id = parent.tracker.wait()
+    assert run_id == parent.tracker.run_id
     assert len(run_id) == 32
     parent.update(study, study.get_trials())  # nothing has ended: nothing to say
     study.add_trial(trial([0.8], optimizer="sgd", learning_rate=0.1, momentum=0.9))
@@ -98,7 +99,7 @@ def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, dat
         parent.update(study, study.get_trials())
     (tmp_path / "history.png").write_bytes(b"picture")
     parent.files([tmp_path / "history.png"], "plots")
-    assert parent.finish("killed", "ctrl-c") is None
+    assert parent.tracker.finish("killed", "ctrl-c") is None
 
     client = client_of(database)
     run = client.get_run(run_id)
@@ -132,14 +133,14 @@ def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, dat
     assert Path(client.download_artifacts(run_id, "plots/history.png")).read_bytes() == b"picture"
 
     again = parent_of(tmp_path, uri=database, n_trials=6)
-    again.start()
-    assert again.wait() == run_id
+    again.tracker.start()
+    assert again.tracker.wait() == run_id
     again.update(study, study.get_trials())  # the store has this already
     study.add_trial(trial(state=TrialState.PRUNED, optimizer="adam", learning_rate=0.02))
     again.update(study, study.get_trials())
     study.add_trial(trial([0.9], optimizer="adam", learning_rate=0.03))
     again.update(study, study.get_trials())
-    assert again.finish("finished") is None
+    assert again.tracker.finish("finished") is None
     run = client.get_run(run_id)
     assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "finished")
     assert run.data.tags["best.trial"] == "3"
@@ -152,8 +153,8 @@ def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, dat
 @pytest.mark.slow
 def test_children_hang_below_their_parent_and_end_as_they_ended(tmp_path, database):
     parent = parent_of(tmp_path, uri=database)
-    parent.start()
-    run_id = parent.wait()
+    parent.tracker.start()
+    run_id = parent.tracker.wait()
     ends = {"finished": None, "pruned": "median pruner: 0.3 after epoch 4", "killed": None, "failed": "loss is NaN"}
     for number, (status, reason) in enumerate(ends.items()):
         folder = tmp_path / str(number)
@@ -170,11 +171,11 @@ def test_children_hang_below_their_parent_and_end_as_they_ended(tmp_path, databa
         child.epoch(1, {"accuracy": 0.5})
         assert child.wait() is not None
         if status == "failed":  # its process is killed: it says nothing any more
-            parent.end_child(folder, status, reason)
+            parent.tracker.end_run(folder / RECORD, status, reason)
         else:
             assert child.finish(status, reason) is None
-    parent.end_child(tmp_path / "never began", "failed", "killed by signal 9")
-    assert parent.finish("finished") is None
+    parent.tracker.end_run(tmp_path / "never began" / RECORD, "failed", "killed by signal 9")
+    assert parent.tracker.finish("finished") is None
 
     client = client_of(database)
     experiment = client.get_experiment_by_name("visrun/classification").experiment_id
@@ -198,29 +199,30 @@ def test_a_dead_server_costs_five_seconds_once(tmp_path):
         hole.bind(("127.0.0.1", 0))  # bound and not listening: it refuses
         parent = parent_of(tmp_path, uri=f"http://127.0.0.1:{hole.getsockname()[1]}")
         began = time.monotonic()
-        parent.start()
+        parent.tracker.start()
         parent.update(study, study.get_trials())
         assert time.monotonic() - began < 0.5
-        assert parent.wait() is None
+        assert parent.tracker.wait() is None
         assert 4.5 < time.monotonic() - began < 6
         began = time.monotonic()
-        assert parent.wait() is None  # the patience is spent
-        warning = parent.finish("finished")
+        assert parent.tracker.wait() is None  # the patience is spent
+        warning = parent.tracker.finish("finished")
         assert time.monotonic() - began < 1
     assert "did not take some values, some tags, the final status" in warning
     assert warning.endswith("(trials.csv in the sweep's folder holds every value)")
-    assert child_tags(parent.run_id, 0, "digits") == {"optuna.trial_number": "0", "study": "digits"}
+    assert child_tags(parent.tracker.run_id, 0, "digits") == {"optuna.trial_number": "0", "study": "digits"}
 
 
 def test_without_a_tracker_there_is_no_run(tmp_path):
     parent = parent_of(tmp_path, tracking="none")
-    parent.start()
+    parent.tracker.start()
     study = made()
     study.add_trial(trial([0.8]))
     parent.update(study, study.get_trials())
     parent.files([tmp_path / "missing.png"])
-    parent.end_child(tmp_path, "failed")
-    assert (parent.wait(), parent.link, parent.command, parent.finish("finished")) == (None, None, None, None)
+    tracker = parent.tracker
+    tracker.end_run(tmp_path / RECORD, "failed")
+    assert (tracker.wait(), tracker.link, tracker.command, tracker.finish("finished")) == (None, None, None, None)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,7 +21,7 @@ from visrun.config.overrides import parse
 from visrun.errors import VisrunError
 from visrun.sweep.results import closing_lines, rows, summary, write_results
 from visrun.sweep.ties import graded
-from visrun.sweep.trials import best_of, best_trial, counts, leaders, objectives, pareto, ranking, reason_of
+from visrun.sweep.trials import best_of, counts, leaders, objectives, pareto, ranking, reason_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 C, P, F, R, W = (TrialState[name] for name in ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"))
@@ -98,7 +98,7 @@ def test_of_equal_values_that_with_the_lower_loss_is_the_best_and_no_file_shows_
     content = yaml.safe_load((tmp_path / "optimization_results.yaml").read_text())
     assert content == {"name": "optuna", "best_params": {"learning_rate": 0.25}, "best_value": 0.75}
     assert (tmp_path / "best/experiment.json").read_text() == '{"trial": 1}'
-    assert [row[:3] for row in rows(study, study.trials, leaders(study, study.trials))[1:]] == [
+    assert [row[:3] for row in rows(study, study.trials, leaders(study.trials, study.directions))[1:]] == [
         [str(i), "complete", "0.75"] for i in range(3)
     ]
     assert closing_lines(study, study.trials, folder=tmp_path)[0] == "best accuracy 0.75, trial 1: learning_rate=0.25"
@@ -132,18 +132,18 @@ def test_the_best_one_is_finite_and_the_lowest_of_equal_ones():
     for value in (math.inf, 0.5, 0.8, 0.8, -math.inf):
         add(study, C, value)
     add(study, P, 0.99)
-    assert best_trial(study, study.trials).number == 2
-    assert best_trial(study, list(reversed(study.trials))).number == 2
+    assert best_of(study.trials, study.directions).number == 2
+    assert best_of(list(reversed(study.trials)), study.directions).number == 2
     assert [trial.number for trial in ranking(study.trials, [UP])] == [2, 3, 1]
     assert best_of(study.trials, [DOWN]).number == 1
-    assert best_trial(study, study.trials[:1]) is None
+    assert best_of(study.trials[:1], study.directions) is None
 
 
 def test_of_several_objectives_the_first_decides_and_the_best_one_is_on_the_front():
     study = make_study("maximize", "minimize")
     for values in ([0.9, 30.0], [0.9, 20.0], [0.5, 1.0], [0.5, 1.0]):
         add(study, C, values)
-    assert best_trial(study, study.trials).number == 1
+    assert best_of(study.trials, study.directions).number == 1
     assert [trial.number for trial in pareto(study.trials, study.directions)] == [1, 2, 3]
     assert pareto([], study.directions) == []
 
@@ -155,7 +155,7 @@ def test_trials_with_nan_none_or_too_few_values_are_never_on_the_front():
     for trial, values in zip(broken, ([math.nan, 0.0], None, [1.0], [1.0, -math.inf]), strict=True):
         trial._values = values
     assert pareto([sound, *broken], study.directions) == [sound]
-    assert best_trial(study, [*broken, sound]) == sound
+    assert best_of([*broken, sound], study.directions) == sound
 
 
 VALUES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=25)
@@ -180,7 +180,7 @@ def test_the_table_tells_every_trial():
     add(study, F, None, {"optimizer": None}, [math.nan], reason='said "no"')
     add(study, R, None, {"optimizer": "adam"}, [0.125, 0.25, 0.5])
     study.enqueue_trial({"optimizer": "lion"})
-    assert rows(study, list(reversed(study.trials)), leaders(study, study.trials)) == [
+    assert rows(study, list(reversed(study.trials)), leaders(study.trials, study.directions)) == [
         ["number", "state", "accuracy", "optimizer", "momentum", "epochs", "seconds", "reason", "folder", "best"],
         ["0", "complete", "0.5", "sgd", "0.9", "2", "12.25", "", "/runs/0", "yes"],
         ["1", "pruned", "0.25", "adam", "", "1", "", "worse, than most", "", ""],
@@ -194,7 +194,7 @@ def test_columns_of_one_name_are_kept_apart():
     study = make_study("maximize", "minimize", names=["accuracy", "seconds"])
     add(study, C, [0.5, 7.5], {"epochs": 30.0, "state": "x"}, epochs=12)
     add(study, F, None, {"epochs": 10.0}, seconds=1.5, reason="r")
-    head, first, second = rows(study, study.trials, leaders(study, study.trials))
+    head, first, second = rows(study, study.trials, leaders(study.trials, study.directions))
     assert head == [
         "number",
         "state",
@@ -352,7 +352,7 @@ def test_values_of_several_objectives_are_read_without_the_noise_of_single_preci
     add(study, C, [0.8500000238418579, 307618.0], {"lr": 0.1})
     add(study, C, [0.8999999761581421, 11_173_962.0], {"lr": 0.2})
     add(study, C, [1 / 3, 6.5], {"lr": 0.3})
-    front = leaders(study, study.trials)
+    front = leaders(study.trials, study.directions)
     values = [[0.85, 307618.0], [0.9, 11_173_962.0], [0.3333333, 6.5]]
     assert [found["values"] for found in summary(study, front)["solutions"]] == values
     table = rows(study, study.trials, front)

@@ -28,16 +28,8 @@ from visrun.sweep import config
 from visrun.sweep.agreement import incompatible
 from visrun.sweep.plugin import VisrunSweeper
 from visrun.sweep.storage import open_storage, quiet
-from visrun.sweep.study import (
-    START,
-    Params,
-    Queue,
-    counting,
-    create,
-    is_lost,
-    point_of,
-)
-from visrun.sweep.trials import failures
+from visrun.sweep.study import START, Params, Queue, counting, create, is_lost
+from visrun.sweep.trials import failures, params_of
 
 MIXED: dict[str, BaseDistribution] = {
     "optimizer": CategoricalDistribution(("adam", "sgd")),
@@ -139,13 +131,13 @@ class TestTickets:
     def test_points_come_first_and_each_once(self, queue: Queue) -> None:
         points = [{"size": 2}, {"size": 1, "colour": "red"}, {"size": 2}]
         queue.fill(4, points)
-        assert [point_of(trial) for trial in queue.trials()] == [points[0], points[1], {}, {}]
+        assert [params_of(trial) for trial in queue.trials()] == [points[0], points[1], {}, {}]
 
     def test_more_points_than_trials_are_cut(self, queue: Queue) -> None:
         queue.fill(2, COLOUR_POINTS)
-        assert [point_of(trial) for trial in queue.trials()] == COLOUR_POINTS[:2]
+        assert [params_of(trial) for trial in queue.trials()] == COLOUR_POINTS[:2]
         queue.fill(4, COLOUR_POINTS)
-        assert [point_of(trial) for trial in queue.trials()] == COLOUR_POINTS[:4]
+        assert [params_of(trial) for trial in queue.trials()] == COLOUR_POINTS[:4]
 
     def test_only_points_to_start_with_are_marked_and_stay_so_where_they_were_lost(self, queue: Queue) -> None:
         queue.fill(2, COLOUR_POINTS[:1], start=True)
@@ -164,18 +156,18 @@ class TestTickets:
             trial, _ = sampled(queue, active=lambda params: [name for name in params if name != "unread"])
             queue.complete(trial.number, [1.0])
         queue.fill(4, start)
-        assert [point_of(trial) for trial in queue.trials()[2:]] == [{}, {}]
+        assert [params_of(trial) for trial in queue.trials()[2:]] == [{}, {}]
 
     def test_points_of_lost_trials_do_not_come_twice(self, queue: Queue) -> None:
         queue.fill(2, COLOUR_POINTS[:2])
         trial, params = sampled(queue)
         queue.give_back(trial.number)
         queue.fill(4, COLOUR_POINTS[:2])
-        assert [point_of(trial) for trial in queue.trials()] == [COLOUR_POINTS[1], params, {}, {}]
+        assert [params_of(trial) for trial in queue.trials()] == [COLOUR_POINTS[1], params, {}, {}]
 
     def test_some_empty_tickets_are_made_ahead_and_all_points(self, queue: Queue) -> None:
         queue.fill(100, COLOUR_POINTS, ahead=5)
-        assert [point_of(trial) for trial in queue.trials()] == [*COLOUR_POINTS, *[{}] * 5]
+        assert [params_of(trial) for trial in queue.trials()] == [*COLOUR_POINTS, *[{}] * 5]
         queue.fill(16, ahead=5)
         queue.fill(16, ahead=5)
         assert len(queue.trials()) == 16
@@ -187,7 +179,7 @@ class TestTickets:
         queue.fill(3, COLOUR_POINTS)
         other.fill(5, COLOUR_POINTS)
         assert len(queue.every()) == 8
-        assert [point_of(trial) for trial in queue.trials()] == COLOUR_POINTS[:5]
+        assert [params_of(trial) for trial in queue.trials()] == COLOUR_POINTS[:5]
         numbers = []
         while (trial := queue.claim(5)) is not None:
             numbers.append(trial.number)
@@ -217,7 +209,7 @@ class TestTickets:
     def test_a_ticket_that_somebody_else_queued_counts(self, queue: Queue) -> None:
         queue.study.enqueue_trial({"size": 1})
         queue.fill(2)
-        assert [point_of(trial) for trial in queue.trials()] == [{"size": 1}, {}]
+        assert [params_of(trial) for trial in queue.trials()] == [{"size": 1}, {}]
 
 
 class TestClaims:
@@ -405,7 +397,7 @@ class TestSample:
         queue.fill(2)
         trial, params = sampled(queue, sizes)
         queue.give_back(trial.number)
-        assert [point_of(other) for other in queue.trials()] == [{}, params]
+        assert [params_of(other) for other in queue.trials()] == [{}, params]
         free, taken = {"size": 3 - params["size"]}, params
         assert sampled(queue, sizes, others=lambda: [{"size": 1}, {"size": 2}])[1] == free
         assert sampled(queue, sizes)[1] == taken
@@ -428,7 +420,7 @@ class TestSample:
             (other.number, "RUNNING"),
             (2, "WAITING"),
         ]
-        assert point_of(queue.trials()[1]) == named and START in queue.trials()[1].user_attrs
+        assert params_of(queue.trials()[1]) == named and START in queue.trials()[1].user_attrs
         queue.replace_lost()
         assert len(queue.every()) == 3
 
@@ -522,14 +514,14 @@ class TestEnds:
         trial, params = sampled(queue, MIXED, reads)
         queue.note(trial.number, folder="0", reason="no better accuracy since epoch 3")  # and then its worker is killed
         queue.give_back(trial.number)
-        assert [(found.number, point_of(found)) for found in queue.trials()] == [(1, params)]
+        assert [(found.number, params_of(found)) for found in queue.trials()] == [(1, params)]
         assert sampled(queue, MIXED, reads)[1] == params
 
     def test_one_lost_before_it_had_a_point_comes_back_without(self, queue: Queue) -> None:
         queue.fill(2, [{"colour": "red"}])
         for _ in range(2):
             queue.give_back(claimed(queue).number)
-        assert [point_of(trial) for trial in queue.trials()] == [{"colour": "red"}, {}]
+        assert [params_of(trial) for trial in queue.trials()] == [{"colour": "red"}, {}]
 
     def test_a_lost_trial_comes_back_once(self, queue: Queue) -> None:
         queue.fill(2)
@@ -576,7 +568,7 @@ class TestStale:
         assert [(trial.number, trial.state.name) for trial in queue.every()] == [
             (dead.number, "FAIL"), (living.number, "RUNNING"), (2, "WAITING"), (3, "WAITING"),
         ]  # fmt: skip
-        assert point_of(queue.trials()[-1]) == params
+        assert params_of(queue.trials()[-1]) == params
 
     def test_a_worker_that_dies_right_after_its_claim_is_missed(self, database: RDBStorage) -> None:
         queue = queue_in(database)

@@ -21,7 +21,7 @@ from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue, create
 from visrun.sweep.ties import graded
 from visrun.sweep.trial import VARIABLE, Handle, SweepTrial, current
-from visrun.sweep.trials import best_trial, values_of
+from visrun.sweep.trials import best_of, values_of
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_the_sampler_looks_where_equal_metrics_have_low_losses(direction: str, t
         queue.complete(number, trial.values(result(value=0.75, best_epoch=1)))
     late = [abs(x - 0.3) for x in asked[30:]]
     assert sorted(late)[15] < 0.1  # without the losses 0.13 to 0.42
-    best = best_trial(queue.study, queue.trials())
+    best = best_of(queue.trials(), queue.study.directions)
     assert best is not None and abs(best.params["x"] - 0.3) == min(abs(x - 0.3) for x in asked)
     assert values_of(best, 1) == [0.75]
 

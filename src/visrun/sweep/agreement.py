@@ -19,7 +19,8 @@ from visrun.sweep.plan import EVERY, Plan
 from visrun.sweep.points import KEY
 from visrun.sweep.slots import own_slot
 from visrun.sweep.storage import quiet
-from visrun.sweep.study import Queue, create, point_of
+from visrun.sweep.study import Queue, create
+from visrun.sweep.trials import params_of
 
 
 def make(plan: Plan, storage: BaseStorage) -> bool:
@@ -87,7 +88,7 @@ def check(plan: Plan, queue: Queue) -> None:
 
 def _foreign(queue: Queue, number: int, *, repeated: bool) -> str:
     """What a trial is that the plan does not have; people who repeat a run know seeds and no combinations."""
-    seed = point_of(queue.every()[number]).get("seed")
+    seed = params_of(queue.every()[number]).get("seed")
     if repeated and seed is not None:
         return f"this study has seed {seed}, which is missing from seeds=; add it, or choose another study_name"
     return f"trial {number} of this study is none of these combinations; choose another study_name"
@@ -111,7 +112,7 @@ def changes(plan: Plan, queue: Queue) -> list[str]:
 def outside(trials: Sequence[FrozenTrial], plan: Plan) -> int | None:
     """The first trial whose parameters are no point of the plan; an empty ticket gets one of those left."""
     for trial in trials:
-        found, mine = point_of(trial), plan.space.distributions
+        found, mine = params_of(trial), plan.space.distributions
         point = {name: value for name, value in found.items() if name in mine or plan.extend is None}
         open_yet = not point and trial.state in (TrialState.WAITING, TrialState.RUNNING)
         if point not in plan.points and not open_yet:

@@ -72,14 +72,15 @@ class Controller:
         self.screen, self.stop = screen, stop
         self.parent = make_parent(plan)
         self.crew: Crew = Threads(work) if work else self._slots()
-        self.orphans = Orphans(self.parent)
+        self.orphans = Orphans(self.parent.tracker)
         self.ended = -1
         self.drawer: threading.Thread | None = None
         self.drawn, self.drawing = time.monotonic(), 0.0
 
     def _slots(self) -> Slots:
         slots = make_slots(self.plan)
-        return Slots(slots, self.queue, wanted=self._wants_more, parent=self.parent, warn=self.screen.warn)
+        tracker = self.parent.tracker
+        return Slots(slots, self.queue, wanted=self._wants_more, tracker=tracker, warn=self.screen.warn)
 
     def run(self) -> int:
         """Lead the sweep; see :func:`lead`."""
@@ -89,7 +90,7 @@ class Controller:
         if (pruner := self.plan.pruner["name"]) != "none":
             self.screen.say(f"pruner: {pruner}; hydra/sweeper/pruner=none lets every trial come to its end")
         self.screen.say(f"stopped or killed, it goes on with: {again(self.plan)}")
-        self.parent.start()
+        self.parent.tracker.start()
         try:
             self._work()
         except KeyboardInterrupt as error:
@@ -97,7 +98,7 @@ class Controller:
             self.stop.exit_code = getattr(error, "exit_code", 130)
         except BaseException as error:
             self.screen.end_progress()
-            self.parent.finish("failed", first_line(error))
+            self.parent.tracker.finish("failed", first_line(error))
             raise
         return self._close()
 
@@ -113,7 +114,7 @@ class Controller:
 
     def _parent_run(self) -> str | None:
         """MLflow's id of the sweep's run, waited for. Trials run from here on, so that a signal no longer just ends."""
-        run_id = self.parent.wait()
+        run_id = self.parent.tracker.wait()
         self.stop.deferred = True
         return run_id
 
@@ -211,14 +212,15 @@ class Controller:
         self.parent.files([plan.folder / RESULTS, plan.folder / TABLE])
         if not stopped:
             self._draw(trials)
-        warning = self.parent.finish("killed" if stopped else "finished")
+        warning = self.parent.tracker.finish("killed" if stopped else "finished")
         early = self._why_early(trials)
         for line in [*missing, *([early] if early else []), *([warning] if warning else [])]:
             self.screen.warn(line)
         if stopped:
             self.screen.say(f"stopped; go on with: {again(plan)}")
-        link = f"{self.parent.link}{f'  after: {self.parent.command}' if self.parent.command else ''}"
-        shown = link if self.parent.link else None
+        tracker = self.parent.tracker
+        link = f"{tracker.link}{f'  after: {tracker.command}' if tracker.command else ''}"
+        shown = link if tracker.link else None
         for line in results.closing_lines(self.queue.study, trials, folder=plan.folder, link=shown):
             self.screen.say(line)
         return int(failures(trials) > 0) if self.stop.exit_code is None else self.stop.exit_code

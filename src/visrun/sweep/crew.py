@@ -15,9 +15,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import UserError, VisrunError
 from visrun.record.run_folder import living
-from visrun.sweep.parent import Parent
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
+from visrun.tracking import Tracker
+from visrun.tracking.names import RECORD
 
 FRUITLESS_STARTS = 3  # of a slot one after another without a trial, after which it is given up
 UNSIGNED = 10.0  # seconds after which whoever claimed a trial and did not sign it must have died
@@ -103,7 +104,7 @@ class Slots:
         slots: Not started yet.
         queue: The study that they work for.
         wanted: Whether it has more to run.
-        parent: Closes the run of a trial whose process died.
+        tracker: Closes the run of a trial whose process died.
         warn: Says what is wrong with a slot while others go on.
     """
 
@@ -113,11 +114,11 @@ class Slots:
         queue: Queue,
         *,
         wanted: Callable[[], bool],
-        parent: Parent,
+        tracker: Tracker,
         warn: Callable[[str], None],
     ) -> None:
         self.slots, self.queue = tuple(slots), queue
-        self.wanted, self.parent, self.warn = wanted, parent, warn
+        self.wanted, self.tracker, self.warn = wanted, tracker, warn
         self.active = list(slots)
         self.fruitless = dict.fromkeys(slots, 0)
 
@@ -145,7 +146,7 @@ class Slots:
                 self.queue.give_back(trial.number)
             else:
                 self.queue.fail(trial.number, died(code))
-            end_run(self.parent, trial, "killed" if stopping else "failed", died(code))
+            end_run(self.tracker, trial, "killed" if stopping else "failed", died(code))
         return bool(mine)
 
     def _replace(self, slot: Slot, code: int, ran: bool) -> None:
@@ -178,11 +179,11 @@ class Orphans:
     """Ends the trials of workers that joined on this machine and died, and of any that died before it could sign.
 
     Args:
-        parent: Closes their runs.
+        tracker: Closes their runs.
     """
 
-    def __init__(self, parent: Parent) -> None:
-        self.parent = parent
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
         self.unsigned: dict[int, float] = {}
 
     def take_back(self, queue: Queue, *, sole: bool) -> None:
@@ -196,7 +197,7 @@ class Orphans:
             gone = living(trial.user_attrs) is None if here else sole and trial.user_attrs.get("led", False)
             if gone:
                 queue.give_back(trial.number)
-                end_run(self.parent, trial, "killed", "the sweep was killed")
+                end_run(self.tracker, trial, "killed", "the sweep was killed")
 
     def look(self, queue: Queue, *, watched: set[int]) -> None:
         """Fail what a dead worker ran; those of the processes ``watched`` are somebody else's task."""
@@ -215,14 +216,14 @@ class Orphans:
                 if all(other.number != trial.number for other in queue.every(TrialState.RUNNING)):
                     continue  # it was ended by its process, which then left
                 queue.fail(trial.number, "its process died")
-                end_run(self.parent, trial, "failed", "its process died")
+                end_run(self.tracker, trial, "failed", "its process died")
 
 
-def end_run(parent: Parent, trial: FrozenTrial, status: str, reason: str) -> None:
+def end_run(tracker: Tracker, trial: FrozenTrial, status: str, reason: str) -> None:
     """Close the run of a trial whose process died, if it had begun one."""
     folder = trial.user_attrs.get("folder")
     if folder:
-        parent.end_child(Path(folder), status, reason)
+        tracker.end_run(Path(folder) / RECORD, status, reason)
 
 
 def signer(trial: FrozenTrial) -> int | None:

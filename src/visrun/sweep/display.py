@@ -18,8 +18,8 @@ from rich.console import Group
 from rich.live import Live
 
 from visrun.console import Screen
-from visrun.sweep.drawing import Sweep, draw, duration, leading, short
-from visrun.sweep.trials import by_number, counts, epochs_of, params_of, plural, reason_of, values_of
+from visrun.sweep.drawing import Sweep, draw, duration, short
+from visrun.sweep.trials import by_number, counts, epochs_of, leaders, params_of, plural, reason_of, values_of
 
 __all__ = ["Sweep", "Table"]
 
@@ -114,7 +114,7 @@ class News:
         return [f"{len(done)} of {plural(total, 'trial')} done: {counts(done)}{best}"]
 
     def _front(self) -> list[FrozenTrial]:
-        return leading(self.sweep, self.complete)
+        return leaders(self.complete, self.sweep.directions)
 
     def _starts(self, trials: Sequence[FrozenTrial]) -> list[str]:
         lines = []

@@ -25,8 +25,8 @@ from visrun.sweep.trials import (
     STATES,
     by_number,
     epochs_of,
+    leaders,
     params_of,
-    pareto,
     plural,
     ranking,
     reason_of,
@@ -85,7 +85,7 @@ def draw(
     names = varying(trials)
     labels = {name: _label(name, names) for name in names}
     head_lines = 1 + max((label.count("\n") for label in labels.values()), default=0)
-    front = leading(sweep, trials)
+    front = leaders(trials, sweep.directions)
     ranked = front if len(sweep.directions) > 1 else ranking(trials, sweep.directions)
     shown = select(trials, ranked, max(height - head_lines - 4, 3))  # headline, blank, note, the cursor's line
     head = headline(sweep, trials, front=front, elapsed=elapsed, now=now, width=width)
@@ -184,13 +184,6 @@ def select(trials: Sequence[FrozenTrial], ranked: Sequence[FrozenTrial], lines: 
     wanted = [*ranked[:1], *running, *ranked[:BEST_ROWS], *ended]
     chosen = {trial.number: trial for trial in wanted}
     return by_number(list(chosen.values())[:lines])
-
-
-def leading(sweep: Sweep, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The best trial, or the Pareto front."""
-    if len(sweep.directions) > 1:
-        return pareto(trials, sweep.directions)
-    return ranking(trials, sweep.directions)[:1]
 
 
 def varying(trials: Sequence[FrozenTrial]) -> list[str]:

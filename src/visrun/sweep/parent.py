@@ -1,20 +1,22 @@
 """A sweep in MLflow: one parent run that is kept up to date, and what makes a trial's run its child.
 
 parent = Parent("mlflow", study_name="digits", folder=folder, task="classification", space=space, facts={...})
-parent.start()
-run_id = parent.wait()                   # given to the trials: child_tags(run_id, 7, "digits"), child_name(7)
+parent.tracker.start()
+run_id = parent.tracker.wait()           # given to the trials: child_tags(run_id, 7, "digits"), child_name(7)
 parent.update(study, trials_of(study))   # as often as you like
 parent.files(draw(study, trials_of(study), folder / "plots"), "plots")
-warning = parent.finish("finished")
+warning = parent.tracker.finish("finished")
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visrun.record import environment
+from visrun.sweep.trials import ENDED, STATES, best_of, counts, objectives, ranking, values_of
 from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD, parameter_text
 from visrun.tracking.uris import without_password
@@ -24,11 +26,9 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-ENDED = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
-
 
 class Parent:
-    """The run of a sweep in the tracker's store; every method returns at once, except ``wait`` and ``finish``.
+    """The run of a sweep in the store of ``tracker``, which opens and closes it; the methods return at once.
 
     Args:
         tracking: A key of ``visrun.tracking.TRACKERS``.
@@ -68,7 +68,7 @@ class Parent:
             "folder": str(folder),
             "command": without_password(command),
         }
-        self._tracker = open_tracker(
+        self.tracker = open_tracker(
             tracking,
             uri=uri,
             experiment=experiment or f"visrun/{task}",
@@ -79,29 +79,6 @@ class Parent:
             kept="trials.csv in the sweep's folder holds every value",
         )
 
-    @property
-    def run_id(self) -> str | None:
-        """MLflow's id of the run, once it exists."""
-        return self._tracker.run_id
-
-    @property
-    def link(self) -> str | None:
-        """The run's page."""
-        return self._tracker.link
-
-    @property
-    def command(self) -> str | None:
-        """What starts the UI of a store on this disk."""
-        return self._tracker.command
-
-    def start(self) -> None:
-        """Open the run, or the one that the sweep had."""
-        self._tracker.start()
-
-    def wait(self) -> str | None:
-        """The run's id, waited for: 5 s at most for a server that does not answer, longer for a new file's tables."""
-        return self._tracker.wait()
-
     def update(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
         """Note the best values so far and how many trials have ended how, if any has ended since the last time.
 
@@ -109,40 +86,30 @@ class Parent:
         number of ended trials; tags ``best.trial`` and ``best.PARAMETER`` ("-" where that trial does not read it) of
         the trial that is best in the first objective.
         """
-        from visrun.sweep.trials import best_trial, counts
-
-        states = [trial.state.name for trial in trials]
-        ended = sum(states.count(state) for state in ENDED)
+        count = Counter(trial.state for trial in trials)
+        ended = sum(count[state] for state in ENDED)
         if ended in (0, self._ended):
             return
         self._ended = ended
-        values: dict[str, float] = {f"trials/{word}": states.count(state) for state, word in ENDED.items()}
-        self._tracker.values(ended, values | bests(study, trials))
-        best = best_trial(study, trials)
+        values: dict[str, float] = {f"trials/{STATES[state]}": count[state] for state in ENDED}
+        self.tracker.values(ended, values | bests(study, trials))
+        best = best_of(trials, study.directions)
         found = {"best.trial": str(best.number)} if best else {}
         if best:
             names = dict.fromkeys([*self._names, *best.params])
-            found |= {f"best.{name}": shown(best.params[name]) if name in best.params else "-" for name in names}
-        self._tracker.tags({"trials": counts(trials), **found})
+            found |= {
+                f"best.{name}": parameter_text(best.params[name]) if name in best.params else "-" for name in names
+            }
+        self.tracker.tags({"trials": counts(trials), **found})
 
     def files(self, paths: Iterable[Path], folder: str = "") -> None:
         """Keep files, under ``folder`` of the run's artifacts; the latest content replaces an earlier one."""
         for path in paths:
-            self._tracker.artifact(path, folder)
-
-    def end_child(self, folder: Path, status: str, reason: str | None = None) -> None:
-        """Close the run of a trial whose process died before it could: ``folder`` is the trial's."""
-        self._tracker.end_run(folder / RECORD, status, reason)
-
-    def finish(self, status: str, reason: str | None = None) -> str | None:
-        """Close the run as "finished", "killed" or "failed"; see ``visrun.tracking.Tracker.finish``."""
-        return self._tracker.finish(status, reason)
+            self.tracker.artifact(path, folder)
 
 
 def bests(study: Study, trials: Iterable[FrozenTrial]) -> dict[str, float]:
     """The best value of each objective, by itself, over the complete trials."""
-    from visrun.sweep.trials import objectives, ranking, values_of
-
     complete = ranking(trials, study.directions)
     columns = zip(*(values_of(trial, len(study.directions)) for trial in complete), strict=True)
     return {
@@ -155,16 +122,11 @@ def readable(distribution: BaseDistribution) -> str:
     """A parameter's range in words: ``1e-05 to 0.1, log``; ``16 to 256, step 16``; ``adam, sgd``."""
     choices = getattr(distribution, "choices", None)
     if choices is not None:
-        return ", ".join(shown(choice) for choice in choices)
+        return ", ".join(parameter_text(choice) for choice in choices)
     facts: Any = distribution
     step = facts.step if facts.step is not None and not (isinstance(facts.low, int) and facts.step == 1) else None
     words = [f"{facts.low} to {facts.high}", "log" if facts.log else "", f"step {step}" if step else ""]
     return ", ".join(word for word in words if word)
-
-
-def shown(value: Any) -> str:
-    """A parameter's value: text as it is, all else as JSON."""
-    return parameter_text(value)
 
 
 def child_name(number: int) -> str:

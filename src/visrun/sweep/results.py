@@ -61,7 +61,7 @@ def write_results(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> 
     Raises:
         VisrunError: A file cannot be written.
     """
-    front = leaders(study, trials)
+    front = leaders(trials, study.directions)
     update(folder / RESULTS, OmegaConf.to_yaml(OmegaConf.create(summary(study, front))).encode())
     update(folder / TABLE, _csv(rows(study, trials, front)))
     return copy_best(study, front, folder)
@@ -152,7 +152,7 @@ def closing_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, 
 
 
 def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path) -> list[str]:
-    front, names = leaders(study, trials), objectives(study)
+    front, names = leaders(trials, study.directions), objectives(study)
     if not front:
         return ["no trial is complete, so there is no best one"]
     single = len(names) == 1

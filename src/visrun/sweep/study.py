@@ -24,9 +24,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.sweep.sampling import another, propose
 from visrun.sweep.storage import quiet
+from visrun.sweep.trials import fixed_of, params_of
 
 Params = dict[str, Any]
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 START = "start_point"  # of a trial: it runs a point to start with, which nobody prunes
 
 
@@ -85,7 +85,7 @@ class Queue:
         """
         trials = self.trials()
         wanted = max(n_trials - len(trials), 0)
-        have = {_key(point_of(trial)) for trial in trials} | {_key(fixed_of(trial)) for trial in self.every()}
+        have = {_key(params_of(trial)) for trial in trials} | {_key(fixed_of(trial)) for trial in self.every()}
         missing = [point for key, point in {_key(point): point for point in points}.items() if key not in have]
         empty: list[Params] = [{}] * (wanted if ahead is None else min(ahead, wanted))
         for place, point in enumerate([*missing, *empty][:wanted], start=len(trials)):
@@ -144,7 +144,7 @@ class Queue:
 
     def _taken(self, number: int) -> list[Params]:
         """The points of all trials that count but this one."""
-        return [point_of(other) for other in self.trials() if other.number != number]
+        return [params_of(other) for other in self.trials() if other.number != number]
 
     # ends
 
@@ -182,7 +182,7 @@ class Queue:
         replaced = {trial.user_attrs.get("again") for trial in trials}
         for trial in trials:
             if is_lost(trial) and trial.number not in replaced:
-                self._again(trial, point_of(trial))
+                self._again(trial, params_of(trial))
 
     def _again(self, trial: FrozenTrial, point: Params) -> None:
         kept = {name: value for name, value in trial.user_attrs.items() if name == START}
@@ -251,13 +251,3 @@ def _holds(distribution: BaseDistribution | None, value: Any) -> bool:
         return distribution is not None and distribution._contains(distribution.to_internal_repr(value))
     except (TypeError, ValueError):
         return False
-
-
-def fixed_of(trial: FrozenTrial) -> Params:
-    """The parameters that a trial's ticket fixes."""
-    return dict(trial.system_attrs.get("fixed_params", {}))
-
-
-def point_of(trial: FrozenTrial) -> Params:
-    """The parameters of a trial; of a ticket, and of one that was claimed but not sampled yet, those it fixes."""
-    return dict(trial.params) or fixed_of(trial)

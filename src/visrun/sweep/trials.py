@@ -25,18 +25,14 @@ STATES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "queued",
 }
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
-def best_trial(study: Study, trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
+def best_of(trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> FrozenTrial | None:
     """The best complete trial with finite values; of equal ones that with the lower loss, then the lower number.
 
     Of several objectives the first one decides, then the second, and so on: the trial is on the Pareto front.
     """
-    return best_of(trials, study.directions)
-
-
-def best_of(trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> FrozenTrial | None:
-    """As ``best_trial``, for the directions given."""
     ranked = ranking(trials, directions)
     return ranked[0] if ranked else None
 
@@ -56,19 +52,15 @@ def pareto(trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) 
     ]  # one vector operation a trial
 
 
-def leaders(study: Study, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def leaders(trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
     """The best trial, or the Pareto front; [] while no trial is complete."""
-    if len(study.directions) > 1:
-        return pareto(trials, study.directions)
-    best = best_trial(study, trials)
-    return [best] if best else []
+    return pareto(trials, directions) if len(directions) > 1 else ranking(trials, directions)[:1]
 
 
 def counts(trials: Iterable[FrozenTrial]) -> str:
     """``14 complete, 5 pruned, 1 failed``, and how many are running and queued where any is."""
     count = Counter(trial.state for trial in trials)
-    always = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    return ", ".join(f"{count[state]} {name}" for state, name in STATES.items() if state in always or count[state])
+    return ", ".join(f"{count[state]} {name}" for state, name in STATES.items() if state in ENDED or count[state])
 
 
 def objectives(study: Study) -> list[str]:
@@ -86,8 +78,13 @@ def by_number(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def params_of(trial: FrozenTrial) -> dict[str, Any]:
-    """A trial's parameters; those of a queued one as far as they are fixed beforehand."""
-    return trial.params or dict(trial.system_attrs.get("fixed_params") or {})
+    """A trial's parameters; of a ticket, and of one that was claimed but not sampled yet, those that are fixed."""
+    return dict(trial.params) or fixed_of(trial)
+
+
+def fixed_of(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters that a trial's ticket fixes."""
+    return dict(trial.system_attrs.get("fixed_params", {}))
 
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
