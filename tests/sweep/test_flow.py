@@ -157,14 +157,14 @@ def test_a_killed_sweep_goes_on_where_it_was(sweeper):
 
 def test_a_seeded_search_goes_on_with_new_points(sweeper):
     words = ("learning_rate=interval(1e-5, 1e-1)", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1")
-    for name, sittings in (("straight", [30]), ("mine", [25, 50])):
+    for name, sittings in (("straight", [6]), ("mine", [4, 6])):
         for n_trials in sittings:
             sweeper.sweep(*words, f"hydra.sweeper.study_name={name}", f"hydra.sweeper.n_trials={n_trials}")
     straight, mine = (
         [trial.params["learning_rate"] for trial in sweeper.trials(name)] for name in ("straight", "mine")
     )
-    assert mine[:25] == straight[:25]
-    assert len(set(mine)) == 50
+    assert mine[:4] == straight[:4]
+    assert len({*mine, *straight}) == 8  # a sampler that began anew would come to those of the straight search
 
 
 def test_an_unnamed_sweep_says_how_it_goes_on(sweeper):
@@ -227,11 +227,14 @@ def test_a_stop_while_a_trial_ends_by_itself_keeps_its_value_and_begins_no_other
 
 
 def test_a_long_search_makes_its_tickets_as_it_goes(sweeper):
-    output = sweeper.sweep(
-        *SEARCH[:1], "hydra.sweeper.n_trials=230", "hydra.sweeper.study_name=mine", "hydra.sweeper.n_jobs=2"
-    )
-    assert sorted(sweeper.numbers()) == list(range(230))
-    assert last_line(output) == "230 trials: 230 complete, 0 pruned, 0 failed"
+    sweeper.body("""
+from visrun.sweep import controller, joining, worker
+controller.AHEAD = joining.AHEAD = worker.AHEAD = 6
+""")
+    words = ("hydra.sweeper.n_trials=20", "hydra.sweeper.study_name=mine", "hydra.sweeper.n_jobs=2")
+    output = sweeper.sweep(*SEARCH[:1], *words)
+    assert sorted(sweeper.numbers()) == list(range(20))
+    assert last_line(output) == "20 trials: 20 complete, 0 pruned, 0 failed"
 
 
 def test_a_second_ctrl_c_ends_at_once(sweeper):
