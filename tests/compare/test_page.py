@@ -184,6 +184,14 @@ def test_a_failed_run_is_best_only_where_no_run_finished(write_run) -> None:
     assert "c is best: accuracy 0.5000 on val" in told and "a: failed, loss is nan" in told
 
 
+def test_what_a_failed_run_was_measured_on_does_not_count(write_run) -> None:
+    seen = {"fingerprints": {"val": "a"}}
+    runs = [write_run(name, [value], result={"status": "finished"} | seen) for name, value in (("a", 0.5), ("b", 0.75))]
+    failed = write_run("c", [0.9], result={"status": "failed", "fingerprints": {"val": "b"}})
+    told = " ".join(" ".join(Reader(made(*runs, failed)).texts).split())
+    assert "b is best: accuracy 0.7500 on val" in told and "not of the same images" not in told
+
+
 def test_of_errors_the_smallest_is_best_and_test_is_told(write_run) -> None:
     folders = [
         write_run(

@@ -87,7 +87,7 @@ def _verdict(runs: Sequence[Run]) -> str:
     values = [run.value for run in known if run.value is not None]
     top = max(values) if entry.maximize else min(values)
     best = [run for run in known if run.value == top]
-    if not same_images(runs, "val"):
+    if not same_images(known, "val"):
         return f'<p class="verdict">{escape(monitor)} on val is not of the same images, so no run is best.</p>'
     names = ", ".join(f"<strong>{escape(run.name)}</strong>" for run in best)
     if len({number(value) for value in values}) == 1 and len(known) == len(runs):

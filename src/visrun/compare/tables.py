@@ -56,13 +56,13 @@ def metrics(runs: Sequence[Run]) -> list[Row]:
     None is the best of figures that are not of the same images.
     """
     first, better = runs[0].monitor, runs[0].entry.larger_is_better
-    among = [i for i, run in enumerate(runs) if run in contenders(runs)]
+    able = contenders(runs)
     rows = []
     for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):
-        able = among if same_images(runs, split) else []
+        among = [i for i, run in enumerate(runs) if run in able] if same_images(able, split) else []
         keys = sorted(dict.fromkeys(key for each in values for key in each), key=lambda key: key != first)
         rows += [
-            metric_row(f"{split} {key}", [each.get(key) for each in values], better(key), among=able) for key in keys
+            metric_row(f"{split} {key}", [each.get(key) for each in values], better(key), among=among) for key in keys
         ]
     return rows
 
@@ -101,7 +101,7 @@ def notes(runs: Sequence[Run]) -> list[str]:
     other = len({run.fingerprint for run in runs if run.fingerprint}) > 1
     lines += ["the runs were trained on different data"] if other else []
     for split in ("val", "test"):
-        if not same_images(runs, split):
+        if not same_images(contenders(runs), split):
             why = "" if other or split == "test" else " (another seed or share of val holds out others)"
             lines.append(f"the runs' metrics on {split} are not of the same images{why}, so none is best there")
     return lines
