@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from visrun.data import demo
 from visrun.data.objects import Objects, nothing
 from visrun.data.outlines import Rle
 from visrun.data.records import Dataset, Record
+from visrun.data.verdicts import Verdict
 from visrun.errors import ConfigError, UserError
 from visrun.web import datasets, server
 from visrun.web.bodies import Folder
@@ -162,6 +164,27 @@ def test_a_user_without_a_home_folder_has_a_page_too(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("task", demo.WRITERS)
+def test_every_task_has_its_demo_looked_at(task: str, tmp_path: Path) -> None:
+    root = demo.build(task, tmp_path)
+    told = describe(root, task=task, layout="auto", roots=Roots([tmp_path]))
+    assert told["problems"] == [] and all(split["images"] for split in told["splits"])
+    assert told["histogram"]["names"] and len(told["thumbnails"]) == 12
+    assert all(thumb["label"] and thumb["src"].startswith("data:image/jpeg") for thumb in told["thumbnails"])
+
+
+def test_a_marked_defect_is_outlined_and_a_verdict_named(tmp_path: Path) -> None:
+    image, mask = picture(tmp_path / "a.png", (320, 240)), picture(tmp_path / "mask.png", (320, 240))
+    pages = {
+        verdict: drawn(Record(image, verdict, "a"), dataset(image, "verdict"))
+        for verdict in (Verdict("good"), Verdict("crack"), Verdict("crack", (mask,)))
+    }
+    assert [caption for _, caption in pages.values()] == ["good", "crack", "crack"]
+    good, plain, marked = (np.asarray(page) for page, _ in pages.values())
+    assert (good == plain).all() and (marked != plain).any() and marked.shape == (120, 160, 3)
+
+
+@pytest.mark.slow
 def test_a_look_in_a_process_of_its_own(tmp_path: Path) -> None:
     root = photos(tmp_path / "photos")
     looks = Datasets(Roots([tmp_path]), tmp_path)
@@ -199,6 +222,25 @@ def read(root):
 TASKS["sorting"] = TASKS["classification"]
 READERS["stacks"] = ReaderEntry(read=read, recognise=recognise, tasks=("sorting",))
 """
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("crash", "said"),
+    [
+        ("demo.build = None", "TypeError: 'NoneType' object is not callable"),
+        ("os._exit(3)", "exit code 3"),
+        ("os.kill(os.getpid(), 9)", "it was killed; is memory short?"),
+    ],
+)
+def test_a_look_that_crashes_says_so(crash: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "crashing_plugin.py").write_text(f"import os\nfrom visrun.data import demo\n{crash}\n")
+    looks = Datasets(Roots([tmp_path]), tmp_path)
+    until, told = time.monotonic() + 60, {"state": "looking"}
+    while told["state"] == "looking" and time.monotonic() < until:
+        time.sleep(0.05)
+        told = looks.look("classification", None, "auto", plugins=("crashing_plugin",))
+    assert told == {"state": "crashed", "lines": [f"the look at the dataset failed: {said}"]}
 
 
 @pytest.mark.slow

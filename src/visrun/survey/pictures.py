@@ -75,10 +75,13 @@ def _masked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image
 
 def _judged(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:  # noqa: ARG001
     verdict: Verdict = record.target
-    small = scaled(image, most=LARGEST)
-    if verdict.masks:
-        small = outlined(small, mask_of(verdict, (), (image.height, image.width)) == DEFECT, BAD)
+    small = defects(scaled(image, most=LARGEST), verdict, size=(image.height, image.width))
     return caption(small, [Line(verdict.kind, color=BAD if verdict.defective else GOOD)])
+
+
+def defects(image: Image.Image, verdict: Verdict, *, size: tuple[int, int]) -> Image.Image:
+    """The file's picture at any scale, its marked defects outlined; ``size`` is (h, w) of the file."""
+    return outlined(image, mask_of(verdict, (), size) == DEFECT, BAD) if verdict.masks else image
 
 
 def _marked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:

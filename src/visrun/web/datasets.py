@@ -7,6 +7,7 @@ that has turned to another dataset leaves nothing running.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -47,7 +48,7 @@ class Datasets:
     def look(
         self, task: str, root: str | None, layout: str, *, plugins: tuple[str, ...] = (), again: bool = False
     ) -> dict[str, Any]:
-        """What is known of a dataset: ``state`` is looking, done or failed.
+        """What is known of a dataset: ``state`` is looking, done, failed or crashed.
 
         Args:
             root: An absolute path inside the roots, or None for the built-in demo.
@@ -130,7 +131,8 @@ def _follow(look: Look, process: subprocess.Popen[str], asked: dict[str, Any]) -
         except (OSError, ValueError):  # it was ended
             pass
     if look.told["state"] == "looking":
-        look.told = {"state": "failed", "lines": ["the look at the dataset ended without a word; is memory short?"]}
+        killed = process.returncode == -signal.SIGKILL
+        _take(look, {"crash": "it was killed; is memory short?" if killed else f"exit code {process.returncode}"})
 
 
 def _take(look: Look, told: dict[str, Any]) -> None:
@@ -139,5 +141,7 @@ def _take(look: Look, told: dict[str, Any]) -> None:
         look.told = {"state": "looking", "done": done, "total": total}
     elif "result" in told:
         look.told = {"state": "done", **told["result"]}
-    else:
+    elif "error" in told:
         look.told = {"state": "failed", "lines": told["error"]}
+    else:  # which says nothing of the dataset
+        look.told = {"state": "crashed", "lines": [f"the look at the dataset failed: {told['crash']}"]}

@@ -117,6 +117,8 @@ def main() -> None:
         print(json.dumps({what: content}), file=out, flush=True)
 
     with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no answer
+        except Exception as error:
+            tell("crash", f"{type(error).__name__}: {error}")
         try:
             plugins.load(asked["plugins"], cwd=Path.cwd())
             tell("result", _found(asked, progress=lambda done, total: tell("progress", [done, total])))

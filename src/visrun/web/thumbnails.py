@@ -12,7 +12,8 @@ from visrun.data.ids import IGNORE
 from visrun.data.images import header, load_rgb, mask_of
 from visrun.data.objects import Objects
 from visrun.data.records import Dataset, Record
-from visrun.survey.pictures import traced
+from visrun.data.verdicts import Verdict
+from visrun.survey.pictures import defects, traced
 from visrun.tasks.drawing import overlay, palette
 
 SIDE = 160  # pixels of the longer side
@@ -35,6 +36,8 @@ def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
         traced(image, record.target, [colors[label] for label in record.target.labels], size=(height, width))
         return image, objects_said(record.target, dataset.classes)
     return image, said(record.target, dataset)
+    if isinstance(record.target, Verdict):
+        return defects(image, record.target, size=(height, width)), record.target.kind
 
 
 def small(path: Path, size: tuple[int, int]) -> Image.Image:

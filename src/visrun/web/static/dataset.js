@@ -72,8 +72,8 @@ async function survey(again) {
       told = await post("/api/dataset", { ...content, again: false });
     }
     if (mine !== turn) return;
-    wrong = told.state === "failed" ? told.lines : [];
-    place.replaceChildren(...(told.state === "failed" ? problems("bad", told.lines) : found(told)));
+    wrong = told.state === "failed" ? told.lines : []; // a look that crashed says nothing of the dataset
+    place.replaceChildren(...(told.state === "done" ? found(told) : problems("bad", told.lines)));
   } catch (error) {
     if (mine !== turn) return;
     wrong = error.lines ?? [];
