@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from typing import TypeGuard
 
 SPAN = 50.0  # ratio of the largest to the smallest
 MISSING = "-"  # stands where there is no number
 
 
+def is_int(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer, which a truth value is not here."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number, which a truth value is not here."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def numbers_of(content: object) -> dict[str, float]:
     """The finite numbers of a JSON object; {} of what is none."""
     items = content.items() if isinstance(content, dict) else ()
-    numbers = {key: value for key, value in items if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    numbers = {key: value for key, value in items if is_number(value)}
     return {key: float(value) for key, value in numbers.items() if abs(value) <= sys.float_info.max}
 
 

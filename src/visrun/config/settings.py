@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, sections
+from visrun.numbers import is_int
 from visrun.record.environment import DEVICE, DEVICES
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -28,7 +29,7 @@ def _names(value: object) -> object:
     """A list of names; one that looks like a number (``classes=[0,1]``) is a name all the same."""
     if not isinstance(value, (list, tuple)):
         return value
-    return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+    return [str(item) if is_int(item) else item for item in value]
 
 
 def _different(names: tuple[str, ...]) -> tuple[str, ...]:

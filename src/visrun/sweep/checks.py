@@ -17,6 +17,7 @@ from visrun.config.overrides import is_hydra, near
 from visrun.config.settings import Settings, duration
 from visrun.errors import did_you_mean
 from visrun.hyperparameters import Hyperparameters
+from visrun.numbers import is_int, is_number
 from visrun.sweep import space as spaces
 from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.files import JOURNAL
@@ -110,7 +111,7 @@ def _highest(space: Space, name: str, usual: int) -> int:
     """The highest value that a trial may have of a whole number."""
     distribution: Any = space.distributions.get(name)
     values = getattr(distribution, "choices", None) or [getattr(distribution, "high", usual)]
-    return max((value for value in values if _is_int(value)), default=usual)
+    return max((value for value in values if is_int(value)), default=usual)
 
 
 def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
@@ -125,29 +126,21 @@ class Numbers:
 
     def __init__(self, settings: Mapping[str, Any], problems: Problems) -> None:
         self.n_trials: int | None = settings.get("n_trials")
-        if self.n_trials is not None and (not _is_int(self.n_trials) or self.n_trials < 1):
+        if self.n_trials is not None and (not is_int(self.n_trials) or self.n_trials < 1):
             problems.add(f"{KEY}.n_trials={show(self.n_trials)}: must be an integer >= 1")
         self.n_jobs: int = settings.get("n_jobs") or 0
-        if not _is_int(self.n_jobs) or self.n_jobs < 1:
+        if not is_int(self.n_jobs) or self.n_jobs < 1:
             problems.add(f"{KEY}.n_jobs={show(settings.get('n_jobs'))}: must be an integer >= 1")
         self.max_failure_rate: float = settings.get("max_failure_rate", VisrunSweeperConf.max_failure_rate)
-        if not _is_number(self.max_failure_rate) or not 0 <= self.max_failure_rate <= 1:
+        if not is_number(self.max_failure_rate) or not 0 <= self.max_failure_rate <= 1:
             problems.add(f"{KEY}.max_failure_rate={show(self.max_failure_rate)}: must be between 0 and 1")
         timeout: Any = duration(settings.get("timeout"))
-        self.timeout: float | None = float(timeout) if _is_number(timeout) and timeout > 0 else None
+        self.timeout: float | None = float(timeout) if is_number(timeout) and timeout > 0 else None
         if timeout is not None and self.timeout is None:
             problems.add(f"{KEY}.timeout={show(timeout)}: must be seconds above 0, or a text such as 1h30m")
         name = settings.get("study_name")
         if name is not None and not NAME.fullmatch(str(name)):
             problems.add(f"{KEY}.study_name={show(name)}: must be letters, digits, _ - . and / between folders")
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _objectives(

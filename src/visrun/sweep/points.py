@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from visrun.config.configs import flatten
 from visrun.config.fields import show
 from visrun.errors import ConfigError, did_you_mean
+from visrun.numbers import is_number
 from visrun.sweep import space as spaces
 from visrun.sweep.parent import readable
 from visrun.sweep.space import Bases, Space
@@ -158,8 +159,7 @@ def _wanted(value: Any, distribution: BaseDistribution) -> str:
     """What is wrong with a value that a distribution does not hold."""
     if isinstance(distribution, CategoricalDistribution):
         return f"is none of its choices {readable(distribution)}"
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f"is outside of its range, {readable(distribution)}" if number else "must be a number"
+    return f"is outside of its range, {readable(distribution)}" if is_number(value) else "must be a number"
 
 
 def own_point(run: Resolved, space: Space, bases: Bases) -> Params:
@@ -182,7 +182,7 @@ def _in_range(value: Any, distribution: Any) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         choice = None if isinstance(value, Mapping) else encode(value)
         return choice if choice in distribution.choices else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+    if not is_number(value) or not isfinite(value):
         return None
     if isinstance(distribution, IntDistribution):
         inside = value == int(value) and distribution._contains(int(value))

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.config.fields import one_of, show
 from visrun.errors import ConfigError
+from visrun.numbers import is_int
 from visrun.sweep.config import PRUNERS
 from visrun.sweep.storage import quiet
 
@@ -55,7 +56,7 @@ class SuccessiveHalving(BasePruner):
         at_least = {"min_resource": (min_resource, 1), "reduction_factor": (reduction_factor, 2)}
         at_least |= {"min_images": (min_images, 0)} | ({} if looks is None else {"looks": (looks, 1)})
         for name, (value, low) in at_least.items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            if not is_int(value) or value < low:
                 raise ValueError(f"{name}={show(value)}: must be an integer >= {low}")
         enough = math.ceil(min_images / images) if images else 0
         self.first = max(min_resource, min(enough, min_resource * reduction_factor))

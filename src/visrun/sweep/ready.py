@@ -21,6 +21,7 @@ from visrun.config.overrides import GROUPS, near
 from visrun.config.settings import defaults
 from visrun.errors import ConfigError, did_you_mean
 from visrun.hyperparameters import Hyperparameters
+from visrun.numbers import is_number
 from visrun.sweep.spelling import takes_integers, text
 from visrun.tables import TASKS, ModelEntry
 
@@ -214,7 +215,7 @@ def _range_problems(key: str, ready: Ready) -> list[str]:
         return [f"ranges.{key}: must have low and high, or choices"]
     numbers = {end: space[end] for end in ("low", "high", "step") if end in space}
     for end, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        if not is_number(value) or not isfinite(value):
             return [f"ranges.{key}.{end}={show(value)}: must be a number"]
     return [*_end_problems(key, space), *_value_problems(key, [space["low"], space["high"]])]
 
