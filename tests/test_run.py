@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import visrun
-from visrun import checkpoint, evaluate, run
+from visrun import checkpoint, cli, evaluate, run
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.record import recorder
@@ -382,6 +382,13 @@ def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, mon
     noted = experiment(folder)["result"]
     assert (noted["status"], noted["epochs"]) == ("finished", 3) and "reason" not in noted
     assert (folder / "plots" / "predictions.png").exists()
+
+
+def test_a_finished_run_says_so_and_stays_as_it_is(tmp_path, capsys):
+    (tmp_path / "experiment.json").write_text('{"result": {"status": "finished"}}')
+    assert cli.main(["resume", str(tmp_path)]) == 0
+    assert f"{tmp_path}: this run is finished; visrun experiment={tmp_path}" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.iterdir()] == ["experiment.json"]
 
 
 def test_a_run_whose_epochs_cannot_be_ranked_says_so_and_keeps_the_last(photos, tmp_path, monkeypatch, capsys):
