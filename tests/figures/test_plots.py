@@ -243,7 +243,7 @@ def test_a_tile_keeps_its_shape_and_is_neither_tiny_nor_huge(width, height):
     assert abs(tile.height - scale * height) < 1
 
 
-def test_pictures_of_one_sheet_have_one_scale(tmp_path):
+def test_pictures_of_one_sheet_have_one_scale():
     small, large = fit(Image.new("RGB", (64, 80)), 100), fit(Image.new("RGB", (64, 100)), 100)
     assert small.width == large.width == 128
 

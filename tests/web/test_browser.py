@@ -105,7 +105,7 @@ def shown(page: Any, label: str) -> bool:
     return bool(page.get_by_label(label, exact=True).is_visible())
 
 
-def test_the_whole_story(watched: Watched, served: Served, tmp_path: Path) -> None:
+def test_the_whole_story(watched: Watched, tmp_path: Path) -> None:
     page = watched.page
     fill_in(page)
     train(page)
