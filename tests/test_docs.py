@@ -31,11 +31,11 @@ from visrun.config.configs import conf_dir, flatten, open_conf
 from visrun.config.fields import allowed, show
 from visrun.config.overrides import GROUPS, is_hydra, parse
 from visrun.config.settings import SECTIONS, Settings
+from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, say
 from visrun.record import experiment
 from visrun.survey import command as checking
-from visrun.sweep.config import VisrunSweeperConf
 from visrun.synonyms import LACKING, OURS
 from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
 

@@ -13,7 +13,7 @@ from visrun import cli, evaluate, predict
 from visrun.config.compose import known
 from visrun.config.configs import open_conf
 from visrun.config.overrides import GROUPS, HYDRA_PATHS, READY
-from visrun.sweep.config import VisrunSweeperConf
+from visrun.config.sweeper import VisrunSweeperConf
 from visrun.synonyms import LACKING, OURS, hint, is_command, ours
 
 HYDRAS = (*HYDRA_PATHS, *(f"hydra.sweeper.{name}" for name in vars(VisrunSweeperConf())))

@@ -130,8 +130,9 @@ def _resume(words: Sequence[str]) -> int:
     if not given or not all("=" in word for word in given[1:]):
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
-    from visrun.record.remember import longer, of_sweep
+    from visrun.record.remember import longer
     from visrun.record.run_files import FILE_NAME
+    from visrun.sweep.files import onward
 
     path = expanded(given[0])
     folder = path.parent if path.name == FILE_NAME else path
@@ -139,7 +140,7 @@ def _resume(words: Sequence[str]) -> int:
         raise UserError(f"{folder}: is a file; name a run's folder, the one that holds {FILE_NAME}")
     if given[1:]:
         raise UserError(f"resume changes no setting; a new run from its best weights: {longer(folder, *given[1:])}")
-    if command := of_sweep(folder):
+    if command := onward(folder):
         raise UserError(f"{folder}: a sweep; go on with it {command}")
     return run.resume(folder)
 

@@ -24,8 +24,8 @@ from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.folders import cache_folder
 from visrun.loaders import split_batches, where_kept
+from visrun.machine import own_cores
 from visrun.models import Built
-from visrun.sweep.slots import own_cores
 from visrun.tables import AUGMENTATIONS, TASKS, model_entry
 
 

@@ -29,12 +29,12 @@ from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, known, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
 from visrun.config.overrides import hydra_folder, hydra_words, near, to_override
+from visrun.config.sweeper import NAME as OURS
 from visrun.errors import ConfigError
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
 from visrun.record.outputs import SWEEPS, new_run_folder
 from visrun.record.run_files import FILE_NAME
 from visrun.signals import Interrupted
-from visrun.sweep.config import NAME as OURS
 
 INSPECTIONS = ("cfg", "info", "help", "hydra_help", "shell_completion")
 REFUSED = {

@@ -15,6 +15,8 @@ from visrun.config.compose import Resolved, resolve
 from visrun.config.fields import show
 from visrun.config.overrides import SWEEPING
 from visrun.config.settings import Settings
+from visrun.config.sweeper import AUTO
+from visrun.config.sweeper import NAME as SWEEPER
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
 from visrun.files import write_atomic
@@ -22,8 +24,6 @@ from visrun.numbers import MISSING, number, numbers_of
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json
 from visrun.spread import Spread, spread
-from visrun.sweep.config import AUTO
-from visrun.sweep.config import NAME as SWEEPER
 from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
 from visrun.tracking import open_tracker

@@ -19,16 +19,16 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from visrun.config.compose import Resolved, resolve
+from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError, VisrunError
+from visrun.machine import SLOT
 from visrun.record.journal import identity
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import this_process
 from visrun.sweep import joining
-from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.joining import extended, join, prepare, values_of, wait_for_study, words_of
 from visrun.sweep.plan import GRID, Plan, make_plan
-from visrun.sweep.slots import SLOT
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import START, Queue, create
 from visrun.sweep.trial import VARIABLE

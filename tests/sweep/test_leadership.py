@@ -21,10 +21,10 @@ from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend
 
 from visrun.config.compose import resolve
+from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError, VisrunError
 from visrun.record.run_folder import born, this_process
 from visrun.sweep import controller, leadership, worker
-from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.controller import lead
 from visrun.sweep.files import LEAD
 from visrun.sweep.leadership import CLAIM, Claim, claimed, leading

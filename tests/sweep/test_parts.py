@@ -9,10 +9,10 @@ import pytest
 from optuna.samplers import RandomSampler
 
 from visrun.config.compose import resolve
+from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError
 from visrun.record.run_files import FILE_NAME
 from visrun.sweep import slots
-from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.parts import make_slots, open_study
 from visrun.sweep.plan import Plan, make_plan
 from visrun.tracking.names import RECORD

@@ -13,8 +13,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 
 from visrun.config.compose import Resolved, resolve
+from visrun.config.sweeper import PRUNERS, VisrunSweeperConf
 from visrun.errors import ConfigError
-from visrun.sweep.config import PRUNERS, VisrunSweeperConf
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.points import MOST_UNASKED, USUAL_TRIALS
 

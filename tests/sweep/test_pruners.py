@@ -8,8 +8,8 @@ from typing import Any
 import optuna
 import pytest
 
+from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
-from visrun.sweep.config import PRUNERS
 from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue, create

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from visrun.sweep import slots
-from visrun.sweep.slots import LEADER, SLOT, Slot, die_with_leader, environments, gpus, numbered, own_slot
+from visrun.sweep.slots import LEADER, Slot, die_with_leader, environments, numbered
 
 CHILD = """
 import os, signal, time
@@ -100,13 +100,6 @@ def test_last_words_of_one_who_said_nothing(tmp_path: Path) -> None:
     assert slot.last_words() == "\ufffd two"
 
 
-def test_the_slot_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(SLOT, raising=False)
-    assert own_slot() is None
-    monkeypatch.setenv(SLOT, "0")
-    assert own_slot() == 0
-
-
 @pytest.mark.parametrize(
     ("devices", "n_jobs", "expected"),
     [
@@ -155,33 +148,3 @@ def test_threads_are_at_least_one_and_the_users_own_stand(monkeypatch: pytest.Mo
     assert environments(8) == [{"OMP_NUM_THREADS": "1"}] * 8
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert environments(2) == [{}, {}]
-
-
-@pytest.mark.parametrize(
-    ("visible", "expected"),
-    [("", []), ("0", ["0"]), (" 2, 0", ["2", "0"]), ("-1", []), ("GPU-1,GPU-2,", ["GPU-1", "GPU-2"])],
-)
-def test_the_gpus_that_the_user_allows(visible: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert gpus() == expected
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        ('echo "GPU 0: A (UUID: GPU-1)"; echo "  MIG 1g.10gb Device 0"; echo "GPU 1: A (UUID: GPU-2)"', ["0", "1"]),
-        ("exit 9", []),
-        ("true", []),
-    ],
-)
-def test_the_gpus_of_the_machine(
-    script: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text(f"#!/bin/sh\n{script}\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus() == expected
-    tool.unlink()
-    assert gpus() == []

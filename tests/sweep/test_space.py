@@ -16,6 +16,7 @@ from visrun import hyperparameters
 from visrun.config.compose import resolve
 from visrun.config.configs import open_conf
 from visrun.config.setting_rules import READ_WHEN
+from visrun.config.spelling import PLAIN, encode, text
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.dimensions import Steps
@@ -32,7 +33,6 @@ from visrun.sweep.space import (
     some_read,
     words,
 )
-from visrun.sweep.spelling import PLAIN, encode, text
 from visrun.tables import MODELS, ModelEntry
 
 BASE = Base(values=hyperparameters.defaults(), task="classification", model="resnet18")

@@ -24,7 +24,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from visrun.sweep import config
+from visrun.config import sweeper
 from visrun.sweep.agreement import incompatible
 from visrun.sweep.plugin import VisrunSweeper
 from visrun.sweep.storage import open_storage, quiet
@@ -432,7 +432,7 @@ class TestSample:
 
 def sampler_of(name: str, slot: int = 0) -> BaseSampler:
     """A sampler of the official group, or ours, as the plugin makes it."""
-    config.store()
+    sweeper.store()
     node = ConfigStore.instance().load(f"hydra/sweeper/sampler/{name}.yaml").node
     settings = OmegaConf.to_container(OmegaConf.structured(node))
     assert isinstance(settings, dict)

@@ -14,8 +14,8 @@ from optuna.exceptions import TrialPruned
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
+from visrun.config.sweeper import PRUNERS
 from visrun.errors import VisrunError
-from visrun.sweep.config import PRUNERS
 from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue, create

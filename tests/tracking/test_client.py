@@ -46,8 +46,6 @@ def test_a_run_leaves_the_process_as_it_was(tmp_path: Any, monkeypatch: pytest.M
     before = process()
     with undone():
         make_client(f"sqlite:///{tmp_path}/mlflow.db")
-        assert (
-            [os.environ[f"MLFLOW_HTTP_REQUEST_{name}"] for name in ("TIMEOUT", "MAX_RETRIES")] == ["60", "1"]
-        )
+        assert [os.environ[f"MLFLOW_HTTP_REQUEST_{name}"] for name in ("TIMEOUT", "MAX_RETRIES")] == ["60", "1"]
         assert process() != before
     assert process() == before

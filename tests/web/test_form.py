@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from visrun.config.compose import Resolved, look, resolve
 from visrun.config.fields import choices, limits
+from visrun.config.spelling import takes_lists
 from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, unread
 from visrun.lr import lr_curve
-from visrun.sweep.spelling import takes_lists
 from visrun.tables import MODELS, TASKS
 from visrun.web.catalog import PARTS, catalog, editable
 from visrun.web.composer import Composer

@@ -13,9 +13,9 @@ import pytest
 
 from visrun.config.compose import check_sweep
 from visrun.config.fields import extra
+from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
-from visrun.sweep.config import PRUNERS
 from visrun.web.composer import Composer
 from visrun.web.desk import Desk
 from visrun.web.form import fill

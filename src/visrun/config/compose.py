@@ -23,12 +23,12 @@ from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schem
 from visrun.config.fields import validate
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
 from visrun.config.provenance import own_values, sources, void_notices
+from visrun.config.ready import expand, read_ready
 from visrun.config.saved import saved, typed_over
 from visrun.config.setting_rules import entry_of
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
-from visrun.sweep.ready import expand, read_ready
 
 CHOICE_KEYS = {*GROUPS, *(f"{section}.name" for section in NAMED)}
 FILES = ("experiment", "recipe")

@@ -25,10 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from visrun import hyperparameters
-from visrun.config import settings
+from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
 from visrun.errors import ConfigError
-from visrun.sweep import config as sweeper
 from visrun.tables import MODELS, READERS, TASKS
 
 PRIMARY = "config"

@@ -19,7 +19,6 @@ from visrun.record.experiment import unknown_names
 from visrun.record.journal import differences, former_identity, identity
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json
-from visrun.sweep.files import LEAD
 from visrun.tables import model_entry
 
 
@@ -63,15 +62,6 @@ def repeating(folder: Path) -> str:
 def longer(folder: Path, *words: str) -> str:
     """The command that begins a new run at the best weights of the one in ``folder``, with these changes."""
     return plugins.command(f"experiment={folder}", f"model.weights={folder}", *words)
-
-
-def of_sweep(folder: Path) -> str:
-    """Where and by which command the sweep in ``folder`` goes on; "" where there is none."""
-    lead = folder / LEAD
-    if (folder / FILE_NAME).exists() or not lead.is_file():
-        return ""
-    noted = read_json(lead)
-    return f"in {noted.get('cwd')}: {noted.get('command')}"
 
 
 def what_next(files: RunFolder, error: BaseException | None = None) -> str:

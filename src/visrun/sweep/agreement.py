@@ -12,12 +12,12 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun.config.fields import show
 from visrun.config.overrides import PATHS
 from visrun.errors import ConfigError
+from visrun.machine import own_slot
 from visrun.record.journal import differences, identity
 from visrun.record.run_files import FILE_NAME
 from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import EVERY, Plan
 from visrun.sweep.points import KEY
-from visrun.sweep.slots import own_slot
 from visrun.sweep.storage import quiet
 from visrun.sweep.study import Queue, create
 from visrun.sweep.trials import params_of

@@ -15,11 +15,11 @@ from visrun.config.compose import Resolved, known
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import is_hydra, near
 from visrun.config.settings import Settings, duration
+from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import did_you_mean
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import is_int, is_number
 from visrun.sweep import space as spaces
-from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.files import JOURNAL
 from visrun.sweep.points import KEY, Problems, start_points
 from visrun.sweep.pruners import make_pruner, settled

@@ -1,7 +1,7 @@
 """Swept words (``optimizer=adam,sgd``, ``learning_rate=interval(1e-4,1e-1)``) as Optuna's distributions.
 
 Ranges and intervals become what the official Optuna sweeper makes of them; choices are written by
-:func:`visrun.sweep.spelling.encode`, so that every one of them can be told apart and read back. An interval of a
+:func:`visrun.config.spelling.encode`, so that every one of them can be told apart and read back. An interval of a
 setting that takes whole numbers only is one of whole numbers. A shuffle is the same in every process.
 """
 
@@ -22,8 +22,8 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_override
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from visrun.config.fields import show
+from visrun.config.spelling import encode, takes_integers
 from visrun.errors import ConfigError
-from visrun.sweep.spelling import encode, takes_integers
 
 
 @dataclass(frozen=True)

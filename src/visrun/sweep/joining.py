@@ -11,8 +11,10 @@ import optuna
 from optuna.trial import TrialState
 
 from visrun.config.overrides import to_override
+from visrun.config.spelling import word
 from visrun.console import Screen
 from visrun.errors import VisrunError
+from visrun.machine import own_slot
 from visrun.record.run_folder import living, this_process
 from visrun.sweep import space as spaces
 from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
@@ -20,8 +22,6 @@ from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import Plan
 from visrun.sweep.points import KEY, MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner
-from visrun.sweep.slots import own_slot
-from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Params, Queue
 from visrun.sweep.trial import VARIABLE, Handle

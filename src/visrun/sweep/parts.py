@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from visrun.config.spelling import word
 from visrun.console import Screen
 from visrun.errors import ConfigError
 from visrun.sweep.agreement import check, make
@@ -11,7 +12,6 @@ from visrun.sweep.display import Sweep, Table
 from visrun.sweep.parent import Parent
 from visrun.sweep.plan import Plan
 from visrun.sweep.slots import Slot, environments, numbered
-from visrun.sweep.spelling import word
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue
 from visrun.tracking import forget

@@ -15,10 +15,10 @@ from optuna.trial import FrozenTrial
 
 from visrun.config.compose import Resolved
 from visrun.config.setting_rules import READ_WHEN, facts_of, why_unread
+from visrun.config.sweeper import AUTO, SEARCH
 from visrun.errors import ConfigError
 from visrun.sweep import space as spaces
 from visrun.sweep.checks import Checked, check_settings
-from visrun.sweep.config import AUTO, SEARCH
 from visrun.sweep.points import KEY, Trials, own_point, trials_of
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.study import Params

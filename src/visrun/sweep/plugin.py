@@ -28,13 +28,14 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
 from visrun.config.compose import Resolved
+from visrun.config.sweeper import VisrunSweeperConf
 from visrun.console import Screen
 from visrun.errors import ConfigError, VisrunError
+from visrun.machine import own_slot
 from visrun.signals import Interrupted, asked
-from visrun.sweep.config import VisrunSweeperConf
 from visrun.sweep.jobs import JobConfigs
 from visrun.sweep.plan import GRID, Plan, make_plan
-from visrun.sweep.slots import die_with_leader, own_slot
+from visrun.sweep.slots import die_with_leader
 
 IN_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
@@ -60,7 +61,7 @@ class Command:
 
 
 class VisrunSweeper(Sweeper):
-    """See :class:`visrun.sweep.config.VisrunSweeperConf` for the settings.
+    """See :class:`visrun.config.sweeper.VisrunSweeperConf` for the settings.
 
     ``command`` is what runs, ``exit_code`` how the last sweep ended: 0, 1 where a trial failed, 130 or 143 where it was
     stopped.

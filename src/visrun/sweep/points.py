@@ -10,12 +10,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from visrun.config.configs import flatten
 from visrun.config.fields import show
+from visrun.config.spelling import encode
 from visrun.errors import ConfigError, did_you_mean
 from visrun.numbers import is_number
 from visrun.sweep import space as spaces
 from visrun.sweep.parent import readable
 from visrun.sweep.space import Bases, Space
-from visrun.sweep.spelling import encode
 from visrun.sweep.study import Params
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.config.fields import one_of, show
+from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
 from visrun.numbers import is_int
-from visrun.sweep.config import PRUNERS
 from visrun.sweep.storage import quiet
 
 KEY = "hydra.sweeper.pruner"

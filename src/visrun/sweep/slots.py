@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-SLOT = "VISRUN_SLOT"
+from visrun.machine import SLOT, cores, gpus
+
 LEADER = "VISRUN_LEADER"  # the process whose death ends a slot's
 SIGNAL_ON_DEATH = 1  # PR_SET_PDEATHSIG of Linux' prctl(2)
 
@@ -92,18 +93,6 @@ def _watch(leader: int) -> None:
     os._exit(1)
 
 
-def own_slot() -> int | None:
-    """The slot that this process is, if it is one."""
-    text = os.environ.get(SLOT)
-    return None if text is None else int(text)
-
-
-def own_cores() -> int | None:
-    """How many cores this process may use, if it is a slot: what `environments` or the user says."""
-    share = os.environ.get("OMP_NUM_THREADS", "")
-    return int(share) if own_slot() is not None and share.isdecimal() else None
-
-
 def environments(n_jobs: int, device: str = "auto") -> list[dict[str, str]]:
     """What sets each slot apart: one GPU, and its share of the cores where the user has not set one.
 
@@ -128,21 +117,3 @@ def numbered(device: str) -> str | None:
     name, _, number = device.partition(":")
     devices = gpus() if name == "cuda" and number else []
     return devices[int(number)] if int(number or 0) < len(devices) else None
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
-def gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them, found without CUDA."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip() and name.strip() != "-1"]
-    try:
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
-    return [str(number) for number in range(count)]

@@ -5,7 +5,7 @@
     [{'optimizer': 'adam'}, {'optimizer': 'sgd', 'momentum': 0.8}, {'optimizer': 'sgd', 'momentum': 0.9}]
 
 A point is a dict of parameters, name -> value: ints and floats of ranges and intervals, and choices as
-:func:`visrun.sweep.spelling.encode` writes them. What a trial reads follows from the tables in
+:func:`visrun.config.spelling.encode` writes them. What a trial reads follows from the tables in
 :mod:`visrun.hyperparameters` and :mod:`visrun.config.settings` alone.
 """
 
@@ -24,12 +24,12 @@ from optuna.distributions import BaseDistribution
 
 from visrun.config.fields import one_of
 from visrun.config.overrides import is_hydra
+from visrun.config.ready import losses_of
 from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, is_read
+from visrun.config.spelling import decode, encode
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.dimensions import Dimension, read_words
-from visrun.sweep.ready import losses_of
-from visrun.sweep.spelling import decode, encode
 from visrun.tables import GENERIC_MODEL, TASKS
 
 if TYPE_CHECKING:

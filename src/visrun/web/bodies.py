@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from visrun.config.sweeper import AUTO
 from visrun.record.run_files import MAX_BYTES
-from visrun.sweep.config import AUTO
 from visrun.web.space import USUAL
 
 Text = Annotated[str, Field(max_length=8192)]

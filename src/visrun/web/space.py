@@ -1,6 +1,6 @@
 """The space of a sweep as the page edits it: a ready space's content, with JSON for YAML, and the words it stands for.
 
-Ranges are checked and spelt by :mod:`visrun.sweep.ready`, the whole command by the command line's own check of sweeps.
+Ranges are checked and spelt by :mod:`visrun.config.ready`, the whole command by the command line's own check of sweeps.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from visrun.config.compose import Resolved, check_sweep
 from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import PATHS
+from visrun.config.ready import read_ready, spaces, spelt
 from visrun.config.setting_rules import entry_of, why_unread
+from visrun.config.sweeper import AUTO, PRUNERS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
-from visrun.sweep.config import AUTO, PRUNERS
-from visrun.sweep.ready import read_ready, spaces, spelt
-from visrun.sweep.slots import cores, gpus
+from visrun.machine import cores, gpus
 from visrun.web.catalog import editable
 from visrun.web.composer import Composer
 from visrun.web.entered import plain

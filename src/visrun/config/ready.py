@@ -19,10 +19,10 @@ from visrun.config.configs import Conf, flatten
 from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import GROUPS, near
 from visrun.config.settings import defaults
+from visrun.config.spelling import takes_integers, text
 from visrun.errors import ConfigError, did_you_mean
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import is_number
-from visrun.sweep.spelling import takes_integers, text
 from visrun.tables import TASKS, ModelEntry
 
 BELOW_MAX_EPOCHS = ("warmup_epochs", "step_size")  # a later one never comes

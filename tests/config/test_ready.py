@@ -19,9 +19,9 @@ from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import conf_dir, open_conf
 from visrun.config.fields import extra
+from visrun.config.ready import expand, losses_of, read_ready
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
-from visrun.sweep.ready import expand, losses_of, read_ready
 from visrun.sweep.space import base_of, combinations, count, read_space, words
 from visrun.tables import MODELS, TASKS, ModelEntry, model_entry
 
@@ -235,7 +235,7 @@ class TestExpand:
         assert count(read_space(expanded(content)), base_of(run_of("classification"))) == 4
 
     def test_optuna_stays_unimported(self) -> None:
-        code = "import sys, visrun.sweep.ready; sys.exit('optuna' in sys.modules or 'torch' in sys.modules)"
+        code = "import sys, visrun.config.ready; sys.exit('optuna' in sys.modules or 'torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
