@@ -10,10 +10,11 @@ from torch import Tensor
 
 from visrun.data import boxing, contents, defects, placement
 from visrun.data.batches import STILL, Batches, Targets, Vary
-from visrun.data.cache import Images, Keep, Progress, open_images
+from visrun.data.cache import Images, Keep, open_images
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.data.targets import target_tensor
+from visrun.data.threads import Progress
 from visrun.tables import TARGETS
 
 

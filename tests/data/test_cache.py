@@ -53,6 +53,14 @@ def open_images(paths, *, image_size=(24, 32), fit="crop", masks=None, mask_ids=
     return cache.open_images(source, Keep(**keep), progress=progress)
 
 
+def take(images, positions):
+    """Pixels (B, Hc, Wc, 3), sizes (B, 2) and masks (B, L, Hc, Wc) or None, on the device they are kept on."""
+    order = positions.numpy()[None]
+    device = torch.device("cpu") if images.pixels is None else images.pixels.device
+    pixels, masks = next(images.batches(order, device))
+    return pixels, torch.from_numpy(images.sizes[order[0]]).to(device), masks
+
+
 def as_kept(path: Path, size: tuple[int, int]) -> np.ndarray:
     with Image.open(path) as image:
         return np.array(image.resize(size[::-1], Image.Resampling.BILINEAR))
@@ -62,7 +70,7 @@ def as_kept(path: Path, size: tuple[int, int]) -> np.ndarray:
 def test_every_place_gives_the_pixels_of_the_files(paths, place):
     opened = open_images(paths, cache=place)
     assert opened.place == place
-    pixels, sizes, masks = opened.take(torch.tensor([4, 0, 2, 2]))
+    pixels, sizes, masks = take(opened, torch.tensor([4, 0, 2, 2]))
     assert masks is None
     assert pixels.dtype == torch.uint8
     for row, (i, (h, w)) in zip(pixels, zip([4, 0, 2, 2], sizes.tolist(), strict=True), strict=True):
@@ -90,12 +98,12 @@ def test_masks_stay_class_ids(tmp_path, paths):
         Image.fromarray(ids).save(tmp_path / f"m{i}.png")
         masks.append(tmp_path / f"m{i}.png")
     opened = open_images(paths, masks=masks, **RAM)
-    _, sizes, ids = opened.take(torch.arange(5))
+    _, sizes, ids = take(opened, torch.arange(5))
     for i, (h, w) in enumerate(sizes.tolist()):
         assert set(ids[i, 0, :h, :w].unique().tolist()) == {200, 10 * i}
         assert (ids[i, 0, h:] == 255).all()
         assert (ids[i, 0, :, w:] == 255).all()
-    mapped = open_images(paths, masks=masks, mask_ids=(200, 10), **RAM).take(torch.tensor([1, 2]))[2]
+    mapped = take(open_images(paths, masks=masks, mask_ids=(200, 10), **RAM), torch.tensor([1, 2]))[2]
     assert set(mapped[0].unique().tolist()) == {0, 1, 255}
     assert set(mapped[1].unique().tolist()) == {0, 255}
 
@@ -111,7 +119,7 @@ def test_exif_orientation_is_applied(tmp_path):
     assert opened.sizes.tolist() == [[60, 40]]
     with Image.open(path) as image:
         seen = np.array(image.rotate(-90, expand=True))
-    assert np.array_equal(opened.take(torch.tensor([0]))[0][0].numpy(), seen)
+    assert np.array_equal(take(opened, torch.tensor([0]))[0][0].numpy(), seen)
 
 
 @pytest.mark.parametrize("place", ["ram", "disk"])
@@ -123,7 +131,7 @@ def test_the_second_opening_decodes_nothing(paths, place, monkeypatch):
     again = open_images(paths, cache=place)
     assert not first.reused
     assert again.reused
-    assert torch.equal(first.take(torch.arange(5))[0], again.take(torch.arange(5))[0])
+    assert torch.equal(take(first, torch.arange(5))[0], take(again, torch.arange(5))[0])
 
 
 def test_the_key_follows_content_and_size(paths):
@@ -141,9 +149,9 @@ def test_the_key_follows_content_and_size(paths):
 
 
 def test_a_changed_file_is_decoded_again(paths):
-    before = open_images(paths, **RAM).take(torch.tensor([0]))[0]
+    before = take(open_images(paths, **RAM), torch.tensor([0]))[0]
     picture(paths[0], (40, 30), seed=99)
-    assert not torch.equal(before, open_images(paths, **RAM).take(torch.tensor([0]))[0])
+    assert not torch.equal(before, take(open_images(paths, **RAM), torch.tensor([0]))[0])
 
 
 def truncate(path: Path) -> None:
@@ -182,7 +190,7 @@ def test_skipping_says_which_remain(paths, place):
         assert opened.paths == (paths[0], *paths[2:])
         assert len(opened.bad) == 1
         assert str(paths[1]) in opened.bad[0]
-        pixels, sizes, _ = opened.take(torch.tensor([1]))
+        pixels, sizes, _ = take(opened, torch.tensor([1]))
         h, w = sizes[0].tolist()
         assert np.array_equal(pixels[0, :h, :w].numpy(), as_kept(paths[2], (h, w)))
 
@@ -262,8 +270,8 @@ def test_helpers_decode_what_threads_decode(paths, tmp_path, monkeypatch):
         cache._OPEN.clear()
         every = torch.arange(len(here))
         assert there.bad == here.bad
-        assert torch.equal(there.take(every)[0], here.take(every)[0])
-        assert masks is None or torch.equal(there.take(every)[2], here.take(every)[2])
+        assert torch.equal(take(there, every)[0], take(here, every)[0])
+        assert masks is None or torch.equal(take(there, every)[2], take(here, every)[2])
 
 
 def test_a_killed_helper_is_an_error_that_names_the_file(paths):
@@ -440,7 +448,7 @@ def taken_meanwhile(monkeypatch):
 def test_auto_goes_on_to_the_next_place_where_another_process_was_quicker(paths):
     opened = open_images(paths, cache="auto")
     assert opened.place == "disk"
-    assert torch.equal(opened.take(torch.tensor([0]))[0][0, :30, :40], torch.from_numpy(as_kept(paths[0], (30, 40))))
+    assert torch.equal(take(opened, torch.tensor([0]))[0][0, :30, :40], torch.from_numpy(as_kept(paths[0], (30, 40))))
 
 
 @pytest.mark.usefixtures("taken_meanwhile")
@@ -536,7 +544,7 @@ def test_two_builders_of_one_entry_agree(tmp_path):
 @pytest.mark.parametrize("damage", ["about", "array", "short"])
 def test_an_entry_that_cannot_be_read_is_built_again(paths, damage):
     options = {"cache": "disk"}
-    good = open_images(paths, **options).take(torch.arange(5))[0]
+    good = take(open_images(paths, **options), torch.arange(5))[0]
     (folder,) = places.entries(None).iterdir()
     if damage == "about":
         (folder / places.ABOUT).write_text("")
@@ -548,7 +556,7 @@ def test_an_entry_that_cannot_be_read_is_built_again(paths, damage):
         cache._OPEN.clear()  # as a later process would find it
         opened = open_images(paths, **options)
         assert opened.reused == reused
-        assert torch.equal(opened.take(torch.arange(5))[0], good)
+        assert torch.equal(take(opened, torch.arange(5))[0], good)
     assert list(places.entries(None).iterdir()) == [folder]
 
 

@@ -12,7 +12,7 @@ import gc
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,10 +27,11 @@ from visrun.data import contents, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
 from visrun.data.places import Place
 from visrun.data.stream import Batch, Source
+from visrun.data.threads import Progress
 from visrun.device import is_out_of_memory
 from visrun.errors import ConfigError, DataError
+from visrun.text import first_lines
 
-Progress = Callable[[int, int], None]
 CHUNK = 64
 MOST_OPEN = 8  # sets of images that one process keeps for its next run
 
@@ -106,13 +107,6 @@ class Images:
     def nbytes(self) -> int:
         """Bytes the arrays take where they lie (when streaming: what they would take)."""
         return contents.needed(self.source)
-
-    def take(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Pixels (B, Hc, Wc, 3), sizes (B, 2) and masks (B, L, Hc, Wc) or None, on the device they are kept on."""
-        order = positions.cpu().numpy()[None]
-        device = torch.device("cpu") if self.pixels is None else self.pixels.device
-        pixels, masks = next(self.batches(order, device))
-        return pixels, torch.from_numpy(self.sizes[order[0]]).to(device), masks
 
     def batches(self, order: NDArray[np.int64], device: torch.device) -> Iterator[Batch]:
         """Pixels and masks, on ``device``, of the positions in each row of ``order`` (steps, B)."""
@@ -277,8 +271,6 @@ def _checked(opened: Images, on_bad: str) -> Images:
     bad, n = opened.bad, len(opened.source.paths)
     if not bad or (on_bad == "skip" and len(bad) <= MOST_SKIPPED * n):
         return opened
-    lines = [f"{len(bad)} of {n} images cannot be decoded:", *(f"  {line}" for line in bad[:MOST_SHOWN])]
-    if len(bad) > MOST_SHOWN:
-        lines.append(f"  ... and {len(bad) - MOST_SHOWN} more")
+    lines = [f"{len(bad)} of {n} images cannot be decoded:", *(f"  {line}" for line in first_lines(bad, MOST_SHOWN))]
     advice = "leave them out with data.on_bad=skip" if on_bad != "skip" else "look at the dataset: too many to skip"
     raise DataError("\n".join([*lines, f"Mend them, or {advice}"]))

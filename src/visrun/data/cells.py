@@ -11,6 +11,7 @@ from typing import Any
 from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.errors import DataError
+from visrun.text import some
 
 _NUMBERING = ("", "index", "id", "unnamed: 0")  # names of a column that numbers the rows; pandas writes "" or index
 _LABEL_COLUMNS = ("label", "labels", "class", "classes", "class_name", "category", "target")
@@ -83,7 +84,7 @@ def labels(
     if rows and all(files.flag(cell) is not None for cell in rows[0]):
         return _from_flags(names, rows, wheres)
     raise DataError(
-        f"{file}: which column is the label? choose it with data.targets=[NAME] (found: {files.some(names, 8)}), "
+        f"{file}: which column is the label? choose it with data.targets=[NAME] (found: {some(names, 8)}), "
         "name it 'label', or give every label a column of 0 and 1"
     )
 
@@ -144,5 +145,5 @@ def _is_integer(text: str) -> bool:
 
 def _out_of_range(label: str, known: tuple[str, ...]) -> str:
     if known:
-        return f"label {label!r} is out of range: classes.txt has {len(known)} classes ({files.some(known)})"
+        return f"label {label!r} is out of range: classes.txt has {len(known)} classes ({some(known)})"
     return f"label {label!r} is out of range: class ids start at 0"

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from visrun.data import files, images
-from visrun.data.threads import mapped
+from visrun.data.threads import Progress, mapped
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
+from visrun.text import first_lines
 
 if TYPE_CHECKING:
     from visrun.data.listing import Problem, Record
@@ -32,7 +33,6 @@ MOST_SHOWN = 20  # offenders that an error lists
 REMEMBERED = 100_000  # files whose findings one process keeps for its next run
 MOST_SKIPPED = 0.5  # share of bad records above which skipping them hides a broken dataset
 
-Progress = Callable[[int, int], None]
 Placed = tuple[str, "Record"]  # split and what stands in it
 
 
@@ -148,11 +148,10 @@ def report(problems: Sequence[Problem], *, root: Path, counted: str) -> DataErro
         counted: How many of what are concerned: ``3 of 60 records``.
     """
     lines = [f"{root}: {counted} cannot be used:"]
-    lines += [f"  {problem}" for problem in problems[:MOST_SHOWN]]
-    if len(problems) > MOST_SHOWN:
-        lines.append(f"  ... and {len(problems) - MOST_SHOWN} more")
+    offenders = [str(problem) for problem in problems]
+    lines += [f"  {line}" for line in first_lines(offenders, MOST_SHOWN)]
     lines.append("Mend them, or leave them out with data.on_bad=skip")
-    return DataError("\n".join(lines), offenders=[str(problem) for problem in problems])
+    return DataError("\n".join(lines), offenders=offenders)
 
 
 def alike(splits: Mapping[str, Sequence[tuple[Record, Finding]]]) -> list[list[Placed]]:

@@ -18,6 +18,7 @@ from visrun.data.splits import Entry
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError, did_you_mean
 from visrun.tables import TARGETS
+from visrun.text import some
 
 if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
@@ -71,7 +72,7 @@ def _wanted(classes: Sequence[str], known: Sequence[str], *, training: bool) -> 
         raise DataError(f"data.classes={list(wanted)}: " + (f"{twice[0]} stands twice" if twice else "names no class"))
     missing = [name for name in wanted if name not in known]
     if missing and (training or len(missing) == len(wanted)):
-        hint = did_you_mean(missing[0], known) or f"; classes here: {files.some(known, 20)}"
+        hint = did_you_mean(missing[0], known) or f"; classes here: {some(known, 20)}"
         raise DataError(f"{'data.classes' if training else 'the model'}: no class {missing[0]!r} in the dataset{hint}")
     return wanted
 
@@ -79,7 +80,7 @@ def _wanted(classes: Sequence[str], known: Sequence[str], *, training: bool) -> 
 def left_out(known: Sequence[str], classes: Sequence[str] | None, *, training: bool) -> tuple[str, ...]:
     """A line on the dataset's classes that a finished model does not tell, or (): nobody chose to leave these out."""
     unknown = [] if training or classes is None else [name for name in known if name not in classes]
-    return (f"left out, since the model does not know it: {files.some(unknown)}",) if unknown else ()
+    return (f"left out, since the model does not know it: {some(unknown)}",) if unknown else ()
 
 
 def masks(
@@ -256,7 +257,7 @@ def warnings(
             "training": [name for name, learnt, _ in shares if not learnt],
             "validation": [name for name, learnt, measured in shares if learnt and not measured],
         }
-        found += [f"no {split} {what} of: {files.some(names)}" for split, names in lacking.items() if names]
+        found += [f"no {split} {what} of: {some(names)}" for split, names in lacking.items() if names]
     for name, rows in good.items():
         repeated = [path for path, n in Counter(record.image for record, _ in rows).items() if n > 1]
         if repeated:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visrun.data import files
 from visrun.data.objects import MOST_MASKED, Objects
 from visrun.data.outlines import Floats, Window
 from visrun.data.recognise import choices
 from visrun.tables import TARGETS
+from visrun.text import some
 
 if TYPE_CHECKING:
     from visrun.data.records import Dataset
@@ -62,7 +62,7 @@ def crowded(dataset: Dataset, windows: Callable[[tuple[int, int]], list[Window]]
 def _values(dataset: Dataset, split: str) -> str:
     columns = zip(*(record.target for record in dataset.splits[split]), strict=True)
     spans = zip(dataset.targets, columns, strict=True)
-    return files.some((f"{n} {min(v):.4g} to {max(v):.4g}, mean {sum(v) / len(v):.4g}" for n, v in spans), MOST_NAMED)
+    return some((f"{n} {min(v):.4g} to {max(v):.4g}, mean {sum(v) / len(v):.4g}" for n, v in spans), MOST_NAMED)
 
 
 def _pixels(dataset: Dataset, split: str) -> str:
@@ -71,7 +71,7 @@ def _pixels(dataset: Dataset, split: str) -> str:
     pairs = list(zip(dataset.classes, counts, strict=True))
     if len(pairs) > MOST_NAMED:  # not all can be shown: those that are there
         pairs.sort(key=lambda pair: not pair[1])
-    return files.some((f"{n}: {c / whole:.1%}" for n, c in pairs), MOST_NAMED)
+    return some((f"{n}: {c / whole:.1%}" for n, c in pairs), MOST_NAMED)
 
 
 def _images(dataset: Dataset, split: str) -> str:
@@ -79,7 +79,7 @@ def _images(dataset: Dataset, split: str) -> str:
     if len(counts) > MOST_NAMED or (len(set(counts)) == 1 and len(counts) > 1):
         span = f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}"
         return f"{span} per class"
-    return files.some((f"{n}: {c:,}" for n, c in zip(dataset.classes, counts, strict=True)), MOST_NAMED)
+    return some((f"{n}: {c:,}" for n, c in zip(dataset.classes, counts, strict=True)), MOST_NAMED)
 
 
 def _objects(dataset: Dataset, split: str) -> str:
@@ -100,7 +100,7 @@ def _verdicts(dataset: Dataset, split: str) -> str:
     rows = [record.target for record in dataset.splits[split]]
     kinds = Counter(row.kind for row in rows)
     masks = sum(bool(row.masks) for row in rows)
-    parts = [files.some((f"{kind}: {n:,}" for kind, n in kinds.items()), MOST_NAMED)]
+    parts = [some((f"{kind}: {n:,}" for kind, n in kinds.items()), MOST_NAMED)]
     return "; ".join([*parts, *([f"{masks:,} with a mask"] if masks else [])])
 
 

@@ -7,11 +7,12 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from visrun.errors import DataError, did_you_mean
+from visrun.text import some
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
@@ -152,13 +153,6 @@ def require_root(root: Path) -> None:
 def flag(text: str) -> bool | None:
     """What a flag in labels says, in the ways that tools write it; None where it says nothing known."""
     return FLAGS.get(text.strip().lower())
-
-
-def some(items: Iterable[str], most: int = 5) -> str:
-    """The first few of ``items`` for a message: ``a, b, c and 7 more``."""
-    every = list(items)
-    rest = len(every) - most
-    return ", ".join(every[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def content(file: Path) -> bytes:

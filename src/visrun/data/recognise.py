@@ -13,6 +13,7 @@ from visrun.data.derive import DERIVE
 from visrun.data.listing import Listing
 from visrun.data.marks import FORMS, form_of
 from visrun.errors import DataError, UserError, first_line
+from visrun.text import some
 
 MOST_TRIED = 20  # folders of one that is no dataset
 
@@ -136,7 +137,7 @@ def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> 
         return names
     if inside := _datasets(root, task):
         raise DataError(
-            f"data.root={root}: no layout for task={task} recognised here, but in the folders {files.some(inside, 8)}: "
+            f"data.root={root}: no layout for task={task} recognised here, but in the folders {some(inside, 8)}: "
             f"name one of them, as in data.root={root / inside[0]}"
         )
     wanted = "; ".join(f"data={name}: {what_it_reads(name)}" for name in known)
@@ -168,7 +169,7 @@ def _contents(root: Path) -> str:
         return f"the file {root.name}"
     inside = [folder.name + "/" for folder in files.folders(root)]
     inside += sorted(child.name for child in root.iterdir() if child.is_file())
-    return files.some(inside, 8) if inside else "an empty folder"
+    return some(inside, 8) if inside else "an empty folder"
 
 
 def _other_tasks(root: Path, task: str) -> str:

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Literal
 
 from visrun.data import check, choose, files, labelled, recognise, splits
-from visrun.data.check import Finding, Progress
+from visrun.data.check import Finding
 from visrun.data.describe import describe as describe
 from visrun.data.labelled import Entries, Labelled
 from visrun.data.listing import Listing as Listing
 from visrun.data.listing import Problem as Problem
 from visrun.data.listing import Record as Record
 from visrun.data.marks import form_of
+from visrun.data.threads import Progress
 from visrun.errors import DataError
 from visrun.folders import expanded
 from visrun.tables import TARGETS

@@ -18,6 +18,7 @@ from visrun.data.decoding import Late
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = tuple[Future[None], Callable[[], None]]
+Progress = Callable[[int, int], None]  # told (done, total)
 TIMEOUT = 120.0  # seconds for one picture
 
 
@@ -89,7 +90,7 @@ def mapped(
     items: Sequence[Item],
     *,
     path: Callable[[Item], Path],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Result]:
     """What ``read`` says of each item, in order; threads ask it, since reading files is mostly waiting.
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.data.marks import Marks
 from visrun.data.objects import Objects
 from visrun.data.outlines import Floats, Rle, widths
 from visrun.data.rows import Rows, gather
 from visrun.errors import DataError
+from visrun.text import some
 
 LEAST = 0.1  # pixels: what is narrower has no size
 BEYOND = 1.0  # pixels beyond the edge from which clipping is said; less is rounding
@@ -171,7 +171,7 @@ def _side(a: Floats, b: Floats, c: Floats) -> Floats:
 
 def _rules(rows: Rows, classes: Sequence[str], *, outlined: bool) -> list[Rule]:
     """In this order; the first that holds counts."""
-    names = f"{len(classes)} classes ({files.some(classes, 3)})"
+    names = f"{len(classes)} classes ({some(classes, 3)})"
     size = np.tile(rows.size, 2)
     far: Flags = np.any((rows.reach < -size) | (rows.reach > 2 * size), axis=1)
     outside = _narrow(_clipped(rows.boxes, rows.size)) | (outlined & _narrow(_clipped(rows.bounds, rows.size)))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from visrun.errors import ConfigError
+from visrun.text import some
 
 State = dict[str, Tensor]
 
@@ -51,7 +52,7 @@ def fit(module: nn.Module, state: State, *, head: tuple[str, ...], path: Path) -
     module.load_state_dict(fitting, strict=False)
     left = [name for name in own if name not in fitting and not name.endswith(COUNTER)]
     how = ", by their order and shapes, since the names are others" if ordered else ""
-    return f"{len(fitting)} of {len(own)} tensors{how}" + (f"; new: {_list(left)}" if left else "")
+    return f"{len(fitting)} of {len(own)} tensors{how}" + (f"; new: {some(left, SHOWN)}" if left else "")
 
 
 def _by_order(state: State, own: State, head: tuple[str, ...]) -> State:
@@ -103,8 +104,3 @@ def _reason(name: str, state: State, own: State) -> str:
     if name not in state:
         return f"{name} is not in the file"
     return f"{name} is {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model"
-
-
-def _list(names: list[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -18,12 +18,12 @@ import numpy as np
 
 from visrun import build, tables
 from visrun.data import files, recognise, records
-from visrun.data.check import Progress
 from visrun.data.describe import crowded, describe, sides_of
 from visrun.data.objects import Objects
 from visrun.data.outlines import Floats
 from visrun.data.recognise import Found
 from visrun.data.records import Dataset
+from visrun.data.threads import Progress
 from visrun.errors import DataError, first_line
 from visrun.folders import expanded
 

@@ -19,7 +19,8 @@ from rich.live import Live
 
 from visrun.console import Screen
 from visrun.sweep.drawing import Sweep, draw, duration, short
-from visrun.sweep.trials import by_number, counts, epochs_of, leaders, params_of, plural, reason_of, values_of
+from visrun.sweep.trials import by_number, counts, epochs_of, leaders, params_of, reason_of, values_of
+from visrun.text import plural
 
 __all__ = ["Sweep", "Table"]
 

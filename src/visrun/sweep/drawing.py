@@ -27,12 +27,12 @@ from visrun.sweep.trials import (
     epochs_of,
     leaders,
     params_of,
-    plural,
     ranking,
     reason_of,
     reported,
     values_of,
 )
+from visrun.text import one_line, plural
 
 STYLES = {
     TrialState.COMPLETE: "green",
@@ -223,7 +223,7 @@ def short(value: Any) -> str:
         return f"{value:.0f}" if 1e4 <= size < 1e5 else f"{value:.5g}" if 1e3 <= size < 1e4 else f"{value:.4g}"
     if value is None:
         return "null"
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(value)).split())
+    return one_line(str(value))
 
 
 def cut(text: str, width: int) -> str:

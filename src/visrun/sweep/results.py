@@ -37,10 +37,10 @@ from visrun.sweep.trials import (
     leaders,
     objectives,
     params_of,
-    plural,
     reason_of,
     values_of,
 )
+from visrun.text import plural, some
 
 MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
 MOST_DIGITS = 1e15  # of a whole number that a float holds
@@ -182,9 +182,8 @@ def _reasons(failed: Sequence[FrozenTrial]) -> list[str]:
         same = len({reason_of(trial) for trial in members}) == 1
         reason = (reason_of(members[0]) if same else masked) or "no reason is known"
         reason = reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
-        numbers = ", ".join(str(trial.number) for trial in members[:MAX_NUMBERS])
-        more = f" and {len(members) - MAX_NUMBERS} more" if len(members) > MAX_NUMBERS else ""
-        lines.append(f"{reason} ({'trial' if len(members) == 1 else 'trials'} {numbers}{more})")
+        numbers = some((str(trial.number) for trial in members), MAX_NUMBERS)
+        lines.append(f"{reason} ({'trial' if len(members) == 1 else 'trials'} {numbers})")
     hidden = len(lines) - MAX_REASONS
     return [*lines[:MAX_REASONS], *([f"{plural(hidden, 'other reason')}, see {TABLE}"] if hidden > 0 else [])]
 

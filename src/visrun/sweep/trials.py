@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.ties import plain
+from visrun.text import one_line
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -103,19 +104,13 @@ def reported(trial: FrozenTrial) -> float | None:
 
 def reason_of(trial: FrozenTrial) -> str:
     """The trial's reason as one printable line, "" where none is known."""
-    text = str(trial.user_attrs.get("reason") or "")
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return one_line(str(trial.user_attrs.get("reason") or ""))
 
 
 def epochs_of(trial: FrozenTrial) -> int | None:
     """How many epochs the trial trained so far, None where it is unknown."""
     epochs = trial.user_attrs.get("epochs")
     return trial.last_step if epochs is None else int(epochs)
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _costs(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> tuple[float, ...] | None:

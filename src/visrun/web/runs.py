@@ -15,6 +15,7 @@ from visrun.record.epochs import Row, best_row, monitor_of
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_settings import settings_of
 from visrun.tables import TASKS
+from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
 from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
@@ -202,7 +203,7 @@ def tail(file: Path) -> list[str]:
     except OSError:
         return []
     lines = text.splitlines()[-TAIL:]
-    return ["".join(letter if letter.isprintable() else " " for letter in line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def note_of_tracker(folder: Path) -> dict[str, Any]:

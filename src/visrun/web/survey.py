@@ -11,20 +11,21 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from visrun.config import plugins
 from visrun.config.fields import one_of
 from visrun.data import demo, files, recognise
-from visrun.data.check import Progress
 from visrun.data.records import Dataset
+from visrun.data.threads import Progress
 from visrun.errors import DataError, UserError
 from visrun.folders import cache_folder
 from visrun.survey.look import Service, look
 from visrun.survey.pictures import samples
 from visrun.tables import TASKS
+from visrun.text import first_lines
 from visrun.web.roots import Roots
 from visrun.web.thumbnails import drawn
 
@@ -47,7 +48,7 @@ def describe(root: Path, *, task: str, layout: str, roots: Roots, progress: Prog
     found, datasets = look(root, tasks=[task], reader=layout, progress=progress)
     service = found.services[0]
     if task not in datasets:
-        raise UserError("\n".join([_refusal(root, task, service.reason), *shortened(service.problems)]))
+        raise UserError("\n".join([_refusal(root, task, service.reason), *first_lines(service.problems, MOST_LINES)]))
     dataset = datasets[task]
     widths, heights = zip(*dataset.sizes.values(), strict=True) if dataset.sizes else ((0,), (0,))
     return {
@@ -56,8 +57,8 @@ def describe(root: Path, *, task: str, layout: str, roots: Roots, progress: Prog
         "sizes": {"low": [min(widths), min(heights)], "high": [max(widths), max(heights)]},
         "splits": [{"name": name, "images": split.images} for name, split in service.splits.items()],
         "histogram": histogram(service, dataset),
-        "problems": shortened(service.problems),
-        "warnings": shortened(service.warnings),
+        "problems": first_lines(service.problems, MOST_LINES),
+        "warnings": first_lines(service.warnings, MOST_LINES),
         "thumbnails": thumbnails(dataset, roots=roots),
     }
 
@@ -103,12 +104,6 @@ def thumbnails(dataset: Dataset, *, roots: Roots) -> list[dict[str, str]]:
     return found
 
 
-def shortened(lines: Sequence[str]) -> list[str]:
-    """The first lines, and how many more there are."""
-    rest = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], *([f"... and {rest} more"] if rest > 0 else [])]
-
-
 def main() -> None:
     """Read what to look at, and tell how it goes on, line by line."""
     asked, out = json.load(sys.stdin), sys.stdout
@@ -117,13 +112,13 @@ def main() -> None:
         print(json.dumps({what: content}), file=out, flush=True)
 
     with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no answer
-        except Exception as error:
-            tell("crash", f"{type(error).__name__}: {error}")
         try:
             plugins.load(asked["plugins"], cwd=Path.cwd())
             tell("result", _found(asked, progress=lambda done, total: tell("progress", [done, total])))
         except UserError as error:
             tell("error", str(error).splitlines())
+        except Exception as error:
+            tell("crash", f"{type(error).__name__}: {error}")
 
 
 def _found(asked: Mapping[str, Any], *, progress: Progress) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from visrun.data.records import Dataset, Record
 from visrun.data.verdicts import Verdict
 from visrun.survey.pictures import defects, traced
 from visrun.tasks.drawing import overlay, palette
+from visrun.text import some
 
 SIDE = 160  # pixels of the longer side
 MOST_NAMES = 4  # classes that a caption names
@@ -35,9 +36,9 @@ def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
         colors = palette(len(dataset.classes) + 1)[1:]  # the first is quiet, for backgrounds
         traced(image, record.target, [colors[label] for label in record.target.labels], size=(height, width))
         return image, objects_said(record.target, dataset.classes)
-    return image, said(record.target, dataset)
     if isinstance(record.target, Verdict):
         return defects(image, record.target, size=(height, width)), record.target.kind
+    return image, said(record.target, dataset)
 
 
 def small(path: Path, size: tuple[int, int]) -> Image.Image:
@@ -59,22 +60,17 @@ def said(target: Any, dataset: Dataset) -> str:
     if dataset.targets:
         return ", ".join(f"{name} {value:.4g}" for name, value in zip(dataset.targets, target, strict=True))
     indices = target if isinstance(target, tuple) else (target,)
-    return some([dataset.classes[index] for index in indices]) if indices else "no label"
+    return some([dataset.classes[index] for index in indices], MOST_NAMES) if indices else "no label"
 
 
 def areas_said(mask: Any, classes: tuple[str, ...]) -> str:
     """The classes of a mask, the smallest area first: the largest is mostly background."""
     indices, areas = np.unique(mask, return_counts=True)
-    return some([classes[index] for index in indices[np.argsort(areas)].tolist() if index < len(classes)])
+    return some([classes[index] for index in indices[np.argsort(areas)].tolist() if index < len(classes)], MOST_NAMES)
 
 
 def objects_said(objects: Objects, classes: tuple[str, ...]) -> str:
     """``2 cat, 1 dog``."""
     labels, counts = np.unique(objects.labels, return_counts=True)
-    return some([f"{count} {classes[label]}" for label, count in zip(labels, counts, strict=True)]) or "no objects"
-
-
-def some(names: list[str]) -> str:
-    """The first names, and how many more."""
-    rest = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+    every = (f"{count} {classes[label]}" for label, count in zip(labels, counts, strict=True))
+    return some(every, MOST_NAMES) or "no objects"

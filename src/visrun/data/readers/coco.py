@@ -18,6 +18,7 @@ from visrun.data.readers.common import HEAD, bare_splits, by_split, one_each, sp
 from visrun.data.readers.finder import placed, usual
 from visrun.data.splits import ALL
 from visrun.errors import DataError
+from visrun.text import some
 
 FOLDERS = ("", "annotations", "Annotations", "labels")
 BOXED = "instances_"  # where COCO's own files lie, only these hold boxes
@@ -70,7 +71,7 @@ def read(root: Path) -> Listing:
         known = {source.split for source in sources}
         warnings += bare_splits([base, *usual(base)], known, used, root, mend="add {split}.json")
     if dropped:
-        warnings.append(f"categories that are only headings of others are left out: {files.some(dropped)}")
+        warnings.append(f"categories that are only headings of others are left out: {some(dropped)}")
     return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=tuple(warnings))
 
 

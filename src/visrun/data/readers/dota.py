@@ -16,6 +16,7 @@ from visrun.data.marks import Marks, around, no_marks
 from visrun.data.readers import common
 from visrun.data.threads import mapped
 from visrun.errors import DataError
+from visrun.text import some
 
 LABELS = ("labeltxt", "labeltxt*[0-9]", "labeltxt*", "annfiles")  # labelTxt-v1.5 before labelTxt-v1.5_hbb
 UPRIGHT = "_hbb"  # ends the names of DOTA v1.5's folders that hold the same objects as upright boxes
@@ -79,7 +80,7 @@ def read(root: Path) -> Listing:
         for image, lines in several:
             strange = next((i for i, name in enumerate(lines.names) if name not in names), None)
             if strange is not None:
-                what = f"class {lines.names[strange]!r} is none of {len(names)} classes ({files.some(names, 3)})"
+                what = f"class {lines.names[strange]!r} is none of {len(names)} classes ({some(names, 3)})"
                 lines.problems.append(Problem(f"{lines.file}{lines.numbers[strange]}", what))
             problems += lines.problems
             if not lines.problems:
@@ -120,7 +121,7 @@ def _doubts(rows: Rows, root: Path) -> dict[Path, Problem]:
     for image, found in rows:
         shared = [path for path in found if len(pictures[path]) > 1]
         if len(found) > 1:
-            doubts[image] = f"several label files: {files.some(files.shown(path, root) for path in found)}"
+            doubts[image] = f"several label files: {some(files.shown(path, root) for path in found)}"
         elif shared:
             doubts[image] = f"{files.shown(shared[0], root)} has the name of several images, at the place of none"
     return {image: Problem(files.shown(image, root), what) for image, what in doubts.items()}

@@ -9,6 +9,7 @@ from visrun.data import files
 from visrun.data.listing import Listing, Record
 from visrun.data.splits import ALL
 from visrun.errors import DataError
+from visrun.text import some
 
 # Folders of other layouts, never classes: images beside their masks, labels or tables.
 # fmt: off
@@ -83,18 +84,16 @@ def _doubtful(parts: dict[str, list[Path]], classes: tuple[str, ...]) -> tuple[s
     inside = [folder for several in parts.values() for top in several for folder in files.folders(top)]
     empty = dict.fromkeys(name for folder in inside if (name := files.composed(folder.name)) not in classes)
     if empty:
-        lines.append(f"folders without images that can be read are no classes: {files.some(empty)}")
+        lines.append(f"folders without images that can be read are no classes: {some(empty)}")
     tops = dict.fromkeys(top for several in parts.values() for top in several)
     unread = [path for top in tops for path in files.of_suffix(top, files.UNREAD_SUFFIXES)]
     if unread:
         counts = Counter(path.suffix.lower() for path in unread).most_common()
-        lines.append(
-            f"left out, since these files are not read: {files.some(f'{n:,} {suffix}' for suffix, n in counts)}"
-        )
+        lines.append(f"left out, since these files are not read: {some(f'{n:,} {suffix}' for suffix, n in counts)}")
     folded = Counter(name.casefold() for name in classes)
     alike = [name for name in classes if folded[name.casefold()] > 1]
     if alike:
-        lines.append(f"classes that differ in upper and lower case only: {files.some(alike)}")
+        lines.append(f"classes that differ in upper and lower case only: {some(alike)}")
     return tuple(lines)
 
 
@@ -104,8 +103,8 @@ def _strays(root: Path, parts: dict[str, list[Path]]) -> tuple[str, ...]:
     tops = [top for several in parts.values() for top in several]
     loose = [files.shown(top, root) for top in tops if files.holds_images(top, deep=False)]
     if loose:
-        lines.append(f"images outside class folders are left out, in: {files.some(loose)}")
+        lines.append(f"images outside class folders are left out, in: {some(loose)}")
     others = [] if ALL in parts else [f.name for f in _class_folders(root) if files.split_of(f.name) is None]
     if others:
-        lines.append(f"folders that are no split are left out: {files.some(others)}")
+        lines.append(f"folders that are no split are left out: {some(others)}")
     return tuple(lines)

@@ -9,6 +9,7 @@ from visrun.data import files, labelmap
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import common
 from visrun.errors import DataError
+from visrun.text import some
 
 _MASKS = ("masks", "mask", "labels", "annotations")
 _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
@@ -82,7 +83,7 @@ def _pair(
         if len(found) == 1:
             records.append(Record(image, found[0], where))
         elif found:
-            problems.append(Problem(where, f"several masks: {files.some(files.shown(m, root) for m in found)}"))
+            problems.append(Problem(where, f"several masks: {some(files.shown(m, root) for m in found)}"))
         elif name in lossy:
             problems.append(Problem(where, f"{files.shown(lossy[name], root)} is {_BLURRED}"))
         else:

@@ -14,6 +14,7 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import box_columns, common
 from visrun.data.splits import ALL
 from visrun.errors import DataError, did_you_mean
+from visrun.text import some
 
 TABLES = frozenset({".csv", ".tsv"})
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".tif", ".bmp", ".webp")  # tried for names without one
@@ -186,7 +187,7 @@ def _named(columns: Sequence[str], others: list[int], targets: Sequence[str], fi
     known = {columns[i]: i for i in others}
     missing = [name for name in targets if name not in known]
     if missing:
-        hint = did_you_mean(missing[0], known) or f"; columns here: {files.some(known, 20)}"
+        hint = did_you_mean(missing[0], known) or f"; columns here: {some(known, 20)}"
         raise DataError(f"data.targets: no column {missing[0]!r} in {file.name}{hint}")
     return [known[name] for name in targets]
 
@@ -194,7 +195,7 @@ def _named(columns: Sequence[str], others: list[int], targets: Sequence[str], fi
 def _unread(names: list[str], read: Sequence[str]) -> tuple[str, ...]:
     """A line on the columns that are not learnt, if any."""
     unread = [name or "one without a name" for name in names if name not in read]
-    return (f"columns not read: {files.some(unread)}; data.targets=[NAME,...] chooses",) if unread else ()
+    return (f"columns not read: {some(unread)}; data.targets=[NAME,...] chooses",) if unread else ()
 
 
 def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[tuple[str, Path, str, list[str]]], list[Problem]]:

@@ -20,6 +20,7 @@ from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
+from visrun.text import some
 
 FOLDERS = ("annotations", "annotation", "xmls", "labels")
 IMAGES = ("jpegimages", *common.IMAGES)
@@ -247,7 +248,7 @@ def _records(
             where = made.marks.file.rstrip(":")
             strange = next((i for i, name in enumerate(made.names) if name not in index), None)
             if strange is not None:
-                what = f"class {made.names[strange]!r} is none of {len(names)} classes ({files.some(names, 3)})"
+                what = f"class {made.names[strange]!r} is none of {len(names)} classes ({some(names, 3)})"
                 problems.append(Problem(made.marks.spot(strange), what))
                 continue
             if claim in lost and files.is_file(claim.path):

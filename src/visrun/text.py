@@ -1,0 +1,33 @@
+"""Texts for people: the first few of many, a number of things, one printable line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def some(items: Iterable[str], most: int = 5) -> str:
+    """The first few of ``items`` for a message: ``a, b, c and 7 more``."""
+    every = list(items)
+    rest = len(every) - most
+    return ", ".join(every[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def first_lines(lines: Sequence[str], most: int) -> list[str]:
+    """The first of many lines, and one on how many more there are."""
+    rest = len(lines) - most
+    return [*lines[:most], *([f"... and {rest} more"] if rest > 0 else [])]
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def printable(text: str) -> str:
+    """``text`` with a blank for every character that cannot be printed, line ends among them."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def one_line(text: str) -> str:
+    """``text`` as one printable line, without blanks that say nothing."""
+    return " ".join(printable(text).split())

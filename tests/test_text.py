@@ -1,0 +1,31 @@
+"""Lists that are cut, counts and printable lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from visrun.text import first_lines, one_line, plural, printable, some
+
+
+@pytest.mark.parametrize(
+    ("count", "listed", "lines"),
+    [
+        (0, "", []),
+        (2, "0, 1", ["0", "1"]),
+        (3, "0, 1 and 1 more", ["0", "1", "... and 1 more"]),
+        (1002, "0, 1 and 1000 more", ["0", "1", "... and 1000 more"]),
+    ],
+)
+def test_of_many_the_first_are_told_and_how_many_more(count: int, listed: str, lines: list[str]) -> None:
+    every = [str(number) for number in range(count)]
+    assert some(iter(every), 2) == listed
+    assert first_lines(every, 2) == lines
+
+
+def test_one_is_no_plural() -> None:
+    assert [plural(count, "trial") for count in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
+
+
+def test_what_cannot_be_printed_is_a_blank() -> None:
+    assert printable("  a\tb\x1b[31m\n") == "  a b [31m "
+    assert one_line("  läßt\t\na \x1b[0m") == "läßt a [0m"
