@@ -455,7 +455,8 @@ def test_a_storage_with_quotes_and_braces_reaches_the_job(folder: Path) -> None:
 def test_a_function_of_the_users_own_draws_more_parameters(tmp_path: Path) -> None:
     storage = open_storage(str(tmp_path / "own.journal"))
     create(storage, "own", ["maximize"])
-    queue = Queue(storage, "own", sampler=RandomSampler(seed=0))
+    queue = Queue(storage, "own")
+    queue.study.sampler = RandomSampler(seed=0)
     queue.fill(1)
     trial = queue.claim(1)
     assert trial is not None

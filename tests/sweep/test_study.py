@@ -76,9 +76,13 @@ def sqlite(folder: Path) -> Iterator[RDBStorage]:
     made.engine.dispose()
 
 
-def queue_in(storage: BaseStorage, directions: Sequence[str] = ("maximize",), **more: Any) -> Queue:
+def queue_in(
+    storage: BaseStorage, directions: Sequence[str] = ("maximize",), *, sampler: BaseSampler | None = None, **more: Any
+) -> Queue:
     create(storage, "study", directions)
-    return Queue(storage, "study", **{"sampler": RandomSampler(seed=3), **more})
+    queue = Queue(storage, "study", **more)
+    queue.study.sampler = sampler or RandomSampler(seed=3)
+    return queue
 
 
 @pytest.fixture
@@ -658,20 +662,20 @@ def test_counting_takes_the_first_of_a_place() -> None:
 
 
 WORKER = """
-import json, random, sys, time
+import json, sys
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Queue, create
 from visrun.sweep.worker import Rules, work
 
-class Space:
-    distributions = {"colour": CategoricalDistribution(("red", "green", "blue")), "size": IntDistribution(1, 80)}
+distributions = {"colour": CategoricalDistribution(("red", "green", "blue")), "size": IntDistribution(1, 80)}
 
-where, ran, total, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+where, ran, total = sys.argv[1], sys.argv[2], int(sys.argv[3])
 storage = open_storage(where)
-new = create(storage, "study", ["maximize"])
-queue = Queue(storage, "study", sampler=RandomSampler(seed=1))  # the same one: they try the same points
+create(storage, "study", ["maximize"])
+queue = Queue(storage, "study")
+queue.study.sampler = RandomSampler(seed=1)  # the same one: they try the same points
 queue.fill(total)  # all of them at once
 print("ready", flush=True)
 sys.stdin.readline()
@@ -684,7 +688,7 @@ def launch(number, params):
     return [float(params["size"])]
 
 points = [{"colour": colour, "size": size} for colour in ("red", "green", "blue") for size in range(1, 81)]
-work(queue, Space, active=list, others=lambda: points, launch=launch,
+work(queue, distributions, active=list, others=lambda: points, launch=launch,
      rules=Rules(n_trials=total, max_failure_rate=1.0))
 """
 
@@ -694,12 +698,12 @@ def test_four_processes_run_two_hundred_trials_none_twice_none_lost(tmp_path: Pa
     where, ran, total = str(tmp_path / "study.journal"), tmp_path / "ran", 200
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, where, str(ran), str(total), str(seed)],
+            [sys.executable, "-c", WORKER, where, str(ran), str(total)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for seed in range(4)
+        for _ in range(4)
     ]
     for worker in workers:
         assert worker.stdout is not None and worker.stdout.readline() == "ready\n"

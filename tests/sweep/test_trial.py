@@ -160,7 +160,8 @@ def test_the_sampler_looks_where_equal_metrics_have_low_losses(direction: str, t
     """All metrics are equal; the losses are lowest at x = 0.3."""
     storage = open_storage(str(tmp_path / "study.journal"))
     create(storage, "my study", [direction])
-    queue = Queue(storage, "my study", sampler=TPESampler(seed=0))
+    queue = Queue(storage, "my study")
+    queue.study.sampler = TPESampler(seed=0)
     queue.study.set_user_attr(ATTRIBUTE, {"objectives": ["metric"]})
     queue.fill(60)
     space, asked = {"x": FloatDistribution(0.0, 1.0)}, []

@@ -26,16 +26,15 @@ from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Params, Queue, create, is_lost
 from visrun.sweep.worker import Rules, beating, sign, work
 
-
-class Sizes:
-    distributions: dict[str, BaseDistribution] = {"size": IntDistribution(1, 1000)}  # noqa: RUF012
+SIZES: dict[str, BaseDistribution] = {"size": IntDistribution(1, 1000)}
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Queue:
     storage = open_storage(str(tmp_path / "study.journal"))
     create(storage, "study", ["maximize"])
-    made = Queue(storage, "study", sampler=RandomSampler(seed=0))
+    made = Queue(storage, "study")
+    made.study.sampler = RandomSampler(seed=0)
     made.fill(5)
     return made
 
@@ -50,7 +49,7 @@ def run(
     **more: Any,
 ) -> None:
     rules = Rules(n_trials=n_trials, max_failure_rate=max_failure_rate, deadline=deadline)
-    work(queue, Sizes(), active=list, others=lambda: None, launch=launch, rules=rules, **more)
+    work(queue, SIZES, active=list, others=lambda: None, launch=launch, rules=rules, **more)
 
 
 def states(queue: Queue) -> list[str]:

@@ -66,7 +66,7 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
 
     work(
         queue,
-        plan.space,
+        plan.space.distributions,
         active=lambda params: spaces.active(plan.space, params, plan.bases),
         others=lambda: spaces.combinations(plan.space, plan.bases, limit=MOST_COMBINATIONS),
         launch=run,
@@ -79,7 +79,7 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
 
 def extended(queue: Queue, number: int, suggest: Callable[[optuna.Trial], None]) -> Params:
     """What a function of the user's own draws for a trial beside its sampled parameters."""
-    trial_id = queue.storage.get_trial_id_from_study_id_trial_number(queue.study_id, number)
+    trial_id = queue.trial_id(number)
     sampled = set(queue.storage.get_trial(trial_id).params)  # the storage may hand out what it goes on changing
     with quiet():
         suggest(optuna.Trial(queue.study, trial_id))

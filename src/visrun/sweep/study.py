@@ -17,7 +17,6 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
-from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -36,24 +35,16 @@ class Queue:
     Args:
         storage: Where the study lives.
         name: The study's name.
-        sampler: Proposes points; None where this process only watches.
         pruner: Judges trials; None never ends one.
 
     Raises:
         KeyError: There is no such study.
     """
 
-    def __init__(
-        self,
-        storage: BaseStorage,
-        name: str,
-        *,
-        sampler: BaseSampler | None = None,
-        pruner: optuna.pruners.BasePruner | None = None,
-    ) -> None:
+    def __init__(self, storage: BaseStorage, name: str, *, pruner: optuna.pruners.BasePruner | None = None) -> None:
         with quiet():
             self.study = optuna.load_study(
-                study_name=name, storage=storage, sampler=sampler, pruner=pruner or optuna.pruners.NopPruner()
+                study_name=name, storage=storage, pruner=pruner or optuna.pruners.NopPruner()
             )
         self.storage, self.name = storage, name
         self.study_id = storage.get_study_id_from_name(name)
@@ -66,9 +57,13 @@ class Queue:
         """The trials that count, in order of number; WAITING ones are queued tickets."""
         return counting(self.every())
 
+    def trial_id(self, number: int) -> int:
+        """The storage's own number of a trial."""
+        return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+
     def note(self, number: int, **attributes: Any) -> None:
         """Set attributes of a trial that has not ended."""
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+        trial_id = self.trial_id(number)
         for name, value in attributes.items():
             self.storage.set_trial_user_attr(trial_id, name, value)
 
@@ -97,7 +92,7 @@ class Queue:
             if trial.state is not TrialState.WAITING:
                 continue
             self.beat(trial.number)  # or a worker that died right after its claim would never be missed
-            trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
+            trial_id = self.trial_id(trial.number)
             with suppress(UpdateFinishedTrialError):
                 if self.storage.set_trial_state_values(trial_id, state=TrialState.RUNNING):
                     return self.storage.get_trial(trial_id)
@@ -132,7 +127,7 @@ class Queue:
         if fresh and params in (taken := self._taken(trial.number)):
             other = another(self.study, trial, distributions, active=active, others=others, fixed=fixed, taken=taken)
             params, fresh = (params, False) if other is None else (other, True)
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
+        trial_id = self.trial_id(trial.number)
         for name, value in params.items():
             distribution = distributions[name]
             self.storage.set_trial_param(trial_id, name, distribution.to_internal_repr(value), distribution)
@@ -198,14 +193,13 @@ class Queue:
     def beat(self, number: int) -> None:
         """Give a sign of life of a trial."""
         if isinstance(self.storage, RDBStorage):
-            trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
-            self.storage.record_heartbeat(trial_id)
+            self.storage.record_heartbeat(self.trial_id(number))
 
     # while a trial runs
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Note the monitored metric after an epoch; True where the pruner says that the trial cannot win."""
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+        trial_id = self.trial_id(number)
         self.storage.set_trial_intermediate_value(trial_id, epoch, value)
         if len(self.study.directions) > 1 or isinstance(self.study.pruner, optuna.pruners.NopPruner):
             return False

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, TrialPruned
@@ -23,13 +22,6 @@ from visrun.sweep.trials import too_many_failed
 AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
 PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
 LONGEST_REASON = 500  # characters
-
-
-class Space(Protocol):
-    """What a worker has to know of a search space."""
-
-    @property
-    def distributions(self) -> dict[str, BaseDistribution]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +41,7 @@ class Rules:
 
 def work(
     queue: Queue,
-    space: Space,
+    distributions: Mapping[str, BaseDistribution],
     *,
     active: Callable[[Params], Sequence[str]],
     others: Callable[[], Sequence[Params] | None],
@@ -62,7 +54,7 @@ def work(
     """Run trials until the study has all it wants.
 
     Args:
-        active: As :meth:`visrun.sweep.study.Queue.sample`; so ``others``.
+        distributions: As :meth:`visrun.sweep.study.Queue.sample`; so ``active`` and ``others``.
         launch: Runs the trial of a number with its parameters and returns its values; raises TrialPruned where the
             pruner ended it, KeyboardInterrupt where a person did, anything else where it failed.
         slot: Which worker of its machine this is.
@@ -78,7 +70,7 @@ def work(
         if trial is not None:
             pause = PAUSE
             sign(queue, trial, slot, led=led)
-            run(queue, trial, space, active=active, others=others, launch=launch)
+            run(queue, trial, distributions, active=active, others=others, launch=launch)
             continue
         short = len(queue.trials()) < rules.n_trials
         if queue.every(TrialState.RUNNING) or (short and led):
@@ -110,7 +102,7 @@ def sign(queue: Queue, trial: FrozenTrial, slot: int | None, *, led: bool = Fals
 def run(
     queue: Queue,
     trial: FrozenTrial,
-    space: Space,
+    distributions: Mapping[str, BaseDistribution],
     *,
     active: Callable[[Params], Sequence[str]],
     others: Callable[[], Sequence[Params] | None],
@@ -119,7 +111,7 @@ def run(
     """Run one claimed trial and tell the study how it ended; whatever it raises costs this trial alone."""
     with beating(lambda: queue.beat(trial.number)):
         try:
-            params = queue.sample(trial, space.distributions, active, others)
+            params = queue.sample(trial, distributions, active, others)
             if params is not None:
                 queue.complete(trial.number, launch(trial.number, params))
         except TrialPruned:
