@@ -10,7 +10,7 @@ from torchvision.models import get_model_builder, get_model_weights
 from visrun.models.fitting import resize_positions
 from visrun.models.heads import replace_classifier
 from visrun.models.scored import scored
-from visrun.models.weights import Built, Pretrained, Triple, choose, load_published
+from visrun.models.weights import IMAGENET_MEAN, IMAGENET_STD, Built, Pretrained, Triple, choose, load_published
 
 HALF: Triple = (0.5, 0.5, 0.5)
 
@@ -58,8 +58,10 @@ def imagenet_weights(builder: str) -> list[Any]:
     return [known[name] for name in names if name in known.__members__]
 
 
-def normalisation(weights: Any) -> tuple[Triple, Triple]:
-    """(mean, std) per channel that ``weights`` were trained with."""
+def normalisation(weights: Any | None) -> tuple[Triple, Triple]:
+    """(mean, std) per channel that ``weights`` were trained with; without any, what `Built` has."""
+    if weights is None:
+        return IMAGENET_MEAN, IMAGENET_STD
     transforms = weights.transforms()
     return tuple(transforms.mean), tuple(transforms.std)
 

@@ -43,11 +43,7 @@ def segmenter(name: str, *, builder: str, num_outputs: int, dropout: float, pret
         for child in module.get_submodule(head).modules():
             if isinstance(child, nn.Dropout):
                 child.p = dropout
-    built = Built(module, origin=origin, head=heads)
-    if weights is None:
-        return built
-    mean, std = normalisation(weights)
-    return built._replace(mean=mean, std=std)
+    return Built(module, *normalisation(weights), origin=origin, head=heads)
 
 
 def segmentation_weights(builder: str) -> list[Any]:

@@ -74,11 +74,7 @@ def trunk(name: str, *, builder: str, strides: Sequence[int], pretrained: Pretra
         module = Trunk(_body(network), strides=strides)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(f"model={name}: {builder} has no feature maps at 1/8, 1/16 and 1/32 of the image") from error
-    built = Built(module, origin=origin)
-    if weights is None:
-        return built
-    mean, std = normalisation(weights)
-    return built._replace(mean=mean, std=std)
+    return Built(module, *normalisation(weights), origin=origin)
 
 
 def _body(network: nn.Module) -> nn.Module:

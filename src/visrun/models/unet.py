@@ -115,11 +115,7 @@ def unet(
     module = UNet(encoder, channels=channels, num_outputs=num_outputs, dropout=dropout)
     if target == "verdict":
         begin_rare(module.classifier)
-    built = Built(module, origin=origin, head=("decoder", "classifier"))
-    if weights is None:
-        return built
-    mean, std = normalisation(weights)
-    return built._replace(mean=mean, std=std)
+    return Built(module, *normalisation(weights), origin=origin, head=("decoder", "classifier"))
 
 
 def _conv(in_channels: int, channels: int) -> list[nn.Module]:
