@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from visrun.boxes.numbers import wide
 from visrun.data.ids import IGNORE
 
 TINY = 1e-12  # keeps a denominator above 0
@@ -24,7 +25,7 @@ TINY = 1e-12  # keeps a denominator above 0
 
 def cross_entropy(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) -> Tensor:
     """Softmax cross-entropy (Bridle 1990); shares of classes, as mixup makes them, weigh the classes' terms."""
-    prediction, share = _full(prediction), _shares(prediction, target)
+    prediction, share = wide(prediction), _shares(prediction, target)
     return _class_mean(-prediction.log_softmax(1), share, share, weight)
 
 
@@ -32,7 +33,7 @@ def label_smoothing(
     prediction: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.1
 ) -> Tensor:
     """Cross-entropy against targets of which ``smoothing`` is spread over all K classes (arXiv 1512.00567, sec. 7)."""
-    prediction, share = _full(prediction), _shares(prediction, target)
+    prediction, share = wide(prediction), _shares(prediction, target)
     smooth = (1.0 - smoothing) * share + smoothing / prediction.shape[1] * share.sum(1, keepdim=True)
     return _class_mean(-prediction.log_softmax(1), smooth, share, weight)
 
@@ -52,7 +53,7 @@ def focal(
         alpha: Share in [0, 1] of the classes from the second on; the first (background, normal) has ``1 - alpha``.
             With two classes this is the paper's balance. None = all count the same.
     """
-    prediction, share = _full(prediction), _shares(prediction, target)
+    prediction, share = wide(prediction), _shares(prediction, target)
     terms = _focal_terms(prediction.log_softmax(1), gamma)
     if alpha is not None:
         terms = torch.cat([(1.0 - alpha) * terms[:, :1], alpha * terms[:, 1:]], dim=1)
@@ -64,7 +65,7 @@ def bce(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) -> 
 
     The mean over images and classes; classes count by their weight.
     """
-    prediction, share = _full(prediction), _shares(prediction, target)
+    prediction, share = wide(prediction), _shares(prediction, target)
     terms = F.binary_cross_entropy_with_logits(prediction, share, reduction="none")
     return _class_mean(terms, torch.ones_like(terms), torch.ones_like(terms), weight)
 
@@ -125,7 +126,7 @@ def dice(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) ->
     classes = torch.arange(prediction.shape[1], device=target.device).view(1, -1, 1, 1)
     truth = target.unsqueeze(1) == classes  # (B, K, H, W); an ignored pixel is no class
     counted = (target != IGNORE).unsqueeze(1)
-    p = torch.where(counted, _full(prediction).softmax(1), 0.0)
+    p = torch.where(counted, wide(prediction).softmax(1), 0.0)
     size = truth.sum((0, 2, 3)).to(p.dtype)
     overlap = torch.where(truth, p, 0.0).sum((0, 2, 3))
     score = 2.0 * overlap / (p.square().sum((0, 2, 3)) + size).clamp_min(TINY)
@@ -149,14 +150,9 @@ def ce_dice(
     }
 
 
-def _full(values: Tensor) -> Tensor:
-    """At least float32: bf16 keeps 8 bits, too few for a sum."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-
-
 def _shares(prediction: Tensor, target: Tensor) -> Tensor:
     """Targets as shares of classes (B, K): as they are, or one-hot."""
-    prediction = _full(prediction)
+    prediction = wide(prediction)
     if target.is_floating_point():
         return target.to(prediction.dtype)
     classes = torch.arange(prediction.shape[1], device=target.device)
@@ -181,14 +177,14 @@ def _true_class(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tu
     """Of every pixel (B, H, W): log-probability of its class, how much it counts (0 = ignored), and its class."""
     counted = target != IGNORE
     index = torch.where(counted, target, 0)
-    log_p = _full(prediction).log_softmax(1).gather(1, index.unsqueeze(1)).squeeze(1)
+    log_p = wide(prediction).log_softmax(1).gather(1, index.unsqueeze(1)).squeeze(1)
     counts = counted.to(log_p.dtype)
     return log_p, counts if weight is None else counts * weight.to(log_p.dtype)[index], index
 
 
 def _pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     assert prediction.shape == target.shape, f"prediction {prediction.shape} and target {target.shape} differ"
-    prediction = _full(prediction)
+    prediction = wide(prediction)
     return prediction, target.to(prediction.dtype)
 
 

@@ -9,7 +9,7 @@ TINY = 1e-100  # a float64 length below this counts as 0; its square can still b
 
 
 def wide(values: Tensor) -> Tensor:
-    """At least float32: bf16 keeps 8 bits, too few for a pixel coordinate. Float64 stays."""
+    """At least float32: bf16 keeps 8 bits, too few for a pixel coordinate or a sum. Float64 stays."""
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
