@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from visrun.device import autocast, choose_device, choose_precision, configure, place
+from visrun.device import autocast, choose_device, choose_precision, configure, full_precision, place
 from visrun.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -49,6 +49,13 @@ def test_autocast_rounds_in_bf16_only():
         assert (x @ x).dtype == torch.float32
     with autocast(CPU, "bf16"):
         assert (x @ x).dtype == torch.bfloat16
+
+
+def test_full_precision_knows_any_device():
+    with torch.autocast("cpu", dtype=torch.bfloat16), full_precision(CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    with full_precision(torch.device("meta")):
+        pass
 
 
 def test_determinism_can_be_switched_on_and_off():

@@ -54,6 +54,12 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return nullcontext()
 
 
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which autocast changes nothing."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
+
+
 def configure(device: torch.device, *, deterministic: bool, static_shapes: bool = True, exact: bool = False) -> None:
     """Set the process-wide switches of training.
 

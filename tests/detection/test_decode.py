@@ -11,16 +11,7 @@ from torchvision.ops import nms as theirs
 
 from visrun.boxes import canonical, le90_to_quads, nms, rotated_iou, rotated_nms
 from visrun.detection import decode
-from visrun.detection.decode import (
-    boxes_of,
-    candidates,
-    coarse_boxes,
-    detections,
-    full_precision,
-    refined,
-    report,
-    stretched,
-)
+from visrun.detection.decode import boxes_of, candidates, coarse_boxes, detections, refined, report, stretched
 
 SIZE = (64, 96)
 
@@ -257,13 +248,6 @@ def test_what_is_decoded_already_is_passed_on() -> None:
     done = {"boxes": torch.zeros(1, 2, 4), "scores": torch.zeros(1, 2), "labels": torch.zeros(1, 2)}
     assert report(lambda _: done, torch.zeros(1, 3, *SIZE)) == done
     assert set(report(lambda _: output(), torch.zeros(2, 3, *SIZE))) == {"boxes", "scores", "labels"}
-
-
-def test_full_precision_knows_any_device() -> None:
-    with torch.autocast("cpu", dtype=torch.bfloat16), full_precision(torch.device("cpu")):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-    with full_precision(torch.device("meta")):
-        pass
 
 
 @pytest.mark.parametrize("turned", [False, True])

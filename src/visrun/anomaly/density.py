@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from visrun.device import full_precision
+
 
 class Density(nn.Module):
     """Features (B, F) -> distance (B,): Mahalanobis', over the root of F; a typical good image has about 1.
@@ -23,7 +25,7 @@ class Density(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Computed in float64: large terms cancel in an inverse covariance, and a GPU's products may be in TF32."""
-        with torch.autocast(features.device.type, enabled=False):
+        with full_precision(features.device):
             away = features.double() - self.mean
             return ((away @ self.precision.double()) * away).mean(1).clamp_min(0).sqrt().float()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from visrun.boxes import canonical, clip_xyxy, nms, rotated_nms, turn
 from visrun.detection.masks import as_bytes, logits_of, within
+from visrun.device import full_precision
 
 Output = Mapping[str, Tensor]
 
@@ -31,12 +31,6 @@ FAINT = 1e-3  # length of a vector that tells an angle, below which it has no sl
 MOST_REFINED = 2.0  # sides, logarithms and radians that a second look changes a box by at most
 SMALLEST = 1.0  # side in pixels that it can still change by a share of itself
 FARTHEST = 7.0  # logarithm of a distance in strides beyond which it grows no more, so that it stays finite
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """A context in which autocast changes nothing."""
-    known = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
 def boxes_of(output: Output) -> Tensor:

@@ -16,8 +16,9 @@ from torch import Tensor
 from visrun.boxes import iou, probiou, xyxy_to_cxcywh
 from visrun.data.objects import BOX, ID, IGNORED, LABEL
 from visrun.detection.assign import Assigned, assign
-from visrun.detection.decode import Output, full_precision, looks
+from visrun.detection.decode import Output, looks
 from visrun.detection.masks import MARGIN, logits_of, of_objects, within
+from visrun.device import full_precision
 
 BoxLoss = Callable[[Tensor, Tensor], Tensor]
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visrun.boxes import turn
+from visrun.device import full_precision
 
 GROUP = 8  # channels normalised together
 DEPTH = 2  # convolutions of a tower
@@ -36,7 +37,7 @@ class GroupNorm(nn.GroupNorm):
     means and variances are float32 sums anyway and a convolution follows."""
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
 
 

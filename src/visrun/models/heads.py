@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
+
+from visrun.device import full_precision
 
 RARE = 0.02  # share of a heat map that is hot at first
 HEAD_STD = 0.01  # small first logits, so that every class starts equally likely whatever the network
@@ -24,8 +25,7 @@ class DropLinear(nn.Linear):
         self.dropout = nn.Identity() if dropout is None else nn.Dropout(dropout)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        kind = input.device.type
-        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        with full_precision(input.device):
             return super().forward(self.dropout(input).float())
 
 

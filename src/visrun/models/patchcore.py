@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from visrun.anomaly.coreset import CANDIDATES, coreset, drawn
 from visrun.data.rendering import seen
+from visrun.device import full_precision
 from visrun.models.freezing import freeze_all_but
 from visrun.models.timm_models import timm_trunk
 from visrun.models.trunks import trunk
@@ -50,7 +51,7 @@ class PatchCore(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.patches(images)
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images.device):
             return self._measured(features, _shown(images, features.shape[2:]), images.shape[2:])
 
     def _measured(self, features: Tensor, shown: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
@@ -93,7 +94,7 @@ class PatchCore(nn.Module):
         wanted = max(1, round(self.share * total))
         count = min(wanted, REMEMBERED)
         self.remembered = _told(count, total, share=self.share, wanted=wanted)
-        with torch.autocast(rows.device.type, enabled=False):
+        with full_precision(rows.device):
             self.memory = rows[coreset(rows, count, generator=generator)].clone()
 
     def _of_pictures(self, images: Tensor) -> Tensor:
