@@ -19,9 +19,8 @@ from visrun.batch import clone, refill, split
 from visrun.device import autocast, free_generator, is_out_of_memory
 from visrun.errors import ConfigError, first_line
 
-WARM_UP_STEPS = (
-    3  # eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture")
-)
+# Eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture").
+WARM_UP_STEPS = 3
 
 
 class Losses(Protocol):

@@ -20,10 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from visrun.batch import Prediction
-from visrun.boxes import (
-    le90_to_quads,
-    quads_to_le90,
-)
+from visrun.boxes import le90_to_quads, quads_to_le90
 from visrun.data.objects import Objects
 from visrun.data.placement import Scene
 from visrun.detection import overlaps

@@ -27,10 +27,7 @@ MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 # found for; Adam's steps do not see it.
 GAIN = 6.0
 BOX_GAIN = 2.0  # of a box's loss beside that of its class
-BACKGROUND, GAMMA = (
-    0.75,
-    2.0,
-)  # focal weights of background (arXiv 1708.02002): 0.75 p^2, so that much of it counts little
+BACKGROUND, GAMMA = 0.75, 2.0  # focal weights of background (arXiv 1708.02002), so that much of it counts little
 MASKS = 100  # locations of an image whose masks are learnt in a step
 GOLDEN = (5**0.5 - 1) / 2  # steps of this share of a circle never meet and leave no large gap
 
