@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 Prediction = dict[str, Tensor]  # every tensor has the batch as its leading dimension
+
+
+class Batch(Protocol):
+    """What a task reads of a batch.
+
+    ``images`` (B, 3, H, W) are normalised; ``masks`` go with targets that are objects; ``index`` (B,) are positions in
+    the split; ``valid`` (B,) is False for rows that only fill the batch up.
+    """
+
+    images: Tensor
+    target: Tensor
+    masks: Tensor
+    index: Tensor
+    valid: Tensor
 
 
 def each(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -37,7 +51,7 @@ def split(batch: Any, parts: int) -> list[Any]:
     return [rows(batch, i * size, (i + 1) * size) for i in range(parts)]
 
 
-def truth(batch: Any, i: int) -> Any:
+def truth(batch: Batch, i: int) -> Any:
     """What is true of sample ``i``: its target, and with objects that have masks its masks beside it."""
     return (batch.target[i], batch.masks[i]) if batch.masks.numel() else batch.target[i]
 

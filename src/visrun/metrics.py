@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visrun.batch import Prediction
+from visrun.batch import Batch, Prediction
 from visrun.data.ids import IGNORE
 from visrun.data.placement import Scene
 
@@ -33,7 +33,7 @@ class Samples:
     def __init__(self) -> None:
         self._rows: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def add(self, predicted: Tensor, batch: Any) -> None:
+    def add(self, predicted: Tensor, batch: Batch) -> None:
         """Keep a batch; rows that ``batch.valid`` calls padding are dropped when the rows are gathered."""
         self._rows.append((predicted.detach(), batch.target, batch.valid))
 
@@ -66,7 +66,7 @@ class ClassificationMetric:
         """Forget all samples."""
         self.samples = Samples()
 
-    def update(self, prediction: Prediction, batch: Any) -> None:
+    def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add ``probabilities`` (B, K); ``batch.target`` is (B,) classes, or (B, K) zeros and ones if multilabel."""
         self.samples.add(prediction["probabilities"], batch)
 
@@ -173,7 +173,7 @@ class RegressionMetric:
         """Forget all samples."""
         self.samples = Samples()
 
-    def update(self, prediction: Prediction, batch: Any) -> None:
+    def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add ``value`` (B, T); ``batch.target`` is (B, T) in the same units."""
         self.samples.add(prediction["value"], batch)
 
@@ -214,7 +214,7 @@ class SegmentationMetric:
         """Forget all pixels."""
         self._counts: Tensor | None = None
 
-    def update(self, prediction: Prediction, batch: Any) -> None:
+    def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add ``mask`` (B, H, W); ``batch.target`` is (B, H, W) with 255 = ignored."""
         k = len(self.classes)
         counted = (batch.target != IGNORE) & batch.valid.view(-1, 1, 1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from visrun.anomaly import truth
 from visrun.anomaly.curves import Floats, Pixels, counts, f1_at, reaching, sampled
-from visrun.batch import Prediction
+from visrun.batch import Batch, Prediction
 from visrun.data.placement import Scene
 from visrun.tables.entries import SYNTHETIC
 
@@ -49,7 +49,7 @@ class AnomalyMetric:
         self._kinds = [scene.truth.kind for scene in scenes]
         self._rows: list[Prediction] = []  # but for maps it stays on the device, so that nothing waits for it
 
-    def update(self, prediction: Prediction, batch: Any) -> None:
+    def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add ``score`` (B,) and, as far as they are there, ``heat`` (B, H, W) and other scores (B,);
         ``batch.target`` is (B, H, W) codes."""
         kept = {name: values.detach().float() for name, values in prediction.items()}

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from visrun.batch import Prediction
+from visrun.batch import Batch, Prediction
 from visrun.boxes import le90_to_quads, quads_to_le90
 from visrun.data.objects import Objects
 from visrun.data.placement import Scene
@@ -51,7 +50,7 @@ class BoxMetric:
         """Forget all images; ``scenes`` are those of the rows that ``batch.index`` will name."""
         self.seen = Seen(scenes)
 
-    def update(self, prediction: Prediction, batch: Any) -> None:
+    def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add ``boxes`` (B, D, 4) xyxy, ``scores`` and ``labels`` (B, D), in pixels of the training image."""
         self.seen.add(prediction, batch)
 
@@ -85,7 +84,7 @@ class MaskMetric:
         """Forget all images; ``scenes`` are those of the rows that ``batch.index`` will name."""
         self.seen = Seen(scenes, masks=True)
 
-    def update(self, prediction: Prediction, batch: Any) -> None:
+    def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add what :class:`BoxMetric` takes and ``masks`` (B, D, H / 4, W / 4) uint8, 255 times a probability."""
         self.seen.add(prediction, batch)
 
@@ -134,7 +133,7 @@ class RotatedMetric:
         """Forget all images; ``scenes`` are those of the rows that ``batch.index`` will name."""
         self.seen = Seen(scenes)
 
-    def update(self, prediction: Prediction, batch: Any) -> None:
+    def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add ``boxes`` (B, D, 5) le90, ``scores`` and ``labels`` (B, D), in pixels of the training image."""
         self.seen.add(prediction, batch)
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from visrun.batch import Batch
 from visrun.boxes import iou, probiou, xyxy_to_cxcywh
 from visrun.data.objects import BOX, ID, IGNORED, LABEL
 from visrun.detection.assign import Assigned, assign
@@ -32,7 +33,7 @@ MASKS = 100  # locations of an image whose masks are learnt in a step
 GOLDEN = (5**0.5 - 1) / 2  # steps of this share of a circle never meet and leave no large gap
 
 
-def learn(output: Any, batch: Any, *, chosen: BoxLoss | None, **how: Any) -> dict[str, Tensor]:
+def learn(output: Any, batch: Batch, *, chosen: BoxLoss | None, **how: Any) -> dict[str, Tensor]:
     """The named losses of a detector's output.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from visrun.batch import Batch
 from visrun.data.placement import Place, Scene
 from visrun.detection.matching import Bools, Floats, Ints
 from visrun.detection.restore import restore_masks
@@ -85,7 +86,7 @@ class Seen:
         self._batches: list[tuple[Tensor, ...]] = []
         self._masks: list[Runs] = []
 
-    def add(self, prediction: dict[str, Tensor], batch: Any) -> None:
+    def add(self, prediction: dict[str, Tensor], batch: Batch) -> None:
         """Keep ``boxes`` (B, D, C), ``scores`` and ``labels`` (B, D), and ``masks`` (B, D, H / 4, W / 4) if wanted.
 
         Rows with score 0 or label -1 are empty, images that are not ``batch.valid`` are not counted.

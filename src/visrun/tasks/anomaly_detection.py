@@ -20,7 +20,7 @@ from visrun.data.ids import IGNORE
 from visrun.data.rendering import seen
 from visrun.data.verdicts import CLASSES
 from visrun.tables.entries import SYNTHETIC
-from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
+from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only
 
 TOP = 0.005  # share of a picture's pixels, the hottest, whose mean scores the image
 
@@ -49,7 +49,7 @@ class AnomalyDetection:
     ) -> None:
         self.loss, self.threshold, self.pixel_threshold = loss, threshold, pixel_threshold
 
-    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+    def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """The loss under its own name; {} of a model that has none."""
         output = model(batch.images)
         if isinstance(output, dict) and "score" in output:

@@ -13,26 +13,12 @@ from typing import Any, Protocol, runtime_checkable
 from PIL import Image
 from torch import Tensor
 
-from visrun.batch import Prediction
+from visrun.batch import Batch, Prediction
 from visrun.data.placement import Place, Scene
 from visrun.errors import UserError
 
 Loss = Callable[[Tensor, Tensor], Tensor | dict[str, Tensor]]  # its options are bound already
 Forward = Callable[[Tensor], Any]  # a model: images (B, 3, H, W) to its output
-
-
-class Batch(Protocol):
-    """What a task reads of a batch.
-
-    ``images`` (B, 3, H, W) are normalised; ``masks`` go with targets that are objects; ``index`` (B,) are positions in
-    the split; ``valid`` (B,) is False for rows that only fill the batch up.
-    """
-
-    images: Tensor
-    target: Tensor
-    masks: Tensor
-    index: Tensor
-    valid: Tensor
 
 
 class Metric(Protocol):
@@ -41,7 +27,7 @@ class Metric(Protocol):
     ``reset`` begins anew; of targets that are objects it is told the scenes that ``batch.index`` will name.
     """
 
-    def update(self, prediction: Prediction, batch: Any) -> None: ...
+    def update(self, prediction: Prediction, batch: Batch) -> None: ...
 
     def compute(self) -> dict[str, float]: ...
 
@@ -56,7 +42,7 @@ class Task(Protocol):
 
     num_outputs: int
 
-    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+    def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """Named parts, scalars with a gradient; their sum is minimised."""
         ...
 

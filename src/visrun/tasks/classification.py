@@ -17,7 +17,7 @@ from torch import Tensor
 from visrun.errors import ConfigError, UserError
 from visrun.losses import bce
 from visrun.metrics import PREDICTED, ClassificationMetric
-from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, name_of, named, only, probability
+from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, name_of, named, only, probability
 from visrun.tasks.drawing import BAD, GOOD, PLAIN, Line, caption
 
 SHOWN = 3  # classes in a picture's caption
@@ -53,7 +53,7 @@ class Classification:
             raise ConfigError(f"loss={name_of(loss)}: the images of this dataset have several labels; use loss=bce")
         self.one_vs_rest = binary if one_vs_rest is None else one_vs_rest
 
-    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+    def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """The loss under its own name."""
         return named(self.loss, model(batch.images), batch.target)
 

@@ -20,7 +20,7 @@ from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
 from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, true_masks, truth, whole
 from visrun.detection.runs import as_rows, of_rows, pixels, written
-from visrun.tasks.base import Forward, Place, Prediction, probability
+from visrun.tasks.base import Batch, Forward, Place, Prediction, probability
 from visrun.tasks.shapes import beside_truth
 
 
@@ -42,7 +42,7 @@ class InstanceSegmentation:
         self.classes, self.loss, self.class_weight = tuple(classes), loss, class_weight
         self.num_outputs = len(self.classes)
 
-    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+    def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """``class``, ``box`` (GIoU) and ``mask``; another detector's own parts; {} of one that only predicts."""
         return learn(
             model(batch.images),

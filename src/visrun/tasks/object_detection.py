@@ -17,7 +17,7 @@ from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
 from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, truth
-from visrun.tasks.base import Forward, Metric, Place, Prediction, probability
+from visrun.tasks.base import Batch, Forward, Metric, Place, Prediction, probability
 from visrun.tasks.shapes import beside_truth
 
 
@@ -39,7 +39,7 @@ class ObjectDetection:
         self.classes, self.loss, self.class_weight = tuple(classes), loss, class_weight
         self.num_outputs = len(self.classes)
 
-    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+    def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """``class`` and ``box``; another detector's own parts; {} of one that only predicts in evaluation."""
         return learn(model(batch.images), batch, box_loss=self.loss, chosen=self.loss, class_weight=self.class_weight)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from visrun.errors import DataError
 from visrun.metrics import RegressionMetric
-from visrun.tasks.base import Forward, Loss, Place, Prediction, as_list, named, only
+from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, named, only
 from visrun.tasks.drawing import LEAST, Line, caption, fitted
 
 
@@ -53,7 +53,7 @@ class Regression:
             mean, std = standardisation(values, self.targets)
         self.mean, self.std = torch.tensor(list(mean)), torch.tensor(list(std))
 
-    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+    def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """The loss in standardised units, under its own name."""
         output = model(batch.images)
         mean, std = self._statistics(output.device)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from visrun.data.ids import IGNORE
 from visrun.metrics import SegmentationMetric
-from visrun.tasks.base import Forward, Loss, Place, Prediction, named, only
+from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only
 from visrun.tasks.drawing import legend, overlay, palette, side_by_side
 
 AUX_WEIGHT = 0.5  # of an auxiliary head's loss, as in torchvision's training of these models (references/segmentation)
@@ -38,7 +38,7 @@ class Segmentation:
         self.ids = tuple(range(len(self.classes)) if ids is None else ids)
         self.num_outputs = len(self.classes)
 
-    def losses(self, model: Forward, batch: Any) -> dict[str, Tensor]:
+    def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """The loss's parts and, where the model has an auxiliary head, ``aux``: half of their sum there."""
         output = model(batch.images)
         if isinstance(output, Tensor):
