@@ -14,11 +14,10 @@ from visrun.config.compose import Resolved, check_sweep, known, resolve
 from visrun.config.configs import Conf, flatten, open_conf
 from visrun.config.fields import allowed, extra, leaves, one_of, show
 from visrun.config.overrides import GROUPS, near
-from visrun.config.ready import losses_of
 from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, why_unread
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
-from visrun.hyperparameters import Hyperparameters, say
+from visrun.hyperparameters import Hyperparameters, losses_of, say
 from visrun.tables import MODELS
 
 MEANING = {

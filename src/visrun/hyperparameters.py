@@ -190,6 +190,16 @@ def say(key: str, wanted: tuple[str | bool, ...]) -> str:
     return known or f"{key.removesuffix('.name')}={one_of([str(value) for value in wanted])}"
 
 
+def losses_of(task: str, model: ModelEntry) -> tuple[str, ...]:
+    """The losses of a task that a model honours."""
+    return tuple(loss for loss in TASKS[task].losses if model.losses is None or loss in model.losses)
+
+
+def all_losses() -> tuple[str, ...]:
+    """The losses of all tasks, each once."""
+    return tuple(dict.fromkeys(loss for entry in TASKS.values() for loss in entry.losses))
+
+
 def unread(values: Mapping[str, Any] | Hyperparameters, *, model: ModelEntry | None = None) -> tuple[str, ...]:
     """The fields that a run of ``model`` with these values does not read, in the schema's order."""
     facts = facts_of(values, model)
@@ -236,7 +246,7 @@ def _loss_problems(loss: str, task: str, model: ModelEntry) -> list[str]:
     of_task = tuple(TASKS[task].losses)
     if loss not in of_task:
         return [f"loss={show(loss)}: task={task} takes {one_of(of_task)}"]
-    honoured = tuple(name for name in of_task if model.losses is None or name in model.losses)
+    honoured = losses_of(task, model)
     if loss not in honoured:
         return [f"loss={show(loss)}: this model takes {one_of(honoured) if honoured else 'no loss of this task'}"]
     return []

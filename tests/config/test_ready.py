@@ -19,9 +19,9 @@ from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import conf_dir, open_conf
 from visrun.config.fields import extra
-from visrun.config.ready import expand, losses_of, read_ready
+from visrun.config.ready import expand, read_ready
 from visrun.errors import ConfigError
-from visrun.hyperparameters import Hyperparameters
+from visrun.hyperparameters import Hyperparameters, losses_of
 from visrun.sweep.space import base_of, combinations, count, read_space, words
 from visrun.tables import MODELS, TASKS, ModelEntry, model_entry
 

@@ -15,6 +15,7 @@ from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS
 from visrun.errors import PLUGIN_HINT, did_you_mean
 from visrun.folders import expanded
+from visrun.hyperparameters import all_losses
 from visrun.synonyms import ours
 from visrun.tables import GENERIC_MODEL, MODELS, TASKS, TIMM, TIMM_MODEL, timm_name, torchvision_builders
 from visrun.tables.models import own_detector
@@ -100,7 +101,7 @@ def _serving(group: str, names: list[str], task: str) -> list[str]:
     if task in TASKS and group == "model":
         foreign = {name for name, entry in MODELS.items() if task not in entry.tasks}
     elif task in TASKS and group == "loss":
-        foreign = {name for entry in TASKS.values() for name in entry.losses} - set(TASKS[task].losses)
+        foreign = {*all_losses()} - set(TASKS[task].losses)
     return [name for name in names if name not in foreign]
 
 

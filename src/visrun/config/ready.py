@@ -21,12 +21,12 @@ from visrun.config.overrides import GROUPS, near
 from visrun.config.settings import defaults
 from visrun.config.spelling import takes_integers, text
 from visrun.errors import ConfigError, did_you_mean
-from visrun.hyperparameters import Hyperparameters
+from visrun.hyperparameters import Hyperparameters, all_losses, losses_of
 from visrun.numbers import is_number
 from visrun.tables import TASKS, ModelEntry
 
 BELOW_MAX_EPOCHS = ("warmup_epochs", "step_size")  # a later one never comes
-SECTIONS = ("parameters", "ranges", "tasks")
+KEYS = ("parameters", "ranges", "tasks")
 ENDS = ("low", "high", "log", "step", "choices")
 BATCHES = 4  # batch sizes of the schema are tried up to this many times the run's own, and down to its share
 
@@ -88,11 +88,6 @@ def spaces(
     return {key: _space(key, ready.ranges.get(key), task=task, values=values, model=model) for key in ready.parameters}
 
 
-def losses_of(task: str, model: ModelEntry) -> tuple[str, ...]:
-    """The losses of a task that a model honours."""
-    return tuple(loss for loss in TASKS[task].losses if model.losses is None or loss in model.losses)
-
-
 def _of_task(content: Mapping[str, Any], task: str) -> Ready:
     own = (content.get("tasks") or {}).get(task) or {}
     parameters = dict.fromkeys([*(content.get("parameters") or ()), *(own.get("add") or ())])
@@ -152,7 +147,7 @@ def _sweep(key: str, space: Mapping[str, Any]) -> str:
 
 def _problems(content: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong in a file, for any task."""
-    yield from _unknown(content, SECTIONS, "is no key")
+    yield from _unknown(content, KEYS, "is no key")
     tasks = content.get("tasks") or {}
     if not isinstance(tasks, Mapping):
         yield "tasks must be a mapping of tasks to what they add"
@@ -243,7 +238,7 @@ def _choice_problems(key: str, space: Mapping[str, Any]) -> list[str]:
     if not isinstance(choices, list) or not choices:
         return [f"ranges.{key}.choices={show(choices)}: must be a list of values"]
     if key == "loss":
-        known = list(dict.fromkeys(loss for entry in TASKS.values() for loss in entry.losses))
+        known = all_losses()
         return [
             f"ranges.loss: {show(name)} is no loss{did_you_mean(str(name), known)}"
             for name in choices

@@ -20,7 +20,7 @@ from visrun.config.setting_rules import unknown_augmentations
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.folders import expanded
-from visrun.hyperparameters import Hyperparameters
+from visrun.hyperparameters import Hyperparameters, all_losses
 from visrun.record.run_files import FILE_NAME, MAX_BYTES
 from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
@@ -221,8 +221,7 @@ def _checked(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def unknown_names(flat: Mapping[str, Any]) -> list[str]:
     """A line for each name that no table has; which go together is checked once the whole run is known."""
-    losses = {name: None for entry in TASKS.values() for name in entry.losses}
-    tables = {"task": tuple(TASKS), "loss": tuple(losses), "data.name": ("demo", "auto", *READERS)}
+    tables = {"task": tuple(TASKS), "loss": all_losses(), "data.name": ("demo", "auto", *READERS)}
     lines = [
         f"{key}={show(flat[key])}: must be {one_of(names)}{PLUGIN_HINT}"
         for key, names in tables.items()

@@ -24,11 +24,10 @@ from optuna.distributions import BaseDistribution
 
 from visrun.config.fields import one_of
 from visrun.config.overrides import is_hydra
-from visrun.config.ready import losses_of
 from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, is_read
 from visrun.config.spelling import decode, encode
 from visrun.errors import ConfigError
-from visrun.hyperparameters import Hyperparameters
+from visrun.hyperparameters import Hyperparameters, losses_of
 from visrun.sweep.dimensions import Dimension, read_words
 from visrun.tables import GENERIC_MODEL, TASKS
 

@@ -21,10 +21,9 @@ from visrun import hyperparameters
 from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
 from visrun.config.fields import one_of, show
-from visrun.config.ready import losses_of
 from visrun.config.setting_rules import entry_of, facts_of, is_read, why_unread
 from visrun.errors import ConfigError, did_you_mean
-from visrun.hyperparameters import Hyperparameters
+from visrun.hyperparameters import Hyperparameters, losses_of
 from visrun.lr import lr_curve
 from visrun.tables import MODELS, TASKS, model_entry
 from visrun.web.advice import advice
