@@ -69,6 +69,11 @@ def narrow(fn: Callable[..., Any], values: Mapping[str, Any]) -> Callable[..., A
     return partial(fn, **{name: value for name, value in values.items() if name in reads(fn)})
 
 
+def function_of(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that `narrow` bound values to; any other as it is."""
+    return fn.func if isinstance(fn, partial) else fn
+
+
 def values_of(config: Config, *needed: str) -> Mapping[str, Any]:
     """A mapping as it is, and the fields of an object that has them.
 

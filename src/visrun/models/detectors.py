@@ -21,7 +21,9 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
 from visrun.boxes import le90_to_xyxy, masks_to_le90
+from visrun.build import function_of
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE
+from visrun.detection import losses
 from visrun.detection.decode import MOST
 from visrun.detection.masks import as_bytes, filled, of_objects, pasted
 from visrun.detection.results import padded
@@ -32,7 +34,8 @@ from visrun.models.weights import Built, Pretrained, choose, load_published
 
 LEAST = 0.05  # score of a detection
 USUAL = 800  # side in pixels of the images that the anchors were made for
-OWN = ("default", "default_mask", "default_rotated", "bce_mask")  # losses that a network has by itself
+# Losses that a network has by itself.
+OWN = (losses.default, losses.default_mask, losses.default_rotated, losses.bce_mask)
 BoxLoss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -176,8 +179,7 @@ class Pending:
 @contextmanager
 def measured_by(network: Any, loss: BoxLoss | None) -> Iterator[None]:
     """Within, the boxes of a RetinaNet or FCOS are measured by ``loss``, unless that is the network's own."""
-    name = getattr(getattr(loss, "func", loss), "__name__", "default")
-    if loss is None or name in OWN or not hasattr(network, "head") or not hasattr(network.head, "compute_loss"):
+    if loss is None or function_of(loss) in OWN or not hasattr(getattr(network, "head", None), "compute_loss"):
         yield
         return
     own = network.head.compute_loss

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from visrun.batch import Batch, Prediction
+from visrun.build import function_of
 from visrun.data.placement import Place, Scene
 from visrun.errors import UserError
 
@@ -151,7 +152,7 @@ def named(loss: Loss | None, prediction: Tensor, target: Tensor) -> dict[str, Te
 
 def name_of(loss: Loss) -> str:
     """The name of the function behind ``loss``, without the options bound to it."""
-    return str(getattr(getattr(loss, "func", loss), "__name__", "loss"))
+    return str(getattr(function_of(loss), "__name__", "loss"))
 
 
 def as_list(target: Any) -> list[Any]:

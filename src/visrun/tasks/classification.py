@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from visrun.build import function_of
 from visrun.errors import ConfigError, UserError
 from visrun.losses import bce
 from visrun.metrics import PREDICTED, ClassificationMetric
@@ -48,7 +49,7 @@ class Classification:
         self.classes, self.loss, self.multilabel = tuple(classes), loss, multilabel
         self.num_outputs = len(self.classes)
         self.threshold = PREDICTED  # of one label of several
-        binary = getattr(loss, "func", loss) is bce
+        binary = loss is not None and function_of(loss) is bce
         if multilabel and loss is not None and not binary:
             raise ConfigError(f"loss={name_of(loss)}: the images of this dataset have several labels; use loss=bce")
         self.one_vs_rest = binary if one_vs_rest is None else one_vs_rest
