@@ -17,8 +17,7 @@ from visrun.batch import first, rows
 from visrun.data.placement import Scene
 from visrun.device import autocast
 from visrun.errors import Diverged
-from visrun.patience import epochs_waited
-from visrun.record.epochs import is_better, loss_of
+from visrun.patience import epochs_waited, is_better, loss_of
 from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tables import TaskEntry

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from visrun.compare.runs import read_run
 from visrun.errors import UserError
-from visrun.record.epochs import best_row, epochs_in, is_better, loss_of, monitor_of, read_epochs
+from visrun.patience import loss_of
+from visrun.record.epochs import best_row, epochs_in, monitor_of, read_epochs
 from visrun.record.run_files import METRICS
 from visrun.record.run_folder import RunFolder
 from visrun.tables import TASKS
@@ -102,17 +103,6 @@ def test_of_equal_values_the_lower_loss_is_best_then_the_first() -> None:
     assert best_row([rows[0], {**rows[2], "val_loss": 9.0}], "a", maximize=False)["epoch"] == 3
     assert best_row([{"epoch": 1, "a": 0.5}, {"epoch": 2, "a": 0.5}], "a", maximize=True) == {"epoch": 1, "a": 0.5}
     assert best_row([{"epoch": 1}], "a", maximize=True) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "best", "maximize", "expected"),
-    [
-        (1.0, None, True, True), (1.0, 1.0, True, False), (1.1, 1.0, True, True), (0.9, 1.0, False, True),
-        (0.9, 1.0, True, False), (None, None, True, False), (float("nan"), None, False, False),
-    ],
-)  # fmt: skip
-def test_is_better(value: float | None, best: float | None, maximize: bool, expected: bool) -> None:
-    assert is_better(value, best, maximize=maximize) is expected
 
 
 def test_the_monitor_is_looked_for_in_all_epochs() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from visrun.errors import UserError
 from visrun.numbers import numbers_of
+from visrun.patience import is_better
 from visrun.tables.entries import TaskEntry
 
 Row = dict[str, float]  # an epoch's finite numbers; "epoch" itself is whole and counts from 1
@@ -60,29 +61,3 @@ def best_row(rows: Sequence[Row], monitor: str, *, maximize: bool) -> Row | None
         if is_better(row.get(monitor), value, maximize=maximize, loss=loss, best_loss=best_loss):
             best, value, best_loss = row, row[monitor], loss
     return best
-
-
-def loss_of(metrics: Mapping[str, float]) -> float:
-    """The validation loss that ranks an epoch: infinite for a model that has none, NaN where it is not finite."""
-    loss = metrics.get("val_loss")
-    return math.inf if loss is None else loss if math.isfinite(loss) else math.nan
-
-
-def is_better(
-    value: float | None,
-    best: float | None,
-    *,
-    maximize: bool,
-    loss: float = math.inf,
-    best_loss: float = math.inf,
-) -> bool:
-    """Whether an epoch is the best so far: by ``value``, and where that equals ``best`` by the lower validation loss.
-
-    A small validation set soon has no finer steps than its loss. Of equals the first stays. An undefined value, None or
-    NaN, is never the best, nor is one with a loss of NaN: networks of NaN have an accuracy, too.
-    """
-    if value is None or math.isnan(value) or math.isnan(loss):
-        return False
-    if value == best:
-        return loss < best_loss
-    return best is None or (value > best if maximize else value < best)
