@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
-
+from visrun.config.fields import leaves
 from visrun.config.overrides import to_override
 from visrun.config.settings import Settings
 from visrun.hyperparameters import Hyperparameters
@@ -65,14 +64,7 @@ def takes_lists(name: str) -> bool:
 
 def _kinds_of(name: str) -> list[Any]:
     """The types that the annotation of a setting is made of; [] where there is no such setting."""
-    *sections, leaf = name.split(".")
-    model: Any = Hyperparameters if name in Hyperparameters.model_fields else Settings
-    for part in sections:
-        info = model.model_fields.get(part)
-        model = info.annotation if info else None
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return []
-    info = model.model_fields.get(leaf)
+    info = (leaves(Hyperparameters) | leaves(Settings)).get(name)
     return _kinds(info.annotation) if info else []
 
 
