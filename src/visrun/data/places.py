@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
+import fcntl
 import json
 import os
 import shutil
@@ -21,11 +21,6 @@ from torch import Tensor
 
 from visrun.errors import ConfigError, DataError
 from visrun.folders import cache_folder, expanded
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 Place = Literal["gpu", "ram", "disk", "stream"]
 ABOUT = "about.json"
@@ -162,8 +157,6 @@ def _killed(building: Path) -> bool:
 
 def _lock(file: IO[Any]) -> None:
     """Raises BlockingIOError where another process has it, OSError where there are no locks (some network drives)."""
-    if fcntl is None:
-        raise OSError(errno.ENOLCK, "no locks")
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

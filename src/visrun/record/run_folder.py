@@ -10,6 +10,7 @@ status.json       where the run stands, for who watches it from outside
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -27,11 +28,6 @@ from visrun.errors import UserError, VisrunError
 from visrun.files import remove_leftovers, write_atomic
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, MAX_BYTES, METRICS, STATUS
-
-try:
-    import fcntl
-except ImportError:  # Windows has none
-    fcntl = None  # type: ignore[assignment]
 
 CLOCK = 2.0  # seconds by which the system's word on the time of day when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
@@ -196,9 +192,6 @@ def born(pid: int) -> str | None:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """One process of this machine at a time: between judging a lock to be dead and deleting it no other replaces it."""
-    if fcntl is None:
-        yield
-        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system that locks no folders

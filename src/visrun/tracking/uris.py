@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shlex
@@ -18,11 +19,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from visrun.folders import expanded
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 URI = "MLFLOW_TRACKING_URI"  # the variable that names a store to MLflow
 SQLITE = "sqlite:///"
@@ -174,8 +170,7 @@ def creation_lock(uri: str) -> Iterator[None]:
     database = sqlite_path(uri)
     database.parent.mkdir(parents=True, exist_ok=True)
     with (database.parent / f"{database.name}.lock").open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection:
             connection.execute("PRAGMA schema_version")
         yield
