@@ -12,7 +12,7 @@ import torch
 
 from visrun.build import load, narrow, require_filled
 from visrun.config.compose import Resolved
-from visrun.config.setting_rules import entry_of, fit_of
+from visrun.config.setting_rules import entry_of, fit_of, selection
 from visrun.config.settings import Settings
 from visrun.console import Screen, counter
 from visrun.data import demo, records
@@ -39,15 +39,9 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
         root,
         task=settings.task,
         reader="auto" if data.name == "demo" else data.name,
-        classes=data.classes,
-        targets=data.targets,
-        val_fraction=data.val_fraction,
-        train_fraction=data.train_fraction,
-        seed=settings.seed,
-        on_bad=data.on_bad,
         training=training,
-        defects_aside=not learns,
         progress=counter(screen, "checking files"),
+        **selection(settings),
     )
     screen.end_progress()
     screen.say(records.describe(dataset, learns=learns))

@@ -242,14 +242,15 @@ def test_nothing_forged_is_started(name: str, served: Served) -> None:
     "root", ["/etc", "../outside", "link", "photos\0", "${oc.env:HOME}", "~root/../etc", "/proc/self/root/etc"]
 )
 def test_no_dataset_outside_is_looked_at(root: str, served: Served) -> None:
-    told = served.post("/api/dataset", {"task": "classification", "root": root}).json
+    told = served.post("/api/dataset", {"task": "classification", "touched": {"data.root": root}}).json
     assert told.keys() == {"state", "lines"} and told["state"] == "failed"
     assert "data.root=" in told["lines"][0]
 
 
 def test_a_missing_folder_outside_is_answered_like_one_that_is_there(served: Served) -> None:
     there, gone = (
-        served.post("/api/dataset", {"task": "classification", "root": root}).json for root in ("/etc", "/nowhere")
+        served.post("/api/dataset", {"task": "classification", "touched": {"data.root": root}}).json
+        for root in ("/etc", "/nowhere")
     )
     assert there["lines"][0].replace("/etc", "X") == gone["lines"][0].replace("/nowhere", "X")
 

@@ -117,6 +117,11 @@ def test_a_form_with_problems_is_not_saved(composer: Composer) -> None:
             saved(fill("classification", None, touched, composer))
 
 
+def test_a_wrong_value_that_nothing_reads_does_not_keep_a_form_from_being_saved(composer: Composer) -> None:
+    content = saved(fill("classification", None, {"scheduler": "cosine", "gamma": "7"}, composer))
+    assert content["hyperparameters"]["gamma"] == 0.1
+
+
 def test_a_refused_file_is_named_as_the_user_knows_it(composer: Composer) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded_text('{"hyperparameters": {"lr": 1}, "x": 2}', composer)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, look, resolve
 from visrun.config.fields import choices, limits
 from visrun.config.spelling import takes_lists
@@ -210,7 +211,7 @@ def test_a_setting_that_another_leaves_unread_waits(composer: Composer) -> None:
     fields = shown["fields"]
     assert fields["data.overlap"]["shown"]
     assert not fields["data.cache_gb"]["shown"] and not fields["tracking.experiment"]["shown"]
-    assert (fields["data.tile"]["default"], fields["data.cache"]["default"]) == ("null", "auto")
+    assert (fields["data.tile"]["default"], fields["data.cache"]["default"]) == ("", "auto")
     whole = view("object_detection", None, {"data.overlap": "64"}, composer)
     assert "overlap" not in whole["command"] and whole["warnings"] == {}
     assert (whole["fields"]["data.overlap"]["text"], whole["fields"]["data.overlap"]["shown"]) == ("64", False)
@@ -288,6 +289,7 @@ def test_a_datas_root_changes_the_defaults_as_on_the_command_line(composer: Comp
         ({"augment.extra": ""}, "'augment.extra=[]'"),
         ({"optimizer_options.betas": "0.9, 0.99"}, "'optimizer_options.betas=[0.9,0.99]'"),
         ({"model.weights": "null", "tracking.run_name": "null"}, "model.weights=null tracking.run_name=null"),
+        ({"model.weights": "", "tracking.run_name": ""}, "model.weights=null tracking.run_name=null"),
         ({"tracking.run_name": "'null'"}, shlex.join(["tracking.run_name='null'"])),
     ],
     ids=str,
@@ -298,6 +300,21 @@ def test_settings_beside_the_form_are_words_too(touched: dict[str, Any], words: 
     told, _ = flat_values(typed(shown["command"], composer))
     filled, _ = flat_values(fill("classification", None, touched, composer).resolved)
     assert told == filled
+
+
+@pytest.mark.parametrize("key", [key for key in editable() if "." in key and not problems_of(key, None)])
+def test_no_value_is_an_empty_field_that_says_what_it_means(key: str, composer: Composer) -> None:
+    field = next(field for part in catalog()["more"] for field in part["fields"] if field["key"] == key)
+    shown = view("object_detection", None, {key: None, "data.cache": "ram"}, composer)
+    listed = field["control"] == "select"
+    assert shown["fields"][key]["text"] == ("null" if listed else "") and bool(field["empty"]) != listed
+    assert shown["errors"] == {} and (listed or "null = " not in field["help"])
+
+
+def test_while_a_field_is_wrong_there_is_no_command(composer: Composer) -> None:
+    for touched in ({"batch_size": "abc"}, {"scheduler": "multistep"}):
+        shown = view("classification", None, touched, composer)
+        assert shown["errors"] and shown["command"] == ""
 
 
 @pytest.mark.parametrize("key", [*filter(takes_lists, editable())])
@@ -353,6 +370,7 @@ def test_no_text_with_an_interpolation_becomes_a_word(key: str, composer: Compos
 def test_the_commands_grammar_means_nothing_in_a_field(text: str, composer: Composer) -> None:
     shown = view("classification", None, {"learning_rate": text, "tracking.run_name": text}, composer)
     assert list(shown["errors"]) == ["learning_rate"]
+    shown = view("classification", None, {"tracking.run_name": text}, composer)
     assert typed(shown["command"], composer).settings.tracking.run_name == text
 
 

@@ -22,6 +22,7 @@ from visrun.errors import ConfigError, UserError
 from visrun.web import datasets, server
 from visrun.web.bodies import Folder
 from visrun.web.datasets import Datasets, Look
+from visrun.web.form import view
 from visrun.web.roots import Roots
 from visrun.web.server import make_desk
 from visrun.web.survey import describe
@@ -277,9 +278,45 @@ def test_the_pages_plugins_are_sent_with_every_look(
 
     monkeypatch.setattr(Datasets, "_begin", begin)
     desk = make_desk(tmp_path, [], port=1, token="x", always=("plugins=[colorsys]",))
-    desk.look(Folder(task="classification", root=None if demo else str(photos(tmp_path / "photos"))))
+    root = {} if demo else {"data.root": str(photos(tmp_path / "photos"))}
+    desk.look(Folder(task="classification", touched=root))
     desk.close()
     assert [key[3] for key in begun] == [("colorsys",)]
+
+
+CHOICES = {
+    "data.classes": (["red"], {"classes": ("red",)}),
+    "data.targets": (["label"], {"targets": ("label",)}),
+    "data.val_fraction": ("0.5", {"val_fraction": 0.5}),
+    "data.train_fraction": ("0.5", {"train_fraction": 0.5}),
+    "data.on_bad": ("skip", {"on_bad": "skip"}),
+    "seed": ("7", {"seed": 7}),
+}
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_a_look_takes_what_the_run_would(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+    monkeypatch.setattr(Datasets, "_begin", lambda _, key: begun.append(key) or Look(Endless()))  # type: ignore[arg-type]
+    desk, (text, asked) = make_desk(tmp_path, [], port=1, token="x"), CHOICES[key]
+    touched = {"data.root": str(photos(tmp_path / "photos"))}
+    for more in ({}, {key: text}, {key: text, "batch_size": "abc"}):  # what it does not read may be wrong
+        desk.look(Folder(task="classification", touched=touched | more))
+    desk.close()
+    usual, chosen = (dict(key[4]) for key in begun)
+    assert chosen == usual | asked != usual
+    seen = [view("classification", None, touched | more, desk.composer)["surveyed"] for more in ({}, {key: text})]
+    assert seen[0] != seen[1]
+
+
+def test_a_look_at_another_choice_counts_what_the_run_has(tmp_path: Path) -> None:
+    root, roots = photos(tmp_path / "photos", counts={"train": 20}), Roots([tmp_path])
+    (root / "train" / "blue" / "0.png").write_bytes(b"")
+    choice = {"val_fraction": 0.5, "train_fraction": 0.5, "on_bad": "skip", "seed": 1, "defects_aside": False}
+    told = describe(root, task="classification", layout="auto", roots=roots, choice=choice)
+    assert [split["images"] for split in told["splits"]] == [10, 20] and told["ready"]
+    one = describe(root, task="classification", layout="auto", roots=roots, choice={"classes": ("red", "blue")})
+    assert one["histogram"]["names"] == ["red", "blue"] and not one["ready"] and len(one["problems"]) == 1
 
 
 class Endless:

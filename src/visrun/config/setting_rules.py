@@ -40,6 +40,7 @@ READ_WHEN: dict[str, Condition] = {
     "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
     **{f"model_options.{name}": {"options": (name,)} for name in ModelOptions.model_fields},
 }
+SELECTING = ("classes", "targets", "val_fraction", "train_fraction", "on_bad")  # of data
 # Sections that shape what a run learns, in the order in which runs are compared.
 SHAPING = ("data", "model", "augment", "run", "loss_options", "optimizer_options", "model_options")
 
@@ -109,6 +110,13 @@ def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEn
 def fit_of(settings: Settings) -> Fit:
     """How an image meets the training size: the user's word, else the task's."""
     return settings.data.resize or TASKS[settings.task].fit
+
+
+def selection(settings: Settings) -> dict[str, Any]:
+    """What decides which images, splits and classes a run has, as `visrun.data.records.read` takes it."""
+    learns = entry_of(settings.model.name, settings.task).gradient
+    named = {name: getattr(settings.data, name) for name in SELECTING}
+    return {**named, "seed": settings.seed, "defects_aside": not learns}
 
 
 def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -129,16 +129,20 @@ def look(
     reader: str = "auto",
     on_bad: Literal["error", "skip"] = "error",
     pixels: bool = False,
+    targets: Sequence[str] | None = None,
     progress: Progress | None = None,
+    **choice: Any,
 ) -> tuple[Survey, dict[str, Dataset]]:
     """The survey, and the dataset of each task that can be served; arguments as `survey` takes them.
 
-    ``pixels`` decodes every image as well, which takes long and finds those that are cut short.
+    Args:
+        pixels: Decode every image as well, which takes long and finds those that are cut short.
+        targets: As `visrun.data.records.read` takes them, like each ``choice`` of classes and of splits.
     """
     folder = expanded(root).absolute()
     files.require_root(folder)
     services, datasets = [], {}
-    once = Once()
+    once = Once(targets)
     for task in tables.TASKS if tasks is None else tasks:
         names = recognise.fitting(folder, task) if reader == "auto" else [reader]
         if not set(names) & recognise.readers(task).keys():
@@ -146,7 +150,7 @@ def look(
             continue
         try:
             found = recognise.listing(folder, task=task, reader=reader, reading=once.read)
-            dataset = records.checked(found, root=folder, on_bad="skip", pixels=pixels, progress=progress)
+            dataset = records.checked(found, root=folder, on_bad="skip", pixels=pixels, progress=progress, **choice)
         except DataError as error:
             services.append(_refused(folder, task, error, once.poor(folder, names, task)))
             continue
@@ -166,9 +170,14 @@ def look(
 
 
 class Once:
-    """Reads each layout once for all tasks that it says the same to."""
+    """Reads each layout once for all tasks that it says the same to.
 
-    def __init__(self) -> None:
+    Args:
+        targets: As `visrun.data.records.read` takes them.
+    """
+
+    def __init__(self, targets: Sequence[str] | None = None) -> None:
+        self.targets = targets
         self.found: dict[tuple[str, str], Found] = {}
 
     def read(self, root: Path, name: str, task: str) -> Found:
@@ -177,7 +186,7 @@ class Once:
         asks = "target" in build.reads(build.load(tables.READERS[name].read))
         key = (name, kind if asks else "")
         if key not in self.found:
-            self.found[key] = recognise.read(root, name, task)
+            self.found[key] = recognise.read(root, name, task, targets=self.targets)
         return Found(kind=kind, layout=name, listing=self.found[key].listing)
 
     def poor(self, root: Path, names: Sequence[str], task: str) -> list[Found]:

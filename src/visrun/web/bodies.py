@@ -56,12 +56,9 @@ class LoadedFile(Body):
     text: Annotated[str, Field(max_length=MAX_BYTES + 1)]
 
 
-class Folder(Body):
-    """A dataset to look at; no root is the demo."""
+class Folder(State):
+    """A form whose dataset is to be looked at."""
 
-    task: Annotated[str, Field(max_length=64)]
-    root: Annotated[str, Field(max_length=4096)] | None = None
-    layout: Annotated[str, Field(max_length=64)] = "auto"
     again: bool = False
 
 

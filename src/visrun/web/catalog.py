@@ -6,6 +6,7 @@ appears on the page.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -13,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from visrun.config import fields
+from visrun.config.checks import problems_of
 from visrun.config.compose import known
 from visrun.config.overrides import GROUPS
 from visrun.config.settings import Settings
@@ -74,13 +76,29 @@ def _field(key: str, info: FieldInfo) -> dict[str, Any]:
         "label": label(key),
         "control": _control(key, info),
         "choices": list(_choices(info.annotation)),
-        "help": info.description or "",
+        "help": (info.description or "").replace("null = ", "empty = " if key not in selects() else "null = "),
+        "empty": _of_nothing(key, info),
         "unit": fields.extra(info, "unit") or "",
         "takes": "" if key in CHOOSERS else fields.allowed(info),
         "low": limits.get("ge"),
         "high": limits.get("le"),
         "powers": key in POWERS,
     }
+
+
+@cache
+def selects() -> frozenset[str]:
+    """The settings that are chosen from a list, whose words may have ``null`` among them."""
+    infos = {**Hyperparameters.model_fields, **_setting_fields()}
+    return frozenset({*CHOOSERS, *(key for key, info in infos.items() if _control(key, info) == "select")})
+
+
+def _of_nothing(key: str, info: FieldInfo) -> str:
+    """What an empty field stands for: ``all found``; "" where it may not be empty."""
+    if key in selects() or problems_of(key, None):
+        return ""
+    told = re.search(r"null = (.*?)\.?$", info.description or "")
+    return told[1] if told else "none"
 
 
 def _control(key: str, info: FieldInfo) -> str:

@@ -20,7 +20,8 @@ from visrun.web.roots import Roots
 
 REMEMBERED = 16
 WAITED_FOR = 2.0  # seconds since a page asked; it asks 4 times a second, or once where it is hidden
-Key = tuple[str, str | None, str, tuple[str, ...]]  # task, folder (None: the demo), layout, plugins
+Choice = tuple[tuple[str, Any], ...]  # of images, splits and classes, see `visrun.config.setting_rules.selection`
+Key = tuple[str, str | None, str, tuple[str, ...], Choice]  # task, folder (None: the demo), layout, plugins
 
 
 @dataclass
@@ -46,16 +47,24 @@ class Datasets:
         self._lock = threading.Lock()
 
     def look(
-        self, task: str, root: str | None, layout: str, *, plugins: tuple[str, ...] = (), again: bool = False
+        self,
+        task: str,
+        root: str | None,
+        layout: str,
+        *,
+        plugins: tuple[str, ...] = (),
+        choice: Choice = (),
+        again: bool = False,
     ) -> dict[str, Any]:
         """What is known of a dataset: ``state`` is looking, done, failed or crashed.
 
         Args:
             root: An absolute path inside the roots, or None for the built-in demo.
             plugins: Modules that are imported first, since they may bring the task or its reader.
+            choice: Which images, splits and classes a run would have.
             again: Forget what was found before.
         """
-        key = (task, root, layout, plugins)
+        key = (task, root, layout, plugins, choice)
         with self._lock:
             known = self._looks.pop(key, None)
             if known is None or (again and known.told["state"] != "looking"):
@@ -97,7 +106,7 @@ class Datasets:
             del self._looks[key]
 
     def _begin(self, key: Key) -> Look:
-        task, root, layout, plugins = key
+        task, root, layout, plugins, choice = key
         process = subprocess.Popen(
             [sys.executable, "-m", "visrun.web.survey"],
             cwd=self.cwd,
@@ -113,6 +122,7 @@ class Datasets:
             "root": root,
             "layout": layout,
             "plugins": plugins,
+            "choice": dict(choice),
             "roots": [str(folder) for folder in self.roots.folders],
         }
         threading.Thread(target=_follow, args=(look, process, asked), name="visrun-survey", daemon=True).start()

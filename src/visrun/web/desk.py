@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import HTTPException
 
+from visrun.config.setting_rules import selection
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
 from visrun.record.run_files import FILE_NAME
@@ -16,7 +17,7 @@ from visrun.web import exchange, runs, sweeps
 from visrun.web.bodies import Folder, State
 from visrun.web.composer import Composer
 from visrun.web.datasets import Datasets
-from visrun.web.form import Form, fill, problems_of_form
+from visrun.web.form import SURVEYED, Form, fill, problems_of_form
 from visrun.web.library import Library, Place
 from visrun.web.mlflow_ui import Mlflow
 from visrun.web.processes import Conflict, Processes
@@ -106,21 +107,23 @@ class Desk:
         """What is known so far of a dataset inside the roots.
 
         Raises:
-            UserError: The path is none, leads outside, or to nothing.
+            UserError: A setting is wrong, or the path leads outside or to nothing.
         """
-        plugins = self.composer.plugins
-        if asked.root is None:
-            return self.datasets.look(asked.task, None, "auto", plugins=plugins, again=asked.again)
-        touched = {"data.root": asked.root, "data": asked.layout}
+        touched = {key: value for key, value in asked.touched.items() if key in SURVEYED}
         with self.composer.lock:
-            form = fill(asked.task, None, touched, self.composer)
-        problems = [*form.entered.errors.values(), *form.dropped.values()]
+            form = fill(asked.task, asked.model, touched, self.composer)
+        problems = [*problems_of_form(form), *form.dropped.values()]
         if problems:
             raise ConfigError(problems)
         self.roots.require(form.sent)
-        root = str(form.sent["data.root"])
-        require_root(Path(root))
-        return self.datasets.look(asked.task, root, asked.layout, plugins=plugins, again=asked.again)
+        settings, root, layout = form.resolved.settings, None, "auto"
+        if settings.data.name != "demo":
+            root, layout = str(settings.data.root), settings.data.name
+            require_root(Path(root))
+        choice = tuple(selection(settings).items())
+        return self.datasets.look(
+            asked.task, root, layout, plugins=self.composer.plugins, choice=choice, again=asked.again
+        )
 
     def checked(self, state: State) -> Form:
         """The form, once it may be trained.

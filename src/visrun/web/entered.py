@@ -75,6 +75,8 @@ def _value(key: str, given: Any, options: Mapping[str, Sequence[str]], cwd: Path
         if problems:
             raise ConfigError(problems)
         return Hyperparameters(**{key: given}).model_dump(mode="json")[key]
+    if given == "" and not problems_of(key, None):
+        return None  # what an empty field stands for
     return _setting(key, _read_text(key, given, cwd) if isinstance(given, str) else given)
 
 

@@ -20,7 +20,7 @@ from visrun.record.run_files import FILE_NAME
 from visrun.web.bodies import State
 from visrun.web.catalog import CHOOSERS, editable
 from visrun.web.composer import Composer
-from visrun.web.form import CHOICES, Form, fill
+from visrun.web.form import CHOICES, Form, fill, problems_of_form
 
 
 def saved(form: Form) -> dict[str, Any]:
@@ -29,8 +29,7 @@ def saved(form: Form) -> dict[str, Any]:
     Raises:
         ConfigError: The form has problems.
     """
-    problems = (*form.problems, *form.entered.errors.values())
-    if problems:
+    if problems := problems_of_form(form):
         raise ConfigError(problems)
     resolved = form.resolved
     return describe(

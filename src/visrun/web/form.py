@@ -21,18 +21,20 @@ from visrun import hyperparameters
 from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
 from visrun.config.fields import one_of, show
-from visrun.config.setting_rules import entry_of, facts_of, is_read, why_unread
+from visrun.config.setting_rules import SELECTING, entry_of, facts_of, is_read, why_unread
 from visrun.errors import ConfigError, did_you_mean
 from visrun.hyperparameters import Hyperparameters, losses_of
 from visrun.lr import lr_curve
 from visrun.tables import MODELS, TASKS, model_entry
 from visrun.web.advice import advice
-from visrun.web.catalog import CHOOSERS, editable
+from visrun.web.catalog import CHOOSERS, editable, selects
 from visrun.web.composer import Composer
 from visrun.web.entered import Entered, key_of, read, require_known, shown, words
 
 CHOICES = ("optimizer", "scheduler", "loss")  # hyperparameters that bring others with them
 DECIDERS = (*CHOICES, "data.cache", "data.tile")  # and settings beside which others are read or not
+# What decides which images, splits and classes a run has.
+SURVEYED = ("data", "data.root", *(f"data.{name}" for name in SELECTING), "seed")
 __all__ = ["Composer", "Form", "fill", "view"]
 
 
@@ -172,9 +174,15 @@ def view(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
             "errors": lines["errors"],
             "warnings": lines["warnings"],
             "notices": lines["notices"],
-            "command": command(form, composer),
+            "command": "" if lines["errors"] else command(form, composer),
+            "surveyed": [task, {key: form.sent[key] for key in SURVEYED if key in form.sent}, _learns(form)],
             "curve": _curve(form.resolved),
         }
+
+
+def _learns(form: Form) -> bool:
+    """Whether the model learns by gradient; another one gets other splits of some data."""
+    return entry_of(form.resolved.settings.model.name, form.task).gradient
 
 
 def _model(form: Form) -> dict[str, Any]:
@@ -197,8 +205,8 @@ def _field(key: str, form: Form, values: Mapping[str, Any], touched: Mapping[str
     given = touched[key] if changed else form.defaults.get(key) if key not in values else values[key]
     greyed = _greyed(form)
     told: dict[str, Any] = {
-        "text": given if isinstance(given, str) else shown(given),
-        "default": shown(form.defaults.get(key)),
+        "text": given if isinstance(given, str) else _entry(key, given),
+        "default": _entry(key, form.defaults.get(key)),
         "source": form.sources.get(key, "schema"),
         "changed": changed if key != "model" else form.model is not None,
         "shown": form.reads(key) or key in greyed,
@@ -206,6 +214,11 @@ def _field(key: str, form: Form, values: Mapping[str, Any], touched: Mapping[str
     if key in greyed:
         told["why"] = why_unread(key, form.facts)
     return told
+
+
+def _entry(key: str, value: Any) -> str:
+    """A value as its field holds it: no value leaves it empty, where it is no list to choose from."""
+    return "" if value is None and key not in selects() else shown(value)
 
 
 def _greyed(form: Form) -> set[str]:

@@ -36,16 +36,25 @@ MOST_LINES = 40  # problems that are shown
 QUALITY = 82  # of a thumbnail's JPEG
 
 
-def describe(root: Path, *, task: str, layout: str, roots: Roots, progress: Progress | None = None) -> dict[str, Any]:
+def describe(
+    root: Path,
+    *,
+    task: str,
+    layout: str,
+    roots: Roots,
+    progress: Progress | None = None,
+    choice: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """What ``visrun check`` finds for one task, as plain JSON types.
 
     Args:
         roots: No image outside of them is drawn, whatever a table or a link names.
+        choice: Which images, splits and classes a run would have, see `visrun.config.setting_rules.selection`.
 
     Raises:
         UserError: The task cannot be trained on it at all.
     """
-    found, datasets = look(root, tasks=[task], reader=layout, progress=progress)
+    found, datasets = look(root, tasks=[task], reader=layout, progress=progress, **(choice or {}))
     service = found.services[0]
     if task not in datasets:
         raise UserError("\n".join([_refusal(root, task, service.reason), *first_lines(service.problems, MOST_LINES)]))
@@ -53,6 +62,7 @@ def describe(root: Path, *, task: str, layout: str, roots: Roots, progress: Prog
     widths, heights = zip(*dataset.sizes.values(), strict=True) if dataset.sizes else ((0,), (0,))
     return {
         "layout": service.layout,
+        "ready": service.ready,
         "classes": len(service.classes),
         "sizes": {"low": [min(widths), min(heights)], "high": [max(widths), max(heights)]},
         "splits": [{"name": name, "images": split.images} for name, split in service.splits.items()],
@@ -125,7 +135,8 @@ def _found(asked: Mapping[str, Any], *, progress: Progress) -> dict[str, Any]:
     task, root = asked["task"], asked["root"]
     folder = demo.build(task, cache_folder() / "demo") if root is None else Path(root)
     roots = Roots([Path(name) for name in asked["roots"]] + ([folder] if root is None else []))
-    return describe(folder, task=task, layout=asked["layout"], roots=roots, progress=progress)
+    layout, choice = asked["layout"], asked["choice"]
+    return describe(folder, task=task, layout=layout, roots=roots, progress=progress, choice=choice)
 
 
 if __name__ == "__main__":

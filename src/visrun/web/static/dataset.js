@@ -8,6 +8,7 @@ import { form, reset } from "./store.js";
 
 const PAUSE = 700; // ms without a key before the dataset is looked at
 let looked = "",
+  isDemo = true,
   timer = 0,
   turn = 0;
 export let wrong = []; // what keeps a run from starting
@@ -36,11 +37,11 @@ export function build(catalog) {
   find("data").append(root.row, recent, layout.row, look);
   root.row.querySelector(".help").textContent = `Below ${catalog.roots.join(" or ")}. Empty: the built-in demo.`;
   watch((view) => {
-    const key = JSON.stringify(asked(view));
-    if (root.input.value === "null") root.input.value = "";
+    const key = JSON.stringify(view.surveyed);
     root.input.placeholder = view.fields.data.text === "demo" ? "the built-in demo" : "/path/to/images";
     if (key === looked) return;
     looked = key;
+    isDemo = view.fields.data.text === "demo";
     wrong = [];
     find("survey").replaceChildren();
     clearTimeout(timer);
@@ -49,27 +50,17 @@ export function build(catalog) {
   });
 }
 
-function asked(view) {
-  const demo = view.fields.data.text === "demo";
-  return {
-    task: view.task,
-    root: demo ? null : (form.touched["data.root"] ?? null),
-    layout: demo ? "demo" : view.fields.data.text,
-  };
-}
-
 async function survey(again) {
   const mine = ++turn,
-    place = find("survey"),
-    content = JSON.parse(looked);
-  if (!content.root && content.layout !== "demo") return;
+    place = find("survey");
+  if (!form.touched["data.root"] && !isDemo) return;
   place.setAttribute("aria-busy", "true"); // what is found is told, not every file on the way
   try {
-    let told = await post("/api/dataset", { ...content, again });
+    let told = await post("/api/dataset", { ...form, again });
     while (told.state === "looking" && mine === turn) {
       place.replaceChildren(waiting(told));
       await new Promise((go) => setTimeout(go, 250));
-      told = await post("/api/dataset", { ...content, again: false });
+      told = await post("/api/dataset", { ...form, again: false });
     }
     if (mine !== turn) return;
     wrong = told.state === "failed" ? told.lines : []; // a look that crashed says nothing of the dataset
@@ -125,7 +116,9 @@ function found(told) {
         h(
           "p",
           { className: "error" },
-          `${told.problems.length} problems. A run stops at them, unless data.on_bad is skip.`,
+          told.ready
+            ? `${told.problems.length} problems, which are left out.`
+            : `${told.problems.length} problems. A run stops at them, unless data.on_bad is skip.`,
         ),
       ]
     : [];

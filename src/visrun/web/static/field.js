@@ -92,7 +92,7 @@ function control(facts, id, choices) {
     inputMode: number ? "decimal" : "text",
     spellcheck: false,
     autocomplete: "off",
-    placeholder: facts.control === "list" ? "30, 40" : "",
+    placeholder: facts.empty || (facts.control === "list" ? "30, 40" : ""),
     oninput: () => touch(facts.key, input.value),
   });
   return input;
