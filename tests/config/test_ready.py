@@ -17,7 +17,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from visrun import hyperparameters
 from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, check_sweep, resolve
-from visrun.config.configs import conf_dir, open_conf
+from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.config.fields import extra
 from visrun.config.ready import expand, read_ready
 from visrun.errors import ConfigError
@@ -31,16 +31,22 @@ RESNET = model_entry("resnet18")
 
 
 @cache
+def shipped() -> Conf:
+    """The config files that a folder without any of its own sees."""
+    return open_conf(conf_dir())
+
+
+@cache
 def run_of(task: str) -> Resolved:
-    """The run of a task with nothing typed, in a folder without config files of its own."""
-    return resolve([f"task={task}"], cwd=conf_dir())
+    """The run of a task with nothing typed."""
+    return resolve([f"task={task}"], conf=shipped())
 
 
 def words_of(name: str, task: str) -> list[str]:
     """The words of a shipped space for a task with nothing typed."""
     run = run_of(task)
     values, model = run.hyperparameters.model_dump(mode="json"), model_entry(run.settings.model.name)
-    return expand(read_ready(name, open_conf(conf_dir())), task=task, values=values, model=model, name=name)
+    return expand(read_ready(name, shipped()), task=task, values=values, model=model, name=name)
 
 
 def expanded(
@@ -58,8 +64,8 @@ def problems(content: Any) -> tuple[str, ...]:
 class TestShipped:
     @pytest.mark.parametrize("task", TASKS)
     @pytest.mark.parametrize("name", SHIPPED)
-    def test_every_space_is_sound_for_every_task(self, name: str, task: str, tmp_path: Path) -> None:
-        base, content = base_of(run_of(task)), read_ready(name, open_conf(tmp_path))
+    def test_every_space_is_sound_for_every_task(self, name: str, task: str) -> None:
+        base, content = base_of(run_of(task)), read_ready(name, shipped())
         space = read_space(words_of(name, task), base=base)
         listed = [*content["parameters"], *content.get("tasks", {}).get(task, {}).get("add", [])]
         assert list(space.dimensions) == [key for key in listed if key in space.dimensions]
@@ -73,7 +79,7 @@ class TestShipped:
 
     @pytest.mark.parametrize("task", list(TASKS))
     @pytest.mark.parametrize("name", SHIPPED)
-    def test_both_ends_of_every_parameter_resolve(self, name: str, task: str, tmp_path: Path) -> None:
+    def test_both_ends_of_every_parameter_resolve(self, name: str, task: str) -> None:
         base = base_of(run_of(task))
         space = read_space(words_of(name, task), base=base)
         for end in (0, -1):
@@ -83,7 +89,7 @@ class TestShipped:
                 else item.values[end]
                 for key, item in space.dimensions.items()
             }
-            found = resolve([f"task={task}", *words(space, params, base)], cwd=tmp_path).hyperparameters
+            found = resolve([f"task={task}", *words(space, params, base)], conf=shipped()).hyperparameters
             for key in set(params) & {"learning_rate", "weight_decay", "optimizer", "loss", "batch_size"}:
                 assert getattr(found, key) == params[key]
 
@@ -94,11 +100,11 @@ class TestShipped:
         sweep = check_sweep([f"task={task}", *typed], cwd=tmp_path)
         assert read_space(sweep.words).distributions == read_space(typed).distributions
 
-    def test_wide_is_everything_that_has_a_range(self, tmp_path: Path) -> None:
-        assert read_ready("wide", open_conf(tmp_path))["parameters"] == SEARCHED
+    def test_wide_is_everything_that_has_a_range(self) -> None:
+        assert read_ready("wide", shipped())["parameters"] == SEARCHED
 
-    def test_default_is_these_words(self, tmp_path: Path) -> None:
-        assert expanded(read_ready("default", open_conf(tmp_path))) == [
+    def test_default_is_these_words(self) -> None:
+        assert expanded(read_ready("default", shipped())) == [
             "optimizer=choice(adam,adamw,sgd)",
             "learning_rate=tag(log, interval(1e-05,0.1))",
             "weight_decay=tag(log, interval(1e-06,0.1))",
@@ -107,8 +113,8 @@ class TestShipped:
         ]
 
     @pytest.mark.parametrize("name", SHIPPED)
-    def test_no_space_sweeps_the_length_of_a_run(self, name: str, tmp_path: Path) -> None:
-        content = read_ready(name, open_conf(tmp_path))
+    def test_no_space_sweeps_the_length_of_a_run(self, name: str) -> None:
+        content = read_ready(name, shipped())
         assert "max_epochs" not in str(content)
         assert (conf_dir() / f"sweep/{name}.yaml").read_text(encoding="utf-8").startswith("# ")
 
