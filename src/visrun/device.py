@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from visrun.errors import ConfigError
-from visrun.record.environment import DEVICE, DEVICES
+from visrun.machine import DEVICE, DEVICES
 
 # How it is said that memory ran out where it is no OutOfMemoryError: the host's, the driver's, a library's.
 OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")

@@ -1,4 +1,4 @@
-"""This machine's cores and GPUs, and the share of them that a sweep's slot has; found without torch."""
+"""This machine's cores and GPUs, what they are called, and the share that a sweep's slot has; asks no torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import subprocess
 
 SLOT = "VISRUN_SLOT"
+DEVICE = r"auto|cpu|cuda(:[0-9]{1,3})?"  # run.device, and in words
+DEVICES = "auto, cpu, cuda or cuda:N, such as cuda:0"
 
 
 def own_slot() -> int | None:

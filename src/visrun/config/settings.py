@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, sections
 from visrun.numbers import is_int
-from visrun.record.environment import DEVICE, DEVICES
+from visrun.machine import DEVICE, DEVICES
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 

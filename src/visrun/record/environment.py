@@ -9,8 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("visrun", "torch", "torchvision", "hydra-core", "omegaconf", "optuna", "mlflow", "numpy", "pillow")
-DEVICE = r"auto|cpu|cuda(:[0-9]{1,3})?"
-DEVICES = "auto, cpu, cuda or cuda:N, such as cuda:0"
 
 
 def versions() -> dict[str, str]:
