@@ -27,7 +27,7 @@ from visrun.spread import Spread, spread
 from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
 from visrun.tracking import open_tracker
-from visrun.tracking.names import RECORD
+from visrun.tracking.names import RECORD, experiment_of
 
 REPORT = "repeat.json"
 USUAL, MOST = 5, 1000  # runs
@@ -236,7 +236,7 @@ def _track(folder: Path, found: Mapping[str, Spread], settings: Settings) -> str
     tracker = open_tracker(
         settings.tracking.name,
         uri=settings.tracking.uri,
-        experiment=settings.tracking.experiment or f"visrun/{settings.task}",
+        experiment=experiment_of(settings.task, settings.tracking.experiment),
         run_name=folder.name,
         record=folder / RECORD,
         kept=f"{REPORT} in the sweep's folder holds every value",

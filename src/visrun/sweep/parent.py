@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from visrun.record import environment
 from visrun.sweep.trials import ENDED, STATES, best_of, counts, objectives, ranking, values_of
 from visrun.tracking import open_tracker
-from visrun.tracking.names import RECORD, parameter_text
+from visrun.tracking.names import RECORD, experiment_of, parameter_text
 from visrun.tracking.uris import without_password
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Parent:
         self.tracker = open_tracker(
             tracking,
             uri=uri,
-            experiment=experiment or f"visrun/{task}",
+            experiment=experiment_of(task, experiment),
             run_name=study_name,
             params={"task": task, **facts, **ranges},
             tags=tags,

@@ -25,6 +25,11 @@ def one_line(error: BaseException) -> str:
     return first_line(error, most=200)
 
 
+def experiment_of(task: str, chosen: str | None = None) -> str:
+    """MLflow's experiment of a run or sweep: the one chosen, or visrun/TASK."""
+    return chosen or f"visrun/{task}"
+
+
 def parameter_text(value: Any) -> str:
     """A parameter as MLflow shows it: text as it is, all else as JSON, so a list is one string.
 
