@@ -9,9 +9,9 @@ from threading import Lock
 
 import torch
 
-from visrun.config.overrides import hydra_folder, hydra_words
+from visrun.config.overrides import hydra_words, run_dir
 from visrun.errors import ConfigError, VisrunError
-from visrun.launch import require_free
+from visrun.preflight import require_free
 from visrun.tracking.client import undone
 
 _RUNNING = Lock()
@@ -27,13 +27,13 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
     if not several or not all(isinstance(word, str) for word in overrides):
         raise ConfigError('train takes a list of texts, as in train(["task=regression", "max_epochs=5"])')
     own = hydra_words(overrides)
-    unread = [word for word in own if hydra_folder("hydra.run.dir", [word]) is None]
+    unread = [word for word in own if run_dir([word]) is None]
     if unread:
         raise ConfigError(
             [f"{word}: not read from Python; of Hydra's words hydra.run.dir=FOLDER alone is" for word in unread]
         )
-    require_free("hydra.run.dir", own[-1:])
-    return hydra_folder("hydra.run.dir", own[-1:])
+    require_free(own[-1:])
+    return run_dir(own[-1:])
 
 
 @contextmanager

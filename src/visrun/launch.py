@@ -25,15 +25,13 @@ from omegaconf import DictConfig, OmegaConf
 import visrun
 from visrun import preflight
 from visrun.arguments import USAGE, Parser
-from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, known, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
-from visrun.config.overrides import hydra_folder, hydra_words, near, to_override
+from visrun.config.overrides import hydra_words, near, to_override
 from visrun.config.sweeper import NAME as OURS
 from visrun.errors import ConfigError
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
 from visrun.record.outputs import SWEEPS, new_run_folder
-from visrun.record.run_files import FILE_NAME
 from visrun.signals import Interrupted
 
 INSPECTIONS = ("cfg", "info", "help", "hydra_help", "shell_completion")
@@ -60,7 +58,7 @@ def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
         return 0
     args = _arguments(words)
     config_dir = Path(args.config_dir) if args.config_dir else None
-    _require_text("the current folder, ", Path.cwd(), "go to another one (cd)")
+    preflight.require_text("the current folder, ", Path.cwd(), "go to another one (cd)")
     UserConfigs.folders = tuple(user_folders(Path.cwd(), config_dir))
     try:
         if args.shell_completion or args.hydra_help:
@@ -130,13 +128,14 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
     own = hydra_words(args.overrides)
     looks = any(getattr(args, name) for name in INSPECTIONS)
     if not looks:
-        require_free("hydra.run.dir", own)
+        preflight.require_free(own)
         preflight.require(resolved.settings)
     say(resolved)
     if looks:
         return hand_over(args, [*own, *resolved.overrides], no_job)
     given = any(word.startswith("hydra.run.dir=") for word in own)
     made, codes = None if given else new_run_folder(resolved.settings.task), [0]
+    named = [] if made is None else [to_override("hydra.run.dir", str(made))]
 
     def job(config: DictConfig) -> float | None:
         from visrun import run
@@ -151,7 +150,7 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
         return result.value
 
     with removed_if_empty(made):
-        return hand_over(args, [*own, *_dir("hydra.run.dir", made), *resolved.overrides], job) or codes[0]
+        return hand_over(args, [*own, *named, *resolved.overrides], job) or codes[0]
 
 
 def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> int:
@@ -163,7 +162,7 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
     preflight.require(sweep.first.settings)
     own, cwd = hydra_words(args.overrides), Path.cwd()
     folder, made, named = sweep_folder("sweep", own)
-    _require_text("hydra.sweep.dir=", folder, "name another one")
+    preflight.require_text("hydra.sweep.dir=", folder, "name another one")
     find = partial(resolve, config_dir=config_dir, cwd=cwd)
     options = open_conf(cwd, config_dir).loader
     VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, options), 0
@@ -248,36 +247,6 @@ def say(resolved: Resolved) -> None:
         print(f"visrun: {line}", file=sys.stderr)
     for line in resolved.warnings:
         print(f"visrun: warning: {line}", file=sys.stderr)
-
-
-def require_free(key: str, own: Sequence[str]) -> None:
-    """Refuse a folder of the user's that is none, or whose run a new one would write over.
-
-    Raises:
-        ConfigError: It is a file or lies below one, or it holds a run, or its name is no text.
-    """
-    folder = hydra_folder(key, own)
-    if folder is None:
-        return
-    _require_text(f"{key}=", folder, "name another one")
-    if (folder / FILE_NAME).exists():
-        again = plugins.command("resume", str(folder))
-        raise ConfigError(f"{key}={folder}: holds a run already; name another folder, or {again}")
-    there = next((path for path in (folder, *folder.parents) if path.exists() or path.is_symlink()), Path())
-    if not there.is_dir():
-        raise ConfigError(f"{key}={folder}: {there} is no folder; name another one")
-
-
-def _require_text(what: str, folder: Path, otherwise: str) -> None:
-    """Refuse a folder that Hydra cannot write into its record of the run."""
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f"{what}{folder}: the name is not UTF-8; {otherwise}") from None
-
-
-def _dir(key: str, folder: Path | None) -> list[str]:
-    return [] if folder is None else [to_override(key, str(folder))]
 
 
 @contextmanager

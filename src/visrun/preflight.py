@@ -1,12 +1,16 @@
-"""What a run asks of this machine, looked at before anything is written: task, data folder, device, weights."""
+"""What a run asks of this machine, looked at before anything is written: folders, data, device, weights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from visrun.config import plugins
+from visrun.config.overrides import run_dir
 from visrun.config.settings import Settings
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
+from visrun.record.run_files import FILE_NAME
 from visrun.tables import TIMM, model_entry, torchvision_builders
 from visrun.tracking import require_address
 
@@ -30,6 +34,39 @@ def require(settings: Settings) -> None:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
+
+
+def require_free(own: Sequence[str]) -> None:
+    """Refuse a ``hydra.run.dir`` of the user's that is no folder, or whose run a new one would write over.
+
+    Args:
+        own: The user's words to Hydra.
+
+    Raises:
+        ConfigError: It is a file or lies below one, or it holds a run, or its name is no text.
+    """
+    folder = run_dir(own)
+    if folder is None:
+        return
+    require_text("hydra.run.dir=", folder, "name another one")
+    if (folder / FILE_NAME).exists():
+        again = plugins.command("resume", str(folder))
+        raise ConfigError(f"hydra.run.dir={folder}: holds a run already; name another folder, or {again}")
+    there = next((path for path in (folder, *folder.parents) if path.exists() or path.is_symlink()), Path())
+    if not there.is_dir():
+        raise ConfigError(f"hydra.run.dir={folder}: {there} is no folder; name another one")
+
+
+def require_text(what: str, folder: Path, otherwise: str) -> None:
+    """Refuse a folder that Hydra cannot write into its record of the run.
+
+    Raises:
+        ConfigError: Its name is no UTF-8; the line begins with ``what`` and ends with ``otherwise``.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{what}{folder}: the name is not UTF-8; {otherwise}") from None
 
 
 def _tracking(settings: Settings) -> None:

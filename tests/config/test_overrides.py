@@ -18,10 +18,10 @@ from visrun.config.overrides import (
     TEXTS,
     Words,
     absolute,
-    hydra_folder,
     hydra_words,
     near,
     parse,
+    run_dir,
     to_override,
 )
 from visrun.errors import ConfigError
@@ -252,6 +252,6 @@ def test_near_knows_initials_leaves_and_misspellings() -> None:
 
 def test_a_folder_of_hydras_is_read_back_unless_hydra_makes_it_up() -> None:
     for text in ("w", "/a (1)/b,c", "it's"):
-        assert hydra_folder("hydra.run.dir", hydra_words(["seed=1", f"hydra.run.dir={text}"])) == Path(text)
+        assert run_dir(hydra_words(["seed=1", f"hydra.run.dir={text}"])) == Path(text)
     for words in ([], ["hydra.run.dir=${now:%Y}"], ["hydra.sweep.dir=w"]):
-        assert hydra_folder("hydra.run.dir", hydra_words(words)) is None
+        assert run_dir(hydra_words(words)) is None

@@ -141,10 +141,10 @@ def hydra_words(words: Iterable[str]) -> list[str]:
     return lines
 
 
-def hydra_folder(key: str, words: Iterable[str]) -> Path | None:
-    """The folder that a word of :func:`hydra_words` names for ``key``; None without one, or where Hydra makes it up."""
+def run_dir(words: Iterable[str]) -> Path | None:
+    """The folder that ``hydra.run.dir`` among :func:`hydra_words` names; None without, or where Hydra makes it up."""
     for word in words:
-        if word.startswith(f"{key}=") and "${" not in word:
+        if word.startswith("hydra.run.dir=") and "${" not in word:
             return Path(str(_parsed(word).value()))
     return None
 

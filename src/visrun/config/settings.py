@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, sections
-from visrun.numbers import is_int
 from visrun.machine import DEVICE, DEVICES
+from visrun.numbers import is_int
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
