@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from visrun.data import files, images, records, threads
-from visrun.data.objects import Objects
+from visrun.data.cache import Keep
+from visrun.data.look import Look
+from visrun.data.objects import BOX, LABEL, Objects, corners_of
+from visrun.data.outlines import drawn
 from visrun.errors import DataError
+from visrun.loaders import split_batches
 from visrun.tables import READERS, TASKS
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -183,6 +190,81 @@ def test_every_layout_gives_the_same_outlines(tmp_path: Path, drawn_once: Any, l
         assert several.labels.tolist() == labels[name]
         for outline, truth in zip(several.outlines, quads[name], strict=True):
             assert np.allclose(outline, [truth], atol=1e-5)
+
+
+def as_numbers(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]]) -> None:
+    """Instance maps, numbers of a thousand for each class."""
+    for name, several in quads.items():
+        page = np.zeros(SIZE[::-1], np.uint16)
+        for number, (quad, label) in enumerate(zip(several, labels[name], strict=True), 1):
+            page[drawn((quad,), SIZE[::-1])] = 1000 * label + number
+        (root / "instances").mkdir(exist_ok=True)
+        Image.fromarray(page).save(root / "instances" / f"{name}.png")
+    write(root / "classes.txt", "\n".join(NAMES))
+
+
+def as_pictures(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]]) -> None:
+    """Pascal VOC's pictures of objects and classes."""
+    (root / "images").rename(root / "JPEGImages")
+    for name, several in quads.items():
+        pages = {folder: np.zeros(SIZE[::-1], np.uint8) for folder in ("SegmentationObject", "SegmentationClass")}
+        for number, (quad, label) in enumerate(zip(several, labels[name], strict=True), 1):
+            for page, value in zip(pages.values(), (number, label + 1), strict=True):
+                page[drawn((quad,), SIZE[::-1])] = value
+        for folder, page in pages.items():
+            (root / folder).mkdir(exist_ok=True)
+            Image.fromarray(page).save(root / folder / f"{name}.png")
+    write(root / "classes.txt", "\n".join(["background", *NAMES]))
+
+
+def as_other_boxes(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], runs: bool) -> None:
+    """COCO's json, every box wider and higher than what it is around, as polygons or runs."""
+    as_coco(root, quads, labels, True)
+    content = json.loads((root / "all.json").read_text())
+    every = [quad for several in quads.values() for quad in several]
+    for entry, quad in zip(content["annotations"], every, strict=True):
+        entry["bbox"] = [entry["bbox"][0] - 2, entry["bbox"][1] - 1, entry["bbox"][2] + 5, entry["bbox"][3] + 3]
+        if runs:
+            page = np.concatenate([[0], drawn((quad,), SIZE[::-1]).T.ravel(), [0]]).astype(int)
+            ends = np.flatnonzero(np.diff(page))
+            counts = np.diff(np.concatenate([[0], ends, [SIZE[0] * SIZE[1]]])).tolist()
+            entry["segmentation"] = {"counts": counts, "size": list(SIZE[::-1])}
+    write(root / "all.json", json.dumps(content))
+
+
+OUTLINED: dict[str, Callable[[Path, Any, Any], None]] = {
+    "polygons of coco": partial(as_other_boxes, runs=False),
+    "runs of coco": partial(as_other_boxes, runs=True),
+    "yolo": partial(as_yolo, shaped=True),
+    "labelme": partial(as_labelme, shaped=True),
+    "instances": as_numbers,
+    "pictures of voc": as_pictures,
+}
+
+
+@pytest.mark.parametrize("how", OUTLINED)
+def test_the_box_beside_a_mask_is_the_one_around_it_learnt_and_measured(tmp_path: Path, how: str) -> None:
+    quads = {
+        "a": [corners_of(np.array([[10.0, 8, 24, 14]]))[0], corners_of(np.array([[30.0, 20, 41, 40]]))[0]],
+        "b": [corners_of(np.array([[50.0, -6, 70, 12]]))[0]],  # beyond its image of 64 x 48
+        "c": [],
+    }
+    for shade, name in enumerate(quads):
+        photo(tmp_path / "images" / f"{name}.png", 20 * shade)
+    OUTLINED[how](tmp_path, quads, {"a": [0, 2], "b": [1], "c": []})
+    dataset = records.read(tmp_path, task="instance_segmentation", training=False)
+    look = Look(image_size=(48, 96), fit="letterbox", mean=(0.5,) * 3, std=(0.5,) * 3)
+    split = next(iter(dataset.splits))
+    batches = split_batches(dataset, split, look, Keep(cache="ram"), batch_size=3, device=torch.device("cpu"))
+    (batch,) = batches.epoch(0)
+    truth = {"a": [[10, 8, 24, 14], [30, 20, 41, 40]], "b": [[50, 0, 64, 12]], "c": []}
+    for row, target, scene in zip(dataset.splits[split], batch.target, batches.scenes, strict=True):
+        boxes = np.array(truth[row.image.stem], float).reshape(-1, 4)
+        assert np.allclose(scene.truth.boxes, boxes, atol=1e-5)
+        learnt = target[target[:, LABEL] >= 0][:, BOX].numpy()
+        assert np.allclose(
+            learnt, np.add(boxes, [16, 0, 16, 0]), atol=1e-4
+        )  # the picture lies in the middle of 96 x 48
 
 
 @pytest.mark.parametrize("task", ["oriented_object_detection", "instance_segmentation", "segmentation"])

@@ -120,7 +120,7 @@ def outermost(objects: Objects) -> Floats:
         return low + objects.hulls * (high - low)
     points = (low + high) / 2 + (high - low) / 2 * DIRECTIONS.T
     for i, outline in enumerate(objects.outlines or ()):
-        points[i] = _standing_out(outline, points[i])
+        points[i] = _standing_out(outline, points[i]).clip(low[i], high[i])  # it may stick out of the image
     return points
 
 

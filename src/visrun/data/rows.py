@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from visrun.data.marks import Marks, around
 from visrun.data.objects import Objects
-from visrun.data.outlines import Floats, Numbers, Outline, Rle
+from visrun.data.outlines import Floats, Numbers, Outline, Rle, boxes_of
 
 FEWEST = 3  # points of a polygon
 FARTHEST = 1e9  # pixels; coordinates further away are taken as this far, so that nothing overflows
@@ -54,6 +54,12 @@ class Rows:
         """(N, 4) lowest x and y, highest x and y of all points."""
         low, high = np.minimum(self.boxes, self.bounds), np.maximum(self.boxes, self.bounds)
         return np.concatenate([np.minimum(low[:, :2], low[:, 2:]), np.maximum(high[:, :2], high[:, 2:])], 1)
+
+    @property
+    def outlined(self) -> Floats:
+        """(N, 4) the boxes around the outlines, which all rows have."""
+        assert self.outlines is not None and None not in self.outlines, "some have no outline"
+        return boxes_of(self.outlines)  # type: ignore[arg-type]
 
     def spot(self, row: int) -> str:
         """Where a row stands, for messages."""

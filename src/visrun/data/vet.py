@@ -86,7 +86,7 @@ def vet(
         form: ``boxes``, ``quads`` or ``outlines``.
         classes: Names of the classes.
         outlined: Whether every object must have an outline.
-        boxed: Whether the boxes themselves are learnt, so that clipping them is worth a word.
+        boxed: Whether boxes are learnt, beside outlines those around them, so that clipping is worth a word.
 
     Raises:
         DataError: Coordinates of the whole dataset are of another unit.
@@ -109,7 +109,7 @@ def vet(
     twice = _twice(rows, good)
     notes = _notes(rows, good, swapped=swapped, crossed=crossed, twice=twice, boxed=boxed, outlined=outlined)
     kept = rows.pick(good & ~twice)
-    kept = replace(kept, boxes=_clipped(kept.boxes, kept.size))
+    kept = replace(kept, boxes=_clipped(kept.outlined if outlined and boxed else kept.boxes, kept.size))
     return Vetted(objects=list(kept.objects()), lost=lost, problems=problems, total=len(rows), notes=notes)
 
 

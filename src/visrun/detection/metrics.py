@@ -74,7 +74,7 @@ class BoxMetric:
 
 
 class MaskMetric:
-    """As :class:`BoxMetric`, of masks; and ``box_map``, ``box_map50`` of the boxes beside them."""
+    """As :class:`BoxMetric`, of masks; and ``box_map``, ``box_map50`` of the boxes around them."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
