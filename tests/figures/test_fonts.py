@@ -12,8 +12,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import ft2font
 from PIL import ImageFont
 
-from visrun.figures import fonts, plots
-from visrun.tasks import drawing
+from visrun.figures import drawing, fonts, plots
 
 LETTERS = "猫" + "".join(map(chr, range(0x20, 0x7F)))
 

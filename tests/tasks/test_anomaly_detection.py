@@ -12,10 +12,10 @@ from PIL import Image
 from visrun.anomaly.losses import cross_entropy
 from visrun.data.placement import Place
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE
+from visrun.figures.drawing import LEAST, PAD, fitted
 from visrun.figures.score_histogram import score_histogram
 from visrun.tasks.anomaly_detection import AnomalyDetection
 from visrun.tasks.base import Deciding
-from visrun.tasks.drawing import LEAST, PAD, fitted
 
 LOGITS = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
 LIKELY = [0.119203, 0.880797]

@@ -17,10 +17,10 @@ from torch import Tensor
 from visrun import losses
 from visrun.build import load
 from visrun.errors import UserError
+from visrun.figures.drawing import Line
 from visrun.tables import TASKS
 from visrun.tasks import classification
 from visrun.tasks.classification import Classification
-from visrun.tasks.drawing import Line
 
 CLASSES = ("cat", "dog", "cow")
 LOSSES = TASKS["classification"].losses

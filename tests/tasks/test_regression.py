@@ -16,9 +16,9 @@ from torch import Tensor
 from visrun import losses
 from visrun.build import load
 from visrun.errors import DataError
+from visrun.figures.drawing import LEAST, PAD, Line, fitted
 from visrun.tables import TASKS
 from visrun.tasks import regression
-from visrun.tasks.drawing import LEAST, PAD, Line, fitted
 from visrun.tasks.regression import Regression, standardisation
 
 LOSSES = TASKS["regression"].losses

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from visrun.data.verdicts import CLASSES
-from visrun.tasks.drawing import BAD, GOOD, PANEL, PLAIN, Color, Line, caption, scaled, side_by_side
+from visrun.figures.drawing import BAD, GOOD, PANEL, PLAIN, Color, Line, caption, scaled, side_by_side
 
 # Colours of heat, by the square of its share of the threshold: from none over the threshold, in the middle, to 1.4
 # times of it and more. Distances are never near 0, and what is good should look so.

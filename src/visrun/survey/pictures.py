@@ -16,8 +16,9 @@ from visrun.data.objects import Objects
 from visrun.data.outlines import Outline, Rle, drawn
 from visrun.data.records import Dataset, Record
 from visrun.data.verdicts import DEFECT, Verdict
+from visrun.figures.drawing import BAD, GOOD, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
+from visrun.figures.shapes import eroded
 from visrun.figures.sheet import LARGEST
-from visrun.tasks.drawing import BAD, GOOD, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
 
 SAMPLES = 12
 QUIET: Color = (150, 155, 165)  # of what is ignored
@@ -123,9 +124,7 @@ def traced(image: Image.Image, objects: Objects, colors: Sequence[Color], *, siz
 def _edge(image: Image.Image, runs: Rle, color: Color, size: tuple[int, int]) -> None:
     """Paint the pixels of a mask that have one outside of it beside them."""
     mask = drawn(runs, (image.height, image.width), window=(0, 0, size[1], size[0]))
-    inside = np.pad(mask, 1)
-    inner = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    image.paste(color, mask=Image.fromarray(mask & ~inner))
+    image.paste(color, mask=Image.fromarray(mask & ~eroded(mask)))
 
 
 DRAW: dict[str, Callable[[Image.Image, Record, Dataset], Image.Image]] = {

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from visrun.build import function_of
 from visrun.errors import ConfigError, UserError
+from visrun.figures.drawing import BAD, GOOD, PLAIN, Line, caption
 from visrun.losses import bce
 from visrun.metrics import PREDICTED, ClassificationMetric
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, name_of, named, only, probability
-from visrun.tasks.drawing import BAD, GOOD, PLAIN, Line, caption
 
 SHOWN = 3  # classes in a picture's caption
 

@@ -20,8 +20,8 @@ from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
 from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, true_masks, truth, whole
 from visrun.detection.runs import as_rows, of_rows, pixels, written
+from visrun.figures.shapes import beside_truth
 from visrun.tasks.base import Batch, Forward, Place, Prediction, probability
-from visrun.tasks.shapes import beside_truth
 
 
 class InstanceSegmentation:

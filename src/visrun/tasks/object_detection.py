@@ -17,8 +17,8 @@ from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
 from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, truth
+from visrun.figures.shapes import beside_truth
 from visrun.tasks.base import Batch, Forward, Metric, Place, Prediction, probability
-from visrun.tasks.shapes import beside_truth
 
 
 class ObjectDetection:

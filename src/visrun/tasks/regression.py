@@ -18,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from visrun.errors import DataError
+from visrun.figures.drawing import LEAST, Line, caption, fitted
 from visrun.metrics import RegressionMetric
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, named, only
-from visrun.tasks.drawing import LEAST, Line, caption, fitted
 
 
 class Regression:

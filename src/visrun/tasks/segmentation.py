@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from visrun.data.ids import IGNORE
+from visrun.figures.drawing import legend, overlay, palette, side_by_side
 from visrun.metrics import SegmentationMetric
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only
-from visrun.tasks.drawing import legend, overlay, palette, side_by_side
 
 AUX_WEIGHT = 0.5  # of an auxiliary head's loss, as in torchvision's training of these models (references/segmentation)
 

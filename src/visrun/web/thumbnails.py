@@ -13,8 +13,8 @@ from visrun.data.images import header, load_rgb, mask_of
 from visrun.data.objects import Objects
 from visrun.data.records import Dataset, Record
 from visrun.data.verdicts import Verdict
+from visrun.figures.drawing import overlay, palette
 from visrun.survey.pictures import defects, traced
-from visrun.tasks.drawing import overlay, palette
 from visrun.text import some
 
 SIDE = 160  # pixels of the longer side

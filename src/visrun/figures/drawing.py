@@ -1,4 +1,4 @@
-"""What the tasks' pictures are made of: captions with bars, colour overlays, panels side by side. Pillow only."""
+"""What pictures of images are made of: captions with bars, colour overlays, panels side by side. Pillow only."""
 
 from __future__ import annotations
 

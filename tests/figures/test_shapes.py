@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from visrun.tasks.drawing import MOST, PANEL
-from visrun.tasks.shapes import FEW, beside_truth, colors_of, draw_objects, meet, outline, spots, tag_text
+from visrun.figures.drawing import MOST, PANEL
+from visrun.figures.shapes import FEW, beside_truth, colors_of, draw_objects, meet, outline, spots, tag_text
 
 CLASSES = ["cat", "dog"]
 BOXES = [[20, 30, 200, 220], [300, 100, 420, 180]]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from visrun.data.objects import corners_of
-from visrun.tasks.drawing import MOST, PANEL, PLAIN, Color, fitted, font, legend, palette, scaled, side_by_side
+from visrun.figures.drawing import MOST, PANEL, PLAIN, Color, fitted, font, legend, palette, scaled, side_by_side
 
 DARK: Color = (16, 18, 22)
 FILL = 0.4  # opacity of a mask

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from visrun.tasks.drawing import (
+from visrun.figures.drawing import (
     LEAST,
     MOST,
     Line,
