@@ -256,6 +256,18 @@ def test_parts_of_different_kinds_are_one_object(tmp_path: Path) -> None:
     assert len(marks.outlines[0]) == 2
 
 
+def test_difficult_shapes_are_ignored_and_make_their_group_so(tmp_path: Path) -> None:
+    marks = one(
+        tmp_path,
+        shape(difficult=True),
+        shape(points=QUAD, difficult=False),
+        shape(points=QUAD, label="dog", difficult=None),
+        grouped(TRIANGLE),
+        grouped(QUAD, difficult=1),
+    )
+    assert marks.ignored.tolist() == [True, False, False, True]
+
+
 WRONG = [
     (shape(label=None), "label None is no name of a class"),
     (shape(label=" "), "label ' ' is no name of a class"),
@@ -274,6 +286,7 @@ WRONG = [
     (shape(kind=["polygon"]), "shape_type ['polygon'] is none of polygon, rectangle, circle, mask"),
     (shape(kind="cuboid"), "shape_type 'cuboid' is none of polygon, rectangle, circle, mask"),
     (shape(group_id=[1]), "group_id [1] is no number"),
+    (shape(difficult="perhaps"), "difficult 'perhaps' is neither true nor false"),
     (shape(points=CORNERS, kind="mask"), "its mask is no PNG in base64"),
     (shape(points=CORNERS, kind="mask", mask=7), "its mask is no PNG in base64"),
     (shape(points=CORNERS, kind="mask", mask="iVBORw0KGgo="), "its mask is no PNG in base64"),

@@ -7,7 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,13 +34,15 @@ Size = tuple[int, int]  # (width, height)
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """One object: where its first shape stands, its class, its box, and its corners or outline if it has some."""
+    """One object: where its first shape stands, its class, its box, its corners or outline if it has some, and whether
+    it is difficult, as X-AnyLabeling has it."""
 
     spot: int
     name: str
     box: Floats
     quad: Floats | None = None
     outline: Outline | None = None
+    ignored: bool = False
 
 
 @dataclass
@@ -101,7 +103,7 @@ def _fill(found: Shapes, shapes: Sequence[Any]) -> None:
             if isinstance(kind, str) and kind in NO_OBJECTS:
                 found.others[kind] += 1
                 continue
-            part = _shape(spot, shape, kind, found.size)
+            part = replace(_shape(spot, shape, kind, found.size), ignored=_difficult(shape.get("difficult")))
             group = shape.get("group_id")
             if not isinstance(group, int | float | str | None):
                 raise ValueError(f"group_id {group!r:.60} is no number")
@@ -111,7 +113,8 @@ def _fill(found: Shapes, shapes: Sequence[Any]) -> None:
         groups.setdefault(spot if group is None else (part.name, group), []).append(part)
     for parts in groups.values():
         try:
-            found.objects.append(_together(parts, found.size))
+            ignored = any(part.ignored for part in parts)
+            found.objects.append(replace(_together(parts, found.size), ignored=ignored))
         except ValueError as error:
             found.problems.append(Problem(f"{found.file} {parts[0].spot}", str(error)))
 
@@ -147,6 +150,13 @@ def _name(written: Any) -> str:
     if not name or not name.encode("utf-8", "ignore").decode() == name:
         raise ValueError(f"label {written!r:.60} is no name of a class")
     return name
+
+
+def _difficult(written: Any) -> bool:
+    found = False if written is None else files.flag(str(written))
+    if found is None:
+        raise ValueError(f"difficult {written!r:.60} is neither true nor false")
+    return found
 
 
 def _points(written: Any) -> Floats:
@@ -265,7 +275,7 @@ def marks(shapes: Shapes, form: str, index: Mapping[str, int]) -> Marks:
     return Marks(
         labels=np.array([index[shape.name] for shape in objects], np.int64),
         boxes=boxes,
-        ignored=np.zeros(len(objects), bool),
+        ignored=np.array([shape.ignored for shape in objects], bool),
         spots=np.array([shape.spot for shape in objects]),
         file=shapes.file,
         quads=quads,
