@@ -56,7 +56,7 @@ SMALLEST = {
     ),
     "learn": (["--seeds=0", "task=classification", *QUICK], {"learn/classification/median"}),
     "sweep": (["overhead", "--trials=3"], {"sweep/overhead/stock", "sweep/overhead"}),
-    "search": (["--seeds=0", "--trials=2", *QUICK], {"search/visrun/median", "search/epochs/visrun"}),
+    "search": (["--seeds=0", "--trials=1", *QUICK], {"search/visrun/median", "search/epochs/visrun"}),
     "map": (
         ["--images=5", "--objects=20", "--detections=200", "--repeats=1"],
         {"map/pycocotools", "map/boxes", "map/rotated", "map/rotated_dota"},

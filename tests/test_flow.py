@@ -97,20 +97,35 @@ def test_the_training_loss_is_the_one_it_has_always_been(trained):
     assert [row["loss"] for row in rows(folder)] == pytest.approx(GOLDEN[task], rel=0.01)
 
 
-def test_predict_writes_json_lines_and_pictures(trained, tmp_path):
+BOTH = "import json, sys; from visrun import cli; sys.exit(max([cli.main(words) for words in json.loads(sys.argv[1])]))"
+
+
+@pytest.fixture(scope="module")
+def answers(trained: tuple[str, Path]) -> tuple[list[Path], list[str]]:
+    """Three images, and the lines that predict prints of them and evaluate of the demo: one process is asked both."""
     task, folder = trained
     images = [file for file in sorted(demo(task).rglob("*.png")) if not re.search("mask|truth", str(file.parent))][:3]
-    done = visrun("predict", str(folder), *map(str, images), f"out={tmp_path / 'seen'}", cwd=tmp_path)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    predict = ["predict", str(folder), *map(str, images), f"out={folder.parent / 'seen'}"]
+    words = json.dumps([predict, ["evaluate", str(folder), f"data.root={demo(task)}"]])
+    command = [sys.executable, "-c", BOTH, words]
+    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return images, done.stdout.splitlines()
+
+
+def test_predict_writes_json_lines_and_pictures(trained, answers):
+    _, folder = trained
+    images, printed = answers
+    lines = [json.loads(line) for line in printed[:3]]
     assert [line["image"] for line in lines] == [str(image) for image in images]
     assert all(len(line) > 1 for line in lines)
-    assert len([file for file in (tmp_path / "seen").iterdir() if not file.stem.endswith("_mask")]) == len(images)
+    drawn = [file for file in (folder.parent / "seen").iterdir() if not file.stem.endswith("_mask")]
+    assert len(drawn) == len(images) == 3
 
 
-def test_evaluate_agrees_with_the_run(trained):
+def test_evaluate_agrees_with_the_run(trained, answers):
     task, folder = trained
-    done = visrun("evaluate", str(folder), f"data.root={demo(task)}", cwd=folder.parent)
-    found, noted = json.loads(done.stdout), experiment(folder)["result"]["test"]
+    found, noted = json.loads("\n".join(answers[1][3:])), experiment(folder)["result"]["test"]
     assert TASKS[task].monitor in noted
     assert {name: found[name] for name in noted} == pytest.approx(noted, rel=1e-3)
 

