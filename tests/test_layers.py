@@ -35,7 +35,15 @@ ABOVE = {
         *(f"record.{name}" for name in ("experiment", "journal", "remember", "run_settings", "tracked")),
     )
 }
-SWEEPING = {"visrun." + name for name in ("cli", "compare", "launch", "predict", "sweep", "web")}  # above sweep
+# What stands on top, and all that may import it besides itself.
+ON_TOP = {
+    "compare": {"cli"},
+    "launch": {"cli", "repeat"},
+    "survey": {"cli", "web"},
+    "sweep": {"cli", "compare", "launch", "predict", "web"},
+    "web": {"cli"},
+}
+BELOW_TASKS = {"visrun." + name for name in ("anomaly", "boxes", "data", "detection", "figures", "models")}
 TRACKING = "visrun.tracking"  # the one package that speaks with MLflow, which it loads when a store opens
 
 
@@ -91,13 +99,23 @@ def test_nothing_below_the_seam_knows_config(module: str) -> None:
     assert not [" -> ".join(chain) for chain in wrong]
 
 
-def test_nothing_below_a_sweep_knows_it() -> None:
-    knowing = [name for name in FILES if any(within(one, {"visrun.sweep"}) for one in imported(name, lazy=True))]
-    assert not [name for name in knowing if not within(name, SWEEPING)]
-    assert len(knowing) > len(SWEEPING)
+def users_of(package: str) -> set[str]:
+    """The modules outside of a package that import it, wherever in them."""
+    users = {name for name in FILES if any(within(one, {package}) for one in imported(name, lazy=True))}
+    return {name for name in users if not within(name, {package})}
+
+
+@pytest.mark.parametrize("package", ON_TOP)
+def test_what_stands_on_top_is_imported_by_few(package: str) -> None:
+    assert {name.split(".")[1] for name in users_of(f"visrun.{package}")} == ON_TOP[package]
+
+
+def test_what_tasks_are_made_of_knows_no_task() -> None:
+    users = users_of("visrun.tasks")
+    assert users and not [name for name in users if within(name, BELOW_TASKS)]
 
 
 def test_the_rule_covers_what_it_says() -> None:
-    assert set(FILES) >= ABOVE | SWEEPING
+    assert set(FILES) >= ABOVE | BELOW_TASKS
     reached = {chain[-1] for chain in chains("visrun.cli")}  # which itself imports modules of visrun only, late
     assert {"hydra", "pydantic", "visrun.config.settings", "visrun.optimizers", "torch"} <= reached
