@@ -325,11 +325,15 @@ def test_chosen_classes_keep_all_images(tmp_path: Path, drawn_once: Any) -> None
     assert {int(label) for row in finished.splits["test"] for label in row.target.labels} == {1}
 
 
-def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
-    nothing: Any = ({f"img_{i}": [] for i in range(4)}, {f"img_{i}": [] for i in range(4)})
-    with pytest.raises(DataError, match=r"no object to learn from in train \(3 images\)"):
-        read(tmp_path, "coco", "object_detection", nothing, False)
-        records.read(tmp_path, task="object_detection")
+@pytest.mark.parametrize("layout", WRITERS)
+def test_nothing_to_learn_from_is_refused(tmp_path: Path, layout: str) -> None:
+    """Also where no label file names a class, as in VOC, DOTA, LabelMe and tables."""
+    names = [f"img_{i}" for i in range(4)]
+    for shade, name in enumerate(names):
+        photo(tmp_path / "images" / f"{name}.png", shade)
+    WRITERS[layout](tmp_path, dict.fromkeys(names, []), dict.fromkeys(names, []), layout == "dota")
+    with pytest.raises(DataError, match=r"no object to learn from in train \(\d images\)"):
+        records.read(tmp_path, task="object_detection", reader=layout)
 
 
 def sparse(images: int, shown: int) -> Any:

@@ -150,12 +150,12 @@ def _of_classes(finding: Finding, ids: tuple[int, ...]) -> np.ndarray:
     return np.where(np.asarray(ids) == ABSENT, 0, finding.pixels[list(ids)])
 
 
-def count(good: dict[str, list[Entry]], *, num_classes: int, ids: tuple[int, ...]) -> Counts:
+def count(good: dict[str, list[Entry]], *, kind: str, num_classes: int, ids: tuple[int, ...]) -> Counts:
     """Images (labels), pixels (masks) or objects (those that are ignored not counted) of each class in each split.
 
     {} for values.
     """
-    if not num_classes:
+    if kind == "value":
         return {}
     return {
         name: tuple(map(int, sum((_counted(row, num_classes, ids) for row in rows), np.zeros(num_classes, np.int64))))

@@ -157,7 +157,7 @@ def checked(
         good = splits.thinned(good, root=base, fraction=train_fraction, seed=seed, by_class=by_class)
     else:
         good = {"test": good[splits.ALL]} if splits.ALL in good else splits.ordered(good)
-    counts = choose.count(good, num_classes=len(listing.classes), ids=ids)
+    counts = choose.count(good, kind=kind, num_classes=len(listing.classes), ids=ids)
     choose.require(good, counts, listing, kind=kind, root=root, training=training)
     return Dataset(
         root=root,
