@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,6 +29,22 @@ def test_a_store_is_mlflows_own_only_for_a_while(before: str | None, monkeypatch
         raise ZeroDivisionError
     assert os.environ.get(URI) == before and mlflow.get_tracking_uri() == usual
     assert mlflow.get_tracking_uri() == (before or usual)
+
+
+@pytest.mark.slow
+def test_a_store_whose_making_broke_off_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+    from mlflow.store.db import utils
+
+    with undone():
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr(utils, "_upgrade_db", Mock(side_effect=ZeroDivisionError))  # after the first tables
+            make_client(f"sqlite:///{tmp_path}/a [1].db")
+        left = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
+        assert left.pop("a [1].db") == 0 and any(name.startswith("a [1].db.new-") for name in left)
+        client = make_client(f"sqlite:///{tmp_path}/a [1].db")
+        assert isinstance(client, mlflow.MlflowClient) and client.search_experiments()
+    assert {file.name for file in tmp_path.iterdir()} == {"a [1].db", "a [1].db.lock"}
 
 
 def process() -> tuple[Any, ...]:

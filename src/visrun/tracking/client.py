@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import os
 import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from visrun.tracking.uris import URI, creation_lock
+from visrun.tracking.uris import SQLITE, URI, creation_lock, sqlite_path, sqlite_uri
 
 # Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
 ENVIRONMENT = {
@@ -98,7 +100,21 @@ def make_client(uri: str) -> Any:
     for name in NOISY:  # importing mlflow sets its loggers up
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with creation_lock(uri):
+        if uri.startswith(SQLITE) and not sqlite_path(uri).stat().st_size:
+            _make_tables(sqlite_path(uri))
         return MlflowClient(tracking_uri=uri)
+
+
+def _make_tables(database: Path) -> None:
+    """Make a SQLite store whole beside its place: one whose making broke off in place could never be used again."""
+    from mlflow import MlflowClient
+
+    for left in database.parent.glob(f"{glob.escape(database.name)}.new-*"):
+        left.unlink()
+    new = database.with_name(f"{database.name}.new-{time.time_ns()}")  # MLflow remembers the stores it has opened
+    MlflowClient(tracking_uri=sqlite_uri(new))
+    if not database.stat().st_size:  # nobody who knows no lock was quicker
+        new.replace(database)
 
 
 def quiet() -> None:
