@@ -53,6 +53,7 @@ def test_counts_leave_out_what_is_ignored() -> None:
     made = derive.value(several, NAMES)
     assert (made.targets, made.named, made.classes) == ([(1.0, 0.0, 1.0), (0.0, 0.0, 0.0)], NAMES, ())
     assert derive.value([objects(0, 0)], ("cat",)).named == ("count",)
+    assert derive.value([objects()], ()).targets == [(0.0,)]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def value(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     The background, where class 0 beside others is named so, is not counted.
     """
     first = first_object(classes) if len(classes) > 1 else 0
-    counts = [np.bincount(o.labels[~o.ignored], minlength=len(classes))[first:] for o in several]
+    counts = [np.bincount(o.labels[~o.ignored], minlength=max(1, len(classes)))[first:] for o in several]
     targets = [tuple(float(n) for n in found) for found in counts]
     return Derived(targets=targets, named=classes[first:] if len(classes) > first + 1 else ("count",))
 
