@@ -246,7 +246,15 @@ def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pyt
     for number, accuracy in enumerate((0.25, 0.75)):
         write_trial(folder, number, seed=number, test={"accuracy": accuracy})
     parent = Parent(
-        "mlflow", study_name="s", folder=folder, task="classification", space={}, facts={}, command="visrun", uri=uri
+        "mlflow",
+        study_name="s",
+        folder=folder,
+        task="classification",
+        space={},
+        params={},
+        facts={},
+        command="visrun",
+        uri=uri,
     )
     parent.tracker.start()
     run_id = parent.tracker.wait()

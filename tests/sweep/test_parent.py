@@ -50,14 +50,15 @@ def database(tables, tmp_path):
     return shutil.copy(tables, tmp_path / "my.db")
 
 
-def parent_of(folder, *, tracking="mlflow", uri=None, n_trials=4):
+def parent_of(folder, *, tracking="mlflow", uri=None, n_trials=4, space=SPACE):
     return Parent(
         tracking,
         study_name="digits",
         folder=folder,
         task="classification",
-        space=SPACE,
-        facts={"sampler": "tpe", "pruner": "median", "n_trials": n_trials, "direction": "maximize"},
+        space=space,
+        params={"directions": ["maximize"]},
+        facts={"sampler": "tpe", "pruner": "median", "n_trials": n_trials},
         command="visrun -m hydra.sweeper.storage=postgresql://me:secret@host/db",
         uri=uri and str(uri),
     )
@@ -105,20 +106,15 @@ def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, dat
     run = client.get_run(run_id)
     assert (run.info.status, run.info.run_name) == ("KILLED", "digits")
     assert client.get_experiment(run.info.experiment_id).name == "visrun/classification"
-    assert run.data.params == {
-        "task": "classification",
-        "sampler": "tpe",
-        "pruner": "median",
-        "n_trials": "4",
-        "direction": "maximize",
-        "space.optimizer": "adam, sgd",
-        "space.learning_rate": "1e-05 to 0.1, log",
-        "space.momentum": "0.5 to 0.99",
-    }
+    assert run.data.params == {"task": "classification", "directions": '["maximize"]'}
     expected = {
         "visrun.kind": "sweep",
         "task": "classification",
         "study": "digits",
+        "sampler": "tpe",
+        "pruner": "median",
+        "n_trials": "4",
+        "space": "optimizer: adam, sgd; learning_rate: 1e-05 to 0.1, log; momentum: 0.5 to 0.99",
         "command": "visrun -m hydra.sweeper.storage=postgresql://me:***@host/db",
         "status": "killed",
         "reason": "ctrl-c",
@@ -132,7 +128,8 @@ def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, dat
     assert steps(client, run_id, "best/accuracy") == [(1, 0.8)]
     assert Path(client.download_artifacts(run_id, "plots/history.png")).read_bytes() == b"picture"
 
-    again = parent_of(tmp_path, uri=database, n_trials=6)
+    narrower = {"learning_rate": FloatDistribution(1e-4, 1e-2)}
+    again = parent_of(tmp_path, uri=database, n_trials=6, space=narrower)
     again.tracker.start()
     assert again.tracker.wait() == run_id
     again.update(study, study.get_trials())  # the store has this already
@@ -143,6 +140,7 @@ def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, dat
     assert again.tracker.finish("finished") is None
     run = client.get_run(run_id)
     assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "finished")
+    assert (run.data.tags["n_trials"], run.data.tags["space"]) == ("6", "learning_rate: 0.0001 to 0.01")
     assert run.data.tags["best.trial"] == "3"
     assert (run.data.tags["best.learning_rate"], run.data.tags["best.momentum"]) == ("0.03", "-")
     assert steps(client, run_id, "best/accuracy") == [(1, 0.8), (2, 0.8), (3, 0.9)]

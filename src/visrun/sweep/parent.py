@@ -1,6 +1,6 @@
 """A sweep in MLflow: one parent run that is kept up to date, and what makes a trial's run its child.
 
-parent = Parent("mlflow", study_name="digits", folder=folder, task="classification", space=space, facts={...})
+parent = Parent("mlflow", study_name="digits", folder=folder, task="classification", space=space, params={}, ...)
 parent.tracker.start()
 run_id = parent.tracker.wait()           # given to the trials: child_tags(run_id, 7, "digits"), child_name(7)
 parent.update(study, trials_of(study))   # as often as you like
@@ -36,7 +36,9 @@ class Parent:
         folder: The sweep's; a study that is continued there goes on with the run that it had.
         task: Names the experiment, visrun/TASK, where ``experiment`` does not.
         space: The parameters that vary and their ranges.
-        facts: More parameters of the run (sampler, pruner, n_trials, direction): plain values.
+        params: What every sitting of the sweep shares (objectives, directions): plain values.
+        facts: What a later sitting may change (sampler, pruner, n_trials): these and the space are tags, since MLflow
+            keeps the first value of a parameter.
         command: What continues the sweep; passwords of addresses in it are not written down.
         uri: See ``visrun.tracking.open_tracker``.
 
@@ -52,6 +54,7 @@ class Parent:
         folder: Path,
         task: str,
         space: Mapping[str, BaseDistribution],
+        params: Mapping[str, Any],
         facts: Mapping[str, Any],
         command: str,
         uri: str | None = None,
@@ -59,7 +62,7 @@ class Parent:
     ) -> None:
         self._names = list(space)
         self._ended = -1
-        ranges = {f"space.{name}": readable(distribution) for name, distribution in space.items()}
+        ranges = "; ".join(f"{name}: {readable(distribution)}" for name, distribution in space.items())
         tags = {
             "visrun.kind": "sweep",
             "task": task,
@@ -67,13 +70,14 @@ class Parent:
             "host": environment.host(),
             "folder": str(folder),
             "command": without_password(command),
+            **{name: parameter_text(value) for name, value in {**facts, "space": ranges}.items()},
         }
         self.tracker = open_tracker(
             tracking,
             uri=uri,
             experiment=experiment_of(task, experiment),
             run_name=study_name,
-            params={"task": task, **facts, **ranges},
+            params={"task": task, **params},
             tags=tags,
             record=folder / RECORD,
             kept="trials.csv in the sweep's folder holds every value",
@@ -96,7 +100,8 @@ class Parent:
         best = best_of(trials, study.directions)
         found = {"best.trial": str(best.number)} if best else {}
         if best:
-            names = dict.fromkeys([*self._names, *best.params])
+            drawn = (name for trial in trials for name in trial.params)  # also what varied at an earlier sitting only
+            names = dict.fromkeys([*self._names, *drawn])
             found |= {
                 f"best.{name}": parameter_text(best.params[name]) if name in best.params else "-" for name in names
             }
