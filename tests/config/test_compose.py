@@ -34,9 +34,15 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def problems(*words: str) -> tuple[str, ...]:
+@pytest.fixture(scope="module")
+def shipped() -> Conf:
+    """The config files that a folder without any of its own sees."""
+    return open_conf(conf_dir())
+
+
+def problems(*words: str, conf: Conf | None = None) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
-        resolve(words)
+        resolve(words, conf=conf)
     return caught.value.problems
 
 
@@ -83,8 +89,8 @@ PRECEDENCE = [  # words, key, value, source: each row beats what stands below it
 
 
 @pytest.mark.parametrize(("words", "key", "value", "source"), PRECEDENCE, ids=lambda item: str(item))
-def test_precedence(words: list[str], key: str, value: object, source: str) -> None:
-    resolved = resolve(words)
+def test_precedence(words: list[str], key: str, value: object, source: str, shipped: Conf) -> None:
+    resolved = resolve(words, conf=shipped)
     assert getattr(resolved.hyperparameters, key) == value
     assert resolved.sources[key] == source
     assert list(resolved.sources) == list(Hyperparameters.model_fields)
@@ -173,8 +179,8 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
     ],
     ids=lambda item: " ".join(item),
 )
-def test_each_wrong_value_is_one_line(words: list[str], parts: list[str]) -> None:
-    (line,) = problems(*words)
+def test_each_wrong_value_is_one_line(words: list[str], parts: list[str], shipped: Conf) -> None:
+    (line,) = problems(*words, conf=shipped)
     assert "\n" not in line
     for part in parts:
         assert part in line
@@ -256,8 +262,8 @@ def test_another_optimizer_than_the_tasks_is_said() -> None:
     ],
     ids=lambda item: str(item),
 )
-def test_a_typed_value_that_nothing_reads_is_a_warning(words: list[str], warning: str) -> None:
-    assert resolve(words).warnings == (warning,)
+def test_a_typed_value_that_nothing_reads_is_a_warning(words: list[str], warning: str, shipped: Conf) -> None:
+    assert resolve(words, conf=shipped).warnings == (warning,)
 
 
 def test_a_typed_value_that_is_read_is_no_warning() -> None:

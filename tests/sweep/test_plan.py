@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 
 from visrun.config.compose import Resolved, resolve
+from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.config.sweeper import PRUNERS, VisrunSweeperConf
 from visrun.errors import ConfigError
 from visrun.sweep.plan import GRID, Plan, make_plan
@@ -34,8 +35,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @cache
+def shipped() -> Conf:
+    """The config files that a folder without any of its own sees."""
+    return open_conf(conf_dir())
+
+
+@cache
 def first(*typed: str) -> Resolved:
-    return resolve(typed)
+    return resolve(typed, conf=shipped())
 
 
 def plan(*words: str, typed: Sequence[str] = (), folder: Path = Path("multirun") / "mine", **settings: Any) -> Plan:
@@ -46,7 +53,7 @@ def plan(*words: str, typed: Sequence[str] = (), folder: Path = Path("multirun")
         folder=folder,
         command=("-m", *words),
         first=first(*typed),
-        resolve=resolve,
+        resolve=partial(resolve, conf=shipped()),
         make_sampler=lambda _: RandomSampler(),
     )
 
