@@ -18,7 +18,7 @@ from visrun.data.objects import MASK_STRIDE
 from visrun.data.outlines import Rle, drawn
 from visrun.data.placement import Place
 from visrun.detection import restore
-from visrun.detection.restore import restore_boxes, restore_masks, restore_rotated
+from visrun.detection.restore import restore_boxes, restore_masks, restore_rotated, shown
 from visrun.detection.runs import Runs, areas, as_rows, encoded, of_rows, pixels, runs_of, written
 
 
@@ -37,6 +37,21 @@ def test_turned_boxes_keep_their_angle_and_their_corners_fall_where_points_fall(
     expected = place.points(le90_to_quads(boxes).view(-1, 4, 2)).view(-1, 8)
     torch.testing.assert_close(le90_to_quads(found), expected)
     assert restore_rotated(torch.zeros(0, 5), place).shape == (0, 5)
+
+
+def test_a_file_shows_upright_boxes_of_some_size_and_turned_ones_that_reach_into_it() -> None:
+    upright = torch.tensor([[0.0, 0, 9, 9], [5, 40, 30, 40], [50, 3, 50, 20], [3, 3, 3.05, 9], [49, 39, 50, 40]])
+    assert shown(upright, (40, 50)).tolist() == [True, False, False, False, True]
+    turned = [
+        [25.0, 20, 10, 4, 0.3],
+        [-4, 20, 10, 4, 0.0],  # reaches in
+        [-6, 20, 10, 4, 0.0],
+        [-6, -6, 20, 4, 0.785],  # reaches in with its tip
+        [-6, -6, 20, 4, -0.785],  # the box around it reaches in
+        [25, 20, 200, 100, 0.3],
+    ]
+    assert shown(torch.tensor(turned), (40, 50)).tolist() == [True, True, False, True, False, True]
+    assert shown(torch.zeros(0, 4), (40, 50)).shape == shown(torch.zeros(0, 5), (40, 50)).shape == (0,)
 
 
 def test_masks_are_drawn_at_the_files_size(kit: SimpleNamespace) -> None:

@@ -72,9 +72,9 @@ def test_without_angles_it_equals_coco(kit: SimpleNamespace, seed: int) -> None:
 @pytest.mark.parametrize("turn", [0.3, pi / 2, 2.0])
 def test_turning_everything_changes_nothing(kit: SimpleNamespace, turn: float, dota: bool) -> None:
     def turned(values: np.ndarray) -> np.ndarray:
-        x, y = values[:, 0] - 100, values[:, 1] - 100
+        x, y = values[:, 0] - 115, values[:, 1] - 115
         cos, sin = np.cos(turn), np.sin(turn)
-        return np.stack([100 + cos * x - sin * y, 100 + sin * x + cos * y, *values[:, 2:4].T, values[:, 4] + turn], 1)
+        return np.stack([200 + cos * x - sin * y, 200 + sin * x + cos * y, *values[:, 2:4].T, values[:, 4] + turn], 1)
 
     truths, answers = random_split(kit, 1)
     before = measured(kit, truths, answers, dota=dota)

@@ -57,7 +57,7 @@ def prediction(name: str) -> dict[str, Tensor]:
     }
     if name == "instance_segmentation":
         masks = torch.zeros(1, 3, SIDE // 4, SIDE // 4, dtype=torch.uint8)
-        masks[0, 0, 5:10, 4:12] = 255
+        masks[0, 0, 5:10, 4:12], masks[0, 1, 2:4, :2] = 255, 255
         made["masks"] = masks
     return made
 
@@ -120,10 +120,34 @@ def test_predictions_go_back_to_their_file(name: str) -> None:
     else:
         assert box == pytest.approx([32.0, 24.0, 96.0, 64.0])
     if name == "instance_segmentation":
-        mask, faint = pixels(of_rows(one["runs"][0]))
+        mask, other = pixels(of_rows(one["runs"][0]))
         assert mask.shape == (96, 128)
         assert mask[28:60, 36:92].mean() > 0.95 and mask.sum() < 1.2 * 64 * 40
-        assert not faint.any()
+        assert other[:16, :16].mean() > 0.8 and other.sum() < 1.3 * 16 * 16
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_lies_in_the_padding_alone_is_neither_written_nor_measured(name: str) -> None:
+    from visrun.data.objects import Objects
+    from visrun.data.placement import Scene
+
+    found = prediction(name)
+    inside, beyond = [10.0, 2, 30, 14], [10.0, 57, 30, 63]  # what is beyond lies below the picture, which ends at 56
+    if name == "oriented_object_detection":
+        inside, beyond = [20.0, 4, 12, 10, 0.5], [20.0, 61, 12, 4, 0.5]
+    found["boxes"][0] = torch.tensor([inside, beyond, inside])
+    found["scores"], found["labels"] = torch.tensor([[0.9, 0.8, 0.7]]), torch.zeros(1, 3, dtype=torch.long)
+    if name == "instance_segmentation":
+        found["masks"][:] = 0
+        found["masks"][0, :2, 2:4, 3:7] = 255  # the last has a box in the picture, but no mask
+    task = task_of(name)
+    written = task.record(task.restore(found, 0, PLACE), 0)["objects"]
+    kept = [0.9] if name == "instance_segmentation" else [0.9, 0.7]
+    assert [one["score"] for one in written] == pytest.approx(kept)
+    metric = task.metric()
+    metric.reset([Scene(0, PLACE, Objects(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, bool), outlines=()))])
+    metric.update(found, SimpleNamespace(index=torch.zeros(1, dtype=torch.long), valid=torch.ones(1, dtype=torch.bool)))
+    assert metric.matched().found.scores.tolist() == pytest.approx(kept)
 
 
 def test_masks_too_faint_for_a_record_are_not_drawn() -> None:
@@ -176,7 +200,7 @@ def test_masks_of_tiles_are_those_of_their_objects() -> None:
     task, parts = task_of("instance_segmentation"), []
     for i, place in enumerate(places):
         found = prediction("instance_segmentation")
-        found["masks"][0, 0, 5 + i : 10 : 1 + i, 4:12] = 0
+        found["masks"][0, 0, 6 + i : 10 : 1 + i, 4:12] = 0
         parts.append(task.restore(found, 0, place))
     page = task.merge(parts, places)
     masks = of_rows(page["runs"][0])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visrun.boxes import clip_xyxy
+from visrun.boxes import clip_xyxy, rotated_intersection
 from visrun.data.objects import MASK_STRIDE
 from visrun.data.placement import Place, centre_of
 from visrun.detection.matching import Ints
@@ -18,6 +18,7 @@ from visrun.detection.runs import Runs, encoded
 
 HALF = 127.5  # of a mask's 255: from here on a pixel belongs to the object
 PIXELS = 1 << 24  # of masks drawn at a time
+SMALLEST = 0.1  # pixels of the file: labels that are narrower have no size either
 
 
 def restore_boxes(boxes: Tensor, place: Place) -> Tensor:
@@ -28,6 +29,18 @@ def restore_boxes(boxes: Tensor, place: Place) -> Tensor:
 def restore_rotated(boxes: Tensor, place: Place) -> Tensor:
     """(n, 5) le90 of the training image as (n, 5) of the file; they may stick out of it."""
     return torch.cat([place.points(boxes[..., :2]), boxes[..., 2:4] * place.scale, boxes[..., 4:]], -1)
+
+
+def shown(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """(n,) whether the file, of ``size`` (h, w), shows something of restored boxes (n, 4 or 5): not the padding alone.
+
+    An upright box, which is cut to the file, has a size then; a turned one reaches into it.
+    """
+    if boxes.shape[1] == 4:
+        return (boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(1)
+    height, width = size
+    file = boxes.new_tensor([width / 2, height / 2, width, height, 0.0])
+    return rotated_intersection(boxes, file) >= SMALLEST**2
 
 
 def restore_masks(masks: Tensor, place: Place) -> list[Runs]:

@@ -6,7 +6,7 @@ instances ``masks``; rows without a detection have score 0 and label -1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from visrun.boxes import nms, points_to_le90, rotated_nms
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE, MOST_MASKED, Objects, layered
 from visrun.data.placement import Place
 from visrun.detection.masks import of_objects
-from visrun.detection.restore import HALF
+from visrun.detection.restore import HALF, shown
 from visrun.detection.tiles import TURNED, UPRIGHT, once
 
 EMPTY = {"labels": -1}  # of rows without a detection; all else is 0 there
@@ -43,6 +43,15 @@ def alone(prediction: Prediction, i: int) -> Prediction:
     """Sample ``i`` as a prediction of its own (B = 1), of as many rows as it has detections."""
     there = prediction["labels"][i] >= 0
     return {name: values[i : i + 1, there] for name, values in prediction.items()}
+
+
+def of_file(prediction: Prediction, i: int, place: Place, restore: Callable[[Tensor, Place], Tensor]) -> Prediction:
+    """Sample ``i`` :func:`alone` in the pixels of its file, without boxes that lie in the padding alone."""
+    found = alone(prediction, i)
+    boxes = restore(found["boxes"][0], place)
+    found["boxes"] = boxes.unsqueeze(0)
+    there = shown(boxes, place.size)
+    return {name: values[:, there] for name, values in found.items()}
 
 
 def best(prediction: Prediction, i: int, least: float) -> Prediction:

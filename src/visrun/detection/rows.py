@@ -16,8 +16,8 @@ from torch import Tensor
 from visrun.batch import Batch
 from visrun.data.placement import Place, Scene
 from visrun.detection.matching import Bools, Floats, Ints
-from visrun.detection.restore import restore_masks
-from visrun.detection.runs import Runs, runs_of
+from visrun.detection.restore import restore_masks, shown
+from visrun.detection.runs import Runs, areas, runs_of
 
 Restore = Callable[[Tensor, Place], Tensor]
 
@@ -104,18 +104,22 @@ class Seen:
         return sorted(set(torch.cat(rows).tolist())) if rows else []
 
     def found(self, restore: Restore, *, columns: int) -> Found:
-        """All detections, image by image and each image's as the model gave them, in the files' pixels.
+        """The detections that the files show something of, image by image and each image's as the model gave them.
 
         Args:
-            restore: Brings boxes (n, C) of one row back to its file.
+            restore: Brings boxes (n, C) of one row back to its file, in whose pixels the detections are then.
             columns: C.
         """
         boxes, scores, labels, scene = self._flat(columns)
         image = np.array([self.scenes[row].image for row in scene.tolist()], np.int64)
         found = Found(scene, image, labels, scores, boxes, self._masks if self.with_masks else None)
+        there = areas(self._masks) > 0 if self.with_masks else np.ones(len(scene), bool)
         for row, begin, end in _spans(scene):
-            boxes[begin:end] = restore(boxes[begin:end], self.scenes[row].place).double()
-        return found.pick(np.argsort(image, kind="stable"))
+            place = self.scenes[row].place
+            boxes[begin:end] = restore(boxes[begin:end], place).double()
+            there[begin:end] &= shown(boxes[begin:end], place.size).numpy()
+        order = np.argsort(image, kind="stable")
+        return found.pick(order[there[order]])
 
     def _flat(self, columns: int) -> tuple[Tensor, Floats, Ints, Ints]:
         """Boxes (N, C), scores, labels and rows of the split, (N,) each, in the order they came in."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
@@ -18,8 +19,8 @@ from visrun.detection.losses import giou
 from visrun.detection.metrics import MaskMetric
 from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
-from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, true_masks, truth, whole
-from visrun.detection.runs import as_rows, of_rows, pixels, written
+from visrun.detection.results import DRAWN, RECORDED, drawn, merged, of_file, recorded, true_masks, truth, whole
+from visrun.detection.runs import areas, as_rows, of_rows, pixels, written
 from visrun.figures.shapes import beside_truth
 from visrun.tasks.base import Batch, Forward, Place, Prediction, probability
 
@@ -69,12 +70,15 @@ class InstanceSegmentation:
         """What was found in sample ``i``, its boxes in the pixels of the file, and in the place of masks ``runs``.
 
         These (1, n, L) are as :func:`visrun.detection.runs.as_rows` has them, of what is too faint for a record none.
+        What else has no pixel, or lies in the padding alone, is left out.
         """
-        found = alone(prediction, i)
-        boxes, masks = restore_boxes(found["boxes"][0], place), found.pop("masks")[0]
-        masks = masks.where((found["scores"][0] >= self.recorded_from)[:, None, None], 0)
-        runs = as_rows(restore_masks(masks, place)).to(boxes.device)
-        return found | {"boxes": boxes.unsqueeze(0), "runs": runs.unsqueeze(0)}
+        found = of_file(prediction, i, place, restore_boxes)
+        faint = found["scores"][0] < self.recorded_from
+        masks = found.pop("masks")[0].where(~faint[:, None, None], 0)
+        runs = restore_masks(masks, place)
+        there = faint | torch.from_numpy(areas(runs) > 0).to(faint.device)
+        found["runs"] = as_rows(runs).to(faint.device).unsqueeze(0)
+        return {name: values[:, there] for name, values in found.items()}
 
     def merge(self, parts: Sequence[Prediction], places: Sequence[Place]) -> Prediction:
         """One prediction of a file from those of its tiles."""

@@ -16,7 +16,7 @@ from visrun.detection.decode import SAME, propose, report
 from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import BoxLoss, learn
 from visrun.detection.restore import restore_boxes
-from visrun.detection.results import DRAWN, RECORDED, alone, drawn, merged, recorded, truth
+from visrun.detection.results import DRAWN, RECORDED, drawn, merged, of_file, recorded, truth
 from visrun.figures.shapes import beside_truth
 from visrun.tasks.base import Batch, Forward, Metric, Place, Prediction, probability
 
@@ -52,9 +52,8 @@ class ObjectDetection:
         return propose(model, images)
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
-        """What was found in sample ``i``, its boxes in the pixels of the file."""
-        found = alone(prediction, i)
-        return found | {"boxes": restore_boxes(found["boxes"][0], place).unsqueeze(0)}
+        """What was found in sample ``i`` of what the file shows, its boxes in the pixels of that."""
+        return of_file(prediction, i, place, restore_boxes)
 
     def merge(self, parts: Sequence[Prediction], places: Sequence[Place]) -> Prediction:
         """One prediction of a file from those of its tiles."""

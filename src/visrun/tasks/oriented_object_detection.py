@@ -10,7 +10,7 @@ from visrun.boxes import le90_to_quads
 from visrun.detection.decode import SAME_ROTATED
 from visrun.detection.metrics import RotatedMetric
 from visrun.detection.restore import restore_rotated
-from visrun.detection.results import alone
+from visrun.detection.results import of_file
 from visrun.tasks.base import Metric, Place, Prediction
 from visrun.tasks.object_detection import ObjectDetection
 
@@ -24,9 +24,8 @@ class OrientedObjectDetection(ObjectDetection):
     same = SAME_ROTATED
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
-        """What was found in sample ``i``, its boxes in the pixels of the file."""
-        found = alone(prediction, i)
-        return found | {"boxes": restore_rotated(found["boxes"][0], place).unsqueeze(0)}
+        """What was found in sample ``i`` of what the file shows, its boxes in the pixels of that."""
+        return of_file(prediction, i, place, restore_rotated)
 
     def metric(self) -> Metric:
         """Average precision by the exact IoU of turned boxes."""
