@@ -293,6 +293,24 @@ def test_resume_of_a_sweep_says_by_which_command_it_goes_on(
     assert capsys.readouterr().err == f"visrun: error: s1: a sweep; go on with it in /home/anna: {command}\n"
 
 
+def test_resume_of_a_sweep_that_was_moved_goes_on_where_it_lies(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "visrun -m seed=1,2 hydra.sweep.dir=sweeps/s1"
+    noted = {"command": command, "cwd": "/home/anna", "name": "s1"}
+    folder = empty_folder / "my sweep"
+    folder.mkdir()
+    (empty_folder / "link").symlink_to(folder)
+    for before, added in (
+        ("link", ""),
+        ("s1", f" 'hydra.sweep.dir='\"'\"'{folder}'\"'\"'' hydra.sweeper.study_name=s1"),
+    ):
+        (folder / ".lead.lock").write_text(json.dumps({**noted, "folder": str(empty_folder / before)}))
+        assert cli.main(["resume", "my sweep"]) == 2
+        told = f"visrun: error: my sweep: a sweep; go on with it in /home/anna: {command}{added}\n"
+        assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("words", [[], ["RUN", "OTHER"]])
 def test_resume_takes_one_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["resume", *words]) == 2

@@ -76,6 +76,8 @@ def test_a_folder_says_who_leads_it_while_it_lives_and_how_it_goes_on(
         "command": " ".join(["visrun", *words]).replace("secret", "***"),
         "cwd": str(Path.cwd()),
         "words": None if secret else words,
+        "folder": str(tmp_path / "a"),
+        "name": "a",
         "n_trials": 2,
     }
     with leading(made):

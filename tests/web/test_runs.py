@@ -510,6 +510,11 @@ def test_a_sweep_that_another_machine_leads_lives_as_long_as_it_is_heard_of(tmp_
             "go on with it in /elsewhere: visrun -m",
         ),
         ({"lead": {"words": None, "cwd": ".", "command": "visrun -m"}}, [], "go on with it in .: visrun -m"),
+        (
+            {"lead": {"words": None, "cwd": ".", "command": "visrun -m", "folder": "/before", "name": "mine"}},
+            [],
+            "multirun/s hydra.sweeper.study_name=mine",
+        ),
         ({}, [], "go on with it where it was started: its command is not known here"),
         ({"lead": GONE}, [], "go on with it where it was started: its command is not known here"),
     ],

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from visrun.config.spelling import word
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import read_json
 
@@ -22,4 +27,17 @@ def onward(folder: Path) -> str:
     if (folder / FILE_NAME).exists() or not lead.is_file():
         return ""
     noted = read_json(lead)
-    return f"in {noted.get('cwd')}: {noted.get('command')}"
+    return f"in {noted.get('cwd')}: {placed(str(noted.get('command')), noted, folder)}"
+
+
+def placed(command: str, noted: Mapping[str, Any], folder: Path) -> str:
+    """The command that goes on with the sweep in ``folder``, of which ``noted`` stands in its LEAD."""
+    return " ".join([command, *map(shlex.quote, moved(noted, folder))])
+
+
+def moved(noted: Mapping[str, Any], folder: Path) -> list[str]:
+    """The words to add to a sweep's command where its folder is no longer the one noted; [] where it is."""
+    if Path(str(noted.get("folder", folder))).resolve() == folder.resolve():
+        return []
+    name = str(noted.get("name", folder.name))
+    return [word("hydra.sweep.dir", os.path.abspath(folder)), word("hydra.sweeper.study_name", name)]  # noqa: PTH100

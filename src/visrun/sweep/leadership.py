@@ -71,12 +71,14 @@ def leading(plan: Plan) -> Iterator[None]:
 def going_on(plan: Plan) -> dict[str, Any]:
     """How a sweep goes on: the command and where it was typed, its words behind ``visrun`` unless they hold a password.
 
-    And how many trials it wants, which nobody else says in a folder whose study is in a database.
+    And the folder and the study's name, which the command may leave out, and how many trials it wants, which nobody
+    else says in a folder whose study is in a database.
     """
     command = again(plan)
     shown = without_password(command)
     words = [*plan.command, *naming(plan)] if shown == command else None
-    return {"command": shown, "cwd": str(Path.cwd()), "words": words, "n_trials": plan.n_trials}
+    place = {"cwd": str(Path.cwd()), "folder": str(plan.folder), "name": plan.name}
+    return {"command": shown, "words": words, **place, "n_trials": plan.n_trials}
 
 
 def _say(files: Sequence[FileIO], facts: Mapping[str, Any]) -> None:

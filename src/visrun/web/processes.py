@@ -21,7 +21,7 @@ from visrun.config.compose import known
 from visrun.config.overrides import to_override
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.record.run_folder import born
-from visrun.sweep.files import LEAD
+from visrun.sweep.files import LEAD, moved, placed
 from visrun.web.library import kind_of
 from visrun.web.state import UI, Facts, facts_of, note, told
 
@@ -125,10 +125,10 @@ def going_on(facts: Facts, cwd: Path, always: Collection[str]) -> tuple[list[str
     lead = told(facts.folder / LEAD)
     words = facts.ui.get("words", lead.get("words") if lead.get("cwd") == str(cwd) else None)
     if isinstance(words, list) and all(str(word) in always or names_no_code(str(word)) for word in words):
-        return [str(word) for word in words], ""
+        return [*map(str, words), *moved(lead, facts.folder)], ""
     command = facts.ui.get("command") or lead.get("command")
     if command:
-        return [], f"go on with it in {lead.get('cwd', cwd)}: {command}"
+        return [], f"go on with it in {lead.get('cwd', cwd)}: {placed(str(command), lead, facts.folder)}"
     return [], "go on with it where it was started: its command is not known here"
 
 
