@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from visrun import hyperparameters
 from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, resolve
-from visrun.config.configs import PRIMARY, Conf, conf_dir, open_conf
+from visrun.config.configs import PRIMARY, Conf, conf_dir, flatten, open_conf
 from visrun.config.fields import one_of
 from visrun.config.overrides import GROUPS, to_override
 from visrun.errors import PLUGIN_HINT, ConfigError
@@ -772,8 +772,11 @@ def own_conf(empty_folder: Path) -> Conf:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_values_are_composed_as_hydra_does_whatever_is_chosen(group: str, own_conf: Conf) -> None:
+    """Every task, which brings further files, and one option for each set of keys that a file of the group writes."""
     usual = own_conf.default_choices()
-    for number, option in enumerate(own_conf.options(group)):
+    keys = {option: tuple(flatten(own_conf.read(f"{group}/{option}"))) for option in own_conf.options(group)}
+    forms = {option if group == "task" else written: option for option, written in keys.items()}
+    for number, option in enumerate(forms.values()):
         options = {name: choice for name, choice in {**usual, group: option}.items() if name in GROUPS}
         words = [f"{name}={choice}" for name, choice in options.items()]
         for values in VALUES if option == "mine" else [VALUES[number % len(VALUES)]]:
