@@ -7,12 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from visrun import checkpoint
-from visrun.conclusion import draw_metric, measure, take_best
+from visrun.conclusion import draw_metric, measure, predictions, take_best
+from visrun.data.objects import Objects
+from visrun.data.placement import Place, Scene
 from visrun.detection.metrics import BoxMetric, MaskMetric, RotatedMetric
 from visrun.errors import OutOfMemory, UserError
 from visrun.figures import plots
@@ -90,3 +93,23 @@ def test_memory_that_runs_out_in_the_evaluation_says_what_a_captured_step_holds(
     with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:0 in the evaluation, not in a training") as caught:
         measure(made, "val")
     assert ("run.graph=false" in str(caught.value)) == (graph is not None)
+
+
+def test_true_masks_are_drawn_at_the_size_of_the_picture() -> None:
+    corners = np.array([[4.0, 4], [25, 4], [25, 17], [4, 17]])
+    one = Objects(np.zeros(1, int), np.array([[4.0, 4, 25, 17]]), np.zeros(1, bool), outlines=((corners,),))
+    sample = SimpleNamespace(
+        images=torch.zeros(1, 3, 32, 48),
+        target=torch.full((1, 1, 7), -1.0),
+        masks=torch.zeros(1, 2, 8, 12, dtype=torch.int16),
+        index=torch.zeros(1, dtype=torch.long),
+    )
+    scenes = [Scene(0, Place((0.0, 0.0, 48.0, 32.0), (32, 48)), one)]
+    loader = Mock(batch_size=1, images=[0], scenes=scenes, epoch=lambda *_, **__: iter([sample]))
+    task = Mock()
+    made = Mock(task=task, loaders={"val": loader}, device=torch.device("cpu"), precision="fp32")
+    made.built.mean, made.built.std, made.dataset.kind = (0.5,) * 3, (0.5,) * 3, "instances"
+    predictions(made, "val")
+    rows, layers = task.draw.call_args.kwargs["target"]
+    assert rows[0].tolist() == [0, 0, 1, 4, 4, 25, 17]
+    assert layers.shape == (2, 32, 48) and (layers[0, 4:17, 4:25] == 1).all() and layers.count_nonzero() == 13 * 21

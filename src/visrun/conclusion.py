@@ -13,8 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from visrun import checkpoint
-from visrun.batch import truth
+from visrun.batch import Batch, truth
 from visrun.calibrate import calibrate
+from visrun.data.batches import Batches
+from visrun.detection.results import target_in
 from visrun.device import autocast
 from visrun.errors import UserError
 from visrun.figures import matrix, plots
@@ -27,6 +29,7 @@ from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
 from visrun.record.run_folder import RunFolder, is_metric
+from visrun.tables import TARGETS
 from visrun.tasks.base import Deciding, Metric
 from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall
@@ -246,8 +249,20 @@ def predictions(made: Parts, split: str) -> list[Image.Image]:
             output = model(batch.images)
         prediction = made.task.predict(partial(recall, output), batch.images)
         shown = denormalise(batch.images[rows], made.built.mean, made.built.std)
-        pictures += [made.task.draw(p, prediction, i, target=truth(batch, i)) for p, i in zip(shown, rows, strict=True)]
+        pictures += [
+            made.task.draw(p, prediction, i, target=_true(made, loader, batch, i))
+            for p, i in zip(shown, rows, strict=True)
+        ]
     return pictures
+
+
+def _true(made: Parts, loader: Batches, batch: Batch, i: int) -> Any:
+    """What is true of sample ``i``, masks of objects drawn at the size of the picture, not that of a batch's cells."""
+    if not TARGETS[made.dataset.kind].numbered:
+        return truth(batch, i)
+    scene = loader.scenes[int(batch.index[i])]
+    height, width = batch.images.shape[2:]
+    return target_in(scene.truth, scene.place, (height, width))
 
 
 def denormalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> list[Image.Image]:

@@ -12,7 +12,19 @@ from torch import Tensor
 
 from visrun.data.objects import MOST_MASKED, Objects, corners_of, nothing
 from visrun.data.placement import Place
-from visrun.detection.results import alone, best, drawn, merged, padded, recorded, target_of, true_masks, truth, whole
+from visrun.detection.results import (
+    alone,
+    best,
+    drawn,
+    merged,
+    padded,
+    recorded,
+    target_in,
+    target_of,
+    true_masks,
+    truth,
+    whole,
+)
 
 CLASSES = ("cat", "dog")
 
@@ -126,6 +138,33 @@ def test_objects_beyond_the_bytes_have_no_mask() -> None:
     rows, layers = target_of(objects, (9, 9), kind="instances", most=9)
     assert len(truth(rows)[0]) == len(boxes)
     assert not true_masks(rows, layers)[MOST_MASKED:].any()
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        (
+            (0.0, 8.0, 64.0, 40.0),
+            [[16, 16, 48, 24], [60, 28, 64, 40]],
+        ),  # between stripes, two pixels of the file for one
+        ((-64.0, 0.0, 64.0, 64.0), [[0, 16, 32, 32], [56, 40, 64, 64]]),  # a tile: the right half
+    ],
+)
+def test_the_truth_of_a_picture_is_drawn_at_all_its_pixels(
+    box: tuple[float, float, float, float], expected: list[list[int]]
+) -> None:
+    """A file of 64 x 128 pixels in a training image of 48 x 64, or of 64 x 64."""
+    size = (64, 64) if box[0] < 0 else (48, 64)
+    boxes = np.array([[32.0, 16, 96, 32], [120, 40, 128, 64], [0, 0, 20, 10]])
+    ignored = np.array([False, False, True])
+    outlines = tuple((quad,) for quad in corners_of(boxes))
+    objects = Objects(np.array([1, 0, 1]), boxes, ignored, outlines=outlines)
+    rows, layers = target_in(objects, Place(box, (64, 128)), size)
+    assert layers.shape == (2, *size)
+    shown, labels = truth(rows)
+    assert (shown.tolist(), labels.tolist()) == (expected, [1, 0])
+    for mask, (left, top, right, bottom) in zip(true_masks(rows, layers), expected, strict=True):
+        assert mask[top:bottom, left:right].all() and mask.sum() == (bottom - top) * (right - left)
 
 
 @pytest.mark.parametrize("width", [4, 5])

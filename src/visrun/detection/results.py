@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from visrun.batch import Prediction
 from visrun.boxes import nms, points_to_le90, rotated_nms
-from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE, MOST_MASKED, Objects, layered
+from visrun.data.objects import BOX, ID, IGNORED, LABEL, LAYERS, MASK_STRIDE, MOST_MASKED, Objects, layered
 from visrun.data.placement import Place
 from visrun.detection.masks import of_objects
 from visrun.detection.restore import HALF, shown
@@ -131,16 +132,39 @@ def target_of(objects: Objects, size: tuple[int, int], *, kind: str, most: int) 
         kind: Of `visrun.tables.TARGETS`, one of objects.
         most: Longer side of the layers (L, h, w), which show the whole file, at most.
     """
-    number = np.arange(1, len(objects) + 1)
-    number[MOST_MASKED:] = 0
     turned = kind == "rotated_boxes"
-    shapes = points_to_le90(torch.from_numpy(objects.corners())).numpy() if turned else objects.boxes
-    rows = torch.from_numpy(np.column_stack([objects.labels, objects.ignored, number, shapes])).float()
+    rows = _rows(objects, points_to_le90(torch.from_numpy(objects.corners())).numpy() if turned else objects.boxes)
     if kind != "instances":
         return rows
     scale = min(1.0, most / max(size))
     height, width = (max(1, round(side * scale)) for side in size)
     return rows, torch.from_numpy(layered(objects, (height, width), window=(0, 0, size[1], size[0])))
+
+
+def target_in(objects: Objects, place: Place, size: tuple[int, int]) -> Any:
+    """Instances of a file as a batch carries them, but with layers (L, H, W) of all pixels, for pictures.
+
+    Args:
+        place: Where the file lies in the training image, of ``size`` (H, W).
+    """
+    left, top, right, bottom = place.box
+    zoom = np.array([right - left, bottom - top]) / place.size[::-1]
+    ends = (np.array([[0, 0], size[::-1]]) - (left, top)) / zoom
+    (x, y), (x_end, y_end) = ends.clip(0, place.size[::-1]).round().astype(int).tolist()
+    there = objects.within((x, y, x_end, y_end))
+    corners = (there.boxes.reshape(-1, 2, 2).clip((x, y), (x_end, y_end)) * zoom + (left, top)).reshape(-1, 4)
+    spots = np.array([[x, y], [x_end, y_end]]) * zoom + (left, top)
+    (begin, above), (end, below) = spots.clip(0, size[::-1]).round().astype(int).tolist()
+    layers = np.zeros((LAYERS, *size), np.uint8)
+    layers[:, above:below, begin:end] = layered(there, (below - above, end - begin), window=(x, y, x_end, y_end))
+    return _rows(there, corners), torch.from_numpy(layers)
+
+
+def _rows(objects: Objects, shapes: NDArray[np.float64]) -> Tensor:
+    """(M, C) a row for each of the objects, whose shapes are (M, 4 or 5)."""
+    number = np.arange(1, len(objects) + 1)
+    number[MOST_MASKED:] = 0
+    return torch.from_numpy(np.column_stack([objects.labels, objects.ignored, number, shapes])).float()
 
 
 def _real(target: Any) -> Tensor:
