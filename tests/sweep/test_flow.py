@@ -376,13 +376,27 @@ if "VISRUN_SLOT" in os.environ:
 
 
 def test_workers_may_come_first(sweeper):
+    sweeper.body("""
+def body(number, values, trial):
+    if number == 2:
+        raise VisrunError("no")
+    return values.learning_rate
+""")
     words = [word.replace("mine", "ours") for word in FOUR]
-    worker = sweeper.start(*words, "hydra.sweeper.worker=true")
-    ended(worker, 0)
-    assert sweeper.states("ours") == ["COMPLETE"] * 4
-    output = sweeper.sweep(*words)
+    worker = sweeper.sweep(*words, "hydra.sweeper.worker=true", code=1)
+    assert last_line(worker) == "worker: 4 trials run, 1 failed"
+    assert "trial 1: seed=2" in worker.splitlines()
+    assert sweeper.states("ours") == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
+    output = sweeper.sweep(*words, code=1)
     assert sweeper.numbers() == [0, 1, 2, 3]
-    assert last_line(output) == "4 trials: 4 complete, 0 pruned, 0 failed"
+    assert last_line(output) == "1 of 4 trials failed: no (trial 2)"
+
+
+def test_a_worker_without_a_study_to_join_begins_none(sweeper):
+    output = sweeper.sweep(FOUR[0], "hydra.sweeper.worker=true", code=2)
+    told = "visrun: error: hydra.sweeper.worker=true: name the study it joins, hydra.sweeper.study_name=NAME"
+    assert last_line(output) == told
+    assert not list((sweeper.folder / "multirun").iterdir())
 
 
 def test_a_worker_joins_and_dies(sweeper):

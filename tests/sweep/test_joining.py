@@ -412,7 +412,9 @@ class TestJoin:
             }  # fmt: skip
             assert trial.user_attrs["slot"] == 1
 
-    def test_the_leaders_run_is_the_parent_even_where_the_leader_came_late(self) -> None:
+    def test_the_leaders_run_is_the_parent_even_where_the_leader_came_late(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         made, parents = plan(worker=True), []
 
         def launch(number: int, words: list[str]) -> float:
@@ -421,8 +423,11 @@ class TestJoin:
                 led(plan(), "run-1")
             return 0.5
 
-        join(made, launch)
+        assert join(made, launch) == [False] * 4
         assert parents == [None, "run-1", "run-1", "run-1"]
+        assert [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.startswith("trial ")] == [
+            ["trial", f"{number}:"] for number in range(4)
+        ]
 
     def test_the_whole_time_is_counted_from_the_leaders_beginning(self) -> None:
         made = plan(timeout=3600)

@@ -47,9 +47,9 @@ def run(
     max_failure_rate: float = 1.0,
     deadline: float | None = None,
     **more: Any,
-) -> None:
+) -> list[bool]:
     rules = Rules(n_trials=n_trials, max_failure_rate=max_failure_rate, deadline=deadline)
-    work(queue, SIZES, active=list, others=lambda: None, launch=launch, rules=rules, **more)
+    return work(queue, SIZES, active=list, others=lambda: None, launch=launch, rules=rules, **more)
 
 
 def states(queue: Queue) -> list[str]:
@@ -119,7 +119,7 @@ def test_whatever_happens_costs_that_trial_alone(queue: Queue, raised: Any, stat
             raise raised
         return [raised if number == 1 else 0.5]
 
-    run(queue, launch)
+    assert run(queue, launch) == [False, state == "FAIL", False, False, False]
     assert states(queue) == ["COMPLETE", state, "COMPLETE", "COMPLETE", "COMPLETE"]
     assert queue.trials()[1].user_attrs.get("reason") == reason
 

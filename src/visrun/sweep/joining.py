@@ -33,13 +33,18 @@ PAUSE = 0.1
 Launch = Callable[[int, list[str]], Any]  # a trial's number and its words -> what its job returned
 
 
-def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callable[[], bool] = lambda: False) -> None:
+def join(
+    plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callable[[], bool] = lambda: False
+) -> list[bool]:
     """Work for the plan's study until it has all it wants.
 
     Args:
         launch: Runs a job; raises what the job raised.
         slot: Which worker of its machine this is.
         stopped: Asked before each trial.
+
+    Returns:
+        Of each trial that it ran, whether it failed.
 
     Raises:
         ConfigError: The study searches another space, or for something else.
@@ -61,10 +66,12 @@ def join(plan: Plan, launch: Launch, *, slot: int | None = None, stopped: Callab
         parent = queue.study.user_attrs[ATTRIBUTE]["parent"]  # a study's leader may come after its workers
         more = {} if plan.extend is None else extended(queue, number, plan.extend)
         words = words_of(plan, number, params, parent=parent)
+        if not is_led(plan):  # whose table shows it
+            Screen().say(" ".join([f"trial {number}:", *spaces.words(plan.space, params, plan.bases)]))
         returned = launch(number, [*words, *(word(name, value) for name, value in more.items())])
         return values_of(plan, returned)
 
-    work(
+    return work(
         queue,
         plan.space.distributions,
         active=lambda params: spaces.active(plan.space, params, plan.bases),

@@ -36,6 +36,7 @@ from visrun.signals import Interrupted, asked
 from visrun.sweep.jobs import JobConfigs
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.slots import die_with_leader
+from visrun.text import plural
 
 IN_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
@@ -175,31 +176,40 @@ class VisrunSweeper(Sweeper):
     def _work(self, plan: Plan, alone: bool) -> None:
         """Run trials until the study has all it wants, in this process or through the user's launcher."""
         from visrun.sweep.joining import join
+        from visrun.sweep.parts import naming
 
         die_with_leader()
+        if naming(plan):  # it would begin a study of its own, which nobody else finds
+            raise ConfigError("hydra.sweeper.worker=true: name the study it joins, hydra.sweeper.study_name=NAME")
         plan.folder.mkdir(parents=True, exist_ok=True)
         if alone and plan.n_jobs > 1:
             Screen().warn(
                 f"hydra.sweeper.n_jobs={plan.n_jobs}: a worker runs one trial at a time; start several workers"
             )
         if alone:
-            join(plan, self._launch, slot=own_slot(), stopped=lambda: asked() is not None)
+            failed = join(plan, self._launch, slot=own_slot(), stopped=lambda: asked() is not None)
             if (code := asked()) is not None:  # while a trial concluded, whose value counts
                 raise Interrupted(code)
         else:
-            self._threads(plan, threading.Event())
+            failed = self._threads(plan, threading.Event())
+        if own_slot() is None:  # whose leader tells how the trials ended, and takes a code for a death
+            Screen().say(f"worker: {plural(len(failed), 'trial')} run, {sum(failed)} failed")
+            VisrunSweeper.exit_code = int(any(failed))
 
-    def _threads(self, plan: Plan, done: threading.Event) -> None:
+    def _threads(self, plan: Plan, done: threading.Event) -> list[bool]:
         """Run trials through the user's launcher, one at a time from each of ``n_jobs`` threads.
+
+        Returns:
+            Of each trial, whether it failed.
 
         Raises:
             Exception: The first that ended a thread, once all of them have ended.
         """
         from visrun.sweep.joining import join
 
-        def one(slot: int) -> None:
+        def one(slot: int) -> list[bool]:
             own = replace(plan, make_sampler=lambda trials: self._sampler(trials, slot))
-            join(own, self._launch, slot=slot, stopped=done.is_set)
+            return join(own, self._launch, slot=slot, stopped=done.is_set)
 
         with ThreadPoolExecutor(plan.n_jobs, thread_name_prefix="visrun-slot") as pool:
             jobs = [pool.submit(one, slot) for slot in range(plan.n_jobs)]
@@ -208,8 +218,7 @@ class VisrunSweeper(Sweeper):
             except KeyboardInterrupt:  # where this is the main thread: the jobs that run still end, no other begins
                 done.set()
                 raise
-        for job in jobs:
-            job.result()
+        return [failed for job in jobs for failed in job.result()]
 
     def _launch(self, number: int, words: Sequence[str]) -> Any:
         """Run one job and return what it returned, or raise what it raised.

@@ -50,7 +50,7 @@ def work(
     slot: int | None = None,
     led: bool = False,
     stopped: Callable[[], bool] = lambda: False,
-) -> None:
+) -> list[bool]:
     """Run trials until the study has all it wants.
 
     Args:
@@ -60,7 +60,11 @@ def work(
         slot: Which worker of its machine this is.
         led: Whether it ends with the one who leads the sweep.
         stopped: Asked before each trial.
+
+    Returns:
+        Of each trial that it ran, whether it failed.
     """
+    failed: list[bool] = []
     looked, pause = 0.0, PAUSE
     while not stopped() and not is_over(queue, rules):
         if time.monotonic() - looked > HEARTBEAT:
@@ -70,7 +74,7 @@ def work(
         if trial is not None:
             pause = PAUSE
             sign(queue, trial, slot, led=led)
-            run(queue, trial, distributions, active=active, others=others, launch=launch)
+            failed += run(queue, trial, distributions, active=active, others=others, launch=launch)
             continue
         short = len(queue.trials()) < rules.n_trials
         if queue.every(TrialState.RUNNING) or (short and led):
@@ -79,7 +83,8 @@ def work(
         elif short:
             queue.fill(rules.n_trials, ahead=AHEAD)
         else:
-            return
+            break
+    return failed
 
 
 def is_over(queue: Queue, rules: Rules) -> bool:
@@ -107,20 +112,27 @@ def run(
     active: Callable[[Params], Sequence[str]],
     others: Callable[[], Sequence[Params] | None],
     launch: Callable[[int, Params], Sequence[float]],
-) -> None:
-    """Run one claimed trial and tell the study how it ended; whatever it raises costs this trial alone."""
+) -> list[bool]:
+    """Run one claimed trial and tell the study how it ended; whatever it raises costs this trial alone.
+
+    Returns:
+        Whether it failed; [] where it did not run, since somebody took its point.
+    """
     with beating(lambda: queue.beat(trial.number)):
         try:
             params = queue.sample(trial, distributions, active, others)
-            if params is not None:
-                queue.complete(trial.number, launch(trial.number, params))
+            if params is None:
+                return []
+            return [queue.complete(trial.number, launch(trial.number, params)) is not None]
         except TrialPruned:
             queue.prune(trial.number)
+            return [False]
         except KeyboardInterrupt:
             queue.give_back(trial.number)
             raise
         except Exception as error:
             queue.fail(trial.number, first_line(error, most=LONGEST_REASON))
+            return [True]
 
 
 @contextmanager
