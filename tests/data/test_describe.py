@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,19 +15,39 @@ from .test_boxing import objects
 
 
 def dataset(kind: str) -> Dataset:
-    """Rows of 300, 255 and 2 objects, and in val one of 300."""
+    """Rows of 600, 300, 101 and 2 objects, of the third one ignored, and in val one of 600."""
     rows = [
-        Record(Path(f"{n}.png"), objects(*[(4.0 * i, 0, 4.0 * i + 2, 8) for i in range(n)], outlines=True), "")
-        for n in (300, 255, 2)
+        Record(
+            Path(f"{n}.png"),
+            objects(
+                *[(4.0 * i, 0, 4.0 * i + 2, 8) for i in range(n)],
+                outlines=True,
+                ignored=[n == 101 and not i for i in range(n)],
+            ),
+            "",
+        )
+        for n in (600, 300, 101, 2)
     ]
-    sizes = {row.image: (1200, 8) for row in rows}
+    sizes = {row.image: (2400, 8) for row in rows}
     splits = {"train": tuple(rows), "val": (rows[0],)}
     return Dataset(root=Path(), layout="x", kind=kind, splits=splits, classes=("a",), targets=(), sizes=sizes)
 
 
-@pytest.mark.parametrize(("kind", "tile", "told"), [("instances", None, 1), ("instances", 600, 0), ("boxes", None, 0)])
-def test_more_objects_than_masks_have_numbers_for_are_told(kind: str, tile: int | None, told: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "tile", "told"),
+    [
+        ("instances", None, ["2 of 4 .* more than 100 .* found", "2 of 4 .* more than 255 .* learnt"]),
+        ("instances", 800, ["2 of 4 .* more than 100 .* found"]),
+        ("boxes", None, ["2 of 4 .* more than 100 .* found"]),
+        ("boxes", 400, []),
+        ("rotated_boxes", None, ["1 of 4 .* more than 500 .* found"]),
+        ("label", None, []),
+    ],
+)
+def test_more_objects_than_can_be_found_or_masks_have_numbers_for_are_told(
+    kind: str, tile: int | None, told: list[str]
+) -> None:
     lines = crowded(dataset(kind), lambda size: windows(size, tile=tile, overlap=0) if tile else [(0, 0, *size)])
-    assert len(lines) == told
-    for line in lines:
-        assert line.startswith("1 of 3 images in train show more than 255 objects at once") and "data.tile=N" in line
+    assert len(lines) == len(told)
+    for line, expected in zip(lines, told, strict=True):
+        assert re.match(f"{expected}: cut them with data.tile=N", line), line

@@ -44,19 +44,27 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
 
 
 def crowded(dataset: Dataset, windows: Callable[[tuple[int, int]], list[Window]]) -> list[str]:
-    """A line where training images show more objects at once than masks have numbers for.
+    """A line where training images show more objects at once than can be found, or than masks have numbers for.
 
     Args:
         windows: The parts in which an image of (width, height) is looked at.
     """
-    rows = dataset.splits.get("train", ()) if TARGETS[dataset.kind].numbered else ()
-    many = [row for row in rows if len(row.target) > MOST_MASKED]
+    entry = TARGETS[dataset.kind]
+    rows = dataset.splits.get("train", ()) if entry.objects else ()
+    many = [row for row in rows if len(row.target) > entry.most]
     shown = [[row.target.within(window) for window in windows(dataset.sizes[row.image])] for row in many]
-    count = sum(max(map(len, parts)) > MOST_MASKED for parts in shown)
-    if not count:
-        return []
-    told = f"{count:,} of {len(rows):,} images in train show more than {MOST_MASKED} objects at once"
-    return [f"{told}, and no more of each are learnt: cut them with data.tile=N into tiles that show fewer"]
+    limits = [(entry.most, "found", [max(int((~part.ignored).sum()) for part in parts) for parts in shown])]
+    if entry.numbered:
+        limits.append((MOST_MASKED, "learnt", [max(map(len, parts)) for parts in shown]))
+    lines = []
+    for most, what, counts in limits:
+        count = sum(n > most for n in counts)
+        told = f"{count:,} of {len(rows):,} images in train show more than {most} objects at once"
+        if count:
+            lines.append(
+                f"{told}, and no more of each are {what}: cut them with data.tile=N into tiles that show fewer"
+            )
+    return lines
 
 
 def _values(dataset: Dataset, split: str) -> str:

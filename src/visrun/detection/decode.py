@@ -16,12 +16,13 @@ from torch import Tensor
 from visrun.boxes import canonical, clip_xyxy, nms, rotated_nms, turn
 from visrun.detection.masks import as_bytes, logits_of, within
 from visrun.device import full_precision
+from visrun.tables.targets import TARGETS
 
 Output = Mapping[str, Tensor]
 
 # Pairs of location and class that suppression looks at, an image's best: some nine locations find each object.
 CANDIDATES, CANDIDATES_ROTATED = 1000, 2000
-MOST, MOST_ROTATED = 100, 500  # detections of an image; views from above hold more
+MOST, MOST_ROTATED = TARGETS["boxes"].most, TARGETS["rotated_boxes"].most  # detections of an image
 SAME, SAME_ROTATED = 0.6, 0.3  # IoU above which two detections of one class are one object
 LEAST = 0.001  # score below which nothing is reported
 LONGEST = 3.0  # logarithm of a side by the mean side beyond which it grows no more: 400 times as long as wide

@@ -14,6 +14,7 @@ class TargetEntry:
         objects: Whether it is objects, which lie in an image and are cut with it.
         painted: Whether it is a plane of ids, as large as the image.
         numbered: Whether such a plane holds the numbers of its objects.
+        most: Objects that are found in one image at most; 0 where none are.
         cell: Side in pixels of the training image for one of its masks' cells, which tile the image.
         classes: Whether it has classes that a user can choose among and weigh.
         least_classes: How many of them a training split must show.
@@ -25,6 +26,7 @@ class TargetEntry:
     objects: bool = False
     painted: bool = False
     numbered: bool = False
+    most: int = 0
     cell: int = 1
     classes: bool = True
     least_classes: int = 1
@@ -41,10 +43,10 @@ class TargetEntry:
 # mixed with must leave its target true: a value may count what a rectangle would hide, a mask has no half classes,
 # whatever is mixed into a good image is a defect, an object that is hidden in part is still there.
 TARGETS: dict[str, TargetEntry] = {
-    "instances": TargetEntry(mixes=("mosaic",), objects=True, numbered=True, cell=4, counted="objects"),
-    "rotated_boxes": TargetEntry(mixes=("mosaic",), objects=True, counted="objects"),
+    "instances": TargetEntry(mixes=("mosaic",), objects=True, numbered=True, most=100, cell=4, counted="objects"),
+    "rotated_boxes": TargetEntry(mixes=("mosaic",), objects=True, most=500, counted="objects"),  # views from above
     "mask": TargetEntry(mixes=("cutmix", "erase"), painted=True, least_classes=2, counted="pixels", by_class=False),
-    "boxes": TargetEntry(mixes=("mosaic",), objects=True, counted="objects"),
+    "boxes": TargetEntry(mixes=("mosaic",), objects=True, most=100, counted="objects"),
     "verdict": TargetEntry(mixes=(), painted=True, classes=False, counted="images"),
     "label": TargetEntry(mixes=("mixup", "cutmix", "erase"), least_classes=2, counted="images"),
     "value": TargetEntry(mixes=("mixup",), classes=False, counted="", by_class=False),
