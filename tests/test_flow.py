@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
 
 pytestmark = pytest.mark.slow
@@ -150,7 +151,8 @@ def test_a_run_repeats_from_its_file_alone_and_goes_on_bit_for_bit_however_it_is
     assert "resumed after epoch" in visrun("resume", str(again), cwd=tmp_path).stdout
     assert rows(again) == rows(folder)
     assert experiment(again)["result"]["status"] == "finished"
-    assert set(experiment(again)["sources"].values()) == {"file"}
+    sources = experiment(again)["sources"]
+    assert {sources[name] for name in Hyperparameters.model_fields} == {"file"}
 
 
 def interrupted(folder: Path, *words: str, epochs: int, number: signal.Signals) -> None:

@@ -19,6 +19,7 @@ def test_a_run_that_crashed_is_still_marked_running_with_all_its_settings(tmp_pa
     content = json.loads((tmp_path / "experiment.json").read_text())
     assert content["result"] == {"status": "running"}
     assert content["hyperparameters"]["learning_rate"] == 0.05 and content["sources"]["learning_rate"] == "you"
+    assert content["sources"]["seed"] == "schema"
     assert content["created"] and content["versions"]["python"]
     again = remembered(tmp_path)
     assert again.hyperparameters == resolved.hyperparameters and again.settings.data == resolved.settings.data

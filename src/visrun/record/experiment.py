@@ -93,7 +93,7 @@ def describe(
     Args:
         hyperparameters: All fields, the unread ones too.
         settings: Task, seed and sections as the run was asked for them.
-        sources: Hyperparameter -> where its value came from.
+        sources: Hyperparameter or dotted setting -> where its value came from.
         fingerprint: SHA-256 of the dataset, once it has been read.
         versions: Package -> version.
         git: ``commit`` and ``dirty`` of the folder the run was started in, where it is a repository.
@@ -110,7 +110,7 @@ def describe(
         "model": wanted["model"],  # the first section, for people
         **{name: wanted[name] for name in SECTIONS},
         "seed": wanted["seed"],
-        "sources": dict(sources),
+        "sources": {key: source for key, source in sources.items() if not _reserved(key)},
         "versions": dict(versions or {}),
         "git": dict(git or {}),
         "created": created,
