@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from visrun.record.run_files import FILE_NAME
+from visrun.repeat import REPORT
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE
 
@@ -133,6 +134,8 @@ def fill_in(page: Any) -> None:
     rate.press_sequentially("1e-")
     page.get_by_text("learning_rate=1e-: must be a number > 0").first.wait_for()
     sync_api.expect(page.locator("#start")).to_be_disabled()
+    sync_api.expect(page.locator("#command")).to_have_text("")
+    sync_api.expect(page.locator("#copy")).to_be_disabled()
     rate.press_sequentially("3")
     sync_api.expect(page.locator("#command")).to_contain_text("learning_rate=0.001")
     sync_api.expect(page.locator("#start")).to_be_enabled()
@@ -150,6 +153,16 @@ def fill_in(page: Any) -> None:
     page.get_by_label("Max Epochs", exact=True).fill(str(EPOCHS))
     page.get_by_label("Early Stopping", exact=True).fill("0")
     sync_api.expect(page.locator("#command")).to_contain_text("early_stopping_patience=0")
+    sync_api.expect(page.locator("#curve .u-value").first).to_have_text(str(EPOCHS))
+    page.get_by_text("More settings").click()
+    name = page.locator("#field-tracking-run_name")
+    assert name.get_attribute("placeholder") == "the model and what was typed beside it"
+    name.fill("x")
+    name.fill("")
+    sync_api.expect(page.locator("#command")).to_contain_text("tracking.run_name=null")
+    sync_api.expect(page.locator("#start")).to_be_enabled()
+    page.locator("#field-tracking-run_name-row").get_by_text("Reset to default (none)").click()
+    sync_api.expect(page.locator("#command")).not_to_contain_text("run_name")
     page.locator("#copy").click()
     page.get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#command").text_content()
@@ -252,7 +265,17 @@ def test_markup_in_a_dataset_is_text(watched: Watched, served: Served) -> None:
     root = photos(served.cwd / "strange photos")
     for split in ("train", "val", "test"):
         (root / split / "red").rename(root / split / HOSTILE)
+    crash, started = {"state": "crashed", "lines": ["TypeError: odd"]}, {"detail": ["it would have begun"]}
+    page.route("**/api/dataset", lambda route: route.fulfill(json=crash))
+    page.route("**/api/runs", lambda route: route.fulfill(json=started, status=422))
     page.get_by_label("Folder or table", exact=True).fill(str(root))
+    page.locator("#survey").get_by_text("TypeError: odd").wait_for()
+    page.locator("#start").click()
+    page.locator("#start-problems").get_by_text("it would have begun").wait_for()  # the look failed, not the dataset
+    watched.wrong.clear()  # of this answer
+    page.unroute("**/api/dataset")
+    page.unroute("**/api/runs")
+    page.locator("#look").click()
     page.locator(".thumbs img").first.wait_for(timeout=MS)
     assert page.get_by_text(HOSTILE).count() >= 2
     assert page.locator("#survey img:not([src^='data:image/jpeg'])").count() == 0
@@ -277,13 +300,18 @@ def test_what_is_told_is_seen_on_every_page(watched: Watched) -> None:
     page.get_by_label("Loss Function", exact=True).select_option("focal")
     sync_api.expect(page.locator("#command")).to_contain_text("loss=focal")
     page.get_by_label("Task", exact=True).select_option("regression")
-    notice = page.locator(".notice.warn")
+    notice, passing = page.locator(".notice.warn"), page.locator("#passing .notice")
     notice.wait_for()
+    for task in ("segmentation", "regression"):
+        page.get_by_label("Task", exact=True).select_option(task)
+        sync_api.expect(passing).to_have_count(1)
     page.locator("#to-runs").click()
+    sync_api.expect(passing).to_have_count(0)
     sync_api.expect(page.locator("#runs")).to_be_visible()
     sync_api.expect(notice).to_be_visible()
     page.locator("#to-new").click()
     sync_api.expect(page.locator("#new")).to_be_visible()
+    page.get_by_text("More settings").click()
     assert page.evaluate("scrollTo(0, document.body.scrollHeight); scrollY") > 100
     box, header = notice.bounding_box(), page.locator(".bar").bounding_box()
     assert header["y"] + header["height"] <= box["y"] < 900 - box["height"]
@@ -299,6 +327,9 @@ def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: W
     page.get_by_label("Trials", exact=True).fill("7")
     sync_api.expect(command).to_contain_text("interval(0.001,0.1)")
     sync_api.expect(command).to_contain_text("hydra.sweeper.n_trials=7")
+    page.get_by_label("Trials", exact=True).fill("1e3")
+    page.locator("#space-problems").get_by_text("trials=1e3: must be an integer").wait_for()
+    page.get_by_label("Trials", exact=True).fill("7")
     page.get_by_label("learning_rate to", exact=True).fill("1e-4")
     for place in ("#space-problems", "#start-problems"):
         page.locator(place).get_by_text("must not be above high").wait_for()
@@ -408,6 +439,7 @@ def test_a_trial_is_shown_as_it_is_and_stopped_with_its_sweep(watched: Watched, 
         write(folder / "0", **{**TRAINING, "lock": lock}, words=("seed=12345", "learning_rate=0.0123456"))
         (folder / "trials.csv").write_text(f"{HEAD}\n0,running,,,,,,,f,\n")
         page.locator("#to-runs").click()
+        sync_api.expect(page.locator("#runs-list a[href*='#/sweep/'] .title")).to_have_text("study · classification")
         page.locator("#runs-list a[href*='#/sweep/']").click()
         page.locator(".trials").get_by_text("12345", exact=True).wait_for()
         assert page.locator(".trials").get_by_text("0.01235", exact=True).count() == 1
@@ -451,6 +483,14 @@ def test_a_trial_that_failed_is_not_the_sweeps_failure(
     page.locator(".failure").get_by_text(told).wait_for()
     assert page.locator(".failure .error").count() == alarming
     assert page.locator(".failure").get_by_text("the last words").count() == alarming
+    best = page.locator(".trials").get_by_text("★")
+    sync_api.expect(best).to_have_count(sum("yes" in row for row in rows))
+    spread = {"n": 2, "mean": 0.625, "std": 0.25, "low": 0.375, "high": 0.875}
+    (folder / REPORT).write_text(json.dumps({"metrics": {"val/accuracy": spread}}))
+    page.reload()
+    expected = "val/accuracy20.6250.250.375 to 0.875"
+    sync_api.expect(page.get_by_role("region", name="Over all seeds").locator("tbody tr")).to_have_text(expected)
+    sync_api.expect(best).to_have_count(0)
     shutil.rmtree(folder)
 
 
@@ -512,7 +552,21 @@ def test_a_tab_that_nobody_sees_holds_no_connection(watched: Watched, served: Se
         page.evaluate(HIDE, False)
         sync_api.expect(page).to_have_title("2/50 · 0.625 · small_resnet – visrun")
         assert page.evaluate(OPEN) == 1
+        of_many_classes(page, folder)
     shutil.rmtree(folder)
+
+
+def of_many_classes(page: Any, folder: Path) -> None:
+    """The mean of many lines is named, and of the others the one at the pointer; ticks have numbers of their own."""
+    classes = {f"f1/class {i}": i / 10 for i in range(10)}
+    write(folder, rows=[{**row(i, 0.625), "f1": 0.45, **classes} for i in (1, 2, 3)])
+    chart = page.locator("figure.card", has=page.locator("figcaption", has_text=re.compile("^f1$")))
+    lines = chart.locator(".u-legend .u-series:visible")
+    sync_api.expect(lines).to_have_text([re.compile("epoch"), "f10.45"])
+    chart.locator(".u-over").hover(position={"x": 40, "y": 2})
+    sync_api.expect(lines).to_have_text([re.compile("epoch"), "f10.45", "class 90.9"])
+    ticks = "import('/static/charts.js').then(charts => [0.6945, 0.695, 1200].map(tick => charts.named(tick, 0.0005)))"
+    assert page.evaluate(ticks) == ["0.6945", "0.695", "1200"]
 
 
 def test_the_list_shows_what_differs_and_is_filtered_and_sorted_by_it(watched: Watched, served: Served) -> None:
@@ -524,16 +578,24 @@ def test_the_list_shows_what_differs_and_is_filtered_and_sorted_by_it(watched: W
                 (f"task={task}", f"learning_rate=0.{i + 1}"),
             )
             write(day / f"{task}{i}", result=result, words=words)
+    other = {"status": "finished", "val": {"accuracy": 0.5}}
+    write(day / "classification2", result=other, words=("data.root=/x/other", "learning_rate=0.3"))
     page.evaluate("location.hash = '#/runs'")
     page.reload()
     sync_api.expect(page.locator("#detail")).to_have_text("Choose a run.")
     search, values = page.get_by_label("Filter runs"), page.locator("#runs-list .top .num")
     search.fill("listed learning_rate=0.1")
-    sync_api.expect(page.locator("#runs-list .differs")).to_have_text(["learning_rate=0.1"] * 2)
+    sync_api.expect(page.locator("#runs-list .differs")).to_have_text(["demo learning_rate=0.1"] * 2)
     page.get_by_label("Order of the runs").select_option("best")
     for task, ordered in (("classification", ["0.875", "0.75"]), ("regression", ["0.75", "0.875"])):
-        search.fill(f"listed/{task}")
+        search.fill(f"listed/{task} demo")
         sync_api.expect(values).to_have_text(ordered)
+    search.fill("listed/classification")
+    groups = page.locator("#runs-list .group")
+    sync_api.expect(groups).to_have_count(2)
+    search.fill("listed/classification other")
+    sync_api.expect(groups).to_have_text(["classification · accuracy · other"])
+    search.fill("listed/regression")
     for tick in page.locator("#runs-list input").all():
         tick.check()
     search.fill("nothing")

@@ -24,6 +24,7 @@ from visrun.errors import UserError
 from visrun.record.experiment import describe
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.record.run_folder import SILENT, RunFolder, born, writer_of
+from visrun.repeat import REPORT
 from visrun.sweep.files import LEAD
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
@@ -51,7 +52,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     if result is not None:
         run = resolve(words, cwd=folder)
-        content = describe(run.hyperparameters, run.settings, sources=run.sources, result=result, created="2026-01-02")
+        sources = run.sources | run.setting_sources
+        content = describe(run.hyperparameters, run.settings, sources=sources, result=result, created="2026-01-02")
         (folder / FILE_NAME).write_text(json.dumps(content))
     for name, content in ((STATUS, status), (UI, ui), (LOCK, lock)):
         if content is not None:
@@ -443,9 +445,12 @@ def test_the_living_come_first_in_the_list(tmp_path: Path) -> None:
 
 def test_the_list_tells_what_was_set_in_a_run(tmp_path: Path) -> None:
     library, folder = Library(tmp_path), tmp_path / "outputs" / "a"
-    words = ("learning_rate=1e-3", "batch_size=16", "optimizer=sgd")
-    write(folder, result={"status": "finished"}, words=words)
-    assert library.listed()[0]["changed"] == ["optimizer=sgd", "learning_rate=0.001", "batch_size=16"]
+    words = ("learning_rate=1e-3", "batch_size=16", "optimizer=sgd", "data.root=/x/my photos", "data.image_size=24")
+    words += ("seed=3", "augment.mosaic=0.5", "tracking.run_name=x", "model.name=small_resnet", "gamma=0.5")
+    write(folder, result={"status": "finished", "image_size": [24, 24]}, words=words)
+    (line,) = library.listed()
+    assert line["changed"] == ["optimizer=sgd", "learning_rate=0.001", "batch_size=16", "seed=3", "data.image_size=24"]
+    assert (line["root"], line["dataset"]) == ("/x/my photos", "my photos") and "model.name=x" not in line["changed"]
     content = json.loads((folder / FILE_NAME).read_text())
     sources = dict.fromkeys(content["hyperparameters"], "file")
     strange = {"learning_rate": "/home/" + "x" * 1000, "weight_decay": "a\nb"}
@@ -455,6 +460,19 @@ def test_the_list_tells_what_was_set_in_a_run(tmp_path: Path) -> None:
     assert len(changed) == 8 and "step_size" not in " ".join(changed)  # the cosine schedule does not read it
     assert changed[0] == "optimizer=sgd" and 'weight_decay="a\\nb"' in changed
     assert max(len(line) for line in changed) == 80
+
+
+def test_a_run_that_was_refused_is_told_apart_by_what_was_asked(tmp_path: Path) -> None:
+    touched = {"learning_rate": 0.1, "data.root": "/x/photos/", "run.device": "cuda:9", "data.classes": ["a", "b"]}
+    ui = {**GONE, "kind": "run", "task": "classification", "form": {"task": "classification", "touched": touched}}
+    write(tmp_path / "outputs/a", ui=ui)
+    write(tmp_path / "outputs/b", ui={**ui, "form": "forged"})
+    for name, changed, dataset in (
+        ("a", ["learning_rate=0.1", "run.device=cuda:9", 'data.classes=["a", "b"]'], "photos"),
+        ("b", [], ""),
+    ):
+        line = next(line for line in Library(tmp_path).listed() if line["name"] == name)
+        assert (line["changed"], line["dataset"]) == (changed, dataset)
 
 
 def test_the_list_follows_a_run_and_its_death(tmp_path: Path) -> None:
@@ -630,6 +648,30 @@ def test_the_list_shows_how_far_a_sweep_is_and_its_best(tmp_path: Path) -> None:
     assert shown("0,complete,2.5,0.1,9,1,,f,yes", "1,complete,3,0.2,1,1,,f,yes") == (2, "", None)  # a Pareto front
     (line,) = library.listed()
     assert (line["task"], line["created"]) == ("regression", "2026-01-02T03:04:05+00:00")
+
+
+SPREAD = {"n": 2, "mean": 0.5, "std": 0.25, "low": 0.25, "high": 0.75}
+
+
+def test_a_repeat_is_told_by_its_mean_and_has_no_best(tmp_path: Path) -> None:
+    folder = write(tmp_path / "multirun/day/repeat", ui=None)
+    for number in (0, 1):
+        words = (f"seed={number}", "data.root=/x/photos")
+        write(folder / f"{number}", result={"status": "finished"}, words=words, rows=[row(1, number / 2)])
+    (folder / "trials.csv").write_text("number,state,accuracy,seed,best\n0,complete,0.25,0,\n1,complete,0.75,1,yes\n")
+    (folder / LEAD).write_text(json.dumps({"words": ["repeat", "seeds=2"], "command": "visrun repeat seeds=2"}))
+    library = Library(tmp_path)
+    (line,) = library.listed()
+    assert (line["repeat"], line["monitor"], line["value"], line["dataset"]) == (True, "", None, "photos")
+    assert sweeps.detail(folder, library)["repeat"] == {}
+    alone = {**SPREAD, "n": 1, "std": None, "low": None, "high": None}
+    metrics = {"val/accuracy": SPREAD, "test/f1": alone, "test/f1/red": SPREAD}
+    (folder / REPORT).write_text(json.dumps({"metrics": metrics}))
+    (line,) = Library(tmp_path).listed()
+    assert (line["repeat"], line["monitor"], line["value"]) == (True, "accuracy", 0.5)
+    told = sweeps.detail(folder, library)
+    assert told["repeat"] == {"val/accuracy": SPREAD, "test/f1": {"n": 1, "mean": 0.5}}
+    assert (told["best"], told["importance"], told["dataset"]) == ([], {}, "photos")
 
 
 def test_notes_add_up(tmp_path: Path) -> None:

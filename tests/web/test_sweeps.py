@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from visrun.config.compose import check_sweep
-from visrun.config.fields import extra
+from visrun.config.fields import extra, show
 from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
+from visrun.web.bodies import Swept
 from visrun.web.composer import Composer
 from visrun.web.desk import Desk
 from visrun.web.form import fill
@@ -342,8 +343,10 @@ def test_a_range_that_the_form_empties_is_said_beside_one_that_varies(composer: 
     assert caught.value.problems == ("warmup_epochs: this range leaves no two values to try",)
 
 
-def test_wrong_numbers_are_said(composer: Composer) -> None:
-    ranges = {"dropout": {"low": 0, "high": 0.5}}
+@pytest.mark.parametrize("trials", [0, -1, "1.5", "1e3", "abc", ""])
+def test_wrong_numbers_are_said_as_they_were_typed(trials: int | str, composer: Composer) -> None:
+    asked = Swept(task="classification", ranges={"dropout": {"low": 0, "high": 0.5}}, trials=trials)
     with pytest.raises(ConfigError) as caught:
-        planned(fill("classification", None, {}, composer), Wanted(ranges, 0, "x", 1000), composer)
-    assert [line.split(":")[0] for line in caught.value.problems] == ["trials=0", "slots=1000", "pruner=x"]
+        planned(fill("classification", None, {}, composer), Wanted(asked.ranges, asked.trials, "x", 1000), composer)
+    expected = [f"trials={show(trials)}", "slots=1000", "pruner=x"]
+    assert [line.split(":")[0] for line in caught.value.problems] == expected

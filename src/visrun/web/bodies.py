@@ -12,6 +12,7 @@ from visrun.web.space import USUAL
 
 Text = Annotated[str, Field(max_length=8192)]
 Scalar = Text | bool | int | float | None
+Count = int | Annotated[str, Field(max_length=64)]  # a text is refused in words
 Ticket = Annotated[str, Field(pattern=r"^[0-9a-f-]{16,64}$")]
 
 
@@ -39,9 +40,9 @@ class Swept(State):
     """A form with ranges."""
 
     ranges: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(max_length=50)] = {}
-    trials: int = USUAL
+    trials: Count = USUAL
     pruner: Annotated[str, Field(max_length=64)] = AUTO
-    slots: int = 1
+    slots: Count = 1
 
 
 class StartSweep(Swept):

@@ -16,23 +16,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from visrun.config import setting_rules
-from visrun.hyperparameters import Hyperparameters, defaults
 from visrun.numbers import numbers_of
 from visrun.record.epochs import best_row, monitor_of
 from visrun.record.outputs import RUNS, SWEEPS
 from visrun.record.run_files import FILE_NAME, METRICS, STATUS
 from visrun.record.run_settings import text
+from visrun.repeat import REPORT
 from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
 from visrun.sweep.table import SETTLED, number_in, table_of
-from visrun.web.state import ENDED, UI, Facts, facts_of, rows_of, told
+from visrun.web.state import ENDED, UI, Facts, facts_of, own_settings, repeat_of, rows_of, told
 
 PLACES = (RUNS, SWEEPS)
 DEPTH = 4  # folders below them that are looked into
 RUN_MARKS = {FILE_NAME, STATUS}
 SWEEP_MARKS = {"multirun.yaml", RESULTS, JOURNAL, TABLE, LEAD}
-TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS, TABLE)  # what a summary follows from
+TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS, TABLE, REPORT)  # what a summary follows from
 SET_BY = ("you", "file")  # sources of what tells one run from another
+NAMED = ("data", "data.root", "model.name")  # elsewhere in the line
 MOST_CHANGES, LONGEST_CHANGE = 8, 80  # of a run's, and characters of each
 ID = re.compile(r"[0-9a-f]{16}")
 
@@ -148,37 +148,49 @@ def _of_run(facts: Facts) -> dict[str, Any]:
         "value": best.get(monitor),
         "epoch": epoch,
         "epochs": facts.part("hyperparameters").get("max_epochs"),
-        "changed": _changed(facts, task),
+        "changed": _changed(facts),
         "created": _created(facts),
-        "root": facts.part("data").get("root"),
+        "root": facts.root,
+        "dataset": facts.dataset,
     }
 
 
-def _changed(facts: Facts, task: str) -> list[str]:
-    """``key=value`` of each hyperparameter that the run reads and that its user or a file has set, the first few."""
-    given, sources = facts.part("hyperparameters"), facts.part("sources")
-    mine = [key for key in Hyperparameters.model_fields if key in given and sources.get(key) in SET_BY]
-    known = setting_rules.facts_of({**defaults(), **given}, {**facts.experiment, "task": task}) if mine else {}
-    told = [f"{key}={text(given[key])}"[:LONGEST_CHANGE] for key in mine if setting_rules.is_read(key, known)]
+def _changed(facts: Facts) -> list[str]:
+    """``key=value`` of what the run reads and its user or a file has set, the first few; model and folder are named."""
+    sources = facts.part("sources")
+    sections = {name: part for name, part in facts.experiment.items() if isinstance(part, dict)}
+    given = {f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()}
+    given |= {**facts.experiment, **facts.part("hyperparameters")}
+    mine = {key: given[key] for key in own_settings(facts) if sources.get(key) in SET_BY and key in given}
+    asked = facts.asked or mine
+    told = [f"{key}={text(value)}"[:LONGEST_CHANGE] for key, value in asked.items() if key not in NAMED]
     return told[:MOST_CHANGES]
 
 
 def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
     state = "stopping" if facts.stopping else "running" if facts.living else "ended"
     whole = {"task", "created"} <= facts.ui.keys()
-    first = {} if whole else told(facts.folder / "0" / FILE_NAME)  # of a command line's sweep
+    trial = Facts(facts.folder, told(facts.folder / "0" / FILE_NAME), {}, {}, None)
+    first = {} if whole else trial.experiment  # of a command line's sweep
     head, table = table_of(facts.folder)
     ended = [row for row in table.values() if row.get("state") in SETTLED]
     begun = [name for name in names if name.isdecimal()]  # Hydra's own sweepers write no table
     best = [row for row in table.values() if row.get("best")]
     monitor = head[2] if len(best) == 1 and len(head) > 2 else ""  # a Pareto front has no one value
+    value = number_in(best[0].get(monitor)) if monitor else None
+    repeat = repeat_of(facts.folder)
+    if repeat is not None:  # its best is the luckiest seed
+        monitor, value = next(((name.partition("/")[2], one.get("mean")) for name, one in repeat.items()), ("", None))
     return {
         "task": str(facts.ui.get("task") or first.get("task") or ""),
         "model": str(facts.ui.get("model") or ""),
         "state": state,
         "living": facts.living,
         "monitor": monitor,
-        "value": number_in(best[0].get(monitor)) if monitor else None,
+        "value": value,
+        "repeat": repeat is not None,
+        "root": trial.root,
+        "dataset": trial.dataset,
         "trials": len(ended if head else begun),
         "created": _created(facts, first),
     }

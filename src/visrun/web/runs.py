@@ -13,12 +13,10 @@ from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
 from visrun.record.run_files import FILE_NAME
-from visrun.record.run_settings import settings_of
-from visrun.tables import TASKS
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
-from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
+from visrun.web.state import ENDED, Facts, facts_of, own_settings, rows_of, told
 
 LOG = "visrun.log"
 TAIL = 40  # lines of a log
@@ -46,6 +44,7 @@ def detail(folder: Path) -> dict[str, Any]:
         "living": facts.living,
         "pid": facts.pid,
         "folder": str(folder),
+        "dataset": facts.dataset,
         "created": facts.experiment.get("created") or facts.ui.get("created"),
         "monitor": monitor,
         "maximize": entry is not None and entry.maximize,
@@ -66,15 +65,6 @@ def detail(folder: Path) -> dict[str, Any]:
         "can_resume": not facts.living and state in ("killed", "failed", "unfinished") and bool(facts.experiment),
         "can_edit": (folder / FILE_NAME).is_file() or "form" in facts.ui,
     }
-
-
-def own_settings(facts: Facts) -> dict[str, str]:
-    """What the run reads, as its experiment.json has it; {} where no run of ours wrote that."""
-    known = isinstance(facts.experiment.get("hyperparameters"), dict) and str(facts.experiment.get("task")) in TASKS
-    try:
-        return settings_of(facts.experiment) if known else {}
-    except (LookupError, TypeError, ValueError):  # a file that somebody else wrote
-        return {}
 
 
 def progress(facts: Facts, rows: Rows) -> dict[str, Any]:

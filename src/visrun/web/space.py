@@ -32,15 +32,15 @@ class Wanted(NamedTuple):
 
     Args:
         ranges: Field -> ``{"low", "high"[, "log"][, "step"]}`` or ``{"choices": [...]}``; every field varies.
-        trials: How many trials.
+        trials: How many trials; what else was typed is refused.
         pruner: A name of ``PRUNERS``.
         slots: Trials at a time.
     """
 
     ranges: Mapping[str, Mapping[str, Any]]
-    trials: int
+    trials: int | str
     pruner: str
-    slots: int
+    slots: int | str
 
 
 class Planned(NamedTuple):
@@ -134,8 +134,8 @@ def _sweeper(wanted: Wanted) -> Sequence[str]:
 def _number_problems(wanted: Wanted) -> list[str]:
     problems = []
     for name, value, most in (("trials", wanted.trials, MOST_TRIALS), ("slots", wanted.slots, MOST_SLOTS)):
-        if not 1 <= value <= most:
-            problems.append(f"{name}={value}: must be an integer from 1 to {most}")
+        if not isinstance(value, int) or not 1 <= value <= most:
+            problems.append(f"{name}={show(value)}: must be an integer from 1 to {most}")
     if wanted.pruner not in PRUNERS:
         problems.append(f"pruner={show(wanted.pruner)}: must be {one_of(list(PRUNERS))}")
     return problems

@@ -20,10 +20,11 @@ from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.record.run_folder import living_holder, part_of, read_json, writer_of
-from visrun.record.run_settings import judged
+from visrun.record.run_settings import judged, settings_of
+from visrun.repeat import REPORT
 from visrun.signals import EXIT_CODES
 from visrun.sweep.files import LEAD
-from visrun.tables import TaskEntry
+from visrun.tables import TASKS, TaskEntry
 
 UI = "ui.json"
 ENDED = ("finished", "killed", "pruned", "failed")
@@ -60,6 +61,22 @@ class Facts:
     def task(self) -> str:
         """The name of its task; "" while nothing tells it."""
         return str(self.experiment.get("task") or self.ui.get("task") or "")
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the form said that the page started it from, for a run that came to write no experiment.json."""
+        return {} if self.experiment else part_of(part_of(self.ui, "form"), "touched")
+
+    @property
+    def root(self) -> str:
+        """The folder or table of its data; "" for the demo, and while nothing tells it."""
+        root = self.part("data").get("root") or self.asked.get("data.root")
+        return root if isinstance(root, str) else ""
+
+    @property
+    def dataset(self) -> str:
+        """The last name of its root, or ``demo``; "" while nothing tells it."""
+        return Path(self.root).name or ("demo" if self.part("data").get("name") == "demo" else "")
 
     @property
     def entry(self) -> TaskEntry | None:
@@ -147,6 +164,24 @@ def facts_of(folder: Path, names: Collection[str] = (LOCK, LEAD, UI, FILE_NAME, 
         pid = living_holder(folder / UI)
     experiment, status, ui = (told(folder / name) if name in names else {} for name in (FILE_NAME, STATUS, UI))
     return Facts(folder, experiment, status, ui, pid, elsewhere)
+
+
+def own_settings(facts: Facts) -> dict[str, str]:
+    """What the run reads, as its experiment.json has it; {} where no run of ours wrote that."""
+    known = isinstance(facts.experiment.get("hyperparameters"), dict) and str(facts.experiment.get("task")) in TASKS
+    try:
+        return settings_of(facts.experiment) if known else {}
+    except (LookupError, TypeError, ValueError):  # a file that somebody else wrote
+        return {}
+
+
+def repeat_of(folder: Path) -> dict[str, Any] | None:
+    """Metric -> its mean, deviation and interval over the seeds of a repeat, {} before; None of other sweeps."""
+    words, file = told(folder / LEAD).get("words"), folder / REPORT
+    if not file.is_file() and not (isinstance(words, list) and words[:1] == ["repeat"]):
+        return None
+    found = part_of(told(file), "metrics")
+    return {name: numbers_of(spread) for name, spread in found.items() if name.count("/") == 1}  # none of one class
 
 
 def told(file: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.processes import going_on
 from visrun.web.runs import last_lines, log_lines, pictures
-from visrun.web.state import ENDED, Facts, facts_of, rows_of, told
+from visrun.web.state import ENDED, Facts, facts_of, repeat_of, rows_of, told
 
 # In a line of a study's journal: what everybody has to know of the study.
 NOTED = f'"user_attr":{{"{ATTRIBUTE}":'.encode()
@@ -55,6 +55,8 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     if not table:  # Hydra's own sweepers write none
         best = best_of(trials, maximize=entry.maximize if entry else False)
     wanted = study.get("n_trials") or facts.ui.get("trials") or lead.get("n_trials")
+    repeat = repeat_of(folder)
+    best = [] if repeat is not None else best  # of seeds it is the luckiest
     counts = Counter(trial["state"] for trial in trials)
     ended = sum(counts[state] for state in SETTLED)
     reason, ended_badly = ending(facts, ended=ended, failed=counts["failed"], wanted=wanted)
@@ -72,8 +74,10 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "params": params,
         "trials": trials,
         "best": best,
-        "importance": told(folder / PLOTS / IMPORTANCE),
-        "pictures": pictures(folder),
+        "repeat": repeat,
+        "dataset": first.dataset if first else "",
+        "importance": told(folder / PLOTS / IMPORTANCE) if repeat is None else {},
+        "pictures": pictures(folder) if repeat is None else [],
         "log": log_lines(folder),
         "reason": reason,
         "exit_code": None if facts.living else facts.exit_code,

@@ -15,7 +15,8 @@ function colour(name) {
   return getComputedStyle(probe).color;
 }
 
-// show: `series`, [{name, values}] over `xs`; `from` and `to`, the ends of the axis; `mark`, an epoch to draw a line at.
+// show: `series`, [{name, values, part}] over `xs`; `from` and `to`, the ends of the axis; `mark`, an epoch to draw a
+// line at. Where there are more lines than colours, a `part` is faint, and named where the pointer is nearest to it.
 export class Chart {
   constructor(place, { log = false, label = "epoch" } = {}) {
     Object.assign(this, { place, log, label, mark: null, plot: null, names: "", data: null });
@@ -25,6 +26,7 @@ export class Chart {
   }
 
   show({ xs, series, from, to, mark = null }) {
+    this.faint = series.length > COLOURS.length ? series.filter((one) => one.part).map((one) => one.name) : [];
     this.from = from;
     this.to = to;
     this.mark = mark;
@@ -69,27 +71,30 @@ export class Chart {
   options(names, width) {
     const quiet = colour("--quiet"),
       rule = colour("--rule"),
-      many = names.length > COLOURS.length;
+      strong = names.filter((name) => !this.faint.includes(name)),
+      many = this.faint.length > 0;
     const axis = {
       stroke: quiet,
       font: "11px system-ui, sans-serif",
       grid: { stroke: rule, width: 1 },
       ticks: { stroke: rule, width: 1, size: 4 },
     };
-    const line = (name, i) => ({
+    const line = (name) => ({
       label: name,
-      stroke: many ? quiet : colour(COLOURS[i]),
-      width: many ? 0.75 : 1.5,
+      points: { show: this.data[0].length <= 30, size: 5 },
+      ...(strong.includes(name)
+        ? { stroke: colour(COLOURS[strong.indexOf(name) % COLOURS.length]), width: many ? 2 : 1.5 }
+        : { stroke: quiet, width: 0.75, class: "faint", points: { show: false } }),
       spanGaps: true,
       pxAlign: 0,
-      points: { show: this.data[0].length <= 30, size: 5 },
       value: (_, value) => (value === null ? "–" : number(value)),
     });
     return {
       width,
       height: HEIGHT,
-      legend: { live: true, show: !many },
-      cursor: { points: { size: 7 }, drag: { x: false, y: false } },
+      legend: { live: true },
+      cursor: { points: { size: 7, one: many }, drag: { x: false, y: false }, focus: { prox: many ? 1e6 : -1 } },
+      focus: { alpha: 1 },
       scales: {
         x: { time: false, range: () => [this.from, Math.max(this.to, this.from + 1)] },
         y: { distr: this.log ? 3 : 1 },
@@ -103,10 +108,10 @@ export class Chart {
           labelFont: axis.font,
           values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")),
         },
-        { ...axis, size: 54, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
+        { ...axis, size: 54, values: (_, ticks, _axis, _space, step) => ticks.map((tick) => named(tick, this.log ? 0 : step)) },
       ],
       series: [{ label: "epoch", value: (_, value) => value ?? "–" }, ...names.map(line)],
-      hooks: { draw: [(plot) => this.drawMark(plot)] },
+      hooks: { draw: [(plot) => this.drawMark(plot)], setSeries: [(plot, i) => nameNear(plot, i)] },
     };
   }
 
@@ -135,6 +140,17 @@ export class Chart {
     this.plot?.destroy();
     living.delete(this);
   }
+}
+
+// A tick's number with as many digits as tell it from its neighbours, which are `step` away.
+export function named(tick, step) {
+  if (tick === null) return "";
+  const digits = step && tick ? Math.ceil(Math.log10(Math.abs(tick) / step) + 1.5) : 3;
+  return number(tick, Math.max(3, digits));
+}
+
+function nameNear(plot, near) {
+  plot.root.querySelectorAll(".u-legend .u-series").forEach((row, i) => row.classList.toggle("near", i === near));
 }
 
 export function recolour() {

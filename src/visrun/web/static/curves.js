@@ -19,7 +19,11 @@ export class Curves {
       last = xs.at(-1);
     const to = facts.living ? Math.max(facts.progress.epochs ?? last, last) : last;
     for (const [title, names] of Object.entries({ ...facts.panels, [RATE]: ["learning_rate"] })) {
-      const series = names.map((name) => ({ name: short(name, title), values: rows.map((row) => row[name] ?? null) }));
+      const series = names.map((name) => ({
+        name: short(name, title),
+        values: rows.map((row) => row[name] ?? null),
+        part: name.includes("/"), // of a single class
+      }));
       this.chart(title).show({ xs, series, from: Math.min(1, xs[0]), to, mark: facts.progress.best_epoch || null });
     }
   }

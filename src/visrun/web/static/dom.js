@@ -68,9 +68,9 @@ export function when(text) {
     : date.toLocaleString([], { ...year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 }
 
-// A message that goes away when its button is pressed, and of which the newest few stay.
+// A message, of which the newest few stay. One that asks for nothing goes with the next change or page, see `pass`.
 export function notice(text, { kind = "", action, label } = {}) {
-  const place = find("notices");
+  const place = find(action || kind === "bad" ? "notices" : "passing");
   const line = h("div", { className: `notice ${kind}` }, h("span", {}, text));
   if (action)
     line.append(
@@ -92,3 +92,5 @@ export function notice(text, { kind = "", action, label } = {}) {
   place.prepend(line);
   while (place.children.length > 4) place.lastChild.remove();
 }
+
+export const pass = () => find("passing").replaceChildren();

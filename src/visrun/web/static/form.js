@@ -1,7 +1,7 @@
 // The form: every change asks the server what the page has to show, and the newest answer counts.
 
 import { post } from "./api.js";
-import { find, h, notice, say } from "./dom.js";
+import { find, h, notice, pass, say } from "./dom.js";
 import { field, lines, options } from "./field.js";
 import { copy, forget, form, listen, pick, replace, reset } from "./store.js";
 
@@ -160,6 +160,7 @@ function unusable(problems) {
 function show(answer, { told, before }) {
   const former = view;
   view = answer;
+  pass();
   dropped(answer.dropped, before);
   task.value = answer.task;
   showModel(answer);

@@ -3,7 +3,7 @@
 import { get, post, ticket } from "./api.js";
 import { Chart, recolour } from "./charts.js";
 import * as dataset from "./dataset.js";
-import { entitle, find, h, notice, say } from "./dom.js";
+import { entitle, find, h, notice, pass, say } from "./dom.js";
 import * as form from "./form.js";
 import * as runs from "./runs.js";
 import * as space from "./space.js";
@@ -41,7 +41,9 @@ function route(event) {
     runs.show(page === "runs" ? null : page, id);
     runs.look();
   } else runs.show(null);
-  if (event) refocus(find(listed ? "detail" : "main"));
+  if (!event) return;
+  pass();
+  refocus(find(listed ? "detail" : "main"));
 }
 
 // What had the focus is on the page that was left, and the new page is to be read out.
@@ -69,8 +71,8 @@ function watchCurve() {
       chart.say(rates);
       return;
     }
-    const xs = rates.map((_, i) => i);
-    chart.show({ xs, series: [{ name: "learning_rate", values: rates }], from: 0, to: Math.max(rates.length - 1, 1) });
+    const xs = rates.map((_, i) => i + 1);
+    chart.show({ xs, series: [{ name: "learning_rate", values: rates }], from: 1, to: rates.length });
   });
 }
 

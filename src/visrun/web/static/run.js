@@ -149,7 +149,7 @@ function button(title, action, { kind = "", hint = "" } = {}) {
 
 // Built anew only when something about it changes, so that focus stays where it is.
 function head() {
-  const { id, kind, name, task, model, created, sweep, can_stop, can_kill, can_resume, can_edit, tracked } = {
+  const { id, kind, name, task, model, dataset, created, sweep, can_stop, can_kill, can_resume, can_edit, tracked } = {
     ...facts,
     id: shownId,
   };
@@ -158,7 +158,7 @@ function head() {
   parts.head.replaceChildren(
     kind === "trial" && sweep ? h("p", {}, h("a", { href: `#/sweep/${sweep}` }, "← its sweep")) : "",
     h("div", { className: "run-title" }, h("h2", {}, `${task} · ${model}`), state(facts.state)),
-    h("p", { className: "quiet" }, [name, when(created)].filter(Boolean).join(" · ")),
+    h("p", { className: "quiet" }, [name, dataset, when(created)].filter(Boolean).join(" · ")),
     h(
       "div",
       { className: "buttons" },
@@ -196,7 +196,7 @@ export async function edit(id = shownId) {
     for (const line of error.lines) notice(line, { kind: "bad" });
     return;
   }
-  take(values, "The form has the values of the run.", forOneRun());
+  take(values, "The form has the values of the run, but for its tracking.", forOneRun());
   location.hash = "#/new";
 }
 
@@ -243,7 +243,7 @@ function tiles(p) {
   const waited = p.patience ? `${p.waited} of ${p.patience}` : `${p.waited}, no limit`;
   const shown = {
     [`Best ${facts.monitor}`]: p.best === null ? "–" : `${number(p.best)} in epoch ${p.best_epoch}`,
-    "Epochs since best": waited,
+    "Epochs without progress": waited,
     "Images/s": p.speed ? number(p.speed, 3) : "–",
     "Trained for": duration(p.seconds),
     ...Object.fromEntries(

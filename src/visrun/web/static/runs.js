@@ -81,7 +81,10 @@ export function show(kind, id) {
 }
 
 const words = (run) =>
-  [run.name, run.task, run.model, run.state, run.kind, ...(run.changed ?? [])].join(" ").toLowerCase();
+  [run.name, run.task, run.model, run.state, kind(run), ...differs(run)].join(" ").toLowerCase();
+
+const kind = (run) => (run.repeat ? "repeat" : run.kind);
+const differs = (run) => [run.dataset, ...(run.changed ?? [])].filter(Boolean);
 
 // How many there are, and how many of them are shown.
 function count(fitting) {
@@ -90,18 +93,25 @@ function count(fitting) {
   return more ? `${known.length} of ${known.length + more}, the newest` : `${known.length}`;
 }
 
-// Only values of one metric of a task compare with each other; of a sweep's other objectives it is not known which is
-// better, and the order stays.
+const metric = (run) => `${run.task} ${(run.monitor ?? "").replace(/^synthetic_/, "")}`;
+const group = (run) => `${metric(run)} ${run.root ?? ""} ${run.dataset ?? ""}`;
+
+// Only values of one metric of a task on one dataset compare with each other; of a sweep's other objectives it is not
+// known which is better, and the order stays.
 function best(runs) {
-  const groups = new Map();
-  for (const run of runs) {
-    const key = `${run.task} ${(run.monitor ?? "").replace(/^synthetic_/, "")}`;
-    groups.set(key, [...(groups.get(key) ?? []), run]);
-  }
   const rank = (key, { value }) => (typeof value !== "number" ? Infinity : larger[key] ? -value : value);
-  return [...groups].flatMap(([key, group]) =>
-    key in larger ? group.sort((a, b) => rank(key, a) - rank(key, b) || 0) : group,
-  );
+  const groups = new Map();
+  for (const run of runs) groups.set(group(run), [...(groups.get(group(run)) ?? []), run]);
+  return [...groups.values()].flatMap((same) => {
+    const key = metric(same[0]);
+    return key in larger ? same.sort((a, b) => rank(key, a) - rank(key, b) || 0) : same;
+  });
+}
+
+// What stands above the first run of each group.
+function heading(run) {
+  const text = [run.task, run.monitor, run.dataset].filter(Boolean).join(" · ");
+  return text ? [h("li", { className: "group", title: run.root ?? "" }, text)] : [];
 }
 
 function nothingChosen(place) {
@@ -122,7 +132,8 @@ function draw() {
   say(find("runs-count"), count(fitting.length));
   find("runs-more").hidden = shown.length === fitting.length;
   const focused = document.activeElement?.dataset?.key;
-  find("runs-list").replaceChildren(...shown.map(line));
+  const isNext = (run, i) => ordered !== fitting && (!i || group(run) !== group(shown[i - 1]));
+  find("runs-list").replaceChildren(...shown.flatMap((run, i) => [...(isNext(run, i) ? heading(run) : []), line(run)]));
   if (focused) find("runs-list").querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
   compare();
   if (!chosen) nothingChosen(find("detail").firstChild);
@@ -144,7 +155,7 @@ function line(run) {
         })
       : h("span", { className: "no-tick" });
   const sweep = run.kind === "sweep";
-  const name = !sweep ? "" : DATED.test(run.name) ? "sweep" : run.name;
+  const name = !sweep ? run.task || "run" : DATED.test(run.name) ? kind(run) : run.name;
   const value = run.value === null || run.value === undefined ? "" : number(run.value);
   const trials = `${run.trials} ${run.trials === 1 ? "trial" : "trials"}`;
   const done = sweep ? trials : run.epochs ? `${run.epoch} / ${run.epochs}` : "";
@@ -158,7 +169,7 @@ function line(run) {
     h(
       "span",
       { className: "top" },
-      h("span", { className: "title" }, [run.task || "run", run.model, name].filter(Boolean).join(" · ")),
+      h("span", { className: "title" }, [name, sweep ? run.task : "", run.model].filter(Boolean).join(" · ")),
       h("span", { className: "num", title: run.monitor ?? "" }, value),
     ),
     h(
@@ -168,9 +179,9 @@ function line(run) {
       h("span", {}, when(run.created)),
       h("span", { className: "num" }, done),
     ),
-    run.changed?.length ? h("span", { className: "differs" }, run.changed.join(" ")) : "",
+    differs(run).length ? h("span", { className: "differs" }, differs(run).join(" ")) : "",
   );
-  link.title = [run.name, ...(run.changed ?? [])].join("\n");
+  link.title = [run.name, run.root, ...(run.changed ?? [])].filter(Boolean).join("\n");
   return h("li", {}, tick, link);
 }
 

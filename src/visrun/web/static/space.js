@@ -226,14 +226,15 @@ function changed() {
 const body = () => ({
   ...form,
   ranges: ranges(),
-  trials: whole("trials"),
-  slots: whole("slots"),
+  trials: entered("trials"),
+  slots: entered("slots"),
   pruner: find("pruner").value,
 });
 
-function whole(id) {
+// A whole number, or the text that the server refuses in words.
+function entered(id) {
   const text = find(id).value.trim();
-  return /^\d{1,9}$/.test(text) ? Number(text) : 0; // which the server refuses in words
+  return /^\d{1,9}$/.test(text) ? Number(text) : text;
 }
 
 // The sweep's command, live; what is wrong with it stands below the ranges and at the start, which it blocks.

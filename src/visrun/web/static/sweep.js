@@ -83,7 +83,7 @@ function show() {
   const sign = facts.living ? "" : facts.ended_badly ? "✗" : ended === wanted ? "✓" : facts.state;
   entitle(sign, `${ended}${wanted ? ` of ${wanted}` : ""}`, best.length === 1 ? number(best[0].value, 3) : "", "sweep");
   failure();
-  if (isNew(parts.matters, facts.importance)) importance();
+  if (isNew(parts.matters, facts.importance, facts.repeat)) parts.matters.replaceChildren(importance(), spread());
   showTrials(parts.trials, facts);
   showPictures(parts.pictures, shownId, facts.pictures);
   const [command, log] = parts.log.querySelectorAll("pre");
@@ -102,8 +102,8 @@ function head() {
       title,
     );
   parts.head.replaceChildren(
-    h("div", { className: "run-title" }, h("h2", {}, `Sweep · ${facts.task}`), state(facts.state)),
-    h("p", { className: "quiet" }, [facts.name, when(facts.created)].filter(Boolean).join(" · ")),
+    h("div", { className: "run-title" }, h("h2", {}, `${facts.repeat ? "Repeat" : "Sweep"} · ${facts.task}`), state(facts.state)),
+    h("p", { className: "quiet" }, [facts.name, facts.dataset, when(facts.created)].filter(Boolean).join(" · ")),
     h(
       "div",
       { className: "buttons" },
@@ -129,5 +129,18 @@ function importance() {
   }));
   const table = bars("Importance: share of the variance that each parameter explains", rows);
   const section = h("section", { className: "card histogram", "aria-label": "Importance" }, table);
-  parts.matters.replaceChildren(rows.length ? section : "");
+  return rows.length ? section : "";
+}
+
+// What the seeds of a repeat come to.
+function spread() {
+  const rows = Object.entries(facts.repeat ?? {}).map(([name, { n, mean, std, low, high }]) => {
+    const interval = n > 1 ? `${number(low)} to ${number(high)}` : "–";
+    const cells = [n, number(mean), number(std), interval].map((text) => h("td", { className: "num" }, `${text}`));
+    return h("tr", {}, h("th", { scope: "row" }, h("code", {}, name)), cells);
+  });
+  const titles = ["Metric", "Runs", "Mean", "Deviation", "95 % interval of the mean"];
+  const head = h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col" }, title)))); // prettier-ignore
+  const table = h("table", { className: "trials" }, head, h("tbody", {}, rows));
+  return rows.length ? h("section", { className: "card scroll", "aria-label": "Over all seeds" }, table) : "";
 }
