@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import visrun
 from visrun import cli, launch
@@ -175,6 +176,18 @@ def test_threads_that_wait_sleep_soon_unless_the_user_chose(
     monkeypatch.setattr(os, "environ", {**others, **chosen})
     assert cli.main(["--version"]) == 0
     assert os.environ.get("GOMP_SPINCOUNT") == spins
+
+
+def test_an_image_that_pillow_warns_of_is_refused_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("L", (8, 8), 80 * i).save(tmp_path / name / f"{i}.png")
+    Image.new("1", (10_000, 9_000)).save(tmp_path / "a" / "large.png")
+    cli.main(["check", str(tmp_path), "task=classification", f"out={tmp_path / 'sheet.png'}"])
+    said = capsys.readouterr()
+    assert "10000x9000 is above the limit" in said.out + said.err
+    assert "data.tile does not" in said.out + said.err and "Warning" not in said.err
 
 
 def test_a_fault_that_is_no_paths_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,6 +276,7 @@ def test_a_category_that_only_heads_others_is_none(tmp_path: Path) -> None:
         ({"segmentation": {"counts": [1, 2], "size": [3, 2]}}, "runs over 3 pixels, but 3 x 2 are 6"),
         ({"segmentation": {"counts": [7, -1], "size": [3, 2]}}, "runs with a count that is no whole number from 0 on"),
         ({"segmentation": {"counts": "\x7f", "size": [3, 2]}}, "not COCO's compressed runs"),
+        ({"segmentation": {"counts": "é", "size": [3, 2]}}, "not COCO's compressed runs"),
         ({"segmentation": {"counts": [10**14], "size": [10**7, 10**7]}}, "runs over 10000000 x 10000000 pixels"),
     ],
 )

@@ -325,15 +325,31 @@ def test_chosen_classes_keep_all_images(tmp_path: Path, drawn_once: Any) -> None
     assert {int(label) for row in finished.splits["test"] for label in row.target.labels} == {1}
 
 
-@pytest.mark.parametrize("layout", WRITERS)
-def test_nothing_to_learn_from_is_refused(tmp_path: Path, layout: str) -> None:
+@pytest.mark.parametrize(
+    ("layout", "task"),
+    [
+        *((layout, "object_detection") for layout in WRITERS),
+        *((layout, "instance_segmentation") for layout in ("coco", "yolo", "labelme")),
+    ],
+)
+def test_nothing_to_learn_from_is_refused(tmp_path: Path, layout: str, task: str) -> None:
     """Also where no label file names a class, as in VOC, DOTA, LabelMe and tables."""
     names = [f"img_{i}" for i in range(4)]
     for shade, name in enumerate(names):
         photo(tmp_path / "images" / f"{name}.png", shade)
-    WRITERS[layout](tmp_path, dict.fromkeys(names, []), dict.fromkeys(names, []), layout == "dota")
+    WRITERS[layout](tmp_path, {name: [] for name in names}, {name: [] for name in names}, layout == "dota")
     with pytest.raises(DataError, match=r"no object to learn from in train \(\d images\)"):
-        records.read(tmp_path, task="object_detection", reader=layout)
+        records.read(tmp_path, task=task, reader=layout)
+
+
+def test_where_no_object_can_be_read_the_reason_is_told_not_the_form(tmp_path: Path, drawn_once: Any) -> None:
+    read(tmp_path, "coco", "instance_segmentation", drawn_once, True)
+    content = json.loads((tmp_path / "all.json").read_text())
+    for entry in content["annotations"]:
+        entry["image_id"] += 100
+    write(tmp_path / "all.json", json.dumps(content))
+    with pytest.raises(DataError, match=r"its image_id 10\d is none of the images"):
+        records.read(tmp_path, task="instance_segmentation")
 
 
 def sparse(images: int, shown: int) -> Any:

@@ -94,6 +94,7 @@ SPLITS = [
     ("train: train.txt\nval: val.txt\n", "images/x/a.jpg", "images/y/a.jpg"),
     ("train: [images/one, images/two]\nval: [images/val]\n", "images/two/a.jpg", "images/val/a.jpg"),
     ("train: train\nval: val\n", "train/a.jpg", "val/a.jpg"),
+    ("path: train\ntrain: .\nval: ./../val\n", "train/a.jpg", "val/a.jpg"),
 ]
 
 
@@ -228,6 +229,16 @@ def test_other_yaml_files_are_none(tmp_path: Path) -> None:
     write(tmp_path / "hyp.yml", "names: x\n")
     write(tmp_path / ".hidden.yml", NAMES + "train: images\n")
     assert not yolo.recognise(tmp_path, "object_detection")
+
+
+def test_of_several_data_yaml_that_differ_one_is_to_be_chosen(tmp_path: Path) -> None:
+    build(tmp_path, LINE)
+    write(tmp_path / "copy.yaml", (tmp_path / "data.yaml").read_text())
+    assert yolo.read(tmp_path, target="boxes").classes == ("cat", "dog")
+    other = write(tmp_path / "other.yaml", "names: [x, y]\ntrain: images\nval: images\n")
+    with pytest.raises(DataError, match=r"several data\.yaml, choose one: data\.root=.*copy\.yaml or .*other\.yaml$"):
+        yolo.read(tmp_path, target="boxes")
+    assert yolo.read(other, target="boxes").classes == ("x", "y")
 
 
 def darknet(root: Path, data: str, *, lines: str = "data/obj_train_data/{}.jpg\n") -> Path:

@@ -238,7 +238,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _too_large(what: str) -> str:
-    return f"{what} is above the limit of {MAX_PIXELS:,} pixels (decompression bomb?): shrink it or cut it into tiles"
+    limit = f"the limit of {MAX_PIXELS:,} pixels (decompression bomb?)"
+    return f"{what} is above {limit}: shrink or cut the file, data.tile does not"
 
 
 def _orientation(image: Image.Image) -> int:

@@ -73,12 +73,12 @@ def no_marks(file: str, *, size: tuple[int, int] | None = None, form: str = "box
 def form_of(listing: Listing) -> str | None:
     """``boxes``, ``quads`` or ``outlines``: the most that any object of a listing has; None where targets are no marks.
 
-    Where nothing is labelled at all, it is ``boxes``.
+    Where nothing is labelled at all it is ``outlines``, which serve every task: what is missing is no form.
     """
     marks = [r.target for records in listing.splits.values() for r in records if isinstance(r.target, Marks)]
     if not marks:
         return None
-    if any(outline is not None for several in marks for outline in several.outlines or ()):
+    if not any(map(len, marks)) or any(outline is not None for one in marks for outline in one.outlines or ()):
         return "outlines"
     return "quads" if any(several.quads is not None for several in marks) else "boxes"
 

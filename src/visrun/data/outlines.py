@@ -35,7 +35,7 @@ def counts_of(text: str | bytes) -> Numbers:
     Raises:
         ValueError: Characters that such a text does not have, or a last number that is cut.
     """
-    raw = np.frombuffer(text.encode("ascii") if isinstance(text, str) else text, np.uint8).astype(np.int64) - 48
+    raw = np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8).astype(np.int64) - 48
     if not len(raw):
         return np.zeros(0, np.int64)
     if raw.min() < 0 or raw.max() > 63 or raw[-1] & 32:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -44,8 +44,12 @@ class Plan:
 
 def find(root: Path) -> Path | None:
     """The data.yaml: ``root`` itself, or the first in it with ``names`` and one of the ``KEYS``, read or not."""
+    return next(_all(root), None)
+
+
+def _all(root: Path) -> Iterator[Path]:
     candidates = [root] if root.is_file() else sorted(root.iterdir()) if root.is_dir() else []
-    return next((file for file in candidates if file.suffix.lower() in SUFFIXES and _looks_right(file)), None)
+    return (file for file in candidates if file.suffix.lower() in SUFFIXES and _looks_right(file))
 
 
 def _looks_right(file: Path) -> bool:
@@ -60,12 +64,16 @@ def plan(root: Path) -> Plan | None:
     """What the data.yaml says; None where there is none.
 
     Raises:
-        DataError: It is broken or not UTF-8, names a class twice, or training or validation images that are not there.
+        DataError: It is broken or not UTF-8, names a class twice, or training or validation images that are not there;
+            or there are several that say different things.
     """
-    file = find(root)
-    if file is None:
+    several = {file: _content(file) for file in _all(root)}
+    if not several:
         return None
-    content = _content(file)
+    (file, content), *others = several.items()
+    if any(other != content for _, other in others):
+        choice = " or ".join(f"data.root={one}" for one in several)
+        raise DataError(f"{root}: several data.yaml, choose one: {choice}")
     if "names" not in content or not KEYS.keys() & content.keys():
         raise DataError(f"{file}: names and train, val or test must stand at its top level")
     splits, warnings = split_images(file, content.get("path"), content)
@@ -167,7 +175,7 @@ def resolved(folder: Path, top: object, value: str) -> Path | None:
     parts = Path(value.replace("\\", "/")).parts
     ends = [Path(*parts[i:]) for i in range(len(parts)) if parts[i] not in ("..", ".", "/")]
     places = [top_ / Path(*parts) for top_ in _tops(folder, top)] + [folder / end for end in ends]
-    return next((_plain(place) for place in places if parts and files.exists(place)), None)
+    return next((_plain(place) for place in places if value and files.exists(place)), None)
 
 
 def _plain(place: Path) -> Path:
