@@ -319,9 +319,13 @@ def test_what_is_told_is_seen_on_every_page(watched: Watched) -> None:
 
 def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: Watched) -> None:
     page = watched.page
+    page.get_by_label("Learning Rate", exact=True).fill("abc")
+    sync_api.expect(page.locator("#start")).to_be_disabled()
     page.get_by_role("radio", name="Sweep").check()
     command = page.locator("#command")
     sync_api.expect(command).to_contain_text("visrun -m")
+    sync_api.expect(page.locator("#start")).to_be_enabled()  # what varies has no one value
+    page.get_by_label("Learning Rate", exact=True).fill("1e-3")
     sync_api.expect(command).to_contain_text("learning_rate=tag(log, interval(1e-05,0.1))")
     page.get_by_label("learning_rate from", exact=True).fill("1e-3")
     page.get_by_label("Trials", exact=True).fill("7")
@@ -607,6 +611,10 @@ def test_the_list_shows_what_differs_and_is_filtered_and_sorted_by_it(watched: W
     page.route("**/api/runs", lambda route: route.fulfill(json=told))
     search.fill("")
     sync_api.expect(page.locator("#runs-count")).to_have_text("1 of 23, the newest")
+    for kind in ("run", "sweep"):
+        page.evaluate(f"location.hash = '#/{kind}/{'0' * 16}'")
+        sync_api.expect(page.locator("#detail")).to_have_text(f"There is no such {kind}.")
+    watched.wrong.clear()  # the answers that there is none
     shutil.rmtree(day)
 
 

@@ -16,7 +16,7 @@ from visrun.config.fields import extra, show
 from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
-from visrun.web.bodies import Swept
+from visrun.web.bodies import State, Swept
 from visrun.web.composer import Composer
 from visrun.web.desk import Desk
 from visrun.web.form import fill
@@ -287,6 +287,14 @@ def test_a_ready_space_as_it_stands_is_the_command_lines(name: str, task: str, c
     mine = check_sweep([word for word in words if not word.startswith("hydra")], cwd=composer.cwd)
     theirs = check_sweep([f"task={task}", f"sweep={name}"], cwd=composer.cwd)
     assert {*mine.words} - {f"task={task}"} == {*theirs.words} - {f"task={task}"}
+
+
+def test_a_wrong_value_of_what_varies_keeps_no_sweep_from_starting(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Roots([tmp_path]), "cookie", "token")
+    state = State(task="classification", touched={"learning_rate": "abc", "batch_size": "16"})
+    with pytest.raises(ConfigError, match="learning_rate=abc"):
+        desk.checked(state, varied=["batch_size"])
+    assert desk.checked(state, varied=["learning_rate"]).sent == {"batch_size": 16}
 
 
 def test_a_plan_is_a_command_that_a_person_could_type(composer: Composer) -> None:

@@ -188,7 +188,7 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/sweeps")
     def start(asked: StartSweep) -> Response:
         with desk.composer.lock:
-            form = desk.checked(asked)
+            form = desk.checked(asked, varied=asked.ranges)
             plan = space.planned(form, wanted(asked), desk.composer)
         folder = desk.processes.sweep(
             plan.words,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,14 +125,17 @@ class Desk:
             asked.task, root, layout, plugins=self.composer.plugins, choice=choice, again=asked.again
         )
 
-    def checked(self, state: State) -> Form:
+    def checked(self, state: State, *, varied: Collection[str] = ()) -> Form:
         """The form, once it may be trained.
+
+        Args:
+            varied: Settings that a sweep gives their values.
 
         Raises:
             ConfigError: With everything that is wrong.
         """
         form = fill(state.task, state.model, state.touched, self.composer)
-        problems = problems_of_form(form)
+        problems = problems_of_form(form, varied=varied)
         if problems:
             raise ConfigError(problems)
         self.roots.require(form.sent)

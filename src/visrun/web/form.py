@@ -12,7 +12,7 @@ them. The page renders, and decides nothing.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -246,9 +246,9 @@ def _lines(form: Form) -> dict[str, Any]:
     return {"errors": errors, "warnings": warnings, "notices": notices}
 
 
-def problems_of_form(form: Form) -> list[str]:
-    """Everything that keeps a form from being trained, one line each."""
-    return [line for lines in _lines(form)["errors"].values() for line in lines]
+def problems_of_form(form: Form, *, varied: Collection[str] = ()) -> list[str]:
+    """Everything that keeps a form from being trained, one line each; a sweep gives what is ``varied`` its values."""
+    return [line for key, lines in _lines(form)["errors"].items() if key not in varied for line in lines]
 
 
 def command_words(form: Form, composer: Composer) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import { post } from "./api.js";
 import { find, h, number } from "./dom.js";
 import { add, settingOf, watch } from "./form.js";
 import { bars } from "./parts.js";
-import { form, reset } from "./store.js";
+import { copy, form, reset } from "./store.js";
 
 const PAUSE = 700; // ms without a key before the dataset is looked at
 let looked = "",
@@ -52,15 +52,16 @@ export function build(catalog) {
 
 async function survey(again) {
   const mine = ++turn,
-    place = find("survey");
+    place = find("survey"),
+    content = copy();
   if (!form.touched["data.root"] && !isDemo) return;
   place.setAttribute("aria-busy", "true"); // what is found is told, not every file on the way
   try {
-    let told = await post("/api/dataset", { ...form, again });
+    let told = await post("/api/dataset", { ...content, again });
     while (told.state === "looking" && mine === turn) {
       place.replaceChildren(waiting(told));
       await new Promise((go) => setTimeout(go, 250));
-      told = await post("/api/dataset", { ...form, again: false });
+      told = await post("/api/dataset", { ...content, again: false });
     }
     if (mine !== turn) return;
     wrong = told.state === "failed" ? told.lines : []; // a look that crashed says nothing of the dataset

@@ -78,7 +78,8 @@ function watchCurve() {
 
 function showStart() {
   const { errors } = form.view,
-    keys = Object.keys(errors),
+    varied = space.varied(),
+    keys = Object.keys(errors).filter((key) => !varied.includes(key)),
     more = space.active() ? space.wrong : [];
   find("start").disabled = keys.length + more.length > 0;
   const jump = (key) => {

@@ -84,9 +84,14 @@ function listen(id) {
   source.onerror = () => {
     if (source?.readyState === EventSource.CLOSED) {
       source = null;
-      if (!facts) parts.head.replaceChildren(h("p", { className: "error" }, "There is no such run."));
+      if (!facts) missing();
     }
   };
+}
+
+function missing() {
+  close();
+  find("detail").replaceChildren(h("p", { className: "error" }, "There is no such run."));
 }
 
 function frame() {

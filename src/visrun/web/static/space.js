@@ -216,6 +216,8 @@ function prefill(ready) {
 
 const ranges = () => Object.fromEntries(rows.filter((one) => one.tick.checked).map((one) => [one.name, one.value()]));
 
+export const varied = () => (active() ? Object.keys(ranges()) : []);
+
 function changed() {
   for (const name of ["trials", "slots", "pruner"]) chosen[name] = find(name).value;
   keep();
@@ -252,8 +254,8 @@ async function plan() {
 
 // In the form, whose value does not count for what varies.
 function mark() {
-  const varied = active() ? Object.keys(ranges()).map((name) => `field-${name.replaceAll(".", "-")}-row`) : [];
-  for (const place of document.querySelectorAll(".field")) place.classList.toggle("varies", varied.includes(place.id));
+  const places = varied().map((name) => `field-${name.replaceAll(".", "-")}-row`);
+  for (const place of document.querySelectorAll(".field")) place.classList.toggle("varies", places.includes(place.id));
 }
 
 function planned(command, problems) {

@@ -55,8 +55,9 @@ async function look() {
     facts = told;
     show();
   } catch (error) {
-    if (error.status === 404) {
-      parts.head.replaceChildren(h("p", { className: "error" }, "There is no such sweep."));
+    if (error.status === 404 && id === shownId) {
+      close();
+      find("detail").replaceChildren(h("p", { className: "error" }, "There is no such sweep."));
       return;
     }
   }
