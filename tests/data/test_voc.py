@@ -245,6 +245,26 @@ def test_objects_have_the_class_of_most_of_their_pixels(tmp_path: Path) -> None:
     assert (row.target.spot(1), row.target.size) == ("SegmentationClass/a.png: object 2", (7, 2))
 
 
+@pytest.mark.parametrize(
+    "task", ["object_detection", "oriented_object_detection", "instance_segmentation", "regression", "segmentation"]
+)
+def test_where_there_are_only_pictures_they_serve_all_tasks_of_objects(tmp_path: Path, task: str) -> None:
+    for shade, name in enumerate("abcdef"):
+        objects(tmp_path, [1, 1, 2][: 2 + shade % 2], [15, 15, 8][: 2 + shade % 2], name)
+        save(tmp_path / "JPEGImages" / f"{name}.jpg", Image.new("L", (3 + shade % 2, 2), 40 * shade))
+    dataset = records.read(tmp_path, task=task, training=False)
+    assert (dataset.layout, len(dataset.splits["test"])) == ("voc", 6)
+    if task == "object_detection":
+        boxes = [row.target.boxes.tolist() for row in dataset.splits["test"][:2]]
+        assert boxes == [[[1, 0, 3, 2]], [[1, 0, 3, 2], [3, 0, 4, 2]]]
+        box = "<bndbox><xmin>0</xmin><ymin>0</ymin><xmax>2</xmax><ymax>2</ymax></bndbox>"
+        xml = f"<annotation><filename>a.jpg</filename><object><name>cat</name>{box}</object></annotation>"
+        (tmp_path / "Annotations").mkdir()
+        (tmp_path / "Annotations" / "a.xml").write_text(xml)
+        (one,) = records.read(tmp_path, task=task, training=False).splits["test"]  # xml files go first
+        assert one.target.boxes.tolist() == [[0, 0, 2, 2]]
+
+
 def test_objects_without_a_map_or_a_class_are_named(tmp_path: Path) -> None:
     for shade, name in enumerate("abcdef"):
         objects(tmp_path, [1, 2], [1, 255] if name == "b" else [1, 2], name)

@@ -241,6 +241,43 @@ def test_of_several_data_yaml_that_differ_one_is_to_be_chosen(tmp_path: Path) ->
     assert yolo.read(other, target="boxes").classes == ("x", "y")
 
 
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        ({"all": ""}, "classes.txt"),  # LabelImg
+        ({"train": "train/", "val": "valid/", "test": "test/"}, "train/_darknet.labels"),  # Roboflow
+        ({"all": "data/"}, "obj.names"),  # FiftyOne
+        ({"train": "images/train/", "val": "images/val/"}, "classes.txt"),
+    ],
+)
+def test_label_files_beside_their_images(tmp_path: Path, folders: dict[str, str], names: str) -> None:
+    for i, folder in enumerate(folders.values()):
+        for name, text in {"a": "", "b": LINE, "c": None}.items():
+            picture(tmp_path / f"{folder}{name}.jpg", i)
+            if text is not None:
+                write(tmp_path / f"{folder}{name}.txt", text)
+    write(tmp_path / names, "cat\ndog\n")
+    assert yolo.recognise(tmp_path, "object_detection")
+    listing = yolo.read(tmp_path, target="boxes")
+    assert listing.classes == ("cat", "dog")
+    assert found(listing, tmp_path) == {
+        split: [(f"{folder}{name}.jpg", n) for name, n in (("a", 0), ("b", 1), ("c", 0))]
+        for split, folder in folders.items()
+    }
+    assert listing.warnings == ()
+    picture(tmp_path / "more" / "d.jpg")
+    told = ("1 images without a label file in their folder are left out, such as more/d.jpg",)
+    assert yolo.read(tmp_path, target="boxes").warnings == told
+
+
+@pytest.mark.parametrize("text", ["a cat on a mat", "1 2 30 2 30 20 1 20 plane 0\n", ""])
+def test_other_texts_beside_images_are_no_labels(tmp_path: Path, text: str) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "a.txt", text)
+    write(tmp_path / "numbers.txt", LINE)
+    assert not yolo.recognise(tmp_path, "object_detection")
+
+
 def darknet(root: Path, data: str, *, lines: str = "data/obj_train_data/{}.jpg\n") -> Path:
     """As CVAT exports "YOLO 1.1": all paths as if the folder were called data."""
     for name in "ab":

@@ -19,7 +19,7 @@ READERS: dict[str, ReaderEntry] = {
     "masks": _reader("masks", "segmentation"),
     "coco": _reader("coco", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
     "yolo": _reader("yolo", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
-    "voc": _reader("voc", _BOXES, _OUTLINES, "segmentation", derived=_SHOWN),
+    "voc": _reader("voc", _BOXES, _TURNED, _OUTLINES, "segmentation", derived=_SHOWN),
     "dota": _reader("dota", _TURNED, _BOXES, derived=_SHOWN),
     "mvtec": _reader("mvtec", "anomaly_detection"),
     "good_bad": _reader("good_bad", "anomaly_detection"),

@@ -14,6 +14,7 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+OUTLINED = ("instances", "rotated_boxes")  # targets that a box does not serve
 # By id; the masks' 255 is the border between objects.
 # fmt: off
 VOC_CLASSES = (
@@ -25,13 +26,12 @@ VOC_CLASSES = (
 
 def recognise(root: Path, task: str) -> bool:
     """Whether ``root``, a folder in it or one in its VOCdevkit/ holds JPEGImages/ and SegmentationClass/; for tasks
-    that learn outlines, SegmentationObject/ as well; for others, whether they or the splits' folders hold
+    that learn outlines, SegmentationObject/ as well; for others, whether it does or they or the splits' folders hold
     Annotations/*.xml."""
     target = tables.TASKS[task].target
-    if target not in ("mask", "instances"):
-        return bool(voc_objects.places(root))
-    homes = _homes(root)
-    return bool(homes) and (target == "mask" or all((home / voc_instances.OBJECTS).is_dir() for home in homes))
+    if target == "mask":
+        return bool(_homes(root))
+    return _pictured(root) or (target not in OUTLINED and bool(voc_objects.places(root)))
 
 
 def read(root: Path, *, target: str = "mask") -> Listing:
@@ -45,14 +45,17 @@ def read(root: Path, *, target: str = "mask") -> Listing:
 
     Args:
         root: The folder.
-        target: ``mask`` for the masks, ``instances`` for the objects in SegmentationObject/, else the boxes.
+        target: ``mask`` for the masks; where outlines are learnt, and where there are no xml files, the objects in
+            SegmentationObject/; else the boxes.
 
     Raises:
         DataError: Where ``root`` has no such folders, or those of several years.
     """
-    if target not in ("mask", "instances"):
-        return voc_objects.read(root)
-    return _masks(root) if target == "mask" else voc_instances.read(_masks(root))
+    if target == "mask":
+        return _masks(root)
+    if target in OUTLINED or (_pictured(root) and not voc_objects.places(root)):
+        return voc_instances.read(_masks(root))
+    return voc_objects.read(root)
 
 
 def _masks(root: Path) -> Listing:
@@ -83,6 +86,12 @@ def _masks(root: Path) -> Listing:
         problems=tuple(problems),
         warnings=(f"{unused} masks that no list of {LISTS} names are left out",) if unused else (),
     )
+
+
+def _pictured(root: Path) -> bool:
+    """Whether every folder of images and masks has one of objects as pictures."""
+    homes = _homes(root)
+    return bool(homes) and all((home / voc_instances.OBJECTS).is_dir() for home in homes)
 
 
 def _homes(root: Path) -> list[Path]:

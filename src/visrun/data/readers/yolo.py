@@ -10,7 +10,7 @@ from pathlib import Path
 from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
-from visrun.data.readers import common, yolo_darknet, yolo_lines, yolo_yaml
+from visrun.data.readers import common, yolo_beside, yolo_darknet, yolo_lines, yolo_yaml
 from visrun.data.readers.yolo_lines import Lines
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
@@ -21,14 +21,16 @@ NAMES = {"classes.txt", "obj.names"}  # text files that are no labels
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
-    """Whether ``root`` is or holds YOLO's data.yaml or obj.data, or holds images/ with text files in labels/."""
-    return bool(yolo_yaml.find(root) or yolo_darknet.find(root)) or any(
-        _holds_text(labels) for _, _, labels in common.pairs(root, LABELS)
-    )
+    """Whether ``root`` is or holds YOLO's data.yaml or obj.data, or holds images/ with text files in labels/, or images
+    with label files beside them."""
+    named = yolo_yaml.find(root) or yolo_darknet.find(root)
+    paired = named or any(_holds_text(labels) for _, _, labels in common.pairs(root, LABELS))
+    return bool(paired or yolo_beside.find(root))
 
 
 def read(root: Path, *, target: str) -> Listing:
-    """YOLO text labels: a data.yaml with names, train, val and test; Darknet's obj.data; or images/ and labels/.
+    """YOLO text labels: a data.yaml with names, train, val and test; Darknet's obj.data; images/ and labels/; or texts
+    beside images.
 
     The folders may be split or not. A line is ``class cx cy w h`` (a box), ``class x1 y1 ... x4 y4`` (four corners of a
     turned box) or ``class x1 y1 x2 y2 x3 y3 ...`` (an outline). Where every such line of a dataset has four corners,
@@ -45,10 +47,11 @@ def read(root: Path, *, target: str) -> Listing:
             without labels are left out).
     """
     base = root.parent if root.is_file() else root
-    plan = yolo_yaml.plan(root) or yolo_darknet.plan(root) or _folders(root)
+    plan = yolo_yaml.plan(root) or yolo_darknet.plan(root) or _folders(root) or yolo_beside.plan(root)
     if plan is None:
         raise DataError(
-            f"{root}: no data.yaml or obj.data, and no images/ with labels/ beside it, neither here nor in train/, val/"
+            f"{root}: no data.yaml or obj.data, no images/ with labels/ beside it, and no label files beside images, "
+            "neither here nor in train/, val/"
         )
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
     warnings = list(plan.warnings)
