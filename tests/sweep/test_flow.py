@@ -147,7 +147,7 @@ def test_a_killed_sweep_goes_on_where_it_was(sweeper):
 
     sweeper.body("")
     output = sweeper.sweep(*SEARCH)
-    assert sweeper.numbers() == [0, 1, 2, 3, 4]  # 4 stands for 1
+    assert sweeper.numbers() == [0, 1, 4, 2, 3]  # 4 stands for 1
     tried = parameters(sweeper)
     assert tried[4] == tried[1]
     assert len(set(tried.values())) == 4
@@ -176,7 +176,7 @@ def test_an_unnamed_sweep_says_how_it_goes_on(sweeper):
     words = shlex.split(line[line.index("visrun -m") :])
     sweeper.body("")
     sweeper.sweep(*[word for word in words[2:] if not word.startswith(("plugins", "tracking"))])
-    assert sweeper.numbers() == [0, 1, 2, 3, 4]
+    assert sweeper.numbers() == [0, 1, 4, 2, 3]
     assert len(list((sweeper.folder / "multirun").glob("*/*"))) == 1
 
 

@@ -207,8 +207,21 @@ class TestTickets:
         for _ in range(4):
             queue.give_back(claimed(queue, 3).number)
         assert len(queue.every()) == 7 and len(queue.trials()) == 3
-        assert [claimed(queue, 3).number for _ in range(3)] == [4, 5, 6]
+        assert [claimed(queue, 3).number for _ in range(3)] == [2, 4, 6]
         assert queue.claim(3) is None
+
+    def test_points_to_start_with_and_those_of_lost_trials_come_first(self, queue: Queue) -> None:
+        red, grey = {"colour": "red"}, {"colour": "grey"}
+        queue.fill(4, [red], start=True)
+        for _ in range(2):
+            queue.give_back(claimed(queue, 5).number)  # the point to start with
+        queue.fill(5, [red, grey], start=True)
+        assert [params_of(claimed(queue, 5)) for _ in range(2)] == [red, grey]
+        for _ in range(2):
+            queue.give_back(claimed(queue, 5).number)
+        assert queue.every()[-1].user_attrs["again"] == queue.every()[-2].number  # lost twice
+        assert [claimed(queue, 5).number for _ in range(3)] == [2, 3, 8]
+        assert queue.claim(5) is None
 
     def test_a_ticket_that_somebody_else_queued_counts(self, queue: Queue) -> None:
         queue.study.enqueue_trial({"size": 1})
@@ -399,11 +412,11 @@ class TestSample:
     def test_the_point_of_a_lost_trial_is_free_again(self, queue: Queue) -> None:
         sizes: dict[str, BaseDistribution] = {"size": IntDistribution(1, 2)}
         queue.fill(2)
-        trial, params = sampled(queue, sizes)
+        (trial, params), other = sampled(queue, sizes), claimed(queue)
         queue.give_back(trial.number)
-        assert [params_of(other) for other in queue.trials()] == [{}, params]
+        assert [params_of(found) for found in queue.trials()] == [{}, params]
         free, taken = {"size": 3 - params["size"]}, params
-        assert sampled(queue, sizes, others=lambda: [{"size": 1}, {"size": 2}])[1] == free
+        assert queue.sample(other, sizes, everything, lambda: [{"size": 1}, {"size": 2}]) == free
         assert sampled(queue, sizes)[1] == taken
 
     @pytest.mark.parametrize("named", [{}, {"size": 2}])
@@ -523,8 +536,8 @@ class TestEnds:
 
     def test_one_lost_before_it_had_a_point_comes_back_without(self, queue: Queue) -> None:
         queue.fill(2, [{"colour": "red"}])
-        for _ in range(2):
-            queue.give_back(claimed(queue).number)
+        for trial in (claimed(queue), claimed(queue)):
+            queue.give_back(trial.number)
         assert [params_of(trial) for trial in queue.trials()] == [{"colour": "red"}, {}]
 
     def test_a_lost_trial_comes_back_once(self, queue: Queue) -> None:

@@ -139,7 +139,7 @@ def test_ctrl_c_gives_the_trial_back_and_goes_on(queue: Queue, error: Any) -> No
     assert states(queue) == ["COMPLETE", "COMPLETE", "WAITING", "WAITING", "WAITING"]
     run(queue, launch)
     assert states(queue) == ["COMPLETE"] * 5
-    assert points[5] == points[2]  # the ticket of the same point is the last of the queue
+    assert points[3] == points[2]  # the ticket of the same point is the first to be run
 
 
 def test_failures_end_it_when_they_reach_their_share(queue: Queue) -> None:

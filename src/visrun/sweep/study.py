@@ -87,10 +87,21 @@ class Queue:
             self.study.enqueue_trial(point, user_attrs={"place": place} | ({START: True} if start and point else {}))
 
     def claim(self, n_trials: int) -> FrozenTrial | None:
-        """The first ticket among the ``n_trials`` trials that count, now RUNNING and ours; None where none is left."""
-        for trial in self.trials()[:n_trials]:
-            if trial.state is not TrialState.WAITING:
-                continue
+        """A ticket, now RUNNING and ours; None where ``n_trials`` trials have begun, or none is left.
+
+        Points to start with, and those of lost trials, come before the others: the run to beat is trained also where
+        the sweep ends early. A point that was lost twice waits its turn, as it may be what kills its workers.
+        """
+        every = self.every()
+
+        def first(trial: FrozenTrial) -> bool:
+            lost = trial.user_attrs.get("again")
+            return START in trial.user_attrs or (lost is not None and "again" not in every[lost].user_attrs)
+
+        trials = counting(every)
+        waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
+        waiting.sort(key=lambda trial: not first(trial))
+        for trial in waiting[: max(n_trials - (len(trials) - len(waiting)), 0)]:
             self.beat(trial.number)  # or a worker that died right after its claim would never be missed
             trial_id = self.trial_id(trial.number)
             with suppress(UpdateFinishedTrialError):
