@@ -318,6 +318,24 @@ def test_a_sweeps_folder_stands_for_its_best_trial(tmp_path):
     assert predict.named(tmp_path / "a.pt") == tmp_path / "a.pt"
 
 
+def test_of_a_sweep_with_several_best_trials_or_none_one_is_asked_for(tmp_path):
+    with (tmp_path / "trials.csv").open("w") as table:
+        table.write("number,state,folder,best\n2,complete,,yes\n10,complete,,yes\n")
+    with pytest.raises(UserError, match=r": no trial of this sweep is complete; name the folder of one that "):
+        predict.named(tmp_path)
+    for number in ("10", "2"):
+        for folder in (tmp_path / number, tmp_path / "best" / number):
+            folder.mkdir(parents=True)
+            (folder / "experiment.json").write_text("{}")
+        if number == "10":  # the only one of the front
+            assert predict.named(tmp_path) == predict.named(tmp_path / "best") == tmp_path / "10"
+    best = tmp_path / "best"
+    for given in (tmp_path, best):
+        with pytest.raises(UserError, match=f"^{given}: a sweep with a Pareto front; name one of {best}/2, {best}/10$"):
+            predict.named(given)
+    assert predict.named(best / "10") == tmp_path / "10"
+
+
 @pytest.mark.usefixtures("seeing")
 def test_a_picture_that_cannot_be_written_is_one_line(pictures, monkeypatch):
     def refuse(_: object, file: Path) -> None:
