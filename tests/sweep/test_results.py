@@ -368,14 +368,14 @@ def test_failures_are_grouped_and_the_last_line():
     study = make_study()
     add(study, C, 0.5)
     for epoch in (3, 12):
-        add(study, F, reason=f"the loss became NaN in epoch {epoch}, at learning_rate={epoch / 7}: lower it")
+        add(study, F, reason=f"the loss became NaN in epoch {epoch}, at learning_rate={epoch / 7}: see /run/22/a1.png")
     add(study, F, reason="killed (signal 9)")
     add(study, F)
     add(study, R)
     lines = closing_lines(study, study.trials, folder=Path("nowhere"))
     assert lines[-2] == "6 trials: 1 complete, 0 pruned, 4 failed, 1 running"
     assert lines[-1] == (
-        "4 of 5 trials failed: the loss became NaN in epoch …, at learning_rate=…: lower it (trials 1, 2); "
+        "4 of 5 trials failed: the loss became NaN in epoch …, at learning_rate=…: see /run/22/a1.png (trials 1, 2); "
         "killed (signal 9) (trial 3); no reason is known (trial 4)"
     )
 

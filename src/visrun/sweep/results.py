@@ -178,14 +178,20 @@ def _reasons(failed: Sequence[FrozenTrial]) -> list[str]:
     for trial in failed:
         groups.setdefault(NUMBER.sub("…", reason_of(trial)), []).append(trial)
     lines = []
-    for masked, members in sorted(groups.items(), key=lambda group: -len(group[1])):
-        same = len({reason_of(trial) for trial in members}) == 1
-        reason = (reason_of(members[0]) if same else masked) or "no reason is known"
+    for members in sorted(groups.values(), key=len, reverse=True):
+        reason = _shared([reason_of(trial) for trial in members]) or "no reason is known"
         reason = reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
         numbers = some((str(trial.number) for trial in members), MAX_NUMBERS)
         lines.append(f"{reason} ({'trial' if len(members) == 1 else 'trials'} {numbers})")
     hidden = len(lines) - MAX_REASONS
     return [*lines[:MAX_REASONS], *([f"{plural(hidden, 'other reason')}, see {TABLE}"] if hidden > 0 else [])]
+
+
+def _shared(reasons: Sequence[str]) -> str:
+    """The text of reasons that differ in numbers alone, with the numbers that all have, such as those of a path."""
+    columns = zip(*map(NUMBER.findall, reasons), strict=False)
+    numbers = (column[0] if len(set(column)) == 1 else "…" for column in columns)
+    return NUMBER.sub(lambda _: next(numbers, "…"), reasons[0])
 
 
 def _best_file(study: Study, trial: FrozenTrial, folder: Path) -> Path:
