@@ -19,7 +19,12 @@ from visrun.data.outlines import Rle, drawn
 from visrun.data.placement import Place
 from visrun.detection import restore
 from visrun.detection.restore import restore_boxes, restore_masks, restore_rotated, shown
-from visrun.detection.runs import Runs, areas, as_rows, encoded, of_rows, pixels, runs_of, written
+from visrun.detection.runs import Runs, areas, as_rows, encoded, of_rows, runs_of, windows, written
+
+
+def pixels(masks: list[Runs]) -> list[np.ndarray]:
+    """The pixels (h, w) of each."""
+    return [coco.decode(mask).astype(bool) for mask in masks]
 
 
 def test_boxes_are_scaled_shifted_and_cut(kit: SimpleNamespace) -> None:
@@ -59,7 +64,7 @@ def test_masks_are_drawn_at_the_files_size(kit: SimpleNamespace) -> None:
     masks = torch.zeros(3, 17, 20, dtype=torch.uint8)
     masks[0] = 255
     masks[1, 6:11, 5:10] = 255  # pixels 20 to 40 by 24 to 44 of the training image, 40 to 80 by 40 to 80 of the file
-    found = list(pixels(restore_masks(masks, place)))
+    found = pixels(restore_masks(masks, place))
     assert [one.shape for one in found] == [(120, 160)] * 3
     assert found[0].all() and not found[2].any()
     rows, columns = np.flatnonzero(found[1].any(1)), np.flatnonzero(found[1].any(0))
@@ -114,6 +119,11 @@ def test_runs_are_cocos(seed: int, n: int, height: int, width: int, share: float
     assert areas(found).tolist() == masks.sum((1, 2)).tolist()
     assert of_rows(as_rows(found)) == found
     assert [mask.tolist() for mask in pixels(found)] == masks.tolist()
+    for mask, (part, (left, top), size) in zip(masks.numpy(), windows(found), strict=True):
+        page = np.zeros(size, bool)
+        page[top : top + part.shape[0], left : left + part.shape[1]] = part
+        assert (page == mask).all()
+        assert not part.size or (part[[0, -1]].any(1).all() and part[:, [0, -1]].any(0).all())  # and no larger
 
 
 def test_a_crop_lies_where_its_corner_is_and_may_reach_beyond_the_file() -> None:

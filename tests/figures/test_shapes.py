@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from visrun.figures.drawing import MOST, PANEL
-from visrun.figures.shapes import FEW, beside_truth, colors_of, draw_objects, meet, outline, spots, tag_text
+from visrun.figures.shapes import FEW, beside_truth, colors_of, cut, draw_objects, meet, outline, spots, tag_text
 
 CLASSES = ["cat", "dog"]
 BOXES = [[20, 30, 200, 220], [300, 100, 420, 180]]
@@ -61,6 +61,17 @@ def test_masks_are_filled_in_a_colour_each_and_scaled_with_the_image() -> None:
     inside = picture.getpixel((300, 150))
     assert inside != (128, 128, 128) and inside != first
     assert picture.getpixel((600, 50)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize("most", [1024, 300])
+def test_a_part_of_a_mask_is_drawn_as_the_whole(most: int) -> None:
+    masks = np.random.default_rng(0).random((3, 100, 200)) < 0.5
+    masks[0, :, 40:], masks[1, :90], masks[2] = False, False, False
+    parts = [cut(mask) for mask in masks]
+    assert [part.box for part in parts] == [(0, 0, 40, 100), (0, 90, 200, 100), (0, 0, 0, 0)]
+    words: dict[str, Any] = {"labels": [0, 0, 0], "classes": ["cell"], "scores": [0.9, 0.8, 0.7], "most": most}
+    whole, drawn = (draw_objects(GREY, masks=given, **words) for given in (masks, parts))
+    assert (np.asarray(whole) == np.asarray(drawn)).all() and (np.asarray(whole) != 128).any()
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faster_coco_eval import mask as coco
 from PIL import Image
 from torch import Tensor
 
 from visrun.batch import truth
 from visrun.build import load
 from visrun.data.placement import Place
-from visrun.detection.runs import areas, of_rows, pixels
+from visrun.detection.runs import areas, of_rows
 from visrun.errors import UserError
 from visrun.models.dense import small_detector
 from visrun.tables import TASKS
@@ -120,7 +121,7 @@ def test_predictions_go_back_to_their_file(name: str) -> None:
     else:
         assert box == pytest.approx([32.0, 24.0, 96.0, 64.0])
     if name == "instance_segmentation":
-        mask, other = pixels(of_rows(one["runs"][0]))
+        mask, other = (coco.decode(runs) for runs in of_rows(one["runs"][0]))
         assert mask.shape == (96, 128)
         assert mask[28:60, 36:92].mean() > 0.95 and mask.sum() < 1.2 * 64 * 40
         assert other[:16, :16].mean() > 0.8 and other.sum() < 1.3 * 16 * 16

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visrun.data.outlines import Outline, Rle
+from visrun.data.outlines import Outline, Rle, counts_of, runs
 from visrun.detection.matching import Floats, Ints
 
 Runs = dict[str, Any]  # {"size": [h, w], "counts": bytes}
@@ -64,11 +64,25 @@ def written(mask: Runs) -> dict[str, Any]:
     return {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
 
 
-def pixels(masks: Sequence[Runs]) -> Iterator[NDArray[np.bool_]]:
-    """The pixels (h, w) of each, one mask after the other."""
-    from faster_coco_eval import mask as coco
+def windows(masks: Sequence[Runs]) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int], tuple[int, int]]]:
+    """The pixels (a, b) of each in the window that holds them all, left and top of that, and the file's (h, w).
 
-    return (coco.decode(mask).astype(bool) for mask in masks)
+    A page of the file's size for each would take most of the time of a picture of many.
+    """
+    for mask in masks:
+        height, width = mask["size"]
+        counts = counts_of(mask["counts"])
+        ends = np.cumsum(counts)
+        places = runs(ends[:-1:2], counts[1::2])
+        if not len(places):
+            yield np.zeros((0, 0), bool), (0, 0), (height, width)
+            continue
+        left, right = places[0] // height, places[-1] // height + 1
+        page = np.zeros((right - left) * height, bool)
+        page[places - left * height] = True
+        page = page.reshape(-1, height).T
+        rows = np.flatnonzero(page.any(1))
+        yield page[rows[0] : rows[-1] + 1], (int(left), int(rows[0])), (height, width)
 
 
 def runs_of(outline: Outline, size: tuple[int, int]) -> Runs:

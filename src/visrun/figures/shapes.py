@@ -5,8 +5,8 @@ Legend: n objects, h x w pixels of the image they lie in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,20 @@ TIGHT = 3  # pixels around it
 THIN = 16  # pixels of an object's shorter side below which its outline is thin
 FEW = 12  # objects up to which all get their names
 Area = tuple[int, int, int, int]  # left, top, right, bottom in the picture
+
+
+class Part(NamedTuple):
+    """Of a mask of ``size`` (h, w) the window that holds all its pixels, from its ``corner`` (left, top) on."""
+
+    pixels: NDArray[np.bool_]
+    corner: tuple[int, int]
+    size: tuple[int, int]
+
+    @property
+    def box(self) -> Area:
+        """Left, top, right, bottom in the mask."""
+        (left, top), (height, width) = self.corner, self.pixels.shape
+        return left, top, left + width, top + height
 
 
 def beside_truth(
@@ -64,17 +78,18 @@ def draw_objects(
         classes: Their names.
         boxes: (n, 4) left, top, right, bottom in the image's pixels.
         quads: (n, 4, 2) or (n, 8) corners in order.
-        masks: (n, h, w) bool, or one (h, w) after the other.
+        masks: (n, h, w) bool, or one (h, w) or :class:`Part` after the other.
         scores: (n,), or None for the truth.
         most: Longer side of the picture, at most; small images are enlarged to half of it.
     """
     page = roomy(image, most)
     zoom = page.width / image.width, page.height / image.height
     colors = [colors_of(len(classes))[int(k)] for k in labels]
+    parts = [] if masks is None else [one if isinstance(one, Part) else cut(array(one, bool)) for one in masks]
     if masks is not None:
         colors = colors_of(len(labels))
-        page = filled(page, masks, colors)
-    corners = shape_corners(boxes, quads, masks) * zoom
+        page = filled(page, parts, colors)
+    corners = shape_corners(boxes, quads, parts) * zoom
     order = sorted(range(len(labels)), key=lambda i: 0.0 if scores is None else -float(scores[i]))
     if masks is None:
         draw = ImageDraw.Draw(page)
@@ -105,19 +120,18 @@ def roomy(image: Image.Image, most: int) -> Image.Image:
     return page.resize(size, Image.Resampling.BICUBIC)
 
 
-def shape_corners(boxes: Any, quads: Any, masks: Any) -> NDArray[np.float64]:
+def shape_corners(boxes: Any, quads: Any, parts: Sequence[Part]) -> NDArray[np.float64]:
     """(n, 4, 2): the corners that there are, those of the boxes, or those of the boxes around the masks."""
     if quads is not None:
         return array(quads).reshape(-1, 4, 2)
-    if boxes is None:
-        boxes = [around(array(mask, bool)) for mask in masks]
-    return corners_of(array(boxes).reshape(-1, 4))
+    return corners_of(array([part.box for part in parts] if boxes is None else boxes).reshape(-1, 4))
 
 
-def around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """The box around a mask (h, w); one of no size for an empty mask."""
+def cut(mask: NDArray[np.bool_]) -> Part:
+    """The part of a mask (h, w) that has pixels; one of no size for an empty mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else (0, 0, 0, 0)
+    left, top, right, bottom = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else (0, 0, 0, 0)
+    return Part(mask[top:bottom, left:right].copy(), (int(left), int(top)), mask.shape)
 
 
 def array(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
@@ -125,18 +139,17 @@ def array(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
     return np.asarray(values.cpu() if hasattr(values, "cpu") else values, dtype=dtype)
 
 
-def filled(page: Image.Image, masks: Iterable[Any], colors: Sequence[Color]) -> Image.Image:
-    """``page`` with masks (h, w) stretched over it: tinted inside, in full colour along their edges."""
+def filled(page: Image.Image, parts: Sequence[Part], colors: Sequence[Color]) -> Image.Image:
+    """``page`` with masks stretched over it: tinted inside, in full colour along their edges."""
     pixels = np.asarray(page, np.float32).copy()
-    for mask, color in zip((array(one, bool) for one in masks), colors, strict=True):
-        left, top, right, bottom = around(mask)
-        if left == right:
+    for part, color in zip(parts, colors, strict=True):
+        if not part.pixels.size:
             continue
-        part = Image.fromarray(mask[top:bottom, left:right])
-        zoom = page.width / mask.shape[1], page.height / mask.shape[0]
-        x, y, across, down = (round(v * zoom[i % 2]) for i, v in enumerate((left, top, right, bottom)))
+        zoom = page.width / part.size[1], page.height / part.size[0]
+        x, y, across, down = (round(v * zoom[i % 2]) for i, v in enumerate(part.box))
         across, down = max(across, x + 1), max(down, y + 1)
-        inside = np.asarray(part.resize((across - x, down - y), Image.Resampling.NEAREST))
+        stretched = Image.fromarray(part.pixels).resize((across - x, down - y), Image.Resampling.NEAREST)
+        inside = np.asarray(stretched)
         share = np.where(inside & ~eroded(inside), 1.0, FILL * inside)[..., None]
         window = pixels[y:down, x:across]
         window += (np.asarray(color, np.float32) - window) * share[: len(window), : window.shape[1]]

@@ -20,8 +20,8 @@ from visrun.detection.metrics import MaskMetric
 from visrun.detection.objective import MaskLoss, learn
 from visrun.detection.restore import restore_boxes, restore_masks
 from visrun.detection.results import DRAWN, RECORDED, drawn, merged, of_file, recorded, true_masks, truth, whole
-from visrun.detection.runs import areas, as_rows, of_rows, pixels, written
-from visrun.figures.shapes import beside_truth
+from visrun.detection.runs import areas, as_rows, of_rows, windows, written
+from visrun.figures.shapes import Part, beside_truth
 from visrun.tasks.base import Batch, Forward, Place, Prediction, probability
 
 
@@ -113,7 +113,8 @@ class InstanceSegmentation:
             target: The true objects (M, 7) and layers (L, h, w) of the whole image with their numbers, or None.
         """
         found: dict[str, Any] = drawn(prediction, i, least=self.drawn_from)
-        masks = pixels(of_rows(found.pop("runs"))) if "runs" in found else whole(found["masks"])
+        runs = of_rows(found.pop("runs")) if "runs" in found else None
+        masks = whole(found["masks"]) if runs is None else [Part(*one) for one in windows(runs)]
         real = None
         if target is not None:
             rows, layers = target
