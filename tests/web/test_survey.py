@@ -19,6 +19,7 @@ from visrun.data.outlines import Rle
 from visrun.data.records import Dataset, Record
 from visrun.data.verdicts import Verdict
 from visrun.errors import ConfigError, UserError
+from visrun.folders import cache_folder
 from visrun.web import datasets, server
 from visrun.web.bodies import Folder
 from visrun.web.datasets import Datasets, Look
@@ -166,9 +167,9 @@ def test_a_user_without_a_home_folder_has_a_page_too(tmp_path: Path, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", demo.WRITERS)
-def test_every_task_has_its_demo_looked_at(task: str, tmp_path: Path) -> None:
-    root = demo.build(task, tmp_path)
-    told = describe(root, task=task, layout="auto", roots=Roots([tmp_path]))
+def test_every_task_has_its_demo_looked_at(task: str) -> None:
+    root = demo.build(task, cache_folder() / "demo")  # once for all tests
+    told = describe(root, task=task, layout="auto", roots=Roots([root]))
     assert told["problems"] == [] and all(split["images"] for split in told["splits"])
     assert told["histogram"]["names"] and len(told["thumbnails"]) == 12
     assert all(thumb["label"] and thumb["src"].startswith("data:image/jpeg") for thumb in told["thumbnails"])
