@@ -147,6 +147,18 @@ def test_many_boxes_beyond_raise_a_doubt() -> None:
     assert "width and height written where corners are expected" in note
 
 
+@pytest.mark.parametrize("learnt", [False, True])
+def test_where_outlines_are_learnt_the_boxes_around_them_are_clipped(learnt: bool) -> None:
+    """Of two objects the box of one and the outline of the other reach beyond the image."""
+    inside, beyond = np.array([[80.0, 10], [99, 10], [80, 40]]), np.array([[80.0, 50], [120, 50], [80, 70]])
+    several = outlined([inside], [beyond], boxes=[(75, 10, 105, 40), (80, 50, 99, 70)])
+    vetted = check(several, form="outlines", outlined=learnt)
+    (note,) = (note for note in vetted.notes if "clipped" in note)
+    assert note.endswith(f"such as a.txt:{1 + learnt}")
+    boxes = [[80, 10, 99, 40], [80, 50, 100, 70]] if learnt else [[75, 10, 100, 40], [80, 50, 99, 70]]
+    assert vetted.objects[0].boxes.tolist() == boxes
+
+
 def test_swapped_corners_are_put_in_order() -> None:
     vetted = check(marks((40, 60, 10, 20), (10, 60, 40, 20)))
     assert vetted.objects[0].boxes.tolist() == [list(BOX)]

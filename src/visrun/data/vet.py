@@ -268,12 +268,10 @@ def _signature(outline: object) -> float:
 def _notes(
     rows: Rows, good: Flags, *, swapped: Flags, crossed: Flags, twice: Flags, boxed: bool, outlined: bool
 ) -> tuple[str, ...]:
-    over = np.concatenate([-rows.boxes[:, :2], rows.boxes[:, 2:] - rows.size], 1).max(1, initial=0.0) > BEYOND
-    doubt = (
-        " (so many: are width and height written where corners are expected, or the reverse?)"
-        if over[good].sum() > MANY * max(1, good.sum())
-        else ""
-    )
+    boxes = rows.bounds if outlined else rows.boxes
+    over = np.concatenate([-boxes[:, :2], boxes[:, 2:] - rows.size], 1).max(1, initial=0.0) > BEYOND
+    many = over[good].sum() > MANY * max(1, good.sum())
+    doubt = " (so many: are width and height written where corners are expected, or the reverse?)" if many else ""
     used = "those around polygons are learnt" if outlined else "both are taken as written"
     said = [
         (swapped, "boxes had their corners swapped: they were put in order"),
