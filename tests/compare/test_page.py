@@ -176,6 +176,16 @@ def test_runs_that_monitor_another_metric_are_judged_by_it(write_run) -> None:
     assert "They chose by different metrics (ece, accuracy), so no run is best." in told
 
 
+@pytest.mark.parametrize(("rows", "status"), [([], "failed"), ([{"epoch": 1, "ece": 0.5}], "killed")])
+def test_what_a_run_monitors_that_cannot_be_the_best_does_not_judge_the_others(
+    write_run, rows: list, status: str
+) -> None:
+    failed = write_run("a", rows=rows, result={"status": status}, sections={"run": {"monitor": "ece"}})
+    text = made(failed, *(write_run(name, [value]) for name, value in (("b", 0.5), ("c", 0.75))))
+    told = " ".join(" ".join(Reader(text).texts).split())
+    assert "c is best: accuracy 0.7500 on val" in told and "accuracy on val, higher is better" in told
+
+
 def test_a_failed_run_is_best_only_where_no_run_finished(write_run) -> None:
     failed = {"status": "failed", "reason": "loss is nan"}
     runs = [write_run("a", [0.9], result=failed), write_run("b", [0.8], result=failed)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from visrun.compare.runs import Run
+from visrun.compare.runs import Run, judging
 from visrun.numbers import far_apart, number
 
 COLOURS = ("#2563a8", "#d9772b", "#3a8f5c", "#a8437a", "#7a63b8", "#8a6d3b", "#2a9aa8", "#b8433a", "#6b7280", "#b0920f")
@@ -63,8 +63,8 @@ class Chart:
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
     """Training loss, val loss, the monitored metric and the learning rate, those that any run has."""
-    direction = "higher is better" if runs[0].entry.maximize else "lower is better"
-    monitor = runs[0].monitor
+    judge = judging(runs)
+    direction, monitor = "higher is better" if judge.entry.maximize else "lower is better", judge.monitor
     notes = {monitor: f"on val, {direction}", "val_loss": "on val", "learning_rate": "at the start of the epoch"}
     made = []
     for key in (monitor, "val_loss", "loss", "learning_rate"):

@@ -127,6 +127,12 @@ def contenders(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.finished] or list(runs)
 
 
+def judging(runs: Sequence[Run]) -> Run:
+    """The run by whose metric they are ranked: the first of those with a value that may be the best."""
+    known = contenders([run for run in runs if run.value is not None])
+    return known[0] if known else runs[0]
+
+
 def same_images(runs: Sequence[Run], split: str) -> bool:
     """Whether the figures on ``split`` of all that have any are of the same images, as far as the runs tell."""
     measured = [run for run in runs if (run.test if split == "test" else run.val)]

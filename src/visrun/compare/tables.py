@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
-from visrun.compare.runs import Run, contenders, same_images
+from visrun.compare.runs import Run, contenders, judging, same_images
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import MISSING, number
 
@@ -55,7 +55,8 @@ def metrics(runs: Sequence[Run]) -> list[Row]:
 
     None is the best of figures that are not of the same images.
     """
-    first, better = runs[0].monitor, runs[0].entry.larger_is_better
+    judge = judging(runs)
+    first, better = judge.monitor, judge.entry.larger_is_better
     able = contenders(runs)
     rows = []
     for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):
