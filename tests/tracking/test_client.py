@@ -11,8 +11,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from visrun.tracking import client
 from visrun.tracking.client import ENVIRONMENT, NOISY, current, make_client, undone
-from visrun.tracking.uris import URI
+from visrun.tracking.uris import URI, sqlite_path
 
 
 @pytest.mark.slow
@@ -42,9 +43,35 @@ def test_a_store_whose_making_broke_off_is_made_anew(tmp_path: Path, monkeypatch
             make_client(f"sqlite:///{tmp_path}/a [1].db")
         left = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
         assert left.pop("a [1].db") == 0 and any(name.startswith("a [1].db.new-") for name in left)
-        client = make_client(f"sqlite:///{tmp_path}/a [1].db")
-        assert isinstance(client, mlflow.MlflowClient) and client.search_experiments()
+        made = make_client(f"sqlite:///{tmp_path}/a [1].db")
+        assert isinstance(made, mlflow.MlflowClient) and made.search_experiments()
     assert {file.name for file in tmp_path.iterdir()} == {"a [1].db", "a [1].db.lock"}
+
+
+@pytest.mark.slow
+def test_a_link_to_a_store_that_is_to_be_made_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "my.db").symlink_to("disk/real.db")
+    with undone():
+        make_client(f"sqlite:///{tmp_path}/my.db")
+    assert (tmp_path / "my.db").is_symlink() and (tmp_path / "disk" / "real.db").stat().st_size
+    assert [file.name for file in (tmp_path / "disk").iterdir()] == ["real.db"]
+
+
+@pytest.mark.slow
+def test_tables_that_somebody_else_made_meanwhile_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    database = tmp_path / "my.db"
+    database.touch()
+
+    def make(tracking_uri: str) -> None:
+        sqlite_path(tracking_uri).write_text("ours")
+        database.write_text("theirs")
+
+    monkeypatch.setattr(mlflow, "MlflowClient", make)
+    client._make_tables(database)
+    assert database.read_text() == "theirs" and [file.name for file in tmp_path.iterdir()] == ["my.db"]
 
 
 def process() -> tuple[Any, ...]:

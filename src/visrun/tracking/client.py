@@ -101,7 +101,7 @@ def make_client(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with creation_lock(uri):
         if uri.startswith(SQLITE) and not sqlite_path(uri).stat().st_size:
-            _make_tables(sqlite_path(uri))
+            _make_tables(sqlite_path(uri).resolve())  # of a link what it leads to, not the link
         return MlflowClient(tracking_uri=uri)
 
 
@@ -113,7 +113,9 @@ def _make_tables(database: Path) -> None:
         left.unlink()
     new = database.with_name(f"{database.name}.new-{time.time_ns()}")  # MLflow remembers the stores it has opened
     MlflowClient(tracking_uri=sqlite_uri(new))
-    if not database.stat().st_size:  # nobody who knows no lock was quicker
+    if database.stat().st_size:  # somebody who knows no lock was quicker
+        new.unlink()
+    else:
         new.replace(database)
 
 
