@@ -15,6 +15,13 @@ MODEL = "build='zoo_plugin:counter', parameters=0.1, speed=3, accuracy=1"
 REF = 'must be a function, or "module:function"'
 SLIPS = [
     (f"TASKS['counting'] = TaskEntry(losses={{}}, target='value', {TASK})", 'TASKS["counting"].losses={}: must name'),
+    *(
+        (
+            f"TASKS['counting'] = TaskEntry(losses={{'m': 'm:m'}}, target='value', **dict(dict({TASK}), metrics={wrong}))",
+            f'TASKS["counting"].metrics={told}: must say of one metric at least whether more of it is better',
+        )
+        for wrong, told in (("{}", "{}"), ("{'mae': 'min'}", '{"mae": "min"}'), ("('mae',)", '["mae"]'))
+    ),
     (
         f"TASKS['counting'] = TaskEntry(losses={{'poisson': 'm:poisson'}}, target='labels', {TASK})",
         'TASKS["counting"].target=labels: must be instances, rotated_boxes, mask, boxes, verdict, label, value or none '

@@ -48,6 +48,8 @@ def _task(where: str, entry: TaskEntry) -> Iterator[str]:
     yield from _among(f"{where}.target", (entry.target,), TARGETS)
     yield from _among(f"{where}.fit", (entry.fit,), FITS)
     yield from _among(f"{where}.outputs", entry.outputs, OUTPUTS)
+    if not isinstance(entry.metrics, dict) or {type(more) for more in entry.metrics.values()} != {bool}:
+        yield f"{where}.metrics={show(entry.metrics)}: must say of one metric at least whether more of it is better"
     if not isinstance(entry.losses, dict) or not entry.losses:
         yield f"{where}.losses={show(entry.losses)}: must name one loss at least, the default first"
         return
