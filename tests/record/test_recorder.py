@@ -93,6 +93,17 @@ def test_only_a_new_best_is_drawn_and_nothing_random_used(tmp_path: Path, monkey
     assert len(calls) == 2 and torch.equal(torch.rand(3), expected)
 
 
+def test_an_epoch_without_the_monitored_metric_tells_which_others_a_run_may_monitor(tmp_path: Path) -> None:
+    made, _ = recording(tmp_path, lambda: tmp_path)
+    warned: list[str] = []
+    made.screen.warn, made.entry = warned.append, TASKS["anomaly_detection"]
+    lacking = "auroc, which chooses the best epoch, has no value"
+    row = {**{key: value for key, value in ROW.items() if key != "accuracy"}, "threshold": 0.5}
+    for metrics in ({}, {"synthetic_f1_max": 0.5, "pixel_auroc": 0.5}, {"synthetic_auroc": 0.5}):
+        made.epoch(Progress(epoch=1), row | metrics, False)
+    assert warned == [lacking, f"{lacking}; run.monitor takes f1_max, pixel_auroc, which have one"]
+
+
 def telling(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> tuple[RunRecorder, list[dict[str, Any]]]:
     """A recorder of three epochs, and what it says in status.json."""
     monkeypatch.setattr(recorder, "time", clock)

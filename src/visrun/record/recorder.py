@@ -14,7 +14,7 @@ from torch import Tensor
 from visrun import checkpoint
 from visrun.console import Screen, epoch_line
 from visrun.optimizers import load_optimizer
-from visrun.record.run_folder import RunFolder, is_metric
+from visrun.record.run_folder import RunFolder
 from visrun.step import Step
 from visrun.tables import TaskEntry
 from visrun.tracking import Tracker
@@ -108,8 +108,9 @@ class RunRecorder:
         line = epoch_line(progress.epoch, self.max_epochs, row, monitor=monitor, speed=speed, improved=improved)
         self.screen.say(line)
         if progress.epoch == 1 and monitor not in row:
-            known = ", ".join(key for key in row if is_metric(key) and "/" not in key)
-            self.screen.warn(f"{monitor}, which chooses the best epoch, has no value; those that have one: {known}")
+            known = [name for name in self.entry.metrics if self.entry.judged_by(name).monitored(row) in row]
+            told = f"; run.monitor takes {', '.join(known)}, which have one" if known else ""
+            self.screen.warn(f"{monitor}, which chooses the best epoch, has no value{told}")
         if improved:
             self._draw()
 
