@@ -655,11 +655,15 @@ def test_a_sweep_is_checked_value_by_value() -> None:
     ]
 
 
-def test_a_sweeps_first_job_is_checked_as_a_whole() -> None:
+def test_one_job_of_a_sweep_has_to_be_sound_as_a_whole_whichever_it_is() -> None:
     with pytest.raises(ConfigError, match="warmup_epochs=5: must be below max_epochs=4"):
-        check_sweep(["max_epochs=4,40", "warmup_epochs=5"])
-    with pytest.raises(ConfigError, match="task=regression takes"):
-        check_sweep(["task=regression", "loss=dice,mse"])
+        check_sweep(["max_epochs=4,5", "warmup_epochs=5,6", "seed=range(0,1000)"])
+    for words in (["max_epochs=4,6", "warmup_epochs=5,0"], ["seed=1,2", "warmup_epochs=5,0", "max_epochs=4"]):
+        assert check_sweep(words).first.hyperparameters.warmup_epochs < 6
+    first = check_sweep(["max_epochs=4,40", "momentum=0.5,0.8", "warmup_epochs=5", "loss=dice,focal"]).first
+    values = first.hyperparameters
+    assert (values.max_epochs, values.loss, values.momentum) == (40, "focal", 0.5)
+    assert check_sweep(["task=regression", "loss=dice,mse", "sweep=optimizer"]).first.hyperparameters.loss == "mse"
 
 
 OPTIONS = {

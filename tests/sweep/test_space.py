@@ -202,6 +202,16 @@ class TestLosses:
         named = read_space(["model=torchvision", "model.name=resnet18,proud", "loss=bce,focal"], base=BASE)
         assert named.dimensions["loss"].values == ("bce",)
 
+    def test_models_of_other_tasks_never_become_a_trial(self) -> None:
+        space = read_space(["model=patchcore,resnet18,torchvision,unet", "loss=focal,mse"], base=BASE)
+        assert space.dimensions["model"].values == ("resnet18", "torchvision")
+        assert space.dimensions["loss"].values == ("focal",)
+        assert space.notices[0] == "model=patchcore, unet is left out: no model of task=classification"
+        both = read_space(["model=resnet18,unet,patchcore", "task=classification,segmentation"], base=BASE)
+        assert both.dimensions["model"].values == ("resnet18", "unet")
+        with pytest.raises(ConfigError, match="model: no model is left to try"):
+            read_space(["model=choice(patchcore)"], base=BASE)
+
     def test_tasks_that_share_no_loss_are_an_error(self) -> None:
         shared = read_space(["task=classification,segmentation", "loss=focal,bce,dice"], base=BASE)
         assert shared.dimensions["loss"].values == ("focal",)
@@ -426,6 +436,12 @@ class TestComposed:
         bases = composed(read_space(["momentum=0.8,0.9"]), first, lambda _: pytest.fail("nothing to compose"))
         assert bases == base_of(first)
         assert bases.values["optimizer"] == "sgd"  # type: ignore[union-attr]
+
+    def test_first_values_that_do_not_go_together_are_those_of_the_job_that_runs(self, tmp_path: Path) -> None:
+        first = resolve(["max_epochs=9", "warmup_epochs=4", "model=resnet18"], cwd=tmp_path)
+        space = read_space(["max_epochs=2,9", "warmup_epochs=4,5", "model=resnet18,vit_b_16"])
+        bases = composed(space, first, lambda typed: resolve(typed, cwd=tmp_path))
+        assert bases({"model": "vit_b_16"}).values["optimizer"] == "adamw"  # type: ignore[operator]
 
     def test_a_choice_that_does_not_compose_has_the_first_jobs_values(self, tmp_path: Path) -> None:
         first = resolve([], cwd=tmp_path)

@@ -21,6 +21,7 @@ from visrun.config.checks import check, option_problems, problems_of, unread_war
 from visrun.config.choices import NAMED, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
 from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schema, user_folders
 from visrun.config.fields import validate
+from visrun.config.jobs import first_job
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
 from visrun.config.provenance import own_values, sources, void_notices
 from visrun.config.ready import expand, read_ready
@@ -71,7 +72,7 @@ class Look(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """A sweep, checked: its first job, its words as Hydra takes them, and those of them that vary something."""
+    """A sweep, checked: its first job that can run, its words as Hydra takes them, and those that vary something."""
 
     first: Resolved
     words: tuple[str, ...]
@@ -161,7 +162,7 @@ def _look(command: _Command) -> Look:
 
 
 def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Sweep:
-    """Check a sweep (``optimizer=adam,sgd``) before its first job: every value by itself, and the first job as a whole.
+    """Check a sweep (``optimizer=adam,sgd``) before its first job: every value by itself, and one job as a whole.
 
     Raises:
         ConfigError: With everything that is wrong, one line each.
@@ -172,9 +173,9 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
         for value in item.values:
             problems += _value_problems(item.key, value, conf, typed=values, file=file)
     named = {word.partition("=")[0] for word in ready}
-    first = [to_override(item.key, item.value) if item.values else item.line for item in words if item.key not in named]
     try:
-        job = resolve(first, config_dir=config_dir, cwd=cwd, conf=conf)
+        mine = [item for item in words if item.key not in named]
+        job = first_job(mine, partial(resolve, config_dir=config_dir, cwd=cwd, conf=conf))
         swept = {item.key: item.values for item in words if item.values and item.key in GROUPS}
         over = _over(Chosen(job.choices, "", {}), file, values)
         folders = user_folders(cwd or Path.cwd(), config_dir)
@@ -201,11 +202,7 @@ def _ready(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None) -
     if len(names) > 1:
         raise ConfigError(f"{READY} is given twice; keep one")
     conf, words, *_ = _read(own, config_dir=config_dir, cwd=cwd, multirun=True)
-    first = resolve(
-        [to_override(item.key, item.value) if item.values else item.line for item in words],
-        config_dir=config_dir,
-        cwd=cwd,
-    )
+    first = first_job(words, partial(resolve, config_dir=config_dir, cwd=cwd, conf=conf))
     given, values = first.settings, first.hyperparameters.model_dump(mode="json")
     shortest = [value for item in words if item.key == "max_epochs" for value in item.values if isinstance(value, int)]
     values["max_epochs"] = min(shortest, default=values["max_epochs"])

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_loader import ConfigLoader
 from optuna.distributions import BaseDistribution
 
-from visrun.config.fields import one_of
 from visrun.config.overrides import is_hydra
-from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, is_read
+from visrun.config.setting_rules import READ_WHEN, facts_of, is_read
 from visrun.config.spelling import decode, encode
 from visrun.errors import ConfigError
-from visrun.hyperparameters import Hyperparameters, losses_of
+from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.dimensions import Dimension, read_words
-from visrun.tables import GENERIC_MODEL, TASKS
+from visrun.sweep.taken import narrow
+from visrun.tables import GENERIC_MODEL
 
 if TYPE_CHECKING:
     from visrun.config.compose import Resolved
@@ -81,7 +81,7 @@ def read_space(typed: Sequence[str], *, base: Base | None = None, options: Confi
 
     Args:
         typed: Words as Hydra takes them (``optimizer=adam,sgd``, ``+recipe=a,b``); of two for a key the later stands.
-        base: Where given, losses that its task, or the task and models that vary, do not take are left out.
+        base: Where given, models and losses that its task, or the tasks and models that vary, do not take are left out.
         options: Lists a group's options for ``model=glob(resnet*)``.
 
     Raises:
@@ -89,9 +89,8 @@ def read_space(typed: Sequence[str], *, base: Base | None = None, options: Confi
     """
     fixed, dimensions = read_words(typed, options=options)
     notices = [dimension.notice for dimension in dimensions.values() if dimension.notice]
-    if base is not None and "loss" in dimensions:
-        dimensions["loss"], left_out = _taken_losses(dimensions, base)
-        notices += left_out
+    if base is not None:
+        notices += narrow(dimensions, base)
     ordered = {name: dimensions[name].distribution for name in _ordered(dimensions)}
     return Space(ordered, tuple(fixed), dimensions, tuple(notices))
 
@@ -180,10 +179,9 @@ def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resol
     """
     if not set(CHOOSERS) & set(space.dimensions):
         return base_of(first)
-    kept = own_words(space)
-    kept += [
-        f"{name}={decode(item.first)}" for name, item in space.dimensions.items() if name not in (*CHOOSERS, "loss")
-    ]
+    varied = {name: decode(item.first) for name, item in space.dimensions.items() if name not in (*CHOOSERS, "loss")}
+    job = dict(word.partition("=")[::2] for word in first.typed)  # its values go together
+    kept = [*own_words(space), *(f"{name}={job.get(name, text)}" for name, text in varied.items())]
 
     @cache
     def of(chosen: tuple[str, ...]) -> Base:
@@ -269,25 +267,3 @@ def _product(pools: Sequence[range]) -> Iterator[tuple[int, ...]]:
     for index in pools[0]:
         for rest in _product(pools[1:]):
             yield (index, *rest)
-
-
-def _taken_losses(dimensions: Mapping[str, Dimension], base: Base) -> tuple[Dimension, tuple[str, ...]]:
-    """The losses that every task and model of the space takes, and lines about the others."""
-
-    def varied(name: str, usual: Any) -> Sequence[Any]:
-        return (dimensions[name].values or [usual]) if name in dimensions else [usual]
-
-    loss = dimensions["loss"]
-    models = varied("model.name", None) if "model.name" in dimensions else varied("model", base.model)
-    pairs = [
-        (task, base.model if name == GENERIC_MODEL else name) for task in varied("task", base.task) for name in models
-    ]
-    kept, notices = list(loss.values or ()), []
-    for task, model in pairs:
-        taken = losses_of(task, entry_of(str(model), task)) if task in TASKS else tuple(kept)
-        for name in [name for name in kept if name not in taken]:
-            kept.remove(name)
-            notices.append(f"loss={name} is left out: task={task} with model={model} takes {one_of(taken or ['none'])}")
-    if not kept:
-        raise ConfigError(["loss: no loss is left to try", *notices])
-    return loss.narrowed(kept), tuple(notices)
