@@ -300,7 +300,9 @@ def body(number, values, trial):
     return {"status": "pruned", "value": 0.5, "reason": reason} if reason else 1.0 - number / 100
 """)
     output = sweeper.sweep("learning_rate=interval(0.001,0.1)", "hydra.sweeper.n_trials=10")
-    assert "pruner: successive_halving" in output and "1 complete, 9 pruned" in last_line(output), output
+    assert "pruner: successive_halving, looks first after epoch " in output and "1 complete, 9 pruned" in last_line(
+        output
+    ), output
     output = sweeper.sweep("seed=range(1,11)", "hydra.sweeper.study_name=grid")
     assert "pruner" not in output and last_line(output) == "10 trials: 10 complete, 0 pruned, 0 failed", output
 

@@ -10,7 +10,7 @@ import pytest
 
 from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
-from visrun.sweep.pruners import make_pruner, settled
+from visrun.sweep.pruners import first_look, make_pruner, settled
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue, create
 
@@ -94,6 +94,12 @@ def test_successive_halving_looks_first_at_a_twelfth_and_after_the_warm_up(epoch
     inner = settled({"name": "patient", "wrapped": "successive_halving"}, max_epochs=epochs, warmup_epochs=warmup)
     assert inner["wrapped"]["min_resource"] == look
     assert isinstance(make_pruner(inner), optuna.pruners.PatientPruner)
+
+
+def test_when_successive_halving_looks_is_told() -> None:
+    assert first_look(node("successive_halving")) == ", looks first after epoch 1 to 4, by the number of images"
+    assert first_look(node("successive_halving", min_resource=3)) == ", looks first after epoch 3"
+    assert first_look(node("median")) == first_look({"name": "none"}) == ""
 
 
 def test_a_first_look_that_is_given_stands() -> None:

@@ -19,6 +19,7 @@ from visrun.sweep.joining import prepare
 from visrun.sweep.leadership import Claim, claimed, leading, look
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
 from visrun.sweep.plan import Plan
+from visrun.sweep.pruners import first_look
 from visrun.sweep.storage import is_database, open_storage
 from visrun.sweep.study import Queue
 from visrun.sweep.trials import failures, too_many_failed
@@ -88,7 +89,8 @@ class Controller:
             self.screen.warn(line)
         self.screen.say(f"sweep: {self.plan.folder}")
         if (pruner := self.plan.pruner["name"]) != "none":
-            self.screen.say(f"pruner: {pruner}; hydra/sweeper/pruner=none lets every trial come to its end")
+            looks = first_look(self.plan.pruner)
+            self.screen.say(f"pruner: {pruner}{looks}; hydra/sweeper/pruner=none lets every trial come to its end")
         self.screen.say(f"stopped or killed, it goes on with: {again(self.plan)}")
         self.parent.tracker.start()
         try:

@@ -105,6 +105,15 @@ def settled(node: Any, *, max_epochs: int, warmup_epochs: int) -> Any:
     return found
 
 
+def first_look(node: Mapping[str, Any]) -> str:
+    """When successive halving looks at first, which for few training images may be the last epoch; "" of others."""
+    soon, late = make_pruner(node), make_pruner(node, images=1)
+    if not isinstance(soon, SuccessiveHalving) or not isinstance(late, SuccessiveHalving):
+        return ""
+    later = f" to {late.first}, by the number of images" if late.first > soon.first else ""
+    return f", looks first after epoch {soon.first}{later}"
+
+
 def make_pruner(node: Mapping[str, Any], *, images: int | None = None) -> BasePruner:
     """The pruner that ``hydra.sweeper.pruner`` describes: its ``name`` and the arguments of Optuna's class.
 
