@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from visrun.record.run_settings import text
+from visrun import hyperparameters
+from visrun.config import settings
+from visrun.record.run_settings import settings_of, text
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,10 @@ from visrun.record.run_settings import text
 )
 def test_texts_are_one_printable_line(value: object, shown: str) -> None:
     assert text(value) == shown
+
+
+def test_a_setting_that_the_version_lacked_which_wrote_the_run_has_its_default() -> None:
+    whole = {"hyperparameters": hyperparameters.defaults(), **settings.defaults()}
+    run = {key: value for key, value in whole["run"].items() if key != "monitor"}
+    assert settings_of({**whole, "run": run}) == settings_of(whole)
+    assert "run.monitor" not in settings_of({"hyperparameters": {}})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from visrun import hyperparameters
+from visrun.config import settings
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.run_folder import part_of
@@ -19,15 +20,19 @@ SETTLED = {"data.image_size": "image_size", "run.device": "device", "run.precisi
 
 
 def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
-    """Every value of an experiment.json that this run reads, as text; what a run settled itself by its outcome."""
-    given = part_of(content, "hyperparameters")
+    """Every value of an experiment.json that this run reads, as text; what a run settled itself by its outcome.
+
+    A setting that the version lacked which wrote a section of the file had its default.
+    """
+    given, usual = part_of(content, "hyperparameters"), settings.defaults()
     values = {**hyperparameters.defaults(), **given}
     result, task = part_of(content, "result"), str(content.get("task", "classification"))
     facts = facts_of(values, {**content, "task": task})
     shown = {key: given[key] for key in Hyperparameters.model_fields if key in given}
     shown |= {key: content[key] for key in ("seed",) if key in content}
     for section in SHAPING:
-        shown |= {f"{section}.{key}": value for key, value in part_of(content, section).items()}
+        if had := part_of(content, section):
+            shown |= {f"{section}.{key}": value for key, value in {**usual[section], **had}.items()}
     shown |= {key: result[fact] for key, fact in SETTLED.items() if fact in result}
     shown = {key: value for key, value in shown.items() if is_read(key, facts) and key not in NOT_COMPARED}
     return {key: text(value) for key, value in (shown | _provenance(content)).items()}
