@@ -106,6 +106,19 @@ def test_what_a_sweep_tries_is_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert not any("seed" in line for line in tried)
 
 
+def test_what_no_trial_of_a_sweep_reads_is_not_tried_and_what_one_reads_no_warning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["-m", "optimizer=adam,sgd", "momentum=0.8,0.9", "gamma=0.5", "model=patchcore,resnet18"]
+    assert explain.main(words) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "visrun: warning: gamma=0.5 is not read: gamma is read only when scheduler=step or multistep",
+        "visrun: warning: model=patchcore is left out: no model of task=classification",
+    ]
+    lines = said(capsys, "-m", "sweep=regularization", "task=object_detection").splitlines()
+    assert [line.partition("=")[0] for line in lines if line.startswith("tries ")] == ["tries weight_decay"]
+
+
 def test_warnings_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain.main(["--json", "momentum=0.5"]) == 0
     out, err = capsys.readouterr()

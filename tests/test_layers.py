@@ -40,7 +40,7 @@ ON_TOP = {
     "compare": {"cli"},
     "launch": {"cli", "repeat"},
     "survey": {"cli", "web"},
-    "sweep": {"cli", "compare", "launch", "predict", "web"},
+    "sweep": {"cli", "compare", "explain", "launch", "predict", "web"},
     "web": {"cli"},
 }
 BELOW_TASKS = {"visrun." + name for name in ("anomaly", "boxes", "data", "detection", "figures", "models")}

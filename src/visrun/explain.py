@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from visrun.arguments import verb_parser
 from visrun.config.choices import NAMED
-from visrun.config.compose import Resolved, check_sweep, known, resolve
+from visrun.config.compose import Resolved, Sweep, check_sweep, known, resolve
 from visrun.config.configs import Conf, flatten, open_conf
 from visrun.config.fields import allowed, extra, leaves, one_of, show
 from visrun.config.overrides import GROUPS, near
@@ -47,18 +48,33 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError("--json shows every setting of one run; leave out KEY and -m")
     varied: Sequence[str] = ()
     if given.multirun:
-        resolved, _, varied = check_sweep(rest, config_dir=given.config_dir)
+        sweep = check_sweep(rest, config_dir=given.config_dir)
+        resolved, (varied, warnings) = sweep.first, of_sweep(sweep, given.config_dir)
     else:
         resolved = resolve(rest, config_dir=given.config_dir)
+        warnings = resolved.warnings
     if given.json:
         print(json.dumps(as_json(resolved), indent=2, ensure_ascii=False))
     elif keys:
         print(about(keys, resolved, open_conf(Path.cwd(), given.config_dir)))
     else:
         print(as_text(resolved, varied))
-    for line in resolved.warnings:
+    for line in warnings:
         print(f"visrun: warning: {line}", file=sys.stderr)
     return 0
+
+
+def of_sweep(sweep: Sweep, config_dir: Path | None) -> tuple[Sequence[str], Sequence[str]]:
+    """What a sweep tries and some trial reads, and its warnings: those that the sweep itself gives."""
+    from visrun.sweep import plan, space  # Optuna
+
+    varying = space.read_space(
+        sweep.words, base=space.base_of(sweep.first), options=open_conf(Path.cwd(), config_dir).loader
+    )
+    bases = space.composed(varying, sweep.first, partial(resolve, config_dir=config_dir))
+    read = {name for name in varying.dimensions if space.some_read(name, varying, bases)}
+    tried = [word for word in sweep.varied if word.partition("=")[0] in read]
+    return tried, [*plan.warnings_of(sweep.first, varying, bases), *varying.notices]
 
 
 def as_json(resolved: Resolved) -> dict[str, Any]:

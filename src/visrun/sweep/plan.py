@@ -141,11 +141,11 @@ def make_plan(
         first=first,
         command=tuple(command),
         notices=(*space.notices, *trials.notices, *unjudged),
-        warnings=tuple(_warnings(first, space, bases)),
+        warnings=tuple(warnings_of(first, space, bases)),
     )
 
 
-def _warnings(first: Resolved, space: Space, bases: Bases) -> list[str]:
+def warnings_of(first: Resolved, space: Space, bases: Bases) -> list[str]:
     """Those of the first job, but for values that it does not read and another trial does; and why nothing varies."""
     facts = facts_of(first.hyperparameters, first.settings)
     unread = {name: why for name in READ_WHEN if (why := why_unread(name, facts))}
