@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 
 from visrun.tracking import client
-from visrun.tracking.client import ENVIRONMENT, NOISY, current, make_client, undone
+from visrun.tracking.client import ENVIRONMENT, NOISY, current, environment, make_client, undone
 from visrun.tracking.uris import URI, sqlite_path
 
 
@@ -30,6 +30,24 @@ def test_a_store_is_mlflows_own_only_for_a_while(before: str | None, monkeypatch
         raise ZeroDivisionError
     assert os.environ.get(URI) == before and mlflow.get_tracking_uri() == usual
     assert mlflow.get_tracking_uri() == (before or usual)
+
+
+def test_what_is_changed_while_a_variable_is_borrowed_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
+    with environment("MLFLOW_HTTP_REQUEST_TIMEOUT", "20"):
+        os.environ.pop("MLFLOW_HTTP_REQUEST_TIMEOUT")  # the run has ended, and its thread has not
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
+
+
+@pytest.mark.slow
+def test_a_store_that_is_chosen_while_another_is_used_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    monkeypatch.setenv(URI, "http://before:5000")
+    with current("http://other:5000"):
+        mlflow.set_tracking_uri("http://mine:5000")
+    assert mlflow.get_tracking_uri() == os.environ[URI] == "http://mine:5000"
+    mlflow.set_tracking_uri(None)
 
 
 @pytest.mark.slow

@@ -48,13 +48,17 @@ class Answering:
 
 @contextlib.contextmanager
 def environment(name: str, value: str) -> Iterator[None]:
-    """Let one of the variables of `quiet` be ``value`` for a while."""
+    """Let one of the variables of `quiet` be ``value`` for a while.
+
+    A tracker's thread may outlive its run: what has been changed meanwhile, as by `undone`, stays.
+    """
     before = os.environ.get(name)
     os.environ[name] = value
     try:
         yield
     finally:
-        _put(name, before)
+        if os.environ.get(name) == value:
+            _put(name, before)
 
 
 def _put(name: str, value: str | None) -> None:
@@ -65,7 +69,7 @@ def _put(name: str, value: str | None) -> None:
 
 @contextlib.contextmanager
 def current(uri: str) -> Iterator[None]:
-    """Let those of MLflow's functions that take no client use the store at ``uri`` for a while."""
+    """Let those of MLflow's functions that take no client use the store at ``uri`` for a while, as `environment`."""
     import mlflow
 
     before = os.environ.get(URI)
@@ -73,8 +77,9 @@ def current(uri: str) -> Iterator[None]:
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # which takes it back
-        _put(URI, before)
+        if mlflow.get_tracking_uri() == uri:
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # which takes it back
+            _put(URI, before)
 
 
 @contextlib.contextmanager
