@@ -83,8 +83,8 @@ def test_a_plugins_augmentation_that_cannot_work_is_one_line(augment, told, monk
     assert caught.value.problems == (told,)
 
 
-@pytest.mark.parametrize(("tile", "told"), [(None, 3), (64, 0)])
-def test_images_of_more_objects_than_masks_have_numbers_for_are_warned_of(tile, told, tmp_path):
+@pytest.mark.parametrize(("tile", "limits"), [(None, [100, 255]), (64, [100]), (32, [])])
+def test_images_of_more_objects_than_are_found_or_masks_have_numbers_for_are_warned_of(tile, limits, tmp_path):
     """400 squares in each of four images, of which one is held out; in a tile of 64 x 64 there are 256 at most."""
     for name in ("images", "instances"):
         (tmp_path / name).mkdir()
@@ -99,8 +99,7 @@ def test_images_of_more_objects_than_masks_have_numbers_for_are_warned_of(tile, 
     look = Look(image_size=(64, 64), fit="zoom", mean=(0.5,) * 3, std=(0.5,) * 3, tile=tile)
     build_loaders(resolved, read_dataset(resolved.settings, Mock()), look, device=torch.device("cpu"), screen=screen)
     lines = [call.args[0] for call in screen.warn.call_args_list]
-    assert [line.split(":")[0].split(",")[0] for line in lines] == (
-        [f"{told} of 3 images in train show more than 255 objects at once"] if told else []
-    )
+    told = [f"3 of 3 images in train show more than {limit} objects at once" for limit in limits]
+    assert [line.split(":")[0].split(",")[0] for line in lines] == told
     (service,) = survey(tmp_path, tasks=["instance_segmentation"]).services
     assert any("show more than 255 objects at once" in line for line in service.warnings)
