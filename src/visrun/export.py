@@ -13,7 +13,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,8 @@ def as_onnx(program: ExportedProgram, described: Mapping[str, Any]) -> bytes:
     if missing:
         raise UserError(f"format=onnx: pip install {' '.join(missing)}; or choose format=pt2, which does without")
     try:
-        written = torch.onnx.export(program, verbose=False)
+        with redirect_stdout(io.StringIO()):  # where onnxscript counts what it has rewritten
+            written = torch.onnx.export(program, verbose=False)
     except Exception as error:
         raise VisrunError(f"this network cannot be written as ONNX ({first_line(error, most=200)})") from error
     assert written is not None, "no file was named"

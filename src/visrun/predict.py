@@ -42,11 +42,9 @@ from visrun.folders import expanded
 from visrun.memory import without_steps
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json, run_of
-from visrun.sweep.files import TABLE
-from visrun.sweep.table import BEST, trial_of
+from visrun.sweep.table import best_trial_of, trial_of
 from visrun.tables import TASKS
 from visrun.tasks.base import Merging, Prediction, Selecting, Task
-from visrun.text import some
 from visrun.training import recall
 
 BATCH = 32
@@ -186,22 +184,13 @@ def _predictor(state: dict[str, Any], file: Path, target: torch.device) -> Predi
 def named(run: str | Path) -> Path:
     """A run's folder, for which its experiment.json stands or a sweep whose best trial it is; or a checkpoint.
 
-    Raises:
-        UserError: A sweep of which several trials are best, or none is complete.
+    Raises what :func:`visrun.sweep.table.best_trial_of` does.
     """
     path = expanded(run)
     path = path.parent if path.name == FILE_NAME else path
     if (path / FILE_NAME).exists() or not path.is_dir():
         return trial_of(path)
-    best = path if path.name == BEST else path / BEST
-    front = sorted(best.glob(f"[0-9]*/{FILE_NAME}"), key=lambda file: int(file.parent.name))
-    if (best / FILE_NAME).is_file() or len(front) == 1:
-        return trial_of(front[0].parent if front else best)
-    if front:
-        raise UserError(f"{path}: a sweep with a Pareto front; name one of {some(str(file.parent) for file in front)}")
-    if (path / TABLE).exists():
-        raise UserError(f"{path}: no trial of this sweep is complete; name the folder of one that finished an epoch")
-    return trial_of(path)
+    return best_trial_of(path)
 
 
 def precision_of(file: Path, device: torch.device) -> str:

@@ -10,14 +10,15 @@ from visrun.config.compose import resolve
 from visrun.config.entries import entry_problems
 from visrun.errors import ConfigError
 
-TASK = "fit='letterbox', image_size=64, metrics={'mae': False}, build='zoo_plugin:Counting'"
+METRICS = "{'mae': False}"
+TASK = f"fit='letterbox', image_size=64, metrics={METRICS}, build='zoo_plugin:Counting'"
 MODEL = "build='zoo_plugin:counter', parameters=0.1, speed=3, accuracy=1"
 REF = 'must be a function, or "module:function"'
 SLIPS = [
     (f"TASKS['counting'] = TaskEntry(losses={{}}, target='value', {TASK})", 'TASKS["counting"].losses={}: must name'),
     *(
         (
-            f"TASKS['counting'] = TaskEntry(losses={{'m': 'm:m'}}, target='value', **dict(dict({TASK}), metrics={wrong}))",
+            f"TASKS['counting'] = TaskEntry(losses={{'m': 'm:m'}}, target='value', {TASK})".replace(METRICS, wrong),
             f'TASKS["counting"].metrics={told}: must say of one metric at least whether more of it is better',
         )
         for wrong, told in (("{}", "{}"), ("{'mae': 'min'}", '{"mae": "min"}'), ("('mae',)", '["mae"]'))

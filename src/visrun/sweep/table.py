@@ -6,8 +6,10 @@ import csv
 import math
 from pathlib import Path
 
+from visrun.errors import UserError
 from visrun.record.run_files import FILE_NAME, METRICS
 from visrun.sweep.files import TABLE
+from visrun.text import some
 
 NOTES = ("epochs", "seconds", "reason", "folder")  # columns behind values and parameters
 BEST = "best"  # the column of what is best, and the folder of its experiment.json, or of a front's in folders by number
@@ -40,6 +42,23 @@ def trial_of(folder: Path) -> Path:
     places = [sweep / str(number) for number in numbers]
     places += [Path(named) for number in numbers if (named := rows.get(number, {}).get("folder"))]
     return next((place for place in places if (place / FILE_NAME).is_file()), folder)
+
+
+def best_trial_of(path: Path) -> Path:
+    """The best trial of a sweep, named by its folder or by its ``best/``; a folder of no sweep is its own.
+
+    Raises:
+        UserError: Several trials are best, or none is complete.
+    """
+    best = path if path.name == BEST else path / BEST
+    front = sorted(best.glob(f"[0-9]*/{FILE_NAME}"), key=lambda file: int(file.parent.name))
+    if (best / FILE_NAME).is_file() or len(front) == 1:
+        return trial_of(front[0].parent if front else best)
+    if front:
+        raise UserError(f"{path}: a sweep with a Pareto front; name one of {some(str(file.parent) for file in front)}")
+    if (path / TABLE).exists():
+        raise UserError(f"{path}: no trial of this sweep is complete; name the folder of one that finished an epoch")
+    return trial_of(path)
 
 
 def number_in(text: str | None) -> float | None:
