@@ -188,9 +188,7 @@ def named(run: str | Path) -> Path:
     """
     path = expanded(run)
     path = path.parent if path.name == FILE_NAME else path
-    if (path / FILE_NAME).exists() or not path.is_dir():
-        return trial_of(path)
-    return best_trial_of(path)
+    return trial_of(path) if (path / FILE_NAME).exists() or not path.is_dir() else best_trial_of(path)
 
 
 def precision_of(file: Path, device: torch.device) -> str:
