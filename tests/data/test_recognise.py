@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from visrun import build
 from visrun.data import recognise
 from visrun.errors import DataError
 from visrun.tables import READERS
@@ -27,3 +29,10 @@ def test_a_plugins_reader_that_breaks_on_a_folder_is_one_line_that_names_it(
         recognise.listing(tmp_path, task=task)
     line = f"data=mine: cannot tell whether {tmp_path} is of its layout (KeyError: 'classification')"
     assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_a_reader_reads_is_one_whole_line(name: str) -> None:
+    text = inspect.getdoc(build.load(READERS[name].read))
+    assert text is not None and text.splitlines()[1:2] in ([], [""])
+    assert text.startswith(recognise.what_it_reads(name))

@@ -265,6 +265,19 @@ def test_where_there_are_only_pictures_they_serve_all_tasks_of_objects(tmp_path:
         assert one.target.boxes.tolist() == [[0, 0, 2, 2]]
 
 
+@pytest.mark.parametrize("reader", ["auto", "voc"])
+@pytest.mark.parametrize("task", ["oriented_object_detection", "instance_segmentation"])
+def test_boxes_are_too_little_for_tasks_of_outlines(tmp_path: Path, task: str, reader: str) -> None:
+    save(tmp_path / "JPEGImages" / "a.jpg", Image.new("L", (3, 2)))
+    box = "<bndbox><xmin>0</xmin><ymin>0</ymin><xmax>2</xmax><ymax>2</ymax></bndbox>"
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations" / "a.xml").write_text(
+        f"<annotation><filename>a.jpg</filename><object><name>cat</name>{box}</object></annotation>"
+    )
+    with pytest.raises(DataError, match=f"data=voc: boxes without corners or outlines, too little for task={task}"):
+        records.read(tmp_path, task=task, reader=reader)
+
+
 def test_objects_without_a_map_or_a_class_are_named(tmp_path: Path) -> None:
     for shade, name in enumerate("abcdef"):
         objects(tmp_path, [1, 2], [1, 255] if name == "b" else [1, 2], name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from visrun.data import records
+from visrun.data import recognise, records
 from visrun.data.listing import Listing
 from visrun.data.readers import yolo, yolo_yaml
 from visrun.errors import DataError
@@ -276,6 +276,34 @@ def test_other_texts_beside_images_are_no_labels(tmp_path: Path, text: str) -> N
     write(tmp_path / "a.txt", text)
     write(tmp_path / "numbers.txt", LINE)
     assert not yolo.recognise(tmp_path, "object_detection")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "layout"),
+    [
+        (
+            "a.xml",
+            "<annotation><filename>a.jpg</filename><object><name>cat</name><bndbox><xmin>1</xmin><ymin>1</ymin>"
+            "<xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>",
+            "voc",
+        ),
+        (
+            "a.json",
+            '{"imagePath": "a.jpg", "shapes": [{"label": "cat", "points": [[1,1],[9,9]], "shape_type": "rectangle"}]}',
+            "labelme",
+        ),
+        ("boxes.csv", "image,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,1,9,9\n", "boxes"),
+        ("a.md", "", "yolo"),
+    ],
+)
+def test_layouts_with_names_go_before_label_files_beside_images(
+    tmp_path: Path, file: str, text: str, layout: str
+) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "a.txt", LINE)
+    write(tmp_path / file, text)
+    assert recognise.listing(tmp_path, task="object_detection").layout == layout
+    assert recognise.listing(tmp_path, task="object_detection", reader="yolo").listing.classes == ("class_0",)
 
 
 def darknet(root: Path, data: str, *, lines: str = "data/obj_train_data/{}.jpg\n") -> Path:

@@ -26,12 +26,10 @@ VOC_CLASSES = (
 
 def recognise(root: Path, task: str) -> bool:
     """Whether ``root``, a folder in it or one in its VOCdevkit/ holds JPEGImages/ and SegmentationClass/; for tasks
-    that learn outlines, SegmentationObject/ as well; for others, whether it does or they or the splits' folders hold
-    Annotations/*.xml."""
-    target = tables.TASKS[task].target
-    if target == "mask":
+    of objects, SegmentationObject/ as well, or whether they or the splits' folders hold Annotations/*.xml."""
+    if tables.TASKS[task].target == "mask":
         return bool(_homes(root))
-    return _pictured(root) or (target not in OUTLINED and bool(voc_objects.places(root)))
+    return _pictured(root) or bool(voc_objects.places(root))
 
 
 def read(root: Path, *, target: str = "mask") -> Listing:
@@ -53,7 +51,8 @@ def read(root: Path, *, target: str = "mask") -> Listing:
     """
     if target == "mask":
         return _masks(root)
-    if target in OUTLINED or (_pictured(root) and not voc_objects.places(root)):
+    boxed = bool(voc_objects.places(root))
+    if (target in OUTLINED and not boxed) or (_pictured(root) and (target in OUTLINED or not boxed)):
         return voc_instances.read(_masks(root))
     return voc_objects.read(root)
 

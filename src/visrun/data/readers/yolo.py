@@ -10,7 +10,7 @@ from pathlib import Path
 from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
-from visrun.data.readers import common, yolo_beside, yolo_darknet, yolo_lines, yolo_yaml
+from visrun.data.readers import boxes, common, labelme, voc_objects, yolo_beside, yolo_darknet, yolo_lines, yolo_yaml
 from visrun.data.readers.yolo_lines import Lines
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
@@ -20,17 +20,17 @@ LABELS = ("labels", "label")
 NAMES = {"classes.txt", "obj.names"}  # text files that are no labels
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path, task: str) -> bool:
     """Whether ``root`` is or holds YOLO's data.yaml or obj.data, or holds images/ with text files in labels/, or images
-    with label files beside them."""
+    with label files beside them and no labels of another layout, which tell the names of their classes."""
     named = yolo_yaml.find(root) or yolo_darknet.find(root)
     paired = named or any(_holds_text(labels) for _, _, labels in common.pairs(root, LABELS))
-    return bool(paired or yolo_beside.find(root))
+    others = voc_objects.places, partial(labelme.recognise, task=task), partial(boxes.recognise, task=task)
+    return bool(paired) or (yolo_beside.find(root) is not None and not any(other(root) for other in others))
 
 
 def read(root: Path, *, target: str) -> Listing:
-    """YOLO text labels: a data.yaml with names, train, val and test; Darknet's obj.data; images/ and labels/; or texts
-    beside images.
+    """YOLO text labels: a data.yaml with train, val and test; obj.data; images/ and labels/; or texts beside images.
 
     The folders may be split or not. A line is ``class cx cy w h`` (a box), ``class x1 y1 ... x4 y4`` (four corners of a
     turned box) or ``class x1 y1 x2 y2 x3 y3 ...`` (an outline). Where every such line of a dataset has four corners,
