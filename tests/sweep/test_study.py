@@ -213,15 +213,20 @@ class TestTickets:
     def test_points_to_start_with_and_those_of_lost_trials_come_first(self, queue: Queue) -> None:
         red, grey = {"colour": "red"}, {"colour": "grey"}
         queue.fill(4, [red], start=True)
-        for _ in range(2):
-            queue.give_back(claimed(queue, 5).number)  # the point to start with
+        queue.give_back(claimed(queue, 5).number)  # the point to start with
         queue.fill(5, [red, grey], start=True)
         assert [params_of(claimed(queue, 5)) for _ in range(2)] == [red, grey]
         for _ in range(2):
             queue.give_back(claimed(queue, 5).number)
         assert queue.every()[-1].user_attrs["again"] == queue.every()[-2].number  # lost twice
-        assert [claimed(queue, 5).number for _ in range(3)] == [2, 3, 8]
+        assert [claimed(queue, 5).number for _ in range(3)] == [2, 3, 7]
         assert queue.claim(5) is None
+
+    def test_a_point_to_start_with_that_was_lost_twice_waits_its_turn(self, queue: Queue) -> None:
+        queue.fill(3, [{"colour": "red"}], start=True)
+        for _ in range(2):
+            queue.give_back(claimed(queue, 3).number)
+        assert [claimed(queue, 3).number for _ in range(3)] == [1, 2, 4]
 
     def test_a_ticket_that_somebody_else_queued_counts(self, queue: Queue) -> None:
         queue.study.enqueue_trial({"size": 1})

@@ -96,7 +96,7 @@ class Queue:
 
         def first(trial: FrozenTrial) -> bool:
             lost = trial.user_attrs.get("again")
-            return START in trial.user_attrs or (lost is not None and "again" not in every[lost].user_attrs)
+            return START in trial.user_attrs if lost is None else "again" not in every[lost].user_attrs
 
         trials = counting(every)
         waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
