@@ -307,13 +307,14 @@ def test_a_threshold_is_for_tasks_that_choose(tmp_path):
         predict.load(tmp_path / "regression.pt", device="cpu", threshold=0.25)
 
 
-def test_a_sweeps_folder_stands_for_its_best_trial(tmp_path):
-    for name in ("s/3", "s/best", "run"):
+@pytest.mark.parametrize("sweep", ["s", "best"])
+def test_a_sweeps_folder_stands_for_its_best_trial(sweep, tmp_path):
+    for name in (f"{sweep}/1", f"{sweep}/3", f"{sweep}/best", "run"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "experiment.json").write_text("{}")
-    (tmp_path / "s" / "trials.csv").write_text("number,state,folder,best\n3,complete,,yes\n")
-    for given in ("s", "s/best", "s/best/experiment.json", "s/3"):
-        assert predict.named(tmp_path / given) == tmp_path / "s" / "3"
+    (tmp_path / sweep / "trials.csv").write_text("number,state,folder,best\n1,complete,,\n3,complete,,yes\n")
+    for given in ("", "best", "best/experiment.json", "3"):
+        assert predict.named(tmp_path / sweep / given) == tmp_path / sweep / "3"
     assert predict.named(tmp_path / "run") == tmp_path / "run"
     assert predict.named(tmp_path / "a.pt") == tmp_path / "a.pt"
 

@@ -50,7 +50,7 @@ def best_trial_of(path: Path) -> Path:
     Raises:
         UserError: Several trials are best, or none is complete.
     """
-    best = path if path.name == BEST else path / BEST
+    best = path if path.name == BEST and not (path / TABLE).exists() else path / BEST  # a sweep may be called so
     front = sorted(best.glob(f"[0-9]*/{FILE_NAME}"), key=lambda file: int(file.parent.name))
     if (best / FILE_NAME).is_file() or len(front) == 1:
         return trial_of(front[0].parent if front else best)
