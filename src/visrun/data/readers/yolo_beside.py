@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -48,13 +47,10 @@ def plan(root: Path) -> Plan | None:
 
 def _labelled(folder: Path) -> bool:
     """Whether one of the first texts beside images is a label file that shows something."""
-    stems = {common.place(image, folder) for image in files.images(folder, deep=False)}
-    return any(map(_shows, islice(_texts(folder, stems), LOOKED_AT)))
-
-
-def _texts(folder: Path, stems: set[str]) -> Iterator[Path]:
-    texts = files.of_suffix(folder, files.TEXT, deep=False)
-    return (path for path in texts if common.place(path, folder) in stems)
+    texts = list(files.of_suffix(folder, files.TEXT, deep=False))
+    stems = {common.place(image, folder) for image in files.images(folder, deep=False)} if texts else set()
+    beside = (path for path in texts if common.place(path, folder) in stems)
+    return any(map(_shows, islice(beside, LOOKED_AT)))
 
 
 def _shows(path: Path) -> bool:
