@@ -83,7 +83,7 @@ def fit(made: Any, progress: Any, epochs: int) -> float:
     watch = Stopwatch()
     began = time.perf_counter()
     training.fit(
-        made.task,
+        made.entry,
         made.step,
         made.scheduler,
         made.loaders["train"],

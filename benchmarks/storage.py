@@ -85,7 +85,8 @@ def make(storage: BaseStorage, *, size: int, ended: int, epochs: int) -> Queue:
     """A study of which ``ended`` trials are complete and the others wait."""
     name = f"benchmark-{uuid4().hex}"
     create(storage, name, ["maximize"])
-    queue = Queue(storage, name, sampler=RandomSampler(seed=0))
+    queue = Queue(storage, name)
+    queue.study.sampler = RandomSampler(seed=0)
     queue.study.set_user_attr(ATTRIBUTE, {"objectives": ["accuracy"], "n_trials": size})
     generator = RandomSampler(seed=1)
     other = optuna.create_study(sampler=generator)
@@ -118,7 +119,7 @@ def run(queue: Queue, *, n_trials: int, epochs: int) -> float:
     with quiet():
         work(
             queue,
-            SPACE,
+            SPACE.distributions,
             active=lambda params: list(params),
             others=lambda: None,
             launch=launch,
