@@ -231,7 +231,7 @@ FORGED = {
 def test_nothing_forged_is_started(name: str, served: Served) -> None:
     touched, reason = FORGED[name]
     for path in ("/api/runs", "/api/sweeps"):
-        more = {"ranges": {"learning_rate": {"low": 0.1, "high": 0.2}}} if path == "/api/sweeps" else {}
+        more = {"ranges": {"weight_decay": {"low": 0.1, "high": 0.2}}} if path == "/api/sweeps" else {}
         answer = served.post(path, {**STATE, "touched": touched, "ticket": TICKET, **more})
         assert answer.status == 422 and reason in " ".join(answer.json["detail"]), answer.json
         assert SECRET not in answer.body.decode()
