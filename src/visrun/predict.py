@@ -286,7 +286,7 @@ def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
         if picture.mode not in KEPT_BY_PNG:
             picture = picture.convert("I;16" if picture.mode == "I" else "RGB")  # I: as a 16-bit file is opened
         picture.save(spare)
-    except (OSError, ValueError) as error:  # closed, empty, or of a mode that is not converted
+    except (OSError, ValueError, SystemError) as error:  # closed, empty, or of a mode that is not converted
         raise DataError(f"an image of mode {picture.mode}, {picture.width}x{picture.height}: {error}") from error
     return spare
 
