@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -15,6 +16,9 @@ def no_settings(monkeypatch):
     for name in (*ENVIRONMENT, "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)  # which is a variable of the process, too
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def serve(cwd: Path, *words: str, **environment: str) -> Served:
     process = subprocess.Popen(
         [sys.executable, "-m", "visrun.cli", "ui", "--no-browser", "--port", "0", *words],
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
