@@ -16,7 +16,7 @@ from pathlib import Path
 
 from visrun.compare.charts import COLOURS, as_svg, charts
 from visrun.compare.gallery import Cell, Gallery
-from visrun.compare.runs import Run, contenders, judging, same_images
+from visrun.compare.runs import Run, judging, ranked, same_images
 from visrun.compare.tables import Row, common, differences, metrics, notes, outcomes
 from visrun.numbers import number
 
@@ -76,8 +76,8 @@ def _colours(count: int) -> str:
 
 def _verdict(runs: Sequence[Run]) -> str:
     """One sentence: which run is best by the monitored metric."""
-    known = contenders([run for run in runs if run.value is not None])
-    entry, monitor = judging(runs).entry, judging(runs).monitor
+    known, judge = ranked(runs), judging(runs)
+    entry, monitor = judge.entry, judge.monitor
     if not known:
         return f'<p class="verdict">No run has a value of {escape(monitor)} yet.</p>'
     if len(judges := {run.entry.monitor: None for run in known}) > 1:

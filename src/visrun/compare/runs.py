@@ -127,10 +127,14 @@ def contenders(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.finished] or list(runs)
 
 
+def ranked(runs: Sequence[Run]) -> list[Run]:
+    """Of those with a value the runs that may be the best."""
+    return contenders([run for run in runs if run.value is not None])
+
+
 def judging(runs: Sequence[Run]) -> Run:
-    """The run by whose metric they are ranked: the first of those with a value that may be the best."""
-    known = contenders([run for run in runs if run.value is not None])
-    return known[0] if known else runs[0]
+    """The run by whose metric they are ranked: the first of those that are."""
+    return next(iter(ranked(runs)), runs[0])
 
 
 def same_images(runs: Sequence[Run], split: str) -> bool:

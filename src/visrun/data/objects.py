@@ -24,6 +24,7 @@ from visrun.tables.targets import TARGETS
 # find, its number in the batch's masks (0 = none), and its box in pixels of the training image.
 LABEL, IGNORED, ID, BOX = 0, 1, 2, slice(3, None)
 MASK_STRIDE = TARGETS["instances"].cell  # pixels of the training image for one of the batch's masks
+LEAST = 0.1  # pixels of the file: an object that is narrower has no size
 MOST_MASKED = 255  # objects of one image whose masks can be learnt: their numbers are bytes
 LAYERS = 2  # masks may overlap two deep without loss
 POINTS = 16  # around an object: turned by any angle, the box of a round one is at most 4 % too small

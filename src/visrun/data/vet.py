@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from visrun.data.listing import Problem
 from visrun.data.marks import Marks
-from visrun.data.objects import Objects
+from visrun.data.objects import LEAST, Objects
 from visrun.data.outlines import Floats, Rle, widths
 from visrun.data.rows import Rows, gather
 from visrun.errors import DataError
 from visrun.text import some
 
-LEAST = 0.1  # pixels: what is narrower has no size
 BEYOND = 1.0  # pixels beyond the edge from which clipping is said; less is rounding
 MANY = 0.1  # share of clipped boxes from which their format is doubted
 LARGE = 16  # pixels of an image's side from which coordinates that never exceed 1 are doubted

@@ -11,14 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from visrun.boxes import clip_xyxy, rotated_intersection
-from visrun.data.objects import MASK_STRIDE
+from visrun.data.objects import LEAST, MASK_STRIDE
 from visrun.data.placement import Place, centre_of
 from visrun.detection.matching import Ints
 from visrun.detection.runs import Runs, encoded
 
 HALF = 127.5  # of a mask's 255: from here on a pixel belongs to the object
 PIXELS = 1 << 24  # of masks drawn at a time
-SMALLEST = 0.1  # pixels of the file: labels that are narrower have no size either
 
 
 def restore_boxes(boxes: Tensor, place: Place) -> Tensor:
@@ -37,10 +36,10 @@ def shown(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     An upright box, which is cut to the file, has a size then; a turned one reaches into it.
     """
     if boxes.shape[1] == 4:
-        return (boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(1)
+        return (boxes[:, 2:] - boxes[:, :2] >= LEAST).all(1)
     height, width = size
     file = boxes.new_tensor([width / 2, height / 2, width, height, 0.0])
-    return rotated_intersection(boxes, file) >= SMALLEST**2
+    return rotated_intersection(boxes, file) >= LEAST**2
 
 
 def restore_masks(masks: Tensor, place: Place) -> list[Runs]:
