@@ -142,6 +142,7 @@ def test_free_texts_need_no_quotes() -> None:
     assert read("tracking.uri=./runs").typed[0].value == "/home/anna/runs"
     assert read("data.classes=[Käfer, big cat,7]").typed[0].value == ["Käfer", "big cat", "7"]
     assert read("data.classes=['a,b',c]").typed[0].value == ["a,b", "c"]
+    assert read("data.classes=[a b,c],[007], []", multirun=True).typed[0].values == (["a b", "c"], ["007"], [])
     assert read("data.targets=[Größe in mm,7]").typed[0].value == ["Größe in mm", "7"]
 
 

@@ -203,14 +203,24 @@ class TestLosses:
         assert named.dimensions["loss"].values == ("bce",)
 
     def test_models_of_other_tasks_never_become_a_trial(self) -> None:
-        space = read_space(["model=patchcore,resnet18,torchvision,unet", "loss=focal,mse"], base=BASE)
-        assert space.dimensions["model"].values == ("resnet18", "torchvision")
+        space = read_space(["model=patchcore,resnet18,resnet50,unet", "loss=focal,mse"], base=BASE)
+        assert space.dimensions["model"].values == ("resnet18", "resnet50")
         assert space.dimensions["loss"].values == ("focal",)
         assert space.notices[0] == "model=patchcore, unet is left out: no model of task=classification"
         both = read_space(["model=resnet18,unet,patchcore", "task=classification,segmentation"], base=BASE)
         assert both.dimensions["model"].values == ("resnet18", "unet")
         with pytest.raises(ConfigError, match="model: no model is left to try"):
             read_space(["model=choice(patchcore)"], base=BASE)
+
+    def test_an_option_that_needs_a_name_becomes_a_trial_where_it_has_one(self) -> None:
+        space = read_space(["model=timm,resnet18,torchvision"], base=BASE)
+        assert space.dimensions["model"].values == ("resnet18",)
+        assert space.notices == (
+            "model=timm is left out: it needs a model.name",
+            "model=torchvision is left out: it needs a model.name",
+        )
+        for named in ("model.name=resnet50", "model.name=resnet50,resnet34"):
+            assert len(read_space(["model=timm,torchvision", named], base=BASE).dimensions["model"].values) == 2
 
     def test_tasks_that_share_no_loss_are_an_error(self) -> None:
         shared = read_space(["task=classification,segmentation", "loss=focal,bce,dice"], base=BASE)

@@ -10,6 +10,7 @@ parentheses, commas and ``=``, can read anything into them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -135,8 +136,7 @@ def hydra_words(words: Iterable[str]) -> list[str]:
         bare = key in HYDRA_PATHS and sign and text[:1] not in ("'", '"')
         text = str(expanded(text)) if bare and text.startswith("~") else text
         lines.append(f"{key}={QuotedString(text, Quote.single).with_quotes()}" if bare else word)
-        override = _parsed(lines[-1])
-        if "/" in key and isinstance(override.value(), bool | int | float | dict):
+        if isinstance(_parsed(lines[-1]).value(), bool | int | float | dict) and "/" in key:
             raise ConfigError(f"{key}={show(text)}: must be the name of an option")
     return lines
 
@@ -206,15 +206,14 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
         override = _parsed(to_override(key, text))
     if override.type is not OverrideType.CHANGE:
         raise ConfigError(f"{key}={show(text)}: give the whole value")
-    line = override.input_line or word
     if not override.is_sweep_override():
-        return Typed(key, line, override.value())
+        return Typed(key, override.input_line or word, override.value())
     if not multirun:
         raise ConfigError(_one_value(key, text, override))
     values = _sweep_values(override)
     if not values:
         raise ConfigError(f"{key}={show(text)}: sweeps over no value")
-    return Typed(key, line, values[0], values)
+    return Typed(key, override.input_line or word, values[0], values)
 
 
 def _one_value(key: str, text: str, override: Override) -> str:
@@ -251,7 +250,8 @@ def _quoted(key: str, text: str, *, cwd: Path, multirun: bool) -> str:
     text = text if key in PATHS + TEXTS else text.strip()
     line = f"{key}={text}"
     if key in NAME_LISTS and text[:1] == "[" and text[-1:] == "]" and not set(text) & {"'", '"'}:
-        return to_override(key, [name.strip() for name in text[1:-1].split(",") if name.strip()])
+        lists = [names.split(",") for names in re.split(r"\]\s*,\s*\[", text[1:-1])]  # several are a sweep's
+        return f"{key}=" + ",".join(_grammar([name.strip() for name in names if name.strip()], key) for names in lists)
     if key not in PATHS + TEXTS or text.lower() == "null" or (multirun and text.startswith(SWEEPS)):
         return line
     if text[:1] in ("'", '"') and text[-1:] == text[:1]:

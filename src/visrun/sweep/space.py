@@ -90,7 +90,8 @@ def read_space(typed: Sequence[str], *, base: Base | None = None, options: Confi
     fixed, dimensions = read_words(typed, options=options)
     notices = [dimension.notice for dimension in dimensions.values() if dimension.notice]
     if base is not None:
-        notices += narrow(dimensions, base)
+        named = "model.name" in dimensions or any(word.startswith("model.name=") for word in fixed)
+        notices += narrow(dimensions, base, named=named)
     ordered = {name: dimensions[name].distribution for name in _ordered(dimensions)}
     return Space(ordered, tuple(fixed), dimensions, tuple(notices))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from visrun.config.fields import one_of
@@ -10,21 +11,28 @@ from visrun.config.setting_rules import entry_of
 from visrun.errors import ConfigError
 from visrun.hyperparameters import losses_of
 from visrun.sweep.dimensions import Dimension
-from visrun.tables import GENERIC_MODEL, TASKS
+from visrun.tables import GENERIC_MODEL, TASKS, TIMM_MODEL
 from visrun.text import some
 
 if TYPE_CHECKING:
     from visrun.sweep.space import Base
 
+NAMELESS = (GENERIC_MODEL, TIMM_MODEL)  # options that are no model by themselves
 
-def narrow(dimensions: dict[str, Dimension], base: Base) -> list[str]:
+
+def narrow(dimensions: dict[str, Dimension], base: Base, *, named: bool) -> list[str]:
     """Leave out of ``dimensions`` the models and losses that are not taken; a line about each.
+
+    Args:
+        dimensions: Those of a space.
+        base: What goes with them.
+        named: Whether a ``model.name`` goes with every trial, which the models of NAMELESS need.
 
     Raises:
         ConfigError: None is left.
     """
     notices: list[str] = []
-    for name, taken in (("model", _taken_models), ("loss", _taken_losses)):
+    for name, taken in (("model", partial(_taken_models, named=named)), ("loss", _taken_losses)):
         if name in dimensions:
             kept, lines = taken(dimensions, base)
             if not kept:
@@ -35,14 +43,17 @@ def narrow(dimensions: dict[str, Dimension], base: Base) -> list[str]:
     return notices
 
 
-def _taken_models(dimensions: Mapping[str, Dimension], base: Base) -> tuple[list[Any], list[str]]:
-    """The models that some task of the space takes, and a line about the others."""
+def _taken_models(dimensions: Mapping[str, Dimension], base: Base, *, named: bool) -> tuple[list[Any], list[str]]:
+    """The models that some task of the space takes, and lines about the others."""
     tasks = _varied(dimensions, "task", base.task)
     every = list(dimensions["model"].values or ())
-    kept = [name for name in every if any(task in entry_of(str(name), task).tasks for task in tasks)]
-    others = [str(name) for name in every if name not in kept]
-    told = f"model={some(others)} is left out: no model of task={','.join(map(str, tasks))}"
-    return kept, [told] if others else []
+    nameless = [name for name in every if name in NAMELESS and not named]
+    serving = [name for name in every if any(task in entry_of(str(name), task).tasks for task in tasks)]
+    others = [str(name) for name in every if name not in serving]
+    told = [f"model={name} is left out: it needs a model.name" for name in nameless]
+    if others:
+        told.append(f"model={some(others)} is left out: no model of task={','.join(map(str, tasks))}")
+    return [name for name in serving if name not in nameless], told
 
 
 def _taken_losses(dimensions: Mapping[str, Dimension], base: Base) -> tuple[list[Any], list[str]]:
