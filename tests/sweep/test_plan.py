@@ -303,6 +303,8 @@ class TestObjectives:
     def test_trials_that_monitor_different_metrics_are_not_compared(self) -> None:
         (line,) = problems("run.monitor=accuracy,f1")
         assert line.endswith("trials of run.monitor=accuracy,f1 choose by different metrics; give it one value")
+        assert plan("run.monitor=choice(f1)", typed=["run.monitor=f1"]).objectives == ("f1",)
+        assert plan("run.monitor=accuracy,f1", objectives=["seconds"]).objectives == ("seconds",)
 
     @pytest.mark.parametrize("named", [None, ["accuracy"], ["seconds", "accuracy"]])
     def test_tasks_with_different_metrics_are_not_compared(self, named: Any) -> None:

@@ -176,14 +176,17 @@ def _objectives(
 
 def _compared(space: Space, objectives: Sequence[str], monitor: str | None, problems: Problems) -> None:
     """Trials of several tasks, or that monitor several metrics, are compared by what all of them have."""
-    if named := space.dimensions.get("run.monitor"):
+    if set(objectives) <= set(MEASURES):
+        return
+    named = space.dimensions.get("run.monitor")
+    if named and len(named.values or ()) > 1:
         values = ",".join(map(show, named.values or ()))
         problems.add(f"{KEY}.objectives: trials of run.monitor={values} choose by different metrics; give it one value")
     varied = space.dimensions.get("task")
     tasks = [task for task in (varied.values or () if varied else ()) if task in TASKS]
     entries = {task: TASKS[task].judged_by(monitor) for task in tasks}
     judges = {(entry.monitor, entry.maximize) for entry in entries.values()}
-    if len(judges) > 1 and not set(objectives) <= set(MEASURES):
+    if len(judges) > 1:
         metrics = ", ".join(f"{task} {entry.monitor}" for task, entry in entries.items())
         problems.add(
             f"{KEY}.objectives: trials of task={','.join(tasks)} have different metrics ({metrics}), which cannot be "
