@@ -79,14 +79,18 @@ def of_sweep(sweep: Sweep, config_dir: Path | None) -> tuple[Sequence[str], Sequ
 
 def as_json(resolved: Resolved) -> dict[str, Any]:
     """All values, the source of each, and the names that the run does not read."""
+    values, settings = (
+        resolved.hyperparameters.model_dump(mode="json"),
+        flatten(resolved.settings.model_dump(mode="json")),
+    )
     return {
         "task": resolved.settings.task,
         "model": resolved.settings.model.name,
-        "hyperparameters": resolved.hyperparameters.model_dump(mode="json"),
-        "sources": resolved.sources,
+        "hyperparameters": values,
+        "sources": {name: resolved.sources[name] for name in values},
         "unread": list(resolved.unread),
-        "settings": flatten(resolved.settings.model_dump(mode="json")),
-        "setting_sources": resolved.setting_sources,
+        "settings": settings,
+        "setting_sources": {key: resolved.sources[key] for key in settings},
     }
 
 
@@ -106,14 +110,13 @@ def as_text(resolved: Resolved, varied: Sequence[str] = ()) -> str:
     rows += [("", "", "", ""), ("setting", "value", "from", "")]
     for key, value in settings.items():
         why = why_unread(key, facts)
-        rows.append((key, show(value), resolved.setting_sources[key], f"no: {why}" if why else ""))
+        rows.append((key, show(value), resolved.sources[key], f"no: {why}" if why else ""))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
         for row in rows
     ]
-    shown = {*resolved.sources.values(), *resolved.setting_sources.values()}
-    used = [f"{source} = {text}" for source, text in MEANING.items() if source in shown]
+    used = [f"{source} = {text}" for source, text in MEANING.items() if source in resolved.sources.values()]
     choices = " ".join(f"{group}={option}" for group, option in resolved.choices.items())
     tried = [f"tries {word}" for word in varied]
     return "\n".join([choices, *tried, "", *lines, "", f"from: {'; '.join(used)}", *resolved.notices])
@@ -136,7 +139,7 @@ def _about(key: str, resolved: Resolved, conf: Conf) -> str:
     values = resolved.hyperparameters.model_dump(mode="json")
     facts = facts_of(values, resolved.settings)
     value = (flatten(resolved.settings.model_dump(mode="json")) | values)[key]
-    source = (resolved.setting_sources | resolved.sources)[key]
+    source = resolved.sources[key]
     unit, takes = extra(info, "unit"), _names(key, resolved, conf) or allowed(info)
     takes += f", in {unit}" if unit and unit not in takes else ""
     wanted = " and ".join(say(name, holds) for name, holds in READ_WHEN.get(key, {}).items())

@@ -123,7 +123,7 @@ LACKING = {
         "num_classes nc": "the classes are counted in the data",
         "single_cls": "classes are not merged; data.classes chooses some",
         "angle_version": "turned boxes have one convention, whatever the dataset's",
-        "max_det": "an image has at most 100 detections, of turned boxes 500; data.tile=N finds more in large ones",
+        "max_det": "how many detections an image may have follows from the task; data.tile=N finds more in large ones",
         "iou iou_thres nms nms_thr": "the overlap at which doubles are merged is fixed",
         "tta": "there is no test-time augmentation",
         "benchmark profile flops": "models are not timed",

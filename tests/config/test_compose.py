@@ -93,7 +93,7 @@ def test_precedence(words: list[str], key: str, value: object, source: str, ship
     resolved = resolve(words, conf=shipped)
     assert getattr(resolved.hyperparameters, key) == value
     assert resolved.sources[key] == source
-    assert list(resolved.sources) == list(Hyperparameters.model_fields)
+    assert set(resolved.sources) == {*Hyperparameters.model_fields, *flatten(resolved.settings.model_dump())}
 
 
 def test_the_demo_wants_a_small_net_and_no_mirroring_and_gives_way_to_the_user() -> None:
@@ -287,7 +287,7 @@ def test_a_file_of_hyperparameters_alone_is_enough(empty_folder: Path) -> None:
     values = hyperparameters.defaults() | {"optimizer": "sgd", "scheduler": "poly", "gamma": 0.3, "dropout": 0.4}
     resolved = resolve([experiment(empty_folder, values)])
     assert resolved.hyperparameters.model_dump(mode="json") == values
-    assert set(resolved.sources.values()) == {"file"}
+    assert {resolved.sources[key] for key in values} == {"file"}
     assert resolved.warnings == ()
     assert resolved.settings.task == "classification"
     assert resolved.settings.experiment == str(empty_folder / "experiment (1).json")
@@ -398,8 +398,8 @@ def test_a_root_in_a_recipe_means_what_it_means_when_typed(empty_folder: Path, t
     named, typed = resolve([recipe(empty_folder, text)]), resolve(["data.root=photos"])
     assert named.settings.data == typed.settings.data and named.settings.data.name == "auto"
     assert (named.hyperparameters, named.settings.model) == (typed.hyperparameters, typed.settings.model)
-    assert named.setting_sources["data.name"] == typed.setting_sources["data.name"]
-    assert (named.setting_sources["data.root"], typed.setting_sources["data.root"]) == ("file", "you")
+    assert named.sources["data.name"] == typed.sources["data.name"]
+    assert (named.sources["data.root"], typed.sources["data.root"]) == ("file", "you")
     assert {"data=auto", f"data.root='{empty_folder}/photos'"} <= set(named.overrides) and not named.warnings
 
 

@@ -52,7 +52,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     if result is not None:
         run = resolve(words, cwd=folder)
-        sources = run.sources | run.setting_sources
+        sources = run.sources
         content = describe(run.hyperparameters, run.settings, sources=sources, result=result, created="2026-01-02")
         (folder / FILE_NAME).write_text(json.dumps(content))
     for name, content in ((STATUS, status), (UI, ui), (LOCK, lock)):

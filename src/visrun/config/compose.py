@@ -42,8 +42,7 @@ class Resolved:
     Args:
         hyperparameters: How it learns.
         settings: Everything else.
-        sources: Hyperparameter -> where its value came from: schema, task, architecture, option, you or file.
-        setting_sources: The same for every other setting, by its dotted key.
+        sources: Dotted key of any value -> where it came from: schema, task, architecture, option, you or file.
         choices: Group -> option.
         unread: The hyperparameters that this run does not read.
         notices: Lines that say what was decided for the user.
@@ -55,7 +54,6 @@ class Resolved:
     hyperparameters: Hyperparameters
     settings: Settings
     sources: dict[str, str]
-    setting_sources: dict[str, str]
     choices: dict[str, str]
     unread: tuple[str, ...]
     notices: tuple[str, ...]
@@ -142,15 +140,19 @@ def _look(command: _Command) -> Look:
     found, given = checked.hyperparameters, checked.settings
     if found is None or given is None:
         return Look(None, tuple(dict.fromkeys(problems)))
-    ruled = ["warmup_epochs"] if lowered else []
-    trace = partial(sources, conf.layers(chosen.options), chosen=chosen.sources, file=file, typed=values, ruled=ruled)
-    came_from = trace(keys=list(Hyperparameters.model_fields))
+    came_from = sources(
+        conf.layers(chosen.options),
+        keys=[*Hyperparameters.model_fields, *flatten(given.model_dump(mode="json"))],
+        chosen=chosen.sources,
+        file=file,
+        typed=values,
+        ruled=["warmup_epochs"] if lowered else [],
+    )
     unread = hyperparameters.unread(found, model=entry_of(given.model.name, given.task))
     resolved = Resolved(
         hyperparameters=found,
         settings=given,
         sources=came_from,
-        setting_sources=trace(keys=list(flatten(given.model_dump(mode="json")))),
         choices=chosen.options,
         unread=unread,
         notices=(*void_notices(void, picked), *own_values(chosen, found, came_from, conf), *lowered),

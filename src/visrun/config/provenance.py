@@ -24,7 +24,7 @@ def sources(
     """Dotted key -> source, in the order of ``keys``.
 
     Args:
-        keys: Hyperparameters, or the dotted keys of other settings.
+        keys: Hyperparameters and the dotted keys of other settings.
         layers: The composed files, low to high.
         chosen: Group -> who chose its option.
         file: The keys that a file (experiment=, recipe=) sets.

@@ -36,7 +36,7 @@ class Journal:
         self.content = experiment.describe(
             resolved.hyperparameters,
             resolved.settings,
-            sources=resolved.sources | resolved.setting_sources,
+            sources=resolved.sources,
             versions=environment.versions(),
             git=environment.git_state(Path.cwd()),
             created=former.get("created") if former else datetime.now(UTC).isoformat(timespec="seconds"),

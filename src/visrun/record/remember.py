@@ -44,7 +44,6 @@ def remembered(folder: Path) -> Resolved:
         hyperparameters=values,
         settings=settings,
         sources={str(key): str(source) for key, source in part_of(content, "sources").items()},
-        setting_sources={},
         choices={},
         unread=hyperparameters.unread(values, model=model_entry(settings.model.name)),
         notices=(),

@@ -35,7 +35,7 @@ def saved(form: Form) -> dict[str, Any]:
     return describe(
         resolved.hyperparameters,
         resolved.settings,
-        sources=resolved.sources | resolved.setting_sources,
+        sources=resolved.sources,
         versions=environment.versions(),
         git=environment.git_state(Path.cwd()),
     )

@@ -149,9 +149,9 @@ def flat_values(resolved: Resolved) -> tuple[dict[str, Any], dict[str, str]]:
     """Key -> value and key -> source of everything the form shows, ``model`` included."""
     settings = flatten(resolved.settings.model_dump(mode="json"))
     groups = {group: settings[f"{group}.name"] for group in (*CHOOSERS, "model")}
-    told = {group: resolved.setting_sources.get(f"{group}.name", "schema") for group in groups}
+    told = {group: resolved.sources.get(f"{group}.name", "schema") for group in groups}
     values = {**settings, **groups, **resolved.hyperparameters.model_dump(mode="json")}
-    return values, {**resolved.setting_sources, **told, **resolved.sources}
+    return values, {**told, **resolved.sources}
 
 
 def view(task: str, model: str | None, touched: Mapping[str, Any], composer: Composer) -> dict[str, Any]:
