@@ -51,10 +51,9 @@ def read(root: Path, *, target: str = "mask") -> Listing:
     """
     if target == "mask":
         return _masks(root)
-    boxed = bool(voc_objects.places(root))
-    if (target in OUTLINED and not boxed) or (_pictured(root) and (target in OUTLINED or not boxed)):
-        return voc_instances.read(_masks(root))
-    return voc_objects.read(root)
+    boxed, pictured = bool(voc_objects.places(root)), _pictured(root)
+    from_pictures = pictured or not boxed if target in OUTLINED else pictured and not boxed
+    return voc_instances.read(_masks(root)) if from_pictures else voc_objects.read(root)
 
 
 def _masks(root: Path) -> Listing:
