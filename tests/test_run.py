@@ -405,7 +405,8 @@ def test_a_run_chooses_by_the_metric_that_it_monitors(photos, tmp_path, capsys):
     result = start(photos, tmp_path / "run", "run.monitor=ece", "max_epochs=3")
     reached = {row["epoch"]: row["ece"] for row in rows(result.folder)}
     assert result.value == result.val["ece"] == min(reached.values()) == reached[result.best_epoch]
-    assert "  ece 0." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "  ece 0." in told and f"best epoch {result.best_epoch}, on val: ece 0." in told
     assert checkpoint.load(result.folder / "checkpoints" / "best.pt")["value"] == result.value
 
 

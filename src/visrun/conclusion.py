@@ -149,7 +149,8 @@ def conclude(
         take_best(made, files.best, rows=rows, best_epoch=progress.best_epoch)
     metrics = measure(made, split)
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
-    shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" not in key)
+    means = sorted((key for key in metrics if "/" not in key), key=lambda key: key != made.entry.monitor)
+    shown = "  ".join(f"{key} {metrics[key]:.4f}" for key in means)
     whose = f"best epoch {progress.best_epoch}" if progress.best_epoch else f"last epoch {progress.epoch}"
     outlets.screen.say(f"{whose}, on {split}: {shown}")
     pictures = draw(made, files.plots, split, rows=rows, progress=progress)
