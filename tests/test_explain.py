@@ -60,7 +60,7 @@ def test_the_legend_names_every_source_that_is_shown(capsys: pytest.CaptureFixtu
     begin = lines[2].index("from")
     shown = {line[begin:].split()[0] for line in lines[3:-2] if line[begin:].strip()} - {"from"}
     legend = lines[-1].removeprefix("from: ").split("; ")
-    assert {part.partition(" = ")[0] for part in legend} == shown >= {"you", "option", "architecture"}
+    assert {part.partition(" = ")[0] for part in legend} == shown >= {"you", "option", "task", "schema"}
 
 
 def test_a_key_alone_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -398,7 +398,7 @@ def test_a_root_in_a_recipe_means_what_it_means_when_typed(empty_folder: Path, t
     named, typed = resolve([recipe(empty_folder, text)]), resolve(["data.root=photos"])
     assert named.settings.data == typed.settings.data and named.settings.data.name == "auto"
     assert (named.hyperparameters, named.settings.model) == (typed.hyperparameters, typed.settings.model)
-    assert named.sources["data.name"] == typed.sources["data.name"]
+    assert (named.sources["data.name"], typed.sources["data.name"]) == ("file", "you")
     assert (named.sources["data.root"], typed.sources["data.root"]) == ("file", "you")
     assert {"data=auto", f"data.root='{empty_folder}/photos'"} <= set(named.overrides) and not named.warnings
 

@@ -321,6 +321,12 @@ def test_a_forged_experiment_is_refused_as_on_the_command_line(text: str, reason
     assert reason in " ".join(answer.json["detail"]) and "/tmp" not in answer.body.decode()
 
 
+@pytest.mark.parametrize("name", ["../task/regression", "quick plugins=[os]", "'quick'", "", "\n"])
+def test_a_forged_recipe_is_refused(name: str, served: Served) -> None:
+    answer = served.post("/api/recipe", {"task": "classification", "recipe": name})
+    assert answer.status == 422 and answer.json["detail"][0].startswith("recipe=")
+
+
 def test_a_path_of_a_loaded_file_is_looked_at_only_inside(served: Served) -> None:
     loaded = served.post(
         "/api/load", {"text": '{"hyperparameters": {}, "data": {"name": "folder", "root": "/etc"}}'}

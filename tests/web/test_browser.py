@@ -260,6 +260,20 @@ def test_what_a_task_cannot_have_goes_back_and_can_be_undone(watched: Watched) -
     assert page.get_by_text("learns without a learning rate").count() == 0
 
 
+def test_a_recipe_fills_the_form_below_what_was_changed(watched: Watched) -> None:
+    page, command = watched.page, watched.page.locator("#command")
+    page.get_by_label("Task", exact=True).select_option("object_detection")
+    page.get_by_label("Learning Rate", exact=True).fill("0.003")
+    sync_api.expect(command).to_contain_text("learning_rate=0.003", timeout=MS)
+    page.get_by_label("Recipe", exact=True).select_option("detection_scratch")
+    sync_api.expect(command).to_contain_text("augment.mosaic=0.5", timeout=MS)
+    assert "learning_rate=0.003" in command.text_content() and "weight_decay=0.05" in command.text_content()
+    assert page.get_by_label("Recipe", exact=True).input_value() == ""
+    page.locator(".notice", has_text="recipe=detection_scratch").get_by_role("button", name="Undo").click()
+    sync_api.expect(command).not_to_contain_text("mosaic", timeout=MS)
+    assert "learning_rate=0.003" in command.text_content()
+
+
 def test_markup_in_a_dataset_is_text(watched: Watched, served: Served) -> None:
     page = watched.page
     root = photos(served.cwd / "strange photos")

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from visrun.config.compose import resolve
+from visrun.config.configs import conf_dir
 from visrun.errors import ConfigError
 from visrun.record.experiment import describe
 from visrun.record.run_files import FILE_NAME
 from visrun.tables import MODELS, TASKS
+from visrun.web.bodies import State
 from visrun.web.composer import Composer
-from visrun.web.exchange import checked, loaded, loaded_text, saved
+from visrun.web.exchange import checked, loaded, loaded_text, saved, with_recipe
 from visrun.web.form import fill, flat_values
 
 LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file
@@ -63,6 +65,28 @@ def test_every_task_comes_back_with_its_own_model_and_with_another(task: str, co
         again = loaded_text(json.dumps(saved(form)), composer)
         usual = fill(task, None, {}, composer).resolved.settings.model.name
         assert again == {"task": task, "model": None if model == usual else model, "touched": {}}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("recipe", sorted(file.stem for file in (conf_dir() / "recipe").glob("*.yaml")))
+def test_a_recipe_in_the_form_is_that_of_the_command_line(recipe: str, task: str, composer: Composer) -> None:
+    found = with_recipe(recipe, State(task=task), composer)
+    form, typed = fill(*found.values(), composer), composer.look((f"task={task}", f"recipe={recipe}"))
+    assert typed.resolved is not None and found["touched"]
+    named = told(typed) | {"recipe": None}
+    assert {key: named[key] for key in named if named[key] != told(form)[key] and form.reads(key)} == {}
+    assert set(form.problems) == set(typed.problems)
+
+
+def test_a_recipe_goes_below_what_was_touched(composer: Composer) -> None:
+    touched = {"max_epochs": "7", "learning_rate": "x", "warmup_epochs": 5}
+    found = with_recipe("quick", State(task="classification", touched=touched), composer)
+    assert found == {"task": "classification", "model": None, "touched": {"early_stopping_patience": 0, **touched}}
+
+
+def test_a_recipe_that_there_is_none_of_is_refused(composer: Composer) -> None:
+    with pytest.raises(ConfigError, match="did you mean quick"):
+        with_recipe("quikc", State(task="classification"), composer)
 
 
 def test_what_a_run_wrote_comes_into_the_form(composer: Composer, tmp_path: Path) -> None:

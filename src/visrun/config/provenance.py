@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from visrun.config.choices import Chosen, choices_in
+from visrun.config.choices import NAMED, Chosen, choices_in
 from visrun.config.configs import PRIMARY, SCHEMA, Conf, Layer, flatten
 from visrun.hyperparameters import Hyperparameters
 
 OF_FOLDER = {"task": "task", "task_optimizer": "task", "model": "architecture", "model_optimizer": "architecture"}
-CHOSEN = ("optimizer", "scheduler", "loss")  # the hyperparameters that are groups: who chose them is their source
+# The values that are options of groups: who chose the option is their source.
+CHOSEN = {name: name for name in ("optimizer", "scheduler", "loss")} | {f"{group}.name": group for group in NAMED}
 
 
 def sources(
@@ -36,7 +37,7 @@ def sources(
         if name in ruled:
             found[name] = "schema"
         elif name in CHOSEN:
-            found[name] = chosen[name]
+            found[name] = chosen[CHOSEN[name]]
         elif name in typed:
             found[name] = "you"
         elif name in file:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from visrun.errors import ConfigError, UserError
 from visrun.web import assets, exchange, processes, runs, space
-from visrun.web.bodies import Folder, LoadedFile, Runs, Start, StartSweep, State, Swept
+from visrun.web.bodies import Cooked, Folder, LoadedFile, Runs, Start, StartSweep, State, Swept
 from visrun.web.catalog import catalog
 from visrun.web.desk import Desk
 from visrun.web.form import command, command_words, fill, view
@@ -71,7 +71,8 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
         used = dict.fromkeys(str(line["root"]) for line in desk.library.listed() if line.get("root"))
         folders = [root for root in used if desk.roots.holds(Path(root))]
         place = {"cwd": str(desk.cwd), "roots": [str(root) for root in desk.roots.folders], "recent": folders[:12]}
-        whole = {**catalog(), **place, "task": composer.conf.default_choices()["task"]}
+        found = {"task": composer.conf.default_choices()["task"], "recipes": composer.conf.options("recipe")}
+        whole = {**catalog(), **place, **found}
         return assets.packed(as_json(whole), request)
 
     @app.post("/api/view")
@@ -81,6 +82,10 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/load")
     def load(file: LoadedFile) -> Response:
         return Json(exchange.loaded_text(file.text, composer))
+
+    @app.post("/api/recipe")
+    def cooked(asked: Cooked) -> Response:
+        return Json(exchange.with_recipe(asked.recipe, asked, composer))
 
     @app.post("/api/experiment")
     def save(state: State) -> Response:

@@ -57,6 +57,12 @@ class LoadedFile(Body):
     text: Annotated[str, Field(max_length=MAX_BYTES + 1)]
 
 
+class Cooked(State):
+    """A form and the recipe whose values it is to take."""
+
+    recipe: Annotated[str, Field(max_length=128)]
+
+
 class Folder(State):
     """A form whose dataset is to be looked at."""
 

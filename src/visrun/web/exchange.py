@@ -13,14 +13,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from visrun.errors import ConfigError
+from visrun.config.fields import one_of, show
+from visrun.config.spelling import word
+from visrun.errors import ConfigError, did_you_mean
 from visrun.record import environment
 from visrun.record.experiment import Experiment, describe, load_experiment
 from visrun.record.run_files import FILE_NAME
 from visrun.web.bodies import State
 from visrun.web.catalog import CHOOSERS, editable
 from visrun.web.composer import Composer
-from visrun.web.form import CHOICES, Form, fill, problems_of_form
+from visrun.web.entered import words
+from visrun.web.form import CHOICES, Form, fill, flat_values, problems_of_form
 
 
 def saved(form: Form) -> dict[str, Any]:
@@ -79,6 +82,32 @@ def loaded(file: Path, composer: Composer) -> dict[str, Any]:
         touched = _without_defaults(task, model, _touched(found), composer)
         usual = fill(task, None, _data_of(touched), composer).resolved.settings.model.name
     return {"task": task, "model": None if model == usual else model, "touched": touched}
+
+
+def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
+    """``task``, ``model`` and ``touched`` of the form with a recipe's values below what the user touched.
+
+    Raises:
+        ConfigError: There is no such recipe, or it is refused.
+    """
+    with composer.lock:
+        composer.refresh()
+        if name not in (names := composer.conf.options("recipe")):
+            raise ConfigError(f"recipe={show(name)}: must be {one_of(names)}{did_you_mean(name, names)}")
+        form = fill(state.task, state.model, state.touched, composer)
+        asked = (*words(form.task, form.model, form.sent, composer.models), word("recipe", name))
+        found = composer.look(asked)
+        if found.resolved is None:
+            raise ConfigError(found.problems)
+        values, told = flat_values(found.resolved)
+        brought = {key for key, source in told.items() if source == "file"}
+        model = str(values["model"]) if "model" in brought else state.model
+        touched = {key: values[key] for key in editable() if key in brought} | state.touched
+        return {
+            "task": state.task,
+            "model": model,
+            "touched": _without_defaults(state.task, model, touched, composer) | state.touched,
+        }
 
 
 def _touched(found: Experiment) -> dict[str, Any]:

@@ -37,6 +37,7 @@ export function build(told) {
     .map(([name, text]) => `${name}: ${text}`);
   place.append(h("p", { className: "quiet legend" }, `Where defaults come from. ${meaning.join("; ")}.`));
   buildWhat();
+  buildRecipes();
   find("more").addEventListener("toggle", buildMore);
   find("more-filter").addEventListener("input", filter);
   find("reset-all").addEventListener("click", resetAll);
@@ -85,6 +86,21 @@ function buildWhat() {
       model,
     ),
   );
+}
+
+// Not a field: its values become the form's, below what the user has changed.
+function buildRecipes() {
+  const recipe = find("recipe");
+  options(recipe, ["", ...catalog.recipes], "", (name) => name || "Take a recipe …");
+  recipe.addEventListener("change", async () => {
+    const name = recipe.value;
+    recipe.value = "";
+    try {
+      take(await post("/api/recipe", { ...form, recipe: name }), `The form has the values of recipe=${name}.`);
+    } catch (error) {
+      notice(error.lines.join(" "), { kind: "bad" });
+    }
+  });
 }
 
 // The settings beside the form are many and rarely needed: made when they are first looked at.
