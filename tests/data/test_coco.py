@@ -107,6 +107,10 @@ def test_json_of_other_kinds_is_not_recognised(tmp_path: Path) -> None:
     write(tmp_path / "experiment.json", {"hyperparameters": {}})
     write(tmp_path / "a.json", {"shapes": [], "imagePath": "a.jpg"})
     write(tmp_path / "notes.json", {"categories": CATEGORIES, "info": {}})  # Label Studio's, beside YOLO's labels
+    write(tmp_path / "createml.json", [{"image": "a.jpg", "annotations": []}])
+    write(tmp_path / "project-1.json", [{"id": 1, "annotations": [{"result": []}], "images": []}])  # Label Studio's
+    write(tmp_path / "datumaro.json", {"categories": {}, "items": [{"annotations": [], "images": []}]})
+    write(tmp_path / "texts.json", {"annotations": [], "data": {"images": [], "note": '{"images": ['}})
     (tmp_path / "linked.json").symlink_to(tmp_path / "gone.json")
     assert not coco.recognise(tmp_path, "object_detection")
 
@@ -137,6 +141,22 @@ def test_a_json_without_annotations_is_said_and_left_out(tmp_path: Path) -> None
     listing = coco.read(tmp_path)
     assert list(listing.splits) == ["train"]
     assert listing.warnings == ("test.json has no annotations and is left out",)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_split_whose_json_lists_no_image_is_said_and_left_out(tmp_path: Path, split: str) -> None:
+    picture(tmp_path / "train" / "a.jpg")
+    write(tmp_path / "train" / "_annotations.coco.json", content(["a.jpg"], [annotation(0)]))
+    write(tmp_path / split / "_annotations.coco.json", content([], []))
+    listing = coco.read(tmp_path)
+    told = f"{split}/_annotations.coco.json lists no images: there is no {split} split"
+    assert (list(listing.splits), listing.warnings) == (["train"], (told,))
+    picture(tmp_path / split / "b.jpg")
+    if split == "test":
+        assert coco.read(tmp_path).warnings == (told, "test/: test images without labels are left out")
+    else:
+        with pytest.raises(DataError, match="images of val without labels"):
+            coco.read(tmp_path)
 
 
 @pytest.mark.parametrize("both", ["instances_trainval.json", "instances_trainval2017.json", "train_val.json"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +12,9 @@ import numpy as np
 from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
+from visrun.data.readers import json_keys
 from visrun.data.readers.coco_objects import Column, is_id, parse
-from visrun.data.readers.common import HEAD, bare_splits, by_split, one_each, split_in, splits_in
+from visrun.data.readers.common import bare_splits, by_split, one_each, split_in, splits_in
 from visrun.data.readers.finder import placed, usual
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -22,7 +22,6 @@ from visrun.text import some
 
 FOLDERS = ("", "annotations", "Annotations", "labels")
 BOXED = "instances_"  # where COCO's own files lie, only these hold boxes
-_LOOK = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 
 
 class Source(NamedTuple):
@@ -50,6 +49,8 @@ def read(root: Path) -> Listing:
     """
     found, others = _files(root)
     if not found:
+        found, others = _files(root, named=True)
+    if not found:
         raise DataError(f"{root}: no COCO json: expected train.json, annotations/instances_train.json or one .json")
     base = root.parent if root.is_file() else root
     sources = [Source(split, file, _opened(file)) for split, file in one_each(root, found, "COCO files")]
@@ -57,6 +58,9 @@ def read(root: Path) -> Listing:
     if not labelled:
         raise DataError(f"{sources[0].file}: no annotations in it")
     warnings = [f"{s.file.name} has no annotations and is left out" for s in sources if s not in labelled]
+    blank = [source for source in labelled if source.split in ("val", "test") and not source.content["images"]]
+    labelled = [source for source in labelled if source not in blank]
+    warnings += [f"{files.shown(s.file, base)} lists no images: there is no {s.split} split" for s in blank]
     warnings += [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     classes, dropped = _classes(labelled)
     splits: dict[str, list[Record]] = {}
@@ -68,42 +72,46 @@ def read(root: Path) -> Listing:
         problems += wrong
     if not root.is_file():
         used = {record.image for records in splits.values() for record in records}
-        known = {source.split for source in sources}
+        known = {source.split for source in sources if source not in blank}
         warnings += bare_splits([base, *usual(base)], known, used, root, mend="add {split}.json")
     if dropped:
         warnings.append(f"categories that are only headings of others are left out: {some(dropped)}")
     return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=tuple(warnings))
 
 
-def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
+def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], list[Path]]:
     """(split, json) of every COCO json; where some are named for splits, only those, and the others apart.
 
-    ``trainval`` beside a val or test counts as train where there is no train.
+    ``trainval`` beside a val or test counts as train where there is no train. Where the layout is ``named``, a json
+    that lists annotations alone is taken for one that is broken, rather than for another layout's.
     """
     if root.is_file():
-        return ([(ALL, root)] if _is_coco(root) else []), []
-    beside = [file for folder in FOLDERS for file in _jsons(root / folder)]
+        return ([(ALL, root)] if _is_coco(root, named=named) else []), []
+    beside = [file for folder in FOLDERS for file in _jsons(root / folder, named=named)]
     boxed = [file for file in beside if file.name.lower().startswith(BOXED)]
     found = [(split_in(file.stem), file) for file in boxed or beside]
-    found += [(split, file) for split, folder in by_split(root) for file in _jsons(folder)]
-    named = [(split, file) for split, file in found if split != ALL]
-    if named and "train" not in dict(named):
-        named += [("train", file) for split, file in found if split == ALL and _is_both(file.stem)]
-    used = {file for _, file in named or found}
-    return named or found, [file for _, file in found if file not in used]
+    found += [(split, file) for split, folder in by_split(root) for file in _jsons(folder, named=named)]
+    parts = [(split, file) for split, file in found if split != ALL]
+    if parts and "train" not in dict(parts):
+        parts += [("train", file) for split, file in found if split == ALL and _is_both(file.stem)]
+    used = {file for _, file in parts or found}
+    return parts or found, [file for _, file in found if file not in used]
 
 
-def _jsons(folder: Path) -> Iterator[Path]:
-    yield from filter(_is_coco, sorted(files.of_suffix(folder, files.JSON, deep=False)))
+def _jsons(folder: Path, *, named: bool) -> Iterator[Path]:
+    several = sorted(files.of_suffix(folder, files.JSON, deep=False))
+    yield from (file for file in several if _is_coco(file, named=named))
 
 
-def _is_coco(file: Path) -> bool:
+def _is_coco(file: Path, *, named: bool) -> bool:
+    """Whether a json lists images, or is so long that its list may stand further behind."""
     if file.suffix.lower() not in files.JSON or not files.is_file(file):
         return False
-    with file.open("rb") as opened:
-        head = opened.read(HEAD)
-    found = set(_LOOK.findall(head))
-    return bool(found - {b"categories"}) or (bool(found) and len(head) == HEAD)  # a small one has none but categories
+    top = json_keys.top(file, "images", "annotations", "categories")
+    if top.several:
+        return False
+    others = named and top.lists("annotations") if top.whole else top.lists("annotations", "categories")
+    return top.lists("images") or others
 
 
 def _is_both(stem: str) -> bool:

@@ -1,0 +1,60 @@
+"""What kind of json a file holds, told by the keys at its top in its first bytes: some have millions of lines."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from visrun.data.readers.common import HEAD
+
+_TOKENS = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(?:\s*:\s*(?=(.)))?|[\[\]{}]', re.DOTALL)
+
+
+class Top(NamedTuple):
+    """How a json begins.
+
+    Args:
+        several: Whether it is a list, whose first object is the one told of.
+        keys: Those of the object, each with the first character of its value: ``[`` of a list.
+        whole: Whether these are all, since the file is no longer than what was looked at.
+    """
+
+    several: bool
+    keys: dict[str, str]
+    whole: bool
+
+    def lists(self, *names: str) -> bool:
+        """Whether one of these keys holds a list."""
+        return any(self.keys.get(name) == "[" for name in names)
+
+
+def top(file: Path, *names: str) -> Top:
+    """How a file begins; no keys where it is no json, cannot be read, or holds none of these ``names``."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(HEAD)
+    except OSError:
+        head = b""
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    several = start.startswith(b"[")
+    likely = any(f'"{name}"'.encode() in head for name in names)  # of thousands of files most are not
+    return Top(several, _keys(start, 2 if several else 1) if likely else {}, len(head) < HEAD)
+
+
+def _keys(text: bytes, depth: int) -> dict[str, str]:
+    """The keys of the first object that lies ``depth`` brackets deep."""
+    found: dict[str, str] = {}
+    within = 0
+    for token in _TOKENS.finditer(text):
+        mark = token[0]
+        if mark in (b"{", b"["):
+            within += 1
+        elif mark in (b"}", b"]"):
+            within -= 1
+            if within < depth and (found or within <= 0):
+                break
+        elif within == depth and token[2]:
+            found[token[1].decode("utf-8", "replace")] = token[2].decode("utf-8", "replace")
+    return found
