@@ -151,6 +151,21 @@ def test_an_object_that_cannot_be_read_is_named_by_its_line(tmp_path: Path, text
     assert [str(p) for p in voc.read(tmp_path, target="boxes").problems] == [f"Annotations/a.xml:4: {what}"]
 
 
+def test_another_tools_xml_is_no_image_without_objects(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg")
+    foreign = label(tmp_path / "Annotations" / "a.xml")
+    foreign.write_text("<HRSC_Image><HRSC_Objects><HRSC_Object/></HRSC_Objects></HRSC_Image>")
+    assert not voc.recognise(tmp_path, "object_detection")
+    label(tmp_path / "Annotations" / "b.xml")
+    assert voc.recognise(tmp_path, "object_detection")
+    listing = voc.read(tmp_path, target="boxes")
+    told = "Annotations/a.xml:1: not VOC's: its outermost tag is HRSC_Image, not annotation"
+    assert ([str(problem) for problem in listing.problems], len(listing.splits["all"])) == ([told], 1)
+    foreign.write_text(f"<Picture>{item()}</Picture>")
+    assert [len(row.target) for row in voc.read(tmp_path, target="boxes").splits["all"]] == [1, 0]
+
+
 def test_several_years_are_for_the_user_to_choose(tmp_path: Path) -> None:
     for year in ("VOC2007", "VOC2012"):
         label(tmp_path / year / "Annotations" / "a.xml", item())

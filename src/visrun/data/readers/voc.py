@@ -29,7 +29,7 @@ def recognise(root: Path, task: str) -> bool:
     of objects, SegmentationObject/ as well, or whether they or the splits' folders hold Annotations/*.xml."""
     if tables.TASKS[task].target == "mask":
         return bool(_homes(root))
-    return _pictured(root) or bool(voc_objects.places(root))
+    return _pictured(root) or voc_objects.recognise(root)
 
 
 def read(root: Path, *, target: str = "mask") -> Listing:

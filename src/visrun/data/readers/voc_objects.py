@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -25,6 +26,9 @@ from visrun.text import some
 FOLDERS = ("annotations", "annotation", "xmls", "labels")
 IMAGES = ("jpegimages", *common.IMAGES)
 LISTS = ("ImageSets/Main", "ImageSets")
+OUTERMOST = "annotation"  # tag of VOC's files
+LOOKED_AT = 10  # files of a folder, to tell whose they are
+_FIRST = re.compile(rb"<([A-Za-z_][\w.-]*)")
 FROM_ONE = re.compile(r"The VOC\d{4} Database")  # VOC's own files count pixels from 1 and both ends in
 
 
@@ -62,6 +66,19 @@ def places(root: Path) -> list[Place]:
             inner = [Place(split, home, inside) for split, inside in common.by_split(folder) if _xmls(inside)]
             found += inner or [Place(ALL, home, folder)]
     return found
+
+
+def recognise(root: Path) -> bool:
+    """Whether there are folders of xml files of which one at least is not another tool's."""
+    return any(not all(map(_foreign, _xmls(place.folder)[:LOOKED_AT])) for place in places(root))
+
+
+def _foreign(path: Path) -> bool:
+    with contextlib.suppress(OSError), path.open("rb") as opened:
+        head = opened.read(common.HEAD)
+        first = _FIRST.search(head)
+        return first is not None and first[1].lower() != OUTERMOST.encode() and b"<object" not in head
+    return False
 
 
 def read(root: Path) -> Listing:
@@ -178,6 +195,8 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
     """One file, or the first thing in it that is no object."""
     shown, tag = files.shown(path, root), xmltree.read(path)
     objects = tag.all("object")
+    if not objects and tag.name.lower() != OUTERMOST:
+        return Problem(f"{shown}:{tag.line}", f"not VOC's: its outermost tag is {tag.name[:60]}, not {OUTERMOST}")
     first = 1.0 if FROM_ONE.search(tag.get("source", "database")) else 0.0
     boxes, names, ignored = [], [], []
     for item in objects:

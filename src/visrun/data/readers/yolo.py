@@ -25,7 +25,7 @@ def recognise(root: Path, task: str) -> bool:
     with label files beside them and no labels of another layout, which tell the names of their classes."""
     named = yolo_yaml.find(root) or yolo_darknet.find(root)
     paired = named or any(_holds_text(labels) for _, _, labels in common.pairs(root, LABELS))
-    others = voc_objects.places, partial(labelme.recognise, task=task), partial(boxes.recognise, task=task)
+    others = voc_objects.recognise, partial(labelme.recognise, task=task), partial(boxes.recognise, task=task)
     return bool(paired) or (yolo_beside.find(root) is not None and not any(other(root) for other in others))
 
 
