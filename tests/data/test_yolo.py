@@ -95,6 +95,8 @@ SPLITS = [
     ("train: [images/one, images/two]\nval: [images/val]\n", "images/two/a.jpg", "images/val/a.jpg"),
     ("train: train\nval: val\n", "train/a.jpg", "val/a.jpg"),
     ("path: train\ntrain: .\nval: ./../val\n", "train/a.jpg", "val/a.jpg"),
+    ("path: C:\\data\\all\ntrain: images/x\nval: images/y\n", "all/images/x/a.jpg", "all/images/y/a.jpg"),
+    ("path: ../sets/all\ntrain: images/x\nval: images/y\n", "sets/all/images/x/a.jpg", "sets/all/images/y/a.jpg"),
 ]
 
 
@@ -147,8 +149,23 @@ def test_splits_that_are_not_there(tmp_path: Path) -> None:
     listing = build(tmp_path, LINE, yaml=NAMES + "train: images\nval: images\ntest: images/test\n")
     assert list(listing.splits) == ["train", "val"]
     assert listing.warnings == ("data.yaml names test images that are not there: images/test",)
-    with pytest.raises(DataError, match=r"data\.yaml: val: no images at images/val"):
+    with pytest.raises(DataError, match=r"data\.yaml: val: no images at images/val$"):
         build(tmp_path, LINE, yaml=NAMES + "train: images\nval: images/val\n")
+    with pytest.raises(DataError) as caught:
+        build(tmp_path, LINE, yaml=NAMES + "path: /far/away\ntrain: images\nval: images/val\n")
+    looked = f"(path: /far/away; looked in /far/away and {tmp_path})"
+    assert str(caught.value) == f"{tmp_path / 'data.yaml'}: val: no images at images/val {looked}"
+
+
+def test_a_data_yaml_beside_label_files_of_dota_is_none(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        picture(tmp_path / split / "images" / "a.jpg")
+        write(tmp_path / split / "labelTxt" / "a.txt", "1 1 9 1 9 5 1 5 cat 0\n")
+    write(tmp_path / "data.yaml", NAMES + "train: ../train/images\nval: ../valid/images\n")
+    assert not yolo.recognise(tmp_path, "object_detection")
+    assert recognise.fitting(tmp_path, "oriented_object_detection") == ["dota"]
+    write(tmp_path / "train" / "labels" / "a.txt", LINE)
+    assert yolo.recognise(tmp_path, "object_detection")
 
 
 @pytest.mark.parametrize(

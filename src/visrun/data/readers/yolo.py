@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -10,7 +11,17 @@ from pathlib import Path
 from visrun.data import files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
-from visrun.data.readers import boxes, common, labelme, voc_objects, yolo_beside, yolo_darknet, yolo_lines, yolo_yaml
+from visrun.data.readers import (
+    boxes,
+    common,
+    dota,
+    labelme,
+    voc_objects,
+    yolo_beside,
+    yolo_darknet,
+    yolo_lines,
+    yolo_yaml,
+)
 from visrun.data.readers.yolo_lines import Lines
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
@@ -22,8 +33,11 @@ NAMES = {"classes.txt", "obj.names"}  # text files that are no labels
 
 def recognise(root: Path, task: str) -> bool:
     """Whether ``root`` is or holds YOLO's data.yaml or obj.data, or holds images/ with text files in labels/, or images
-    with label files beside them and no labels of another layout, which tell the names of their classes."""
-    named = yolo_yaml.find(root) or yolo_darknet.find(root)
+    with label files beside them and no labels of another layout, which tell the names of their classes.
+
+    A data.yaml of DOTA's images, as Roboflow writes it, is none.
+    """
+    named = (yolo_yaml.find(root) and not _of_dota(root)) or yolo_darknet.find(root)
     paired = named or any(_holds_text(labels) for _, _, labels in common.pairs(root, LABELS))
     others = voc_objects.recognise, partial(labelme.recognise, task=task), partial(boxes.recognise, task=task)
     return bool(paired) or (yolo_beside.find(root) is not None and not any(other(root) for other in others))
@@ -79,6 +93,17 @@ def read(root: Path, *, target: str) -> Listing:
         problems=tuple(problems),
         warnings=tuple(warnings),
     )
+
+
+def _of_dota(root: Path) -> bool:
+    """Whether labelTxt/ lies there, and none of the data.yaml's images has a label file of YOLO's."""
+    if not dota.recognise(root, "oriented_object_detection"):
+        return False
+    with contextlib.suppress(DataError):
+        plan = yolo_yaml.plan(root)
+        images = [image for several in plan.images.values() for image in several] if plan else []
+        return not any(map(Labels({}).of, images))
+    return False
 
 
 def _holds_text(folder: Path) -> bool:

@@ -145,7 +145,7 @@ def split_images(file: Path, top: object, content: Mapping[str, Any]) -> tuple[d
         elif split == "test":
             warnings.append(f"{file.name} names test images that are not there: {value}")
         else:
-            raise DataError(f"{file}: {key}: no images at {value}")
+            raise DataError(f"{file}: {key}: no images at {value}{_where(file, top)}")
     return splits, warnings
 
 
@@ -170,12 +170,28 @@ def _tops(folder: Path, top: object) -> list[Path]:
     return [folder / str(top), folder] if isinstance(top, str) and top else [folder]
 
 
+def _where(file: Path, top: object) -> str:
+    """Where was looked, for messages, where a ``path`` says it beside the yaml."""
+    tops = _tops(file.parent, top)
+    return f" (path: {top}; looked in {' and '.join(map(str, tops))})" if len(tops) > 1 else ""
+
+
 def resolved(folder: Path, top: object, value: str) -> Path | None:
-    """A path of the yaml here. Many were written on another machine, so at last its end alone counts."""
-    parts = Path(value.replace("\\", "/")).parts
-    ends = [Path(*parts[i:]) for i in range(len(parts)) if parts[i] not in ("..", ".", "/")]
-    places = [top_ / Path(*parts) for top_ in _tops(folder, top)] + [folder / end for end in ends]
+    """A path of the yaml here. Many were written on another machine, so at last its end alone counts, or ``path``'s."""
+    whole = Path(*_parts(value))
+    places = [top_ / whole for top_ in _tops(folder, top)]
+    places += [folder / end for end in _ends(value)] + [folder / end / whole for end in _ends(top)]
     return next((_plain(place) for place in places if value and files.exists(place)), None)
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    return Path(value.replace("\\", "/")).parts
+
+
+def _ends(value: object) -> list[Path]:
+    """Of a path as written on any machine what follows each of its folders, the longest first."""
+    parts = _parts(value) if isinstance(value, str) else ()
+    return [Path(*parts[i:]) for i in range(len(parts)) if parts[i] not in ("..", ".", "/")]
 
 
 def _plain(place: Path) -> Path:
