@@ -67,6 +67,9 @@ def test_the_set_is_found_at_every_depth(tmp_path: Path, inside: str) -> None:
         ({"trainval": "abc", "test": "d"}, {"test": "d", "train": "abc"}),
         ({"train": "ab", "trainval": "abc"}, {"train": "ab"}),
         ({"trainval": "abcd", "val": "d"}, {"val": "d", "train": "abcd"}),
+        ({"Train": "ab", "Validation": "c", "Test": "d"}, {"train": "ab", "val": "c", "test": "d"}),
+        ({"train": "ab", "val": "c", "valid": "de"}, {"train": "ab", "val": "c"}),
+        ({"train2007": "ab", "train2012": "c", "trainval": "d"}, {"train": "abc"}),
     ],
 )
 def test_lists_that_are_missing(tmp_path: Path, lists: dict[str, str], splits: dict[str, str]) -> None:

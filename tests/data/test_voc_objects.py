@@ -82,6 +82,15 @@ def test_lists_say_the_splits(tmp_path: Path, lists: str) -> None:
     assert listing.warnings == ("1 xml files that no list names are left out",)
 
 
+def test_a_listed_name_with_spaces_may_stand_in_quotes(tmp_path: Path) -> None:
+    for name in ("my pic", '"', "b"):
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg")
+        label(tmp_path / "Annotations" / f"{name}.xml", item())
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "default.txt").write_text('"my pic"\n"\nb\n')
+    assert found(tmp_path) == {"all": ["JPEGImages/my pic.jpg", 'JPEGImages/".jpg', "JPEGImages/b.jpg"]}
+
+
 def test_images_elsewhere_are_found_by_what_the_xml_says(tmp_path: Path) -> None:
     for split in ("train", "val"):
         picture(tmp_path / "images" / split / "a.jpg")

@@ -25,6 +25,7 @@ UNREAD_SUFFIXES = frozenset({
 # fmt: on
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
 TEXT, XML, JSON = frozenset({".txt"}), frozenset({".xml"}), frozenset({".json"})
+LABELS = ("annotations", "labels")  # folders of label files alone, beside those of images
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 _SPLITS = {
@@ -53,6 +54,14 @@ def natural(text: str) -> tuple[object, ...]:
 def composed(name: str) -> str:
     """A name as it is compared: macOS writes an accent apart from its letter, others both as one character."""
     return unicodedata.normalize("NFC", name)
+
+
+def home(root: Path) -> Path:
+    """A dataset's folder: ``root``; of a label file the one it lies in, or the one above if that is for labels."""
+    if not root.is_file():
+        return root
+    apart = root.parent.name.lower() in LABELS and not holds_images(root.parent)
+    return root.parent.parent if apart else root.parent
 
 
 def folders(root: Path) -> list[Path]:

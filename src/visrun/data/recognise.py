@@ -12,6 +12,7 @@ from visrun.data import files
 from visrun.data.derive import DERIVE
 from visrun.data.listing import Listing
 from visrun.data.marks import FORMS, form_of
+from visrun.data.regroup import regrouped
 from visrun.errors import DataError, UserError, first_line
 from visrun.text import some
 
@@ -48,7 +49,7 @@ def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = No
     if targets is not None and "targets" not in build.reads(reader):
         raise DataError(f"data.targets={list(targets)}: data={name} has no columns to choose; leave it out")
     found: Listing = build.call(reader, {"target": kind, "targets": targets}, root)
-    return Found(kind=kind, layout=name, listing=found)
+    return Found(kind=kind, layout=name, listing=regrouped(found, files.home(root)))
 
 
 def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = read) -> Found:

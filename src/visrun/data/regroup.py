@@ -1,0 +1,127 @@
+"""Splits that labels do not name although the dataset has them: by the folders of its images, or by lists beside them.
+
+One json, one table or one folder of label files may be for all images, of which some are not to be learnt from.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from visrun.data import files
+from visrun.data.listing import Listing, Record
+from visrun.data.readers.voc_lists import listed
+from visrun.data.splits import ALL
+from visrun.errors import DataError
+
+SPLITS = ("train", "val", "test")
+Parts = dict[str, list[Record]]
+
+
+def regrouped(listing: Listing, home: Path) -> Listing:
+    """A listing without splits with those that folders in ``home`` say, else lists; a warning says which, or why none.
+
+    An image in a folder named for a split is of that split, the innermost counts; all others are train. Where that
+    leaves none for train, folders do not count. A folder that has the name of a class does not either. Lists count,
+    such as train.txt and val.txt right in ``home``, where they name every image once.
+    """
+    if [*listing.splits] != [ALL]:
+        return listing
+    found, told = _by_folder(listing, home)
+    if len(found) <= 1:
+        found, more = _by_list(listing.splits[ALL], home)
+        told = more if found else [*told, *more]
+    ordered = {split: found[split] for split in SPLITS if split in found}
+    return replace(listing, splits=ordered or listing.splits, warnings=(*listing.warnings, *told))
+
+
+def _by_folder(listing: Listing, home: Path) -> tuple[Parts, list[str]]:
+    """The images by the folders that they lie in, and a line; {} where these say nothing."""
+    place: dict[str, str | None] = {}
+    found: dict[str | None, list[Record]] = defaultdict(list)
+    records = listing.splits[ALL]
+    top = _top(records, home)
+    for record in records:
+        folder = files.shown(record.image, top).rpartition("/")[0]
+        if folder not in place:
+            place[folder] = None if Path(folder).is_absolute() else _split_of(folder, listing.classes)
+        found[place[folder]].append(record)
+    outside = found.pop(None, [])
+    named = [split for split in SPLITS if split in found]
+    if not {"val", "test"} & {*named}:
+        return {}, []
+    if "train" not in named and not outside:
+        return {}, [f"all images lie in folders of {' and '.join(named)}, none is left for train: folders do not count"]
+    line = f"splits by the images' folders: {', '.join(f'{len(found[split])} in {split}' for split in named)}"
+    if outside:
+        line += f"; {len(outside)} in no folder of a split count as train"
+    return {split: found[split] for split in named} | {"train": [*found["train"], *outside]}, [line]
+
+
+def _top(records: Sequence[Record], home: Path) -> Path:
+    """The folder below which names of folders count: ``home``, or where no image lies in it the one that holds all."""
+    if any(record.image.is_relative_to(home) for record in records):
+        return home
+    return Path(os.path.commonpath([record.image.parent for record in records])) if records else home
+
+
+def _split_of(folder: str, classes: Sequence[str]) -> str | None:
+    """The split that the innermost of some folders is named for, which is no class."""
+    names = (name for name in reversed(folder.split("/")) if files.composed(name) not in classes)
+    return next((split for name in names if (split := files.split_of(name))), None)
+
+
+def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
+    """The images by the lists right in ``home``, and a line; {} where there are none that name each image once."""
+    entries = _entries(home)
+    splits = {split for split, _, _ in entries}
+    if "train" not in splits or len(splits) == 1:
+        return {}, []
+    by_stem: dict[str, list[tuple[str, Record]]] = defaultdict(list)
+    for record in records:
+        key = files.composed(_bare(files.shown(record.image, home)))
+        by_stem[key.rpartition("/")[2]].append((key, record))
+    split_of: dict[int, set[str]] = defaultdict(set)
+    lost = 0
+    for split, _, line in entries:
+        meant = _meant(line, by_stem)
+        if meant is None:
+            lost += 1
+        else:
+            split_of[id(meant)].add(split)
+    if not split_of:
+        return {}, []
+    names = " and ".join(dict.fromkeys(where.rpartition(":")[0] for _, where, _ in entries))
+    if not all(len(split_of[id(record)]) == 1 for record in records):
+        return {}, [f"{names} list images and are not read: they do not name each of the labelled images once"]
+    found: Parts = defaultdict(list)
+    for record in records:
+        found[next(iter(split_of[id(record)]))].append(record)
+    return dict(found), [f"splits by {names}" + (f"; {lost} lines in them name no labelled image" if lost else "")]
+
+
+def _entries(home: Path) -> list[tuple[str, str, str]]:
+    try:
+        return list(listed(home, home))
+    except DataError:  # not UTF-8: no list of ours
+        return []
+
+
+def _meant(line: str, by_stem: Mapping[str, Sequence[tuple[str, Record]]]) -> Record | None:
+    """The image that a line names, as a whole or by its first word, before the label file or the class."""
+    for words in (line, re.split(r"[\s,;]", line, maxsplit=1)[0]):
+        name = _bare(PurePosixPath(words.replace("\\", "/")).as_posix().lstrip("/"))
+        alike = by_stem.get(name.rpartition("/")[2], ())
+        fitting = [record for key, record in alike if f"/{key}".endswith(f"/{name}")] or [one for _, one in alike]
+        if len(fitting) == 1:
+            return fitting[0]
+    return None
+
+
+def _bare(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return stem if f"{dot}{suffix}".lower() in files.IMAGE_SUFFIXES else name

@@ -1,0 +1,139 @@
+"""Splits that the folders of images say, or lists beside them, where the labels name none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visrun.data import records
+from visrun.data.listing import Listing, Record
+from visrun.data.regroup import regrouped
+
+FOLDERS = "splits by the images' folders: "
+NOT_READ = "train.txt and val.txt list images and are not read: they do not name each of the labelled images once"
+
+
+def splits_of(home: Path, images: list[str], classes: tuple[str, ...] = ("cat", "dog")) -> tuple[dict[str, str], str]:
+    """Split -> the names of its images, and what is said."""
+    rows = [Record(home / image, 0, image) for image in images]
+    listing = regrouped(Listing(splits={"all": rows}, classes=classes), home)
+    found = {split: "".join(row.image.stem for row in several) for split, several in listing.splits.items()}
+    return found, "; ".join(listing.warnings)
+
+
+@pytest.mark.parametrize(
+    ("images", "splits", "told"),
+    [
+        (
+            ["test/t.png", "train/a.png", "valid/v.png"],
+            {"train": "a", "val": "v", "test": "t"},
+            f"{FOLDERS}1 in train, 1 in val, 1 in test",
+        ),
+        (
+            ["images/train2017/a.png", "images/Testing/t.png"],
+            {"train": "a", "test": "t"},
+            f"{FOLDERS}1 in train, 1 in test",
+        ),
+        (
+            ["a.png", "deep/b.png", "test/t.png"],
+            {"train": "ab", "test": "t"},
+            f"{FOLDERS}1 in test; 2 in no folder of a split count as train",
+        ),
+        (
+            ["b.png", "train/a.png", "val/v.png"],
+            {"train": "ab", "val": "v"},
+            f"{FOLDERS}1 in train, 1 in val; 1 in no folder of a split count as train",
+        ),
+        (["test/train/a.png", "test/test/t.png"], {"train": "a", "test": "t"}, f"{FOLDERS}1 in train, 1 in test"),
+        (["train/a.png", "train/b.png"], {"all": "ab"}, ""),
+        (["train/a.png", "b.png"], {"all": "ab"}, ""),
+        (["a.png", "test_images/b.png"], {"all": "ab"}, ""),
+        (
+            ["test/a.png", "test/b.png"],
+            {"all": "ab"},
+            "all images lie in folders of test, none is left for train: folders do not count",
+        ),
+        (
+            ["test/a.png", "val/b.png"],
+            {"all": "ab"},
+            "all images lie in folders of val and test, none is left for train: folders do not count",
+        ),
+    ],
+)
+def test_folders_of_images(tmp_path: Path, images: list[str], splits: dict[str, str], told: str) -> None:
+    found, said = splits_of(tmp_path, images)
+    assert (found, list(found), said) == (splits, list(splits), told)
+
+
+def test_the_folder_of_a_class_is_not_that_of_a_split(tmp_path: Path) -> None:
+    images = ["valid/a.png", "invalid/b.png"]
+    assert splits_of(tmp_path, images, ("invalid", "valid")) == ({"all": "ab"}, "")
+
+
+def test_folders_above_the_data_say_nothing(tmp_path: Path) -> None:
+    outside = tmp_path / "test" / "photos"
+    assert splits_of(outside, ["a.png", "b.png"]) == ({"all": "ab"}, "")
+    absolute = [str(outside / image) for image in ("train/a.png", "val/b.png")]
+    assert splits_of(tmp_path / "tables", absolute)[0] == {"train": "a", "val": "b"}
+    assert splits_of(tmp_path / "tables", [str(outside / "a.png"), "b.png"]) == ({"all": "ab"}, "")
+
+
+@pytest.mark.parametrize(
+    ("lists", "splits", "told"),
+    [
+        (
+            {"train": "images/a.png xmls/a.xml\n./images/b.png xmls/b.xml\n", "valid": "images/my c.png\n"},
+            {"train": "ab", "val": "my c"},
+            "splits by train.txt and valid.txt",
+        ),
+        (
+            {"trainval": "a 1 1 1\n/other/machine/b.png\n", "test": '"my c"\n'},
+            {"train": "ab", "test": "my c"},
+            "splits by trainval.txt and test.txt",
+        ),
+        (
+            {"train": "a\nb\ngone\n", "val": "my c\n"},
+            {"train": "ab", "val": "my c"},
+            "splits by train.txt and val.txt; 1 lines in them name no labelled image",
+        ),
+        ({"train": "a\n", "val": "my c\n"}, {"all": "abmy c"}, NOT_READ),
+        ({"train": "a\nb\n", "val": "my c\nb\n"}, {"all": "abmy c"}, NOT_READ),
+        ({"train": "a\nb\nmy c\n"}, {"all": "abmy c"}, ""),
+        ({"val": "a\nb\n", "test": "my c\n"}, {"all": "abmy c"}, ""),
+        ({"train": "some words\n", "test": "0 0.5 0.5 1 1\n"}, {"all": "abmy c"}, ""),
+        ({"train": "\udcff", "val": "a"}, {"all": "abmy c"}, ""),
+    ],
+)
+def test_lists_beside_the_images(tmp_path: Path, lists: dict[str, str], splits: dict[str, str], told: str) -> None:
+    for stem, text in lists.items():
+        (tmp_path / f"{stem}.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert splits_of(tmp_path, ["images/a.png", "images/b.png", "images/my c.png"]) == (splits, told)
+
+
+def test_a_name_that_stands_in_two_folders_is_found_by_them(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("one/a.png\n")
+    (tmp_path / "test.txt").write_text("two/a.png\n")
+    rows = [Record(tmp_path / folder / "a.png", 0, folder) for folder in ("two", "one")]
+    found = regrouped(Listing(splits={"all": rows}), tmp_path).splits
+    assert {split: [row.where for row in several] for split, several in found.items()} == {
+        "train": ["one"],
+        "test": ["two"],
+    }
+    (tmp_path / "test.txt").write_text("a.png\n")
+    assert list(regrouped(Listing(splits={"all": rows}), tmp_path).splits) == ["all"]
+
+
+@pytest.mark.parametrize("root", [".", "labels.csv"])
+def test_a_run_does_not_learn_from_the_folder_of_test(tmp_path: Path, root: str) -> None:
+    names = [f"{'test' if i > 7 else 'train'}/{i}.png" for i in range(12)]
+    for i, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (16, 16), 20 * i).save(tmp_path / name)
+    rows = [f"{name},{'ab'[i % 2]}" for i, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["image,label", *rows]))
+    dataset = records.read(tmp_path / root, task="classification")
+    assert {split: len(several) for split, several in dataset.splits.items()} == {"train": 6, "val": 2, "test": 4}
+    assert {row.image.parent.name for row in dataset.splits["test"]} == {"test"}
+    assert dataset.warnings == (f"{FOLDERS}8 in train, 4 in test",)
