@@ -441,24 +441,27 @@ def test_jpeg_masks_are_refused_for_what_they_are(tmp_path: Path, place: str) ->
         picture(tmp_path / image.format(name))
         picture(tmp_path / target.format(name))
     with pytest.raises(
-        DataError, match=r"a(_mask)?\.(jpg|JPEG) is a JPEG, which blurs class ids: save masks as PNG$"
+        DataError,
+        match=r"a(_mask)?\.(jpg|JPEG) is a JPEG, which blurs class ids, and once converted, too: export .* as PNG$",
     ) as error:
         records.read(tmp_path, task="segmentation")
     assert "\n" not in str(error.value)
     mask((tmp_path / target.format("a")).with_suffix(".png"))
     listing = masks.read(tmp_path)
     assert [str(p) for p in listing.problems] == [
-        f"{image.format('b')}: {target.format('b')} is a JPEG, which blurs class ids: save masks as PNG"
+        f"{image.format('b')}: {target.format('b')} is a JPEG, which blurs class ids, and once converted, too: "
+        "export the masks anew as PNG"
     ]
 
 
-@pytest.mark.parametrize("outlines", ["annotations.json", "labels/a.txt", "train/labels/a.txt"])
+@pytest.mark.parametrize("outlines", ["annotations.json", "train/labels/a.json", "labels/a.txt", "train/labels/a.txt"])
 def test_jpeg_masks_beside_outlines_are_no_layout(tmp_path: Path, outlines: str) -> None:
     split = "train/" if outlines.startswith("train") else ""
     picture(tmp_path / f"{split}images" / "a.jpg")
     picture(tmp_path / f"{split}masks" / "a.jpg")
+    write(tmp_path / "boxes.json", "{}")
     assert masks.recognise(tmp_path, "segmentation")
-    write(tmp_path / outlines, "{}")
+    write(tmp_path / outlines, '{"images": [], "annotations": [], "shapes": [], "imagePath": "a.jpg"}')
     assert not masks.recognise(tmp_path, "segmentation")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from visrun.data import check, files
 from visrun.data.check import Finding
-from visrun.data.ids import ABSENT, IGNORE
+from visrun.data.ids import ABSENT
 from visrun.data.objects import Objects
 from visrun.data.splits import Entry
 from visrun.data.verdicts import Verdict
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
 
 COARSEST = 0.01  # of a target's standard deviation, the step in which float32 may tell its values apart
-BLACK_AND_WHITE = ("background", "foreground")
 Counts = dict[str, tuple[int, ...]]
 
 
@@ -32,7 +31,7 @@ def labels(listing: Listing, classes: Sequence[str] | None, *, training: bool) -
     """``listing`` with labels that index ``classes``; images that have none of them are left out (None: as it is)."""
     if classes is None:
         return listing
-    wanted = _wanted(classes, listing.classes, training=training)
+    wanted = wanted_of(classes, listing.classes, training=training)
     index = {listing.classes.index(name): new for new, name in enumerate(wanted) if name in listing.classes}
     chosen = {
         name: [new for record in records if (new := _relabelled(record, index)) is not None]
@@ -57,7 +56,7 @@ def objects(
     """
     if classes is None:
         return list(several), known
-    wanted = _wanted(classes, known, training=training)
+    wanted = wanted_of(classes, known, training=training)
     index = np.full(len(known), -1, np.int64)
     for new, name in enumerate(wanted):
         if name in known:
@@ -65,7 +64,7 @@ def objects(
     return [o.relabelled(index[o.labels]).pick(index[o.labels] >= 0) for o in several], wanted
 
 
-def _wanted(classes: Sequence[str], known: Sequence[str], *, training: bool) -> tuple[str, ...]:
+def wanted_of(classes: Sequence[str], known: Sequence[str], *, training: bool) -> tuple[str, ...]:
     wanted = tuple(map(str, classes))
     twice = [name for name, n in Counter(wanted).items() if n > 1]
     if twice or not wanted:
@@ -81,58 +80,6 @@ def left_out(known: Sequence[str], classes: Sequence[str] | None, *, training: b
     """A line on the dataset's classes that a finished model does not tell, or (): nobody chose to leave these out."""
     unknown = [] if training or classes is None else [name for name in known if name not in classes]
     return (f"left out, since the model does not know it: {some(unknown)}",) if unknown else ()
-
-
-def masks(
-    listing: Listing, classes: Sequence[str] | None, findings: list[Finding], *, painted: bool, training: bool
-) -> tuple[Listing, tuple[int, ...], list[Finding]]:
-    """Class names, the id of each class in the files, and the findings with ids out of range as faults.
-
-    Where nobody names them, the ids have the layout's usual names, or else each that occurs is a class: class_7 and
-    class_11. 255 is no class but "ignore", unless nothing else but 0 is there to be learnt: black and white masks.
-
-    Args:
-        painted: Whether they were made from outlines and are no files.
-    """
-    seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
-    white = not painted and not listing.usual_classes and np.flatnonzero(seen).tolist() == [0, IGNORE]
-    known = _numbered(listing.classes, white) or _unnamed(listing, classes, seen, white=white, training=training)
-    checked = [_in_range(finding, set(known.values())) for finding in findings]
-    wanted = tuple(known) if classes is None else _wanted(classes, tuple(known), training=training)
-    ids = tuple(known.get(name, ABSENT) for name in wanted)  # ABSENT: a finished model's class
-    told = [*left_out(tuple(known), classes, training=training)] if not listing.classes else []
-    if IGNORE in known.values():
-        told.append(f"the masks are black and white: white (255) is {next(n for n, i in known.items() if i == IGNORE)}")
-    elif not painted and not listing.classes and not listing.usual_classes and seen[IGNORE]:
-        told.append(f"mask id 255 means ignore: {seen[IGNORE] / seen.sum():.1%} of all pixels are left out")
-    return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, checked
-
-
-def _numbered(names: Sequence[str], white: bool) -> dict[str, int]:
-    """Names of the ids 0, 1, ...; of two classes in black and white the second is white."""
-    return dict(zip(names, (0, IGNORE) if white and len(names) == 2 else range(len(names)), strict=True))
-
-
-def _unnamed(
-    listing: Listing, classes: Sequence[str] | None, seen: np.ndarray, *, white: bool, training: bool
-) -> dict[str, int]:
-    """The id of each class, where the dataset names none."""
-    found = np.flatnonzero(seen[:IGNORE]).tolist()
-    usual = listing.usual_classes
-    if max(found, default=-1) < len(usual) and (classes is None or not set(usual).isdisjoint(map(str, classes))):
-        return _numbered(usual, white)
-    own = _numbered(BLACK_AND_WHITE, white) if white else {f"class_{i}": i for i in found}
-    if training or classes is None or (not white and not own.keys().isdisjoint(map(str, classes))):
-        return own
-    return _numbered([*map(str, classes)], white)  # the ids stand for a finished model's classes by number
-
-
-def _in_range(finding: Finding, known: set[int]) -> Finding:
-    strange = set() if finding.pixels is None else {*np.flatnonzero(finding.pixels[:IGNORE]).tolist()} - known
-    if not strange:
-        return finding
-    fault = f"mask id {min(strange)} is out of range: there are {len(known)} classes (255 = ignore)"
-    return replace(finding, fault=fault)
 
 
 def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ _MASK_MODES = ("1", "L", "P", *_DEEP_GREY)
 _LOSSY = ("JPEG", "MPO", "WEBP")
 # Pillow stretches the greys of 2- and 4-bit PNG to 0..255; a mask's ids are the numbers as they were written.
 _STRETCH = {"L;2": 85, "L;4": 17}
+WHITE_FROM = 128  # the grey that is nearer to white than to black
+GREYISH = 16  # by how much the channels of a grey picture may differ that was saved as a JPEG
 
 
 def header(path: Path) -> tuple[int, int]:
@@ -161,7 +163,7 @@ def load_flags(first: Path, *others: Path) -> npt.NDArray[np.bool_]:
 
 def _least(image: Image.Image) -> int:
     """The grey from which on a mask marks something."""
-    return 128 if image.format in _LOSSY else 1
+    return WHITE_FROM if image.format in _LOSSY else 1
 
 
 def mask_of(target: Truth, ids: Sequence[int], size: tuple[int, int]) -> Pixels:
@@ -201,6 +203,10 @@ def _indices(path: Path, image: Image.Image) -> Pixels:
 
 def _by_colour(path: Path, image: Image.Image) -> Pixels:
     pixels = np.asarray(image.convert("RGB"))
+    if image.format in _LOSSY:
+        if np.ptp(pixels, axis=2).max() > GREYISH:
+            raise DataError(f"{path}: a JPEG in colours, which blurs them: export the masks anew as PNG")
+        return np.asarray(image.convert("L"))
     ids = labelmap.ids(path, pixels)
     if ids is None and (pixels == pixels[..., :1]).all():
         ids = np.array(pixels[..., 0])
@@ -213,11 +219,14 @@ def _by_colour(path: Path, image: Image.Image) -> Pixels:
 
 
 def chosen_ids(ids: Sequence[int]) -> Pixels:
-    """The table (256,) that maps a mask's ids to class indices: ``ids[k]`` becomes k unless ABSENT, all else 255."""
+    """The table (256,) that maps a mask's ids to class indices: ``ids[k]`` becomes k unless ABSENT, all else 255; where
+    255 is a class, masks are black and white, and a value between is what it is nearer to."""
     table = np.full(256, IGNORE, dtype=np.uint8)
     for index, id_ in enumerate(ids):
         if id_ != ABSENT:
             table[id_] = index
+    if IGNORE in ids and {*ids} <= {0, IGNORE, ABSENT}:
+        table[:WHITE_FROM], table[WHITE_FROM:] = table[0], table[IGNORE]
     return table
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from visrun.data import check, choose, files, labelled, recognise, splits
+from visrun.data import check, choose, files, labelled, mask_classes, recognise, splits
 from visrun.data.check import Finding
 from visrun.data.describe import describe as describe
 from visrun.data.labelled import Entries, Labelled
@@ -207,7 +207,7 @@ def _examined(
         made = labelled.settle(listing, entries, findings, kind=kind, form=form, classes=classes, training=training)
     ids: tuple[int, ...] = ()
     if kind == "mask":
-        listing, ids, findings = choose.masks(
+        listing, ids, findings = mask_classes.settle(
             made.listing, classes, made.findings, painted=form is not None, training=training
         )
         made = replace(made, listing=listing, findings=findings)

@@ -1,0 +1,140 @@
+"""Which ids of masks are classes: those that have names, those that occur, or black and white."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from visrun.data import choose
+from visrun.data.check import Finding
+from visrun.data.ids import ABSENT, IGNORE
+from visrun.data.images import WHITE_FROM
+from visrun.errors import DataError
+from visrun.text import some
+
+if TYPE_CHECKING:
+    from visrun.data.listing import Listing
+
+BLACK_AND_WHITE = ("background", "foreground")
+LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})  # suffixes of masks that may be blurred
+BLURRED = "a JPEG, which blurs class ids, and once converted, too: export the masks anew as PNG"
+NEAR = 50  # values that are nearly black, or as many that are nearly white
+VALUES = 3  # such values, beside black and white themselves, from which on they are shades and no ids
+SOFT = 0.5  # pixels of shades between, at most so many of those of the smaller end: edges
+STRAY = 0.02  # likewise, where few values are between, which might be ids
+
+
+def settle(
+    listing: Listing, classes: Sequence[str] | None, findings: list[Finding], *, painted: bool, training: bool
+) -> tuple[Listing, tuple[int, ...], list[Finding]]:
+    """Class names, the id of each class in the files, and the findings with ids out of range as faults.
+
+    Where nobody names them, the ids have the layout's usual names, or else each that occurs is a class: class_7 and
+    class_11. 255 is no class but "ignore", unless the masks are black and white, perhaps with soft edges: white is then
+    the class of id 255, and each pixel what it is nearer to, see `visrun.data.images.chosen_ids`.
+
+    Args:
+        painted: Whether they were made from outlines and are no files.
+
+    Raises:
+        DataError: Masks are JPEGs and not black and white; or their values may be ids as well as shades.
+    """
+    seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
+    files_alone = not painted and not listing.usual_classes
+    white = files_alone and len(listing.classes) in (0, 2) and _black_and_white(seen)
+    if not white and not painted:
+        _refuse_jpeg(listing)
+    if files_alone and not white and not listing.classes and classes is None:
+        _refuse_shades(seen)
+    known = _numbered(listing.classes, white) or _unnamed(listing, classes, seen, white=white, training=training)
+    checked = [_nearest(finding) if white else _in_range(finding, set(known.values())) for finding in findings]
+    wanted = tuple(known) if classes is None else choose.wanted_of(classes, tuple(known), training=training)
+    ids = tuple(known.get(name, ABSENT) for name in wanted)  # ABSENT: a finished model's class
+    told = [*choose.left_out(tuple(known), classes, training=training)] if not listing.classes else []
+    if white:
+        told.append(_told(seen, next(name for name, id_ in known.items() if id_ == IGNORE)))
+    elif files_alone and not listing.classes and seen[IGNORE]:
+        told.append(f"mask id 255 means ignore: {seen[IGNORE] / seen.sum():.1%} of all pixels are left out")
+    return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, checked
+
+
+def _black_and_white(seen: np.ndarray) -> bool:
+    """Whether masks hold, in pixels of each value (256,), black and white, and between them no more than edges."""
+    black, white = seen[:NEAR].sum(), seen[-NEAR:].sum()
+    between = seen[NEAR:-NEAR].sum()
+    if _shaded(seen):
+        return bool(between <= SOFT * min(black, white))
+    return _two_peaks(seen) and bool(between <= STRAY * min(black, white))
+
+
+def _shaded(seen: np.ndarray) -> bool:
+    """Whether values are shades of black and white: ids begin at 0, and do not go on up to 254."""
+    return min(np.count_nonzero(seen[1:NEAR]), np.count_nonzero(seen[-NEAR:-1])) >= VALUES
+
+
+def _two_peaks(seen: np.ndarray) -> bool:
+    """Whether 0 and 255 occur, and nothing near them."""
+    return bool(seen[0] and seen[IGNORE] and not seen[1:NEAR].any() and not seen[-NEAR:-1].any())
+
+
+def _refuse_shades(seen: np.ndarray) -> None:
+    if not seen[IGNORE] or not (_shaded(seen) or _two_peaks(seen)):
+        return
+    found = [f"class_{value}" for value in np.flatnonzero(seen[:IGNORE])]
+    raise DataError(
+        f"the masks hold {len(found) - 1} values between black (0) and white (255), soft edges or classes in grey: "
+        f"write ids 0, 1, 2, ...; or name the classes, as in data.classes=[{some(found, 3)}], and 255 counts for none"
+    )
+
+
+def _refuse_jpeg(listing: Listing) -> None:
+    targets = (record.target for records in listing.splits.values() for record in records)
+    lossy = next((path for path in targets if isinstance(path, Path) and path.suffix.lower() in LOSSY), None)
+    if lossy:
+        raise DataError(f"{lossy} is {BLURRED}")
+
+
+def _nearest(finding: Finding) -> Finding:
+    """With each pixel counted as what it is nearer to, black or white."""
+    if finding.pixels is None:
+        return finding
+    pixels = np.zeros_like(finding.pixels)
+    pixels[0], pixels[IGNORE] = finding.pixels[:WHITE_FROM].sum(), finding.pixels[WHITE_FROM:].sum()
+    return replace(finding, pixels=pixels)
+
+
+def _told(seen: np.ndarray, name: str) -> str:
+    if seen[1:IGNORE].any():
+        return f"the masks are nearly black and white: white (255), and what is nearer to it than to black, is {name}"
+    return f"the masks are black and white: white (255) is {name}"
+
+
+def _numbered(names: Sequence[str], white: bool) -> dict[str, int]:
+    """Names of the ids 0, 1, ...; of two classes in black and white the second is white."""
+    return dict(zip(names, (0, IGNORE) if white and len(names) == 2 else range(len(names)), strict=True))
+
+
+def _unnamed(
+    listing: Listing, classes: Sequence[str] | None, seen: np.ndarray, *, white: bool, training: bool
+) -> dict[str, int]:
+    """The id of each class, where the dataset names none."""
+    found = np.flatnonzero(seen[:IGNORE]).tolist()
+    usual = listing.usual_classes
+    if max(found, default=-1) < len(usual) and (classes is None or not set(usual).isdisjoint(map(str, classes))):
+        return _numbered(usual, white)
+    own = _numbered(BLACK_AND_WHITE, white) if white else {f"class_{i}": i for i in found}
+    if training or classes is None or (not white and not own.keys().isdisjoint(map(str, classes))):
+        return own
+    return _numbered([*map(str, classes)], white)  # the ids stand for a finished model's classes by number
+
+
+def _in_range(finding: Finding, known: set[int]) -> Finding:
+    strange = set() if finding.pixels is None else {*np.flatnonzero(finding.pixels[:IGNORE]).tolist()} - known
+    if not strange:
+        return finding
+    fault = f"mask id {min(strange)} is out of range: there are {len(known)} classes (255 = ignore)"
+    return replace(finding, fault=fault)
