@@ -3,90 +3,161 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from visrun.data import files
 from visrun.data.listing import Listing, Record
+from visrun.data.readers import class_folders, table
+from visrun.data.readers.class_folders import Level, Parts
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
 
-# Folders of other layouts, never classes: images beside their masks, labels or tables.
-# fmt: off
-_NO_CLASSES = {
-    "images", "image", "imgs", "img", "data", "masks", "labels", "annotations", "labeltxt", "jpegimages", "pngimages",
-    "segmentationclass", "segmentationobject", "pedmasks", "instances",
-}
-# fmt: on
+FEWEST = 5  # folders, most of them with a single image, that are those of images and no classes
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
-    """Whether ``root`` holds class folders, with or without split folders above them."""
-    root = _top(root)
-    if _split_folders(root):
+    """Whether ``root`` holds class folders, with or without split folders above them.
+
+    Folders named for several splits that hold no class folders are recognised, to be refused by their names, unless
+    a file below may label their images.
+    """
+    top, parts = class_folders.layout(root)
+    if ALL not in parts:
         return True
-    names = {folder.name.lower() for folder in _class_folders(root)}
-    return bool(names) and not names & _NO_CLASSES and not all(map(_is_split, names))
+    here = parts[ALL][0]
+    names = {folder.name.lower() for folder in here.classes}
+    if not names or any(map(class_folders.is_no_class, here.classes)) or all(map(class_folders.is_split, names)):
+        return False
+    if len(names) == 1 and (here.masks or table.inside(top)):  # images with their masks or their table
+        return False
+    if class_folders.labels_in(top) and class_folders.are_parts(here.classes):
+        return False
+    return not _like_splits(here.classes) or not class_folders.labels_in(top, deep=True)
 
 
 def read(root: Path) -> Listing:
     """Class folders train/CLASS/*.jpg with val/ and test/ beside train/, or CLASS/*.jpg alone.
 
-    ``valid``, ``validation``, ``training`` and ``testing`` are understood, too; so is a single folder above train/, as
-    many a zip has. Classes stand in natural order over all splits (class_2 before class_10); images may lie deeper
-    inside a class's folder.
+    ``valid``, ``validation``, ``training`` and ``testing`` are understood, too, also within a name, as in seg_train
+    beside seg_test; so is a single folder above them, as many a zip has. Classes stand in natural order over all splits
+    (class_2 before class_10); images may lie deeper inside a class's folder. Masks beside them are left out.
 
     Raises:
-        DataError: Where ``root`` has no folder with images.
+        DataError: Where ``root`` has no folder with images, or folders that are no classes: those of splits, or one for
+            each image.
     """
-    top = _top(root)
-    parts = _split_folders(top) or {ALL: [top]}
-    found = [(split, folder) for split, tops in parts.items() for one in tops for folder in _class_folders(one)]
-    if not found or (ALL in parts and all(_is_split(folder.name) for _, folder in found)):
+    top, parts = class_folders.layout(root)
+    bare = [split for split, levels in parts.items() if split != ALL and _is_bare(levels)]
+    lines = [_without_classes(split, parts[split][0].path, root) for split in bare]
+    used = {split: levels for split, levels in parts.items() if split not in bare}
+    found = [(split, folder) for split, levels in used.items() for one in levels for folder in one.classes]
+    if not found or (ALL in parts and all(class_folders.is_split(folder.name) for _, folder in found)):
         raise DataError(f"{root}: no class folders with images: expected train/CLASS/*.jpg or CLASS/*.jpg")
+    if ALL in parts:
+        _require_no_splits(root, parts[ALL][0].classes)
     classes = tuple(sorted({files.composed(folder.name) for _, folder in found}, key=files.natural))
     index = {name: i for i, name in enumerate(classes)}
-    splits: dict[str, list[Record]] = {split: [] for split in parts}
+    splits: dict[str, list[Record]] = {split: [] for split in used}
+    masks: list[Path] = []
     for split, folder in found:
         label = index[files.composed(folder.name)]
-        splits[split] += [Record(path, label, files.shown(path, root)) for path in files.images(folder)]
-    return Listing(splits=splits, classes=classes, warnings=(*_strays(top, parts), *_doubtful(parts, classes)))
+        images, own = class_folders.parted(folder)
+        splits[split] += [Record(path, label, files.shown(path, root)) for path in images]
+        masks += own
+    if ALL in parts:
+        _require_several(root, splits[ALL], classes)
+    lines += [*_passed(root, top, parts), *_strays(top, parts), *_masks(used, masks, root)]
+    return Listing(splits=splits, classes=classes, warnings=(*lines, *_doubtful(used, classes)))
 
 
-def _is_split(name: str) -> bool:
-    """Whether a folder is named for a split, perhaps as train_images, which lies beside a table."""
-    return files.split_of(name.lower().removesuffix("_images")) is not None
+def _is_bare(levels: Sequence[Level]) -> bool:
+    """Whether a split has images, but no class folders."""
+    return not any(one.classes for one in levels) and any(files.holds_images(one.path) for one in levels)
 
 
-def _top(root: Path) -> Path:
-    """The only folder of images in ``root`` where that holds the splits, else ``root``."""
-    inside = _class_folders(root)
-    return inside[0] if len(inside) == 1 and _split_folders(inside[0]) else root
+def _without_classes(split: str, folder: Path, root: Path) -> str:
+    """A line on a split without class folders.
+
+    Raises:
+        DataError: It is train.
+    """
+    place = files.shown(folder, root)
+    if split == "train":
+        raise DataError(f"{folder}: images lie right in it, in no class folder: expected {place}/CLASS/*.jpg")
+    return f"{place}/: {'test images' if split == 'test' else 'images'} without labels (class folders) are left out"
 
 
-def _split_folders(root: Path) -> dict[str, list[Path]]:
-    """Split -> its folders, where folders named like splits hold class folders; {} where ``root`` has no splits."""
-    named = [(split, folder) for folder in files.folders(root) if (split := files.split_of(folder.name))]
-    found: dict[str, list[Path]] = {}
-    for split, folder in named:
-        found.setdefault(split, []).append(folder)
-    inside = [child for _, folder in named for child in _class_folders(folder)]
-    return found if inside and not _NO_CLASSES & {child.name.lower() for child in inside} else {}
+def _like_splits(folders: Sequence[Path]) -> list[str]:
+    """The names of folders that speak of different splits."""
+    said = {folder.name: split for folder in folders if (split := class_folders.spoken(folder.name))}
+    return list(said) if len({*said.values()}) > 1 else []
 
 
-def _class_folders(top: Path) -> list[Path]:
-    return [folder for folder in files.folders(top) if files.holds_images(folder)]
+def _require_no_splits(root: Path, folders: Sequence[Path]) -> None:
+    """Refuse folders that are no classes, since they are splits, or have splits of their own."""
+    if names := _like_splits(folders):
+        raise DataError(
+            f"{root}: {some(names)} look like splits, not like classes: expected class folders inside, "
+            "train/CLASS/*.jpg, or a table train.csv of image,label"
+        )
+    divided = {folder: names for folder in folders if len({*map(files.split_of, names := _named(folder))}) > 1}
+    if len(divided) > 1 or len(divided) == len(folders):
+        folder, names = next(iter(divided.items()))
+        raise DataError(
+            f"{root}: {folder.name}/ has splits of its own, {some(names)}: classes lie inside splits, "
+            f"train/{folder.name}/*.jpg; or choose one dataset, such as data.root={folder}"
+        )
 
 
-def _doubtful(parts: dict[str, list[Path]], classes: tuple[str, ...]) -> tuple[str, ...]:
+def _named(folder: Path) -> list[str]:
+    """The names of the folders inside that are those of splits."""
+    return [inner.name for inner in class_folders.level(folder).holding if files.split_of(inner.name)]
+
+
+def _require_several(root: Path, records: Sequence[Record], classes: Sequence[str]) -> None:
+    """Refuse folders each of which is that of one image."""
+    counts = Counter(record.target for record in records)
+    single = [name for i, name in enumerate(classes) if counts[i] == 1]
+    if len(classes) >= FEWEST and 2 * len(single) > len(classes):
+        raise DataError(
+            f"{root}: {len(single)} of {len(classes)} folders hold a single image, such as {single[0]}/: "
+            "a class needs several"
+        )
+
+
+def _passed(root: Path, top: Path, parts: Parts) -> list[str]:
+    """A line on what the names of folders were taken for."""
+    if ALL in parts:
+        return [f"the folders in {files.shown(top, root)}/ are the classes"] if top != root else []
+    unlike = [
+        f"{files.shown(one.path, root)} ({split})"
+        for split, levels in parts.items()
+        for one in levels
+        if files.split_of(one.path.name) is None
+    ]
+    return [f"folders taken for splits: {some(unlike)}"] if unlike else []
+
+
+def _masks(parts: Parts, inside: Sequence[Path], root: Path) -> list[str]:
+    """Lines on masks in classes, and on folders of them beside classes."""
+    apart = [files.shown(folder, root) for levels in parts.values() for one in levels for folder in one.masks]
+    lines = [f"folders of masks are no classes: {some(apart)}"] if apart else []
+    if inside:
+        lines.append(f"{len(inside):,} masks beside images are left out, such as {files.shown(inside[0], root)}")
+    return lines
+
+
+def _doubtful(parts: Parts, classes: tuple[str, ...]) -> list[str]:
     """Lines on folders that are no class, files that are not read, and classes that may be meant to be one."""
     lines = []
-    inside = [folder for several in parts.values() for top in several for folder in files.folders(top)]
+    every = [one for levels in parts.values() for one in levels]
+    inside = [folder for one in every for folder in files.folders(one.path) if folder not in one.masks]
     empty = dict.fromkeys(name for folder in inside if (name := files.composed(folder.name)) not in classes)
     if empty:
         lines.append(f"folders without images that can be read are no classes: {some(empty)}")
-    tops = dict.fromkeys(top for several in parts.values() for top in several)
-    unread = [path for top in tops for path in files.of_suffix(top, files.UNREAD_SUFFIXES)]
+    unread = [path for one in every for path in files.of_suffix(one.path, files.UNREAD_SUFFIXES)]
     if unread:
         counts = Counter(path.suffix.lower() for path in unread).most_common()
         lines.append(f"left out, since these files are not read: {some(f'{n:,} {suffix}' for suffix, n in counts)}")
@@ -94,17 +165,18 @@ def _doubtful(parts: dict[str, list[Path]], classes: tuple[str, ...]) -> tuple[s
     alike = [name for name in classes if folded[name.casefold()] > 1]
     if alike:
         lines.append(f"classes that differ in upper and lower case only: {some(alike)}")
-    return tuple(lines)
+    return lines
 
 
-def _strays(root: Path, parts: dict[str, list[Path]]) -> tuple[str, ...]:
+def _strays(top: Path, parts: Parts) -> list[str]:
     """What lies where no class is: images beside class folders, folders beside the splits."""
     lines = []
-    tops = [top for several in parts.values() for top in several]
-    loose = [files.shown(top, root) for top in tops if files.holds_images(top, deep=False)]
+    every = [one for levels in parts.values() for one in levels]
+    loose = [files.shown(one.path, top) for one in every if one.classes and files.holds_images(one.path, deep=False)]
     if loose:
         lines.append(f"images outside class folders are left out, in: {some(loose)}")
-    others = [] if ALL in parts else [f.name for f in _class_folders(root) if files.split_of(f.name) is None]
+    used = {place for one in every for place in (one.path, one.path.parent)}
+    others = [] if ALL in parts else [f.name for f in class_folders.level(top).classes if f not in used]
     if others:
         lines.append(f"folders that are no split are left out: {some(others)}")
-    return tuple(lines)
+    return lines

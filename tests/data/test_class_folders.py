@@ -1,0 +1,188 @@
+"""Class folders as downloads have them: splits under other names, a folder too many, masks among the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visrun.data import records
+from visrun.data.listing import Listing
+from visrun.data.readers import folder
+from visrun.errors import DataError
+
+
+def lay(root: Path, places: Sequence[str]) -> None:
+    """An image, or an empty file of another suffix, at each place."""
+    for place in places:
+        path = root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".jpg", ".png"):
+            Image.new("L", (4, 3)).save(path)
+        else:
+            path.write_text("")
+
+
+def shown(listing: Listing) -> dict[str, list[str]]:
+    """Split -> where each record stands, with its class."""
+    return {
+        split: [f"{record.where} {listing.classes[record.target]}" for record in rows]
+        for split, rows in listing.splits.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "told"),
+    [
+        ("seg_train/seg_train", "seg_test/seg_test", True),
+        ("training_set", "test_set", True),
+        ("train_data", "Test_Data", True),
+        ("train/train", "test/test", False),
+        ("archive/dataset/train", "archive/dataset/test", False),
+    ],
+)
+def test_folders_that_speak_of_splits_are_splits(tmp_path: Path, train: str, test: str, told: bool) -> None:
+    lay(tmp_path, [f"{train}/cat/1.jpg", f"{train}/dog/2.jpg", f"{test}/cat/3.jpg"])
+    assert folder.recognise(tmp_path, "classification")
+    listing = folder.read(tmp_path)
+    assert shown(listing) == {
+        "train": [f"{train}/cat/1.jpg cat", f"{train}/dog/2.jpg dog"],
+        "test": [f"{test}/cat/3.jpg cat"],
+    }
+    assert listing.warnings == ((f"folders taken for splits: {test} (test), {train} (train)",) if told else ())
+
+
+def test_what_speaks_of_no_split_beside_those_that_do_is_left_out(tmp_path: Path) -> None:
+    lay(tmp_path, ["seg_train/a/1.jpg", "seg_test/a/2.jpg", "seg_pred/seg_pred/3.jpg"])
+    listing = folder.read(tmp_path)
+    assert shown(listing) == {"train": ["seg_train/a/1.jpg a"], "test": ["seg_test/a/2.jpg a"]}
+    assert "folders that are no split are left out: seg_pred" in listing.warnings
+
+
+@pytest.mark.parametrize(
+    ("places", "names"),
+    [
+        (["train/cat.1.jpg", "test1/2.jpg"], "test1, train"),
+        (["cars_train/1.jpg", "cars_test/2.jpg", "devkit/cars_meta.mat"], "cars_test, cars_train"),
+    ],
+)
+def test_splits_without_class_folders_are_refused_by_name(tmp_path: Path, places: list[str], names: str) -> None:
+    lay(tmp_path, places)
+    with pytest.raises(DataError, match=rf": {names} look like splits, not like classes: expected class folders"):
+        records.read(tmp_path, task="classification")
+    lay(tmp_path, [places[0].replace(".jpg", ".txt")])  # which another reader may understand
+    assert not folder.recognise(tmp_path, "classification")
+
+
+@pytest.mark.parametrize("names", [("train", "bus", "car"), ("test tube", "beaker"), ("bullet train", "tram")])
+def test_a_class_may_speak_of_a_split(tmp_path: Path, names: tuple[str, ...]) -> None:
+    lay(tmp_path, [f"{name}/{i}.jpg" for name in names for i in "12"])
+    assert folder.recognise(tmp_path, "classification")
+    listing = folder.read(tmp_path)
+    assert set(listing.classes) == set(names)
+    assert listing.warnings == ()
+
+
+def test_datasets_in_folders_are_no_classes(tmp_path: Path) -> None:
+    lay(tmp_path, [f"{name}/{split}/good/1.png" for name in ("bottle", "cable") for split in ("train", "test")])
+    with pytest.raises(DataError, match=r"bottle/ has splits of its own, test, train: .* data\.root=\S+/bottle$"):
+        records.read(tmp_path, task="classification")
+
+
+@pytest.mark.parametrize(
+    ("split", "line"),
+    [
+        ("test", "test/: test images without labels (class folders) are left out"),
+        ("val", "val/: images without labels (class folders) are left out"),
+    ],
+)
+def test_a_split_without_class_folders_is_left_out(tmp_path: Path, split: str, line: str) -> None:
+    lay(tmp_path, ["train/cat/1.jpg", "train/dog/2.jpg", f"{split}/3.jpg"])
+    listing = folder.read(tmp_path)
+    assert shown(listing) == {"train": ["train/cat/1.jpg cat", "train/dog/2.jpg dog"]}
+    assert listing.warnings == (line,)
+
+
+def test_training_images_without_class_folders_are_refused(tmp_path: Path) -> None:
+    lay(tmp_path, ["train/1.jpg", "val/cat/2.jpg", "val/dog/3.jpg"])
+    with pytest.raises(DataError, match=r"train: images lie right in it, in no class folder: expected train/CLASS/"):
+        folder.read(tmp_path)
+
+
+def test_the_only_folder_of_a_zip_is_passed_through(tmp_path: Path) -> None:
+    lay(tmp_path, ["flowers/flowers/rose/1.jpg", "flowers/flowers/tulip/2.jpg", "flowers/README.txt"])
+    assert folder.recognise(tmp_path, "classification")
+    listing = folder.read(tmp_path)
+    assert shown(listing) == {"all": ["flowers/flowers/rose/1.jpg rose", "flowers/flowers/tulip/2.jpg tulip"]}
+    assert listing.warnings == ("the folders in flowers/flowers/ are the classes",)
+
+
+@pytest.mark.parametrize("beside", ["labels.json", "flowers.csv", "labels/1.txt", "cover.jpg", "flowers/rose/1.xml"])
+def test_the_only_folder_is_a_class_where_labels_may_lie_beside(tmp_path: Path, beside: str) -> None:
+    lay(tmp_path, ["flowers/rose/1.jpg", "flowers/tulip/2.jpg", beside])
+    assert folder.read(tmp_path).classes == ("flowers",)
+    assert folder.recognise(tmp_path, "classification") is (beside != "flowers.csv")
+
+
+@pytest.mark.parametrize(
+    ("mask", "kept"),
+    [
+        ("a/1_mask.png", False),
+        ("a/1_MASK_2.png", False),
+        ("a/masks/1.png", False),
+        ("a/masks_png/1.png", False),
+        ("a/Ground Truth/deeper/1.png", False),
+        ("a/1_mask.jpg", True),  # a picture with a mask, as lossy files are none
+        ("a/7_mask.png", True),
+        ("a/masks/7.png", True),
+    ],
+)
+def test_masks_are_no_images_of_a_class(tmp_path: Path, mask: str, kept: bool) -> None:
+    lay(tmp_path, ["a/1.jpg", "a/2.jpg", "b/3.jpg", mask])
+    listing = folder.read(tmp_path)
+    assert (f"{mask} a" in shown(listing)["all"]) is kept
+    assert sum(map(len, listing.splits.values())) == 3 + kept
+    assert listing.warnings == (() if kept else (f"1 masks beside images are left out, such as {mask}",))
+
+
+def test_masks_of_objects_beside_images_are_no_images_of_a_class(tmp_path: Path) -> None:
+    lay(tmp_path, [f"{name}/{place}.png" for name in "ab" for place in ("images/1", "masks/cell1", "masks/cell2")])
+    assert shown(folder.read(tmp_path)) == {"all": ["a/images/1.png a", "b/images/1.png b"]}
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["leftImg8bit/train/a/1.png", "gtFine/train/a/1.png"],
+        ["Original/1.png", "Ground Truth/1.png"],
+        ["street_images/1.jpg", "street_masks/1_mask.png"],
+        ["default/1.png", "defaultannot/1.png"],
+        ["img_dir/1.jpg", "ann_dir/1.png"],
+        ["batch_1/1.jpg", "batch_2/2.jpg", "annotations.json"],
+    ],
+)
+def test_images_and_their_labels_are_no_classes(tmp_path: Path, places: list[str]) -> None:
+    lay(tmp_path, places)
+    assert not folder.recognise(tmp_path, "classification")
+
+
+@pytest.mark.parametrize("names", [("mask", "no_mask"), ("with_mask", "without_mask"), ("part_1", "part_2")])
+def test_a_class_may_speak_of_masks_or_parts(tmp_path: Path, names: tuple[str, str]) -> None:
+    lay(tmp_path, [f"{name}/1.png" for name in names])
+    assert folder.recognise(tmp_path, "classification")
+    assert folder.read(tmp_path).classes == names
+
+
+def test_a_folder_of_masks_beside_classes_is_left_out(tmp_path: Path) -> None:
+    lay(tmp_path, ["good/1.png", "bad/2.png", "ground_truth/bad/2.png"])
+    listing = folder.read(tmp_path)
+    assert shown(listing) == {"all": ["bad/2.png bad", "good/1.png good"]}
+    assert listing.warnings == ("folders of masks are no classes: ground_truth",)
+
+
+def test_a_folder_for_each_image_is_no_class(tmp_path: Path) -> None:
+    lay(tmp_path, [f"{i}/images/{i}.png" for i in range(5)])
+    with pytest.raises(DataError, match=r"5 of 5 folders hold a single image, such as 0/: a class needs several"):
+        folder.read(tmp_path)
