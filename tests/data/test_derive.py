@@ -62,6 +62,7 @@ def test_counts_leave_out_what_is_ignored() -> None:
         (("Background", "cat", "dog"), (1, 2, 1), ("cat", "dog"), (2.0, 1.0)),
         (("background", "cat"), (1, 1), ("count",), (2.0,)),
         (("background",), (0,), ("count",), (1.0,)),
+        (("cat", "Background", "dog"), (0, 2, 2), ("cat", "dog"), (1.0, 2.0)),
     ],
 )
 def test_the_background_is_not_counted(
@@ -82,10 +83,13 @@ def test_masks_have_the_background_first() -> None:
         derive.mask([], tuple(map(str, range(300))))
 
 
-def test_masks_have_one_background_where_class_0_is_named_so() -> None:
-    made = derive.mask([objects(1, outlines=True)], ("background", "cat"))
-    assert made.classes == ("background", "cat")
-    assert set(images.mask_of(made.targets[0], (), (48, 64)).ravel().tolist()) == {0, 1}
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_masks_have_one_background_whichever_class_is_named_so(place: int) -> None:
+    names = ["cat", "dog"]
+    names.insert(place, "background")
+    made = derive.mask([objects(names.index("dog"), outlines=True)], tuple(names))
+    assert made.classes == ("background", "cat", "dog")
+    assert set(images.mask_of(made.targets[0], (), (48, 64)).ravel().tolist()) == {0, 2}
 
 
 def test_a_mask_of_a_path_is_the_files(tmp_path: Path) -> None:

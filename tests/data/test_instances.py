@@ -122,9 +122,10 @@ def test_several_classes_are_thousands(tmp_path: Path) -> None:
         ("background\ncell\n", [1001, 1002], ("cell",), [0, 0]),
         ("background\ncell\n", [1, 2], ("cell",), [0, 0]),
         ("background\n", [1, 2], ("object",), [0, 0]),
+        ("cell\nbackground\ndebris\n", [1, 2, 2001], ("cell", "debris"), [0, 0, 1]),
     ],
 )
-def test_a_line_for_the_background_is_class_0_and_no_object(
+def test_a_line_for_the_background_is_a_number_and_no_object(
     tmp_path: Path, names: str, numbers: list[int], classes: tuple[str, ...], labels: list[int]
 ) -> None:
     photo(tmp_path / "images" / "a.png", size=(len(numbers), 3))

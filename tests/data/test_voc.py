@@ -286,7 +286,7 @@ def test_objects_without_a_map_or_a_class_are_named(tmp_path: Path) -> None:
         objects(tmp_path, [1, 2], [1, 255] if name == "b" else [1, 2], name)
         save(tmp_path / "JPEGImages" / f"{name}.jpg", Image.new("L", (3, 2), 40 * shade))
     (tmp_path / "SegmentationObject" / "a.png").unlink()
-    (tmp_path / "classes.txt").write_text("thing\nbackground\nother\n")
+    (tmp_path / "classes.txt").write_text("thing\nsky\nother\n")
     with pytest.raises(DataError) as caught:
         records.read(tmp_path, task="instance_segmentation")
     lines = str(caught.value).splitlines()[1:-1]

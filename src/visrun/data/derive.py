@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from visrun.data.objects import Objects, hulls_of
-from visrun.data.outlines import Floats, Outline, hull_points
+from visrun.data.outlines import Floats, Numbers, Outline, hull_points
 from visrun.errors import DataError
 
 BACKGROUND = "background"
@@ -47,9 +47,19 @@ class Derivation:
     boxed: bool = False
 
 
-def first_object(classes: Sequence[str]) -> int:
-    """The first id that objects may have: 1 where 0 is named as the background."""
-    return int(bool(classes) and classes[0].lower() == BACKGROUND)
+def object_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes that objects may have: all but the one that is named as the background."""
+    return tuple(name for i, name in enumerate(classes) if i != _background(classes))
+
+
+def object_labels(ids: Numbers, classes: Sequence[str]) -> Numbers:
+    """The places among `object_names` of ids that count ``classes``; the background's becomes -1."""
+    place = _background(classes)
+    return ids if place is None else np.where(ids == place, -1, ids - (ids > place))
+
+
+def _background(classes: Sequence[str]) -> int | None:
+    return next((i for i, name in enumerate(classes) if name.lower() == BACKGROUND), None)
 
 
 def boxes(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
@@ -75,16 +85,17 @@ def instances(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
 def mask(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     """Objects that :func:`visrun.data.images.mask_of` paints: id 0 is the background, class k has the id k + 1.
 
-    Where class 0 is named as the background, the classes are the ids already.
+    A class that is named as the background is that one.
 
     Raises:
         DataError: More classes than a mask has ids.
     """
     if len(classes) > MOST_PAINTED:
         raise DataError(f"{len(classes)} classes: a mask painted from outlines has ids for {MOST_PAINTED}")
-    if first_object(classes):
-        return Derived(targets=list(several), classes=classes)
-    return Derived(targets=[o.relabelled(o.labels + 1) for o in several], classes=(BACKGROUND, *classes))
+    place = _background(classes)
+    named = BACKGROUND if place is None else classes[place]
+    targets = [o.relabelled(object_labels(o.labels, classes) + 1) for o in several]
+    return Derived(targets=targets, classes=(named, *object_names(classes)))
 
 
 def label(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
@@ -103,12 +114,13 @@ def label(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
 def value(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     """How many objects of each class an image shows, those that are ignored not counted; one class: ``count``.
 
-    The background, where class 0 beside others is named so, is not counted.
+    The background, where a class beside others is named so, is not counted.
     """
-    first = first_object(classes) if len(classes) > 1 else 0
-    counts = [np.bincount(o.labels[~o.ignored], minlength=max(1, len(classes)))[first:] for o in several]
+    names = object_names(classes) if len(classes) > 1 else classes
+    counted = [classes.index(name) for name in names] or [0]
+    counts = [np.bincount(o.labels[~o.ignored], minlength=max(1, len(classes)))[counted] for o in several]
     targets = [tuple(float(n) for n in found) for found in counts]
-    return Derived(targets=targets, named=classes[first:] if len(classes) > first + 1 else ("count",))
+    return Derived(targets=targets, named=names if len(names) > 1 else ("count",))
 
 
 # By kind of target; a task's kind stands in visrun.tables.TASKS.

@@ -73,7 +73,7 @@ def _black_and_white(seen: np.ndarray) -> bool:
 
 def _shaded(seen: np.ndarray) -> bool:
     """Whether values are shades of black and white: ids begin at 0, and do not go on up to 254."""
-    return min(np.count_nonzero(seen[1:NEAR]), np.count_nonzero(seen[-NEAR:-1])) >= VALUES
+    return bool(min(np.count_nonzero(seen[1:NEAR]), np.count_nonzero(seen[-NEAR:-1])) >= VALUES)
 
 
 def _two_peaks(seen: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from visrun.data import files, images
-from visrun.data.derive import first_object
+from visrun.data.derive import object_labels, object_names
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.outlines import Numbers, Rle, boxes_of
@@ -44,11 +44,10 @@ def read(root: Path) -> Listing:
     if not pairs:
         raise DataError(f"{root}: no images/ with instances/ beside it (or PNGImages/ with PedMasks/)")
     ids = common.class_ids(root)
-    first = first_object(ids)
-    names = ids[first:] or ("object",)
+    names = object_names(ids) or ("object",)
 
     def classes_of(numbers: Numbers, _: object) -> Numbers:
-        return numbers // PER_CLASS - first if len(names) > 1 else 0 * numbers
+        return object_labels(numbers // PER_CLASS, ids) if len(names) > 1 else 0 * numbers
 
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []

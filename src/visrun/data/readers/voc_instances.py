@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from visrun.data import images
-from visrun.data.derive import first_object
+from visrun.data.derive import object_labels, object_names
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
 from visrun.data.outlines import Numbers, Rle, pixels
@@ -28,17 +28,16 @@ def read(masks: Listing) -> Listing:
         masks: With the path of the class mask as each record's target.
     """
     ids = masks.classes or masks.usual_classes
-    first = first_object(ids)
     entries = [(split, record) for split, records in masks.splits.items() for record in records]
     splits: dict[str, list[Record]] = {split: [] for split in masks.splits}
     problems = list(masks.problems)
-    found = mapped(lambda entry: _marks(entry[1], first), entries, path=lambda entry: objects_of(entry[1].target))
+    found = mapped(lambda entry: _marks(entry[1], ids), entries, path=lambda entry: objects_of(entry[1].target))
     for (split, record), marks in zip(entries, found, strict=True):
         if isinstance(marks, Problem):
             problems.append(marks)
         else:
             splits[split].append(replace(record, target=marks))
-    return replace(masks, splits=splits, classes=ids[first:], usual_classes=(), problems=tuple(problems))
+    return replace(masks, splits=splits, classes=object_names(ids), usual_classes=(), problems=tuple(problems))
 
 
 def objects_of(mask: Path) -> Path:
@@ -48,7 +47,7 @@ def objects_of(mask: Path) -> Path:
     return Path(*parts)
 
 
-def _marks(record: Record, first: int) -> Marks | Problem:
+def _marks(record: Record, names: Sequence[str]) -> Marks | Problem:
     file = objects_of(record.target)
     try:
         ids, classes = images.load_ids(file), images.load_mask(record.target)
@@ -56,7 +55,9 @@ def _marks(record: Record, first: int) -> Marks | Problem:
         return Problem(record.where, str(error).replace(str(file), f"{OBJECTS}/{file.name}"))
     if ids.shape != classes.shape:
         return Problem(record.where, f"{file.name}: objects and classes differ in size")
-    return instances.marks_of(ids, f"{record.where}: object", lambda _, outlines: _labels(outlines, classes) - first)
+    return instances.marks_of(
+        ids, f"{record.where}: object", lambda _, outlines: object_labels(_labels(outlines, classes), names)
+    )
 
 
 def _labels(outlines: Sequence[Rle], classes: images.Pixels) -> Numbers:
