@@ -36,6 +36,24 @@ def test_how_to_train_names_the_plugins(outlines: Path, capsys) -> None:
     assert capsys.readouterr().out.endswith(" 'plugins=[colorsys]'\n")
 
 
+@pytest.mark.parametrize("words", [["data=coco"], ["data=coco", "data.on_bad=skip"]])
+def test_how_to_train_says_how_the_data_was_read(outlines: Path, capsys, words: list[str]) -> None:
+    assert cli.main(["check", str(outlines), *words]) == 0
+    line = f"train: visrun task=instance_segmentation 'data.root={outlines}' {' '.join(words)}\n"
+    assert capsys.readouterr().out.endswith(line)
+
+
+def test_how_to_train_on_several_labels_an_image_names_their_loss(tmp_path: Path, capsys) -> None:
+    for i in range(8):
+        photo(tmp_path / "set" / f"{i}.png", i)
+    rows = [f"{i}.png,{'a|b' if i % 2 else 'a'}" for i in range(8)]
+    (tmp_path / "set" / "table.csv").write_text("\n".join(["image,label", *rows]))
+    assert cli.main(["check", "set"]) == 0
+    assert capsys.readouterr().out.endswith(
+        f"train: visrun task=classification data.root={tmp_path / 'set'} loss=bce\n"
+    )
+
+
 def test_one_task_and_another_place(outlines: Path, capsys, tmp_path: Path) -> None:
     assert cli.main(["check", f"data.root={outlines}", "task=regression", "out=new/count.png"]) == 0
     assert "classification" not in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -90,6 +91,16 @@ def test_class_folders_and_a_task_of_ones_own(class_folders: Path) -> None:
     assert (
         survey(class_folders, tasks=["regression"], reader="folder").services[0].reason.startswith("no layout for it")
     )
+
+
+def test_datasets_inside_are_named_as_a_run_names_them(outlines: Path) -> None:
+    shutil.copytree(outlines, outlines.parent / "pets_test")
+    outlines.rename(outlines.parent / "pets_train")
+    place = f"in the folders pets_test, pets_train: name one of them, as in data.root={outlines.parent}/pets_train"
+    (service,) = survey(outlines.parent, tasks=["instance_segmentation"]).services
+    assert service.reason == f"no layout for it here, but {place}"
+    with pytest.raises(DataError, match=f"recognised here, but {place}$"):
+        recognise.listing(outlines.parent, task="instance_segmentation")
 
 
 def test_problems_are_listed_and_may_be_skipped(class_folders: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from visrun.data import files
 from visrun.data.derive import DERIVE
 from visrun.data.listing import Listing
 from visrun.data.marks import FORMS, form_of
+from visrun.data.readers.common import split_in
 from visrun.data.regroup import regrouped
 from visrun.errors import DataError, UserError, first_line
 from visrun.text import some
@@ -136,16 +138,24 @@ def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> 
         raise DataError(f"data.root={root} fits several layouts: choose one with {choices(own)}")
     if names:
         return names
-    if inside := _datasets(root, task):
-        raise DataError(
-            f"data.root={root}: no layout for task={task} recognised here, but in the folders {some(inside, 8)}: "
-            f"name one of them, as in data.root={root / inside[0]}"
-        )
+    if place := elsewhere(root, task):
+        raise DataError(f"data.root={root}: no layout for task={task} recognised here, but {place}")
     wanted = "; ".join(f"data={name}: {what_it_reads(name)}" for name in known)
     raise DataError(
         f"data.root={root}: no layout for task={task} recognised. Looked for: {wanted or 'nothing (no reader yet)'}. "
         f"Found: {_contents(root)}{_other_tasks(root, task)}"
     )
+
+
+def elsewhere(root: Path, task: str) -> str:
+    """The folders in ``root`` that are a dataset of the task each, and how to name one, for training if any is; ""
+    without any."""
+    inside = _datasets(root, task)
+    if not inside:
+        return ""
+    first = next((name for name in inside if split_in(name) == "train"), inside[0])
+    word = shlex.quote(f"data.root={root / first}")
+    return f"in the folders {some(inside, 8)}: name one of them, as in {word}"
 
 
 def _datasets(root: Path, task: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,8 +59,15 @@ def main(words: Sequence[str]) -> int:
             print(f"\nsheet: {out.absolute()} (labels for task={best})")
     ready = [service.task for service in found.services if service.ready]
     if best in ready and not given.json:
-        print(f"train: {plugins.command(f'task={best}', f'data.root={found.root}')}")
+        print(f"train: {plugins.command(*_run(datasets[best], best, asked))}")
     return 0 if ready else 2
+
+
+def _run(dataset: Dataset, task: str, asked: Mapping[str, str]) -> list[str]:
+    """The words of a run that reads what was looked at."""
+    words = [f"task={task}", f"data.root={dataset.root}"]
+    words += [f"{key}={asked[key]}" for key in ("data", "data.on_bad") if asked[key] != DEFAULTS[key]]
+    return [*words, "loss=bce"] if dataset.multilabel else words
 
 
 def _asked(words: Sequence[str]) -> dict[str, str]:

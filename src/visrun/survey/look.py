@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -146,7 +147,7 @@ def look(
     for task in tables.TASKS if tasks is None else tasks:
         names = recognise.fitting(folder, task) if reader == "auto" else [reader]
         if not set(names) & recognise.readers(task).keys():
-            services.append(Service(task=task, ready=False, reason=_unknown(task)))
+            services.append(Service(task=task, ready=False, reason=_unknown(folder, task, reader)))
             continue
         try:
             found = recognise.listing(folder, task=task, reader=reader, reading=once.read)
@@ -206,7 +207,10 @@ def spread(numbers: Floats) -> Spread | None:
     return Spread(low=low, median=median, high=high)
 
 
-def _unknown(task: str) -> str:
+def _unknown(root: Path, task: str, reader: str) -> str:
+    with contextlib.suppress(DataError):  # of a folder inside, which nobody named
+        if reader == "auto" and (place := recognise.elsewhere(root, task)):
+            return f"no layout for it here, but {place}"
     known = list(recognise.readers(task))
     return f"no layout for it (looked for {', '.join(known)})" if known else "no layout for it (no reader yet)"
 
