@@ -32,7 +32,7 @@ def test_the_statistics_are_the_mean_over_the_batches():
 def test_nothing_is_read_back_from_the_device(no_waiting):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     batches = [Batch(torch.randn(2, 3, 8, 8)) for _ in range(3)]
-    with no_waiting:
+    with no_waiting():
         measure(model, batches)
 
 

@@ -22,7 +22,7 @@ def clip_xyxy(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 def box_area(boxes: Tensor) -> Tensor:
     """(..., 4) xyxy -> (...); a box turned inside out has none."""
-    return _sides(boxes).prod(-1)
+    return _product(_sides(boxes))
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def overlap_share(a: Tensor, b: Tensor) -> Tensor:
 def giou(a: Tensor, b: Tensor) -> Tensor:
     """IoU less the share of the hull that neither covers, in (-1, 1] (Rezatofighi et al. 2019, arXiv 1902.09630)."""
     intersection, union = _areas(a, b)
-    hull = _hull(a, b).prod(-1)
+    hull = _product(_hull(a, b))
     return ratio(intersection, union) - ratio(hull - union, hull)
 
 
@@ -77,10 +77,16 @@ def _sides(boxes: Tensor) -> Tensor:
     return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
 
 
+def _product(sides: Tensor) -> Tensor:
+    """(..., 2) -> (...). The gradient of `Tensor.prod` reads a value back from the device, which ends a CUDA graph."""
+    width, height = sides.unbind(-1)
+    return width * height
+
+
 def _intersection(a: Tensor, b: Tensor) -> Tensor:
     a, b = wide(a), wide(b)
     low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    return (high - low).clamp(min=0).prod(-1)
+    return _product((high - low).clamp(min=0))
 
 
 def _areas(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
