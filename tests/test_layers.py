@@ -25,6 +25,7 @@ ABOVE = {
             "launch",
             "parts",
             "predict",
+            "predictor",
             "preflight",
             "repeat",
             "run",
@@ -40,7 +41,7 @@ ON_TOP = {
     "compare": {"cli"},
     "launch": {"cli", "repeat"},
     "survey": {"cli", "web"},
-    "sweep": {"cli", "compare", "explain", "launch", "predict", "web"},
+    "sweep": {"cli", "compare", "explain", "launch", "predictor", "web"},
     "web": {"cli"},
 }
 BELOW_TASKS = {"visrun." + name for name in ("anomaly", "boxes", "data", "detection", "figures", "models")}

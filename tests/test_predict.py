@@ -1,19 +1,15 @@
 import json
-import time
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from visrun import checkpoint, models, predict
-from visrun.data import threads
+from tests.test_predictor import small
+from visrun import predict
 from visrun.data.images import load_rgb
-from visrun.errors import DataError, OutOfMemory, UserError
-from visrun.record.run_folder import RunFolder
+from visrun.errors import DataError, UserError
 
 
 @pytest.fixture
@@ -44,168 +40,6 @@ def test_what_is_not_there_is_named(pictures):
     (pictures / "empty").mkdir()
     with pytest.raises(DataError, match=r"no images in this folder.*\.png"):
         predict.find_images([pictures / "empty"])
-
-
-def test_a_gpu_takes_the_precision_that_the_run_had(tmp_path):
-    best = RunFolder(tmp_path).best
-    gpu, cpu = torch.device("cuda", 0), torch.device("cpu")
-    assert predict.precision_of(best, gpu) == "fp32"  # a checkpoint alone
-    for noted, expected in ({"precision": "bf16"}, "bf16"), ({"precision": "fp32"}, "fp32"), ({}, "fp32"):
-        (tmp_path / "experiment.json").write_text(json.dumps({"result": noted}))
-        assert (predict.precision_of(best, gpu), predict.precision_of(best, cpu)) == (expected, "fp32")
-
-
-def test_a_checkpoint_of_a_plugins_task_says_that_the_plugin_is_missing(tmp_path):
-    checkpoint.save({"task": "counting", "task_state": {}, "network": {}, "model": {}}, tmp_path / "best.pt")
-    with pytest.raises(UserError, match=r'best\.pt: task="counting" is not known here; a plugin may bring it'):
-        predict.load(tmp_path / "best.pt")
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"task": ["classification"]},
-        {"task_state": {"colours": 3}},
-        {"network": {}},
-        {"network": None},
-        {"model": None},
-        {"model": {"stem.0.weight": 1.5}},
-        {"image_size": (8, 8, 3)},
-        {"mean": None},
-    ],
-    ids=str,
-)
-def test_a_checkpoint_of_which_a_part_is_of_another_kind_is_one_line(tmp_path, odd):
-    network = {"name": "small_resnet", "num_outputs": 2, "dropout": 0.0, "options": {}}
-    module = models.create("small_resnet", num_outputs=2, image_size=16, pretrained=False).module
-    look = {"image_size": [16, 16], "fit": "crop", "mean": [0.5] * 3, "std": [0.5] * 3, "tile": None, "overlap": 0}
-    state = {"task": "classification", "task_state": {"classes": ["a", "b"]}, "network": network, **look}
-    state |= {"model": module.state_dict()}
-    checkpoint.save(state, tmp_path / "best.pt")
-    assert predict.load(tmp_path / "best.pt", device="cpu").model_name == "small_resnet"
-    checkpoint.save({**state, **odd}, tmp_path / "best.pt")
-    with pytest.raises(UserError, match=r"^[^\n]*/best\.pt: a part is missing or of another kind \([^\n]*: go on with"):
-        predict.load(tmp_path / "best.pt", device="cpu")
-
-
-def small(precision: str = "fp32") -> predict.Predictor:
-    """A network that maps images of 8 x 8 pixels."""
-    network = torch.nn.Conv2d(3, 1, 3)
-    portrait = {"task": "regression", "image_size": (8, 8), "fit": "crop", "tile": None, "overlap": 0}
-    portrait |= {"network": {"name": "small"}, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-    task = SimpleNamespace(predict=lambda model, images: {"value": model(images)}, restore=lambda found, *_: found)
-    return predict.Predictor(network, task, portrait, torch.device("cpu"), precision)
-
-
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_the_network_runs_in_that_precision_and_without_gradients(precision, tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    (found,) = small(precision).predictions([tmp_path / "a.png"])
-    assert found["value"].dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
-    assert not found["value"].requires_grad
-
-
-def test_memory_that_runs_out_is_one_line(tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    predictor = small()
-    predictor.module.forward = Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory"))
-    with pytest.raises(OutOfMemory, match=r"^out of memory on cpu in the prediction: use device=cpu$"):
-        list(predictor.predictions([tmp_path / "a.png"]))
-
-
-def test_a_header_that_never_comes_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(threads, "TIMEOUT", 0.2)
-    read = predict.header
-    monkeypatch.setattr(predict, "header", lambda path: time.sleep(2 * (path.name == "b.png")) or read(path))
-    for name in "abc":
-        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
-    with pytest.raises(DataError, match=r"^[^\n]*/b\.png: not read in time: is a network drive gone\?$"):
-        next(small().predictions(sorted(tmp_path.iterdir())))
-
-
-def test_an_open_image_is_seen_as_its_file_would_be(tmp_path):
-    picture = Image.effect_noise((20, 12), 60).convert("RGB")
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees to see it upright
-    picture.save(tmp_path / "turned.png", exif=exif)
-    with Image.open(tmp_path / "turned.png") as opened:
-        spare = predict._as_file(opened, tmp_path / "spare.png")
-    assert (load_rgb(spare) == load_rgb(tmp_path / "turned.png")).all()
-    assert load_rgb(spare).shape == (20, 12, 3)
-
-
-def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
-    cmyk = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
-    assert load_rgb(predict._as_file(cmyk, tmp_path / "a.png"))[0, 0].tolist() == list(
-        cmyk.convert("RGB").getpixel((0, 0))
-    )
-    Image.fromarray(np.full((4, 4), 300, np.uint16)).save(tmp_path / "deep.png")
-    deep = predict._as_file(Image.new("I", (4, 4), 300), tmp_path / "c.png")
-    assert (load_rgb(deep) == load_rgb(tmp_path / "deep.png")).all()
-    with pytest.raises(DataError, match="float image"):
-        predict._as_file(Image.new("F", (4, 4)), tmp_path / "b.png")
-
-
-@pytest.mark.parametrize(
-    "one", ["a.png", Path("a.png"), b"", Image.new("L", (4, 4)), *map(np.zeros, [(4, 4), (4, 4, 3)])]
-)
-def test_an_image_in_no_list_is_refused(one):
-    with pytest.raises(
-        DataError, match=r"^one image: predict takes several; put it in a list, as in predict\(\[image\]\)$"
-    ):
-        small().predict(one)
-
-
-@pytest.mark.parametrize(
-    ("image", "told"),
-    [
-        (np.zeros((4, 5, 3)), "an array of float64, shape (4, 5, 3): must be uint8, (H, W, 3) or (H, W)"),
-        (np.zeros((3, 4, 5), "uint8"), "an array of uint8, shape (3, 4, 5): must be uint8, (H, W, 3) or (H, W)"),
-        (np.zeros((4, 5), "uint16"), "an array of uint16, shape (4, 5): must be uint8, (H, W, 3) or (H, W)"),
-        (np.zeros(4, "uint8"), "an array of uint8, shape (4,): must be uint8, (H, W, 3) or (H, W)"),
-        (np.zeros((1, 4, 5, 3), "uint8"), "an array of uint8, shape (1, 4, 5, 3): must be uint8, (H, W, 3) or (H, W)"),
-        (np.zeros((0, 5, 3), "uint8"), "an array of uint8, shape (0, 5, 3): must be uint8, (H, W, 3) or (H, W)"),
-        (torch.zeros(3, 4, 5), "Tensor: no image; give a file, a Pillow image or a uint8 array (H, W, 3)"),
-        (b"\x89PNG", "bytes: no image; give a file, a Pillow image or a uint8 array (H, W, 3)"),
-    ],
-    ids=lambda item: item if isinstance(item, str) else "",
-)
-def test_what_is_no_image_is_one_line(image, told):
-    with pytest.raises(DataError) as caught:
-        small().predict([image])
-    assert str(caught.value) == told
-
-
-def closed():
-    image = Image.new("L", (4, 5))
-    image.close()
-    return image
-
-
-@pytest.mark.parametrize(
-    ("image", "what"),
-    [
-        (Image.new("La", (4, 5)), "mode La, 4x5: "),
-        (Image.new("RGB", (0, 0)), "mode RGB, 0x0: "),
-        (closed(), "mode L, 4x5: "),
-    ],
-)
-def test_what_pillow_does_not_write_is_one_line(image, what):
-    with pytest.raises(DataError, match=f"^an image of {what}"):
-        small().predict([image])
-
-
-@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (4, 5, 4)])
-def test_an_array_is_kept_as_it_is(tmp_path, shape):
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    file = predict._as_file(pixels, tmp_path / "a.png")
-    with Image.open(file) as image:
-        np.testing.assert_array_equal(np.asarray(image), pixels)
-
-
-def test_a_grey_array_is_seen_as_its_file_would_be(tmp_path):
-    grey = np.arange(20, dtype=np.uint8).reshape(4, 5)
-    assert (load_rgb(predict._as_file(grey, tmp_path / "a.png")) == grey[..., None]).all()
 
 
 @pytest.mark.parametrize("words", [[], ["RUN"], ["out=here", "RUN"]])
@@ -292,49 +126,6 @@ def test_numbers_of_the_options_are_checked(word, tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "1.png")
     with pytest.raises(UserError, match=rf"^{word}: must be an? (number|integer)"):
         predict.main(["RUN", str(tmp_path / "1.png"), word])
-
-
-def test_a_threshold_is_for_tasks_that_choose(tmp_path):
-    network = {"name": "small_resnet", "num_outputs": 1, "dropout": 0.0, "options": {}}
-    look = {"image_size": [16, 16], "fit": "crop", "mean": [0.5] * 3, "std": [0.5] * 3, "tile": None, "overlap": 0}
-    module = models.create("small_resnet", num_outputs=1, image_size=16, pretrained=False).module
-    several = {"classes": ["a"], "multilabel": True}
-    for task, state in (("classification", several), ("regression", {"targets": ["x"], "mean": [0.0], "std": [1.0]})):
-        saved = {"task": task, "task_state": state, "network": network, "model": module.state_dict(), **look}
-        checkpoint.save(saved, tmp_path / f"{task}.pt")
-    assert predict.load(tmp_path / "classification.pt", device="cpu", threshold=0.25).task.threshold == 0.25
-    with pytest.raises(UserError, match=r"^threshold=0\.25: task=regression reports all of an image$"):
-        predict.load(tmp_path / "regression.pt", device="cpu", threshold=0.25)
-
-
-@pytest.mark.parametrize("sweep", ["s", "best"])
-def test_a_sweeps_folder_stands_for_its_best_trial(sweep, tmp_path):
-    for name in (f"{sweep}/1", f"{sweep}/3", f"{sweep}/best", "run"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "experiment.json").write_text("{}")
-    (tmp_path / sweep / "trials.csv").write_text("number,state,folder,best\n1,complete,,\n3,complete,,yes\n")
-    for given in ("", "best", "best/experiment.json", "3"):
-        assert predict.named(tmp_path / sweep / given) == tmp_path / sweep / "3"
-    assert predict.named(tmp_path / "run") == tmp_path / "run"
-    assert predict.named(tmp_path / "a.pt") == tmp_path / "a.pt"
-
-
-def test_of_a_sweep_with_several_best_trials_or_none_one_is_asked_for(tmp_path):
-    with (tmp_path / "trials.csv").open("w") as table:
-        table.write("number,state,folder,best\n2,complete,,yes\n10,complete,,yes\n")
-    with pytest.raises(UserError, match=r": no trial of this sweep is complete; name the folder of one that "):
-        predict.named(tmp_path)
-    for number in ("10", "2"):
-        for folder in (tmp_path / number, tmp_path / "best" / number):
-            folder.mkdir(parents=True)
-            (folder / "experiment.json").write_text("{}")
-        if number == "10":  # the only one of the front
-            assert predict.named(tmp_path) == predict.named(tmp_path / "best") == tmp_path / "10"
-    best = tmp_path / "best"
-    for given in (tmp_path, best):
-        with pytest.raises(UserError, match=f"^{given}: a sweep with a Pareto front; name one of {best}/2, {best}/10$"):
-            predict.named(given)
-    assert predict.named(best / "10") == tmp_path / "10"
 
 
 @pytest.mark.usefixtures("seeing")

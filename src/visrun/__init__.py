@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from visrun.hyperparameters import Hyperparameters
     from visrun.lr import lr_curve
     from visrun.optimizers import build_optimizer
-    from visrun.predict import Predictor, load
+    from visrun.predictor import Predictor, load
     from visrun.record.experiment import load_experiment
     from visrun.run import Result, train
     from visrun.schedulers import build_scheduler
@@ -37,11 +37,11 @@ __all__ = [
 
 _HOMES = {
     "Hyperparameters": "hyperparameters",
-    "Predictor": "predict",
+    "Predictor": "predictor",
     "Result": "run",
     "build_optimizer": "optimizers",
     "build_scheduler": "schedulers",
-    "load": "predict",
+    "load": "predictor",
     "load_experiment": "record.experiment",
     "lr_curve": "lr",
     "train": "run",

@@ -21,7 +21,7 @@ from visrun.feeding import read_dataset
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
 from visrun.metrics import ClassificationMetric
-from visrun.predict import Predictor, load, named
+from visrun.predictor import Predictor, load, named
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json, run_of

@@ -28,7 +28,7 @@ from visrun.drawings import writing
 from visrun.errors import UserError, VisrunError, did_you_mean, first_line
 from visrun.files import write_atomic
 from visrun.folders import expanded
-from visrun.predict import Predictor, load, named
+from visrun.predictor import Predictor, load, named
 from visrun.record.run_folder import run_of
 from visrun.tables import model_entry
 from visrun.tasks.base import Forward, Prediction, Proposing

@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun import predict
 from visrun.build import load
 from visrun.compare import pictures
 from visrun.compare.find import find
@@ -83,7 +82,7 @@ def test_objects_are_drawn_beside_the_truth(name: str, tmp_path: Path, monkeypat
     empty |= {"labels": torch.full((1, 1), -1), "masks": torch.zeros(1, 1, 16, 16, dtype=torch.uint8)}
     found = task.restore(empty, 0, Place((0, 9, 64, 55), (45, 63)))
     model = SimpleNamespace(task=task, predictions=lambda paths: [found for _ in paths])
-    monkeypatch.setattr(predict, "load", lambda *_, **__: model)
+    monkeypatch.setattr(pictures, "load", lambda *_, **__: model)
 
     def picture(objects: Objects) -> Image.Image:
         data = replace(dataset(val="a"), kind=TASKS[name].target)

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from visrun import feeding, predict
+from visrun import feeding
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.runs import Run
 from visrun.console import Screen
@@ -20,6 +20,7 @@ from visrun.data.images import load_rgb, mask_of
 from visrun.data.records import Dataset, Record
 from visrun.detection.results import target_of
 from visrun.errors import UserError, VisrunError, first_line
+from visrun.predictor import load
 from visrun.record.remember import remembered
 from visrun.record.run_folder import RunFolder
 from visrun.record.run_settings import text
@@ -41,7 +42,7 @@ def gallery(runs: Sequence[Run], *, count: int, device: str, screen: Screen) -> 
 
     Args:
         count: How many images, at most.
-        device: As in :func:`visrun.predict.load`.
+        device: As in :func:`visrun.predictor.load`.
         screen: Shows how far it is.
     """
     try:
@@ -150,7 +151,7 @@ def truth(record: Record, dataset: Dataset, kind: str) -> str:
 
 
 def _column(run: Run, dataset: Dataset, records: Sequence[Record], device: str) -> list[Cell]:
-    predictor = predict.load(run.folder, device=device)
+    predictor = load(run.folder, device=device)
     cells = []
     predictions = predictor.predictions([record.image for record in records])
     for record, prediction in zip(records, predictions, strict=True):
