@@ -131,13 +131,14 @@ def test_tables_and_images_are_found_where_people_keep_them(tmp_path: Path, file
     assert found(tmp_path) == {split: [(image, 1)]}
 
 
-def test_a_table_may_be_named_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "annotations/", "labels/"])
+def test_a_table_may_be_named_itself(tmp_path: Path, folder: str) -> None:
     for name in ("a", "b"):
         picture(tmp_path / "images" / f"{name}.jpg")
-        write(tmp_path / f"{name}.csv", TENSORFLOW, ROW)
-    assert recognise.fitting(tmp_path / "b.csv", "object_detection") == ["boxes"]
-    (row,) = boxes.read(tmp_path / "b.csv").splits["all"]
-    assert (row.image, row.where) == (tmp_path / "images" / "a.jpg", "b.csv:2")
+        write(tmp_path / folder / f"{name}.csv", TENSORFLOW, ROW)
+    assert recognise.fitting(tmp_path / folder / "b.csv", "object_detection") == ["boxes"]
+    (row,) = boxes.read(tmp_path / folder / "b.csv").splits["all"]
+    assert (row.image, row.where) == (tmp_path / "images" / "a.jpg", f"{folder}b.csv:2")
     with pytest.raises(DataError, match=r"several tables of boxes: choose one with data\.root=.*a\.csv or data\.root="):
         boxes.read(tmp_path)
 

@@ -172,6 +172,36 @@ def test_trainval_beside_another_split_counts_as_train(tmp_path: Path, both: str
     assert listing.warnings == (f"annotations/{both} has no split in its name and is left out",)
 
 
+def test_a_json_beside_the_one_of_its_split_is_left_out(tmp_path: Path) -> None:
+    for name, images in (("train", ["a.jpg", "b.jpg"]), ("train_small", ["a.jpg"]), ("val", ["c.jpg"])):
+        for image in images:
+            picture(tmp_path / "images" / image)
+        write(tmp_path / "annotations" / f"{name}.json", content(images, [annotation(0)]))
+    listing = coco.read(tmp_path)
+    assert {split: len(rows) for split, rows in listing.splits.items()} == {"train": 2, "val": 1}
+    assert listing.warnings == ("annotations/train_small.json lies beside the json of its split and is left out",)
+
+
+@pytest.mark.parametrize("place", ["images/a.jpg", "train2017/a.jpg"])
+def test_a_json_in_its_folder_may_be_the_root(tmp_path: Path, place: str) -> None:
+    picture(tmp_path / place)
+    file = write(tmp_path / "annotations" / "mine.json", content(["a.jpg"], [annotation(0)]))
+    assert [row.image for row in coco.read(file).splits["all"]] == [tmp_path / place]
+    picture(file.parent / "a.jpg", 1)
+    assert [row.image for row in coco.read(file).splits["all"]] == [file.parent / "a.jpg"]
+
+
+def test_a_json_in_its_folder_says_the_same_wherever_the_data_lie(tmp_path: Path) -> None:
+    prints = []
+    for home in (tmp_path / "one", tmp_path / "two"):
+        names = [f"{i}.jpg" for i in range(6)]
+        for i, name in enumerate(names):
+            picture(home / "images" / name, i)
+        file = write(home / "annotations" / "mine.json", content(names, [annotation(i, id_=i) for i in range(6)]))
+        prints.append(records.read(file, task="object_detection").fingerprints)
+    assert prints[0] == prints[1]
+
+
 def test_trainval_alone_is_split_later(tmp_path: Path) -> None:
     write(tmp_path / "trainval.json", content(["a.jpg"], [annotation(0)]))
     assert list(coco.read(tmp_path).splits) == ["all"]

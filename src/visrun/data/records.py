@@ -144,7 +144,7 @@ def checked(
 
     ``pixels`` decodes the images as well, see `visrun.data.check.examine`.
     """
-    base, kind = root.parent if root.is_file() else root, found.kind
+    base, kind = files.home(root), found.kind
     listing, ids, good, skipped = _examined(
         found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )

@@ -61,7 +61,7 @@ def read(root: Path) -> Listing:
         raise DataError(
             f"{root}: no table of boxes: expected {WANTED}, in train.csv (and val.csv, test.csv) or one .csv"
         )
-    base = root.parent if root.is_file() else root
+    base = files.home(root)
     sources = common.one_each(root, found, "tables of boxes")
     texts = mapped(files.text, [file for _, file in sources], path=lambda file: file)
     pictures: Pictures = {}

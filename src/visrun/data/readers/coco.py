@@ -52,7 +52,7 @@ def read(root: Path) -> Listing:
         found, others = _files(root, named=True)
     if not found:
         raise DataError(f"{root}: no COCO json: expected train.json, annotations/instances_train.json or one .json")
-    base = root.parent if root.is_file() else root
+    base = files.home(root)
     sources = [Source(split, file, _opened(file)) for split, file in one_each(root, found, "COCO files")]
     labelled = [source for source in sources if "annotations" in source.content]
     if not labelled:
@@ -61,7 +61,7 @@ def read(root: Path) -> Listing:
     blank = [source for source in labelled if source.split in ("val", "test") and not source.content["images"]]
     labelled = [source for source in labelled if source not in blank]
     warnings += [f"{files.shown(s.file, base)} lists no images: there is no {s.split} split" for s in blank]
-    warnings += [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
+    warnings += [f"{files.shown(file, base)} {_why(file)} and is left out" for file in others]
     classes, dropped = _classes(labelled)
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
@@ -94,8 +94,21 @@ def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], 
     parts = [(split, file) for split, file in found if split != ALL]
     if parts and "train" not in dict(parts):
         parts += [("train", file) for split, file in found if split == ALL and _is_both(file.stem)]
-    used = {file for _, file in parts or found}
-    return parts or found, [file for _, file in found if file not in used]
+    chosen = _plain(parts) or found
+    used = {file for _, file in chosen}
+    return chosen, [file for _, file in found if file not in used]
+
+
+def _plain(parts: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """All but what lies beside the json that is named for its split alone, such as train_small.json."""
+    plain = [(split, file) for split, file in parts if files.split_of(file.stem) == split]
+    homes = {(split, file.parent) for split, file in plain}
+    return [(split, file) for split, file in parts if (split, file) in plain or (split, file.parent) not in homes]
+
+
+def _why(file: Path) -> str:
+    """What keeps a json from being that of a split."""
+    return "has no split in its name" if split_in(file.stem) == ALL else "lies beside the json of its split"
 
 
 def _jsons(folder: Path, *, named: bool) -> Iterator[Path]:
