@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from visrun.signals import Interrupted, stop_on_signals
+from visrun.signals import AGAIN, Interrupted, stop_on_signals
 
 
 def test_where_nothing_has_to_be_saved_a_signal_raises():
@@ -15,7 +15,7 @@ def test_where_nothing_has_to_be_saved_a_signal_raises():
     assert error.value.exit_code == 143
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_sets_a_flag_and_handlers_come_back(number, code):
     former = signal.getsignal(number)
     with stop_on_signals() as stop:
@@ -26,18 +26,54 @@ def test_the_first_signal_sets_a_flag_and_handlers_come_back(number, code):
     assert signal.getsignal(number) is former
 
 
-def test_the_second_signal_ends_the_process_at_once():
+@pytest.mark.parametrize(("apart", "ends"), [(AGAIN + 0.1, True), (0.0, False)])
+def test_the_second_signal_ends_the_process_at_once_where_it_is_no_echo(apart, ends):
     program = (
-        "import os, signal\n"
+        "import os, signal, sys, time\n"
         "from visrun.signals import stop_on_signals\n"
         "with stop_on_signals() as stop:\n"
         "    stop.deferred = True\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(float(sys.argv[1]))\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('still here')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (143, "")
+    command = [sys.executable, "-c", program, str(apart)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == ((143, "") if ends else (0, "still here\n"))
+
+
+def test_a_closed_terminal_asks_to_stop_and_what_is_printed_to_it_is_no_error():
+    ours, theirs = os.openpty()
+    program = (
+        "import fcntl, sys, termios\n"
+        "from visrun.signals import stop_on_signals\n"
+        "fcntl.ioctl(1, termios.TIOCSCTTY)\n"
+        "with stop_on_signals() as stop:\n"
+        "    stop.deferred = True\n"
+        "    print('begun', flush=True)\n"
+        "    while stop.exit_code is None:\n"
+        "        pass\n"
+        "    print('saved', flush=True)\n"
+        "sys.exit(stop.exit_code)\n"
+    )
+    command = [sys.executable, "-c", program]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    assert b"begun" in os.read(ours, 100)
+    os.close(ours)
+    assert process.wait(timeout=60) == 129
+
+
+def test_under_nohup_a_closed_terminal_stays_ignored():
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as stop:
+            stop.deferred = True
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.exit_code is None
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 def test_outside_the_main_thread_nothing_is_installed():

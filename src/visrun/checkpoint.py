@@ -49,6 +49,12 @@ def save(state: dict[str, Any], path: Path) -> None:
     _write_digests(file, [digest])
 
 
+def remove(path: Path) -> None:
+    """Take a checkpoint and its digest away, where there is one."""
+    for file in (path, _digest_file(path)):
+        file.unlink(missing_ok=True)
+
+
 def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 

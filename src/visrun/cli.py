@@ -4,7 +4,7 @@
     visrun -m [key=a,b ...]            train one run for each combination
     visrun check | explain | resume | predict | evaluate | export | compare | repeat | ui ...
 
-Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 and 143 stopped by Ctrl-C and SIGTERM.
+Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.
 """
 
 from __future__ import annotations

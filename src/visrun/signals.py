@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask the loop to stop; a second one ends the process at once."""
+"""Ctrl-C, SIGTERM and a terminal that is closed ask the loop to stop; a second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-
-
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+AGAIN = 0.5  # seconds: what comes sooner is the same wish, by another way (a wrapper passes Ctrl-C on)
 _asked: int | None = None
 SHOW_CURSOR = b"\x1b[?25h\n"  # a progress bar hides it
 
@@ -46,29 +46,45 @@ def asked() -> int | None:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Turn the first SIGINT or SIGTERM into ``Stop.exit_code``; restore the former handlers on leaving.
+    """Turn the first signal of EXIT_CODES into ``Stop.exit_code``; restore the former handlers on leaving.
 
+    A second one, later than AGAIN, ends the process. Where nohup has a closed terminal ignored, it stays ignored.
     While the loop runs the handler only sets a flag: saving from inside a handler can deadlock or tear a file. Outside
     the main thread, where Python cannot install handlers, the returned Stop is never set.
     """
-    stop = Stop()
+    stop, asked_at, terminals = Stop(), 0.0, [fd for fd in (1, 2) if os.isatty(fd)]
 
     def ask(number: int, _frame: FrameType | None) -> None:
         global _asked
+        nonlocal asked_at
+        if number == signal.SIGHUP:
+            silence(terminals)
         if stop.exit_code is not None:
+            if time.monotonic() - asked_at < AGAIN:
+                return
             if sys.stdout.isatty():
                 os.write(sys.stdout.fileno(), SHOW_CURSOR)
             os._exit(EXIT_CODES[signal.Signals(number)])
-        stop.exit_code = _asked = EXIT_CODES[signal.Signals(number)]
+        stop.exit_code, asked_at = EXIT_CODES[signal.Signals(number)], time.monotonic()
+        _asked = stop.exit_code
         if not stop.deferred:
             raise Interrupted(stop.exit_code)
 
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    former = {number: signal.signal(number, ask) for number in EXIT_CODES}
+    hushed = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    former = {number: signal.signal(number, ask) for number in EXIT_CODES if number != signal.SIGHUP or not hushed}
     try:
         yield stop
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def silence(terminals: Sequence[int]) -> None:
+    """Lead these descriptors nowhere: what is printed to a terminal that is closed would be an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for fd in terminals:
+        os.dup2(nowhere, fd)
+    os.close(nowhere)

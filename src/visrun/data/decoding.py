@@ -167,7 +167,8 @@ class Late(Lost):
 
 def serve(fd: int, canvas: tuple[int, int], layers: int) -> None:
     """What a helper runs: jobs from standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):  # both reach it through its leader
+        signal.signal(number, signal.SIG_IGN)
     pixels, mask = _views(fd, canvas, layers)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing a library prints may pass for an answer

@@ -39,7 +39,7 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
         work: Runs trials in this process until it is told to end; None starts a process for each slot.
 
     Returns:
-        0; 1 where a trial failed; 130 or 143 where the sweep was stopped by Ctrl-C or SIGTERM.
+        0; 1 where a trial failed; 129, 130 or 143 where a signal stopped it.
 
     Raises:
         ConfigError: A study of this name cannot be gone on with, or is being led by another process.
