@@ -12,6 +12,7 @@ from visrun.data.listing import Listing, Record
 from visrun.data.regroup import regrouped
 
 FOLDERS = "splits by the images' folders: "
+IN_MAIN = "splits by Main/train.txt and Main/test.txt"
 NOT_READ = "train.txt and val.txt list images and are not read: they do not name each of the labelled images once"
 
 
@@ -93,6 +94,7 @@ def test_folders_above_the_data_say_nothing(tmp_path: Path) -> None:
             {"train": "ab", "test": "my c"},
             "splits by trainval.txt and test.txt",
         ),
+        ({"Main/train": "a\nb\n", "Main/test": "my c\n"}, {"train": "ab", "test": "my c"}, IN_MAIN),
         (
             {"train": "a\nb\ngone\n", "val": "my c\n"},
             {"train": "ab", "val": "my c"},
@@ -107,6 +109,7 @@ def test_folders_above_the_data_say_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_lists_beside_the_images(tmp_path: Path, lists: dict[str, str], splits: dict[str, str], told: str) -> None:
+    (tmp_path / "Main").mkdir()
     for stem, text in lists.items():
         (tmp_path / f"{stem}.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert splits_of(tmp_path, ["images/a.png", "images/b.png", "images/my c.png"]) == (splits, told)

@@ -19,6 +19,7 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 SPLITS = ("train", "val", "test")
+LISTS = ("", "Main")  # folders of lists; VOC's reader knows those of ImageSets/
 Parts = dict[str, list[Record]]
 
 
@@ -27,7 +28,7 @@ def regrouped(listing: Listing, home: Path) -> Listing:
 
     An image in a folder named for a split is of that split, the innermost counts; all others are train. Where that
     leaves none for train, folders do not count. A folder that has the name of a class does not either. Lists count,
-    such as train.txt and val.txt right in ``home``, where they name every image once.
+    such as train.txt and val.txt in ``home``, where they name every image once.
     """
     if [*listing.splits] != [ALL]:
         return listing
@@ -76,7 +77,7 @@ def _split_of(folder: str, classes: Sequence[str]) -> str | None:
 
 
 def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
-    """The images by the lists right in ``home``, and a line; {} where there are none that name each image once."""
+    """The images by the lists in ``home``, and a line; {} where there are none that name each image once."""
     entries = _entries(home)
     splits = {split for split, _, _ in entries}
     if "train" not in splits or len(splits) == 1:
@@ -106,7 +107,7 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
 
 def _entries(home: Path) -> list[tuple[str, str, str]]:
     try:
-        return list(listed(home, home))
+        return next(filter(None, (list(listed(home, home / folder)) for folder in LISTS)), [])
     except DataError:  # not UTF-8: no list of ours
         return []
 
