@@ -12,8 +12,8 @@ from visrun.data.listing import Listing, Record
 from visrun.data.regroup import regrouped
 
 FOLDERS = "splits by the images' folders: "
-IN_MAIN = "splits by Main/train.txt and Main/test.txt"
-NOT_READ = "train.txt and val.txt list images and are not read: they do not name each of the labelled images once"
+IN_MAIN = "splits by Main/train.txt, Main/test.txt"
+NOT_READ = "train.txt, val.txt list images and are not read: they do not name each of the labelled images once"
 
 
 def splits_of(home: Path, images: list[str], classes: tuple[str, ...] = ("cat", "dog")) -> tuple[dict[str, str], str]:
@@ -87,18 +87,18 @@ def test_folders_above_the_data_say_nothing(tmp_path: Path) -> None:
         (
             {"train": "images/a.png xmls/a.xml\n./images/b.png xmls/b.xml\n", "valid": "images/my c.png\n"},
             {"train": "ab", "val": "my c"},
-            "splits by train.txt and valid.txt",
+            "splits by train.txt, valid.txt",
         ),
         (
             {"trainval": "a 1 1 1\n/other/machine/b.png\n", "test": '"my c"\n'},
             {"train": "ab", "test": "my c"},
-            "splits by trainval.txt and test.txt",
+            "splits by trainval.txt, test.txt",
         ),
         ({"Main/train": "a\nb\n", "Main/test": "my c\n"}, {"train": "ab", "test": "my c"}, IN_MAIN),
         (
             {"train": "a\nb\ngone\n", "val": "my c\n"},
             {"train": "ab", "val": "my c"},
-            "splits by train.txt and val.txt; 1 lines in them name no labelled image",
+            "splits by train.txt, val.txt; 1 lines in them name no labelled image",
         ),
         ({"train": "a\n", "val": "my c\n"}, {"all": "abmy c"}, NOT_READ),
         ({"train": "a\nb\n", "val": "my c\nb\n"}, {"all": "abmy c"}, NOT_READ),
@@ -113,6 +113,17 @@ def test_lists_beside_the_images(tmp_path: Path, lists: dict[str, str], splits: 
     for stem, text in lists.items():
         (tmp_path / f"{stem}.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert splits_of(tmp_path, ["images/a.png", "images/b.png", "images/my c.png"]) == (splits, told)
+
+
+@pytest.mark.parametrize("place", ["", "meta/"])
+def test_lists_may_lie_beside_the_folder_of_images(tmp_path: Path, place: str) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / f"{place}train.txt").write_text("cat/1\ndog/1\n")
+    (tmp_path / f"{place}test.txt").write_text("cat/2\n")
+    images = ["cat/1.png", "cat/2.png", "dog/1.png"]
+    told = f"splits by {place}train.txt, {place}test.txt"
+    assert splits_of(tmp_path / "images", images) == ({"train": "11", "test": "2"}, told)
+    assert splits_of(tmp_path / "photos", images) == ({"all": "121"}, "")
 
 
 def test_a_name_that_stands_in_two_folders_is_found_by_them(tmp_path: Path) -> None:

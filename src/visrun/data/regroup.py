@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 
 from visrun.data import files
 from visrun.data.listing import Listing, Record
+from visrun.data.readers import common
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 SPLITS = ("train", "val", "test")
-LISTS = ("", "Main")  # folders of lists; VOC's reader knows those of ImageSets/
+LISTS = ("", "Main", "meta")  # folders of lists; VOC's reader knows those of ImageSets/
 Parts = dict[str, list[Record]]
 
 
@@ -28,7 +29,7 @@ def regrouped(listing: Listing, home: Path) -> Listing:
 
     An image in a folder named for a split is of that split, the innermost counts; all others are train. Where that
     leaves none for train, folders do not count. A folder that has the name of a class does not either. Lists count,
-    such as train.txt and val.txt in ``home``, where they name every image once.
+    such as train.txt and val.txt in ``home`` (or above where that is images/), where they name every image once.
     """
     if [*listing.splits] != [ALL]:
         return listing
@@ -96,7 +97,7 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
             split_of[id(meant)].add(split)
     if not split_of:
         return {}, []
-    names = " and ".join(dict.fromkeys(where.rpartition(":")[0] for _, where, _ in entries))
+    names = ", ".join(dict.fromkeys(where.rpartition(":")[0] for _, where, _ in entries))
     if not all(len(split_of[id(record)]) == 1 for record in records):
         return {}, [f"{names} list images and are not read: they do not name each of the labelled images once"]
     found: Parts = defaultdict(list)
@@ -106,8 +107,9 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
 
 
 def _entries(home: Path) -> list[tuple[str, str, str]]:
+    tops = [home, home.parent] if home.name.lower() in common.IMAGES else [home]
     try:
-        return next(filter(None, (list(listed(home, home / folder)) for folder in LISTS)), [])
+        return next(filter(None, (list(listed(tops[-1], top / folder)) for top in tops for folder in LISTS)), [])
     except DataError:  # not UTF-8: no list of ours
         return []
 
