@@ -1,10 +1,11 @@
-"""labelmap.txt: class names, and the colours of colour masks, as CVAT and others export them beside VOC folders.
+"""Class names, and the colours of colour masks: labelmap.txt, as CVAT and others export it beside VOC folders.
 
 # label:color_rgb:parts:actions
 background:0,0,0::
 road:128,64,128::
 
-A line's place among the classes is the id. Index and palette masks need no colours.
+A line's place among the classes is the id. Index and palette masks need no colours. class_dict.csv (name,r,g,b) and
+label_colors.txt (r g b name) say the same of colour masks; Roboflow's _classes.csv names the ids of others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from visrun.data import files
 from visrun.data.ids import IGNORE
@@ -25,7 +27,16 @@ from visrun.errors import DataError
 NAME = "labelmap.txt"
 HIGHEST = 4  # a mask's labelmap.txt lies in its folder or up to so many above, itself counted
 BORDER = 0xE0E0C0  # VOC paints what counts for no class in (224, 224, 192)
-_LINE = re.compile(r"([^:]+):(?:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*)?(?::.*)?")
+_COLOUR = r"(?P<r>\d+)\s*,\s*(?P<g>\d+)\s*,\s*(?P<b>\d+)"
+# By name of the file, each of which goes before the next: what a line is, for people and by its parts.
+_LINES = {
+    NAME: ("name:r,g,b:parts:actions", re.compile(rf"(?P<name>[^:]+):(?:\s*{_COLOUR}\s*)?(?::.*)?")),
+    "class_dict.csv": ("name,r,g,b", re.compile(rf'"?(?P<name>.+?)"?\s*,\s*{_COLOUR}')),
+    "label_colors.txt": ("r g b name", re.compile(r"(?P<r>\d+)\s+(?P<g>\d+)\s+(?P<b>\d+)\s+(?P<name>.+)")),
+}
+_HEAD = re.compile(r"name\s*,\s*r\s*,\s*g\s*,\s*b", re.IGNORECASE)  # of class_dict.csv
+_PIXELS = re.compile(r"(?P<id>\d+)\s*,\s*(?P<name>.+)")  # a line of Roboflow's _classes.csv for masks
+_PIXELS_HEAD = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
 
 
 class LabelMap(NamedTuple):
@@ -36,7 +47,7 @@ class LabelMap(NamedTuple):
 
 
 def read(file: Path) -> LabelMap:
-    """Parse a labelmap.txt.
+    """Parse a labelmap.txt, class_dict.csv or label_colors.txt.
 
     Raises:
         DataError: ``file:line`` of a line that is none, or not UTF-8.
@@ -46,18 +57,19 @@ def read(file: Path) -> LabelMap:
 
 @lru_cache(maxsize=16)
 def _parsed(file: Path, _changed: int) -> LabelMap:
+    wanted, pattern = _LINES[file.name.lower()]
     names: list[str] = []
     colours = {BORDER: IGNORE}
-    for number, line in enumerate(files.text(file).splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
+    for number, line in files.numbered_lines(file):
+        if line.lstrip().startswith("#") or _HEAD.fullmatch(line.strip()):
             continue
-        match = _LINE.fullmatch(line.strip())
-        parts = [int(part) for part in match.groups()[1:] if part] if match else [256]
+        match = pattern.fullmatch(line.strip())
+        parts = [int(part) for part in match.group("r", "g", "b") if part] if match else [256]
         if match is None or any(part > 255 for part in parts):
-            raise DataError(f"{file}:{number}: expected name:r,g,b:parts:actions, found {line.strip()[:60]!r}")
+            raise DataError(f"{file}:{number}: expected {wanted}, found {line.strip()[:60]!r}")
         if parts:
             colours[int.from_bytes(parts)] = len(names)
-        names.append(match[1].strip())
+        names.append(match["name"].strip())
     return LabelMap(tuple(names), colours)
 
 
@@ -73,6 +85,50 @@ def class_names(folder: Path) -> tuple[str, ...]:
     names = read(file).names
     files.require_once(file, names)
     return names
+
+
+def colour_names(masks: Iterable[Path]) -> tuple[str, ...]:
+    """The names of the ids that the colours of masks have; () where they are no colours or no file names them.
+
+    Raises:
+        DataError: As `read`; or a name stands twice.
+    """
+    first = next(((mask, mode) for mask in masks if (mode := _mode(mask))), None)
+    file = _of(first[0].parent) if first and first[1] in ("RGB", "RGBA") else None
+    if file is None:
+        return ()
+    names = read(file).names
+    files.require_once(file, names)
+    return names
+
+
+def _mode(mask: Path) -> str:
+    try:
+        with Image.open(mask) as image:
+            return image.mode
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # reading it will say what is wrong
+        return ""
+
+
+def pixel_names(folders: Iterable[Path]) -> tuple[str, ...]:
+    """The names that Roboflow's _classes.csv, ``Pixel Value, Class``, gives the ids 0, 1, ...; () where none does.
+
+    Raises:
+        DataError: A file whose lines are others, or give other names than that of another folder.
+    """
+    found: dict[Path, tuple[str, ...]] = {}
+    for file in dict.fromkeys(file for folder in folders if (file := files.named(folder, "_classes.csv"))):
+        lines = [line.strip() for _, line in files.numbered_lines(file)]
+        if not lines or not _PIXELS_HEAD.fullmatch(lines[0]):
+            continue
+        matches = [_PIXELS.fullmatch(line) for line in lines[1:]]
+        if [match and int(match["id"]) for match in matches] != [*range(len(matches))]:
+            raise DataError(f"{file}: expected the pixel values 0, 1, 2, ... with a class each")
+        found[file] = tuple(match["name"] for match in matches if match)
+        files.require_once(file, found[file])
+    if len({*found.values()}) > 1:
+        raise DataError(f"{' and '.join(map(str, found))}: the classes differ")
+    return next(iter(found.values()), ())
 
 
 def ids(path: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
@@ -104,5 +160,12 @@ def of(masks: Iterable[Path]) -> list[Path]:
 
 
 def _of(folder: Path) -> Path | None:
-    nearest = (files.named(place, NAME) for place in (folder, *folder.parents)[:HIGHEST])
-    return next((file for file in nearest if file), None)
+    """The file that colour masks in a folder are read by: the first in it, else the first above."""
+    places = (folder, *folder.parents)[:HIGHEST]
+    found = (file for place in places for name in _LINES if (file := files.named(place, name)))
+    return next((file for file in found if file.suffix.lower() != ".csv" or _is_table(file)), None)
+
+
+def _is_table(file: Path) -> bool:
+    first = next(files.numbered_lines(file), (0, ""))
+    return _HEAD.fullmatch(first[1].strip()) is not None

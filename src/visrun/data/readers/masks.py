@@ -2,88 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from visrun.data import files, labelmap
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.mask_classes import BLURRED, LOSSY
-from visrun.data.readers import coco, common, labelme
+from visrun.data.readers import coco, common, labelme, mask_places
+from visrun.data.readers.mask_places import MASKS, Part
 from visrun.errors import DataError
 from visrun.text import some
 
-_MASKS = ("masks", "mask", "labels", "annotations")
-_MARK = "_mask"  # that a mask's stem may carry after its image's
-
 
 def recognise(root: Path, task: str) -> bool:
-    """Whether ``root`` holds a folder of images and a folder of masks, per split or for all."""
-    if _holds(root, _MASKS, files.MASK_SUFFIXES):
+    """Whether ``root`` holds a folder of images and a folder of masks, per split or for all, or masks beside images."""
+    kept = files.MASK_SUFFIXES
+    if mask_places.holds(root, MASKS, kept) or mask_places.siblings(root, kept) or mask_places.beside(root, kept):
         return True
-    if not _holds(root, _MASKS[:2], LOSSY):
+    if not mask_places.holds(root, MASKS[:2], LOSSY):
         return False
     # JPEGs may be black and white, or are refused by name, unless masks can be painted from outlines beside them.
-    outlined = coco.recognise(root, task) or labelme.recognise(root, task) or _holds(root, _MASKS[2:], files.TEXT)
+    outlined = (
+        coco.recognise(root, task) or labelme.recognise(root, task) or mask_places.holds(root, MASKS[2:], files.TEXT)
+    )
     return not outlined
-
-
-def _holds(root: Path, names: Sequence[str], suffixes: frozenset[str]) -> bool:
-    """Whether a folder of one of the names, beside images, holds such a file."""
-    return any(next(files.of_suffix(folder, suffixes), None) for _, _, folder in common.pairs(root, names))
 
 
 def read(root: Path) -> Listing:
     """images/ and masks/ (index or palette PNG), split into train/, val/, test/ above or below them, or flat.
 
-    A mask has its image's name, with or without ``_mask``; its id 255 means "ignore". The lines of ``classes.txt`` (or
-    ``labelmap.txt``) in ``root`` name the ids 0, 1, ... JPEGs are read where no mask is another file, and must be
-    black and white.
+    Or X/ and X_masks/, or NAME.jpg and NAME_mask.png together. A mask has its image's name, perhaps with a mark such as
+    ``_mask``; its id 255 means "ignore". The lines of ``classes.txt`` (or ``labelmap.txt``) in ``root`` name the ids 0,
+    1, ...; so do Roboflow's ``_classes.csv``, and of colours what says which class they are. JPEGs are read where no
+    mask is another file, and must be black and white.
 
     Raises:
         DataError: Where ``root`` has no such folders, or training or validation images have no masks.
     """
-    parts, warnings = common.labelled_pairs(root, _MASKS)
+    suffixes = files.MASK_SUFFIXES
+    parts, warnings = mask_places.find(root, suffixes)
+    if not parts:
+        suffixes = LOSSY
+        parts, warnings = mask_places.find(root, suffixes)
     if not parts:
         raise DataError(f"{root}: no images/ with masks/ beside it, neither here nor in train/, val/, test/")
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
-    every: set[Path] = set()
-    used: set[Path] = set()
-    lossless = any(next(files.of_suffix(masks, files.MASK_SUFFIXES), None) for _, _, masks in parts)
-    for split, images, masks in parts:
-        by_name = _by_name(masks, files.MASK_SUFFIXES if lossless else LOSSY)
-        records, wrong, taken = _pair(images, masks, by_name, root)
-        splits.setdefault(split, []).extend(records)
+    rest: set[Path] = set()
+    for part in parts:
+        records, wrong, left = _pair(part, suffixes, root)
+        splits.setdefault(part.split, []).extend(records)
         problems += wrong
-        every.update(mask for several in by_name.values() for mask in several)
-        used |= taken
-    warnings += common.left_over("masks", every - used, root)
-    return Listing(splits=splits, classes=labelmap.class_names(root), problems=tuple(problems), warnings=warnings)
+        rest |= left
+    warnings += common.left_over("masks", rest, root)
+    return Listing(splits=splits, classes=_names(parts, root, suffixes), problems=tuple(problems), warnings=warnings)
 
 
-def _by_name(masks: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
-    by_name: dict[str, list[Path]] = {}
-    for mask in files.of_suffix(masks, suffixes):
-        by_name.setdefault(common.unmarked(common.place(mask, masks), [_MARK]), []).append(mask)
-    return by_name
-
-
-def _pair(
-    images: Path, masks: Path, by_name: Mapping[str, Sequence[Path]], root: Path
-) -> tuple[list[Record], list[Problem], set[Path]]:
-    """The records of one folder, images without exactly one mask as problems, and the masks that are an image's."""
-    records, problems, taken = [], [], set[Path]()
-    lossy = {common.unmarked(common.place(path, masks), [_MARK]): path for path in files.of_suffix(masks, LOSSY)}
-    for image in files.images(images):
-        where, name = files.shown(image, root), common.place(image, images)
-        found = by_name.get(name, [])
-        taken.update(found)
+def _pair(part: Part, suffixes: Collection[str], root: Path) -> tuple[list[Record], list[Problem], set[Path]]:
+    """The records of a part, images without exactly one mask as problems, and masks that are no image's."""
+    records, problems = [], []
+    masks = [mask for mask in part.masks if mask.suffix.lower() in suffixes]
+    several = mask_places.by_image(part.folder, part.images, part.home, masks)
+    lossy = mask_places.by_image(part.folder, part.images, part.home, {*part.masks} - {*masks})
+    for image, found in several.items():
+        where = files.shown(image, root)
         if len(found) == 1:
             records.append(Record(image, found[0], where))
         elif found:
             problems.append(Problem(where, f"several masks: {some(files.shown(m, root) for m in found)}"))
-        elif name in lossy:
-            problems.append(Problem(where, f"{files.shown(lossy[name], root)} is {BLURRED}"))
+        elif lossy[image]:
+            problems.append(Problem(where, f"{files.shown(lossy[image][0], root)} is {BLURRED}"))
         else:
-            problems.append(Problem(where, f"no mask {Path(name).name}.png in {files.shown(masks, root)}/"))
-    return records, problems, taken
+            mark = mask_places.BESIDE[0] if part.home == part.folder else ""
+            name = Path(common.place(image, part.folder)).name
+            problems.append(Problem(where, f"no mask {name}{mark}.png in {files.shown(part.home, root)}/"))
+    return records, problems, {*masks} - {mask for found in several.values() for mask in found}
+
+
+def _names(parts: list[Part], root: Path, suffixes: Collection[str]) -> tuple[str, ...]:
+    if names := labelmap.class_names(root) or labelmap.pixel_names([root, *(part.home for part in parts)]):
+        return names
+    return labelmap.colour_names(mask for part in parts for mask in part.masks if mask.suffix.lower() in suffixes)

@@ -79,7 +79,7 @@ def _masks(root: Path) -> Listing:
     unused = len(masks.keys() - listed)
     return Listing(
         splits=splits,
-        classes=labelmap.class_names(home) or labelmap.class_names(root),
+        classes=labelmap.class_names(home) or labelmap.class_names(root) or labelmap.colour_names(masks.values()),
         usual_classes=VOC_CLASSES,
         problems=tuple(problems),
         warnings=(f"{unused} masks that no list of {LISTS} names are left out",) if unused else (),

@@ -1,0 +1,171 @@
+"""Where masks lie: in a folder beside that of the images, in one named after it, or each beside its image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.mask_classes import LOSSY
+from visrun.data.readers import common
+from visrun.data.splits import ALL
+from visrun.errors import DataError
+from visrun.text import some
+
+IMAGES = (*common.IMAGES, "img_dir", "original")
+# fmt: off
+MASKS = (
+    "masks", "mask", "labels", "annotations", "label", "annotation", "gt", "ground_truth", "groundtruth",
+    "ground truth", "ann_dir",
+)
+# What a mask's stem may carry after its image's, an image's where masks lack it, and a folder's after its images'.
+BESIDE = ("_mask", "_masks", "_gt", "_label", "_labels", "_seg", "_segmentation")
+# fmt: on
+MARKS = (*BESIDE, "_l")
+IMAGE_MARKS = ("_sat", "_image")
+_OF_MASKS = re.compile(r"(.+?)(?:[-_ ]?(?:masks?|labels?|annot(?:ation)?s?|ground[-_ ]?truth)|[-_ ]gt)")
+_OF_IMAGES = re.compile(r"(.*?)(?:images?|imgs?|input)")
+LOOKED_AT = 1000  # files of a folder, to tell what it holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The files of a split: images, and what may be their masks, with the folders in which their names are compared."""
+
+    split: str
+    folder: Path
+    home: Path
+    images: Sequence[Path]
+    masks: Sequence[Path]
+
+
+def find(root: Path, suffixes: frozenset[str]) -> tuple[list[Part], tuple[str, ...]]:
+    """The parts of the first way that any masks of these suffixes lie in, and lines on what is left out.
+
+    Raises:
+        DataError: Training images have no masks, or validation images where folders hold the masks.
+    """
+    if holds(root, MASKS, suffixes):
+        pairs, lines = common.labelled_pairs(root, MASKS, IMAGES)
+        return [_part(*pair, suffixes) for pair in pairs], lines
+    if pairs := siblings(root, suffixes):
+        parts = [_part(*pair, suffixes) for pair in _single(pairs, root)]
+        return parts, _without(root, pairs, ("train", "val"))
+    if parts := beside(root, suffixes):
+        pairs = [(part.split, part.folder, part.home) for part in parts]
+        return parts, _without(root, pairs, ("train",))  # challenges show their validation images alone
+    return [], ()
+
+
+def holds(root: Path, names: Sequence[str], suffixes: frozenset[str]) -> bool:
+    """Whether a folder of one of the names, beside images, holds such a file."""
+    return any(next(files.of_suffix(folder, suffixes), None) for _, _, folder in common.pairs(root, names, IMAGES))
+
+
+def _part(split: str, folder: Path, home: Path, suffixes: frozenset[str]) -> Part:
+    masks = [*files.of_suffix(home, suffixes | LOSSY)]
+    return Part(split=split, folder=folder, home=home, images=[*files.images(folder)], masks=masks)
+
+
+def siblings(root: Path, suffixes: frozenset[str]) -> list[common.Pair]:
+    """Folders X and X_masks, X_labels or Xannot, some of whose files share a name; so are X_images and X_masks."""
+    inside = files.folders(root)
+    of_masks = {folder: match[1] for folder in inside if (match := _OF_MASKS.fullmatch(folder.name.lower()))}
+    pictures = [folder for folder in inside if folder not in of_masks] if of_masks else []
+    return [
+        (files.split_of(name) or common.split_in(folder.name), folder, masks)
+        for masks, name in of_masks.items()
+        if (folder := _sibling(name, pictures)) and _share_a_name(folder, masks, suffixes)
+    ]
+
+
+def _sibling(name: str, pictures: Sequence[Path]) -> Path | None:
+    """The folder of images of a name, perhaps with ``images`` behind it; else the only one that speaks of its split."""
+    found = [folder for folder in pictures if folder.name.lower() == name]
+    found = found or [folder for folder in pictures if _bare(folder.name.lower()) == _bare(name)]
+    split = common.split_in(name)
+    if not found and split != ALL:
+        found = [folder for folder in pictures if common.split_in(folder.name) == split]
+    return found[0] if len(found) == 1 else None
+
+
+def _bare(name: str) -> str:
+    plain = re.sub("[-_ ]", "", name)
+    return match[1] if (match := _OF_IMAGES.fullmatch(plain)) else plain
+
+
+def _share_a_name(folder: Path, home: Path, suffixes: frozenset[str]) -> bool:
+    masks = [*islice(files.of_suffix(home, suffixes), LOOKED_AT)]
+    images = files.images(folder) if masks else ()
+    return any(by_image(folder, images, home, masks).values())
+
+
+def _single(pairs: Sequence[common.Pair], root: Path) -> Sequence[common.Pair]:
+    for _, folder, _ in pairs:
+        several = [files.shown(masks, root) for _, other, masks in pairs if other == folder]
+        if len(several) > 1:
+            raise DataError(f"{root}: masks of {files.shown(folder, root)}/ in {some(several)}: move all but one out")
+    return pairs
+
+
+def beside(root: Path, suffixes: frozenset[str]) -> list[Part]:
+    """The splits' folders, or all below ``root``, where most images have a mask NAME_mask.png beside them."""
+    for folders in (common.by_split(root), [(ALL, root)]):
+        if any(_mostly_masked(folder, suffixes) for _, folder in folders):
+            parts = [_beside(split, folder, files.images(folder), suffixes) for split, folder in folders]
+            return [part for part in parts if part.masks]
+    return []
+
+
+def _mostly_masked(folder: Path, suffixes: frozenset[str]) -> bool:
+    part = _beside(ALL, folder, islice(files.images(folder), LOOKED_AT), suffixes)
+    return bool(part.masks) and 2 * len(part.masks) >= len(part.images)
+
+
+def _beside(split: str, folder: Path, paths: Iterable[Path], suffixes: frozenset[str]) -> Part:
+    every = {common.place(path, folder): path for path in paths}
+    names = {*every, *(common.unmarked(name, IMAGE_MARKS) for name in every)}
+    masks = {
+        name: path
+        for name, path in every.items()
+        if path.suffix.lower() in suffixes and (bare := common.unmarked(name, BESIDE)) != name and bare in names
+    }
+    images = [path for name, path in every.items() if name not in masks]
+    return Part(split=split, folder=folder, home=folder, images=images, masks=[*masks.values()])
+
+
+def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) -> tuple[str, ...]:
+    """A line on folders of images that no masks are for.
+
+    Raises:
+        DataError: It is that of a split which needs them.
+    """
+    used = {path for _, *several in pairs for path in several}
+    rest = [] if root in used else [path for path in files.folders(root) if path not in used]
+    bare = [path.name for path in rest if files.holds_images(path)]
+    for name in bare:
+        if (split := files.split_of(_bare(name.lower()))) in needed:
+            raise DataError(
+                f"{root / name}: images of {split} without masks: add them, or move the images out of {root}"
+            )
+    return (f"folders whose images have no masks are left out: {some(bare)}",) if bare else ()
+
+
+def by_image(folder: Path, images: Iterable[Path], home: Path, masks: Iterable[Path]) -> dict[Path, list[Path]]:
+    """The masks of each image: those of its name, or of its name with a mark behind it, in their folders."""
+    names: dict[str, list[Path]] = {}
+    bare: dict[str, list[Path]] = {}
+    for image in images:
+        name = common.place(image, folder)
+        names.setdefault(name, []).append(image)
+        bare.setdefault(common.unmarked(name, IMAGE_MARKS), []).append(image)
+    found: dict[Path, list[Path]] = {image: [] for several in names.values() for image in several}
+    for mask in masks:
+        name = common.place(mask, home)
+        own = common.unmarked(name, MARKS)
+        for image in names.get(name) or names.get(own) or bare.get(own) or bare.get(name) or ():
+            found[image].append(mask)
+    return found
