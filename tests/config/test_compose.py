@@ -168,7 +168,7 @@ def test_a_models_name_picks_its_option_or_torchvisions() -> None:
         (["sweep=wide"], ["sweep=wide: needs -m", "visrun explain -m sweep=wide shows what it tries"]),
         (
             ["task=segmentation", "data=csv", "data.root=/a"],
-            ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc, instances or labelme"],
+            ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc, instances, labelme or cvat"],
         ),
         (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
         (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N, such as cuda:0"]),
@@ -384,6 +384,57 @@ def test_a_users_conf_goes_before_visruns(empty_folder: Path) -> None:
     assert (mine.hyperparameters.batch_size, mine.sources["batch_size"]) == (4, "option")
 
 
+CLASSIFICATION = (
+    "task: classification\noptimizer: adamw\nmodel: {name: resnet18}\naugment: {name: light, hflip: false}\n"
+    "learning_rate: 0.02\nweight_decay: '${gamma}'\n"
+)
+OWN_FILES = {
+    "task/classification": CLASSIFICATION,
+    "task/regression": "task: regression\noptimizer: adam\nloss: mse\nlearning_rate: 0.03\nweight_decay: 0.4\n",
+    "task_optimizer/regression_adam": "weight_decay: 0.5\n",
+    "task/segmentation": "task: segmentation\nloss: dice\nmodel: {name: unet}\noptimizer: sgd\nmomentum: 0.7\n",
+    "model/resnet34": "model: {name: resnet34}\nlearning_rate: 0.2\n",
+    "model/vit_b_16": "model: {name: vit_b_16}\noptimizer: adamw\nweight_decay: 0.3\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "value", "source"),
+    [
+        ([], "learning_rate", 0.02, "task"),
+        ([], "weight_decay", 0.1, "task"),
+        (["optimizer=adamw"], "learning_rate", 0.02, "task"),
+        (["optimizer=adam"], "learning_rate", 0.001, "task"),
+        (["optimizer=sgd"], "learning_rate", 0.01, "option"),
+        (["learning_rate=0.1"], "learning_rate", 0.1, "you"),
+        (["augment=light"], "augment.hflip", False, "task"),
+        (["augment=default"], "augment.hflip", True, "option"),
+        (["task=regression"], "learning_rate", 0.03, "task"),
+        (["task=regression"], "weight_decay", 0.5, "task"),
+        (["task=segmentation"], "momentum", 0.7, "task"),
+        (["model=resnet34"], "learning_rate", 0.2, "architecture"),
+        (["task=regression", "model=resnet34"], "learning_rate", 0.2, "architecture"),
+        (["model=resnet34", "optimizer=sgd"], "learning_rate", 0.01, "option"),
+        (["model=vit_b_16"], "learning_rate", 0.000125, "architecture"),
+        (["model=vit_b_16"], "weight_decay", 0.3, "architecture"),
+        (["model=vit_b_16", "optimizer=adam"], "weight_decay", 0.0001, "task"),
+    ],
+    ids=lambda item: str(item),
+)
+def test_numbers_beside_a_choice_in_a_tasks_or_models_own_file_go_before_the_options(
+    words: list[str], key: str, value: object, source: str, empty_folder: Path
+) -> None:
+    for name, text in OWN_FILES.items():
+        file = empty_folder / "conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"# @package _global_\n{text}", encoding="utf-8")
+    conf = open_conf(empty_folder)
+    resolved = resolve(["data.root=photos", *words], conf=conf)
+    found = flatten({**resolved.settings.model_dump(), **resolved.hyperparameters.model_dump()})
+    assert (found[key], resolved.sources[key]) == (value, source)
+    assert flatten(hydras(conf, list(resolved.overrides)))[key] == value
+
+
 def test_config_dir_goes_before_the_working_folders_conf(empty_folder: Path) -> None:
     recipe(empty_folder, "max_epochs: 11\n")
     recipe(empty_folder / "other", "max_epochs: 12\n")
@@ -513,6 +564,7 @@ def test_the_task_of_a_plugin_begins_with_its_own_loss_and_model(zoo: Path) -> N
     resolved = resolve([*ZOO, "task=counting", "data=labels"])
     assert (resolved.settings.model.name, resolved.hyperparameters.loss) == ("counter", "poisson")
     assert resolved.settings.data.name == "labels"
+    assert (resolved.settings.augment.name, resolved.sources["augment.name"]) == ("flips", "task")  # as regression's
     assert resolved.notices == ()
     (notice,) = resolve([*ZOO, "task=counting", "optimizer=sgd"]).notices
     assert notice.endswith("(the optimizer of task=counting is adam)")

@@ -114,12 +114,41 @@ def as_boxes(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, l
     write(root / "_annotations.csv", "\n".join(rows))
 
 
+def as_cvat(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], shaped: bool) -> None:
+    lines = [f"<label><name>{name}</name><type>any</type></label>" for name in NAMES]
+    lines = [f"<annotations><meta><task><labels>{''.join(lines)}</labels></task></meta>"]
+    for name, several in quads.items():
+        lines.append(f'<image id="0" name="{name}.png" width="{SIZE[0]}" height="{SIZE[1]}">')
+        for quad, label in zip(several, labels[name], strict=True):
+            sides = zip(("xtl", "ytl", "xbr", "ybr"), [*quad.min(0), *quad.max(0)], strict=True)
+            box = " ".join(f'{side}="{value}"' for side, value in sides)
+            polygon = f'points="{";".join(f"{x},{y}" for x, y in quad)}"'
+            lines.append(f'<{f"polygon {polygon}" if shaped else f"box {box}"} label="{NAMES[label]}"/>')
+        lines.append("</image>")
+    write(root / "annotations.xml", "\n".join([*lines, "</annotations>"]))
+
+
+def as_createml(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]], shaped: bool) -> None:
+    assert not shaped
+    entries = []
+    for name, several in quads.items():
+        objects = []
+        for quad, label in zip(several, labels[name], strict=True):
+            sides = [*((quad.min(0) + quad.max(0)) / 2), *np.ptp(quad, 0)]
+            coordinates = dict(zip(("x", "y", "width", "height"), map(float, sides), strict=True))
+            objects.append({"label": NAMES[label], "coordinates": coordinates})
+        entries.append({"image": f"{name}.png", "annotations": objects})
+    write(root / "_annotations.createml.json", json.dumps(entries))
+
+
 WRITERS = {
     "coco": as_coco,
     "yolo": as_yolo,
     "voc": as_voc,
     "dota": as_dota,
     "labelme": as_labelme,
+    "cvat": as_cvat,
+    "createml": as_createml,
     "boxes": as_boxes,
 }
 
@@ -155,8 +184,9 @@ def read(root: Path, layout: str, task: str, data: Any, shaped: bool) -> dict[st
 @pytest.mark.parametrize(
     ("layout", "shaped"),
     [
-        *[(layout, shaped) for layout in ("coco", "yolo", "labelme") for shaped in (False, True)],
+        *[(layout, shaped) for layout in ("coco", "yolo", "labelme", "cvat") for shaped in (False, True)],
         ("voc", False),
+        ("createml", False),
         ("boxes", False),
         ("dota", True),
     ],
@@ -171,7 +201,7 @@ def test_every_layout_gives_the_same_boxes(tmp_path: Path, drawn_once: Any, layo
             assert np.allclose(box, [*quad.min(0), *quad.max(0)], atol=1e-5)
 
 
-@pytest.mark.parametrize("layout", ["coco", "yolo", "dota", "labelme"])
+@pytest.mark.parametrize("layout", ["coco", "yolo", "dota", "labelme", "cvat"])
 def test_every_layout_gives_the_same_turned_boxes(tmp_path: Path, drawn_once: Any, layout: str) -> None:
     quads, labels = drawn_once
     found = read(tmp_path, layout, "oriented_object_detection", drawn_once, True)
@@ -182,7 +212,7 @@ def test_every_layout_gives_the_same_turned_boxes(tmp_path: Path, drawn_once: An
             assert distance < 1e-5
 
 
-@pytest.mark.parametrize("layout", ["coco", "yolo", "labelme"])
+@pytest.mark.parametrize("layout", ["coco", "yolo", "labelme", "cvat"])
 def test_every_layout_gives_the_same_outlines(tmp_path: Path, drawn_once: Any, layout: str) -> None:
     quads, labels = drawn_once
     found = read(tmp_path, layout, "instance_segmentation", drawn_once, True)
@@ -268,7 +298,7 @@ def test_the_box_beside_a_mask_is_the_one_around_it_learnt_and_measured(tmp_path
 
 
 @pytest.mark.parametrize("task", ["oriented_object_detection", "instance_segmentation", "segmentation"])
-@pytest.mark.parametrize("layout", ["coco", "yolo", "labelme"])
+@pytest.mark.parametrize("layout", ["coco", "yolo", "labelme", "cvat"])
 def test_boxes_cannot_serve_what_needs_more(tmp_path: Path, drawn_once: Any, task: str, layout: str) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, layout, task, drawn_once, False)
@@ -329,7 +359,7 @@ def test_chosen_classes_keep_all_images(tmp_path: Path, drawn_once: Any) -> None
     ("layout", "task"),
     [
         *((layout, "object_detection") for layout in WRITERS),
-        *((layout, "instance_segmentation") for layout in ("coco", "yolo", "labelme")),
+        *((layout, "instance_segmentation") for layout in ("coco", "yolo", "labelme", "cvat")),
     ],
 )
 def test_nothing_to_learn_from_is_refused(tmp_path: Path, layout: str, task: str) -> None:

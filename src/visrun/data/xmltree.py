@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -11,16 +12,18 @@ from visrun.errors import DataError
 
 LARGEST = 10_000_000  # bytes; a label file is small
 DEEPEST = 20  # tags inside one another
+_TAG, _COMMENT = re.compile(rb"<([A-Za-z_][\w.-]*)"), re.compile(rb"<!--.*?-->", re.DOTALL)
 
 
 @dataclass
 class Tag:
-    """An element: its name, the line it starts in, its own text, the elements inside."""
+    """An element: its name, the line it starts in, its own text, the elements inside, its attributes."""
 
     name: str
     line: int
     text: str = ""
     inside: list[Tag] = field(default_factory=list)
+    attributes: dict[str, str] = field(default_factory=dict)
 
     def all(self, name: str) -> list[Tag]:
         """The elements of this name directly inside."""
@@ -34,24 +37,30 @@ class Tag:
         return tag.text.strip() if tag else ""
 
 
-def read(path: Path) -> Tag:
+def outermost(head: bytes) -> str:
+    """The name of the outermost element of a file that begins so; "" where none begins, or it is not UTF-8's."""
+    found = _TAG.search(_COMMENT.sub(b"", head))
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+def read(path: Path, *, largest: int = LARGEST) -> Tag:
     """The outermost element of a file.
 
     Raises:
         DataError: ``path:line`` of XML that is broken, nested deeper than ``DEEPEST``, or has a document type; a file
-            above ``LARGEST``, or that cannot be read.
+            above ``largest`` bytes, or that cannot be read.
     """
     raw = files.content(path)
-    if len(raw) > LARGEST:
+    if len(raw) > largest:
         raise DataError(f"{path}: {len(raw):,} bytes are too many for a label file")
     top = Tag("", 0)
     open_tags = [top]
     parser = expat.ParserCreate()
 
-    def start(name: str, _: dict[str, str]) -> None:
+    def start(name: str, attributes: dict[str, str]) -> None:
         if len(open_tags) > DEEPEST:
             raise DataError(f"{path}:{parser.CurrentLineNumber}: tags are nested too deep")
-        tag = Tag(name, parser.CurrentLineNumber)
+        tag = Tag(name, parser.CurrentLineNumber, attributes=attributes)
         open_tags[-1].inside.append(tag)
         open_tags.append(tag)
 
@@ -59,7 +68,8 @@ def read(path: Path) -> Tag:
         open_tags.pop()
 
     def text(data: str) -> None:
-        open_tags[-1].text += data
+        if data.strip() or not open_tags[-1].inside:  # blanks between many elements would add up
+            open_tags[-1].text += data
 
     def doctype(*_: object) -> None:
         raise DataError(f"{path}:{parser.CurrentLineNumber}: a document type is not read (it could expand without end)")

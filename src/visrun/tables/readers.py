@@ -26,5 +26,7 @@ READERS: dict[str, ReaderEntry] = {
     "good": _reader("good", "anomaly_detection"),
     "instances": _reader("instances", _OUTLINES, _BOXES, _TURNED, derived=("segmentation", *_SHOWN)),
     "labelme": _reader("labelme", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
+    "cvat": _reader("cvat", _BOXES, _TURNED, _OUTLINES, derived=("segmentation", *_SHOWN)),
+    "createml": _reader("createml", _BOXES, derived=_SHOWN),
     "boxes": _reader("boxes", _BOXES, derived=_SHOWN),
 }

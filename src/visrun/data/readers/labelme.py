@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -80,7 +79,11 @@ def read(root: Path) -> Listing:
         splits[place.split] += [Record(image, no_marks("", form=form), files.shown(image, root)) for image in inside]
     if not paired and ALL not in splits:
         warnings += common.bare_splits(_tops(root), splits, used, root, mend="add their jsons")
-    warnings += (*_said(every, bare, root), *common.left_over("images", rest, root, lacking="a json in their folder"))
+    warnings += (
+        *labelme_shapes.left_out(every),
+        *_bare(bare, root),
+        *common.left_over("images", rest, root, lacking="a json in their folder"),
+    )
     warnings += common.left_over("jsons of other kinds", (path for _, _, others in found for path in others), root)
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
 
@@ -202,11 +205,7 @@ def _unlabelled(place: Place, lone: Sequence[Path], used: set[Path]) -> tuple[li
     return [i for i in free if i.parent in homes], [i for i in free if i.parent not in homes]
 
 
-def _said(every: Sequence[Shapes], bare: Sequence[Path], root: Path) -> Iterator[str]:
-    """Lines on what is no object, and on images that nothing labels."""
-    counts = sum((shapes.others for shapes in every), Counter[str]())
-    if counts:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-        yield f"{counts.total()} shapes that are no objects are left out ({kinds})"
+def _bare(bare: Sequence[Path], root: Path) -> Iterator[str]:
+    """A line on images that nothing labels."""
     if bare:
         yield f"{len(bare)} images without a json are taken to show nothing, such as {files.shown(bare[0], root)}"

@@ -114,7 +114,7 @@ def _fill(found: Shapes, shapes: Sequence[Any]) -> None:
     for parts in groups.values():
         try:
             ignored = any(part.ignored for part in parts)
-            found.objects.append(replace(_together(parts, found.size), ignored=ignored))
+            found.objects.append(replace(together(parts, found.size), ignored=ignored))
         except ValueError as error:
             found.problems.append(Problem(f"{found.file} {parts[0].spot}", str(error)))
 
@@ -199,8 +199,13 @@ def _mask(corners: Floats, text: Any, size: Size | None) -> Rle:
     if (np.abs(frame - mask.shape[::-1]) > 1).any():
         shape = f"{mask.shape[1]}x{mask.shape[0]}"
         raise ValueError(f"a mask of {shape} pixels in a frame of {frame[0]:g}x{frame[1]:g}")
-    rows, columns = np.nonzero(mask)
     left, top = corners.min(0).astype(np.int64)
+    return placed(mask, int(left), int(top), size)
+
+
+def placed(mask: NDArray[np.bool_], left: int, top: int, size: Size) -> Rle:
+    """A part of a mask with its left upper pixel at ``left`` and ``top`` of an image; what lies beyond is left out."""
+    rows, columns = np.nonzero(mask)
     x, y = columns + left, rows + top
     inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
     return _runs(np.sort((x * size[1] + y)[inside]), size)
@@ -226,7 +231,7 @@ def _runs(numbers: Numbers, size: Size) -> Rle:
     return Rle(tuple(counts.tolist()), size[::-1])
 
 
-def _together(parts: Sequence[Shape], size: Size | None) -> Shape:
+def together(parts: Sequence[Shape], size: Size | None) -> Shape:
     """The object that shapes of one group make; it has an outline where each of them has one.
 
     Raises:
@@ -257,6 +262,13 @@ def form(every: Sequence[Shapes]) -> str:
     if any(shape.outline is not None for shape in objects):
         return "outlines"
     return "quads" if any(shape.quad is not None for shape in objects) else "boxes"
+
+
+def left_out(every: Sequence[Shapes]) -> tuple[str, ...]:
+    """A line on the shapes that are no objects, if any."""
+    counts = sum((shapes.others for shapes in every), Counter[str]())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    return (f"{counts.total()} shapes that are no objects are left out ({kinds})",) if counts else ()
 
 
 def marks(shapes: Shapes, form: str, index: Mapping[str, int]) -> Marks:

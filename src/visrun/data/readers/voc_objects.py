@@ -28,7 +28,6 @@ IMAGES = ("jpegimages", *common.IMAGES)
 LISTS = ("ImageSets/Main", "ImageSets")
 OUTERMOST = "annotation"  # tag of VOC's files
 LOOKED_AT = 10  # files of a folder, to tell whose they are
-_FIRST = re.compile(rb"<([A-Za-z_][\w.-]*)")
 FROM_ONE = re.compile(r"The VOC\d{4} Database")  # VOC's own files count pixels from 1 and both ends in
 
 
@@ -76,8 +75,7 @@ def recognise(root: Path) -> bool:
 def _foreign(path: Path) -> bool:
     with contextlib.suppress(OSError), path.open("rb") as opened:
         head = opened.read(common.HEAD)
-        first = _FIRST.search(head)
-        return first is not None and first[1].lower() != OUTERMOST.encode() and b"<object" not in head
+        return xmltree.outermost(head).lower() not in ("", OUTERMOST) and b"<object" not in head
     return False
 
 

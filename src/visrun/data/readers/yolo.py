@@ -14,6 +14,8 @@ from visrun.data.marks import Marks
 from visrun.data.readers import (
     boxes,
     common,
+    createml,
+    cvat,
     dota,
     labelme,
     voc_objects,
@@ -39,8 +41,10 @@ def recognise(root: Path, task: str) -> bool:
     """
     named = (yolo_yaml.find(root) and not _of_dota(root)) or yolo_darknet.find(root)
     paired = named or any(_holds_text(labels) for _, _, labels in common.pairs(root, LABELS))
-    others = voc_objects.recognise, partial(labelme.recognise, task=task), partial(boxes.recognise, task=task)
-    return bool(paired) or (yolo_beside.find(root) is not None and not any(other(root) for other in others))
+    if paired or yolo_beside.find(root) is None:
+        return bool(paired)
+    others = (labelme.recognise, cvat.recognise, createml.recognise, boxes.recognise)
+    return not (voc_objects.recognise(root) or any(recognised(root, task) for recognised in others))
 
 
 def read(root: Path, *, target: str) -> Listing:
