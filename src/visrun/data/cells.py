@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,13 @@ from visrun.errors import DataError
 from visrun.text import some
 
 _NUMBERING = ("", "index", "id", "unnamed: 0")  # names of a column that numbers the rows; pandas writes "" or index
-_LABEL_COLUMNS = ("label", "labels", "class", "classes", "class_name", "category", "target")
+# fmt: off
+_LABEL_COLUMNS = (  # without marks between words, the most telling first
+    "label", "labels", "class", "classes", "classname", "category", "target", "choice", "labelname", "categoryname",
+    "classid", "labelid", "categoryid",
+)
+# fmt: on
+_MARKS = {",": "commas", " ": "spaces"}  # that may part the labels in a cell, besides | and ;
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,10 @@ def labels(
     place = 0 if len(names) == 1 else _label_column(names)
     if place is not None:
         return replace(_from_column([row[place] for row in rows], wheres, known), columns=(names[place],))
+    if rows and {cell for row in rows for cell in row} == {"-1", "1"}:  # as CelebA has them
+        flags = [["1" if cell == "1" else "0" for cell in row] for row in rows]
+        made = _from_flags(names, flags, wheres)
+        return replace(made, notes=(*made.notes, "-1 in the columns of labels means no"))
     if rows and all(files.flag(cell) is not None for cell in rows[0]):
         return _from_flags(names, rows, wheres)
     raise DataError(
@@ -90,8 +101,8 @@ def labels(
 
 
 def _label_column(names: Sequence[str]) -> int | None:
-    lower = [name.lower() for name in names]
-    return next((lower.index(name) for name in _LABEL_COLUMNS if name in lower), None)
+    bare = [re.sub(r"[\W_]", "", name.lower()) for name in names]
+    return next((bare.index(name) for name in _LABEL_COLUMNS if name in bare), None)
 
 
 def _from_flags(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]) -> Targets:
@@ -110,15 +121,16 @@ def _from_flags(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Seq
 
 
 def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str, ...]) -> Targets:
-    several = [_parts(cell, known) for cell in column]
+    mark, notes = _mark(column, known)
+    several = [_parts(cell, known, mark) for cell in column]
     multilabel = any(len(parts) > 1 for parts in several)
     every = {part for parts in several for part in parts}
-    numbered = all(_is_integer(part) for part in every)
+    numbered = all(_is_integer(part) for part in every) and every != {"-1", "1"}  # which are two names
     classes = known or tuple(sorted((p for p in every if not (numbered and p.startswith("-"))), key=files.natural))
     index = {name: i for i, name in enumerate(classes)}
     if known and numbered and not every & set(known):
         index = {str(i): i for i in range(len(known))}  # ids into classes.txt
-    made = Targets([], classes=classes, multilabel=multilabel)
+    made = Targets([], classes=classes, multilabel=multilabel, notes=notes)
     for parts, where in zip(several, wheres, strict=True):
         wrong = next((part for part in parts if part not in index), None)
         if wrong is not None:
@@ -131,9 +143,37 @@ def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str,
     return made
 
 
-def _parts(cell: str, known: tuple[str, ...]) -> list[str]:
-    """The labels in a cell: parted by ``|``, or by ``;`` without spaces (``cats; dogs`` is one name)."""
-    mark = "|" if "|" in cell else ";"
+def _mark(column: Sequence[str], known: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The mark that parts several labels in a cell, ``""`` for none but those of `_parts`, and a line on it.
+
+    A comma does where each part stands alone in another cell or in classes.txt; a space, too, in more than one such
+    cell; and a space between whole numbers. Names such as "Washington, DC" and "fire truck" stay whole.
+    """
+    whole = {*column} - {"", *known}
+    if any(len(_parts(cell, known, "")) > 1 for cell in whole):
+        return "", ()
+    for mark, named in _MARKS.items():
+        several = [cell for cell in sorted(whole) if len(_parts(cell, known, mark)) > 1]
+        parts = {part for cell in several for part in _parts(cell, known, mark)}
+        written = whole.difference(several)
+        alone = written.union(known)
+        numbers = bool(written) and all(map(_is_integer, parts | written))
+        if mark == " ":
+            sure = numbers or (parts <= alone and (len(several) > 1 or bool(known)))
+        else:
+            sure = parts <= alone and (not numbers or all(", " in cell for cell in several))  # 3,5 is a number
+        if several and sure:
+            told = f"several labels in a cell are parted by {named}, such as {several[0]!r}"
+            return mark, (told if known else f"{told}; where that is one name, list the classes in classes.txt",)
+        if 2 * len(parts & alone) > len(parts):
+            return "", (f"{several[0]!r} is one class: part several labels in a cell by |",)
+    return "", ()
+
+
+def _parts(cell: str, known: tuple[str, ...], mark: str) -> list[str]:
+    """The labels in a cell: parted by ``mark``; else by ``|``, or by ``;`` without spaces (``cats; dogs`` is one
+    name)."""
+    mark = mark or ("|" if "|" in cell else ";")
     if cell in known or (mark == ";" and any(sign in cell for sign in ("; ", " ;"))):
         return [cell]
     return [part.strip() for part in cell.split(mark) if part.strip()]

@@ -19,6 +19,7 @@ NO_CLASSES = {
     "images", "image", "imgs", "img", "img_dir", "data", "masks", "labels", "annotations", "ann_dir", "labeltxt",
     "jpegimages", "pngimages", "segmentationclass", "segmentationobject", "pedmasks", "instances",
 }
+_NO_WAY = NO_CLASSES - {"data"}  # that does not lead to folders of splits
 # What follows an image folder's name in that of its masks, the longest first.
 _MASKS = (
     "annotations", "annotation", "annots", "annot", "labels", "label", "masks", "mask", "gt",
@@ -64,7 +65,7 @@ def layout(root: Path) -> tuple[Path, Parts]:
     if found := _splits_in(here):
         return root, found
     chain = [here]
-    while len(inside := chain[-1].holding) == 1 and not (len(chain) > 1 and is_no_class(inside[0])):
+    while len(inside := chain[-1].holding) == 1 and (len(chain) == 1 or inside[0].name.lower() not in _NO_WAY):
         below = level(inside[0])
         if found := _splits_in(below):
             return below.path, found

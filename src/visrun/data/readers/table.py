@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from visrun.data import cells, files
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import box_columns, common
+from visrun.data.readers import box_columns, common, table_images
+from visrun.data.readers.table_images import Row
 from visrun.data.splits import ALL
 from visrun.errors import DataError, did_you_mean
 from visrun.text import some
 
 TABLES = frozenset({".csv", ".tsv"})
-SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".tif", ".bmp", ".webp")  # tried for names without one
 _SPLIT_COLUMN = "split"
+_SPLIT_COLUMNS = ("set", "dataset", "subset", "partition")  # likewise, where they hold names of splits alone
 Rows = list[tuple[int, list[str]]]  # line number, cells
 
 
@@ -64,12 +66,22 @@ def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Li
     if not found:
         raise DataError(f"{root}: no table: expected train.csv (and val.csv, test.csv) or exactly one .csv")
     base = root.parent if root.is_file() else root
-    opened = {split: _open(file, files.shown(file, base)) for split, file in found.items()}
+    several = len(found) > 1
+    opened = {
+        split: _open(file, files.shown(file, base), least=1 if split == "test" and several else 2)
+        for split, file in found.items()
+    }
     first = next(iter(opened.values()))
+    test, lines = opened.get("test", first), []
+    if len(test.columns) < 2 or {*test.columns} < {*first.columns}:
+        lacking = [name for name in first.columns if name not in test.columns]
+        lines.append(f"{test.shown}: test images without labels are left out (no column {some(lacking)})")
+        del opened["test"]
     for table in opened.values():
         if table.columns != first.columns:
             raise DataError(f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others")
-    return _listing(opened, base, target, targets)
+    made = _listing(opened, base, target, targets)
+    return replace(made, warnings=(*lines, *made.warnings))
 
 
 def _tables(root: Path) -> dict[str, Path]:
@@ -77,7 +89,7 @@ def _tables(root: Path) -> dict[str, Path]:
         return {ALL: root} if root.suffix.lower() in TABLES else {}
     if not root.is_dir():
         return {}
-    every = inside(root)
+    every = [file for file in inside(root) if not re.search(r"submission(?!s)", file.stem.lower())]  # Kaggle's samples
     named = {split: file for file in every if (split := files.split_of(file.stem))}
     if not every:
         inner = [(split, folder, inside(folder)) for split, folder in common.by_split(root)]
@@ -99,15 +111,15 @@ def head(file: Path) -> tuple[tuple[str, ...], Rows]:
     return (), []
 
 
-def cells_of(file: Path, text: str, *, wanted: str) -> tuple[tuple[str, ...], Rows]:
+def cells_of(file: Path, text: str, *, wanted: str, least: int = 2) -> tuple[tuple[str, ...], Rows]:
     """The names of a table's columns, and its rows.
 
     Args:
         file: Its name, for messages; text: what it holds.
-        wanted: The rows that are expected in it.
+        wanted: The rows that are expected in it; least: how many columns.
 
     Raises:
-        DataError: It is broken, or has one column or no rows.
+        DataError: It is broken, or has too few columns or no rows.
     """
     start = next((line for line in text.splitlines() if line.strip()), "")
     if not start:
@@ -124,14 +136,14 @@ def cells_of(file: Path, text: str, *, wanted: str) -> tuple[tuple[str, ...], Ro
         columns = ("image", *(f"column_{i}" for i in range(1, len(columns))))  # no header: the first row is an image
     else:
         rows = rows[1:]
-    if len(columns) < 2 or not rows:
-        what = "one column" if len(columns) < 2 else "no rows below the header"
+    if len(columns) < least or not rows:
+        what = "one column" if len(columns) < least else "no rows below the header"
         raise DataError(f"{file}: {what}: expected {wanted} rows, parted by , ; or tab")
     return columns, rows
 
 
-def _open(file: Path, shown: str) -> Table:
-    columns, rows = cells_of(file, files.text(file), wanted="image,label or image,target")
+def _open(file: Path, shown: str, *, least: int) -> Table:
+    columns, rows = cells_of(file, files.text(file), wanted="image,label or image,target", least=least)
     cut = [
         Problem(f"{shown}:{line}", f"{len(row)} cells, the header has {len(columns)}")
         for line, row in rows
@@ -141,10 +153,10 @@ def _open(file: Path, shown: str) -> Table:
 
 
 def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequence[str] | None) -> Listing:
-    file, columns = next(iter(opened.values())).file, next(iter(opened.values())).columns
-    lower = [name.lower() for name in columns]
-    image = next((i for i, name in enumerate(lower) if name in box_columns.IMAGE_COLUMNS), 0)
-    split = lower.index(_SPLIT_COLUMN) if ALL in opened and _SPLIT_COLUMN in lower else None
+    first = next(iter(opened.values()))
+    file, columns = first.file, first.columns
+    image = table_images.column_of(columns, first.rows, file, base)
+    split, lines = _split_column(first) if ALL in opened else (None, ())
     others = [i for i in range(len(columns)) if i not in (image, split)]
     if not others:
         raise DataError(f"{file}: no column beside {', '.join(columns)} to learn")
@@ -158,18 +170,36 @@ def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequenc
     else:
         made = cells.labels(names, inner, wheres, known=files.class_names(base), file=file)
     splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
-    for (name, file, where, row), value in zip(rows, made.targets, strict=True):
+    images = table_images.images_of(rows, image, base)
+    for (name, _, where, _), path, value in zip(rows, images, made.targets, strict=True):
         splits.setdefault(name, [])
         if value is not None:
-            splits[name].append(Record(_image(file, row[image]), value, where))
+            splits[name].append(Record(path, value, where))
     return Listing(
         splits=splits,
         classes=made.classes,
         targets=tuple(names) if target == "value" else (),
         multilabel=made.multilabel,
         problems=(*problems, *made.problems),
-        warnings=(*made.notes, *(_unread([columns[i] for i in others], made.columns) if targets is None else ())),
+        warnings=(
+            *lines,
+            *made.notes,
+            *(_unread([columns[i] for i in others], made.columns) if targets is None else ()),
+        ),
     )
+
+
+def _split_column(table: Table) -> tuple[int | None, tuple[str, ...]]:
+    """The column that says each row's split, and a line on one that is not simply called so."""
+    lower = [name.lower() for name in table.columns]
+    if _SPLIT_COLUMN in lower:
+        return lower.index(_SPLIT_COLUMN), ()
+    for i, name in enumerate(lower):
+        if re.sub(r"[\W_]", "", name) in _SPLIT_COLUMNS:
+            found = {files.split_of(row[i]) for _, row in table.rows}
+            if None not in found and "train" in found and len(found) > 1:
+                return i, (f"the column {table.columns[i]!r} says which split an image is of",)
+    return None, ()
 
 
 def _learnable(opened: dict[str, Table], others: list[int], target: str) -> list[int]:
@@ -198,9 +228,9 @@ def _unread(names: list[str], read: Sequence[str]) -> tuple[str, ...]:
     return (f"columns not read: {some(unread)}; data.targets=[NAME,...] chooses",) if unread else ()
 
 
-def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[tuple[str, Path, str, list[str]]], list[Problem]]:
+def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[Row], list[Problem]]:
     """All rows as (split, table, where, cells), and what is wrong before their content is looked at."""
-    rows: list[tuple[str, Path, str, list[str]]] = []
+    rows: list[Row] = []
     problems = [problem for table in opened.values() for problem in table.cut]
     for name, table in opened.items():
         for line, row in table.rows:
@@ -211,21 +241,3 @@ def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[tuple[str, 
             else:
                 rows.append((str(place), table.file, where, row))
     return rows, problems
-
-
-def _image(file: Path, cell: str) -> Path:
-    """The file that a cell means, or the first place where it should be."""
-    cell = cell.replace("\\", "/")
-    places = _places(file.parent, PurePosixPath(cell), file.stem)
-    return next(filter(files.is_file, places), file.parent / cell)
-
-
-def _places(base: Path, name: PurePosixPath, table: str) -> Iterator[Path]:
-    """Relative to the table, in images/, or in the folder named like the table, also with ``_images`` behind it, with
-    the usual suffixes where the name has none; and of a path of another machine its ends, the longest first."""
-    bare = name.name and name.suffix.lower() not in files.IMAGE_SUFFIXES
-    for suffix in ("", *(SUFFIXES if bare else ())):
-        for folder in ("", "images", table, f"{table}_images"):
-            yield base / folder / f"{name}{suffix}"
-    if name.is_absolute() or PureWindowsPath(str(name)).is_absolute():
-        yield from (base / PurePosixPath(*name.parts[i:]) for i in range(1, len(name.parts)))

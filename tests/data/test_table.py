@@ -1,0 +1,201 @@
+"""Tables as competitions and tools have them: further columns, images elsewhere, tests without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visrun.data import records
+from visrun.data.readers import table
+from visrun.errors import DataError
+
+
+def lay(root: Path, places: Sequence[str]) -> None:
+    for place in places:
+        path = root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 3)).save(path)
+
+
+def images(root: Path, **settings: object) -> dict[str, list[str]]:
+    listing = table.read(root, target="label", **settings)
+    return {
+        split: [record.image.relative_to(root).as_posix() for record in rows] for split, rows in listing.splits.items()
+    }
+
+
+# test tables without labels
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "lacking"),
+    [("id_code,diagnosis\na,0\nb,1\n", "id_code\nc\n", "diagnosis"), ("Id,eyes,y\na,0,5\n", "Id,eyes\nc,1\n", "y")],
+)
+@pytest.mark.parametrize("target", ["label", "value"])
+def test_a_test_table_without_the_target_is_left_out(
+    tmp_path: Path, train: str, test: str, lacking: str, target: str
+) -> None:
+    (tmp_path / "train.csv").write_text(train)
+    (tmp_path / "test.csv").write_text(test)
+    settings = {"targets": [lacking]} if target == "label" else {}
+    listing = table.read(tmp_path, target=target, **settings)
+    assert list(listing.splits) == ["train"]
+    assert listing.warnings == (f"test.csv: test images without labels are left out (no column {lacking})",)
+
+
+@pytest.mark.parametrize("name", ["val.csv", "train.csv"])
+def test_other_tables_need_their_labels(tmp_path: Path, name: str) -> None:
+    for each in ("train.csv", "val.csv", "test.csv"):
+        (tmp_path / each).write_text("id\na\n" if each == name else "id,label\na,0\n")
+    with pytest.raises(DataError, match=rf"{name}: one column"):
+        table.read(tmp_path, target="label")
+
+
+@pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv", "gender_submission.csv"])
+def test_a_sample_submission_is_no_table_of_labels(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("id,label\nz,0\n")
+    assert not table.recognise(tmp_path, "classification")
+    (tmp_path / "labels.csv").write_text("id,label\na,0\nb,1\n")
+    assert table.recognise(tmp_path, "classification")
+    assert images(tmp_path) == {"all": ["a", "b"]}
+
+
+# where images lie
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["train/train/a.jpg", "train/train/b.jpg"],
+        ["set_part_1/a.jpg", "set_part_2/b.jpg"],
+        ["train/a.jpg", "train/b.jpg", "test/a.jpg"],  # whose names begin anew
+        ["Pictures/deep/a.jpg", "Pictures/deep/b.jpg"],
+    ],
+)
+@pytest.mark.parametrize("written", ["a b", "a.jpg b.jpg", "/data/upload/1/a.jpg /data/upload/1/b.jpg"])
+def test_images_that_lie_elsewhere_are_found_by_name(tmp_path: Path, places: list[str], written: str) -> None:
+    lay(tmp_path, places)
+    first, second = written.split()
+    (tmp_path / "labels.csv").write_text(f"id,breed\n{first},cat\n{second},dog\n")
+    assert images(tmp_path)["all"] == places[:2]
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["images/a.jpg", "old/b.jpg"],  # the others lie where they should
+        ["x/a.jpg", "y/a.jpg"],  # which of them?
+        ["a/masks/b.png"],
+        ["val/b.jpg", "train/a.jpg"],  # of another split
+    ],
+)
+def test_a_missing_image_is_no_other_of_its_name(tmp_path: Path, places: list[str]) -> None:
+    lay(tmp_path, places)
+    (tmp_path / "train.csv").write_text("image,label\na,cat\nb,dog\n")
+    assert images(tmp_path)["train"][1] == "b"
+
+
+@pytest.mark.parametrize(
+    ("names", "row", "column"),
+    [
+        ("lesion_id,image_id,label", "L{i},{i}a,{c}", "image_id"),
+        ("class id,filepaths,label", "{c},{i}a.jpg,{c}", "filepaths"),
+        ("label,photograph", "{c},{i}a.jpg", "photograph"),
+        ("name,image_id,label", "{i}a,77,{c}", "name"),  # the first, since its cells are images
+        ("image_id,file_name,label", "77,{i}a.jpg,{c}", "file_name"),
+    ],
+)
+def test_the_column_of_images_may_stand_anywhere(tmp_path: Path, names: str, row: str, column: str) -> None:
+    lay(tmp_path, ["images/0a.jpg", "images/1a.jpg"])
+    (tmp_path / "labels.csv").write_text("\n".join([names, *(row.format(i=i, c="cd"[i]) for i in range(2))]))
+    assert images(tmp_path) == {"all": ["images/0a.jpg", "images/1a.jpg"]}
+    assert column not in "".join(table.read(tmp_path, target="label").warnings)
+
+
+def test_a_number_in_another_column_is_no_image(tmp_path: Path) -> None:
+    lay(tmp_path, ["images/1.jpg"])
+    (tmp_path / "labels.csv").write_text("name,label\nx,1\ny,2\n")
+    assert images(tmp_path) == {"all": ["x", "y"]}
+
+
+# splits and labels
+
+
+def test_a_column_of_splits_by_another_name(tmp_path: Path) -> None:
+    (tmp_path / "birds.csv").write_text("image,label,data set\na.png,x,train\nb.png,y,valid\n")
+    assert images(tmp_path) == {"train": ["a.png"], "val": ["b.png"]}
+    told = table.read(tmp_path, target="label").warnings
+    assert told == ("the column 'data set' says which split an image is of",)
+    (tmp_path / "birds.csv").write_text("image,label,data set\na.png,x,train\nb.png,y,2\n")
+    assert images(tmp_path) == {"all": ["a.png", "b.png"]}
+
+
+def test_the_label_may_be_an_id_or_a_choice(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Path,Width,ClassId\na.png,30,4\nb.png,30,7\n")
+    assert table.read(tmp_path, target="label").classes == ("4", "7")
+
+
+def test_flags_of_minus_one(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image_id,Bald,Male\na.png,-1,1\nb.png,1,1\nc.png,-1,-1\n")
+    listing = table.read(tmp_path, target="label")
+    assert [record.target for record in listing.splits["all"]] == [(1,), (0, 1), ()]
+    assert listing.warnings == ("-1 in the columns of labels means no",)
+    listing = table.read(tmp_path, target="label", targets=["Male"])
+    assert not listing.problems and {*listing.classes} == {"-1", "1"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes", "named"),
+    [
+        (["cat", "dog", "owl", "cat, dog", "dog,owl"], ("cat", "dog", "owl"), "commas"),
+        (["scab", "rust", "old", "scab rust", "rust  old"], ("old", "rust", "scab"), "spaces"),
+        (["0 3", "1", "12", "0"], ("0", "1", "3", "12"), "spaces"),
+    ],
+)
+def test_several_labels_in_a_cell_by_commas_or_spaces(
+    tmp_path: Path, cells: list[str], classes: tuple[str, ...], named: str
+) -> None:
+    (tmp_path / "t.csv").write_text("image,labels\n" + "\n".join(f'{i}.png,"{cell}"' for i, cell in enumerate(cells)))
+    listing = table.read(tmp_path, target="label")
+    assert listing.multilabel and listing.classes == classes
+    found = [" ".join(classes[label] for label in record.target) for record in listing.splits["all"]]
+    assert found == [" ".join(sorted(cell.replace(",", " ").split(), key=classes.index)) for cell in cells]
+    assert [line for line in listing.warnings if f"parted by {named}" in line]
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["Washington, DC", "Paris, TX", "Rome"], False),
+        (["race car", "car", "bus"], False),
+        (["fire truck", "fire", "truck"], True),  # one such name may be one
+        (["scab rust spot", "rust spot", "scab", "rust"], True),  # spot never stands alone
+        (["3,5", "3", "5", "4"], True),
+        (["1 2 3 4", "5 6 7 8"], False),  # an outline
+        (["New York", "New Jersey"], False),
+    ],
+)
+def test_names_with_spaces_and_commas_stay_whole(tmp_path: Path, cells: list[str], told: bool) -> None:
+    (tmp_path / "t.csv").write_text("image,label\n" + "\n".join(f'{i}.png,"{cell}"' for i, cell in enumerate(cells)))
+    listing = table.read(tmp_path, target="label")
+    assert not listing.multilabel and {*listing.classes} == {*cells}
+    assert ["is one class: part several labels in a cell by |" in line for line in listing.warnings] == [True] * told
+
+
+def test_classes_txt_says_which_names_are_whole(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,label\na.png,cat dog\nb.png,sea lion\nc.png,cat\n")
+    (tmp_path / "classes.txt").write_text("cat\ndog\nsea lion\n")
+    listing = table.read(tmp_path, target="label")
+    assert [record.target for record in listing.splits["all"]] == [(0, 1), (2,), (0,)]
+
+
+def test_a_table_beside_the_only_folder_of_images_is_read(tmp_path: Path) -> None:
+    for i in range(6):
+        lay(tmp_path, [f"photos/{i}.png"])
+        Image.new("L", (4, 3), i).save(tmp_path / "photos" / f"{i}.png")
+    rows = [f"/home/me/photos/{i}.png,{'cd'[i % 2]}" for i in range(6)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
+    assert records.read(tmp_path, task="classification").layout == "csv"
