@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun.batch import clone, refill, split
-from visrun.device import autocast, free_generator, is_out_of_memory
+from visrun.device import autocast, free_generator
 from visrun.errors import ConfigError, first_line
 
 # Eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture").
@@ -128,14 +128,14 @@ class Step:
         except RuntimeError as error:
             torch.cuda.set_stream(stream)  # a capture that cannot be closed leaves its own stream current
             end_allocation(self.device, pool)
-            cause = error.__context__ or error  # closing the capture fails, too, and says only that something did
-            if is_out_of_memory(cause):
-                raise cause from None
             self.graph_wanted, self.static = False, None
-            self.graph_refused = first_line(cause)
+            # Closing the capture fails, too, and says only that something did. A step fits that a second one, which a
+            # graph holds for itself, leaves no room for.
+            self.graph_refused = first_line(error.__context__ or error)
             torch.cuda.synchronize(self.device)
             free_generator(self.device)
             self.optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
             return False
         self.graph = graph
         return True
@@ -177,12 +177,12 @@ def require_numbers(losses: Mapping[str, Any]) -> None:
 def end_allocation(device: torch.device, pool: tuple[int, int]) -> None:
     """Tell the allocator that a capture into ``pool`` is over, where the capture broke off before it did so itself.
 
-    While it takes a capture to be under way it gives nothing back, to `torch.cuda.empty_cache` or when memory is short.
+    While it takes a capture to be under way it gives nothing back, to `torch.cuda.empty_cache` or when memory is short;
+    and of a pool that nobody releases, never. Both functions are private: a torch without them has no such remedy.
     """
-    end = getattr(torch._C, "_cuda_endAllocateToPool", None)  # private: a torch without it has no such remedy
-    if end is not None:
-        with suppress(RuntimeError):  # it is over already
-            end(device.index or 0, pool)
+    with suppress(AttributeError, RuntimeError):  # it is over already, and the graph itself releases its pool
+        torch._C._cuda_endAllocateToPool(device.index or 0, pool)
+        torch._C._cuda_releasePool(device.index or 0, pool)
 
 
 class Ledger:
