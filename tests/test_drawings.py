@@ -1,9 +1,10 @@
 """Where pictures of predictions are written, and what is never written over."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from visrun import drawings
@@ -26,22 +27,20 @@ def test_many_pictures_of_one_name_are_named_at_once(monkeypatch):
 
 def test_a_map_takes_its_name_too():
     assert drawings.stems([Path("a.png"), Path("a_mask.png")], maps=["mask"]) == ["a", "a_mask_2"]
-    assert drawings.stems([Path("a_mask.png"), Path("a.png")], maps=["mask"]) == ["a_mask", "a_2"]
+    assert drawings.stems([Path("a_mask.png"), Path("a.png")], maps=["mask"]) == ["a_mask_2", "a"]
+    assert drawings.stems([Path("a_mask.png"), Path("b.png")], maps=["mask"]) == ["a_mask", "b"]
     assert drawings.stems([Path("a.png"), Path("a_mask.png")], maps=["heat"]) == ["a", "a_mask"]
 
 
-def test_maps_are_whole_pictures_of_bytes():
-    whole, kept = torch.zeros(1, 3, 2, dtype=torch.uint8), torch.zeros(1, 5, 3, 2, dtype=torch.uint8)
-    found = drawings.maps_of({"mask": whole, "masks": kept, "heat": torch.zeros(1, 3, 2), "score": torch.zeros(1)})
-    assert {name: tuple(values.shape) for name, values in found.items()} == {"mask": (3, 2)}
-
-
-@pytest.mark.parametrize(
-    ("ids", "written"), [((), [0, 1, 2, 255]), ((7, 26, 128), [7, 26, 128, 255]), ((0, 255), [0, 255, 2, 0])]
-)
-def test_masks_are_written_with_the_ids_of_the_dataset(ids: tuple[int, ...], written: list[int]):
-    mask = torch.tensor([[[0, 1, 2, 255]]], dtype=torch.uint8)
-    assert drawings.maps_of({"mask": mask}, ids=ids)["mask"].tolist() == [written]
+def test_maps_of_bytes_are_pictures(tmp_path):
+    Image.new("RGB", (2, 3)).save(tmp_path / "a.png")
+    maps = {"heat": np.zeros((3, 2), np.float32), "mask": np.full((3, 2), 7, np.uint8)}
+    task = SimpleNamespace(draw=lambda image, *_: image, maps=lambda *_: maps)
+    found = drawings.pictures(task, {}, tmp_path / "a.png")
+    assert list(found) == ["drawing", "mask"]
+    assert (np.asarray(found["mask"]) == 7).all()
+    del task.maps
+    assert list(drawings.pictures(task, {}, tmp_path / "a.png")) == ["drawing"]
 
 
 def test_an_image_that_a_link_leads_to_is_not_written_over(tmp_path):

@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from tests.test_predictor import small
@@ -51,9 +51,9 @@ def test_predict_says_how_it_is_used(words):
 @pytest.fixture
 def seeing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that sees a mask in every image, in place of whichever run is named."""
-    task = SimpleNamespace(record=lambda *_: {}, draw=lambda image, *_: image)
-    mask = torch.full((1, 4, 4), 255, dtype=torch.uint8)
-    model = SimpleNamespace(task=task, predictions=lambda paths: ({"mask": mask} for _ in paths))
+    mask = np.full((4, 4), 255, np.uint8)
+    task = SimpleNamespace(record=lambda *_: {}, draw=lambda image, *_: image, maps=lambda *_: {"mask": mask})
+    model = SimpleNamespace(task=task, predictions=lambda paths: ({} for _ in paths))
     monkeypatch.setattr(predict, "load", lambda *_, **__: model)
 
 
@@ -78,8 +78,11 @@ def test_every_drawing_and_mask_has_a_file_of_its_own(pictures, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(line["image"]).name for line in lines] == ["1.png", "1_mask.png"]
     black, white = [0], [255]
-    values = {file.name: sorted(set(load_rgb(file).flat)) for file in pictures.glob("out/*")}
+    values = {file.name: sorted(set(load_rgb(file).flat)) for file in sorted(pictures.glob("out/*"))}
     assert values == {"1.png": black, "1_mask.png": white, "1_mask_2.png": black, "1_mask_2_mask.png": white}
+    assert [line[key] for line in lines for key in ("drawing", "mask")] == [
+        str(pictures / "out" / name) for name in values
+    ]
 
 
 def test_files_that_cannot_be_decoded_are_lines_and_the_others_go_on(tmp_path, monkeypatch, capsys):
@@ -115,6 +118,7 @@ def test_as_many_are_drawn_as_are_asked_for(tmp_path, capsys, count, drawn):
         Image.new("RGB", (4, 4)).save(tmp_path / "in" / name)
     assert predict.main(["RUN", str(tmp_path / "in"), f"out={tmp_path / 'out'}", f"pictures={count}"]) == 0
     out, err = capsys.readouterr()
+    assert [Path(line["drawing"]).name for line in map(json.loads, out.splitlines()) if "drawing" in line] == drawn
     assert len(out.splitlines()) == 2
     assert ("pictures:" in err) == bool(drawn)
     assert sorted(file.name for file in tmp_path.glob("out/*") if "mask" not in file.name) == drawn

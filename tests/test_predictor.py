@@ -14,6 +14,8 @@ from visrun.data import threads
 from visrun.data.images import load_rgb
 from visrun.errors import DataError, OutOfMemory, UserError
 from visrun.record.run_folder import RunFolder
+from visrun.tasks.anomaly_detection import AnomalyDetection
+from visrun.tasks.segmentation import Segmentation
 
 
 def test_a_gpu_takes_the_precision_that_the_run_had(tmp_path):
@@ -163,6 +165,45 @@ def closed():
 def test_what_pillow_does_not_write_is_one_line(image, what):
     with pytest.raises(DataError, match=f"^an image of {what}"):
         small().predict([image])
+
+
+class Bright(torch.nn.Module):
+    """Logits of two classes for each pixel: the second is dark or bright."""
+
+    def forward(self, images):
+        return torch.stack([torch.zeros_like(images[:, 0]), 10 * images[:, 0]], 1)
+
+
+def painter(task):
+    """A network of 8 x 8 pixels that finds what is bright."""
+    portrait = {"task": "t", "image_size": (8, 8), "fit": "letterbox", "tile": None, "overlap": 0}
+    portrait |= {"network": {"name": "bright"}, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    return predictor.Predictor(Bright(), task, portrait, torch.device("cpu"))
+
+
+def test_maps_are_arrays_of_the_upright_images_own_size(tmp_path):
+    pixels = np.zeros((30, 50, 3), np.uint8)
+    pixels[:, 25:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to see it upright: what is right lies below
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    model = painter(Segmentation(classes=["dark", "bright"], ids=[3, 9]))
+    flat, turned = (record["mask"] for record in model.predict([pixels, tmp_path / "turned.png"], maps=True))
+    assert (flat == np.where(pixels[:, :, 0] > 0, 9, 3)).all()
+    assert (turned == flat.T).all()
+    assert flat.dtype == turned.dtype == np.uint8
+    (plain,) = model.predict([pixels])
+    assert plain == {"area": {"dark": 0.5, "bright": 0.5}}
+
+    (found,) = painter(AnomalyDetection(threshold=0.5, pixel_threshold=0.5)).predict([pixels], maps=True)
+    assert (found["heat"].shape, found["heat"].dtype) == ((30, 50), np.float32)
+    assert found["heat"][15, 5] < 0.01 < 0.99 < found["heat"][15, 45]
+    assert (found["mask"] == np.where(found["heat"] >= 0.5, 255, 0)).all()
+
+
+def test_maps_of_a_task_without_any_are_refused():
+    with pytest.raises(UserError, match=r"^maps=True: task=regression says nothing of every pixel; leave it out$"):
+        small().predict([np.zeros((4, 4), np.uint8)], maps=True)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (4, 5, 4)])

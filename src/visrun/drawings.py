@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
+from PIL import Image
 
+from visrun.data.images import load_rgb
 from visrun.errors import UserError
 from visrun.folders import expanded
 from visrun.record.run_folder import run_of
-from visrun.tasks.base import Prediction
+from visrun.tasks.base import Mapped, Prediction, Task
 
 FOLDER = "predictions"
 
@@ -49,32 +50,30 @@ def writing(folder: Path) -> Iterator[None]:
         raise UserError(f"out={folder}: cannot be written ({error.strerror or error}); name another folder") from None
 
 
-def maps_of(prediction: Prediction, *, ids: Sequence[int] = ()) -> dict[str, Tensor]:
-    """What of a prediction for one image is a picture itself: name -> (H, W) uint8, such as ``mask``.
-
-    Args:
-        ids: What the values 0, 1, ... are in the user's masks; () = themselves. 255 stays 255, which is "not seen", or
-            is 0 where an id is 255.
-    """
-    table = torch.arange(256, dtype=torch.uint8)
-    table[: len(ids)] = torch.tensor(ids, dtype=torch.uint8)
-    table[255] = 0 if 255 in ids else 255
-    return {
-        name: table[values[0].cpu().long()]
-        for name, values in prediction.items()
-        if values.dim() == 3 and values.dtype == torch.uint8
+def pictures(task: Task, prediction: Prediction, path: Path) -> dict[str, Image.Image]:
+    """What is written of the prediction for a file: its ``drawing``, then the maps that are pictures themselves."""
+    drawing = task.draw(Image.fromarray(load_rgb(path)), prediction, 0)
+    maps = task.maps(prediction, 0) if isinstance(task, Mapped) else {}
+    return {"drawing": drawing} | {
+        name: Image.fromarray(values) for name, values in maps.items() if values.dtype == np.uint8
     }
 
 
 def stems(paths: Sequence[Path], *, maps: Sequence[str] = ()) -> list[str]:
-    """A name for each image's files, as :func:`files` has them; where one of those is taken it gets a number."""
+    """A name for each image's files, as :func:`files` has them; where one of those is taken it gets a number.
+
+    No drawing has the name that a map has of another image: x_mask.png is never the drawing of a file x_mask.jpg where
+    there is an image x as well.
+    """
+    meant = {name for stem in {path.stem for path in paths} for name in files(stem, maps)[1:]}
     taken: set[str] = set()
     tried: dict[str, int] = {}  # the last number of each name, since what is taken stays taken
     found = []
     for path in paths:
         for number in count(tried.get(path.stem, 1)):
             stem = path.stem if number == 1 else f"{path.stem}_{number}"
-            if taken.isdisjoint(files(stem, maps)):
+            drawing, *rest = files(stem, maps)
+            if drawing not in meant and taken.isdisjoint([drawing, *rest]):
                 break
         tried[path.stem] = number
         taken.update(files(stem, maps))
@@ -85,6 +84,18 @@ def stems(paths: Sequence[Path], *, maps: Sequence[str] = ()) -> list[str]:
 def files(stem: str, maps: Sequence[str]) -> list[str]:
     """The names of an image's files: its drawing first, then its maps."""
     return [f"{stem}.png", *(f"{stem}_{name}.png" for name in maps)]
+
+
+def saved(found: Mapping[str, Image.Image], folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Where each of an image's pictures lies in ``folder`` once they are written under ``names``.
+
+    Raises:
+        UserError: One cannot be written.
+    """
+    with writing(folder):
+        for name, picture in zip(names, found.values(), strict=True):
+            picture.save(folder / name)
+    return {kind: str(folder / name) for kind, name in zip(found, names, strict=True)}
 
 
 def protect(images: Sequence[Path], *, folder: Path, names: Sequence[str]) -> None:

@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from PIL import Image
-
 from visrun import drawings
 from visrun.arguments import USAGE, options
 from visrun.attempts import attempted
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.files import images as images_below
-from visrun.data.images import load_rgb
 from visrun.errors import DataError, UserError
 from visrun.folders import expanded
 from visrun.predictor import BATCH, load, named
@@ -37,7 +34,6 @@ def main(words: Sequence[str]) -> int:
     threshold, most = _threshold(asked.get("threshold")), _count(asked.get("pictures"))
     predictor = load(run, device=asked.get("device", "auto"), threshold=threshold)
     folder = Path() if most == 0 else drawings.folder_of(named(run), asked.get("out"))
-    ids = getattr(predictor.task, "ids", ())
     files: list[list[str]] = []
     code = drawn = 0
     for number, prediction in attempted(predictor.predictions, paths, batch=BATCH):
@@ -45,20 +41,16 @@ def main(words: Sequence[str]) -> int:
             print(f"visrun: error: {prediction}", file=sys.stderr, flush=True)
             code = prediction.exit_code
             continue
-        if most != 0 and not files:
-            maps = list(drawings.maps_of(prediction))  # of a run all predictions have the same
-            files = [drawings.files(stem, maps) for stem in drawings.stems(paths, maps=maps)]
-            drawings.protect(paths, folder=folder, names=[*chain.from_iterable(files)])
         record = {"image": str(paths[number]), **predictor.task.record(prediction, 0)}
+        if drawn != most:
+            drawn += 1
+            found = drawings.pictures(predictor.task, prediction, paths[number])
+            if not files:
+                maps = [*found][1:]  # of a run all predictions have the same
+                files = [drawings.files(stem, maps) for stem in drawings.stems(paths, maps=maps)]
+                drawings.protect(paths, folder=folder, names=[*chain.from_iterable(files)])
+            record |= drawings.saved(found, folder, files[number])
         print(json.dumps(record, ensure_ascii=False), flush=True)
-        if drawn == most:
-            continue
-        drawn += 1
-        drawing = predictor.task.draw(Image.fromarray(load_rgb(paths[number])), prediction, 0)
-        found = [Image.fromarray(values.numpy()) for values in drawings.maps_of(prediction, ids=ids).values()]
-        with drawings.writing(folder):
-            for name, picture in zip(files[number], [drawing, *found], strict=True):
-                picture.save(folder / name)
     if drawn:
         print(f"pictures: {folder}", file=sys.stderr)
     return code

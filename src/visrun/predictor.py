@@ -38,7 +38,7 @@ from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json, run_of
 from visrun.sweep.table import best_trial_of, trial_of
 from visrun.tables import TASKS
-from visrun.tasks.base import Merging, Prediction, Selecting, Task
+from visrun.tasks.base import Mapped, Merging, Prediction, Selecting, Task
 from visrun.training import recall
 
 BATCH = 32
@@ -70,23 +70,37 @@ class Predictor:
             overlap=portrait["overlap"],
         )
 
-    def predict(self, images: Sequence[str | Path | Image.Image | np.ndarray]) -> list[dict[str, Any]]:
-        """What the model sees in each image, as plain JSON types.
+    def predict(
+        self, images: Sequence[str | Path | Image.Image | np.ndarray], *, maps: bool = False
+    ) -> list[dict[str, Any]]:
+        """What the model sees in each image, as plain JSON types; with ``maps`` also what it says of every pixel.
 
         Args:
             images: Files, Pillow images, or uint8 arrays: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey.
+            maps: Adds NumPy arrays (H, W) of the image's own size, upright. Segmentation: ``mask`` uint8, class ids as
+                in the dataset's masks, 255 where nothing was seen (0 where a class has the id 255). Anomaly detection
+                by a network that looks at pixels: ``heat`` float32, a probability from 0 to 1, or of PatchCore a
+                distance from 0 on, and 0 where nothing was seen; ``mask`` uint8, 255 = defect and else 0, where the run
+                found the heat from which on a pixel is one.
 
         Raises:
+            UserError: ``maps`` of a task that says nothing of every pixel.
             DataError: A file that cannot be decoded, an array of another kind, or one image that is in no list.
             OutOfMemory: The network does not fit the device with the images.
         """
+        task = self.task
+        if maps and not isinstance(task, Mapped):
+            raise UserError(f"maps=True: task={self.task_name} says nothing of every pixel; leave it out")
         if isinstance(images, (str, bytes, Path, Image.Image)) or (
             isinstance(images, np.ndarray) and images.ndim in (2, 3)
         ):
             raise DataError("one image: predict takes several; put it in a list, as in predict([image])")
         with tempfile.TemporaryDirectory() as folder:
             paths = [_as_file(image, Path(folder) / f"{i}.png") for i, image in enumerate(images)]
-            return [self.task.record(prediction, 0) for prediction in self.predictions(paths)]
+            return [
+                task.record(found, 0) | (task.maps(found, 0) if maps and isinstance(task, Mapped) else {})
+                for found in self.predictions(paths)
+            ]
 
     def predictions(self, paths: Sequence[Path]) -> Iterator[Prediction]:
         """The prediction for each file, a batch of one in the file's own pixels."""

@@ -116,6 +116,13 @@ def test_heat_goes_back_to_the_pixels_of_the_file():
     found = task.restore({"score": torch.ones(1), "heat": heat}, 0, place)
     assert found["heat"].shape == found["mask"].shape == (1, 8, 8)
     assert found["mask"].dtype == torch.uint8 and found["mask"][0, 6, 6] == 255 and found["mask"][0, 1, 1] == 0
+    maps = task.maps(found, 0)
+    assert {name: (values.shape, str(values.dtype)) for name, values in maps.items()} == {
+        "heat": ((8, 8), "float32"),
+        "mask": ((8, 8), "uint8"),
+    }
+    assert (maps["mask"] == 255).sum() == (maps["heat"] >= 0.5).sum() > 0
+    assert task.maps({"score": torch.ones(1)}, 0) == {}
     assert "mask" not in AnomalyDetection().restore({"score": torch.ones(1), "heat": heat}, 0, place)
     assert set(task.restore({"score": torch.ones(1)}, 0, place)) == {"score"}
 

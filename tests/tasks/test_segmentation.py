@@ -91,6 +91,16 @@ def test_a_mask_goes_back_to_the_pixels_of_its_file() -> None:
     assert task.record(found, 0) == {"area": {"road": 0.5, "car": 0.5}}
 
 
+@pytest.mark.parametrize(
+    ("ids", "written"), [(None, [0, 1, 2, 255]), ((7, 26, 128), [7, 26, 128, 255]), ((0, 255, 3), [0, 255, 3, 0])]
+)
+def test_maps_have_the_ids_of_the_dataset(ids: tuple[int, ...] | None, written: list[int]) -> None:
+    mask = torch.tensor([[[0, 1, 2, 255]]], dtype=torch.uint8)
+    found = Segmentation(classes=CLASSES, ids=ids).maps({"mask": mask}, 0)["mask"]
+    assert found.tolist() == [written]
+    assert found.dtype == np.uint8
+
+
 def test_state_builds_the_task() -> None:
     state = Segmentation(classes=CLASSES, ids=(7, 0, 26), loss=losses.dice).state()
     assert Segmentation(**state).state() == state == {"classes": list(CLASSES), "ids": [7, 0, 26]}

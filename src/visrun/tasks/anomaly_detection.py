@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -110,6 +111,11 @@ class AnomalyDetection:
             above = (prediction["heat"][i] >= self.pixel_threshold).double().mean()
             found["area"] = round(float(above), 6)
         return found
+
+    def maps(self, prediction: Prediction, i: int) -> dict[str, NDArray[np.generic]]:
+        """What a restored prediction has: ``heat`` (H, W) float32, 0 where nothing was seen, and ``mask`` (H, W) uint8,
+        255 = defect."""
+        return {name: prediction[name][i].cpu().numpy() for name in ("heat", "mask") if name in prediction}
 
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image, its heat map over it with a line around what is above the threshold, and the score; where the

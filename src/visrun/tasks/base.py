@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -87,6 +89,18 @@ class Merging(Protocol):
         Args:
             parts: One for each tile.
             places: Where the file's picture lies in each of them.
+        """
+        ...
+
+
+@runtime_checkable
+class Mapped(Protocol):
+    """A task that says something of every pixel."""
+
+    def maps(self, prediction: Prediction, i: int) -> dict[str, NDArray[np.generic]]:
+        """Name -> (H, W) of sample ``i``, in the user's terms and of the size that the prediction has.
+
+        Those of uint8 are pictures, which `visrun predict` writes.
         """
         ...
 

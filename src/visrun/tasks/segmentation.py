@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -72,6 +73,14 @@ class Segmentation:
         share = share.double() / max(int(share.sum()), 1)
         found = sorted(enumerate(share.tolist()), key=lambda pair: -pair[1])
         return {"area": {self.classes[k]: round(part, 6) for k, part in found if part > 0}}
+
+    def maps(self, prediction: Prediction, i: int) -> dict[str, NDArray[np.uint8]]:
+        """``mask`` (H, W): the id of each pixel's class in the dataset's masks; 255 where nothing was seen, which is 0
+        where a class has the id 255."""
+        table = np.arange(IGNORE + 1, dtype=np.uint8)
+        table[: len(self.ids)] = self.ids
+        table[IGNORE] = 0 if IGNORE in self.ids else IGNORE
+        return {"mask": table[_array(prediction["mask"][i])]}
 
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image with its classes in colour and their legend; where the truth is known, it stands beside.
