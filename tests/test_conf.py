@@ -10,9 +10,9 @@ import pytest
 
 from visrun import hyperparameters
 from visrun.config import settings
-from visrun.config.choices import NAMED, choices_in
+from visrun.config.choices import NAMED
 from visrun.config.compose import known, resolve
-from visrun.config.configs import Conf, conf_dir, flatten, open_conf
+from visrun.config.configs import Conf, choices_in, conf_dir, flatten, open_conf
 from visrun.config.overrides import GROUPS
 from visrun.tables import (
     GENERIC_MODEL,
@@ -172,7 +172,7 @@ def test_files_hold_known_values_only(file: Path, conf: Conf) -> None:
     assert set(values) <= known()
     assert (group == "recipe") != text.startswith("# @package _global_\n")
     if group in GROUPS:
-        assert choices_in(values)[group] == file.stem
+        assert choices_in(values, GROUPS)[group] == file.stem
 
 
 @pytest.mark.parametrize("folder", HIDDEN)

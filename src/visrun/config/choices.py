@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visrun.config.configs import Conf, flatten
+from visrun.config.configs import Conf, choices_in
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS
 from visrun.errors import PLUGIN_HINT, did_you_mean
@@ -40,12 +40,6 @@ class Chosen(NamedTuple):
     options: dict[str, str]
     model: str
     sources: dict[str, str]
-
-
-def choices_in(flat: Mapping[str, Any]) -> dict[str, str]:
-    """The choices that a file makes: ``optimizer: sgd``, ``model.name: unet`` or, short, ``model: unet``."""
-    named = {group: flat.get(group, flat.get(f"{group}.name")) for group in GROUPS}
-    return {group: name for group, name in named.items() if isinstance(name, str)}
 
 
 def typed_choices(typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
@@ -120,19 +114,19 @@ def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, roo
     """
     ladder: list[tuple[str, Mapping[str, str]]] = [
         ("you", typed),
-        ("file", choices_in(file)),
+        ("file", choices_in(file, GROUPS)),
         ("schema", conf.default_choices()),
     ]
     task = _first("task", ladder)[0]
-    ladder.insert(2, ("task", choices_in(flatten(conf.read(f"task/{task}")))))
+    ladder.insert(2, ("task", conf.choices(f"task/{task}")))
     data, source = _first("data", ladder)
     if rooted and data == "demo" and source != "you":
         data, source = WITH_ROOT, rooted
-    ladder.insert(2, ("option", choices_in(flatten(conf.read(f"data_task/{data}_{task}")))))
+    ladder.insert(2, ("option", conf.choices(f"data_task/{data}_{task}")))
     model = timm_name(_first("model", ladder)[0], task)
     usual = TIMM_MODEL if TIMM in model else GENERIC_MODEL
     option = model if model in conf.options("model") else usual
-    wanted = choices_in(flatten(conf.read(f"model/{option}")))
+    wanted = conf.choices(f"model/{option}")
     ladder.insert(2, ("architecture", {group: name for group, name in wanted.items() if group not in AHEAD}))
     found = {group: _first(group, ladder) for group in GROUPS} | {"data": (data, source)}
     options = {group: name for group, (name, _) in found.items()} | {"model": option}

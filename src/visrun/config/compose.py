@@ -19,7 +19,7 @@ from visrun import hyperparameters
 from visrun.config import plugins, settings
 from visrun.config.checks import check, option_problems, problems_of, unread_warnings
 from visrun.config.choices import NAMED, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
-from visrun.config.configs import PRIMARY, Conf, flatten, open_conf, store_schema, user_folders
+from visrun.config.configs import PRIMARY, Conf, beneath, flatten, open_conf, store_schema, user_folders
 from visrun.config.fields import validate
 from visrun.config.jobs import first_job
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
@@ -131,8 +131,10 @@ def _look(command: _Command) -> Look:
     file = {key: value for key, value in file.items() if key not in void}
     chosen, lines = found_options(choose(picked, file, conf, rooted=rooted), conf)
     problems += lines
-    overrides = _overrides(chosen, file, words)
+    raised = conf.raised(chosen.options)
     composed = conf.compose(chosen.options, _over(chosen, file, values))
+    plain = {key: flatten(composed)[key] for key in beneath(raised)}
+    overrides = _overrides(chosen, {**plain, **file}, words)
     composed.update({key: values[key] for key in FILES if key in values})
     lowered = _lower_warmup(composed, typed=values)
     checked = check(composed)
@@ -141,7 +143,7 @@ def _look(command: _Command) -> Look:
     if found is None or given is None:
         return Look(None, tuple(dict.fromkeys(problems)))
     came_from = sources(
-        conf.layers(chosen.options),
+        [*conf.layers(chosen.options), *raised],
         keys=[*Hyperparameters.model_fields, *flatten(given.model_dump(mode="json"))],
         chosen=chosen.sources,
         file=file,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,10 +28,12 @@ from visrun import hyperparameters
 from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
 from visrun.errors import ConfigError
-from visrun.tables import MODELS, READERS, TASKS
+from visrun.tables import MODELS, READERS, TARGETS, TASKS, TaskEntry
 
 PRIMARY = "config"
 SCHEMA = "schema"
+# Files that choose options and may hold numbers for them -> those that hold numbers for them with one optimizer.
+CHOOSING = {"task": ("task_optimizer",), "data_task": (), "model": ("task_optimizer", "model_optimizer")}
 
 
 class Layer(NamedTuple):
@@ -117,6 +119,7 @@ class Conf:
         with _one_line():
             path = create_config_search_path_from_sources([f"file://{folder}" for folder in folders])
             self.loader = ConfigLoaderImpl(path)
+        self._folders = folders
         self._read: dict[str, dict[str, Any]] = {}
         self._options: dict[str, list[str]] = {}
         self._defaults: list[InputDefault] = []
@@ -171,6 +174,47 @@ class Conf:
         items = [item for item in self.defaults() if isinstance(item, GroupDefault)]
         return {item.group: item.value for item in items if item.group and isinstance(item.value, str)}
 
+    def choices(self, path: str) -> dict[str, str]:
+        """Group -> option, as one file chooses; a task's kind of target may do so where its file does not."""
+        folder, _, name = path.partition("/")
+        entry = TASKS.get(name) if folder == "task" else None
+        kind = TARGETS.get(entry.target) if isinstance(entry, TaskEntry) else None
+        usual = {"augment": kind.augment} if kind and kind.augment else {}
+        return usual | choices_in(flatten(self.read(path)), self.default_choices())
+
+    def raised(self, options: Mapping[str, str]) -> list[Layer]:
+        """What the files that choose options say beside them, as far as Hydra's order puts an option's file above it.
+
+        A number of a task's own file is for the options that the task has: it goes before the files of these, and
+        gives way to the file of an option that somebody else has chosen. So does one of a model's file.
+        """
+        layers, usual, found = self.layers(options), self.default_choices(), []
+        at = {key: place for place, layer in enumerate(layers) for key in flatten(layer.values)}
+        for place, layer in enumerate(layers):
+            if layer.path.partition("/")[0] not in CHOOSING:
+                continue
+            own = self.choices(layer.path)
+            usual |= own
+            beside = flatten(layer.values)
+            for key in [key for key in beside if key in own or key.removesuffix(".name") in own or at[key] == place]:
+                del beside[key]
+            won = {key for key in beside if self._gives_way(layers[at[key]].path, layer.path, options, usual)}
+            found.append(Layer(layer.path, {key: value for key, value in beside.items() if key in won}))
+        return [layer for layer in found if layer.values]
+
+    def _gives_way(self, path: str, to: str, options: Mapping[str, str], usual: Mapping[str, str]) -> bool:
+        """Whether the option's file at ``path`` is one that the file ``to``, with those below it, has chosen."""
+        folder, mine = path.partition("/")[0], to.partition("/")[0]
+        if folder not in CHOOSING[mine]:
+            return folder in usual and folder not in CHOOSING and options.get(folder) == usual[folder]
+        nearer = self._rank(to) < self._rank(path) or not folder.startswith(mine)
+        return nearer and options.get("optimizer") == usual.get("optimizer")
+
+    def _rank(self, path: str) -> int:
+        """Which folder of the search path a file lies in, the first = 0."""
+        found = [place for place, folder in enumerate(self._folders) if (folder / f"{path}.yaml").is_file()]
+        return min(found, default=len(self._folders))
+
     def layers(self, options: Mapping[str, str]) -> list[Layer]:
         """The files that a config with these choices is composed from, low to high."""
         paths = []
@@ -183,7 +227,7 @@ class Conf:
         return [Layer(path, self.read(path)) for path in paths]
 
     def compose(self, options: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
-        """The composed config as plain values, without Hydra's own node.
+        """The composed config as plain values, without Hydra's own node and with what is :meth:`raised`.
 
         Hydra composes each set of options once; a sweep's thousand trials differ in their values only.
 
@@ -202,6 +246,8 @@ class Conf:
                 config = self.loader.load_configuration(PRIMARY, words, RunMode.RUN)
                 OmegaConf.set_struct(config, False)
                 config.pop("hydra")
+                for name, value in beneath(self.raised(options)).items():
+                    OmegaConf.update(config, name, value, merge=False)
                 self._composed[key] = config
             config = self._composed[key].copy()
             for name, value in values.items():
@@ -220,6 +266,17 @@ def _one_line(path: str = "") -> Iterator[None]:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         text = " ".join(str(cause).split()) or type(error).__name__
         raise ConfigError(f"{f'conf/{path}.yaml' if path else 'conf'}: {text}") from error
+
+
+def beneath(raised: Sequence[Layer]) -> dict[str, Any]:
+    """What :meth:`Conf.raised` gives as dotted keys: above all options, beneath files and typed values."""
+    return {key: value for layer in raised for key, value in layer.values.items()}
+
+
+def choices_in(flat: Mapping[str, Any], groups: Iterable[str]) -> dict[str, str]:
+    """The choices that a file makes: ``optimizer: sgd``, ``model.name: unet`` or, short, ``model: unet``."""
+    named = {group: flat.get(group, flat.get(f"{group}.name")) for group in groups}
+    return {group: name for group, name in named.items() if isinstance(name, str)}
 
 
 def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:

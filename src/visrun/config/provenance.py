@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from visrun.config.choices import NAMED, Chosen, choices_in
+from visrun.config.choices import NAMED, Chosen
 from visrun.config.configs import PRIMARY, SCHEMA, Conf, Layer, flatten
 from visrun.hyperparameters import Hyperparameters
 
@@ -58,7 +58,7 @@ def _kind(path: str) -> str:
 def own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, str], conf: Conf) -> list[str]:
     """The notice that an optimizer which is not the task's own brings its own numbers."""
     name, task = chosen.options["optimizer"], chosen.options["task"]
-    usual = {**conf.default_choices(), **choices_in(flatten(conf.read(f"task/{task}")))}.get("optimizer")
+    usual = {**conf.default_choices(), **conf.choices(f"task/{task}")}.get("optimizer")
     brought = [key for key in ("learning_rate", "weight_decay") if came_from[key] in ("option", "architecture")]
     if name == usual or not brought:
         return []

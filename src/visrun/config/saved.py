@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from visrun.config.choices import Chosen, choices_in, unknown_option
-from visrun.config.configs import Conf, flatten
+from visrun.config.choices import Chosen, unknown_option
+from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import one_of, show
-from visrun.config.overrides import near, placed
+from visrun.config.overrides import GROUPS, near, placed
 from visrun.errors import ConfigError, did_you_mean
 from visrun.record.experiment import load_experiment
 
@@ -38,7 +38,7 @@ def saved(
             hint = ": a file names no other file" if key in NEVER else near(key, known)
             problems.append(f"{show(key)} is no setting of a saved file{hint}; it stands in {named}={typed[named]}")
         flat.update(found)
-    for group, name in choices_in(flat).items():
+    for group, name in choices_in(flat, GROUPS).items():
         if group != "model" and name not in conf.options(group):
             problems.append(unknown_option(group, name, conf, among=[typed, flat]))
             flat.pop(group, None)

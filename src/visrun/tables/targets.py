@@ -20,6 +20,7 @@ class TargetEntry:
         least_classes: How many of them a training split must show.
         counted: What is counted of each class: images, pixels or objects; "" where there are none.
         by_class: Whether a validation split is cut from each class alike.
+        augment: The augmentation that a task begins with whose own file names none; None = that of all.
     """
 
     mixes: tuple[str, ...]
@@ -32,6 +33,7 @@ class TargetEntry:
     least_classes: int = 1
     counted: str
     by_class: bool = True
+    augment: str | None = None
 
     @property
     def planes(self) -> bool:
@@ -49,6 +51,6 @@ TARGETS: dict[str, TargetEntry] = {
     "boxes": TargetEntry(mixes=("mosaic",), objects=True, most=100, counted="objects"),
     "verdict": TargetEntry(mixes=(), painted=True, classes=False, counted="images"),
     "label": TargetEntry(mixes=("mixup", "cutmix", "erase"), least_classes=2, counted="images"),
-    "value": TargetEntry(mixes=("mixup",), classes=False, counted="", by_class=False),
+    "value": TargetEntry(mixes=("mixup",), classes=False, counted="", by_class=False, augment="flips"),
     "none": TargetEntry(mixes=("erase",), classes=False, counted="", by_class=False),  # of images to predict
 }
