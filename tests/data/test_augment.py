@@ -122,6 +122,14 @@ def test_centred_letterbox_by_hand():
     assert view.centre.tolist() == [[50.0, 25.0]]
 
 
+@pytest.mark.parametrize("fit", ["crop", "letterbox"])
+@pytest.mark.parametrize("training", [28, 224, 300, 416])
+def test_a_side_that_fits_begins_at_the_first_pixel(training, fit):
+    sides = np.arange(1.0, 2 * training)
+    view = geometry.centred(np.stack([sides, sides], 1), (training, training), fit)
+    np.testing.assert_allclose(view.centre - view.extent / 2, 0.0, atol=1e-9)
+
+
 @settings(deadline=None, max_examples=200)
 @given(h=side, w=side, u=st.tuples(*[share] * 4), low=st.floats(0.05, 1), turn=st.floats(-180, 180))
 def test_crops_stay_inside_the_picture_and_letterboxes_hold_all_of_it(h, w, u, low, turn):

@@ -29,6 +29,7 @@ MARGIN = {"crop": 1.5, "letterbox": 1.0, "zoom": 1.5}
 LONGEST = 2.0  # a kept side is at most this many times its usual length: panoramas must not blow up every canvas
 SMALLEST_LETTERBOX = 0.64  # a letterboxed picture covers at least this share of the area it could
 ASPECT = math.log(4 / 3)
+ROUNDING = 1e-6  # of a pixel, far above that of float64: a side that fits exactly must not begin a pixel early
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def centred(sizes: Array, image_size: tuple[int, int], fit: Fit) -> View:
     scale = _fitted(sizes[:, ::-1], image_size, fit)
     extent = scale[:, None] * _xy(image_size)
     # Whole training pixels, so that a picture kept at its training scale is copied exactly.
-    corner = np.floor((sizes[:, ::-1] - extent) / 2 / scale[:, None]) * scale[:, None]
+    corner = np.floor((sizes[:, ::-1] - extent) / 2 / scale[:, None] + ROUNDING) * scale[:, None]
     return View(corner + extent / 2, extent, np.zeros(len(sizes)))
 
 
