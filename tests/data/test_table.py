@@ -58,9 +58,28 @@ def test_other_tables_need_their_labels(tmp_path: Path, name: str) -> None:
 def test_a_sample_submission_is_no_table_of_labels(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("id,label\nz,0\n")
     assert not table.recognise(tmp_path, "classification")
-    (tmp_path / "labels.csv").write_text("id,label\na,0\nb,1\n")
+    (tmp_path / "labels.csv").write_text("id,label\na.png,0\nb.png,1\n")
     assert table.recognise(tmp_path, "classification")
-    assert images(tmp_path) == {"all": ["a", "b"]}
+    assert images(tmp_path) == {"all": ["a.png", "b.png"]}
+
+
+def test_a_table_of_another_name_beside_a_test_table_without_labels(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("id,label\na,0\nb,1\n")
+    (tmp_path / "test.csv").write_text("id\nc\n")
+    assert images(tmp_path) == {"train": ["a", "b"]}
+    (tmp_path / "test.csv").write_text("id,label\nc,0\n")
+    assert images(tmp_path) == {"test": ["c"]}
+
+
+@pytest.mark.parametrize("place", ["", "train/"])
+def test_a_table_that_names_no_image_is_none_of_labels(tmp_path: Path, place: str) -> None:
+    lay(tmp_path, [f"{place}cat.1.png", f"{place}dog.1.png"])
+    file = tmp_path / place / "class_names.csv"
+    file.write_text("id,name\n0,cat\n1,dog\n")
+    assert not table.recognise(tmp_path, "classification")
+    assert table.recognise(file, "classification")
+    lay(tmp_path, ["deep/1.png", "deeper/1.png"])
+    assert table.recognise(tmp_path, "classification")
 
 
 # where images lie

@@ -34,12 +34,11 @@ class Finder:
             if files.is_file(path):
                 self.near.insert(0, self.near.pop(place))  # the next one is likely there, too
                 return path
-        parts = parts_of(name)
-        end = files.composed(PurePosixPath(name.replace("\\", "/")).name)
-        bare = PurePosixPath(end).suffix.lower() not in files.IMAGE_SUFFIXES
-        alike = self._alike(end if bare else parts[-1]) if parts else []
-        found = [path for path in alike if bare or files.composed(path.name) == end]
-        return self._closest(found, parts, split, pool=pool)
+        return self._closest(self._named(name), parts_of(name), split, pool=pool)
+
+    def knows(self, name: str) -> bool:
+        """Whether an image of this name, as `named` takes it, lies anywhere below ``root``, or several do."""
+        return bool(self._named(name))
 
     def of_stem(self, stem: str, parts: Sequence[str] = (), split: str = ALL, *, pool: bool = False) -> Path | None:
         """The image of a name without suffix; of several the one that shares most of the last ``parts`` of its path.
@@ -54,6 +53,13 @@ class Finder:
             folders = {path.parent for several in self._stems().values() for path in several}
             self._splits = {held for folder in folders for held in _splits(folder.relative_to(self.root).parts)}
         return split in self._splits
+
+    def _named(self, name: str) -> list[Path]:
+        parts = parts_of(name)
+        end = files.composed(PurePosixPath(name.replace("\\", "/")).name)
+        bare = PurePosixPath(end).suffix.lower() not in files.IMAGE_SUFFIXES
+        alike = self._alike(end if bare else parts[-1]) if parts else []
+        return [path for path in alike if bare or files.composed(path.name) == end]
 
     def _alike(self, stem: str) -> list[Path]:
         return self._stems().get(files.composed(stem), [])

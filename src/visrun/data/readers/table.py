@@ -38,9 +38,13 @@ class Table:
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table, or the folders of splits
-    hold one each, beside its images; but not where it holds boxes, with which `visrun.data.readers.boxes` deals."""
+    hold one each, beside its images; but not where it holds boxes, with which `visrun.data.readers.boxes` deals, nor
+    where one that no split's name tells from others names no image, as class_names.csv does."""
     found = _tables(root)
-    return bool(found) and not any(box_columns.sure(*head(file)) for file in found.values())
+    if not found or any(box_columns.sure(*head(file)) for file in found.values()):
+        return False
+    unsure = [file for split, file in found.items() if root.is_dir() and (split == ALL or file.parent != root)]
+    return not unsure or any(table_images.named_in(head(file)[1], file, root) for file in unsure)
 
 
 def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Listing:
@@ -94,6 +98,11 @@ def _tables(root: Path) -> dict[str, Path]:
     if not every:
         inner = [(split, folder, inside(folder)) for split, folder in common.by_split(root)]
         named = {s: own[0] for s, folder, own in inner if len(own) == 1 and files.holds_images(folder, deep=False)}
+    if len(every) == 2 and [*named] == ["test"]:
+        (other,) = {*every} - {*named.values()}
+        named |= (
+            {} if {*head(other)[0]} <= {*head(named["test"])[0]} else {"train": other}
+        )  # labels.csv, test.csv of ids
     return {s: named[s] for s in ("train", "val", "test") if s in named} or ({ALL: every[0]} if len(every) == 1 else {})
 
 

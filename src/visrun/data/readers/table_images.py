@@ -24,7 +24,7 @@ def column_of(names: Sequence[str], rows: Sequence[tuple[int, list[str]]], file:
     usual = next((i for i, name in enumerate(names) if name.lower() in box_columns.IMAGE_COLUMNS), None)
     if usual is not None:
         return usual
-    find = Finder(base, [base])
+    find = Finder(base, [])
     likely = [i for i, name in enumerate(names) if re.sub(r"[\W_]", "", name.lower()) in NAMES]
     others = [i for i in range(len(names)) if i not in likely]
     for i in dict.fromkeys((0, *likely, *others)):
@@ -34,11 +34,20 @@ def column_of(names: Sequence[str], rows: Sequence[tuple[int, list[str]]], file:
     return likely[0] if likely else 0
 
 
+def named_in(rows: Sequence[tuple[int, list[str]]], file: Path, base: Path) -> bool:
+    """Whether any cell of a table's first rows names an image, or looks like it; True for a table that is broken."""
+    cells = [cell for _, row in rows[:TRIED] for cell in row if cell]
+    if not cells or any(Path(cell).suffix.lower() in files.IMAGE_SUFFIXES for cell in cells):
+        return True
+    find = Finder(base, [])
+    return any(_is_image(file, cell, find, sure=True) for cell in cells)
+
+
 def _is_image(file: Path, cell: str, find: Finder, *, sure: bool) -> bool:
     """Whether a cell names an image; ``sure`` if its column may be meant to, as a number may be a file's name, too."""
     if not sure and Path(cell).suffix.lower() not in files.IMAGE_SUFFIXES:
         return False
-    return _near(file, cell) is not None or find.named(cell, pool=True) is not None
+    return _near(file, cell) is not None or find.knows(cell)
 
 
 def images_of(rows: Sequence[Row], column: int, base: Path) -> list[Path]:
