@@ -83,12 +83,15 @@ def left_out(known: Sequence[str], classes: Sequence[str] | None, *, training: b
 
 
 def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str, ...]:
-    """Take images out of ``good`` whose masks have no pixel of any class; a line that says so, or ()."""
+    """Take images out of ``good`` whose masks have no pixel of any class, and a test split of such images alone, as
+    challenges have it; a line that says so, or ()."""
     blank = 0
-    for name, rows in good.items():
+    for name, rows in list(good.items()):
         kept = [row for row in rows if _of_classes(row[1], ids).any()]
         blank += len(rows) - len(kept)
         good[name] = kept
+        if rows and not kept and name == "test" and len(good) > 1:
+            del good[name]
     return (f"{blank} images left out: their masks hold no pixel of the classes",) if blank else ()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+
+from visrun.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Listing:
     Args:
         splits: Records under ``train``, ``val``, ``test``, or under ``all`` where the layout knows no splits.
         classes: Class names by index; () for values, and for masks whose ids nobody named.
+        ids: Of masks' classes, where they are others than 0, 1, ...; what has another id is ignored.
         usual_classes: The names that unnamed ids of this layout have, if these suffice for all ids found.
         targets: Names of the values.
         multilabel: Whether an image can have several labels.
@@ -52,8 +56,26 @@ class Listing:
 
     splits: dict[str, list[Record]]
     classes: tuple[str, ...] = ()
+    ids: tuple[int, ...] = ()
     usual_classes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     multilabel: bool = False
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def require_listing(found: Any, *, layout: str, kind: str) -> Listing:
+    """What a reader gave, refused where nothing can be made of it.
+
+    Raises:
+        DataError: It is no Listing, or of ``label`` targets one is no index of its classes.
+    """
+    if not isinstance(found, Listing):
+        raise DataError(f"data={layout}: its reader gives {type(found).__name__}, not a visrun.data.listing.Listing")
+    for record in (record for records in found.splits.values() for record in records if kind == "label"):
+        for index in record.target if isinstance(record.target, tuple) else (record.target,):
+            known = isinstance(index, Integral) and 0 <= int(index) < len(found.classes)
+            if isinstance(index, Real | str) and not known:
+                told = f"{index!r} is no index of its {len(found.classes)} classes, which begin at 0"
+                raise DataError(f"data={layout}: {record.where}: {told}")
+    return found

@@ -50,8 +50,9 @@ def settle(
         _refuse_jpeg(listing)
     if files_alone and not white and not listing.classes and classes is None:
         _refuse_shades(seen)
-    known = _numbered(listing.classes, white) or _unnamed(listing, classes, seen, white=white, training=training)
-    checked = [_nearest(finding) if white else _in_range(finding, set(known.values())) for finding in findings]
+    known = _named(listing, white) or _unnamed(listing, classes, seen, white=white, training=training)
+    if not listing.ids:
+        findings = [_nearest(finding) if white else _in_range(finding, {*known.values()}) for finding in findings]
     wanted = tuple(known) if classes is None else choose.wanted_of(classes, tuple(known), training=training)
     ids = tuple(known.get(name, ABSENT) for name in wanted)  # ABSENT: a finished model's class
     told = [*choose.left_out(tuple(known), classes, training=training)] if not listing.classes else []
@@ -59,7 +60,9 @@ def settle(
         told.append(_told(seen, next(name for name, id_ in known.items() if id_ == IGNORE)))
     elif files_alone and not listing.classes and seen[IGNORE]:
         told.append(f"mask id 255 means ignore: {seen[IGNORE] / seen.sum():.1%} of all pixels are left out")
-    return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, checked
+    if listing.ids and (other := seen.sum() - seen[[*listing.ids]].sum()):
+        told.append(f"pixels without a class are ignored: {other / seen.sum():.1%} of all")
+    return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, findings
 
 
 def _black_and_white(seen: np.ndarray) -> bool:
@@ -111,6 +114,13 @@ def _told(seen: np.ndarray, name: str) -> str:
     if seen[1:IGNORE].any():
         return f"the masks are nearly black and white: white (255), and what is nearer to it than to black, is {name}"
     return f"the masks are black and white: white (255) is {name}"
+
+
+def _named(listing: Listing, white: bool) -> dict[str, int]:
+    """The id of each class, where the dataset names them."""
+    if listing.ids:
+        return dict(zip(listing.classes, listing.ids, strict=True))
+    return _numbered(listing.classes, white)
 
 
 def _numbered(names: Sequence[str], white: bool) -> dict[str, int]:

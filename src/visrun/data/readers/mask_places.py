@@ -24,8 +24,8 @@ MASKS = (
 # What a mask's stem may carry after its image's, an image's where masks lack it, and a folder's after its images'.
 BESIDE = ("_mask", "_masks", "_gt", "_label", "_labels", "_seg", "_segmentation")
 # fmt: on
-MARKS = (*BESIDE, "_l")
-IMAGE_MARKS = ("_sat", "_image")
+MARKS = (*BESIDE, "_l", "_gtfine_labelids", "_gtfine_labeltrainids")
+IMAGE_MARKS = ("_sat", "_image", "_leftimg8bit")
 _OF_MASKS = re.compile(r"(.+?)(?:[-_ ]?(?:masks?|labels?|annot(?:ation)?s?|ground[-_ ]?truth)|[-_ ]gt)")
 _OF_IMAGES = re.compile(r"(.*?)(?:images?|imgs?|input)")
 LOOKED_AT = 1000  # files of a folder, to tell what it holds
@@ -33,13 +33,18 @@ LOOKED_AT = 1000  # files of a folder, to tell what it holds
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The files of a split: images, and what may be their masks, with the folders in which their names are compared."""
+    """The files of a split: images, and what may be their masks, with the folders in which their names are compared.
+
+    Args:
+        mark: That all masks' stems carry after their images', if so.
+    """
 
     split: str
     folder: Path
     home: Path
     images: Sequence[Path]
     masks: Sequence[Path]
+    mark: str = ""
 
 
 def find(root: Path, suffixes: frozenset[str]) -> tuple[list[Part], tuple[str, ...]]:
@@ -134,7 +139,7 @@ def _beside(split: str, folder: Path, paths: Iterable[Path], suffixes: frozenset
         if path.suffix.lower() in suffixes and (bare := common.unmarked(name, BESIDE)) != name and bare in names
     }
     images = [path for name, path in every.items() if name not in masks]
-    return Part(split=split, folder=folder, home=folder, images=images, masks=[*masks.values()])
+    return Part(split=split, folder=folder, home=folder, images=images, masks=[*masks.values()], mark=BESIDE[0])
 
 
 def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from visrun.data import files, labelmap
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.mask_classes import BLURRED, LOSSY
-from visrun.data.readers import coco, common, labelme, mask_places
+from visrun.data.readers import cityscapes, coco, common, labelme, mask_places
 from visrun.data.readers.mask_places import MASKS, Part
 from visrun.errors import DataError
 from visrun.text import some
@@ -16,6 +17,8 @@ from visrun.text import some
 
 def recognise(root: Path, task: str) -> bool:
     """Whether ``root`` holds a folder of images and a folder of masks, per split or for all, or masks beside images."""
+    if cityscapes.recognise(root):
+        return True
     kept = files.MASK_SUFFIXES
     if mask_places.holds(root, MASKS, kept) or mask_places.siblings(root, kept) or mask_places.beside(root, kept):
         return True
@@ -31,21 +34,28 @@ def recognise(root: Path, task: str) -> bool:
 def read(root: Path) -> Listing:
     """images/ and masks/ (index or palette PNG), split into train/, val/, test/ above or below them, or flat.
 
-    Or X/ and X_masks/, or NAME.jpg and NAME_mask.png together. A mask has its image's name, perhaps with a mark such as
-    ``_mask``; its id 255 means "ignore". The lines of ``classes.txt`` (or ``labelmap.txt``) in ``root`` name the ids 0,
-    1, ...; so do Roboflow's ``_classes.csv``, and of colours what says which class they are. JPEGs are read where no
-    mask is another file, and must be black and white.
+    Or X/ and X_masks/, or NAME.jpg and NAME_mask.png together, or Cityscapes. A mask has its image's name, perhaps with
+    a mark such as ``_mask``; its id 255 means "ignore". The lines of ``classes.txt`` (or ``labelmap.txt``) in ``root``
+    name the ids 0, 1, ...; so do Roboflow's ``_classes.csv``, and of colours what says which class they are. JPEGs are
+    read where no mask is another file, and must be black and white.
 
     Raises:
         DataError: Where ``root`` has no such folders, or training or validation images have no masks.
     """
     suffixes = files.MASK_SUFFIXES
+    if cityscapes.recognise(root):
+        parts, ids, warnings = cityscapes.find(root)
+        return replace(_listing(parts, suffixes, root, warnings), classes=cityscapes.CLASSES, ids=ids)
     parts, warnings = mask_places.find(root, suffixes)
     if not parts:
         suffixes = LOSSY
         parts, warnings = mask_places.find(root, suffixes)
     if not parts:
         raise DataError(f"{root}: no images/ with masks/ beside it, neither here nor in train/, val/, test/")
+    return replace(_listing(parts, suffixes, root, warnings), classes=_names(parts, root, suffixes))
+
+
+def _listing(parts: Sequence[Part], suffixes: Collection[str], root: Path, warnings: tuple[str, ...]) -> Listing:
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
     rest: set[Path] = set()
@@ -55,7 +65,7 @@ def read(root: Path) -> Listing:
         problems += wrong
         rest |= left
     warnings += common.left_over("masks", rest, root)
-    return Listing(splits=splits, classes=_names(parts, root, suffixes), problems=tuple(problems), warnings=warnings)
+    return Listing(splits=splits, problems=tuple(problems), warnings=warnings)
 
 
 def _pair(part: Part, suffixes: Collection[str], root: Path) -> tuple[list[Record], list[Problem], set[Path]]:
@@ -73,9 +83,9 @@ def _pair(part: Part, suffixes: Collection[str], root: Path) -> tuple[list[Recor
         elif lossy[image]:
             problems.append(Problem(where, f"{files.shown(lossy[image][0], root)} is {BLURRED}"))
         else:
-            mark = mask_places.BESIDE[0] if part.home == part.folder else ""
             name = Path(common.place(image, part.folder)).name
-            problems.append(Problem(where, f"no mask {name}{mark}.png in {files.shown(part.home, root)}/"))
+            name = common.unmarked(name, mask_places.IMAGE_MARKS) + part.mark if part.mark else name
+            problems.append(Problem(where, f"no mask {name}.png in {files.shown(part.home, root)}/"))
     return records, problems, {*masks} - {mask for found in several.values() for mask in found}
 
 
