@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun import build, tables
-from visrun.data import files
+from visrun.data import files, foreign
 from visrun.data.derive import DERIVE
-from visrun.data.listing import Listing
+from visrun.data.listing import Listing, require_listing
 from visrun.data.marks import FORMS, form_of
 from visrun.data.readers.common import split_in
 from visrun.data.regroup import regrouped
@@ -50,7 +50,7 @@ def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = No
     kind, reader = tables.TASKS[task].target, build.load(tables.READERS[name].read)
     if targets is not None and "targets" not in build.reads(reader):
         raise DataError(f"data.targets={list(targets)}: data={name} has no columns to choose; leave it out")
-    found: Listing = build.call(reader, {"target": kind, "targets": targets}, root)
+    found = require_listing(build.call(reader, {"target": kind, "targets": targets}, root), layout=name, kind=kind)
     return Found(kind=kind, layout=name, listing=regrouped(found, files.home(root)))
 
 
@@ -140,6 +140,8 @@ def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> 
         return names
     if place := elsewhere(root, task):
         raise DataError(f"data.root={root}: no layout for task={task} recognised here, but {place}")
+    if line := foreign.told(root, task):
+        raise DataError(f"data.root={root}: no layout for task={task} recognised: {line}{_other_tasks(root, task)}")
     wanted = "; ".join(f"data={name}: {what_it_reads(name)}" for name in known)
     raise DataError(
         f"data.root={root}: no layout for task={task} recognised. Looked for: {wanted or 'nothing (no reader yet)'}. "

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from visrun import build, tables
-from visrun.data import files, recognise, records
+from visrun.data import files, foreign, recognise, records
 from visrun.data.describe import crowded, describe, sides_of
 from visrun.data.objects import Objects
 from visrun.data.outlines import Floats
@@ -211,6 +211,8 @@ def _unknown(root: Path, task: str, reader: str) -> str:
     with contextlib.suppress(DataError):  # of a folder inside, which nobody named
         if reader == "auto" and (place := recognise.elsewhere(root, task)):
             return f"no layout for it here, but {place}"
+    if reader == "auto" and (line := foreign.told(root, task)):
+        return f"no layout for it: {line}"
     known = list(recognise.readers(task))
     return f"no layout for it (looked for {', '.join(known)})" if known else "no layout for it (no reader yet)"
 

@@ -1,0 +1,144 @@
+"""Formats that are not read, told by a file's name and how it begins, and what to export in their place."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+from visrun.data import files
+from visrun.tables import READERS
+
+LOOKED_AT = 5  # files of one suffix in a folder
+MOST = 20  # folders in a folder
+DEEPEST = 2  # folders below the dataset's
+HEAD = 65536  # bytes of a file
+
+
+class Format(NamedTuple):
+    """A format that is not read.
+
+    Args:
+        name: What people call it.
+        files: Patterns of its files' names in lower case.
+        holds: A pattern of what stands in their first bytes.
+        instead: What to do.
+        readers: Of what is had by that.
+    """
+
+    name: str
+    files: str
+    holds: bytes
+    instead: str
+    readers: tuple[str, ...] = ("coco",)
+
+
+FORMATS = (
+    Format(
+        "Label Studio's own format",
+        "*.json *.csv",
+        rb'(?s)"annotations"\s*:\s*\[.*"result"\s*:|\bannotation_id\b',
+        "export COCO or YOLO there",
+    ),
+    Format("VIA's own format", "*.json *.csv", rb"shape_attributes|_via_", "export COCO in VIA's menu Annotation"),
+    Format(
+        "Supervisely's own format",
+        "*.json",
+        rb'"(classTitle|geometryType|projectType)"|"size"\s*:\s*\{[^}]*\}\s*,\s*"objects"\s*:',
+        "export COCO or YOLO there",
+    ),
+    Format("Datumaro's own format", "*.json", rb'(?s)"categories"\s*:\s*\{.*"items"\s*:\s*\[', "export COCO there"),
+    Format(
+        "BDD100K's own format", "*.json", rb'"(box2d|poly2d|timeofday)"', "convert it to COCO (bdd100k.label.to_coco)"
+    ),
+    Format("ISAT's own format", "*.json", rb'"description"\s*:\s*"ISAT"', "export COCO there"),
+    Format("Darwin's own format", "*.json", rb'(?s)"item"\s*:\s*\{.*"annotations"\s*:', "export COCO in V7"),
+    Format(
+        "FiftyOne's classes of images",
+        "labels.json",
+        rb'(?s)^\s*\{\s*"classes"\s*:\s*\[.*"labels"\s*:\s*\{',
+        "export an ImageClassificationDirectoryTree",
+        ("folder",),
+    ),
+    Format(
+        "a json of annotations without a list of images",
+        "*.json",
+        rb'(?s)^\s*\{.*"annotations"\s*:\s*\[',
+        "COCO has images, annotations and categories in one json",
+    ),
+    Format("CVAT for video", "*.xml", rb"(?s)<annotations>.*<track\s", "export CVAT for images 1.1 or COCO", ("cvat",)),
+    Format(
+        "HRSC2016's own format", "*.xml", rb"<HRSC_Image", "convert it to DOTA's labelTxt or COCO", ("coco", "dota")
+    ),
+    Format(
+        "JSON lines of Hugging Face", "metadata.jsonl", b"", "write metadata.csv, or COCO of objects", ("coco", "csv")
+    ),
+    Format("CrowdHuman's own format", "*.odgt", b"", "convert it to COCO"),
+    Format("Labelbox's own format", "*.ndjson", b"", "convert it to COCO"),
+    Format("SageMaker's own format", "*.manifest", b"source-ref", "convert it to COCO"),
+    Format(
+        "a TFRecord",
+        "*.tfrecord *.tfrecords *.tfrecord-* *.tfrec *.record",
+        b"",
+        "export COCO or Pascal VOC; or images in class folders",
+        ("coco", "folder"),
+    ),
+    Format("WIDER Face's own format", "wider_face_*_gt.txt", b"", "convert it to YOLO or COCO"),
+    Format(
+        "a list of boxes, as for YOLOv4 PyTorch",
+        "*.txt",
+        rb"(?mi)^\S[^\n]*\.(jpe?g|png|bmp|tiff?)(\s+-?[\d.]+(,-?[\d.]+){4})+\s*$",
+        "export COCO or YOLO Darknet",
+    ),
+    Format(
+        "KITTI's own format", "*.txt", rb"(?m)^[A-Za-z_-]+ -?[\d.]+ -?\d+( -?[\d.]+){12,13}\s*$", "convert it to YOLO"
+    ),
+    Format(
+        "VisDrone's own format",
+        "*.txt",
+        rb"(?m)^\d+,\d+,\d+,\d+,[01],\d+,\d+,\d+,?\s*$",
+        "convert it to YOLO, as Ultralytics' VisDrone.yaml does",
+    ),
+    Format("MATLAB's format", "*.mat", b"", "write a table of image,label, or COCO of objects", ("coco", "csv")),
+    Format("Parquet", "*.parquet", b"", "save images in class folders, or with a table", ("folder", "csv")),
+)
+
+
+def told(root: Path, task: str) -> str:
+    """A line on the first format of which a file lies in ``root`` or in the folders below, and that can serve a task in
+    another form; "" where none is known."""
+    several = [(file, _head(file)) for file in _files(root)]
+    for known in FORMATS:
+        if not any(task in READERS[name].served for name in known.readers):
+            continue
+        for file, head in several:
+            named = any(fnmatchcase(file.name.lower(), pattern) for pattern in known.files.split())
+            if named and re.search(known.holds, head):
+                return f"{files.shown(file, files.home(root))} is {known.name}, which is not read: {known.instead}"
+    return ""
+
+
+def _files(root: Path, depth: int = 0) -> Iterator[Path]:
+    """The first files of each suffix but images, those of folders above before those below."""
+    if not root.is_dir():
+        yield root
+        return
+    counts: Counter[str] = Counter()
+    for path in sorted(root.iterdir()):
+        suffix = path.suffix.lower()
+        if suffix not in files.IMAGE_SUFFIXES and not path.name.startswith(".") and files.is_file(path):
+            counts[suffix] += 1
+            if counts[suffix] <= LOOKED_AT:
+                yield path
+    for folder in files.folders(root)[:MOST] if depth < DEEPEST else []:
+        yield from _files(folder, depth + 1)
+
+
+def _head(file: Path) -> bytes:
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        return opened.read(HEAD)
+    return b""
