@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,9 +18,11 @@ IN_MAIN = "splits by Main/train.txt, Main/test.txt"
 NOT_READ = "train.txt, val.txt list images and are not read: they do not name each of the labelled images once"
 
 
-def splits_of(home: Path, images: list[str], classes: tuple[str, ...] = ("cat", "dog")) -> tuple[dict[str, str], str]:
+def splits_of(
+    home: Path, images: list[str], classes: tuple[str, ...] = ("cat", "dog"), targets: Sequence[Any] = (0, 0, 0)
+) -> tuple[dict[str, str], str]:
     """Split -> the names of its images, and what is said."""
-    rows = [Record(home / image, 0, image) for image in images]
+    rows = [Record(home / image, target, image) for image, target in zip(images, targets, strict=False)]
     listing = regrouped(Listing(splits={"all": rows}, classes=classes), home)
     found = {split: "".join(row.image.stem for row in several) for split, several in listing.splits.items()}
     return found, "; ".join(listing.warnings)
@@ -70,7 +74,9 @@ def test_folders_of_images(tmp_path: Path, images: list[str], splits: dict[str, 
 
 def test_the_folder_of_a_class_is_not_that_of_a_split(tmp_path: Path) -> None:
     images = ["valid/a.png", "invalid/b.png"]
-    assert splits_of(tmp_path, images, ("invalid", "valid")) == ({"all": "ab"}, "")
+    assert splits_of(tmp_path, images, ("valid", "invalid"), [0, 1]) == ({"all": "ab"}, "")
+    assert splits_of(tmp_path, images, ("valid", "invalid"), [1, 1])[0] == {"train": "b", "val": "a"}
+    assert splits_of(tmp_path, images, ("valid", "invalid"), [(0,), ()])[0] == {"train": "b", "val": "a"}
 
 
 def test_folders_above_the_data_say_nothing(tmp_path: Path) -> None:
@@ -130,13 +136,13 @@ def test_a_name_that_stands_in_two_folders_is_found_by_them(tmp_path: Path) -> N
     (tmp_path / "train.txt").write_text("one/a.png\n")
     (tmp_path / "test.txt").write_text("two/a.png\n")
     rows = [Record(tmp_path / folder / "a.png", 0, folder) for folder in ("two", "one")]
-    found = regrouped(Listing(splits={"all": rows}), tmp_path).splits
+    found = regrouped(Listing(splits={"all": rows}, classes=("cat",)), tmp_path).splits
     assert {split: [row.where for row in several] for split, several in found.items()} == {
         "train": ["one"],
         "test": ["two"],
     }
     (tmp_path / "test.txt").write_text("a.png\n")
-    assert list(regrouped(Listing(splits={"all": rows}), tmp_path).splits) == ["all"]
+    assert list(regrouped(Listing(splits={"all": rows}, classes=("cat",)), tmp_path).splits) == ["all"]
 
 
 @pytest.mark.parametrize("root", [".", "labels.csv"])

@@ -28,8 +28,8 @@ def regrouped(listing: Listing, home: Path) -> Listing:
     """A listing without splits with those that folders in ``home`` say, else lists; a warning says which, or why none.
 
     An image in a folder named for a split is of that split, the innermost counts; all others are train. Where that
-    leaves none for train, folders do not count. A folder that has the name of a class does not either. Lists count,
-    such as train.txt and val.txt in ``home`` (or above where that is images/), where they name every image once.
+    leaves none for train, folders do not count, nor does one that has the name of its images' class. Lists count, such
+    as train.txt and val.txt in ``home`` (or above where that is images/), where they name every image once.
     """
     if [*listing.splits] != [ALL]:
         return listing
@@ -43,15 +43,16 @@ def regrouped(listing: Listing, home: Path) -> Listing:
 
 def _by_folder(listing: Listing, home: Path) -> tuple[Parts, list[str]]:
     """The images by the folders that they lie in, and a line; {} where these say nothing."""
-    place: dict[str, str | None] = {}
+    place: dict[tuple[str, str], str | None] = {}
     found: dict[str | None, list[Record]] = defaultdict(list)
     records = listing.splits[ALL]
     top = _top(records, home)
     for record in records:
         folder = files.shown(record.image, top).rpartition("/")[0]
-        if folder not in place:
-            place[folder] = None if Path(folder).is_absolute() else _split_of(folder, listing.classes)
-        found[place[folder]].append(record)
+        label = listing.classes[record.target] if isinstance(record.target, int) else ""
+        if (folder, label) not in place:
+            place[folder, label] = None if Path(folder).is_absolute() else _split_of(folder, label)
+        found[place[folder, label]].append(record)
     outside = found.pop(None, [])
     named = [split for split in SPLITS if split in found]
     if not {"val", "test"} & {*named}:
@@ -71,9 +72,9 @@ def _top(records: Sequence[Record], home: Path) -> Path:
     return Path(os.path.commonpath([record.image.parent for record in records])) if records else home
 
 
-def _split_of(folder: str, classes: Sequence[str]) -> str | None:
-    """The split that the innermost of some folders is named for, which is no class."""
-    names = (name for name in reversed(folder.split("/")) if files.composed(name) not in classes)
+def _split_of(folder: str, label: str) -> str | None:
+    """The split that the innermost of some folders is named for, which is not the image's class."""
+    names = (name for name in reversed(folder.split("/")) if files.composed(name) != label)
     return next((split for name in names if (split := files.split_of(name))), None)
 
 
