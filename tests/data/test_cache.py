@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -371,7 +374,7 @@ def test_helpers_import_no_torch():
 def test_leaving_a_stream_early_stops_decoding(paths, monkeypatch):
     seen = []
     load = decoding.load_rgb
-    monkeypatch.setattr(decoding, "load_rgb", lambda path, size: (seen.append(path), load(path, size=size))[1])
+    monkeypatch.setattr(decoding, "load_rgb", lambda path, **how: (seen.append(path), load(path, **how))[1])
     opened = open_images(paths, cache="stream", workers=1)
     made = opened.batches(np.zeros((500, 2), np.int64), torch.device("cpu"))
     next(made)
@@ -539,6 +542,54 @@ def test_two_builders_of_one_entry_agree(tmp_path):
     assert found is not None
     assert found[0][0].tolist() == [2, 2, 2, 2]
     assert [entry.name for entry in tmp_path.iterdir()] == [folder.name]
+
+
+BEGIN = """
+import os, sys, time
+from pathlib import Path
+from visrun.data import places
+folder = Path(sys.argv[1])
+with places.alone(folder, lambda: None):
+    print("begun", flush=True)
+    input()
+    places.write(folder, [(4,)], lambda arrays: dict(filled=float(arrays[0].fill_(7).sum())))
+"""
+
+
+def test_runs_that_begin_together_build_an_entry_once(tmp_path):
+    folder, waits = tmp_path / ("0" * 64), []
+    with subprocess.Popen(
+        [sys.executable, "-c", BEGIN, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "begun\n"
+
+        def wait():
+            waits.append(places.read(folder, [(4,)]))
+            if len(waits) == 2:
+                print(file=other.stdin, flush=True)
+
+        with places.alone(folder, wait):
+            found = places.read(folder, [(4,)])
+        assert len(waits) >= 2 and waits[0] is None and found[0][0].tolist() == [7, 7, 7, 7]
+    assert [entry.name for entry in tmp_path.iterdir()] == [folder.name]
+
+
+def test_where_the_disk_fills_auto_goes_on_without_a_cache(paths, tmp_path, monkeypatch):
+    known = places.candidates
+    monkeypatch.setattr(places, "candidates", lambda *given: tuple(p for p in known(*given) if p != "ram"))
+    monkeypatch.setattr(os, "posix_fallocate", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    good = take(open_images(paths, cache="stream"), torch.arange(5))[0]
+    opened = open_images(paths, cache="auto", cache_dir=tmp_path)
+    assert opened.place == "stream" and torch.equal(take(opened, torch.arange(5))[0], good)
+    with pytest.raises(DataError, match="is the disk full"):
+        open_images(paths, cache="disk", cache_dir=tmp_path)
+
+
+def test_a_file_that_was_replaced_by_one_of_another_size_is_not_stretched(paths):
+    opened = open_images(paths, cache="stream")
+    Image.new("RGB", (9, 7)).save(paths[1])
+    with pytest.raises(DataError, match=rf"{re.escape(str(paths[1]))}: of another size than when"):
+        take(opened, torch.arange(5))
 
 
 @pytest.mark.parametrize("damage", ["about", "array", "short"])

@@ -12,10 +12,11 @@ import gc
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -183,6 +184,9 @@ def _placed(source: Source, folder: Path, device: torch.device, keep: Keep, prog
         place = choose(need, keep, folder=folder, device=device, full=full)
         try:
             return _built(source, place, folder, device, keep, progress)
+        except places.NoRoom:
+            if keep.cache != "auto":
+                raise
         except RuntimeError as error:
             if place not in ("gpu", "ram") or not is_out_of_memory(error):
                 raise
@@ -215,6 +219,8 @@ def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: S
     if place is not None:
         return place
     free = places.room(wanted[0], folder, device) if gb is None else gb * 1e9 - _taken(wanted[0])
+    if wanted[0] == "disk" and not places.room("disk", folder, device):
+        raise ConfigError(f"data.cache=disk: {folder.parent} cannot be written: use data.cache_dir or data.cache=auto")
     raise ConfigError(
         f"data.cache={keep.cache}: the images need {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
         f"{'free there' if gb is None else f'left of data.cache_gb={gb:g}'}: use data.cache=auto"
@@ -235,8 +241,7 @@ def _built(
         found = places.read(folder, source.shapes)
         reused = found is not None
         if found is None:
-            places.write(folder, source.shapes, lambda arrays: {"bad": fill(arrays)})
-            found = places.read(folder, source.shapes)
+            found = _written(source, folder, fill, progress)
         if found is None:
             raise DataError(f"{folder}: the image cache cannot be read back: delete this folder, or use data.cache=ram")
         arrays, bad = found[0], {int(i): why for i, why in found[1]["bad"].items()}
@@ -249,6 +254,21 @@ def _built(
     kept = np.array([i for i in range(len(source.paths)) if i not in bad], np.int64)
     lines = tuple(bad[i] for i in sorted(bad))
     return Images(source, kept, lines, place, arrays[0], arrays[1], 0.0, reused, workers)
+
+
+def _written(
+    source: Source, folder: Path, fill: Callable[[list[Tensor | None]], dict[int, str]], progress: Progress | None
+) -> tuple[list[Tensor | None], dict[str, Any]] | None:
+    """The entry on disk, decoded here or by another run that has begun with it; None where it cannot be read back."""
+
+    def wait() -> None:
+        if progress is not None:
+            progress(0, len(source.paths))
+
+    with places.alone(folder, wait):
+        if (found := places.read(folder, source.shapes)) is None:
+            places.write(folder, source.shapes, lambda arrays: {"bad": fill(arrays)})
+    return found or places.read(folder, source.shapes)
 
 
 def _fill(source: Source, arrays: list[Tensor | None], *, workers: int, progress: Progress | None) -> dict[int, str]:

@@ -74,7 +74,7 @@ class Job:
             DataError: A file that cannot be read.
         """
         h, w = self.size
-        image = self._windowed(load_rgb(self.image, size=None if self.cut else self.size))
+        image = self._windowed(load_rgb(self.image, size=None if self.cut else self.size, noted=self.whole))
         if image.shape[:2] != self.size:
             image = np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR))
         pixels[:h, :w] = image

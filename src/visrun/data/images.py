@@ -42,15 +42,8 @@ Truth = Path | Objects | Verdict  # what a plane of ids is made from
 MAX_PIXELS = 89_478_485  # Pillow's own threshold of suspicion: 256 MiB of RGB
 
 BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-    zlib.error,
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError),
+    *(struct.error, zlib.error),
 )
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -76,19 +69,22 @@ def header(path: Path) -> tuple[int, int]:
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
-def load_rgb(path: Path, *, size: tuple[int, int] | None = None) -> Pixels:
+def load_rgb(path: Path, *, size: tuple[int, int] | None = None, noted: tuple[int, int] | None = None) -> Pixels:
     """The image as an upright, writable uint8 array (H, W, 3).
 
     Args:
         path: Any file that Pillow reads; the table above says what becomes of its mode.
         size: (height, width) it is resized to, smoothly. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size first where
             that is no less.
+        noted: The (height, width) it had when it was looked at, if it was.
 
     Raises:
-        DataError: As :func:`header`, and for pixels that are cut short.
+        DataError: As :func:`header`, for pixels that are cut short, and for a size that is not the one noted.
     """
     with _opened(path) as image:
         turn = _orientation(image)
+        if noted and noted != (image.size if turn >= 5 else image.size[::-1]):
+            raise DataError(f"{path}: of another size than when the images were looked at; has it been replaced?")
         wanted = size and (size[::-1] if turn < 5 else size)  # (width, height) in the file's own frame
         drafted = image.draft(None, wanted) if wanted and image.format == "JPEG" else None
         image.load()

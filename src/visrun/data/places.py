@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -25,6 +25,7 @@ from visrun.folders import cache_folder, expanded
 Place = Literal["gpu", "ram", "disk", "stream"]
 ABOUT = "about.json"
 UNFINISHED = ".building-"
+RETRY = 0.2  # seconds between two looks whether another process has built an entry
 ABANDONED = 86_400.0  # seconds without a change after which a build of another machine counts as killed
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -97,6 +98,37 @@ def read(folder: Path, shapes: Sequence[tuple[int, ...] | None]) -> tuple[list[T
         return None
 
 
+class NoRoom(DataError):
+    """A disk that is full or cannot be written."""
+
+
+@contextlib.contextmanager
+def alone(folder: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """One process of this machine at a time for the entry ``folder``; ``wait`` is called again and again meanwhile."""
+    lock = folder.with_name(f".{folder.name}.lock")
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # no folder to write in, which is said later, or no locks there
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            while (file := _locked(lock)) is None:
+                wait()
+                time.sleep(RETRY)
+            held.enter_context(file)
+            held.callback(lock.unlink, missing_ok=True)
+        yield
+
+
+def _locked(lock: Path) -> IO[Any] | None:
+    """The file, locked; None where another process has it, or took it away before it was got."""
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(lock.open("ab"))
+        with contextlib.suppress(BlockingIOError):
+            _lock(file)
+            if os.fstat(file.fileno()).st_nlink:
+                opened.pop_all()
+                return file
+    return None
+
+
 def write(
     folder: Path, shapes: Sequence[tuple[int, ...] | None], make: Callable[[list[Tensor | None]], dict[str, Any]]
 ) -> None:
@@ -104,14 +136,14 @@ def write(
     ``shapes`` and returns the note. What builds that were killed left beside it is deleted.
 
     Raises:
-        DataError: A disk that is full or cannot be written.
+        NoRoom: A disk that is full or cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _tidy(folder.parent)
         building = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder.parent))
     except OSError as error:
-        raise DataError(f"{folder.parent}: the image cache cannot be written there ({error.strerror})") from None
+        raise NoRoom(f"{folder.parent}: the image cache cannot be written there ({error.strerror})") from None
     try:
         with (building / "unlocked").open("w", encoding="utf-8") as about:
             with contextlib.suppress(OSError):
@@ -123,7 +155,7 @@ def write(
             _sync(building)
             _rename(building, folder, shapes)
     except OSError as error:
-        raise DataError(f"{folder}: the image cache cannot be written ({error.strerror}): is the disk full?") from None
+        raise NoRoom(f"{folder}: the image cache cannot be written ({error.strerror}): is the disk full?") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
