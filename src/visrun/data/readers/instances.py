@@ -12,7 +12,7 @@ from visrun.data.derive import object_labels, object_names
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.outlines import Numbers, Rle, boxes_of
-from visrun.data.readers import common
+from visrun.data.readers import common, instance_folders
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 
@@ -24,9 +24,11 @@ PER_CLASS = 1000  # with several classes an id is class * 1000 + number, as in C
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
-    """Whether ``root`` holds a folder of images and one whose name says that it holds objects' numbers."""
+    """Whether ``root`` holds a folder of images and one whose name says that it holds objects' numbers, or folders of
+    one image and a mask for each of its objects."""
     pairs = common.pairs(root, MAPS, IMAGES)
-    return any(next(files.of_suffix(maps, files.MASK_SUFFIXES), None) for _, _, maps in pairs)
+    numbered = any(next(files.of_suffix(maps, files.MASK_SUFFIXES), None) for _, _, maps in pairs)
+    return numbered or instance_folders.recognise(root)
 
 
 def read(root: Path) -> Listing:
@@ -35,16 +37,19 @@ def read(root: Path) -> Listing:
     A map has its image's size and name, perhaps with ``_mask`` behind it; 0 is nothing, every other number (8 or 16
     bits) or colour one object; 255 of a palette image is no object but the border between them. The line of
     ``classes.txt`` names the class; with several a number is class * 1000 + object, where the first line is class 0,
-    also one that says ``background``, which no object has.
+    also one that says ``background``, which no object has. Or ID/images/ with one image, ID/masks/ with a mask for each
+    object.
 
     Raises:
         DataError: Where ``root`` has no such folders, or training or validation images have no maps.
     """
-    pairs, warnings = common.labelled_pairs(root, (*MAPS, *SAME), IMAGES)
-    if not pairs:
-        raise DataError(f"{root}: no images/ with instances/ beside it (or PNGImages/ with PedMasks/)")
     ids = common.class_ids(root)
     names = object_names(ids) or ("object",)
+    pairs, warnings = common.labelled_pairs(root, (*MAPS, *SAME), IMAGES)
+    if not pairs and instance_folders.recognise(root):
+        return instance_folders.read(root, names if len(names) == 1 else ("object",))
+    if not pairs:
+        raise DataError(f"{root}: no images/ with instances/ beside it (or PNGImages/ with PedMasks/)")
 
     def classes_of(numbers: Numbers, _: object) -> Numbers:
         return object_labels(numbers // PER_CLASS, ids) if len(names) > 1 else 0 * numbers
