@@ -15,7 +15,7 @@ from visrun.data.regroup import regrouped
 
 FOLDERS = "splits by the images' folders: "
 IN_MAIN = "splits by Main/train.txt, Main/test.txt"
-NOT_READ = "train.txt, val.txt list images and are not read: they do not name each of the labelled images once"
+NOT_READ = "train.txt, val.txt list images and are not read: not each image stands in exactly one"
 
 
 def splits_of(
@@ -104,10 +104,21 @@ def test_folders_above_the_data_say_nothing(tmp_path: Path) -> None:
         (
             {"train": "a\nb\ngone\n", "val": "my c\n"},
             {"train": "ab", "val": "my c"},
-            "splits by train.txt, val.txt; 1 lines in them name no labelled image",
+            "splits by train.txt, val.txt; 1 of their lines name no labelled image",
         ),
-        ({"train": "a\n", "val": "my c\n"}, {"all": "abmy c"}, NOT_READ),
+        (
+            {"train": "a\n", "val": "my c\n"},
+            {"train": "a", "val": "my c"},
+            "splits by train.txt, val.txt; 1 images that they do not name are left out",
+        ),
+        (
+            {"train": "a\ngone\n", "val": "my c\n"},
+            {"all": "abmy c"},
+            NOT_READ,
+        ),
         ({"train": "a\nb\n", "val": "my c\nb\n"}, {"all": "abmy c"}, NOT_READ),
+        ({"train": "gone\n", "val": "a\nb\nmy c\n"}, {"all": "abmy c"}, NOT_READ),
+        ({"train": "a\nb\nmy c\n", "val": "gone\n"}, {"all": "abmy c"}, NOT_READ),
         ({"train": "a\nb\nmy c\n"}, {"all": "abmy c"}, ""),
         ({"val": "a\nb\n", "test": "my c\n"}, {"all": "abmy c"}, ""),
         ({"train": "some words\n", "test": "0 0.5 0.5 1 1\n"}, {"all": "abmy c"}, ""),

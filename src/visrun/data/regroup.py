@@ -29,7 +29,7 @@ def regrouped(listing: Listing, home: Path) -> Listing:
 
     An image in a folder named for a split is of that split, the innermost counts; all others are train. Where that
     leaves none for train, folders do not count, nor does one that has the name of its images' class. Lists count, such
-    as train.txt and val.txt in ``home`` (or above where that is images/), where they name every image once.
+    as train.txt and val.txt in ``home`` (or above where that is images/), where they are of these images.
     """
     if [*listing.splits] != [ALL]:
         return listing
@@ -79,7 +79,10 @@ def _split_of(folder: str, label: str) -> str | None:
 
 
 def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
-    """The images by the lists in ``home``, and a line; {} where there are none that name each image once."""
+    """The images by the lists in ``home``, and a line; {} where there are none that are of these images.
+
+    Lists of some of the images leave out the others, if all that they name is there and none stands in two.
+    """
     entries = _entries(home)
     splits = {split for split, _, _ in entries}
     if "train" not in splits or len(splits) == 1:
@@ -99,12 +102,16 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
     if not split_of:
         return {}, []
     names = ", ".join(dict.fromkeys(where.rpartition(":")[0] for _, where, _ in entries))
-    if not all(len(split_of[id(record)]) == 1 for record in records):
-        return {}, [f"{names} list images and are not read: they do not name each of the labelled images once"]
+    rest = sum(id(record) not in split_of for record in records)
     found: Parts = defaultdict(list)
     for record in records:
-        found[next(iter(split_of[id(record)]))].append(record)
-    return dict(found), [f"splits by {names}" + (f"; {lost} lines in them name no labelled image" if lost else "")]
+        for split in split_of.get(id(record), ()):
+            found[split].append(record)
+    told = [f"{rest} images that they do not name are left out"] if rest else []
+    told += [f"{lost} of their lines name no labelled image"] if lost else []
+    if (rest and lost) or sum(map(len, found.values())) > len(split_of) or "train" not in found or len(found) == 1:
+        return {}, [f"{names} list images and are not read: not each image stands in exactly one"]
+    return dict(found), ["; ".join([f"splits by {names}", *told])]
 
 
 def _entries(home: Path) -> list[tuple[str, str, str]]:
