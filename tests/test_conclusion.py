@@ -95,6 +95,18 @@ def test_memory_that_runs_out_in_the_evaluation_says_what_a_captured_step_holds(
     assert ("run.graph=false" in str(caught.value)) == (graph is not None)
 
 
+@pytest.mark.parametrize("k", [100, 101])
+def test_of_many_classes_a_run_measures_the_means_alone(k: int, monkeypatch: Any) -> None:
+    values = {"map": 0.5, **{f"ap/c{i}": 0.5 for i in range(k)}}
+    monkeypatch.setattr("visrun.conclusion.evaluate", lambda *_, **__: values)
+    task = SimpleNamespace(state=lambda: {"classes": [f"c{i}" for i in range(k)]})
+    step = SimpleNamespace(evaluated=None, graph=None)
+    made: Any = SimpleNamespace(
+        device="cpu", task=task, step=step, loaders={"val": ()}, metric=object(), precision="fp32"
+    )
+    assert measure(made, "val") == (values if k == 100 else {"map": 0.5})
+
+
 def test_true_masks_are_drawn_at_the_size_of_the_picture() -> None:
     corners = np.array([[4.0, 4], [25, 4], [25, 17], [4, 17]])
     one = Objects(np.zeros(1, int), np.array([[4.0, 4, 25, 17]]), np.zeros(1, bool), outlines=((corners,),))

@@ -13,7 +13,6 @@ from visrun import evaluate
 from visrun.data.records import read
 from visrun.errors import ConfigError, DataError, OutOfMemory, UserError
 from visrun.hyperparameters import defaults
-from visrun.metrics import ClassificationMetric
 
 RUN = SimpleNamespace(task_name="classification", model_name="swin_t")
 
@@ -54,17 +53,6 @@ def test_memory_that_runs_out_is_one_line(monkeypatch):
     monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
     with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:0 in the evaluation: use a smaller batch_size"):
         evaluate.main(["RUN", "data.root=x"])
-
-
-def test_single_classes_are_measured_however_many_there_are(monkeypatch):
-    metric = ClassificationMetric([f"c{i}" for i in range(101)])
-    batch = SimpleNamespace(target=torch.arange(101), valid=torch.ones(101, dtype=torch.bool))
-    metric.update({"probabilities": torch.eye(101)}, batch)
-    monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: metric.compute())
-    run = SimpleNamespace(task=SimpleNamespace(metric=lambda: metric), module=None, device="cpu", precision="float32")
-    images = SimpleNamespace(source=SimpleNamespace(paths=["a"]), kept=[0])
-    found = evaluate.measured(run, SimpleNamespace(images=images))
-    assert found["images"] == 1 and found["recall/c100"] == 1.0
 
 
 def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):

@@ -35,6 +35,7 @@ from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate, recall
 
 SAMPLES = 12  # predictions on the sheet: full rows of 3, 4 or 6
+MOST_CLASSES = 100  # whose values an epoch has; those of a thousand would drown all others
 BACKGROUND = "background"  # what a confusion matrix of detections calls no object
 
 
@@ -101,9 +102,12 @@ def settle(made: Parts) -> None:
 
 
 def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, float]:
-    """The metrics of the weights that are evaluated, on one split. Raises OutOfMemory, too."""
+    """The metrics of the weights that are evaluated, on one split; of many classes the means alone.
+
+    Raises OutOfMemory, too.
+    """
     with _evaluating(made):
-        return evaluate(
+        metrics = evaluate(
             made.task,
             made.step.evaluated,
             made.loaders[split],
@@ -111,6 +115,8 @@ def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, 
             device=made.device,
             precision=made.precision,
         )
+    many = len(made.task.state().get("classes") or ()) > MOST_CLASSES
+    return {key: value for key, value in metrics.items() if not (many and "/" in key)}
 
 
 def _evaluating(made: Parts) -> AbstractContextManager[None]:

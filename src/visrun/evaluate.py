@@ -20,7 +20,6 @@ from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
-from visrun.metrics import ClassificationMetric
 from visrun.predictor import Predictor, load, named
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME
@@ -113,17 +112,14 @@ def chosen(dataset: Dataset, wanted: str | None) -> str:
 
 def measured(predictor: Predictor, loader: Batches) -> dict[str, Any]:
     """How many images were looked at, and the metrics with six digits."""
-    metric = predictor.task.metric()
     metrics = evaluate(
         predictor.task,
         predictor.module,
         loader,
-        metric,
+        predictor.task.metric(),
         device=predictor.device,
         precision=predictor.precision,
         with_loss=False,
     )
-    if isinstance(metric, ClassificationMetric):
-        metrics |= metric.by_class()
     images = {loader.images.source.paths[row] for row in loader.images.kept}
     return {"images": len(images), **{name: float(f"{value:.6g}") for name, value in metrics.items()}}

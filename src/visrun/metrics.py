@@ -24,7 +24,6 @@ from visrun.data.placement import Scene
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv 1706.04599
 PREDICTED = 0.5  # with several labels an image, the probability from which a label counts as predicted
 TOP = 5  # likeliest classes among which top5 looks for the right one
-MOST_CLASSES = 100  # each has three values an epoch; of a thousand classes they would drown all others
 
 
 class Samples:
@@ -48,9 +47,9 @@ class Samples:
 class ClassificationMetric:
     """``accuracy``, macro ``f1``, ``precision``, ``recall`` and ``auroc``, and ``ece`` (expected calibration error).
 
-    ``f1/CLASS``, ``precision/CLASS`` and ``recall/CLASS`` where there are at most 100 classes. Of more than five also
-    ``top5``: the share of samples whose class is among the five likeliest. A class that is neither shown nor predicted
-    is left out; of one that is only shown, or only predicted, all three are 0.
+    ``f1/CLASS``, ``precision/CLASS`` and ``recall/CLASS`` of each; of more than five classes also ``top5``: the share
+    of samples whose class is among the five likeliest. A class that is neither shown nor predicted is left out; of one
+    that is only shown, or only predicted, all three are 0.
 
     With several labels an image, a label counts as predicted from a probability of 0.5 on, accuracy is the share of
     right yes-or-no answers, and ``map`` the mean over the classes shown of the average precision: the precision at each
@@ -79,13 +78,8 @@ class ClassificationMetric:
         answers = self._multilabel if self.multilabel else self._multiclass
         each = self._each(probabilities, target)
         means = {key: column.nanmean() for key, column in each.items()}
-        single = self._named(each) if len(self.classes) <= MOST_CLASSES else {}
+        single = self._named(each)
         return _defined({**answers(probabilities, target), **means, **self._ranked(probabilities, target), **single})
-
-    def by_class(self) -> dict[str, float]:
-        """``f1/CLASS``, ``precision/CLASS`` and ``recall/CLASS``, however many classes there are."""
-        rows = self.samples.gather()
-        return {} if rows is None else _defined(self._named(self._each(rows[0], rows[1].long())))
 
     def confusion(self) -> Tensor:
         """Counts (K, K) int64 on the CPU: rows are the truth, columns the predictions. Not for several labels."""

@@ -165,10 +165,6 @@ def test_errors_become_one_line_and_know_whether_to_try_again():
     assert len(one_line(ValueError("x" * 999))) == 200
     refused = RestException({"error_code": "INVALID_PARAMETER_VALUE", "message": "bad"})
     busy = RestException({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "later"})
-    assert [is_temporary(error) for error in (refused, busy, ConnectionError(), FileNotFoundError(), KeyError())] == [
-        False,
-        True,
-        True,
-        False,
-        False,
-    ]
+    raced = MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name")
+    lasting, passing = (refused, FileNotFoundError(), KeyError()), (busy, raced, ConnectionError())
+    assert [is_temporary(error) for error in (*lasting, *passing)] == [False] * 3 + [True] * 3

@@ -134,6 +134,8 @@ def quiet() -> None:
 
 def is_temporary(error: BaseException) -> bool:
     """Whether the same call may succeed later: no answer, or the server's own trouble, but not a refusal."""
+    if "IntegrityError" in str(error):  # another process wrote the same row meanwhile, as of a dataset both read
+        return True
     code = getattr(getattr(error, "response", None), "status_code", None)  # of requests' HTTPError
     if code is None and hasattr(error, "get_http_status_code"):  # of MLflow's exceptions
         code = error.get_http_status_code()
