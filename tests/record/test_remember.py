@@ -72,15 +72,10 @@ def test_the_command_that_repeats_a_run_names_its_plugins(tmp_path: Path) -> Non
     ],
     ids=lambda value: type(value).__name__,
 )
-@pytest.mark.parametrize("checkpointed", [True, False])
-def test_what_can_be_mended_does_not_cost_the_epochs_so_far(
-    tmp_path: Path, error: VisrunError, mended: bool, checkpointed: bool
-) -> None:
+def test_what_can_be_mended_does_not_cost_the_epochs_so_far(tmp_path: Path, error: VisrunError, mended: bool) -> None:
     changed = f"the same with a change: visrun experiment={tmp_path}/experiment.json KEY=VALUE"
-    onward = f"go on with: visrun resume {tmp_path}; " if mended and checkpointed else ""
+    onward = f"go on with: visrun resume {tmp_path}; " if mended else ""
     with RunFolder(tmp_path) as files:
-        if checkpointed:
-            files.last.touch()
         assert what_next(files, error) == f"failed; {onward}{changed}"
 
 

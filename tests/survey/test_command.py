@@ -110,10 +110,12 @@ def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tm
         (["photos", "out=check.html"], "name a picture"),
         (["photos", "--pretty"], "unrecognized arguments"),
         (["photos", "out=photos/a/x/y.png", "data=folder", "task=classification"], "cannot be written"),
+        (["photos", "out=photos/b.png", "data=folder", "task=classification"], "out=.*b.png: cannot write"),
     ],
 )
 def test_what_means_nothing_is_refused_in_one_line(class_folders: Path, capsys, words: list[str], message: str) -> None:
     (class_folders / "a" / "x").write_text("in the way of a folder")
+    (class_folders / "b.png").mkdir()  # in the way of a file
     assert cli.main(["check", *words]) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1

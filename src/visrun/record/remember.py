@@ -71,7 +71,7 @@ def what_next(files: RunFolder, error: BaseException | None = None) -> str:
     changed = f"the same with a change: {repeating(files.path)} KEY=VALUE"
     # What the settings are to blame for happens again; a full disk or a drive that is gone can be mended.
     lasting = isinstance(error, (Diverged, OutOfMemory, UserError)) and not isinstance(error, DataError)
-    return f"failed; {changed}" if lasting or not files.last.exists() else f"failed; {onward}; {changed}"
+    return f"failed; {changed}" if lasting else f"failed; {onward}; {changed}"
 
 
 def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from visrun.config import plugins
 from visrun.config.fields import one_of, show
 from visrun.console import Screen, counter
 from visrun.data.records import Dataset
-from visrun.errors import ConfigError, UserError, did_you_mean
+from visrun.errors import ConfigError, UserError, VisrunError, did_you_mean
 from visrun.figures.sheet import sheet
 from visrun.folders import expanded
 from visrun.survey.look import Survey, look
@@ -113,3 +113,5 @@ def draw(dataset: Dataset, out: Path) -> None:
         sheet(pictures, out)
     except OSError as error:
         raise UserError(f"out={out}: cannot be written ({error.strerror})") from None
+    except VisrunError as error:  # which names the file
+        raise UserError(f"out={error}") from None
