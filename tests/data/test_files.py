@@ -26,6 +26,11 @@ def test_a_path_is_shown_from_its_root(path: str, root: str, shown: str) -> None
     assert files.shown(Path(path), Path(root)) == shown
 
 
+@pytest.mark.parametrize(("path", "word"), [("/a/b.json", "data.root=/a/b.json"), ("/a b/c", "'data.root=/a b/c'")])
+def test_a_root_to_choose_is_named_as_it_is_typed(path: str, word: str) -> None:
+    assert files.naming(Path(path)) == word
+
+
 def test_a_folder_holds_images_where_one_can_be_seen(tmp_path: Path) -> None:
     assert not files.holds_images(tmp_path)
     assert not files.holds_images(tmp_path / "missing")

@@ -94,9 +94,9 @@ def test_class_folders_and_a_task_of_ones_own(class_folders: Path) -> None:
 
 
 def test_datasets_inside_are_named_as_a_run_names_them(outlines: Path) -> None:
-    shutil.copytree(outlines, outlines.parent / "pets_test")
-    outlines.rename(outlines.parent / "pets_train")
-    place = f"in the folders pets_test, pets_train: name one of them, as in data.root={outlines.parent}/pets_train"
+    shutil.copytree(outlines, outlines.parent / "pets test")
+    outlines.rename(outlines.parent / "pets train")
+    place = f"in the folders pets test, pets train: name one of them, as in 'data.root={outlines.parent}/pets train'"
     (service,) = survey(outlines.parent, tasks=["instance_segmentation"]).services
     assert service.reason == f"no layout for it here, but {place}"
     with pytest.raises(DataError, match=f"recognised here, but {place}$"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -144,6 +145,11 @@ def shown(path: Path, root: Path) -> str:
     """``path`` as people know it: relative to the dataset's root where it lies inside, with forward slashes."""
     text, top = str(path), str(root)  # of a million files, relative_to takes long
     return "." if text == top else text.removeprefix(top + os.sep).replace(os.sep, "/")
+
+
+def naming(root: Path) -> str:
+    """``data.root=PATH`` as it is typed in a shell."""
+    return shlex.quote(f"data.root={root}")
 
 
 def require_root(root: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,8 +155,7 @@ def elsewhere(root: Path, task: str) -> str:
     if not inside:
         return ""
     first = next((name for name in inside if split_in(name) == "train"), inside[0])
-    word = shlex.quote(f"data.root={root / first}")
-    return f"in the folders {some(inside, 8)}: name one of them, as in {word}"
+    return f"in the folders {some(inside, 8)}: name one of them, as in {files.naming(root / first)}"
 
 
 def _datasets(root: Path, task: str) -> list[str]:

@@ -168,7 +168,7 @@ def one_each(root: Path, found: Sequence[tuple[str, Path]], what: str) -> list[t
         same = [other for name, other in found if name == split]
         if len(same) > 1:
             whose = "" if split == ALL else f" for {split}"
-            choice = " or ".join(f"data.root={other}" for other in same[:3])
+            choice = " or ".join(map(files.naming, same[:3]))
             raise DataError(f"{root}: several {what}{whose}: choose one with {choice} (such as {file.name})")
     order = ("train", "val", "test", ALL)
     return sorted(found, key=lambda item: order.index(item[0]))

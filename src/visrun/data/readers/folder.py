@@ -107,7 +107,7 @@ def _require_no_splits(root: Path, folders: Sequence[Path]) -> None:
         folder, names = next(iter(divided.items()))
         raise DataError(
             f"{root}: {folder.name}/ has splits of its own, {some(names)}: classes lie inside splits, "
-            f"train/{folder.name}/*.jpg; or choose one dataset, such as data.root={folder}"
+            f"train/{folder.name}/*.jpg; or choose one dataset, such as {files.naming(folder)}"
         )
 
 

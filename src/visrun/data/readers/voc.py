@@ -61,7 +61,7 @@ def _masks(root: Path) -> Listing:
     if not homes:
         raise DataError(f"{root}: no {IMAGES}/ with {MASKS}/ beside it, neither here nor in VOCdevkit/VOC2012/")
     if len(homes) > 1:
-        raise DataError(f"{root}: several sets, choose one: " + " or ".join(f"data.root={home}" for home in homes))
+        raise DataError(f"{root}: several sets, choose one: " + " or ".join(map(files.naming, homes)))
     home = homes[0]
     images = {common.place(path, home / IMAGES): path for path in files.images(home / IMAGES)}
     masks = {common.place(path, home / MASKS): path for path in files.of_suffix(home / MASKS, files.MASK_SUFFIXES)}

@@ -89,7 +89,7 @@ def read(root: Path) -> Listing:
     found = places(root)
     homes = list(dict.fromkeys(place.home for place in found))
     if len(homes) != 1:
-        choose = " or ".join(f"data.root={home}" for home in homes)
+        choose = " or ".join(map(files.naming, homes))
         raise DataError(f"{root}: several sets, choose one: {choose}" if homes else f"{root}: no Annotations/*.xml")
     known = common.class_names(homes[0], root)
     finder = Finder(root, [homes[0] / "JPEGImages", homes[0] / "images", homes[0], homes[0].parent])

@@ -72,7 +72,7 @@ def plan(root: Path) -> Plan | None:
         return None
     (file, content), *others = several.items()
     if any(other != content for _, other in others):
-        choice = " or ".join(f"data.root={one}" for one in several)
+        choice = " or ".join(map(files.naming, several))
         raise DataError(f"{root}: several data.yaml, choose one: {choice}")
     if "names" not in content or not KEYS.keys() & content.keys():
         raise DataError(f"{file}: names and train, val or test must stand at its top level")
