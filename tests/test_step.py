@@ -77,6 +77,13 @@ def test_a_loss_that_is_no_single_number_is_one_line(given, told):
         step(batch)
 
 
+def test_a_loss_without_a_gradient_is_one_line():
+    step, batch = make(linear()), batch_of()
+    step.task = SimpleNamespace(losses=lambda model, part: {"mine": model(part.images).detach().mean()})
+    with pytest.raises(ConfigError, match="the loss has no gradient: let it follow"):
+        step(batch)
+
+
 @pytest.mark.parametrize("parts", [2, 4])
 def test_accumulating_parts_equals_the_whole_batch(parts):
     whole, parted = linear(), linear()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, foreign
 
 Ref = str | Callable[..., Any]
 
@@ -21,15 +21,25 @@ class Dumps(Protocol):
 
 
 Config = Mapping[str, Any] | Dumps
+BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def load(ref: Ref) -> Callable[..., Any]:
-    """The callable behind a table's reference: ``"package.module:attribute"``, or the callable itself."""
+    """The callable behind a table's reference: ``"package.module:attribute"``, or the callable itself.
+
+    Raises:
+        ConfigError: A plugin's module that does not import, or that has no such attribute.
+    """
     if callable(ref):
         return ref
     module, _, attribute = ref.partition(":")
-    loaded: Callable[..., Any] = getattr(import_module(module), attribute)
+    try:
+        loaded: Callable[..., Any] = getattr(import_module(module), attribute)
+    except Exception as error:  # foreign code may raise whatever it likes
+        if module.partition(".")[0] == __name__.partition(".")[0]:
+            raise
+        raise ConfigError(f"{ref}: a table names it, and it cannot be imported: {foreign(error)}") from error
     return loaded
 
 
@@ -54,13 +64,21 @@ def needed(fn: Callable[..., Any], positions: int = 0) -> list[str]:
     return [item.name for item in wanted if item.default is item.empty and item.kind in BY_NAME]
 
 
-def require_filled(where: str, fn: Callable[..., Any], values: Collection[str], positions: int = 0) -> None:
-    """Refuse a plugin's function that asks for what nothing gives; ``where`` names its entry.
+def require_filled(where: str, fn: Callable[..., Any], values: Collection[str], given: Sequence[str] = ()) -> None:
+    """Refuse a plugin's function that asks for what nothing gives, or does not take what is; ``where`` names its entry.
+
+    Args:
+        values: The names that it can ask for.
+        given: What it gets by position.
 
     Raises:
-        ConfigError: Of a parameter that is neither among ``values`` nor has a default.
+        ConfigError: Of a parameter that is neither among ``values`` nor has a default, or of one too few.
     """
-    if lacking := [name for name in needed(fn, positions) if name not in values]:
+    parameters = inspect.signature(fn).parameters.values()
+    places = [item for item in parameters if item.kind in BY_POSITION]
+    if len(places) < len(given) and not any(item.kind is item.VAR_POSITIONAL for item in parameters):
+        raise ConfigError(f"{where}: its function must take {len(given)} arguments by position: {', '.join(given)}")
+    if lacking := [name for name in needed(fn, len(given)) if name not in values]:
         raise ConfigError(f"{where}: its function asks for {', '.join(lacking)}, which nothing gives; give a default")
 
 

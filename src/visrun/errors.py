@@ -10,8 +10,11 @@ VisrunError            exit code 1: the run failed
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from visrun.synonyms import is_command, ours
 
@@ -38,6 +41,22 @@ def first_line(error: BaseException, *, most: int | None = None) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     line = lines[0].rstrip()
     return line if most is None or len(line) <= most else f"{line[: most - 3]}..."
+
+
+def foreign(error: BaseException) -> str:
+    """What the code of a plugin raised, and where in it: ``TypeError: bad operand (my_package.py, line 7)``.
+
+    The line is the innermost of the user's own files, else that of an installed package.
+    """
+    told = " ".join(f"{type(error).__name__}: {error}".split())
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    ours, installed = Path(__file__).parent, [Path(path) for path in sysconfig.get_paths().values()]
+    theirs = [frame for frame in frames if not Path(frame.filename).is_relative_to(ours)]
+    own = [frame for frame in theirs if not any(Path(frame.filename).is_relative_to(path) for path in installed)]
+    theirs = own or [frame for frame in theirs if Path(frame.filename).parent.name != "importlib"]
+    if isinstance(error, SyntaxError) or not theirs:  # that names its file and line itself
+        return told
+    return f"{told} ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -121,7 +121,7 @@ def build_loaders(
 def _extra(name: str, colours: Mapping[str, Any]) -> Extra:
     """An augmentation of the table with what its signature asks for."""
     augment = load(AUGMENTATIONS[name])
-    require_filled(f"augment.extra={name}", augment, colours, positions=2)
+    require_filled(f"augment.extra={name}", augment, colours, ("images", "generator"))
     return shaped(name, narrow(augment, colours))
 
 

@@ -213,8 +213,8 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
         raise ConfigError(f"data.class_weights={wanted}: loss={values.loss} weighs all classes alike; take none")
     options = {**settings.loss_options.model_dump(), "weight": None if weights is None else weights.to(device)}
     usual = load(next(iter(entry.losses.values())))  # the task calls all its losses alike
-    by_position = len([name for name in reads(usual) if name not in options])
-    require_filled(f"loss={values.loss}", loss, options, positions=by_position)
+    by_position = [name for name in reads(usual) if name not in options]
+    require_filled(f"loss={values.loss}", loss, options, by_position)
     everyone = [row.target for row in dataset.splits["train"]]
     offered = {
         "classes": dataset.classes,

@@ -90,6 +90,7 @@ class Step:
                 losses = self.task.losses(self.model, part)
             require_numbers(losses)
             total = torch.stack([loss.float() for loss in losses.values()]).sum()
+            require_gradient(total)
             (total / self.accumulate).backward()
             self.ledger.add(losses, total, 1.0 / self.accumulate)
         if self.clip:
@@ -172,6 +173,16 @@ def require_numbers(losses: Mapping[str, Any]) -> None:
         if not isinstance(loss, Tensor) or loss.ndim:
             given = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
             raise ConfigError(f"the loss {name} gives {given}, not one number: let it take the mean")
+
+
+def require_gradient(total: Tensor) -> None:
+    """Refuse losses that no weight can lower.
+
+    Raises:
+        ConfigError: In one line.
+    """
+    if not total.requires_grad:
+        raise ConfigError("the loss has no gradient: let it follow from the prediction, without detach() or item()")
 
 
 def end_allocation(device: torch.device, pool: tuple[int, int]) -> None:

@@ -653,7 +653,8 @@ def test_verbs_take_plugins_too(plugin: str) -> None:
 def test_a_plugin_that_fails_is_one_line(empty_folder: Path, text: str, told: str) -> None:
     (empty_folder / "broken_visrun_plugin.py").write_text(f"{text}\n")
     path = list(sys.path)
-    assert problems("plugins=[broken_visrun_plugin]") == (f"plugins=broken_visrun_plugin: does not import: {told}",)
+    told = f"plugins=broken_visrun_plugin: does not import: {told} (broken_visrun_plugin.py, line 1)"
+    assert problems("plugins=[broken_visrun_plugin]") == (told,)
     sys.path[:] = path
 
 

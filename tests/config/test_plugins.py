@@ -8,6 +8,7 @@ import pytest
 
 from visrun.config import plugins
 from visrun.errors import ConfigError
+from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "mine.py").write_text("")
     yield tmp_path
-    sys.modules.pop("mine", None)
+    for name in ("mine", "outer"):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize("word", ["plugins=[mine]", 'plugins=["mine"]', "plugins=[ 'mine' ]", "plugins=mine"])
@@ -46,6 +48,45 @@ def test_verbs_import_what_the_folders_own_config_names(folder: Path) -> None:
     (folder / "conf" / "config.yaml").write_text("defaults: [schema, _self_]\nplugins: [mine]\n")
     assert plugins.take(["RUN"], cwd=folder) == ["RUN"]
     assert "mine" in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("\n1 / 0\n", "ZeroDivisionError: division by zero (mine.py, line 2)"),
+        ("from visrun.tables import ModelEntry\nModelEntry(3)\n", "(mine.py, line 2)"),
+        ("import json\n\njson.loads('')\n", "(mine.py, line 3)"),
+        ("def f(:\n", "SyntaxError: invalid syntax (mine.py, line 1)"),
+    ],
+)
+def test_an_error_in_a_plugin_names_the_line_of_its_own_and_stays_in_the_traceback(
+    text: str, told: str, folder: Path
+) -> None:
+    (folder / "mine.py").write_text(text)
+    (folder / "outer.py").write_text("import mine\n")
+    with pytest.raises(ConfigError, match="does not import: ") as caught:
+        plugins.load(["outer"], cwd=folder)
+    assert str(caught.value).endswith(told)
+    assert type(caught.value.__cause__).__name__ in str(caught.value)
+
+
+def test_a_plugin_that_takes_a_name_is_told_and_one_that_adds_to_an_entry_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = TASKS["classification"].losses
+    for table, name in ((MODELS, "resnet18"), (AUGMENTATIONS, "blur"), (READERS, "csv"), (losses, "focal")):
+        monkeypatch.setitem(table, name, table[name])  # which puts them back at the end
+    (folder / "mine.py").write_text(
+        "from dataclasses import replace\nfrom visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS\n"
+        "MODELS['resnet18'] = replace(MODELS['resnet18'], build=print)\nAUGMENTATIONS['blur'] = print\n"
+        "READERS['csv'] = replace(READERS['csv'], tasks=('classification',))\n"
+        "TASKS['classification'].losses['focal'] = print\n"
+    )
+    plugins.load(["mine", "colorsys"], cwd=folder)
+    assert plugins.notices(["colorsys", "mine"]) == [
+        "plugins=mine brings its own augment.extra=[blur] and model=resnet18 and task=classification loss=focal, "
+        "in place of what was there"
+    ]
 
 
 def test_a_command_names_the_plugins_again(folder: Path) -> None:

@@ -107,6 +107,15 @@ def problems_of(key: str, value: Any) -> list[str]:
     return validate(model, nested)[1]
 
 
+def lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[str]:
+    """A warm-up that nobody typed and that does not fit into max_epochs is lowered to a tenth of them, and said."""
+    both, _ = validate(Hyperparameters, {key: composed[key] for key in ("warmup_epochs", "max_epochs")})  # or texts
+    if "warmup_epochs" in typed or both is None or both.warmup_epochs < both.max_epochs:
+        return []
+    lowered = composed["warmup_epochs"] = both.max_epochs // 10
+    return [f"warmup_epochs={both.warmup_epochs} does not fit into max_epochs={both.max_epochs}: lowered to {lowered}"]
+
+
 def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings:
     """The rules between values."""
     model = setting_rules.entry_of(given.model.name, given.task)

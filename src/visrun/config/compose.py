@@ -17,10 +17,9 @@ from typing import Any, NamedTuple
 
 from visrun import hyperparameters
 from visrun.config import plugins, settings
-from visrun.config.checks import check, option_problems, problems_of, unread_warnings
+from visrun.config.checks import check, lower_warmup, option_problems, problems_of, unread_warnings
 from visrun.config.choices import NAMED, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
 from visrun.config.configs import PRIMARY, Conf, beneath, flatten, open_conf, store_schema, user_folders
-from visrun.config.fields import validate
 from visrun.config.jobs import first_job
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
 from visrun.config.provenance import own_values, sources, void_notices
@@ -136,7 +135,7 @@ def _look(command: _Command) -> Look:
     plain = {key: flatten(composed)[key] for key in beneath(raised)}
     overrides = _overrides(chosen, {**plain, **file}, words)
     composed.update({key: values[key] for key in FILES if key in values})
-    lowered = _lower_warmup(composed, typed=values)
+    lowered = lower_warmup(composed, typed=values)
     checked = check(composed)
     problems += checked.problems
     found, given = checked.hyperparameters, checked.settings
@@ -157,7 +156,12 @@ def _look(command: _Command) -> Look:
         sources=came_from,
         choices=chosen.options,
         unread=unread,
-        notices=(*void_notices(void, picked), *own_values(chosen, found, came_from, conf), *lowered),
+        notices=(
+            *plugins.notices(given.plugins),
+            *void_notices(void, picked),
+            *own_values(chosen, found, came_from, conf),
+            *lowered,
+        ),
         warnings=(*checked.warnings, *unread_warnings(values, found, given)),
         typed=tuple(item.line for item in words),
         overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
@@ -288,12 +292,3 @@ def _over(chosen: Chosen, file: Mapping[str, Any], typed: Mapping[str, Any]) -> 
     names = {"model.name": chosen.model, "augment.name": chosen.options["augment"]}
     silent = CHOICE_KEYS | {"recipe"}
     return names | {key: value for key, value in {**file, **typed}.items() if key not in silent}
-
-
-def _lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[str]:
-    """A warm-up that nobody typed and that does not fit into max_epochs is lowered to a tenth of them, and said."""
-    both, _ = validate(Hyperparameters, {key: composed[key] for key in ("warmup_epochs", "max_epochs")})  # or texts
-    if "warmup_epochs" in typed or both is None or both.warmup_epochs < both.max_epochs:
-        return []
-    lowered = composed["warmup_epochs"] = both.max_epochs // 10
-    return [f"warmup_epochs={both.warmup_epochs} does not fit into max_epochs={both.max_epochs}: lowered to {lowered}"]

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from visrun.config.entries import entry_problems
 from visrun.config.fields import show
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, foreign
+from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS
 
 KEY = "plugins"
 _imported: dict[str, None] = {}  # in this process, in order
+_taken: dict[str, tuple[str, ...]] = {}  # plugin -> the names behind which it has put other code
 
 
 def take(words: Sequence[str], *, cwd: Path) -> list[str]:
@@ -63,21 +65,43 @@ def load(names: Sequence[object], *, cwd: Path) -> None:
     Raises:
         ConfigError: A name that is none, a module that does not import, or a wrong entry of a table.
     """
-    problems = []
+    problems, first = [], None
     if names and str(cwd) not in sys.path:
         sys.path.append(str(cwd))
     for name in names:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             problems.append(f"plugins={show(name)}: must be the name of a module, such as my_package")
             continue
+        before = _code()
         try:
             import_module(name)
             _imported[name] = None
         except (Exception, SystemExit) as error:  # foreign code: whatever it raises stops the run in one line
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            problems.append(f"plugins={name}: does not import: {told}")
+            problems.append(f"plugins={name}: does not import: {foreign(error)}")
+            first = first or error
+        after = _code()
+        if taken := [key for key, ref in before.items() if after.get(key, ref) != ref]:
+            _taken[name] = tuple(taken)
     if problems := [*problems, *(entry_problems() if names else [])]:
-        raise ConfigError(problems)
+        raise ConfigError(problems) from first
+
+
+def _code() -> dict[str, object]:
+    """The code behind each name of the tables, whatever else an entry says: ``model=resnet18`` -> its builder."""
+    found: dict[str, object] = {f"augment.extra=[{name}]": ref for name, ref in AUGMENTATIONS.items()}
+    found |= {f"model={name}": getattr(entry, "build", entry) for name, entry in MODELS.items()}
+    found |= {f"data={name}": getattr(entry, "read", entry) for name, entry in READERS.items()}
+    for task, entry in TASKS.items():
+        found[f"task={task}"] = getattr(entry, "build", entry)
+        losses = getattr(entry, "losses", None)
+        found |= {f"task={task} loss={name}": ref for name, ref in losses.items()} if isinstance(losses, dict) else {}
+    return found
+
+
+def notices(names: Sequence[str]) -> list[str]:
+    """A line for each plugin that has put code of its own under names that were there before it."""
+    own = {name: " and ".join(_taken[name]) for name in names if name in _taken}
+    return [f"plugins={name} brings its own {taken}, in place of what was there" for name, taken in own.items()]
 
 
 def command(*words: str) -> str:
