@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from visrun.data.describe import crowded
+from visrun.data.describe import crowded, describe
 from visrun.data.records import Dataset, Record
 from visrun.data.tiles import windows
 
@@ -51,3 +51,12 @@ def test_more_objects_than_can_be_found_or_masks_have_numbers_for_are_told(
     assert len(lines) == len(told)
     for line, expected in zip(lines, told, strict=True):
         assert re.match(f"{expected}: cut them with data.tile=N", line), line
+
+
+def test_of_many_targets_the_first_are_named() -> None:
+    row = Record(Path("a.png"), tuple(map(float, range(30))), "")
+    names = tuple(f"t{i}" for i in range(30))
+    splits = {"train": (row,)}
+    whole = Dataset(root=Path(), layout="csv", kind="value", splits=splits, classes=(), targets=names, sizes={})
+    told = describe(whole)
+    assert f"target {', '.join(names[:20])} and 10 more" in told and "t25" not in told
