@@ -42,7 +42,7 @@ FORMATS = (
         "Label Studio's own format",
         "*.json *.csv",
         rb'(?s)"annotations"\s*:\s*\[.*"result"\s*:|\bannotation_id\b',
-        "export COCO or YOLO there",
+        "export COCO or YOLO there, or CSV of choices",
     ),
     Format("VIA's own format", "*.json *.csv", rb"shape_attributes|_via_", "export COCO in VIA's menu Annotation"),
     Format(
