@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from visrun import checkpoint, cli, export, models
 from visrun.build import load as load_ref
+from visrun.data.ids import IGNORE
+from visrun.data.images import load_rgb
 from visrun.errors import UserError, VisrunError
 from visrun.export import Deployed, difference, exported, runner, target
 from visrun.record.run_files import FILE_NAME
@@ -35,6 +41,8 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
         {"backbone": "resnet18", "strides": [4, 8], "coreset": 1.0, "neighbours": 3},
     ),
 }
+REPORTED = {"detection": {"most": 100, "score": 0.05}, "instances": {"most": 100, "score": 0.05}}
+REPORTED |= {"turned": {"most": 500, "score": 0.05}}
 ONNX = ("classification", "turned", "instances", "verdicts")  # each of its own kind; the others as pt2
 
 
@@ -46,7 +54,7 @@ def saved(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str, st
     return tmp_path / "run", name, form
 
 
-def write(folder: Path, name: str) -> None:
+def write(folder: Path, name: str, *, fit: str = "crop", mean: Sequence[float] = MEAN) -> None:
     """The best.pt of a run that has just begun."""
     task, model, state, options = NETWORKS[name]
     torch.manual_seed(0)
@@ -61,7 +69,7 @@ def write(folder: Path, name: str) -> None:
     if isinstance(built.module, models.Settling):
         built.module.eval().settle([torch.randn(4, 3, *SIZE)])
     network = {"name": model, "num_outputs": 2, "dropout": 0.0, "options": options}
-    look = {"image_size": list(SIZE), "fit": "crop", "mean": MEAN, "std": STD, "tile": None, "overlap": 0}
+    look = {"image_size": list(SIZE), "fit": fit, "mean": list(mean), "std": STD, "tile": None, "overlap": 0}
     best = folder / "checkpoints" / "best.pt"
     best.parent.mkdir(parents=True)
     (folder / FILE_NAME).write_text("{}")
@@ -96,6 +104,7 @@ def test_a_program_goes_from_pixels_to_what_the_task_predicts(saved: tuple[Path,
         assert [*values.shape[1:]] == said["outputs"][key]["shape"][1:]
         assert str(values.dtype) == str(found[key].dtype) == f"torch.{said['outputs'][key]['dtype']}"
     assert said["state"] == predictor.task.state()
+    assert said.get("report") == REPORTED.get(name)
     assert embedded(form, file) == said
 
 
@@ -187,3 +196,71 @@ def test_ties_may_be_decided_otherwise_but_values_may_not_differ() -> None:
     assert difference({"found": torch.zeros(2, 0, 4)}, {"found": torch.zeros(2, 0, 4)}) == 0
     with pytest.raises(VisrunError, match=r"^the exported program gives another boxes than PyTorch"):
         difference(mine, mine | {"boxes": mine["boxes"] * 1.01})
+
+
+def documented() -> Any:
+    """The functions of the page for programs without visrun."""
+    page = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)
+    return SimpleNamespace(**names)
+
+
+def picture(file: Path, size: tuple[int, int], turn: int = 1) -> Path:
+    """A file with something to see in each part, whose EXIF says how to turn it."""
+    x, y = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]))
+    waves = np.stack([x, y, 0.5 + 0.5 * np.sin(40 * x * y + 9 * x)], -1)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray((255 * waves).astype(np.uint8)).save(file, exif=exif)
+    return file
+
+
+FILES = {
+    "a.png": ((48, 32), 1),
+    "small.png": ((31, 17), 1),
+    "large.png": ((313, 200), 1),
+    "wide.png": ((700, 40), 1),
+    "high.png": ((33, 410), 1),
+    "photo.jpg": ((613, 407), 1),
+    "turned.jpg": ((407, 613), 6),
+    "mirrored.png": ((90, 50), 4),
+}
+ODD_MEAN = (0.4811459, 0.4523333333, 0.40712345)  # of a dataset, say
+
+
+@pytest.mark.parametrize("fit", ["crop", "letterbox", "zoom"])
+def test_the_documented_functions_show_a_program_what_predict_shows_its_network(fit: str, tmp_path: Path) -> None:
+    page, shown = documented(), []
+    write(tmp_path, "segmentation", fit=fit, mean=ODD_MEAN)
+    predictor = export.load(tmp_path, device="cpu")
+    deployed = export.deployable(predictor)
+    predictor.module.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    about = json.loads(json.dumps(export.description(predictor, {}, None)))
+    for name, (size, turn) in FILES.items():
+        file = picture(tmp_path / name, size, turn)
+        (wanted,) = predictor.predict([file], maps=True)
+        image, place = page.prepare(file, about)
+        assert (image.dtype, image.shape) == (np.float32, (1, 3, *SIZE))
+        mask = deployed(torch.from_numpy(image))["mask"]
+        seen, given = shown[-2:]
+        torch.testing.assert_close(given, seen, atol=1e-3, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        assert ((given == 0).all(1) == (seen == 0).all(1)).all(), name  # where the picture ends
+        restored = page.restore(mask[0].numpy(), place, load_rgb(file).shape[1::-1])
+        there = wanted["mask"] != IGNORE
+        assert (restored == wanted["mask"])[there].mean() > 0.999, name
+
+
+@pytest.mark.parametrize(("name", "fit"), [("regression", "crop"), ("verdicts", "letterbox"), ("patchcore", "crop")])
+def test_a_program_answers_to_any_picture_as_predict_does(name: str, fit: str, tmp_path: Path) -> None:
+    page = documented()
+    write(tmp_path, name, fit=fit, mean=ODD_MEAN)
+    predictor = export.load(tmp_path, device="cpu")
+    deployed = export.deployable(predictor)
+    about = json.loads(json.dumps(export.description(predictor, {}, None)))
+    for file in (picture(tmp_path / name, *FILES[name]) for name in FILES):
+        (wanted,) = predictor.predict([file])
+        found = deployed(torch.from_numpy(page.prepare(file, about)[0]))
+        values = [*wanted["values"].values()] if name == "regression" else [wanted["score"]]
+        answers = found["value" if name == "regression" else "score"].flatten().tolist()
+        assert answers == pytest.approx(values, rel=1e-3), file

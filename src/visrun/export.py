@@ -24,13 +24,14 @@ from torch.export import ExportedProgram
 
 from visrun.arguments import USAGE, options
 from visrun.config.fields import one_of
+from visrun.data.geometry import LONGEST, MARGIN
 from visrun.drawings import writing
 from visrun.errors import UserError, VisrunError, did_you_mean, first_line
 from visrun.files import write_atomic
 from visrun.folders import expanded
 from visrun.predictor import Predictor, load, named
 from visrun.record.run_folder import run_of
-from visrun.tables import model_entry
+from visrun.tables import TARGETS, TASKS, model_entry
 from visrun.tasks.base import Forward, Prediction, Proposing
 
 READS = ("format", "out")
@@ -163,7 +164,9 @@ def description(predictor: Predictor, answers: Prediction, batch: int | None) ->
         "model": predictor.model_name,
         "images": {"shape": [first, 3, *look.image_size], "dtype": "float32", "range": [0, 1], "channels": "RGB"},
         "fit": look.fit,
-        "border": [round(value, 6) for value in look.mean],
+        "resize": {"margin": MARGIN[look.fit], "longest": LONGEST, "filter": "bilinear, antialiased, never larger"},
+        "place": {"filter": "bilinear", "begin": "centred, rounded down to a pixel of the image"},
+        "border": list(look.mean),  # exactly, since a picture ends where all channels are 0
         "outputs": outputs,
         "state": predictor.task.state(),
     }
@@ -171,6 +174,8 @@ def description(predictor: Predictor, answers: Prediction, batch: int | None) ->
         found |= {"tile": look.tile, "overlap": look.overlap}
     if isinstance(predictor.task, Proposing):
         found["suppress"] = {"iou": predictor.task.same, "classes": "apart"}
+        most = TARGETS[TASKS[predictor.task_name].target].most
+        found["report"] = {"most": most, "score": predictor.task.recorded_from}
     return found
 
 

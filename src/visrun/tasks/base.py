@@ -109,10 +109,12 @@ class Mapped(Protocol):
 class Proposing(Protocol):
     """A task that chooses among many proposals, which takes more than tensors of fixed shapes.
 
-    ``same`` is the IoU above which two of one class are one object.
+    ``same`` is the IoU above which two of one class are one object, ``recorded_from`` the score from which on objects
+    are reported.
     """
 
     same: float
+    recorded_from: float
 
     def propose(self, model: Forward, images: Tensor) -> Prediction:
         """What :meth:`Task.predict` chooses among, best first."""
