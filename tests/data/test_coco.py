@@ -61,6 +61,8 @@ PLACES = [
     ("train/_annotations.coco.json", "a.jpg", "train/a.jpg"),
     ("train/labels.json", "a.jpg", "train/data/a.jpg"),
     ("train/annotations.json", "a.jpg", "train/images/a.jpg"),
+    ("train/Annotations/instances_train.json", "a.jpg", "train/images/a.jpg"),
+    ("ANNOTATIONS/train.json", "a.jpg", "train/a.jpg"),
     ("train.json", "C:\\data\\set\\a.jpg", "somewhere/deep/set/a.jpg"),
     ("train.json", "/home/me/set/a.jpg", "set/a.jpg"),
     ("train.json", "a", "images/train/a.jpg"),

@@ -41,6 +41,7 @@ PLACES = [
     ("train/a.jpg", "train/_annotations.createml.json", "train"),
     ("images/a.jpg", "annotations.json", "all"),
     ("images/a.jpg", "labels/a.json", "all"),
+    ("train/images/a.jpg", "train/labels/a.json", "train"),
     ("images/train/a.jpg", "annotations/train.JSON", "train"),
 ]
 

@@ -52,6 +52,7 @@ PLACES = [
     ("a.jpg", "annotations/annotations.xml", "all"),
     ("train/a.jpg", "train/annotations.xml", "train"),
     ("train/images/a.jpg", "train/annotations.xml", "train"),
+    ("train/images/a.jpg", "train/Annotations/default.xml", "train"),
     ("images/train/a.jpg", "annotations/Train.XML", "train"),
 ]
 

@@ -14,13 +14,13 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
 from visrun.data.readers import json_keys
 from visrun.data.readers.coco_objects import Column, is_id, parse
-from visrun.data.readers.common import bare_splits, by_split, one_each, split_in, splits_in
+from visrun.data.readers.common import bare_splits, label_folders, one_each, split_in, splits_in
 from visrun.data.readers.finder import placed, usual
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
 
-FOLDERS = ("", "annotations", "Annotations", "labels")
+FOLDERS = ("annotations", "labels")
 BOXED = "instances_"  # where COCO's own files lie, only these hold boxes
 
 
@@ -33,7 +33,7 @@ class Source(NamedTuple):
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
-    """Whether ``root`` is COCO's json or holds some, at the top, in annotations/ or in the splits' folders."""
+    """Whether ``root`` is COCO's json or holds some, at the top, in annotations/ or in the folders of splits."""
     return bool(_files(root)[0])
 
 
@@ -87,16 +87,20 @@ def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], 
     """
     if root.is_file():
         return ([(ALL, root)] if _is_coco(root, named=named) else []), []
-    beside = [file for folder in FOLDERS for file in _jsons(root / folder, named=named)]
-    boxed = [file for file in beside if file.name.lower().startswith(BOXED)]
-    found = [(split_in(file.stem), file) for file in boxed or beside]
-    found += [(split, file) for split, folder in by_split(root) for file in _jsons(folder, named=named)]
+    several = [(split, file) for split, folder in label_folders(root, FOLDERS) for file in _jsons(folder, named=named)]
+    boxed = {split for split, file in several if _is_boxed(file)}
+    several = [(split, file) for split, file in several if split not in boxed or _is_boxed(file)]
+    found = [(split_in(file.stem) if split == ALL else split, file) for split, file in several]
     parts = [(split, file) for split, file in found if split != ALL]
     if parts and "train" not in dict(parts):
         parts += [("train", file) for split, file in found if split == ALL and _is_both(file.stem)]
     chosen = _plain(parts) or found
     used = {file for _, file in chosen}
     return chosen, [file for _, file in found if file not in used]
+
+
+def _is_boxed(file: Path) -> bool:
+    return file.name.lower().startswith(BOXED)
 
 
 def _plain(parts: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:

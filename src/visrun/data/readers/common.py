@@ -147,6 +147,17 @@ def by_split(folder: Path) -> list[tuple[str, Path]]:
     return named
 
 
+def label_folders(root: Path, names: Sequence[str]) -> list[tuple[str, Path]]:
+    """(split, folder) of each place where label files may lie: ``root`` (``all``), the folders of splits, and those in
+    either that have one of the names in lower case."""
+    tops = [(ALL, root), *by_split(root)]
+    return [
+        (split, place)
+        for split, top in tops
+        for place in (top, *(inside for inside in files.folders(top) if inside.name.lower() in names))
+    ]
+
+
 def split_in(stem: str) -> str:
     """The split that a file's name speaks of, as in instances_train2017; ``all`` for none or several."""
     named = splits_in(stem)

@@ -20,7 +20,7 @@ from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.text import some
 
-FOLDERS = ("", "annotations", "labels")
+FOLDERS = ("annotations", "labels")
 SIDES = ("x", "y", "width", "height")  # of the box: its middle first
 
 
@@ -83,8 +83,9 @@ def _files(root: Path) -> list[tuple[str, Path]]:
     """(split, json) of every file of CreateML's; where some are named for splits, only those."""
     if root.is_file():
         return [(ALL, root)] if _is_createml(root) else []
-    found = [(common.split_in(file.stem), file) for folder in FOLDERS for file in _jsons(root / folder)]
-    found += [(split, file) for split, folder in common.by_split(root) for file in _jsons(folder)]
+    places = common.label_folders(root, FOLDERS)
+    jsons = [(split, file) for split, folder in places for file in _jsons(folder)]
+    found = [(common.split_in(file.stem) if split == ALL else split, file) for split, file in jsons]
     return [(split, file) for split, file in found if split != ALL] or found
 
 

@@ -19,7 +19,7 @@ from visrun.data.xmltree import Tag
 from visrun.errors import DataError
 from visrun.text import some
 
-FOLDERS = ("", "annotations")
+FOLDERS = ("annotations",)
 LARGEST = 1_000_000_000  # bytes
 UNSHOWN = (*cvat_shapes.NO_OBJECTS, "skeleton")  # kinds of labels that no object here can have
 MOST = 20  # xml files of a folder; more are one an image, and another tool's
@@ -94,7 +94,7 @@ def _files(root: Path) -> list[tuple[str, Path]]:
     """(split, xml) of every file of CVAT's; where some are named for splits, only those."""
     if root.is_file():
         return [(ALL, root)] if kind(root) == "image" else []
-    places = [(ALL, root / folder) for folder in FOLDERS] + common.by_split(root)
+    places = common.label_folders(root, FOLDERS)
     xmls = [(split, file) for split, folder in places for file in _xmls(folder) if kind(file) == "image"]
     found = [(common.split_in(file.stem) if split == ALL else split, file) for split, file in xmls]
     return [(split, file) for split, file in found if split != ALL] or found
