@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -106,7 +107,17 @@ def test_a_missing_value_is_named() -> None:
 def test_a_text_in_a_plain_mapping_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         build([torch.zeros(1)], "sgd", learning_rate="0.1", momentum="high")
-    assert caught.value.problems == ("learning_rate='0.1': must be a number", "momentum='high': must be a number")
+    assert caught.value.problems == (
+        "learning_rate='0.1': must be a number > 0",
+        "momentum='high': must be a number >= 0 and < 1",
+    )
+
+
+@pytest.mark.parametrize("betas", [3, (0.9,), (0.9, 1.0), (-0.1, 0.9), "ab", ("0.9", "0.9"), None])
+def test_betas_that_are_no_two_decays_are_named(betas: Any) -> None:
+    told = re.escape(f"betas={betas!r}: must be two numbers >= 0 and < 1, such as [0.9, 0.999]")
+    with pytest.raises(ConfigError, match=told):
+        build([torch.zeros(1)], "adam", betas=betas)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

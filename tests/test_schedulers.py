@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as torch_schedules
 
+from visrun.config.checks import problems_of
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
-from visrun.lr import WARMUP_START, lr_at, lr_curve, warmup_factor
-from visrun.optimizers import load_optimizer
+from visrun.lr import NUMBERS, WARMUP_START, check_numbers, lr_at, lr_curve, warmup_factor
+from visrun.optimizers import build_optimizer, load_optimizer
 from visrun.schedulers import InPlaceScheduler, build_scheduler
 from visrun.tables import SCHEDULERS
 
@@ -219,20 +220,24 @@ def test_hyperparameters_are_taken_as_they_are(name: str) -> None:
     assert rates(optimizer, build_scheduler(optimizer, found), 11) == pytest.approx(lr_curve(found))
 
 
-@pytest.mark.parametrize("milestones", ["2,3", 2, [2.5], ["2"], None])
+@pytest.mark.parametrize("milestones", ["2,3", 2, [2.5], ["2"], None, [-1], [0, 4]])
 def test_milestones_that_are_no_integers_are_refused(milestones: Any) -> None:
     config = {**CONFIG, "scheduler": "multistep", "milestones": milestones}
     for build in (lr_curve, lambda values: build_scheduler(sgd(), values)):
-        with pytest.raises(ConfigError, match=r"^milestones=.*: must be a list of integers, such as \[30, 40\]$"):
+        with pytest.raises(ConfigError, match=r"^milestones=.*: must be a list of integers >= 1, such as \[30, 40\]$"):
             build(config)
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ({"step_size": 0}, "step_size=0: must be at least 1"),
-        ({"gamma": "0.1"}, "gamma='0.1': must be a number"),
-        ({"max_epochs": "12"}, "max_epochs='12': must be a number"),
+        ({"step_size": 0}, "step_size=0: must be an integer >= 1"),
+        ({"gamma": "0.1"}, "gamma='0.1': must be a number > 0 and <= 1"),
+        ({"max_epochs": "12"}, "max_epochs='12': must be an integer >= 1"),
+        ({"max_epochs": 2.5}, r"max_epochs=2\.5: must be an integer >= 1"),
+        ({"max_epochs": -3}, "max_epochs=-3: must be an integer >= 1"),
+        ({"warmup_epochs": 0.5}, r"warmup_epochs=0\.5: must be an integer >= 0"),
+        ({"learning_rate": math.nan}, "learning_rate=nan: must be a number > 0"),
     ],
 )
 def test_numbers_that_are_none_are_named(value: dict[str, Any], told: str) -> None:
@@ -253,6 +258,36 @@ def test_a_missing_value_is_named(given: list[str], missing: str) -> None:
         with pytest.raises(ConfigError, match=rf"^{missing} is missing: give it a value$"):
             build_scheduler(sgd(), config)
     build_scheduler(sgd(), {"scheduler": "step"})  # reads no max_epochs
+
+
+EDGES = (-1, -1e-9, 0, 1e-9, 0.5, 0.999, 1, 1.5, 7, math.inf, math.nan, True, None)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_the_ranges_of_plain_mappings_are_the_schemas(name: str) -> None:
+    for value in EDGES:
+        try:
+            check_numbers({name: value})
+            taken = True
+        except ConfigError:
+            taken = False
+        assert taken == (not problems_of(name, value)), value
+
+
+@pytest.mark.parametrize("config", [None, 3, [("scheduler", "none")], "cosine"])
+def test_what_is_no_mapping_is_told(config: Any) -> None:
+    for build in (lr_curve, lambda values: build_scheduler(sgd(), values), lambda values: build_optimizer([], values)):
+        with pytest.raises(ConfigError, match=f"^{type(config).__name__}: must be a mapping of settings to values"):
+            build(config)
+
+
+@pytest.mark.parametrize("name", [["cosine"], None])
+def test_a_name_that_is_no_text_is_unknown(name: Any) -> None:
+    for build in (lr_curve, lambda values: build_scheduler(sgd(), values)):
+        with pytest.raises(ConfigError, match=r"^scheduler=.*: unknown; use one of cosine, "):
+            build({**CONFIG, "scheduler": name})
+    with pytest.raises(ConfigError, match=r"^optimizer=.*: unknown; use one of adam, "):
+        build_optimizer([], {**CONFIG, "optimizer": name})
 
 
 def test_the_curve_needs_no_torch() -> None:

@@ -96,8 +96,10 @@ def values_of(config: Config, *needed: str) -> Mapping[str, Any]:
     """A mapping as it is, and the fields of an object that has them.
 
     Raises:
-        ConfigError: One of ``needed`` is missing.
+        ConfigError: One of ``needed`` is missing, or ``config`` is neither.
     """
+    if not isinstance(config, Mapping) and not hasattr(config, "model_dump"):
+        raise ConfigError(f"{type(config).__name__}: must be a mapping of settings to values, or Hyperparameters")
     values = config if isinstance(config, Mapping) else config.model_dump()
     if missing := [name for name in needed if name not in values]:
         raise ConfigError([f"{name} is missing: give it a value" for name in missing])

@@ -16,10 +16,17 @@ from typing import Any
 from visrun.build import Config, call, values_of
 from visrun.errors import ConfigError
 
-NUMBERS = (
-    *("learning_rate", "weight_decay", "momentum", "max_epochs", "warmup_epochs"),
-    *("step_size", "gamma", "poly_power"),
-)
+# The schema's ranges, for plain mappings: of what kind a number is, and which ones will do. A test holds them together.
+NUMBERS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
+    "learning_rate": (Real, lambda value: value > 0, "a number > 0"),
+    "weight_decay": (Real, lambda value: value >= 0, "a number >= 0"),
+    "momentum": (Real, lambda value: 0 <= value < 1, "a number >= 0 and < 1"),
+    "max_epochs": (Integral, lambda value: value >= 1, "an integer >= 1"),
+    "warmup_epochs": (Integral, lambda value: value >= 0, "an integer >= 0"),
+    "step_size": (Integral, lambda value: value >= 1, "an integer >= 1"),
+    "gamma": (Real, lambda value: 0 < value <= 1, "a number > 0 and <= 1"),
+    "poly_power": (Real, lambda value: value > 0, "a number > 0"),
+}
 WARMUP_START = 1e-3  # share of the schedule's value at which LinearWarmup begins: near 0, and never 0 for a whole epoch
 
 
@@ -32,7 +39,8 @@ def lr_curve(config: Config) -> list[float]:
             read where present.
 
     Raises:
-        ConfigError: The scheduler is unknown, a value is missing or no number, or milestones are no list of integers.
+        ConfigError: The scheduler is unknown, a value is missing or out of its range, or milestones are no list of
+            integers; or ``config`` is none of these.
     """
     values = values_of(config, "scheduler", "learning_rate", "max_epochs")
     check_numbers(values)
@@ -49,29 +57,31 @@ def lr_at(epoch: float, config: Config) -> float:
 
 def check_name(scheduler: str) -> None:
     """Raise a ConfigError that names the known schedulers unless ``scheduler`` is one."""
-    if scheduler not in FACTORS:
+    if not isinstance(scheduler, str) or scheduler not in FACTORS:
         raise ConfigError(f"scheduler={scheduler}: unknown; use one of {', '.join(FACTORS)}")
 
 
 def check_numbers(values: Mapping[str, Any]) -> None:
-    """Raise a ConfigError for numbers of a plain mapping that are none, such as texts, and a step of no epoch."""
-    found = {name: values[name] for name in NUMBERS if name in values}
-    problems = [f"{name}={value!r}: must be a number" for name, value in found.items() if not isinstance(value, Real)]
-    if not problems and found.get("step_size", 1) < 1:
-        problems = [f"step_size={found['step_size']}: must be at least 1"]
+    """Raise a ConfigError for numbers of a plain mapping that are none, such as texts, or out of their range."""
+    found: dict[str, tuple[Any, ...]] = {name: (values[name], *NUMBERS[name]) for name in NUMBERS if name in values}
+    problems = [
+        f"{name}={value!r}: must be {allowed}"
+        for name, (value, kind, will_do, allowed) in found.items()
+        if not isinstance(value, kind) or isinstance(value, bool) or not (math.isfinite(value) and will_do(value))
+    ]
     if problems:
         raise ConfigError(problems)
 
 
 def whole_epochs(milestones: Collection[int]) -> Collection[int]:
-    """The milestones, unless they are no list of integers: a text such as ``"2,3"`` would never come true.
+    """The milestones, unless they are no list of epochs: a text such as ``"2,3"`` would never come true.
 
     Raises:
         ConfigError: They are none.
     """
-    if isinstance(milestones, Collection) and all(isinstance(epoch, Integral) for epoch in milestones):
+    if isinstance(milestones, Collection) and all(isinstance(epoch, Integral) and epoch >= 1 for epoch in milestones):
         return milestones
-    raise ConfigError(f"milestones={milestones!r}: must be a list of integers, such as [30, 40]")
+    raise ConfigError(f"milestones={milestones!r}: must be a list of integers >= 1, such as [30, 40]")
 
 
 def warmup_factor(epoch: float, warmup_epochs: int) -> float:

@@ -9,7 +9,8 @@ too, as torch does by default.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -34,16 +35,24 @@ def build_optimizer(parameters: Parameters, config: Config) -> Optimizer:
             where present.
 
     Raises:
-        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing or no number, or
-            nesterov has no momentum.
+        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing or out of its
+            range, or nesterov has no momentum; or ``config`` is no mapping.
     """
     values = values_of(config, "optimizer")
     name = values["optimizer"]
-    if name not in OPTIMIZERS:
+    if not isinstance(name, str) or name not in OPTIMIZERS:
         raise ConfigError(f"optimizer={name}: unknown; use one of {', '.join(OPTIMIZERS)}")
     check_numbers(values)
+    _check_betas(values.get("betas", (0.9, 0.999)))
     optimizer: Optimizer = call(load(OPTIMIZERS[name]), values, list(parameters))
     return optimizer
+
+
+def _check_betas(betas: Any) -> None:
+    """Raise a ConfigError unless they are what the schema takes."""
+    several = isinstance(betas, Sequence) and not isinstance(betas, str) and len(betas) == 2
+    if not several or not all(isinstance(beta, Real) and 0 <= float(beta) < 1 for beta in betas):
+        raise ConfigError(f"betas={betas!r}: must be two numbers >= 0 and < 1, such as [0.9, 0.999]")
 
 
 def adam(

@@ -44,8 +44,8 @@ def build_scheduler(optimizer: Optimizer, config: Config, steps_per_epoch: int =
         steps_per_epoch: Optimizer steps in an epoch, at least 1.
 
     Raises:
-        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing or no
-            number, or milestones are no list of integers.
+        ConfigError: The name is unknown (a ValueError that names the known ones), a value is missing or out of its
+            range, or milestones are no list of integers; or ``config`` is no mapping.
         ValueError: ``steps_per_epoch`` is below 1.
     """
     given = values_of(config, "scheduler")
