@@ -139,7 +139,8 @@ def require(
     empty = [name for name in (*needed, *good) if not good.get(name)]
     if empty or not good:
         what = f"the {empty[0]} split is empty" if empty else "no images"
-        raise DataError(f"{root}: {what} (images: {', '.join(f'{k} {len(v)}' for k, v in good.items())})")
+        told = f"{root}: {what} (images: {', '.join(f'{k} {len(v)}' for k, v in good.items())})"
+        raise DataError(told + (_mend(empty[0], listing) if empty else ""))
     if training and kind == "value":
         _require_spread(good["train"], listing.targets, root)
     if not training or not counts or listing.multilabel:
@@ -157,6 +158,13 @@ def require(
         return
     hint = " (an id of 255 means ignore: write the foreground as 1)" if kind == "mask" else ""
     raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
+
+
+def _mend(empty: str, listing: Listing) -> str:
+    """What to do about an empty split."""
+    if empty in listing.splits and empty != "train":
+        return f": put images there, or remove {empty}"
+    return ": too few images to hold any out" if empty == "val" else ""
 
 
 def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -> None:
