@@ -1,4 +1,6 @@
+import io
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,6 +42,40 @@ def test_what_is_not_there_is_named(pictures):
     (pictures / "empty").mkdir()
     with pytest.raises(DataError, match=r"no images in this folder.*\.png"):
         predict.find_images([pictures / "empty"])
+
+
+def test_a_list_stands_for_the_paths_in_it(pictures, monkeypatch):
+    monkeypatch.chdir(pictures)
+    (pictures / "lists").mkdir()
+    Image.new("RGB", (4, 4)).save(pictures / "lists" / "ö 2.png")
+    lines = ["a/1.png", "", "ö 2.png", f"{pictures / 'c'}", "a/1.png"]  # from here, or else from beside the list
+    (pictures / "lists" / "some.txt").write_text("\r\n".join(lines), encoding="utf-8-sig")
+    found = ["a/1.png", "lists/ö 2.png", f"{pictures / 'c' / '1.png'}", "a/1.png"]
+    assert [*map(str, predict.find_images(["lists/some.txt"]))] == found
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"c/1.png\na\n")))
+    assert [*map(str, predict.find_images(["-", "c"]))] == ["c/1.png", "a/1.png", "a/b/2.JPG", "c/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"c/1.png\nd.png\n", r"^list\.txt, line 2: d\.png: no such file or folder$"),
+        (b"c/1.png\n" + 300 * b"x", r"^list\.txt, line 2: .*File name too long"),
+        (b"\n \n", r"^list\.txt: no paths in this list$"),
+        (b"\x89PNG\0", r"^list\.txt: no text, and is read as a list of paths, one a line$"),
+    ],
+)
+def test_a_list_of_something_else_is_one_line(content, told, pictures, monkeypatch):
+    monkeypatch.chdir(pictures)
+    Path("list.txt").write_bytes(content)
+    with pytest.raises(DataError, match=told):
+        predict.find_images(["list.txt"])
+
+
+def test_an_image_in_a_pipe_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"pipe: a pipe or device, and images are read from files: save it; - reads a "):
+        predict.find_images([tmp_path / "pipe"])
 
 
 @pytest.mark.parametrize("words", [[], ["RUN"], ["out=here", "RUN"]])

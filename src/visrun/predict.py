@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -30,7 +32,7 @@ def main(words: Sequence[str]) -> int:
     if len(names) < 2:
         raise UserError(f"usage: {USAGE['predict']}")
     run, *given = names
-    paths = find_images([expanded(name) for name in given])
+    paths = find_images(given)
     threshold, most = _threshold(asked.get("threshold")), _count(asked.get("pictures"))
     predictor = load(run, device=asked.get("device", "auto"), threshold=threshold)
     folder = Path() if most == 0 else drawings.folder_of(named(run), asked.get("out"))
@@ -73,21 +75,52 @@ def _count(value: str | None) -> int | None:
     return None if value is None else int(value)
 
 
-def find_images(given: Sequence[Path]) -> list[Path]:
-    """Files as they are, folders by the visible images below them, in natural order.
+def find_images(given: Sequence[str | Path]) -> list[Path]:
+    """The images that are named: a file itself, a folder by the visible images below it, in natural order, a .txt by
+    the paths in it, one a line, and ``-`` by those on standard input.
 
     Raises:
-        DataError: Something that does not exist, or a folder without images.
+        DataError: Something that does not exist, is a pipe or no list, or a folder without images.
     """
     found: list[Path] = []
-    for path in given:
-        if path.is_dir():
-            inside = list(images_below(path))
-            if not inside:
-                raise DataError(f"{path}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
-            found += inside
-        elif path.exists():
-            found.append(path)
+    for name in given:
+        path = expanded(name)
+        if name == "-":
+            found += _listed("standard input", sys.stdin.buffer.read(), beside=Path())
+        elif path.suffix.lower() == ".txt" and path.is_file():
+            found += _listed(str(path), path.read_bytes(), beside=path.parent)
         else:
-            raise DataError(f"{path}: no such file or folder")
+            found += _images_of(path)
     return found
+
+
+def _listed(name: str, content: bytes, *, beside: Path) -> list[Path]:
+    """The images in a list of paths, which begin at the current folder or else at the list's."""
+    if b"\0" in content:
+        raise DataError(f"{name}: no text, and is read as a list of paths, one a line")
+    found: list[Path] = []
+    lines = map(bytes.strip, content.removeprefix(BOM_UTF8).splitlines())
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        path = expanded(os.fsdecode(line))
+        try:
+            found += _images_of(beside / path if not path.exists() and (beside / path).exists() else path)
+        except (DataError, OSError) as error:
+            raise DataError(f"{name}, line {number}: {error}") from None
+    if not found:
+        raise DataError(f"{name}: no paths in this list")
+    return found
+
+
+def _images_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = list(images_below(path))
+        if not inside:
+            raise DataError(f"{path}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
+        return inside
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    if not path.is_file():
+        raise DataError(f"{path}: a pipe or device, and images are read from files: save it; - reads a list of paths")
+    return [path]
