@@ -58,20 +58,22 @@ def read(root: Path) -> Listing:
 def _listing(parts: Sequence[Part], suffixes: Collection[str], root: Path, warnings: tuple[str, ...]) -> Listing:
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
-    rest: set[Path] = set()
+    every: set[Path] = set()
+    used: set[Path] = set()  # several parts may share a folder of masks
     for part in parts:
-        records, wrong, left = _pair(part, suffixes, root)
+        masks = [mask for mask in part.masks if mask.suffix.lower() in suffixes]
+        records, wrong, taken = _pair(part, masks, root)
         splits.setdefault(part.split, []).extend(records)
         problems += wrong
-        rest |= left
-    warnings += common.left_over("masks", rest, root)
+        every.update(masks)
+        used |= taken
+    warnings += common.left_over("masks", every - used, root)
     return Listing(splits=splits, problems=tuple(problems), warnings=warnings)
 
 
-def _pair(part: Part, suffixes: Collection[str], root: Path) -> tuple[list[Record], list[Problem], set[Path]]:
-    """The records of a part, images without exactly one mask as problems, and masks that are no image's."""
+def _pair(part: Part, masks: Sequence[Path], root: Path) -> tuple[list[Record], list[Problem], set[Path]]:
+    """The records of a part, images without exactly one mask as problems, and the masks that are an image's."""
     records, problems = [], []
-    masks = [mask for mask in part.masks if mask.suffix.lower() in suffixes]
     several = mask_places.by_image(part.folder, part.images, part.home, masks)
     lossy = mask_places.by_image(part.folder, part.images, part.home, {*part.masks} - {*masks})
     for image, found in several.items():
@@ -86,7 +88,7 @@ def _pair(part: Part, suffixes: Collection[str], root: Path) -> tuple[list[Recor
             name = Path(common.place(image, part.folder)).name
             name = common.unmarked(name, mask_places.IMAGE_MARKS) + part.mark if part.mark else name
             problems.append(Problem(where, f"no mask {name}.png in {files.shown(part.home, root)}/"))
-    return records, problems, {*masks} - {mask for found in several.values() for mask in found}
+    return records, problems, {mask for found in several.values() for mask in found}
 
 
 def _names(parts: list[Part], root: Path, suffixes: Collection[str]) -> tuple[str, ...]:
