@@ -13,6 +13,7 @@ from visrun.errors import UserError
 
 def test_pictures_of_the_same_name_get_a_number():
     assert drawings.stems([Path("a/x.png"), Path("b/x.jpg"), Path("y.png")]) == ["x", "x_2", "y"]
+    assert drawings.stems([Path("A.png"), Path("a.png")]) == ["A", "a_2"]  # one file where the system ignores case
     assert drawings.stems([Path("a/x"), Path("b/x"), Path("c/x_2"), Path("d/x")]) == ["x", "x_2", "x_2_2", "x_3"]
 
 

@@ -63,20 +63,20 @@ def stems(paths: Sequence[Path], *, maps: Sequence[str] = ()) -> list[str]:
     """A name for each image's files, as :func:`files` has them; where one of those is taken it gets a number.
 
     No drawing has the name that a map has of another image: x_mask.png is never the drawing of a file x_mask.jpg where
-    there is an image x as well.
+    there is an image x as well. Names that differ in case alone are one file on some systems, and so count as the same.
     """
-    meant = {name for stem in {path.stem for path in paths} for name in files(stem, maps)[1:]}
+    meant = {name for stem in {path.stem.casefold() for path in paths} for name in files(stem, maps)[1:]}
     taken: set[str] = set()
     tried: dict[str, int] = {}  # the last number of each name, since what is taken stays taken
     found = []
     for path in paths:
         for number in count(tried.get(path.stem, 1)):
             stem = path.stem if number == 1 else f"{path.stem}_{number}"
-            drawing, *rest = files(stem, maps)
-            if drawing not in meant and taken.isdisjoint([drawing, *rest]):
+            names = files(stem.casefold(), maps)
+            if names[0] not in meant and taken.isdisjoint(names):
                 break
         tried[path.stem] = number
-        taken.update(files(stem, maps))
+        taken.update(names)
         found.append(stem)
     return found
 
