@@ -64,8 +64,8 @@ def test_what_speaks_of_no_split_beside_those_that_do_is_left_out(tmp_path: Path
 @pytest.mark.parametrize(
     ("places", "names"),
     [
-        (["train/cat.1.jpg", "test1/2.jpg"], "test1, train"),
-        (["cars_train/1.jpg", "cars_test/2.jpg", "devkit/cars_meta.mat"], "cars_test, cars_train"),
+        (["train/cat.1.jpg", "test1/2.jpg", "sampleSubmission.csv"], "test1, train"),
+        (["cars_train/1.jpg", "cars_test/2.jpg", "cars_meta.mat", "LICENSE.txt"], "cars_test, cars_train"),
     ],
 )
 def test_splits_without_class_folders_are_refused_by_name(tmp_path: Path, places: list[str], names: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun.data import files
-from visrun.data.readers import common
+from visrun.data.readers import common, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
 
@@ -94,8 +94,11 @@ def _is_alone(folder: Path) -> bool:
 
 def labels_in(folder: Path, *, deep: bool = False) -> bool:
     """Whether a file that may hold labels lies in ``folder`` (``deep``: or below it)."""
-    found = (path for path in files.of_suffix(folder, LABELS, deep=deep) if not path.stem.lower().startswith("readme"))
-    return next(found, None) is not None
+    return any(not _is_note(path) for path in files.of_suffix(folder, LABELS, deep=deep))
+
+
+def _is_note(file: Path) -> bool:
+    return file.stem.lower().startswith(("readme", "licen")) or table.is_sample(file)
 
 
 def is_split(name: str) -> bool:

@@ -93,7 +93,7 @@ def _tables(root: Path) -> dict[str, Path]:
         return {ALL: root} if root.suffix.lower() in TABLES else {}
     if not root.is_dir():
         return {}
-    every = [file for file in inside(root) if not re.search(r"submission(?!s)", file.stem.lower())]  # Kaggle's samples
+    every = [file for file in inside(root) if not is_sample(file)]
     named = {split: file for file in every if (split := files.split_of(file.stem))}
     if not every:
         inner = [(split, folder, inside(folder)) for split, folder in common.by_split(root)]
@@ -104,6 +104,11 @@ def _tables(root: Path) -> dict[str, Path]:
             {} if {*head(other)[0]} <= {*head(named["test"])[0]} else {"train": other}
         )  # labels.csv, test.csv of ids
     return {s: named[s] for s in ("train", "val", "test") if s in named} or ({ALL: every[0]} if len(every) == 1 else {})
+
+
+def is_sample(file: Path) -> bool:
+    """Whether a file is one of Kaggle's samples of what to hand in: its labels are made up."""
+    return re.search(r"submission(?!s)", file.stem.lower()) is not None
 
 
 def inside(folder: Path) -> list[Path]:
