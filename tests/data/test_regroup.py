@@ -52,6 +52,11 @@ def splits_of(
             f"{FOLDERS}1 in train, 1 in val; 1 in no folder of a split count as train",
         ),
         (["test/train/a.png", "test/test/t.png"], {"train": "a", "test": "t"}, f"{FOLDERS}1 in train, 1 in test"),
+        (["test_images/t.png", "train_images/a.png"], {"train": "a", "test": "t"}, f"{FOLDERS}1 in train, 1 in test"),
+        (["JPEG-test/t.png", "JPEG-trainval/a.png"], {"train": "a", "test": "t"}, f"{FOLDERS}1 in train, 1 in test"),
+        (["train/test_rig/a.png", "val/test_rig/v.png"], {"train": "a", "val": "v"}, f"{FOLDERS}1 in train, 1 in val"),
+        (["test_images/a.png", "train_images/b.png", "photos/c.png"], {"all": "abc"}, ""),
+        (["test_images/a.png", "val_images/b.png"], {"all": "ab"}, ""),
         (["train/a.png", "train/b.png"], {"all": "ab"}, ""),
         (["train/a.png", "b.png"], {"all": "ab"}, ""),
         (["a.png", "test_images/b.png"], {"all": "ab"}, ""),
@@ -141,6 +146,19 @@ def test_lists_may_lie_beside_the_folder_of_images(tmp_path: Path, place: str) -
     told = f"splits by {place}train.txt, {place}test.txt"
     assert splits_of(tmp_path / "images", images) == ({"train": "11", "test": "2"}, told)
     assert splits_of(tmp_path / "photos", images) == ({"all": "121"}, "")
+
+
+@pytest.mark.parametrize(
+    ("val", "splits", "told"),
+    [
+        ("a\nt\n", {"train": "b", "val": "at"}, "splits by train.txt, val.txt"),
+        ("a\n", {"train": "ab", "test": "t"}, f"{FOLDERS}2 in train, 1 in test"),
+    ],
+)
+def test_lists_of_all_images_come_before_folders(tmp_path: Path, val: str, splits: dict[str, str], told: str) -> None:
+    (tmp_path / "train.txt").write_text("b\n")
+    (tmp_path / "val.txt").write_text(val)
+    assert splits_of(tmp_path, ["train/a.png", "train/b.png", "test/t.png"]) == (splits, told)
 
 
 def test_a_name_that_stands_in_two_folders_is_found_by_them(tmp_path: Path) -> None:

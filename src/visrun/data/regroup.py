@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -25,34 +25,32 @@ Parts = dict[str, list[Record]]
 
 
 def regrouped(listing: Listing, home: Path) -> Listing:
-    """A listing without splits with those that folders in ``home`` say, else lists; a warning says which, or why none.
+    """A listing without splits with those that lists or folders in ``home`` say; a warning says which, or why none.
+
+    Lists such as train.txt and val.txt in ``home``, or above where that is images/, count where they are of these
+    images: before folders if they name all, else after them.
 
     An image in a folder named for a split is of that split, the innermost counts; all others are train. Where that
-    leaves none for train, folders do not count, nor does one that has the name of its images' class. Lists count, such
-    as train.txt and val.txt in ``home`` (or above where that is images/), where they are of these images.
+    leaves none for train, folders do not count, nor does one that has the name of its images' class. Names that only
+    speak of a split, as test_images, do where all images lie in such folders and some in one for train.
     """
     if [*listing.splits] != [ALL]:
         return listing
-    found, told = _by_folder(listing, home)
-    if len(found) <= 1:
-        found, more = _by_list(listing.splits[ALL], home)
-        told = more if found else [*told, *more]
+    records = listing.splits[ALL]
+    found, told = _by_list(records, home)
+    if sum(map(len, found.values())) < len(records):
+        by_folder, line = _by_folder(listing, home)
+        told = line if by_folder else told if found else [*line, *told]
+        found = by_folder or found
     ordered = {split: found[split] for split in SPLITS if split in found}
     return replace(listing, splits=ordered or listing.splits, warnings=(*listing.warnings, *told))
 
 
 def _by_folder(listing: Listing, home: Path) -> tuple[Parts, list[str]]:
     """The images by the folders that they lie in, and a line; {} where these say nothing."""
-    place: dict[tuple[str, str], str | None] = {}
-    found: dict[str | None, list[Record]] = defaultdict(list)
-    records = listing.splits[ALL]
-    top = _top(records, home)
-    for record in records:
-        folder = files.shown(record.image, top).rpartition("/")[0]
-        label = listing.classes[record.target] if isinstance(record.target, int) else ""
-        if (folder, label) not in place:
-            place[folder, label] = None if Path(folder).is_absolute() else _split_of(folder, label)
-        found[place[folder, label]].append(record)
+    spoken = _placed(listing, home, _spoken_of)
+    whole = None not in spoken and "train" in spoken and len(spoken) > 1
+    found = spoken if whole else _placed(listing, home, _split_of)
     outside = found.pop(None, [])
     named = [split for split in SPLITS if split in found]
     if not {"val", "test"} & {*named}:
@@ -63,6 +61,21 @@ def _by_folder(listing: Listing, home: Path) -> tuple[Parts, list[str]]:
     if outside:
         line += f"; {len(outside)} in no folder of a split count as train"
     return {split: found[split] for split in named} | {"train": [*found["train"], *outside]}, [line]
+
+
+def _placed(listing: Listing, home: Path, split_of: Callable[[str, str], str | None]) -> dict[str | None, list[Record]]:
+    """The images by what their folders, and of labels the name of the image's class, say."""
+    place: dict[tuple[str, str], str | None] = {}
+    found: dict[str | None, list[Record]] = defaultdict(list)
+    records = listing.splits[ALL]
+    top = _top(records, home)
+    for record in records:
+        folder = files.shown(record.image, top).rpartition("/")[0]
+        label = listing.classes[record.target] if isinstance(record.target, int) else ""
+        if (folder, label) not in place:
+            place[folder, label] = None if Path(folder).is_absolute() else split_of(folder, label)
+        found[place[folder, label]].append(record)
+    return found
 
 
 def _top(records: Sequence[Record], home: Path) -> Path:
@@ -76,6 +89,13 @@ def _split_of(folder: str, label: str) -> str | None:
     """The split that the innermost of some folders is named for, which is not the image's class."""
     names = (name for name in reversed(folder.split("/")) if files.composed(name) != label)
     return next((split for name in names if (split := files.split_of(name))), None)
+
+
+def _spoken_of(folder: str, label: str) -> str | None:
+    """The same, else the split that the innermost of the folders speaks of, as train_images or test_zip."""
+    words = (name.lower().replace("trainval", "train") for name in reversed(folder.split("/")) if name != label)
+    spoken = (common.split_in(name) for name in words)
+    return _split_of(folder, label) or next((split for split in spoken if split != ALL), None)
 
 
 def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
