@@ -24,8 +24,9 @@ LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})  # suffixes of masks that 
 BLURRED = "a JPEG, which blurs class ids, and once converted, too: export the masks anew as PNG"
 NEAR = 50  # values that are nearly black, or as many that are nearly white
 VALUES = 3  # such values, beside black and white themselves, from which on they are shades and no ids
-SOFT = 0.5  # pixels of shades between, at most so many of those of the smaller end: edges
-STRAY = 0.02  # likewise, where few values are between, which might be ids
+SOFT = 0.5  # pixels between, at most so many of those of the smaller end: edges
+STRAY = 0.01  # pixels that count for nothing, likewise
+WIDTH = 16  # values that hold most of what is between, where that is a class of its own in grey
 
 
 def settle(
@@ -45,9 +46,10 @@ def settle(
     """
     seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
     files_alone = not painted and not listing.usual_classes
-    white = files_alone and len(listing.classes) in (0, 2) and _black_and_white(seen)
-    if not white and not painted:
-        _refuse_jpeg(listing)
+    lossy = None if painted else _jpeg(listing)
+    white = files_alone and len(listing.classes) in (0, 2) and _black_and_white(seen, lossy=lossy is not None)
+    if lossy and not white:
+        raise DataError(f"{lossy} is {BLURRED}")
     if files_alone and not white and not listing.classes and classes is None:
         _refuse_shades(seen)
     known = _named(listing, white) or _unnamed(listing, classes, seen, white=white, training=training)
@@ -65,13 +67,14 @@ def settle(
     return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, findings
 
 
-def _black_and_white(seen: np.ndarray) -> bool:
+def _black_and_white(seen: np.ndarray, *, lossy: bool) -> bool:
     """Whether masks hold, in pixels of each value (256,), black and white, and between them no more than edges."""
-    black, white = seen[:NEAR].sum(), seen[-NEAR:].sum()
-    between = seen[NEAR:-NEAR].sum()
-    if _shaded(seen):
-        return bool(between <= SOFT * min(black, white))
-    return _two_peaks(seen) and bool(between <= STRAY * min(black, white))
+    smaller, between = min(seen[:NEAR].sum(), seen[-NEAR:].sum()), seen[NEAR:-NEAR]
+    if lossy or _shaded(seen):
+        peak = np.convolve(between, np.ones(WIDTH)).max()
+        edges = between.sum() <= SOFT * smaller and 2 * peak <= between.sum()
+        return bool(smaller and (edges or between.sum() <= STRAY * smaller))
+    return _two_peaks(seen) and bool(seen[1:IGNORE].sum() <= STRAY * min(seen[0], seen[IGNORE]))
 
 
 def _shaded(seen: np.ndarray) -> bool:
@@ -80,8 +83,11 @@ def _shaded(seen: np.ndarray) -> bool:
 
 
 def _two_peaks(seen: np.ndarray) -> bool:
-    """Whether 0 and 255 occur, and nothing near them."""
-    return bool(seen[0] and seen[IGNORE] and not seen[1:NEAR].any() and not seen[-NEAR:-1].any())
+    """Whether 0 and 255 occur, and near them nothing, or at both no more than what a JPEG of high quality brings."""
+    black, white = seen[:NEAR], seen[: -NEAR - 1 : -1]  # each from its end on
+    bare = [not end[1:].any() for end in (black, white)]
+    blurred = [end[1:VALUES].any() and not end[VALUES:].any() and 2 * end[1:].sum() <= end[0] for end in (black, white)]
+    return bool(black[0] and white[0] and (all(bare) or all(blurred)))
 
 
 def _refuse_shades(seen: np.ndarray) -> None:
@@ -94,11 +100,10 @@ def _refuse_shades(seen: np.ndarray) -> None:
     )
 
 
-def _refuse_jpeg(listing: Listing) -> None:
+def _jpeg(listing: Listing) -> Path | None:
+    """The first mask that is a JPEG, if any."""
     targets = (record.target for records in listing.splits.values() for record in records)
-    lossy = next((path for path in targets if isinstance(path, Path) and path.suffix.lower() in LOSSY), None)
-    if lossy:
-        raise DataError(f"{lossy} is {BLURRED}")
+    return next((path for path in targets if isinstance(path, Path) and path.suffix.lower() in LOSSY), None)
 
 
 def _nearest(finding: Finding) -> Finding:
