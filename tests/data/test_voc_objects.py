@@ -150,6 +150,10 @@ def test_an_image_without_objects_and_a_size_of_zero(tmp_path: Path) -> None:
         (item(box=("x", 1, 2, 3)), "an object without a bndbox of four numbers"),
         (item(box=(1, 2, 3)), "an object without a bndbox of four numbers"),
         ("<object>\n<name>cat</name></object>", "an object without a bndbox of four numbers"),
+        (
+            "<object>\n<name>cat</name><robndbox/></object>",
+            "an object without a bndbox of four numbers (a turned robndbox is not read: convert it to DOTA's labelTxt)",
+        ),
         (item(name=" "), "an object without a name"),
         (item(difficult="<difficult>2</difficult>"), "difficult '2' is neither 0 nor 1"),
     ],

@@ -12,7 +12,7 @@ from visrun.errors import DataError
 
 LARGEST = 10_000_000  # bytes; a label file is small
 DEEPEST = 20  # tags inside one another
-_TAG, _COMMENT = re.compile(rb"<([A-Za-z_][\w.-]*)"), re.compile(rb"<!--.*?-->", re.DOTALL)
+_TAG, _COMMENT = re.compile(rb"<([A-Za-z_][\w.-]*)"), re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 
 
 @dataclass

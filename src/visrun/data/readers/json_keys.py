@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from visrun.data.readers.common import HEAD
 
-_TOKENS = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(?:\s*:\s*(?=(.)))?|[\[\]{}]', re.DOTALL)
+# A string that does not end takes the rest: to look for an end behind each of its quotes takes long.
+_TOKENS = re.compile(rb'"([^"\\]*(?:\\.?[^"\\]*)*)(?:"|\Z)(?:\s*:\s*(?=(.)))?|[\[\]{}]', re.DOTALL)
 
 
 class Top(NamedTuple):

@@ -201,7 +201,8 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
         try:
             corners = [float(item.get("bndbox", side)) for side in ("xmin", "ymin", "xmax", "ymax")]
         except ValueError:
-            return Problem(f"{shown}:{item.line}", "an object without a bndbox of four numbers")
+            turned = item.all("robndbox") and " (a turned robndbox is not read: convert it to DOTA's labelTxt)"
+            return Problem(f"{shown}:{item.line}", f"an object without a bndbox of four numbers{turned or ''}")
         if not item.get("name"):
             return Problem(f"{shown}:{item.line}", "an object without a name")
         difficult = files.flag(item.get("difficult") or "0")
