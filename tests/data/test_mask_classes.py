@@ -11,6 +11,7 @@ from PIL import Image
 
 from visrun.data import images, mask_classes, records
 from visrun.errors import DataError
+from visrun.text import plural
 
 NEARLY = "the masks are nearly black and white: white (255), and what is nearer to it than to black, is foreground"
 
@@ -110,9 +111,7 @@ def test_shades_that_may_be_classes_are_refused(tmp_path: Path, mask: list[list[
     pixels = np.array(mask, np.uint8)
     root = folder(tmp_path / "d", [pixels] * 3)
     found = np.unique(pixels[(pixels > 0) & (pixels < 255)])
-    text = (
-        f"the masks hold {count or len(found)} values between black (0) and white (255), soft edges or classes in grey"
-    )
+    text = f"the masks hold {plural(count or len(found), 'value')} between black (0) and white (255): in place of soft edges"
     with pytest.raises(DataError) as caught:
         records.read(root, task="segmentation")
     assert str(caught.value).startswith(text)

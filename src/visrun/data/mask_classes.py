@@ -14,7 +14,7 @@ from visrun.data.check import Finding
 from visrun.data.ids import ABSENT, IGNORE
 from visrun.data.images import WHITE_FROM
 from visrun.errors import DataError
-from visrun.text import some
+from visrun.text import plural, some
 
 if TYPE_CHECKING:
     from visrun.data.listing import Listing
@@ -95,8 +95,8 @@ def _refuse_shades(seen: np.ndarray) -> None:
         return
     found = [f"class_{value}" for value in np.flatnonzero(seen[:IGNORE])]
     raise DataError(
-        f"the masks hold {len(found) - 1} values between black (0) and white (255), soft edges or classes in grey: "
-        f"write ids 0, 1, 2, ...; or name the classes, as in data.classes=[{some(found, 3)}], and 255 counts for none"
+        f"the masks hold {plural(len(found) - 1, 'value')} between black (0) and white (255): in place of soft edges write "
+        f"0 and 255, of classes ids 0, 1, 2, ...; or name them, as in data.classes=[{some(found, 3)}]: 255 counts for none"
     )
 
 
