@@ -123,6 +123,7 @@ def test_a_missing_image_is_no_other_of_its_name(tmp_path: Path, places: list[st
         ("lesion_id,image_id,label", "L{i},{i}a,{c}", "image_id"),
         ("class id,filepaths,label", "{c},{i}a.jpg,{c}", "filepaths"),
         ("label,photograph", "{c},{i}a.jpg", "photograph"),
+        ("label,id", "{c},{i}a", "id"),
         ("name,image_id,label", "{i}a,77,{c}", "name"),  # the first, since its cells are images
         ("image_id,file_name,label", "77,{i}a.jpg,{c}", "file_name"),
     ],

@@ -25,11 +25,12 @@ def column_of(names: Sequence[str], rows: Sequence[tuple[int, list[str]]], file:
     if usual is not None:
         return usual
     find = Finder(base, [])
-    likely = [i for i, name in enumerate(names) if re.sub(r"[\W_]", "", name.lower()) in NAMES]
-    others = [i for i in range(len(names)) if i not in likely]
-    for i in dict.fromkeys((0, *likely, *others)):
+    bare = [re.sub(r"[\W_]", "", name.lower()) for name in names]
+    likely = [i for i, name in enumerate(bare) if name in NAMES]
+    for i in dict.fromkeys((0, *likely, *range(len(names)))):
         cells = [row[i] for _, row in rows[:TRIED] if row[i]]
-        if any(_is_image(file, cell, find, sure=i == 0 or i in likely) for cell in cells):
+        sure = i == 0 or i in likely or bare[i] in ("id", "name")
+        if any(_is_image(file, cell, find, sure=sure) for cell in cells):
             return i
     return likely[0] if likely else 0
 
