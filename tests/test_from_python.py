@@ -13,8 +13,10 @@ import torch
 import visrun
 from visrun import run
 from visrun.device import configure
-from visrun.errors import ConfigError, DataError, VisrunError
+from visrun.errors import ConfigError, DataError, VisrunError, exit_code
 from visrun.tracking import client
+
+DONE = run.Result(Path(), "finished")
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +41,13 @@ def switches() -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def train(*_: Any) -> None:
+    def train(*_: Any) -> run.Result:
         configure(torch.device("cpu"), deterministic=True)
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = True, True
         torch.set_float32_matmul_precision("high")
         if fails:
             raise DataError("broken")
+        return DONE
 
     monkeypatch.setattr(run, "_run", train)
     before = switches()
@@ -58,13 +61,13 @@ def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: 
 
 def test_mlflow_is_put_back_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
-    monkeypatch.setattr(run, "_run", lambda *_: client.quiet())
+    monkeypatch.setattr(run, "_run", lambda *_: client.quiet() or DONE)
     visrun.train(["run.device=cpu"])
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
 def test_a_precision_that_torch_does_not_tell_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_run", lambda *_: None)
+    monkeypatch.setattr(run, "_run", lambda *_: DONE)
     monkeypatch.setattr(torch, "get_float32_matmul_precision", Mock(side_effect=RuntimeError("mix of APIs")))
     monkeypatch.setattr(torch, "set_float32_matmul_precision", Mock(side_effect=AssertionError))
     visrun.train(["run.device=cpu"])
@@ -74,3 +77,15 @@ def test_a_second_run_at_once_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(run, "_run", lambda *_: visrun.train(["run.device=cpu"]))
     with pytest.raises(VisrunError, match=r"^another run is under way in this process; wait for its end, or train in"):
         visrun.train(["run.device=cpu"])
+
+
+@pytest.mark.parametrize("code", [130, 143])
+def test_a_run_that_a_signal_stopped_ends_the_callers_loop_too(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = run.Result(Path(), "killed", exit_code=code)
+    monkeypatch.setattr(run, "_run", lambda *_: stopped)
+    begun = []
+    with pytest.raises(KeyboardInterrupt) as caught:
+        for seed in range(3):
+            begun.append(seed)
+            visrun.train(["run.device=cpu", f"seed={seed}"])
+    assert begun == [0] and exit_code(caught.value) == code

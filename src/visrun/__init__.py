@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from visrun.errors import ConfigError, DataError, VisrunError
     from visrun.hyperparameters import Hyperparameters
     from visrun.lr import lr_curve
     from visrun.optimizers import build_optimizer
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ConfigError",
+    "DataError",
     "Hyperparameters",
     "Predictor",
     "Result",
+    "VisrunError",
     "build_optimizer",
     "build_scheduler",
     "load",
@@ -36,9 +40,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ConfigError": "errors",
+    "DataError": "errors",
     "Hyperparameters": "hyperparameters",
     "Predictor": "predictor",
     "Result": "run",
+    "VisrunError": "errors",
     "build_optimizer": "optimizers",
     "build_scheduler": "schedulers",
     "load": "predictor",

@@ -25,7 +25,7 @@ from visrun.record.recorder import Outlets, RunRecorder, restore
 from visrun.record.remember import last_state, longer, remembered, repeating, require_same_data, what_next
 from visrun.record.run_folder import RunFolder, is_metric, part_of, read_json
 from visrun.record.tracked import tracker_of
-from visrun.signals import Stop, stop_on_signals
+from visrun.signals import Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Judge, Limits, Progress, fit, why_early
 from visrun.trial import Trial, judge_of
@@ -36,8 +36,9 @@ class Result:
     """How a run ended.
 
     ``value`` is the monitored metric of the best epoch (None if there was none), ``val`` that epoch's metrics and
-    ``test`` the best checkpoint's on the test split, where there is one. ``status`` is "finished", "pruned" or
-    "killed", ``reason`` why it ended before its last epoch; ``parameters`` counts the model's.
+    ``test`` the best checkpoint's on the test split, where there is one. ``status`` is "finished", of a
+    sweep's trial also "pruned" or "killed", ``reason`` why it ended before its last epoch; ``parameters`` counts the
+    model's.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ def train(overrides: Sequence[str] = ()) -> Result:
         ConfigError: Settings that are wrong, all at once.
         DataError: A dataset that cannot be trained on.
         VisrunError: The run failed, or another one is under way.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, once all is saved for ``visrun resume``.
     """
     named, resolved = named_folder(overrides), resolve(overrides)
     preflight.require(resolved.settings)
@@ -70,7 +72,10 @@ def train(overrides: Sequence[str] = ()) -> Result:
     for line in resolved.warnings:
         screen.warn(line)
     with alone():
-        return _run(resolved, named or new_run_folder(resolved.settings.task), screen)
+        result = _run(resolved, named or new_run_folder(resolved.settings.task), screen)
+    if result.exit_code:  # a loop over runs ends with the one that was stopped
+        raise Interrupted(result.exit_code)
+    return result
 
 
 def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> Result:
