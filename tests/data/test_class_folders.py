@@ -91,6 +91,13 @@ def test_datasets_in_folders_are_no_classes(tmp_path: Path) -> None:
         records.read(tmp_path, task="classification")
 
 
+def test_a_class_with_splits_of_its_own_is_said(tmp_path: Path) -> None:
+    lay(tmp_path, ["pets/train/1.jpg", "pets/test/2.jpg", "wild/3.jpg", "zoo/test/4.jpg"])
+    listing = folder.read(tmp_path)
+    assert listing.classes == ("pets", "wild", "zoo")
+    assert listing.warnings == ("pets/ has splits of its own, test, train, and counts as one class",)
+
+
 @pytest.mark.parametrize(
     ("split", "line"),
     [

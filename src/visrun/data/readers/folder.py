@@ -56,7 +56,7 @@ def read(root: Path) -> Listing:
     if not found or (ALL in parts and all(class_folders.is_split(folder.name) for _, folder in found)):
         raise DataError(f"{root}: no class folders with images: expected train/CLASS/*.jpg or CLASS/*.jpg")
     if ALL in parts:
-        _require_no_splits(root, parts[ALL][0].classes)
+        lines += _require_no_splits(root, parts[ALL][0].classes)
     classes = tuple(sorted({files.composed(folder.name) for _, folder in found}, key=files.natural))
     index = {name: i for i, name in enumerate(classes)}
     splits: dict[str, list[Record]] = {split: [] for split in used}
@@ -95,20 +95,24 @@ def _like_splits(folders: Sequence[Path]) -> list[str]:
     return list(said) if len({*said.values()}) > 1 else []
 
 
-def _require_no_splits(root: Path, folders: Sequence[Path]) -> None:
-    """Refuse folders that are no classes, since they are splits, or have splits of their own."""
+def _require_no_splits(root: Path, folders: Sequence[Path]) -> list[str]:
+    """Refuse folders that are no classes, since they are splits, or have splits of their own; a line on one of many."""
     if names := _like_splits(folders):
         raise DataError(
             f"{root}: {some(names)} look like splits, not like classes: expected class folders inside, "
             "train/CLASS/*.jpg, or a table train.csv of image,label"
         )
     divided = {folder: names for folder in folders if len({*map(files.split_of, names := _named(folder))}) > 1}
+    if not divided:
+        return []
+    folder, names = next(iter(divided.items()))
+    own = f"{folder.name}/ has splits of its own, {some(names)}"
     if len(divided) > 1 or len(divided) == len(folders):
-        folder, names = next(iter(divided.items()))
         raise DataError(
-            f"{root}: {folder.name}/ has splits of its own, {some(names)}: classes lie inside splits, "
-            f"train/{folder.name}/*.jpg; or choose one dataset, such as {files.naming(folder)}"
+            f"{root}: {own}: classes lie inside splits, train/{folder.name}/*.jpg; "
+            f"or choose one dataset, such as data.root={folder}"
         )
+    return [f"{own}, and counts as one class"]
 
 
 def _named(folder: Path) -> list[str]:
