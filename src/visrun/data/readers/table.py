@@ -76,16 +76,22 @@ def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Li
         for split, file in found.items()
     }
     first = next(iter(opened.values()))
-    test, lines = opened.get("test", first), []
-    if len(test.columns) < 2 or {*test.columns} < {*first.columns}:
-        lacking = [name for name in first.columns if name not in test.columns]
-        lines.append(f"{test.shown}: test images without labels are left out (no column {some(lacking)})")
-        del opened["test"]
+    lines = _drop_unlabelled(opened, first)
     for table in opened.values():
         if table.columns != first.columns:
             raise DataError(f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others")
     made = _listing(opened, base, target, targets)
     return replace(made, warnings=(*lines, *made.warnings))
+
+
+def _drop_unlabelled(opened: dict[str, Table], first: Table) -> list[str]:
+    """Take a test table out of ``opened`` that lacks columns of the first; a line that says so."""
+    test = opened.get("test", first)
+    if len(test.columns) > 1 and not {*test.columns} < {*first.columns}:
+        return []
+    del opened["test"]
+    lacking = [name for name in first.columns if name not in test.columns]
+    return [f"{test.shown}: test images without labels are left out (no column {some(lacking)})"]
 
 
 def _tables(root: Path) -> dict[str, Path]:
@@ -99,10 +105,9 @@ def _tables(root: Path) -> dict[str, Path]:
         inner = [(split, folder, inside(folder)) for split, folder in common.by_split(root)]
         named = {s: own[0] for s, folder, own in inner if len(own) == 1 and files.holds_images(folder, deep=False)}
     if len(every) == 2 and [*named] == ["test"]:
-        (other,) = {*every} - {*named.values()}
-        named |= (
-            {} if {*head(other)[0]} <= {*head(named["test"])[0]} else {"train": other}
-        )  # labels.csv, test.csv of ids
+        (other,) = {*every} - {named["test"]}
+        if {*head(named["test"])[0]} < {*head(other)[0]}:  # a test.csv of ids, beside labels.csv
+            named["train"] = other
     return {s: named[s] for s in ("train", "val", "test") if s in named} or ({ALL: every[0]} if len(every) == 1 else {})
 
 
