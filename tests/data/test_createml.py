@@ -80,6 +80,15 @@ def test_images_of_a_split_that_no_json_lists(tmp_path: Path) -> None:
         createml.read(tmp_path)
 
 
+def test_jsons_named_for_no_split_beside_those_of_splits_are_said(tmp_path: Path) -> None:
+    for stem in ("train", "val", "a", "b"):
+        picture(tmp_path / f"{stem}.jpg")
+        write(tmp_path / f"{stem}.json", entry(f"{stem}.jpg", annotation()))
+    listing = createml.read(tmp_path)
+    assert [*listing.splits] == ["train", "val"]
+    assert listing.warnings == ("2 jsons without a split in their name are left out, such as a.json",)
+
+
 @pytest.mark.parametrize(
     "content",
     [{"image": "a.jpg", "annotations": []}, [{"annotations": [], "data": {}}], [{"image": 3, "annotations": []}], []],

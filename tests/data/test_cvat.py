@@ -116,6 +116,15 @@ def test_images_of_a_split_that_no_file_lists(tmp_path: Path) -> None:
         cvat.read(tmp_path)
 
 
+def test_a_file_named_for_no_split_beside_those_of_splits_is_said(tmp_path: Path) -> None:
+    for stem in ("train", "val", "annotations"):
+        picture(tmp_path / f"{stem}.jpg")
+        write(tmp_path / f"{stem}.xml", image(f"{stem}.jpg", BOX))
+    listing = cvat.read(tmp_path)
+    assert [*listing.splits] == ["train", "val"]
+    assert listing.warnings == ("1 xml files without a split in their name are left out, such as annotations.xml",)
+
+
 # what is labelled
 
 

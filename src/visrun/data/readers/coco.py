@@ -20,7 +20,6 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
 
-FOLDERS = ("annotations", "labels")
 BOXED = "instances_"  # where COCO's own files lie, only these hold boxes
 
 
@@ -87,7 +86,9 @@ def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], 
     """
     if root.is_file():
         return ([(ALL, root)] if _is_coco(root, named=named) else []), []
-    several = [(split, file) for split, folder in label_folders(root, FOLDERS) for file in _jsons(folder, named=named)]
+    several = [
+        (split, file) for split, folder in label_folders(root, files.LABELS) for file in _jsons(folder, named=named)
+    ]
     boxed = {split for split, file in several if _is_boxed(file)}
     several = [(split, file) for split, file in several if split not in boxed or _is_boxed(file)]
     found = [(split_in(file.stem) if split == ALL else split, file) for split, file in several]

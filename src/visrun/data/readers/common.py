@@ -158,6 +158,14 @@ def label_folders(root: Path, names: Sequence[str]) -> list[tuple[str, Path]]:
     ]
 
 
+def by_name(found: Sequence[tuple[str, Path]]) -> tuple[list[tuple[str, Path]], list[Path]]:
+    """Label files in no folder of a split (``all``) with the split that their names tell; where any file is of a split,
+    those of none apart."""
+    told = [(split_in(file.stem) if split == ALL else split, file) for split, file in found]
+    parts = [(split, file) for split, file in told if split != ALL]
+    return (parts, [file for split, file in told if split == ALL]) if parts else (told, [])
+
+
 def split_in(stem: str) -> str:
     """The split that a file's name speaks of, as in instances_train2017; ``all`` for none or several."""
     named = splits_in(stem)

@@ -20,7 +20,6 @@ from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.text import some
 
-FOLDERS = ("annotations", "labels")
 SIDES = ("x", "y", "width", "height")  # of the box: its middle first
 
 
@@ -35,7 +34,7 @@ class Entry(NamedTuple):
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` is CreateML's json or holds some, at the top, in a folder of labels or the splits' folders."""
-    return bool(_files(root))
+    return bool(_files(root)[0])
 
 
 def read(root: Path) -> Listing:
@@ -47,7 +46,7 @@ def read(root: Path) -> Listing:
         DataError: For a json that is broken, or none; for training or validation images that no json lists (test images
             are left out).
     """
-    found = _files(root)
+    found, others = _files(root)
     if not found:
         raise DataError(f"{root}: no CreateML json: expected train/_annotations.createml.json or one .json")
     base = files.home(root)
@@ -72,21 +71,19 @@ def read(root: Path) -> Listing:
         splits[split] = [
             Record(places[image], _marks(one, names), one.where) for image, one in own.items() if image not in strange
         ]
-    warnings: tuple[str, ...] = ()
+    warnings = common.left_over("jsons", others, base, lacking="a split in their name")
     if not root.is_file():
         used = {record.image for records in splits.values() for record in records}
-        warnings = common.bare_splits([base, *usual(base)], splits, used, root, mend="export their annotations")
+        warnings += common.bare_splits([base, *usual(base)], splits, used, root, mend="export their annotations")
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
 
 
-def _files(root: Path) -> list[tuple[str, Path]]:
-    """(split, json) of every file of CreateML's; where some are named for splits, only those."""
+def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
+    """(split, json) of every file of CreateML's; where some are named for splits, only those, and the others apart."""
     if root.is_file():
-        return [(ALL, root)] if _is_createml(root) else []
-    places = common.label_folders(root, FOLDERS)
-    jsons = [(split, file) for split, folder in places for file in _jsons(folder)]
-    found = [(common.split_in(file.stem) if split == ALL else split, file) for split, file in jsons]
-    return [(split, file) for split, file in found if split != ALL] or found
+        return ([(ALL, root)] if _is_createml(root) else []), []
+    places = common.label_folders(root, files.LABELS)
+    return common.by_name([(split, file) for split, folder in places for file in _jsons(folder)])
 
 
 def _jsons(folder: Path) -> Iterator[Path]:

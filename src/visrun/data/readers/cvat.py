@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` is CVAT's xml of images or holds some, at the top, in annotations/ or in the splits' folders."""
-    return bool(_files(root))
+    return bool(_files(root)[0])
 
 
 def read(root: Path) -> Listing:
@@ -58,7 +58,7 @@ def read(root: Path) -> Listing:
         DataError: For xml that is broken, several files for one split, or none; for training or validation images that
             no file lists (test images are left out).
     """
-    found = _files(root)
+    found, others = _files(root)
     if not found:
         raise DataError(f"{root}: no xml of CVAT's images: expected annotations.xml or train/annotations.xml")
     base = files.home(root)
@@ -87,17 +87,18 @@ def read(root: Path) -> Listing:
         used = {record.image for records in splits.values() for record in records}
         warnings += common.bare_splits([base, *usual(base)], splits, used, root, mend="export their annotations")
     warnings += labelme_shapes.left_out(every)
+    warnings += common.left_over("xml files", others, base, lacking="a split in their name")
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=tuple(warnings))
 
 
-def _files(root: Path) -> list[tuple[str, Path]]:
-    """(split, xml) of every file of CVAT's; where some are named for splits, only those."""
+def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
+    """(split, xml) of every file of CVAT's; where some are named for splits, only those, and the others apart."""
     if root.is_file():
-        return [(ALL, root)] if kind(root) == "image" else []
+        return ([(ALL, root)] if kind(root) == "image" else []), []
     places = common.label_folders(root, FOLDERS)
-    xmls = [(split, file) for split, folder in places for file in _xmls(folder) if kind(file) == "image"]
-    found = [(common.split_in(file.stem) if split == ALL else split, file) for split, file in xmls]
-    return [(split, file) for split, file in found if split != ALL] or found
+    return common.by_name(
+        [(split, file) for split, folder in places for file in _xmls(folder) if kind(file) == "image"]
+    )
 
 
 def _xmls(folder: Path) -> list[Path]:
