@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from visrun.data import files
 from visrun.data.listing import Listing, Record
 from visrun.data.readers import common
+from visrun.data.readers.class_folders import spoken
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -48,9 +49,9 @@ def regrouped(listing: Listing, home: Path) -> Listing:
 
 def _by_folder(listing: Listing, home: Path) -> tuple[Parts, list[str]]:
     """The images by the folders that they lie in, and a line; {} where these say nothing."""
-    spoken = _placed(listing, home, _spoken_of)
-    whole = None not in spoken and "train" in spoken and len(spoken) > 1
-    found = spoken if whole else _placed(listing, home, _split_of)
+    loosely = _placed(listing, home, _spoken_of)
+    whole = None not in loosely and "train" in loosely and len(loosely) > 1
+    found = loosely if whole else _placed(listing, home, _split_of)
     outside = found.pop(None, [])
     named = [split for split in SPLITS if split in found]
     if not {"val", "test"} & {*named}:
@@ -93,9 +94,8 @@ def _split_of(folder: str, label: str) -> str | None:
 
 def _spoken_of(folder: str, label: str) -> str | None:
     """The same, else the split that the innermost of the folders speaks of, as train_images or test_zip."""
-    words = (name.lower().replace("trainval", "train") for name in reversed(folder.split("/")) if name != label)
-    spoken = (common.split_in(name) for name in words)
-    return _split_of(folder, label) or next((split for split in spoken if split != ALL), None)
+    names = (name for name in reversed(folder.split("/")) if files.composed(name) != label)
+    return _split_of(folder, label) or next((split for name in names if (split := spoken(name))), None)
 
 
 def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
