@@ -68,7 +68,15 @@ def test_a_format_that_is_not_read_is_named(tmp_path: Path, file: str, text: str
 
 
 def test_what_is_no_known_format_or_of_no_use_to_the_task_is_not_named(tmp_path: Path) -> None:
-    for name, text in {"notes.json": '{"a": [1]}', "a.txt": "hello", "b.csv": "x,y\n1,2", ".c.mat": "x"}.items():
+    coco = json.dumps({"images": [], "annotations": []})  # too deep to be recognised
+    (tmp_path / "a").mkdir()
+    for name, text in {
+        "notes.json": '{"a": [1]}',
+        "a/coco.json": coco,
+        "a.txt": "hello",
+        "b.csv": "x,y\n1,2",
+        ".c.mat": "x",
+    }.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "gone.mat").symlink_to(tmp_path / "nowhere")
     assert foreign.told(tmp_path, "object_detection") == ""

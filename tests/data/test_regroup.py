@@ -11,7 +11,7 @@ from PIL import Image
 
 from visrun.data import records
 from visrun.data.listing import Listing, Record
-from visrun.data.regroup import regrouped
+from visrun.data.regroup import UNREAD, regrouped
 
 FOLDERS = "splits by the images' folders: "
 IN_MAIN = "splits by Main/train.txt, Main/test.txt"
@@ -152,7 +152,8 @@ def test_lists_may_lie_beside_the_folder_of_images(tmp_path: Path, place: str) -
     ("val", "splits", "told"),
     [
         ("a\nt\n", {"train": "b", "val": "at"}, "splits by train.txt, val.txt"),
-        ("a\n", {"train": "ab", "test": "t"}, f"{FOLDERS}2 in train, 1 in test"),
+        ("a\n", {"train": "ab", "test": "t"}, f"{FOLDERS}2 in train, 1 in test; {UNREAD}"),
+        ("b\n", {"train": "ab", "test": "t"}, f"{FOLDERS}2 in train, 1 in test; {NOT_READ}"),
     ],
 )
 def test_lists_of_all_images_come_before_folders(tmp_path: Path, val: str, splits: dict[str, str], told: str) -> None:

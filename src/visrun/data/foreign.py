@@ -67,7 +67,7 @@ FORMATS = (
     Format(
         "a json of annotations without a list of images",
         "*.json",
-        rb'(?s)^\s*\{.*"annotations"\s*:\s*\[',
+        rb'(?s)^\s*\{(?!.*"images"\s*:\s*\[).*"annotations"\s*:\s*\[',
         "COCO has images, annotations and categories in one json",
     ),
     Format("CVAT for video", "*.xml", rb"(?s)<annotations>.*<track\s", "export CVAT for images 1.1 or COCO", ("cvat",)),

@@ -22,6 +22,7 @@ from visrun.errors import DataError
 
 SPLITS = ("train", "val", "test")
 LISTS = ("", "Main", "meta")  # folders of lists; VOC's reader knows those of ImageSets/
+UNREAD = "lists of images that do not name all are not read"
 Parts = dict[str, list[Record]]
 
 
@@ -41,7 +42,10 @@ def regrouped(listing: Listing, home: Path) -> Listing:
     found, told = _by_list(records, home)
     if sum(map(len, found.values())) < len(records):
         by_folder, line = _by_folder(listing, home)
-        told = line if by_folder else told if found else [*line, *told]
+        if by_folder:
+            told = [*line, *([UNREAD] if found else told)]
+        elif not found:
+            told = [*line, *told]
         found = by_folder or found
     ordered = {split: found[split] for split in SPLITS if split in found}
     return replace(listing, splits=ordered or listing.splits, warnings=(*listing.warnings, *told))
