@@ -50,6 +50,10 @@ def test_every_mask_is_an_object(tmp_path: Path, top: str) -> None:
     assert list(dataset.counts.values()) == [(3 * 120 - sum(areas), sum(areas))]
     (tmp_path / "classes.txt").write_text("nucleus\n")
     assert instances.read(tmp_path).classes == ("nucleus",)
+    (tmp_path / "classes.txt").write_text("nucleus\ncell\n")
+    listing = instances.read(tmp_path)
+    told = "the 2 class names are not used: masks of single objects do not say their class"
+    assert (listing.classes, listing.warnings) == (("object",), (told,))
 
 
 def test_images_without_masks_are_told(tmp_path: Path) -> None:

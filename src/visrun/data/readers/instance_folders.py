@@ -38,13 +38,16 @@ def read(root: Path, classes: Sequence[str]) -> Listing:
 
     Args:
         root: The folder.
-        classes: The one class that all objects are of.
+        classes: The one class that all objects are of; several are not used, which is said.
 
     Raises:
         DataError: Training or validation images without masks.
     """
     homes: list[Home] = []
     warnings: list[str] = []
+    if len(classes) > 1:
+        warnings.append(f"the {len(classes)} class names are not used: masks of single objects do not say their class")
+        classes = ("object",)
     for split, top in _tops(root):
         inside = files.folders(top)
         if any(map(_masks, inside)):

@@ -47,7 +47,7 @@ def read(root: Path) -> Listing:
     names = object_names(ids) or ("object",)
     pairs, warnings = common.labelled_pairs(root, (*MAPS, *SAME), IMAGES)
     if not pairs and instance_folders.recognise(root):
-        return instance_folders.read(root, names if len(names) == 1 else ("object",))
+        return instance_folders.read(root, names)
     if not pairs:
         raise DataError(f"{root}: no images/ with instances/ beside it (or PNGImages/ with PedMasks/)")
 
