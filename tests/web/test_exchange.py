@@ -67,6 +67,12 @@ def test_every_task_comes_back_with_its_own_model_and_with_another(task: str, co
         assert again == {"task": task, "model": None if model == usual else model, "touched": {}}
 
 
+def write_recipe(folder: Path, text: str) -> None:
+    file = folder / "conf" / "recipe" / "mine.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("recipe", sorted(file.stem for file in (conf_dir() / "recipe").glob("*.yaml")))
 def test_a_recipe_in_the_form_is_that_of_the_command_line(recipe: str, task: str, composer: Composer) -> None:
@@ -87,6 +93,22 @@ def test_a_recipe_goes_below_what_was_touched(composer: Composer) -> None:
 def test_a_recipe_that_there_is_none_of_is_refused(composer: Composer) -> None:
     with pytest.raises(ConfigError, match="did you mean quick"):
         with_recipe("quikc", State(task="classification"), composer)
+
+
+@pytest.mark.parametrize(("before", "after"), [("classification", "segmentation"), ("regression", "regression")])
+def test_the_task_of_a_recipe_takes_the_place_of_the_default_one(before: str, after: str, tmp_path: Path) -> None:
+    write_recipe(tmp_path, "task: segmentation\nmax_epochs: 3\n")
+    found = with_recipe("mine", State(task=before), Composer(tmp_path))
+    assert found == {"task": after, "model": None, "touched": {"max_epochs": 3}}
+
+
+def test_a_recipe_with_plugins_that_the_page_has_not_is_refused(tmp_path: Path) -> None:
+    write_recipe(tmp_path, "plugins: [no_such_module]\nmax_epochs: 3\n")
+    with pytest.raises(ConfigError, match=r"^recipe=mine: names plugins=\[.no_such_module.\]; visrun ui takes them"):
+        with_recipe("mine", State(task="classification"), Composer(tmp_path))
+    write_recipe(tmp_path, "plugins: [colorsys]\nmax_epochs: 3\n")
+    mine = Composer(tmp_path, always=["plugins=[colorsys]"])
+    assert with_recipe("mine", State(task="classification"), mine)["touched"] == {"max_epochs": 3}
 
 
 def test_what_a_run_wrote_comes_into_the_form(composer: Composer, tmp_path: Path) -> None:

@@ -87,14 +87,21 @@ def loaded(file: Path, composer: Composer) -> dict[str, Any]:
 def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
     """``task``, ``model`` and ``touched`` of the form with a recipe's values below what the user touched.
 
+    A task that the recipe names is taken in place of the default one, which is in no command.
+
     Raises:
-        ConfigError: There is no such recipe, or it is refused.
+        ConfigError: There is no such recipe, it is refused, or it names plugins that the page does not have.
     """
     with composer.lock:
         composer.refresh()
         if name not in (names := composer.conf.options("recipe")):
             raise ConfigError(f"recipe={show(name)}: must be {one_of(names)}{did_you_mean(name, names)}")
-        form = fill(state.task, state.model, state.touched, composer)
+        plugins = composer.conf.read(f"recipe/{name}").get("plugins")
+        if lacking := [item for item in plugins if item not in composer.plugins] if isinstance(plugins, list) else []:
+            raise ConfigError(f"recipe={name}: names plugins={show(lacking)}; visrun ui takes them, a form does not")
+        usual = composer.conf.default_choices()["task"]
+        task = composer.conf.choices(f"recipe/{name}").get("task", usual) if state.task == usual else state.task
+        form = fill(task, state.model, state.touched, composer)
         asked = (*words(form.task, form.model, form.sent, composer.models), word("recipe", name))
         found = composer.look(asked)
         if found.resolved is None:
@@ -104,9 +111,9 @@ def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
         model = str(values["model"]) if "model" in brought else state.model
         touched = {key: values[key] for key in editable() if key in brought} | state.touched
         return {
-            "task": state.task,
+            "task": task,
             "model": model,
-            "touched": _without_defaults(state.task, model, touched, composer) | state.touched,
+            "touched": _without_defaults(task, model, touched, composer) | state.touched,
         }
 
 
