@@ -133,7 +133,10 @@ def _rows(sources: Sequence[Source], base: Path) -> tuple[dict[str, list[Row]], 
                 continue
             shapes = cvat_shapes.parse(image, files.shown(source.file, base))
             rows.setdefault(split, []).append(Row(source.file, image.line, shapes))
-    told = [f"{n} images of the subset {subset!r}, which is no split, are left out" for subset, n in rest.items()]
+    told = [
+        f"{n} images of {f'the subset {subset!r}, which is no split,' if subset else 'no subset'} are left out"
+        for subset, n in rest.items()
+    ]
     return rows, told
 
 
