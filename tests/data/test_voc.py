@@ -246,6 +246,9 @@ def test_objects_have_the_class_of_most_of_their_pixels(tmp_path: Path) -> None:
     assert [listing.classes[label] for label in row.target.labels] == ["person", "cat"]
     assert row.target.boxes.tolist() == [[1, 0, 4, 2], [5, 0, 7, 2]]
     assert (row.target.spot(1), row.target.size) == ("SegmentationClass/a.png: object 2", (7, 2))
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations" / "annotations.xml").write_text("<annotations/>")  # another tool's
+    assert [len(row.target) for row in voc.read(tmp_path, target="boxes").splits["all"]] == [2]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def read(root: Path, *, target: str = "mask") -> Listing:
     """
     if target == "mask":
         return _masks(root)
-    boxed, pictured = bool(voc_objects.places(root)), _pictured(root)
+    pictured = _pictured(root)
+    boxed = voc_objects.recognise(root) if pictured else bool(voc_objects.places(root))
     from_pictures = pictured or not boxed if target in OUTLINED else pictured and not boxed
     return voc_instances.read(_masks(root)) if from_pictures else voc_objects.read(root)
 
