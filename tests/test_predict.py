@@ -56,6 +56,15 @@ def test_a_list_stands_for_the_paths_in_it(pictures, monkeypatch):
     assert [*map(str, predict.find_images(["-", "c"]))] == ["c/1.png", "a/1.png", "a/b/2.JPG", "c/1.png"]
 
 
+def test_labels_beside_the_images_that_are_named_are_no_lists(pictures):
+    labels = pictures / "a" / "1.txt"
+    labels.write_text("0 0.5 0.5 1 1")
+    image = pictures / "a" / "1.png"
+    assert predict.find_images([image, labels]) == [image]
+    with pytest.raises(DataError, match=r"1\.txt, line 1: 0 0\.5 .*: no such file"):
+        predict.find_images([labels])
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -457,7 +457,7 @@ def test_a_run_killed_before_its_first_checkpoint_was_whole_begins_again(photos,
     assert len(rows(tmp_path / "run")) == 1 and (tmp_path / "run" / "checkpoints" / "best.pt").exists()
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # and killed in that epoch once more
-        patch.setattr(run.feeding, "read_dataset", Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(run.parts, "build", Mock(side_effect=KeyboardInterrupt))
         run.resume(tmp_path / "run")
     (tmp_path / "run" / "metrics.jsonl").write_text("")
     assert run.resume(tmp_path / "run") == 0

@@ -77,18 +77,21 @@ def _count(value: str | None) -> int | None:
 
 def find_images(given: Sequence[str | Path]) -> list[Path]:
     """The images that are named: a file itself, a folder by the visible images below it, in natural order, a .txt by
-    the paths in it, one a line, and ``-`` by those on standard input.
+    the paths in it, one a line, and ``-`` by those on standard input. A .txt that is named beside an image of
+    its name is no list: photos/* names YOLO's labels as well.
 
     Raises:
         DataError: Something that does not exist, is a pipe or no list, or a folder without images.
     """
     found: list[Path] = []
+    images = {path.with_suffix("") for path in map(expanded, given) if path.suffix.lower() in IMAGE_SUFFIXES}
     for name in given:
         path = expanded(name)
         if name == "-":
             found += _listed("standard input", sys.stdin.buffer.read(), beside=Path())
         elif path.suffix.lower() == ".txt" and path.is_file():
-            found += _listed(str(path), path.read_bytes(), beside=path.parent)
+            if path.with_suffix("") not in images:
+                found += _listed(str(path), path.read_bytes(), beside=path.parent)
         else:
             found += _images_of(path)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from visrun import feeding, parts, preflight
+from visrun import checkpoint, feeding, parts, preflight
 from visrun.conclusion import conclude, show, tell_best, validate
 from visrun.config.compose import Resolved, resolve
 from visrun.console import Screen, logged, logger
@@ -36,9 +36,8 @@ class Result:
     """How a run ended.
 
     ``value`` is the monitored metric of the best epoch (None if there was none), ``val`` that epoch's metrics and
-    ``test`` the best checkpoint's on the test split, where there is one. ``status`` is "finished", of a
-    sweep's trial also "pruned" or "killed", ``reason`` why it ended before its last epoch; ``parameters`` counts the
-    model's.
+    ``test`` the best checkpoint's on the test split, where there is one. ``status`` is "finished", of a sweep's
+    trial also "pruned" or "killed", ``reason`` why it ended before its last epoch; ``parameters`` counts the model's.
     """
 
     folder: Path
@@ -117,6 +116,8 @@ def _run(
                 trial.begin(files.path)
             dataset = feeding.read_dataset(resolved.settings, screen)
             require_same_data(former, dataset.fingerprint)
+            if state is None:  # or, killed before its first epoch once more, it could not begin anew again
+                checkpoint.remove(files.best)
             journal.fingerprint(dataset.fingerprint)
             journal.note(fingerprints=dataset.fingerprints)
             made = parts.build(resolved, dataset, screen)

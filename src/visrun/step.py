@@ -129,17 +129,19 @@ class Step:
         except RuntimeError as error:
             torch.cuda.set_stream(stream)  # a capture that cannot be closed leaves its own stream current
             end_allocation(self.device, pool)
-            self.graph_wanted, self.static = False, None
             # Closing the capture fails, too, and says only that something did. A step fits that a second one, which a
             # graph holds for itself, leaves no room for.
             self.graph_refused = first_line(error.__context__ or error)
-            torch.cuda.synchronize(self.device)
-            free_generator(self.device)
-            self.optimizer.zero_grad(set_to_none=True)
-            torch.cuda.empty_cache()
-            return False
-        self.graph = graph
-        return True
+        else:
+            self.graph = graph
+            return True
+        # Beyond the clause: the error's traceback holds all that the broken capture had in memory.
+        self.graph_wanted, self.static = False, None
+        torch.cuda.synchronize(self.device)
+        free_generator(self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        return False
 
     @property
     def graph_note(self) -> str:

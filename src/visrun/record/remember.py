@@ -86,7 +86,6 @@ def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str
         epochs = len(files.read_metrics())
         if epochs > 1 or (files.best.exists() and not epochs):  # 1: killed before its checkpoint was whole
             raise UserError(f"{files.last}: missing, so the run cannot go on; {otherwise}")
-        checkpoint.remove(files.best)  # or, killed before its first epoch once more, it could not start anew again
         screen.say("the run ended before its first checkpoint: it starts anew")
         return None
     state = checkpoint.load(files.last, instead=otherwise)
