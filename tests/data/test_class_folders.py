@@ -138,6 +138,7 @@ def test_the_only_folder_is_a_class_where_labels_may_lie_beside(tmp_path: Path, 
     [
         ("a/1_mask.png", False),
         ("a/1_MASK_2.png", False),
+        ("a/1_masks.png", False),
         ("a/masks/1.png", False),
         ("a/masks_png/1.png", False),
         ("a/Ground Truth/deeper/1.png", False),
@@ -189,7 +190,18 @@ def test_a_folder_of_masks_beside_classes_is_left_out(tmp_path: Path) -> None:
     assert listing.warnings == ("folders of masks are no classes: ground_truth",)
 
 
-def test_a_folder_for_each_image_is_no_class(tmp_path: Path) -> None:
-    lay(tmp_path, [f"{i}/images/{i}.png" for i in range(5)])
-    with pytest.raises(DataError, match=r"5 of 5 folders hold a single image, such as 0/: a class needs several"):
+@pytest.mark.parametrize("split", ["", "stage1_train/", "train/"])
+def test_a_folder_for_each_image_is_no_class(tmp_path: Path, split: str) -> None:
+    lay(tmp_path, [f"{split}{i}/images/{i}.png" for i in range(5)])
+    if split:
+        lay(tmp_path, [f"{split.replace('train', 'test')}5/images/5.png"])
+    folders = 6 if split else 5
+    with pytest.raises(
+        DataError, match=rf"{folders} of {folders} folders hold a single image, such as 0/: a class needs several"
+    ):
         folder.read(tmp_path)
+
+
+def test_a_test_split_alone_may_have_an_image_of_each_class(tmp_path: Path) -> None:
+    lay(tmp_path, [f"test/{i}/{i}.png" for i in range(5)])
+    assert len(folder.read(tmp_path).splits["test"]) == 5

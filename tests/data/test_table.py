@@ -142,6 +142,18 @@ def test_a_number_in_another_column_is_no_image(tmp_path: Path) -> None:
     assert images(tmp_path) == {"all": ["x", "y"]}
 
 
+@pytest.mark.parametrize("folder", ["annotations", "labels"])
+def test_a_table_in_a_folder_of_labels_may_be_the_root(tmp_path: Path, folder: str) -> None:
+    lay(tmp_path, ["images/a.jpg", "images/b.jpg"])
+    file = tmp_path / folder / "mine.csv"
+    file.parent.mkdir()
+    file.write_text("image,label\na.jpg,cat\nb.jpg,dog\n")
+    rows = table.read(file, target="label").splits["all"]
+    assert [(row.image.parent, row.where) for row in rows] == [
+        (tmp_path / "images", f"{folder}/mine.csv:{line}") for line in (2, 3)
+    ]
+
+
 # splits and labels
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun.data import files
-from visrun.data.readers import common, table
+from visrun.data.readers import common, mask_places, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
 
@@ -26,7 +26,7 @@ _MASKS = (
 )
 # fmt: on
 _TRUTH = ("groundtruth", "gtfine", "gtcoarse")
-_MASK_STEM = re.compile(r"(.+)_(mask|label|gt|seg|segmentation)(_?[0-9]+)?", re.IGNORECASE)
+_MASK_STEM = re.compile(rf"(.+)(?:{'|'.join(mask_places.BESIDE)})(?:_?[0-9]+)?", re.IGNORECASE)
 _PARTS = re.compile(r"(.*[^a-z])?(part|batch|chunk|shard)[-_ ]?[0-9]+")
 
 

@@ -66,8 +66,8 @@ def read(root: Path) -> Listing:
         images, own = class_folders.parted(folder)
         splits[split] += [Record(path, label, files.shown(path, root)) for path in images]
         masks += own
-    if ALL in parts:
-        _require_several(root, splits[ALL], classes)
+    if {ALL, "train"} & splits.keys():
+        _require_several(root, [record for records in splits.values() for record in records], classes)
     lines += [*_passed(root, top, parts), *_strays(top, parts), *_masks(used, masks, root)]
     return Listing(splits=splits, classes=classes, warnings=(*lines, *_doubtful(used, classes)))
 
@@ -110,7 +110,7 @@ def _require_no_splits(root: Path, folders: Sequence[Path]) -> list[str]:
     if len(divided) > 1 or len(divided) == len(folders):
         raise DataError(
             f"{root}: {own}: classes lie inside splits, train/{folder.name}/*.jpg; "
-            f"or choose one dataset, such as data.root={folder}"
+            f"or choose one dataset, such as {files.naming(folder)}"
         )
     return [f"{own}, and counts as one class"]
 

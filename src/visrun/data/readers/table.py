@@ -69,7 +69,7 @@ def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Li
     found = _tables(root)
     if not found:
         raise DataError(f"{root}: no table: expected train.csv (and val.csv, test.csv) or exactly one .csv")
-    base = root.parent if root.is_file() else root
+    base = files.home(root)
     several = len(found) > 1
     opened = {
         split: _open(file, files.shown(file, base), least=1 if split == "test" and several else 2)
