@@ -9,6 +9,14 @@ import pytest
 from visrun.signals import AGAIN, Interrupted, stop_on_signals
 
 
+@pytest.fixture(autouse=True)
+def without_nohup():
+    """The tests themselves may run where a closed terminal is ignored, which a process inherits."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
+
+
 def test_where_nothing_has_to_be_saved_a_signal_raises():
     with pytest.raises(Interrupted) as error, stop_on_signals():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -66,14 +74,11 @@ def test_a_closed_terminal_asks_to_stop_and_what_is_printed_to_it_is_no_error():
 
 
 def test_under_nohup_a_closed_terminal_stays_ignored():
-    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with stop_on_signals() as stop:
-            stop.deferred = True
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert stop.exit_code is None
-    finally:
-        signal.signal(signal.SIGHUP, former)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stop_on_signals() as stop:
+        stop.deferred = True
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.exit_code is None
 
 
 def test_outside_the_main_thread_nothing_is_installed():

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.sweep.conftest import ended, is_alive, kill, wait_until
+from visrun.signals import AGAIN
 
 pytestmark = pytest.mark.slow
 
@@ -252,6 +253,7 @@ def body(number, values, trial):
     running = sweeper.wait("ready", 0)
     process.send_signal(signal.SIGINT)
     sweeper.wait("told", 0)
+    time.sleep(AGAIN)
     process.send_signal(signal.SIGINT)
     asked = time.monotonic()
     ended(process, 130)
