@@ -446,10 +446,24 @@ def test_the_living_come_first_in_the_list(tmp_path: Path) -> None:
 def test_the_list_tells_what_was_set_in_a_run(tmp_path: Path) -> None:
     library, folder = Library(tmp_path), tmp_path / "outputs" / "a"
     words = ("learning_rate=1e-3", "batch_size=16", "optimizer=sgd", "data.root=/x/my photos", "data.image_size=24")
-    words += ("seed=3", "augment.mosaic=0.5", "tracking.run_name=x", "model.name=small_resnet", "gamma=0.5")
+    words += (
+        "seed=3",
+        "augment=strong",
+        "augment.mosaic=0.5",
+        "tracking.run_name=x",
+        "model.name=small_resnet",
+        "gamma=0.5",
+    )
     write(folder, result={"status": "finished", "image_size": [24, 24]}, words=words)
     (line,) = library.listed()
-    assert line["changed"] == ["optimizer=sgd", "learning_rate=0.001", "batch_size=16", "seed=3", "data.image_size=24"]
+    assert line["changed"] == [
+        "optimizer=sgd",
+        "learning_rate=0.001",
+        "batch_size=16",
+        "seed=3",
+        "data.image_size=24",
+        "augment.name=strong",
+    ]
     assert (line["root"], line["dataset"]) == ("/x/my photos", "my photos") and "model.name=x" not in line["changed"]
     content = json.loads((folder / FILE_NAME).read_text())
     sources = dict.fromkeys(content["hyperparameters"], "file")

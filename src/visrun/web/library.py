@@ -32,7 +32,7 @@ RUN_MARKS = {FILE_NAME, STATUS}
 SWEEP_MARKS = {"multirun.yaml", RESULTS, JOURNAL, TABLE, LEAD}
 TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS, TABLE, REPORT)  # what a summary follows from
 SET_BY = ("you", "file")  # sources of what tells one run from another
-NAMED = ("data", "data.root", "model.name")  # elsewhere in the line
+NAMED = ("data", "data.name", "data.root", "model.name")  # elsewhere in the line
 MOST_CHANGES, LONGEST_CHANGE = 8, 80  # of a run's, and characters of each
 ID = re.compile(r"[0-9a-f]{16}")
 
