@@ -70,7 +70,10 @@ def test_a_closed_terminal_asks_to_stop_and_what_is_printed_to_it_is_no_error():
     os.close(theirs)
     assert b"begun" in os.read(ours, 100)
     os.close(ours)
-    assert process.wait(timeout=60) == 129
+    try:
+        assert process.wait(timeout=60) == 129
+    finally:
+        process.kill()
 
 
 def test_under_nohup_a_closed_terminal_stays_ignored():
