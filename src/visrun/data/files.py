@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ UNREAD_SUFFIXES = frozenset({
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
 TEXT, XML, JSON = frozenset({".txt"}), frozenset({".xml"}), frozenset({".json"})
 LABELS = ("annotations", "labels")  # folders of label files alone, beside those of images
+HEAD = 65536  # bytes of a label file that are looked at to recognise what it holds
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 _SPLITS = {
@@ -185,6 +187,13 @@ def content(file: Path) -> bytes:
         raise DataError(f"{file}: a folder, not a file: rename or remove it") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def head(file: Path) -> bytes:
+    """The first bytes of a file, to recognise what it holds; none of one that cannot be read."""
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        return opened.read(HEAD)
+    return b""
 
 
 def text(file: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from visrun.tables import READERS
 LOOKED_AT = 5  # files of one suffix in a folder
 MOST = 20  # folders in a folder
 DEEPEST = 2  # folders below the dataset's
-HEAD = 65536  # bytes of a file
 
 
 class Format(NamedTuple):
@@ -111,7 +109,7 @@ FORMATS = (
 def told(root: Path, task: str) -> str:
     """A line on the first format of which a file lies in ``root`` or in the folders below, and that can serve a task in
     another form; "" where none is known."""
-    several = [(file, _head(file)) for file in _files(root)]
+    several = [(file, files.head(file)) for file in _files(root)]
     for known in FORMATS:
         if not any(task in READERS[name].served for name in known.readers):
             continue
@@ -136,9 +134,3 @@ def _files(root: Path, depth: int = 0) -> Iterator[Path]:
                 yield path
     for folder in files.folders(root)[:MOST] if depth < DEEPEST else []:
         yield from _files(folder, depth + 1)
-
-
-def _head(file: Path) -> bytes:
-    with contextlib.suppress(OSError), file.open("rb") as opened:
-        return opened.read(HEAD)
-    return b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,12 +136,7 @@ def _is_both(stem: str) -> bool:
 
 
 def _opened(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}:{error.lineno}: broken JSON ({error.msg})") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: broken JSON ({type(error).__name__})") from None
+    content = json_keys.parsed(file, file.read_bytes())
     keys = [key for key in ("images", "annotations", "categories") if isinstance(content, dict) and key in content]
     if "images" not in keys:
         raise DataError(f"{file}: no COCO json: it has no list of images")

@@ -15,9 +15,9 @@ from visrun.data.derive import BACKGROUND
 from visrun.data.marks import Marks
 from visrun.data.splits import ALL
 from visrun.errors import DataError
+from visrun.text import some
 
 IMAGES = ("images", "image", "imgs", "img")
-HEAD = 65536  # bytes of a label file that are looked at to recognise what it holds
 Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
 
 
@@ -218,6 +218,11 @@ def class_ids(*folders: Path) -> tuple[str, ...]:
 def class_names(*folders: Path) -> tuple[str, ...]:
     """The names of `class_ids` for labels that are names, which no line of the background shifts: it is left out."""
     return tuple(name for name in class_ids(*folders) if name.lower() != BACKGROUND)
+
+
+def no_class(name: str, names: Sequence[str]) -> str:
+    """What is wrong with an object of a class that the dataset does not name."""
+    return f"class {name!r} is none of {len(names)} classes ({some(names, 3)})"
 
 
 def sorted_names(found: set[str]) -> tuple[str, ...]:

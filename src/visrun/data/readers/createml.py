@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from visrun.data.readers.finder import placed, usual
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
-from visrun.text import some
 
 SIDES = ("x", "y", "width", "height")  # of the box: its middle first
 
@@ -66,8 +64,7 @@ def read(root: Path) -> Listing:
     wanted = [(split, first[split], own) for split, own in entries.items()]
     for (split, own), places in zip(entries.items(), placed(wanted, base), strict=True):
         strange = {one.image: n for one in own.values() for n in one.names if n not in names}
-        known = f"none of {len(names)} classes ({some(names, 3)})"
-        problems += [Problem(own[image].where, f"class {name!r} is {known}") for image, name in strange.items()]
+        problems += [Problem(own[image].where, common.no_class(name, names)) for image, name in strange.items()]
         splits[split] = [
             Record(places[image], _marks(one, names), one.where) for image, one in own.items() if image not in strange
         ]
@@ -104,14 +101,8 @@ def _entries(file: Path, base: Path) -> tuple[list[Entry], list[Problem]]:
         DataError: It is broken.
     """
     shown = files.shown(file, base)
-    try:
-        content = json.loads(files.text(file))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}:{error.lineno}: broken JSON ({error.msg})") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: broken JSON ({type(error).__name__})") from None
     found, problems = [], []
-    for number, item in enumerate(content, start=1):
+    for number, item in enumerate(json_keys.parsed(file, files.text(file)), start=1):
         where = f"{shown}: image {number}"
         try:
             found.append(_entry(where, item))

@@ -17,7 +17,6 @@ from visrun.data.readers.labelme_shapes import Shapes
 from visrun.data.splits import ALL
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
-from visrun.text import some
 
 FOLDERS = ("annotations",)
 LARGEST = 1_000_000_000  # bytes
@@ -111,7 +110,7 @@ def kind(file: Path) -> str:
     if file.suffix.lower() not in files.XML:
         return ""
     with contextlib.suppress(OSError), file.open("rb") as opened:
-        if xmltree.outermost(opened.read(common.HEAD)) == "annotations":
+        if xmltree.outermost(opened.read(files.HEAD)) == "annotations":
             opened.seek(0)
             found = next(filter(None, map(_FIRST.search, opened)), None)
             return found[1].decode() if found else ""
@@ -155,9 +154,7 @@ def _labels(content: Tag) -> Iterator[str]:
 
 def _strange(shapes: Shapes, names: Sequence[str]) -> list[Problem]:
     return [
-        Problem(
-            f"{shapes.file}{shape.spot}", f"class {shape.name!r} is none of {len(names)} classes ({some(names, 3)})"
-        )
+        Problem(f"{shapes.file}{shape.spot}", common.no_class(shape.name, names))
         for shape in shapes.objects
         if shape.name not in names
     ][:1]

@@ -80,7 +80,7 @@ def read(root: Path) -> Listing:
         for image, lines in several:
             strange = next((i for i, name in enumerate(lines.names) if name not in names), None)
             if strange is not None:
-                what = f"class {lines.names[strange]!r} is none of {len(names)} classes ({some(names, 3)})"
+                what = common.no_class(lines.names[strange], names)
                 lines.problems.append(Problem(f"{lines.file}{lines.numbers[strange]}", what))
             problems += lines.problems
             if not lines.problems:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from visrun.data.readers.common import HEAD
+from visrun.data import files
+from visrun.errors import DataError
 
 # A string that does not end takes the rest: to look for an end behind each of its quotes takes long.
 _TOKENS = re.compile(rb'"([^"\\]*(?:\\.?[^"\\]*)*)(?:"|\Z)(?:\s*:\s*(?=(.)))?|[\[\]{}]', re.DOTALL)
@@ -33,15 +35,25 @@ class Top(NamedTuple):
 
 def top(file: Path, *names: str) -> Top:
     """How a file begins; no keys where it is no json, cannot be read, or holds none of these ``names``."""
-    try:
-        with file.open("rb") as opened:
-            head = opened.read(HEAD)
-    except OSError:
-        head = b""
+    head = files.head(file)
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()
     several = start.startswith(b"[")
     likely = any(f'"{name}"'.encode() in head for name in names)  # of thousands of files most are not
-    return Top(several, _keys(start, 2 if several else 1) if likely else {}, len(head) < HEAD)
+    return Top(several, _keys(start, 2 if several else 1) if likely else {}, len(head) < files.HEAD)
+
+
+def parsed(file: Path, raw: str | bytes) -> Any:
+    """What the content of a json file says.
+
+    Raises:
+        DataError: It is broken.
+    """
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file}:{error.lineno}: broken JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: broken JSON ({type(error).__name__})") from None
 
 
 def _keys(text: bytes, depth: int) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -130,9 +129,7 @@ def _right_in(folder: Path) -> bool:
 
 
 def _is_labelme(file: Path) -> bool:
-    with contextlib.suppress(OSError), file.open("rb") as opened:
-        return bool(_LOOK.search(opened.read(common.HEAD)))
-    return False
+    return bool(_LOOK.search(files.head(file)))
 
 
 def _rows(place: Place, root: Path, finder: Finder) -> tuple[list[Row], list[Path], list[Path]]:

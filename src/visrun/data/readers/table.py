@@ -124,9 +124,9 @@ def inside(folder: Path) -> list[Path]:
 def head(file: Path) -> tuple[tuple[str, ...], Rows]:
     """`cells_of` the first lines of a file; of one that is no table nothing."""
     with contextlib.suppress(OSError, DataError), file.open("rb") as opened:
-        raw = opened.read(common.HEAD)
+        raw = opened.read(files.HEAD)
         text = raw.decode("utf-8-sig", "replace")
-        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == common.HEAD else text, wanted="")
+        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == files.HEAD else text, wanted="")
     return (), []
 
 

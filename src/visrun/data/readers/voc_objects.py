@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -21,7 +20,6 @@ from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
-from visrun.text import some
 
 FOLDERS = ("annotations", "annotation", "xmls", "labels")
 IMAGES = ("jpegimages", *common.IMAGES)
@@ -73,10 +71,8 @@ def recognise(root: Path) -> bool:
 
 
 def _foreign(path: Path) -> bool:
-    with contextlib.suppress(OSError), path.open("rb") as opened:
-        head = opened.read(common.HEAD)
-        return xmltree.outermost(head).lower() not in ("", OUTERMOST) and b"<object" not in head
-    return False
+    head = files.head(path)
+    return xmltree.outermost(head).lower() not in ("", OUTERMOST) and b"<object" not in head
 
 
 def read(root: Path) -> Listing:
@@ -266,8 +262,7 @@ def _records(
             where = made.marks.file.rstrip(":")
             strange = next((i for i, name in enumerate(made.names) if name not in index), None)
             if strange is not None:
-                what = f"class {made.names[strange]!r} is none of {len(names)} classes ({some(names, 3)})"
-                problems.append(Problem(made.marks.spot(strange), what))
+                problems.append(Problem(made.marks.spot(strange), common.no_class(made.names[strange], names)))
                 continue
             if claim in lost and files.is_file(claim.path):
                 what = f"no image of its own: {files.shown(claim.path, root)} has the name of several xml files"
