@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from visrun.data.batches import NoSteps
 from visrun.device import is_out_of_memory
 from visrun.errors import OutOfMemory
 from visrun.memory import batch_size_that_fits, out_of_memory, without_steps
@@ -65,15 +66,24 @@ class Train:
 )
 def test_the_advice_is_a_size_that_was_tried_and_what_it_makes_of_the_batch(size, of, most, advice):
     task = Greedy(most)
-    error = out_of_memory(task, nn.Linear(2, 1), Train(size, of), device=CPU, precision="fp32", of=of)
+    error = out_of_memory(task, nn.Linear(2, 1), Train(size, of), device=CPU, precision="fp32", of=of, kept=0)
     start = f"batch_size={size}: out of memory on cpu"
     assert str(error) in (f"{start}; {advice}", f"{start}, {advice}")
     assert all(tried < size for tried in task.tried)
 
 
+@pytest.mark.parametrize(("most", "train"), [(4, Train(8, 1)), (0, Train(8, 1)), (4, NoSteps())])
+def test_images_that_take_much_of_the_memory_are_told(most, train):
+    lines = [
+        str(out_of_memory(Greedy(most), nn.Linear(2, 1), train, device=CPU, precision="fp32", of=1, kept=kept))
+        for kept in (999_999_999, 12_340_000_000)
+    ]
+    assert lines[1] == f"{lines[0]}; the dataset's images take 12.3 GB there, with data.cache=ram none"
+
+
 def test_one_sample_that_batch_norm_refuses_does_not_fit():
     task, model = Greedy(1), nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
-    error = out_of_memory(task, model, Train(4, 1), device=CPU, precision="fp32", of=1)
+    error = out_of_memory(task, model, Train(4, 1), device=CPU, precision="fp32", of=1, kept=0)
     assert task.tried == [2, 1]
     assert str(error) == (
         "batch_size=4: out of memory on cpu, no smaller batch fits: use a smaller data.image_size or model"
@@ -94,12 +104,14 @@ class Unmade(Train):
 
 def test_a_batch_that_does_not_fit_by_itself_is_told_as_that():
     train = Unmade(torch.OutOfMemoryError("CUDA out of memory"))
-    error = out_of_memory(Greedy(9), nn.Linear(2, 1), train, device=CPU, precision="fp32", of=2)
+    error = out_of_memory(Greedy(9), nn.Linear(2, 1), train, device=CPU, precision="fp32", of=2, kept=0)
     assert str(error) == (
         "batch_size=4: out of memory on cpu for its images alone: use a smaller batch_size or data.image_size"
     )
     with pytest.raises(RuntimeError, match="a fault"):
-        out_of_memory(Greedy(9), nn.Linear(2, 1), Unmade(RuntimeError("a fault")), device=CPU, precision="fp32", of=2)
+        out_of_memory(
+            Greedy(9), nn.Linear(2, 1), Unmade(RuntimeError("a fault")), device=CPU, precision="fp32", of=2, kept=0
+        )
 
 
 def test_memory_that_runs_out_where_no_step_runs_is_told_as_that():

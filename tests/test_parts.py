@@ -132,3 +132,11 @@ def test_a_memory_of_random_features_is_warned_of() -> None:
     parts.build(resolved, read_dataset(resolved.settings, Mock()), screen)
     (told,) = (call.args[0] for call in screen.warn.call_args_list)
     assert told.startswith("model=patchcore compares features of random weights")
+
+
+def test_images_on_the_gpu_are_counted_and_no_others() -> None:
+    loaders = {
+        place: SimpleNamespace(images=SimpleNamespace(place=place, nbytes=nbytes))
+        for place, nbytes in {"gpu": 5, "ram": 70, "disk": 900, "stream": 1000}.items()
+    }
+    assert parts.Parts.kept.fget(SimpleNamespace(loaders=loaders)) == 5  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ import visrun
 from visrun import checkpoint, cli, evaluate, run
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
+from visrun.parts import Parts
 from visrun.record import recorder
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
@@ -162,7 +163,10 @@ def test_memory_names_a_batch_size_that_was_tried(photos, tmp_path, monkeypatch)
         return real(self, model, batch)
 
     monkeypatch.setattr(Classification, "losses", greedy)
-    with pytest.raises(OutOfMemory, match=r"batch_size=4: out of memory on cpu; batch_size=2 fits \(run.accumulate=2"):
+    monkeypatch.setattr(Parts, "kept", 5_000_000_000)
+    with pytest.raises(
+        OutOfMemory, match=r"=4: out of memory on cpu; batch_size=2 fits \(run.accumulate=2.* take 5.0 GB"
+    ):
         start(photos, tmp_path / "run")
 
 

@@ -17,6 +17,7 @@ from visrun.errors import OutOfMemory
 from visrun.step import Losses
 
 ONE_VALUE = "Expected more than 1 value per channel"  # BatchNorm's, of a single sample without width and height
+MUCH = 1e9  # bytes of kept images that are worth a word
 
 
 @contextmanager
@@ -39,16 +40,25 @@ def without_steps(device: torch.device, where: str, advice: str) -> Iterator[Non
 
 
 def out_of_memory(
-    task: Losses, model: nn.Module, train: Batches | NoSteps, *, device: torch.device, precision: str, of: int
+    task: Losses,
+    model: nn.Module,
+    train: Batches | NoSteps,
+    *,
+    device: torch.device,
+    precision: str,
+    of: int,
+    kept: int,
 ) -> OutOfMemory:
     """The error, in one line that names a batch size which fits: tried, not guessed.
 
     Args:
         train: The batches that did not fit, none for a model that learns without steps.
         of: How many parts of a batch went through the model one after the other.
+        kept: Bytes that the dataset's images take on ``device`` beside the model.
     """
+    beside = f"; the dataset's images take {kept / 1e9:.1f} GB there, with data.cache=ram none" if kept >= MUCH else ""
     if not len(train):
-        return OutOfMemory(f"out of memory on {device}: use a smaller batch_size, data.image_size or model")
+        return OutOfMemory(f"out of memory on {device}: use a smaller batch_size, data.image_size or model{beside}")
     release(model, device)
     size = train.batch_size // of
     problem = f"batch_size={size}: out of memory on {device}"
@@ -57,13 +67,13 @@ def out_of_memory(
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        return OutOfMemory(f"{problem} for its images alone: use a smaller batch_size or data.image_size")
+        return OutOfMemory(f"{problem} for its images alone: use a smaller batch_size or data.image_size{beside}")
     fits = batch_size_that_fits(task, model, part, device=device, precision=precision)
     if fits is None:
-        return OutOfMemory(f"{problem}, no smaller batch fits: use a smaller data.image_size or model")
+        return OutOfMemory(f"{problem}, no smaller batch fits: use a smaller data.image_size or model{beside}")
     parts = round(size * of / fits)
     effect = "keeps the effective batch" if fits * parts == size * of else f"makes the effective batch {fits * parts}"
-    return OutOfMemory(f"{problem}; batch_size={fits} fits (run.accumulate={parts} {effect})")
+    return OutOfMemory(f"{problem}; batch_size={fits} fits (run.accumulate={parts} {effect}){beside}")
 
 
 def batch_size_that_fits(

@@ -61,6 +61,11 @@ class Parts:
     reference: Batches | None = None
     epochs: int = 1
 
+    @property
+    def kept(self) -> int:
+        """Bytes that the decoded images take on the GPU."""
+        return sum(made.images.nbytes for made in self.loaders.values() if made.images.place == "gpu")
+
     def portrait_now(self) -> dict[str, Any]:
         """``portrait`` with what the task has decided since, such as thresholds."""
         return {**self.portrait, "task_state": self.task.state()}

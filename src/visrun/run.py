@@ -224,8 +224,9 @@ def _fit(
         tell_best(recorder.folder, recorder.tracker, progress.best_epoch)
     # Beyond the clause: the error's traceback holds all that the failed step had in memory.
     made.step.forget_graph()
+    device, model = made.device, made.built.module
     raise out_of_memory(
-        made.task, made.built.module, made.lessons, device=made.device, precision=made.precision, of=accumulate
+        made.task, model, made.lessons, device=device, precision=made.precision, of=accumulate, kept=made.kept
     )
 
 
