@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.errors import DataError, did_you_mean
 from visrun.text import some
 
@@ -27,7 +28,6 @@ UNREAD_SUFFIXES = frozenset({
 # fmt: on
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
 TEXT, XML, JSON = frozenset({".txt"}), frozenset({".xml"}), frozenset({".json"})
-LABELS = ("annotations", "labels")  # folders of label files alone, beside those of images
 HEAD = 65536  # bytes of a label file that are looked at to recognise what it holds
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
@@ -63,7 +63,7 @@ def home(root: Path) -> Path:
     """A dataset's folder: ``root``; of a label file the one it lies in, or the one above if that is for labels."""
     if not root.is_file():
         return root
-    apart = root.parent.name.lower() in LABELS and not holds_images(root.parent)
+    apart = root.parent.name.lower() in LABELS_OF_SETS and not holds_images(root.parent)
     return root.parent.parent if apart else root.parent
 
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from visrun.data import files
+from visrun.data.folder_names import IMAGES
 from visrun.data.listing import Listing, Record
-from visrun.data.readers import common
 from visrun.data.readers.class_folders import spoken
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
@@ -139,7 +139,7 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
 
 
 def _entries(home: Path) -> list[tuple[str, str, str]]:
-    tops = [home, home.parent] if home.name.lower() in common.IMAGES else [home]
+    tops = [home, home.parent] if home.name.lower() in IMAGES else [home]
     try:
         return next(filter(None, (list(listed(tops[-1], top / folder)) for top in tops for folder in LISTS)), [])
     except DataError:  # not UTF-8: no list of ours

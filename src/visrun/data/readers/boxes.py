@@ -9,16 +9,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from visrun.data import files
+from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.readers import common, table
 from visrun.data.readers.box_columns import Columns, Row, columns_of
-from visrun.data.readers.finder import placed, usual
+from visrun.data.readers.finder import bare_splits, placed
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 
-FOLDERS = ("", "annotations", "labels", "data")
 ONLY = "object"  # the class where the table names none
 WANTED = "image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class"
 
@@ -82,7 +82,7 @@ def read(root: Path) -> Listing:
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     if not root.is_file():
         used = {path for place in places for path in place.values()}
-        warnings += common.bare_splits([base, *usual(base)], splits, used, root, mend="add {split}.csv")
+        warnings += bare_splits(root, splits, used, mend="add {split}.csv")
         warnings += common.left_over("images", _unnamed(used), root, lacking="a row in a table")
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=tuple(warnings))
 
@@ -92,7 +92,7 @@ def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], 
     splits, only those, and the others apart."""
     if root.is_file():
         return ([(ALL, root)] if _is_table(root, named=named) else []), []
-    places = [(None, root / folder) for folder in FOLDERS] + common.by_split(root)
+    places = [(None, root / folder) for folder in ("", *LABELS_OF_SETS, "data")] + common.by_split(root)
     tables = [(split, file) for split, folder in places for file in table.inside(folder)]
     found = [(split or common.split_in(file.stem), file) for split, file in tables if _is_table(file, named=named)]
     parts = [(split, file) for split, file in found if split != ALL]

@@ -9,22 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun.data import files
+from visrun.data.folder_names import AFTER_IMAGES, IMAGES, NO_CLASSES
 from visrun.data.readers import common, mask_places, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
 
-# Folders of other layouts, never classes: images beside their masks, labels or tables.
-# fmt: off
-NO_CLASSES = {
-    "images", "image", "imgs", "img", "img_dir", "data", "masks", "labels", "annotations", "ann_dir", "labeltxt",
-    "jpegimages", "pngimages", "segmentationclass", "segmentationobject", "pedmasks", "instances",
-}
 _NO_WAY = NO_CLASSES - {"data"}  # that does not lead to folders of splits
-# What follows an image folder's name in that of its masks, the longest first.
-_MASKS = (
-    "annotations", "annotation", "annots", "annot", "labels", "label", "masks", "mask", "gt",
-)
-# fmt: on
 _TRUTH = ("groundtruth", "gtfine", "gtcoarse")
 _MASK_STEM = re.compile(rf"(.+)(?:{'|'.join(mask_places.BESIDE)})(?:_?[0-9]+)?", re.IGNORECASE)
 _PARTS = re.compile(r"(.*[^a-z])?(part|batch|chunk|shard)[-_ ]?[0-9]+")
@@ -152,10 +142,10 @@ def _holds_masks(folder: Path, names: Mapping[str, Path]) -> bool:
     name = _letters(folder)
     if _is_truth(name):
         return not all(map(_is_truth, names))
-    bare = common.unmarked(name, _MASKS)
+    bare = common.unmarked(name, (*AFTER_IMAGES, "gt"))
     if bare in ("", name):
         return False
-    return any(bare + word in names for word in common.IMAGES) or (bare in names and _alike(folder, names[bare]))
+    return any(bare + word in names for word in IMAGES) or (bare in names and _alike(folder, names[bare]))
 
 
 def _alike(masks: Path, images: Path) -> bool:
@@ -209,7 +199,7 @@ def _mask_folder(home: Path, folder: Path) -> Path | None:
 
 def _are_masks(several: Sequence[Path], place: Path, stems: Container[str]) -> bool:
     """Whether files in a folder named for masks are masks: images/ lies beside it, or most have an image's stem."""
-    return common.child(place.parent, common.IMAGES) is not None or _most_masks(several, stems)
+    return common.child(place.parent, IMAGES) is not None or _most_masks(several, stems)
 
 
 def are_parts(folders: Sequence[Path]) -> bool:

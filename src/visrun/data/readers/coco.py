@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from visrun.data import files
+from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
 from visrun.data.readers import json_keys
 from visrun.data.readers.coco_objects import Column, is_id, parse
-from visrun.data.readers.common import bare_splits, label_folders, one_each, split_in, splits_in
-from visrun.data.readers.finder import placed, usual
+from visrun.data.readers.common import label_folders, one_each, split_in, splits_in
+from visrun.data.readers.finder import bare_splits, placed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
@@ -68,10 +69,9 @@ def read(root: Path) -> Listing:
         records, wrong = _records(source, classes, base, places)
         splits[source.split] = records
         problems += wrong
-    if not root.is_file():
-        used = {record.image for records in splits.values() for record in records}
-        known = {source.split for source in sources if source not in blank}
-        warnings += bare_splits([base, *usual(base)], known, used, root, mend="add {split}.json")
+    used = {record.image for records in splits.values() for record in records}
+    known = {source.split for source in sources if source not in blank}
+    warnings += bare_splits(root, known, used, mend="add {split}.json")
     if dropped:
         warnings.append(f"categories that are only headings of others are left out: {some(dropped)}")
     return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=tuple(warnings))
@@ -86,7 +86,7 @@ def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], 
     if root.is_file():
         return ([(ALL, root)] if _is_coco(root, named=named) else []), []
     several = [
-        (split, file) for split, folder in label_folders(root, files.LABELS) for file in _jsons(folder, named=named)
+        (split, file) for split, folder in label_folders(root, LABELS_OF_SETS) for file in _jsons(folder, named=named)
     ]
     boxed = {split for split, file in several if _is_boxed(file)}
     several = [(split, file) for split, file in several if split not in boxed or _is_boxed(file)]

@@ -12,12 +12,12 @@ import numpy as np
 
 from visrun.data import files, labelmap
 from visrun.data.derive import BACKGROUND
+from visrun.data.folder_names import IMAGES
 from visrun.data.marks import Marks
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
 
-IMAGES = ("images", "image", "imgs", "img")
 Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
 
 

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from visrun.data import files
+from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.readers import common, json_keys
-from visrun.data.readers.finder import placed, usual
+from visrun.data.readers.finder import bare_splits, placed
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
@@ -69,9 +70,8 @@ def read(root: Path) -> Listing:
             Record(places[image], _marks(one, names), one.where) for image, one in own.items() if image not in strange
         ]
     warnings = common.left_over("jsons", others, base, lacking="a split in their name")
-    if not root.is_file():
-        used = {record.image for records in splits.values() for record in records}
-        warnings += common.bare_splits([base, *usual(base)], splits, used, root, mend="export their annotations")
+    used = {record.image for records in splits.values() for record in records}
+    warnings += bare_splits(root, splits, used, mend="export their annotations")
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
 
 
@@ -79,7 +79,7 @@ def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
     """(split, json) of every file of CreateML's; where some are named for splits, only those, and the others apart."""
     if root.is_file():
         return ([(ALL, root)] if _is_createml(root) else []), []
-    places = common.label_folders(root, files.LABELS)
+    places = common.label_folders(root, LABELS_OF_SETS)
     return common.by_name([(split, file) for split, folder in places for file in _jsons(folder)])
 
 

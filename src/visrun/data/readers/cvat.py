@@ -12,7 +12,7 @@ from typing import NamedTuple
 from visrun.data import files, xmltree
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import common, cvat_shapes, labelme_shapes
-from visrun.data.readers.finder import placed, usual
+from visrun.data.readers.finder import bare_splits, placed
 from visrun.data.readers.labelme_shapes import Shapes
 from visrun.data.splits import ALL
 from visrun.data.xmltree import Tag
@@ -82,9 +82,8 @@ def read(root: Path) -> Listing:
                 marks = labelme_shapes.marks(row.shapes, form, index)
                 where = f"{files.shown(row.file, base)}:{row.line}"
                 splits[split].append(Record(places[row.shapes.image], marks, where))
-    if not root.is_file():
-        used = {record.image for records in splits.values() for record in records}
-        warnings += common.bare_splits([base, *usual(base)], splits, used, root, mend="export their annotations")
+    used = {record.image for records in splits.values() for record in records}
+    warnings += bare_splits(root, splits, used, mend="export their annotations")
     warnings += labelme_shapes.left_out(every)
     warnings += common.left_over("xml files", others, base, lacking="a split in their name")
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=tuple(warnings))

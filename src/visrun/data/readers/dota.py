@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from visrun.data import files
+from visrun.data.folder_names import DOTA_LABELS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, around, no_marks
 from visrun.data.readers import common
@@ -18,7 +19,6 @@ from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.text import some
 
-LABELS = ("labeltxt", "labeltxt*[0-9]", "labeltxt*", "annfiles")  # labelTxt-v1.5 before labelTxt-v1.5_hbb
 UPRIGHT = "_hbb"  # ends the names of DOTA v1.5's folders that hold the same objects as upright boxes
 Rows = Sequence[tuple[Path, Sequence[Path]]]  # images with the label files that may be theirs
 HEADER = ("imagesource", "gsd", "acquisition")  # lines before the first object
@@ -39,7 +39,7 @@ class Lines:
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds images/ with labelTxt/ beside it, per split or for all."""
-    return any(_texts(labels) for _, _, labels in common.pairs(root, LABELS))
+    return any(_texts(labels) for _, _, labels in common.pairs(root, DOTA_LABELS))
 
 
 def read(root: Path) -> Listing:
@@ -54,7 +54,7 @@ def read(root: Path) -> Listing:
     Raises:
         DataError: Where ``root`` has no such folders, or training or validation images have no label file at all.
     """
-    pairs, warnings = common.labelled_pairs(root, LABELS, holds=lambda folder: bool(_texts(folder)))
+    pairs, warnings = common.labelled_pairs(root, DOTA_LABELS, holds=lambda folder: bool(_texts(folder)))
     if not pairs:
         raise DataError(f"{root}: no images/ with labelTxt/ beside it, neither here nor in train/, val/, test/")
     parsed: dict[str, list[tuple[Path, Lines]]] = {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from visrun.data import files
+from visrun.data.readers import common
 from visrun.data.readers.common import by_split
 from visrun.data.splits import ALL
 
@@ -128,6 +129,12 @@ def _near(base: Path, split: str, file: Path) -> list[Path]:
 def usual(base: Path) -> list[Path]:
     """Folders in which images lie."""
     return [base / "images", base / "data", base / "JPEGImages"]
+
+
+def bare_splits(root: Path, labelled: Container[str], used: Iterable[Path], *, mend: str) -> tuple[str, ...]:
+    """`visrun.data.readers.common.bare_splits` of a dataset whose images lie in the usual folders; () of a label file,
+    which says nothing of other images."""
+    return () if root.is_file() else common.bare_splits([root, *usual(root)], labelled, used, root, mend=mend)
 
 
 def parts_of(name: str) -> tuple[str, ...]:

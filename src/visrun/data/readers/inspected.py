@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from visrun.data import files
+from visrun.data.folder_names import MASKS_OF_DEFECTS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import common
 from visrun.data.verdicts import CLASSES, Verdict
 
-MASKS = ("ground_truth", "groundtruth", "masks", "mask")
 MARKS = ("_mask", "")  # what a mask's stem carries after its image's
 _GOOD = {
     *("good", "ok", "okay", "normal", "defect_free", "no_defect", "no_defects", "non_defective", "nondefective"),
@@ -26,8 +26,14 @@ def is_good(name: str) -> bool:
 
 
 def mask_folders(*folders: Path) -> list[Path]:
-    """The folders of masks right in these, in the order of ``MASKS``, their names in any case."""
-    return [path for folder in folders for name in MASKS for path in files.folders(folder) if path.name.lower() == name]
+    """The folders of masks right in these, in the order of ``MASKS_OF_DEFECTS``, their names in any case."""
+    return [
+        path
+        for folder in folders
+        for name in MASKS_OF_DEFECTS
+        for path in files.folders(folder)
+        if path.name.lower() == name
+    ]
 
 
 def inside(folder: Path, name: Path) -> Path | None:
@@ -53,7 +59,9 @@ def flat(homes: Iterable[Path], images: Iterable[Path]) -> dict[Path, dict[str, 
 
 def kinds(folder: Path) -> list[Path]:
     """The folders inside that hold images of one kind each; masks are none."""
-    return [one for one in files.folders(folder) if one.name.lower() not in MASKS and files.holds_images(one)]
+    return [
+        one for one in files.folders(folder) if one.name.lower() not in MASKS_OF_DEFECTS and files.holds_images(one)
+    ]
 
 
 @dataclass
@@ -161,5 +169,5 @@ def _leaves(folder: Path) -> Iterator[Path]:
     if files.holds_images(folder, deep=False):
         yield folder
     for inner in files.folders(folder):
-        if inner.name.lower() not in MASKS:
+        if inner.name.lower() not in MASKS_OF_DEFECTS:
             yield from _leaves(inner)

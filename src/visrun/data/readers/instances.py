@@ -9,6 +9,7 @@ import numpy as np
 
 from visrun.data import files, images
 from visrun.data.derive import object_labels, object_names
+from visrun.data.folder_names import IMAGES_OF_NUMBERS, NUMBERS, NUMBERS_IF_NAMED
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.outlines import Numbers, Rle, boxes_of
@@ -16,9 +17,6 @@ from visrun.data.readers import common, instance_folders
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 
-IMAGES = ("pngimages", *common.IMAGES)
-MAPS = ("pedmasks", "instances", "instance*")
-SAME = ("masks", "mask", "labels")  # read where the layout is named: by themselves they may as well hold classes
 MARKS = ("_mask", "_instanceids", "_instances", "_instance")  # that a map's stem may carry after its image's
 PER_CLASS = 1000  # with several classes an id is class * 1000 + number, as in Cityscapes
 
@@ -26,7 +24,7 @@ PER_CLASS = 1000  # with several classes an id is class * 1000 + number, as in C
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root`` holds a folder of images and one whose name says that it holds objects' numbers, or folders of
     one image and a mask for each of its objects."""
-    pairs = common.pairs(root, MAPS, IMAGES)
+    pairs = common.pairs(root, NUMBERS, IMAGES_OF_NUMBERS)
     numbered = any(next(files.of_suffix(maps, files.MASK_SUFFIXES), None) for _, _, maps in pairs)
     return numbered or instance_folders.recognise(root)
 
@@ -45,7 +43,7 @@ def read(root: Path) -> Listing:
     """
     ids = common.class_ids(root)
     names = object_names(ids) or ("object",)
-    pairs, warnings = common.labelled_pairs(root, (*MAPS, *SAME), IMAGES)
+    pairs, warnings = common.labelled_pairs(root, (*NUMBERS, *NUMBERS_IF_NAMED), IMAGES_OF_NUMBERS)
     if not pairs and instance_folders.recognise(root):
         return instance_folders.read(root, names)
     if not pairs:

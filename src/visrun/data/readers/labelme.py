@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visrun.data import files
+from visrun.data.folder_names import IMAGES, LABELME_JSONS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import no_marks
 from visrun.data.readers import common, labelme_shapes
@@ -19,7 +20,6 @@ from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 
-FOLDERS = ("labels", "label", "annotations", "annotation", "jsons", "json", "labelme")
 LOOKED_AT = 3  # jsons of a folder likewise
 _LOOK = re.compile(rb'"shapes"\s*:\s*\[|"image(Path|Data)"\s*:')
 
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
     """Whether ``root``, the folders of splits or a folder of labels hold LabelMe's jsons."""
-    pairs = (pair for name in FOLDERS for pair in common.pairs(root, [name]))
+    pairs = (pair for name in LABELME_JSONS for pair in common.pairs(root, [name]))
     return any(_holds(jsons) for _, _, jsons in pairs) or bool(_without_pairs(root))
 
 
@@ -88,13 +88,13 @@ def read(root: Path) -> Listing:
 
 
 def _tops(root: Path) -> list[Path]:
-    images = common.child(root, common.IMAGES)
+    images = common.child(root, IMAGES)
     return [root, images] if images else [root]
 
 
 def _paired(root: Path) -> tuple[list[Place], tuple[str, ...]]:
     """Folders of jsons beside those of images, and warnings of test images without jsons."""
-    for name in FOLDERS:
+    for name in LABELME_JSONS:
         pairs, warnings = common.labelled_pairs(root, [name], holds=_holds)
         of_jsons: dict[tuple[str, Path], list[Path]] = {}
         for split, images, jsons in pairs:
@@ -110,7 +110,7 @@ def _without_pairs(root: Path) -> list[Place]:
     beside = [Place(split, (folder,), folder) for split, folder in parts if any(map(_right_in, _tops(folder)))]
     if beside:
         return beside
-    for name in FOLDERS:
+    for name in LABELME_JSONS:
         jsons = common.child(root, [name])
         if jsons is not None and _holds(jsons):
             inner = [(split, folder) for split, folder in common.by_split(jsons) if _holds(folder)]

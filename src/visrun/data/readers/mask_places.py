@@ -9,24 +9,18 @@ from itertools import islice
 from pathlib import Path
 
 from visrun.data import files
+from visrun.data.folder_names import AFTER_IMAGES, IMAGES_OF_MASKS, MASKS_OF_CLASSES
 from visrun.data.mask_classes import LOSSY
 from visrun.data.readers import common
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
 
-IMAGES = (*common.IMAGES, "img_dir", "original")
-# fmt: off
-MASKS = (
-    "masks", "mask", "labels", "annotations", "label", "annotation", "gt", "ground_truth", "groundtruth",
-    "ground truth", "ann_dir",
-)
-# What a mask's stem may carry after its image's, an image's where masks lack it, and a folder's after its images'.
+# What a mask's stem may carry after its image's, and an image's where masks lack it.
 BESIDE = ("_mask", "_masks", "_gt", "_label", "_labels", "_seg", "_segmentation")
-# fmt: on
 MARKS = (*BESIDE, "_l", "_gtfine_labelids", "_gtfine_labeltrainids")
 IMAGE_MARKS = ("_sat", "_image", "_leftimg8bit")
-_OF_MASKS = re.compile(r"(.+?)(?:[-_ ]?(?:masks?|labels?|annot(?:ation)?s?|ground[-_ ]?truth)|[-_ ]gt)")
+_OF_MASKS = re.compile(rf"(.+?)(?:[-_ ]?(?:{'|'.join(AFTER_IMAGES)}|ground[-_ ]?truth)|[-_ ]gt)")
 _OF_IMAGES = re.compile(r"(.*?)(?:images?|imgs?|input)")
 LOOKED_AT = 1000  # files of a folder, to tell what it holds
 
@@ -53,8 +47,8 @@ def find(root: Path, suffixes: frozenset[str]) -> tuple[list[Part], tuple[str, .
     Raises:
         DataError: Training images have no masks, or validation images where folders hold the masks.
     """
-    if holds(root, MASKS, suffixes):
-        pairs, lines = common.labelled_pairs(root, MASKS, IMAGES)
+    if holds(root, MASKS_OF_CLASSES, suffixes):
+        pairs, lines = common.labelled_pairs(root, MASKS_OF_CLASSES, IMAGES_OF_MASKS)
         return [_part(*pair, suffixes) for pair in pairs], lines
     if pairs := siblings(root, suffixes):
         parts = [_part(*pair, suffixes) for pair in _single(pairs, root)]
@@ -67,7 +61,9 @@ def find(root: Path, suffixes: frozenset[str]) -> tuple[list[Part], tuple[str, .
 
 def holds(root: Path, names: Sequence[str], suffixes: frozenset[str]) -> bool:
     """Whether a folder of one of the names, beside images, holds such a file."""
-    return any(next(files.of_suffix(folder, suffixes), None) for _, _, folder in common.pairs(root, names, IMAGES))
+    return any(
+        next(files.of_suffix(folder, suffixes), None) for _, _, folder in common.pairs(root, names, IMAGES_OF_MASKS)
+    )
 
 
 def _part(split: str, folder: Path, home: Path, suffixes: frozenset[str]) -> Part:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from visrun.data import files, labelmap
+from visrun.data.folder_names import LABELS_AS_MASKS, MASKS, MASKS_OF_CLASSES
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.mask_classes import BLURRED, LOSSY
 from visrun.data.readers import cityscapes, coco, common, labelme, mask_places
-from visrun.data.readers.mask_places import MASKS, Part
+from visrun.data.readers.mask_places import Part
 from visrun.errors import DataError
 from visrun.text import some
 
@@ -20,15 +21,15 @@ def recognise(root: Path, task: str) -> bool:
     if cityscapes.recognise(root):
         return True
     kept = files.MASK_SUFFIXES
-    if mask_places.holds(root, MASKS, kept) or mask_places.siblings(root, kept) or mask_places.beside(root, kept):
+    if mask_places.holds(root, MASKS_OF_CLASSES, kept):
         return True
-    if not mask_places.holds(root, MASKS[:2], LOSSY):
+    if mask_places.siblings(root, kept) or mask_places.beside(root, kept):
+        return True
+    if not mask_places.holds(root, MASKS, LOSSY):
         return False
     # JPEGs may be black and white, or are refused by name, unless masks can be painted from outlines beside them.
-    outlined = (
-        coco.recognise(root, task) or labelme.recognise(root, task) or mask_places.holds(root, MASKS[2:], files.TEXT)
-    )
-    return not outlined
+    outlined = coco.recognise(root, task) or labelme.recognise(root, task)
+    return not (outlined or mask_places.holds(root, LABELS_AS_MASKS, files.TEXT))
 
 
 def read(root: Path) -> Listing:

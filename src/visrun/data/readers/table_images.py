@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from visrun.data import files
-from visrun.data.readers import box_columns, inspected
+from visrun.data.folder_names import MASKS_OF_DEFECTS
+from visrun.data.readers import box_columns
 from visrun.data.readers.finder import Finder, placed
 from visrun.data.splits import ALL
 
@@ -84,7 +85,7 @@ def _of_train(file: Path, names: Sequence[str], base: Path) -> dict[str, Path]:
 def _is_picture(path: Path, base: Path) -> bool:
     """Whether there is an image, and in no folder of masks."""
     inside = path.relative_to(base).parts if path.is_relative_to(base) else ()
-    return files.is_file(path) and not any(part.lower() in inspected.MASKS for part in inside)
+    return files.is_file(path) and not any(part.lower() in MASKS_OF_DEFECTS for part in inside)
 
 
 def _near(file: Path, cell: str) -> Path | None:

@@ -13,7 +13,7 @@ from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 
-IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+IMAGES, MASKS, LISTS = "JPEGImages", voc_instances.CLASSES, "ImageSets/Segmentation"
 OUTLINED = ("instances", "rotated_boxes")  # targets that a box does not serve
 # By id; the masks' 255 is the border between objects.
 # fmt: off

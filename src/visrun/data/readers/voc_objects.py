@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from visrun.data import files, xmltree
+from visrun.data.folder_names import IMAGES, IMAGES_OF_XMLS, VOC_XMLS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.readers import common
@@ -21,8 +22,6 @@ from visrun.data.threads import mapped
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
 
-FOLDERS = ("annotations", "annotation", "xmls", "labels")
-IMAGES = ("jpegimages", *common.IMAGES)
 LISTS = ("ImageSets/Main", "ImageSets")
 OUTERMOST = "annotation"  # tag of VOC's files
 LOOKED_AT = 10  # files of a folder, to tell whose they are
@@ -140,18 +139,18 @@ def _bare(found: Sequence[Place], root: Path, *, stems: set[str], used: set[Path
     splits = {place.split for place in found}
     if ALL in splits:
         return warnings
-    tops = [root, *(folder for name in IMAGES if (folder := common.child(found[0].home, [name])))]
+    tops = [root, *(folder for name in IMAGES_OF_XMLS if (folder := common.child(found[0].home, [name])))]
     return warnings + common.bare_splits(tops, splits, used, root, mend="add their xml files")
 
 
 def _pictures(place: Place) -> Iterator[tuple[Path, bool]]:
     """Folders where the images of a folder of xml files lie, and whether those below count: itself, and beside it."""
     yield place.folder, False
-    within = place.folder.name.lower() not in FOLDERS  # such as annotations/train
+    within = place.folder.name.lower() not in VOC_XMLS  # such as annotations/train
     if within and place.home in (place.folder, place.folder.parent):
         return
     top = place.folder.parent.parent if within else place.folder.parent
-    for name in IMAGES:
+    for name in IMAGES_OF_XMLS:
         if (beside := common.child(top, [name])) is not None:
             yield (beside / place.folder.name if within else beside), True
 
@@ -167,7 +166,7 @@ def _side_by_side(folder: Path) -> bool:
 
 
 def _inside(home: Path) -> Path | None:
-    folder = common.child(home, FOLDERS)
+    folder = common.child(home, VOC_XMLS)
     return folder if folder is not None and _xmls(folder) else None
 
 
@@ -246,7 +245,7 @@ def _image(finder: Finder, path: Path, tag: Tag, split: str, *, home: str) -> Pa
         return found
     if pool and finder.near:
         return finder.near[0] / name
-    return (common.child(path.parent.parent, common.IMAGES) or path.parent) / Path(name).name
+    return (common.child(path.parent.parent, IMAGES) or path.parent) / Path(name).name
 
 
 def _records(

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from visrun.data import files
+from visrun.data.folder_names import IMAGES, YOLO_LABELS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
 from visrun.data.readers import (
@@ -29,7 +30,6 @@ from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 
-LABELS = ("labels", "label")
 NAMES = {"classes.txt", "obj.names"}  # text files that are no labels
 
 
@@ -40,7 +40,7 @@ def recognise(root: Path, task: str) -> bool:
     A data.yaml of DOTA's images, as Roboflow writes it, is none.
     """
     named = (yolo_yaml.find(root) and not _of_dota(root)) or yolo_darknet.find(root)
-    paired = named or any(_holds_text(labels) for _, _, labels in common.pairs(root, LABELS))
+    paired = named or any(_holds_text(labels) for _, _, labels in common.pairs(root, YOLO_LABELS))
     if paired or yolo_beside.find(root) is None:
         return bool(paired)
     others = (labelme.recognise, cvat.recognise, createml.recognise, boxes.recognise)
@@ -116,7 +116,7 @@ def _holds_text(folder: Path) -> bool:
 
 def _folders(root: Path) -> yolo_yaml.Plan | None:
     """What images/ and labels/ say without a data.yaml; classes.txt, here or in labels/, may name the classes."""
-    pairs, warnings = common.labelled_pairs(root, LABELS, holds=_holds_text)
+    pairs, warnings = common.labelled_pairs(root, YOLO_LABELS, holds=_holds_text)
     if not pairs:
         return None
     names = common.class_ids(root, *(labels for _, _, labels in pairs), *(labels.parent for _, _, labels in pairs))
@@ -172,7 +172,7 @@ class Labels:
 def _in_labels(image: Path) -> Path | None:
     """``.../labels/x.txt`` for ``.../images/x.jpg``: the last folder of that name counts."""
     parts = image.with_suffix(".txt").parts
-    place = next((i for i in range(len(parts) - 2, 0, -1) if parts[i].lower() in common.IMAGES), None)
+    place = next((i for i in range(len(parts) - 2, 0, -1) if parts[i].lower() in IMAGES), None)
     return None if place is None else Path(*parts[:place], "labels", *parts[place + 1 :])
 
 

@@ -6,11 +6,12 @@ from itertools import islice
 from pathlib import Path
 
 from visrun.data import files
+from visrun.data.folder_names import IMAGES
 from visrun.data.readers import common, yolo_lines
 from visrun.data.readers.yolo_yaml import Plan
 from visrun.data.splits import ALL
 
-TOPS = ("data", *common.IMAGES)  # folders in which all may lie
+TOPS = ("data", *IMAGES)  # folders in which all may lie
 NAMES = ("obj.names", "_darknet.labels")  # of the classes, where there is no classes.txt
 LOOKED_AT = 100  # texts of a folder: those of images that show nothing are empty
 
