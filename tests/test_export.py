@@ -202,7 +202,9 @@ def documented() -> Any:
     """The functions of the page for programs without visrun."""
     page = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    exec(page.partition("```python\n")[2].partition("```")[0], names)
+    for block in page.split("```python\n")[1:]:
+        if block.startswith(("import numpy", "def ")):
+            exec(block.partition("```")[0], names)
     return SimpleNamespace(**names)
 
 
@@ -264,3 +266,24 @@ def test_a_program_answers_to_any_picture_as_predict_does(name: str, fit: str, t
         values = [*wanted["values"].values()] if name == "regression" else [wanted["score"]]
         answers = found["value" if name == "regression" else "score"].flatten().tolist()
         assert answers == pytest.approx(values, rel=1e-3), file
+
+
+def test_the_documented_suppression_finds_the_objects_that_predict_reports(tmp_path: Path) -> None:
+    page = documented()
+    write(tmp_path, "detection", fit="zoom", mean=ODD_MEAN)
+    predictor = export.load(tmp_path, device="cpu")
+    network: Any = predictor.module
+    for layer, spread in ((network.classes, 0.4), (network.boxes, 0.1)):  # which at first say the same everywhere
+        nn.init.normal_(layer.weight, std=spread, generator=torch.Generator().manual_seed(0))
+    deployed = export.deployable(predictor)
+    about = json.loads(json.dumps(export.description(predictor, {}, None)))
+    for file in (picture(tmp_path / name, *FILES[name]) for name in FILES):
+        (wanted,) = predictor.predict([file])
+        image, place = page.prepare(file, about)
+        found = {name: values.numpy() for name, values in deployed(torch.from_numpy(image)).items()}
+        objects = page.boxes(found, place, load_rgb(file).shape[1::-1], about)
+        assert len(objects) == len(wanted["objects"]) > 1, file
+        assert {name for name, *_ in objects} == {*CLASSES["classes"]}
+        for (name, score, box), one in zip(objects, wanted["objects"], strict=True):
+            assert (name, score) == (one["label"], pytest.approx(one["score"], abs=1e-3)), file
+            assert box == pytest.approx(one["box"], abs=0.05), file
