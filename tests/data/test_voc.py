@@ -241,14 +241,14 @@ def objects(home: Path, ids: list[int], classes: list[int], name: str = "a") -> 
 def test_objects_have_the_class_of_most_of_their_pixels(tmp_path: Path) -> None:
     objects(tmp_path, [1, 1, 1, 255, 2, 2], [15, 15, 8, 255, 8, 255])
     assert voc.recognise(tmp_path, "instance_segmentation")
-    listing = voc.read(tmp_path, target="instances")
+    listing = voc.read(tmp_path, masks=False, boxes_serve=False)
     (row,) = listing.splits["all"]
     assert [listing.classes[label] for label in row.target.labels] == ["person", "cat"]
     assert row.target.boxes.tolist() == [[1, 0, 4, 2], [5, 0, 7, 2]]
     assert (row.target.spot(1), row.target.size) == ("SegmentationClass/a.png: object 2", (7, 2))
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "Annotations" / "annotations.xml").write_text("<annotations/>")  # another tool's
-    assert [len(row.target) for row in voc.read(tmp_path, target="boxes").splits["all"]] == [2]
+    assert [len(row.target) for row in voc.read(tmp_path, masks=False).splits["all"]] == [2]
 
 
 @pytest.mark.parametrize(

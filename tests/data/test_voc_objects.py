@@ -36,7 +36,7 @@ def label(path: Path, *items: str, head: str = "", size: tuple[int, int] = SIZE)
 
 
 def found(root: Path) -> dict[str, list[str]]:
-    splits = voc.read(root, target="boxes").splits
+    splits = voc.read(root, masks=False).splits
     return {split: [row.image.relative_to(root).as_posix() for row in rows] for split, rows in splits.items()}
 
 
@@ -76,7 +76,7 @@ def test_lists_say_the_splits(tmp_path: Path, lists: str) -> None:
     for split, names in (("train", "a\nb\n"), ("val", "c\ngone\n"), ("cat_train", "a  1\nb -1\n")):
         (tmp_path / lists).mkdir(parents=True, exist_ok=True)
         (tmp_path / lists / f"{split}.txt").write_text(names)
-    listing = voc.read(tmp_path, target="boxes")
+    listing = voc.read(tmp_path, masks=False)
     assert found(tmp_path) == {"train": ["JPEGImages/a.jpg", "JPEGImages/b.jpg"], "val": ["JPEGImages/c.jpg"]}
     assert [str(p) for p in listing.problems] == [f"{lists}/val.txt:2: no Annotations/gone.xml"]
     assert listing.warnings == ("1 xml files that no list names are left out",)
@@ -97,7 +97,7 @@ def test_images_elsewhere_are_found_by_what_the_xml_says(tmp_path: Path) -> None
     head = "<folder>images/val</folder><filename>a.jpg</filename>"
     label(tmp_path / "voc" / "Annotations" / "a.xml", item(), head=head)
     assert found(tmp_path) == {"all": ["images/val/a.jpg"]}
-    (row,) = voc.read(tmp_path / "voc", target="boxes").splits["all"]
+    (row,) = voc.read(tmp_path / "voc", masks=False).splits["all"]
     assert row.image == tmp_path / "images" / "val" / "a.jpg"
 
 
@@ -105,7 +105,7 @@ def test_boxes_names_difficulty_and_lines(tmp_path: Path) -> None:
     picture(tmp_path / "JPEGImages" / "a.jpg")
     items = (item("dog"), item("class_10", (0.5, 0.5, 40, 30)), item("class_2", difficult="<difficult>1</difficult>"))
     label(tmp_path / "Annotations" / "a.xml", *items, item("dog", difficult=""))
-    listing = voc.read(tmp_path, target="boxes")
+    listing = voc.read(tmp_path, masks=False)
     (row,) = listing.splits["all"]
     assert listing.classes == ("class_2", "class_10", "dog")
     assert row.target.labels.tolist() == [2, 1, 0, 2]
@@ -114,7 +114,7 @@ def test_boxes_names_difficulty_and_lines(tmp_path: Path) -> None:
     assert [row.target.spot(i) for i in (0, 1)] == ["Annotations/a.xml:2", "Annotations/a.xml:4"]
     assert row.target.size == SIZE
     (tmp_path / "classes.txt").write_text("background\ndog\nclass_2\n")
-    listing = voc.read(tmp_path, target="boxes")
+    listing = voc.read(tmp_path, masks=False)
     assert listing.classes == ("dog", "class_2")
     assert [str(p) for p in listing.problems] == [
         "Annotations/a.xml:4: class 'class_10' is none of 2 classes (dog, class_2)"
@@ -127,20 +127,20 @@ def test_boxes_names_difficulty_and_lines(tmp_path: Path) -> None:
 def test_difficult_is_taken_as_what_it_says(tmp_path: Path, text: str, ignored: bool) -> None:
     picture(tmp_path / "JPEGImages" / "a.jpg")
     label(tmp_path / "Annotations" / "a.xml", item(difficult=f"<difficult>{text}</difficult>"))
-    assert voc.read(tmp_path, target="boxes").splits["all"][0].target.ignored.tolist() == [ignored]
+    assert voc.read(tmp_path, masks=False).splits["all"][0].target.ignored.tolist() == [ignored]
 
 
 def test_vocs_own_files_count_pixels_from_one(tmp_path: Path) -> None:
     picture(tmp_path / "JPEGImages" / "a.jpg")
     head = "<source><database>The VOC2007 Database</database></source>"
     label(tmp_path / "Annotations" / "a.xml", item(box=(1, 1, 40, 30)), head=head)
-    assert voc.read(tmp_path, target="boxes").splits["all"][0].target.boxes.tolist() == [[0, 0, 40, 30]]
+    assert voc.read(tmp_path, masks=False).splits["all"][0].target.boxes.tolist() == [[0, 0, 40, 30]]
 
 
 def test_an_image_without_objects_and_a_size_of_zero(tmp_path: Path) -> None:
     picture(tmp_path / "JPEGImages" / "a.jpg")
     label(tmp_path / "Annotations" / "a.xml", size=(0, 0))
-    (row,) = voc.read(tmp_path, target="boxes").splits["all"]
+    (row,) = voc.read(tmp_path, masks=False).splits["all"]
     assert (len(row.target), row.target.size) == (0, None)
 
 
@@ -161,7 +161,7 @@ def test_an_image_without_objects_and_a_size_of_zero(tmp_path: Path) -> None:
 def test_an_object_that_cannot_be_read_is_named_by_its_line(tmp_path: Path, text: str, what: str) -> None:
     picture(tmp_path / "JPEGImages" / "a.jpg")
     label(tmp_path / "Annotations" / "a.xml", item(), text)
-    assert [str(p) for p in voc.read(tmp_path, target="boxes").problems] == [f"Annotations/a.xml:4: {what}"]
+    assert [str(p) for p in voc.read(tmp_path, masks=False).problems] == [f"Annotations/a.xml:4: {what}"]
 
 
 def test_another_tools_xml_is_no_image_without_objects(tmp_path: Path) -> None:
@@ -172,18 +172,18 @@ def test_another_tools_xml_is_no_image_without_objects(tmp_path: Path) -> None:
     assert not voc.recognise(tmp_path, "object_detection")
     label(tmp_path / "Annotations" / "b.xml")
     assert voc.recognise(tmp_path, "object_detection")
-    listing = voc.read(tmp_path, target="boxes")
+    listing = voc.read(tmp_path, masks=False)
     told = "Annotations/a.xml:1: not VOC's: its outermost tag is HRSC_Image, not annotation"
     assert ([str(problem) for problem in listing.problems], len(listing.splits["all"])) == ([told], 1)
     foreign.write_text(f"<Picture>{item()}</Picture>")
-    assert [len(row.target) for row in voc.read(tmp_path, target="boxes").splits["all"]] == [1, 0]
+    assert [len(row.target) for row in voc.read(tmp_path, masks=False).splits["all"]] == [1, 0]
 
 
 def test_several_years_are_for_the_user_to_choose(tmp_path: Path) -> None:
     for year in ("VOC2007", "VOC2012"):
         label(tmp_path / year / "Annotations" / "a.xml", item())
     with pytest.raises(DataError, match=r"choose one: data\.root=.*VOC2007 or data\.root=.*VOC2012"):
-        voc.read(tmp_path, target="boxes")
+        voc.read(tmp_path, masks=False)
 
 
 def test_a_missing_image_and_another_size_are_told(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_names_agree_however_they_are_written(tmp_path: Path) -> None:
     label(tmp_path / "Annotations" / (unicodedata.normalize("NFC", "é") + ".XML"), item())
     (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
     (tmp_path / "ImageSets" / "Main" / "train.txt").write_text(unicodedata.normalize("NFD", "é"), encoding="utf-8")
-    listing = voc.read(tmp_path, target="boxes")
+    listing = voc.read(tmp_path, masks=False)
     assert ([row.image for row in listing.splits["train"]], listing.problems) == ([image], ())
 
 
@@ -231,12 +231,12 @@ def test_images_of_a_split_without_xml_files(tmp_path: Path, image: str, xml: st
     for split in ("train", "test"):
         picture(tmp_path / image.format(split))
     label(tmp_path / xml.format("train"), item())
-    listing = voc.read(tmp_path, target="boxes")
+    listing = voc.read(tmp_path, masks=False)
     folder = image.format("test").split("/a.jpg")[0].removesuffix("/images")
     assert listing.warnings == (f"{folder}/: test images without labels are left out",)
     picture(tmp_path / image.format("val"))
     with pytest.raises(DataError, match=r"val: images of val without labels: add their xml files, or move the images"):
-        voc.read(tmp_path, target="boxes")
+        voc.read(tmp_path, masks=False)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_images_without_an_xml_file_are_said(tmp_path: Path, image: str, xml: st
         picture(tmp_path / image.format(name))
     label(tmp_path / xml.format("a"), item())
     line = f"2 images without an xml file are left out, such as {image.format('b')}"
-    assert voc.read(tmp_path, target="boxes").warnings == (line,)
+    assert voc.read(tmp_path, masks=False).warnings == (line,)
 
 
 def test_an_image_that_its_xml_file_names_otherwise_and_pictures_elsewhere_lack_nothing(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_an_image_that_its_xml_file_names_otherwise_and_pictures_elsewhere_lack_
     picture(tmp_path / "SegmentationClass" / "b.png")
     picture(tmp_path / "previews" / "c.jpg")
     label(tmp_path / "Annotations" / "first.xml", item(), head="<filename>a.jpg</filename>")
-    assert voc.read(tmp_path, target="boxes").warnings == ()
+    assert voc.read(tmp_path, masks=False).warnings == ()
 
 
 def test_two_xml_files_of_one_name_do_not_share_an_image(tmp_path: Path) -> None:
@@ -271,12 +271,12 @@ def test_two_xml_files_of_one_name_do_not_share_an_image(tmp_path: Path) -> None
         label(tmp_path / "Annotations" / camera / "1.xml", item())
     picture(tmp_path / "JPEGImages" / "1.jpg")
     what = "no image of its own: JPEGImages/1.jpg has the name of several xml files"
-    listing = voc.read(tmp_path, target="boxes")
+    listing = voc.read(tmp_path, masks=False)
     assert sorted(map(str, listing.problems)) == [f"Annotations/{camera}/1.xml: {what}" for camera in ("cam1", "cam2")]
     assert listing.splits == {"all": []}
     picture(tmp_path / "JPEGImages" / "cam1" / "1.jpg")
     (tmp_path / "JPEGImages" / "1.jpg").unlink()
-    listing = voc.read(tmp_path, target="boxes")
+    listing = voc.read(tmp_path, masks=False)
     assert [str(p) for p in listing.problems] == [f"Annotations/cam2/1.xml: {what.replace('/1', '/cam1/1')}"]
 
 

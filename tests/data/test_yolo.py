@@ -30,14 +30,14 @@ def write(path: Path, text: str) -> Path:
 
 
 def build(
-    root: Path, *lines: str, target: str = "boxes", yaml: str = NAMES + "train: images\nval: images\n"
+    root: Path, *lines: str, only_outlines: bool = False, yaml: str = NAMES + "train: images\nval: images\n"
 ) -> Listing:
     """The listing of images 0.jpg, 1.jpg, ... with these label files."""
     for i, text in enumerate(lines):
         picture(root / "images" / f"{i}.jpg", i)
         write(root / "labels" / f"{i}.txt", text)
     write(root / "data.yaml", yaml)
-    return yolo.read(root, target=target)
+    return yolo.read(root, only_outlines=only_outlines)
 
 
 def found(listing: Listing, root: Path) -> dict[str, list[tuple[str, int]]]:
@@ -60,18 +60,18 @@ def test_without_a_data_yaml(tmp_path: Path, image: str, label: str, split: str)
     picture(tmp_path / image)
     write(tmp_path / label, LINE)
     assert yolo.recognise(tmp_path, "object_detection")
-    listing = yolo.read(tmp_path, target="boxes")
+    listing = yolo.read(tmp_path, only_outlines=False)
     assert found(listing, tmp_path) == {split: [(image, 1)]}
     assert listing.classes == ("class_0",)
     write(tmp_path / "classes.txt", "cat\ndog\n")
-    assert yolo.read(tmp_path, target="boxes").classes == ("cat", "dog")
+    assert yolo.read(tmp_path, only_outlines=False).classes == ("cat", "dog")
 
 
 def test_a_line_for_the_background_keeps_its_id(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.jpg")
     write(tmp_path / "labels" / "a.txt", LINE.replace("0", "2", 1))
     write(tmp_path / "classes.txt", "background\ncat\ndog\n")
-    listing = yolo.read(tmp_path, target="boxes")
+    listing = yolo.read(tmp_path, only_outlines=False)
     assert listing.classes == ("background", "cat", "dog")
     assert listing.splits["all"][0].target.labels.tolist() == [2]
 
@@ -111,7 +111,7 @@ def test_a_data_yaml_however_its_paths_are_written(tmp_path: Path, yaml: str, tr
     file = write(root / "pets.yaml", names + yaml)
     for given in (root, file):
         assert yolo.recognise(given, "object_detection")
-        listing = yolo.read(given, target="boxes")
+        listing = yolo.read(given, only_outlines=False)
         assert listing.classes == ("cat", "dog")
         assert found(listing, root) == {"train": [(train, 1)], "val": [(val, 1)]}
         first = listing.splits["train"][0]
@@ -131,7 +131,7 @@ def test_labels_lie_beside_a_linked_folder_of_images(tmp_path: Path, train: str)
     for name in ("a/1", "b/2"):
         write(root / "labels" / f"{name}.txt", LINE)
     write(root / "data.yaml", NAMES + f"train: {train}\n")
-    rows = found(yolo.read(root, target="boxes"), root)["train"]
+    rows = found(yolo.read(root, only_outlines=False), root)["train"]
     assert rows == [("images/a/1.jpg", 1), ("images/b/2.jpg", 1)][-len(rows) :]
 
 
@@ -141,7 +141,7 @@ def test_a_path_out_of_a_linked_dataset_starts_where_the_link_leads(tmp_path: Pa
     write(tmp_path / "store" / "pets" / "data.yaml", NAMES + "train: ../train/images\n")
     (tmp_path / "train" / "images").mkdir(parents=True)
     (tmp_path / "pets").symlink_to(tmp_path / "store" / "pets")
-    listing = yolo.read(tmp_path / "pets", target="boxes")
+    listing = yolo.read(tmp_path / "pets", only_outlines=False)
     assert found(listing, tmp_path / "store") == {"train": [("train/images/a.jpg", 1)]}
 
 
@@ -206,7 +206,7 @@ def test_a_data_yaml_however_it_is_saved(tmp_path: Path, name: str, text: bytes)
     build(tmp_path, LINE)
     (tmp_path / "data.yaml").unlink()
     (tmp_path / name).write_bytes(text)
-    listing = yolo.read(tmp_path, target="boxes")
+    listing = yolo.read(tmp_path, only_outlines=False)
     assert (listing.classes, list(listing.splits)) == (("chat", "béluga"), ["train", "val"])
 
 
@@ -220,11 +220,11 @@ def test_a_data_yaml_or_a_list_that_is_not_utf_8_is_named(tmp_path: Path) -> Non
     build(tmp_path, LINE)
     (tmp_path / "data.yaml").write_bytes(PLAIN.encode("latin-1"))
     with pytest.raises(DataError, match=r"data\.yaml:3: not UTF-8 \(byte 0xe9 at 41\): save it as UTF-8$"):
-        yolo.read(tmp_path, target="boxes")
+        yolo.read(tmp_path, only_outlines=False)
     write(tmp_path / "data.yaml", NAMES + "train: list.txt\n")
     (tmp_path / "list.txt").write_bytes(b"images/0.jpg\nimages/\xe9.jpg\n")
     with pytest.raises(DataError, match=r"list\.txt:2: not UTF-8 \(byte 0xe9 at 20\): save it as UTF-8$"):
-        yolo.read(tmp_path, target="boxes")
+        yolo.read(tmp_path, only_outlines=False)
 
 
 def test_names_are_taken_as_they_are_written(tmp_path: Path) -> None:
@@ -251,11 +251,11 @@ def test_other_yaml_files_are_none(tmp_path: Path) -> None:
 def test_of_several_data_yaml_that_differ_one_is_to_be_chosen(tmp_path: Path) -> None:
     build(tmp_path, LINE)
     write(tmp_path / "copy.yaml", (tmp_path / "data.yaml").read_text())
-    assert yolo.read(tmp_path, target="boxes").classes == ("cat", "dog")
+    assert yolo.read(tmp_path, only_outlines=False).classes == ("cat", "dog")
     other = write(tmp_path / "other.yaml", "names: [x, y]\ntrain: images\nval: images\n")
     with pytest.raises(DataError, match=r"several data\.yaml, choose one: data\.root=.*copy\.yaml or .*other\.yaml$"):
-        yolo.read(tmp_path, target="boxes")
-    assert yolo.read(other, target="boxes").classes == ("x", "y")
+        yolo.read(tmp_path, only_outlines=False)
+    assert yolo.read(other, only_outlines=False).classes == ("x", "y")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_label_files_beside_their_images(tmp_path: Path, folders: dict[str, str]
                 write(tmp_path / f"{folder}{name}.txt", text)
     write(tmp_path / names, "cat\ndog\n")
     assert yolo.recognise(tmp_path, "object_detection")
-    listing = yolo.read(tmp_path, target="boxes")
+    listing = yolo.read(tmp_path, only_outlines=False)
     assert listing.classes == ("cat", "dog")
     assert found(listing, tmp_path) == {
         split: [(f"{folder}{name}.jpg", n) for name, n in (("a", 0), ("b", 1), ("c", 0))]
@@ -284,7 +284,7 @@ def test_label_files_beside_their_images(tmp_path: Path, folders: dict[str, str]
     assert listing.warnings == ()
     picture(tmp_path / "more" / "d.jpg")
     told = ("1 images without a label file in their folder are left out, such as more/d.jpg",)
-    assert yolo.read(tmp_path, target="boxes").warnings == told
+    assert yolo.read(tmp_path, only_outlines=False).warnings == told
 
 
 @pytest.mark.parametrize("text", ["a cat on a mat", "1 2 30 2 30 20 1 20 plane 0\n", ""])
@@ -345,7 +345,7 @@ def test_darknets_data_file(tmp_path: Path, lines: str) -> None:
     darknet(tmp_path, DATA + "valid = data/valid.txt\ntest = data/test.txt\n", lines=lines)
     for root in (tmp_path, tmp_path / "obj.data"):
         assert yolo.recognise(root, "object_detection")
-        listing = yolo.read(root, target="boxes")
+        listing = yolo.read(root, only_outlines=False)
         assert listing.classes == ("cat", "dog")
         a, b = (f"obj_train_data/{name}.jpg" for name in "ab")
         assert found(listing, tmp_path) == {"train": [(a, 1), (b, 1)], "val": [(b, 1)]}
@@ -367,13 +367,13 @@ def test_an_image_that_a_list_misses_is_not_another_of_its_name(tmp_path: Path) 
 )
 def test_a_data_file_that_names_what_is_not_there(tmp_path: Path, data: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        yolo.read(darknet(tmp_path, data), target="boxes")
+        yolo.read(darknet(tmp_path, data), only_outlines=False)
 
 
 def test_missing_and_empty_label_files_show_nothing(tmp_path: Path) -> None:
     listing = build(tmp_path, LINE, "", "\n \n")
     picture(tmp_path / "images" / "9.jpg")
-    listing = yolo.read(tmp_path, target="boxes")
+    listing = yolo.read(tmp_path, only_outlines=False)
     assert [len(row.target) for row in listing.splits["train"]] == [1, 0, 0, 0]
     assert listing.problems == ()
 
@@ -383,7 +383,7 @@ def test_label_files_without_an_image_are_said_but_not_those_of_images_that_no_l
     listing = build(tmp_path, LINE, LINE, yaml=NAMES + "train: list.txt\n")
     assert listing.warnings == ()
     write(tmp_path / "labels" / "gone.txt", LINE)
-    listing = yolo.read(tmp_path, target="boxes")
+    listing = yolo.read(tmp_path, only_outlines=False)
     assert listing.warnings == ("1 label files without an image are left out, such as labels/gone.txt",)
 
 
@@ -417,22 +417,23 @@ TRIANGLE = "1 .1 .1 .5 .1 .5 .4\n"
 
 
 @pytest.mark.parametrize(
-    ("lines", "target", "form"),
+    ("lines", "task", "form"),
     [
-        ([LINE], "boxes", "boxes"),
-        ([QUAD], "boxes", "quads"),
-        ([QUAD], "rotated_boxes", "quads"),
-        ([QUAD], "label", "quads"),
-        ([QUAD], "instances", "outlines"),
-        ([QUAD], "mask", "outlines"),
-        ([QUAD, TRIANGLE], "rotated_boxes", "outlines"),
-        ([QUAD + LINE], "rotated_boxes", "quads"),
-        ([LINE, TRIANGLE], "boxes", "outlines"),
-        ([""], "boxes", "boxes"),
+        ([LINE], "object_detection", "boxes"),
+        ([QUAD], "object_detection", "quads"),
+        ([QUAD], "oriented_object_detection", "quads"),
+        ([QUAD], "classification", "quads"),
+        ([QUAD], "instance_segmentation", "outlines"),
+        ([QUAD], "segmentation", "outlines"),
+        ([QUAD, TRIANGLE], "oriented_object_detection", "outlines"),
+        ([QUAD + LINE], "oriented_object_detection", "quads"),
+        ([LINE, TRIANGLE], "object_detection", "outlines"),
+        ([""], "object_detection", "boxes"),
     ],
 )
-def test_what_lines_of_four_points_are(tmp_path: Path, lines: list[str], target: str, form: str) -> None:
-    listing = build(tmp_path, *lines, target=target)
+def test_what_lines_of_four_points_are(tmp_path: Path, lines: list[str], task: str, form: str) -> None:
+    build(tmp_path, *lines)
+    listing = recognise.read(tmp_path, "yolo", task).listing
     first = listing.splits["train"][0].target
     assert (first.quads is not None, first.outlines is not None) == (form == "quads", form == "outlines")
     assert listing.warnings == (
@@ -441,10 +442,10 @@ def test_what_lines_of_four_points_are(tmp_path: Path, lines: list[str], target:
 
 
 def test_corners_and_outlines_by_hand(tmp_path: Path) -> None:
-    quad = build(tmp_path, QUAD, target="rotated_boxes").splits["train"][0].target
+    quad = build(tmp_path, QUAD).splits["train"][0].target
     assert quad.quads.tolist() == [[[0.1, 0.1], [0.5, 0.1], [0.5, 0.4], [0.1, 0.4]]]
     assert quad.boxes.tolist() == [[0.1, 0.1, 0.5, 0.4]]
-    mixed = build(tmp_path, TRIANGLE + LINE, target="instances").splits["train"][0].target
+    mixed = build(tmp_path, TRIANGLE + LINE, only_outlines=True).splits["train"][0].target
     assert mixed.outlines[0][0].tolist() == [[0.1, 0.1], [0.5, 0.1], [0.5, 0.4]]
     assert mixed.outlines[1] is None
     assert mixed.boxes.tolist() == [[0.1, 0.1, 0.5, 0.4], [0.375, 0.25, 0.625, 0.75]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from visrun.data import recognise
-from visrun.data.readers import coco
+from visrun.data.readers import coco, yolo
 from visrun.errors import DataError
 from visrun.survey import Survey, survey
 from visrun.survey.look import Spread, spread
@@ -70,6 +70,25 @@ def test_each_layout_is_read_once(outlines: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(coco, "read", lambda root: asked.append(root) or true(root))
     survey(outlines)
     assert len(asked) == 1
+
+
+def test_labels_are_read_once_for_all_tasks_to_which_they_say_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    true = yolo.read
+
+    def counted(root: Path, *, only_outlines: bool):
+        asked.append(only_outlines)
+        return true(root, only_outlines=only_outlines)
+
+    monkeypatch.setattr(yolo, "read", counted)
+    for i in range(8):
+        photo(tmp_path / "images" / f"{i}.png", i)
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{i}.txt").write_text(f"{i % 2} .1 .1 .9 .1 .5 .9\n")
+    assert len(ready(survey(tmp_path))) == 6
+    assert sorted(asked) == [False, True]
 
 
 def test_boxes_alone_say_what_they_lack(outlines: Path) -> None:

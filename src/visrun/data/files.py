@@ -127,7 +127,12 @@ def _spelt(folder: Path, name: str, _changed: int) -> Path | None:
 
 def holds_images(folder: Path, *, deep: bool = True) -> bool:
     """Whether at least one image lies in ``folder`` (``deep``: or below it)."""
-    return any(_has_suffix(name, IMAGE_SUFFIXES) for _, names in _walk(folder, deep=deep) for name in names)
+    return holds(folder, IMAGE_SUFFIXES, deep=deep)
+
+
+def holds(folder: Path, suffixes: frozenset[str], *, deep: bool = True) -> bool:
+    """Whether at least one file with one of the suffixes lies in ``folder`` (``deep``: or below it)."""
+    return any(_has_suffix(name, suffixes) for _, names in _walk(folder, deep=deep) for name in names)
 
 
 def exists(path: Path) -> bool:

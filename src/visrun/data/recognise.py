@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from visrun import build, tables
 from visrun.data import files, foreign
@@ -46,11 +47,31 @@ def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = No
     Raises:
         DataError: ``targets`` are columns to learn, and its layout has no columns; and what it raises itself.
     """
-    kind, reader = tables.TASKS[task].target, build.load(tables.READERS[name].read)
+    reader = build.load(tables.READERS[name].read)
     if targets is not None and "targets" not in build.reads(reader):
         raise DataError(f"data.targets={list(targets)}: data={name} has no columns to choose; leave it out")
-    found = require_listing(build.call(reader, {"target": kind, "targets": targets}, root), layout=name, kind=kind)
+    kind, told = tables.TASKS[task].target, asked(name, task)
+    found = require_listing(build.call(reader, {**told, "targets": targets}, root), layout=name, kind=kind)
     return Found(kind=kind, layout=name, listing=regrouped(found, files.home(root)))
+
+
+def asked(name: str, task: str) -> dict[str, Any]:
+    """What the reader ``name`` asks about a task: it says the same to all tasks of which this is the same.
+
+    A reader's signature may name ``target``, the kind of the task's target; or only what matters to it of that:
+    ``masks``, whether it is a mask; ``boxes_serve``, whether labels that are boxes serve the task; ``only_outlines``,
+    whether none but outlines do.
+    """
+    kind = tables.TASKS[task].target
+    forms = DERIVE[kind].forms if kind in DERIVE else ()
+    known = {
+        "target": kind,
+        "masks": kind == "mask",
+        "boxes_serve": "boxes" in forms,
+        "only_outlines": forms == ("outlines",),
+    }
+    wanted = build.reads(build.load(tables.READERS[name].read))
+    return {fact: value for fact, value in known.items() if fact in wanted}
 
 
 def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = read) -> Found:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from visrun import build, tables
+from visrun import tables
 from visrun.data import files, foreign, recognise, records
 from visrun.data.describe import crowded, describe, sides_of
 from visrun.data.objects import Objects
@@ -179,16 +179,14 @@ class Once:
 
     def __init__(self, targets: Sequence[str] | None = None) -> None:
         self.targets = targets
-        self.found: dict[tuple[str, str], Found] = {}
+        self.found: dict[tuple[Any, ...], Found] = {}
 
     def read(self, root: Path, name: str, task: str) -> Found:
         """As `visrun.data.recognise.read`."""
-        kind = tables.TASKS[task].target
-        asks = "target" in build.reads(build.load(tables.READERS[name].read))
-        key = (name, kind if asks else "")
+        key = (name, *recognise.asked(name, task).values())
         if key not in self.found:
             self.found[key] = recognise.read(root, name, task, targets=self.targets)
-        return Found(kind=kind, layout=name, listing=self.found[key].listing)
+        return Found(kind=tables.TASKS[task].target, layout=name, listing=self.found[key].listing)
 
     def poor(self, root: Path, names: Sequence[str], task: str) -> list[Found]:
         """What all these readers found, where none of it can serve the task; [] where some could."""

@@ -195,7 +195,7 @@ def one_each(root: Path, found: Sequence[tuple[str, Path]], what: str) -> list[t
 
 def place(path: Path, folder: Path) -> str:
     """Where a file lies in its folder, without suffix: what an image and its label file or mask share."""
-    return files.composed(path.relative_to(folder).with_suffix("").as_posix())
+    return files.composed(files.shown(path, folder).removesuffix(path.suffix))
 
 
 def unmarked(name: str, marks: Iterable[str]) -> str:

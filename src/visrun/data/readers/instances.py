@@ -25,7 +25,7 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
     """Whether ``root`` holds a folder of images and one whose name says that it holds objects' numbers, or folders of
     one image and a mask for each of its objects."""
     pairs = common.pairs(root, NUMBERS, IMAGES_OF_NUMBERS)
-    numbered = any(next(files.of_suffix(maps, files.MASK_SUFFIXES), None) for _, _, maps in pairs)
+    numbered = any(files.holds(maps, files.MASK_SUFFIXES) for _, _, maps in pairs)
     return numbered or instance_folders.recognise(root)
 
 

@@ -61,9 +61,7 @@ def find(root: Path, suffixes: frozenset[str]) -> tuple[list[Part], tuple[str, .
 
 def holds(root: Path, names: Sequence[str], suffixes: frozenset[str]) -> bool:
     """Whether a folder of one of the names, beside images, holds such a file."""
-    return any(
-        next(files.of_suffix(folder, suffixes), None) for _, _, folder in common.pairs(root, names, IMAGES_OF_MASKS)
-    )
+    return any(files.holds(folder, suffixes) for _, _, folder in common.pairs(root, names, IMAGES_OF_MASKS))
 
 
 def _part(split: str, folder: Path, home: Path, suffixes: frozenset[str]) -> Part:

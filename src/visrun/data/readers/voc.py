@@ -14,7 +14,6 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 IMAGES, MASKS, LISTS = "JPEGImages", voc_instances.CLASSES, "ImageSets/Segmentation"
-OUTLINED = ("instances", "rotated_boxes")  # targets that a box does not serve
 # By id; the masks' 255 is the border between objects.
 # fmt: off
 VOC_CLASSES = (
@@ -32,7 +31,7 @@ def recognise(root: Path, task: str) -> bool:
     return _pictured(root) or voc_objects.recognise(root)
 
 
-def read(root: Path, *, target: str = "mask") -> Listing:
+def read(root: Path, *, masks: bool = True, boxes_serve: bool = True) -> Listing:
     """JPEGImages/NAME.jpg with SegmentationClass/NAME.png or Annotations/NAME.xml, and lists in ImageSets/.
 
     ``root`` is the folder that holds these, or holds VOCdevkit/VOC2012/. Masks are index or palette images (255 =
@@ -43,17 +42,17 @@ def read(root: Path, *, target: str = "mask") -> Listing:
 
     Args:
         root: The folder.
-        target: ``mask`` for the masks; where outlines are learnt, and where there are no xml files, the objects in
-            SegmentationObject/; else the boxes.
+        masks: Whether the masks are wanted, rather than objects.
+        boxes_serve: Whether boxes will do; else, and where there are no xml files, the objects in SegmentationObject/.
 
     Raises:
         DataError: Where ``root`` has no such folders, or those of several years.
     """
-    if target == "mask":
+    if masks:
         return _masks(root)
     pictured = _pictured(root)
     boxed = voc_objects.recognise(root) if pictured else bool(voc_objects.places(root))
-    from_pictures = pictured or not boxed if target in OUTLINED else pictured and not boxed
+    from_pictures = pictured and not boxed if boxes_serve else pictured or not boxed
     return voc_instances.read(_masks(root)) if from_pictures else voc_objects.read(root)
 
 
@@ -100,8 +99,7 @@ def _homes(root: Path) -> list[Path]:
 
 
 def _is_home(folder: Path) -> bool:
-    masks = files.of_suffix(folder / MASKS, files.MASK_SUFFIXES)
-    return (folder / IMAGES).is_dir() and next(masks, None) is not None
+    return (folder / IMAGES).is_dir() and files.holds(folder / MASKS, files.MASK_SUFFIXES)
 
 
 def _entries(home: Path, masks: dict[str, Path]) -> Iterator[tuple[str, str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,14 +60,20 @@ def places(root: Path) -> list[Place]:
     for home in homes:
         folder = _inside(home)
         if folder is not None:
-            inner = [Place(split, home, inside) for split, inside in common.by_split(folder) if _xmls(inside)]
+            inner = [
+                Place(split, home, inside)
+                for split, inside in common.by_split(folder)
+                if files.holds(inside, files.XML)
+            ]
             found += inner or [Place(ALL, home, folder)]
     return found
 
 
 def recognise(root: Path) -> bool:
     """Whether there are folders of xml files of which one at least is not another tool's."""
-    return any(not all(map(_foreign, _xmls(place.folder)[:LOOKED_AT])) for place in places(root))
+    return any(
+        not all(map(_foreign, islice(files.of_suffix(place.folder, files.XML), LOOKED_AT))) for place in places(root)
+    )
 
 
 def _foreign(path: Path) -> bool:
@@ -156,7 +163,7 @@ def _pictures(place: Place) -> Iterator[tuple[Path, bool]]:
 
 
 def _beside(folder: Path) -> Path | None:
-    return folder if next(files.of_suffix(folder, files.XML, deep=False), None) else _inside(folder)
+    return folder if files.holds(folder, files.XML, deep=False) else _inside(folder)
 
 
 def _side_by_side(folder: Path) -> bool:
@@ -167,7 +174,7 @@ def _side_by_side(folder: Path) -> bool:
 
 def _inside(home: Path) -> Path | None:
     folder = common.child(home, VOC_XMLS)
-    return folder if folder is not None and _xmls(folder) else None
+    return folder if folder is not None and files.holds(folder, files.XML) else None
 
 
 def _xmls(folder: Path) -> list[Path]:

@@ -47,7 +47,7 @@ def recognise(root: Path, task: str) -> bool:
     return not (voc_objects.recognise(root) or any(recognised(root, task) for recognised in others))
 
 
-def read(root: Path, *, target: str) -> Listing:
+def read(root: Path, *, only_outlines: bool) -> Listing:
     """YOLO text labels: a data.yaml with train, val and test; obj.data; images/ and labels/; or texts beside images.
 
     The folders may be split or not. A line is ``class cx cy w h`` (a box), ``class x1 y1 ... x4 y4`` (four corners of a
@@ -58,7 +58,7 @@ def read(root: Path, *, target: str) -> Listing:
 
     Args:
         root: The folder, the data.yaml or the obj.data.
-        target: The task's kind of target.
+        only_outlines: Whether the task learns outlines.
 
     Raises:
         DataError: For a broken data.yaml, a split that is not there, or one without any label file (test images
@@ -87,8 +87,9 @@ def read(root: Path, *, target: str) -> Listing:
         parsed[split] = list(zip(images, lines, strict=True))
     warnings += common.left_over("label files", labels.strangers(), base)
     every = [lines for rows in parsed.values() for _, lines in rows]
-    form = yolo_lines.form(every, target)
-    if form == "outlines" and yolo_lines.form(every, "boxes") == "quads":
+    form = yolo_lines.form(every)
+    if form == "quads" and only_outlines:
+        form = "outlines"
         warnings.append("lines of four corners are read as outlines")
     splits, problems = _records(parsed, base, form)
     return Listing(
@@ -138,20 +139,31 @@ class Labels:
         self.folders = folders
         self._texts: dict[Path, dict[str, Path]] = {}  # of each folder looked into, by stem
         self._homes: dict[Path, set[Path]] = defaultdict(set)  # of each such folder those of images
+        self._places: dict[Path, list[Path]] = {}  # of each folder of images
+        self._found: set[Path] = set()
         for home, labels in folders.items():
             self._homes[labels].add(home)
 
     def of(self, image: Path) -> Path | None:
         """The label file of an image."""
+        parent = image.parent
+        if parent not in self._places:
+            self._places[parent] = self._beside(image)
+        found = (self._inside(place).get(files.composed(image.stem)) for place in self._places[parent])
+        label = next((path for path in found if path), None)
+        if label is not None:
+            self._found.add(label)
+        return label
+
+    def _beside(self, image: Path) -> list[Path]:
+        """The folders in which label files of images beside this one may lie."""
         home = next((folder for folder in image.parents if folder in self.folders), None)
         if home is not None:
-            places = [self.folders[home] / image.relative_to(home).parent]
-        else:
-            places = [place.parent for place in (_in_labels(image), image) if place is not None]
-            for place in places:
-                self._homes[place].add(image.parent)
-        found = (self._inside(place).get(files.composed(image.stem)) for place in places)
-        return next((path for path in found if path), None)
+            return [self.folders[home] / image.relative_to(home).parent]
+        places = [place.parent for place in (_in_labels(image), image) if place is not None]
+        for place in places:
+            self._homes[place].add(image.parent)
+        return places
 
     def _inside(self, folder: Path) -> dict[str, Path]:
         if folder not in self._texts:
@@ -163,8 +175,10 @@ class Labels:
         """Label files that belong to no image, in the folders of labels and those that were looked into."""
         deep = bool(self.folders)
         for folder, homes in self._homes.items():
-            known = {common.place(image, home) for home in homes for image in files.images(home, deep=deep)}
-            for path in files.of_suffix(folder, files.TEXT, deep=deep):
+            rest = [path for path in files.of_suffix(folder, files.TEXT, deep=deep) if path not in self._found]
+            images = ((image, home) for home in homes if rest for image in files.images(home, deep=deep))
+            known = {common.place(image, home) for image, home in images}
+            for path in rest:
                 if common.place(path, folder) not in known and yolo_lines.is_label(path):
                     yield path
 

@@ -84,11 +84,11 @@ def _require(cells: Sequence[str], label: float, count: int) -> None:
         raise ValueError(f"{count} numbers after the class: a box has 4 (cx cy w h), an outline 2 for each point")
 
 
-def form(every: Sequence[Lines], target: str) -> str:
+def form(every: Sequence[Lines]) -> str:
     """What the labels of a dataset are: outlines where a line has more or fewer than four points, else turned boxes
-    where a line has four, unless the task needs outlines; else boxes."""
+    where a line has four, else boxes."""
     counts = {len(values) for lines in every for values in lines.values} - {BOX}
-    if counts == {CORNERS} and target not in ("instances", "mask"):
+    if counts == {CORNERS}:
         return "quads"
     return "outlines" if counts else "boxes"
 
