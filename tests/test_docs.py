@@ -132,7 +132,7 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     if words[:1] == ["evaluate"]:
         asked, names = options("evaluate", words[1:], evaluate.READS)
         assert len(names) == 1 and asked["data.root"]
-        return list(resolve([word for word in words[2:] if not word.startswith("split=")], cwd=cwd).warnings)
+        return list(resolve([word for word in words[2:] if not word.startswith(("split=", "out="))], cwd=cwd).warnings)
     if words[:1] == ["compare"]:
         assert options("compare", words[1:], tuple(comparing.DEFAULTS))[1]
         return []

@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 
 from visrun import evaluate
+from visrun.data.placement import Scene
 from visrun.data.records import read
 from visrun.errors import ConfigError, DataError, OutOfMemory, UserError
 from visrun.hyperparameters import defaults
+from visrun.metrics import RegressionMetric
 
 RUN = SimpleNamespace(task_name="classification", model_name="swin_t")
 
@@ -49,7 +51,7 @@ def test_memory_that_runs_out_is_one_line(monkeypatch):
         monkeypatch.setattr(evaluate, name, Mock())
     monkeypatch.setattr(evaluate, "split_batches", Mock(return_value=SimpleNamespace(images=SimpleNamespace(bad=()))))
     monkeypatch.setattr(evaluate, "measured", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
-    run = SimpleNamespace(**vars(RUN), device="cuda:0", look=None)
+    run = SimpleNamespace(**vars(RUN), device="cuda:0", look=None, task=Mock())
     monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
     with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:0 in the evaluation: use a smaller batch_size"):
         evaluate.main(["RUN", "data.root=x"])
@@ -96,7 +98,7 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     (tmp_path / "sweep" / "best" / "experiment.json").touch()
     (tmp_path / "sweep" / "trials.csv").write_text(f"number,state,folder,best\n0,complete,{tmp_path / 'run'},yes\n")
     state = {"classes": ["a", "b"], "multilabel": False}
-    run = SimpleNamespace(**vars(RUN), task=SimpleNamespace(state=lambda: state), look=None, device="cpu")
+    run = SimpleNamespace(**vars(RUN), task=Mock(state=lambda: state), look=None, device="cpu")
     run.model_name = "small_resnet"
     monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
     loader = Mock(return_value=SimpleNamespace(images=SimpleNamespace(bad=())))
@@ -107,3 +109,48 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     assert json.loads(out) == {"split": split}
     assert err.endswith(said) and err.count("\n") == 2 + bool(said)
     assert loader.call_args.args[0].splits == own.splits or split == "test"
+
+
+def split_of(kind, numbers):
+    """A split of pictures, each of the file with its number."""
+    scenes = [Scene(number, None, None) for number in numbers] if kind == "boxes" else ()
+    return SimpleNamespace(images=numbers, scenes=scenes, targets=SimpleNamespace(kind=kind))
+
+
+def test_the_worst_image_is_first_and_has_all_its_tiles():
+    facts = [{"error": 1}, {"error": 3}, {"error": 3}]
+    found = evaluate.by_error(split_of("boxes", [0, 0, 1, 2, 0]), facts)
+    assert found == [([2], facts[1]), ([3], facts[2]), ([0, 1, 4], facts[0])]
+    assert evaluate.by_error(split_of("label", [7, 7, 7]), facts) == [([1], facts[1]), ([2], facts[2]), ([0], facts[0])]
+
+
+def test_numbers_have_six_digits_also_within():
+    values = {"error": 1 / 3, "missed": 3, "true": "cat", "values": {"kg": 1e6 + 0.25}, "labels": ["a"]}
+    assert evaluate.rounded(values) == {**values, "error": 0.333333, "values": {"kg": 1e6}}
+
+
+def test_no_image_of_the_dataset_is_replaced(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "scores.png")
+    loader = SimpleNamespace(images=SimpleNamespace(paths=[tmp_path / "scores.png"]))
+    with pytest.raises(UserError, match=r"scores\.png would replace an image that is read; name another folder$"):
+        evaluate.show(Mock(), loader, Mock(), Mock(), tmp_path)
+
+
+def test_of_a_metric_that_knows_no_images_are_the_pictures_that_it_has(tmp_path):
+    loader = SimpleNamespace(images=SimpleNamespace(paths=[]))
+    metric = RegressionMetric(["kg"])
+    blind = SimpleNamespace(pairs=metric.pairs)
+    evaluate.show(Mock(), loader, blind, SimpleNamespace(targets=["kg"]), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["predicted_against_true.png"]
+
+
+def test_where_it_cannot_be_written_is_known_before_the_measuring(tmp_path, monkeypatch):
+    for name in ("dataset_for", "as_split", "chosen", "split_batches", "measured"):
+        monkeypatch.setattr(evaluate, name, Mock())
+    evaluate.split_batches.return_value.images.bad = ()
+    run = SimpleNamespace(**vars(RUN), look=None, device="cpu", task=Mock())
+    monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^out=.*file: cannot be written"):
+        evaluate.main(["RUN", "data.root=x", f"out={tmp_path / 'file'}"])
+    evaluate.measured.assert_not_called()

@@ -107,7 +107,7 @@ def answers(trained: tuple[str, Path]) -> tuple[list[Path], list[str]]:
     task, folder = trained
     images = [file for file in sorted(demo(task).rglob("*.png")) if not re.search("mask|truth", str(file.parent))][:3]
     predict = ["predict", str(folder), *map(str, images), f"out={folder.parent / 'seen'}"]
-    words = json.dumps([predict, ["evaluate", str(folder), f"data.root={demo(task)}"]])
+    words = json.dumps([predict, ["evaluate", str(folder), f"data.root={demo(task)}", "out=seen/test"]])
     command = [sys.executable, "-c", BOTH, words]
     done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
@@ -120,7 +120,7 @@ def test_predict_writes_json_lines_and_pictures(trained, answers):
     lines = [json.loads(line) for line in printed[:3]]
     assert [line["image"] for line in lines] == [str(image) for image in images]
     assert all(len(line) > 1 for line in lines)
-    drawn = [file for file in (folder.parent / "seen").iterdir() if not file.stem.endswith("_mask")]
+    drawn = [file for file in (folder.parent / "seen").glob("*.png") if not file.stem.endswith("_mask")]
     assert len(drawn) == len(images) == 3
 
 
@@ -129,6 +129,29 @@ def test_evaluate_agrees_with_the_run(trained, answers):
     found, noted = json.loads("\n".join(answers[1][3:])), experiment(folder)["result"]["test"]
     assert TASKS[task].monitor in noted
     assert {name: found[name] for name in noted} == pytest.approx(noted, rel=1e-3)
+
+
+def test_evaluate_tells_and_shows_the_worst_images_first(trained, answers):
+    task, folder = trained
+    found, seen = json.loads("\n".join(answers[1][3:])), folder.parent / "seen" / "test"
+    lines = [json.loads(line) for line in (seen / "images.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len({line["image"] for line in lines}) == len(lines) == found["images"]
+    errors = [line["error"] for line in lines]
+    assert errors == sorted(errors, reverse=True) and errors[0] > 0
+    if task == "classification":
+        assert sum(line["true"] == line["label"] for line in lines) / len(lines) == pytest.approx(
+            found["accuracy"], rel=1e-5
+        )
+    if task == "regression":
+        assert sum(errors) / len(errors) == pytest.approx(found["mae"], rel=1e-5)
+    if task == "segmentation":
+        assert 1 - sum(errors) / len(errors) == pytest.approx(found["pixel_accuracy"], rel=1e-5)
+    drawn = {file.stem for file in seen.glob("*.png")}
+    assert drawn == {"worst", *(file.stem for file in (folder / "plots").iterdir())} - {
+        "curves",
+        "learning_rate",
+        "predictions",
+    }
 
 
 # What a task's training holds may be lost by a kill; a stop saves it by the same code for each of them.

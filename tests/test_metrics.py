@@ -364,3 +364,47 @@ def test_on_cuda_updates_do_not_wait_and_values_are_the_same(
     device.reset()
     device.update(prediction, moved)
     assert device.compute() == pytest.approx(host.compute(), rel=1e-5)
+
+
+def test_the_error_of_each_image_is_what_its_class_lacks() -> None:
+    metric = ClassificationMetric(names(2))
+    assert metric.by_image() == []
+    metric.update(
+        {"probabilities": torch.tensor([[0.75, 0.25], [0.5, 0.5]])}, batch(torch.tensor([1, 0]), [True, False])
+    )
+    metric.update({"probabilities": torch.tensor([[0.0, 1.0]])}, batch(torch.tensor([1])))
+    assert metric.by_image() == [
+        {"error": 0.75, "true": "c1", "label": "c0"},
+        {"error": 0.0, "true": "c1", "label": "c1"},
+    ]
+
+
+def test_of_several_labels_the_error_of_an_image_is_their_mean() -> None:
+    metric = ClassificationMetric(names(2), multilabel=True)
+    metric.update({"probabilities": torch.tensor([[0.75, 0.5], [0.25, 0.0]])}, batch(torch.tensor([[1.0, 0], [0, 0]])))
+    assert metric.by_image() == [
+        {"error": 0.375, "true": ["c0"], "labels": ["c0", "c1"]},
+        {"error": 0.125, "true": [], "labels": []},
+    ]
+
+
+def test_the_error_of_each_image_has_its_targets_unit_or_deviations() -> None:
+    one, two = RegressionMetric(["m"], std=[9.0]), RegressionMetric(["m", "kg"], std=[2.0, 0.5])
+    for metric in (one, two):
+        assert metric.by_image() == []
+        rows = torch.tensor([[3.0, 1.0], [0, 0]])[:, : len(metric.targets)]
+        metric.update({"value": rows}, batch(torch.zeros_like(rows), [True, False]))
+    assert one.by_image() == [{"error": 3.0, "true": {"m": 0.0}, "values": {"m": 3.0}}]
+    (found,) = two.by_image()
+    assert found == {"error": 1.75, "true": {"m": 0.0, "kg": 0.0}, "values": {"m": 3.0, "kg": 1.0}}
+
+
+def test_the_error_of_each_image_is_its_share_of_wrong_pixels() -> None:
+    metric = SegmentationMetric(names(2))
+    assert metric.by_image() == []
+    truth = torch.tensor([[[0, 1], [1, 255]], [[0, 0], [0, 0]], [[255, 255], [255, 255]]])
+    said = torch.tensor([[[0, 0], [1, 1]], [[1, 1], [1, 1]], [[1, 1], [1, 1]]], dtype=torch.uint8)
+    metric.update({"mask": said}, batch(truth, [True, False, True]))
+    assert metric.by_image() == [{"error": pytest.approx(1 / 3)}, {"error": 0.0}]
+    metric.reset()
+    assert metric.by_image() == []

@@ -170,9 +170,9 @@ def test_memory_names_a_batch_size_that_was_tried(photos, tmp_path, monkeypatch)
         start(photos, tmp_path / "run")
 
 
-@pytest.mark.parametrize("part", ["calibrate", "evaluate", "predictions"])
+@pytest.mark.parametrize("part", ["conclusion.calibrate", "conclusion.evaluate", "gallery.samples"])
 def test_memory_that_runs_out_in_the_evaluation_asks_for_no_smaller_step(photos, tmp_path, monkeypatch, part):
-    monkeypatch.setattr(f"visrun.conclusion.{part}", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(f"visrun.{part}", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
     with pytest.raises(OutOfMemory, match=r"^out of memory on cpu in the evaluation, not in a training step: use"):
         start(photos, tmp_path / "run", "max_epochs=1")
 

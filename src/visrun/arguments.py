@@ -13,7 +13,7 @@ from visrun.synonyms import hint
 USAGE = {
     "check": "visrun check data.root=PATH [task=T] [data=coco] [data.on_bad=skip] [out=check.png] [--json]",
     "compare": "visrun compare RUN_OR_TRIAL_OR_SWEEP... [out=compare.html] [pictures=8] [device=cpu]",
-    "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [data=folder] [device=cpu]",
+    "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [out=DIR] [data=folder] [device=cpu]",
     "explain": "visrun explain [--json] [-m] [--config-dir DIR] [KEY ...] [key=value ...]",
     "export": "visrun export RUN [format=onnx] [out=FILE]",
     "predict": "visrun predict RUN IMAGES... [threshold=0.5] [out=DIR] [pictures=0] [device=cpu]",
@@ -28,7 +28,7 @@ ABOUT = {
     "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
     "test split counts, else val, else train, unless split= names one. data=demo stands for the built-in images; how "
-    "an image is seen is the run's own.",
+    "an image is seen is the run's own. out=DIR also gets pictures, the worst images first, and a JSON line for each.",
     "explain": "Every setting of a run: its value, where it came from, and whether the run reads it. Of a KEY alone, "
     "such as learning_rate, what it means and takes; -m also shows what a sweep tries.",
     "export": "A run, or a best.pt alone, as a program for other runtimes: format=onnx, or pt2 for torch.export.load. "

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import torch
-from PIL import Image
-from torch import Tensor
-
-from visrun import checkpoint
-from visrun.batch import Batch, truth
+from visrun import checkpoint, gallery
 from visrun.calibrate import calibrate
-from visrun.data.batches import Batches
-from visrun.detection.results import target_in
 from visrun.device import autocast
 from visrun.errors import UserError
-from visrun.figures import matrix, plots
-from visrun.figures.precision_recall import precision_recall
-from visrun.figures.score_histogram import score_histogram
+from visrun.figures import plots
 from visrun.figures.sheet import sheet
 from visrun.memory import without_steps
 from visrun.models import Settling
@@ -29,46 +19,12 @@ from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
 from visrun.record.run_folder import RunFolder, is_metric
-from visrun.tables import TARGETS
 from visrun.tasks.base import Deciding, Metric
 from visrun.tracking import Tracker
-from visrun.training import Progress, evaluate, recall
+from visrun.training import Progress, evaluate
 
 SAMPLES = 12  # predictions on the sheet: full rows of 3, 4 or 6
 MOST_CLASSES = 100  # whose values an epoch has; those of a thousand would drown all others
-BACKGROUND = "background"  # what a confusion matrix of detections calls no object
-
-
-@runtime_checkable
-class Confusing(Protocol):
-    """A metric that knows which class was taken for which: (K, K) counts, true classes in rows.
-
-    (K + 1, K + 1) where there is a background, the last: objects that were missed, detections of nothing.
-    """
-
-    def confusion(self) -> Tensor: ...
-
-
-@runtime_checkable
-class Ranking(Protocol):
-    """A metric of scored detections: for each class recall (n,), precision (n,) and its average, and the best score
-    to cut at with the F1 that it gives."""
-
-    def curves(self) -> tuple[Mapping[str, tuple[Any, Any, float]], tuple[float, float] | None]: ...
-
-
-@runtime_checkable
-class Pairing(Protocol):
-    """A metric that keeps predicted and true values, (N, T) each."""
-
-    def pairs(self) -> tuple[Tensor, Tensor]: ...
-
-
-@runtime_checkable
-class Scoring(Protocol):
-    """A metric that keeps a score (N,) for each image, and 1 (N,) for those that should be found."""
-
-    def scores(self) -> tuple[Any, Any]: ...
 
 
 @runtime_checkable
@@ -208,75 +164,18 @@ def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, floa
     if len(made.lessons):
         found.append(folder / "learning_rate.png")
         plots.learning_rate([row["learning_rate"] for row in rows], found[1])
-    return [*found, show(made, folder, split), *draw_metric(made, folder)]
+    return [*found, show(made, folder, split), *gallery.of_metric(made.metric, made.task, made.dataset, folder)]
 
 
 def show(made: Parts, folder: Path, split: str) -> Path:
     """The sheet of predictions on a split, by the weights that are evaluated as they stand."""
     path = folder / "predictions.png"
+    loader, model = made.loaders[split], made.step.evaluated
+    positions = gallery.spread(SAMPLES, of=len(loader.images))
     with _evaluating(made):
-        sheet(predictions(made, split), path)
+        found = gallery.samples(made.task, model, loader, positions, precision=made.precision)
+    sheet([*found.values()], path)
     return path
-
-
-def draw_metric(made: Parts, folder: Path) -> list[Path]:
-    """What the metric can show beyond its numbers, over the split it has seen last."""
-    metric, found = made.metric, []
-    if isinstance(metric, Confusing) and not made.dataset.multilabel:
-        found.append(folder / "confusion_matrix.png")
-        counts = metric.confusion()
-        names = [*made.dataset.classes, BACKGROUND][: len(counts)]
-        plots.confusion_matrix(counts, names, found[-1])
-        found.append(folder / "confusion_matrix.csv")
-        matrix.as_csv(counts, names, found[-1])
-    if isinstance(metric, Ranking):
-        found.append(folder / "precision_recall.png")
-        curves, best = metric.curves()
-        precision_recall(curves, found[-1], best=best)
-    if isinstance(metric, Scoring):
-        found.append(folder / "scores.png")
-        score_histogram(*metric.scores(), found[-1], threshold=made.task.state().get("threshold"))
-    if isinstance(metric, Pairing):
-        found.append(folder / "predicted_against_true.png")
-        plots.predicted_against_true(*metric.pairs(), made.dataset.targets, found[-1])
-    return found
-
-
-@torch.no_grad()
-def predictions(made: Parts, split: str) -> list[Image.Image]:
-    """Samples spread over a split as the network saw them, with what it said and what is true."""
-    model, loader = made.step.evaluated.eval(), made.loaders[split]
-    size = loader.batch_size
-    wanted = set(torch.linspace(0, len(loader.images) - 1, SAMPLES).round().int().tolist())
-    pictures: list[Image.Image] = []
-    for step in sorted({position // size for position in wanted}):
-        batch = next(loader.epoch(0, start=step))
-        rows = sorted(position - step * size for position in wanted if position // size == step)
-        with autocast(made.device, made.precision):
-            output = model(batch.images)
-        prediction = made.task.predict(partial(recall, output), batch.images)
-        shown = denormalise(batch.images[rows], made.built.mean, made.built.std)
-        pictures += [
-            made.task.draw(p, prediction, i, target=_true(made, loader, batch, i))
-            for p, i in zip(shown, rows, strict=True)
-        ]
-    return pictures
-
-
-def _true(made: Parts, loader: Batches, batch: Batch, i: int) -> Any:
-    """What is true of sample ``i``, masks of objects drawn at the size of the picture, not that of a batch's cells."""
-    if not TARGETS[made.dataset.kind].numbered:
-        return truth(batch, i)
-    scene = loader.scenes[int(batch.index[i])]
-    height, width = batch.images.shape[2:]
-    return target_in(scene.truth, scene.place, (height, width))
-
-
-def denormalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> list[Image.Image]:
-    """Pictures of normalised images (B, 3, H, W)."""
-    scale, shift = images.new_tensor(std).view(1, 3, 1, 1), images.new_tensor(mean).view(1, 3, 1, 1)
-    pixels = ((images.float() * scale + shift) * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu()
-    return [Image.fromarray(picture.numpy()) for picture in pixels]
 
 
 def hand_over(made: Parts, tracker: Tracker, split: str) -> None:

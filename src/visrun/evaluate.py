@@ -1,12 +1,16 @@
-"""``visrun evaluate``: the metrics of a finished run on another dataset."""
+"""``visrun evaluate``: the metrics of a finished run on another dataset, and which of its images are the worst."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from PIL import Image
+
+from visrun import drawings, gallery
 from visrun.arguments import USAGE, options
 from visrun.config.compose import resolve
 from visrun.config.overrides import to_override
@@ -18,21 +22,35 @@ from visrun.data.cache import Keep
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
+from visrun.figures.drawing import Line, caption
+from visrun.figures.sheet import sheet
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
 from visrun.predictor import Predictor, load, named
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json, run_of
+from visrun.tables import TARGETS
+from visrun.tasks.base import Metric, Selecting
 from visrun.training import evaluate
 
 # What it reads; all else is the run's own.
-READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device")
+READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out")
+WORST = 24  # pictures on the sheet
+IMAGES, SHEET = "images.jsonl", "worst.png"
 SPLITTING = ("val_fraction", "train_fraction", "targets")  # a run's data settings that say what it learnt from
 
 
+@runtime_checkable
+class Itemised(Protocol):
+    """A metric that knows of each image that it has seen how large its ``error`` is, and more; in their order."""
+
+    def by_image(self) -> list[dict[str, Any]]: ...
+
+
 def main(words: Sequence[str]) -> int:
-    """``visrun evaluate RUN data.root=PATH [split=...] [key=value ...]``: the task's metrics as one JSON line.
+    """``visrun evaluate RUN data.root=PATH [key=value ...]``: the task's metrics as one JSON line; into ``out=`` also
+    pictures, and a JSON line for each image, the worst first.
 
     Classes and values are matched by name. The test split counts, else val, else train; of data without splits all
     images, or those that the run held out where it was trained on the same data.
@@ -42,6 +60,7 @@ def main(words: Sequence[str]) -> int:
         UserError: No run, or no dataset.
     """
     asked, names = options("evaluate", words, READS)
+    out = asked.pop("out", None)
     if len(names) != 1 or not ("data.root" in asked or asked.get("data") == "demo"):
         raise UserError(f"usage: {USAGE['evaluate']}")
     predictor = load(names[0], device=asked.pop("device", "auto"))
@@ -57,9 +76,14 @@ def main(words: Sequence[str]) -> int:
     loader = split_batches(dataset, split, predictor.look, keep, batch_size=size, device=predictor.device)
     for line in loader.images.bad:
         screen.warn(f"left out: {line}")
+    folder = None if out is None else drawings.folder_of(named(names[0]), out)
+    metric = predictor.task.metric()
     with without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
-        found = measured(predictor, loader)
-    print(json.dumps({"split": split, **found}, ensure_ascii=False))
+        found = measured(predictor, loader, metric)
+        print(json.dumps({"split": split, **found}, ensure_ascii=False), flush=True)
+        if folder is not None:
+            show(predictor, loader, metric, dataset, folder)
+            print(f"pictures: {folder}", file=sys.stderr)
     return 0
 
 
@@ -110,16 +134,65 @@ def chosen(dataset: Dataset, wanted: str | None) -> str:
     return split
 
 
-def measured(predictor: Predictor, loader: Batches) -> dict[str, Any]:
+def measured(predictor: Predictor, loader: Batches, metric: Metric) -> dict[str, Any]:
     """How many images were looked at, and the metrics with six digits."""
     metrics = evaluate(
         predictor.task,
         predictor.module,
         loader,
-        predictor.task.metric(),
+        metric,
         device=predictor.device,
         precision=predictor.precision,
         with_loss=False,
     )
     images = {loader.images.source.paths[row] for row in loader.images.kept}
-    return {"images": len(images), **{name: float(f"{value:.6g}") for name, value in metrics.items()}}
+    return {"images": len(images), **rounded(metrics)}
+
+
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with six digits of each number."""
+    digits = {name: float(f"{value:.6g}") for name, value in values.items() if isinstance(value, float)}
+    within = {name: rounded(value) for name, value in values.items() if isinstance(value, Mapping)}
+    return {**values, **digits, **within}
+
+
+def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset, folder: Path) -> None:
+    """Write into ``folder`` what the metric can show of the images that it has seen, the worst of them first.
+
+    Raises:
+        UserError: It cannot be written, or a picture would replace an image of the dataset.
+    """
+    paths, task = loader.images.paths, predictor.task
+    drawings.protect(paths, folder=folder, names=[SHEET, *gallery.PICTURES])
+    with drawings.writing(folder):
+        gallery.of_metric(metric, task, dataset, folder)
+        if isinstance(metric, gallery.Ranking) and isinstance(task, Selecting) and (best := metric.curves()[1]):
+            task.select(best[0])  # from which on detections count as false, and so are drawn
+        if isinstance(metric, Itemised):
+            found = by_error(loader, metric.by_image())
+            lines = [{"image": str(paths[rows[0]]), **rounded(facts)} for rows, facts in found]
+            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            (folder / IMAGES).write_text(text, encoding="utf-8")
+            errors = {row: facts["error"] for rows, facts in found for row in rows}
+            sheet(worst(predictor, loader, errors), folder / SHEET)
+
+
+def by_error(loader: Batches, facts: Sequence[dict[str, Any]]) -> list[tuple[list[int], dict[str, Any]]]:
+    """What is known of each image, the largest error first, with the pictures that are of it: its tiles, or one.
+
+    Args:
+        facts: Of each image, in the order of the split.
+    """
+    pictures: dict[int, list[int]] = {}
+    for row in range(len(loader.images)):
+        number = loader.scenes[row].image if TARGETS[loader.targets.kind].objects else row
+        pictures.setdefault(number, []).append(row)
+    return sorted(zip(pictures.values(), facts, strict=True), key=lambda pair: -pair[1]["error"])
+
+
+def worst(predictor: Predictor, loader: Batches, errors: Mapping[int, float]) -> list[Image.Image]:
+    """The first pictures of ``errors``, which has them by their number, with what was said and what is true."""
+    chosen = [*errors][:WORST]
+    found = gallery.samples(predictor.task, predictor.module, loader, chosen, precision=predictor.precision)
+    names = {row: (loader.images.paths[row].name, f"error {errors[row]:.3g}") for row in chosen}
+    return [caption(picture, [Line(text) for text in names[row]]) for row, picture in found.items()]

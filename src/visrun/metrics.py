@@ -88,6 +88,22 @@ class ClassificationMetric:
             return torch.zeros(k, k, dtype=torch.int64)
         return (rows[1].long() * k + rows[0].argmax(1)).cpu().bincount(minlength=k * k).view(k, k)
 
+    def by_image(self) -> list[dict[str, Any]]:
+        """Of each sample the true and the predicted class or classes, and as its ``error`` what the true class lacks of
+        a probability of 1; with several labels the mean of that over all yes-or-no answers."""
+        rows = self.samples.gather()
+        if rows is None:
+            return []
+        probabilities, target = (column.cpu() for column in rows)
+        if not self.multilabel:
+            lacking = 1 - probabilities.gather(1, target.long()[:, None])[:, 0]
+            said = (probabilities.argmax(1), target.long())
+            label, true = ([self.classes[k] for k in column.tolist()] for column in said)
+            return _rows(error=lacking.tolist(), true=true, label=label)
+        answers = (probabilities >= PREDICTED, target > 0)
+        labels, true = ([[self.classes[k] for k in row.nonzero()[:, 0]] for row in column] for column in answers)
+        return _rows(error=(probabilities - target).abs().mean(1).tolist(), true=true, labels=labels)
+
     def _named(self, each: Mapping[str, Tensor]) -> dict[str, float]:
         named = {key: zip(self.classes, column.tolist(), strict=True) for key, column in each.items()}
         return {f"{key}/{name}": value for key, pairs in named.items() for name, value in pairs}
@@ -184,6 +200,16 @@ class RegressionMetric:
             values |= {f"{key}/{name}": value for name, one in each.items() for key, value in one.items()}
         return _defined(values)
 
+    def by_image(self) -> list[dict[str, Any]]:
+        """Of each sample its true and its predicted values, and as its ``error`` how far they are apart: in the
+        target's unit, of several the mean in their standard deviations."""
+        predicted, target = self.pairs()
+        errors = ((predicted - target).abs() / predicted.new_tensor(self.units)).mean(1)
+        true, values = (
+            [dict(zip(self.targets, row, strict=True)) for row in each.tolist()] for each in (target, predicted)
+        )
+        return _rows(error=errors.tolist(), true=true, values=values)
+
     def pairs(self) -> tuple[Tensor, Tensor]:
         """Predicted and true values, (N, T) float64 on the CPU each."""
         rows = self.samples.gather()
@@ -207,6 +233,7 @@ class SegmentationMetric:
     def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
         """Forget all pixels."""
         self._counts: Tensor | None = None
+        self._wrong: list[tuple[Tensor, Tensor]] = []
 
     def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add ``mask`` (B, H, W); ``batch.target`` is (B, H, W) with 255 = ignored."""
@@ -217,6 +244,8 @@ class SegmentationMetric:
         if self._counts is None:
             self._counts = torch.zeros(k * k + 1, dtype=torch.int64, device=cell.device)
         self._counts.scatter_add_(0, cell, torch.ones_like(cell))
+        wrong = (counted & (batch.target != prediction["mask"])).flatten(1).sum(1)
+        self._wrong.append((wrong / counted.flatten(1).sum(1).clamp_min(1), batch.valid))
 
     def compute(self) -> dict[str, float]:
         """The values in [0, 1], without those that are undefined."""
@@ -226,6 +255,13 @@ class SegmentationMetric:
         known = union > 0
         values = {"miou": iou[known].mean(), "dice": dice[known].mean(), "pixel_accuracy": right.sum() / counts.sum()}
         return _defined(values | {f"iou/{name}": value for name, value in zip(self.classes, iou, strict=True)})
+
+    def by_image(self) -> list[dict[str, Any]]:
+        """Of each sample as its ``error`` the share of its pixels, without ignored ones, that are wrong."""
+        if not self._wrong:
+            return []
+        error, valid = (torch.cat(column) for column in zip(*self._wrong, strict=True))
+        return _rows(error=error[valid].tolist())
 
     def confusion(self) -> Tensor:
         """Pixel counts (K, K) int64 on the CPU: rows are the truth, columns the predictions."""
@@ -248,6 +284,11 @@ def _errors(predicted: Tensor, target: Tensor) -> dict[str, float]:
     # R2 does not depend on the unit, but torchmetrics takes a small variance for none: give it unit variance.
     mean, spread = target.mean(), target.std(correction=0)
     return {**errors, "r2": float(tm.r2_score((predicted - mean) / spread, (target - mean) / spread))}
+
+
+def _rows(**columns: Sequence[Any]) -> list[dict[str, Any]]:
+    """Columns of the same length as one mapping for each sample."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _mean(values: list[float]) -> float:

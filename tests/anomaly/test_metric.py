@@ -144,3 +144,29 @@ def test_with_one_kind_alone_and_no_threshold_nothing_is_said(codes):
     assert metric.compute() == {}
     assert [len(part) for part in metric.scores()] == [len(codes)] * 2
     assert np.asarray(metric.scores()[0]).dtype == np.float64
+
+
+def test_the_error_of_each_image_is_the_share_of_the_others_on_its_wrong_side():
+    metric = AnomalyMetric()
+    assert metric.by_image() == []
+    scores = torch.tensor([0.5, 0.9, 0.1, 0.5, 0.0])
+    metric.update({"score": scores}, batch(SOMEWHERE, GOOD, GOOD, GOOD, SOMEWHERE, valid=[True] * 4 + [False]))
+    metric.update({"score": torch.tensor([0.3])}, batch(SOMEWHERE))
+    found = metric.by_image()
+    assert [one["error"] for one in found] == pytest.approx([1.5 / 3, 2 / 2, 0, 1.5 / 2, 2 / 3])
+    assert [one["true"] for one in found] == ["defect", "good", "good", "good", "defect"]
+    assert found[1]["score"] == pytest.approx(0.9)
+    defects = [found[0]["error"], found[4]["error"]]
+    assert 1 - sum(defects) / 2 == pytest.approx(metric.compute()["auroc"])
+
+
+def test_kinds_of_defects_are_named_and_without_others_nothing_is_wrong():
+    metric = AnomalyMetric()
+    metric.reset([scene("scratch"), scene("hole")])
+    rows = batch(SOMEWHERE, SOMEWHERE)
+    rows.index = torch.tensor([1, 0])
+    metric.update({"score": torch.tensor([0.5, 0.25])}, rows)
+    assert metric.by_image() == [
+        {"error": 0.0, "true": "hole", "score": 0.5},
+        {"error": 0.0, "true": "scratch", "score": 0.25},
+    ]

@@ -14,6 +14,7 @@ from visrun.anomaly import truth
 from visrun.anomaly.curves import Floats, Pixels, counts, f1_at, reaching, sampled
 from visrun.batch import Batch, Prediction
 from visrun.data.placement import Scene
+from visrun.data.verdicts import CLASSES
 from visrun.tables.entries import SYNTHETIC
 
 NEARER = 0.25  # made defects are bolder than real ones, so the threshold lies nearer to the good images
@@ -101,6 +102,18 @@ class AnomalyMetric:
             return np.zeros(0), np.zeros(0)
         return self._all("score"), self._all("defective")
 
+    def by_image(self) -> list[dict[str, Any]]:
+        """Of each image its kind and score, and as its ``error`` the share of the images of the other side, good or
+        defective, that lie on the wrong side of it; as their mean AUROC has it, ties count half."""
+        scores, truly = self.scores()
+        defective = truly > 0
+        errors = np.where(defective, _below(-scores[~defective], -scores), _below(scores[defective], scores))
+        kinds = [CLASSES[int(one)] for one in defective]
+        if self._kinds:
+            kinds = [self._kinds[row] for row in self._all("index").astype(np.int64)]
+        rows = zip(errors.tolist(), kinds, scores.tolist(), strict=True)
+        return [{"error": error, "true": kind, "score": score} for error, kind, score in rows]
+
     def _has(self, name: str) -> bool:
         return name in self._rows[0]
 
@@ -129,3 +142,10 @@ class AnomalyMetric:
             "pixel_threshold": best if chosen is None else chosen,
             "pixel_f1": math.nan if chosen is None else found.f1_at(chosen),
         }
+
+
+def _below(others: Floats, scores: Floats) -> Floats:
+    """For each score the share of the ``others`` that are lower, ties counting half; 0 where there are none."""
+    ranked = np.sort(others)
+    lower = np.searchsorted(ranked, scores, "left") + np.searchsorted(ranked, scores, "right")
+    return np.asarray(lower / (2 * max(1, len(ranked))), np.float64)

@@ -49,13 +49,7 @@ class Matched:
         Detections from the working point's score on count. What found no object of its class may still have found one
         of another; what is left is background: objects that were missed, detections of nothing.
         """
-        point = self.working_point()
-        kept = self.found.scores >= (SCORE if point is None else point.score)
-        right, counted = scoring.verdicts(self.match, self.truth.ignored)
-        taken = self.match[right & kept]
-        left = ~self.truth.ignored
-        left[taken] = False
-        wrong = np.flatnonzero(kept & counted & ~right)
+        taken, left, wrong = self._verdicts()
         other = self._other_classes(wrong, left)
         confused, nothing = wrong[other >= 0], wrong[other < 0]
         left[other[other >= 0]] = False
@@ -69,6 +63,26 @@ class Matched:
         rows, columns = (np.concatenate(part) for part in zip(*cells, strict=True))
         counts = np.bincount(rows * (classes + 1) + columns, minlength=(classes + 1) ** 2)
         return torch.from_numpy(counts).view(classes + 1, classes + 1)
+
+    def by_image(self) -> list[dict[str, int]]:
+        """Of each image that was looked at the objects that were ``missed``, the ``false`` detections, and their sum
+        as ``error``; detections count from the working point's score on, and one of another class is both."""
+        _, left, wrong = self._verdicts()
+        numbers = sorted(self.truth.sizes)
+        missed, false = (np.searchsorted(numbers, image) for image in (self.truth.image[left], self.found.image[wrong]))
+        counts = [np.bincount(column, minlength=len(numbers)).tolist() for column in (missed, false)]
+        return [{"error": a + b, "missed": a, "false": b} for a, b in zip(*counts, strict=True)]
+
+    def _verdicts(self) -> tuple[Ints, Bools, Ints]:
+        """The objects that were found, (M,) those that were not, and the detections that found nothing of their class;
+        detections count from the working point's score on."""
+        point = self.working_point()
+        kept = self.found.scores >= (SCORE if point is None else point.score)
+        right, counted = scoring.verdicts(self.match, self.truth.ignored)
+        taken = self.match[right & kept]
+        left = ~self.truth.ignored
+        left[taken] = False
+        return taken, left, np.flatnonzero(kept & counted & ~right)
 
     def _other_classes(self, wrong: Ints, left: Bools) -> Ints:
         """For the detections ``wrong`` the object, of those ``left``, of whatever class, that each found; -1 = none."""

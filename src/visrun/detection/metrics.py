@@ -67,6 +67,10 @@ class BoxMetric:
         """Counts (K + 1, K + 1), background last; see :meth:`visrun.detection.matched.Matched.confusion`."""
         return self.matched().confusion(len(self.classes))
 
+    def by_image(self) -> list[dict[str, int]]:
+        """What was missed and what is false in each image; see :meth:`visrun.detection.matched.Matched.by_image`."""
+        return self.matched().by_image()
+
     def curves(self) -> tuple[dict[str, Curve], WorkingPoint | None]:
         """Precision over recall of each class at IoU 0.5, and the score with the best F1."""
         found = self.matched()
@@ -103,6 +107,10 @@ class MaskMetric:
     def confusion(self) -> Tensor:
         """As :meth:`BoxMetric.confusion`."""
         return self.matched().confusion(len(self.classes))
+
+    def by_image(self) -> list[dict[str, int]]:
+        """As :meth:`BoxMetric.by_image`."""
+        return self.matched().by_image()
 
     def curves(self) -> tuple[dict[str, Curve], WorkingPoint | None]:
         """As :meth:`BoxMetric.curves`."""
@@ -165,6 +173,10 @@ class RotatedMetric:
     def confusion(self) -> Tensor:
         """As :meth:`BoxMetric.confusion`."""
         return self.matched().confusion(len(self.classes))
+
+    def by_image(self) -> list[dict[str, int]]:
+        """As :meth:`BoxMetric.by_image`."""
+        return self.matched().by_image()
 
     def curves(self) -> tuple[dict[str, Curve], WorkingPoint | None]:
         """As :meth:`BoxMetric.curves`."""
