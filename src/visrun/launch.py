@@ -178,7 +178,6 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
 
 def _trial(config: DictConfig, *, config_dir: Path | None, cwd: Path) -> float | list[float] | None:
     """One job of a sweep, in whatever process its launcher runs it."""
-    from visrun import run
     from visrun.sweep import trial
 
     _clear()
@@ -186,6 +185,8 @@ def _trial(config: DictConfig, *, config_dir: Path | None, cwd: Path) -> float |
     words = [word.removeprefix("+") for word in mine.overrides.task]
     resolved = resolve(words, config_dir=config_dir, cwd=cwd, conf=_conf(cwd, config_dir))
     say(resolved)
+    from visrun import run  # torch, which takes a job's own process seconds, comes after what may refuse the job
+
     folder, current = Path(mine.runtime.output_dir), trial.current()
     _save_config(resolved, folder, recorded=config)
     result = run.execute(resolved, folder, trial=current)
