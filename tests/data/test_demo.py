@@ -22,8 +22,9 @@ from visrun.tables import TASKS
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
+def built(own_cache: Path) -> Path:
+    """Where every run of this test process has its demos, so that one that is there is not built for these tests."""
+    return own_cache / "visrun" / "demo"
 
 
 @pytest.fixture(scope="module")

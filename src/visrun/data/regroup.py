@@ -13,15 +13,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from visrun.data import files
-from visrun.data.folder_names import IMAGES
 from visrun.data.listing import Listing, Record
+from visrun.data.readers import image_lists
 from visrun.data.readers.class_folders import spoken
-from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
-from visrun.errors import DataError
 
 SPLITS = ("train", "val", "test")
-LISTS = ("", "Main", "meta")  # folders of lists; VOC's reader knows those of ImageSets/
 UNREAD = "lists of images that do not name all are not read"
 Parts = dict[str, list[Record]]
 
@@ -107,10 +104,7 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
 
     Lists of some of the images leave out the others, if all that they name is there and none stands in two.
     """
-    entries = _entries(home)
-    splits = {split for split, _, _ in entries}
-    if "train" not in splits or len(splits) == 1:
-        return {}, []
+    entries = image_lists.entries(home)
     by_stem: dict[str, list[tuple[str, Record]]] = defaultdict(list)
     for record in records:
         key = files.composed(_bare(files.shown(record.image, home)))
@@ -138,17 +132,9 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
     return dict(found), ["; ".join([f"splits by {names}", *told])]
 
 
-def _entries(home: Path) -> list[tuple[str, str, str]]:
-    tops = [home, home.parent] if home.name.lower() in IMAGES else [home]
-    try:
-        return next(filter(None, (list(listed(tops[-1], top / folder)) for top in tops for folder in LISTS)), [])
-    except DataError:  # not UTF-8: no list of ours
-        return []
-
-
 def _meant(line: str, by_stem: Mapping[str, Sequence[tuple[str, Record]]]) -> Record | None:
-    """The image that a line names, as a whole or by its first word, before the label file or the class."""
-    for words in (line, re.split(r"[\s,;]", line, maxsplit=1)[0]):
+    """The image that a line names: as a whole, or by what stands before its class or label file."""
+    for words in (line, re.split(r"[\s,;]", line, maxsplit=1)[0], re.sub(r"[\s,;]+[^\s,;]+$", "", line)):
         name = _bare(PurePosixPath(words.replace("\\", "/")).as_posix().lstrip("/"))
         alike = by_stem.get(name.rpartition("/")[2], ())
         fitting = [record for key, record in alike if f"/{key}".endswith(f"/{name}")] or [one for _, one in alike]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.folder_names import AFTER_IMAGES, IMAGES, NO_CLASSES
-from visrun.data.readers import common, mask_places, table
+from visrun.data.readers import common, image_lists, mask_places, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
 
@@ -49,11 +49,13 @@ def layout(root: Path) -> tuple[Path, Parts]:
     """The folder that holds the splits or the classes, and what lies in each split, or in ``all``.
 
     It is ``root``, or the only folder of images in it, and so on; one without splits is passed through only where
-    nothing beside it or inside may hold labels.
+    nothing beside it or inside may hold labels, or where lists name images of the classes inside it.
     """
     here = level(root)
     if found := _splits_in(here):
         return root, found
+    if listed := _listed(here):
+        return listed.path, {ALL: [listed]}
     chain = [here]
     while len(inside := chain[-1].holding) == 1 and (len(chain) == 1 or inside[0].name.lower() not in _NO_WAY):
         below = level(inside[0])
@@ -67,6 +69,23 @@ def layout(root: Path) -> tuple[Path, Parts]:
             break
         top = below
     return top.path, {ALL: [top]}
+
+
+def _listed(here: Level) -> Level | None:
+    """What lies in images/, if it is the only folder of images, and lists beside it name those of its class folders."""
+    if (
+        len(here.holding) != 1
+        or here.holding[0].name.lower() not in IMAGES
+        or files.holds_images(here.path, deep=False)
+    ):
+        return None
+    below = level(here.holding[0])
+    beside = [folder for folder in files.folders(here.path) if folder != below.path]
+    if any(map(is_no_class, beside)) or any(labels_in(one, deep=True) for one in below.holding):
+        return None
+    names = {files.composed(folder.name) for folder in below.classes}
+    homes = (line.replace("\\", "/").rpartition("/")[0] for _, _, line in image_lists.entries(here.path))
+    return below if len(names) > 1 and any(home.rpartition("/")[2] in names for home in homes) else None
 
 
 def is_no_class(folder: Path) -> bool:
