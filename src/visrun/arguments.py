@@ -35,9 +35,9 @@ ABOUT = {
     "It goes from RGB images in [0, 1] to the task's named predictions; what it leaves out, such as how a picture is "
     "fitted to its size and the suppression of doubles, stands in the JSON line that is printed, and in the file.",
     "predict": "What a run, or a best.pt alone, sees in images: files, folders, or lists of paths (a .txt, or - for "
-    "standard input). A JSON line for each, and drawn pictures in out= (else in predictions/ of the run's folder; of a "
-    "best.pt that lies in no run, here). threshold= is the score from which on an object, one label of several or a "
-    "defect is reported; pictures=N draws N images.",
+    "standard input). A JSON line for each, and drawn pictures in out= (else in predictions/ of the run's folder, of "
+    "the current one where a best.pt lies in no run). threshold= is the score from which on an object, one label of "
+    "several or a defect is reported; pictures=N draws N images.",
     "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]): mean, standard "
     "deviation and 95 % interval of every metric. It is a sweep over seed, so hydra.sweeper.* words work.",
     "resume": "Go on with an interrupted run, exactly where it was saved last.",

@@ -273,7 +273,7 @@ class Settings(Frozen):
     seed: Int = field(0, "Seed of everything random.", allowed="an integer from 0 to 4294967295", ge=0, le=2**32 - 1)
     plugins: tuple[Module, ...] = field(
         (),
-        "Python modules to import first, which add models, losses, readers or tasks.",
+        "Python modules to import first, which add models, losses, augmentations, readers or tasks.",
         allowed="a list of modules, such as [my_package]",
     )
     experiment: Address | None = field(
