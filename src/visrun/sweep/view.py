@@ -207,13 +207,13 @@ def importances(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, float]
     Returns:
         {} with fewer than two parameters that every trial has and that vary, or when all values are equal.
     """
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-
     if len({first(trial) for trial in trials}) < 2:
         return {}
     names = [name for name in trials[0].params if common(name, trials) and varies(name, trials)]
     if len(names) < 2:
         return {}
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances  # brings scikit-learn: a second
+
     evaluator = FanovaImportanceEvaluator(n_trees=TREES, max_depth=DEPTH, seed=0)
     try:
         found = get_param_importances(study, evaluator=evaluator, params=names)
