@@ -14,6 +14,7 @@ from PIL import Image
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 QUICK = ["max_epochs=1", "data.image_size=16", "batch_size=256"]
+ANY_DATA = ["loop", "neighbours", "learn", "search"]  # are given a few pictures; the demo's are many
 TINY = ["--device=cpu", "--size=32", "--epochs=1"]
 TINY_GPU = [*TINY, "--images=64", "--batch=32", "--workers=1", "--plain-epochs=1"]
 DENSE = {"object_detection": "fcos", "oriented_object_detection": "maskrcnn"}
@@ -69,10 +70,23 @@ SMALLEST = {
 }
 
 
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class folder: two classes of 20 pictures."""
+    root = tmp_path_factory.mktemp("pictures")
+    for number in range(40):
+        file = root / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (16, 16), (number * 6, 100 * (number % 2), 0)).save(file)
+    return root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
-def test_a_benchmark_prints_its_measurements(name: str, tmp_path: Path) -> None:
+def test_a_benchmark_prints_its_measurements(name: str, pictures: Path, tmp_path: Path) -> None:
     words, names = SMALLEST[name]
+    if name in ANY_DATA:
+        words = [*words, f"data.root={pictures}", "model=small_resnet"]
     lines = measured(name, *words, cwd=tmp_path)
     assert names <= set(lines)
     assert not list(tmp_path.iterdir())

@@ -18,13 +18,14 @@ from skimage.measure import label
 from visrun.data import demo, records
 from visrun.data.demo import boxes, scenes
 from visrun.errors import DataError
+from visrun.folders import cache_folder
 from visrun.tables import TASKS
 
 
-@pytest.fixture(scope="module")
-def built(own_cache: Path) -> Path:
-    """Where every run of this test process has its demos, so that one that is there is not built for these tests."""
-    return own_cache / "visrun" / "demo"
+@pytest.fixture
+def built() -> Path:
+    """Where every run of this test process has its demos: each is built once for all tests."""
+    return cache_folder() / "demo"
 
 
 @pytest.fixture(scope="module")
