@@ -336,7 +336,7 @@ def test_what_is_typed_over_a_file(empty_folder: Path) -> None:
         None,
     )
     assert other.notices[0] == (
-        "optimizer=adamw is not the file's: the file's learning_rate and weight_decay are left out"
+        "optimizer=adamw is not the experiment's: the experiment's learning_rate and weight_decay are left out"
     )
     assert resolve([*words, "data.root=/new"]).settings.data.name == "csv"
 

@@ -2,19 +2,67 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from visrun.config.compose import resolve
+from visrun.config.compose import Resolved, resolve
 from visrun.errors import ConfigError
 
 
-def test_a_key_that_is_none_is_told_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of recipes in the working folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf" / "recipe").mkdir(parents=True)
-    (tmp_path / "conf" / "recipe" / "mine.yaml").write_text("optimzer: sgd\n")
+    return tmp_path / "conf" / "recipe"
+
+
+def test_a_key_that_is_none_is_told_with_its_file(recipes: Path) -> None:
+    (recipes / "mine.yaml").write_text("optimzer: sgd\n")
     with pytest.raises(ConfigError) as caught:
         resolve(["recipe=mine"])
     line = "optimzer is no setting of a saved file (did you mean optimizer?); it stands in recipe=mine"
     assert caught.value.problems == (line,)
+
+
+BEFORE = "experiment=before.json"  # of a run with everything that another choice makes void
+
+
+def over_a_run(recipe: str, *typed: str) -> Resolved:
+    """What a recipe and typed words make of a run's settings."""
+    light = resolve(["augment=light"]).settings.augment.model_dump(mode="json")
+    values = {"optimizer": "adam", "learning_rate": 0.5, "weight_decay": 0.25, "momentum": 0.5}
+    data = {"name": "csv", "root": "/old", "classes": ["a"]}
+    sections = {"augment": light, "data": data, "model": {"name": "resnet50", "weights": "/old.pt"}}
+    Path("before.json").write_text(json.dumps({"hyperparameters": values, **sections}), encoding="utf-8")
+    Path("conf/recipe/mine.yaml").write_text(recipe, encoding="utf-8")
+    return resolve([BEFORE, *typed] if not recipe else [BEFORE, "recipe=mine", *typed])
+
+
+@pytest.mark.parametrize("word", ["optimizer=sgd", "augment=strong", "model=resnet18", "data=demo", "augment=light"])
+def test_a_choice_of_a_recipe_over_an_experiment_is_as_a_typed_one(word: str) -> None:
+    group, _, name = word.partition("=")
+    typed = over_a_run("", word)
+    named = over_a_run(f"{group}: {name}\n")
+    assert named.hyperparameters == typed.hyperparameters
+    assert named.settings == typed.settings.model_copy(update={"recipe": "mine"})
+    assert named.notices == typed.notices
+
+
+def test_what_the_recipe_sets_beside_its_choice_counts() -> None:
+    found = over_a_run("optimizer: sgd\nlearning_rate: 0.05\naugment: strong\naugment.rotate: 7\n")
+    assert (found.hyperparameters.learning_rate, found.sources["learning_rate"]) == (0.05, "file")
+    assert (found.hyperparameters.weight_decay, found.sources["weight_decay"]) == (0.0001, "option")
+    assert (found.settings.augment.rotate, found.sources["augment.rotate"]) == (7, "file")
+    assert (found.settings.augment.mixup, found.sources["augment.mixup"]) == (0.2, "option")
+    assert found.notices[0] == "optimizer=sgd is not the experiment's: the experiment's weight_decay is left out"
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.5), ("adamw", 0.001), ("sgd", 0.05)])
+def test_what_is_typed_over_both_files_decides_which_numbers_fit(optimizer: str, rate: float) -> None:
+    found = over_a_run("optimizer: sgd\nlearning_rate: 0.05\n", f"optimizer={optimizer}")
+    assert found.hyperparameters.learning_rate == rate
+    both = {line.partition(" ")[0] for line in found.notices if line.endswith("left out")}
+    assert both == {f"optimizer={optimizer}"}

@@ -22,9 +22,9 @@ from visrun.config.choices import NAMED, Chosen, choose, found_options, rooted_b
 from visrun.config.configs import PRIMARY, Conf, beneath, flatten, open_conf, store_schema, user_folders
 from visrun.config.jobs import first_job
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
-from visrun.config.provenance import own_values, sources, void_notices
+from visrun.config.provenance import own_values, sources
 from visrun.config.ready import expand, read_ready
-from visrun.config.saved import saved, typed_over
+from visrun.config.saved import Files, in_force, saved
 from visrun.config.setting_rules import entry_of
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
@@ -82,7 +82,7 @@ class _Command(NamedTuple):
     conf: Conf
     typed: tuple[Typed, ...]
     values: dict[str, Any]
-    file: dict[str, Any]
+    files: Files
     problems: list[str]
 
 
@@ -122,13 +122,11 @@ def look(
 
 
 def _look(command: _Command) -> Look:
-    conf, words, values, file, problems = command
-    picked, lines = typed_choices(values, conf, file=file)
+    conf, words, values, files, problems = command
+    picked, lines = typed_choices(values, conf, file=files.values)
     problems += lines
-    rooted = rooted_by(values, file)
-    void = typed_over(picked, file, choose({}, file, conf, rooted=rooted))
-    file = {key: value for key, value in file.items() if key not in void}
-    chosen, lines = found_options(choose(picked, file, conf, rooted=rooted), conf)
+    file, left_out = in_force(files, picked, conf, rooted=rooted_by(values, files.values))
+    chosen, lines = found_options(choose(picked, file, conf, rooted=rooted_by(values, file)), conf)
     problems += lines
     raised = conf.raised(chosen.options)
     composed = conf.compose(chosen.options, _over(chosen, file, values))
@@ -158,7 +156,7 @@ def _look(command: _Command) -> Look:
         unread=unread,
         notices=(
             *plugins.notices(given.plugins),
-            *void_notices(void, picked),
+            *left_out,
             *own_values(chosen, found, came_from, conf),
             *lowered,
         ),
@@ -176,16 +174,16 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
         ConfigError: With everything that is wrong, one line each.
     """
     typed, ready = _ready(typed, config_dir=config_dir, cwd=cwd)
-    conf, words, values, file, problems = _read([*typed, *ready], config_dir=config_dir, cwd=cwd, multirun=True)
+    conf, words, values, files, problems = _read([*typed, *ready], config_dir=config_dir, cwd=cwd, multirun=True)
     for item in words:
         for value in item.values:
-            problems += _value_problems(item.key, value, conf, typed=values, file=file)
+            problems += _value_problems(item.key, value, conf, typed=values, file=files.values)
     named = {word.partition("=")[0] for word in ready}
     try:
         mine = [item for item in words if item.key not in named]
         job = first_job(mine, partial(resolve, config_dir=config_dir, cwd=cwd, conf=conf))
         swept = {item.key: item.values for item in words if item.values and item.key in GROUPS}
-        over = _over(Chosen(job.choices, "", {}), file, values)
+        over = _over(Chosen(job.choices, "", {}), files.values, values)
         folders = user_folders(cwd or Path.cwd(), config_dir)
         problems += option_problems(swept, over, first=job.choices, conf=conf, folders=folders)
     except ConfigError as error:
@@ -226,8 +224,8 @@ def _value_problems(
     if key in GROUPS:
         return [] if value in conf.options(key) else [unknown_option(key, value, conf, among=[typed, file])]
     if key in FILES:
-        flat, lines = saved({key: value}, conf, known=known(), cwd=Path())  # its paths are not looked at
-        counting = {name: item for name, item in flat.items() if name not in {*typed, *GROUPS}}
+        found, lines = saved({key: value}, conf, known=known(), cwd=Path())  # its paths are not looked at
+        counting = {name: item for name, item in found.values.items() if name not in {*typed, *GROUPS}}
         return [*lines, *(line for name, item in counting.items() for line in problems_of(name, item))]
     return problems_of(key, value)
 
@@ -254,11 +252,13 @@ def _read(
 
     words, values = read()
     new = _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here, conf=conf)
-    file, lines = saved(values, conf, known=known(), cwd=here)
-    if _load_plugins([file.get("plugins")], cwd=here, conf=conf) or new:  # model=glob(*) and the file may mean theirs
+    files, lines = saved(values, conf, known=known(), cwd=here)
+    if (
+        _load_plugins([files.values.get("plugins")], cwd=here, conf=conf) or new
+    ):  # model=glob(*) and the file may mean theirs
         words, values = read()
-        file, lines = saved(values, conf, known=known(), cwd=here)
-    return _Command(conf, words.typed, values, file, [*words.problems, *lines])
+        files, lines = saved(values, conf, known=known(), cwd=here)
+    return _Command(conf, words.typed, values, files, [*words.problems, *lines])
 
 
 def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> bool:

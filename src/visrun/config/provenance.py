@@ -64,11 +64,3 @@ def own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, 
         return []
     numbers = " and ".join(f"{key}={getattr(values, key):g}" for key in brought)
     return [f"optimizer={name} brings its own {numbers} (the optimizer of task={task} is {usual})"]
-
-
-def void_notices(void: Collection[str], picked: Mapping[str, str]) -> list[str]:
-    """The notice that a typed optimizer leaves out the file's numbers, which were another one's."""
-    left_out = sorted({*void} & {"learning_rate", "weight_decay"})
-    if not left_out:
-        return []
-    return [f"optimizer={picked['optimizer']} is not the file's: the file's {' and '.join(left_out)} are left out"]

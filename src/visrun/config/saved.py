@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from visrun.config.choices import Chosen, unknown_option
+from visrun.config.choices import choose, unknown_option
 from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS, near, placed
@@ -16,18 +16,28 @@ from visrun.record.experiment import load_experiment
 NEVER = ("experiment", "recipe")  # a file names no further file
 
 
-def saved(
-    typed: Mapping[str, Any], conf: Conf, *, known: Collection[str], cwd: Path
-) -> tuple[dict[str, Any], list[str]]:
-    """The settings of the files that the user named, with dotted keys, and a line for everything wrong in them.
+class Files(NamedTuple):
+    """The settings of the files that the user named, with dotted keys; a recipe goes over an experiment."""
 
-    A recipe goes over an experiment. An experiment, which others may have written, is checked by
+    experiment: dict[str, Any]
+    recipe: dict[str, Any]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The settings of both."""
+        return {**self.experiment, **self.recipe}
+
+
+def saved(typed: Mapping[str, Any], conf: Conf, *, known: Collection[str], cwd: Path) -> tuple[Files, list[str]]:
+    """The files that the user named, and a line for everything wrong in them.
+
+    An experiment, which others may have written, is checked by
     :func:`visrun.record.experiment.load_experiment` and never names plugins. What a file says means the same as if it
     were typed in ``cwd``.
     """
-    flat: dict[str, Any] = {}
+    files = Files({}, {})
     problems: list[str] = []
-    for named, read in (("experiment", _experiment), ("recipe", _recipe)):
+    for named, read, flat in (("experiment", _experiment, files.experiment), ("recipe", _recipe, files.recipe)):
         try:
             found = {key: placed(key, value, cwd) for key, value in read(typed, conf).items()}
         except ConfigError as error:
@@ -38,12 +48,13 @@ def saved(
             hint = ": a file names no other file" if key in NEVER else near(key, known)
             problems.append(f"{show(key)} is no setting of a saved file{hint}; it stands in {named}={typed[named]}")
         flat.update(found)
-    for group, name in choices_in(flat, GROUPS).items():
+    for group, name in choices_in(files.values, GROUPS).items():
         if group != "model" and name not in conf.options(group):
-            problems.append(unknown_option(group, name, conf, among=[typed, flat]))
-            flat.pop(group, None)
-            flat.pop(f"{group}.name", None)
-    return flat, problems
+            problems.append(unknown_option(group, name, conf, among=[typed, files.values]))
+            for flat in files:
+                flat.pop(group, None)
+                flat.pop(f"{group}.name", None)
+    return files, problems
 
 
 def _experiment(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:  # noqa: ARG001 (one signature for both)
@@ -62,16 +73,40 @@ def _recipe(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:
     return flatten(conf.read(f"recipe/{name}"))
 
 
-def typed_over(picked: Mapping[str, str], flat: Mapping[str, Any], usual: Chosen) -> set[str]:
-    """The file's keys that a typed choice makes void, since they belonged to another choice.
+def in_force(
+    files: Files, picked: Mapping[str, str], conf: Conf, *, rooted: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    """The files' settings without those that a choice over them makes void, and a notice of numbers that are.
 
     Args:
-        picked: The choices the user typed.
-        flat: The file's settings.
-        usual: The choices without the typed ones: what the file's numbers were made for.
+        picked: The choices the user typed. They are made over both files, and a recipe's over an experiment.
+        rooted: Whose data.root counts (see :func:`visrun.config.choices.rooted_by`).
     """
+    experiment, recipe = files
+    over = {**choices_in(recipe, GROUPS), **picked}
+    void = _void(over, experiment, experiment, conf, rooted)
+    void_too = _void(picked, recipe, files.values, conf, rooted)
+    left = {key: value for key, value in experiment.items() if key not in void}
+    left |= {key: value for key, value in recipe.items() if key not in void_too}
+    told = [*_notices(void - recipe.keys(), over, "experiment"), *_notices(void_too, picked, "recipe")]
+    return left, told
+
+
+def _void(
+    over: Mapping[str, str], flat: Mapping[str, Any], made_for: Mapping[str, Any], conf: Conf, rooted: str | None
+) -> set[str]:
+    """A file's keys that belonged to another choice than the one made over it.
+
+    Args:
+        over: The choices made over the file.
+        flat: The file's settings.
+        made_for: The settings whose choices the file's numbers were made for: its own, and those of a file beneath it.
+    """
+    if not (over and flat):
+        return set()
+    usual = choose({}, made_for, conf, rooted=rooted)
     names = {**usual.options, "model": usual.model}
-    other = {group for group, name in picked.items() if name != names[group]}
+    other = {group for group, name in over.items() if name != names[group]}
     void: set[str] = set()
     if "optimizer" in other:
         void |= {"learning_rate", "weight_decay"}
@@ -79,6 +114,15 @@ def typed_over(picked: Mapping[str, str], flat: Mapping[str, Any], usual: Chosen
         void |= {key for key in flat if key.startswith("augment.")}
     if "model" in other:
         void |= {"model.weights"}
-    if picked.get("data") == "demo":
+    if over.get("data") == "demo":
         void |= {"data.root", "data.classes", "data.targets"}
     return void & set(flat)
+
+
+def _notices(void: set[str], over: Mapping[str, str], named: str) -> list[str]:
+    """The notice that an optimizer leaves out a file's numbers, which were another one's."""
+    left_out = sorted(void & {"learning_rate", "weight_decay"})
+    if not left_out:
+        return []
+    numbers = f"{' and '.join(left_out)} {'are' if len(left_out) > 1 else 'is'} left out"
+    return [f"optimizer={over['optimizer']} is not the {named}'s: the {named}'s {numbers}"]
