@@ -8,7 +8,7 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.listing import Listing, Record
-from visrun.data.readers import class_folders, table
+from visrun.data.readers import class_folders, label_lists, table
 from visrun.data.readers.class_folders import Level, Parts
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -30,7 +30,7 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
     names = {folder.name.lower() for folder in here.classes}
     if not names or any(map(class_folders.is_no_class, here.classes)) or all(map(class_folders.is_split, names)):
         return False
-    if len(names) == 1 and (here.masks or table.inside(top)):  # images with their masks or their table
+    if len(names) == 1 and (here.masks or table.inside(top) or label_lists.inside(top)):  # images with their labels
         return False
     if class_folders.labels_in(top) and class_folders.are_parts(here.classes):
         return False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from visrun.data import cells, files
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import box_columns, common, table_images
+from visrun.data.readers import box_columns, common, label_lists, table_images
 from visrun.data.readers.table_images import Row
 from visrun.data.splits import ALL
 from visrun.errors import DataError, did_you_mean
@@ -37,9 +37,10 @@ class Table:
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
-    """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table, or the folders of splits
-    hold one each, beside its images; but not where it holds boxes, with which `visrun.data.readers.boxes` deals, nor
-    where one that no split's name tells from others names no image, as class_names.csv does."""
+    """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table, the folders of splits
+    hold one each, beside its images, or lists name images and their classes; but not where a table holds boxes, with
+    which `visrun.data.readers.boxes` deals, nor where one that no split's name tells from others names no image, as
+    class_names.csv does."""
     found = _tables(root)
     if not found or any(box_columns.sure(*head(file)) for file in found.values()):
         return False
@@ -50,7 +51,8 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
 def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Listing:
     """A table image,label or image,target[,target2...]: train.csv with val.csv and test.csv, or one .csv.
 
-    Or a table in each of train/, val/ and test/, beside the images, such as Roboflow's _classes.csv.
+    Or a table in each of train/, val/ and test/, beside the images, such as Roboflow's _classes.csv. Or lists
+    train.txt, val.txt and test.txt with an image and its class on each line, also in meta/ or splits/.
 
     Image paths are relative to the table; images may lie in images/ or in a folder named like the table, as train/ or
     train_images/. One table may have a column ``split``. A label cell may hold several labels (``cat|dog`` or
@@ -104,6 +106,8 @@ def _tables(root: Path) -> dict[str, Path]:
     if not every:
         inner = [(split, folder, inside(folder)) for split, folder in common.by_split(root)]
         named = {s: own[0] for s, folder, own in inner if len(own) == 1 and files.holds_images(folder, deep=False)}
+    if not every and not named:
+        return label_lists.inside(root)
     if len(every) == 2 and [*named] == ["test"]:
         (other,) = {*every} - {named["test"]}
         if {*head(named["test"])[0]} < {*head(other)[0]}:  # a test.csv of ids, beside labels.csv
@@ -140,6 +144,8 @@ def cells_of(file: Path, text: str, *, wanted: str, least: int = 2) -> tuple[tup
     Raises:
         DataError: It is broken, or has too few columns or no rows.
     """
+    if file.suffix.lower() in files.TEXT:
+        return label_lists.cells_of(text)
     start = next((line for line in text.splitlines() if line.strip()), "")
     if not start:
         raise DataError(f"{file}: empty table")
@@ -187,7 +193,7 @@ def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequenc
     if target == "value":
         made = cells.values(names, inner, wheres)
     else:
-        made = cells.labels(names, inner, wheres, known=files.class_names(base), file=file)
+        made = cells.labels(names, inner, wheres, known=_known(file, base), file=file)
     splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
     images = table_images.images_of(rows, image, base)
     for (name, _, where, _), path, value in zip(rows, images, made.targets, strict=True):
@@ -206,6 +212,11 @@ def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequenc
             *(_unread([columns[i] for i in others], made.columns) if targets is None else ()),
         ),
     )
+
+
+def _known(file: Path, base: Path) -> tuple[str, ...]:
+    """The names of the classes by id, where a text says them."""
+    return label_lists.class_names(file, base) if file.suffix.lower() in files.TEXT else files.class_names(base)
 
 
 def _split_column(table: Table) -> tuple[int | None, tuple[str, ...]]:

@@ -1,0 +1,90 @@
+"""Lists of an image and its class on each line, as ImageNet's train.txt: tables without a header, parted by spaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.readers import common
+from visrun.data.readers.finder import Finder
+
+FOLDERS = ("", "meta", "splits")  # in which lists may lie
+NAMES = ("classes.txt", "labels.txt")  # of the classes, in the order of their numbers
+LOOKED_AT = 10_000  # lines, to tell what a list holds
+TRIED = 5  # images that are looked for
+_SUFFIXES = "|".join(re.escape(suffix) for suffix in sorted(files.IMAGE_SUFFIXES))
+_LINE = re.compile(rf"(?P<image>.+(?:{_SUFFIXES}))[\s,;]+(?P<label>[^\s,;]+)", re.IGNORECASE)
+_FILE = re.compile(r".*\.[a-z]{3,4}", re.IGNORECASE)  # a mask or a label file, no class
+
+
+def inside(root: Path) -> dict[str, Path]:
+    """The lists by split, the first place that has one for train; {} without, or where folders say the classes.
+
+    A list named for its split alone goes before one that speaks of it, as train_list.txt. A test list may lack the
+    classes.
+    """
+    for folder in FOLDERS:
+        lists = _by_split(root / folder)
+        if "train" in lists:
+            labelled = all(_labelled(file) for split, file in lists.items() if split != "test")
+            return lists if labelled and _are_classes(lists["train"], root) else {}
+    return {}
+
+
+def _by_split(folder: Path) -> dict[str, Path]:
+    """The lists of splits in a folder; none of a split that has several."""
+    found: dict[str, tuple[list[Path], list[Path]]] = {split: ([], []) for split in ("train", "val", "test")}
+    for file in files.of_suffix(folder, files.TEXT, deep=False):
+        plain = files.split_of(file.stem)
+        if (split := plain or common.split_in(file.stem)) in found:
+            found[split][plain is None].append(file)
+    chosen = {split: plain or spoken for split, (plain, spoken) in found.items()}
+    return {split: several[0] for split, several in chosen.items() if len(several) == 1}
+
+
+def cells_of(text: str) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
+    """The columns of a list, and its rows as (line number, cells); a line that is none is one cell."""
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
+    rows = [
+        (number, [*match.groups()] if (match := _LINE.fullmatch(line)) else [line]) for number, line in lines if line
+    ]
+    return ("image", "label")[: max((len(row) for _, row in rows), default=1)], rows
+
+
+def class_names(file: Path, root: Path) -> tuple[str, ...]:
+    """The names of the classes in a text beside a list, or in ``root``; () without.
+
+    Raises:
+        DataError: It is not UTF-8, or a name stands twice.
+    """
+    places = (files.named(folder, name) for folder in (file.parent, root) for name in NAMES)
+    found = next(filter(None, places), None)
+    names = tuple(line.strip() for _, line in files.numbered_lines(found)) if found else ()
+    if found:
+        files.require_once(found, names)
+    return names
+
+
+def _lines(file: Path) -> Iterator[re.Match[str] | None]:
+    with file.open(encoding="utf-8-sig", errors="replace") as opened:
+        yield from (_LINE.fullmatch(line.strip()) for line in islice(opened, LOOKED_AT) if line.strip())
+
+
+def _labelled(file: Path) -> bool:
+    """Whether each line has an image, and a class that is no file."""
+    matches = [*_lines(file)] if files.is_file(file) else []
+    return bool(matches) and all(match and not _FILE.fullmatch(match["label"]) for match in matches)
+
+
+def _are_classes(file: Path, root: Path) -> bool:
+    """Whether images that are there have different classes within one folder."""
+    matches = [match for match in _lines(file) if match]
+    find = Finder(root, [root])
+    if not any(find.named(match["image"]) for match in matches[:TRIED]):
+        return False
+    labels: dict[str, str] = {}
+    homes = ((match["image"].replace("\\", "/").rpartition("/")[0], match["label"]) for match in matches)
+    return any(labels.setdefault(home, label) != label for home, label in homes)
