@@ -180,6 +180,8 @@ def test_nothing_else_is_served(path: str, served: Served) -> None:
         "/api/runs/{id}/plots/leak.png",
         "/api/runs/{id}/plots/predictions.png%00",
         "/api/runs/{id}/plots/.%2fpredictions.png",
+        "/api/runs/{id}/predictions/0",
+        "/api/runs/{id}/predictions/..%2fexperiment.json",
         "/api/runs/0000000000000000",
         "/api/runs/{linked}",
         "/api/sweeps/{id}",
@@ -247,6 +249,15 @@ def test_no_dataset_outside_is_looked_at(root: str, served: Served) -> None:
     assert "data.root=" in told["lines"][0]
 
 
+@pytest.mark.parametrize("path", ["/etc", "../outside", "link", "photos\0", "/proc/self/root/etc"])
+def test_nothing_outside_is_offered_or_predicted(path: str, served: Served) -> None:
+    (run,) = served.get("/api/runs")["runs"]
+    assert served.post("/api/offers", {"text": f"{path}/", "kind": "data"}).json == {"offers": [], "more": False}
+    answer = served.post(f"/api/runs/{run['id']}/predictions", {"path": path})
+    assert answer.status == 422 and "outside of what this page may read" in answer.json["detail"][0]
+    assert served.get(f"/api/runs/{run['id']}/predictions") == {"state": "none"}
+
+
 def test_a_missing_folder_outside_is_answered_like_one_that_is_there(served: Served) -> None:
     there, gone = (
         served.post("/api/dataset", {"task": "classification", "touched": {"data.root": root}}).json
@@ -268,6 +279,21 @@ BODIES: dict[str, tuple[Any, int]] = {
     "too many values": ({**STATE, "touched": {f"x{i}": 1 for i in range(300)}}, 422),
     "too large": (b" " * (MOST_BYTES + 1), 413),
 }
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/api/offers", {"text": "x", "kind": "plugins"}),
+        ("/api/offers", {"text": "x" * 5000, "kind": "data"}),
+        ("/api/runs/{id}/predictions", {"path": "photos", "out": "/tmp/x"}),
+        ("/api/runs/{id}/predictions", {"path": ["photos", "out=/tmp/x"]}),
+    ],
+    ids=lambda item: str(item)[:40],
+)
+def test_only_what_is_asked_for_is_taken(path: str, content: dict[str, Any], served: Served) -> None:
+    (run,) = served.get("/api/runs")["runs"]
+    assert served.post(path.format(id=run["id"]), content).status == 422
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -366,7 +392,7 @@ def test_the_rest_of_a_start_is_checked_too(field: str, served: Served) -> None:
 
 def test_what_changes_something_is_never_a_get(served: Served) -> None:
     (run,) = served.get("/api/runs")["runs"]
-    for path in ("stop", "kill", "resume"):
+    for path in ("stop", "kill", "resume", "predictions/stop"):
         assert served.ask("GET", f"/api/runs/{run['id']}/{path}").status == 405
 
 

@@ -106,11 +106,12 @@ def shown(page: Any, label: str) -> bool:
     return bool(page.get_by_label(label, exact=True).is_visible())
 
 
-def test_the_whole_story(watched: Watched, tmp_path: Path) -> None:
+def test_the_whole_story(watched: Watched, served: Served, tmp_path: Path) -> None:
     page = watched.page
     fill_in(page)
     train(page)
     stop_and_go_on(page)
+    try_on_images(page, photos(served.cwd / "new", counts={"photos": 1}))
     in_mlflow(page, watched)
     with_its_file(page, tmp_path)
 
@@ -202,6 +203,27 @@ def stop_and_go_on(page: Any) -> None:
     page.get_by_alt_text("predictions").wait_for()
     page.get_by_text("Configuration of this run").click()
     page.locator("tr.mine").get_by_text("optimizer", exact=True).wait_for()
+
+
+def try_on_images(page: Any, root: Path) -> None:
+    """A run is tried on a folder that is chosen as it is typed; each image is shown with its label, later as well."""
+    page.get_by_text("Try on images").click()
+    field = page.get_by_role("combobox", name="Image or folder")
+    field.press_sequentially(f"{root.name}/ph")
+    page.get_by_role("option", name="photos/").click()
+    sync_api.expect(field).to_have_value("new/photos")
+    field.press("Escape")
+    field.press("Enter")
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
+    page.get_by_role("status").filter(has_text="Done: 2 images; the drawings lie in ").wait_for(timeout=MS)
+    page.reload()
+    page.get_by_text("visrun predict outputs/").wait_for()
+    for name in ("blue", "red"):
+        shown = page.locator("figure", has_text=f"{name}/0.png")
+        sync_api.expect(shown.locator("p")).to_have_text(re.compile(r"^(blue|red) · probability 0\.\d+$"))
+        picture = shown.get_by_role("img")
+        picture.scroll_into_view_if_needed()
+        page.wait_for_function("picture => picture.naturalWidth > 0", arg=picture.element_handle())
 
 
 def in_mlflow(page: Any, watched: Watched) -> None:
@@ -297,6 +319,42 @@ def test_markup_in_a_dataset_is_text(watched: Watched, served: Served) -> None:
     page.get_by_text("outside of what this page may read").first.wait_for()
     page.locator("#start").click()
     page.locator("#start-problems").get_by_text("outside of what this page may read").wait_for()
+
+
+def test_a_datasets_folder_is_chosen_by_keyboard_as_it_is_typed(watched: Watched, served: Served) -> None:
+    page, field = watched.page, watched.page.get_by_role("combobox", name="Folder or table")
+    for name in ("shelf/pets/cats", "shelf/pets/dogs", f"shelf/pets/{HOSTILE}", "shelf/plants"):
+        (served.cwd / name).mkdir(parents=True)
+    options, command = page.get_by_role("option", selected=False).locator("visible=true"), page.locator("#command")
+    field.click()
+    sync_api.expect(options.first).to_have_text(f"{served.cwd}/")
+    field.press_sequentially("shelf/P")
+    sync_api.expect(options).to_have_text(["pets/", "plants/"])
+    sync_api.expect(field).to_have_attribute("aria-expanded", "true")
+    field.press("Enter")  # nothing is taken unasked
+    sync_api.expect(field).to_have_value("shelf/P")
+    sync_api.expect(options).to_have_count(0)
+    field.press("ArrowDown")
+    sync_api.expect(options).to_have_count(2)
+    field.press("ArrowDown")
+    pets = page.get_by_role("option", name="pets/", selected=True)
+    assert field.get_attribute("aria-activedescendant") == pets.get_attribute("id")
+    field.press("Enter")
+    sync_api.expect(options).to_have_text([f"{HOSTILE}/", "cats/", "dogs/"])  # what is inside is next
+    sync_api.expect(command).to_contain_text("/shelf/pets")
+    field.press("Escape")
+    sync_api.expect(options).to_have_count(0)
+    field.press("ArrowUp")
+    sync_api.expect(options).to_have_count(3)
+    field.fill("shelf/pets/")
+    sync_api.expect(options).to_have_count(3)
+    field.press("ArrowUp")
+    field.press("Tab")
+    sync_api.expect(field).to_have_value("shelf/pets/dogs")
+    sync_api.expect(field).not_to_be_focused()
+    sync_api.expect(options).to_have_count(0)
+    sync_api.expect(command).to_contain_text("/shelf/pets/dogs")
+    shutil.rmtree(served.cwd / "shelf")
 
 
 def test_a_dataset_that_was_mended_may_be_trained_on(watched: Watched, served: Served) -> None:

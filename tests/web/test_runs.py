@@ -182,7 +182,7 @@ def test_what_was_started_here_lives_until_its_end_is_noted(
     code: int, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def seen(folder: Path, **facts: Any) -> None:
-        assert facts_of(folder).living and facts == {"exit_code": code}
+        assert facts_of(folder).living and facts == {"into": UI, "exit_code": code}
         note(folder, **facts)
         assert facts_of(folder).living
 

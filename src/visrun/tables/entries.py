@@ -33,6 +33,7 @@ class TaskEntry:
         outputs: What a network may give of B images, K being the task's ``num_outputs``: ``image`` (B, K), ``pixel``
             (B, K, H, W) as large as the image, also as ``out`` of a mapping, or a mapping with a ``score`` of its own.
             A network that gives none of them is refused; () = any will do.
+        threshold: What happens from the score on that ``visrun predict`` takes as ``threshold=``; "" = it takes none.
     """
 
     build: Ref
@@ -43,6 +44,7 @@ class TaskEntry:
     target: str
     spoil: Ref | None = None
     outputs: tuple[Output, ...] = ()
+    threshold: str = ""
     others: dict[str, bool | None] = field(default_factory=dict)
 
     @property

@@ -25,6 +25,7 @@ TASKS: dict[str, TaskEntry] = {
         fit="crop",
         image_size=224,
         target="label",
+        threshold="a label is reported, where an image may have several",
         outputs=("image",),
     ),
     "anomaly_detection": TaskEntry(
@@ -42,6 +43,7 @@ TASKS: dict[str, TaskEntry] = {
         fit="letterbox",
         image_size=256,
         target="verdict",
+        threshold="an image is called a defect",
         spoil="visrun.data.defects:spoil",
         outputs=("image", "pixel", "score"),
     ),
@@ -59,6 +61,7 @@ TASKS: dict[str, TaskEntry] = {
         fit="zoom",
         image_size=640,
         target="boxes",
+        threshold="an object is reported",
     ),
     "oriented_object_detection": TaskEntry(
         build="visrun.tasks.oriented_object_detection:OrientedObjectDetection",
@@ -72,6 +75,7 @@ TASKS: dict[str, TaskEntry] = {
         fit="zoom",
         image_size=640,
         target="rotated_boxes",
+        threshold="an object is reported",
     ),
     "instance_segmentation": TaskEntry(
         build="visrun.tasks.instance_segmentation:InstanceSegmentation",
@@ -85,6 +89,7 @@ TASKS: dict[str, TaskEntry] = {
         fit="zoom",
         image_size=640,
         target="instances",
+        threshold="an object is reported",
     ),
     "segmentation": TaskEntry(
         build="visrun.tasks.segmentation:Segmentation",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -13,7 +12,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from visrun.errors import ConfigError, UserError
 from visrun.web import assets, exchange, processes, runs, space
-from visrun.web.bodies import Cooked, Folder, LoadedFile, Runs, Start, StartSweep, State, Swept
+from visrun.web.bodies import Cooked, Folder, Images, LoadedFile, Runs, Start, StartSweep, State, Swept, Typed
 from visrun.web.catalog import catalog
 from visrun.web.desk import Desk
 from visrun.web.form import command, command_words, fill, view
@@ -58,6 +57,7 @@ def make_app(desk: Desk) -> FastAPI:
     _form_routes(app, desk)
     _run_routes(app, desk)
     _action_routes(app, desk)
+    _try_routes(app, desk)
     _sweep_routes(app, desk)
     _errors(app)
     return app
@@ -68,9 +68,7 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/catalog")
     def told(request: Request) -> Response:
-        used = dict.fromkeys(str(line["root"]) for line in desk.library.listed() if line.get("root"))
-        folders = [root for root in used if desk.roots.holds(Path(root))]
-        place = {"cwd": str(desk.cwd), "roots": [str(root) for root in desk.roots.folders], "recent": folders[:12]}
+        place = {"cwd": str(desk.cwd), "roots": [str(root) for root in desk.roots.folders]}
         found = {"task": composer.conf.default_choices()["task"], "recipes": composer.conf.options("recipe")}
         whole = {**catalog(), **place, **found}
         return assets.packed(as_json(whole), request)
@@ -91,6 +89,10 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
     def save(state: State) -> Response:
         with composer.lock:
             return Json(exchange.saved(fill(state.task, state.model, state.touched, composer)))
+
+    @app.post("/api/offers")
+    def offered(typed: Typed) -> Response:
+        return Json(desk.offers(typed))
 
     @app.post("/api/dataset")
     def dataset(asked: Folder) -> Response:
@@ -164,6 +166,31 @@ def _action_routes(app: FastAPI, desk: Desk) -> None:
         if not all(notes) or len({note["uri"] for note in notes}) != 1:
             raise HTTPException(409, "a run among them is in no MLflow store, or in another one")
         return Json(desk.mlflow.page(notes[0]["uri"], [note["run_id"] for note in notes]))
+
+
+def _try_routes(app: FastAPI, desk: Desk) -> None:
+    address = "/api/runs/{name}/predictions"
+
+    @app.get(address)
+    def shown(name: str) -> Response:
+        return Json(desk.tries.told(desk.place(name, "run", "trial").path))
+
+    @app.post(address)
+    def start(name: str, asked: Images) -> Response:
+        desk.tries.start(desk.place(name, "run", "trial").path, asked.path, threshold=asked.threshold)
+        return Json({})
+
+    @app.post(f"{address}/stop")
+    def stop(name: str) -> Response:
+        desk.tries.stop(desk.place(name, "run", "trial").path)
+        return Json({})
+
+    @app.get(f"{address}/{{number:int}}")
+    def drawing(name: str, number: int) -> Response:
+        file = desk.tries.drawing(desk.place(name, "run", "trial").path, number)
+        if file is None:
+            raise HTTPException(404, "no such picture")
+        return FileResponse(file, media_type="image/png")
 
 
 def _sweep_routes(app: FastAPI, desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +67,20 @@ class Folder(State):
     """A form whose dataset is to be looked at."""
 
     again: bool = False
+
+
+class Typed(Body):
+    """A path that is being typed, and what it is to be."""
+
+    text: Annotated[str, Field(max_length=4096)]
+    kind: Literal["data", "weights", "images"]
+
+
+class Images(Body):
+    """What a run is to be tried on."""
+
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    threshold: Annotated[str, Field(max_length=64)] = ""
 
 
 class Runs(Body):

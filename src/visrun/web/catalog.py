@@ -21,6 +21,7 @@ from visrun.config.settings import Settings
 from visrun.explain import MEANING
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
+from visrun.web.offers import ASKED
 
 # The form's headings and, under each, its hyperparameters.
 PARTS: dict[str, tuple[str, ...]] = {
@@ -83,6 +84,7 @@ def _field(key: str, info: FieldInfo) -> dict[str, Any]:
         "low": limits.get("ge"),
         "high": limits.get("le"),
         "powers": key in POWERS,
+        "offers": ASKED.get(key, ""),
     }
 
 

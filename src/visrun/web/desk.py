@@ -14,16 +14,18 @@ from visrun.data.files import require_root
 from visrun.errors import ConfigError
 from visrun.record.run_files import FILE_NAME
 from visrun.web import exchange, runs, sweeps
-from visrun.web.bodies import Folder, State
+from visrun.web.bodies import Folder, State, Typed
 from visrun.web.composer import Composer
 from visrun.web.datasets import Datasets
 from visrun.web.form import SURVEYED, Form, fill, problems_of_form
 from visrun.web.library import Library, Place
 from visrun.web.mlflow_ui import Mlflow
+from visrun.web.offers import offers
 from visrun.web.processes import Conflict, Processes
 from visrun.web.resources import Resources
 from visrun.web.roots import Roots
 from visrun.web.state import UI, told
+from visrun.web.tries import Tries
 
 
 @dataclass
@@ -49,12 +51,13 @@ class Desk:
     processes: Processes = field(init=False)
     datasets: Datasets = field(init=False)
     mlflow: Mlflow = field(init=False)
+    tries: Tries = field(init=False)
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
         self.composer, self.library = Composer(self.cwd, self.always), Library(self.cwd, self.always)
         self.processes, self.datasets = Processes(self.cwd, self.always), Datasets(self.roots, self.cwd)
-        self.mlflow = Mlflow(self.cwd, self.roots)
+        self.mlflow, self.tries = Mlflow(self.cwd, self.roots), Tries(self.cwd, self.roots, self.always)
 
     def close(self) -> None:
         """End what only the page needs; runs go on."""
@@ -124,6 +127,12 @@ class Desk:
         return self.datasets.look(
             asked.task, root, layout, plugins=self.composer.plugins, choice=choice, again=asked.again
         )
+
+    def offers(self, typed: Typed) -> dict[str, Any]:
+        """What a path that is being typed may come to; the roots and datasets of former runs first."""
+        used = [str(line["root"]) for line in self.library.listed() if line.get("root") and typed.kind != "weights"]
+        known = dict.fromkeys([*map(str, self.roots.folders), *used])
+        return offers(typed.text, kind=typed.kind, roots=self.roots, known=known)
 
     def checked(self, state: State, *, varied: Collection[str] = ()) -> Form:
         """The form, once it may be trained.

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -103,17 +103,28 @@ class Processes:
 
     def _start(self, folder: Path, words: Sequence[str]) -> None:
         with (folder / CONSOLE).open("ab") as console:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "visrun.cli", *words],
-                cwd=self.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        when = {"started": began(process.pid), "born": born(process.pid)}
-        note(folder, pid=process.pid, **when, asked=None, exit_code=None)
-        threading.Thread(target=_reap, args=(process, folder), name="visrun-reaper", daemon=True).start()
+            launch(words, cwd=self.cwd, folder=folder, stdout=console)
+
+
+def launch(
+    words: Sequence[str], *, cwd: Path, folder: Path, stdout: IO[bytes], stderr: IO[bytes] | None = None, into: str = UI
+) -> None:
+    """Start ``visrun WORDS`` and note its process, and how it ends, in ``into`` of a folder.
+
+    Args:
+        stderr: Where errors go; None = as ``stdout``.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "visrun.cli", *words],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.STDOUT if stderr is None else stderr,
+        start_new_session=True,
+    )
+    when = {"started": began(process.pid), "born": born(process.pid)}
+    note(folder, into=into, pid=process.pid, **when, asked=None, exit_code=None)
+    threading.Thread(target=_reap, args=(process, folder, into), name="visrun-reaper", daemon=True).start()
 
 
 def going_on(facts: Facts, cwd: Path, always: Collection[str]) -> tuple[list[str], str]:
@@ -170,8 +181,13 @@ def kill(folder: Path) -> None:
     facts = _running(folder)
     assert facts.pid is not None
     note(folder, asked="kill", asked_of=facts.pid)
+    end(facts.pid)
+
+
+def end(pid: int) -> None:
+    """End a process at once, with every one it has started."""
     try:
-        leader = psutil.Process(facts.pid)
+        leader = psutil.Process(pid)
         family = [leader, *leader.children(recursive=True)]
     except psutil.NoSuchProcess:
         return
@@ -197,16 +213,16 @@ def _running(folder: Path) -> Facts:
     return facts
 
 
-def _reap(process: subprocess.Popen[bytes], folder: Path) -> None:
+def _reap(process: subprocess.Popen[bytes], folder: Path, into: str = UI) -> None:
     """Note how a process that was started here ends, if another one has not taken its place.
 
     Before it is asked for, and so while it still counts as living: whoever finds it ended finds its exit code, too.
     """
-    end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert end is not None
+    seen = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert seen is not None
     try:
-        if folder.is_dir() and told(folder / UI).get("pid") == process.pid:
-            note(folder, exit_code=end.si_status if end.si_code == os.CLD_EXITED else -end.si_status)
+        if folder.is_dir() and told(folder / into).get("pid") == process.pid:
+            note(folder, into=into, exit_code=seen.si_status if seen.si_code == os.CLD_EXITED else -seen.si_status)
     finally:
         process.wait()
 

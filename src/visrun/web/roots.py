@@ -41,11 +41,9 @@ class Roots:
         """
         wrong = [key for key in PATHS if values.get(key) and not self.holds(Path(str(values[key])))]
         if wrong:
-            inside = " and ".join(map(str, self.folders))
-            raise ConfigError(
-                [
-                    f"{key}={show(str(values[key]))}: outside of what this page may read ({inside}); "
-                    "visrun ui --data DIR adds a folder"
-                    for key in wrong
-                ]
-            )
+            raise ConfigError([self.refusal(f"{key}={show(str(values[key]))}") for key in wrong])
+
+    def refusal(self, named: str) -> str:
+        """The line for a path that leads outside."""
+        inside = " and ".join(map(str, self.folders))
+        return f"{named}: outside of what this page may read ({inside}); visrun ui --data DIR adds a folder"

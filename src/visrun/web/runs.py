@@ -13,6 +13,7 @@ from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
 from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import RunFolder
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
@@ -63,6 +64,8 @@ def detail(folder: Path) -> dict[str, Any]:
         "can_stop": facts.pid is not None and state in ("starting", "running"),
         "can_kill": facts.pid is not None,
         "can_resume": not facts.living and state in ("killed", "failed", "unfinished") and bool(facts.experiment),
+        "can_try": RunFolder(folder).best.is_file(),
+        "threshold": entry.threshold if entry else "",
         "can_edit": (folder / FILE_NAME).is_file() or "form" in facts.ui,
     }
 

@@ -200,8 +200,8 @@ def rows_of(folder: Path) -> list[Row]:
         return []
 
 
-def note(folder: Path, **facts: Any) -> None:
-    """Put facts into ui.json."""
+def note(folder: Path, *, into: str = UI, **facts: Any) -> None:
+    """Put facts into ui.json, or another file of the page's."""
     with _writing:
-        content = {**told(folder / UI), **facts}
-        write_atomic(folder / UI, (json.dumps(content, indent=2) + "\n").encode())
+        content = {**told(folder / into), **facts}
+        write_atomic(folder / into, (json.dumps(content, indent=2) + "\n").encode())

@@ -16,12 +16,6 @@ export let wrong = []; // what keeps a run from starting
 export function build(catalog) {
   const root = add(settingOf("data.root"), { title: "Folder or table" });
   const layout = add(settingOf("data"), { title: "Layout" });
-  const recent = h(
-    "datalist",
-    { id: "recent" },
-    catalog.recent.map((folder) => h("option", { value: folder })),
-  );
-  root.input.setAttribute("list", "recent");
   root.input.placeholder = "the built-in demo";
   root.input.addEventListener(
     "input",
@@ -34,7 +28,7 @@ export function build(catalog) {
     true,
   );
   const look = h("button", { type: "button", id: "look", onclick: () => survey(true) }, "Look at it");
-  find("data").append(root.row, recent, layout.row, look);
+  find("data").append(root.row, layout.row, look);
   root.row.querySelector(".help").textContent = `Below ${catalog.roots.join(" or ")}. Empty: the built-in demo.`;
   watch((view) => {
     const key = JSON.stringify(view.surveyed);

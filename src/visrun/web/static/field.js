@@ -1,6 +1,7 @@
 // One field of the form: its control, key, help, source of its default, and what is wrong with it.
 
 import { h, say } from "./dom.js";
+import { offered } from "./offers.js";
 import { reset, touch } from "./store.js";
 
 export function field(facts, { sources, title, choices }) {
@@ -26,11 +27,12 @@ export function field(facts, { sources, title, choices }) {
   const message = h("div", { className: "message", id: `${id}-message` });
   input.setAttribute("aria-describedby", `${id}-message ${id}-help`);
   const output = facts.control === "slider" ? h("output", { htmlFor: id, className: "value" }) : null;
+  const offers = facts.offers ? offered(input, facts.offers) : null;
   const row = h(
     "div",
     { className: "field", id: `${id}-row` },
     h("div", { className: "name" }, h("label", { htmlFor: id }, title ?? facts.label), mark, h("code", {}, facts.key)),
-    h("div", { className: "control" }, input, output),
+    h("div", { className: "control" }, input, output, offers),
     h("div", { className: "about" }, help, h("span", { className: "line" }, origin, back)),
     message,
   );

@@ -5,6 +5,7 @@ import { Curves } from "./curves.js";
 import { bytes, duration, entitle, find, h, isNew, notice, number, say, when } from "./dom.js";
 import { take } from "./form.js";
 import { showConfig, showFailure, showPictures } from "./parts.js";
+import { tryPanel } from "./predict.js";
 import { ask, mlflow, state } from "./runs.js";
 import { forOneRun } from "./space.js";
 
@@ -104,6 +105,7 @@ function frame() {
     problem: h("div", { className: "failure", role: "alert" }),
     charts: h("div", { className: "charts" }),
     pictures: h("div", { className: "pictures" }),
+    tries: h("details", { className: "card", hidden: true }),
     config: h("details", { className: "card" }, h("summary", {}, "Configuration of this run")),
     log: h(
       "details",
@@ -120,6 +122,7 @@ function show() {
   failure();
   curves.show(rows, facts);
   showPictures(parts.pictures, shownId, facts.pictures);
+  tryPanel(parts.tries, shownId, facts);
   showConfig(parts.config, facts);
   title();
 }
