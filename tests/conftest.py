@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,6 +10,12 @@ from pathlib import Path
 
 import pytest
 from hydra.core.config_store import ConfigStore
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what is imported by now; else each full collection, and the sources ask for some, looks through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
