@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
 }
 REPORTED = {"detection": {"most": 100, "score": 0.05}, "instances": {"most": 100, "score": 0.05}}
 REPORTED |= {"turned": {"most": 500, "score": 0.05}}
-ONNX = ("classification", "turned", "instances", "verdicts")  # each of its own kind; the others as pt2
+ONNX = ("classification", "turned", "instances", "verdicts", "patchcore")  # each of its own kind; the others as pt2
 
 
 @pytest.fixture(params=[(name, "onnx" if name in ONNX else "pt2") for name in NETWORKS], ids="-".join)
@@ -105,10 +106,10 @@ def test_a_program_goes_from_pixels_to_what_the_task_predicts(saved: tuple[Path,
         assert str(values.dtype) == str(found[key].dtype) == f"torch.{said['outputs'][key]['dtype']}"
     assert said["state"] == predictor.task.state()
     assert said.get("report") == REPORTED.get(name)
-    assert embedded(form, file) == said
+    assert embedded(form, file, count) == said
 
 
-def embedded(form: str, file: Path) -> Any:
+def embedded(form: str, file: Path, count: Any) -> Any:
     if form == "pt2":
         held = {export.METADATA: ""}
         torch.export.load(file, extra_files=held)
@@ -117,7 +118,7 @@ def embedded(form: str, file: Path) -> Any:
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     assert [one.name for one in session.get_inputs()] == ["images"]
-    assert session.get_inputs()[0].shape == ["batch", 3, *SIZE]
+    assert session.get_inputs()[0].shape == [count, 3, *SIZE]
     return json.loads(session.get_modelmeta().custom_metadata_map[export.METADATA])
 
 
@@ -287,3 +288,12 @@ def test_the_documented_suppression_finds_the_objects_that_predict_reports(tmp_p
         for (name, score, box), one in zip(objects, wanted["objects"], strict=True):
             assert (name, score) == (one["label"], pytest.approx(one["score"], abs=1e-3)), file
             assert box == pytest.approx(one["box"], abs=0.05), file
+
+
+def test_what_onnx_lacks_is_named_not_the_step_at_which_that_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("This is step 3/3")
+    error.__cause__ = ValueError("no function for aten._cdist_forward\nand more")
+    monkeypatch.setattr(torch.onnx, "export", Mock(side_effect=error))
+    line = r"^this network cannot be written as ONNX \(.*no function for aten\._cdist_forward\)$"
+    with pytest.raises(VisrunError, match=line):
+        export.as_onnx(Mock(), {})

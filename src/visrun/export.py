@@ -200,7 +200,10 @@ def as_onnx(program: ExportedProgram, described: Mapping[str, Any]) -> bytes:
         with redirect_stdout(io.StringIO()):  # where onnxscript counts what it has rewritten
             written = torch.onnx.export(program, verbose=False)
     except Exception as error:
-        raise VisrunError(f"this network cannot be written as ONNX ({first_line(error, most=200)})") from error
+        inner: BaseException = error
+        while inner.__cause__ is not None:  # the outer ones say at which step, and not what
+            inner = inner.__cause__
+        raise VisrunError(f"this network cannot be written as ONNX ({first_line(inner, most=200)})") from error
     assert written is not None, "no file was named"
     _name(written.model.graph, list(described["outputs"]))
     written.model.metadata_props[METADATA] = json.dumps(described, ensure_ascii=False)

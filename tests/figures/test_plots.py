@@ -173,6 +173,25 @@ def test_names_in_any_script_and_with_signs_are_drawn_without_a_warning(tmp_path
     assert plots.printable("a very long class name, number one") == "a very …me, number one"
 
 
+def test_names_that_are_cut_to_the_same_are_numbered():
+    names = ["cat", "a very long class, red and its number one", "a very long class, blue and its number one"]
+    assert plots.told_apart(names) == ["cat", "a very …its number one #1", "a very …its number one #2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("map", "map   0.5 at epoch 1"),
+        ("synthetic_pixel_average_precision", "synthetic_pixel_average_precision\n0.5 at epoch 1"),
+    ],
+)
+def test_a_panels_title_has_room_for_its_name_and_its_best_value(name, title):
+    figure = plots.new_figure(3, 3)
+    axes = figure.add_subplot()
+    plots.mark_best(axes, [{"epoch": 1, name: 0.5}], name, [name], 1)
+    assert axes.get_title(loc="left") == title
+
+
 def test_predicted_against_true_states_the_error():
     axes = axes_of_a_new_figure()
     plots.scatter(axes, np.array([1.0, 4.0, np.nan]), np.array([2.0, 4.0, 1.0]))

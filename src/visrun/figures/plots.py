@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ PANEL = (3.7, 2.7)  # inches
 MOST_POINTS = 5000  # of a scatter plot; more are thinned out evenly
 MOST_COUNTS = 25  # classes up to which a confusion matrix has numbers in its cells
 MOST_LABELS = 60  # of an axis of a confusion matrix
-LONGEST_LABEL = 22
+LONGEST_LABEL, LONGEST_TITLE = 22, 44  # letters of a tick and of a panel's title
 FEW = 2  # lines of a panel between which a legend finds room; that of more stands below
 WIDE = 12  # letters of a name from which a legend has two columns
 OWN_UNIT = ("mae", "rmse")  # of each target in its own unit, so no two of them share an axis
@@ -81,10 +82,10 @@ def draw_lines(axes: Axes, rows: Rows, names: Sequence[str], *, prefix: str) -> 
     Where there are too many, those of single classes are grey, below their mean.
     """
     many = len(names) > len(COLOURS)
-    for number, name in enumerate(names):
+    labels = told_apart([name.removeprefix(prefix) or name for name in names])
+    for number, (name, label) in enumerate(zip(names, labels, strict=True)):
         points = [(row["epoch"], row[name]) for row in rows if is_finite(row.get(name))]
         marker = "o" if len(points) <= 30 else None
-        label = printable(name.removeprefix(prefix) or name)
         grey = {"color": GREY, "linewidth": 0.7, "zorder": 1}
         look = {**LINE, **(grey if many and "/" in name else {"color": COLOURS[number % len(COLOURS)]})}
         if points:
@@ -119,7 +120,9 @@ def mark_best(axes: Axes, rows: Rows, title: str, names: Sequence[str], best_epo
         if len(names) == 1 and is_finite(best.get(names[0])):
             axes.plot([best["epoch"]], [best[names[0]]], marker="o", markersize=7, color=ORANGE, zorder=3)
             note = f"   {best[names[0]]:.4g} at epoch {best['epoch']:.0f}"
-    axes.set_title(printable(title) + note, loc="left")
+    if len(title + note) > LONGEST_TITLE:
+        note = "\n" + note.strip()
+    axes.set_title(printable(title, most=LONGEST_TITLE) + note, loc="left")
 
 
 def learning_rate(rates: Sequence[float], path: Path) -> None:
@@ -175,7 +178,8 @@ def label_classes(axes: Axes, classes: Sequence[str]) -> None:
     size = len(classes)
     every = math.ceil(size / MOST_LABELS)
     ticks = list(range(0, size, every))
-    names = [printable(classes[tick]) for tick in ticks]
+    texts = told_apart(classes)
+    names = [texts[tick] for tick in ticks]
     font = 9 if size <= 25 else 7 if every == 1 else 6.5
     letters = 0.7 * matrix_inches(size) / (size * font / 72 * 0.65)  # that fit into a column
     upright = max(len(name) for name in names) <= letters - 1
@@ -291,8 +295,15 @@ def is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def printable(text: str) -> str:
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Each of ``names`` as :func:`printable`, with its number from 0 on where two would look the same."""
+    texts = [printable(name) for name in names]
+    seen = Counter(texts)
+    return [f"{text} #{number}" if seen[text] > 1 else text for number, text in enumerate(texts)]
+
+
+def printable(text: str, *, most: int = LONGEST_LABEL) -> str:
     """``text`` as fonts can draw it and nothing in it is taken for mathematics; long ones lose their middle."""
-    begin, end = LONGEST_LABEL // 3, LONGEST_LABEL - LONGEST_LABEL // 3 - 1
-    short = text if len(text) <= LONGEST_LABEL else f"{text[:begin]}…{text[-end:]}"
+    begin, end = most // 3, most - most // 3 - 1
+    short = text if len(text) <= most else f"{text[:begin]}…{text[-end:]}"
     return fonts.drawable(short).replace("$", r"\$")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visrun.figures.plots import BLUE, COLOURS, GREY, new_figure, printable, save
+from visrun.figures.plots import BLUE, COLOURS, GREY, new_figure, save, told_apart
 
 RECALLS = np.linspace(0, 1, 101)
 
@@ -28,9 +28,10 @@ def precision_recall(curves: Curves, path: Path, *, best: tuple[float, float] | 
     figure = new_figure(5.4, 4.2)
     axes = figure.add_subplot()
     many = len(curves) > len(COLOURS)
-    for number, (name, (recall, precision, average)) in enumerate(curves.items()):
+    named = zip(told_apart([*curves]), curves.values(), strict=True)
+    for number, (name, (recall, precision, average)) in enumerate(named):
         color, width = (GREY, 0.7) if many else (COLOURS[number], 1.5)
-        label = f"{printable(name)}  {average:.3f}"
+        label = f"{name}  {average:.3f}"
         axes.plot(*closed(recall, precision), drawstyle="steps-pre", label=label, color=color, linewidth=width)
     if many:
         mean = np.mean([average for *_, average in curves.values()])

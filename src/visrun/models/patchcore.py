@@ -27,6 +27,7 @@ NEIGHBOURHOOD = 3  # patches whose features are averaged, along a side (section 
 REMEMBERED = 5_000  # patches at most, so that looking them up stays quick
 BLUR = 4.0  # standard deviation in pixels of the heat map's smoothing (section 3.3)
 SEED = 0
+BY_PRODUCT = "use_mm_for_euclid_dist"  # distances from one product of matrices: quick, and ONNX has no other way
 
 
 class PatchCore(nn.Module):
@@ -57,7 +58,7 @@ class PatchCore(nn.Module):
     def _measured(self, features: Tensor, shown: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
         n, _, high, wide = features.shape
         rows = features.flatten(2).transpose(1, 2)
-        found = [torch.cdist(one, self.memory, compute_mode="use_mm_for_euclid_dist").min(1) for one in rows]
+        found = [torch.cdist(one, self.memory, compute_mode=BY_PRODUCT).min(1) for one in rows]
         distance = torch.stack([one.values for one in found]) * shown.flatten(1)
         nearest = torch.stack([one.indices for one in found])
         both = torch.stack([distance.view(n, high, wide), shown], 1)
@@ -78,8 +79,9 @@ class PatchCore(nn.Module):
             return worst
         patch = rows.gather(1, at[:, None, None].expand(-1, -1, rows.shape[2]))  # (B, 1, D)
         mine = self.memory[nearest.gather(1, at[:, None])[:, 0]]
-        around = torch.cdist(mine, self.memory).topk(min(self.neighbours, len(self.memory)), largest=False).indices
-        away = torch.cdist(patch, self.memory[around])[:, 0]  # (B, neighbours), the nearest one itself first
+        apart = torch.cdist(mine, self.memory, compute_mode=BY_PRODUCT)
+        around = apart.topk(min(self.neighbours, len(self.memory)), largest=False).indices
+        away = torch.linalg.vector_norm(self.memory[around] - patch, dim=2)  # (B, neighbours), the nearest itself first
         return (1 - away.softmax(1)[:, 0]) * worst
 
     @torch.no_grad()
