@@ -320,6 +320,14 @@ def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, 
     assert told(folder) == ("killed", 130)
 
 
+def test_a_run_says_at_which_size_and_where_it_trains(photos, tmp_path, capsys):
+    start(photos, tmp_path / "square", "max_epochs=1")
+    start(photos, tmp_path / "wide", "max_epochs=1", "data.image_size=[32,48]")
+    first, second = (line for line in capsys.readouterr().out.splitlines() if line.startswith("model: "))
+    assert first.endswith("; data.image_size=16, on cpu in fp32")
+    assert second.endswith("; data.image_size=[32,48], on cpu in fp32")
+
+
 def test_a_stopped_run_says_how_to_go_on_also_in_its_log(photos, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "a run"
     interrupted(photos, folder, monkeypatch, after=2)

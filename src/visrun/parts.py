@@ -88,7 +88,9 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     task = build_task(resolved, dataset, device)
     built = build_network(resolved, task, size)
     millions = count_parameters(built.module) / 1e6
-    screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}")
+    seen = f"{size[0]}" if size[0] == size[1] else f"[{size[0]},{size[1]}]"
+    where = f"data.image_size={seen}, on {device} in {precision}"
+    screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
     _warn_of_random(settings, built.origin, screen)
     look = look_of(settings, built, size)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)

@@ -129,6 +129,8 @@ LACKING = {
         "benchmark profile flops": "models are not timed",
         "track": "objects are not followed from image to image",
         "pose keypoints": "keypoints are not learnt",
+        "plots verbose": "a run always draws its pictures and says what it does",
+        "save_txt save_json": "visrun predict prints a JSON line an image",
         "tags": "a run has no tags; tracking.run_name names it",
     }.items()
     for word in words.split()

@@ -334,6 +334,9 @@ def test_where_the_first_layout_has_too_little_the_next_is_taken(tmp_path: Path,
     dataset = records.read(tmp_path / "x", task="object_detection")
     assert (dataset.layout, dataset.others) == ("coco", ("dota",))
     assert "(data=dota would fit, too)" in records.describe(dataset)
+    hint = "an image's label is what its objects are; task=object_detection finds the objects"
+    assert hint not in records.describe(dataset)
+    assert hint in records.describe(records.read(tmp_path / "x", task="classification"))
 
 
 def test_chosen_classes_keep_all_images(tmp_path: Path, drawn_once: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from visrun.data.objects import MOST_MASKED, Objects
 from visrun.data.outlines import Floats, Window
 from visrun.data.recognise import choices
-from visrun.tables import TARGETS
+from visrun.tables import READERS, TARGETS
 from visrun.text import some
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
         lines.append(f"  {name:<6}{len(rows):>8,} images  {line(dataset, name)}".rstrip())
     if dataset.kind == "verdict":
         lines += _mode(dataset, learns)
+    if dataset.kind == "label" and (entry := READERS[dataset.layout]).derived:
+        lines.append(f"  an image's label is what its objects are; task={entry.tasks[0]} finds the objects")
     if dataset.skipped:
         lines.append(f"  left out: {len(dataset.skipped):,} unusable entries")
     return "\n".join(lines)
