@@ -74,6 +74,8 @@ def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mappi
     Args:
         among: The settings of the run, high to low, as far as they are known; the task is among them or the usual one.
     """
+    if misnamed := conf.misnamed(group, option):
+        return misnamed
     foreign = group == "model" and isinstance(option, str) and ours(option)  # yolo11n.pt: weights that fit nothing here
     if group in PATH_OF and isinstance(option, str) and _is_path(option) and not foreign:
         return f"{group}={show(option)}: is a path, which is written {PATH_OF[group]}={show(option)}"

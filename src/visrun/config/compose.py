@@ -133,6 +133,8 @@ def _look(command: _Command) -> Look:
     plain = {key: flatten(composed)[key] for key in beneath(raised)}
     overrides = _overrides(chosen, {**plain, **file}, words)
     composed.update({key: values[key] for key in FILES if key in values})
+    if "recipe" in values and values["recipe"] not in conf.options("recipe"):
+        composed["recipe"] = None  # which its file's problem says
     lowered = lower_warmup(composed, typed=values)
     checked = check(composed)
     problems += checked.problems

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,20 +17,19 @@ from hydra._internal.utils import create_config_search_path_from_sources
 from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import ConfigDefault, GroupDefault, InputDefault
 from hydra.core.utils import setup_globals
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
 
 from visrun import hyperparameters
 from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
+from visrun.config.yaml_files import misnamed, one_line, pass_over_yml
 from visrun.errors import ConfigError
 from visrun.tables import MODELS, READERS, TARGETS, TASKS, TaskEntry
 
 PRIMARY = "config"
 SCHEMA = "schema"
+ALONE = ("recipe", "sweep")  # folders of files that are read by themselves: Hydra composes nothing of them
 # Files that choose options and may hold numbers for them -> those that hold numbers for them with one optimizer.
 CHOOSING = {"task": ("task_optimizer",), "data_task": (), "model": ("task_optimizer", "model_optimizer")}
 
@@ -79,10 +77,11 @@ def _readable(folder: Path, named: str) -> Path:
 
 
 def store_schema() -> None:
-    """Give Hydra the lowest layer, and an option for every table entry (a plugin's, say) that has no file.
+    """Give Hydra its way of reading folders, the lowest layer, and an option for every table entry without a file.
 
     Wrong entries are told where their plugin is loaded (:mod:`visrun.config.entries`); here nothing reads them.
     """
+    pass_over_yml()
     store = ConfigStore.instance()
     sweeper.store()
     store.store(SCHEMA, {**hyperparameters.defaults(), **settings.defaults()}, replace=True)
@@ -116,7 +115,7 @@ class Conf:
     """The config files of a search path; each is read once."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        with _one_line():
+        with one_line():
             path = create_config_search_path_from_sources([f"file://{folder}" for folder in folders])
             self.loader = ConfigLoaderImpl(path)
         self._folders = folders
@@ -131,6 +130,10 @@ class Conf:
             self._options[group] = list(self.loader.get_group_options(group))
         return self._options[group]
 
+    def misnamed(self, group: str, option: Any) -> str | None:
+        """What is wrong with the file of an option that there is not, where the user has one."""
+        return misnamed(group, option, self._folders)
+
     def list_again(self) -> None:
         """Forget what options there are: a plugin may have brought more."""
         self._options.clear()
@@ -138,7 +141,7 @@ class Conf:
     def read(self, path: str) -> dict[str, Any]:
         """What one file holds, such as ``task/segmentation``; nothing where there is no such file."""
         if path not in self._read:
-            with _one_line(path):
+            with one_line(path):
                 loaded = self.loader.repository.load_config(path)
                 values = {} if loaded is None else OmegaConf.to_container(loaded.config, resolve=False)
             if not isinstance(values, dict):
@@ -148,7 +151,11 @@ class Conf:
                 raise ConfigError(
                     f"conf/{path}.yaml: says {group} within {group}; begin it with the line '# @package _global_'"
                 )
-            self._read[path] = {str(key): value for key, value in values.items() if key != "hydra"}
+            if group not in ALONE:
+                values.pop("hydra", None)
+            elif loaded is not None and loaded.defaults_list:
+                values["defaults"] = loaded.defaults_list
+            self._read[path] = {str(key): value for key, value in values.items()}
         return self._read[path]
 
     def defaults(self) -> list[InputDefault]:
@@ -158,7 +165,7 @@ class Conf:
             ConfigError: A ``conf/config.yaml`` that hides visrun's own and does not build on its schema.
         """
         if not self._defaults:
-            with _one_line(PRIMARY):
+            with one_line(PRIMARY):
                 loaded = self.loader.repository.load_config(PRIMARY)
             assert loaded is not None and loaded.defaults_list is not None
             if not any(isinstance(item, ConfigDefault) and item.path == SCHEMA for item in loaded.defaults_list):
@@ -239,7 +246,7 @@ class Conf:
             ConfigError: Hydra cannot compose.
         """
         key = tuple(sorted(options.items()))
-        with _one_line():
+        with one_line():
             if key not in self._composed:
                 self.layers(options)  # each file by itself, so that an error names it
                 words = [f"{group}={option}" for group, option in options.items()]
@@ -255,17 +262,6 @@ class Conf:
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         assert isinstance(plain, dict)
         return {str(name): value for name, value in plain.items()}
-
-
-@contextmanager
-def _one_line(path: str = "") -> Iterator[None]:
-    """Hydra's and YAML's errors as ours: one line."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-        text = " ".join(str(cause).split()) or type(error).__name__
-        raise ConfigError(f"{f'conf/{path}.yaml' if path else 'conf'}: {text}") from error
 
 
 def beneath(raised: Sequence[Layer]) -> dict[str, Any]:

@@ -46,6 +46,8 @@ def read_ready(name: str, conf: Conf) -> dict[str, Any]:
     """
     names = conf.options("sweep")
     if name not in names:
+        if misnamed := conf.misnamed("sweep", name):
+            raise ConfigError(misnamed)
         known = one_of(names) if names else "a file in conf/sweep/"
         raise ConfigError(f"sweep={show(name)}: must be {known}{did_you_mean(str(name), names)}")
     return conf.read(f"sweep/{name}")

@@ -13,7 +13,7 @@ from visrun.config.overrides import GROUPS, near, placed
 from visrun.errors import ConfigError, did_you_mean
 from visrun.record.experiment import load_experiment
 
-NEVER = ("experiment", "recipe")  # a file names no further file
+NEVER = ("experiment", "recipe", "defaults")  # a file names no further file
 
 
 class Files(NamedTuple):
@@ -68,6 +68,8 @@ def _recipe(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:
         return {}
     names = conf.options("recipe")
     if name not in names:
+        if misnamed := conf.misnamed("recipe", name):
+            raise ConfigError(misnamed)
         hint = did_you_mean(name, names) if isinstance(name, str) else ""
         raise ConfigError(f"recipe={show(name)}: must be {one_of(names) if names else 'a file in conf/recipe/'}{hint}")
     return flatten(conf.read(f"recipe/{name}"))

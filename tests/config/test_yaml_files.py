@@ -1,0 +1,45 @@
+"""Which files in a folder of options count, and what is said of those that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from visrun import cli
+from visrun.config.compose import check_sweep, resolve
+from visrun.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ``conf/`` with files of another tool, in the folders of options."""
+    monkeypatch.chdir(tmp_path)
+    for group in ("data", "loss", "model", "recipe", "sweep"):
+        (tmp_path / "conf" / group).mkdir(parents=True)
+        (tmp_path / "conf" / group / "theirs.yml").write_text("jobs: 3\n", encoding="utf-8")
+    return tmp_path / "conf"
+
+
+def test_files_of_another_ending_are_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    assert resolve(["recipe=quick", "model=resnet18", "loss=focal"]).hyperparameters.max_epochs == 5
+    assert check_sweep(["model=glob(*resnet18)", "sweep=optimizer"]).first.settings.model.name == "resnet18"
+    assert cli.main(["--help"]) == 0
+    assert "theirs" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["theirs", "theirs.yml"])
+@pytest.mark.parametrize("group", ["data", "model", "recipe", "sweep"])
+def test_the_ending_is_said_where_the_option_is_asked_for(group: str, name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_sweep([f"{group}={name}"])
+    assert caught.value.problems == (f"conf/{group}/theirs.yml: config files end in .yaml; rename it",)
+
+
+@pytest.mark.parametrize("text", ["defaults: [5]\n", "# @package\nmax_epochs: 3\n", "defaults: quick\n", "a: [\n"])
+def test_what_no_config_file_is_becomes_one_line_with_the_file(text: str, conf: Path) -> None:
+    (conf / "recipe" / "mine.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        resolve(["recipe=mine"])
+    (line,) = caught.value.problems
+    assert line.startswith("conf/recipe/mine.yaml: ") and "\n" not in line
