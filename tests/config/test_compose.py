@@ -437,6 +437,31 @@ def test_numbers_beside_a_choice_in_a_tasks_or_models_own_file_go_before_the_opt
     assert flatten(hydras(conf, list(resolved.overrides)))[key] == value
 
 
+@pytest.mark.parametrize(
+    ("text", "brought"),
+    [
+        (
+            "# @package _global_\ndefaults: [strong]\naugment: {name: mine, rotate: 5}\n",
+            {"augment.mixup", "augment.hue"},
+        ),
+        ("rotate: 5\n", set()),
+        ("# @package augment\nrotate: 5\n", set()),
+        ("# @package _global_\ndefaults: [own]\n", set()),
+    ],
+)
+def test_what_an_option_is_built_on_and_where_its_package_puts_it_are_the_options(
+    text: str, brought: set[str], empty_folder: Path
+) -> None:
+    (empty_folder / "conf" / "augment").mkdir(parents=True)
+    (empty_folder / "conf" / "augment" / "own.yaml").write_text("# @package augment\nrotate: 5\n")
+    (empty_folder / "conf" / "augment" / "mine.yaml").write_text(text)
+    for words in (["augment=mine"], [recipe(empty_folder, "augment: mine\n")]):
+        found = resolve([*words, "optimizer=sgd"])
+        assert found.settings.augment.rotate == 5
+        assert {found.sources[key] for key in {"augment.rotate", *brought}} == {"option"}
+        assert found.sources["augment.vflip"] == "schema"
+
+
 def test_config_dir_goes_before_the_working_folders_conf(empty_folder: Path) -> None:
     recipe(empty_folder, "max_epochs: 11\n")
     recipe(empty_folder / "other", "max_epochs: 12\n")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from visrun.config.configs import Conf, choices_in
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS
+from visrun.config.yaml_files import misnamed
 from visrun.errors import PLUGIN_HINT, did_you_mean
 from visrun.folders import expanded
 from visrun.hyperparameters import all_losses
@@ -74,8 +75,8 @@ def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mappi
     Args:
         among: The settings of the run, high to low, as far as they are known; the task is among them or the usual one.
     """
-    if misnamed := conf.misnamed(group, option):
-        return misnamed
+    if wrong := misnamed(group, option, conf.folders):
+        return wrong
     foreign = group == "model" and isinstance(option, str) and ours(option)  # yolo11n.pt: weights that fit nothing here
     if group in PATH_OF and isinstance(option, str) and _is_path(option) and not foreign:
         return f"{group}={show(option)}: is a path, which is written {PATH_OF[group]}={show(option)}"

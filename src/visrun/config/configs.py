@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from visrun import hyperparameters
 from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
-from visrun.config.yaml_files import misnamed, one_line, pass_over_yml
+from visrun.config.yaml_files import one_line, pass_over_yml
 from visrun.errors import ConfigError
 from visrun.tables import MODELS, READERS, TARGETS, TASKS, TaskEntry
 
@@ -71,9 +71,8 @@ def _readable(folder: Path, named: str) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{named}: no such folder; name one with config files") from None
     except OSError as error:
-        raise ConfigError(
-            f"{named}: cannot be read ({error.strerror}); ask whom it belongs to, or name another"
-        ) from None
+        advice = "ask whom it belongs to, or name another"
+        raise ConfigError(f"{named}: cannot be read ({error.strerror}); {advice}") from None
 
 
 def store_schema() -> None:
@@ -118,21 +117,19 @@ class Conf:
         with one_line():
             path = create_config_search_path_from_sources([f"file://{folder}" for folder in folders])
             self.loader = ConfigLoaderImpl(path)
-        self._folders = folders
+        self.folders = folders
         self._read: dict[str, dict[str, Any]] = {}
+        self._built: set[str] = set()  # files that Hydra puts elsewhere than they are written, or builds on others
         self._options: dict[str, list[str]] = {}
         self._defaults: list[InputDefault] = []
-        self._composed: dict[tuple[tuple[str, str], ...], DictConfig] = {}
+        self._layers: dict[tuple[str, ...], list[Layer]] = {}
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def options(self, group: str) -> list[str]:
         """The names that ``group=NAME`` takes."""
         if group not in self._options:
             self._options[group] = list(self.loader.get_group_options(group))
         return self._options[group]
-
-    def misnamed(self, group: str, option: Any) -> str | None:
-        """What is wrong with the file of an option that there is not, where the user has one."""
-        return misnamed(group, option, self._folders)
 
     def list_again(self) -> None:
         """Forget what options there are: a plugin may have brought more."""
@@ -148,11 +145,12 @@ class Conf:
                 raise ConfigError(f"conf/{path}.yaml: must be a mapping of keys to values")
             group = path.partition("/")[0]
             if group in values and loaded.header.get("package") != "_global_" and group in self.default_choices():
-                raise ConfigError(
-                    f"conf/{path}.yaml: says {group} within {group}; begin it with the line '# @package _global_'"
-                )
+                advice = "begin it with the line '# @package _global_'"
+                raise ConfigError(f"conf/{path}.yaml: says {group} within {group}; {advice}")
             if group not in ALONE:
                 values.pop("hydra", None)
+                if loaded and path != group and (loaded.defaults_list or loaded.header.get("package") != "_global_"):
+                    self._built.add(path)
             elif loaded is not None and loaded.defaults_list:
                 values["defaults"] = loaded.defaults_list
             self._read[path] = {str(key): value for key, value in values.items()}
@@ -219,8 +217,8 @@ class Conf:
 
     def _rank(self, path: str) -> int:
         """Which folder of the search path a file lies in, the first = 0."""
-        found = [place for place, folder in enumerate(self._folders) if (folder / f"{path}.yaml").is_file()]
-        return min(found, default=len(self._folders))
+        found = [place for place, folder in enumerate(self.folders) if (folder / f"{path}.yaml").is_file()]
+        return min(found, default=len(self.folders))
 
     def layers(self, options: Mapping[str, str]) -> list[Layer]:
         """The files that a config with these choices is composed from, low to high."""
@@ -231,7 +229,20 @@ class Conf:
             elif isinstance(item, GroupDefault) and isinstance(item.value, str):
                 named = re.sub(r"\$\{(\w+)\}", lambda match: options.get(match[1], ""), item.value)
                 paths.append(f"{item.group}/{options.get(item.group or '', named)}")
-        return [Layer(path, self.read(path)) for path in paths]
+        layers = [Layer(path, self.read(path)) for path in paths]
+        return layers if self._built.isdisjoint(paths) else self._found(options)
+
+    def _found(self, options: Mapping[str, str]) -> list[Layer]:
+        """The same as Hydra finds them, which takes it long: files within their packages, and those they build on."""
+        words = tuple(f"{group}={option}" for group, option in sorted(options.items()))
+        if words not in self._layers:
+            with one_line():
+                found = self.loader.compute_defaults_list(PRIMARY, list(words), RunMode.RUN).defaults
+            own = [(path, item.package) for item in found if not (path := str(item.config_path)).startswith("hydra/")]
+            self._layers[words] = [
+                Layer(path, flatten(self.read(path), prefix=f"{package}." if package else "")) for path, package in own
+            ]
+        return self._layers[words]
 
     def compose(self, options: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         """The composed config as plain values, without Hydra's own node and with what is :meth:`raised`.
@@ -245,18 +256,17 @@ class Conf:
         Raises:
             ConfigError: Hydra cannot compose.
         """
-        key = tuple(sorted(options.items()))
+        words = tuple(f"{group}={option}" for group, option in sorted(options.items()))
         with one_line():
-            if key not in self._composed:
+            if words not in self._composed:
                 self.layers(options)  # each file by itself, so that an error names it
-                words = [f"{group}={option}" for group, option in options.items()]
-                config = self.loader.load_configuration(PRIMARY, words, RunMode.RUN)
+                config = self.loader.load_configuration(PRIMARY, list(words), RunMode.RUN)
                 OmegaConf.set_struct(config, False)
                 config.pop("hydra")
                 for name, value in beneath(self.raised(options)).items():
                     OmegaConf.update(config, name, value, merge=False)
-                self._composed[key] = config
-            config = self._composed[key].copy()
+                self._composed[words] = config
+            config = self._composed[words].copy()
             for name, value in values.items():
                 OmegaConf.update(config, name, value, merge=False)
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

@@ -20,6 +20,7 @@ from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import GROUPS, near
 from visrun.config.settings import defaults
 from visrun.config.spelling import takes_integers, text
+from visrun.config.yaml_files import misnamed
 from visrun.errors import ConfigError, did_you_mean
 from visrun.hyperparameters import Hyperparameters, all_losses, losses_of
 from visrun.numbers import is_number
@@ -46,8 +47,8 @@ def read_ready(name: str, conf: Conf) -> dict[str, Any]:
     """
     names = conf.options("sweep")
     if name not in names:
-        if misnamed := conf.misnamed("sweep", name):
-            raise ConfigError(misnamed)
+        if wrong := misnamed("sweep", name, conf.folders):
+            raise ConfigError(wrong)
         known = one_of(names) if names else "a file in conf/sweep/"
         raise ConfigError(f"sweep={show(name)}: must be {known}{did_you_mean(str(name), names)}")
     return conf.read(f"sweep/{name}")

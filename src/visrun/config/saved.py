@@ -10,6 +10,7 @@ from visrun.config.choices import choose, unknown_option
 from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS, near, placed
+from visrun.config.yaml_files import misnamed
 from visrun.errors import ConfigError, did_you_mean
 from visrun.record.experiment import load_experiment
 
@@ -68,8 +69,8 @@ def _recipe(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:
         return {}
     names = conf.options("recipe")
     if name not in names:
-        if misnamed := conf.misnamed("recipe", name):
-            raise ConfigError(misnamed)
+        if wrong := misnamed("recipe", name, conf.folders):
+            raise ConfigError(wrong)
         hint = did_you_mean(name, names) if isinstance(name, str) else ""
         raise ConfigError(f"recipe={show(name)}: must be {one_of(names) if names else 'a file in conf/recipe/'}{hint}")
     return flatten(conf.read(f"recipe/{name}"))
