@@ -130,7 +130,8 @@ class Desk:
 
     def offers(self, typed: Typed) -> dict[str, Any]:
         """What a path that is being typed may come to; the roots and datasets of former runs first."""
-        used = [str(line["root"]) for line in self.library.listed() if line.get("root") and typed.kind != "weights"]
+        lines = self.library.listed() if typed.kind != "weights" else []
+        used = [str(line["root"]) for line in lines if line.get("root")]
         known = dict.fromkeys([*map(str, self.roots.folders), *used])
         return offers(typed.text, kind=typed.kind, roots=self.roots, known=known)
 
