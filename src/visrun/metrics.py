@@ -1,13 +1,16 @@
-"""Metrics of the tasks.
+"""Metrics of the tasks, by torchmetrics where it has them.
 
 ``update`` keeps what it is given on the device and never waits for it; ``compute`` waits once. A value that is not
 defined (no samples, a class nobody has seen) is left out rather than reported as NaN. Legend: N samples, B of them in a
 batch, K classes, T regression targets, H x W pixels.
+
+torchmetrics is imported when the first value is computed: importing it takes seconds.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +20,6 @@ from torch import Tensor
 from visrun.batch import Batch, Prediction
 from visrun.data.ids import IGNORE
 from visrun.data.placement import Scene
-from visrun.ranking import auroc, average_precision, calibration_error
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv 1706.04599
 PREDICTED = 0.5  # with several labels an image, the probability from which a label counts as predicted
@@ -107,17 +109,24 @@ class ClassificationMetric:
         return {f"{key}/{name}": value for key, pairs in named.items() for name, value in pairs}
 
     def _multiclass(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
-        confidence, predicted = probabilities.max(1)
-        right = predicted == target
-        values = {"accuracy": right.float().mean()}
-        if len(self.classes) > TOP:
+        from torchmetrics.functional import classification as tm
+
+        k, predicted = len(self.classes), probabilities.argmax(1)
+        values = {"accuracy": tm.multiclass_accuracy(predicted, target, k, average="micro", validate_args=False)}
+        if k > TOP:
             values["top5"] = (probabilities.topk(TOP).indices == target.unsqueeze(1)).any(1).float().mean()
-        return {**values, "ece": calibration_error(confidence, right, CALIBRATION_BINS)}
+        ece = tm.multiclass_calibration_error(probabilities, target, k, CALIBRATION_BINS, validate_args=False)
+        return {**values, "ece": ece}
 
     def _multilabel(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
-        right = (probabilities >= PREDICTED) == (target > 0)
-        ece = calibration_error(probabilities.flatten(), target.flatten(), CALIBRATION_BINS)
-        return {"accuracy": right.float().mean(), "ece": ece}
+        from torchmetrics.functional import classification as tm
+
+        k, flat = len(self.classes), (probabilities.flatten(), target.flatten())
+        predicted = (probabilities >= PREDICTED).long()
+        return {
+            "accuracy": tm.multilabel_accuracy(predicted, target, k, average="micro", validate_args=False),
+            "ece": tm.binary_calibration_error(*flat, CALIBRATION_BINS, validate_args=False),
+        }
 
     def _each(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
         """F1, precision and recall of every class, (K,) on the CPU; NaN of one that is neither shown nor predicted."""
@@ -126,6 +135,7 @@ class ClassificationMetric:
             counts = (target.sum(0), answers.sum(0), (answers & (target > 0)).sum(0))
             shown, said, right = (count.cpu() for count in counts)
         else:
+            # Counted here: torchmetrics compares all samples with all classes where results must be deterministic.
             predicted, k = probabilities.argmax(1), len(self.classes)
             columns = (target, predicted, target[target == predicted])
             shown, said, right = (column.cpu().bincount(minlength=k) for column in columns)
@@ -138,11 +148,17 @@ class ClassificationMetric:
 
     def _ranked(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
         """What the order of the probabilities is worth: macro AUROC and, with several labels, average precision."""
-        truth = target if self.multilabel else torch.nn.functional.one_hot(target, len(self.classes))
+        from torchmetrics.functional import classification as tm
+
+        k, shape = len(self.classes), {"average": None, "validate_args": False}
+        auroc = tm.multilabel_auroc if self.multilabel else tm.multiclass_auroc
+        truth = target if self.multilabel else torch.nn.functional.one_hot(target, k)
         shown = truth.sum(0)
-        values = {"auroc": auroc(probabilities, truth)[(shown > 0) & (shown < len(truth))].mean()}
-        if self.multilabel:
-            values["map"] = average_precision(probabilities, truth)[shown > 0].mean()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of classes without positives or negatives, which are left out here
+            values = {"auroc": auroc(probabilities, target, k, **shape)[(shown > 0) & (shown < len(truth))].mean()}
+            if self.multilabel:
+                values["map"] = tm.multilabel_average_precision(probabilities, target, k, **shape)[shown > 0].mean()
         return values
 
 
@@ -257,13 +273,17 @@ class SegmentationMetric:
 
 def _errors(predicted: Tensor, target: Tensor) -> dict[str, float]:
     """MAE, RMSE and R2 of one target, (N,) float64 each."""
-    error = predicted - target
-    errors = {"mae": float(error.abs().mean()), "rmse": float(error.square().mean().sqrt())}
+    from torchmetrics.functional import regression as tm
+
+    errors = {
+        "mae": float(tm.mean_absolute_error(predicted, target)),
+        "rmse": float(tm.mean_squared_error(predicted, target, squared=False)),
+    }
     if target.min() == target.max():
         return errors
-    spread = target.std(correction=0)  # R2 does not depend on the unit, whose squares may be too large or too small
-    varied = ((target - target.mean()) / spread).square().sum()
-    return {**errors, "r2": 1 - float((error / spread).square().sum() / varied)}
+    # R2 does not depend on the unit, but torchmetrics takes a small variance for none: give it unit variance.
+    mean, spread = target.mean(), target.std(correction=0)
+    return {**errors, "r2": float(tm.r2_score((predicted - mean) / spread, (target - mean) / spread))}
 
 
 def _rows(**columns: Sequence[Any]) -> list[dict[str, Any]]:
