@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import visrun
-from visrun import checkpoint, cli, evaluate, run
+from visrun import checkpoint, cli, conclusion, evaluate, run
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.parts import Parts
@@ -41,6 +41,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = np.clip(np.array(colour) + noise.normal(0, 20, (16, 16, 3)), 0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / f"{i}.png")
     return root
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """matplotlib would take half of the time here; ``test_flow`` has it draw every task's. The sheet is drawn."""
+    for name in ("curves", "learning_rate"):
+        monkeypatch.setattr(conclusion.plots, name, lambda _, path, **__: path.touch())
+    monkeypatch.setattr(conclusion.gallery, "of_metric", lambda *_: [])
 
 
 def start(photos: Path, folder: Path, *words: str) -> run.Result:
@@ -364,9 +372,14 @@ def test_several_labels_need_a_loss_for_them_and_the_reason_is_kept(photos, tmp_
     assert noted["status"] == "failed" and "use loss=bce" in noted["reason"]
 
 
+@pytest.fixture(scope="module")
+def straight(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> run.Result:
+    """A run that nothing stopped."""
+    return start(photos, tmp_path_factory.mktemp("straight"), "run.ema=0.9", "dropout=0.2", "augment=light")
+
+
 @pytest.mark.parametrize("after", [1, 3, 4, 8])
-def test_a_stopped_run_resumes_bit_for_bit(photos, tmp_path, monkeypatch, after):
-    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
+def test_a_stopped_run_resumes_bit_for_bit(photos, straight, tmp_path, monkeypatch, after):
     interrupted(photos, tmp_path / "run", monkeypatch, after=after)
     assert run.resume(tmp_path / "run") == 0
     assert rows(tmp_path / "run") == rows(straight.folder)
