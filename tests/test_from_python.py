@@ -33,6 +33,13 @@ def test_it_takes_a_list_of_texts(words: Any) -> None:
     assert caught.value.problems == ('train takes a list of texts, as in train(["task=regression", "max_epochs=5"])',)
 
 
+def test_it_takes_no_flags() -> None:
+    with pytest.raises(ConfigError) as caught:
+        visrun.train(["--cfg", "job", "-m"])
+    told = "flags are not taken from Python; write key=value"
+    assert caught.value.problems == (f"--cfg: {told}", f"-m: {told}")
+
+
 def switches() -> tuple[Any, ...]:
     cudnn = torch.backends.cudnn
     deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()

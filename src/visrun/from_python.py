@@ -21,11 +21,14 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
     """The folder that ``hydra.run.dir`` names, the one word of Hydra's that is read without Hydra.
 
     Raises:
-        ConfigError: No list of texts, another word of Hydra's, or a folder that cannot be taken.
+        ConfigError: No list of texts, a flag, another word of Hydra's, or a folder that cannot be taken.
     """
     several = isinstance(overrides, Sequence) and not isinstance(overrides, str)
     if not several or not all(isinstance(word, str) for word in overrides):
         raise ConfigError('train takes a list of texts, as in train(["task=regression", "max_epochs=5"])')
+    flags = [word for word in overrides if word.startswith("-")]
+    if flags:
+        raise ConfigError([f"{word}: flags are not taken from Python; write key=value" for word in flags])
     own = hydra_words(overrides)
     unread = [word for word in own if run_dir([word]) is None]
     if unread:
