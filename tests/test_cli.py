@@ -102,6 +102,8 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--config-path", "mine"], "--config-path is not taken; use --config-dir"),
         (["--experimental-rerun", "x"], "--experimental-rerun is not taken; use experiment=PATH/experiment.json"),
         (["--cfg", "job", "-m"], "--cfg and --multirun: one of them only"),
+        (["--resolve", "seed=1"], "--resolve: with --cfg or --help only, as in --cfg job --resolve"),
+        (["-p", "model"], "--package: with --cfg only, as in --cfg job --package model"),
         (["--cfg", "job", "momentum=2"], "momentum=2: must be a number >= 0 and < 1"),
         (["--help", "lr=1"], "lr is no setting (did you mean learning_rate?)"),
         (["experiment=x.json"], "no such file"),

@@ -85,11 +85,30 @@ def test_every_key_is_explained(key: str, capsys: pytest.CaptureFixture[str]) ->
 
 def test_unknown_keys_are_told_together() -> None:
     with pytest.raises(ConfigError) as caught:
-        explain.main(["lr", "learning_rate", "root"])
+        explain.main(["lr", "learning_rate", "root", "hydra.run.dir"])
     assert caught.value.problems == (
         "lr is no setting (did you mean learning_rate?)",
         "root is no setting (did you mean data.root?)",
+        "hydra.run.dir is no setting, but Hydra's: type hydra.run.dir=VALUE",
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["hydra.foo=1"], ["hydra.foo is no setting"]),
+        (["hydra.foo=1", "seed=-1"], ["seed=-1: must be an integer from 0 to 4294967295", "hydra.foo is no setting"]),
+        (
+            ["-m", "sweep=optimizer", "hydra.sweeper.n_trils=1"],
+            ["hydra.sweeper.n_trils is no setting (did you mean hydra.sweeper.n_trials?)"],
+        ),
+        (["~momentum"], ["~momentum: settings are neither added nor removed; write momentum=value"]),
+    ],
+)
+def test_what_a_run_refuses_is_not_explained(words: list[str], lines: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        explain.main(words)
+    assert list(caught.value.problems) == lines
 
 
 @pytest.mark.parametrize("words", [["seed"], ["-m", "sweep=default"]])

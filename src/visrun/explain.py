@@ -9,15 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hydra.types import RunMode
+
 from visrun.arguments import verb_parser
 from visrun.config.choices import NAMED
 from visrun.config.compose import Resolved, Sweep, check_sweep, known, resolve
 from visrun.config.configs import Conf, flatten, open_conf
 from visrun.config.fields import allowed, extra, leaves, one_of, show
-from visrun.config.overrides import GROUPS, near
+from visrun.config.hydra_errors import refused
+from visrun.config.near import near
+from visrun.config.overrides import GROUPS, hydra_words
 from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, why_unread
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
+from visrun.handover import all_refused
 from visrun.hyperparameters import Hyperparameters, losses_of, say
 from visrun.tables import MODELS
 
@@ -42,21 +47,26 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("-m", "--multirun", action="store_true", help="of a sweep: its first run, and what it tries")
     parser.add_argument("--config-dir", metavar="DIR", type=Path, help="config files that go before visrun's own")
     given = parser.parse_intermixed_args(words)
-    keys = [word for word in given.words if "=" not in word]
-    rest = [word for word in given.words if "=" in word]
+    keys = [word for word in given.words if "=" not in word and not word.startswith(("+", "~"))]
+    rest = [word for word in given.words if word not in keys]
     if given.json and (keys or given.multirun):
         raise ConfigError("--json shows every setting of one run; leave out KEY and -m")
+    mode = RunMode.MULTIRUN if given.multirun else RunMode.RUN
     varied: Sequence[str] = ()
-    if given.multirun:
-        sweep = check_sweep(rest, config_dir=given.config_dir)
-        resolved, (varied, warnings) = sweep.first, of_sweep(sweep, given.config_dir)
-    else:
-        resolved = resolve(rest, config_dir=given.config_dir)
-        warnings = resolved.warnings
+    with all_refused(rest, given.config_dir, mode):
+        if given.multirun:
+            sweep = check_sweep(rest, config_dir=given.config_dir)
+            resolved, (varied, warnings) = sweep.first, of_sweep(sweep, given.config_dir)
+        else:
+            resolved = resolve(rest, config_dir=given.config_dir)
+            warnings = resolved.warnings
+    conf = open_conf(Path.cwd(), given.config_dir)
+    if wrong := refused(hydra_words(rest), conf.loader, mode):
+        raise ConfigError(wrong)
     if given.json:
         print(json.dumps(as_json(resolved), indent=2, ensure_ascii=False))
     elif keys:
-        print(about(keys, resolved, open_conf(Path.cwd(), given.config_dir)))
+        print(about(keys, resolved, conf))
     else:
         print(as_text(resolved, varied))
     for line in warnings:

@@ -27,7 +27,8 @@ from visrun import preflight
 from visrun.arguments import USAGE, Parser
 from visrun.config.compose import Resolved, check_sweep, known, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
-from visrun.config.overrides import hydra_words, near, to_override
+from visrun.config.near import near
+from visrun.config.overrides import hydra_words, to_override
 from visrun.config.sweeper import NAME as OURS
 from visrun.errors import ConfigError
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
@@ -115,6 +116,10 @@ def _arguments(words: Sequence[str]) -> Namespace:
         raise ConfigError("--shell-completion: name the shell, as in --shell-completion install=bash")
     if len(modes) > 1:
         raise ConfigError(f"{' and '.join(modes)}: one of them only")
+    if args.package is not None and not args.cfg:
+        raise ConfigError("--package: with --cfg only, as in --cfg job --package model")
+    if args.resolve and not (args.cfg or args.help):
+        raise ConfigError("--resolve: with --cfg or --help only, as in --cfg job --resolve")
     return args
 
 

@@ -31,6 +31,7 @@ from visrun.errors import ConfigError
             "-m seed=1,2 hydra/sweeper/pruner=median hydra.sweeper.pruner.n_startup=3",
             "hydra.sweeper.pruner.n_startup is no setting (did you mean hydra.sweeper.pruner.n_startup_trials?)",
         ),
+        ("+hydra.run.dir=x", "+hydra.run.dir: is there already; write hydra.run.dir=VALUE"),
         ("~hydra.run", "~hydra.run: HydraConf (DictConfig) does not support deletion"),
     ],
 )

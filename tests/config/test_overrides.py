@@ -19,7 +19,6 @@ from visrun.config.overrides import (
     Words,
     absolute,
     hydra_words,
-    near,
     parse,
     run_dir,
     to_override,
@@ -205,6 +204,12 @@ def test_the_quoted_keys_are_settings() -> None:
         ("plugins=a,b", "plugins=a,b: one value only; visrun -m runs each, and a list is written plugins=[a,b]"),
         ("recipe=a,b", "recipe=a,b: one value only; visrun -m runs each"),
         ("learning_rate=0.1,0.2", "learning_rate=0.1,0.2: one value only; visrun -m runs each"),
+        ("milestones=extend_list(3)", "milestones=extend_list(3): give the whole value"),
+        ("hydra.run.dir", "hydra.run.dir is no setting, but Hydra's: type hydra.run.dir=VALUE"),
+        ("hydra.run.dir=", 'hydra.run.dir="": must be a path'),
+        ("hydra.run.dir=''", "hydra.run.dir='': must be a path"),
+        ("hydra.run.dir=null", "hydra.run.dir=null: must be a path"),
+        ("hydra.searchpath=[file:///a]", "hydra.searchpath is not taken; use --config-dir"),
         ("hydra.job.name=(", "hydra.job.name=(: not readable; put quotes that reach visrun round the value"),
     ],
 )
@@ -222,6 +227,8 @@ def test_a_key_given_twice_is_refused_and_everything_wrong_is_said_at_once() -> 
     assert len(words.problems) == 3
     assert words.problems[0] == "seed is given twice: seed=1 and seed=2; keep one"
     assert [item.key for item in words.typed] == ["seed", "batch_size"]
+    twice = "hydra.run.dir is given twice: hydra.run.dir='a' and hydra.run.dir='b'; keep one"
+    assert read("hydra.run.dir=a", "hydra.run.dir=b").problems == (twice,)
 
 
 def test_sweeps_list_their_values() -> None:
@@ -241,14 +248,6 @@ def test_hydras_own_words_pass_with_their_folders_quoted() -> None:
         "~hydra.x",
     ]
     assert hydra_words(["hydra.run.dir=${now:%Y}"]) == ["hydra.run.dir='${now:%Y}'"]
-
-
-def test_near_knows_initials_leaves_and_misspellings() -> None:
-    keys = ["batch_size", "data.root", "learning_rate", "weight_decay"]
-    assert near("wd", keys) == " (did you mean weight_decay?)"
-    assert near("root", keys) == " (did you mean data.root?)"
-    assert near("batchsize", keys) == " (did you mean batch_size?)"
-    assert near("qqqq", keys) == ""
 
 
 def test_a_folder_of_hydras_is_read_back_unless_hydra_makes_it_up() -> None:

@@ -18,6 +18,7 @@ from visrun.errors import did_you_mean
 NO_OPTION = re.compile(
     r"Could not find '(?P<group>[^']+)/(?P<option>[^'/]+)'\s+Available options in '[^']+':(?P<all>.*)", re.S
 )
+ALREADY = re.compile(r"An item is already at '(?P<key>[^']+)'")
 NO_KEY = re.compile(r"Key '[^']+' (?:is )?not in ")
 NEAR = re.compile(r"Did you mean: '(?P<near>[^']+)'")
 PLACE = re.compile(r"full_key: (?P<key>\S+)")
@@ -46,6 +47,8 @@ def in_one_line(error: Exception, words: Sequence[str] = ()) -> str:
             line.strip() for line in found["all"].partition("Config search path")[0].splitlines() if line.strip()
         ]
         return f"{group}={option}: must be {one_of(options)}{did_you_mean(option, options)}"
+    if found := ALREADY.search(text):
+        return f"+{found['key']}: is there already; write {found['key']}=VALUE"
     place = PLACE.search(text)
     if place and NO_KEY.search(text):
         key, near = place["key"], NEAR.search(text)

@@ -13,7 +13,6 @@ import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from hydra.errors import HydraException
 from visrun.arguments import USAGE
 from visrun.config.checks import problems_of
 from visrun.config.fields import show
+from visrun.config.near import near
 from visrun.errors import ConfigError
 from visrun.folders import expanded
 from visrun.synonyms import hint
@@ -91,22 +91,27 @@ def parse(
         multirun: Whether ``optimizer=adam,sgd`` is a sweep; else it is an error.
         options: Lists a group's options for ``model=glob(resnet*)``.
     """
-    typed: dict[str, Typed] = {}
+    found: dict[str, Typed] = {}
     problems: list[str] = []
     for word in words:
         try:
             if is_hydra(word):
-                hydra_words([word])
-                if word.lstrip("+~").startswith(SWEEPING) and not multirun:
-                    raise ConfigError(f"{show(word)}: needs -m, as in visrun -m {show(word)}")
-                continue
-            item = _read(word, known=known, cwd=cwd, multirun=multirun, options=options)
-            if item.key in typed:
-                raise ConfigError(f"{item.key} is given twice: {typed[item.key].line} and {item.line}; keep one")
-            typed[item.key] = item
+                item = _read_hydras(word, multirun=multirun)
+            else:
+                item = _read(word, known=known, cwd=cwd, multirun=multirun, options=options)
+            if item.key in found:
+                raise ConfigError(f"{item.key} is given twice: {found[item.key].line} and {item.line}; keep one")
+            found[item.key] = item
         except ConfigError as error:
             problems.extend(error.problems)
-    return Words(tuple(typed.values()), tuple(problems))
+    return Words(tuple(item for item in found.values() if not is_hydra(item.key)), tuple(problems))
+
+
+def _read_hydras(word: str, *, multirun: bool) -> Typed:
+    key, (line,) = word.lstrip("+~").partition("=")[0], hydra_words([word])
+    if key.startswith(SWEEPING) and not multirun:
+        raise ConfigError(f"{show(word)}: needs -m, as in visrun -m {show(word)}")
+    return Typed(key, line, None)
 
 
 def value_of(key: str, text: str, *, cwd: Path) -> Any:
@@ -128,16 +133,23 @@ def hydra_words(words: Iterable[str]) -> list[str]:
     """The words for Hydra's own settings, folders quoted and a leading ``~`` in them expanded.
 
     Raises:
-        ConfigError: A word that Hydra's grammar does not read, or whose option is no name.
+        ConfigError: A word that Hydra's grammar does not read, whose option is no name or whose folder is none.
     """
     lines = []
     for word in filter(is_hydra, words):
         key, sign, text = word.partition("=")
-        bare = key in HYDRA_PATHS and sign and text[:1] not in ("'", '"')
+        if not sign and word[:1] != "~":
+            raise ConfigError(f"{show(word)} is no setting{near(word, ())}")
+        bare = key in HYDRA_PATHS and text[:1] not in ("'", '"')
         text = str(expanded(text)) if bare and text.startswith("~") else text
         lines.append(f"{key}={QuotedString(text, Quote.single).with_quotes()}" if bare else word)
-        if isinstance(_parsed(lines[-1]).value(), bool | int | float | dict) and "/" in key:
+        value = _parsed(lines[-1]).value()
+        if isinstance(value, bool | int | float | dict) and "/" in key:
             raise ConfigError(f"{key}={show(text)}: must be the name of an option")
+        if key in HYDRA_PATHS and (not str(value).strip() or (bare and text == "null")):
+            raise ConfigError(f"{key}={show(text)}: must be a path")
+        if key.lstrip("+") == "hydra.searchpath":
+            raise ConfigError(f"{key} is not taken; use --config-dir")
     return lines
 
 
@@ -200,12 +212,14 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
         raise ConfigError(f"{key}={show(text)}: ${{...}} is not taken; write the value itself")
     if text.strip() == "???":
         raise ConfigError(f"{key}=???: give a value")
+    line = _quoted(key, text, cwd=cwd, multirun=multirun)
+    if line.startswith(f"{key}=extend_list("):
+        raise ConfigError(f"{key}={show(text)}: give the whole value")
     try:
-        override = _parsed(_quoted(key, text, cwd=cwd, multirun=multirun), options)
+        override = _parsed(line, options)
     except ConfigError:  # no value of Hydra's grammar: a text, and the check of the field says what it takes
         override = _parsed(to_override(key, text))
-    if override.type is not OverrideType.CHANGE:
-        raise ConfigError(f"{key}={show(text)}: give the whole value")
+    assert override.type is OverrideType.CHANGE
     if not override.is_sweep_override():
         return Typed(key, override.input_line or word, override.value())
     if not multirun:
@@ -279,22 +293,3 @@ def absolute(text: str, cwd: Path) -> str:
     path = cwd / expanded(text)
     climbs = ".." in path.parts and "\0" not in text  # no path has that one, and the schema says so
     return os.path.realpath(path) if climbs else str(path)
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) name; else nothing.
-
-    Of another tool's word it says what that is here, or that there is nothing like it.
-    """
-    keys, leaf = sorted(known), name.rpartition(".")[2]
-    same = [key for key in keys if key.rpartition(".")[2] == leaf or _initials(key) == leaf]
-    if told := hint(name) or ("" if same else hint(leaf)):
-        return told
-    close = get_close_matches(name, same or keys, n=1, cutoff=0.0 if same else 0.6) or get_close_matches(
-        leaf, keys, n=1
-    )
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _initials(key: str) -> str:
-    return "".join(part[0] for part in key.split("_")) if "_" in key and "." not in key else ""

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from visrun.config.checks import problems_of
 from visrun.config.configs import Conf, flatten
 from visrun.config.fields import extra, one_of, show
-from visrun.config.overrides import GROUPS, near
+from visrun.config.near import near
+from visrun.config.overrides import GROUPS
 from visrun.config.settings import defaults
 from visrun.config.spelling import takes_integers, text
 from visrun.config.yaml_files import misnamed

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from visrun.config.choices import choose, unknown_option
 from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import one_of, show
-from visrun.config.overrides import GROUPS, near, placed
+from visrun.config.near import near
+from visrun.config.overrides import GROUPS, placed
 from visrun.config.yaml_files import misnamed
 from visrun.errors import ConfigError, did_you_mean
 from visrun.record.experiment import load_experiment

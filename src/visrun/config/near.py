@@ -1,0 +1,29 @@
+"""What a name that is no setting was probably meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from visrun.synonyms import hint
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) name; else nothing.
+
+    Of another tool's word it says what that is here, or that there is nothing like it; of Hydra's own, how it is given.
+    """
+    if name.startswith(("hydra.", "hydra/")):
+        return f", but Hydra's: type {name}=VALUE"
+    keys, leaf = sorted(known), name.rpartition(".")[2]
+    same = [key for key in keys if key.rpartition(".")[2] == leaf or _initials(key) == leaf]
+    if told := hint(name) or ("" if same else hint(leaf)):
+        return told
+    close = get_close_matches(name, same or keys, n=1, cutoff=0.0 if same else 0.6) or get_close_matches(
+        leaf, keys, n=1
+    )
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _initials(key: str) -> str:
+    return "".join(part[0] for part in key.split("_")) if "_" in key and "." not in key else ""
