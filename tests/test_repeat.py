@@ -20,6 +20,7 @@ from visrun.spread import spread
 FAKE = """
 import json, sys, types
 import visrun
+import visrun.sweep.pictures as pictures
 from visrun.errors import VisrunError
 
 def execute(resolved, folder, *, trial=None):
@@ -36,6 +37,7 @@ def execute(resolved, folder, *, trial=None):
         folder=folder, status="finished", value=0.5, best_epoch=1, seconds=1.0, parameters=1, exit_code=0, reason=None
     )
 
+pictures.draw = lambda *_, **__: []
 visrun.run = sys.modules["visrun.run"] = types.ModuleType("visrun.run")
 visrun.run.execute = execute
 """
