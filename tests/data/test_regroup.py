@@ -137,6 +137,14 @@ def test_lists_beside_the_images(tmp_path: Path, lists: dict[str, str], splits: 
     assert splits_of(tmp_path, ["images/a.png", "images/b.png", "images/my c.png"]) == (splits, told)
 
 
+@pytest.mark.parametrize("line", ["my c.png 3", "images/my c.png,3", "C:\\old\\my c.png\t3"])
+def test_a_name_with_a_space_is_not_that_of_its_first_word(tmp_path: Path, line: str) -> None:
+    (tmp_path / "train.txt").write_text(f"{line}\nmy.png 3\n")
+    (tmp_path / "test.txt").write_text("a.png images/my.png 1\n")
+    wanted = ({"train": "mymy c", "test": "a"}, "splits by train.txt, test.txt")
+    assert splits_of(tmp_path, ["images/a.png", "images/my.png", "images/my c.png"]) == wanted
+
+
 @pytest.mark.parametrize("place", ["", "meta/"])
 def test_lists_may_lie_beside_the_folder_of_images(tmp_path: Path, place: str) -> None:
     (tmp_path / "meta").mkdir()

@@ -133,14 +133,15 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
 
 
 def _meant(line: str, by_stem: Mapping[str, Sequence[tuple[str, Record]]]) -> Record | None:
-    """The image that a line names: as a whole, or by what stands before its class or label file."""
-    for words in (line, re.split(r"[\s,;]", line, maxsplit=1)[0], re.sub(r"[\s,;]+[^\s,;]+$", "", line)):
-        name = _bare(PurePosixPath(words.replace("\\", "/")).as_posix().lstrip("/"))
-        alike = by_stem.get(name.rpartition("/")[2], ())
-        fitting = [record for key, record in alike if f"/{key}".endswith(f"/{name}")] or [one for _, one in alike]
-        if len(fitting) == 1:
-            return fitting[0]
-    return None
+    """The image that a line names: as a whole, or by what stands before its class or label file.
+
+    One whose name it is goes before the only one of that stem: "a (1).jpg 3" is not a.jpg.
+    """
+    ways = dict.fromkeys((line, re.sub(r"[\s,;]+[^\s,;]+$", "", line), re.split(r"[\s,;]", line, maxsplit=1)[0]))
+    names = [_bare(PurePosixPath(words.replace("\\", "/")).as_posix().lstrip("/")) for words in ways]
+    alike = {name: by_stem.get(name.rpartition("/")[2], ()) for name in names}
+    whole = ([pair for pair in pairs if f"/{pair[0]}".endswith(f"/{name}")] for name, pairs in alike.items())
+    return next((pairs[0][1] for pairs in (*whole, *alike.values()) if len(pairs) == 1), None)
 
 
 def _bare(name: str) -> str:
