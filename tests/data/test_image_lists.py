@@ -56,6 +56,12 @@ def test_the_two_lists_of_cub(tmp_path: Path) -> None:
     assert {split: len(rows) for split, rows in dataset.splits.items()} == {"train": 2, "val": 2, "test": 2}
 
 
+@pytest.mark.parametrize("note", ["README.json", "meta/train.json", "parts/parts.txt", "sample_submission.csv"])
+def test_other_files_beside_the_lists(tmp_path: Path, note: str) -> None:
+    root = build(tmp_path, {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", note: "{}"})
+    assert recognise.listing(root, task=TASK).layout == "folder"
+
+
 @pytest.mark.parametrize("flags", ["1 1\n7 0\n", "1 1\n2 2\n", "1 1 1\n2 0\n", "1 1\n2 1\n", "\udcff"])
 def test_lists_that_are_not_those_of_cub(tmp_path: Path, flags: str) -> None:
     (tmp_path / "images.txt").write_text("1 a/1.jpg\n2 a/2.jpg\n")
@@ -71,6 +77,11 @@ def test_lists_that_are_not_those_of_cub(tmp_path: Path, flags: str) -> None:
         {"train.txt": "1\n", "val.txt": "2\n"},
         {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", "labels/hot dog/1.txt": "0 .5 .5 .1 .1\n"},
         {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", "images/pie/1.xml": "<annotation/>"},
+        {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", "label/pie/1.txt": "0 .5 .5 .1 .1\n"},
+        {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", "xmls/pie/1.xml": "<annotation/>"},
+        {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", "labelTxt-v1.5/1.txt": ""},
+        {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", "labels.csv": "image,label\nhot dog/1.jpg,a\n"},
+        {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", "instances.json": "{}"},
     ],
 )
 def test_images_that_no_lists_name_by_their_class_are_left_to_other_readers(

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun.data import files
-from visrun.data.folder_names import AFTER_IMAGES, IMAGES, NO_CLASSES
+from visrun.data.folder_names import AFTER_IMAGES, DOTA_LABELS, IMAGES, LABELME_JSONS, NO_CLASSES, VOC_XMLS
 from visrun.data.readers import common, image_lists, mask_places, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
 
 _NO_WAY = NO_CLASSES - {"data"}  # that does not lead to folders of splits
+_OF_LABELS = (*LABELME_JSONS, *VOC_XMLS, *DOTA_LABELS)  # those of YOLO's among them
 _TRUTH = ("groundtruth", "gtfine", "gtcoarse")
 _MASK_STEM = re.compile(rf"(.+)(?:{'|'.join(mask_places.BESIDE)})(?:_?[0-9]+)?", re.IGNORECASE)
 _PARTS = re.compile(r"(.*[^a-z])?(part|batch|chunk|shard)[-_ ]?[0-9]+")
@@ -80,12 +81,22 @@ def _listed(here: Level) -> Level | None:
     ):
         return None
     below = level(here.holding[0])
-    beside = [folder for folder in files.folders(here.path) if folder != below.path]
-    if any(map(is_no_class, beside)) or any(labels_in(one, deep=True) for one in below.holding):
+    if _are_labelled(below, here.path):
         return None
     names = {files.composed(folder.name) for folder in below.classes}
     homes = (line.replace("\\", "/").rpartition("/")[0] for _, _, line in image_lists.entries(here.path))
     return below if len(names) > 1 and any(home.rpartition("/")[2] in names for home in homes) else None
+
+
+def _are_labelled(below: Level, home: Path) -> bool:
+    """Whether files beside the images, or beside their folder in ``home``, may be their labels, as lists are not."""
+    beside = [folder for folder in files.folders(home) if folder != below.path]
+    return (
+        any(map(is_no_class, beside))
+        or common.child(home, _OF_LABELS) is not None
+        or any(not _is_note(path) for path in files.of_suffix(home, LABELS - files.TEXT, deep=False))
+        or any(labels_in(one, deep=True) for one in below.holding)
+    )
 
 
 def is_no_class(folder: Path) -> bool:
