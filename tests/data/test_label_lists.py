@@ -50,15 +50,34 @@ def test_a_text_names_the_numbers(tmp_path: Path, named: str) -> None:
     assert splits_of(root) == {"train": {"a 1.jpg": "cat", "b.JPEG": "dog", "c.jpg": "dog", "d.png": "cat"}}
     (root / named).write_text("dog\n")
     problems = recognise.listing(root, task=TASK).listing.problems
-    assert str(problems[0]) == "meta/train.txt:1: label '1' is out of range: classes.txt has 1 classes (dog)"
+    assert str(problems[0]) == "meta/train.txt:1: label '1' is out of range: there are 1 classes, counted from 0 (dog)"
+
+
+@pytest.mark.parametrize(
+    "text", ["a 1.jpg 1\nb.JPEG 0\n", "photos/a 1.jpg,cat\nphotos/b.JPEG,dog\n", "a 1.jpg\nb.JPEG\n"]
+)
+def test_a_list_of_images_names_no_classes(tmp_path: Path, text: str) -> None:
+    root = build(tmp_path, {"meta/train.txt": TRAIN, "meta/labels.txt": text})
+    assert splits_of(root) == {"train": {"a 1.jpg": "1", "b.JPEG": "0"}}
+    (root / "labels.txt").write_text("dog\ncat\n")
+    assert splits_of(root) == {"train": {"a 1.jpg": "cat", "b.JPEG": "dog"}}
+
+
+def test_folders_of_splits_may_hold_images_of_the_same_names(tmp_path: Path) -> None:
+    lists = {"train.txt": TRAIN, "val.txt": "a 1.jpg 0\nb.JPEG 0\n"}
+    root = build(build(tmp_path, lists, images="train"), {}, images="val")
+    rows = {
+        split: [row.image for row in rows] for split, rows in recognise.listing(root, task=TASK).listing.splits.items()
+    }
+    assert rows == {split: [root / split / name for name in IMAGES[:2]] for split in ("train", "val")}
 
 
 def test_names_stand_for_themselves(tmp_path: Path) -> None:
     root = build(
-        tmp_path, {"train.txt": "photos/a 1.jpg n02\nphotos/b.JPEG n01\n\nphotos/c.jpg n02\nphotos/d.png n01\n"}
+        tmp_path, {"train.txt": "photos/a 1.jpg 2.owl\nphotos/b.JPEG n01\n\nphotos/c.jpg 2.owl\nphotos/d.png n01\n"}
     )
     dataset = records.read(root, task=TASK, val_fraction=0.5)
-    assert (dataset.classes, dataset.counts) == (("n01", "n02"), {"train": (1, 1), "val": (1, 1)})
+    assert (dataset.classes, dataset.counts) == (("2.owl", "n01"), {"train": (1, 1), "val": (1, 1)})
 
 
 def test_a_list_of_test_images_without_labels_is_left_out(tmp_path: Path) -> None:

@@ -348,7 +348,8 @@ def test_classes_txt_fixes_names_and_range(tmp_path: Path) -> None:
     write(tmp_path / "t.csv", "image,label\na.png,1\nb.png,0\nc.png,2\n")
     listing = table.read(tmp_path, target="label")
     assert targets(listing) == {"all": [("a.png", 1), ("b.png", 0)]}
-    assert "t.csv:4: label '2' is out of range: classes.txt has 2 classes (dog, cat)" in map(str, listing.problems)
+    told = "t.csv:4: label '2' is out of range: there are 2 classes, counted from 0 (dog, cat)"
+    assert told in map(str, listing.problems)
     write(tmp_path / "t.csv", "image,label\na.png,cat\nb.png,bird\n")
     listing = table.read(tmp_path, target="label")
     assert listing.classes == ("dog", "cat")

@@ -185,5 +185,5 @@ def _is_integer(text: str) -> bool:
 
 def _out_of_range(label: str, known: tuple[str, ...]) -> str:
     if known:
-        return f"label {label!r} is out of range: classes.txt has {len(known)} classes ({some(known)})"
+        return f"label {label!r} is out of range: there are {len(known)} classes, counted from 0 ({some(known)})"
     return f"label {label!r} is out of range: class ids start at 0"

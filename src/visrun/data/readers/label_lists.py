@@ -17,7 +17,8 @@ LOOKED_AT = 10_000  # lines, to tell what a list holds
 TRIED = 5  # images that are looked for
 _SUFFIXES = "|".join(re.escape(suffix) for suffix in sorted(files.IMAGE_SUFFIXES))
 _LINE = re.compile(rf"(?P<image>.+(?:{_SUFFIXES}))[\s,;]+(?P<label>[^\s,;]+)", re.IGNORECASE)
-_FILE = re.compile(r".*\.[a-z]{3,4}", re.IGNORECASE)  # a mask or a label file, no class
+_LISTED = re.compile(rf".+(?:{_SUFFIXES})(?:[\s,;]|$)", re.IGNORECASE)  # how a line begins that names an image
+_FILE = re.compile(rf".*(?:{_SUFFIXES}|\.(?:txt|xml|json|mat|npy))", re.IGNORECASE)  # a mask or label file, no class
 
 
 def inside(root: Path) -> dict[str, Path]:
@@ -55,17 +56,18 @@ def cells_of(text: str) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
 
 
 def class_names(file: Path, root: Path) -> tuple[str, ...]:
-    """The names of the classes in a text beside a list, or in ``root``; () without.
+    """The names of the classes in a text beside a list, or in ``root``; () without. One that names images is none.
 
     Raises:
         DataError: It is not UTF-8, or a name stands twice.
     """
     places = (files.named(folder, name) for folder in (file.parent, root) for name in NAMES)
-    found = next(filter(None, places), None)
-    names = tuple(line.strip() for _, line in files.numbered_lines(found)) if found else ()
-    if found:
-        files.require_once(found, names)
-    return names
+    for found in filter(None, places):
+        names = tuple(line.strip() for _, line in files.numbered_lines(found))
+        if not any(map(_LISTED.match, names)):
+            files.require_once(found, names)
+            return names
+    return ()
 
 
 def _lines(file: Path) -> Iterator[re.Match[str] | None]:
@@ -80,10 +82,10 @@ def _labelled(file: Path) -> bool:
 
 
 def _are_classes(file: Path, root: Path) -> bool:
-    """Whether images that are there have different classes within one folder."""
+    """Whether images of a list for train that are there have different classes within one folder."""
     matches = [match for match in _lines(file) if match]
     find = Finder(root, [root])
-    if not any(find.named(match["image"]) for match in matches[:TRIED]):
+    if not any(find.named(match["image"], "train") for match in matches[:TRIED]):
         return False
     labels: dict[str, str] = {}
     homes = ((match["image"].replace("\\", "/").rpartition("/")[0], match["label"]) for match in matches)
