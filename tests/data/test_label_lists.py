@@ -109,6 +109,7 @@ def test_a_line_that_is_none_is_told_by_its_place(tmp_path: Path) -> None:
         {"train.txt": "gone.jpg 1\nlost.jpg 0\n"},
         {"train.txt": "a 1.jpg 1\nb.JPEG 1\n"},
         {"train.txt": "one/a 1.jpg 1\ntwo/b.JPEG 0\n"},
+        {"train.txt": "a 1.jpg 7\nb.JPEG 8\nc.jpg 12\n"},
         {"train_one.txt": TRAIN, "train_two.txt": TRAIN},
     ],
 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 
 from visrun.data import files
@@ -82,11 +82,18 @@ def _labelled(file: Path) -> bool:
 
 
 def _are_classes(file: Path, root: Path) -> bool:
-    """Whether images of a list for train that are there have different classes within one folder."""
+    """Whether images of a list for train that are there have different classes within one folder, and no numbers of
+    their own."""
     matches = [match for match in _lines(file) if match]
     find = Finder(root, [root])
-    if not any(find.named(match["image"], "train") for match in matches[:TRIED]):
+    if _counts(matches) or not any(find.named(match["image"], "train") for match in matches[:TRIED]):
         return False
     labels: dict[str, str] = {}
     homes = ((match["image"].replace("\\", "/").rpartition("/")[0], match["label"]) for match in matches)
     return any(labels.setdefault(home, label) != label for home, label in homes)
+
+
+def _counts(matches: Sequence[re.Match[str]]) -> bool:
+    """Whether each of several lines has a higher whole number than the one before."""
+    numbers = [int(match["label"]) for match in matches if match["label"].isdecimal()]
+    return len(numbers) == len(matches) > 2 and all(low < high for low, high in pairwise(numbers))
