@@ -148,9 +148,25 @@ def test_where_it_cannot_be_written_is_known_before_the_measuring(tmp_path, monk
     for name in ("dataset_for", "as_split", "chosen", "split_batches", "measured"):
         monkeypatch.setattr(evaluate, name, Mock())
     evaluate.split_batches.return_value.images.bad = ()
+    evaluate.as_split.return_value.root = tmp_path / "photos"
     run = SimpleNamespace(**vars(RUN), look=None, device="cpu", task=Mock())
     monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^out=.*file: cannot be written"):
         evaluate.main(["RUN", "data.root=x", f"out={tmp_path / 'file'}"])
     evaluate.measured.assert_not_called()
+
+
+@pytest.mark.parametrize("out", ["photos", "photos/cat", "photos/seen", "link"])
+def test_its_pictures_join_no_dataset(out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("photos")
+    photos = SimpleNamespace(root=tmp_path / "photos")
+    with pytest.raises(UserError, match=rf"^out={out}: lies in the dataset"):
+        evaluate.folder_for(out, tmp_path, photos)
+    assert not (tmp_path / "photos" / "seen").exists()
+    assert evaluate.folder_for("seen", tmp_path, photos).is_dir()
+    photos.root = tmp_path / "photos" / "table.csv"  # which says what its images are
+    photos.root.touch()
+    assert evaluate.folder_for(out, tmp_path, photos).is_dir()

@@ -24,6 +24,7 @@ from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
 from visrun.figures.drawing import Line, caption
 from visrun.figures.sheet import sheet
+from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
 from visrun.predictor import Predictor, load, named
@@ -76,7 +77,7 @@ def main(words: Sequence[str]) -> int:
     loader = split_batches(dataset, split, predictor.look, keep, batch_size=size, device=predictor.device)
     for line in loader.images.bad:
         screen.warn(f"left out: {line}")
-    folder = None if out is None else drawings.folder_of(named(names[0]), out)
+    folder = None if out is None else folder_for(out, named(names[0]), dataset)
     metric = predictor.task.metric()
     with without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
         found = measured(predictor, loader, metric)
@@ -85,6 +86,19 @@ def main(words: Sequence[str]) -> int:
             show(predictor, loader, metric, dataset, folder)
             print(f"pictures: {folder}", file=sys.stderr)
     return 0
+
+
+def folder_for(out: str, run: Path, dataset: Dataset) -> Path:
+    """The folder ``out`` for what is shown of a dataset, made.
+
+    Raises:
+        UserError: It cannot be written, or lies in the dataset, whose images its pictures would join.
+    """
+    if dataset.root.is_dir() and expanded(out).resolve().is_relative_to(dataset.root.resolve()):
+        raise UserError(
+            f"out={out}: lies in the dataset, and its pictures would be read as images; name another folder"
+        )
+    return drawings.folder_of(run, out)
 
 
 def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, training: bool = False) -> Dataset:
