@@ -56,6 +56,17 @@ def test_the_two_lists_of_cub(tmp_path: Path) -> None:
     assert {split: len(rows) for split, rows in dataset.splits.items()} == {"train": 2, "val": 2, "test": 2}
 
 
+@pytest.mark.parametrize("place", ["meta", "splits"])
+def test_the_first_lists_that_can_be_read_count(tmp_path: Path, place: str) -> None:
+    root = build(tmp_path, {f"{place}/train.txt": "hot dog/1\n", f"{place}/val.txt": "pie/1\n"})
+    wanted = image_lists.entries(root)
+    for other in ("Main/train.txt", "images.txt", "train_test_split.txt"):
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        (tmp_path / other).write_bytes(b"caf\xe9/1\n")
+    assert image_lists.entries(root) == wanted
+    assert [line for _, _, line in wanted] == ["hot dog/1", "pie/1"]
+
+
 @pytest.mark.parametrize("note", ["README.json", "meta/train.json", "parts/parts.txt", "sample_submission.csv"])
 def test_other_files_beside_the_lists(tmp_path: Path, note: str) -> None:
     root = build(tmp_path, {"train.txt": "hot dog/1\n", "val.txt": "pie/1\n", note: "{}"})
