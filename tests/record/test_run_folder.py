@@ -307,6 +307,13 @@ class TestClock:
         assert living({**me, "started": me["started"] - 5.0}) is None
 
 
+@pytest.mark.parametrize(
+    "facts", [{}, {"pid": "x"}, {"pid": 1e400}, {"pid": 10**30}, {"pid": -1}, {"pid": [1]}], ids=str
+)
+def test_what_describes_no_process_is_none(facts):
+    assert living({"started": 5.0, **facts}) is None
+
+
 def test_status_names_its_writer_and_is_replaced_as_a_whole(tmp_path):
     with RunFolder(tmp_path) as folder:
         folder.tell("training", epoch=1, step=3)

@@ -258,6 +258,17 @@ def test_nothing_outside_is_offered_or_predicted(path: str, served: Served) -> N
     assert served.get(f"/api/runs/{run['id']}/predictions") == {"state": "none"}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [{"path": "x" * 300}, {"path": "x" * 5000}, {"path": "photos", "threshold": "0.5\0"}],
+    ids=["name", "long", "NUL"],
+)
+def test_what_no_command_can_be_given_is_refused(body: dict[str, str], served: Served) -> None:
+    (run,) = served.get("/api/runs")["runs"]
+    assert served.post(f"/api/runs/{run['id']}/predictions", body).status == 422
+    assert served.get(f"/api/runs/{run['id']}/predictions") == {"state": "none"}
+
+
 def test_a_missing_folder_outside_is_answered_like_one_that_is_there(served: Served) -> None:
     there, gone = (
         served.post("/api/dataset", {"task": "classification", "touched": {"data.root": root}}).json

@@ -100,6 +100,23 @@ def test_one_at_a_time_and_it_can_be_stopped(cwd: Path, monkeypatch: pytest.Monk
     assert (told["state"], told["errors"]) == ("stopped", [])
 
 
+@pytest.mark.parametrize("facts", [{"exit_code": None}, {"pid": 1e400}, {"pid": True, "started": "x"}], ids=str)
+def test_nobody_knows_how_ended_what_outlived_its_server(facts: dict[str, Any], cwd: Path) -> None:
+    one, run = tries(cwd)
+    note(run, into=NOTE, **{"pid": 1, "started": 5.0, **facts})
+    (run / LINES).write_text("{}\n")
+    told = one.told(run)
+    assert (told["state"], told.get("count")) == (("none", None) if facts.get("pid") == 1e400 else ("ended", 1))
+    with pytest.raises(Conflict, match="not running"):
+        one.stop(run)
+
+
+def test_a_note_that_nests_too_deep_is_none(cwd: Path) -> None:
+    one, run = tries(cwd)
+    (run / NOTE).write_text(9999 * "[")
+    assert one.told(run) == {"state": "none"}
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
@@ -109,6 +126,7 @@ def test_one_at_a_time_and_it_can_be_stopped(cwd: Path, monkeypatch: pytest.Monk
         ("link/1.png", "outside of what this page may read"),
         ("photos\0", "outside of what this page may read"),
         ("gone", "gone: no such file or folder"),
+        ("x" * 300, "File name too long"),
         ("photos/list.TXT", "list of images"),
         ("-", "no such file or folder"),
         ("  ", "name an image or a folder"),
@@ -135,19 +153,25 @@ def test_no_forged_line_shows_a_file_of_elsewhere(cwd: Path) -> None:
         {"image": image, "drawing": f"{run}/predictions/gone.png"},
         {"image": image, "drawing": f"{run}/{NOTE}"},
         {"image": [1], "drawing": {}},
+        {"image": image, "drawing": f"{run}/predictions/\0.png"},
         [1],
     ]
     note(run, into=NOTE, pid=1, started=5.0, exit_code=0, path="photos/a/1.png")
-    (run / LINES).write_text("".join(f"{json.dumps(line)}\n" for line in lines) + "no json\n" + '{"image": "half')
+    (run / LINES).write_text(
+        "".join(f"{json.dumps(line)}\n" for line in lines) + "no json\n" + 9999 * "[" + '\n{"image": "half'
+    )
     told = one.told(run)
-    assert (told["state"], told["count"]) == ("done", 10)
+    assert (told["state"], told["count"]) == ("done", 12)
     assert [i for i, shown in enumerate(told["shown"]) if shown["stamp"]] == [0]
     assert [i for i in range(-1, 20) if one.drawing(run, i)] == [0]
     assert told["shown"][0]["name"] == "1.png"
+    (run / "predictions" / "1.png").unlink()  # and a link takes its place
+    (run / "predictions" / "1.png").symlink_to(cwd.parent / "outside" / "1.png")
+    assert one.drawing(run, 0) is None and one.told(run)["shown"][0]["stamp"] is None
     with (run / LINES).open("a") as file:
         file.write('"}\n' + SHOWN * "{}\n")
     told = one.told(run)
-    assert (told["count"], len(told["shown"])) == (11 + SHOWN, SHOWN)
+    assert (told["count"], len(told["shown"])) == (13 + SHOWN, SHOWN)
     (run / LINES).unlink()
     (run / LINES).symlink_to(cwd / "photos" / "list.TXT")
     (run / SAID).symlink_to(cwd / "photos" / "list.TXT")

@@ -235,7 +235,7 @@ def living(facts: Mapping[str, Any]) -> int | None:
         same = near if birth is None else facts["born"] == birth
         ended = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
         return process.pid if same and not ended else None
-    except (ValueError, KeyError, TypeError, psutil.Error):
+    except (ValueError, OverflowError, KeyError, TypeError, psutil.Error):
         return None
 
 

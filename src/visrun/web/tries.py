@@ -20,7 +20,7 @@ from visrun.config.fields import show
 from visrun.errors import UserError
 from visrun.folders import expanded
 from visrun.numbers import numbers_of
-from visrun.record.run_folder import living_holder
+from visrun.record.run_folder import living
 from visrun.text import printable, some
 from visrun.web import processes
 from visrun.web.processes import Conflict
@@ -66,8 +66,11 @@ class Tries:
             raise UserError("name an image or a folder")
         if not self.roots.holds(images):
             raise UserError(self.roots.refusal(show(path)))
-        if not images.exists():
-            raise UserError(f"{show(path)}: no such file or folder")
+        try:
+            images.stat()
+        except OSError as error:  # also a name that is too long, or a folder that is closed
+            reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
+            raise UserError(f"{show(path)}: {reason}") from None
         if images.suffix.lower() == ".txt" and images.is_file():  # what it lists may lie anywhere
             raise UserError(
                 f"{show(path)}: a list of images is read on the command line only; name an image or a folder"
@@ -77,7 +80,7 @@ class Tries:
         typed = ["predict", *self.always, str(folder.relative_to(self.cwd)), str(images), *options]
         facts = {"path": path, "threshold": threshold.strip(), "command": shlex.join(["visrun", *typed])}
         with self._lock:
-            if living_holder(folder / NOTE) is not None:
+            if living(told(folder / NOTE)) is not None:
                 raise Conflict("it predicts already; stop that first")
             try:
                 with ExitStack() as opened:
@@ -93,30 +96,35 @@ class Tries:
         Raises:
             Conflict: Nothing runs.
         """
-        pid = living_holder(folder / NOTE)
+        pid = living(told(folder / NOTE))
         if pid is None:
             raise Conflict("it is not running")
         note(folder, into=NOTE, asked="stop")
         processes.end(pid)
 
     def told(self, folder: Path) -> dict[str, Any]:
-        """How far the last try is: ``state`` is none, running, done, stopped or failed."""
-        living, noted = living_holder(folder / NOTE) is not None, told(folder / NOTE)
+        """How far the last try is: ``state`` is none, running, done, stopped, failed or, where nobody saw how it ended,
+        ended."""
+        runs = living(told(folder / NOTE)) is not None
+        noted = told(folder / NOTE)  # read anew: of what has ended by now it says how
         if not isinstance(noted.get("pid"), int):
             return {"state": "none"}
         code, stopped = noted.get("exit_code"), noted.get("asked") == "stop"
         failed = not stopped and code not in (0, None)
-        lines, said = self._read(folder, noted), [] if living else tail(folder / SAID)
+        lines, said = self._read(folder, noted), [] if runs else tail(folder / SAID)
         errors = [line.removeprefix(ERROR) for line in said if line.startswith(ERROR)]
+        ended = "ended" if code is None else "failed" if failed else "done"
+        state = "running" if runs else "stopped" if stopped else ended
         return {
-            "state": "running" if living else "stopped" if stopped else "failed" if failed else "done",
+            "state": state,
             **{key: str(noted.get(key, "")) for key in ("path", "threshold", "command", "created")},
-            "exit_code": None if living else code,
+            "exit_code": None if runs else code,
             "errors": errors or (said if failed else []),
             "count": lines.count,
             "folder": str(folder / DRAWINGS),
             "shown": [
-                {"name": one["name"], "said": one["said"], "stamp": _stamp(one["drawing"])} for one in lines.first
+                {"name": one["name"], "said": one["said"], "stamp": _stamp(folder, one["drawing"])}
+                for one in lines.first
             ],
         }
 
@@ -124,7 +132,7 @@ class Tries:
         """The picture of one of the predictions that are shown."""
         first = self._read(folder, told(folder / NOTE)).first
         file = first[number]["drawing"] if 0 <= number < len(first) else None
-        return file if _stamp(file) is not None else None
+        return file if _stamp(folder, file) is not None else None
 
     def _read(self, folder: Path, noted: Mapping[str, Any]) -> Lines:
         """What is there by now; whole lines only."""
@@ -149,14 +157,14 @@ class Tries:
         """A line in words, and its drawing, if both that and the image lie where they may."""
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = {}
         record = record if isinstance(record, dict) else {}
         image, drawing = (Path(str(record.pop(key, ""))) for key in ("image", "drawing"))
         above, place = self.cwd / expanded(asked), folder / DRAWINGS
         name = image.relative_to(above) if image != above and image.is_relative_to(above) else image.name
         told = {key: value for key, value in record.items() if not _lies_in(place, value)}
-        inside = drawing.suffix == ".png" and drawing.resolve().parent == folder.resolve() / DRAWINGS
+        inside = drawing.suffix == ".png" and drawing.parent == place
         return {
             "name": printable(str(name)),
             "said": said(told),
@@ -193,9 +201,11 @@ def _listed(scores: Mapping[str, float]) -> str:
     return some([f"{name} {score:.4g}" for name, score in scores.items()], MOST_NAMES)
 
 
-def _stamp(file: Path | None) -> int | None:
-    """What changes when a picture does; None where there is none."""
+def _stamp(folder: Path, file: Path | None) -> int | None:
+    """What changes when a picture among a run's drawings does; None where there is none, or a link leads elsewhere."""
     try:
-        return None if file is None else file.stat().st_mtime_ns // 1_000_000
-    except OSError:
+        if file is None or file.resolve() != folder.resolve() / DRAWINGS / file.name:
+            return None
+        return file.stat().st_mtime_ns // 1_000_000
+    except (OSError, RuntimeError, ValueError):  # not there, a loop of links, NUL
         return None

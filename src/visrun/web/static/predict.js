@@ -123,6 +123,7 @@ function words({ state, count, shown, folder, exit_code: code }) {
     stopped: "Stopped by you",
     failed: `Failed (exit code ${code})`,
     done: "Done",
+    ended: "Ended",
   };
   return count || state !== "running" ? `${how[state]}: ${many}${where}.` : "Starting …";
 }
