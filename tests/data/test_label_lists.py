@@ -54,7 +54,7 @@ def test_a_text_names_the_numbers(tmp_path: Path, named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a 1.jpg 1\nb.JPEG 0\n", "photos/a 1.jpg,cat\nphotos/b.JPEG,dog\n", "a 1.jpg\nb.JPEG\n"]
+    "text", ["a 1.jpg 1\nb.JPEG 0\n", "photos/a 1.jpg,cat\nphotos/b.JPEG,dog\n", "a 1.jpg\nb.JPEG\n", "1\n0\n1\n"]
 )
 def test_a_list_of_images_names_no_classes(tmp_path: Path, text: str) -> None:
     root = build(tmp_path, {"meta/train.txt": TRAIN, "meta/labels.txt": text})

@@ -56,7 +56,7 @@ def cells_of(text: str) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
 
 
 def class_names(file: Path, root: Path) -> tuple[str, ...]:
-    """The names of the classes in a text beside a list, or in ``root``; () without. One that names images is none.
+    """The names of the classes in a text beside a list, or in ``root``; () without.
 
     Raises:
         DataError: It is not UTF-8, or a name stands twice.
@@ -64,10 +64,16 @@ def class_names(file: Path, root: Path) -> tuple[str, ...]:
     places = (files.named(folder, name) for folder in (file.parent, root) for name in NAMES)
     for found in filter(None, places):
         names = tuple(line.strip() for _, line in files.numbered_lines(found))
-        if not any(map(_LISTED.match, names)):
+        if not _of_images(names):
             files.require_once(found, names)
             return names
     return ()
+
+
+def _of_images(lines: Sequence[str]) -> bool:
+    """Whether a text lists images, or a class's number for each, and no names of classes."""
+    numbers = all(map(str.isdecimal, lines)) and len({*lines}) < len(lines)
+    return numbers or any(map(_LISTED.match, lines))
 
 
 def _lines(file: Path) -> Iterator[re.Match[str] | None]:
