@@ -1,9 +1,10 @@
 """``visrun evaluate`` as it is typed; what it measures stands in test_run.py."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 import torch
@@ -142,6 +143,18 @@ def test_of_a_metric_that_knows_no_images_are_the_pictures_that_it_has(tmp_path)
     blind = SimpleNamespace(pairs=metric.pairs)
     evaluate.show(Mock(), loader, blind, SimpleNamespace(targets=["kg"]), tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["predicted_against_true.png"]
+
+
+def test_names_that_are_no_text_stand_in_the_lines(tmp_path, monkeypatch):
+    file = tmp_path / os.fsdecode(b"\xff.png")
+    file.touch()
+    loader = split_of("label", [0])
+    loader.images = MagicMock(paths=[file], __len__=lambda _: 1)
+    metric = SimpleNamespace(by_image=lambda: [{"error": 1 / 3}])
+    monkeypatch.setattr(evaluate, "worst", lambda *_: [Image.new("RGB", (8, 8))])
+    evaluate.show(Mock(), loader, metric, Mock(), tmp_path)
+    (line,) = (tmp_path / "images.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line) == {"image": str(file), "error": 0.333333}
 
 
 def test_where_it_cannot_be_written_is_known_before_the_measuring(tmp_path, monkeypatch):

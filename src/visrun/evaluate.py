@@ -186,7 +186,7 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
             found = by_error(loader, metric.by_image())
             lines = [{"image": str(paths[rows[0]]), **rounded(facts)} for rows, facts in found]
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-            (folder / IMAGES).write_text(text, encoding="utf-8")
+            (folder / IMAGES).write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be no text
             errors = {row: facts["error"] for rows, facts in found for row in rows}
             sheet(worst(predictor, loader, errors), folder / SHEET)
 
