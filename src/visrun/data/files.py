@@ -71,8 +71,12 @@ def folders(root: Path) -> list[Path]:
     """The visible folders directly inside ``root``, in natural order; [] where it is no folder."""
     if not root.is_dir():
         return []
-    with os.scandir(root) as entries:  # knows without asking again what is a folder, among a million files
-        found = [entry.name for entry in entries if _visible(entry.name) and _answers(entry.is_dir)]
+    with os.scandir(root) as entries:  # knows without asking again what is a file, as a million may be
+        found = [
+            entry.name
+            for entry in entries
+            if not entry.is_file(follow_symlinks=False) and _visible(entry.name) and _answers(entry.is_dir)
+        ]
     return [root / name for name in sorted(found, key=natural)]
 
 
