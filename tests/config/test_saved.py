@@ -66,3 +66,10 @@ def test_what_is_typed_over_both_files_decides_which_numbers_fit(optimizer: str,
     assert found.hyperparameters.learning_rate == rate
     both = {line.partition(" ")[0] for line in found.notices if line.endswith("left out")}
     assert both == {f"optimizer={optimizer}"}
+
+
+@pytest.mark.parametrize(("option", "name"), [("torchvision", "resnext50_32x4d"), ("timm", "resnetv2_50")])
+def test_a_model_of_a_library_is_named_in_a_recipe_as_it_is_typed(recipes: Path, option: str, name: str) -> None:
+    (recipes / "mine.yaml").write_text(f"model.name: {name}\nmodel: {option}\n")
+    typed = resolve([f"model={option}", f"model.name={name}"])
+    assert resolve(["recipe=mine"]).settings.model == typed.settings.model

@@ -18,7 +18,7 @@ from visrun.errors import PLUGIN_HINT, did_you_mean
 from visrun.folders import expanded
 from visrun.hyperparameters import all_losses
 from visrun.synonyms import ours
-from visrun.tables import GENERIC_MODEL, MODELS, TASKS, TIMM, TIMM_MODEL, timm_name, torchvision_builders
+from visrun.tables import GENERIC_MODEL, MODELS, TASKS, TIMM, TIMM_MODEL, named_by, timm_name, torchvision_builders
 from visrun.tables.models import own_detector
 
 NAMED = ("data", "model", "augment", "tracking")  # groups whose options fill a section; the others are hyperparameters
@@ -60,13 +60,8 @@ def typed_choices(typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, An
         elif f"{group}.name" in typed and group != "model" and named not in conf.options(group):
             problems.append(unknown_option(group, named, conf, among=[typed, file]))
         elif named is not None or option is not None:
-            found[group] = _named(str(option if named is None else named), option)
+            found[group] = named_by(str(option if named is None else named), option)
     return found, problems
-
-
-def _named(name: str, option: Any) -> str:
-    """A model's name; of timm's, which may be torchvision's as well, with its own beginning."""
-    return name if option != TIMM_MODEL or TIMM in name or name == TIMM_MODEL else f"{TIMM}{name}"
 
 
 def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mapping[str, Any]]) -> str:

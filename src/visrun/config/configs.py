@@ -25,7 +25,7 @@ from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
 from visrun.config.yaml_files import one_line, pass_over_yml
 from visrun.errors import ConfigError
-from visrun.tables import MODELS, READERS, TARGETS, TASKS, TaskEntry
+from visrun.tables import GENERIC_MODEL, MODELS, READERS, TARGETS, TASKS, TIMM_MODEL, TaskEntry, named_by
 
 PRIMARY = "config"
 SCHEMA = "schema"
@@ -280,9 +280,13 @@ def beneath(raised: Sequence[Layer]) -> dict[str, Any]:
 
 
 def choices_in(flat: Mapping[str, Any], groups: Iterable[str]) -> dict[str, str]:
-    """The choices that a file makes: ``optimizer: sgd``, ``model.name: unet`` or, short, ``model: unet``."""
+    """The choices that a file makes: ``optimizer: sgd``, ``model.name: unet`` or, short, ``model: unet``; beside
+    ``model: torchvision`` or ``timm`` the name is the builder's."""
     named = {group: flat.get(group, flat.get(f"{group}.name")) for group in groups}
-    return {group: name for group, name in named.items() if isinstance(name, str)}
+    found = {group: name for group, name in named.items() if isinstance(name, str)}
+    if found.get("model") in (GENERIC_MODEL, TIMM_MODEL) and isinstance(name := flat.get("model.name"), str):
+        found["model"] = named_by(name, found["model"])
+    return found
 
 
 def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from visrun.build import Ref
 from visrun.tables.entries import ModelEntry, ReaderEntry, TaskEntry
-from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, timm_name
+from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, named_by, timm_name
 from visrun.tables.readers import READERS
 from visrun.tables.targets import TARGETS, TargetEntry
 from visrun.tables.tasks import TASKS
@@ -31,6 +31,7 @@ __all__ = [
     "TargetEntry",
     "TaskEntry",
     "model_entry",
+    "named_by",
     "timm_name",
     "torchvision_builders",
 ]

@@ -193,6 +193,11 @@ def own_detector(builder: str) -> str | None:
     return next((name for name, entry in MODELS.items() if entry.builder == builder), None)
 
 
+def named_by(name: str, option: str | None) -> str:
+    """A model's name beside the ``option`` chosen: of timm's, which may be torchvision's as well, its full one."""
+    return name if option != TIMM_MODEL or TIMM in name or name == TIMM_MODEL else f"{TIMM}{name}"
+
+
 def timm_name(name: str, task: str) -> str:
     """``timm_X`` as a task takes it: the classifier, a U-Net or our detector on its body; other names pass."""
     if not name.startswith(TIMM) or task in IMAGE_TASKS:
