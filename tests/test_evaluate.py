@@ -6,11 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock, Mock
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from visrun import evaluate
+from visrun.data.objects import Objects
 from visrun.data.placement import Scene
 from visrun.data.records import read
 from visrun.errors import ConfigError, DataError, OutOfMemory, UserError
@@ -123,6 +125,15 @@ def test_the_worst_image_is_first_and_has_all_its_tiles():
     found = evaluate.by_error(split_of("boxes", [0, 0, 1, 2, 0]), facts)
     assert found == [([2], facts[1]), ([3], facts[2]), ([0, 1, 4], facts[0])]
     assert evaluate.by_error(split_of("label", [7, 7, 7]), facts) == [([1], facts[1]), ([2], facts[2]), ([0], facts[0])]
+
+
+def test_of_the_tiles_of_an_image_the_fullest_is_shown():
+    boxes = np.array([[1.0, 1, 3, 3], [5, 1, 7, 3], [6, 5, 7, 6]])
+    truth = Objects(np.zeros(3, int), boxes, np.zeros(3, bool))
+    windows = np.array([[0, 0, 4, 4], [4, 0, 8, 8], [0, 4, 4, 8], [0, 0, 8, 8]])
+    loader = SimpleNamespace(images=SimpleNamespace(windows=windows), scenes=[Scene(0, None, truth)] * 4)
+    assert evaluate.fullest(loader, [0, 1, 2]) == 1
+    assert evaluate.fullest(loader, [3]) == 3
 
 
 def test_numbers_have_six_digits_also_within():

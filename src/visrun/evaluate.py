@@ -187,7 +187,7 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
             lines = [{"image": str(paths[rows[0]]), **rounded(facts)} for rows, facts in found]
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
             (folder / IMAGES).write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be no text
-            errors = {row: facts["error"] for rows, facts in found for row in rows}
+            errors = {fullest(loader, rows): facts["error"] for rows, facts in found[:WORST]}
             sheet(worst(predictor, loader, errors), folder / SHEET)
 
 
@@ -204,9 +204,16 @@ def by_error(loader: Batches, facts: Sequence[dict[str, Any]]) -> list[tuple[lis
     return sorted(zip(pictures.values(), facts, strict=True), key=lambda pair: -pair[1]["error"])
 
 
+def fullest(loader: Batches, rows: Sequence[int]) -> int:
+    """Of an image's pictures the one that shows the most of its objects."""
+    if len(rows) == 1:
+        return rows[0]
+    windows = loader.images.windows
+    return max(rows, key=lambda row: len(loader.scenes[row].truth.within(windows[row])))
+
+
 def worst(predictor: Predictor, loader: Batches, errors: Mapping[int, float]) -> list[Image.Image]:
-    """The first pictures of ``errors``, which has them by their number, with what was said and what is true."""
-    chosen = [*errors][:WORST]
-    found = gallery.samples(predictor.task, predictor.module, loader, chosen, precision=predictor.precision)
-    names = {row: (loader.images.paths[row].name, f"error {errors[row]:.3g}") for row in chosen}
+    """The pictures of ``errors``, which has them by their number, with what was said and what is true."""
+    found = gallery.samples(predictor.task, predictor.module, loader, [*errors], precision=predictor.precision)
+    names = {row: (loader.images.paths[row].name, f"error {error:.3g}") for row, error in errors.items()}
     return [caption(picture, [Line(text) for text in names[row]]) for row, picture in found.items()]
