@@ -255,9 +255,8 @@ def _read(
     words, values = read()
     new = _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here, conf=conf)
     files, lines = saved(values, conf, known=known(), cwd=here)
-    if (
-        _load_plugins([files.values.get("plugins")], cwd=here, conf=conf) or new
-    ):  # model=glob(*) and the file may mean theirs
+    more = _load_plugins([files.values.get("plugins")], cwd=here, conf=conf)
+    if more or new:  # model=glob(*) and the file may mean theirs
         words, values = read()
         files, lines = saved(values, conf, known=known(), cwd=here)
     return _Command(conf, words.typed, values, files, [*words.problems, *lines])
