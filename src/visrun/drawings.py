@@ -14,10 +14,9 @@ from PIL import Image
 from visrun.data.images import load_rgb
 from visrun.errors import UserError
 from visrun.folders import expanded
+from visrun.record.run_files import PREDICTIONS
 from visrun.record.run_folder import run_of
 from visrun.tasks.base import Mapped, Prediction, Task
-
-FOLDER = "predictions"
 
 
 def folder_of(run: str | Path, out: str | None) -> Path:
@@ -30,7 +29,7 @@ def folder_of(run: str | Path, out: str | None) -> Path:
     Raises:
         UserError: It cannot be written.
     """
-    folder = expanded(out) if out is not None else (run_of(expanded(run)) or Path()) / FOLDER
+    folder = expanded(out) if out is not None else (run_of(expanded(run)) or Path()) / PREDICTIONS
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # known before the predictions, which take long

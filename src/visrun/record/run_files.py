@@ -5,3 +5,4 @@ from __future__ import annotations
 FILE_NAME = "experiment.json"
 MAX_BYTES = 1_000_000  # of FILE_NAME: a larger file is none
 METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"
+PREDICTIONS = "predictions"  # the folder for what is drawn of images that it is tried on

@@ -20,6 +20,7 @@ from visrun.config.fields import show
 from visrun.errors import UserError
 from visrun.folders import expanded
 from visrun.numbers import numbers_of
+from visrun.record.run_files import PREDICTIONS
 from visrun.record.run_folder import living
 from visrun.text import printable, some
 from visrun.web import processes
@@ -29,7 +30,6 @@ from visrun.web.runs import tail
 from visrun.web.state import note, told
 
 NOTE, LINES, SAID = "ui_predict.json", "ui_predict.jsonl", "ui_predict.log"
-DRAWINGS = "predictions"  # where predict draws; see `visrun.drawings`
 SHOWN = 24  # predictions that the page shows
 MOST_NAMES = 4  # values that a caption names
 ERROR = "visrun: error: "
@@ -121,7 +121,7 @@ class Tries:
             "exit_code": None if runs else code,
             "errors": errors or (said if failed else []),
             "count": lines.count,
-            "folder": str(folder / DRAWINGS),
+            "folder": str(folder / PREDICTIONS),
             "shown": [
                 {"name": one["name"], "said": one["said"], "stamp": _stamp(folder, one["drawing"])}
                 for one in lines.first
@@ -161,7 +161,7 @@ class Tries:
             record = {}
         record = record if isinstance(record, dict) else {}
         image, drawing = (Path(str(record.pop(key, ""))) for key in ("image", "drawing"))
-        above, place = self.cwd / expanded(asked), folder / DRAWINGS
+        above, place = self.cwd / expanded(asked), folder / PREDICTIONS
         name = image.relative_to(above) if image != above and image.is_relative_to(above) else image.name
         told = {key: value for key, value in record.items() if not _lies_in(place, value)}
         inside = drawing.suffix == ".png" and drawing.parent == place
@@ -204,7 +204,7 @@ def _listed(scores: Mapping[str, float]) -> str:
 def _stamp(folder: Path, file: Path | None) -> int | None:
     """What changes when a picture among a run's drawings does; None where there is none, or a link leads elsewhere."""
     try:
-        if file is None or file.resolve() != folder.resolve() / DRAWINGS / file.name:
+        if file is None or file.resolve() != folder.resolve() / PREDICTIONS / file.name:
             return None
         return file.stat().st_mtime_ns // 1_000_000
     except (OSError, RuntimeError, ValueError):  # not there, a loop of links, NUL
