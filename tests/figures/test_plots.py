@@ -169,13 +169,6 @@ def test_names_in_any_script_and_with_signs_are_drawn_without_a_warning(tmp_path
     names = ["$x", "a$b$c", "土地", "großer Baum", r"\frac{", "👍"]
     plots.confusion_matrix(np.eye(6), names, tmp_path / "matrix.png")
     plots.curves([{"epoch": 1, **{f"iou/{name}": 0.5 for name in names}}], tmp_path / "curves.png")
-    assert plots.printable("土地 $") == r"□□ \$"
-    assert plots.printable("a very long class name, number one") == "a very …me, number one"
-
-
-def test_names_that_are_cut_to_the_same_are_numbered():
-    names = ["cat", "a very long class, red and its number one", "a very long class, blue and its number one"]
-    assert plots.told_apart(names) == ["cat", "a very …its number one #1", "a very …its number one #2"]
 
 
 @pytest.mark.parametrize(

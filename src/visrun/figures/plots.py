@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visrun.figures import fonts
+from visrun.figures.labels import LONGEST_TITLE, printable, told_apart
 from visrun.files import update
 from visrun.numbers import far_apart
 
@@ -32,7 +32,6 @@ PANEL = (3.7, 2.7)  # inches
 MOST_POINTS = 5000  # of a scatter plot; more are thinned out evenly
 MOST_COUNTS = 25  # classes up to which a confusion matrix has numbers in its cells
 MOST_LABELS = 60  # of an axis of a confusion matrix
-LONGEST_LABEL, LONGEST_TITLE = 22, 44  # letters of a tick and of a panel's title
 FEW = 2  # lines of a panel between which a legend finds room; that of more stands below
 WIDE = 12  # letters of a name from which a legend has two columns
 OWN_UNIT = ("mae", "rmse")  # of each target in its own unit, so no two of them share an axis
@@ -293,17 +292,3 @@ def whole_numbers(axes: Axes) -> None:
 def is_finite(value: float | None) -> bool:
     """Whether there is a value to draw."""
     return value is not None and math.isfinite(value)
-
-
-def told_apart(names: Sequence[str]) -> list[str]:
-    """Each of ``names`` as :func:`printable`, with its number from 0 on where two would look the same."""
-    texts = [printable(name) for name in names]
-    seen = Counter(texts)
-    return [f"{text} #{number}" if seen[text] > 1 else text for number, text in enumerate(texts)]
-
-
-def printable(text: str, *, most: int = LONGEST_LABEL) -> str:
-    """``text`` as fonts can draw it and nothing in it is taken for mathematics; long ones lose their middle."""
-    begin, end = most // 3, most - most // 3 - 1
-    short = text if len(text) <= most else f"{text[:begin]}…{text[-end:]}"
-    return fonts.drawable(short).replace("$", r"\$")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visrun.figures.plots import BLUE, COLOURS, GREY, new_figure, save, told_apart
+from visrun.figures.labels import told_apart
+from visrun.figures.plots import BLUE, COLOURS, GREY, new_figure, save
 
 RECALLS = np.linspace(0, 1, 101)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from visrun.figures.plots import BLUE, DARK, GREY, LINE, ORANGE, new_figure, printable, save, whole_numbers
+from visrun.figures.labels import printable
+from visrun.figures.plots import BLUE, DARK, GREY, LINE, ORANGE, new_figure, save, whole_numbers
 from visrun.sweep.trials import pareto as front_of
 from visrun.sweep.view import View, first
 
