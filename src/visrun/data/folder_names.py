@@ -32,6 +32,8 @@ VOC_XMLS = (*ANNOTATIONS, "xmls", "labels")
 LABELME_JSONS = (*LABELS, *ANNOTATIONS, "jsons", "json", "labelme")
 DOTA_LABELS = ("labeltxt", "labeltxt*[0-9]", "labeltxt*", "annfiles")  # labelTxt-v1.5 before labelTxt-v1.5_hbb
 
+LISTS = ("meta", "splits")  # of images or of their labels, which lie in the dataset's folder itself before that
+
 # Never classes, but images beside their masks, labels or tables; mask, label and original may well be classes.
 # fmt: off
 NO_CLASSES = frozenset({

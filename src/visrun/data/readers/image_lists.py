@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from visrun.data import files
-from visrun.data.folder_names import IMAGES
+from visrun.data.folder_names import IMAGES, LISTS
 from visrun.data.readers.voc_lists import listed
 from visrun.errors import DataError
 
-FOLDERS = ("", "Main", "meta", "splits")  # in which lists may lie; VOC's reader knows those of ImageSets/
+FOLDERS = ("", "Main", *LISTS)  # in which lists may lie; VOC's reader knows those of ImageSets/
 NUMBERED, FLAGS = "images.txt", "train_test_split.txt"  # CUB-200's: "7 PATH", and "7 1" where image 7 is of train
 Entry = tuple[str, str, str]  # split, where, line
 

@@ -8,10 +8,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from visrun.data import files
+from visrun.data.folder_names import LISTS
 from visrun.data.readers import common
 from visrun.data.readers.finder import Finder
 
-FOLDERS = ("", "meta", "splits")  # in which lists may lie
 NAMES = ("classes.txt", "labels.txt")  # of the classes, in the order of their numbers
 LOOKED_AT = 10_000  # lines, to tell what a list holds
 TRIED = 5  # images that are looked for
@@ -27,11 +27,12 @@ def inside(root: Path) -> dict[str, Path]:
     A list named for its split alone goes before one that speaks of it, as train_list.txt. A test list may lack the
     classes.
     """
-    for folder in FOLDERS:
+    for folder in ("", *LISTS):
         lists = _by_split(root / folder)
         if "train" in lists:
-            labelled = all(_labelled(file) for split, file in lists.items() if split != "test")
-            return lists if labelled and _are_classes(lists["train"], root) else {}
+            rows = _labelled(lists["train"])
+            labelled = rows and ("val" not in lists or _labelled(lists["val"]))
+            return lists if labelled and _are_classes(rows, root) else {}
     return {}
 
 
@@ -81,16 +82,16 @@ def _lines(file: Path) -> Iterator[re.Match[str] | None]:
         yield from (_LINE.fullmatch(line.strip()) for line in islice(opened, LOOKED_AT) if line.strip())
 
 
-def _labelled(file: Path) -> bool:
-    """Whether each line has an image, and a class that is no file."""
-    matches = [*_lines(file)] if files.is_file(file) else []
-    return bool(matches) and all(match and not _FILE.fullmatch(match["label"]) for match in matches)
+def _labelled(file: Path) -> list[re.Match[str]]:
+    """The lines, if each has an image, and a class that is no file; else []."""
+    lines = [*_lines(file)] if files.is_file(file) else []
+    matches = [match for match in lines if match and not _FILE.fullmatch(match["label"])]
+    return matches if len(matches) == len(lines) else []
 
 
-def _are_classes(file: Path, root: Path) -> bool:
+def _are_classes(matches: Sequence[re.Match[str]], root: Path) -> bool:
     """Whether images of a list for train that are there have different classes within one folder, and no numbers of
     their own."""
-    matches = [match for match in _lines(file) if match]
     find = Finder(root, [root])
     if _counts(matches) or not any(find.named(match["image"], "train") for match in matches[:TRIED]):
         return False
