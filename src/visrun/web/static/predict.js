@@ -68,7 +68,7 @@ export function tryPanel(place, id, { can_try: can, threshold: decides }) {
   async function look() {
     clearTimeout(timer);
     const told = await get(address).catch(() => null);
-    if (!place.isConnected || told?.state === "none") return;
+    if (!form.isConnected || told?.state === "none") return; // another run is shown, or nothing was tried
     if (told) show(told);
     if (running) timer = setTimeout(look, PAUSE);
   }
