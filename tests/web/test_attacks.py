@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -438,7 +439,7 @@ def test_a_taken_port_is_said(served: Served) -> None:
 
 
 def test_ctrl_c_ends_it_within_a_second_with_streams_open(tmp_path: Path, demo: dict[str, str]) -> None:
-    served = serve(tmp_path, **demo)
+    served, opened = serve(tmp_path, **demo), contextlib.ExitStack()
     try:
         run = tmp_path / "outputs" / "day" / "run"
         run.mkdir(parents=True)
@@ -447,23 +448,55 @@ def test_ctrl_c_ends_it_within_a_second_with_streams_open(tmp_path: Path, demo: 
         me = psutil.Process()
         (run / "run.lock").write_text(json.dumps({"pid": me.pid, "started": me.create_time()}))
         (line,) = served.get("/api/runs")["runs"]
-        streams = []
         for _ in range(3):
-            stream = socket.create_connection(("127.0.0.1", served.port))
+            stream = opened.enter_context(socket.create_connection(("127.0.0.1", served.port)))
             head = "".join(f"{name}: {value}\r\n" for name, value in served.usual.items())
             stream.sendall(f"GET /api/runs/{line['id']}/stream HTTP/1.1\r\n{head}\r\n".encode())
             assert b"text/event-stream" in stream.recv(65536)
-            streams.append(stream)
         began = time.monotonic()
         served.process.send_signal(signal.SIGINT)
         assert served.process.wait(timeout=30) == 0
         took = time.monotonic() - began
         assert served.process.stderr is not None and served.process.stderr.read() == ""
         assert took < 5.0  # a second on a machine with nothing else to do: see benchmarks/ui.py
-        for stream in streams:
-            stream.close()
     finally:
+        opened.close()
         finish(served)
+
+
+# a server that ends while a thread of its is inside pydantic, which has asked Python about a value
+ENDS_WHILE_IT_COMPOSES = """
+import threading, time
+from pathlib import Path
+from pydantic import BaseModel, field_validator
+from visrun.web.server import make_desk
+
+class Slow(BaseModel):
+    value: int
+
+    @field_validator("value")
+    @classmethod
+    def checked(cls, value):
+        begun.set()
+        time.sleep(0.001)
+        return value
+
+def compose():
+    while True:
+        with desk.composer.lock:
+            Slow(value=1)
+
+desk, begun = make_desk(Path.cwd(), [], port=0, token=""), threading.Event()
+threading.Thread(target=compose, daemon=True).start()
+begun.wait()
+desk.close()
+"""
+
+
+def test_it_ends_as_it_should_while_a_thread_composes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDS_WHILE_IT_COMPOSES]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_idle_it_is_small_and_knows_no_torch(served: Served) -> None:

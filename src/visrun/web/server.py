@@ -99,10 +99,10 @@ def serve(desk: Desk, listener: socket.socket, token: str) -> None:
     )
     server = Server(config)
     desk.closing = lambda: server.closing
-    threading.Thread(target=_warm, args=(desk,), name="visrun-warm", daemon=True).start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, lambda *_: server.handle_exit(signal.SIGTERM, None))  # its terminal is closed
     try:
+        threading.Thread(target=_warm, args=(desk,), name="visrun-warm", daemon=True).start()
         server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises the signal again once it has closed
         pass
