@@ -6,8 +6,12 @@ from unittest.mock import Mock
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from visrun import feeding, parts
+from visrun.batch import each
 from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.errors import ConfigError
@@ -228,12 +232,92 @@ STEPS = [(task, loss) for task, entry in TASKS.items() for loss in entry.losses]
 
 def small(task, loss, *, device):
     """The parts of a run on the demo, its model in training mode."""
-    words = [f"task={task}", f"loss={loss}", "optimizer=sgd", "batch_size=4", "tracking=none", "model.pretrained=false"]
-    words += SMALL.get(task, ["model=small_detector", "data.image_size=64"])
-    resolved, screen = resolve([*words, "run.ema=0.9", f"run.device={device}"]), Screen()
+    resolved, screen = resolve(words(task, loss, device)), Screen()
     made = parts.build(resolved, feeding.read_dataset(resolved.settings, screen), screen)
     made.step.model.train()
     return made
+
+
+def words(task, loss, device):
+    model = SMALL.get(task, ["model=small_detector", "data.image_size=64"])
+    usual = ["optimizer=sgd", "batch_size=4", "tracking=none", "model.pretrained=false", "run.ema=0.9"]
+    return [f"task={task}", f"loss={loss}", f"run.device={device}", *usual, *model]
+
+
+# torch's "meta" device holds shapes alone: reading a value back raises there, and so does a shape that depends on one
+META = torch.device("meta")
+
+
+class NoTensorOfTheHost(TorchDispatchMode):
+    """Refuses to compute on the device with a tensor of the host's. Single numbers go along with a kernel's launch."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        every = [x for x in tree_leaves((args, kwargs, found)) if isinstance(x, torch.Tensor)]
+        from_host = any(x.device == CPU and x.ndim for x in every)
+        assert not (from_host and any(x.device == META for x in every)), f"{function} copies from the host"
+        return found
+
+
+class NoValueOfTheHost(TorchFunctionMode):
+    """Refuses to make a tensor on the device out of values, be it an index: each is a copy that waits."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and found.device == META:
+            index = args[1] if function is torch.Tensor.__getitem__ else ()
+            assert function not in COPYING and list not in map(type, index if isinstance(index, tuple) else [index])
+        return found
+
+
+COPYING = {torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor}
+
+
+@contextmanager
+def nothing_from_the_host():
+    with NoValueOfTheHost(), NoTensorOfTheHost():
+        yield
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_step_has_static_shapes_and_all_it_needs_on_the_device(task):
+    losses = TASKS[task].losses
+    made = small(task, next(iter(losses)), device="cpu")
+    batch = each(next(made.loaders["train"].epoch(0)), lambda tensor: tensor.to(META))
+    model = made.built.module.to(META)
+    for loss in losses:
+        objective = parts.build_task(resolve(words(task, loss, "cpu")), made.dataset, CPU)
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1, momentum=0.9)
+        step = Step(objective, model, optimizer, device=META, accumulate=2, ema=0.9)
+        step(batch)  # which makes what is made once, such as the momentum
+        with nothing_from_the_host():
+            step(batch)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: x[:, torch.tensor([0])],
+        lambda x: x[:, [0]],
+        lambda x: x + torch.tensor([1.0], device=META),
+        lambda x: x.new_tensor(1.0),
+        lambda x: x + torch.ones(1).to(META),
+        lambda x: x[x > 0],
+        lambda x: float(x.sum()),
+    ],
+    ids=[
+        "a host's index",
+        "a list as index",
+        "a list as tensor",
+        "a new tensor",
+        "a copy",
+        "a dynamic shape",
+        "a value read back",
+    ],
+)
+def test_what_no_capture_allows_is_found_without_a_gpu(wrong):
+    with nothing_from_the_host(), pytest.raises((AssertionError, RuntimeError)):
+        wrong(torch.empty(2, 3, device=META))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
