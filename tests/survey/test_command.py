@@ -11,7 +11,7 @@ from PIL import Image
 
 from visrun import cli
 
-from .conftest import photo
+from .conftest import SIZE, photo
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +71,33 @@ def test_a_table_of_numbers_is_for_what_its_column_says(tmp_path: Path, capsys, 
     out = capsys.readouterr().out
     assert "  classification             yes  data=csv" in out and "  regression                 yes  data=csv" in out
     assert f"train: visrun task={task} " in out
+
+
+@pytest.mark.parametrize(
+    ("folders", "mask", "task"),
+    [
+        (["NORMAL", "PNEUMONIA"], "", "classification"),
+        (["good", "ripe", "unripe"], "", "classification"),
+        (["train/NORMAL", "train/PNEUMONIA", "test/NORMAL", "test/PNEUMONIA"], "", "classification"),
+        (["good", "bad"], "ground_truth/bad", "anomaly_detection"),
+        (["train/good", "test/good", "test/bent"], "", "anomaly_detection"),
+    ],
+)
+def test_a_class_called_normal_makes_no_defects_of_the_others(
+    tmp_path: Path, capsys, folders: list[str], mask: str, task: str
+) -> None:
+    for k, folder in enumerate(folders):
+        for i in range(5):
+            photo(tmp_path / "set" / folder / f"{i}.png", 10 * k + i)
+    for i in range(5 if mask else 0):
+        (tmp_path / "set" / mask).mkdir(parents=True, exist_ok=True)
+        page = Image.new("L", SIZE)
+        page.putpixel((3, 4), 255)
+        page.save(tmp_path / "set" / mask / f"{i}_mask.png")
+    assert cli.main(["check", "set"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"  anomaly_detection +yes", out)
+    assert f" (labels for task={task})\n" in out and f"\ntrain: visrun task={task} " in out
 
 
 def test_json(class_folders: Path, capsys) -> None:

@@ -96,10 +96,20 @@ def _best(found: Survey, datasets: dict[str, Dataset]) -> str:
 
 
 def _place(dataset: Dataset) -> float:
-    """Where a dataset stands among others of one folder; a table of values comes before its values read as labels."""
+    """Where a dataset stands among others of one folder.
+
+    A table of values comes before its values read as labels; defects in training that no mask marks come after them,
+    since a class may well be called ``normal``.
+    """
+    label, own = (list(TARGETS).index(kind) for kind in ("label", dataset.kind))
     measured = dataset.layout == "csv" and not LABELLED & {name.lower() for name in dataset.targets}
-    kinds = list(TARGETS)
-    return kinds.index("label") - 0.5 if dataset.kind == "value" and measured else kinds.index(dataset.kind)
+    if dataset.kind == "value" and measured:
+        return label - 0.5
+    return label + 0.5 if dataset.defects.get("train") and not _marks_defects(dataset) else own
+
+
+def _marks_defects(dataset: Dataset) -> bool:
+    return any(record.target.masks for records in dataset.splits.values() for record in records)
 
 
 def draw(dataset: Dataset, out: Path) -> None:
