@@ -70,6 +70,10 @@ def test_one_folder_is_checked(capsys) -> None:
             "imgsz=9",
             "imgsz=9: predict does not read this; it reads out=, device=, and a file of this name as ./imgsz=9",
         ),
+        *(
+            (f"{key}=9", f"{key}=9: predict does not read this; it reads out=, device=")
+            for key in ("data.tile", "model")
+        ),
     ],
 )
 def test_other_tools_words_say_what_to_type(word: str, told: str) -> None:

@@ -23,7 +23,8 @@ USAGE = {
 }
 ABOUT = {
     "check": "Which tasks a folder can serve and as which layout, its counts, sizes and problems, and a sheet of "
-    "labelled samples. Exit code 2 where no run (of the task named) could start on it as it is.",
+    "labelled samples. data.targets=, data.classes=, data.val_fraction= and seed= choose as in a run. Exit code 2 "
+    "where no run (of the task named) could start on it as it is.",
     "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
     "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
@@ -114,5 +115,9 @@ def _instead(key: str, file: str, known: Sequence[str]) -> str:
         return told
     leaf = key.rpartition(".")[2]  # a section that both names have makes no likeness
     alike = [name for name in known if did_you_mean(leaf, [name.rpartition(".")[2]])]
-    near = did_you_mean(key, alike).replace("?", "=?")
-    return near or f"; it reads {', '.join(f'{name}=' for name in known)}, and a file of this name as ./{file}"
+    if near := did_you_mean(key, alike).replace("?", "=?"):
+        return near
+    from visrun.config.compose import known as settings  # Hydra: words without a mistake do without
+
+    files = "" if key in settings() else f", and a file of this name as ./{file}"
+    return f"; it reads {', '.join(f'{name}=' for name in known)}{files}"

@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 
 from visrun import cli
+from visrun.config import plugins
+from visrun.data import records
+from visrun.survey import command, look
 
 from .conftest import SIZE, photo
 
@@ -52,6 +55,53 @@ def test_how_to_train_on_several_labels_an_image_names_their_loss(tmp_path: Path
     assert capsys.readouterr().out.endswith(
         f"train: visrun task=classification data.root={tmp_path / 'set'} loss=bce\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [
+        (["data.targets=[grade]"], {"train": {"1": 6, "2": 6}, "val": {"1": 2, "2": 2}}),
+        (["data.targets=['the site']"], {"train": {"x": 6, "y": 6}, "val": {"x": 2, "y": 2}}),
+        (["data.targets=[grade]", "data.val_fraction=0.5"], {"train": {"1": 4, "2": 4}, "val": {"1": 4, "2": 4}}),
+        (["data.targets=[grade]", "data.classes=[2,1]"], {"train": {"2": 6, "1": 6}, "val": {"2": 2, "1": 2}}),
+    ],
+)
+def test_what_is_chosen_is_chosen_as_in_a_run(tmp_path: Path, capsys, words: list[str], counts: object) -> None:
+    for i in range(16):
+        photo(tmp_path / "set" / f"{i}.png", i)
+    rows = [f"{i}.png,{1 + i % 2},{'xy'[i // 2 % 2]}" for i in range(16)]
+    (tmp_path / "set" / "table.csv").write_text("\n".join(["image,grade,the site", *rows]))
+    assert cli.main(["check", "set", "task=classification"]) == 2
+    assert "choose it with data.targets=[NAME]" in capsys.readouterr().out
+    assert cli.main(["check", "set", "task=classification", *words, "seed=3", "--json"]) == 0
+    (service,) = json.loads(capsys.readouterr().out)["services"]
+    assert {name: split["counts"] for name, split in service["splits"].items()} == counts
+    assert cli.main(["check", "set", "task=classification", *words, "seed=3"]) == 0
+    line = plugins.command("task=classification", f"data.root={tmp_path / 'set'}", *words, "seed=3")
+    assert capsys.readouterr().out.endswith(f"\ntrain: {line}\n")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_seed_chooses_what_is_held_out(class_folders: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    datasets = {}
+
+    def looked(*words, **choice):
+        found, several = look.look(*words, **choice)
+        datasets.update(several)
+        return found, several
+
+    monkeypatch.setattr(command, "look", looked)
+    assert cli.main(["check", str(class_folders), f"seed={seed}"]) == 0
+    run = records.read(class_folders, task="classification", seed=seed)
+    assert datasets["classification"].fingerprints == run.fingerprints
+
+
+def test_chosen_classes_are_no_matter_of_values(outlines: Path, capsys) -> None:
+    assert cli.main(["check", str(outlines), "data.classes=[dog]"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"  regression +no   it has no classes that data.classes could choose\n", out)
+    assert re.search(r"  object_detection +yes", out)
+    assert out.endswith("data.classes=[dog]'\n")
 
 
 def test_one_task_and_another_place(outlines: Path, capsys, tmp_path: Path) -> None:
@@ -134,6 +184,8 @@ def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tm
         (["photos", "data.onbad=skip"], "did you mean data.on_bad="),
         (["photos", "data.on_bad=drop"], "must be error or skip"),
         (["photos", "data=foldr"], r"data=foldr: must be auto, .* or \w+ \(did you mean folder\?\)"),
+        (["photos", "data.val_fraction=2"], r"data.val_fraction=2: must be a number > 0 and < 1"),
+        (["photos", "data.classes=[a],[b]"], r"data.classes=\[a\],\[b\]: one value only"),
         (["photos", "out=check.html"], "name a picture"),
         (["photos", "--pretty"], "unrecognized arguments"),
         (["photos", "out=photos/a/x/y.png", "data=folder", "task=classification"], "cannot be written"),

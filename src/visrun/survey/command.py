@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from visrun.arguments import USAGE, options, verb_parser
 from visrun.config import plugins
-from visrun.config.fields import one_of, show
+from visrun.config.fields import one_of, show, validate
+from visrun.config.settings import Settings
 from visrun.console import Screen, counter
 from visrun.data.records import Dataset
 from visrun.errors import ConfigError, UserError, VisrunError, did_you_mean
@@ -22,7 +24,9 @@ from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text
 from visrun.tables import READERS, TARGETS, TASKS
 
+CHOOSING = ("data.targets", "data.classes", "data.val_fraction", "seed")  # as a run takes them
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
+DEFAULTS |= dict.fromkeys(CHOOSING, "")
 LABELLED = {"label", "labels", "class"}  # what a table calls a column of class names
 
 
@@ -48,6 +52,7 @@ def main(words: Sequence[str]) -> int:
         on_bad="skip" if asked["data.on_bad"] == "skip" else "error",
         pixels=True,
         progress=counter(screen, "checking files"),
+        **_choice(asked),
     )
     screen.end_progress()
     print(json.dumps(asdict(found), indent=2, ensure_ascii=False) if given.json else as_text(found), flush=True)
@@ -66,7 +71,7 @@ def main(words: Sequence[str]) -> int:
 def _run(dataset: Dataset, task: str, asked: Mapping[str, str]) -> list[str]:
     """The words of a run that reads what was looked at."""
     words = [f"task={task}", f"data.root={dataset.root}"]
-    words += [f"{key}={asked[key]}" for key in ("data", "data.on_bad") if asked[key] != DEFAULTS[key]]
+    words += [f"{key}={asked[key]}" for key in ("data", "data.on_bad", *CHOOSING) if asked[key] != DEFAULTS[key]]
     return [*words, "loss=bce"] if dataset.multilabel else words
 
 
@@ -87,6 +92,25 @@ def _asked(words: Sequence[str]) -> dict[str, str]:
     if Path(asked["out"]).suffix.lower() not in Image.registered_extensions():
         raise UserError(f"out={asked['out']}: name a picture, such as out=check.png")
     return asked
+
+
+def _choice(asked: Mapping[str, str]) -> dict[str, Any]:
+    """What the words of ``CHOOSING`` choose, as `look` takes it.
+
+    Raises:
+        ConfigError: A value that a run would not take either.
+    """
+    given = {key: asked[key] for key in CHOOSING if asked[key]}
+    if not given:
+        return {}
+    from visrun.config.overrides import value_of  # Hydra: the other words do without
+
+    values = {key.removeprefix("data."): value_of(key, text, cwd=Path.cwd()) for key, text in given.items()}
+    seed = {"seed": values.pop("seed")} if "seed" in values else {}
+    settings, problems = validate(Settings, {"data": values, **seed})
+    if settings is None:
+        raise ConfigError(problems)
+    return {**{name: getattr(settings.data, name) for name in values}, "seed": settings.seed}
 
 
 def _best(found: Survey, datasets: dict[str, Dataset]) -> str:

@@ -149,6 +149,9 @@ def look(
         if not set(names) & recognise.readers(task).keys():
             services.append(Service(task=task, ready=False, reason=_unknown(folder, task, reader)))
             continue
+        if choice.get("classes") is not None and not tables.TARGETS[tables.TASKS[task].target].classes:
+            services.append(Service(task=task, ready=False, reason="it has no classes that data.classes could choose"))
+            continue
         try:
             found = recognise.listing(folder, task=task, reader=reader, reading=once.read)
             dataset = records.checked(found, root=folder, on_bad="skip", pixels=pixels, progress=progress, **choice)
