@@ -233,22 +233,22 @@ def _track(folder: Path, found: Mapping[str, Spread], settings: Settings) -> str
     """Add the statistics to the sweep's run; what its store did not take, in one line."""
     if not (folder / RECORD).is_file():
         return None
+    values = {
+        f"repeat/{key}/{name}": value
+        for key, item in found.items()
+        for name, value in asdict(item).items()
+        if value is not None
+    }
     tracker = open_tracker(
         settings.tracking.name,
         uri=settings.tracking.uri,
         experiment=experiment_of(settings.task, settings.tracking.experiment),
         run_name=folder.name,
         record=folder / RECORD,
+        names=values,
         kept=f"{REPORT} in the sweep's folder holds every value",
     )
     tracker.start()
-    tracker.summary(
-        {
-            f"repeat/{key}/{name}": value
-            for key, item in found.items()
-            for name, value in asdict(item).items()
-            if value is not None
-        }
-    )
+    tracker.summary(values)
     tracker.artifact(folder / REPORT)
     return tracker.finish("finished")

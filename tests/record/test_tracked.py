@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from visrun.config.compose import resolve
 from visrun.data.records import Dataset, Record
+from visrun.data.verdicts import Verdict
 from visrun.parts import Parts
 from visrun.record import tracked
 
@@ -36,7 +38,7 @@ def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path
     monkeypatch.setattr(tracked, "open_tracker", lambda name, **options: given.update(options))
     words = ["optimizer=sgd", "tracking.uri=http://me:secret@host"]
     tracked.tracker_of(resolve(words), tmp_path, made_of(), created="2026-01-01T00:00:10+00:00")
-    assert given["began"] == 1767225610
+    assert given["began"] == 1767225610 and given["names"] == ["a", "b"]
     used = {"device": "cpu", "precision": "fp32", "weights": "random: none", "parameters": "9"}
     assert used.items() <= given["tags"].items()
     assert shlex.split(given["tags"]["command"]) == ["visrun", "optimizer=sgd", "tracking.uri='http://me:***@host'"]
@@ -60,3 +62,10 @@ def test_only_what_the_run_reads_is_tracked():
     assert shown["augment.hflip"] is False
     assert not {"data.workers", "data.cache", "data.cache_gb", "run.max_time", "run.device"} & set(shown)
     assert shown["optimizer_options.betas"] == [0.9, 0.999] and "optimizer_options.nesterov" not in shown
+
+
+def test_metrics_are_named_after_classes_targets_and_kinds_of_defects():
+    rows = [Record(Path(f"{kind}.png"), Verdict(kind), "") for kind in ("good", "scratch <1", "scratch >1")]
+    dataset = replace(made_of().dataset, splits={"train": (rows[0],), "test": (*rows,)})
+    assert tracked.names_of(dataset) == ["a", "b", "good", "scratch <1", "scratch >1"]
+    assert tracked.names_of(replace(dataset, splits={}, classes=(), targets=("x", "y"))) == ["x", "y"]

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from visrun.errors import ConfigError
 from visrun.tracking import open_tracker
 from visrun.tracking.client import is_temporary
-from visrun.tracking.names import metric_name, one_line, parameter_text, read_record, source_tags, write_record
+from visrun.tracking.names import (
+    look_alikes,
+    metric_name,
+    one_line,
+    parameter_text,
+    read_record,
+    source_tags,
+    write_record,
+)
 from visrun.tracking.uris import (
     VIEW,
     absolute_uri,
@@ -118,8 +126,26 @@ def test_files_lie_beside_a_local_store():
 def test_any_class_name_gives_a_name_that_mlflow_takes(text):
     from mlflow.utils.validation import _validate_metric_name
 
-    _validate_metric_name(metric_name(f"iou/{text}"))
-    _validate_metric_name(metric_name(text))
+    for spelled in (False, True):
+        _validate_metric_name(metric_name(f"iou/{text}", spelled=spelled))
+        _validate_metric_name(metric_name(text, spelled=spelled))
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["tree (dead)", "a,b"], ["tree _dead_", "a_b"]),  # nothing like them: as short as can be
+        (["<30", "=30", ">30"], ["_less-than sign_30", "_equals sign_30", "_greater-than sign_30"]),
+        (["a_b", "a,b", "a", "b"], ["a_b", "a_comma_b", "a", "b"]),
+        (["50%", "50\n", "50_", "50_"], ["50_percent sign_", "50_a_", "50_", "50_"]),
+        (["x/<30", "x/>30"], ["x/_less-than sign_30", "x/_greater-than sign_30"]),
+        ([".", "_"], ["_full stop_", "_"]),
+    ],
+)
+def test_names_that_would_look_alike_are_spelled_whatever_else_is_there(names, shown):
+    for some in (names, names[::-1]):
+        alike = look_alikes(some)
+        assert [metric_name(name, spelled=name in alike) for name in names] == shown
 
 
 @pytest.mark.parametrize(

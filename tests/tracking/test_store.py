@@ -58,10 +58,11 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
         Data("photos", "a" * 64, "/srv/photos", "training", {"num_rows": 3}),
         Data("photos", "b" * 64, "/srv/photos", "test", {"num_rows": 1}),
     ]
+    options["names"] = ["tree (dead)", "<30", ">30"]
     tracker = open_tracker("mlflow", **options, params=params, tags=tags, began=1_000.25)
     tracker.start()
     for epoch in (1, 2):
-        tracker.epoch(epoch, {"loss": 1 / epoch, "iou/tree (dead)": 0.5, "time/at": 1_000.5 + epoch})
+        tracker.epoch(epoch, {"loss": 1 / epoch, "iou/tree (dead)": 0.5, "iou/>30": 0.25, "time/at": 1_000.5 + epoch})
     (folder / "curves.png").write_bytes(b"picture")
     tracker.artifact(Path("curves.png"), "plots")
     tracker.summary({"a/test": 0.75, "test/accuracy": 0.5})
@@ -80,6 +81,7 @@ def test_a_run_in_a_strange_folder_reads_back_and_goes_on(tmp_path, monkeypatch,
     assert [m.timestamp for m in client.get_metric_history(tracker.run_id, "loss")] == [1_001_500, 1_002_500]
     assert "time/at" not in run.data.metrics
     assert steps(client, tracker.run_id, "iou/tree _dead_") == [(1, 0.5), (2, 0.5)]
+    assert steps(client, tracker.run_id, "iou/_greater-than sign_30") == [(1, 0.25), (2, 0.25)]
     [first, *_] = client.get_metric_history(tracker.run_id, "system/cpu_utilization_percentage")
     assert first.value > 0 and first.step > 0  # of step 0 are the values that MLflow shows as the model's
     assert Path(client.download_artifacts(tracker.run_id, "plots/curves.png")).read_bytes() == b"picture"
@@ -220,7 +222,7 @@ def test_a_model_has_the_time_of_all_its_requests(monkeypatch):
     import torch
 
     told, at_log = [], []
-    options = {"experiment": "e", "run_name": "r", "params": {}, "tags": {}, "record": None, "began": 0.0}
+    options = {"experiment": "e", "run_name": "r", "params": {}, "tags": {}, "record": None, "began": 0.0, "names": ()}
     made = store.Store("http://host", **options, progress=told.append)
     made.client, made.run_id = Answering(Mock(), told.append), "abc"
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")

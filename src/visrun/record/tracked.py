@@ -11,6 +11,7 @@ from typing import Any
 from visrun.config.compose import Resolved
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.data.records import Dataset
+from visrun.data.verdicts import Verdict
 from visrun.parts import Parts, count_parameters
 from visrun.record import environment
 from visrun.record.journal import binding
@@ -59,6 +60,7 @@ def tracker_of(
         data=data_of(made.dataset),
         record=folder / RECORD,
         began=moment(created),
+        names=names_of(made.dataset),
     )
 
 
@@ -78,6 +80,13 @@ def data_of(dataset: Dataset) -> list[Data]:
         )
         for split, records in dataset.splits.items()
     ]
+
+
+def names_of(dataset: Dataset) -> list[str]:
+    """What metrics are named after: classes, targets and kinds of defects."""
+    targets = [record.target for records in dataset.splits.values() for record in records]
+    kinds = {target.kind: None for target in targets if isinstance(target, Verdict)}
+    return [*dataset.classes, *dataset.targets, *kinds]
 
 
 def moment(created: Any) -> float | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -169,6 +169,7 @@ def open_tracker(
     data: Sequence[Data] = (),
     record: Path | None = None,
     began: float | None = None,
+    names: Collection[str] = (),
     kept: str = "metrics.jsonl in the run folder holds every value",
 ) -> Tracker:
     """The tracker called ``name``; its ``start`` opens the run.
@@ -183,6 +184,8 @@ def open_tracker(
         data: What the run reads; two of one name need two digests.
         record: A file that keeps the run's id: a resumed run goes on with it, where it still exists.
         began: When the run began, in seconds since 1970, which may be before its store is reached; None for now.
+        names: What metrics' names may end in, such as classes: those that MLflow, which refuses some characters, would
+            show alike are spelled.
         kept: Where a person finds what the store did not take, as `Tracker.finish` says it.
 
     Raises:
@@ -200,6 +203,7 @@ def open_tracker(
         data=list(data),
         record=record,
         began=time.time() if began is None else began,
+        names=names,
         kept=kept,
     )
 

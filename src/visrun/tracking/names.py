@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import json
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +42,30 @@ def parameter_text(value: Any) -> str:
     return text[:LONGEST_VALUE]
 
 
-def metric_name(name: str) -> str:
-    """``name`` with what MLflow refuses in a name replaced by "_".
+def metric_name(name: str, *, spelled: bool = False) -> str:
+    """``name`` with what MLflow refuses in a name replaced by "_", or ``spelled`` by the character's name.
 
     >>> metric_name("iou/tree (dead)"), metric_name("iou/.."), metric_name("/a//b")
     ('iou/tree _dead_', 'iou/_', '_/a/_/b')
+    >>> metric_name("f1/<30", spelled=True)
+    'f1/_less-than sign_30'
     """
-    parts = re.sub(r"[^/\w.\- :]", "_", name).split("/")
-    return "/".join("_" if part.strip(".") == "" else part for part in parts)[:250]
+
+    def stand_in(found: re.Match[str]) -> str:
+        return "".join(f"_{unicodedata.name(c, f'{ord(c):x}').lower()}_" for c in found[0]) if spelled else "_"
+
+    parts = re.sub(r"[^/\w.\- :]", stand_in, name).split("/")
+    return "/".join(re.sub(r"^\.+$", stand_in, part) or "_" for part in parts)[:250]
+
+
+def look_alikes(names: Collection[str]) -> set[str]:
+    """Those of ``names`` that `metric_name` tells from no other unless they are spelled.
+
+    >>> sorted(look_alikes(["<30", ">30", "tree (dead)", "30"]))
+    ['<30', '>30']
+    """
+    counts = Counter(map(metric_name, {*names}))
+    return {name for name in names if counts[metric_name(name)] > 1}
 
 
 def source_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -10,12 +10,12 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visrun.tracking.client import ENVIRONMENT, Answering, current, environment, is_temporary, make_client
-from visrun.tracking.names import metric_name, parameter_text, read_record, source_tags, write_record
+from visrun.tracking.names import look_alikes, metric_name, parameter_text, read_record, source_tags, write_record
 from visrun.tracking.system import Meters
 from visrun.tracking.uris import artifact_location, probe
 
@@ -52,6 +52,7 @@ class Store:
         tags: Mapping[str, str],
         record: Path | None,
         began: float,
+        names: Collection[str],
         progress: Callable[[float | None], None],
     ) -> None:
         self.uri, self.experiment, self.run_name = uri, experiment, run_name
@@ -61,6 +62,7 @@ class Store:
         self.experiment_id: str | None = None
         self.run_id: str | None = None
         self.seen: set[int] = set()
+        self.spelled = tuple(f"/{name}" for name in look_alikes(names))
         self.client: Any = None
         self.asked = False
         self.meters: Meters | None = None
@@ -94,7 +96,7 @@ class Store:
 
         if epoch in self.seen:
             return
-        batch = [Metric(metric_name(name), float(value), milliseconds, epoch) for name, value in values.items()]
+        batch = [Metric(self._shown(name), float(value), milliseconds, epoch) for name, value in values.items()]
         for start in range(0, len(batch), 10 * BATCH):
             self.client.log_batch(self.run_id, metrics=batch[start : start + 10 * BATCH])
 
@@ -166,6 +168,9 @@ class Store:
             step = max(1, (now - self.began) // 1000)
             batch = [Metric(f"system/{name}", float(value), now, step) for name, value in values.items()]
             self.client.log_batch(self.run_id, metrics=batch)
+
+    def _shown(self, name: str) -> str:
+        return metric_name(name, spelled=f"/{name}".endswith(self.spelled))
 
     def _connect(self) -> Any:
         probe(self.uri, PROBE_SECONDS)

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -73,6 +73,7 @@ class MlflowTracker:
         data: Sequence[Data],
         record: Path | None,
         began: float,
+        names: Collection[str],
         kept: str,
     ) -> None:
         self.uri, self._kept = uri, kept
@@ -88,6 +89,7 @@ class MlflowTracker:
             tags=tags,
             record=record,
             began=began,
+            names=names,
             progress=self._progress,
         )
         self._jobs: queue.PriorityQueue[Job] = queue.PriorityQueue()
