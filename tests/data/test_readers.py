@@ -294,10 +294,10 @@ def test_a_table_without_header(tmp_path: Path) -> None:
 
 
 def test_a_split_column(tmp_path: Path) -> None:
-    write(tmp_path / "t.csv", "image,label,split\na.png,x,train\nb.png,y,Validation\nc.png,x,dev\n")
+    write(tmp_path / "t.csv", "image,label,split\na.png,x,train\nb.png,y,Validation\nc.png,x,later\n")
     listing = table.read(tmp_path, target="label")
     assert targets(listing) == {"train": [("a.png", 0)], "val": [("b.png", 1)]}
-    assert [str(p) for p in listing.problems] == ["t.csv:4: split 'dev' is none of train, val, test"]
+    assert [str(p) for p in listing.problems] == ["t.csv:4: split 'later' is none of train, val, test"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -178,6 +179,102 @@ def test_flags_of_minus_one(tmp_path: Path) -> None:
     assert listing.warnings == ("-1 in the columns of labels means no",)
     listing = table.read(tmp_path, target="label", targets=["Male"])
     assert not listing.problems and {*listing.classes} == {"-1", "1"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "targets", "told"),
+    [
+        (["1,", ",1", "1,1", ","], [(0,), (1,), (0, 1), ()], "4 of 8 cells in the columns of labels are blank"),
+        ([",0", "1,1.0", "true,"], [(), (0, 1), (0,)], "2 of 6 cells in the columns of labels are blank"),
+    ],
+)
+def test_blank_flags_mean_no_whatever_the_first_row_says(
+    tmp_path: Path, rows: list[str], targets: list[tuple[int, ...]], told: str
+) -> None:
+    (tmp_path / "t.csv").write_text("\n".join(["image,cat,dog", *(f"{i}.png,{row}" for i, row in enumerate(rows))]))
+    listing = table.read(tmp_path, target="label")
+    assert [record.target for record in listing.splits["all"]] == targets
+    assert listing.warnings == (f"{told}, which means no",)
+
+
+@pytest.mark.parametrize("rows", [["1,0", "0,-1"], [",1", "-1,1"], ["1.0,-1.0", "0.0,1.0"]])
+def test_flags_of_minus_one_beside_others_are_refused_in_one_line(tmp_path: Path, rows: list[str]) -> None:
+    (tmp_path / "t.csv").write_text("\n".join(["image,cat,dog", *(f"{i}.png,{row}" for i, row in enumerate(rows))]))
+    told = r"t\.csv:\d: '(cat|dog)' is -1, as 1 of 4 cells .*: write 0 for no and 1 for yes, or take such rows out"
+    with pytest.raises(DataError, match=told):
+        table.read(tmp_path, target="label")
+
+
+def test_flags_beside_other_columns_are_named_and_can_be_chosen(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,sex,age,Edema,class\na.png,f,30,,1\nb.png,m,41,1,1\nc.png,m,9,0,0\n")
+    assert table.read(tmp_path, target="label").classes == ("0", "1")
+    listing = table.read(tmp_path, target="label", targets=["Edema", "class"])
+    assert [record.target for record in listing.splits["all"]] == [(1,), (0, 1), ()]
+    with pytest.raises(DataError, match=r"data.targets=\['class', 'age'\]: .* 'age' does not: write 1 for yes"):
+        table.read(tmp_path, target="label", targets=["class", "age"])
+    (tmp_path / "t.csv").write_text("image,sex,age,Edema,x\na.png,f,30,,1\nb.png,m,41,1,1\nc.png,m,9,0,0\n")
+    with pytest.raises(DataError, match=r"found: sex, age, Edema, x; of 0 and 1 are Edema, x\)"):
+        table.read(tmp_path, target="label")
+
+
+@pytest.mark.parametrize("target", ["label", "value"])
+def test_a_mark_at_the_end_of_each_line_makes_no_column(tmp_path: Path, target: str) -> None:
+    (tmp_path / "t.csv").write_text("file,x,\na.png,1,\nb.png,2\nc.png,1,,0\n")
+    listing = table.read(tmp_path, target=target)
+    assert [record.image.name for record in listing.splits["all"]] == ["a.png", "b.png"]
+    assert listing.warnings == ()
+    assert [str(problem) for problem in listing.problems] == ["t.csv:4: 3 cells, the header has 2"]
+
+
+@pytest.mark.parametrize("name", ["dev", "Devel"])
+def test_dev_is_val(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text(f"image,label,split\na.png,x,train\nb.png,y,{name}\n")
+    assert images(tmp_path) == {"train": ["a.png"], "val": ["b.png"]}
+
+
+@pytest.mark.parametrize("boxed", [False, True])
+def test_a_split_of_unknown_name_is_refused_as_a_whole(tmp_path: Path, boxed: bool) -> None:
+    header, cells = ("image,split,label", "x") if not boxed else ("image,split,class,xmin,ymin,xmax,ymax", "x,0,0,2,2")
+    splits = ["train", "train", "holdout", "holdout", "", "", "", "odd"]
+    lay(tmp_path, [f"{i}.png" for i in range(len(splits))])
+    rows = [f"{i}.png,{split},{cells}" for i, split in enumerate(splits)]
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
+    task = "object_detection" if boxed else "classification"
+    with pytest.raises(DataError, match=r"t\.csv: column split: '' \(3 rows\), 'holdout' \(2 rows\): none of train"):
+        records.read(tmp_path, task=task, on_bad="skip")
+
+
+@pytest.mark.parametrize(
+    ("mark", "cells", "values"),
+    [
+        (";", ["1,500", "2", "-0,25", "1,5E-3"], [1.5, 2.0, -0.25, 0.0015]),
+        ("\t", ["1,50", "1,250"], [1.5, 1.25]),
+        ("\t", ["0,250", "0,500"], [0.25, 0.5]),
+    ],
+)
+def test_decimal_commas_are_read_and_said(tmp_path: Path, mark: str, cells: list[str], values: list[float]) -> None:
+    rows = [mark.join(("image", "n", "size")), *(mark.join((f"{i}.png", "7", cell)) for i, cell in enumerate(cells))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    listing = table.read(tmp_path, target="value")
+    assert [record.target for record in listing.splits["all"]] == [(7.0, value) for value in values]
+    assert listing.warnings == ("commas in numbers are taken for decimal points, as 1,5 is 1.5, in: size",)
+
+
+@pytest.mark.parametrize(
+    ("mark", "cells"),
+    [
+        (",", ['"1,5"', '"2,5"']),
+        (";", ["1.000,5", "2.000,5"]),
+        ("\t", ["1,500", "2,500"]),  # thousands?
+        (",", ["10 kg", "12 kg", ""]),
+    ],
+)
+def test_a_column_without_any_number_is_refused_in_one_line(tmp_path: Path, mark: str, cells: list[str]) -> None:
+    rows = [mark.join(("image", "size")), *(mark.join((f"{i}.png", cell)) for i, cell in enumerate(cells))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    told = f"column 'size': none of 2 cells is a number, such as {cells[0].strip(chr(34))!r}: write bare numbers"
+    with pytest.raises(DataError, match=re.escape(told)):
+        table.read(tmp_path, target="value")
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,11 @@ def test_the_text_lists_twenty_problems(class_folders: Path) -> None:
 def test_every_problem_of_a_folder_that_is_refused_is_counted(tmp_path: Path) -> None:
     for i in range(30):
         photo(tmp_path / f"{i}.png", i)
-    (tmp_path / "labels.csv").write_text("\n".join(["image,price", *(f'{i}.png,"{i},5"' for i in range(30))]))
+    (tmp_path / "labels.csv").write_text(
+        "\n".join(["image,price", *(f'{i}.png,"{i},5"' for i in range(30)), "0.png,2"])
+    )
     found = survey(tmp_path, tasks=["regression"])
-    assert found.services[0].reason == "30 of 30 records cannot be used"
+    assert found.services[0].reason == "30 of 31 records cannot be used"
     assert found.services[0].problems[29].endswith("'29,5' is no number")
     lines = as_text(found).splitlines()
     assert "problems (30):" in lines

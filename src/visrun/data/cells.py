@@ -21,6 +21,9 @@ _LABEL_COLUMNS = (  # without marks between words, the most telling first
     "classid", "labelid", "categoryid",
 )
 # fmt: on
+_MINUS = ("-1", "-1.0")  # in columns of flags
+_COMMA = re.compile(r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?")  # a number whose decimal mark may be a comma
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")  # which may be one of a thousand and more, too
 _MARKS = {",": "commas", " ": "spaces"}  # that may part the labels in a cell, besides | and ;
 
 
@@ -50,8 +53,31 @@ def is_text(column: Sequence[str]) -> bool:
     return not written or 2 * sum(_number(cell) is None for cell in written) > len(written)
 
 
-def values(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]) -> Targets:
-    """Each row's cells as a tuple of finite floats."""
+def has_decimal_commas(column: Sequence[str], mark: str) -> bool:
+    """Whether a column's numbers are written as 1,5, in a table whose cells are parted by ``mark``.
+
+    Beside tabs 1,500 alone may be 1500, too, which is none.
+    """
+    written = [cell for cell in column if cell]
+    commas = [cell for cell in written if "," in cell]
+    if mark == "," or not commas or not all(map(_COMMA.fullmatch, written)):
+        return False
+    return mark == ";" or not all(map(_THOUSANDS.fullmatch, commas))
+
+
+def values(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str], *, file: Path) -> Targets:
+    """Each row's cells as a tuple of finite floats.
+
+    Raises:
+        DataError: A column of several cells has no number at all; ``file`` is the table, for the message.
+    """
+    for name, column in zip(names, zip(*rows, strict=True), strict=False):
+        written = [cell for cell in column if cell]
+        if len(written) > 1 and all(_number(cell) is None for cell in written):
+            raise DataError(
+                f"{file}: column {name!r}: none of {len(written)} cells is a number, such as {written[0]!r}: "
+                "write bare numbers such as 1500 or 1.5, without units or commas"
+            )
     made = Targets([], columns=tuple(names))
     for row, where in zip(rows, wheres, strict=True):
         numbers = [_number(cell) for cell in row]
@@ -71,9 +97,18 @@ def _number(cell: str) -> float | None:
 
 
 def labels(
-    names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str], *, known: tuple[str, ...], file: Path
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    wheres: Sequence[str],
+    *,
+    known: tuple[str, ...],
+    file: Path,
+    chosen: bool = False,
 ) -> Targets:
     """Each row's class index, or a tuple of them where labels can be several.
+
+    Of columns of 0 and 1 a blank cell means no, and so does -1 where 1 is the only other; beside others it may mean
+    that nobody is sure, which is refused.
 
     Args:
         names: The columns beside the image.
@@ -81,23 +116,62 @@ def labels(
         wheres: Each row's file and line.
         known: Class names by id where ``classes.txt`` fixes them, else ().
         file: The table, for messages.
+        chosen: Whether somebody named the columns: all of several are labels then.
 
     Raises:
-        DataError: Where several columns stand beside the image and it is not clear which is the label.
+        DataError: Where several columns stand beside the image and it is not clear which is the label; where they do
+            not all hold 0 and 1, or hold a -1 that may mean anything.
     """
-    place = 0 if len(names) == 1 else _label_column(names)
+    place = 0 if len(names) == 1 else None if chosen else _label_column(names)
     if place is not None:
         return replace(_from_column([row[place] for row in rows], wheres, known), columns=(names[place],))
-    if rows and {cell for row in rows for cell in row} == {"-1", "1"}:  # as CelebA has them
-        flags = [["1" if cell == "1" else "0" for cell in row] for row in rows]
-        made = _from_flags(names, flags, wheres)
-        return replace(made, notes=(*made.notes, "-1 in the columns of labels means no"))
-    if rows and all(files.flag(cell) is not None for cell in rows[0]):
-        return _from_flags(names, rows, wheres)
+    flags = [name for name, column in zip(names, zip(*rows, strict=True), strict=False) if _holds_flags(column)]
+    if len(flags) == len(names) and any(map(any, rows)):
+        flagged, notes = _settled(names, rows, wheres)
+        made = _from_flags(names, flagged, wheres)
+        return replace(made, notes=(*made.notes, *notes))
+    if chosen:
+        other = next(name for name in names if name not in flags)
+        raise DataError(
+            f"{file}: data.targets={[*names]}: each of several columns holds 0 and 1, and {other!r} does not: "
+            "write 1 for yes and 0 for no there, or choose one column"
+        )
+    hint = f"; of 0 and 1 are {some(flags, 8)}" if len(flags) > 1 else ""
     raise DataError(
-        f"{file}: which column is the label? choose it with data.targets=[NAME] (found: {some(names, 8)}), "
+        f"{file}: which column is the label? choose it with data.targets=[NAME] (found: {some(names, 8)}{hint}), "
         "name it 'label', or give every label a column of 0 and 1"
     )
+
+
+def _holds_flags(column: Sequence[str]) -> bool:
+    """Whether at least half of what is written in a column is 0, 1 or -1."""
+    written = [cell for cell in column if cell]
+    return 2 * sum(cell in _MINUS or files.flag(cell) is not None for cell in written) >= len(written)
+
+
+def _settled(
+    names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]
+) -> tuple[Sequence[Sequence[str]], tuple[str, ...]]:
+    """The cells of columns of flags with 0 for blanks, and for -1 where it means no; a line on each.
+
+    Raises:
+        DataError: A -1 may mean anything.
+    """
+    every = [cell for row in rows for cell in row]
+    blank, minus = every.count(""), sum(cell in _MINUS for cell in every)
+    if not blank and not minus:
+        return rows, ()
+    if minus and not all(cell in _MINUS or files.flag(cell) for cell in every):  # else as CelebA has them
+        where, row = next((where, row) for where, row in zip(wheres, rows, strict=True) if {*row} & {*_MINUS})
+        name = next(name for name, cell in zip(names, row, strict=True) if cell in _MINUS)
+        raise DataError(
+            f"{where}: {name!r} is -1, as {minus:,} of {len(every):,} cells in columns of 0 and 1 are, which may mean "
+            "no or not sure: write 0 for no and 1 for yes, or take such rows out"
+        )
+    notes = ["-1 in the columns of labels means no"] if minus else []
+    if blank:
+        notes.append(f"{blank:,} of {len(every):,} cells in the columns of labels are blank, which means no")
+    return [["0" if cell in ("", *_MINUS) else cell for cell in row] for row in rows], tuple(notes)
 
 
 def _label_column(names: Sequence[str]) -> int | None:

@@ -37,6 +37,8 @@ _SPLITS = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "dev": "val",
+    "devel": "val",
     "test": "test",
     "testing": "test",
 }

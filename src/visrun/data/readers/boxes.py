@@ -12,7 +12,7 @@ from visrun.data import files
 from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
-from visrun.data.readers import common, table
+from visrun.data.readers import common, table, table_text
 from visrun.data.readers.box_columns import Columns, Row, columns_of
 from visrun.data.readers.finder import bare_splits, placed
 from visrun.data.splits import ALL
@@ -102,24 +102,26 @@ def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], 
 def _is_table(file: Path, *, named: bool) -> bool:
     if file.suffix.lower() not in table.TABLES:
         return False
-    columns = None if named else columns_of(*table.head(file))
+    columns = None if named else columns_of(*table_text.head(file))
     return named or (columns is not None and columns.likely)
 
 
 def _pictures(file: Path, text: str, split: str, shown: str) -> tuple[Pictures, list[Problem]]:
     """The images that a table names, and rows that name none."""
-    names, rows = table.cells_of(file, text, wanted=WANTED)
+    names, rows = table_text.cells_of(file, text, wanted=WANTED)
     columns = columns_of(names, rows)
     if columns is None:
         raise DataError(f"{file}: no table of boxes: expected {WANTED}")
     by_row = split == ALL and columns.split is not None
     found: Pictures = {} if by_row else {split: {}}
     problems: list[Problem] = []
+    if by_row:
+        table_text.require_splits(file, [(row[columns.split or 0 :] or [""])[0] for _, row in rows])
     for line, row in rows:
         where, cells = f"{shown}:{line}", [*row, *[""] * len(names)]
         whose = files.split_of(cells[columns.split or 0]) if by_row else split
         if whose is None or not cells[columns.image]:
-            what = "no image" if whose else f"split {cells[columns.split or 0]!r} is none of train, val, test"
+            what = "no image" if whose else table_text.no_split(cells[columns.split or 0])
             problems.append(Problem(where, what))
             continue
         name = PurePosixPath(cells[columns.image].replace("\\", "/")).as_posix()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +11,7 @@ from visrun.data import cells, files
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import box_columns, common, label_lists, table_images
 from visrun.data.readers.table_images import Row
+from visrun.data.readers.table_text import Rows, cells_of, head, mark_in, no_split, require_splits
 from visrun.data.splits import ALL
 from visrun.errors import DataError, did_you_mean
 from visrun.text import some
@@ -21,19 +19,19 @@ from visrun.text import some
 TABLES = frozenset({".csv", ".tsv"})
 _SPLIT_COLUMN = "split"
 _SPLIT_COLUMNS = ("set", "dataset", "subset", "partition")  # likewise, where they hold names of splits alone
-Rows = list[tuple[int, list[str]]]  # line number, cells
 
 
 @dataclass(frozen=True)
 class Table:
-    """One file, its name as it is shown, column names, rows as (line number, cells), and the rows ``cut`` for their
-    number of cells."""
+    """One file, its name as it is shown, column names, rows as (line number, cells), the rows ``cut`` for their number
+    of cells, and the mark that parts cells."""
 
     file: Path
     shown: str
     columns: tuple[str, ...]
     rows: Rows
     cut: list[Problem]
+    mark: str
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
@@ -125,56 +123,16 @@ def inside(folder: Path) -> list[Path]:
     return sorted(filter(files.is_file, files.of_suffix(folder, TABLES, deep=False)))  # no broken links
 
 
-def head(file: Path) -> tuple[tuple[str, ...], Rows]:
-    """`cells_of` the first lines of a file; of one that is no table nothing."""
-    with contextlib.suppress(OSError, DataError), file.open("rb") as opened:
-        raw = opened.read(files.HEAD)
-        text = raw.decode("utf-8-sig", "replace")
-        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == files.HEAD else text, wanted="")
-    return (), []
-
-
-def cells_of(file: Path, text: str, *, wanted: str, least: int = 2) -> tuple[tuple[str, ...], Rows]:
-    """The names of a table's columns, and its rows.
-
-    Args:
-        file: Its name, for messages; text: what it holds.
-        wanted: The rows that are expected in it; least: how many columns.
-
-    Raises:
-        DataError: It is broken, or has too few columns or no rows.
-    """
-    if file.suffix.lower() in files.TEXT:
-        return label_lists.cells_of(text)
-    start = next((line for line in text.splitlines() if line.strip()), "")
-    if not start:
-        raise DataError(f"{file}: empty table")
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        delimiter = max(",;\t", key=lambda mark: len(next(csv.reader([start], delimiter=mark))))
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise DataError(f"{file}:{max(1, reader.line_num)}: broken table ({error})") from error
-    columns = tuple(rows[0][1])
-    if any(Path(cell).suffix.lower() in files.IMAGE_SUFFIXES for cell in columns):
-        columns = ("image", *(f"column_{i}" for i in range(1, len(columns))))  # no header: the first row is an image
-    else:
-        rows = rows[1:]
-    if len(columns) < least or not rows:
-        what = "one column" if len(columns) < least else "no rows below the header"
-        raise DataError(f"{file}: {what}: expected {wanted} rows, parted by , ; or tab")
-    return columns, rows
-
-
 def _open(file: Path, shown: str, *, least: int) -> Table:
-    columns, rows = cells_of(file, files.text(file), wanted="image,label or image,target", least=least)
+    text = files.text(file)
+    columns, rows = cells_of(file, text, wanted="image,label or image,target", least=least)
     cut = [
         Problem(f"{shown}:{line}", f"{len(row)} cells, the header has {len(columns)}")
         for line, row in rows
         if len(row) != len(columns)
     ]
-    return Table(file, shown, columns, [(line, row) for line, row in rows if len(row) == len(columns)], cut)
+    whole = [(line, row) for line, row in rows if len(row) == len(columns)]
+    return Table(file, shown, columns, whole, cut, mark_in(text) if file.suffix.lower() in TABLES else " ")
 
 
 def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequence[str] | None) -> Listing:
@@ -185,15 +143,19 @@ def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequenc
     others = [i for i in range(len(columns)) if i not in (image, split)]
     if not others:
         raise DataError(f"{file}: no column beside {', '.join(columns)} to learn")
+    if target == "value":
+        opened, told = _with_points(opened, others)
+        lines = (*lines, *told)
     chosen = _learnable(opened, others, target) if targets is None else _named(columns, others, targets, file)
     rows, problems = _rows(opened, split)
     inner = [[row[i] for i in chosen] for _, _, _, row in rows]
     names = [columns[i] for i in chosen]
     wheres = [where for _, _, where, _ in rows]
     if target == "value":
-        made = cells.values(names, inner, wheres)
+        made = cells.values(names, inner, wheres, file=file)
     else:
-        made = cells.labels(names, inner, wheres, known=_known(file, base), file=file)
+        known = _known(file, base)
+        made = cells.labels(names, inner, wheres, known=known, file=file, chosen=targets is not None)
     splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
     images = table_images.images_of(rows, image, base)
     for (name, _, where, _), path, value in zip(rows, images, made.targets, strict=True):
@@ -232,6 +194,25 @@ def _split_column(table: Table) -> tuple[int | None, tuple[str, ...]]:
     return None, ()
 
 
+def _with_points(opened: dict[str, Table], others: list[int]) -> tuple[dict[str, Table], tuple[str, ...]]:
+    """The tables with 1.5 where a column's numbers are written as 1,5, and a line on such columns."""
+    first = next(iter(opened.values()))
+    column = {i: [row[i] for table in opened.values() for _, row in table.rows] for i in others}
+    found = [i for i in others if cells.has_decimal_commas(column[i], first.mark)]
+    if not found:
+        return opened, ()
+    names = some(first.columns[i] for i in found)
+    made = {
+        split: replace(table, rows=[(line, _pointed(row, found)) for line, row in table.rows])
+        for split, table in opened.items()
+    }
+    return made, (f"commas in numbers are taken for decimal points, as 1,5 is 1.5, in: {names}",)
+
+
+def _pointed(row: list[str], places: list[int]) -> list[str]:
+    return [cell.replace(",", ".") if i in places else cell for i, cell in enumerate(row)]
+
+
 def _learnable(opened: dict[str, Table], others: list[int], target: str) -> list[int]:
     """The columns among ``others`` that may be meant to be learnt; all where none is left."""
     several = [{i: [row[i] for _, row in table.rows] for i in others} for table in opened.values()]
@@ -263,11 +244,13 @@ def _rows(opened: dict[str, Table], split: int | None) -> tuple[list[Row], list[
     rows: list[Row] = []
     problems = [problem for table in opened.values() for problem in table.cut]
     for name, table in opened.items():
+        if split is not None:
+            require_splits(table.file, [row[split] for _, row in table.rows])
         for line, row in table.rows:
             where = f"{table.shown}:{line}"
             place = name if split is None else files.split_of(row[split])
             if place is None and split is not None:
-                problems.append(Problem(where, f"split {row[split]!r} is none of train, val, test"))
+                problems.append(Problem(where, no_split(row[split])))
             else:
                 rows.append((str(place), table.file, where, row))
     return rows, problems

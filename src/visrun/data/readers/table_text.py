@@ -1,0 +1,92 @@
+"""The text of a table as rows of cells, whatever it is about."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from visrun.data import files
+from visrun.data.readers import label_lists
+from visrun.errors import DataError
+from visrun.text import some
+
+Rows = list[tuple[int, list[str]]]  # line number, cells
+
+
+def head(file: Path) -> tuple[tuple[str, ...], Rows]:
+    """`cells_of` the first lines of a file; of one that is no table nothing."""
+    with contextlib.suppress(OSError, DataError), file.open("rb") as opened:
+        raw = opened.read(files.HEAD)
+        text = raw.decode("utf-8-sig", "replace")
+        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == files.HEAD else text, wanted="")
+    return (), []
+
+
+def cells_of(file: Path, text: str, *, wanted: str, least: int = 2) -> tuple[tuple[str, ...], Rows]:
+    """The names of a table's columns, and its rows.
+
+    Args:
+        file: Its name, for messages; text: what it holds.
+        wanted: The rows that are expected in it; least: how many columns.
+
+    Raises:
+        DataError: It is broken, or has too few columns or no rows.
+    """
+    if file.suffix.lower() in files.TEXT:
+        return label_lists.cells_of(text)
+    if not text.strip():
+        raise DataError(f"{file}: empty table")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark_in(text))
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise DataError(f"{file}:{max(1, reader.line_num)}: broken table ({error})") from error
+    columns = tuple(rows[0][1])
+    if any(Path(cell).suffix.lower() in files.IMAGE_SUFFIXES for cell in columns):
+        columns = ("image", *(f"column_{i}" for i in range(1, len(columns))))  # no header: the first row is an image
+    else:
+        columns, rows = _without_blank(columns, rows[1:])
+    if len(columns) < least or not rows:
+        what = "one column" if len(columns) < least else "no rows below the header"
+        raise DataError(f"{file}: {what}: expected {wanted} rows, parted by , ; or tab")
+    return columns, rows
+
+
+def mark_in(text: str) -> str:
+    """The mark that parts the first line in most cells."""
+    start = next(line for line in text.splitlines() if line.strip())
+    return max(",;\t", key=lambda mark: len(next(csv.reader([start], delimiter=mark))))
+
+
+def _without_blank(columns: tuple[str, ...], rows: Rows) -> tuple[tuple[str, ...], Rows]:
+    """Without columns of neither a name nor any cell, as a mark at the end of each line makes one."""
+    blank = {i for i, name in enumerate(columns) if not name and not any(i < len(row) and row[i] for _, row in rows)}
+    if not blank:
+        return columns, rows
+    kept = [(line, [cell for i, cell in enumerate(row) if i not in blank]) for line, row in rows]
+    return tuple(name for i, name in enumerate(columns) if i not in blank), kept
+
+
+def no_split(cell: str) -> str:
+    """What is wrong with a row whose cell names no split."""
+    return f"split {cell!r} is none of train, val, test"
+
+
+def require_splits(file: Path, cells: Iterable[str]) -> None:
+    """Refuse a column of splits in which several rows say another: a split as a whole is no mistake to be skipped.
+
+    Raises:
+        DataError: With what they say, and how many rows do.
+    """
+    counts = Counter(cell for cell in cells if files.split_of(cell) is None)
+    several = [f"{cell!r} ({n} rows)" for cell, n in counts.most_common() if n > 1]
+    if several:
+        raise DataError(
+            f"{file}: column split: {some(several)}: none of train, val, test: write one of these there, take the rows "
+            "out, or remove the column"
+        )
