@@ -109,13 +109,14 @@ def test_what_is_no_class_or_no_image_that_is_read_is_said(tmp_path: Path) -> No
     write(tmp_path / "train" / "heics" / "5.HEIC", "x")
     write(tmp_path / "train" / "a" / "6.heic", "x")
     write(tmp_path / "val" / "a" / "7.avif", "x")
+    write(tmp_path / "val" / "a" / "8.nii.gz", "x")
     (tmp_path / "train" / "c").mkdir()
     listing = folder.read(tmp_path)
     assert listing.classes == ("a", "B", "b")
     assert targets(listing) == {"train": [("1.jfif", 0), ("2.JPE", 0), ("3.png", 1)], "val": [("4.png", 2)]}
     assert listing.warnings == (
         "folders without images that can be read are no classes: c, heics",
-        "left out, since these files are not read: 2 .heic, 1 .avif",
+        "left out, since these files are not read: 2 .heic, 1 .avif, 1 .nii.gz",
         "classes that differ in upper and lower case only: B, b",
     )
 

@@ -145,6 +145,23 @@ def test_nothing_is_there(tmp_path: Path) -> None:
         survey(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("suffix", [".dcm", ".npy", ".nii.gz", ".HEIC"])
+def test_images_of_kinds_that_are_not_read_are_one_line(tmp_path: Path, suffix: str) -> None:
+    for folder in ("train/a", "train/b", "val/a"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / f"1.x{suffix}").write_bytes(b"x")
+    (tmp_path / "train" / ".a.npz").touch()
+    (tmp_path / "readme.txt").touch()
+    advice = "convert them to PNG or TIFF, a file for each picture or slice"
+    line = f"no image that can be read, but 3 {suffix.lower()}: {advice}"
+    assert as_text(survey(tmp_path)) == f"{tmp_path}: no task can be served: {line}"
+    with pytest.raises(DataError) as caught:
+        recognise.listing(tmp_path, task="classification")
+    assert str(caught.value) == f"data.root={tmp_path}: {line}"
+    photo(tmp_path / "train" / "a" / "2.png", 0)
+    assert of(survey(tmp_path), "regression").reason.startswith("no layout for it (looked for")
+
+
 def test_a_reader_that_is_new_is_asked_too(class_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = READERS["folder"]
     mine = ReaderEntry(read=entry.read, recognise=entry.recognise, tasks=("classification",))

@@ -23,7 +23,8 @@ IMAGE_SUFFIXES = frozenset({
 })
 UNREAD_SUFFIXES = frozenset({
     ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".dcm", ".raw", ".dng", ".nef", ".cr2", ".cr3",
-    ".arw", ".exr", ".hdr", ".tga", ".ico",
+    ".arw", ".exr", ".hdr", ".tga", ".ico", ".npy", ".npz", ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".czi", ".nd2",
+    ".lif", ".svs", ".ndpi",
 })  # of images that are not read
 # fmt: on
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
@@ -139,6 +140,13 @@ def holds_images(folder: Path, *, deep: bool = True) -> bool:
 def holds(folder: Path, suffixes: frozenset[str], *, deep: bool = True) -> bool:
     """Whether at least one file with one of the suffixes lies in ``folder`` (``deep``: or below it)."""
     return any(_has_suffix(name, suffixes) for _, names in _walk(folder, deep=deep) for name in names)
+
+
+def unread(folder: Path) -> Counter[str]:
+    """How many images of each kind that is not read lie in ``folder`` and below, by suffix."""
+    names = (name.lower() for _, names in _walk(folder, deep=True) for name in names if _visible(name))
+    suffixes = (".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix for name in names)
+    return Counter(suffix for suffix in suffixes if suffix in UNREAD_SUFFIXES)
 
 
 def exists(path: Path) -> bool:

@@ -158,6 +158,8 @@ def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> 
         raise DataError(f"data.root={root} fits several layouts: choose one with {choices(own)}")
     if names:
         return names
+    if line := imageless(root):
+        raise DataError(f"data.root={root}: {line}")
     if place := elsewhere(root, task):
         raise DataError(f"data.root={root}: no layout for task={task} recognised here, but {place}")
     if line := foreign.told(root, task):
@@ -167,6 +169,14 @@ def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> 
         f"data.root={root}: no layout for task={task} recognised. Looked for: {wanted or 'nothing (no reader yet)'}. "
         f"Found: {_contents(root)}{_other_tasks(root, task)}"
     )
+
+
+def imageless(root: Path) -> str:
+    """A line on a folder all of whose images are of kinds that are not read; "" of any other."""
+    if files.holds_images(root) or not (counts := files.unread(root)):
+        return ""
+    found = some(f"{n:,} {suffix}" for suffix, n in counts.most_common())
+    return f"no image that can be read, but {found}: convert them to PNG or TIFF, a file for each picture or slice"
 
 
 def elsewhere(root: Path, task: str) -> str:

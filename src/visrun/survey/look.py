@@ -209,6 +209,8 @@ def spread(numbers: Floats) -> Spread | None:
 
 
 def _unknown(root: Path, task: str, reader: str) -> str:
+    if reader == "auto" and (line := recognise.imageless(root)):
+        return line
     with contextlib.suppress(DataError):  # of a folder inside, which nobody named
         if reader == "auto" and (place := recognise.elsewhere(root, task)):
             return f"no layout for it here, but {place}"

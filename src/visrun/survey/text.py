@@ -9,6 +9,9 @@ from visrun.survey.look import Service, Spread, Survey
 
 def as_text(survey: Survey) -> str:
     """The images, a table of the tasks, what each finds, and what is wrong, for a terminal."""
+    shared = {service.reason for service in survey.services if not service.ready}
+    if not survey.images and len(survey.services) > 1 and len(shared) == 1:
+        return f"{survey.root}: no task can be served: {shared.pop()}"
     width = max(len(service.task) for service in survey.services)
     lines = [_images(survey), ""]
     lines += [f"  {service.task:<{width}}  {_verdict(service)}" for service in survey.services]

@@ -161,10 +161,9 @@ def _doubtful(parts: Parts, classes: tuple[str, ...]) -> list[str]:
     empty = dict.fromkeys(name for folder in inside if (name := files.composed(folder.name)) not in classes)
     if empty:
         lines.append(f"folders without images that can be read are no classes: {some(empty)}")
-    unread = [path for one in every for path in files.of_suffix(one.path, files.UNREAD_SUFFIXES)]
-    if unread:
-        counts = Counter(path.suffix.lower() for path in unread).most_common()
-        lines.append(f"left out, since these files are not read: {some(f'{n:,} {suffix}' for suffix, n in counts)}")
+    if unread := sum((files.unread(one.path) for one in every), Counter[str]()):
+        counts = some(f"{n:,} {suffix}" for suffix, n in unread.most_common())
+        lines.append(f"left out, since these files are not read: {counts}")
     folded = Counter(name.casefold() for name in classes)
     alike = [name for name in classes if folded[name.casefold()] > 1]
     if alike:
