@@ -12,14 +12,27 @@ ROW = {"loss": 0.5, "val_loss": 0.25, "accuracy": 0.9, "learning_rate": 1e-3}
 
 
 def test_an_epoch_is_one_line_with_a_star_for_a_new_best():
-    line = epoch_line(3, 50, ROW, monitor="accuracy", speed=1234.5, improved=True)
+    line = epoch_line(3, 50, ROW, monitor="accuracy", speed=1234.5, improved=True, widths={})
     assert line == "epoch  3/50  loss 0.5000  val_loss 0.2500  accuracy 0.9000 *  lr 1.00e-03  1,234 images/s"
-    assert "*" not in epoch_line(3, 50, ROW, monitor="accuracy", speed=1.0, improved=False)
+    assert "*" not in epoch_line(3, 50, ROW, monitor="accuracy", speed=1.0, improved=False, widths={})
+
+
+def test_small_and_large_numbers_are_told_and_columns_stay_in_line():
+    widths: dict[str, int] = {}
+    rows = [{"loss": loss, "mae": mae} for loss, mae in ((0.9707, 4.1324e-8), (2e4 / 3, 1e-7 / 3), (0.00091234, 0.0))]
+    rows.append({"loss": 0.0011, "mae": 0.5})
+    lines = [epoch_line(1, 9, row, monitor="mae", speed=1.0, improved=True, widths=widths) for row in rows]
+    assert lines == [
+        "epoch 1/9  loss 0.9707  mae 4.132e-08 *",
+        "epoch 1/9  loss   6667  mae 3.333e-08 *",
+        "epoch 1/9  loss 0.0009123  mae    0.0000 *",
+        "epoch 1/9  loss    0.0011  mae    0.5000 *",
+    ]
 
 
 def test_an_undefined_metric_leaves_its_place_out():
     row = {"loss": 0.5, "learning_rate": 1e-3}
-    assert "accuracy" not in epoch_line(1, 1, row, monitor="accuracy", speed=1.0, improved=False)
+    assert "accuracy" not in epoch_line(1, 1, row, monitor="accuracy", speed=1.0, improved=False, widths={})
 
 
 def test_text_is_printed_as_it_is_and_logged(capsys, tmp_path):

@@ -426,6 +426,15 @@ def test_a_run_whose_epochs_cannot_be_ranked_says_so_and_keeps_the_last(photos, 
     assert "label" in visrun.load(result.folder, device="cpu").predict([next(photos.rglob("*.png"))])[0]
 
 
+def test_the_end_tells_numbers_of_any_size(photos, tmp_path, monkeypatch, capsys):
+    measure, known = conclusion.measure, {"accuracy": 0.9707, "ece": 4.1324e-8}
+    monkeypatch.setattr(conclusion, "measure", lambda *given: measure(*given) | known)
+    start(photos, tmp_path / "run", "max_epochs=1")
+    told = capsys.readouterr().out
+    assert "  accuracy 0.9707 *  lr" in told
+    assert "best epoch 1, on val: accuracy 0.9707  ece 4.132e-08  " in told
+
+
 def test_a_run_chooses_by_the_metric_that_it_monitors(photos, tmp_path, capsys):
     result = start(photos, tmp_path / "run", "run.monitor=ece", "max_epochs=3")
     reached = {row["epoch"]: row["ece"] for row in rows(result.folder)}

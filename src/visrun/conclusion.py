@@ -15,6 +15,7 @@ from visrun.figures import plots
 from visrun.figures.sheet import sheet
 from visrun.memory import without_steps
 from visrun.models import Settling
+from visrun.numbers import number
 from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
@@ -112,7 +113,7 @@ def conclude(
     metrics = measure(made, split)
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     means = sorted((key for key in metrics if "/" not in key), key=lambda key: key != made.entry.monitor)
-    shown = "  ".join(f"{key} {metrics[key]:.4f}" for key in means)
+    shown = "  ".join(f"{key} {number(metrics[key])}" for key in means)
     whose = f"best epoch {progress.best_epoch}" if progress.best_epoch else f"last epoch {progress.epoch}"
     outlets.screen.say(f"{whose}, on {split}: {shown}")
     pictures = draw(made, files.plots, split, rows=rows, progress=progress)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from visrun.errors import VisrunError
+from visrun.numbers import number
 from visrun.signals import Interrupted
 
 if TYPE_CHECKING:
@@ -138,13 +139,31 @@ def counter(screen: Screen, title: str) -> Callable[[int, int], None]:
     return move
 
 
-def epoch_line(epoch: int, epochs: int, row: dict[str, float], *, monitor: str, speed: float, improved: bool) -> str:
-    """One epoch in one line: the loss, the monitored metric, the rate, the speed, and a star for a new best."""
-    width = len(str(epochs))
-    parts = [f"epoch {epoch:>{width}}/{epochs}"]
-    parts += [f"{name} {row[name]:.4f}" for name in ("loss", "val_loss") if name in row]
+def epoch_line(
+    epoch: int,
+    epochs: int,
+    row: dict[str, float],
+    *,
+    monitor: str,
+    speed: float,
+    improved: bool,
+    widths: dict[str, int],
+) -> str:
+    """One epoch in one line: the loss, the monitored metric, the rate, the speed, and a star for a new best.
+
+    Args:
+        widths: Characters that each number has taken so far, which this line goes on with: columns stay in line.
+    """
+
+    def told(name: str) -> str:
+        text = number(row[name])
+        widths[name] = max(widths.get(name, 0), len(text))
+        return f"{name} {text:>{widths[name]}}"
+
+    parts = [f"epoch {epoch:>{len(str(epochs))}}/{epochs}"]
+    parts += [told(name) for name in ("loss", "val_loss") if name in row]
     if monitor in row:
-        parts.append(f"{monitor} {row[monitor]:.4f}{' *' if improved else '  '}")
+        parts.append(f"{told(monitor)}{' *' if improved else '  '}")
     if "learning_rate" in row:
         parts += [f"lr {row['learning_rate']:.2e}", f"{speed:,.0f} images/s"]
     return "  ".join(parts)

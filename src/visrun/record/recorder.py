@@ -13,6 +13,7 @@ from torch import Tensor
 
 from visrun import checkpoint
 from visrun.console import Screen, epoch_line
+from visrun.numbers import number
 from visrun.optimizers import load_optimizer
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
@@ -67,13 +68,14 @@ class RunRecorder:
         self.save_after, self.noted, self.shown = 0.0, False, ""
         self.told = (time.monotonic(), 0, 0)  # when status.json was written last, and the epoch and step of it
         self.loss: float | None = None
+        self.widths: dict[str, int] = {}
         self.picture, self.began = picture, time.monotonic()
         self.drawing, self.next_drawing = 0.0, FIRST_DRAWING
 
     def step(self, progress: Progress, steps: int, loss: float | None) -> None:
         """Move the bar, which shows the latest loss that is known."""
         if loss is not None:
-            self.loss, self.shown = loss, f"  loss {loss:.4f}"
+            self.loss, self.shown = loss, f"  loss {number(loss)}"
         if time.monotonic() - self.told[0] >= TELL_SECONDS or progress.step == steps:
             self._tell(progress, steps)
         self.screen.progress(f"epoch {progress.epoch + 1}/{self.max_epochs}{self.shown}", progress.step, steps)
@@ -105,7 +107,15 @@ class RunRecorder:
             self.screen.say(self.train_step.graph_note)
             self.noted = True
         monitor = self.entry.monitored(row)
-        line = epoch_line(progress.epoch, self.max_epochs, row, monitor=monitor, speed=speed, improved=improved)
+        line = epoch_line(
+            progress.epoch,
+            self.max_epochs,
+            row,
+            monitor=monitor,
+            speed=speed,
+            improved=improved,
+            widths=self.widths,
+        )
         self.screen.say(line)
         if progress.epoch == 1 and monitor not in row:
             known = [name for name in self.entry.metrics if self.entry.judged_by(name).monitored(row) in row]
