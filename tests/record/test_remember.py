@@ -61,21 +61,27 @@ def test_the_command_that_repeats_a_run_names_its_plugins(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("error", "mended"),
+    ("error", "began", "mended"),
     [
-        (VisrunError("disk full"), True),
-        (DataError("a.png: cannot be read"), True),
-        (Diverged("NaN"), False),
-        (OutOfMemory("batch_size=4"), False),
-        (ConfigError("loss=focal: needs classes"), False),
-        (UserError("data: the dataset has changed"), False),
+        (VisrunError("disk full"), True, True),
+        (VisrunError("disk full"), False, True),
+        (DataError("a.png: cannot be read"), True, True),
+        (DataError("the val split is empty"), False, False),
+        (Diverged("NaN"), True, False),
+        (OutOfMemory("batch_size=4"), True, False),
+        (ConfigError("loss=focal: needs classes"), False, False),
+        (UserError("data: the dataset has changed"), True, False),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=lambda value: value if isinstance(value, bool) else type(value).__name__,
 )
-def test_what_can_be_mended_does_not_cost_the_epochs_so_far(tmp_path: Path, error: VisrunError, mended: bool) -> None:
+def test_what_can_be_mended_does_not_cost_the_epochs_so_far(
+    tmp_path: Path, error: VisrunError, began: bool, mended: bool
+) -> None:
     changed = f"the same with a change: visrun experiment={tmp_path}/experiment.json KEY=VALUE"
     onward = f"go on with: visrun resume {tmp_path}; " if mended else ""
     with RunFolder(tmp_path) as files:
+        if began:
+            checkpoint.save({}, files.last)
         assert what_next(files, error) == f"failed; {onward}{changed}"
 
 

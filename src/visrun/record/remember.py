@@ -69,8 +69,10 @@ def what_next(files: RunFolder, error: BaseException | None = None) -> str:
     if not isinstance(error, VisrunError):
         return f"{'failed' if isinstance(error, Exception) else 'stopped'}; {onward}"
     changed = f"the same with a change: {repeating(files.path)} KEY=VALUE"
-    # What the settings are to blame for happens again; a full disk or a drive that is gone can be mended.
-    lasting = isinstance(error, (Diverged, OutOfMemory, UserError)) and not isinstance(error, DataError)
+    # What the settings are to blame for happens again; a full disk or a drive that is gone can be mended. Data that no
+    # epoch was trained on were refused, and there is nothing to go on with.
+    mended = isinstance(error, DataError) and files.last.exists()
+    lasting = isinstance(error, (Diverged, OutOfMemory, UserError)) and not mended
     return f"failed; {changed}" if lasting else f"failed; {onward}; {changed}"
 
 
