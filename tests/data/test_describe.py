@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from visrun.data.describe import crowded, describe
+from visrun.data.describe import crowded, describe, sides_of
 from visrun.data.records import Dataset, Record
 from visrun.data.tiles import windows
 
@@ -51,6 +51,13 @@ def test_more_objects_than_can_be_found_or_masks_have_numbers_for_are_told(
     assert len(lines) == len(told)
     for line, expected in zip(lines, told, strict=True):
         assert re.match(f"{expected}: cut them with data.tile=N", line), line
+
+
+def test_sides_are_those_of_what_is_to_be_found() -> None:
+    marks = objects((0, 0, 2, 8), (0, 0, 4, 16), (0, 0, 40, 160), ignored=[False, False, True])
+    none = objects((0, 0, 9, 9), ignored=[True])
+    assert sides_of([marks, none]).tolist() == [4, 8]
+    assert sides_of([none]).size == sides_of([]).size == 0
 
 
 def test_of_many_targets_the_first_are_named() -> None:

@@ -133,8 +133,8 @@ def _mode(dataset: Dataset, learns: bool) -> list[str]:
 
 
 def sides_of(several: list[Objects]) -> Floats:
-    """(N,) pixels: the root of the area of the box of every object."""
-    boxes = np.concatenate([objects.boxes for objects in several]) if several else np.zeros((0, 4))
+    """(N,) pixels: the root of the area of the box of every object that is not ignored."""
+    boxes = np.concatenate([objects.boxes[~objects.ignored] for objects in several]) if several else np.zeros((0, 4))
     return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
 
 
