@@ -164,7 +164,8 @@ def _mend(empty: str, listing: Listing) -> str:
     """What to do about an empty split."""
     if empty in listing.splits and empty != "train":
         return f": put images there, or remove {empty}"
-    return ": too few images to hold any out" if empty == "val" else ""
+    few = ": too few images to hold any out: add some, two of a class at least, or give a val split"
+    return few if empty == "val" else ""
 
 
 def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -> None:
