@@ -98,7 +98,8 @@ def seeing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that sees a mask in every image, in place of whichever run is named."""
     mask = np.full((4, 4), 255, np.uint8)
     task = SimpleNamespace(record=lambda *_: {}, draw=lambda image, *_: image, maps=lambda *_: {"mask": mask})
-    model = SimpleNamespace(task=task, predictions=lambda paths: ({} for _ in paths))
+    look = SimpleNamespace(white=None)
+    model = SimpleNamespace(task=task, look=look, predictions=lambda paths: ({} for _ in paths))
     monkeypatch.setattr(predict, "load", lambda *_, **__: model)
 
 

@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -260,3 +261,17 @@ def test_of_a_sweep_with_several_best_trials_or_none_one_is_asked_for(tmp_path):
         with pytest.raises(UserError, match=f"^{given}: a sweep with a Pareto front; name one of {best}/2, {best}/10$"):
             predictor.named(given)
     assert predictor.named(best / "10") == tmp_path / "10"
+
+
+def test_deep_grey_is_scaled_as_in_training_whatever_else_is_in_the_file(tmp_path):
+    plain, spotted = np.full((8, 8), 2000, np.uint16), np.full((8, 8), 2000, np.uint16)
+    spotted[0, 0] = 5000
+    paths = [tmp_path / f"{i}.png" for i in range(2)]
+    for path, values in zip(paths, (plain, spotted), strict=True):
+        Image.fromarray(values).save(path)
+    trained, older = small(), small()
+    trained.look = replace(trained.look, white=4095)
+    one, other = (found["value"][i, 0, 3:, 3:] for i, found in enumerate(trained.predictions(paths)))
+    assert torch.equal(one, other)
+    one, other = (found["value"][i, 0, 3:, 3:] for i, found in enumerate(older.predictions(paths)))  # each by its own
+    assert not torch.equal(one, other)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from visrun.data.decoding import Late
-from visrun.data.images import header
+from visrun.data.opening import header
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.tasks.base import Prediction

@@ -49,9 +49,12 @@ def writing(folder: Path) -> Iterator[None]:
         raise UserError(f"out={folder}: cannot be written ({error.strerror or error}); name another folder") from None
 
 
-def pictures(task: Task, prediction: Prediction, path: Path) -> dict[str, Image.Image]:
-    """What is written of the prediction for a file: its ``drawing``, then the maps that are pictures themselves."""
-    drawing = task.draw(Image.fromarray(load_rgb(path)), prediction, 0)
+def pictures(task: Task, prediction: Prediction, path: Path, *, white: int | None = None) -> dict[str, Image.Image]:
+    """What is written of the prediction for a file: its ``drawing``, then the maps that are pictures themselves.
+
+    ``white`` is the value of 16-bit grey that is white, as the network sees it.
+    """
+    drawing = task.draw(Image.fromarray(load_rgb(path, white=white)), prediction, 0)
     maps = task.maps(prediction, 0) if isinstance(task, Mapped) else {}
     return {"drawing": drawing} | {
         name: Image.fromarray(values) for name, values in maps.items() if values.dtype == np.uint8

@@ -170,6 +170,8 @@ def description(predictor: Predictor, answers: Prediction, batch: int | None) ->
         "outputs": outputs,
         "state": predictor.task.state(),
     }
+    if look.white is not None:
+        found |= {"white": look.white}
     if look.tile is not None:
         found |= {"tile": look.tile, "overlap": look.overlap}
     if isinstance(predictor.task, Proposing):

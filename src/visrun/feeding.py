@@ -57,8 +57,8 @@ def seen_sizes(settings: Settings, dataset: Dataset) -> list[tuple[int, int]]:
     return [(min(wide, most), min(high, most)) for wide, high in sizes]
 
 
-def look_of(settings: Settings, built: Built, size: tuple[int, int]) -> Look:
-    """How the network sees an image."""
+def look_of(settings: Settings, built: Built, size: tuple[int, int], white: int | None) -> Look:
+    """How the network sees an image; ``white`` is that of the dataset."""
     return Look(
         image_size=size,
         fit=fit_of(settings),
@@ -66,6 +66,7 @@ def look_of(settings: Settings, built: Built, size: tuple[int, int]) -> Look:
         std=tuple(built.std),
         tile=settings.data.tile,
         overlap=settings.data.overlap if settings.data.tile else 0,
+        white=white,
     )
 
 

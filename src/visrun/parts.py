@@ -92,7 +92,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     where = f"data.image_size={seen}, on {device} in {precision}"
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
     _warn_of_random(settings, built.origin, screen)
-    look = look_of(settings, built, size)
+    look = look_of(settings, built, size, dataset.white)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
     lessons = loaders["train"] if facts.gradient else NoSteps()
@@ -193,6 +193,7 @@ def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
         "std": list(look.std),
         "tile": look.tile,
         "overlap": look.overlap,
+        "white": look.white,
     }
 
 

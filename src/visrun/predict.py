@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
         record = {"image": str(paths[number]), **predictor.task.record(prediction, 0)}
         if drawn != most:
             drawn += 1
-            found = drawings.pictures(predictor.task, prediction, paths[number])
+            found = drawings.pictures(predictor.task, prediction, paths[number], white=predictor.look.white)
             if not files:
                 maps = [*found][1:]  # of a run all predictions have the same
                 files = [drawings.files(stem, maps) for stem in drawings.stems(paths, maps=maps)]

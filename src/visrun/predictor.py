@@ -25,8 +25,8 @@ from visrun.build import load as load_ref
 from visrun.data.batches import Batches, Targets
 from visrun.data.cache import Keep, open_images
 from visrun.data.contents import describe
-from visrun.data.images import header
 from visrun.data.look import Look
+from visrun.data.opening import header
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.data.threads import mapped
@@ -68,6 +68,7 @@ class Predictor:
             std=tuple(portrait["std"]),
             tile=portrait["tile"],
             overlap=portrait["overlap"],
+            white=portrait.get("white"),
         )
 
     def predict(

@@ -81,7 +81,8 @@ def test_objects_are_drawn_beside_the_truth(name: str, tmp_path: Path, monkeypat
     empty = {"boxes": torch.zeros(1, 1, 5 if name.startswith("oriented") else 4), "scores": torch.zeros(1, 1)}
     empty |= {"labels": torch.full((1, 1), -1), "masks": torch.zeros(1, 1, 16, 16, dtype=torch.uint8)}
     found = task.restore(empty, 0, Place((0, 9, 64, 55), (45, 63)))
-    model = SimpleNamespace(task=task, predictions=lambda paths: [found for _ in paths])
+    look = SimpleNamespace(white=None)
+    model = SimpleNamespace(task=task, look=look, predictions=lambda paths: [found for _ in paths])
     monkeypatch.setattr(pictures, "load", lambda *_, **__: model)
 
     def picture(objects: Objects) -> Image.Image:

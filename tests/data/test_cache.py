@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -397,6 +398,30 @@ def test_progress_ends_at_the_total(paths):
     assert seen[-1] == (5, 5)
 
 
+def test_deep_grey_is_scaled_as_the_look_says_and_kept_apart_by_that(tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.full((30, 40), 2048, np.uint16)).save(path)
+    whites = {None: 128, 4095: 128, 16383: 32, 1023: 255}
+    sources = [contents.describe([path], replace(look(), white=white)) for white in whites]
+    for source, expected in zip(sources, whites.values(), strict=True):
+        pixels, _, _ = take(cache.open_images(source, Keep(cache="ram")), torch.tensor([0]))
+        assert (pixels == expected).all()
+    assert len({contents.key(source) for source in sources}) == len(whites)
+
+
+def test_the_tiles_of_one_file_decode_it_once_a_thread(tmp_path, monkeypatch):
+    files, decoded = [picture(tmp_path / f"{i}.png", (64, 48), i) for i in range(2)], []
+    windows = [(x, y, x + 16, y + 16) for y in (0, 16, 32) for x in (0, 16, 32, 48)]
+    real = decoding.load_rgb
+    monkeypatch.setattr(decoding, "load_rgb", lambda path, **how: (decoded.append(path), real(path, **how))[1])
+    several = [(path, window) for path in files for window in windows]
+    source = contents.describe([path for path, _ in several], look((16, 16)), windows=[window for _, window in several])
+    pixels, _, _ = take(cache.open_images(source, Keep(cache="ram", workers=1)), torch.arange(len(several)))
+    for (path, (left, top, right, bottom)), found in zip(several, pixels, strict=True):
+        assert (found[:16, :16].numpy() == real(path)[top:bottom, left:right]).all()
+    assert 2 <= len(decoded) <= 4  # two threads fill the cache
+
+
 # Places
 
 
@@ -415,6 +440,7 @@ def test_auto_takes_the_first_that_fits(tmp_path, cache_gb, existing, expected):
 
 def test_auto_leaves_half_of_what_is_free(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "room", lambda place, *_: {"ram": 100, "disk": 1000}[place])
+    monkeypatch.setattr(cache, "_taken", lambda _: 0)  # other tests' sets
     chosen = [
         cache.choose(need, Keep(), folder=tmp_path / "k", device=torch.device("cpu")) for need in (50, 51, 500, 501)
     ]

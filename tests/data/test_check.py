@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visrun.data import check, images, records, threads
+from visrun.data import check, images, opening, records, threads
 from visrun.data.records import Record
 from visrun.errors import DataError
 
@@ -273,13 +273,13 @@ def test_progress_reaches_the_total(tmp_path: Path) -> None:
 def slow(monkeypatch: pytest.MonkeyPatch):
     """Called with a file's name and seconds, which reading its header takes from then on."""
     seconds: dict[str, float] = {}
-    header = images.header
+    facts = opening.facts
 
-    def waited(path: Path) -> tuple[int, int]:
+    def waited(path: Path) -> opening.Facts:
         time.sleep(seconds.get(path.name, 0))
-        return header(path)
+        return facts(path)
 
-    monkeypatch.setattr(images, "header", waited)
+    monkeypatch.setattr(opening, "facts", waited)
     return seconds
 
 

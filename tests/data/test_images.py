@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from visrun.data import images
+from visrun.data import images, opening
 from visrun.data.images import _rgb
 from visrun.errors import DataError
 
@@ -68,7 +68,7 @@ def test_golden_pixels(tmp_path: Path, name: str) -> None:
     assert loaded.flags["C_CONTIGUOUS"]
     assert loaded.flags["WRITEABLE"]
     np.testing.assert_array_equal(loaded, expected)
-    assert images.header(tmp_path / name) == (expected.shape[1], expected.shape[0])
+    assert opening.header(tmp_path / name) == (expected.shape[1], expected.shape[0])
 
 
 def test_transparent_palette_colour_is_white(tmp_path: Path) -> None:
@@ -88,7 +88,8 @@ def test_animated_gif_gives_its_first_frame(tmp_path: Path) -> None:
         ([0, 32768, 65535], [0, 128, 255]),  # 16 bits: v / 257; 32768 / 257 = 127.5 goes to the even 128
         ([0, 2048, 4095], [0, 128, 255]),  # 12 bits: v / 16.06
         ([0, 100, 255], [0, 100, 255]),  # 8 bits in a 16-bit file
-        ([0, 0, 4096], [0, 0, 16]),  # one above 12 bits: 4096 / 257 = 15.9
+        ([0, 0, 4096], [0, 0, 64]),  # one above 12 bits, so 14: v / 64.2
+        ([0, 512, 1023], [0, 128, 255]),  # 10 bits: v / 4.01
         ([0, 0, 0], [0, 0, 0]),
     ],
 )
@@ -114,7 +115,7 @@ def test_exif_orientation_agrees_with_pillow(tmp_path: Path, orientation: int, s
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     np.testing.assert_array_equal(images.load_rgb(path), expected)
-    assert images.header(path) == (expected.shape[1], expected.shape[0])
+    assert opening.header(path) == (expected.shape[1], expected.shape[0])
 
 
 def test_orientation_six_by_hand(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_orientation_six_by_hand(tmp_path: Path) -> None:
     Image.fromarray(np.array([[1, 2], [3, 4], [5, 6]], np.uint8)).save(tmp_path / "t.png", exif=exif)
     assert images.load_rgb(tmp_path / "t.png")[:, :, 0].tolist() == [[5, 3, 1], [6, 4, 2]]
     assert images.load_mask(tmp_path / "t.png").tolist() == [[5, 3, 1], [6, 4, 2]]
-    assert images.header(tmp_path / "t.png") == (3, 2)
+    assert opening.header(tmp_path / "t.png") == (3, 2)
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3, 4, 5, 6, 7, 8])
@@ -149,7 +150,9 @@ def test_a_jpeg_is_resized_as_a_whole_whatever_its_size(
 def test_a_large_jpeg_is_decoded_at_a_fraction_but_no_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (800, 400), "gray").save(tmp_path / "big.jpg")
     decoded = []
-    monkeypatch.setattr(images, "_rgb", lambda path, image: (decoded.append(image.size), _rgb(path, image))[1])
+    monkeypatch.setattr(
+        images, "_rgb", lambda path, image, white: (decoded.append(image.size), _rgb(path, image, white))[1]
+    )
     for size in [(200, 400), (201, 400), (50, 100), (1, 1), None]:
         images.load_rgb(tmp_path / "big.jpg", size=size)
     assert decoded == [(400, 200), (800, 400), (100, 50), (100, 50), (800, 400)]
@@ -191,24 +194,24 @@ def test_headers_that_are_refused(tmp_path: Path, content: bytes | None, reason:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=reason) as caught:
-        images.header(path)
+        opening.header(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
 def test_size_just_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (5, 3)).save(tmp_path / "x.png")
-    monkeypatch.setattr(images, "MAX_PIXELS", 15)
-    assert images.header(tmp_path / "x.png") == (5, 3)
-    monkeypatch.setattr(images, "MAX_PIXELS", 14)
+    monkeypatch.setattr(opening, "MAX_PIXELS", 15)
+    assert opening.header(tmp_path / "x.png") == (5, 3)
+    monkeypatch.setattr(opening, "MAX_PIXELS", 14)
     with pytest.raises(DataError, match="5x3 is above the limit of 14 pixels"):
-        images.header(tmp_path / "x.png")
+        opening.header(tmp_path / "x.png")
 
 
 def test_truncated_pixels_pass_the_header_and_fail_the_load(tmp_path: Path) -> None:
     path = tmp_path / "cut.jpg"
     path.write_bytes(jpeg()[:-600])
-    assert images.header(path) == (64, 64)
+    assert opening.header(path) == (64, 64)
     with pytest.raises(DataError, match="broken image"):
         images.load_rgb(path)
 
@@ -220,16 +223,16 @@ def test_header_decodes_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise AssertionError("decoded")
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
-    assert images.header(tmp_path / "x.png") == (7, 5)
+    assert opening.header(tmp_path / "x.png") == (7, 5)
 
 
 def test_float_and_wide_integers_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0.5, 2.0]], np.float32)).save(tmp_path / "f.tif")
-    for look in (images.header, images.load_rgb):
+    for look in (opening.header, images.load_rgb):
         with pytest.raises(DataError, match="float image"):
             look(tmp_path / "f.tif")
     Image.fromarray(np.array([[0, 70000]], np.int32)).save(tmp_path / "i.tif")
-    with pytest.raises(DataError, match="32-bit integers from 0 to 70000"):
+    with pytest.raises(DataError, match="integers from 0 to 70000, beyond"):
         images.load_rgb(tmp_path / "i.tif")
 
 

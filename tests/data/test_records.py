@@ -405,3 +405,32 @@ def test_real_sets(name: str, task: str, layout: str, counts: tuple[int, ...]) -
     assert (dataset.warnings, dataset.skipped) == ((), ())
     if task == "segmentation":
         assert dataset.classes == ("building", "land", "road", "vegetation", "water")
+
+
+def deep(path: Path, *values: int, dtype: type[np.generic] = np.uint16) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array([values], dtype)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("brightest", "white"), [(0, None), (200, 255), (1000, 1023), (4095, 4095), (4096, 16383), (65535, 65535)]
+)
+def test_deep_grey_has_one_white_in_all_images(tmp_path: Path, brightest: int, white: int | None) -> None:
+    for i in range(8):
+        deep(tmp_path / "ab"[i % 2] / f"{i}.png", i, 99, dtype=np.uint16 if white else np.uint8)
+    if white:
+        deep(tmp_path / "a" / "bright.png", 0, brightest)
+    found = records.read(tmp_path, task="classification")
+    assert found.white == white
+    said = f"16-bit grey: 0 to {white:,} is black to white, in every image" if white else "is black to white"
+    assert (said in records.describe(found)) == bool(white)
+
+
+def test_of_images_with_several_pages_a_warning_says_that_one_is_read(tmp_path: Path) -> None:
+    counts = class_folders(tmp_path, {"a": 4, "b": 4})
+    assert not any("pages" in line for line in records.read(counts, task="classification").warnings)
+    for name in "xy":
+        pages = [Image.new("L", (4, 3), shade + ord(name)) for shade in (0, 60, 90)]
+        pages[0].save(tmp_path / "a" / f"{name}.tif", save_all=True, append_images=pages[1:])
+    (line,) = (line for line in records.read(tmp_path, task="classification").warnings if "pages" in line)
+    assert line.startswith("2 image files have several pages or frames (a/x.tif: 3), of which the first alone is read")

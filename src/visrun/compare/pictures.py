@@ -155,7 +155,7 @@ def _column(run: Run, dataset: Dataset, records: Sequence[Record], device: str) 
     cells = []
     predictions = predictor.predictions([record.image for record in records])
     for record, prediction in zip(records, predictions, strict=True):
-        pixels = load_rgb(record.image)
+        pixels = load_rgb(record.image, white=predictor.look.white)
         target = _drawable(record, dataset, pixels.shape[:2])
         picture = predictor.task.draw(Image.fromarray(pixels), prediction, 0, target=target)
         words = json.dumps(predictor.task.record(prediction, 0), ensure_ascii=False)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from visrun.data import files, images
+from visrun.data import files, images, opening
 from visrun.data.threads import Progress, mapped
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
@@ -45,12 +45,16 @@ class Finding:
         length: Bytes of the image file and, after it, of each mask's file.
         pixels: Count of each id 0..255 in the mask (256,), or None.
         fault: What is wrong, or "".
+        brightest: The largest value where the image is 16-bit grey, else 0.
+        frames: Frames or pages of the image's file.
     """
 
     size: tuple[int, int] = (0, 0)
     length: tuple[int, ...] = ()
     pixels: npt.NDArray[np.int64] | None = None
     fault: str = ""
+    brightest: int = 0
+    frames: int = 1
 
 
 def examine(
@@ -106,9 +110,10 @@ def _stamp(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=REMEMBERED)
 def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...], marks: bool) -> Finding:
     """What is in an image and, after it, its masks; remembered, since the trials of a sweep look at the same files."""
-    size = images.header(paths[0])
+    size, brightest, frames = opening.facts(paths[0])
     pixels = _count_ids(paths[1:], size, marks) if len(paths) > 1 else None
-    return Finding(size, tuple(length for length, _ in stamps), pixels)
+    lengths = tuple(length for length, _ in stamps)
+    return Finding(size, lengths, pixels, brightest=brightest, frames=frames)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -137,6 +142,27 @@ def paint(findings: Sequence[Finding], objects: Sequence[Objects]) -> list[Findi
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return list(pool.map(count, findings, objects))
+
+
+def white(splits: Mapping[str, Sequence[tuple[Record, Finding]]]) -> int | None:
+    """The value of 16-bit grey that is white in all images of a dataset; None where none is 16-bit grey."""
+    brightest = max((finding.brightest for entries in splits.values() for _, finding in entries), default=0)
+    return images.white_of(brightest) if brightest else None
+
+
+def paged(splits: Mapping[str, Sequence[tuple[Record, Finding]]], root: Path) -> list[str]:
+    """A warning where image files have several pages."""
+    several = [
+        (record.image, found.frames) for entries in splits.values() for record, found in entries if found.frames > 1
+    ]
+    if not several:
+        return []
+    path, frames = min(several)
+    count = f"{len(several):,} image files have" if len(several) > 1 else "one image file has"
+    return [
+        f"{count} several pages or frames ({files.shown(path, root)}: {frames:,}), of which the first alone is read: "
+        "to use the others, save each as a file of its own"
+    ]
 
 
 def report(problems: Sequence[Problem], *, root: Path, counted: str) -> DataError:

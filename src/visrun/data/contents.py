@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visrun.data import geometry, images, labelmap
+from visrun.data import geometry, labelmap, opening
 from visrun.data.images import Truth
 from visrun.data.look import Look
 from visrun.data.objects import Objects
@@ -18,7 +18,7 @@ from visrun.data.stream import Source
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 
-FORMAT = "4"  # of the arrays; part of the key, so that older ones are not read
+FORMAT = "5"  # of the arrays; part of the key, so that older ones are not read
 
 
 def describe(
@@ -44,7 +44,7 @@ def describe(
     kept, shown, wholes = [], [], []
     for path, window in zip(paths, windows or [None] * len(paths), strict=True):
         try:
-            w, h = known[path] if path in known else images.header(path)
+            w, h = known[path] if path in known else opening.header(path)
         except DataError:
             w, h = 1, 1  # decoding it will say what is wrong
         left, top, right, bottom = window or (0, 0, w, h)
@@ -60,6 +60,7 @@ def describe(
         mask_ids=tuple(mask_ids),
         windows=np.array(shown, np.int64).reshape(-1, 4),
         wholes=np.array(wholes, np.int64).reshape(-1, 2),
+        white=look.white,
     )
 
 
@@ -70,7 +71,7 @@ def needed(source: Source) -> int:
 
 def key(source: Source) -> str:
     """64 hex digits that change when a file, the sizes kept or the format do."""
-    digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None)).encode())
+    digest = hashlib.sha256(repr((FORMAT, source.canvas, source.mask_ids, source.masks is None, source.white)).encode())
     digest.update(source.sizes.tobytes() + source.windows.tobytes())
     masks = [mask for mask in source.masks or () if isinstance(mask, Path)]
     masks += [path for mask in source.masks or () if isinstance(mask, Verdict) for path in mask.masks]

@@ -21,7 +21,10 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -52,6 +55,7 @@ class Job:
         size: (height, width) in the canvas.
         window: The part of the file that the picture is.
         whole: (height, width) of the file.
+        white: The value of 16-bit grey that is white, as `visrun.data.images.load_rgb` takes it.
     """
 
     image: Path
@@ -60,6 +64,7 @@ class Job:
     size: tuple[int, int]
     window: Window
     whole: tuple[int, int]
+    white: int | None = None
 
     @property
     def cut(self) -> bool:
@@ -74,7 +79,7 @@ class Job:
             DataError: A file that cannot be read.
         """
         h, w = self.size
-        image = self._windowed(load_rgb(self.image, size=None if self.cut else self.size, noted=self.whole))
+        image = self._windowed(self._image())
         if image.shape[:2] != self.size:
             image = np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR))
         pixels[:h, :w] = image
@@ -86,18 +91,44 @@ class Job:
             mask[:] = 0
             mask[:, :h, :w] = layered(self.mask.within(self.window), self.size, window=self.window)
             return
-        ids = self._windowed(mask_of(self.mask, self.mask_ids, self.whole))
+        ids = self._windowed(self._ids())
         if ids.shape != self.size:
             marked = isinstance(self.mask, Verdict) and bool(self.mask.masks)
             ids = _marked(ids, self.size) if marked else _nearest(ids, self.size)
         mask[:] = IGNORE
         mask[0, :h, :w] = ids
 
+    def _image(self) -> Pixels:
+        if not self.cut:
+            return load_rgb(self.image, size=self.size, noted=self.whole, white=self.white)
+        whole = partial(load_rgb, self.image, noted=self.whole, white=self.white)
+        return _kept("image", (self.image, self.whole, self.white), whole)
+
+    def _ids(self) -> Pixels:
+        assert self.mask is not None
+        whole = partial(mask_of, self.mask, self.mask_ids, self.whole)
+        if not self.cut or not isinstance(self.mask, Path):
+            return whole()
+        return _kept("mask", (self.mask, self.mask_ids), whole)
+
     def _windowed(self, array: Pixels) -> Pixels:
         if not self.cut:
             return array
         left, top, right, bottom = self.window
         return array[top:bottom, left:right]
+
+
+def _kept(kind: str, key: object, decode: Callable[[], Pixels]) -> Pixels:
+    """What ``decode`` gives, or gave in this thread's last call where that had the same ``key``: a file's tiles follow
+    each other, and decoding all of it for each takes many times as long."""
+    if _last.__dict__.get(kind, (None, None))[0] != key:
+        _last.__dict__.pop(kind, None)  # before there are two
+        _last.__dict__[kind] = (key, decode())
+    found: Pixels = _last.__dict__[kind][1]
+    return found
+
+
+_last = threading.local()
 
 
 def _nearest(ids: Pixels, size: tuple[int, int]) -> Pixels:

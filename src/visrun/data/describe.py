@@ -40,6 +40,8 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
         lines += _mode(dataset, learns)
     if dataset.kind == "label" and (entry := READERS[dataset.layout]).derived:
         lines.append(f"  an image's label is what its objects are; task={entry.tasks[0]} finds the objects")
+    if dataset.white:
+        lines.append(f"  16-bit grey: 0 to {dataset.white:,} is black to white, in every image")
     if dataset.skipped:
         lines.append(f"  left out: {len(dataset.skipped):,} unusable entries")
     return "\n".join(lines)

@@ -30,6 +30,8 @@ def _sniff(path: Path) -> str:
         return "a Git LFS pointer, not the image itself: run `git lfs pull`"
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return "not an image but HTML or XML text"
-    if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")):
+    if start.startswith((b"II*\0", b"MM\0*")):
+        return "a TIFF that Pillow does not read: cut short, of more than four channels or of a rare compression"
+    if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"RIFF")):
         return "the image's header is cut short or broken"
     return "not an image that Pillow reads"

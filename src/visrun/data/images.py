@@ -6,48 +6,39 @@
 | palette                        | its colours                                                                      |
 | an alpha channel, transparency | laid over white, as it looks on a page                                           |
 | CMYK, YCbCr, HSV               | Pillow's conversion to RGB                                                       |
-| 16-bit grey                    | scaled by the true range: the smallest of 8, 12 and 16 bits (the depths that     |
-|                                | cameras and scanners deliver) that holds the image's largest value               |
+| 16-bit grey                    | scaled by the true range: the smallest of 8, 10, 12, 14 and 16 bits (the depths  |
+|                                | that cameras and scanners deliver) that holds the largest value, of a dataset in |
+|                                | any of its images: one file's own would have two equal greys differ by file      |
 | 16-bit colour                  | the high byte                                                                    |
-| float, 32-bit integers         | refused: their range is not known                                                |
+| float, 32-bit integers, below 0| refused: their range is not known                                                |
+| 16-bit TIFF, channels apart    | refused: Pillow takes half their bytes for the whole                             |
 | several frames                 | the first                                                                        |
 
 EXIF orientation is applied, so that sizes, pixels and masks share the frame that people see. Images above
-``MAX_PIXELS`` are refused from the header, before memory is taken.
+`opening.MAX_PIXELS` are refused from the header, before memory is taken.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import Image
 
 from visrun.data import labelmap
-from visrun.data.faults import reason
 from visrun.data.ids import ABSENT, IGNORE
 from visrun.data.objects import Objects, painted
+from visrun.data.opening import DEEP_GREY, opened, orientation, turned
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE, Verdict
 from visrun.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
 Truth = Path | Objects | Verdict  # what a plane of ids is made from
 
-MAX_PIXELS = 89_478_485  # Pillow's own threshold of suspicion: 256 MiB of RGB
-
-BROKEN = (
-    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError),
-    *(struct.error, zlib.error),
-)
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-_MASK_MODES = ("1", "L", "P", *_DEEP_GREY)
+WHITES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # the largest values of 16-bit grey
+_MASK_MODES = ("1", "L", "P", *DEEP_GREY)
 _LOSSY = ("JPEG", "MPO", "WEBP")
 # Pillow stretches the greys of 2- and 4-bit PNG to 0..255; a mask's ids are the numbers as they were written.
 _STRETCH = {"L;2": 85, "L;4": 17}
@@ -55,21 +46,18 @@ WHITE_FROM = 128  # the grey that is nearer to white than to black
 GREYISH = 16  # by how much the channels of a grey picture may differ that was saved as a JPEG
 
 
-def header(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, upright, from the header alone.
-
-    Raises:
-        DataError: ``path: reason`` for a file that is missing, no image, cut inside its header, above ``MAX_PIXELS`` or
-            of a mode that :func:`load_rgb` refuses.
-    """
-    with _opened(path) as image:
-        if image.mode == "F":
-            raise DataError(f"{path}: float image: save it with 8 or 16 bits a channel")
-        width, height = image.size
-        return (height, width) if _orientation(image) >= 5 else (width, height)
+def white_of(brightest: int) -> int:
+    """The value of 16-bit grey that becomes 255 where ``brightest`` is the largest of all."""
+    return next((white for white in WHITES if brightest <= white), WHITES[-1])
 
 
-def load_rgb(path: Path, *, size: tuple[int, int] | None = None, noted: tuple[int, int] | None = None) -> Pixels:
+def load_rgb(
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    noted: tuple[int, int] | None = None,
+    white: int | None = None,
+) -> Pixels:
     """The image as an upright, writable uint8 array (H, W, 3).
 
     Args:
@@ -77,23 +65,25 @@ def load_rgb(path: Path, *, size: tuple[int, int] | None = None, noted: tuple[in
         size: (height, width) it is resized to, smoothly. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size first where
             that is no less.
         noted: The (height, width) it had when it was looked at, if it was.
+        white: The value of 16-bit grey that becomes 255, as do those above; None = :func:`white_of` its own.
 
     Raises:
-        DataError: As :func:`header`, for pixels that are cut short, and for a size that is not the one noted.
+        DataError: As :func:`visrun.data.opening.header`, for pixels that are cut short, and for a size that is not the
+            one noted.
     """
-    with _opened(path) as image:
-        turn = _orientation(image)
+    with opened(path) as image:
+        turn = orientation(image)
         if noted and noted != (image.size if turn >= 5 else image.size[::-1]):
             raise DataError(f"{path}: of another size than when the images were looked at; has it been replaced?")
         wanted = size and (size[::-1] if turn < 5 else size)  # (width, height) in the file's own frame
         drafted = image.draft(None, wanted) if wanted and image.format == "JPEG" else None
         image.load()
-        pixels = _rgb(path, image)
+        pixels = _rgb(path, image, white)
         # A side that is no multiple of the decoder's step ends in a pixel that only partly belongs to the picture.
         box = drafted[1] if drafted else (0, 0, *image.size)
         if wanted and (wanted != image.size or box[2:] != image.size):
             pixels = np.asarray(Image.fromarray(pixels).resize(wanted, Image.Resampling.BILINEAR, box=box))
-        return np.array(_turned(pixels, turn), order="C")  # own memory: Pillow's is read-only
+        return np.array(turned(pixels, turn), order="C")  # own memory: Pillow's is read-only
 
 
 def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
@@ -105,12 +95,12 @@ def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
         ids: The id in the file of each class, in the order of the classes; every other id becomes 255. () keeps all.
 
     Raises:
-        DataError: As :func:`header`, and for ids above 255 and colours without an id.
+        DataError: As :func:`visrun.data.opening.header`, and for ids above 255 and colours without an id.
     """
-    with _opened(path) as image:
-        turn = _orientation(image)
+    with opened(path) as image:
+        turn = orientation(image)
         array = _indices(path, image) if image.mode in _MASK_MODES else _by_colour(path, image)
-        upright = np.array(_turned(array, turn), order="C")
+        upright = np.array(turned(array, turn), order="C")
     return chosen_ids(ids)[upright] if ids else upright
 
 
@@ -122,17 +112,17 @@ def load_ids(path: Path) -> npt.NDArray[np.int64]:
             colours: each is one object, black none, numbered red + 256 green + 65536 blue.
 
     Raises:
-        DataError: As :func:`header`.
+        DataError: As :func:`visrun.data.opening.header`.
     """
-    with _opened(path) as image:
-        turn = _orientation(image)
+    with opened(path) as image:
+        turn = orientation(image)
         if image.mode in _MASK_MODES:
             stretch = _stretch(image)
             ids = np.asarray(image).astype(np.int64) // stretch
             ids = np.where(ids == IGNORE, 0, ids) if image.mode == "P" else ids
         else:
             ids = np.asarray(image.convert("RGB")).astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
-        return np.array(_turned(ids, turn), order="C")
+        return np.array(turned(ids, turn), order="C")
 
 
 def load_flags(first: Path, *others: Path) -> npt.NDArray[np.bool_]:
@@ -140,14 +130,14 @@ def load_flags(first: Path, *others: Path) -> npt.NDArray[np.bool_]:
     black that is not transparent; in a lossy file, which blurs, what is nearer to white than to black.
 
     Raises:
-        DataError: As :func:`header`, and for masks of different sizes.
+        DataError: As :func:`visrun.data.opening.header`, and for masks of different sizes.
     """
-    with _opened(first) as image:
-        turn = _orientation(image)
+    with opened(first) as image:
+        turn = orientation(image)
         flags = np.asarray(image if image.mode in _MASK_MODES else image.convert("L")) >= _least(image)
-        if image.has_transparency_data and image.mode not in _DEEP_GREY:
+        if image.has_transparency_data and image.mode not in DEEP_GREY:
             flags = flags & (np.asarray(image.convert("RGBA"))[:, :, 3] > 0)
-        flags = np.array(_turned(flags, turn), order="C")
+        flags = np.array(turned(flags, turn), order="C")
     for path in others:
         more = load_flags(path)
         if more.shape != flags.shape:
@@ -226,67 +216,26 @@ def chosen_ids(ids: Sequence[int]) -> Pixels:
     return table
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """The file open in Pillow, its size checked; whatever goes wrong inside becomes one DataError."""
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{path}: {_too_large(f'{image.width}x{image.height}')}")
-            yield image
-    except DataError:
-        raise
-    except BOMBS:
-        raise DataError(f"{path}: {_too_large('the header')}") from None
-    except BROKEN as error:
-        raise DataError(f"{path}: {reason(path, error)}") from error
-
-
-def _too_large(what: str) -> str:
-    limit = f"the limit of {MAX_PIXELS:,} pixels (decompression bomb?)"
-    return f"{what} is above {limit}: shrink or cut the file, data.tile does not"
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation 1..8, without decoding."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns TIFF itself
-    exif = Image.Image.getexif(image)  # the base method: PNG's own would decode the pixels to look for late chunks
-    turn = exif.get(ExifTags.Base.Orientation, 1)
-    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
-
-
-def _turned(array: npt.NDArray[Any], turn: int) -> npt.NDArray[Any]:
-    """``array`` (H, W[, 3]) as seen, for an EXIF orientation (Exif 2.3, tag 274)."""
-    if turn >= 5:  # rows of the file are columns of the picture
-        array = array.swapaxes(0, 1)
-    if turn in (3, 4, 7, 8):
-        array = array[::-1]
-    if turn in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array
-
-
-def _rgb(path: Path, image: Image.Image) -> Pixels:
+def _rgb(path: Path, image: Image.Image, white: int | None) -> Pixels:
     if image.mode == "F":
         raise DataError(f"{path}: float image: save it with 8 or 16 bits a channel")
-    if image.mode in _DEEP_GREY:
-        grey = _scaled(path, np.asarray(image))
+    if image.mode in DEEP_GREY:
+        grey = _scaled(path, np.asarray(image), white)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.has_transparency_data:
         over = image.convert("RGBA")
-        white = Image.new("RGBA", over.size, "white")
-        image = Image.alpha_composite(white, over)
+        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
     return np.asarray(image.convert("RGB"))
 
 
-def _scaled(path: Path, deep: npt.NDArray[np.generic]) -> Pixels:
-    """Grey integers (H, W) to uint8 by the smallest of 8, 12 and 16 bits that holds the largest."""
+def _scaled(path: Path, deep: npt.NDArray[np.generic], white: int | None) -> Pixels:
+    """Grey integers (H, W) to uint8."""
     low, high = int(deep.min()), int(deep.max())
-    if low < 0 or high > 65535:
-        raise DataError(f"{path}: 32-bit integers from {low} to {high}: save it with 8 or 16 bits a channel")
-    full = next(2**bits - 1 for bits in (8, 12, 16) if high < 2**bits)
-    return np.rint(deep.astype(np.float32) * (255.0 / full)).astype(np.uint8)
+    if low < 0 or high > WHITES[-1]:
+        what = "save it with 8 or 16 bits a channel" if low >= 0 else "add an offset, and save it with 8 or 16 bits"
+        raise DataError(f"{path}: integers from {low} to {high}, beyond 0 to {WHITES[-1]}: {what}")
+    full = white or white_of(high)
+    return np.rint(np.minimum(deep, full).astype(np.float32) * (255.0 / full)).astype(np.uint8)
 
 
 def _stretch(image: Image.Image) -> int:

@@ -22,6 +22,7 @@ class Look:
             such as black, is moved aside, so that only padding is 0 in all channels: `rendering.seen` relies on it.
         tile: Side of the tiles into which larger pictures are cut, or None.
         overlap: Of neighbouring tiles, in pixels.
+        white: The value of 16-bit grey that is white; None = of each file its own, see `visrun.data.images`.
     """
 
     image_size: tuple[int, int]
@@ -30,6 +31,7 @@ class Look:
     std: tuple[float, ...]
     tile: int | None = None
     overlap: int = 0
+    white: int | None = None
 
     def __post_init__(self) -> None:
         if all(abs(255 * part - round(255 * part)) < 255 * ASIDE / 10 for part in self.mean):

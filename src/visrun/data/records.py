@@ -40,6 +40,7 @@ class Dataset:
         classes: Class names by index; () for values.
         targets: Names of the values; () for classes.
         sizes: (width, height) of each upright image.
+        white: Where images are 16-bit grey, the value of theirs that is white; else None.
         skipped: What was left out as unusable, one line each.
         multilabel: Whether a label is a tuple of class indices.
         fingerprint: SHA-256 over relative paths, byte sizes and targets.
@@ -57,6 +58,7 @@ class Dataset:
     classes: tuple[str, ...]
     targets: tuple[str, ...]
     sizes: dict[Path, tuple[int, int]]
+    white: int | None = None
     skipped: tuple[str, ...] = ()
     multilabel: bool = False
     fingerprint: str = ""
@@ -167,6 +169,7 @@ def checked(
         classes=listing.classes,
         targets=listing.targets,
         sizes={record.image: finding.size for rows in good.values() for record, finding in rows},
+        white=check.white(good),
         skipped=skipped,
         multilabel=listing.multilabel,
         fingerprint=fingerprint,
@@ -177,6 +180,7 @@ def checked(
         counts=counts,
         warnings=(
             *listing.warnings,
+            *check.paged(good, base),
             *choose.left_out(found.listing.classes, classes, training=training),
             *choose.warnings(good, counts, listing, kind=kind, root=base, training=training),
         ),

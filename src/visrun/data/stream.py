@@ -44,6 +44,7 @@ class Source:
         mask_ids: As `visrun.data.images.mask_of` takes them; () = numbers of objects, not classes.
         windows: (n, 4) left, top, right, bottom: the part of the file that each picture is.
         wholes: (n, 2) height and width of the files.
+        white: As `visrun.data.look.Look` has it.
     """
 
     paths: tuple[Path, ...]
@@ -53,6 +54,7 @@ class Source:
     mask_ids: tuple[int, ...]
     windows: NDArray[np.int64]
     wholes: NDArray[np.int64]
+    white: int | None = None
 
     @property
     def layers(self) -> int:
@@ -71,7 +73,7 @@ class Source:
         """What to decode for picture ``i``."""
         mask = None if self.masks is None else self.masks[i]
         size, window, whole = (tuple(array[i].tolist()) for array in (self.sizes, self.windows, self.wholes))
-        return Job(self.paths[i], mask, self.mask_ids, size, window, whole)
+        return Job(self.paths[i], mask, self.mask_ids, size, window, whole, self.white)
 
 
 Batch = tuple[Tensor, Tensor | None]  # canvases (B, Hc, Wc, 3) and masks (B, L, Hc, Wc), uint8, on the host

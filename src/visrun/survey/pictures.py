@@ -52,7 +52,7 @@ def _classes(record: Record) -> set[int]:
 
 def labelled(record: Record, dataset: Dataset) -> Image.Image:
     """An image with what is labelled in it."""
-    image = Image.fromarray(load_rgb(record.image))
+    image = Image.fromarray(load_rgb(record.image, white=dataset.white))
     return DRAW.get(dataset.kind, _named)(image, record, dataset)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from visrun.data.ids import IGNORE
-from visrun.data.images import header, load_rgb, mask_of
+from visrun.data.images import load_rgb, mask_of
 from visrun.data.objects import Objects
+from visrun.data.opening import header
 from visrun.data.records import Dataset, Record
 from visrun.data.verdicts import Verdict
 from visrun.figures.drawing import overlay, palette

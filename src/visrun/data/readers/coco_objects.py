@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from visrun.data import files
-from visrun.data.images import MAX_PIXELS
 from visrun.data.listing import Problem
+from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Outline, Rle, counts_of
 
 NOT_WRITTEN = (np.nan,) * 4

@@ -6,10 +6,10 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from visrun.data.images import MAX_PIXELS
 from visrun.data.listing import Problem
 from visrun.data.marks import around
 from visrun.data.objects import corners_of
+from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Floats, Outline, Rle, box_of
 from visrun.data.readers.labelme_shapes import ROUND, Shape, Shapes, Size, placed, together
 from visrun.data.xmltree import Tag

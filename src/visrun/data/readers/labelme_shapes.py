@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from visrun.data import files
-from visrun.data.images import BOMBS, BROKEN, MAX_PIXELS
 from visrun.data.listing import Problem
 from visrun.data.marks import Marks, around, no_marks
 from visrun.data.objects import corners_of
+from visrun.data.opening import BOMBS, BROKEN, MAX_PIXELS
 from visrun.data.outlines import Floats, Numbers, Outline, Rle, box_of, pixels
 from visrun.errors import DataError
 

@@ -1,0 +1,64 @@
+"""What is known of an image before its pixels are."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visrun.data import opening
+from visrun.errors import DataError
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(("dtype", "brightest"), [(np.uint8, 0), (np.uint16, 200)])
+def test_the_largest_value_is_known_of_deep_grey_alone(
+    tmp_path: Path, dtype: type[np.generic], brightest: int, suffix: str
+) -> None:
+    Image.fromarray(np.array([[3, 200, 9]], dtype)).save(tmp_path / f"x.{suffix}")
+    assert opening.facts(tmp_path / f"x.{suffix}") == opening.Facts((3, 1), brightest, 1)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif"])
+def test_pages_are_counted_and_the_first_stays_the_one_that_is_read(tmp_path: Path, suffix: str) -> None:
+    pages = [Image.new("L", (4, 3), shade) for shade in (10, 20, 30)]
+    pages[0].save(tmp_path / f"x.{suffix}", save_all=True, append_images=pages[1:])
+    assert opening.facts(tmp_path / f"x.{suffix}").frames == 3
+    deep = [Image.fromarray(np.full((2, 2), value, np.uint16)) for value in (300, 4000)]
+    deep[0].save(tmp_path / "deep.tif", save_all=True, append_images=deep[1:])
+    assert opening.facts(tmp_path / "deep.tif") == opening.Facts((2, 2), 300, 2)
+
+
+def tiff(path: Path, bits: int, *, apart: bool) -> Path:
+    """A 2 x 1 TIFF of three channels, written by hand (TIFF 6.0): header, one directory of ten entries, pixels."""
+    pixels = bytes(6 * bits // 8)
+    size, start = len(pixels) // (3 if apart else 1), 8 + 2 + 10 * 12 + 4
+    strips = [start + 30 + i * size for i in range(3 if apart else 1)]
+    tail = struct.pack("<3H", bits, bits, bits) + struct.pack("<6I", *(strips * 3)[:3], size, size, size)
+    several = len(strips)
+    entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 3, start), (259, 3, 1, 1), (262, 3, 1, 2)]
+    entries += [(273, 4, several, start + 6 if apart else strips[0]), (277, 3, 1, 3), (278, 3, 1, 1)]
+    entries += [(279, 4, several, start + 18 if apart else size), (284, 3, 1, 2 if apart else 1)]
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + tail + pixels)
+    return path
+
+
+@pytest.mark.parametrize(("bits", "apart"), [(8, False), (8, True), (16, False)])
+def test_a_tiff_of_three_channels_is_read(tmp_path: Path, bits: int, apart: bool) -> None:
+    assert opening.header(tiff(tmp_path / "x.tif", bits, apart=apart)) == (2, 1)
+
+
+def test_deep_channels_one_behind_the_other_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"x\.tif: 16 bits a channel and the channels apart: save it with them inter"):
+        opening.header(tiff(tmp_path / "x.tif", 16, apart=True))
+
+
+def test_a_tiff_that_pillow_does_not_know_is_not_called_broken_alone(tmp_path: Path) -> None:
+    file = tiff(tmp_path / "x.tif", 8, apart=False)
+    file.write_bytes(file.read_bytes().replace(struct.pack("<HHII", 259, 3, 1, 1), struct.pack("<HHII", 259, 3, 1, 9)))
+    with pytest.raises(DataError, match="a TIFF that Pillow does not read: cut short, of more than four channels or"):
+        opening.header(file)
