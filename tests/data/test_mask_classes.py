@@ -138,3 +138,36 @@ def test_other_jpegs_are_refused(tmp_path: Path, colours: tuple[object, ...]) ->
     with pytest.raises(DataError) as caught:
         records.read(root, task="segmentation")
     assert str(caught.value) == f"{root}/masks/0.jpg is {mask_classes.BLURRED}"
+
+
+def cells(*count: int, first: int = 1, pieces: int = 1) -> list[np.ndarray]:
+    """A mask for each number of squares, which are numbered; each in so many pieces."""
+    masks = []
+    for n in count:
+        mask = np.zeros((60, 60), np.uint8)
+        for i in range(n):
+            for piece in range(pieces):
+                mask[6 * i : 6 * i + 4, 20 * piece : 20 * piece + 4] = first + i
+        masks.append(mask)
+    return masks
+
+
+@pytest.mark.parametrize(
+    ("masks", "told"),
+    [
+        (cells(3, 5, 9, 0), "from 1 to 3 or up to 9 in 3 of 3 masks"),
+        (cells(*[3, 5] * 10), "from 1 to 3 or up to 5 in 20 of 20 masks"),
+        (cells(1, 2, 2, 1), ""),  # a class inside another, as often
+        (cells(4, 4, 4), ""),  # classes that every image shows
+        (cells(3, 5, first=2), ""),
+        (cells(3, 5, 4, pieces=2), ""),  # classes are in several places
+        ([*cells(3, 5, 9), *cells(3, 4, first=3)], ""),
+    ],
+)
+def test_ids_that_look_like_numbers_of_objects_are_told(tmp_path: Path, masks: list[np.ndarray], told: str) -> None:
+    root = folder(tmp_path, masks)
+    hint = "each in one place: numbers of objects? then data=instances task=instance_segmentation"
+    lines = [f"ids run {told}, {hint}"] if told else []
+    assert [line for line in records.read(root, task="segmentation").warnings if "objects" in line] == lines
+    (root / "classes.txt").write_text("\n".join(f"c{i}" for i in range(20)))
+    assert not [line for line in records.read(root, task="segmentation").warnings if "objects" in line]

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from visrun.data import labelmap
-from visrun.data.ids import ABSENT, IGNORE
+from visrun.data.ids import ABSENT, IGNORE, NUMBERED
 from visrun.data.objects import Objects, painted
 from visrun.data.opening import DEEP_GREY, opened, orientation, turned
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE, Verdict
@@ -182,7 +182,7 @@ def _indices(path: Path, image: Image.Image) -> Pixels:
     array = np.asarray(image)  # decodes
     if array.dtype != np.uint8:
         if array.size and (int(array.max()) > 255 or int(array.min()) < 0):
-            raise DataError(f"{path}: mask id {int(array.max())} is above 255")
+            raise DataError(f"{path}: mask id {int(array.max())} is above 255; {NUMBERED}")
         array = array.astype(np.uint8)
     return array // stretch
 

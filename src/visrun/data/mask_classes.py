@@ -11,8 +11,8 @@ import numpy as np
 
 from visrun.data import choose
 from visrun.data.check import Finding
-from visrun.data.ids import ABSENT, IGNORE
-from visrun.data.images import WHITE_FROM
+from visrun.data.ids import ABSENT, IGNORE, NUMBERED
+from visrun.data.images import WHITE_FROM, load_mask
 from visrun.errors import DataError
 from visrun.text import plural, some
 
@@ -26,6 +26,9 @@ NEAR = 50  # values that are nearly black, or as many that are nearly white
 VALUES = 3  # such values, beside black and white themselves, from which on they are shades and no ids
 SOFT = 0.5  # pixels between, at most so many of those of the smaller end: edges
 STRAY = 0.01  # pixels that count for nothing, likewise
+NUMBERING = 0.9  # share of masks whose ids run from 1 on without a gap, and of ids that are one piece: objects' numbers
+FEWEST = 3  # objects that the fullest of such masks shows
+LOOKED_AT = 8  # masks whose pieces are counted
 WIDTH = 16  # values that hold most of what is between, where that is a class of its own in grey
 
 
@@ -62,6 +65,8 @@ def settle(
         told.append(_told(seen, next(name for name, id_ in known.items() if id_ == IGNORE)))
     elif files_alone and not listing.classes and seen[IGNORE]:
         told.append(f"mask id 255 means ignore: {seen[IGNORE] / seen.sum():.1%} of all pixels are left out")
+    if files_alone and not white and not listing.classes and classes is None:
+        told += _objects_numbered(listing, findings)
     if listing.ids and (other := seen.sum() - seen[[*listing.ids]].sum()):
         told.append(f"pixels without a class are ignored: {other / seen.sum():.1%} of all")
     return replace(listing, classes=wanted, warnings=(*listing.warnings, *told)), ids, findings
@@ -105,6 +110,26 @@ def _jpeg(listing: Listing) -> Path | None:
     """The first mask that is a JPEG, if any."""
     targets = (record.target for records in listing.splits.values() for record in records)
     return next((path for path in targets if isinstance(path, Path) and path.suffix.lower() in LOSSY), None)
+
+
+def _objects_numbered(listing: Listing, findings: Sequence[Finding]) -> list[str]:
+    """A line where ids look like numbers of objects: in each mask they run from 1 on, as far as it shows objects, and
+    each is in one place."""
+    targets = [record.target for records in listing.splits.values() for record in records]
+    pairs = [(path, f.pixels[1:IGNORE]) for path, f in zip(targets, findings, strict=True) if f.pixels is not None]
+    shown = [(path, np.flatnonzero(pixels)) for path, pixels in pairs if pixels.any()]
+    full = [(path, len(ids)) for path, ids in shown if ids[-1] + 1 == len(ids)]
+    counts = [n for _, n in full]
+    if len(full) < NUMBERING * len(shown) or max(counts, default=0) < FEWEST or len({*counts}) < 2:
+        return []
+    from skimage.measure import label
+
+    some = full[:: max(1, len(full) // LOOKED_AT)][:LOOKED_AT]
+    pieces = sum(int(label(load_mask(path) % IGNORE, background=0, connectivity=2).max()) for path, _ in some)
+    if NUMBERING * pieces > sum(n for _, n in some):
+        return []
+    span = f"from 1 to {min(counts)} or up to {max(counts)}"
+    return [f"ids run {span} in {len(full):,} of {len(shown):,} masks, each in one place: {NUMBERED}"]
 
 
 def _nearest(finding: Finding) -> Finding:
