@@ -45,6 +45,7 @@ FILES = [
     ("split/wider_face_train_bbx_gt.txt", "0--Parade/a.jpg\n0\n", "WIDER Face"),
     ("training/label_2/a.txt", KITTI, "KITTI"),
     ("set/annotations/a.txt", "35,18,23,12,1,1,0,0\n", "VisDrone"),
+    ("a_seg.npy", "x", "Cellpose"),
     ("labels.mat", "MATLAB 5.0", "MATLAB"),
     ("data/train-0.parquet", "PAR1", "Parquet"),
 ]

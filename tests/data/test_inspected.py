@@ -120,11 +120,26 @@ def test_good_images_only(tmp_path, inside):
     assert dataset.defects == {"train": 0, "val": 0}
 
 
-def test_masks_beside_images_are_no_good_images(tmp_path):
-    picture(tmp_path / "a.jpg")
-    picture(tmp_path / "b_mask.png")
+@pytest.mark.parametrize(
+    ("image", "beside"),
+    [
+        ("a.jpg", "a_mask.png"),
+        ("a.tif", "a_masks.tif"),
+        ("a.tif", "a_seg.tif"),
+        ("a_img.tif", "a_masks.tif"),
+        ("a_image.png", "a_label.png"),
+        ("a_img.png", "a_img_cp_masks.png"),
+        ("a_img.png", "a_img_seg.npy"),
+    ],
+)
+@pytest.mark.parametrize("folder", [".", "good", "good/first"])
+def test_masks_beside_images_are_no_good_images(tmp_path, folder, image, beside):
+    picture(tmp_path / folder / image)
+    other = tmp_path / folder / f"b{beside[1:]}"
+    mask(other.with_suffix(".png"))
     assert fitting(tmp_path, TASK) == ["good"]
-    mask(tmp_path / "a_mask.png")
+    mask(tmp_path / folder / "mask.png")
+    (tmp_path / folder / "mask.png").rename(tmp_path / folder / beside)
     assert fitting(tmp_path, TASK) == []
 
 

@@ -101,6 +101,13 @@ FORMATS = (
         rb"(?m)^\d+,\d+,\d+,\d+,[01],\d+,\d+,\d+,?\s*$",
         "convert it to YOLO, as Ultralytics' VisDrone.yaml does",
     ),
+    Format(
+        "Cellpose's own format",
+        "*_seg.npy",
+        b"",
+        "save the masks there as PNG or TIFF and put them into instances/, the images into images/, named alike",
+        ("instances",),
+    ),
     Format("MATLAB's format", "*.mat", b"", "write a table of image,label, or COCO of objects", ("coco", "csv")),
     Format("Parquet", "*.parquet", b"", "save images in class folders, or with a table", ("folder", "csv")),
 )

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.listing import Listing, Record
-from visrun.data.readers import common, inspected
+from visrun.data.readers import common, inspected, mask_places
 from visrun.data.splits import ALL
 from visrun.data.verdicts import CLASSES, Verdict
 from visrun.errors import DataError
 
 LABELS = frozenset({".json", ".xml", ".csv", ".tsv", ".txt", ".yaml", ".yml"})
+MARKS = ("_cp_masks", *mask_places.BESIDE)  # what a mask's stem carries after its image's; the first is Cellpose's
+IMAGE_MARKS = ("_img", *mask_places.IMAGE_MARKS)
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
@@ -22,13 +24,17 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
     inside = [folder for folder in files.folders(root) if files.holds_images(folder)]
     if not inside:
         return files.holds_images(root, deep=False) and not _masked(root)
-    return len(inside) == 1 and inspected.is_good(inside[0].name) and not files.holds_images(root, deep=False)
+    if len(inside) > 1 or not inspected.is_good(inside[0].name) or files.holds_images(root, deep=False):
+        return False
+    return not _masked(inside[0])
 
 
 def _masked(folder: Path) -> bool:
-    """Whether one image's name is another's with a mask's mark behind it."""
-    stems = {path.stem for path in files.images(folder, deep=False)}
-    return any((bare := common.unmarked(stem, inspected.MARKS)) != stem and bare in stems for stem in stems)
+    """Whether the name of an image, or of an array as Cellpose's, is an image's with a mask's mark behind it."""
+    images = {common.place(path, folder) for path in files.images(folder)}
+    bare = images | {common.unmarked(name, IMAGE_MARKS) for name in images}
+    every = images | {common.place(path, folder) for path in files.of_suffix(folder, frozenset({".npy"}))}
+    return any((own := common.unmarked(name, MARKS)) != name and own in bare for name in every)
 
 
 def read(root: Path) -> Listing:
