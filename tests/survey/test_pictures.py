@@ -16,6 +16,8 @@ from visrun.data.records import Dataset
 from visrun.survey.pictures import DRAW, labelled, samples, traced
 from visrun.tables import READERS, TARGETS
 
+from .conftest import photo
+
 RED = (255, 0, 0)
 
 
@@ -42,6 +44,27 @@ def test_samples_show_every_class_and_an_image_without_objects(outlines: Path) -
     shown = [set(row.target.labels.tolist()) for row in samples(found, 3)]
     assert {0, 1} <= set.union(*shown)
     assert set() in shown
+
+
+@pytest.mark.parametrize(
+    ("task", "folders"),
+    [
+        ("classification", {"train/a": 20, "train/b": 2, "val/a": 1, "val/b": 3}),
+        ("anomaly_detection", {"train/good": 12, "test/good": 2, "test/bent": 2, "test/cut": 9, "test/cut/deep": 3}),
+    ],
+)
+def test_samples_show_classes_and_kinds_of_defects_in_turn(tmp_path: Path, task: str, folders: dict[str, int]) -> None:
+    for k, (folder, count) in enumerate(folders.items()):
+        for i in range(count):
+            photo(tmp_path / folder / f"{i}.png", 100 * k + i)
+    shown = [row.image.parent.relative_to(tmp_path).as_posix() for row in samples(dataset(tmp_path, task), 8)]
+    assert (
+        shown
+        == {
+            "classification": ["train/a", "train/b"] * 2 + ["train/a", "val/b"] * 2,
+            "anomaly_detection": ["train/good", "test/bent", "test/cut", "test/cut/deep"] * 2,
+        }[task]
+    )
 
 
 def objects(**more: object) -> Objects:

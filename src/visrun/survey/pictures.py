@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from visrun.anomaly.drawing import outlined
+from visrun.data.files import natural
 from visrun.data.ids import IGNORE
 from visrun.data.images import load_rgb, mask_of
 from visrun.data.objects import Objects
@@ -26,26 +28,33 @@ MOST_LINES = 6  # of a caption
 
 
 def samples(dataset: Dataset, count: int = SAMPLES) -> list[Record]:
-    """A few images, the same each time: one of every class if they suffice, one without objects; those of the first
-    split before others."""
-    each = [sorted(split, key=_mixed) for split in dataset.splits.values()]
-    rows = [row for split in each for row in split]
-    shown = [_classes(row) for row in rows]
-    wanted = [next((i for i, found in enumerate(shown) if k in found), None) for k in range(len(dataset.classes))]
-    blank = next((i for i, found in enumerate(shown) if not found and isinstance(rows[i].target, Objects)), None)
-    order = [i for i in [*wanted, blank, *range(len(rows))] if i is not None]
-    return [rows[i] for i in list(dict.fromkeys(order))[:count]]
+    """A few images, the same each time: classes and kinds of defects in turn, one image without objects; those of the
+    first split before others."""
+    rows = [row for split in dataset.splits.values() for row in sorted(split, key=_mixed)]
+    found: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        for what in _shown(row):
+            found.setdefault(what, []).append(i)
+    blank = [i for i, row in enumerate(rows) if isinstance(row.target, Objects) and not len(row.target)][:1]
+    turns = zip_longest(*(found[what] for what in sorted(found, key=natural)), blank)
+    order = [i for turn in turns for i in turn if i is not None]
+    return [rows[i] for i in list(dict.fromkeys([*order, *range(len(rows))]))[:count]]
 
 
 def _mixed(record: Record) -> bytes:
     return hashlib.sha256(record.image.name.encode("utf-8", "surrogateescape")).digest()
 
 
+def _shown(record: Record) -> set[str]:
+    """What an image is an example of; of a good one its kind comes before those of defects."""
+    if isinstance(record.target, Verdict):
+        return {record.target.kind if record.target.defective else ""}
+    return set(map(str, _classes(record)))
+
+
 def _classes(record: Record) -> set[int]:
     if isinstance(record.target, Objects):
         return set(record.target.labels.tolist())
-    if isinstance(record.target, Verdict):
-        return {int(record.target.defective)}
     several = record.target if isinstance(record.target, tuple) else (record.target,)
     return {label for label in several if isinstance(label, int)}
 
