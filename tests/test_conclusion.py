@@ -55,3 +55,26 @@ def test_of_many_classes_a_run_measures_the_means_alone(k: int, monkeypatch: Any
         device="cpu", task=task, step=step, loaders={"val": ()}, metric=object(), precision="fp32"
     )
     assert measure(made, "val") == (values if k == 100 else {"map": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("counts", "loss", "told"),
+    [
+        ({"train": (12, 0, 12, 0), "val": (0, 4, 0, 4)}, 0.0, False),  # their weights are 0 where classes are balanced
+        ({"train": (12, 0, 12, 0), "val": (0, 4, 0, 4)}, 0.25, True),
+        ({"train": (12, 0, 12, 0), "val": (1, 4, 0, 4)}, 0.0, True),
+        ({}, 0.0, True),  # values, which have no classes
+    ],
+)
+def test_a_loss_in_which_nothing_weighs_is_none(counts: Any, loss: float, told: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr("visrun.conclusion.evaluate", lambda *_, **__: {"val_loss": loss, "accuracy": 0.5})
+    made: Any = SimpleNamespace(
+        dataset=SimpleNamespace(counts=counts),
+        device="cpu",
+        task=SimpleNamespace(state=dict),
+        step=SimpleNamespace(evaluated=None, graph=None),
+        loaders={"val": ()},
+        metric=object(),
+        precision="fp32",
+    )
+    assert measure(made, "val") == ({"val_loss": loss} if told else {}) | {"accuracy": 0.5}

@@ -72,8 +72,17 @@ def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, 
             device=made.device,
             precision=made.precision,
         )
+    if metrics.get("val_loss") == 0 and _unseen(made.dataset.counts, split):
+        del metrics["val_loss"]  # every target weighs 0 (data.class_weights): no loss, and the lowest of all
     many = len(made.task.state().get("classes") or ()) > MOST_CLASSES
     return {key: value for key, value in metrics.items() if not (many and "/" in key)}
+
+
+def _unseen(counts: Mapping[str, Sequence[int]], split: str) -> bool:
+    """Whether a split shows classes, and none of them stands in train as well."""
+    if split not in counts or "train" not in counts:
+        return False
+    return not any(known and n for known, n in zip(counts["train"], counts[split], strict=True))
 
 
 def _evaluating(made: Parts) -> AbstractContextManager[None]:
