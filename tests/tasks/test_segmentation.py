@@ -14,6 +14,7 @@ from torch import Tensor
 
 from visrun import losses
 from visrun.build import load
+from visrun.figures.drawing import PANEL, overlay
 from visrun.tables import TASKS
 from visrun.tasks.segmentation import AUX_WEIGHT, Segmentation
 
@@ -123,3 +124,19 @@ def test_pictures_show_the_classes_where_they_are(kind: str) -> None:
     assert len(np.unique(forecast[:, :160].reshape(-1, 3), axis=0)) == 1
     assert (forecast[0, 0] != forecast[0, 319]).any()
     assert (true[:80] == 255).all() and (true[80:] == true[159, 0]).all() and (true[159, 0] != 255).any()
+
+
+def test_classes_of_a_large_image_are_drawn_in_the_pixels_of_the_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = list[tuple[int, int]]()
+
+    def spied(image: Image.Image, *given: Any, **options: Any) -> Image.Image:
+        drawn.append(image.size)
+        return overlay(image, *given, **options)
+
+    monkeypatch.setattr("visrun.tasks.segmentation.overlay", spied)
+    mask = torch.zeros(1, 900, 1200, dtype=torch.uint8)
+    mask[:, 450:] = 1
+    page = Segmentation(classes=CLASSES).draw(Image.new("RGB", (1200, 900)), {"mask": mask}, 0, mask[0])
+    assert drawn == [(PANEL, PANEL * 3 // 4)] * 2
+    below = np.asarray(page)[22 : 22 + PANEL * 3 // 4, PANEL + 8 : 2 * PANEL + 8]
+    assert (below[:192] == below[0, 0]).all() and (below[192:] == below[-1, 0]).all() and (below[0] != below[-1]).any()

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from visrun.data.ids import IGNORE
-from visrun.figures.drawing import legend, overlay, palette, side_by_side
+from visrun.figures.drawing import PANEL, legend, overlay, palette, scaled, side_by_side
 from visrun.metrics import SegmentationMetric
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only
 
@@ -93,10 +93,11 @@ class Segmentation:
         if target is not None:
             masks["truth"] = _array(target)
         colors = palette(self.num_outputs)
-        panels = {name: overlay(image, mask, colors, ignored=IGNORE) for name, mask in masks.items()}
+        small = scaled(image, most=PANEL)  # first: a file may have a hundred times the panel's pixels
+        panels = {name: overlay(small, mask, colors, ignored=IGNORE) for name, mask in masks.items()}
         present = sorted({int(k) for mask in masks.values() for k in np.unique(mask)} & set(range(self.num_outputs)))
         keys = [(self.classes[k], colors[k]) for k in present]
-        return legend(side_by_side({"image": image, **panels}), keys)
+        return legend(side_by_side({"image": small, **panels}), keys)
 
     def state(self) -> dict[str, Any]:
         """Class names, and their ids in masks."""
@@ -104,4 +105,4 @@ class Segmentation:
 
 
 def _array(mask: Any) -> np.ndarray:
-    return np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask).astype(np.int64)
+    return np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
