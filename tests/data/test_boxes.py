@@ -197,6 +197,15 @@ def test_a_missing_image_is_not_another_of_its_name(tmp_path: Path) -> None:
     assert str(caught.value).splitlines()[1:-1] == ["  train.csv:2: train/a.jpg: no such file"]
 
 
+def test_a_name_that_may_mean_several_images_says_so(tmp_path: Path) -> None:
+    for place in ("x/a.jpg", "y/a.jpg", "y/b.jpg"):
+        picture(tmp_path / place)
+    write(tmp_path / "all.csv", TENSORFLOW, ROW, ROW.replace("a.jpg", "b.jpg"))
+    assert found(tmp_path) == {"all": [("y/b.jpg", 1)]}
+    told = "several images have this name: x/a.jpg, y/a.jpg: write the folder in front"
+    assert [str(problem) for problem in boxes.read(tmp_path).problems] == [f"all.csv:2: a.jpg: {told}"]
+
+
 WRONG = [
     ("a.jpg,40,30,cat,4,5,14", "7 cells, the header has 8"),
     ("a.jpg,40,30,cat,4,5,14,25,9", "9 cells, the header has 8"),

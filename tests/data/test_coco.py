@@ -462,6 +462,16 @@ def test_two_names_do_not_share_a_file_that_fits_one(
     assert images(tmp_path) == {"all": ["images/other.jpg", *found]}
 
 
+def test_a_name_that_may_mean_several_images_says_so(tmp_path: Path) -> None:
+    for place in ("cam1/1", "cam2/1", "cam1/2"):
+        picture(tmp_path / "images" / f"{place}.jpg")
+    write(tmp_path / "all.json", content(["1.jpg", "2.jpg"], [annotation(0)]))
+    assert images(tmp_path) == {"all": ["images/cam1/2.jpg"]}
+    (problem,) = coco.read(tmp_path).problems
+    told = "several images have this name: images/cam1/1.jpg, images/cam2/1.jpg: write the folder in front"
+    assert str(problem) == f"all.json: image 0: 1.jpg: {told}"
+
+
 @pytest.mark.parametrize("place", ["images/{}.jpg", "deep/{}.jpg"])
 def test_names_agree_however_their_accents_are_stored(tmp_path: Path, place: str) -> None:
     path = picture(tmp_path / place.format(unicodedata.normalize("NFD", "é")))

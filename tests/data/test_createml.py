@@ -80,6 +80,16 @@ def test_images_of_a_split_that_no_json_lists(tmp_path: Path) -> None:
         createml.read(tmp_path)
 
 
+def test_a_name_that_may_mean_several_images_says_so(tmp_path: Path) -> None:
+    for place in ("x/a.jpg", "y/a.jpg", "y/b.jpg"):
+        picture(tmp_path / place)
+    write(tmp_path / "all.json", entry("a.jpg", annotation()), entry("b.jpg", annotation()))
+    listing = createml.read(tmp_path)
+    assert [row.image for row in listing.splits["all"]] == [tmp_path / "y" / "b.jpg"]
+    told = "several images have this name: x/a.jpg, y/a.jpg: write the folder in front"
+    assert [problem.what for problem in listing.problems] == [f"a.jpg: {told}"]
+
+
 def test_jsons_named_for_no_split_beside_those_of_splits_are_said(tmp_path: Path) -> None:
     for stem in ("train", "val", "a", "b"):
         picture(tmp_path / f"{stem}.jpg")

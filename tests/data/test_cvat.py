@@ -116,6 +116,16 @@ def test_images_of_a_split_that_no_file_lists(tmp_path: Path) -> None:
         cvat.read(tmp_path)
 
 
+def test_a_name_that_may_mean_several_images_says_so(tmp_path: Path) -> None:
+    for place in ("x/a.jpg", "y/a.jpg", "y/b.jpg"):
+        picture(tmp_path / place)
+    write(tmp_path / "annotations.xml", image("a.jpg"), image("b.jpg"))
+    listing = cvat.read(tmp_path)
+    assert [row.image for row in listing.splits["all"]] == [tmp_path / "y" / "b.jpg"]
+    told = "several images have this name: x/a.jpg, y/a.jpg: write the folder in front"
+    assert [problem.what for problem in listing.problems] == [f"a.jpg: {told}"]
+
+
 def test_a_file_named_for_no_split_beside_those_of_splits_is_said(tmp_path: Path) -> None:
     for stem in ("train", "val", "annotations"):
         picture(tmp_path / f"{stem}.jpg")

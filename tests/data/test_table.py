@@ -108,7 +108,6 @@ def test_images_that_lie_elsewhere_are_found_by_name(tmp_path: Path, places: lis
     "places",
     [
         ["images/a.jpg", "old/b.jpg"],  # the others lie where they should
-        ["x/a.jpg", "y/a.jpg"],  # which of them?
         ["a/masks/b.png"],
         ["val/b.jpg", "train/a.jpg"],  # of another split
     ],
@@ -117,6 +116,15 @@ def test_a_missing_image_is_no_other_of_its_name(tmp_path: Path, places: list[st
     lay(tmp_path, places)
     (tmp_path / "train.csv").write_text("image,label\na,cat\nb,dog\n")
     assert images(tmp_path)["train"][1] == "b"
+
+
+def test_a_name_that_may_mean_several_images_says_so(tmp_path: Path) -> None:
+    lay(tmp_path, ["x/a.jpg", "y/a.jpg", "x/b.jpg"])
+    (tmp_path / "labels.csv").write_text("image,label\na.jpg,cat\nb,dog\nfar/x/a.jpg,dog\n")
+    listing = table.read(tmp_path, target="label")
+    assert [row.image.relative_to(tmp_path).as_posix() for row in listing.splits["all"]] == ["x/b.jpg", "x/a.jpg"]
+    told = "labels.csv:2: a.jpg: several images have this name: x/a.jpg, y/a.jpg: write the folder in front"
+    assert [str(problem) for problem in listing.problems] == [told]
 
 
 @pytest.mark.parametrize(

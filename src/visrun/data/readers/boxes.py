@@ -77,11 +77,12 @@ def read(root: Path) -> Listing:
     splits: dict[str, list[Record]] = {}
     for (split, several), place in zip(pictures.items(), places, strict=True):
         problems += [problem for made in several.values() for problem in made.problems]
-        good = {name: made for name, made in several.items() if not made.problems}
-        splits[split] = [Record(place[name], _marks(made, names), made.where) for name, made in good.items()]
+        problems += [Problem(several[name].where, doubt) for name, doubt in place.doubts.items()]
+        good = {name: made for name, made in several.items() if not made.problems and name not in place.doubts}
+        splits[split] = [Record(place.paths[name], _marks(made, names), made.where) for name, made in good.items()]
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     if not root.is_file():
-        used = {path for place in places for path in place.values()}
+        used = {path for place in places for path in place.paths.values()}
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
         warnings += common.left_over("images", _unnamed(used), root, lacking="a row in a table")
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=tuple(warnings))

@@ -15,7 +15,7 @@ from visrun.data.marks import Marks, no_marks, with_boxes
 from visrun.data.readers import json_keys
 from visrun.data.readers.coco_objects import Column, is_id, parse
 from visrun.data.readers.common import label_folders, one_each, split_in, splits_in
-from visrun.data.readers.finder import bare_splits, placed
+from visrun.data.readers.finder import Places, bare_splits, placed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
@@ -163,9 +163,7 @@ def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
     return tuple(name for name in names if name not in dropped), dropped
 
 
-def _records(
-    source: Source, classes: Sequence[str], base: Path, places: Mapping[str, Path]
-) -> tuple[list[Record], list[Problem]]:
+def _records(source: Source, classes: Sequence[str], base: Path, places: Places) -> tuple[list[Record], list[Problem]]:
     """The images of one json with their marks, and those whose annotations cannot be read as problems."""
     shown, images = files.shown(source.file, base), source.content["images"]
     number: dict[Any, int] = {}
@@ -187,8 +185,11 @@ def _records(
     made = _marks(column, images, f"{shown}: annotation")
     records = []
     for id_, i in number.items():
-        if i not in wrong:
-            records.append(Record(places[images[i]["file_name"]], made[i], f"{shown}: image {id_}"))
+        name, where = images[i]["file_name"], f"{shown}: image {id_}"
+        if name in places.doubts:
+            problems.append(Problem(where, places.doubts[name]))
+        elif i not in wrong:
+            records.append(Record(places.paths[name], made[i], where))
     return records, problems
 
 

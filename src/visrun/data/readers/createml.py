@@ -65,9 +65,12 @@ def read(root: Path) -> Listing:
     wanted = [(split, first[split], own) for split, own in entries.items()]
     for (split, own), places in zip(entries.items(), placed(wanted, base), strict=True):
         strange = {one.image: n for one in own.values() for n in one.names if n not in names}
-        problems += [Problem(own[image].where, common.no_class(name, names)) for image, name in strange.items()]
+        faulty = {image: common.no_class(name, names) for image, name in strange.items()} | places.doubts
+        problems += [Problem(own[image].where, what) for image, what in faulty.items()]
         splits[split] = [
-            Record(places[image], _marks(one, names), one.where) for image, one in own.items() if image not in strange
+            Record(places.paths[image], _marks(one, names), one.where)
+            for image, one in own.items()
+            if image not in faulty
         ]
     warnings = common.left_over("jsons", others, base, lacking="a split in their name")
     used = {record.image for records in splits.values() for record in records}

@@ -76,12 +76,13 @@ def read(root: Path) -> Listing:
     for (split, several), places in zip(rows.items(), placed(wanted, base), strict=True):
         splits[split] = []
         for row in several:
-            wrong = [*row.shapes.problems, *_strange(row.shapes, names)]
+            where = f"{files.shown(row.file, base)}:{row.line}"
+            doubt = places.doubts.get(row.shapes.image)
+            wrong = [*row.shapes.problems, *_strange(row.shapes, names), *([Problem(where, doubt)] if doubt else [])]
             problems += wrong
             if not wrong:
                 marks = labelme_shapes.marks(row.shapes, form, index)
-                where = f"{files.shown(row.file, base)}:{row.line}"
-                splits[split].append(Record(places[row.shapes.image], marks, where))
+                splits[split].append(Record(places.paths[row.shapes.image], marks, where))
     used = {record.image for records in splits.values() for record in records}
     warnings += bare_splits(root, splits, used, mend="export their annotations")
     warnings += labelme_shapes.left_out(every)

@@ -11,6 +11,7 @@ from visrun.data import files
 from visrun.data.readers import common
 from visrun.data.readers.common import by_split
 from visrun.data.splits import ALL
+from visrun.text import some
 
 
 class Finder:
@@ -36,6 +37,11 @@ class Finder:
                 self.near.insert(0, self.near.pop(place))  # the next one is likely there, too
                 return path
         return self._closest(self._named(name), parts_of(name), split, pool=pool)
+
+    def rivals(self, name: str, split: str = ALL, *, pool: bool = False) -> list[Path]:
+        """Of a name for which `named`, which takes the same, finds none: the several images that it may mean."""
+        free = self._free(self._named(name), parts_of(name), split, pool=pool)
+        return free if len(free) > 1 else []
 
     def knows(self, name: str) -> bool:
         """Whether an image of this name, as `named` takes it, lies anywhere below ``root``, or several do."""
@@ -74,7 +80,7 @@ class Finder:
 
     def _closest(self, found: Sequence[Path], parts: Sequence[str], split: str, *, pool: bool) -> Path | None:
         """The only path, or the only one that shares most at its end with ``parts``, or lies in the split's folder."""
-        free = [path for path in found if pool or not strays(path, self.root, parts, split)]
+        free = self._free(found, parts, split, pool=pool)
         if len(free) <= 1:
             return free[0] if free else None
         shared = [_shared(path, parts) for path in free]
@@ -83,8 +89,19 @@ class Finder:
         chosen = best if len(best) == 1 else inside
         return chosen[0] if len(chosen) == 1 else None
 
+    def _free(self, found: Sequence[Path], parts: Sequence[str], split: str, *, pool: bool) -> list[Path]:
+        return [path for path in found if pool or not strays(path, self.root, parts, split)]
 
-def placed(wanted: Sequence[tuple[str, Path, Iterable[str]]], base: Path) -> list[dict[str, Path]]:
+
+class Places(NamedTuple):
+    """Where the images that a label file names lie, or should lie; and of each name that may mean several of the files
+    that are there a line."""
+
+    paths: dict[str, Path]
+    doubts: dict[str, str]
+
+
+def placed(wanted: Sequence[tuple[str, Path, Iterable[str]]], base: Path) -> list[Places]:
     """Where the images that each label file names lie, or should lie.
 
     Args:
@@ -93,19 +110,29 @@ def placed(wanted: Sequence[tuple[str, Path, Iterable[str]]], base: Path) -> lis
     """
     claims: list[dict[str, Claim | None]] = []
     folders: list[Path] = []
+    doubts: list[dict[str, str]] = []
     for split, file, names in wanted:
         find = Finder(base, _near(base, split, file))
         found = {name: _found(find, name, split) for name in dict.fromkeys(names)}
         claims.append({name: Claim(path, parts_of(name), split) if path else None for name, path in found.items()})
         folders.append(find.near[0])
+        missing = [name for name, path in found.items() if path is None]
+        doubts.append({name: told for name in missing if (told := _doubt(find, name, split))})
     lost = usurped((claim for several in claims for claim in several.values() if claim), base)
-    return [
+    paths = [
         {
             name: claim.path if claim and claim not in lost else folder / name.replace("\\", "/")
             for name, claim in several.items()
         }
         for several, folder in zip(claims, folders, strict=True)
     ]
+    return [*map(Places, paths, doubts)]
+
+
+def _doubt(find: Finder, name: str, split: str) -> str:
+    rivals = find.rivals(name, split, pool=not find.holds(split))
+    shown = some((files.shown(path, find.root) for path in rivals), 3)
+    return f"{name}: several images have this name: {shown}: write the folder in front" if rivals else ""
 
 
 def _found(find: Finder, name: str, split: str) -> Path | None:

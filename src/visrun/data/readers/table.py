@@ -157,10 +157,11 @@ def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequenc
         known = _known(file, base)
         made = cells.labels(names, inner, wheres, known=known, file=file, chosen=targets is not None)
     splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
-    images = table_images.images_of(rows, image, base)
-    for (name, _, where, _), path, value in zip(rows, images, made.targets, strict=True):
+    images, doubts = table_images.images_of(rows, image, base)
+    problems += [Problem(wheres[i], doubt) for i, doubt in doubts.items()]
+    for i, ((name, _, where, _), path, value) in enumerate(zip(rows, images, made.targets, strict=True)):
         splits.setdefault(name, [])
-        if value is not None:
+        if value is not None and i not in doubts:
             splits[name].append(Record(path, value, where))
     return Listing(
         splits=splits,

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from visrun.data import files
 from visrun.data.folder_names import MASKS_OF_DEFECTS
 from visrun.data.readers import box_columns
-from visrun.data.readers.finder import Finder, placed
+from visrun.data.readers.finder import Finder, Places, placed
 from visrun.data.splits import ALL
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".tif", ".bmp", ".webp")  # tried for names without one
@@ -52,8 +52,9 @@ def _is_image(file: Path, cell: str, find: Finder, *, sure: bool) -> bool:
     return _near(file, cell) is not None or find.knows(cell)
 
 
-def images_of(rows: Sequence[Row], column: int, base: Path) -> list[Path]:
-    """The file that each row names, or the first place where it should be.
+def images_of(rows: Sequence[Row], column: int, base: Path) -> tuple[list[Path], dict[int, str]]:
+    """The file that each row names, or the first place where it should be; and of rows, by their place, whose name may
+    mean several files a line.
 
     Where none of a table's images lies in a usual place, they are looked for below ``base``.
     """
@@ -67,19 +68,22 @@ def images_of(rows: Sequence[Row], column: int, base: Path) -> list[Path]:
     wanted = [(split, file, names) for split, (file, names) in lost.items()]
     below |= dict(zip(lost, placed(wanted, base), strict=True))
     used = {*near}
-    found = []
+    found: list[Path] = []
+    doubts: dict[int, str] = {}
     for (split, file, _, row), path in zip(rows, near, strict=True):
-        other = below[split][row[column]] if path is None and split in below else None
+        other = below[split].paths[row[column]] if path is None and split in below else None
+        if path is None and split in below and row[column] in below[split].doubts:
+            doubts[len(found)] = below[split].doubts[row[column]]
         if other is not None and other not in used and _is_picture(other, base):
             path = other
         found.append(path or file.parent / row[column].replace("\\", "/"))
-    return found
+    return found, doubts
 
 
-def _of_train(file: Path, names: Sequence[str], base: Path) -> dict[str, Path]:
+def _of_train(file: Path, names: Sequence[str], base: Path) -> Places:
     """Where the images of a table without splits lie: in the folder of train where all do, else anywhere."""
     (found,) = placed([("train", file, names)], base)
-    return found if all(map(files.is_file, found.values())) else placed([(ALL, file, names)], base)[0]
+    return found if all(map(files.is_file, found.paths.values())) else placed([(ALL, file, names)], base)[0]
 
 
 def _is_picture(path: Path, base: Path) -> bool:
