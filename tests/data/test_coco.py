@@ -13,6 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from visrun.data import records
+from visrun.data.agree import agreeing
 from visrun.data.outlines import Rle, drawn
 from visrun.data.readers import coco, folder
 from visrun.errors import DataError
@@ -394,6 +395,25 @@ def test_faults_are_listed_with_their_annotation_and_may_be_skipped(tmp_path: Pa
     assert sum(map(len, dataset.splits.values())) == 7
     assert len(dataset.skipped) == 4
     assert sum(map(sum, dataset.counts.values())) == 5
+
+
+def test_counts_that_are_the_same_in_all_training_images_are_left_out(tmp_path: Path) -> None:
+    rows = []
+    for i in range(6):
+        picture(tmp_path / f"{i}.jpg", i)
+        rows += [annotation(i, category=3, bbox=[x, 5, 10, 20]) for x in range(i)] + [annotation(i, category=7)]
+    categories = [{"id": id_, "name": name} for id_, name in ((3, "cell"), (5, "never"), (7, "ruler"))]
+    write(tmp_path / "all.json", {**content([f"{i}.jpg" for i in range(6)], rows), "categories": categories})
+    dataset = records.read(tmp_path, task="regression")
+    assert dataset.targets == ("cell",)
+    assert sorted(record.target for several in dataset.splits.values() for record in several) == [
+        (float(i),) for i in range(6)
+    ]
+    line = "not counted, since it is the same in all training images: never (0), ruler (1)"
+    assert dataset.warnings == (line,)
+    measured = records.read(tmp_path, task="regression", training=False)
+    assert measured.targets == ("cell", "never", "ruler")
+    assert agreeing(measured, targets=dataset.targets).targets == ("cell",)
 
 
 # images that are missing, and others of their name

@@ -82,6 +82,24 @@ def left_out(known: Sequence[str], classes: Sequence[str] | None, *, training: b
     return (f"left out, since the model does not know it: {some(unknown)}",) if unknown else ()
 
 
+def counts_that_vary(listing: Listing, good: dict[str, list[Entry]]) -> tuple[Listing, dict[str, list[Entry]]]:
+    """Counts of objects without those that are the same in all of train, such as of classes that nothing shows, and a
+    warning of them; all where none varies."""
+    rows = np.array([record.target for record, _ in good.get("train", [])], np.float64).reshape(
+        -1, len(listing.targets)
+    )
+    fixed = {name: column[0] for name, column in zip(listing.targets, rows.T, strict=True) if len({*column}) == 1}
+    if not fixed or len(fixed) == len(listing.targets):
+        return listing, good
+    kept = [i for i, name in enumerate(listing.targets) if name not in fixed]
+    line = f"not counted, since it is the same in all training images: {some(f'{k} ({n:g})' for k, n in fixed.items())}"
+    changed = replace(listing, targets=tuple(listing.targets[i] for i in kept), warnings=(*listing.warnings, line))
+    return changed, {
+        split: [(replace(record, target=tuple(record.target[i] for i in kept)), found) for record, found in entries]
+        for split, entries in good.items()
+    }
+
+
 def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str, ...]:
     """Take images out of ``good`` whose masks have no pixel of any class, and a test split of such images alone, as
     challenges have it; a line that says so, or ()."""

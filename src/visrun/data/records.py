@@ -157,6 +157,8 @@ def checked(
             good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class, defects_aside=defects_aside
         )
         good = splits.thinned(good, root=base, fraction=train_fraction, seed=seed, by_class=by_class)
+        if kind == "value" and form_of(found.listing):
+            listing, good = choose.counts_that_vary(listing, good)
     else:
         good = {"test": good[splits.ALL]} if splits.ALL in good else splits.ordered(good)
     counts = choose.count(good, kind=kind, num_classes=len(listing.classes), ids=ids)
