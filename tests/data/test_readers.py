@@ -117,7 +117,6 @@ def test_what_is_no_class_or_no_image_that_is_read_is_said(tmp_path: Path) -> No
     assert listing.warnings == (
         "folders without images that can be read are no classes: c, heics",
         "left out, since these files are not read: 2 .heic, 1 .avif, 1 .nii.gz",
-        "classes that differ in upper and lower case only: B, b",
     )
 
 

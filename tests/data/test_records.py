@@ -247,6 +247,32 @@ def test_classes_that_a_split_lacks_are_named(tmp_path: Path) -> None:
     assert dataset.warnings[-2:] == ("no training images of: d", "no validation images of: c")
 
 
+@pytest.mark.parametrize("layout", ["folders", "table", "boxes"])
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["cat", "Cat", "dog"], ["classes that differ in upper and lower case only: Cat, cat"]),
+        (["1", "1.0", "0", "2.5"], ["classes that are the same number: 1, 1.0"]),
+        (["1.0.0", "1.0", "nan", "NaN"], ["classes that differ in upper and lower case only: NaN, nan"]),
+        (["cat", "dog"], []),
+    ],
+)
+def test_classes_that_may_be_meant_to_be_one_are_named(
+    tmp_path: Path, layout: str, names: list[str], told: list[str]
+) -> None:
+    if layout == "folders":
+        class_folders(tmp_path, dict.fromkeys(names, 2))
+    header, more = ("image,label", "") if layout == "table" else ("image,class,xmin,ymin,xmax,ymax", ",0,0,2,2")
+    rows = [header]
+    for i, name in enumerate([*names, *names] if layout != "folders" else []):
+        picture(tmp_path / f"{i}.png", i)
+        rows.append(f"{i}.png,{name}{more}")
+    if rows[1:]:
+        (tmp_path / "t.csv").write_text("\n".join(rows))
+    dataset = records.read(tmp_path, task="object_detection" if layout == "boxes" else "classification")
+    assert [line for line in dataset.warnings if "classes that" in line] == told
+
+
 def test_new_images_leave_the_places_of_others() -> None:
     names = [str(i) for i in range(100)]
     before = {names[i] for i in splits.held_out(names, [0] * 100, fraction=0.2, seed=3)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
 
 COARSEST = 0.01  # of a target's standard deviation, the step in which float32 may tell its values apart
+_DECIMAL = re.compile(r"-?\d+(\.\d*)?")
 Counts = dict[str, tuple[int, ...]]
 
 
@@ -202,6 +204,20 @@ def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -
             raise DataError(f"{root}: target {name}: {told}; subtract an offset in the table, or write another unit")
 
 
+def _alike(classes: Sequence[str]) -> list[str]:
+    """Lines on classes that may be meant to be one."""
+    ways: dict[str, list[Any]] = {
+        "differ in upper and lower case only": [name.casefold() for name in classes],
+        "are the same number": [float(name) if _DECIMAL.fullmatch(name) else name for name in classes],
+    }
+    lines = []
+    for what, keys in ways.items():
+        counts = Counter(keys)
+        several = [name for name, key in zip(classes, keys, strict=True) if counts[key] > 1]
+        lines += [f"classes that {what}: {some(several)}"] if several else []
+    return lines
+
+
 def _one_sided(counts: Counts) -> list[str]:
     """Lines on a test split in which nothing can be told apart."""
     missing = [what for what, n in zip(("good", "defective"), counts.get("test", (1, 1)), strict=True) if not n]
@@ -222,9 +238,9 @@ def _inverted(good: dict[str, list[Entry]]) -> list[str]:
 def warnings(
     good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
 ) -> tuple[str, ...]:
-    """Classes never seen in training (if there is to be one), images listed twice, labelled in two ways or standing in
-    two splits."""
-    found = []
+    """Classes that may be meant to be one or are never seen in training (if there is to be one), images listed twice,
+    labelled in two ways or standing in two splits."""
+    found = _alike(listing.classes)
     if kind == "verdict":
         found += [*_one_sided(counts), *_inverted(good)]
     elif training and counts:

@@ -154,7 +154,7 @@ def _masks(parts: Parts, inside: Sequence[Path], root: Path) -> list[str]:
 
 
 def _doubtful(parts: Parts, classes: tuple[str, ...]) -> list[str]:
-    """Lines on folders that are no class, files that are not read, and classes that may be meant to be one."""
+    """Lines on folders that are no class, and on files that are not read."""
     lines = []
     every = [one for levels in parts.values() for one in levels]
     inside = [folder for one in every for folder in files.folders(one.path) if folder not in one.masks]
@@ -164,10 +164,6 @@ def _doubtful(parts: Parts, classes: tuple[str, ...]) -> list[str]:
     if unread := sum((files.unread(one.path) for one in every), Counter[str]()):
         counts = some(f"{n:,} {suffix}" for suffix, n in unread.most_common())
         lines.append(f"left out, since these files are not read: {counts}")
-    folded = Counter(name.casefold() for name in classes)
-    alike = [name for name in classes if folded[name.casefold()] > 1]
-    if alike:
-        lines.append(f"classes that differ in upper and lower case only: {some(alike)}")
     return lines
 
 
