@@ -171,3 +171,18 @@ def test_ids_that_look_like_numbers_of_objects_are_told(tmp_path: Path, masks: l
     assert [line for line in records.read(root, task="segmentation").warnings if "objects" in line] == lines
     (root / "classes.txt").write_text("\n".join(f"c{i}" for i in range(20)))
     assert not [line for line in records.read(root, task="segmentation").warnings if "objects" in line]
+
+
+@pytest.mark.parametrize(("coloured", "told"), [(4, "one line"), (2, "each file")])
+def test_colours_without_ids_are_one_line_that_names_them(tmp_path: Path, coloured: int, told: str) -> None:
+    colours = np.zeros((10, 10, 3), np.uint8)
+    colours[0, :7], colours[0, 7:] = (128, 0, 0), (0, 128, 255)
+    root = folder(tmp_path, [colours] * coloured + [np.eye(10, dtype=np.uint8)] * (4 - coloured))
+    with pytest.raises(DataError) as caught:
+        records.read(root, task="segmentation")
+    line = f"{root}/masks: 4 of 4 are colour masks (0,0,0 90.0%, 128,0,0 7.0%, 0,128,255 3.0%): they need one channel "
+    assert str(caught.value).startswith(line) == (told == "one line")
+    assert str(caught.value).count("colour mask (mode RGB): needs one channel ") == (0 if told == "one line" else 2)
+    (root / "labelmap.txt").write_text("good:0,0,0\nred:128,0,0\nblue:0,128,255\n")
+    if coloured == 4:
+        assert records.read(root, task="segmentation").classes == ("good", "red", "blue")

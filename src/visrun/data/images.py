@@ -197,10 +197,7 @@ def _by_colour(path: Path, image: Image.Image) -> Pixels:
     if ids is None and (pixels == pixels[..., :1]).all():
         ids = np.array(pixels[..., 0])
     if ids is None:
-        raise DataError(
-            f"{path}: colour mask (mode {image.mode}): needs one channel of class ids (index or palette), or a "
-            f"{labelmap.NAME} with a line name:r,g,b for every class"
-        )
+        raise DataError(f"{path}: colour mask (mode {image.mode}): needs {labelmap.NEEDED}")
     return ids
 
 

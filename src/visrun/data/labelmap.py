@@ -11,6 +11,7 @@ label_colors.txt (r g b name) say the same of colour masks; Roboflow's _classes.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from visrun.data.ids import IGNORE
 from visrun.errors import DataError
 
 NAME = "labelmap.txt"
+NEEDED = f"one channel of class ids (index or palette), or a {NAME} with a line name:r,g,b for every class"
 HIGHEST = 4  # a mask's labelmap.txt lies in its folder or up to so many above, itself counted
 BORDER = 0xE0E0C0  # VOC paints what counts for no class in (224, 224, 192)
 _COLOUR = r"(?P<r>\d+)\s*,\s*(?P<g>\d+)\s*,\s*(?P<b>\d+)"
@@ -152,6 +154,17 @@ def ids(path: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | No
         red, green, blue = int(strange[0]).to_bytes(3)
         raise DataError(f"{path}: colour {red},{green},{blue} is not in {file.name}")
     return meant[place]
+
+
+def colours(masks: Iterable[Path]) -> list[tuple[str, float]]:
+    """The colours of masks, most frequent first: ``r,g,b`` and their share of all pixels."""
+    found = Counter[int]()
+    for mask in masks:
+        with Image.open(mask) as image:
+            packed = np.asarray(image.convert("RGB")).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+        found.update(dict(zip(*(part.tolist() for part in np.unique(packed, return_counts=True)), strict=True)))
+    total = found.total()
+    return [(",".join(map(str, colour.to_bytes(3))), count / total) for colour, count in found.most_common()]
 
 
 def of(masks: Iterable[Path]) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visrun.data import choose
+from visrun.data import choose, labelmap
 from visrun.data.check import Finding
 from visrun.data.ids import ABSENT, IGNORE, NUMBERED
 from visrun.data.images import WHITE_FROM, load_mask
@@ -28,7 +28,8 @@ SOFT = 0.5  # pixels between, at most so many of those of the smaller end: edges
 STRAY = 0.01  # pixels that count for nothing, likewise
 NUMBERING = 0.9  # share of masks whose ids run from 1 on without a gap, and of ids that are one piece: objects' numbers
 FEWEST = 3  # objects that the fullest of such masks shows
-LOOKED_AT = 8  # masks whose pieces are counted
+LOOKED_AT = 8  # masks whose pieces, or colours, are counted
+MOST_COLOURS = 8  # that a line names
 WIDTH = 16  # values that hold most of what is between, where that is a class of its own in grey
 
 
@@ -45,8 +46,10 @@ def settle(
         painted: Whether they were made from outlines and are no files.
 
     Raises:
-        DataError: Masks are JPEGs and not black and white; or their values may be ids as well as shades.
+        DataError: Masks are JPEGs and not black and white; or their values may be ids as well as shades; or most are in
+            colours that stand for no ids.
     """
+    _refuse_colours(listing, findings)
     seen = sum((f.pixels for f in findings if f.pixels is not None), np.zeros(256, dtype=np.int64))
     files_alone = not painted and not listing.usual_classes
     lossy = None if painted else _jpeg(listing)
@@ -93,6 +96,17 @@ def _two_peaks(seen: np.ndarray) -> bool:
     bare = [not end[1:].any() for end in (black, white)]
     blurred = [end[1:VALUES].any() and not end[VALUES:].any() and 2 * end[1:].sum() <= end[0] for end in (black, white)]
     return bool(black[0] and white[0] and (all(bare) or all(blurred)))
+
+
+def _refuse_colours(listing: Listing, findings: Sequence[Finding]) -> None:
+    """One line in place of one for each mask, with the colours to be named."""
+    targets = [record.target for records in listing.splits.values() for record in records]
+    coloured = [path for path, f in zip(targets, findings, strict=True) if f.fault.endswith(labelmap.NEEDED)]
+    if 2 * len(coloured) > len(findings):
+        shares = labelmap.colours(coloured[:LOOKED_AT])
+        told = some((f"{colour} {share:.1%}" for colour, share in shares), MOST_COLOURS)
+        where = f"{coloured[0].parent}: {len(coloured):,} of {len(findings):,} are colour masks"
+        raise DataError(f"{where} ({told}): they need {labelmap.NEEDED}")
 
 
 def _refuse_shades(seen: np.ndarray) -> None:
