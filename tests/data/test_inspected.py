@@ -141,6 +141,39 @@ def test_masks_beside_images_are_no_good_images(tmp_path, folder, image, beside)
     mask(tmp_path / folder / "mask.png")
     (tmp_path / folder / "mask.png").rename(tmp_path / folder / beside)
     assert fitting(tmp_path, TASK) == []
+    names = {row.image.name for rows in read(tmp_path, reader="good").splits.values() for row in rows}
+    assert names == {image, other.with_suffix(".png").name}
+
+
+@pytest.mark.parametrize("top", ["", "train"])
+def test_masks_beside_defective_images_are_theirs_and_no_images(tmp_path, top):
+    for i in range(5):
+        picture(tmp_path / top / "normal" / f"{i}.png")
+        mask(tmp_path / top / "normal" / f"{i}_mask.png", empty=True)
+        picture(tmp_path / top / "bent" / f"{i}.png")
+        mask(tmp_path / top / "bent" / f"{i}_mask.png")
+        picture(tmp_path / top / "cut" / f"c{i}_img.jpg")
+        mask(tmp_path / top / "cut" / f"c{i}_seg.png")
+    picture(tmp_path / top / "cut" / "c0_seg.jpg")  # a photograph
+    mask(tmp_path / top / "bent" / "3_mask_1.png")
+    with pytest.raises(
+        DataError, match=r"cut/c0_seg\.jpg: no mask (train/)?cut/c0_seg_mask\.png, while others of its kind"
+    ):
+        read(tmp_path)
+    (tmp_path / top / "cut" / "c0_seg.jpg").unlink()
+    dataset = read(tmp_path)
+    found = {
+        (row.target.kind, row.image.name): [path.name for path in row.target.masks]
+        for rows in dataset.splits.values()
+        for row in rows
+    }
+    assert found == {
+        **{("good", f"{i}.png"): [] for i in range(5)},
+        **{("bent", f"{i}.png"): [f"{i}_mask.png", "3_mask_1.png"][: 1 + (i == 3)] for i in range(5)},
+        **{("cut", f"c{i}_img.jpg"): [f"c{i}_seg.png"] for i in range(5)},
+    }
+    place = f"{top}/normal/0_mask.png".strip("/")
+    assert dataset.warnings == (f"5 masks beside images are left out, such as {place}",)
 
 
 def test_other_folders_are_not_taken_for_it(tmp_path):

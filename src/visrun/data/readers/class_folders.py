@@ -10,14 +10,13 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.folder_names import AFTER_IMAGES, DOTA_LABELS, IMAGES, LABELME_JSONS, NO_CLASSES, VOC_XMLS
-from visrun.data.readers import common, image_lists, mask_places, table
+from visrun.data.readers import common, image_lists, inspected, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
 
 _NO_WAY = NO_CLASSES - {"data"}  # that does not lead to folders of splits
 _OF_LABELS = (*LABELME_JSONS, *VOC_XMLS, *DOTA_LABELS)  # those of YOLO's among them
 _TRUTH = ("groundtruth", "gtfine", "gtcoarse")
-_MASK_STEM = re.compile(rf"(.+)(?:{'|'.join(mask_places.BESIDE)})(?:_?[0-9]+)?", re.IGNORECASE)
 _PARTS = re.compile(r"(.*[^a-z])?(part|batch|chunk|shard)[-_ ]?[0-9]+")
 
 
@@ -191,7 +190,7 @@ def _bare(path: Path) -> str | None:
     """The stem of the image whose mask a file may be; None for a JPEG, which is none."""
     if path.suffix.lower() not in files.MASK_SUFFIXES:
         return None
-    marked = _MASK_STEM.fullmatch(path.stem)
+    marked = inspected.MASK_STEM.fullmatch(path.stem)
     return marked[1] if marked else path.stem
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.listing import Listing, Record
-from visrun.data.readers import class_folders, label_lists, table
+from visrun.data.readers import class_folders, inspected, label_lists, table
 from visrun.data.readers.class_folders import Level, Parts
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -148,9 +148,7 @@ def _masks(parts: Parts, inside: Sequence[Path], root: Path) -> list[str]:
     """Lines on masks in classes, and on folders of them beside classes."""
     apart = [files.shown(folder, root) for levels in parts.values() for one in levels for folder in one.masks]
     lines = [f"folders of masks are no classes: {some(apart)}"] if apart else []
-    if inside:
-        lines.append(f"{len(inside):,} masks beside images are left out, such as {files.shown(inside[0], root)}")
-    return lines
+    return [*lines, *inspected.left_out(inside, root)]
 
 
 def _doubtful(parts: Parts, classes: tuple[str, ...]) -> list[str]:

@@ -6,14 +6,12 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.listing import Listing, Record
-from visrun.data.readers import common, inspected, mask_places
+from visrun.data.readers import common, inspected
 from visrun.data.splits import ALL
 from visrun.data.verdicts import CLASSES, Verdict
 from visrun.errors import DataError
 
 LABELS = frozenset({".json", ".xml", ".csv", ".tsv", ".txt", ".yaml", ".yml"})
-MARKS = ("_cp_masks", *mask_places.BESIDE)  # what a mask's stem carries after its image's; the first is Cellpose's
-IMAGE_MARKS = ("_img", *mask_places.IMAGE_MARKS)
 
 
 def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
@@ -32,9 +30,9 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
 def _masked(folder: Path) -> bool:
     """Whether the name of an image, or of an array as Cellpose's, is an image's with a mask's mark behind it."""
     images = {common.place(path, folder) for path in files.images(folder)}
-    bare = images | {common.unmarked(name, IMAGE_MARKS) for name in images}
+    bare = images | {common.unmarked(name, inspected.IMAGE_MARKS) for name in images}
     every = images | {common.place(path, folder) for path in files.of_suffix(folder, frozenset({".npy"}))}
-    return any((own := common.unmarked(name, MARKS)) != name and own in bare for name in every)
+    return any((own := common.unmarked(name, inspected.BESIDE)) != name and own in bare for name in every)
 
 
 def read(root: Path) -> Listing:
@@ -43,7 +41,9 @@ def read(root: Path) -> Listing:
     Raises:
         DataError: Where there is no image.
     """
-    records = [Record(path, Verdict(CLASSES[0]), files.shown(path, root)) for path in files.images(root)]
-    if not records:
+    images, beside = inspected.parted(files.images(root))
+    if not images:
         raise DataError(f"{root}: no images")
-    return Listing(splits={ALL: records}, classes=CLASSES)
+    records = [Record(path, Verdict(CLASSES[0]), files.shown(path, root)) for path in images]
+    lines = inspected.left_out([mask for masks in beside.values() for mask in masks], root)
+    return Listing(splits={ALL: records}, classes=CLASSES, warnings=lines)

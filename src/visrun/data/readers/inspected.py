@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from visrun.data import files
 from visrun.data.folder_names import MASKS_OF_DEFECTS
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import common
+from visrun.data.readers import common, mask_places
 from visrun.data.verdicts import CLASSES, Verdict
 
 MARKS = ("_mask", "")  # what a mask's stem carries after its image's
+BESIDE = ("_cp_masks", *mask_places.BESIDE)  # likewise, of a mask that lies beside its image; the first is Cellpose's
+IMAGE_MARKS = ("_img", *mask_places.IMAGE_MARKS)  # what an image's stem carries that its mask's lacks
+MASK_STEM = re.compile(rf"(.+?)(?:{'|'.join(BESIDE)})(?:_?[0-9]+)?", re.IGNORECASE)
 _GOOD = {
     *("good", "ok", "okay", "normal", "defect_free", "no_defect", "no_defects", "non_defective", "nondefective"),
     *("undamaged", "intact", "pass", "passed"),
@@ -64,12 +69,34 @@ def kinds(folder: Path) -> list[Path]:
     ]
 
 
+def parted(paths: Iterable[Path]) -> tuple[list[Path], dict[Path, tuple[Path, ...]]]:
+    """The images among files, and the masks that lie beside them, by image."""
+    every = [(path, files.composed(path.stem)) for path in paths]
+    owners = {(path.parent, common.unmarked(stem, IMAGE_MARKS)): path for path, stem in every}
+    owners |= {(path.parent, stem): path for path, stem in every}
+    images, masks = [], dict[Path, tuple[Path, ...]]()
+    for path, stem in every:
+        marked = MASK_STEM.fullmatch(stem) if path.suffix.lower() in files.MASK_SUFFIXES else None
+        if marked and (owner := owners.get((path.parent, marked[1]))):
+            masks[owner] = (*masks.get(owner, ()), path)
+        else:
+            images.append(path)
+    return images, masks
+
+
+def left_out(masks: Sequence[Path], root: Path) -> tuple[str, ...]:
+    """A line on masks beside images that are not used, if any."""
+    shown = files.shown(masks[0], root) if masks else ""
+    return (f"{len(masks):,} masks beside images are left out, such as {shown}",) if masks else ()
+
+
 @dataclass
 class Found:
     """What was read so far.
 
     Args:
         flat: The masks by stem of folders in which those of several kinds lie together.
+        beside: The masks beside images that are not used.
     """
 
     flat: Mapping[Path, dict[str, tuple[Path, ...]]] = field(default_factory=dict)
@@ -77,6 +104,7 @@ class Found:
     problems: list[Problem] = field(default_factory=list)
     used: set[Path] = field(default_factory=set)
     homes: set[Path] = field(default_factory=set)
+    beside: list[Path] = field(default_factory=list)
 
     def add(
         self,
@@ -100,7 +128,8 @@ class Found:
         for kind in kinds(folder):
             own = [*homes, *(() if kind.name in taken else shared)]
             if is_good(kind.name):
-                images = list(files.images(kind))
+                images, beside = parted(files.images(kind))
+                self.beside += chain.from_iterable(beside.values())
                 self._put(split, [Record(p, Verdict(CLASSES[0]), files.shown(p, root)) for p in images])
                 self.used.update(*self._lying_flat(own, images)[1].values())  # blank ones
                 continue
@@ -109,10 +138,14 @@ class Found:
 
     def _add_defects(self, split: str, kind: Path, name: Path, root: Path, homes: Sequence[Path]) -> None:
         masks = next((found for home in homes if (found := inside(home, name))), None)
-        images = list(files.images(kind, deep=False))
+        images, beside = parted(files.images(kind, deep=False))
         by_stem = _masks(masks, {files.composed(image.stem) for image in images}) if masks else {}
         if not by_stem:
             masks, by_stem = self._lying_flat(homes, images)
+        if not by_stem:
+            masks, by_stem = kind, {files.composed(image.stem) + MARKS[0]: own for image, own in beside.items()}
+        else:
+            self.beside += chain.from_iterable(beside.values())
         records = []
         for image in images:
             stems = (files.composed(image.stem) + mark for mark in MARKS)
@@ -146,7 +179,12 @@ class Found:
         every = {mask for home in self.homes for mask in files.images(home)} - self.used
         rest = (mask for mask in every if not any(map(is_good, mask.relative_to(root).parts[:-1])))
         lines = common.left_over("masks", rest, root)
-        return Listing(splits=self.splits, classes=CLASSES, problems=tuple(self.problems), warnings=lines)
+        return Listing(
+            splits=self.splits,
+            classes=CLASSES,
+            problems=tuple(self.problems),
+            warnings=(*lines, *left_out(self.beside, root)),
+        )
 
 
 def _masks(folder: Path, images: Collection[str]) -> dict[str, tuple[Path, ...]]:
