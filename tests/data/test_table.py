@@ -225,6 +225,15 @@ def test_flags_beside_other_columns_are_named_and_can_be_chosen(tmp_path: Path) 
         table.read(tmp_path, target="label")
 
 
+def test_a_column_without_any_cell_is_no_flag_unless_it_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,present,note\na.png,1,\nb.png,0,\n")
+    listing = table.read(tmp_path, target="label")
+    assert (listing.classes, listing.multilabel) == (("0", "1"), False)
+    assert listing.warnings == ("columns not read: note; data.targets=[NAME,...] chooses",)
+    listing = table.read(tmp_path, target="label", targets=["present", "note"])
+    assert (listing.classes, listing.multilabel) == (("present", "note"), True)
+
+
 @pytest.mark.parametrize("target", ["label", "value"])
 def test_a_mark_at_the_end_of_each_line_makes_no_column(tmp_path: Path, target: str) -> None:
     (tmp_path / "t.csv").write_text("file,x,\na.png,1,\nb.png,2\nc.png,1,,0\n")

@@ -60,8 +60,8 @@ def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Li
     Args:
         root: The table, or its folder.
         target: ``label`` or ``value``.
-        targets: The columns to learn; None = those beside the image that neither number the rows nor hold text where
-            numbers are learnt.
+        targets: The columns to learn; None = those beside the image that neither number the rows nor hold nothing, or
+            text where numbers are learnt.
 
     Raises:
         DataError: For a missing or broken table; wrong rows are the listing's problems.
@@ -219,6 +219,7 @@ def _learnable(opened: dict[str, Table], others: list[int], target: str) -> list
     several = [{i: [row[i] for _, row in table.rows] for i in others} for table in opened.values()]
     names = next(iter(opened.values())).columns
     kept = [i for i in others if not all(cells.numbers_rows(names[i], column[i]) for column in several)]
+    kept = [i for i in kept if any(cell for column in several for cell in column[i])] or kept
     if target == "value":
         kept = [i for i in kept if not cells.is_text([cell for column in several for cell in column[i]])] or kept
     return kept or others
