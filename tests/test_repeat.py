@@ -246,7 +246,8 @@ def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pyt
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     folder = tmp_path / "sweep"
     for number, accuracy in enumerate((0.25, 0.75)):
-        write_trial(folder, number, seed=number, test={"accuracy": accuracy})
+        by_class = {"f1/<30": accuracy, "f1/>30": 1.0}
+        write_trial(folder, number, seed=number, test={"accuracy": accuracy, **by_class})
     parent = Parent(
         "mlflow",
         study_name="s",
@@ -264,5 +265,7 @@ def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pyt
     repeat.conclude(folder, [0, 1], resolve([f"tracking.uri={uri}"]))
     run = MlflowClient(uri).get_run(str(run_id))
     assert (run.info.status, run.data.metrics["repeat/test/accuracy/mean"]) == ("FINISHED", 0.5)
+    assert run.data.metrics["repeat/test/f1/_less-than sign_30/mean"] == 0.5
+    assert run.data.metrics["repeat/test/f1/_greater-than sign_30/mean"] == 1.0
     assert run.data.metrics["repeat/test/accuracy/std"] == pytest.approx(0.125**0.5)
     assert [file.path for file in MlflowClient(uri).list_artifacts(str(run_id))] == ["repeat.json"]
