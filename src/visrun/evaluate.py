@@ -39,7 +39,7 @@ from visrun.training import evaluate
 READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out")
 WORST = 24  # pictures on the sheet
 IMAGES, SHEET = "images.jsonl", "worst.png"
-SPLITTING = ("val_fraction", "train_fraction", "targets")  # a run's data settings that say what it learnt from
+SPLITTING = ("val_fraction", "group", "train_fraction", "targets")  # a run's data settings that say what it learnt from
 
 
 @runtime_checkable

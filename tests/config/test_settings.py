@@ -13,7 +13,6 @@ from visrun.config.settings import (
     Settings,
     Tracking,
     defaults,
-    duration,
 )
 
 
@@ -39,17 +38,13 @@ def test_wrong_times(text):
     assert "run.max_time=" in validate(Settings, {"run": {"max_time": text}})[1][0]
 
 
-def test_duration_leaves_what_it_cannot_read():
-    assert duration("soon") == "soon"
-    assert duration(None) is None
-
-
 @pytest.mark.parametrize(
     ("section", "name", "good", "bad"),
     [
         (Data, "image_size", [None, 64, "64", [48, 64]], [0, 7, 5000, [64], [64, 64, 64], True, "big", 64.5]),
         (Data, "classes", [None, ["a"], [0, 1], ["ä b", "_x_"]], [[], ["a", "a"], [0, "0"], [""], [True], "a", [1.5]]),
         (Data, "val_fraction", [0.01, 0.99], [0, 1, -1, True, "nan"]),
+        (Data, "group", [None, r"clip(\d+)", "(?<=p)[0-9]+", " "], ["", "clip(", "*", 3, True]),
         (Data, "class_weights", ["none", "balanced", [1, 0.5]], ["equal", [], [-1, 1], [True], None, ["nan"]]),
         (Data, "workers", [-1, 0, 16], [-2, 257, True, 1.5]),
         (Data, "cache", ["auto", "gpu", "ram", "disk", "stream"], ["none", None, True]),

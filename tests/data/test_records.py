@@ -460,3 +460,75 @@ def test_of_images_with_several_pages_a_warning_says_that_one_is_read(tmp_path: 
         pages[0].save(tmp_path / "a" / f"{name}.tif", save_all=True, append_images=pages[1:])
     (line,) = (line for line in records.read(tmp_path, task="classification").warnings if "pages" in line)
     assert line.startswith("2 image files have several pages or frames (a/x.tif: 3), of which the first alone is read")
+
+
+def clips(root: Path, *, frames: int = 5, split: str = "") -> Path:
+    """Eight clips of each of two classes."""
+    for label, clip, frame in itertools.product("ab", range(8), range(frames)):
+        shade = 120 * (label == "b") + 5 * frame + clip
+        picture(root / split / label / f"{label}_clip{clip:02}_{frame}.png", shade, (4 + clip, 3 + frame))
+    return root
+
+
+def clip_of(record: records.Record) -> str:
+    return record.image.name[:8]
+
+
+@pytest.mark.parametrize("group", [r"[ab]_clip\d+", r"([ab])_clip(\d+)", r"(?<=/)._clip..", r"/(?P<clip>.*)_"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_group_is_held_out_as_a_whole(tmp_path: Path, group: str, seed: int) -> None:
+    dataset = records.read(clips(tmp_path), task="classification", val_fraction=0.25, group=group, seed=seed)
+    train, val = ({clip_of(record) for record in dataset.splits[name]} for name in ("train", "val"))
+    assert not train & val
+    assert dataset.counts == {"train": (30, 30), "val": (10, 10)}
+    assert not dataset.warnings
+    apart = records.read(tmp_path, task="classification", val_fraction=0.25, seed=seed)
+    assert {clip_of(record) for record in apart.splits["train"]} & {clip_of(record) for record in apart.splits["val"]}
+
+
+def test_the_only_group_of_a_class_stays_in_training(tmp_path: Path) -> None:
+    dataset = records.read(clips(tmp_path), task="classification", group="^a|b_clip..")
+    assert dataset.counts == {"train": (40, 35), "val": (0, 5)}
+    assert dataset.warnings == ("no validation images of: a",)
+
+
+def test_images_that_show_no_group_stand_alone_and_are_counted(tmp_path: Path) -> None:
+    dataset = records.read(clips(tmp_path), task="classification", group="a_clip..")
+    (line,) = (line for line in dataset.warnings if "group" in line)
+    assert line == "data.group=a_clip..: not found in 40 of 80 images, each of which stands alone"
+    train, val = ({clip_of(record) for record in dataset.splits[name]} for name in ("train", "val"))
+    assert all(clip.startswith("b") for clip in train & val)
+
+
+def test_a_group_that_is_found_nowhere_is_refused(tmp_path: Path) -> None:
+    told = r"data\.group=patient: found in no image's path, such as a/a_clip00_0\.png"
+    with pytest.raises(DataError, match=told):
+        records.read(clips(tmp_path), task="classification", group="patient")
+
+
+def test_groups_that_a_datasets_own_splits_tear_apart_are_a_warning(tmp_path: Path) -> None:
+    clips(tmp_path, split="train")
+    assert not records.read(tmp_path, task="classification", group="_clip.._").warnings
+    for label in "ab":
+        (tmp_path / "val" / label).mkdir(parents=True)
+        for frame in range(2):
+            file = tmp_path / "train" / label / f"{label}_clip03_{frame}.png"
+            file.rename(tmp_path / "val" / label / file.name)
+    (line,) = records.read(tmp_path, task="classification", group="._clip..").warnings
+    assert line == (
+        "2 groups of data.group=._clip.. stand in two splits, such as a_clip03 (train and val): "
+        "scores on them look better than they are"
+    )
+
+
+def test_a_group_of_several_labels_is_held_out_as_a_whole(tmp_path: Path) -> None:
+    lines = ["image,labels"]
+    for clip, frame in itertools.product(range(12), range(4)):
+        name = f"{clip:02}_{frame}.png"
+        picture(tmp_path / name, clip * 9 + frame, (5 + clip, 4 + frame))
+        lines.append(f"{name},{['x', 'y', 'x|y'][clip % 3]}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    dataset = records.read(tmp_path, task="classification", group=r"^(\d+)_", val_fraction=0.25)
+    assert dataset.multilabel
+    train, val = ({record.image.name[:2] for record in dataset.splits[name]} for name in ("train", "val"))
+    assert val and not train & val

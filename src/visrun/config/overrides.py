@@ -39,7 +39,7 @@ from visrun.folders import expanded
 from visrun.synonyms import hint
 
 PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
-TEXTS = ("tracking.experiment", "tracking.run_name", "tracking.uri")
+TEXTS = ("data.group", "tracking.experiment", "tracking.run_name", "tracking.uri")
 NAME_LISTS = ("data.classes", "data.targets")
 HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")

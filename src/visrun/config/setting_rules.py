@@ -40,7 +40,7 @@ READ_WHEN: dict[str, Condition] = {
     "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
     **{f"model_options.{name}": {"options": (name,)} for name in ModelOptions.model_fields},
 }
-SELECTING = ("classes", "targets", "val_fraction", "train_fraction", "on_bad")  # of data
+SELECTING = ("classes", "targets", "val_fraction", "group", "train_fraction", "on_bad")  # of data
 # Sections that shape what a run learns, in the order in which runs are compared.
 SHAPING = ("data", "model", "augment", "run", "loss_options", "optimizer_options", "model_options")
 

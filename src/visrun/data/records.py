@@ -82,6 +82,7 @@ def read(
     classes: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     val_fraction: float = 0.2,
+    group: str | None = None,
     train_fraction: float = 1.0,
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
@@ -100,6 +101,7 @@ def read(
         targets: The columns of a table to learn; None = those that may be meant, see
             `visrun.data.readers.table.read`.
         val_fraction: Share of the training images that becomes ``val`` where the layout brings none.
+        group: A regular expression, what of an image's path says with which others it is held out, or not.
         train_fraction: Share of the training images, after that, which are kept.
         seed: Of these choices.
         on_bad: ``error`` refuses unusable records; ``skip`` leaves them out, up to half of all, and lists them.
@@ -119,6 +121,7 @@ def read(
         root=folder,
         classes=classes,
         val_fraction=val_fraction,
+        group=group,
         train_fraction=train_fraction,
         seed=seed,
         on_bad=on_bad,
@@ -134,6 +137,7 @@ def checked(
     root: Path,
     classes: Sequence[str] | None = None,
     val_fraction: float = 0.2,
+    group: str | None = None,
     train_fraction: float = 1.0,
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
@@ -154,7 +158,13 @@ def checked(
     by_class = TARGETS[kind].by_class
     if training:
         good = splits.complete(
-            good, root=base, val_fraction=val_fraction, seed=seed, by_class=by_class, defects_aside=defects_aside
+            good,
+            root=base,
+            val_fraction=val_fraction,
+            seed=seed,
+            by_class=by_class,
+            group=group,
+            defects_aside=defects_aside,
         )
         good = splits.thinned(good, root=base, fraction=train_fraction, seed=seed, by_class=by_class)
         if kind == "value" and form_of(found.listing):
@@ -183,6 +193,7 @@ def checked(
         warnings=(
             *listing.warnings,
             *check.paged(good, base),
+            *splits.torn(good, root=base, group=group),
             *choose.left_out(found.listing.classes, classes, training=training),
             *choose.warnings(good, counts, listing, kind=kind, root=base, training=training),
         ),

@@ -1,12 +1,14 @@
 """The splits that a dataset does not bring: validation images chosen by seed, the same share of every class.
 
 An image's place depends on the seed and its own name only, so adding images later moves few of the others. Equal images
-stay together: one that is learnt would tell nothing as one that is measured.
+stay together, and so do those of one patient, clip or place where a pattern tells these: an image that is learnt, or
+one like it, would tell nothing as one that is measured.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import chain
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from visrun.data import check, files
 from visrun.data.objects import Objects
 from visrun.data.verdicts import Verdict
+from visrun.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +36,7 @@ def complete(
     val_fraction: float,
     seed: int,
     by_class: bool,
+    group: str | None = None,
     defects_aside: bool = False,
 ) -> dict[str, list[Entry]]:
     """``splits`` with a ``train`` and a ``val``: where val is missing it is taken from train, or from the one folder.
@@ -44,13 +48,18 @@ def complete(
         seed: Another seed chooses other images.
         by_class: Whether targets are class indices, one or several an image, or verdicts, whose shares are kept, or
             objects: then of images that show any and that show none.
+        group: See `members`.
         defects_aside: All defective images are held out, too.
+
+    Raises:
+        DataError: ``group`` is found in no image's name.
     """
+    _require_found(group, [files.shown(record.image, root) for rows in splits.values() for record, _ in rows])
     done = {name: list(entries) for name, entries in splits.items()}
     if ALL in done:
         done["train"] = done.pop(ALL)
     if "val" not in done and done.get("train"):
-        chosen = _chosen(done["train"], root=root, fraction=val_fraction, seed=seed, by_class=by_class)
+        chosen = _chosen(done["train"], root=root, fraction=val_fraction, seed=seed, by_class=by_class, group=group)
         if defects_aside:
             chosen |= {i for i, (record, _) in enumerate(done["train"]) if _defective(record)}
         entries = done["train"]
@@ -76,11 +85,51 @@ def thinned(
     return {**splits, "train": [entry for i, entry in enumerate(entries) if i not in left_out]}
 
 
-def _chosen(entries: Sequence[Entry], *, root: Path, fraction: float, seed: int, by_class: bool) -> set[int]:
+def members(names: Sequence[str], group: str) -> list[str | None]:
+    """What names the patient, clip or place of each image: of what the regular expression ``group`` finds in its name
+    the parts in parentheses, or all of it where there are none; None where it finds nothing."""
+    found = [re.search(group, name) for name in names]
+    return [None if one is None else " ".join(part or "" for part in one.groups()) or one[0] for one in found]
+
+
+def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None) -> list[str]:
+    """Warnings of groups that stand in two splits, and of images that are in none."""
+    if group is None:
+        return []
+    owners: dict[str, dict[str, int]] = defaultdict(dict)
+    alone = total = 0
+    for split, entries in splits.items():
+        for name in members([files.shown(record.image, root) for record, _ in entries], group):
+            total, alone = total + 1, alone + (name is None)
+            if name is not None:
+                owners[name][split] = 1
+    several = [f"{name} ({' and '.join(own)})" for name, own in owners.items() if len(own) > 1]
+    lines = []
+    if alone:
+        lines.append(f"data.group={group}: not found in {alone:,} of {total:,} images, each of which stands alone")
+    if several:
+        count = f"{len(several):,} groups of data.group={group} stand" if len(several) > 1 else "one group stands"
+        lines.append(f"{count} in two splits, such as {several[0]}: scores on them look better than they are")
+    return lines
+
+
+def _require_found(group: str | None, names: Sequence[str]) -> None:
+    if group is not None and names and not any(name is not None for name in members(names, group)):
+        raise DataError(f"data.group={group}: found in no image's path, such as {names[0]}")
+
+
+def _chosen(
+    entries: Sequence[Entry], *, root: Path, fraction: float, seed: int, by_class: bool, group: str | None
+) -> set[int]:
     """The indices of the share that is held out."""
     names, groups = _named(entries, root=root, by_class=by_class)
     hold = held_out_of_several if isinstance(groups[0], tuple) else held_out
-    return set(hold(names, groups, fraction=fraction, seed=seed, alike=_alike(entries)))
+    alike = _alike(entries)
+    if group is not None:
+        first: dict[str, int] = {}
+        owners = enumerate(members(names, group))
+        alike = [alike[i] if name is None else first.setdefault(name, i) for i, name in owners]
+    return set(hold(names, groups, fraction=fraction, seed=seed, alike=alike, divide=group is None))
 
 
 def _named(entries: Sequence[Entry], *, root: Path, by_class: bool) -> tuple[list[str], list[Any]]:
@@ -129,6 +178,7 @@ def held_out(
     fraction: float,
     seed: int,
     alike: Sequence[int] | None = None,
+    divide: bool = True,
 ) -> list[int]:
     """The indices held out: of each group the rounded ``fraction``, at least one and never all (a single one stays).
 
@@ -138,14 +188,15 @@ def held_out(
         fraction: In (0, 1).
         seed: Another one chooses other images.
         alike: Of each image a number that equal ones share: they are held out together, in the group of the first, as
-            long as they exceed no share; a group that is one image many times is divided. None = all differ.
+            long as they exceed no share. None = all differ.
+        divide: Whether a group that is one image many times is divided.
     """
     members: dict[Hashable, list[list[int]]] = defaultdict(list)
     for same in _together(names, alike):
         members[groups[same[0]]].append(same)
     chosen: list[int] = []
     for sets in members.values():
-        if len(sets) == 1:
+        if len(sets) == 1 and divide:
             sets = [[i] for i in sets[0]]
         total = sum(map(len, sets))
         count = _share(fraction, total)
@@ -166,6 +217,7 @@ def held_out_of_several(
     fraction: float,
     seed: int,
     alike: Sequence[int] | None = None,
+    divide: bool = True,
 ) -> list[int]:
     """The indices held out where ``groups`` are the labels of each image, several or none.
 
@@ -198,7 +250,7 @@ def held_out_of_several(
         left.difference_update(several)
         for number in several:
             total.subtract(tags[number])
-    return sorted(chosen) or held_out(names, [0] * len(names), fraction=fraction, seed=seed, alike=alike)
+    return sorted(chosen) or held_out(names, [0] * len(names), fraction=fraction, seed=seed, alike=alike, divide=divide)
 
 
 def _together(names: Sequence[str], alike: Sequence[int] | None) -> list[list[int]]:

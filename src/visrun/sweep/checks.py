@@ -13,9 +13,10 @@ from hydra.core.config_loader import ConfigLoader
 
 from visrun.config.compose import Resolved, known
 from visrun.config.fields import one_of, show
+from visrun.config.kinds import duration
 from visrun.config.near import near
 from visrun.config.overrides import is_hydra
-from visrun.config.settings import Settings, duration
+from visrun.config.settings import Settings
 from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import did_you_mean
 from visrun.hyperparameters import Hyperparameters
