@@ -23,8 +23,8 @@ USAGE = {
 }
 ABOUT = {
     "check": "Which tasks a folder can serve and as which layout, its counts, sizes and problems, and a sheet of "
-    "labelled samples. data.targets=, data.classes=, data.val_fraction= and seed= choose as in a run. Exit code 2 "
-    "where no run (of the task named) could start on it as it is.",
+    "labelled samples. data.targets=, data.classes=, data.val_fraction=, data.group= and seed= choose as in a run. "
+    "Exit code 2 where no run (of the task named) could start on it as it is.",
     "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
     "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "

@@ -31,7 +31,7 @@ OURS = {
         "data.image_size": "imgsz img_size input_size img_scale",
         "data.workers": "num_workers workers_per_gpu",
         "data.train_fraction": "fraction subset limit_train_batches",
-        "data.group": "groups group_by group_key patient_id",
+        "data.group": "groups group_by",
         "data.val_fraction": "val_split val_split_ratio train_val_test_split",
         "data.classes": "class_names",
         "data.class_weights": "cls_pw class_weight",

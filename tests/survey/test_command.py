@@ -63,6 +63,7 @@ def test_how_to_train_on_several_labels_an_image_names_their_loss(tmp_path: Path
         (["data.targets=[grade]"], {"train": {"1": 6, "2": 6}, "val": {"1": 2, "2": 2}}),
         (["data.targets=['the site']"], {"train": {"x": 6, "y": 6}, "val": {"x": 2, "y": 2}}),
         (["data.targets=[grade]", "data.val_fraction=0.5"], {"train": {"1": 4, "2": 4}, "val": {"1": 4, "2": 4}}),
+        (["data.targets=[grade]", r"data.group=(\d*)[05].png"], {"train": {"1": 6, "2": 7}, "val": {"1": 2, "2": 1}}),
         (["data.targets=[grade]", "data.classes=[2,1]"], {"train": {"2": 6, "1": 6}, "val": {"2": 2, "1": 2}}),
     ],
 )

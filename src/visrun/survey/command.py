@@ -24,7 +24,7 @@ from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text
 from visrun.tables import READERS, TARGETS, TASKS
 
-CHOOSING = ("data.targets", "data.classes", "data.val_fraction", "seed")  # as a run takes them
+CHOOSING = ("data.targets", "data.classes", "data.val_fraction", "data.group", "seed")  # as a run takes them
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
 DEFAULTS |= dict.fromkeys(CHOOSING, "")
 LABELLED = {"label", "labels", "class"}  # what a table calls a column of class names
