@@ -33,6 +33,16 @@ def test_a_map_takes_its_name_too():
     assert drawings.stems([Path("a.png"), Path("a_mask.png")], maps=["heat"]) == ["a", "a_mask"]
 
 
+def test_a_long_name_is_cut_so_that_all_files_of_its_image_can_be_written(tmp_path):
+    paths = [Path(folder, name) for folder in "ab" for name in (251 * "y" + ".jpg", 83 * "あ" + ".png")]
+    stems = drawings.stems(paths, maps=["mask"])
+    assert stems == [246 * "y", 82 * "あ", 244 * "y" + "_2", 81 * "あ" + "_2"]
+    for stem in stems:
+        for name in drawings.files(stem, ["mask"]):
+            (tmp_path / name).touch()
+    assert len(list(tmp_path.iterdir())) == 8
+
+
 def test_maps_of_bytes_are_pictures(tmp_path):
     Image.new("RGB", (2, 3)).save(tmp_path / "a.png")
     maps = {"heat": np.zeros((3, 2), np.float32), "mask": np.full((3, 2), 7, np.uint8)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from visrun.folders import expanded
 from visrun.record.run_files import PREDICTIONS
 from visrun.record.run_folder import run_of
 from visrun.tasks.base import Mapped, Prediction, Task
+
+LONGEST = 255  # bytes of a file's name that every usual system takes
 
 
 def folder_of(run: str | Path, out: str | None) -> Path:
@@ -66,21 +69,32 @@ def stems(paths: Sequence[Path], *, maps: Sequence[str] = ()) -> list[str]:
 
     No drawing has the name that a map has of another image: x_mask.png is never the drawing of a file x_mask.jpg where
     there is an image x as well. Names that differ in case alone are one file on some systems, and so count as the same.
+    Names too long for what is added to them are cut.
     """
-    meant = {name for stem in {path.stem.casefold() for path in paths} for name in files(stem, maps)[1:]}
+    room = LONGEST - max(len(os.fsencode(name)) for name in files("", maps))
+    own = {stem: _cut(stem, most=room) for stem in {path.stem for path in paths}}
+    meant = {name for stem in {stem.casefold() for stem in own.values()} for name in files(stem, maps)[1:]}
     taken: set[str] = set()
     tried: dict[str, int] = {}  # the last number of each name, since what is taken stays taken
     found = []
-    for path in paths:
-        for number in count(tried.get(path.stem, 1)):
-            stem = path.stem if number == 1 else f"{path.stem}_{number}"
+    for short in (own[path.stem] for path in paths):
+        for number in count(tried.get(short, 1)):
+            end = "" if number == 1 else f"_{number}"
+            stem = _cut(short, most=room - len(end)) + end
             names = files(stem.casefold(), maps)
             if names[0] not in meant and taken.isdisjoint(names):
                 break
-        tried[path.stem] = number
+        tried[short] = number
         taken.update(names)
         found.append(stem)
     return found
+
+
+def _cut(stem: str, *, most: int) -> str:
+    """``stem`` without the last letters by which it is longer than ``most`` bytes."""
+    while len(os.fsencode(stem)) > most:
+        stem = stem[:-1]
+    return stem
 
 
 def files(stem: str, maps: Sequence[str]) -> list[str]:
