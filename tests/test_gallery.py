@@ -18,6 +18,9 @@ from visrun.data.placement import Place, Scene
 from visrun.detection.metrics import BoxMetric, MaskMetric, RotatedMetric
 from visrun.figures import plots
 from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
+from visrun.tasks.instance_segmentation import InstanceSegmentation
+from visrun.tasks.object_detection import ObjectDetection
+from visrun.tasks.oriented_object_detection import OrientedObjectDetection
 
 CLASSES = ["cat", "dog"]
 PLOTS: dict[str, tuple[Any, list[str]]] = {
@@ -75,11 +78,44 @@ def test_true_masks_are_drawn_at_the_size_of_the_picture() -> None:
     scenes = [Scene(0, Place((0.0, 0.0, 48.0, 32.0), (32, 48)), one)]
     loader = Mock(batch_size=1, scenes=scenes, epoch=lambda *_, **__: iter([sample]), device=torch.device("cpu"))
     loader.look.mean, loader.look.std, loader.targets.kind = (0.5,) * 3, (0.5,) * 3, "instances"
-    task = Mock()
+    task = Mock(predict=lambda *_: {})
     gallery.samples(task, Mock(), loader, [0], precision="fp32")
     rows, layers = task.draw.call_args.kwargs["target"]
     assert rows[0].tolist() == [0, 0, 1, 4, 4, 25, 17]
     assert layers.shape == (2, 32, 48) and (layers[0, 4:17, 4:25] == 1).all() and layers.count_nonzero() == 13 * 21
+
+
+BOXES = [[10.0, 0, 20, 7], [10, 4, 20, 12], [10, 25, 20, 31], [10, 0, 20, 7.5], [10, 6, 20, 9]]
+KEPT = {"boxes": [1, 4], "rotated_boxes": [1, 4], "instances": [1]}  # of the last one no pixel of its mask is in the file
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_what_lies_in_the_padding_alone_is_not_drawn(kind: str) -> None:
+    box = torch.tensor(BOXES)
+    found = {"boxes": box, "scores": torch.full((5,), 0.9), "labels": torch.tensor([0, 0, 0, -1, 0])}
+    task: Any = ObjectDetection(classes=CLASSES)
+    if kind == "rotated_boxes":
+        task = OrientedObjectDetection(classes=CLASSES)
+        found["boxes"] = torch.cat([(box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2], torch.zeros(5, 1)], 1)
+    if kind == "instances":
+        task = InstanceSegmentation(classes=CLASSES)
+        found["masks"] = torch.zeros(5, 8, 8, dtype=torch.uint8)
+        for mask, (above, below) in zip(found["masks"], [(0, 2), (1, 3), (6, 8), (0, 2), (0, 1)], strict=True):
+            mask[above:below, 2:5] = 255
+    batch = {name: torch.stack([torch.zeros_like(values), values]) for name, values in found.items()}
+    images, none, index = torch.zeros(2, 3, 32, 32), torch.zeros(2, 0, 7), torch.tensor([1, 0])
+    sample = SimpleNamespace(images=images, target=none, masks=torch.zeros(0), index=index)
+    nothing = Objects(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, bool), outlines=())
+    padded = Scene(0, Place((0.0, 8.0, 32.0, 24.0), (32, 64)), nothing)  # grey above and below
+    loader = Mock(batch_size=2, scenes=[padded, None], epoch=lambda *_, **__: iter([sample]))
+    loader.device, loader.look.mean, loader.look.std = torch.device("cpu"), (0.5,) * 3, (0.5,) * 3
+    loader.targets.kind = kind
+    task.predict, task.draw = lambda *_: batch, Mock()
+    gallery.samples(task, Mock(), loader, [1], precision="fp32")
+    _, drawn, i = task.draw.call_args.args
+    assert i == 0 and {*drawn} == {*found}
+    for name, values in drawn.items():
+        assert torch.equal(values[0], found[name][KEPT[kind]]), name
 
 
 @pytest.mark.parametrize(("count", "of", "found"), [(3, 7, [0, 3, 6]), (4, 2, [0, 1]), (1, 5, [0]), (12, 1, [0])])

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from visrun.batch import Batch, truth
+from visrun.batch import Batch, Prediction, truth
 from visrun.data.batches import Batches
+from visrun.data.placement import Place
 from visrun.data.records import Dataset
 from visrun.detection.results import target_in
 from visrun.device import autocast
@@ -21,7 +22,7 @@ from visrun.figures import matrix, plots
 from visrun.figures.precision_recall import precision_recall
 from visrun.figures.score_histogram import score_histogram
 from visrun.tables import TARGETS
-from visrun.tasks.base import Metric, Task
+from visrun.tasks.base import Metric, Task, only
 from visrun.training import recall
 
 BACKGROUND = "background"  # what a confusion matrix of detections calls no object
@@ -97,7 +98,10 @@ def spread(count: int, *, of: int) -> list[int]:
 def samples(
     task: Task, model: nn.Module, loader: Batches, positions: Sequence[int], *, precision: str
 ) -> dict[int, Image.Image]:
-    """Position -> that picture of a split as the network saw it, with what it said and what is true; in this order."""
+    """Position -> that picture of a split as the network saw it, with what it said and what is true; in this order.
+
+    Objects are those that the file shows: what lies in the padding alone is neither reported nor measured.
+    """
     model.eval()
     drawn: dict[int, Image.Image] = {}
     size = loader.batch_size
@@ -109,8 +113,19 @@ def samples(
         prediction = task.predict(partial(recall, output), batch.images)
         shown = denormalise(batch.images[rows], loader.look.mean, loader.look.std)
         for picture, i in zip(shown, rows, strict=True):
-            drawn[step * size + i] = task.draw(picture, prediction, i, target=_true(loader, batch, i))
+            scene = loader.scenes[int(batch.index[i])] if TARGETS[loader.targets.kind].objects else None
+            found, k = (prediction, i) if scene is None else (_in_file(task, prediction, i, scene.place), 0)
+            drawn[step * size + i] = task.draw(picture, found, k, target=_true(loader, batch, i))
     return {position: drawn[position] for position in positions}
+
+
+def _in_file(task: Task, prediction: Prediction, i: int, place: Place) -> Prediction:
+    """Sample ``i`` alone as the network has it, without the objects that the task leaves out of what it restores."""
+    if "boxes" not in prediction:  # a plugin's task may find something else
+        return only(prediction, i)
+    rows = torch.arange(prediction["scores"].shape[1], device=prediction["scores"].device)
+    kept = task.restore({**prediction, "rows": rows.expand_as(prediction["scores"])}, i, place)["rows"][0]
+    return {name: values[i : i + 1, kept] for name, values in prediction.items()}
 
 
 def _true(loader: Batches, batch: Batch, i: int) -> Any:
