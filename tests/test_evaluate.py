@@ -168,6 +168,28 @@ def test_names_that_are_no_text_stand_in_the_lines(tmp_path, monkeypatch):
     assert json.loads(line) == {"image": str(file), "error": 0.333333}
 
 
+LONG = 18 * "n"
+
+
+@pytest.mark.parametrize(
+    ("files", "captions"),
+    [
+        (["test/good/1.png", "test/bent/2.png", "test/bent/2.png"], ["1.png", "2.png", "2.png"]),  # tiles of one
+        (["test/good/1.png", "test/bent/1.png"], ["test/good/1.png", "test/bent/1.png"]),
+        ([f"test/{LONG}/a/1.png", f"test/{LONG}/{LONG}/1.png"], [f"…/{LONG}/a/1.png", f"…/{LONG}/1.png"]),
+        (["a/1.png", f"b/{3 * LONG}.png", "b/1.png"], ["a/1.png", f"{3 * LONG}.png", "b/1.png"]),
+        (["a/1.png", "/elsewhere/1.png"], ["a/1.png", "/elsewhere/1.png"]),
+    ],
+)
+def test_names_that_repeat_are_paths_in_the_dataset(files, captions, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(evaluate, "caption", lambda _, lines: told.append(lines[0].text))
+    monkeypatch.setattr(evaluate.gallery, "samples", lambda *args, **_: dict.fromkeys(args[3]))
+    loader = SimpleNamespace(images=SimpleNamespace(paths=[tmp_path / file for file in files]))
+    evaluate.worst(Mock(), loader, dict.fromkeys(range(len(files)), 1.0), tmp_path)
+    assert told == captions
+
+
 def test_where_it_cannot_be_written_is_known_before_the_measuring(tmp_path, monkeypatch):
     for name in ("dataset_for", "as_split", "chosen", "split_batches", "measured"):
         monkeypatch.setattr(evaluate, name, Mock())

@@ -86,7 +86,11 @@ def test_true_masks_are_drawn_at_the_size_of_the_picture() -> None:
 
 
 BOXES = [[10.0, 0, 20, 7], [10, 4, 20, 12], [10, 25, 20, 31], [10, 0, 20, 7.5], [10, 6, 20, 9]]
-KEPT = {"boxes": [1, 4], "rotated_boxes": [1, 4], "instances": [1]}  # of the last one no pixel of its mask is in the file
+KEPT = {
+    "boxes": [1, 4],
+    "rotated_boxes": [1, 4],
+    "instances": [1],
+}  # of the last one no pixel of its mask is in the file
 
 
 @pytest.mark.parametrize("kind", KEPT)

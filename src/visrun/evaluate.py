@@ -22,7 +22,7 @@ from visrun.data.cache import Keep
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
-from visrun.figures.drawing import Line, caption
+from visrun.figures.drawing import LEAST, PAD, Line, caption, fitted
 from visrun.figures.sheet import sheet
 from visrun.folders import expanded
 from visrun.loaders import split_batches
@@ -188,7 +188,7 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
             (folder / IMAGES).write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be no text
             errors = {fullest(loader, rows): facts["error"] for rows, facts in found[:WORST]}
-            sheet(worst(predictor, loader, errors), folder / SHEET)
+            sheet(worst(predictor, loader, errors, dataset.root), folder / SHEET)
 
 
 def by_error(loader: Batches, facts: Sequence[dict[str, Any]]) -> list[tuple[list[int], dict[str, Any]]]:
@@ -212,8 +212,19 @@ def fullest(loader: Batches, rows: Sequence[int]) -> int:
     return max(rows, key=lambda row: len(loader.scenes[row].truth.within(windows[row])))
 
 
-def worst(predictor: Predictor, loader: Batches, errors: Mapping[int, float]) -> list[Image.Image]:
-    """The pictures of ``errors``, which has them by their number, with what was said and what is true."""
+def worst(predictor: Predictor, loader: Batches, errors: Mapping[int, float], root: Path) -> list[Image.Image]:
+    """The pictures of ``errors``, which has them by their number, with what was said and what is true; below each its
+    file's name, or where names repeat its path in the dataset's ``root``."""
     found = gallery.samples(predictor.task, predictor.module, loader, [*errors], precision=predictor.precision)
-    names = {row: (loader.images.paths[row].name, f"error {error:.3g}") for row, error in errors.items()}
-    return [caption(picture, [Line(text) for text in names[row]]) for row, picture in found.items()]
+    paths = loader.images.paths
+    repeat = len({path.name for path in paths}) < len({*paths})
+    names = {row: below(paths[row], root) if repeat else paths[row].name for row in errors}
+    lines = {row: (names[row], f"error {error:.3g}") for row, error in errors.items()}
+    return [caption(picture, [Line(text) for text in lines[row]]) for row, picture in found.items()]
+
+
+def below(path: Path, root: Path) -> str:
+    """Where a file lies in ``root``, without as many of its first folders as are too much for a caption."""
+    there = path.relative_to(root) if path.is_relative_to(root) else path
+    texts = [there.as_posix(), *(Path("…", *there.parts[first:]).as_posix() for first in range(1, len(there.parts)))]
+    return next((text for text in texts if fitted(text, LEAST - 2 * PAD) == " ".join(text.split())), path.name)
