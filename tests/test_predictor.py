@@ -228,9 +228,25 @@ def test_a_threshold_is_for_tasks_that_choose(tmp_path):
     for task, state in (("classification", several), ("regression", {"targets": ["x"], "mean": [0.0], "std": [1.0]})):
         saved = {"task": task, "task_state": state, "network": network, "model": module.state_dict(), **look}
         checkpoint.save(saved, tmp_path / f"{task}.pt")
-    assert predictor.load(tmp_path / "classification.pt", device="cpu", threshold=0.25).task.threshold == 0.25
+    for threshold in (0.25, "0.25", np.float32(0.25)):
+        assert predictor.load(tmp_path / "classification.pt", device="cpu", threshold=threshold).task.threshold == 0.25
     with pytest.raises(UserError, match=r"^threshold=0\.25: task=regression reports all of an image$"):
         predictor.load(tmp_path / "regression.pt", device="cpu", threshold=0.25)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), -float("inf"), 10**400, "nan", "high", [0.5]], ids=str)
+def test_a_threshold_is_a_finite_number(threshold, tmp_path):
+    with pytest.raises(UserError) as caught:
+        predictor.load(tmp_path, threshold=threshold)
+    assert (
+        str(caught.value) == f"threshold={threshold}: must be a number, the score from which on something is reported"
+    )
+
+
+@pytest.mark.parametrize("run", [None, 3])
+def test_what_names_no_run_is_one_line(run):
+    with pytest.raises(UserError, match=rf"^{type(run).__name__}: no run; give its folder, its experiment.json or a "):
+        predictor.load(run)
 
 
 @pytest.mark.parametrize("sweep", ["s", "best"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from codecs import BOM_UTF8
@@ -33,8 +32,8 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"usage: {USAGE['predict']}")
     run, *given = names
     paths = find_images(given)
-    threshold, most = _threshold(asked.get("threshold")), _count(asked.get("pictures"))
-    predictor = load(run, device=asked.get("device", "auto"), threshold=threshold)
+    most = _count(asked.get("pictures"))
+    predictor = load(run, device=asked.get("device", "auto"), threshold=asked.get("threshold"))
     folder = Path() if most == 0 else drawings.folder_of(named(run), asked.get("out"))
     files: list[list[str]] = []
     code = drawn = 0
@@ -56,16 +55,6 @@ def main(words: Sequence[str]) -> int:
     if drawn:
         print(f"pictures: {folder}", file=sys.stderr)
     return code
-
-
-def _threshold(value: str | None) -> float | None:
-    try:
-        found = None if value is None else float(value)
-    except ValueError:
-        found = math.nan
-    if found is not None and not math.isfinite(found):
-        raise UserError(f"threshold={value}: must be a number, the score from which on something is reported")
-    return found
 
 
 def _count(value: str | None) -> int | None:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -140,18 +141,22 @@ class Predictor:
             return self.task.predict(partial(recall, output), images)
 
 
-def load(run: str | Path, *, device: str | torch.device = "auto", threshold: float | None = None) -> Predictor:
+def load(run: str | Path, *, device: str | torch.device = "auto", threshold: float | str | None = None) -> Predictor:
     """The best checkpoint of a run, ready to predict; torch's random numbers go on as if it had not been loaded.
 
     Args:
         run: A run's folder or its experiment.json, a sweep's folder, which stands for its best trial, or a best.pt.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, or torch's device.
         threshold: The score from which on something is reported (an object, one label of several, a defect), in place
-            of the task's own; None = that.
+            of the task's own, as a number or as it is typed; None = that.
 
     Raises:
-        UserError: No finished checkpoint is there, or it is damaged, or written by another version.
+        UserError: No finished checkpoint is there, or it is damaged, or written by another version; a threshold that is
+            no score.
     """
+    if not isinstance(run, (str, Path)):
+        raise UserError(f"{type(run).__name__}: no run; give its folder, its experiment.json or a best.pt")
+    least = None if threshold is None else _finite(threshold)
     path = named(run)
     file = RunFolder(path).best if path.is_dir() else path
     if not file.exists():
@@ -162,12 +167,22 @@ def load(run: str | Path, *, device: str | torch.device = "auto", threshold: flo
     target = choose_device(str(device))
     with checkpoint.reading(file), torch.random.fork_rng(devices=[]):
         predictor = _predictor(state, file, target)
-    if threshold is not None:
+    if least is not None:
         if not isinstance(predictor.task, Selecting):
-            raise UserError(f"threshold={threshold:g}: task={predictor.task_name} reports all of an image")
-        predictor.task.select(threshold)
+            raise UserError(f"threshold={least:g}: task={predictor.task_name} reports all of an image")
+        predictor.task.select(least)
     place(predictor.module.eval(), target)
     return predictor
+
+
+def _finite(threshold: float | str) -> float:
+    try:
+        found = float(threshold)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise UserError(f"threshold={threshold}: must be a number, the score from which on something is reported")
+    return found
 
 
 def _predictor(state: dict[str, Any], file: Path, target: torch.device) -> Predictor:
