@@ -73,7 +73,8 @@ def test_pictures_go_into_the_run_and_those_of_a_checkpoint_alone_into_the_curre
     assert drawings.folder_of(tmp_path / "run" / "checkpoints" / "best.pt", None) == tmp_path / "run" / "predictions"
     assert drawings.folder_of(tmp_path / "weights" / "old" / "best.pt", None) == Path("predictions")
     assert not (tmp_path / "weights" / "predictions").exists()
-    assert drawings.folder_of(tmp_path / "run", "out") == Path("out") and Path("out").is_dir()
+    assert drawings.folder_of(tmp_path / "run", "out") == Path("out")
+    assert drawings.made(Path("out")).is_dir()
 
 
 @pytest.mark.parametrize(("out", "reason"), [("file", "File exists"), ("file/x", "Not a directory")])
@@ -81,7 +82,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(out, reason, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     with pytest.raises(UserError) as error:
-        drawings.folder_of("RUN", out)
+        drawings.made(Path(out))
     assert str(error.value) == f"out={out}: cannot be written ({reason}); name another folder"
 
 
@@ -91,4 +92,4 @@ def test_a_folder_that_takes_no_files_is_known_before_the_predictions(tmp_path, 
 
     monkeypatch.setattr(drawings.tempfile, "TemporaryFile", refuse)
     with pytest.raises(UserError, match=r"cannot be written \(Permission denied\)"):
-        drawings.folder_of("RUN", str(tmp_path))
+        drawings.made(tmp_path)

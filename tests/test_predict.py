@@ -118,6 +118,29 @@ def test_an_image_that_is_read_is_never_replaced(names, lost, tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("seeing")
+@pytest.mark.parametrize("given", ["imgs", ".", "list.txt"])
+def test_drawings_are_not_predicted_in_their_turn(given, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("imgs/b").mkdir(parents=True)
+    for name in ("a.png", "b/a.png"):
+        Image.new("RGB", (4, 4)).save(Path("imgs", name))
+    Path("list.txt").write_text("imgs")
+    for number in range(3):
+        if number == 2:
+            Image.new("RGB", (4, 4)).save("imgs/new.png")
+        assert predict.main(["RUN", given, "out=imgs/b/out"]) == 0
+        out, err = capsys.readouterr()
+        seen = ["imgs/a.png", "imgs/b/a.png", "imgs/new.png"][: max(2, number + 1)]
+        assert sorted(json.loads(line)["image"] for line in out.splitlines()) == seen
+        assert ("visrun: left out: 4 images in imgs/b/out, the folder for drawings\n" in err) == (number > 0)
+    assert predict.find_images(["imgs/b/out/a.png"], without=Path("imgs/b/out")) == [Path("imgs/b/out/a.png")]
+    assert len(predict.find_images(["imgs/b/out"], without=Path("imgs/b/out"))) == 6
+    Path("imgs/b/a.png").unlink()
+    with pytest.raises(DataError, match=r"^imgs/b: no images in this folder"):
+        predict.find_images(["imgs/b"], without=Path("imgs/b/out"))
+
+
+@pytest.mark.usefixtures("seeing")
 def test_every_drawing_and_mask_has_a_file_of_its_own(pictures, capsys):
     Image.new("RGB", (4, 4)).save(pictures / "c" / "1_mask.png")
     assert predict.main(["RUN", str(pictures / "c"), f"out={pictures / 'out'}"]) == 0

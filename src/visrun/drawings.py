@@ -23,16 +23,21 @@ LONGEST = 255  # bytes of a file's name that every usual system takes
 
 
 def folder_of(run: str | Path, out: str | None) -> Path:
-    """The folder for the pictures, made.
+    """The folder for the pictures.
 
     Args:
         run: A run's folder, or a checkpoint; one that lies in no run has its pictures in the current folder.
         out: What the user named instead, or None.
+    """
+    return expanded(out) if out is not None else (run_of(expanded(run)) or Path()) / PREDICTIONS
+
+
+def made(folder: Path) -> Path:
+    """``folder``, which is there then.
 
     Raises:
         UserError: It cannot be written.
     """
-    folder = expanded(out) if out is not None else (run_of(expanded(run)) or Path()) / PREDICTIONS
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # known before the predictions, which take long

@@ -98,7 +98,7 @@ def folder_for(out: str, run: Path, dataset: Dataset) -> Path:
         raise UserError(
             f"out={out}: lies in the dataset, and its pictures would be read as images; name another folder"
         )
-    return drawings.folder_of(run, out)
+    return drawings.made(drawings.folder_of(run, out))
 
 
 def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, training: bool = False) -> Dataset:

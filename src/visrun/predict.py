@@ -18,6 +18,7 @@ from visrun.data.files import images as images_below
 from visrun.errors import DataError, UserError
 from visrun.folders import expanded
 from visrun.predictor import BATCH, load, named
+from visrun.text import plural
 
 READS = ("out", "threshold", "pictures", "device")
 
@@ -31,10 +32,12 @@ def main(words: Sequence[str]) -> int:
     if len(names) < 2:
         raise UserError(f"usage: {USAGE['predict']}")
     run, *given = names
-    paths = find_images(given)
     most = _count(asked.get("pictures"))
+    folder = drawings.folder_of(named(run), asked.get("out"))
+    paths = find_images(given, without=folder)
     predictor = load(run, device=asked.get("device", "auto"), threshold=asked.get("threshold"))
-    folder = Path() if most == 0 else drawings.folder_of(named(run), asked.get("out"))
+    if most != 0:
+        drawings.made(folder)
     files: list[list[str]] = []
     code = drawn = 0
     for number, prediction in attempted(predictor.predictions, paths, batch=BATCH):
@@ -64,10 +67,12 @@ def _count(value: str | None) -> int | None:
     return None if value is None else int(value)
 
 
-def find_images(given: Sequence[str | Path]) -> list[Path]:
+def find_images(given: Sequence[str | Path], *, without: Path | None = None) -> list[Path]:
     """The images that are named: a file itself, a folder by the visible images below it, in natural order, a .txt by
     the paths in it, one a line, and ``-`` by those on standard input. A .txt that is named beside an image of
     its name is no list: photos/* names YOLO's labels as well.
+
+    A folder that holds the one ``without``, where drawings go, is read without that; a line on standard error says so.
 
     Raises:
         DataError: Something that does not exist, is a pipe or no list, or a folder without images.
@@ -77,16 +82,16 @@ def find_images(given: Sequence[str | Path]) -> list[Path]:
     for name in given:
         path = expanded(name)
         if name == "-":
-            found += _listed("standard input", sys.stdin.buffer.read(), beside=Path())
+            found += _listed("standard input", sys.stdin.buffer.read(), beside=Path(), without=without)
         elif path.suffix.lower() == ".txt" and path.is_file():
             if path.with_suffix("") not in images:
-                found += _listed(str(path), path.read_bytes(), beside=path.parent)
+                found += _listed(str(path), path.read_bytes(), beside=path.parent, without=without)
         else:
-            found += _images_of(path)
+            found += _images_of(path, without)
     return found
 
 
-def _listed(name: str, content: bytes, *, beside: Path) -> list[Path]:
+def _listed(name: str, content: bytes, *, beside: Path, without: Path | None) -> list[Path]:
     """The images in a list of paths, which begin at the current folder or else at the list's."""
     if b"\0" in content:
         raise DataError(f"{name}: no text, and is read as a list of paths, one a line")
@@ -97,7 +102,8 @@ def _listed(name: str, content: bytes, *, beside: Path) -> list[Path]:
             continue
         path = expanded(os.fsdecode(line))
         try:
-            found += _images_of(beside / path if not path.exists() and (beside / path).exists() else path)
+            there = beside / path if not path.exists() and (beside / path).exists() else path
+            found += _images_of(there, without)
         except (DataError, OSError) as error:
             raise DataError(f"{name}, line {number}: {error}") from None
     if not found:
@@ -105,9 +111,9 @@ def _listed(name: str, content: bytes, *, beside: Path) -> list[Path]:
     return found
 
 
-def _images_of(path: Path) -> list[Path]:
+def _images_of(path: Path, without: Path | None) -> list[Path]:
     if path.is_dir():
-        inside = list(images_below(path))
+        inside = _images_below(path, without)
         if not inside:
             raise DataError(f"{path}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
         return inside
@@ -116,3 +122,15 @@ def _images_of(path: Path) -> list[Path]:
     if not path.is_file():
         raise DataError(f"{path}: a pipe or device, and images are read from files: save it; - reads a list of paths")
     return [path]
+
+
+def _images_below(folder: Path, without: Path | None) -> list[Path]:
+    every, whole = list(images_below(folder)), folder.resolve()
+    if without is None or whole not in without.resolve().parents:
+        return every
+    drawn = folder / without.resolve().relative_to(whole)
+    inside = [path for path in every if not path.is_relative_to(drawn)]
+    if len(inside) < len(every):
+        number = plural(len(every) - len(inside), "image")
+        print(f"visrun: left out: {number} in {drawn}, the folder for drawings", file=sys.stderr)
+    return inside
