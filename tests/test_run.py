@@ -649,7 +649,7 @@ def test_evaluate_says_which_images_it_left_out(photos, tmp_path, capsys):
     cut.write_bytes(cut.read_bytes()[:-60])
     capsys.readouterr()
     words = [str(result.folder), f"data.root={other}", "run.device=cpu"]
-    with pytest.raises(DataError, match=r"0.png: broken image"):
+    with pytest.raises(DataError, match=r"0.png: broken image .*: mend it, or leave it out with data\.on_bad=skip$"):
         evaluate.main(words)
     capsys.readouterr()
     assert evaluate.main([*words, "data.on_bad=skip"]) == 0
