@@ -68,7 +68,8 @@ def test_labels_beside_the_images_that_are_named_are_no_lists(pictures):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"c/1.png\nd.png\n", r"^list\.txt, line 2: d\.png: no such file or folder$"),
+        (b"\nd.png\ne.png\n", r"^list\.txt, line 2: d\.png: no such file or folder$"),
+        (b"c/1.png\nempty\n", r"^list\.txt, line 2: empty: no images in this folder"),
         (b"c/1.png\n" + 300 * b"x", r"^list\.txt, line 2: .*File name too long"),
         (b"\n \n", r"^list\.txt: no paths in this list$"),
         (b"\x89PNG\0", r"^list\.txt: no text, and is read as a list of paths, one a line$"),
@@ -76,6 +77,7 @@ def test_labels_beside_the_images_that_are_named_are_no_lists(pictures):
 )
 def test_a_list_of_something_else_is_one_line(content, told, pictures, monkeypatch):
     monkeypatch.chdir(pictures)
+    Path("empty").mkdir()
     Path("list.txt").write_bytes(content)
     with pytest.raises(DataError, match=told):
         predict.find_images(["list.txt"])
@@ -154,23 +156,26 @@ def test_every_drawing_and_mask_has_a_file_of_its_own(pictures, capsys):
     ]
 
 
-def test_files_that_cannot_be_decoded_are_lines_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("given", "gone"), [("", []), ("list.txt", ["gone.png"])])
+def test_files_that_cannot_be_read_are_lines_and_the_others_go_on(given, gone, tmp_path, monkeypatch, capsys):
     names = [f"{i:02}.png" for i in range(70)]
     for name in names:
         Image.effect_noise((8, 8), 60).convert("RGB").save(tmp_path / name)
     for bad, length in (("40.png", 90), ("69.png", 90), ("03.png", 10)):
         (tmp_path / bad).write_bytes((tmp_path / bad).read_bytes()[:length])
+    (tmp_path / "list.txt").write_text("\n".join(["00.png", "gone.png", *names[1:]]))
     predictor = small()
     predictor.task.record = lambda found, i: {"value": found["value"][i].mean().item()}
     predictor.task.draw = lambda image, *_: image
     predictor.task.restore = lambda found, i, _: {"value": found["value"][i : i + 1]}
     monkeypatch.setattr(predict, "load", lambda *_, **__: predictor)
-    assert predict.main(["RUN", str(tmp_path), f"out={tmp_path / 'out'}"]) == 2
+    monkeypatch.chdir(tmp_path)
+    assert predict.main(["RUN", str(tmp_path / given), f"out={tmp_path / 'out'}"]) == 2
     out, err = capsys.readouterr()
-    bad = ["03.png", "40.png", "69.png"]
+    bad = [*gone, "03.png", "40.png", "69.png"]
     seen = {Path(line["image"]).name: line["value"] for line in map(json.loads, out.splitlines())}
     assert list(seen) == [name for name in names if name not in bad]
-    assert [line.split(": ")[:2] for line in err.splitlines()[:-1]] == [["visrun", "error"]] * 3
+    assert [line.split(": ")[:2] for line in err.splitlines()[:-1]] == [["visrun", "error"]] * len(bad)
     assert [Path(line.split(": ")[2]).name for line in err.splitlines()[:-1]] == bad
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == list(seen)
     alone = predictor.predict([tmp_path / "41.png"])

@@ -125,7 +125,7 @@ def protect(images: Sequence[Path], *, folder: Path, names: Sequence[str]) -> No
     Raises:
         UserError: One would be replaced.
     """
-    read = {_file(path) for path in images}
+    read = {_file(path) for path in images if path.exists()}
     for name in names:
         if (folder / name).exists() and _file(folder / name) in read:
             raise UserError(f"out={folder}: {name} would replace an image that is read; name another folder")

@@ -92,10 +92,14 @@ def find_images(given: Sequence[str | Path], *, without: Path | None = None) -> 
 
 
 def _listed(name: str, content: bytes, *, beside: Path, without: Path | None) -> list[Path]:
-    """The images in a list of paths, which begin at the current folder or else at the list's."""
+    """The images in a list of paths, which begin at the current folder or else at the list's.
+
+    A path to nothing is among them, for it to be told in its turn, as broken files are; a list of such alone is none.
+    """
     if b"\0" in content:
         raise DataError(f"{name}: no text, and is read as a list of paths, one a line")
     found: list[Path] = []
+    missing: list[str] = []
     lines = map(bytes.strip, content.removeprefix(BOM_UTF8).splitlines())
     for number, line in enumerate(lines, 1):
         if not line:
@@ -103,11 +107,15 @@ def _listed(name: str, content: bytes, *, beside: Path, without: Path | None) ->
         path = expanded(os.fsdecode(line))
         try:
             there = beside / path if not path.exists() and (beside / path).exists() else path
-            found += _images_of(there, without)
+            if there.exists():
+                found += _images_of(there, without)
+            else:
+                found.append(there)
+                missing.append(f"line {number}: {there}: no such file or folder")
         except (DataError, OSError) as error:
             raise DataError(f"{name}, line {number}: {error}") from None
-    if not found:
-        raise DataError(f"{name}: no paths in this list")
+    if len(missing) == len(found):
+        raise DataError(f"{name}, {missing[0]}" if missing else f"{name}: no paths in this list")
     return found
 
 
