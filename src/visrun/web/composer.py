@@ -15,7 +15,6 @@ from visrun.tables import READERS
 from visrun.web.catalog import CHOOSERS
 
 REMEMBERED = 512  # configurations
-GRACE = 5.0  # seconds for what is being composed when the server ends
 
 
 class Composer:
@@ -43,11 +42,6 @@ class Composer:
         """Read the config files again where the user has changed one of his own."""
         if self._stamped() != self._stamp:
             self._open()
-
-    def close(self) -> None:
-        """Let nobody compose any more. Before Python 3.14 the interpreter's end throws every other thread out of what
-        it does; inside pydantic, which is Rust, that aborts the process."""
-        self.lock.acquire(timeout=GRACE)
 
     def _stamped(self) -> tuple[tuple[str, int], ...]:
         found = sorted((self.cwd / "conf").rglob("*.yaml"))

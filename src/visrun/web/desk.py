@@ -63,7 +63,6 @@ class Desk:
         """End what only the page needs; runs go on."""
         self.datasets.close()
         self.mlflow.close()
-        self.composer.close()
 
     def place(self, name: str, *kinds: str) -> Place:
         """The run, trial or sweep with an id."""

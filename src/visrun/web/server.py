@@ -102,11 +102,12 @@ def serve(desk: Desk, listener: socket.socket, token: str) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, lambda *_: server.handle_exit(signal.SIGTERM, None))  # its terminal is closed
     try:
-        threading.Thread(target=_warm, args=(desk,), name="visrun-warm", daemon=True).start()
+        threading.Thread(target=_warm, args=(desk,), name="visrun-warm").start()
         server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises the signal again once it has closed
         pass
     finally:
+        server.closing = True
         desk.close()
 
 
@@ -138,10 +139,16 @@ def listen(host: str, port: int | None) -> socket.socket:
 
 
 def _warm(desk: Desk) -> None:
-    """Look at all runs and compose each task once, before anybody asks."""
+    """Look at all runs and compose each task once, before anybody asks, unless the server ends.
+
+    For no daemon: before Python 3.14 the interpreter's end throws those out of what they do, and inside pydantic, which
+    is Rust, that aborts the process.
+    """
     desk.library.listed()
     for task in TASKS:
         with desk.composer.lock:
+            if desk.closing():
+                return
             desk.composer.look((f"task={task}",))
 
 
