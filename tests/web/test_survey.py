@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,15 @@ def test_objects_are_drawn_whatever_form_they_have(tmp_path: Path) -> None:
         assert caption == "1 cat, 1 dog" and page.size == (160, 120)
         assert (np.asarray(page) != plain).any()
     assert drawn(Record(image, nothing(), "a"), dataset(image, "boxes"))[1] == "no objects"
+
+
+@pytest.mark.parametrize("side", [8, 320])
+def test_deep_grey_is_as_bright_as_in_training(tmp_path: Path, side: int) -> None:
+    image = tmp_path / "a.png"
+    Image.fromarray(np.full((side, side), 1023, np.uint16)).save(image)
+    whole = replace(dataset(image, "label"), sizes={image: (side, side)}, white=4095)
+    page, _ = drawn(Record(image, 0, "a"), whole)
+    assert (np.asarray(page) == round(255 * 1023 / 4095)).all() and max(page.size) == SIDE
 
 
 def dataset(image: Path, kind: str) -> Dataset:

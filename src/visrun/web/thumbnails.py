@@ -29,7 +29,7 @@ def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
         DataError: The image or its mask cannot be decoded.
     """
     width, height = dataset.sizes.get(record.image) or header(record.image)
-    image = small(record.image, (width, height))
+    image = small(record.image, (width, height), white=dataset.white)
     if dataset.kind == "mask":
         mask = mask_of(record.target, dataset.mask_ids, (height, width))
         return overlay(image, mask, palette(len(dataset.classes)), ignored=IGNORE), areas_said(mask, dataset.classes)
@@ -42,18 +42,19 @@ def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
     return image, said(record.target, dataset)
 
 
-def small(path: Path, size: tuple[int, int]) -> Image.Image:
+def small(path: Path, size: tuple[int, int], *, white: int | None) -> Image.Image:
     """The image of ``size`` (width, height) with a longer side of ``SIDE`` pixels.
 
-    Tiny ones grow by whole numbers, so that pixels stay square.
+    Tiny ones grow by whole numbers, so that pixels stay square. ``white`` is as `load_rgb` takes it.
     """
     width, height = size
     longer = max(size)
     if longer * 2 <= SIDE:
         times = SIDE // longer
-        return Image.fromarray(load_rgb(path)).resize((width * times, height * times), Image.Resampling.NEAREST)
+        pixels = load_rgb(path, white=white)
+        return Image.fromarray(pixels).resize((width * times, height * times), Image.Resampling.NEAREST)
     shown = (max(1, round(height * SIDE / longer)), max(1, round(width * SIDE / longer)))
-    return Image.fromarray(load_rgb(path, size=shown))
+    return Image.fromarray(load_rgb(path, size=shown, white=white))
 
 
 def said(target: Any, dataset: Dataset) -> str:
