@@ -163,6 +163,18 @@ def test_every_run_has_the_splits_of_its_own_model(tmp_path: Path, monkeypatch: 
     assert [found.defects["val"] for found in pictures._same_data(runs)] == [1, 5]
 
 
+def test_every_run_has_the_groups_that_it_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(12):
+        (tmp_path / "xy"[i % 2]).mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (9 * i, 0, 0)).save(tmp_path / "xy"[i % 2] / f"clip{i // 4}_{i}.png")
+    monkeypatch.setattr(pictures, "remembered", lambda group: resolve([f"data.root={tmp_path}", f"data.group={group}"]))
+    fingerprint = records.read(tmp_path, task="classification").fingerprint
+    runs: list[Any] = [SimpleNamespace(folder=group, fingerprint=fingerprint) for group in ("clip.", "null")]
+    expected = [records.read(tmp_path, task="classification", group=group).splits for group in ("clip.", None)]
+    assert [found.splits for found in pictures._same_data(runs)] == expected
+    assert expected[0] != expected[1]
+
+
 def test_a_run_that_cannot_predict_is_named_and_the_page_lives(write_run, tmp_path: Path) -> None:
     for split in ("train", "val"):
         for label in ("x", "y"):

@@ -14,6 +14,7 @@ from PIL import Image
 from visrun import feeding
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.runs import Run
+from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.files import shown
 from visrun.data.images import load_rgb, mask_of
@@ -95,12 +96,15 @@ def _same_data(runs: Sequence[Run]) -> list[Dataset]:
     try:
         settings = [remembered(run.folder).settings for run in runs]
         # A model that learns from good images alone has other splits.
-        ways = {(one.seed, one.data.val_fraction, model_entry(one.model.name).gradient): one.model for one in settings}
+        ways = {
+            (one.seed, one.data.val_fraction, one.data.group, model_entry(one.model.name).gradient): one
+            for one in settings
+        }
         places = {(one.data.name, one.data.root): one for one in settings}
         problem = ""
         for place in places.values():
             try:
-                return [_read(place, *way[:2], model, runs[0].fingerprint) for way, model in ways.items()]
+                return [_read(place, way, runs[0].fingerprint) for way in ways.values()]
             except UserError as error:
                 problem = problem or first_line(error)
     except UserError as error:
@@ -108,10 +112,11 @@ def _same_data(runs: Sequence[Run]) -> list[Dataset]:
     raise Unavailable(f"the data are not there any more as the runs read them: {problem}")
 
 
-def _read(settings: Any, seed: int, val_fraction: float, model: Any, fingerprint: str | None) -> Dataset:
-    data = settings.data.model_copy(update={"val_fraction": val_fraction})
+def _read(place: Settings, way: Settings, fingerprint: str | None) -> Dataset:
+    """The dataset at one run's place, split as another's."""
+    data = place.data.model_copy(update={"val_fraction": way.data.val_fraction, "group": way.data.group})
     dataset = feeding.read_dataset(
-        settings.model_copy(update={"seed": seed, "data": data, "model": model}), Screen(stderr=True, quiet=True)
+        place.model_copy(update={"seed": way.seed, "data": data, "model": way.model}), Screen(stderr=True, quiet=True)
     )
     if dataset.fingerprint != fingerprint:
         raise UserError(f"{dataset.root} has changed since")
