@@ -120,11 +120,11 @@ def test_a_missing_image_is_no_other_of_its_name(tmp_path: Path, places: list[st
 
 def test_a_name_that_may_mean_several_images_says_so(tmp_path: Path) -> None:
     lay(tmp_path, ["x/a.jpg", "y/a.jpg", "x/b.jpg"])
-    (tmp_path / "labels.csv").write_text("image,label\na.jpg,cat\nb,dog\nfar/x/a.jpg,dog\n")
+    (tmp_path / "labels.csv").write_text("image,label\na.jpg,cat\nb,dog\nfar/x/a.jpg,dog\na.jpg,\n")
     listing = table.read(tmp_path, target="label")
     assert [row.image.relative_to(tmp_path).as_posix() for row in listing.splits["all"]] == ["x/b.jpg", "x/a.jpg"]
     told = "labels.csv:2: a.jpg: several images have this name: x/a.jpg, y/a.jpg: write the folder in front"
-    assert [str(problem) for problem in listing.problems] == [told]
+    assert [str(problem) for problem in listing.problems] == [told, "labels.csv:5: no label"]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +232,9 @@ def test_a_column_without_any_cell_is_no_flag_unless_it_is_chosen(tmp_path: Path
     assert listing.warnings == ("columns not read: note; data.targets=[NAME,...] chooses",)
     listing = table.read(tmp_path, target="label", targets=["present", "note"])
     assert (listing.classes, listing.multilabel) == (("present", "note"), True)
+    (tmp_path / "t.csv").write_text("image,present,note\na.png,,\nb.png,,\n")
+    with pytest.raises(DataError, match=r"data\.targets=\['present', 'note'\]: no row holds a value there"):
+        table.read(tmp_path, target="label", targets=["present", "note"])
 
 
 @pytest.mark.parametrize("target", ["label", "value"])

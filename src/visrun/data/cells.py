@@ -120,7 +120,7 @@ def labels(
 
     Raises:
         DataError: Where several columns stand beside the image and it is not clear which is the label; where they do
-            not all hold 0 and 1, or hold a -1 that may mean anything.
+            not all hold 0 and 1, hold nothing, or hold a -1 that may mean anything.
     """
     place = 0 if len(names) == 1 else None if chosen else _label_column(names)
     if place is not None:
@@ -130,6 +130,8 @@ def labels(
         flagged, notes = _settled(names, rows, wheres)
         made = _from_flags(names, flagged, wheres)
         return replace(made, notes=(*made.notes, *notes))
+    if chosen and not any(map(any, rows)):
+        raise DataError(f"{file}: data.targets={[*names]}: no row holds a value there")
     if chosen:
         other = next(name for name in names if name not in flags)
         raise DataError(

@@ -158,7 +158,7 @@ def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequenc
         made = cells.labels(names, inner, wheres, known=known, file=file, chosen=targets is not None)
     splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
     images, doubts = table_images.images_of(rows, image, base)
-    problems += [Problem(wheres[i], doubt) for i, doubt in doubts.items()]
+    problems += [Problem(wheres[i], doubt) for i, doubt in doubts.items() if made.targets[i] is not None]
     for i, ((name, _, where, _), path, value) in enumerate(zip(rows, images, made.targets, strict=True)):
         splits.setdefault(name, [])
         if value is not None and i not in doubts:
