@@ -32,6 +32,17 @@ def test_pages_are_counted_and_the_first_stays_the_one_that_is_read(tmp_path: Pa
     assert opening.facts(tmp_path / "deep.tif") == opening.Facts((2, 2), 300, 2)
 
 
+@pytest.mark.parametrize("suffix", ["tif", "gif"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_the_first_page_is_read_though_others_are_cut_short(tmp_path: Path, suffix: str) -> None:
+    pages = [Image.effect_noise((64, 64), 50 + i) for i in range(4)]
+    pages[0].save(tmp_path / f"x.{suffix}", save_all=True, append_images=pages[1:])
+    raw = (tmp_path / f"x.{suffix}").read_bytes()
+    for cut in range(len(raw) // 2, len(raw) // 2 + 256):  # a GIF's blocks are so long
+        (tmp_path / f"x.{suffix}").write_bytes(raw[:cut])
+        assert opening.facts(tmp_path / f"x.{suffix}").size == (64, 64)
+
+
 def tiff(path: Path, bits: int, *, apart: bool) -> Path:
     """A 2 x 1 TIFF of three channels, written by hand (TIFF 6.0): header, one directory of ten entries, pixels."""
     pixels = bytes(6 * bits // 8)

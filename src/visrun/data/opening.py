@@ -48,9 +48,16 @@ def facts(path: Path) -> Facts:
         DataError: As :func:`header`; of 16-bit grey also for pixels that are cut short.
     """
     with opened(path) as image:
-        frames = getattr(image, "n_frames", 1) if image.format in _PAGED else 1
         brightest = int(np.asarray(image).max(initial=0)) if image.mode in DEEP_GREY else 0
-        return Facts(_upright(path, image), brightest, frames)
+        return Facts(_upright(path, image), brightest, _frames(path) if image.format in _PAGED else 1)
+
+
+def _frames(path: Path) -> int:
+    try:
+        with Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1))
+    except BROKEN:  # behind the first frame, and no other is read
+        return 1
 
 
 def header(path: Path) -> tuple[int, int]:
