@@ -159,6 +159,7 @@ def cells(*count: int, first: int = 1, pieces: int = 1) -> list[np.ndarray]:
         (cells(*[3, 5] * 10), "from 1 to 3 or up to 5 in 20 of 20 masks"),
         (cells(1, 2, 2, 1), ""),  # a class inside another, as often
         (cells(4, 4, 4), ""),  # classes that every image shows
+        (cells(3, 3, 2, 3), ""),  # or most do
         (cells(3, 5, first=2), ""),
         (cells(3, 5, 4, pieces=2), ""),  # classes are in several places
         ([*cells(3, 5, 9), *cells(3, 4, first=3)], ""),

@@ -127,22 +127,23 @@ def _jpeg(listing: Listing) -> Path | None:
 
 
 def _objects_numbered(listing: Listing, findings: Sequence[Finding]) -> list[str]:
-    """A line where ids look like numbers of objects: in each mask they run from 1 on, as far as it shows objects, and
-    each is in one place."""
+    """A line where ids look like numbers of objects: in each mask they run from 1 on, as far as it shows objects, each
+    is in one place, and most masks show fewer than the fullest, where of classes most may show all."""
     targets = [record.target for records in listing.splits.values() for record in records]
     pairs = [(path, f.pixels[1:IGNORE]) for path, f in zip(targets, findings, strict=True) if f.pixels is not None]
     shown = [(path, np.flatnonzero(pixels)) for path, pixels in pairs if pixels.any()]
     full = [(path, len(ids)) for path, ids in shown if ids[-1] + 1 == len(ids)]
     counts = [n for _, n in full]
-    if len(full) < NUMBERING * len(shown) or max(counts, default=0) < FEWEST or len({*counts}) < 2:
+    most = max(counts, default=0)
+    if len(full) < NUMBERING * len(shown) or most < FEWEST or 2 * counts.count(most) > len(counts):
         return []
     from skimage.measure import label
 
-    some = full[:: max(1, len(full) // LOOKED_AT)][:LOOKED_AT]
-    pieces = sum(int(label(load_mask(path) % IGNORE, background=0, connectivity=2).max()) for path, _ in some)
-    if NUMBERING * pieces > sum(n for _, n in some):
+    sample = full[:: max(1, len(full) // LOOKED_AT)][:LOOKED_AT]
+    pieces = sum(int(label(load_mask(path) % IGNORE, background=0, connectivity=2).max()) for path, _ in sample)
+    if NUMBERING * pieces > sum(n for _, n in sample):
         return []
-    span = f"from 1 to {min(counts)} or up to {max(counts)}"
+    span = f"from 1 to {min(counts)} or up to {most}"
     return [f"ids run {span} in {len(full):,} of {len(shown):,} masks, each in one place: {NUMBERED}"]
 
 
