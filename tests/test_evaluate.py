@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 
 from visrun import evaluate
+from visrun.config.compose import resolve
+from visrun.console import Screen
 from visrun.data.objects import Objects
 from visrun.data.placement import Scene
 from visrun.data.records import read
@@ -101,7 +103,7 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     (tmp_path / "sweep" / "best" / "experiment.json").touch()
     (tmp_path / "sweep" / "trials.csv").write_text(f"number,state,folder,best\n0,complete,{tmp_path / 'run'},yes\n")
     state = {"classes": ["a", "b"], "multilabel": False}
-    run = SimpleNamespace(**vars(RUN), task=Mock(state=lambda: state), look=None, device="cpu")
+    run = SimpleNamespace(**vars(RUN), task=Mock(state=lambda: state), look=Mock(white=None), device="cpu")
     run.model_name = "small_resnet"
     monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
     loader = Mock(return_value=SimpleNamespace(images=SimpleNamespace(bad=())))
@@ -216,3 +218,15 @@ def test_its_pictures_join_no_dataset(out, tmp_path, monkeypatch):
     photos.root = tmp_path / "photos" / "table.csv"  # which says what its images are
     photos.root.touch()
     assert evaluate.folder_for(out, tmp_path, photos).is_dir()
+
+
+@pytest.mark.parametrize(("white", "beyond"), [(None, False), (1023, True), (4095, False)])
+def test_deep_grey_beyond_what_is_white_to_the_model_is_said(tmp_path, capsys, white, beyond):
+    Image.fromarray(np.array([[3, 4000]], np.uint16)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("image,label\na.png,x\n")
+    task = Mock(state=lambda: {"classes": ["x"]})
+    run = SimpleNamespace(task=task, look=SimpleNamespace(white=white))
+    evaluate.dataset_for(run, resolve([f"data.root={tmp_path}"]).settings, Screen(stderr=True))
+    told = capsys.readouterr().err
+    assert ("16-bit grey goes beyond 1,023 here, which is white to the model" in told) == beyond
+    assert "black to white" not in told

@@ -120,6 +120,9 @@ def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, tra
     classes = state.get("classes")
     data = settings.data.model_copy(update={"classes": tuple(classes) if classes else None})
     dataset = read_dataset(settings.model_copy(update={"data": data}), screen, training=training)
+    white = predictor.look.white
+    if white is not None and (dataset.white or 0) > white:
+        screen.warn(f"16-bit grey goes beyond {white:,} here, which is white to the model, as is all above")
     return agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
 
 

@@ -44,7 +44,8 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
         **selection(settings),
     )
     screen.end_progress()
-    screen.say(records.describe(dataset, learns=learns))
+    told = dataset if training else replace(dataset, white=None)  # a finished model has its own
+    screen.say(records.describe(told, learns=learns))
     for warning in dataset.warnings:
         screen.warn(warning)
     return dataset
