@@ -11,6 +11,7 @@ from PIL import Image
 from visrun.figures.drawing import (
     LEAST,
     MOST,
+    OPACITY,
     Line,
     caption,
     fitted,
@@ -77,6 +78,18 @@ def test_ignored_pixels_stay_as_they_are() -> None:
     image = Image.new("RGB", (2, 1), (10, 20, 30))
     found = np.asarray(overlay(image, np.array([[0, 255]]), [(255, 255, 255)], ignored=255))
     assert found[0, 1].tolist() == [10, 20, 30] and (found[0, 0] > 100).all()
+
+
+def test_a_line_thinner_than_a_pixel_of_the_picture_is_still_seen_in_it() -> None:
+    image, colors = Image.new("RGB", (4, 4), (0, 0, 0)), [(0, 0, 0), (200, 100, 40)]
+    for row in range(4):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[row] = 1
+        mask[8:, :8] = 255
+        found = np.asarray(overlay(image, mask, colors, ignored=255)).astype(int)
+        assert np.abs(found[0] - np.array(colors[1]) * OPACITY / 4).max() <= 1 and not found[1:].any()
+    plain = np.asarray(overlay(Image.new("RGB", (4, 4), (80, 80, 80)), mask, colors, ignored=255))
+    assert (plain[2:, :2] == 80).all() and (plain[2:, 2:] == round(80 * (1 - OPACITY))).all()
 
 
 def test_panels_stand_in_a_row() -> None:

@@ -111,19 +111,23 @@ def overlay(image: Image.Image, mask: np.ndarray, colors: Sequence[Color], *, ig
     """``image`` tinted by class.
 
     Args:
-        mask: Class indices (h, w); stretched over the image, classes never mixed.
+        mask: Class indices (h, w); stretched over the image, classes not mixed, or shrunk to it: colours are mixed by
+            area then, or a thin line would be lost between the pixels.
         colors: Of each class.
         ignored: Index of pixels that stay as they are.
     """
-    flat = Image.fromarray(mask.astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
-    index = np.asarray(flat)
-    table = np.zeros((256, 3), np.float32)
-    table[: len(colors)] = np.asarray(colors, np.float32)
-    opacity = np.full((256, 1), OPACITY, np.float32)
-    opacity[ignored] = 0.0
-    share = opacity[index]
+    table = np.zeros((256, 4), np.uint8)  # of each index the colour, and whether it tints
+    table[: len(colors), :3] = colors
+    table[:, 3] = 255
+    table[ignored] = 0
+    indices = Image.fromarray(mask.astype(np.uint8))
+    larger = indices.width > image.width or indices.height > image.height
+    how = Image.Resampling.BOX if larger else Image.Resampling.NEAREST
+    # one channel after another: a file may have a hundred times the pixels of its picture
+    layers = [np.asarray(indices.point(column.tolist()).resize(image.size, how), np.float32) for column in table.T]
+    tint, share = np.stack(layers[:3], axis=-1), layers[3][..., None] / 255
     pixels = np.asarray(image.convert("RGB"), np.float32)
-    return Image.fromarray((pixels * (1 - share) + table[index] * share).round().astype(np.uint8))
+    return Image.fromarray((pixels * (1 - OPACITY * share) + OPACITY * tint).round().astype(np.uint8))
 
 
 def side_by_side(panels: Mapping[str, Image.Image]) -> Image.Image:
