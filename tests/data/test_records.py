@@ -452,6 +452,18 @@ def test_deep_grey_has_one_white_in_all_images(tmp_path: Path, brightest: int, w
     assert (said in records.describe(found)) == bool(white)
 
 
+def test_less_of_train_has_the_white_of_all(tmp_path: Path) -> None:
+    for i in range(20):
+        deep(tmp_path / "ab"[i % 2] / f"{i}.png", 99, 4000 if i == 7 else i)
+    read = partial(records.read, tmp_path, task="classification", val_fraction=0.1)
+    few = [read(train_fraction=0.2, seed=seed) for seed in range(5)]
+    lacking = [
+        found for found in few if all(row.image.name != "7.png" for rows in found.splits.values() for row in rows)
+    ]
+    assert lacking
+    assert {found.white for found in lacking} == {4095}
+
+
 def test_of_images_with_several_pages_a_warning_says_that_one_is_read(tmp_path: Path) -> None:
     counts = class_folders(tmp_path, {"a": 4, "b": 4})
     assert not any("pages" in line for line in records.read(counts, task="classification").warnings)

@@ -154,7 +154,7 @@ def checked(
     listing, ids, good, skipped = _examined(
         found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )
-    fingerprint = _fingerprint(good, base, listing)
+    fingerprint, white = _fingerprint(good, base, listing), check.white(good)
     by_class = TARGETS[kind].by_class
     if training:
         good = splits.complete(
@@ -181,7 +181,7 @@ def checked(
         classes=listing.classes,
         targets=listing.targets,
         sizes={record.image: finding.size for rows in good.values() for record, finding in rows},
-        white=check.white(good),
+        white=white,
         skipped=skipped,
         multilabel=listing.multilabel,
         fingerprint=fingerprint,
