@@ -464,9 +464,9 @@ def test_ctrl_c_ends_it_within_a_second_with_streams_open(tmp_path: Path, demo: 
         finish(served)
 
 
-# a server that ends while its warming up is inside pydantic, which asks Python about a value, and others wait for that
+# a server that ends while its warming up is inside pydantic, which asks Python about values
 ENDS_WHILE_IT_COMPOSES = """
-import os, signal, threading, time
+import http.client, os, signal, threading, time
 from pathlib import Path
 from pydantic import BaseModel, field_validator
 from visrun.web.server import listen, make_desk, serve
@@ -477,27 +477,29 @@ class Slow(BaseModel):
     @field_validator("value")
     @classmethod
     def checked(cls, value):
-        begun.set()
-        time.sleep(0.3)
+        time.sleep(0.001)
         return value
 
-def answer():
-    begun.wait()
-    os.kill(os.getpid(), signal.SIGINT)
-    for _ in range(40):
+def end():
+    asked = http.client.HTTPConnection(*listener.getsockname())
+    asked.request("GET", "/")
+    asked.getresponse().close()  # so the server is there to take the signal
+    asked.close()
+    os.kill(os.getpid(), signal.SIGTERM)  # SIGINT may be ignored, as in a shell's background
+    if WAITS:
         with desk.composer.lock:
-            time.sleep(0.01)
-        time.sleep(0.01)
+            pass
 
-desk, begun = make_desk(Path.cwd(), [], port=0, token=""), threading.Event()
-desk.composer.look = lambda words: Slow(value=1)
-threading.Thread(target=answer).start()
-serve(desk, listen("127.0.0.1", 0), "")
+desk, listener = make_desk(Path.cwd(), [], port=0, token=""), listen("127.0.0.1", 0)
+desk.composer.look = lambda words: [Slow(value=1) for _ in range(1000)]
+threading.Thread(target=end).start()
+serve(desk, listener, "")
 """
 
 
-def test_the_end_waits_for_who_composes_and_nobody_waits_for_ever(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ENDS_WHILE_IT_COMPOSES]
+@pytest.mark.parametrize("waits", [False, True], ids=["nobody waits", "a request waits for it"])
+def test_the_end_waits_for_who_composes_and_nobody_waits_for_ever(waits: bool, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", f"WAITS = {waits}{ENDS_WHILE_IT_COMPOSES}"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, "")
 
