@@ -49,13 +49,12 @@ def facts(path: Path) -> Facts:
     """
     with opened(path) as image:
         brightest = int(np.asarray(image).max(initial=0)) if image.mode in DEEP_GREY else 0
-        return Facts(_upright(path, image), brightest, _frames(path) if image.format in _PAGED else 1)
+        return Facts(_upright(path, image), brightest, _frames(image) if image.format in _PAGED else 1)
 
 
-def _frames(path: Path) -> int:
+def _frames(image: Image.Image) -> int:
     try:
-        with Image.open(path) as image:
-            return int(getattr(image, "n_frames", 1))
+        return int(getattr(image, "n_frames", 1))
     except BROKEN:  # behind the first frame, and no other is read
         return 1
 

@@ -185,18 +185,10 @@ def checked(
         skipped=skipped,
         multilabel=listing.multilabel,
         fingerprint=fingerprint,
-        fingerprints={
-            name: _fingerprint({name: rows}, base, listing) for name, rows in good.items() if name != "train"
-        },
+        fingerprints=_fingerprints(good, base, listing),
         mask_ids=ids,
         counts=counts,
-        warnings=(
-            *listing.warnings,
-            *check.paged(good, base),
-            *splits.torn(good, root=base, group=group),
-            *choose.left_out(found.listing.classes, classes, training=training),
-            *choose.warnings(good, counts, listing, kind=kind, root=base, training=training),
-        ),
+        warnings=_warnings(found, listing, good, counts, base=base, classes=classes, group=group, training=training),
         others=found.others,
     )
 
@@ -261,6 +253,32 @@ def _group(listing: Listing, entries: Entries, findings: list[Finding]) -> dict[
         if not finding.fault:
             good[name].append((record, finding))
     return good
+
+
+def _warnings(
+    found: recognise.Found,
+    listing: Listing,
+    good: dict[str, list[splits.Entry]],
+    counts: choose.Counts,
+    *,
+    base: Path,
+    classes: Sequence[str] | None,
+    group: str | None,
+    training: bool,
+) -> tuple[str, ...]:
+    """What the reader noticed, and what is to be seen of the splits as they are."""
+    return (
+        *listing.warnings,
+        *check.paged(good, base),
+        *splits.torn(good, root=base, group=group),
+        *choose.left_out(found.listing.classes, classes, training=training),
+        *choose.warnings(good, counts, listing, kind=found.kind, root=base, training=training),
+    )
+
+
+def _fingerprints(good: dict[str, list[splits.Entry]], root: Path, listing: Listing) -> dict[str, str]:
+    """Of each split but train its own."""
+    return {name: _fingerprint({name: rows}, root, listing) for name, rows in good.items() if name != "train"}
 
 
 def _fingerprint(good: dict[str, list[splits.Entry]], root: Path, listing: Listing) -> str:

@@ -54,7 +54,8 @@ def complete(
     Raises:
         DataError: ``group`` is found in no image's name.
     """
-    _require_found(group, [files.shown(record.image, root) for rows in splits.values() for record, _ in rows])
+    if group is not None:
+        _require_found([entry for entries in splits.values() for entry in entries], root=root, group=group)
     done = {name: list(entries) for name, entries in splits.items()}
     if ALL in done:
         done["train"] = done.pop(ALL)
@@ -85,10 +86,10 @@ def thinned(
     return {**splits, "train": [entry for i, entry in enumerate(entries) if i not in left_out]}
 
 
-def members(names: Sequence[str], group: str) -> list[str | None]:
-    """What names the patient, clip or place of each image: of what the regular expression ``group`` finds in its name
+def members(entries: Sequence[Entry], *, root: Path, group: str) -> list[str | None]:
+    """What names the patient, clip or place of each image: of what the regular expression ``group`` finds in its path
     the parts in parentheses, or all of it where there are none; None where it finds nothing."""
-    found = [re.search(group, name) for name in names]
+    found = [re.search(group, files.shown(record.image, root)) for record, _ in entries]
     return [None if one is None else " ".join(part or "" for part in one.groups()) or one[0] for one in found]
 
 
@@ -96,13 +97,13 @@ def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None
     """Warnings of groups that stand in two splits, and of images that are in none."""
     if group is None:
         return []
-    owners: dict[str, dict[str, int]] = defaultdict(dict)
-    alone = total = 0
-    for split, entries in splits.items():
-        for name in members([files.shown(record.image, root) for record, _ in entries], group):
-            total, alone = total + 1, alone + (name is None)
+    named = {split: members(entries, root=root, group=group) for split, entries in splits.items()}
+    owners: dict[str, list[str]] = defaultdict(list)
+    for split, names in named.items():
+        for name in dict.fromkeys(names):
             if name is not None:
-                owners[name][split] = 1
+                owners[name].append(split)
+    alone, total = sum(names.count(None) for names in named.values()), sum(map(len, named.values()))
     several = [f"{name} ({' and '.join(own)})" for name, own in owners.items() if len(own) > 1]
     lines = []
     if alone:
@@ -113,9 +114,10 @@ def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None
     return lines
 
 
-def _require_found(group: str | None, names: Sequence[str]) -> None:
-    if group is not None and names and not any(name is not None for name in members(names, group)):
-        raise DataError(f"data.group={group}: found in no image's path, such as {names[0]}")
+def _require_found(entries: Sequence[Entry], *, root: Path, group: str) -> None:
+    if entries and all(name is None for name in members(entries, root=root, group=group)):
+        first = files.shown(entries[0][0].image, root)
+        raise DataError(f"data.group={group}: found in no image's path, such as {first}")
 
 
 def _chosen(
@@ -127,7 +129,7 @@ def _chosen(
     alike = _alike(entries)
     if group is not None:
         first: dict[str, int] = {}
-        owners = enumerate(members(names, group))
+        owners = enumerate(members(entries, root=root, group=group))
         alike = [alike[i] if name is None else first.setdefault(name, i) for i, name in owners]
     return set(hold(names, groups, fraction=fraction, seed=seed, alike=alike, divide=group is None))
 

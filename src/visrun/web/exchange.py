@@ -76,9 +76,9 @@ def loaded(file: Path, composer: Composer) -> dict[str, Any]:
     Raises:
         ConfigError: The file is refused, or names what this installation has not.
     """
+    found = load_experiment(file)
+    task, model = found.choices.get("task", composer.conf.default_choices()["task"]), found.choices.get("model")
     with composer.lock:
-        found = load_experiment(file)
-        task, model = found.choices.get("task", composer.conf.default_choices()["task"]), found.choices.get("model")
         touched = _without_defaults(task, model, _touched(found), composer)
         usual = fill(task, None, _data_of(touched), composer).resolved.settings.model.name
     return {"task": task, "model": None if model == usual else model, "touched": touched}
