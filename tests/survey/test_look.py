@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from visrun.data import recognise
 from visrun.data.readers import coco, yolo
 from visrun.errors import DataError
 from visrun.survey import Survey, survey
-from visrun.survey.look import Spread, spread
+from visrun.survey.look import Spread, look, spread
 from visrun.survey.text import as_text
 from visrun.tables import READERS, TASKS, ReaderEntry
 
@@ -210,3 +211,18 @@ def test_every_problem_of_a_folder_that_is_refused_is_counted(tmp_path: Path) ->
     lines = as_text(found).splitlines()
     assert "problems (30):" in lines
     assert lines[-1] == "  ... and 10 more"
+
+
+def test_pictures_that_two_splits_share_are_told_where_pixels_are_looked_at(tmp_path: Path) -> None:
+    """Not of parts in a search for defects, which look alike by nature, and not before a run, which decodes later."""
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        for split, side in (("train", 96), ("val", 80)):
+            path = tmp_path / split / ("good", "bad")[i % 2] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            coarse.resize((side, side), Image.Resampling.BICUBIC).save(path)
+    found = {service.task: service for service in look(tmp_path, pixels=True)[0].services if service.ready}
+    told = {task: any("8 images nearly show" in line for line in found[task].warnings) for task in found}
+    assert told == {"classification": True, "anomaly_detection": False}
+    assert not any("nearly" in line for service in survey(tmp_path).services for line in service.warnings)

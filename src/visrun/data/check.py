@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from visrun.data import files, images, opening
+from visrun.data import files, images, lookalikes, opening
 from visrun.data.threads import Progress, mapped
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
@@ -47,6 +47,7 @@ class Finding:
         fault: What is wrong, or "".
         brightest: The largest value where the image is 16-bit grey, else 0.
         frames: Frames or pages of the image's file.
+        thumbnail: Of the decoded image, see `visrun.data.lookalikes.thumbnail`; None where it was not decoded.
     """
 
     size: tuple[int, int] = (0, 0)
@@ -55,6 +56,7 @@ class Finding:
     fault: str = ""
     brightest: int = 0
     frames: int = 1
+    thumbnail: npt.NDArray[np.uint8] | None = None
 
 
 def examine(
@@ -88,9 +90,7 @@ def _look(record: Record, root: Path, masks: bool, pixels: bool) -> Finding:
     paths = (record.image, *shown)
     try:
         found = _found(paths, tuple(_stamp(path) for path in paths), marks)
-        if pixels:
-            _decode(paths[0], _stamp(paths[0]))
-        return found
+        return replace(found, thumbnail=_thumbnail(paths[0], _stamp(paths[0]))) if pixels else found
     except DataError as error:
         text = str(error)
         for path in paths:
@@ -117,9 +117,9 @@ def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...], marks: 
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _decode(path: Path, _: tuple[int, int]) -> None:
-    """Decode an image, a JPEG at an eighth, and let go of it; remembered, since a folder may serve several tasks."""
-    images.load_rgb(path, size=(1, 1))
+def _thumbnail(path: Path, _: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Decode an image, a JPEG at down to an eighth; remembered, since a folder may serve several tasks."""
+    return lookalikes.thumbnail(path)
 
 
 def _count_ids(paths: tuple[Path, ...], size: tuple[int, int], marks: bool) -> npt.NDArray[np.int64]:

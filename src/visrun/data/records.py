@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from visrun.data import check, choose, files, labelled, mask_classes, recognise, splits
+from visrun.data import check, choose, files, labelled, lookalikes, mask_classes, recognise, splits
 from visrun.data.check import Finding
 from visrun.data.describe import describe as describe
 from visrun.data.labelled import Entries, Labelled
@@ -188,7 +188,10 @@ def checked(
         fingerprints=_fingerprints(good, base, listing),
         mask_ids=ids,
         counts=counts,
-        warnings=_warnings(found, listing, good, counts, base=base, classes=classes, group=group, training=training),
+        warnings=(
+            *_warnings(found, listing, good, counts, base=base, classes=classes, group=group, training=training),
+            *(lookalikes.warning(good, base) if pixels and kind != "verdict" else ()),  # parts look alike by nature
+        ),
         others=found.others,
     )
 

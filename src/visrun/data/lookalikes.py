@@ -1,0 +1,100 @@
+"""Images of one split that nearly show the same picture as one of another: saved again in another size, format or
+quality, or taken twice.
+
+Equal files are found without decoding (`visrun.data.check.alike`); these need every image's pixels. Each image is held
+against all of the other split by the correlation of grey thumbnails, and the pair that agrees best by colour ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from visrun.data import files, images
+from visrun.data.threads import mapped
+
+if TYPE_CHECKING:
+    from visrun.data.splits import Entry
+
+SIDE = 16  # pixels of the grey thumbnails
+CORRELATED = 0.98  # of grey thumbnails from which a pair is looked at closely
+FINE = 64  # pixels of the colour thumbnails
+NEAR = 8.0  # grey levels, root mean square, by which these may differ: a JPEG of quality 30 does by 3 to 6
+MOST_PAIRS = 2_000_000_000  # beyond which fewer images are held against the other split: some ten seconds
+BLOCK = 20_000_000  # correlations in memory at once
+
+Pair = tuple[str, str, Path, Path]  # (split, other split, image, image)
+
+
+def thumbnail(path: Path) -> images.Pixels:
+    """The image as grey, (16, 16) uint8.
+
+    Raises:
+        DataError: As `visrun.data.images.load_rgb`.
+    """
+    return images.load_rgb(path, size=(SIDE, SIDE)).mean(2).round().astype(np.uint8)
+
+
+def across(splits: Mapping[str, Sequence[Entry]]) -> list[Pair]:
+    """Of each later split's images those that nearly show one of an earlier split, each with the one most like it.
+
+    Args:
+        splits: Entries whose findings hold thumbnails; files of equal length are left to `visrun.data.check.copies`.
+
+    Raises:
+        DataError: A file that cannot be read any more.
+    """
+    found = [
+        (a, b, entry[0].image, other[0].image)
+        for (a, left), (b, right) in combinations(splits.items(), 2)
+        for entry, other in _candidates(left, right[:: 1 + len(left) * len(right) // MOST_PAIRS])
+        if entry[1].length[0] != other[1].length[0]
+    ]
+    looked = mapped(_differ, found, path=lambda pair: pair[2])
+    return [pair for pair, difference in zip(found, looked, strict=True) if difference <= NEAR]
+
+
+def warning(splits: Mapping[str, Sequence[Entry]], root: Path) -> list[str]:
+    """A line on images that `across` finds, or []."""
+    pairs = across(splits)
+    if not pairs:
+        return []
+    a, b, left, right = pairs[0]
+    count = f"{len(pairs):,} images nearly show" if len(pairs) > 1 else "one image nearly shows"
+    return [
+        f"{count} the picture of another split, such as {files.shown(right, root)} ({b}) that of "
+        f"{files.shown(left, root)} ({a}): scores on them look better than they are"
+    ]
+
+
+def _candidates(left: Sequence[Entry], right: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+    """Each of ``right`` after the one of ``left`` that correlates most with it, where that is enough."""
+    if not left or not right:
+        return []
+    known, asked, found = _rows(left), _rows(right), []
+    size = max(1, BLOCK // len(known))
+    for start in range(0, len(asked), size):
+        correlations = asked[start : start + size] @ known.T
+        best = correlations.argmax(1)
+        near = np.flatnonzero(correlations[np.arange(len(best)), best] >= CORRELATED)
+        found += [(left[best[i]], right[start + i]) for i in near.tolist()]
+    return found
+
+
+def _rows(entries: Sequence[Entry]) -> npt.NDArray[np.float32]:
+    """(N, 256), each of mean 0 and length 1; of a flat image all 0."""
+    rows = np.array([finding.thumbnail for _, finding in entries], np.float32).reshape(len(entries), -1)
+    rows -= rows.mean(1, keepdims=True)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
+    return rows
+
+
+def _differ(pair: Pair) -> float:
+    """Root mean square of the differences of colour thumbnails, in grey levels."""
+    one, other = (images.load_rgb(path, size=(FINE, FINE)).astype(np.float32) for path in pair[2:])
+    return float(np.sqrt(np.square(one - other).mean()))
