@@ -498,6 +498,42 @@ def test_a_group_is_held_out_as_a_whole(tmp_path: Path, group: str, seed: int) -
     assert {clip_of(record) for record in apart.splits["train"]} & {clip_of(record) for record in apart.splits["val"]}
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_column_of_the_table_names_the_groups_and_is_not_learnt(tmp_path: Path, task: str) -> None:
+    """Whose names the files do not tell; an image of none stands alone."""
+    lines = ["image,label,patient no" if task == "classification" else "image,size,patient no"]
+    for i in range(80):
+        picture(tmp_path / f"{i}.png", i, (6 + i % 7, 5 + i % 5))
+        lines.append(f"{i}.png,{i % 2},{'' if i > 77 else 100 + i % 20}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    dataset = records.read(tmp_path, task=task, val_fraction=0.25, group="patient no")
+    train, val = ({record.member for record in dataset.splits[name]} - {""} for name in ("train", "val"))
+    assert len(train) + len(val) == 20 and len(val) >= 4
+    assert dataset.targets == (() if task == "classification" else ("size",))
+    assert dataset.warnings == ("data.group=patient no: not found in 2 of 80 images, each of which stands alone",)
+    other = records.read(tmp_path, task=task, group=r"(\d)\.png", targets=[lines[0].split(",")[1]])
+    assert {record.member for records in other.splits.values() for record in records} == {None}
+
+
+def test_a_column_of_groups_is_learnt_where_somebody_chose_it(tmp_path: Path) -> None:
+    for i in range(8):
+        picture(tmp_path / f"{i}.png", i, (6 + i, 5))
+    (tmp_path / "table.csv").write_text("\n".join(["image,size,patient", *(f"{i}.png,{i},{i // 2}" for i in range(8))]))
+    dataset = records.read(tmp_path, task="regression", group="patient", targets=["patient", "size"])
+    assert dataset.targets == ("patient", "size")
+    assert [record.target[0] for rows in dataset.splits.values() for record in rows if record.member == "3"] == [3, 3]
+
+
+def test_a_column_of_groups_that_splits_tear_apart_is_a_warning(tmp_path: Path) -> None:
+    lines = ["image,label,split,patient"]
+    for i in range(8):
+        picture(tmp_path / f"{i}.png", i, (6 + i, 5))
+        lines.append(f"{i}.png,{'ab'[i % 2]},{('train', 'train', 'val')[i % 3]},p{i // 2}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    (line,) = records.read(tmp_path, task="classification", group="patient").warnings
+    assert line.startswith("2 groups of data.group=patient stand in two splits, such as p1 (train and val): ")
+
+
 def test_the_only_group_of_a_class_stays_in_training(tmp_path: Path) -> None:
     dataset = records.read(clips(tmp_path), task="classification", group="^a|b_clip..")
     assert dataset.counts == {"train": (40, 35), "val": (0, 5)}

@@ -58,8 +58,9 @@ class Data(Frozen):
     val_fraction: Float = field(0.2, "Share of train held out where the dataset has no val split.", gt=0, lt=1)
     group: Pattern | None = field(
         None,
-        "What of an image's path names its patient, clip or place, none of which is held out in part; null = nothing.",
-        allowed="a regular expression",
+        "What names an image's patient, clip or place, none of which is held out in part: a column of its table, or "
+        "what is found in its path; null = nothing.",
+        allowed="a column or a regular expression",
     )
     train_fraction: Float = field(1.0, "Share of train to learn from, the same of every class; 1 = all.", gt=0, le=1)
     class_weights: Literal["none", "balanced"] | Weights = field(

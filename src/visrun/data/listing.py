@@ -21,11 +21,14 @@ class Record:
             ``boxes``, ``rotated_boxes``, ``instances``:
             :class:`visrun.data.objects.Objects`. From a reader of objects: :class:`visrun.data.marks.Marks`.
         where: Where it was found, for messages: ``train.csv:12``, or the image's path inside the dataset.
+        member: The patient, clip or place that a column of its table names, "" where the cell is blank; None = no such
+            column.
     """
 
     image: Path
     target: Any
     where: str
+    member: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

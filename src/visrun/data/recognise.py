@@ -41,7 +41,7 @@ class Found:
 Reading = Callable[[Path, str, str], Found]
 
 
-def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = None) -> Found:
+def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = None, group: str | None = None) -> Found:
     """What the reader ``name`` finds under ``root`` for a task.
 
     Raises:
@@ -51,7 +51,9 @@ def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = No
     if targets is not None and "targets" not in build.reads(reader):
         raise DataError(f"data.targets={list(targets)}: data={name} has no columns to choose; leave it out")
     kind, told = tables.TASKS[task].target, asked(name, task)
-    found = require_listing(build.call(reader, {**told, "targets": targets}, root), layout=name, kind=kind)
+    found = require_listing(
+        build.call(reader, {**told, "targets": targets, "group": group}, root), layout=name, kind=kind
+    )
     return Found(kind=kind, layout=name, listing=regrouped(found, files.home(root)))
 
 

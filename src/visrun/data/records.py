@@ -101,7 +101,7 @@ def read(
         targets: The columns of a table to learn; None = those that may be meant, see
             `visrun.data.readers.table.read`.
         val_fraction: Share of the training images that becomes ``val`` where the layout brings none.
-        group: A regular expression, what of an image's path says with which others it is held out, or not.
+        group: A table's column, or a regular expression: what of an image's path says with which others it is held out.
         train_fraction: Share of the training images, after that, which are kept.
         seed: Of these choices.
         on_bad: ``error`` refuses unusable records; ``skip`` leaves them out, up to half of all, and lists them.
@@ -115,7 +115,9 @@ def read(
         DataError: Naming what is wrong: up to 20 offenders with file and line, and how many more.
     """
     folder = expanded(root).absolute()
-    found = recognise.listing(folder, task=task, reader=reader, reading=partial(recognise.read, targets=targets))
+    found = recognise.listing(
+        folder, task=task, reader=reader, reading=partial(recognise.read, targets=targets, group=group)
+    )
     return checked(
         found,
         root=folder,

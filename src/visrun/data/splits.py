@@ -87,8 +87,11 @@ def thinned(
 
 
 def members(entries: Sequence[Entry], *, root: Path, group: str) -> list[str | None]:
-    """What names the patient, clip or place of each image: of what the regular expression ``group`` finds in its path
-    the parts in parentheses, or all of it where there are none; None where it finds nothing."""
+    """What names the patient, clip or place of each image: its cell where ``group`` is a column of its table; else of
+    what the regular expression ``group`` finds in its path the parts in parentheses, or all of it where there are none.
+    None where that is nothing."""
+    if any(record.member is not None for record, _ in entries):
+        return [record.member or None for record, _ in entries]
     found = [re.search(group, files.shown(record.image, root)) for record, _ in entries]
     return [None if one is None else " ".join(part or "" for part in one.groups()) or one[0] for one in found]
 

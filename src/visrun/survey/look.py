@@ -143,7 +143,7 @@ def look(
     folder = expanded(root).absolute()
     files.require_root(folder)
     services, datasets = [], {}
-    once = Once(targets)
+    once = Once(targets, choice.get("group"))
     for task in tables.TASKS if tasks is None else tasks:
         names = recognise.fitting(folder, task) if reader == "auto" else [reader]
         if not set(names) & recognise.readers(task).keys():
@@ -177,18 +177,18 @@ class Once:
     """Reads each layout once for all tasks that it says the same to.
 
     Args:
-        targets: As `visrun.data.records.read` takes them.
+        targets, group: As `visrun.data.records.read` takes them.
     """
 
-    def __init__(self, targets: Sequence[str] | None = None) -> None:
-        self.targets = targets
+    def __init__(self, targets: Sequence[str] | None = None, group: str | None = None) -> None:
+        self.targets, self.group = targets, group
         self.found: dict[tuple[Any, ...], Found] = {}
 
     def read(self, root: Path, name: str, task: str) -> Found:
         """As `visrun.data.recognise.read`."""
         key = (name, *recognise.asked(name, task).values())
         if key not in self.found:
-            self.found[key] = recognise.read(root, name, task, targets=self.targets)
+            self.found[key] = recognise.read(root, name, task, targets=self.targets, group=self.group)
         return Found(kind=tables.TASKS[task].target, layout=name, listing=self.found[key].listing)
 
     def poor(self, root: Path, names: Sequence[str], task: str) -> list[Found]:

@@ -46,7 +46,7 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
     return not unsure or any(table_images.named_in(head(file)[1], file, root) for file in unsure)
 
 
-def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Listing:
+def read(root: Path, *, target: str, targets: Sequence[str] | None = None, group: str | None = None) -> Listing:
     """A table image,label or image,target[,target2...]: train.csv with val.csv and test.csv, or one .csv.
 
     Or a table in each of train/, val/ and test/, beside the images, such as Roboflow's _classes.csv. Or lists
@@ -62,6 +62,7 @@ def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Li
         target: ``label`` or ``value``.
         targets: The columns to learn; None = those beside the image that neither number the rows nor hold nothing, or
             text where numbers are learnt.
+        group: The column that names each image's patient, clip or place, and is not learnt, if there is one so called.
 
     Raises:
         DataError: For a missing or broken table; wrong rows are the listing's problems.
@@ -80,7 +81,7 @@ def read(root: Path, *, target: str, targets: Sequence[str] | None = None) -> Li
     for table in opened.values():
         if table.columns != first.columns:
             raise DataError(f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others")
-    made = _listing(opened, base, target, targets)
+    made = _listing(opened, base, target, targets, group)
     return replace(made, warnings=(*lines, *made.warnings))
 
 
@@ -135,12 +136,15 @@ def _open(file: Path, shown: str, *, least: int) -> Table:
     return Table(file, shown, columns, whole, cut, mark_in(text) if file.suffix.lower() in TABLES else " ")
 
 
-def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequence[str] | None) -> Listing:
+def _listing(
+    opened: dict[str, Table], base: Path, target: str, targets: Sequence[str] | None, group: str | None
+) -> Listing:
     first = next(iter(opened.values()))
     file, columns = first.file, first.columns
     image = table_images.column_of(columns, first.rows, file, base)
     split, lines = _split_column(first) if ALL in opened else (None, ())
-    others = [i for i in range(len(columns)) if i not in (image, split)]
+    member = columns.index(group) if group in columns else None
+    others = [i for i in range(len(columns)) if i not in (image, split, None if targets else member)]
     if not others:
         raise DataError(f"{file}: no column beside {', '.join(columns)} to learn")
     if target == "value":
@@ -162,7 +166,7 @@ def _listing(opened: dict[str, Table], base: Path, target: str, targets: Sequenc
     for i, ((name, _, where, _), path, value) in enumerate(zip(rows, images, made.targets, strict=True)):
         splits.setdefault(name, [])
         if value is not None and i not in doubts:
-            splits[name].append(Record(path, value, where))
+            splits[name].append(Record(path, value, where, None if member is None else rows[i][3][member]))
     return Listing(
         splits=splits,
         classes=made.classes,
