@@ -89,6 +89,9 @@ def test_a_class_that_stands_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         files.class_names(tmp_path)
     assert str(caught.value) == f"{file}: class cat stands twice: give each id a name of its own"
+    file.write_text("caf\u00e9\ndog\ncafe\u0301\n", encoding="utf-8")
+    with pytest.raises(DataError, match="class caf\u00e9 stands twice"):
+        files.class_names(tmp_path)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import itertools
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -288,6 +290,38 @@ def test_chosen_classes_in_their_order(tmp_path: Path) -> None:
     assert dataset.counts == {"train": (3, 2), "val": (2, 1)}
     for row in dataset.splits["train"]:
         assert dataset.classes[row.target] == row.image.parent.name
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("layout", ["folders", "table"])
+def test_accents_of_classes_may_be_stored_in_either_way(
+    tmp_path: Path, layout: str, form: Literal["NFC", "NFD"]
+) -> None:
+    names = [normalize("NFD", "cafe\u0301"), "dog"]
+    class_folders(tmp_path / "x", dict.fromkeys(names, 4))
+    if layout == "table":
+        rows = [f"{name}/{i}.png,{normalize(('NFC', 'NFD')[i % 2], name)}" for name in names for i in range(4)]
+        (tmp_path / "x" / "t.csv").write_text("\n".join(["image,label", *rows]), encoding="utf-8")
+    root = tmp_path / "x" / "t.csv" if layout == "table" else tmp_path / "x"
+    read = partial(records.read, root, task="classification")
+    assert read().classes == ("caf\u00e9", "dog")
+    chosen = read(classes=["dog", normalize(form, names[0])])
+    assert chosen.classes == ("dog", "caf\u00e9")
+    measured = read(classes=[normalize(form, names[0]), "dog"], training=False)
+    assert measured.counts == {"test": (4, 4)} and not measured.warnings
+    with pytest.raises(DataError, match="stands twice"):
+        read(classes=["caf\u00e9", "cafe\u0301"])
+    both = read(classes=["caf\u00e9", "cafe\u0301", "dog"], training=False)  # a model that learnt them as two
+    assert sum(both.counts["test"][:2]) == 4 and both.counts["test"][2] == 4
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_of_masks_classes_likewise(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    named = mask_folder(tmp_path / "named", {"x": [[0, 1]]}, "cafe\u0301\nsky\n")
+    read = partial(records.read, task="segmentation", classes=["sky", normalize(form, "cafe\u0301")], training=False)
+    assert read(named).mask_ids == (1, 0) and not read(named).warnings
+    plain = mask_folder(tmp_path / "plain", {"x": [[0, 1]]})
+    assert read(plain).mask_ids == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def objects(
 
 def wanted_of(classes: Sequence[str], known: Sequence[str], *, training: bool) -> tuple[str, ...]:
     wanted = tuple(map(str, classes))
-    twice = [name for name, n in Counter(wanted).items() if n > 1]
+    twice = [name for name, n in Counter(wanted).items() if n > 1 and training]  # a model's may be one by now
     if twice or not wanted:
         raise DataError(f"data.classes={list(wanted)}: " + (f"{twice[0]} stands twice" if twice else "names no class"))
     missing = [name for name in wanted if name not in known]

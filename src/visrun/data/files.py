@@ -255,7 +255,7 @@ def require_once(file: Path, names: Sequence[str]) -> None:
     Raises:
         DataError: Naming the file and the first that stands twice.
     """
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = [name for name, count in Counter(map(composed, names)).items() if count > 1]
     if twice:
         raise DataError(f"{file}: class {some(twice)} stands twice: give each id a name of its own")
 

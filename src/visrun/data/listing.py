@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from visrun.data.files import composed
+from visrun.data.marks import Marks
 from visrun.errors import DataError
 
 
@@ -68,7 +72,7 @@ class Listing:
 
 
 def require_listing(found: Any, *, layout: str, kind: str) -> Listing:
-    """What a reader gave, refused where nothing can be made of it.
+    """What a reader gave, its classes :func:`composed`; refused where nothing can be made of it.
 
     Raises:
         DataError: It is no Listing, or of ``label`` targets one is no index of its classes.
@@ -81,4 +85,29 @@ def require_listing(found: Any, *, layout: str, kind: str) -> Listing:
             if isinstance(index, Real | str) and not known:
                 told = f"{index!r} is no index of its {len(found.classes)} classes, which begin at 0"
                 raise DataError(f"data={layout}: {record.where}: {told}")
-    return found
+    return _composed(found)
+
+
+def _composed(found: Listing) -> Listing:
+    """With class names as they are compared; of those that are then the same one class is made."""
+    names = [*map(composed, found.classes)]
+    if names == [*found.classes]:
+        return found
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    made = replace(found, classes=tuple(place))
+    if len(place) == len(names):
+        return made
+    index = np.array([place[name] for name in names])
+    splits = {split: [_relabelled(record, index) for record in several] for split, several in found.splits.items()}
+    return replace(made, splits=splits)
+
+
+def _relabelled(record: Record, index: np.ndarray) -> Record:
+    target = record.target
+    if isinstance(target, Marks):
+        known = (target.labels >= 0) & (target.labels < len(index))
+        labels = np.where(known, index[np.where(known, target.labels, 0)], target.labels)
+        return replace(record, target=replace(target, labels=labels))
+    if isinstance(target, tuple):
+        return replace(record, target=tuple(sorted({int(index[label]) for label in target})))
+    return replace(record, target=int(index[target])) if isinstance(target, Integral) else record

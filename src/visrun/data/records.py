@@ -153,6 +153,8 @@ def checked(
     ``pixels`` decodes the images as well, see `visrun.data.check.examine`.
     """
     base, kind = files.home(root), found.kind
+    if classes is not None:
+        classes = tuple(files.composed(str(name)) for name in classes)
     listing, ids, good, skipped = _examined(
         found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )
