@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import unicodedata
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from visrun.tables import READERS, TASKS
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 SIZE = (64, 48)
 NAMES = ("cat", "dog", "emu")
+ACCENTS = ("caf\u00e9", "\u00e2ne", "emu")  # each as one character
 
 
 def turned(x: float, y: float, w: float, h: float, degrees: float) -> np.ndarray:
@@ -337,6 +339,21 @@ def test_where_the_first_layout_has_too_little_the_next_is_taken(tmp_path: Path,
     hint = "an image's label is what its objects are; task=object_detection finds the objects"
     assert hint not in records.describe(dataset)
     assert hint in records.describe(records.read(tmp_path / "x", task="classification"))
+
+
+@pytest.mark.parametrize("layout", WRITERS)
+def test_accents_of_classes_may_be_stored_in_either_way(
+    tmp_path: Path, drawn_once: Any, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.NAMES", [unicodedata.normalize("NFD", name) for name in ACCENTS])
+    write(tmp_path / "classes.txt", "\n".join(ACCENTS))
+    for shade, name in enumerate(drawn_once[0]):
+        photo(tmp_path / "images" / f"{name}.png", shade)
+    WRITERS[layout](tmp_path, *drawn_once, layout == "dota")
+    dataset = records.read(tmp_path, task="object_detection", training=False)
+    every = np.bincount([label for several in drawn_once[1].values() for label in several]).tolist()
+    for counts in dataset.counts.values():
+        assert dict(zip(dataset.classes, counts, strict=True)) == dict(zip(ACCENTS, every, strict=True))
 
 
 def test_chosen_classes_keep_all_images(tmp_path: Path, drawn_once: Any) -> None:

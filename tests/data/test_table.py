@@ -342,6 +342,14 @@ def test_classes_txt_says_which_names_are_whole(tmp_path: Path) -> None:
     assert [record.target for record in listing.splits["all"]] == [(0, 1), (2,), (0,)]
 
 
+def test_names_in_classes_txt_and_labels_may_store_accents_in_two_ways(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,label\na.png,cafe\u0301|dog\nb.png,caf\u00e9\n", encoding="utf-8")
+    for name in ("caf\u00e9", "cafe\u0301"):
+        (tmp_path / "classes.txt").write_text(f"dog\n{name}\n", encoding="utf-8")
+        listing = table.read(tmp_path, target="label")
+        assert not listing.problems and [record.target for record in listing.splits["all"]] == [(0, 1), (1,)]
+
+
 def test_a_table_beside_the_only_folder_of_images_is_read(tmp_path: Path) -> None:
     for i in range(6):
         lay(tmp_path, [f"photos/{i}.png"])

@@ -197,6 +197,7 @@ def _from_flags(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Seq
 
 
 def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str, ...]) -> Targets:
+    column = [files.composed(cell) for cell in column]  # as the known names are
     mark, notes = _mark(column, known)
     several = [_parts(cell, known, mark) for cell in column]
     multilabel = any(len(parts) > 1 for parts in several)

@@ -244,20 +244,20 @@ def class_names(folder: Path) -> tuple[str, ...]:
     file = named(folder, "classes.txt")
     if file is None:
         return ()
-    names = tuple(line.strip() for _, line in numbered_lines(file))
-    require_once(file, names)
-    return names
+    return require_once(file, [line.strip() for _, line in numbered_lines(file)])
 
 
-def require_once(file: Path, names: Sequence[str]) -> None:
-    """Refuse names of classes of which two are one: scores and ``data.classes`` could not tell them apart.
+def require_once(file: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes, `composed`; refused where two are one: scores and ``data.classes`` could not tell them apart.
 
     Raises:
         DataError: Naming the file and the first that stands twice.
     """
-    twice = [name for name, count in Counter(map(composed, names)).items() if count > 1]
+    found = tuple(map(composed, names))
+    twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         raise DataError(f"{file}: class {some(twice)} stands twice: give each id a name of its own")
+    return found
 
 
 def _answers(kind: Callable[[], bool]) -> bool:

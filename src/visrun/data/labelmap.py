@@ -84,9 +84,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
     names, file = files.class_names(folder), files.named(folder, NAME)
     if names or file is None:
         return names
-    names = read(file).names
-    files.require_once(file, names)
-    return names
+    return files.require_once(file, read(file).names)
 
 
 def colour_names(masks: Iterable[Path]) -> tuple[str, ...]:
@@ -99,9 +97,7 @@ def colour_names(masks: Iterable[Path]) -> tuple[str, ...]:
     file = _of(first[0].parent) if first and first[1] in ("RGB", "RGBA") else None
     if file is None:
         return ()
-    names = read(file).names
-    files.require_once(file, names)
-    return names
+    return files.require_once(file, read(file).names)
 
 
 def _mode(mask: Path) -> str:
@@ -126,8 +122,7 @@ def pixel_names(folders: Iterable[Path]) -> tuple[str, ...]:
         matches = [_PIXELS.fullmatch(line) for line in lines[1:]]
         if [match and int(match["id"]) for match in matches] != [*range(len(matches))]:
             raise DataError(f"{file}: expected the pixel values 0, 1, 2, ... with a class each")
-        found[file] = tuple(match["name"] for match in matches if match)
-        files.require_once(file, found[file])
+        found[file] = files.require_once(file, [match["name"] for match in matches if match])
     if len({*found.values()}) > 1:
         raise DataError(f"{' and '.join(map(str, found))}: the classes differ")
     return next(iter(found.values()), ())

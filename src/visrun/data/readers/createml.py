@@ -137,7 +137,7 @@ def _entry(where: str, item: Any) -> Entry:
             x, y, width, height = (float(value) for value in values)
         except OverflowError:
             raise ValueError(f"{spot}: a coordinate is no finite number") from None
-        entry.names.append(name.strip())
+        entry.names.append(files.composed(name.strip()))
         entry.boxes.append([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
     return entry
 

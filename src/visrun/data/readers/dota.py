@@ -164,7 +164,7 @@ def _ending(cells: Sequence[str]) -> tuple[str, bool]:
         ValueError: There is no class.
     """
     flagged = len(cells) > 1 and cells[-1].isdecimal()
-    name = " ".join(cells[:-1] if flagged else cells)
+    name = files.composed(" ".join(cells[:-1] if flagged else cells))
     if not name:
         raise ValueError("no class")
     return name, flagged and cells[-1] != "0"

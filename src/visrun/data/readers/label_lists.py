@@ -66,8 +66,7 @@ def class_names(file: Path, root: Path) -> tuple[str, ...]:
     for found in filter(None, places):
         names = tuple(line.strip() for _, line in files.numbered_lines(found))
         if not _of_images(names):
-            files.require_once(found, names)
-            return names
+            return files.require_once(found, names)
     return ()
 
 

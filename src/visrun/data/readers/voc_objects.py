@@ -211,7 +211,7 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
         if difficult is None:
             return Problem(f"{shown}:{item.line}", f"difficult {item.get('difficult')[:60]!r} is neither 0 nor 1")
         boxes.append(corners)
-        names.append(item.get("name"))
+        names.append(files.composed(item.get("name")))
         ignored.append(difficult)
     size = _size(tag)
     if not objects:

@@ -66,6 +66,4 @@ def _names(*folders: Path) -> tuple[str, ...]:
     file = next(found, None)
     if file is None:
         return ()
-    names = tuple(line.strip() for _, line in files.numbered_lines(file))
-    files.require_once(file, names)
-    return names
+    return files.require_once(file, [line.strip() for _, line in files.numbered_lines(file)])

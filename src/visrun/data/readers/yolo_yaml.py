@@ -113,9 +113,7 @@ def _names(file: Path, names: object) -> tuple[str, ...]:
     ):
         raise DataError(f"{file}: names is neither a list of names nor a map of ids to names")
     of_id = {int(key): str(name) for key, name in known.items()}
-    found = tuple(of_id.get(i, f"class_{i}") for i in range(max(of_id, default=-1) + 1))
-    files.require_once(file, found)
-    return found
+    return files.require_once(file, [of_id.get(i, f"class_{i}") for i in range(max(of_id, default=-1) + 1)])
 
 
 def _keypoints(file: Path, shape: object) -> int:
