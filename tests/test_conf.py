@@ -81,8 +81,9 @@ def test_every_option_composes_for_every_task_it_serves(
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_optimizer_and_scheduler_combine(optimizer: str, scheduler: str, tmp_path: Path) -> None:
-    values = resolve(needs([f"optimizer={optimizer}", f"scheduler={scheduler}"]), cwd=tmp_path).hyperparameters
+def test_optimizer_and_scheduler_combine(optimizer: str, scheduler: str, conf: Conf, tmp_path: Path) -> None:
+    words = needs([f"optimizer={optimizer}", f"scheduler={scheduler}"])
+    values = resolve(words, cwd=tmp_path, conf=conf).hyperparameters
     assert (values.optimizer, values.scheduler) == (optimizer, scheduler)
     rates = {"adam": (0.001, 0.0001), "adamw": (0.001, 0.01), "sgd": (0.01, 0.0001)}
     assert (values.learning_rate, values.weight_decay) == rates[optimizer]

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,6 +109,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.environ["HOME"] = home
 
 
+opened = cache(open_conf)
+
+
 def checked(words: list[str], cwd: Path) -> list[str]:
     """Compose what ``visrun WORDS`` would run; the warnings.
 
@@ -132,7 +136,8 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     if words[:1] == ["evaluate"]:
         asked, names = options("evaluate", words[1:], evaluate.READS)
         assert len(names) == 1 and asked["data.root"]
-        return list(resolve([word for word in words[2:] if not word.startswith(("split=", "out="))], cwd=cwd).warnings)
+        words = [word for word in words[2:] if not word.startswith(("split=", "out="))]
+        return list(resolve(words, cwd=cwd, conf=opened(cwd)).warnings)
     if words[:1] == ["compare"]:
         assert options("compare", words[1:], tuple(comparing.DEFAULTS))[1]
         return []
@@ -148,9 +153,10 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         words = [word for word in words[1:] if word not in ("--json", *keys)]
     args = launch._arguments(words)
     config_dir = Path(args.config_dir) if args.config_dir else None
+    conf = opened(cwd, config_dir)
     if args.multirun:
-        return list(check_sweep(args.overrides, config_dir=config_dir, cwd=cwd).first.warnings)
-    return list(resolve(args.overrides, config_dir=config_dir, cwd=cwd).warnings)
+        return list(check_sweep(args.overrides, config_dir=config_dir, cwd=cwd, conf=conf).first.warnings)
+    return list(resolve(args.overrides, config_dir=config_dir, cwd=cwd, conf=conf).warnings)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import weakref
+from functools import cache
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -16,6 +17,7 @@ from PIL import Image
 import visrun
 from visrun import checkpoint, cli, conclusion, evaluate, run
 from visrun.config.compose import resolve
+from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.parts import Parts
 from visrun.record import recorder
@@ -51,11 +53,16 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conclusion.gallery, "of_metric", lambda *_: [])
 
 
+@cache
+def conf() -> Conf:
+    return open_conf(conf_dir())
+
+
 def start(photos: Path, folder: Path, *words: str) -> run.Result:
     """Run with TINY's words, those that ``words`` set again left out."""
     typed = {word.partition("=")[0]: word for word in [*TINY, f"data.root={photos}", *words]}
     folder.mkdir(parents=True, exist_ok=True)
-    return run.execute(resolve(list(typed.values())), folder)
+    return run.execute(resolve(list(typed.values()), conf=conf()), folder)
 
 
 def experiment(folder: Path) -> dict:

@@ -96,8 +96,9 @@ def test_precedence(words: list[str], key: str, value: object, source: str, ship
     assert set(resolved.sources) == {*Hyperparameters.model_fields, *flatten(resolved.settings.model_dump())}
 
 
-def test_the_demo_wants_a_small_net_and_no_mirroring_and_gives_way_to_the_user() -> None:
-    demo, typed, own = resolve([]), resolve(["model=resnet18", "augment=default"]), resolve(["data.root=/photos"])
+def test_the_demo_wants_a_small_net_and_no_mirroring_and_gives_way_to_the_user(shipped: Conf) -> None:
+    words = ([], ["model=resnet18", "augment=default"], ["data.root=/photos"])
+    demo, typed, own = (resolve(several, conf=shipped) for several in words)
     assert (demo.settings.model.name, demo.settings.augment.hflip) == ("small_resnet", False)
     assert (demo.settings.augment.name, demo.settings.augment.crop_scale) == ("light", (1.0, 1.0))
     assert (typed.settings.model.name, typed.choices["model"]) == ("resnet18", "resnet18")
@@ -105,20 +106,22 @@ def test_the_demo_wants_a_small_net_and_no_mirroring_and_gives_way_to_the_user()
     assert (own.settings.model.name, own.settings.augment.hflip) == ("resnet18", True)
 
 
-def test_a_root_alone_means_recognise_it() -> None:
-    assert resolve(["data.root=photos"]).settings.data.name == "auto"
-    assert resolve(["data.root=photos", "data=folder"]).settings.data.name == "folder"
-    assert resolve(["data.root=photos", "data.name=folder"]).settings.data.name == "folder"
-    assert resolve(["data.root=null"]).settings.data.name == "demo"
-    assert resolve(["data.root=photos"]).settings.data.root == str(Path.cwd() / "photos")
+def test_a_root_alone_means_recognise_it(shipped: Conf) -> None:
+    assert resolve(["data.root=photos"], conf=shipped).settings.data.name == "auto"
+    assert resolve(["data.root=photos", "data=folder"], conf=shipped).settings.data.name == "folder"
+    assert resolve(["data.root=photos", "data.name=folder"], conf=shipped).settings.data.name == "folder"
+    assert resolve(["data.root=null"], conf=shipped).settings.data.name == "demo"
+    assert resolve(["data.root=photos"], conf=shipped).settings.data.root == str(Path.cwd() / "photos")
 
 
-def test_a_models_name_picks_its_option_or_torchvisions() -> None:
-    vit, other = resolve(["model.name=vit_b_16"]), resolve(["model.name=resnext50_32x4d"])
+def test_a_models_name_picks_its_option_or_torchvisions(shipped: Conf) -> None:
+    vit, other = resolve(["model.name=vit_b_16"], conf=shipped), resolve(["model.name=resnext50_32x4d"], conf=shipped)
     assert (vit.choices["model"], vit.hyperparameters.optimizer) == ("vit_b_16", "adamw")
     assert (other.choices["model"], other.settings.model.name) == ("torchvision", "resnext50_32x4d")
-    assert resolve(["model=torchvision", "model.name=resnext50_32x4d"]).settings == other.settings
-    assert problems("model=unet", "model.name=resnet18") == ("model.name=resnet18: contradicts model=unet; keep one",)
+    assert resolve(["model=torchvision", "model.name=resnext50_32x4d"], conf=shipped).settings == other.settings
+    assert problems("model=unet", "model.name=resnet18", conf=shipped) == (
+        "model.name=resnet18: contradicts model=unet; keep one",
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,17 +197,18 @@ def test_a_folder_whose_name_is_another_tools_word_is_a_path(name: str, empty_fo
     assert problems(f"data={name}") == (f"data={name}: is a path, which is written data.root={name}",)
 
 
-def test_no_detector_of_torchvision_is_advised_that_has_no_entry() -> None:
-    (line,) = problems("task=object_detection", "model=ssd300_vgg16")
+def test_no_detector_of_torchvision_is_advised_that_has_no_entry(shipped: Conf) -> None:
+    (line,) = problems("task=object_detection", "model=ssd300_vgg16", conf=shipped)
     assert line.startswith("model=ssd300_vgg16: must be dense_convnext_tiny, ") and line.endswith(
         f" or torchvision{PLUGIN_HINT}"
     )
 
 
-def test_everything_wrong_is_said_at_once() -> None:
+def test_everything_wrong_is_said_at_once(shipped: Conf) -> None:
     lines = problems(
         *("lr=1", "seed=1", "seed=2", "+a=1", "optimizer=sdg", "learning_rate=-1", "loss=mse", "run.clip=-1"),
         *("data.cache=tape", "recipe=fast", "max_epochs=0", "warmup_epochs=70"),
+        conf=shipped,
     )
     assert [line.split(":")[0].split(" ")[0] for line in lines] == [
         *("lr", "seed", "+a=1", "recipe=fast", "optimizer=sdg"),
@@ -212,14 +216,14 @@ def test_everything_wrong_is_said_at_once() -> None:
     ]
 
 
-def test_an_untyped_warmup_is_lowered_to_a_tenth_and_said() -> None:
-    two, thirty = resolve(["max_epochs=2"]), resolve(["max_epochs=5", "model=vit_b_16"])
+def test_an_untyped_warmup_is_lowered_to_a_tenth_and_said(shipped: Conf) -> None:
+    two, thirty = resolve(["max_epochs=2"], conf=shipped), resolve(["max_epochs=5", "model=vit_b_16"], conf=shipped)
     assert (two.hyperparameters.warmup_epochs, two.sources["warmup_epochs"]) == (0, "schema")
     assert two.notices == ("warmup_epochs=5 does not fit into max_epochs=2: lowered to 0",)
     assert two.overrides[-1] == "warmup_epochs=0"
     assert thirty.hyperparameters.warmup_epochs == 0
-    assert resolve(["max_epochs=6"]).hyperparameters.warmup_epochs == 5
-    assert resolve(["max_epochs=6"]).notices == ()
+    assert resolve(["max_epochs=6"], conf=shipped).hyperparameters.warmup_epochs == 5
+    assert resolve(["max_epochs=6"], conf=shipped).notices == ()
 
 
 def test_a_warmup_lowered_from_a_file_keeps_a_tenth(empty_folder: Path) -> None:
@@ -234,14 +238,14 @@ def test_a_number_written_as_text_lowers_the_warmup_too(empty_folder: Path, text
     assert (found.hyperparameters.max_epochs, found.hyperparameters.warmup_epochs) == (3, 0)
 
 
-def test_another_optimizer_than_the_tasks_is_said() -> None:
-    assert resolve(["optimizer=sgd"]).notices == (
+def test_another_optimizer_than_the_tasks_is_said(shipped: Conf) -> None:
+    assert resolve(["optimizer=sgd"], conf=shipped).notices == (
         "optimizer=sgd brings its own learning_rate=0.01 and weight_decay=0.0001 "
         "(the optimizer of task=classification is adam)",
     )
-    assert "learning_rate" not in resolve(["optimizer=sgd", "learning_rate=0.1"]).notices[0]
-    assert resolve(["optimizer=sgd", "learning_rate=0.1", "weight_decay=0"]).notices == ()
-    assert resolve(["optimizer=adam"]).notices == ()
+    assert "learning_rate" not in resolve(["optimizer=sgd", "learning_rate=0.1"], conf=shipped).notices[0]
+    assert resolve(["optimizer=sgd", "learning_rate=0.1", "weight_decay=0"], conf=shipped).notices == ()
+    assert resolve(["optimizer=adam"], conf=shipped).notices == ()
 
 
 @pytest.mark.parametrize(
@@ -268,21 +272,26 @@ def test_a_typed_value_that_nothing_reads_is_a_warning(words: list[str], warning
     assert resolve(words, conf=shipped).warnings == (warning,)
 
 
-def test_a_typed_value_that_is_read_is_no_warning() -> None:
-    assert resolve(["momentum=0.5", "optimizer=sgd", "loss=focal", "loss_options.gamma=3"]).warnings == ()
+def test_a_typed_value_that_is_read_is_no_warning(shipped: Conf) -> None:
+    assert resolve(["momentum=0.5", "optimizer=sgd", "loss=focal", "loss_options.gamma=3"], conf=shipped).warnings == ()
 
 
-def test_schedule_warnings() -> None:
+def test_schedule_warnings(shipped: Conf) -> None:
     words = ["scheduler=multistep", "milestones=[3,90]", "warmup_epochs=4"]
-    first, second = resolve(words).warnings
+    first, second = resolve(words, conf=shipped).warnings
     assert "the full learning rate is never reached" in first
     assert "90" in second
     assert "never come" in second
 
 
-def test_unread_follows_the_choices() -> None:
-    assert resolve([]).unread == ("momentum", "step_size", "gamma", "milestones", "poly_power")
-    assert resolve(["task=segmentation", "model=lraspp"]).unread == ("step_size", "gamma", "milestones", "dropout")
+def test_unread_follows_the_choices(shipped: Conf) -> None:
+    assert resolve([], conf=shipped).unread == ("momentum", "step_size", "gamma", "milestones", "poly_power")
+    assert resolve(["task=segmentation", "model=lraspp"], conf=shipped).unread == (
+        "step_size",
+        "gamma",
+        "milestones",
+        "dropout",
+    )
 
 
 def test_a_file_of_hyperparameters_alone_is_enough(empty_folder: Path) -> None:
@@ -692,10 +701,12 @@ def test_hydras_global_state_is_left_alone() -> None:
     assert GlobalHydra.instance().hydra is before
 
 
-def test_what_hydra_gets_composes_to_what_was_validated() -> None:
-    first = resolve(["task=segmentation", "optimizer=adam", "max_epochs=3", "data.root=a (b),c", "seed=4"])
+def test_what_hydra_gets_composes_to_what_was_validated(shipped: Conf) -> None:
+    first = resolve(
+        ["task=segmentation", "optimizer=adam", "max_epochs=3", "data.root=a (b),c", "seed=4"], conf=shipped
+    )
     words = [word for word in first.overrides if not word.startswith("model.name")]
-    again = resolve(words)
+    again = resolve(words, conf=shipped)
     assert again.hyperparameters == first.hyperparameters
     assert again.settings == first.settings
 
@@ -714,20 +725,21 @@ numbers = st.fixed_dictionaries(
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(numbers)
-def test_typed_values_arrive_exactly(values: dict[str, float]) -> None:
-    resolved = resolve([f"{key}={value!r}" for key, value in values.items()])
+def test_typed_values_arrive_exactly(shipped: Conf, values: dict[str, float]) -> None:
+    resolved = resolve([f"{key}={value!r}" for key, value in values.items()], conf=shipped)
     found = resolved.hyperparameters.model_dump()
     assert {key: found[key] for key in values} == values
     assert {resolved.sources[key] for key in values} == {"you"}
 
 
-def test_a_sweep_is_checked_value_by_value() -> None:
+def test_a_sweep_is_checked_value_by_value(shipped: Conf) -> None:
     with pytest.raises(ConfigError) as caught:
         check_sweep(
             [
                 *("optimizer=adam,sdg", "batch_size=8,0,300", "model=resnet18,renet34", "momentum=interval(0,1)"),
                 *("recipe=quick,fast", "seed=1.5", "run.ema=0.9,1"),
-            ]
+            ],
+            conf=shipped,
         )
     lines = caught.value.problems
     assert [line.split(":")[0] for line in lines] == [
@@ -736,15 +748,20 @@ def test_a_sweep_is_checked_value_by_value() -> None:
     ]
 
 
-def test_one_job_of_a_sweep_has_to_be_sound_as_a_whole_whichever_it_is() -> None:
+def test_one_job_of_a_sweep_has_to_be_sound_as_a_whole_whichever_it_is(shipped: Conf) -> None:
     with pytest.raises(ConfigError, match="warmup_epochs=5: must be below max_epochs=4"):
-        check_sweep(["max_epochs=4,5", "warmup_epochs=5,6", "seed=range(0,1000)"])
+        check_sweep(["max_epochs=4,5", "warmup_epochs=5,6", "seed=range(0,1000)"], conf=shipped)
     for words in (["max_epochs=4,6", "warmup_epochs=5,0"], ["seed=1,2", "warmup_epochs=5,0", "max_epochs=4"]):
-        assert check_sweep(words).first.hyperparameters.warmup_epochs < 6
-    first = check_sweep(["max_epochs=4,40", "momentum=0.5,0.8", "warmup_epochs=5", "loss=dice,focal"]).first
+        assert check_sweep(words, conf=shipped).first.hyperparameters.warmup_epochs < 6
+    first = check_sweep(
+        ["max_epochs=4,40", "momentum=0.5,0.8", "warmup_epochs=5", "loss=dice,focal"], conf=shipped
+    ).first
     values = first.hyperparameters
     assert (values.max_epochs, values.loss, values.momentum) == (40, "focal", 0.5)
-    assert check_sweep(["task=regression", "loss=dice,mse", "sweep=optimizer"]).first.hyperparameters.loss == "mse"
+    assert (
+        check_sweep(["task=regression", "loss=dice,mse", "sweep=optimizer"], conf=shipped).first.hyperparameters.loss
+        == "mse"
+    )
 
 
 OPTIONS = {
@@ -813,8 +830,10 @@ def write_options(folder: Path) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def test_a_sweep_passes_with_its_words_as_hydra_takes_them() -> None:
-    sweep = check_sweep(["optimizer=adam,sgd", "recipe=quick,fine_tune", "data.root=/a,b", "model=glob(resnet*)"])
+def test_a_sweep_passes_with_its_words_as_hydra_takes_them(shipped: Conf) -> None:
+    sweep = check_sweep(
+        ["optimizer=adam,sgd", "recipe=quick,fine_tune", "data.root=/a,b", "model=glob(resnet*)"], conf=shipped
+    )
     assert sweep.words == (
         "optimizer=adam,sgd",
         "+recipe=quick,fine_tune",
@@ -909,18 +928,20 @@ READY = [("classification", name) for name in SWEEPS] + [("segmentation", "defau
 
 
 @pytest.mark.parametrize(("task", "name"), READY)
-def test_a_ready_space_stands_for_words_that_pass(task: str, name: str) -> None:
-    sweep = check_sweep([f"task={task}", f"sweep={name}"])
+def test_a_ready_space_stands_for_words_that_pass(task: str, name: str, shipped: Conf) -> None:
+    sweep = check_sweep([f"task={task}", f"sweep={name}"], conf=shipped)
     assert len(sweep.words) > 1 and not any(word.startswith("sweep=") for word in sweep.words)
     assert sweep.first.choices["task"] == task
-    assert sweep.first.hyperparameters == resolve([f"task={task}"]).hyperparameters  # the first job is the usual one
+    assert sweep.first.hyperparameters == resolve([f"task={task}"], conf=shipped).hyperparameters  # the usual one
 
 
-def test_what_is_typed_beside_a_ready_space_stands() -> None:
-    plain = check_sweep(["sweep=optimizer"]).words
+def test_what_is_typed_beside_a_ready_space_stands(shipped: Conf) -> None:
+    plain = check_sweep(["sweep=optimizer"], conf=shipped).words
     keys = [word.partition("=")[0] for word in plain]
     assert "learning_rate" in keys and "optimizer" in keys
-    typed = check_sweep(["sweep=optimizer", "learning_rate=0.5", "optimizer=adam,sgd", "max_epochs=3"]).words
+    typed = check_sweep(
+        ["sweep=optimizer", "learning_rate=0.5", "optimizer=adam,sgd", "max_epochs=3"], conf=shipped
+    ).words
     assert {"learning_rate=0.5", "optimizer=adam,sgd", "max_epochs=3"} <= set(typed)
     assert sorted(word.partition("=")[0] for word in typed) == sorted([*keys, "max_epochs"])
 
@@ -934,9 +955,9 @@ def test_what_is_typed_beside_a_ready_space_stands() -> None:
         (["sweep=default", "optimizer=adma"], "adma"),
     ],
 )
-def test_a_wrong_ready_space_is_one_line(words: list[str], part: str) -> None:
+def test_a_wrong_ready_space_is_one_line(words: list[str], part: str, shipped: Conf) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_sweep(words)
+        check_sweep(words, conf=shipped)
     assert len(caught.value.problems) == 1 and part in caught.value.problems[0]
 
 

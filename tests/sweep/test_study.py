@@ -6,10 +6,11 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import text
 
 from visrun.config import sweeper
 from visrun.sweep.agreement import incompatible
@@ -68,12 +70,29 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseStor
     yield from sqlite(tmp_path)
 
 
+@cache
+def tables() -> bytes:
+    """An empty database, whose tables take long to make."""
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        RDBStorage(f"sqlite:///{folder}/study.db").engine.dispose()
+        return Path(folder, "study.db").read_bytes()
+
+
 def sqlite(folder: Path) -> Iterator[RDBStorage]:
     """A database whose trials are missed after a second."""
+    (folder / "study.db").write_bytes(tables())
     with quiet():
         made = RDBStorage(f"sqlite:///{folder}/study.db", heartbeat_interval=1, grace_period=1)
     yield made
     made.engine.dispose()
+
+
+def silent_for(seconds: float, database: RDBStorage, *trials: int) -> None:
+    """The last sign of life of these trials is so much older."""
+    past = f"update trial_heartbeats set heartbeat = datetime(heartbeat, '-{seconds} seconds') where trial_id = :trial"
+    with database.engine.begin() as connection:
+        for trial in trials:
+            assert connection.execute(text(past), {"trial": trial}).rowcount == 1
 
 
 def queue_in(
@@ -582,9 +601,8 @@ class TestStale:
         queue = queue_in(database)
         queue.fill(3)
         (dead, params), (living, _) = sampled(queue), sampled(queue)
-        for _ in range(5):
-            time.sleep(0.5)
-            queue.beat(living.number)
+        queue.beat(living.number)
+        silent_for(10, database, dead._trial_id)
         queue.lose_stale()
         queue.lose_stale()
         assert [(trial.number, trial.state.name) for trial in queue.every()] == [
@@ -595,8 +613,7 @@ class TestStale:
     def test_a_worker_that_dies_right_after_its_claim_is_missed(self, database: RDBStorage) -> None:
         queue = queue_in(database)
         queue.fill(1)
-        claimed(queue)
-        time.sleep(2.2)
+        silent_for(10, database, claimed(queue)._trial_id)
         queue.lose_stale()
         assert is_lost(queue.every()[0]) and states(queue) == ["WAITING"]
 

@@ -169,14 +169,21 @@ def _look(command: _Command) -> Look:
     return Look(resolved, tuple(dict.fromkeys(problems)))
 
 
-def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None) -> Sweep:
+def check_sweep(
+    typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
+) -> Sweep:
     """Check a sweep (``optimizer=adam,sgd``) before its first job: every value by itself, and one job as a whole.
+
+    Arguments as `look` takes them.
 
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
-    typed, ready = _ready(typed, config_dir=config_dir, cwd=cwd)
-    conf, words, values, files, problems = _read([*typed, *ready], config_dir=config_dir, cwd=cwd, multirun=True)
+    conf = conf or open_conf((cwd or Path.cwd()).absolute(), config_dir)
+    typed, ready = _ready(typed, config_dir=config_dir, cwd=cwd, conf=conf)
+    conf, words, values, files, problems = _read(
+        [*typed, *ready], config_dir=config_dir, cwd=cwd, conf=conf, multirun=True
+    )
     for item in words:
         for value in item.values:
             problems += _value_problems(item.key, value, conf, typed=values, file=files.values)
@@ -197,7 +204,9 @@ def check_sweep(typed: Sequence[str], *, config_dir: Path | None = None, cwd: Pa
     return Sweep(job, lines, tuple(item.line for item in words if item.values))
 
 
-def _ready(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None) -> tuple[list[str], list[str]]:
+def _ready(
+    typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None, conf: Conf
+) -> tuple[list[str], list[str]]:
     """The words without ``sweep=NAME``, and what it stands for, as far as the user typed no value of these keys.
 
     Raises:
@@ -209,7 +218,7 @@ def _ready(typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None) -
         return own, []
     if len(names) > 1:
         raise ConfigError(f"{READY} is given twice; keep one")
-    conf, words, *_ = _read(own, config_dir=config_dir, cwd=cwd, multirun=True)
+    conf, words, *_ = _read(own, config_dir=config_dir, cwd=cwd, conf=conf, multirun=True)
     first = first_job(words, partial(resolve, config_dir=config_dir, cwd=cwd, conf=conf))
     given, values = first.settings, first.hyperparameters.model_dump(mode="json")
     shortest = [value for item in words if item.key == "max_epochs" for value in item.values if isinstance(value, int)]

@@ -77,12 +77,8 @@ class BoxMetric:
         return found.curves(self.classes), found.working_point()
 
 
-class MaskMetric:
+class MaskMetric(BoxMetric):
     """As :class:`BoxMetric`, of masks; and ``box_map``, ``box_map50`` of the boxes around them."""
-
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = tuple(classes)
-        self.reset()
 
     def reset(self, scenes: Sequence[Scene] = ()) -> None:
         """Forget all images; ``scenes`` are those of the rows that ``batch.index`` will name."""
@@ -104,21 +100,8 @@ class MaskMetric:
         found, truth = _boxes(self.seen)
         return _matched(ranked(found), truth, overlaps.of_masks)
 
-    def confusion(self) -> Tensor:
-        """As :meth:`BoxMetric.confusion`."""
-        return self.matched().confusion(len(self.classes))
 
-    def by_image(self) -> list[dict[str, int]]:
-        """As :meth:`BoxMetric.by_image`."""
-        return self.matched().by_image()
-
-    def curves(self) -> tuple[dict[str, Curve], WorkingPoint | None]:
-        """As :meth:`BoxMetric.curves`."""
-        found = self.matched()
-        return found.curves(self.classes), found.working_point()
-
-
-class RotatedMetric:
+class RotatedMetric(BoxMetric):
     """Turned boxes: ``map50``, ``map`` (mean over IoU 0.50 to 0.95), ``map75``, ``ap50/CLASS`` and what others count.
 
     COCO's rules with the exact IoU of rectangles, but up to 2,000 detections an image. Labelled corners that make no
@@ -134,12 +117,8 @@ class RotatedMetric:
     """
 
     def __init__(self, classes: Sequence[str], *, dota: bool = False) -> None:
-        self.classes, self.dota = tuple(classes), dota
-        self.reset()
-
-    def reset(self, scenes: Sequence[Scene] = ()) -> None:
-        """Forget all images; ``scenes`` are those of the rows that ``batch.index`` will name."""
-        self.seen = Seen(scenes)
+        super().__init__(classes)
+        self.dota = dota
 
     def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add ``boxes`` (B, D, 5) le90, ``scores`` and ``labels`` (B, D), in pixels of the training image."""
@@ -170,21 +149,11 @@ class RotatedMetric:
         pairs = pairs.pick(pairs.overlap > IOU + SLACK)
         return Matched(found, truth, overlap, first_choice(pairs, truth.ignored, len(found)))
 
-    def confusion(self) -> Tensor:
-        """As :meth:`BoxMetric.confusion`."""
-        return self.matched().confusion(len(self.classes))
-
-    def by_image(self) -> list[dict[str, int]]:
-        """As :meth:`BoxMetric.by_image`."""
-        return self.matched().by_image()
-
     def curves(self) -> tuple[dict[str, Curve], WorkingPoint | None]:
-        """As :meth:`BoxMetric.curves`."""
+        """As :meth:`BoxMetric.curves`; of DOTA's rules with their 11 points."""
         found = self.matched()
-        return self._curves(found), found.working_point()
-
-    def _curves(self, found: Matched) -> dict[str, Curve]:
-        return found.curves(self.classes, points=VOC_POINTS if self.dota else COCO_POINTS)
+        points = VOC_POINTS if self.dota else COCO_POINTS
+        return found.curves(self.classes, points=points), found.working_point()
 
     def _dota(self) -> dict[str, float]:
         curves = self._matched_by_dota().curves(self.classes, points=VOC_POINTS)

@@ -87,7 +87,7 @@ def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
     fixed = [word for word in command_words(form, composer) if word.partition("=")[0] not in wanted.ranges]
     words = [*fixed, *swept, *_sweeper(wanted)]
     checked = [word for word in words if not word.startswith("hydra")]
-    check_sweep(checked, cwd=composer.cwd)
+    check_sweep(checked, cwd=composer.cwd, conf=composer.conf)
     return Planned(tuple(words), shlex.join(["visrun", "-m", *words]))
 
 
