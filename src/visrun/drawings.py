@@ -1,4 +1,4 @@
-"""Where ``visrun predict`` puts its pictures: each into a file of its own, and none over an image that is read."""
+"""Where predictions are drawn: each into a file of its own, and none over an image that is read."""
 
 from __future__ import annotations
 

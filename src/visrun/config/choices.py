@@ -87,6 +87,19 @@ def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mappi
     return line + (hint or (PLUGIN_HINT if group in BROUGHT else ""))
 
 
+def require_file(folder: str, name: object, conf: Conf) -> None:
+    """Refuse a name that is no file of conf/recipe/ or conf/sweep/.
+
+    Raises:
+        ConfigError: With the names that there are.
+    """
+    names = conf.options(folder)
+    if name not in names:
+        known = one_of(names) if names else f"a file in conf/{folder}/"
+        wrong = f"{folder}={show(name)}: must be {known}{did_you_mean(str(name), names)}"
+        raise ConfigError(misnamed(folder, name, conf.folders) or wrong)
+
+
 def _serving(group: str, names: list[str], task: str) -> list[str]:
     """Without the models and losses that are known to serve other tasks alone."""
     foreign: set[str] = set()

@@ -15,13 +15,13 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from visrun.config.checks import problems_of
+from visrun.config.choices import require_file
 from visrun.config.configs import Conf, flatten
 from visrun.config.fields import extra, one_of, show
 from visrun.config.near import near
 from visrun.config.overrides import GROUPS
 from visrun.config.settings import defaults
 from visrun.config.spelling import takes_integers, text
-from visrun.config.yaml_files import misnamed
 from visrun.errors import ConfigError, did_you_mean
 from visrun.hyperparameters import Hyperparameters, all_losses, losses_of
 from visrun.numbers import is_number
@@ -46,12 +46,7 @@ def read_ready(name: str, conf: Conf) -> dict[str, Any]:
     Raises:
         ConfigError: There is no such file, or it is no mapping.
     """
-    names = conf.options("sweep")
-    if name not in names:
-        if wrong := misnamed("sweep", name, conf.folders):
-            raise ConfigError(wrong)
-        known = one_of(names) if names else "a file in conf/sweep/"
-        raise ConfigError(f"sweep={show(name)}: must be {known}{did_you_mean(str(name), names)}")
+    require_file("sweep", name, conf)
     return conf.read(f"sweep/{name}")
 
 

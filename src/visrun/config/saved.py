@@ -6,13 +6,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visrun.config.choices import choose, unknown_option
+from visrun.config.choices import choose, require_file, unknown_option
 from visrun.config.configs import Conf, choices_in, flatten
-from visrun.config.fields import one_of, show
+from visrun.config.fields import show
 from visrun.config.near import near
 from visrun.config.overrides import GROUPS, placed
-from visrun.config.yaml_files import misnamed
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import ConfigError
 from visrun.record.experiment import load_experiment
 
 NEVER = ("experiment", "recipe", "defaults")  # a file names no further file
@@ -68,12 +67,7 @@ def _recipe(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:
     name = typed.get("recipe")
     if name is None:
         return {}
-    names = conf.options("recipe")
-    if name not in names:
-        if wrong := misnamed("recipe", name, conf.folders):
-            raise ConfigError(wrong)
-        hint = did_you_mean(name, names) if isinstance(name, str) else ""
-        raise ConfigError(f"recipe={show(name)}: must be {one_of(names) if names else 'a file in conf/recipe/'}{hint}")
+    require_file("recipe", name, conf)
     return flatten(conf.read(f"recipe/{name}"))
 
 

@@ -41,6 +41,9 @@ class MultivariateTPEConfig(TPESamplerConfig):
     constant_liar: bool = True
 
 
+USUAL_TRIALS = 20  # of a space that is no grid
+
+
 @dataclass
 class VisrunSweeperConf(OptunaSweeperConf):
     """``hydra.sweeper.*``; the official keys mean what they mean there, unless said otherwise here.

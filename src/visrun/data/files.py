@@ -32,6 +32,7 @@ TEXT, XML, JSON = frozenset({".txt"}), frozenset({".xml"}), frozenset({".json"})
 HEAD = 65536  # bytes of a label file that are looked at to recognise what it holds
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
+SPLITS = ("train", "val", "test")
 _SPLITS = {
     "train": "train",
     "training": "train",

@@ -147,7 +147,7 @@ def layered(objects: Objects, size: tuple[int, int], *, window: Window | None = 
     """(LAYERS, h, w): the pixels of the first ``MOST_MASKED`` objects, as their number in the image + 1; 0 = none.
 
     An object goes to the layer where fewer of its pixels are taken; what both layers have is lost to the later object.
-    Ignored objects are drawn like others. Arguments as for :func:`drawn`.
+    Ignored objects are drawn like others. Arguments as for :func:`visrun.data.outlines.pixels`.
     """
     assert objects.outlines is not None, "these labels have no outlines"
     layers = np.zeros((LAYERS, size[1] * size[0]), np.uint8)

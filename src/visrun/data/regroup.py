@@ -18,7 +18,6 @@ from visrun.data.readers import image_lists
 from visrun.data.readers.class_folders import spoken
 from visrun.data.splits import ALL
 
-SPLITS = ("train", "val", "test")
 UNREAD = "lists of images that do not name all are not read"
 Parts = dict[str, list[Record]]
 
@@ -44,7 +43,7 @@ def regrouped(listing: Listing, home: Path) -> Listing:
         elif not found:
             told = [*line, *told]
         found = by_folder or found
-    ordered = {split: found[split] for split in SPLITS if split in found}
+    ordered = {split: found[split] for split in files.SPLITS if split in found}
     return replace(listing, splits=ordered or listing.splits, warnings=(*listing.warnings, *told))
 
 
@@ -54,7 +53,7 @@ def _by_folder(listing: Listing, home: Path) -> tuple[Parts, list[str]]:
     whole = None not in loosely and "train" in loosely and len(loosely) > 1
     found = loosely if whole else _placed(listing, home, _split_of)
     outside = found.pop(None, [])
-    named = [split for split in SPLITS if split in found]
+    named = [split for split in files.SPLITS if split in found]
     if not {"val", "test"} & {*named}:
         return {}, []
     if "train" not in named and not outside:

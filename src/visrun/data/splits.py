@@ -163,7 +163,7 @@ def _group(record: Record) -> Hashable:
 
 def ordered(splits: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
     """``splits`` with train before val before test."""
-    return {name: splits[name] for name in ("train", "val", "test") if name in splits}
+    return {name: splits[name] for name in files.SPLITS if name in splits}
 
 
 def _alike(entries: Sequence[Entry]) -> list[int]:

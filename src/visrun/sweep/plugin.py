@@ -64,8 +64,8 @@ class Command:
 class VisrunSweeper(Sweeper):
     """See :class:`visrun.config.sweeper.VisrunSweeperConf` for the settings.
 
-    ``command`` is what runs, ``exit_code`` how the last sweep ended: 0, 1 where a trial failed, 130 or 143 where it was
-    stopped.
+    ``command`` is what runs, ``exit_code`` how the last sweep ended: 0, 1 where a trial failed, 129, 130 or 143 where
+    it was stopped.
     """
 
     command: Command | None = None

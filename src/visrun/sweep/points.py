@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from visrun.config.configs import flatten
 from visrun.config.fields import show
 from visrun.config.spelling import encode
+from visrun.config.sweeper import USUAL_TRIALS
 from visrun.errors import ConfigError, did_you_mean
 from visrun.numbers import is_number
 from visrun.sweep import space as spaces
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from visrun.config.compose import Resolved
 
 KEY = "hydra.sweeper"
-USUAL_TRIALS = 20
 MOST_UNASKED = 10_000  # combinations that are run without an n_trials
 MOST_COMBINATIONS = 100_000  # of a space that is searched; those of a grid are all named beforehand
 

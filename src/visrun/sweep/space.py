@@ -6,7 +6,7 @@
 
 A point is a dict of parameters, name -> value: ints and floats of ranges and intervals, and choices as
 :func:`visrun.config.spelling.encode` writes them. What a trial reads follows from the tables in
-:mod:`visrun.hyperparameters` and :mod:`visrun.config.settings` alone.
+:mod:`visrun.hyperparameters` and :mod:`visrun.config.setting_rules` alone.
 """
 
 from __future__ import annotations

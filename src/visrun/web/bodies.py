@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from visrun.config.sweeper import AUTO
+from visrun.config.sweeper import AUTO, USUAL_TRIALS
 from visrun.record.run_files import MAX_BYTES
-from visrun.web.space import USUAL
 
 Text = Annotated[str, Field(max_length=8192)]
 Scalar = Text | bool | int | float | None
@@ -40,7 +39,7 @@ class Swept(State):
     """A form with ranges."""
 
     ranges: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(max_length=50)] = {}
-    trials: Count = USUAL
+    trials: Count = USUAL_TRIALS
     pruner: Annotated[str, Field(max_length=64)] = AUTO
     slots: Count = 1
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from visrun.config.fields import one_of, show
+from visrun.config.choices import require_file
+from visrun.config.fields import show
 from visrun.config.spelling import word
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import ConfigError
 from visrun.record import environment
 from visrun.record.experiment import Experiment, describe, load_experiment
 from visrun.record.run_files import FILE_NAME
@@ -94,8 +95,7 @@ def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
     """
     with composer.lock:
         composer.refresh()
-        if name not in (names := composer.conf.options("recipe")):
-            raise ConfigError(f"recipe={show(name)}: must be {one_of(names)}{did_you_mean(name, names)}")
+        require_file("recipe", name, composer.conf)
         plugins = composer.conf.read(f"recipe/{name}").get("plugins")
         if lacking := [item for item in plugins if item not in composer.plugins] if isinstance(plugins, list) else []:
             raise ConfigError(f"recipe={name}: names plugins={show(lacking)}; visrun ui takes them, a form does not")

@@ -15,7 +15,7 @@ from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import PATHS
 from visrun.config.ready import read_ready, spaces, spelt
 from visrun.config.setting_rules import entry_of, why_unread
-from visrun.config.sweeper import AUTO, PRUNERS
+from visrun.config.sweeper import AUTO, PRUNERS, USUAL_TRIALS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.machine import cores, gpus
@@ -24,7 +24,7 @@ from visrun.web.composer import Composer
 from visrun.web.entered import plain
 from visrun.web.form import Form, command_words
 
-USUAL, MOST_TRIALS, MOST_SLOTS = 20, 10_000, 64
+MOST_TRIALS, MOST_SLOTS = 10_000, 64
 
 
 class Wanted(NamedTuple):
@@ -65,7 +65,7 @@ def offered(form: Form, composer: Composer) -> dict[str, Any]:
         "fields": spaces({"parameters": ranged}, **_facts(form.resolved), name="form"),
         "unread": {name: why_unread(name, form.facts) for name in form.resolved.unread},
         "pruners": list(PRUNERS),
-        "usual": USUAL,
+        "usual": USUAL_TRIALS,
         "slots": max(1, len(gpus())),
         "cores": cores(),
     }

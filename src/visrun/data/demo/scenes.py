@@ -16,12 +16,12 @@ import numpy.typing as npt
 from PIL import Image
 from skimage.measure import label
 
+from visrun.data.files import SPLITS
 from visrun.errors import DataError
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-SPLITS = ("train", "val", "test")
 FINE = 8  # a digit's pixel becomes 8x8 smooth ones, from which it is drawn at any size and angle
 TEXTURES = ("brick", "grass", "gravel")
 # Digits drawn alike share a class, so that a small set is enough to learn them, and a 6 stays one upside down.

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from visrun.data.demo.scenes import CLASS_OF, GROUPS, SPLITS, Studio, save
+from visrun.data import files
+from visrun.data.demo.scenes import CLASS_OF, GROUPS, Studio, save
 
 COUNT_IMAGES = {"train": 400, "val": 100, "test": 100}
 MOST_COUNTED = 6
@@ -18,7 +19,7 @@ PALETTE = (0, 0, 0, 230, 70, 60, 70, 160, 230, 250, 200, 60)
 
 def classification(root: Path, studio: Studio) -> None:
     """SPLIT/DIGIT/NUMBER.png, 32x32 grey."""
-    for split in SPLITS:
+    for split in files.SPLITS:
         for number, glyph in enumerate(studio.glyphs[split]):
             folder = root / split / str(glyph.digit)
             folder.mkdir(parents=True, exist_ok=True)

@@ -189,7 +189,7 @@ def one_each(root: Path, found: Sequence[tuple[str, Path]], what: str) -> list[t
             whose = "" if split == ALL else f" for {split}"
             choice = " or ".join(map(files.naming, same[:3]))
             raise DataError(f"{root}: several {what}{whose}: choose one with {choice} (such as {file.name})")
-    order = ("train", "val", "test", ALL)
+    order = (*files.SPLITS, ALL)
     return sorted(found, key=lambda item: order.index(item[0]))
 
 

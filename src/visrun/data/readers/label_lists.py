@@ -38,7 +38,7 @@ def inside(root: Path) -> dict[str, Path]:
 
 def _by_split(folder: Path) -> dict[str, Path]:
     """The lists of splits in a folder; none of a split that has several."""
-    found: dict[str, tuple[list[Path], list[Path]]] = {split: ([], []) for split in ("train", "val", "test")}
+    found: dict[str, tuple[list[Path], list[Path]]] = {split: ([], []) for split in files.SPLITS}
     for file in files.of_suffix(folder, files.TEXT, deep=False):
         plain = files.split_of(file.stem)
         if (split := plain or common.split_in(file.stem)) in found:

@@ -111,7 +111,7 @@ def _tables(root: Path) -> dict[str, Path]:
         (other,) = {*every} - {named["test"]}
         if {*head(named["test"])[0]} < {*head(other)[0]}:  # a test.csv of ids, beside labels.csv
             named["train"] = other
-    return {s: named[s] for s in ("train", "val", "test") if s in named} or ({ALL: every[0]} if len(every) == 1 else {})
+    return {s: named[s] for s in files.SPLITS if s in named} or ({ALL: every[0]} if len(every) == 1 else {})
 
 
 def is_sample(file: Path) -> bool:

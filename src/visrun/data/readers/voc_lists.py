@@ -23,7 +23,7 @@ def listed(home: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
     texts = sorted(files.of_suffix(folder, files.TEXT, deep=False))  # TRAIN.TXT before train.txt, which stays
     lists = {file.stem.lower(): file for file in texts}
     whole = next((lists[name] for name in WHOLE if name in lists), None)
-    found: dict[str, list[Path]] = {split: _of_split(lists, split) for split in ("train", "val", "test")}
+    found: dict[str, list[Path]] = {split: _of_split(lists, split) for split in files.SPLITS}
     if whole is not None and not found["train"]:
         found["train" if any(found.values()) else ALL] = [whole]
     for split, several in found.items():
