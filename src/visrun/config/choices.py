@@ -14,7 +14,7 @@ from visrun.config.configs import Conf, choices_in
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS
 from visrun.config.yaml_files import misnamed
-from visrun.errors import PLUGIN_HINT, did_you_mean
+from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.folders import expanded
 from visrun.hyperparameters import all_losses
 from visrun.synonyms import ours
