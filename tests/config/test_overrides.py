@@ -59,8 +59,9 @@ def test_nan_survives() -> None:
 def test_what_cannot_be_written_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"data.root=a\$\{b\}"):
         to_override("data.root", "a${b}")
-    with pytest.raises(TypeError):
-        to_override("data.root", {"a": 1})
+    for value, kind in (({"a": 1}, "dict"), (b"hi", "bytes"), ([b"hi"], "bytes")):
+        with pytest.raises(ConfigError, match=rf"^data\.root: a value of type {kind} is not taken"):
+            to_override("data.root", value)
 
 
 @pytest.mark.parametrize(

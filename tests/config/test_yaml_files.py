@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from visrun.config.compose import check_sweep, resolve
+from visrun.config.yaml_files import one_line
 from visrun.errors import ConfigError
 
 
@@ -45,3 +47,18 @@ def test_what_no_config_file_is_becomes_one_line_with_the_file(text: str, conf: 
         resolve(["recipe=mine"])
     (line,) = caught.value.problems
     assert line.startswith("conf/recipe/mine.yaml: ") and "\n" not in line
+
+
+@pytest.mark.parametrize("text", ["5\n", "# @package _global_\ntrue\n", "!!binary aGk=\n", "- quick\n"])
+@pytest.mark.parametrize("path", ["augment/mine", "recipe/mine", "config"])
+def test_a_file_that_is_no_mapping_says_so(path: str, text: str, conf: Path) -> None:
+    (conf / f"{path}.yaml").parent.mkdir(exist_ok=True)
+    (conf / f"{path}.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        resolve([] if path == "config" else [path.replace("/", "=")])
+    assert caught.value.problems == (f"conf/{path}.yaml: must be a mapping of keys to values",)
+
+
+def test_a_file_that_cannot_be_read_is_left_to_the_command_line() -> None:
+    with pytest.raises(PermissionError), one_line("recipe/mine"):
+        raise PermissionError(errno.EACCES, "Permission denied", "conf/recipe/mine.yaml")

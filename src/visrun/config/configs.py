@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from visrun import hyperparameters
 from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
-from visrun.config.yaml_files import one_line, pass_over_yml
+from visrun.config.yaml_files import MAPPING, one_line, pass_over_yml
 from visrun.errors import ConfigError
 from visrun.tables import GENERIC_MODEL, MODELS, READERS, TARGETS, TASKS, TIMM_MODEL, TaskEntry, named_by
 
@@ -142,7 +142,7 @@ class Conf:
                 loaded = self.loader.repository.load_config(path)
                 values = {} if loaded is None else OmegaConf.to_container(loaded.config, resolve=False)
             if not isinstance(values, dict):
-                raise ConfigError(f"conf/{path}.yaml: must be a mapping of keys to values")
+                raise ConfigError(f"conf/{path}.yaml: {MAPPING}")
             group = path.partition("/")[0]
             if group in values and loaded.header.get("package") != "_global_" and group in self.default_choices():
                 advice = "begin it with the line '# @package _global_'"

@@ -169,8 +169,7 @@ def to_override(key: str, value: Any) -> str:
         value: None, bool, int, float, str, or a list of those.
 
     Raises:
-        ConfigError: A text holds ``${``, which Hydra would replace.
-        TypeError: A value of another type.
+        ConfigError: A text holds ``${``, which Hydra would replace; a value of another type.
     """
     return f"{key}={_grammar(value, key)}"
 
@@ -189,7 +188,7 @@ def _grammar(value: Any, key: str) -> str:
             return QuotedString(value, Quote.single).with_quotes()
         case list() | tuple():
             return "[" + ",".join(_grammar(item, key) for item in value) + "]"
-    raise TypeError(f"{key}: {type(value).__name__} is no plain value")
+    raise ConfigError(f"{key}: a value of type {type(value).__name__} is not taken; write a number, a text or a list")
 
 
 def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, options: ConfigLoader | None) -> Typed:

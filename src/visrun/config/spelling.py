@@ -23,8 +23,7 @@ def text(value: Any) -> str:
     ``[10,20]``, ``null``.
 
     Raises:
-        ConfigError: A text holds ``${``, which Hydra would replace.
-        TypeError: A value of another type.
+        ConfigError: A text holds ``${``, which Hydra would replace; a value of another type.
     """
     if isinstance(value, str) and PLAIN.fullmatch(value):
         return value

@@ -16,6 +16,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from visrun.errors import ConfigError
 
+MAPPING = "must be a mapping of keys to values"
+
 
 class FileConfigSource(file_config_source.FileConfigSource):
     """A folder of config files. Another tool's .yml in it is passed over, where Hydra's own ends every command."""
@@ -40,11 +42,16 @@ def misnamed(group: str, option: Any, folders: Sequence[Path]) -> str | None:
 @contextmanager
 def one_line(path: str = "") -> Iterator[None]:
     """Hydra's and YAML's errors as ours: one line."""
+    where = f"conf/{path}.yaml" if path else "conf"
     try:
         yield
     except ConfigError:
         raise
+    except OSError as error:
+        if error.filename:  # a file that cannot be read, of which the command line says why
+            raise
+        raise ConfigError(f"{where}: {MAPPING}") from error  # OmegaConf's of a bare number
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         text = " ".join(str(cause).split()) or type(error).__name__
-        raise ConfigError(f"{f'conf/{path}.yaml' if path else 'conf'}: {text}") from error
+        raise ConfigError(f"{where}: {text}") from error
