@@ -45,6 +45,12 @@ def test_a_checkpoint_of_a_plugins_task_says_that_the_plugin_is_missing(tmp_path
         {"model": {"stem.0.weight": 1.5}},
         {"image_size": (8, 8, 3)},
         {"mean": None},
+        {"std": [0.5, 0.5, "a"]},
+        {"std": [0.5, 0.5, 0.0]},
+        {"fit": ""},
+        {"tile": "x"},
+        {"tile": torch.tensor(torch.nan)},
+        {"tile": 8, "overlap": 8},
     ],
     ids=str,
 )

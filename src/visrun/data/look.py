@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from visrun.data import tiles
+from visrun.data import geometry, tiles
 from visrun.data.geometry import Fit
 from visrun.data.outlines import Window
+from visrun.numbers import is_int
 
 ASIDE = 1e-4  # far less than one of 255 steps
 
@@ -23,6 +25,9 @@ class Look:
         tile: Side of the tiles into which larger pictures are cut, or None.
         overlap: Of neighbouring tiles, in pixels.
         white: The value of 16-bit grey that is white; None = of each file its own, see `visrun.data.images`.
+
+    Raises:
+        ValueError: One of them is none, as in a checkpoint that somebody else wrote.
     """
 
     image_size: tuple[int, int]
@@ -34,6 +39,13 @@ class Look:
     white: int | None = None
 
     def __post_init__(self) -> None:
+        cut = () if self.tile is None else (self.tile, self.tile - self.overlap, self.overlap + 1)
+        sides = (*self.image_size, *cut, 1 if self.white is None else self.white)
+        colours = (*self.mean, *self.std)
+        sized = len(self.image_size) == 2 and all(map(is_int, sides)) and min(sides) > 0
+        coloured = len(self.mean) == len(self.std) == 3 and all(map(math.isfinite, colours)) and min(self.std) > 0
+        if self.fit not in geometry.MARGIN or not sized or not coloured:
+            raise ValueError(f"no way to see a picture: {self}")
         if all(abs(255 * part - round(255 * part)) < 255 * ASIDE / 10 for part in self.mean):
             object.__setattr__(self, "mean", tuple(part + ASIDE for part in self.mean))
 
