@@ -192,6 +192,16 @@ def test_an_image_that_pillow_warns_of_is_refused_in_a_line(tmp_path: Path, caps
     assert "data.tile does not" in said.out + said.err and "Warning" not in said.err
 
 
+def test_what_pillow_says_of_a_damaged_header_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            picture = Image.new("RGB", (8, 8), (80 * i, 0, 30 * (name == "a")))
+            picture.save(tmp_path / name / f"{i}.jpg", exif=b"Exif\0\0MM\0*" + b"\xff" * 30)
+    assert cli.main(["check", str(tmp_path), "task=classification", f"out={tmp_path / 'sheet.png'}"]) == 0
+    assert "Corrupt EXIF" not in capsys.readouterr().err
+
+
 def test_a_fault_that_is_no_paths_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (OSError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "Input/output error", "/a/b")):
 

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does: file names may be no text
         sys.stdout.reconfigure(errors="backslashreplace")
-    warnings.filterwarnings("ignore", "Image size", RuntimeWarning)  # Pillow's; such images are refused in a line
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what visrun cannot read of a file it says in a line
     _sleep_soon()
     try:
         words = _asked(words)
