@@ -25,7 +25,7 @@ TINY = 1e-12  # keeps a denominator above 0
 
 def cross_entropy(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) -> Tensor:
     """Softmax cross-entropy (Bridle 1990); shares of classes, as mixup makes them, weigh the classes' terms."""
-    prediction, share = wide(prediction), _shares(prediction, target)
+    prediction, share = _shared(prediction, target)
     return _class_mean(-prediction.log_softmax(1), share, share, weight)
 
 
@@ -33,7 +33,7 @@ def label_smoothing(
     prediction: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.1
 ) -> Tensor:
     """Cross-entropy against targets of which ``smoothing`` is spread over all K classes (arXiv 1512.00567, sec. 7)."""
-    prediction, share = wide(prediction), _shares(prediction, target)
+    prediction, share = _shared(prediction, target)
     smooth = (1.0 - smoothing) * share + smoothing / prediction.shape[1] * share.sum(1, keepdim=True)
     return _class_mean(-prediction.log_softmax(1), smooth, share, weight)
 
@@ -53,7 +53,7 @@ def focal(
         alpha: Share in [0, 1] of the classes from the second on; the first (background, normal) has ``1 - alpha``.
             With two classes this is the paper's balance. None = all count the same.
     """
-    prediction, share = wide(prediction), _shares(prediction, target)
+    prediction, share = _shared(prediction, target)
     terms = _focal_terms(prediction.log_softmax(1), gamma)
     if alpha is not None:
         terms = torch.cat([(1.0 - alpha) * terms[:, :1], alpha * terms[:, 1:]], dim=1)
@@ -65,7 +65,7 @@ def bce(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) -> 
 
     The mean over images and classes; classes count by their weight.
     """
-    prediction, share = wide(prediction), _shares(prediction, target)
+    prediction, share = _shared(prediction, target)
     terms = F.binary_cross_entropy_with_logits(prediction, share, reduction="none")
     return _class_mean(terms, torch.ones_like(terms), torch.ones_like(terms), weight)
 
@@ -150,13 +150,12 @@ def ce_dice(
     }
 
 
-def _shares(prediction: Tensor, target: Tensor) -> Tensor:
-    """Targets as shares of classes (B, K): as they are, or one-hot."""
+def _shared(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The prediction, wide, and its targets as shares of classes (B, K): as they are, or one-hot."""
     prediction = wide(prediction)
-    if target.is_floating_point():
-        return target.to(prediction.dtype)
-    classes = torch.arange(prediction.shape[1], device=target.device)
-    return (target.unsqueeze(1) == classes).to(prediction.dtype)
+    if not target.is_floating_point():
+        target = target.unsqueeze(1) == torch.arange(prediction.shape[1], device=target.device)
+    return prediction, target.to(prediction.dtype)
 
 
 def _class_mean(terms: Tensor, share: Tensor, norm: Tensor, weight: Tensor | None) -> Tensor:

@@ -101,6 +101,7 @@ def test_real_runs_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert "Left out" not in page
     told = [unescape(line) for line in re.findall(r' alt="([^"]+)"', page)]
     labels = [json.loads(line.partition('"label": ')[2].split(",")[0]) for line in told]
+    assert len(told) == 6
     assert all(label in list("0123456789") for label in labels)
     assert all(line.startswith(("first: ", "second: ")) for line in told)
 

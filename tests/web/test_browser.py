@@ -38,13 +38,6 @@ MS = PATIENCE * 1000
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, demo: dict[str, str]) -> Iterator[Served]:
-    started = serve(tmp_path_factory.mktemp("work"), **demo)
-    yield started
-    finish(started)
-
-
-@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)

@@ -13,6 +13,11 @@ def wide(values: Tensor) -> Tensor:
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
+def result_type(a: Tensor, b: Tensor) -> torch.dtype:
+    """What comes of two tensors that are made :func:`wide`."""
+    return torch.promote_types(wide(a).dtype, wide(b).dtype)
+
+
 def ratio(top: Tensor, bottom: Tensor) -> Tensor:
     """``top / bottom``, and 0 with zero gradients where ``bottom`` is not above 0."""
     positive = bottom > 0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from visrun.boxes.formats import polygons_to_xyxy, xyxy_to_cxcywh
-from visrun.boxes.numbers import height_at, mean_of_clamped, ratio, wide
+from visrun.boxes.numbers import height_at, mean_of_clamped, ratio, result_type
 
 CHUNK = 1 << 16  # pairs of edges at a time
 
@@ -22,7 +22,7 @@ def polygon_iou(a: Tensor, b: Tensor) -> Tensor:
         a: (..., 2V) corners x, y in order around, in either direction; edges do not cross. Repeat a corner to pad.
         b: (..., 2W) likewise, leading dimensions broadcast with those of ``a``.
     """
-    return ratio(*_areas(a, b)).to(_result_type(a, b))
+    return ratio(*_areas(a, b)).to(result_type(a, b))
 
 
 def polygon_iou_of(a: Tensor, b: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -36,10 +36,6 @@ def hulls(polygons: Tensor) -> tuple[Tensor, Tensor]:
     """Centres and half sizes, each (N, 2), of the smallest axis-aligned boxes around (N, 2V)."""
     centre, size = xyxy_to_cxcywh(polygons_to_xyxy(polygons.double())).split(2, -1)
     return centre, size / 2
-
-
-def _result_type(a: Tensor, b: Tensor) -> torch.dtype:
-    return torch.promote_types(wide(a).dtype, wide(b).dtype)
 
 
 def _corners(polygons: Tensor) -> tuple[Tensor, Tensor]:

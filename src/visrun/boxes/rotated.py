@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from visrun.boxes.formats import CORNERS
-from visrun.boxes.numbers import height_at, mean_of_clamped, ratio, wide
+from visrun.boxes.numbers import height_at, mean_of_clamped, ratio, result_type
 
 CHUNK, CHUNK_ON_GPU = 1 << 14, 1 << 20  # pairs at a time: what fits a core's cache; on a GPU launches cost more
 
@@ -26,12 +26,12 @@ def rotated_iou(a: Tensor, b: Tensor) -> Tensor:
 
     Boxes apart have IoU 0 and gradient 0: as a loss it needs another term that brings them together.
     """
-    return _iou(_parts(a), _parts(b)).to(_result_type(a, b))
+    return _iou(_parts(a), _parts(b)).to(result_type(a, b))
 
 
 def rotated_intersection(a: Tensor, b: Tensor) -> Tensor:
     """Area of the intersection; shapes as in :func:`rotated_iou`."""
-    return _intersection(_parts(a), _parts(b)).to(_result_type(a, b))
+    return _intersection(_parts(a), _parts(b)).to(result_type(a, b))
 
 
 def rotated_iou_of(a: Tensor, b: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -40,10 +40,6 @@ def rotated_iou_of(a: Tensor, b: Tensor, first: Tensor, second: Tensor) -> Tenso
     size = CHUNK_ON_GPU if a.is_cuda else CHUNK
     chunks = zip(first.split(size), second.split(size), strict=True)
     return torch.cat([_iou(parts_a[:, i], parts_b[:, j]) for i, j in chunks])
-
-
-def _result_type(a: Tensor, b: Tensor) -> torch.dtype:
-    return torch.promote_types(wide(a).dtype, wide(b).dtype)
 
 
 def _parts(boxes: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -62,36 +62,13 @@ class Job(NamedTuple):
 class MlflowTracker:
     """See ``visrun.tracking.Tracker`` and ``open_tracker`` for the meaning of the arguments."""
 
-    def __init__(
-        self,
-        *,
-        uri: str,
-        experiment: str,
-        run_name: str,
-        params: Mapping[str, Any],
-        tags: Mapping[str, str],
-        data: Sequence[Data],
-        record: Path | None,
-        began: float,
-        names: Collection[str],
-        kept: str,
-    ) -> None:
+    def __init__(self, *, uri: str, data: Sequence[Data], kept: str, **run: Any) -> None:
         self.uri, self._kept = uri, kept
         self._patience = LOCAL_PATIENCE if is_local(uri) else REMOTE_PATIENCE
         self._limit = LOCAL_LIMIT if is_local(uri) else REMOTE_LIMIT
         self._allowed, self._until = self._patience, 0.0
         self._since = time.monotonic()
-        self._store = Store(
-            uri,
-            experiment=experiment,
-            run_name=run_name,
-            params=params,
-            tags=tags,
-            record=record,
-            began=began,
-            names=names,
-            progress=self._progress,
-        )
+        self._store = Store(uri, **run, progress=self._progress)
         self._jobs: queue.PriorityQueue[Job] = queue.PriorityQueue()
         self._numbers = count()
         self._models: list[Callable[[], None]] = []
