@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from visrun.numbers import far_apart, number, numbers_of
+from visrun.numbers import far_apart, number, number_in, numbers_of
 
 
 @pytest.mark.parametrize("content", [None, 3, "x", [1.0], {}])
@@ -17,6 +17,13 @@ def test_what_is_no_object_has_no_numbers(content: object) -> None:
 def test_only_finite_numbers_count() -> None:
     content = {"a": 1, "b": 0.5, "c": True, "d": "2", "e": None, "f": math.nan, "g": -math.inf, "h": 10**400}
     assert numbers_of(content) == {"a": 1.0, "b": 0.5}
+
+
+@pytest.mark.parametrize("text", ["1_0", "0.1_9", "_1", "x", ""])
+def test_a_text_that_is_no_number(text: str) -> None:
+    assert number_in(" 1e1 ") == 10.0
+    with pytest.raises(ValueError, match=r"^could not convert string to float: "):
+        number_in(text)
 
 
 @pytest.mark.parametrize(

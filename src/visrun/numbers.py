@@ -1,4 +1,4 @@
-"""Numbers out of JSON that anybody may have written, and as text that people read."""
+"""Numbers out of JSON and labels that anybody may have written, and as text that people read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def is_int(value: object) -> TypeGuard[int]:
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a number, which a truth value is not here."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def number_in(text: str) -> float:
+    """The number that a cell or attribute of labels is.
+
+    Raises:
+        ValueError: It is none, which 1_0 is not either: only Python's own programs write 10 so.
+    """
+    if "_" in text:
+        raise ValueError(f"could not convert string to float: {text!r}")
+    return float(text)
 
 
 def numbers_of(content: object) -> dict[str, float]:

@@ -210,6 +210,7 @@ WRONG = [
     ("a.jpg,40,30,cat,4,5,14", "7 cells, the header has 8"),
     ("a.jpg,40,30,cat,4,5,14,25,9", "9 cells, the header has 8"),
     ("a.jpg,40,30,cat,4,5,14,wide", "no box of four numbers: '4,5,14,wide'"),
+    ("a.jpg,40,30,cat,4,5,1_4,25", "no box of four numbers: '4,5,1_4,25'"),
     ("a.jpg,40,30,cat,4,5,,25", "no box of four numbers: '4,5,,25'"),
     ("a.jpg,40,30,,4,5,14,25", "no class"),
     ("a.jpg,30,40,dog,4,5,14,25", "width and height 30x40, in a row above 40x30"),

@@ -185,6 +185,8 @@ def test_outlines_of_one_group_and_label_are_one_object(tmp_path: Path) -> None:
     [
         ('<box label="cat" xtl="4" ytl="5" xbr="14"/>', "box without the numbers xtl, ytl, xbr, ybr"),
         (BOX.replace("14", "x"), "box without the numbers xtl, ytl, xbr, ybr"),
+        (BOX.replace("14", "1_4"), "box without the numbers xtl, ytl, xbr, ybr"),
+        ('<polygon label="cat" points="1,2;3,4;5,1_6"/>', "points '1,2;3,4;5,1_6' are not x,y;x,y"),
         (BOX.replace("/>", ' rotation="x"/>'), "box without the number rotation"),
         (BOX.replace("/>", ' rotation="inf"/>'), "rotation is no finite number"),
         (BOX.replace("cat", " "), "box without a label"),

@@ -145,7 +145,15 @@ def test_not_all_files_may_be_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 plane 0", "1 2 3 4 x 6 7 8 plane 0", "gsd:0.1", "plane"]
+    "line",
+    [
+        "1 2 3 4 5 6 7 8",
+        "1_0 2 3 4 5 6 7 8 plane 0",
+        "1 2 3 4 5 6 7 plane 0",
+        "1 2 3 4 x 6 7 8 plane 0",
+        "gsd:0.1",
+        "plane",
+    ],
 )
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
     marks, problems, _ = read(tmp_path, LINE + line)

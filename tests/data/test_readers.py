@@ -330,6 +330,7 @@ def test_a_semicolon_with_a_space_is_part_of_a_name(tmp_path: Path) -> None:
         ("image,target\na.png,nan\n", "value", "t.csv:2: target 'nan' is not finite"),
         ("image,target\na.png,1\nb.png,-inf\n", "value", "t.csv:3: target '-inf' is not finite"),
         ("image,target\na.png,3 cm\n", "value", "t.csv:2: target '3 cm' is no number"),
+        ("image,target\na.png,1_0\n", "value", "t.csv:2: target '1_0' is no number"),
         ("image,label\na.png,\n", "label", "t.csv:2: no label"),
         ("image,label\na.png,0\nb.png,-1\n", "label", "t.csv:3: label '-1' is out of range: class ids start at 0"),
         ("image,label\na.png,0,1\n", "label", "t.csv:2: 3 cells, the header has 2"),

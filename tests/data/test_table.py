@@ -357,3 +357,26 @@ def test_a_table_beside_the_only_folder_of_images_is_read(tmp_path: Path) -> Non
     rows = [f"/home/me/photos/{i}.png,{'cd'[i % 2]}" for i in range(6)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
     assert records.read(tmp_path, task="classification").layout == "csv"
+
+
+@pytest.mark.parametrize("cell", ['"cat', 'cat,"a note'])
+@pytest.mark.parametrize("boxed", [False, True])
+def test_a_quote_that_is_left_open_is_named_by_its_line(tmp_path: Path, cell: str, boxed: bool) -> None:
+    rows = [f"{i}.png,{'1,1,9,9,' if boxed else ''}{cell if i == 3 else 'dog,'}" for i in range(9)]
+    for i in range(9):
+        Image.new("L", (16, 16), 20 * i).save(tmp_path / f"{i}.png")
+    header = f"image,{'xmin,ymin,xmax,ymax,' if boxed else ''}label,note"
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
+    with pytest.raises(DataError, match=r'/t\.csv:5: a cell begins with a quote \("\) that does not end it: close or'):
+        records.read(tmp_path, task="object_detection" if boxed else "classification")
+
+
+def test_quotes_that_are_closed_hold_several_lines_and_may_have_blanks_behind_them(tmp_path: Path) -> None:
+    lay(tmp_path, ["a.png", "b.png", "c.png"])
+    notes = ['"two\nlines of ""a"" note"', '"one"  ', '6"']
+    images = ['"a.png"', '"b.png" ', "c.png"]
+    rows = [f"{image}, {label},{note}\n" for image, label, note in zip(images, "xyx", notes, strict=True)]
+    (tmp_path / "t.csv").write_text("image,label,note\n" + "".join(rows))
+    listing = table.read(tmp_path, target="label")
+    assert [record.image.name for record in listing.splits["all"]] == ["a.png", "b.png", "c.png"]
+    assert listing.classes == ("x", "y")

@@ -148,6 +148,7 @@ def test_an_image_without_objects_and_a_size_of_zero(tmp_path: Path) -> None:
     ("text", "what"),
     [
         (item(box=("x", 1, 2, 3)), "an object without a bndbox of four numbers"),
+        (item(box=("1_0", 1, 20, 3)), "an object without a bndbox of four numbers"),
         (item(box=(1, 2, 3)), "an object without a bndbox of four numbers"),
         ("<object>\n<name>cat</name></object>", "an object without a bndbox of four numbers"),
         (

@@ -12,6 +12,7 @@ from typing import Any
 from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.errors import DataError
+from visrun.numbers import number_in
 from visrun.text import some
 
 _NUMBERING = ("", "index", "id", "unnamed: 0")  # names of a column that numbers the rows; pandas writes "" or index
@@ -91,7 +92,7 @@ def values(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence
 
 def _number(cell: str) -> float | None:
     try:
-        return float(cell)
+        return number_in(cell)
     except ValueError:
         return None
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from visrun.numbers import number_in
+
 # Names of the column of images in a table of whatever.
 IMAGE_COLUMNS = ("image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img")
 # Names without marks between words: x_min, X-Min and XMin are one. Of several columns the name further up counts.
@@ -60,7 +62,7 @@ class Columns:
         if not any(cells):
             return None
         try:
-            left, top, *end = map(float, cells)
+            left, top, *end = map(number_in, cells)
             right, bottom = end
         except ValueError:
             raise ValueError(f"no box of four numbers: {written[:60]!r}") from None
@@ -115,7 +117,7 @@ def _without_header(rows: Sequence[Row]) -> bool:
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        number_in(cell)
     except ValueError:
         return False
     return True

@@ -13,6 +13,7 @@ from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Floats, Outline, Rle, box_of
 from visrun.data.readers.labelme_shapes import ROUND, Shape, Shapes, Size, placed, together
 from visrun.data.xmltree import Tag
+from visrun.numbers import number_in
 
 NO_OBJECTS = ("polyline", "points", "tag")
 SIDES = ("xtl", "ytl", "xbr", "ybr")
@@ -105,7 +106,7 @@ def _rotation(tag: Tag) -> float:
 
 def _numbers(tag: Tag, *names: str) -> list[float]:
     try:
-        return [float(tag.attributes[name]) for name in names]
+        return [number_in(tag.attributes[name]) for name in names]
     except (KeyError, ValueError):
         raise ValueError(f"{tag.name} without the number{'s' * (len(names) > 1)} {', '.join(names)}") from None
 
@@ -114,7 +115,7 @@ def _points(tag: Tag) -> Floats:
     """(V, 2) of ``x,y;x,y``."""
     written = tag.attributes.get("points", "")
     try:
-        return np.array([[float(x), float(y)] for x, y in (pair.split(",") for pair in written.split(";"))])
+        return np.array([[number_in(x), number_in(y)] for x, y in (pair.split(",") for pair in written.split(";"))])
     except ValueError:
         raise ValueError(f"points {written[:60]!r} are not x,y;x,y") from None
 

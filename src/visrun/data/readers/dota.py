@@ -17,6 +17,7 @@ from visrun.data.marks import Marks, around, no_marks
 from visrun.data.readers import common
 from visrun.data.threads import mapped
 from visrun.errors import DataError
+from visrun.numbers import number_in
 from visrun.text import some
 
 UPRIGHT = "_hbb"  # ends the names of DOTA v1.5's folders that hold the same objects as upright boxes
@@ -144,7 +145,7 @@ def _parse(path: Path | None, root: Path) -> Lines:
         if not lines.numbers and line.lower().startswith(HEADER):
             continue
         try:
-            corners = [float(cell) for cell in cells[:NUMBERS]]
+            corners = [number_in(cell) for cell in cells[:NUMBERS]]
             name, difficult = _ending(cells[NUMBERS:])
         except ValueError:
             what = f"no line of 8 coordinates, a class and a difficulty: {line.strip()[:60]!r}"

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from visrun.data import files
@@ -22,16 +22,19 @@ def head(file: Path) -> tuple[tuple[str, ...], Rows]:
     with contextlib.suppress(OSError, DataError), file.open("rb") as opened:
         raw = opened.read(files.HEAD)
         text = raw.decode("utf-8-sig", "replace")
-        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == files.HEAD else text, wanted="")
+        return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == files.HEAD else text, wanted="", closed=False)
     return (), []
 
 
-def cells_of(file: Path, text: str, *, wanted: str, least: int = 2) -> tuple[tuple[str, ...], Rows]:
+def cells_of(
+    file: Path, text: str, *, wanted: str, least: int = 2, closed: bool = True
+) -> tuple[tuple[str, ...], Rows]:
     """The names of a table's columns, and its rows.
 
     Args:
         file: Its name, for messages; text: what it holds.
         wanted: The rows that are expected in it; least: how many columns.
+        closed: Whether a quote that is left open is refused, as it is not in the first lines of a table.
 
     Raises:
         DataError: It is broken, or has too few columns or no rows.
@@ -40,12 +43,7 @@ def cells_of(file: Path, text: str, *, wanted: str, least: int = 2) -> tuple[tup
         return label_lists.cells_of(text)
     if not text.strip():
         raise DataError(f"{file}: empty table")
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark_in(text))
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise DataError(f"{file}:{max(1, reader.line_num)}: broken table ({error})") from error
+    rows = _rows(file, text, closed=closed)
     columns = tuple(rows[0][1])
     if any(Path(cell).suffix.lower() in files.IMAGE_SUFFIXES for cell in columns):
         columns = ("image", *(f"column_{i}" for i in range(1, len(columns))))  # no header: the first row is an image
@@ -55,6 +53,32 @@ def cells_of(file: Path, text: str, *, wanted: str, least: int = 2) -> tuple[tup
         what = "one column" if len(columns) < least else "no rows below the header"
         raise DataError(f"{file}: {what}: expected {wanted} rows, parted by , ; or tab")
     return columns, rows
+
+
+def _rows(file: Path, text: str, *, closed: bool) -> Rows:
+    """The rows with anything in them. An open quote would swallow those below it, up to the next quote or the end."""
+    lines, rows, done = [*io.StringIO(text, newline="")], [], 0
+    try:
+        mark = mark_in(text)
+        reader = csv.reader(lines, delimiter=mark)
+        for row in reader:
+            if closed and reader.line_num > done + 1:
+                _require_closed(lines[done : reader.line_num], mark, where=f"{file}:{done + 1}")
+            done = reader.line_num
+            if any(map(str.strip, row)):
+                rows.append((done, [cell.strip() for cell in row]))
+    except csv.Error as error:
+        raise DataError(f"{file}:{done + 1}: broken table ({error})") from error
+    return rows
+
+
+def _require_closed(lines: Sequence[str], mark: str, *, where: str) -> None:
+    """Refuse a row of several lines of which a cell begins with a quote and does not end with one."""
+    try:
+        for _ in csv.reader(lines, delimiter=mark, strict=True):
+            pass
+    except csv.Error:
+        raise DataError(f'{where}: a cell begins with a quote (") that does not end it: close or remove it') from None
 
 
 def mark_in(text: str) -> str:

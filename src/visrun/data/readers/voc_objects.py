@@ -22,6 +22,7 @@ from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
+from visrun.numbers import number_in
 
 LISTS = ("ImageSets/Main", "ImageSets")
 OUTERMOST = "annotation"  # tag of VOC's files
@@ -201,7 +202,7 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
     boxes, names, ignored = [], [], []
     for item in objects:
         try:
-            corners = [float(item.get("bndbox", side)) for side in ("xmin", "ymin", "xmax", "ymax")]
+            corners = [number_in(item.get("bndbox", side)) for side in ("xmin", "ymin", "xmax", "ymax")]
         except ValueError:
             turned = item.all("robndbox") and " (a turned robndbox is not read: convert it to DOTA's labelTxt)"
             return Problem(f"{shown}:{item.line}", f"an object without a bndbox of four numbers{turned or ''}")

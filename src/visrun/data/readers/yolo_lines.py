@@ -14,6 +14,7 @@ from visrun.data.listing import Problem
 from visrun.data.marks import Marks, around, no_marks
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats
+from visrun.numbers import number_in
 
 BOX, CORNERS = 4, 8  # numbers after the class
 HIGHEST = 1e6  # class that a dataset may have
@@ -52,7 +53,7 @@ def parse(path: Path | None, base: Path, *, keypoints: int = 0) -> Lines:
     for number, line in files.numbered_lines(path):
         cells = line.split()
         try:
-            label, *values = map(float, cells)
+            label, *values = map(number_in, cells)
             if keypoints:
                 values = _without(values, keypoints)
             _require(cells, label, len(values))
