@@ -172,6 +172,7 @@ def test_a_data_yaml_beside_label_files_of_dota_is_none(tmp_path: Path) -> None:
     ("yaml", "message"),
     [
         ("names: [a\ntrain: x\n", r"data\.yaml:\d+: broken YAML"),
+        ("names: !!map x\ntrain: images\n", r"data\.yaml:\d+: broken YAML"),
         ("names: 3\ntrain: images\n", "names is neither a list"),
         ("names: {a: cat}\ntrain: images\n", "names is neither a list"),
         ("names: {99999999999: cat}\ntrain: images\n", "names is neither a list"),
@@ -225,6 +226,31 @@ def test_a_data_yaml_or_a_list_that_is_not_utf_8_is_named(tmp_path: Path) -> Non
     (tmp_path / "list.txt").write_bytes(b"images/0.jpg\nimages/\xe9.jpg\n")
     with pytest.raises(DataError, match=r"list\.txt:2: not UTF-8 \(byte 0xe9 at 20\): save it as UTF-8$"):
         yolo.read(tmp_path, only_outlines=False)
+
+
+@pytest.mark.parametrize(
+    "yaml",
+    ["", "[[[", "- - -\n", "name: [cat, dog]\ntrain: images\n", "names: [cat, dog]\n", "stages: {a: b}\n", "names:\n"],
+)
+@pytest.mark.parametrize("classes", ["", "cat\ndog\n"])
+def test_a_data_yaml_that_may_be_another_tools_is_passed_over_and_said(tmp_path: Path, yaml: str, classes: str) -> None:
+    if classes:
+        write(tmp_path / "classes.txt", classes)
+    listing = build(tmp_path, LINE, LINE.replace("0", "1", 1), yaml=yaml)
+    assert listing.warnings == ("data.yaml is not read: names and train, val or test must stand at its top level",)
+    assert listing.classes == (("cat", "dog") if classes else ("class_0", "class_1"))
+
+
+@pytest.mark.parametrize("yaml", ["names: [cat, dog", "nc: 2\nnames: [cat, dog\n"])
+def test_a_data_yaml_that_is_cut_short_is_refused(tmp_path: Path, yaml: str) -> None:
+    with pytest.raises(DataError, match=r"data\.yaml:\d: broken YAML"):
+        build(tmp_path, LINE, yaml=yaml)
+
+
+@pytest.mark.parametrize("twice", ["0", "00", "'0'", "\uff10"])
+def test_an_id_that_stands_twice_is_refused(tmp_path: Path, twice: str) -> None:
+    with pytest.raises(DataError, match=r"data\.yaml:3: broken YAML \(id .* stands twice\)$"):
+        build(tmp_path, LINE, yaml=f"names:\n  0: cat\n  {twice}: dog\n  2: emu\ntrain: images\n")
 
 
 def test_names_are_taken_as_they_are_written(tmp_path: Path) -> None:
@@ -482,6 +508,7 @@ def test_a_shape_of_keypoints_that_is_none(tmp_path: Path, shape: str) -> None:
         ("0 1 2 3 4 5 6 7", "7 numbers after the class: a box has 4 (cx cy w h), an outline 2 for each point"),
         ("0 .5 .5 .2 .2 .9", "5 numbers after the class: a box has 4 (cx cy w h), a turned box 8 (its corners); an"),
         ("cat .5 .5 .2 .2", "no line of numbers: 'cat .5 .5 .2 .2'"),
+        ("0 .5 .5 .2 0.1_9", "no line of numbers: '0 .5 .5 .2 0.1_9'"),
         ("0 .5 .5 .2 x", "no line of numbers: '0 .5 .5 .2 x'"),
         ("0.5 .5 .5 .2 .2", "class 0.5 is no whole number, or out of range"),
         ("1e300 .5 .5 .2 .2", "class 1e300 is no whole number, or out of range"),

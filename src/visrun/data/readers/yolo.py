@@ -65,14 +65,16 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
             without labels are left out).
     """
     base = root.parent if root.is_file() else root
-    plan = yolo_yaml.plan(root) or yolo_darknet.plan(root) or _folders(root) or yolo_beside.plan(root)
+    plan = yolo_yaml.plan(root) or yolo_darknet.plan(root)
+    unread = [] if plan else yolo_yaml.passed_over(root)
+    plan = plan or _folders(root) or yolo_beside.plan(root)
     if plan is None:
         raise DataError(
             f"{root}: no data.yaml or obj.data, no images/ with labels/ beside it, and no label files beside images, "
             "neither here nor in train/, val/"
         )
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
-    warnings = list(plan.warnings)
+    warnings = [*plan.warnings, *unread]
     labels = Labels(plan.labels)
     for split, images in plan.images.items():
         found = [(image, labels.of(image)) for image in images]

@@ -18,6 +18,7 @@ from visrun.errors import DataError
 SUFFIXES = {".yaml", ".yml"}
 LARGEST = 1_000_000  # bytes; a data.yaml is small
 MOST_CLASSES = 1_000_000
+TOP = "names and train, val or test must stand at its top level"
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _KEY = r"""(?m)(?:^|[{,])\s*["']?%s["']?\s*:"""  # at the start of a line, or in {...}
 KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -48,16 +49,40 @@ def find(root: Path) -> Path | None:
 
 
 def _all(root: Path) -> Iterator[Path]:
+    return filter(_looks_right, _yaml(root))
+
+
+def _yaml(root: Path) -> Iterator[Path]:
     candidates = [root] if root.is_file() else sorted(root.iterdir()) if root.is_dir() else []
-    return (file for file in candidates if file.suffix.lower() in SUFFIXES and _looks_right(file))
+    shown = (file for file in candidates if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    return (file for file in shown if file.is_file() and file.stat().st_size <= LARGEST)
 
 
 def _looks_right(file: Path) -> bool:
-    if file.name.startswith(".") or not file.is_file() or file.stat().st_size > LARGEST:
-        return False
+    return {"names"} < _keys(file)
+
+
+def _keys(file: Path) -> set[str]:
+    """Which of names and the ``KEYS`` stand in it."""
     raw = file.read_bytes()
     text = raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig", errors="replace")
-    return {"names"} < {key for key in ("names", *KEYS) if re.search(_KEY % key, text)}
+    return {key for key in ("names", *KEYS) if re.search(_KEY % key, text)}
+
+
+def passed_over(root: Path) -> list[str]:
+    """Lines on what is called data.yaml, or has ``names``, where `find` finds none: it may be another tool's.
+
+    Raises:
+        DataError: A data.yaml with ``names`` is broken.
+    """
+    lines = []
+    for file in _yaml(root):
+        meant, keys = file.stem.lower() == "data", _keys(file)
+        if meant and "names" in keys:
+            _content(file)
+        if meant or "names" in keys:
+            lines.append(f"{file.name} is not read: {TOP}")
+    return lines
 
 
 def plan(root: Path) -> Plan | None:
@@ -75,7 +100,7 @@ def plan(root: Path) -> Plan | None:
         choice = " or ".join(map(files.naming, several))
         raise DataError(f"{root}: several data.yaml, choose one: {choice}")
     if "names" not in content or not KEYS.keys() & content.keys():
-        raise DataError(f"{file}: names and train, val or test must stand at its top level")
+        raise DataError(f"{file}: {TOP}")
     splits, warnings = split_images(file, content.get("path"), content)
     keypoints = _keypoints(file, content.get("kpt_shape"))
     if keypoints:
@@ -91,6 +116,17 @@ class _AsWritten(yaml.SafeLoader):
         first: [(tag, pattern) for tag, pattern in several if tag.endswith((":null", ":merge"))]
         for first, several in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Without ids that stand twice, of which the last would win."""
+        seen: set[int] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if str(key.value).isdecimal():
+                if int(key.value) in seen:
+                    raise yaml.MarkedYAMLError(problem=f"id {key.value} stands twice", problem_mark=key.start_mark)
+                seen.add(int(key.value))
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def _content(file: Path) -> dict[str, Any]:
