@@ -103,3 +103,24 @@ def test_images_of_more_objects_than_are_found_or_masks_have_numbers_for_are_war
     assert [line.split(":")[0].split(",")[0] for line in lines] == told
     (service,) = survey(tmp_path, tasks=["instance_segmentation"]).services
     assert any("show more than 255 objects at once" in line for line in service.warnings)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], True),
+        (["data.class_weights=balanced"], False),
+        (["run.monitor=f1"], False),
+        (["run.monitor=accuracy"], False),
+    ],
+)
+def test_uneven_classes_are_told_until_somebody_chose_for_them(tmp_path, words, told):
+    for name, count in {"common": 40, "rare": 2}.items():
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            Image.new("L", (8, 8), 6 * i + (name == "rare")).save(tmp_path / name / f"{i}.png")
+    settings = resolve([f"data.root={tmp_path}", "data.cache=stream", *words])
+    dataset, screen = read_dataset(settings.settings, Mock()), Mock()
+    look = Look(image_size=(8, 8), fit="crop", mean=(0.5,) * 3, std=(0.5,) * 3)
+    build_loaders(settings, dataset, look, device=torch.device("cpu"), screen=screen)
+    assert [call.args[0].startswith("train has 32 times") for call in screen.warn.call_args_list] == [True] * told

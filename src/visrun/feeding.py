@@ -19,7 +19,7 @@ from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Extra, Vary, shaped
 from visrun.data.cache import Keep
-from visrun.data.describe import crowded
+from visrun.data.describe import crowded, uneven
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.folders import cache_folder
@@ -88,7 +88,8 @@ def build_loaders(
         _warn_of_unmarked(dataset, settings.model.name, screen)
     colours = {"mean": look.mean, "std": look.std}
     extra = [_extra(name, colours) for name in settings.augment.extra]
-    for line in crowded(dataset, look.windows):
+    unasked = settings.data.class_weights == "none" and settings.run.monitor is None
+    for line in (*crowded(dataset, look.windows), *(uneven(dataset) if unasked else ())):
         screen.warn(line)
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from visrun.data.describe import crowded, describe, sides_of
+from visrun.data.describe import crowded, describe, sides_of, uneven
 from visrun.data.records import Dataset, Record
 from visrun.data.tiles import windows
 
@@ -67,3 +68,20 @@ def test_of_many_targets_the_first_are_named() -> None:
     whole = Dataset(root=Path(), layout="csv", kind="value", splits=splits, classes=(), targets=names, sizes={})
     told = describe(whole)
     assert f"target {', '.join(names[:20])} and 10 more" in told and "t25" not in told
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ((50, 5, 0), "train has 10 times as many images of a as of b: "),
+        ((5, 40, 990), "train has 198 times as many images of c as of a: "),
+        ((49, 5, 7), None),
+        ((0, 30, 0), None),
+        ((), None),
+    ],
+)
+def test_classes_of_very_different_numbers_are_told(counts: tuple[int, ...], told: str | None) -> None:
+    labels = replace(dataset("label"), classes=("a", "b", "c"), counts={"train": counts, "val": (90, 1, 1)})
+    lines = uneven(labels)
+    assert [line[: len(told or "")] for line in lines] == ([told] if told else [])
+    assert uneven(replace(labels, multilabel=True)) == uneven(replace(labels, kind="verdict")) == []

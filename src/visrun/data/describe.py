@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from visrun.data.records import Dataset
 
 MOST_NAMED = 20  # classes of a line
+UNEVEN = 10  # how many times the images of one class those of another are from which it is said
 
 
 def describe(dataset: Dataset, *, learns: bool = True) -> str:
@@ -69,6 +70,19 @@ def crowded(dataset: Dataset, windows: Callable[[tuple[int, int]], list[Window]]
                 f"{told}, and no more of each are {what}: cut them with data.tile=N into tiles that show fewer"
             )
     return lines
+
+
+def uneven(dataset: Dataset) -> list[str]:
+    """A line where train has many more images of one class than of another, and each image has one."""
+    counts = dataset.counts.get("train", ()) if dataset.kind == "label" and not dataset.multilabel else ()
+    several = sorted((count, name) for count, name in zip(counts, dataset.classes, strict=False) if count)
+    if not several or several[-1][0] < UNEVEN * several[0][0]:
+        return []
+    (few, rare), (many, common) = several[0], several[-1]
+    return [
+        f"train has {many / few:.0f} times as many images of {common} as of {rare}: data.class_weights=balanced weighs "
+        "classes alike, and run.monitor=f1 judges epochs by all of them alike"
+    ]
 
 
 def _values(dataset: Dataset, split: str) -> str:
