@@ -336,6 +336,22 @@ def test_resume_of_a_sweep_that_was_moved_goes_on_where_it_lies(
         assert capsys.readouterr().err == told
 
 
+@pytest.mark.parametrize(
+    ("name", "target", "verb"), [(".lead.lock", "mine/x", "-m seed=0,1"), ("0/.hydra", "mine", "repeat seeds=2")]
+)
+def test_a_sweep_that_goes_on_writes_through_no_link(
+    name: str, target: str, verb: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = empty_folder / "multirun" / "s" / name
+    link.parent.mkdir(parents=True)
+    (empty_folder / "mine").mkdir()
+    link.symlink_to(empty_folder / target)
+    (empty_folder / "s").symlink_to("multirun/s")
+    assert cli.main([*verb.split(), "tracking=none", "hydra.sweep.dir=s"]) == 2
+    assert capsys.readouterr().err.startswith(f"visrun: error: s/{name}: a link that leads out of s, ")
+    assert list((empty_folder / "mine").iterdir()) == []
+
+
 @pytest.mark.parametrize("words", [[], ["RUN", "OTHER"]])
 def test_resume_takes_one_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["resume", *words]) == 2

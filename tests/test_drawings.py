@@ -75,6 +75,10 @@ def test_pictures_go_into_the_run_and_those_of_a_checkpoint_alone_into_the_curre
     assert not (tmp_path / "weights" / "predictions").exists()
     assert drawings.folder_of(tmp_path / "run", "out") == Path("out")
     assert drawings.made(Path("out")).is_dir()
+    (tmp_path / "run" / "predictions").symlink_to(tmp_path / "weights")
+    with pytest.raises(UserError, match="run/predictions: a link that leads out"):
+        drawings.folder_of(tmp_path / "run", None)
+    assert drawings.folder_of(tmp_path / "run", "out") == Path("out")
 
 
 @pytest.mark.parametrize(("out", "reason"), [("file", "File exists"), ("file/x", "Not a directory")])

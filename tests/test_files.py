@@ -37,6 +37,14 @@ def test_an_interruption_passes_and_leaves_no_temporary_file(tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_link_in_the_place_of_the_temporary_file_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "profile").write_bytes(b"mine")
+    (tmp_path / "x.tmp").symlink_to("profile")
+    files.write_atomic(tmp_path / "x", b"data")
+    assert (tmp_path / "profile").read_bytes() == b"mine" and (tmp_path / "x").read_bytes() == b"data"
+    assert not (tmp_path / "x").is_symlink() and not (tmp_path / "x.tmp").exists()
+
+
 def test_a_folder_that_is_none_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for write in (files.write_atomic, files.update):

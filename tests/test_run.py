@@ -582,6 +582,15 @@ def test_resume_of_nothing_names_the_folder(tmp_path):
         run.resume(tmp_path)
 
 
+def test_resume_writes_through_no_link(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "experiment.json").write_text('{"result": {"status": "killed"}}')
+    (tmp_path / "run" / "visrun.log").symlink_to("../profile")
+    with pytest.raises(UserError, match=r"run/visrun\.log: a link that leads out"):
+        run.resume(tmp_path / "run")
+    assert not (tmp_path / "profile").exists()
+
+
 def test_a_set_smaller_than_a_batch_still_trains(photos, tmp_path):
     result = start(photos, tmp_path / "run", "batch_size=64", "run.accumulate=2", "max_epochs=1")
     assert result.status == "finished" and rows(result.folder)[0]["loss"] > 0

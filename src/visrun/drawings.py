@@ -15,6 +15,7 @@ from PIL import Image
 from visrun.data.images import load_rgb
 from visrun.errors import UserError
 from visrun.folders import expanded
+from visrun.record.inside import require_inside
 from visrun.record.run_files import PREDICTIONS
 from visrun.record.run_folder import run_of
 from visrun.tasks.base import Mapped, Prediction, Task
@@ -28,8 +29,16 @@ def folder_of(run: str | Path, out: str | None) -> Path:
     Args:
         run: A run's folder, or a checkpoint; one that lies in no run has its pictures in the current folder.
         out: What the user named instead, or None.
+
+    Raises:
+        UserError: A link in the run's folder leads elsewhere.
     """
-    return expanded(out) if out is not None else (run_of(expanded(run)) or Path()) / PREDICTIONS
+    if out is not None:
+        return expanded(out)
+    above = run_of(expanded(run))
+    if above is not None:
+        require_inside(above, [PREDICTIONS])
+    return (above or Path()) / PREDICTIONS
 
 
 def made(folder: Path) -> Path:

@@ -32,6 +32,7 @@ from visrun.config.overrides import hydra_words, to_override
 from visrun.config.sweeper import NAME as OURS
 from visrun.errors import ConfigError
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
+from visrun.record.inside import require_inside
 from visrun.record.outputs import SWEEPS, new_run_folder
 from visrun.signals import Interrupted
 
@@ -168,6 +169,7 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
     own, cwd = hydra_words(args.overrides), Path.cwd()
     folder, made, named = sweep_folder("sweep", own)
     preflight.require_text("hydra.sweep.dir=", folder, "name another one")
+    require_inside(folder)
     find = partial(resolve, config_dir=config_dir, cwd=cwd)
     options = open_conf(cwd, config_dir).loader
     VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, options), 0

@@ -19,6 +19,7 @@ from visrun.memory import out_of_memory
 from visrun.parts import Parts
 from visrun.record import experiment
 from visrun.record.epochs import monitor_of
+from visrun.record.inside import require_inside
 from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, restore
@@ -86,13 +87,14 @@ def resume(folder: Path) -> int:
     """Go on with an interrupted run and return its exit code; a finished run says so and returns 0.
 
     Raises:
-        UserError: No run is there, or its settings or data are no longer what they were.
+        UserError: No run is there, a link leads out of it, or its settings or data are no longer what they were.
     """
     screen, former = Screen(), read_json(folder / experiment.FILE_NAME)
     if part_of(former, "result").get("status") == "finished":
         onward = f"{longer(folder, 'max_epochs=N')} trains on from its best weights"
         screen.say(f"{folder}: this run is finished; {repeating(folder)} repeats it, {onward}")
         return 0
+    require_inside(folder)
     return _run(remembered(folder), folder, screen, former=former).exit_code
 
 

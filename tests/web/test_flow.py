@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from visrun.record.run_files import LOCK, STATUS
+from visrun.record.run_files import FOLDERS, LOCK, STATUS
 from visrun.record.run_folder import living_holder
 
 from .conftest import Served, finish, photos, serve
@@ -163,6 +163,8 @@ def test_a_sweep_is_a_real_one_stops_goes_on_and_its_trials_return_to_the_form(s
     assert served.get(f"/api/sweeps/{sweep}")["state"] == "running"
     told = served.wait_for(f"/api/sweeps/{sweep}", lambda told: not told["living"])
     assert (told["state"], told["exit_code"], told["wanted"], told["command"]) == ("ended", 0, 2, plan)
+    written = {place.name for place in folder.rglob("*") if place.is_dir()}
+    assert {name for name in written if not name.isdecimal()} <= {*FOLDERS}
     ended = [trial for trial in told["trials"] if trial["state"] == "complete"]
     assert len(ended) == 2 and told["best"] in [[trial["number"]] for trial in ended]
     assert told["params"] == ["learning_rate", "optimizer"] and all(trial["spark"] for trial in ended)

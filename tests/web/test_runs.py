@@ -570,6 +570,17 @@ def test_a_sweep_goes_on_by_the_command_that_is_known(
     assert started == ([(folder, words)] if words else [])
 
 
+def test_nothing_goes_on_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
+    run = write(tmp_path / "outputs/r", result={"status": "killed"})
+    sweep = write(tmp_path / "multirun/s", ui={**GONE, "kind": "sweep", "words": ["-m"]})
+    for folder in (run, sweep):
+        (folder / CONSOLE).symlink_to(tmp_path / "profile")
+        with pytest.raises(UserError, match=rf"{CONSOLE}: a link that leads out of {folder}"):
+            Processes(tmp_path).resume(folder)
+    assert not (tmp_path / "profile").exists()
+
+
 CODE = [
     "plugins=[evil]",
     "+plugins=[evil]",

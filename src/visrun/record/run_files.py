@@ -6,3 +6,5 @@ FILE_NAME = "experiment.json"
 MAX_BYTES = 1_000_000  # of FILE_NAME: a larger file is none
 METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"
 PREDICTIONS = "predictions"  # the folder for what is drawn of images that it is tried on
+# The folders that are written in, beside those of trials, which are numbers; a sweep's and Hydra's among them.
+FOLDERS = ("checkpoints", "plots", PREDICTIONS, "best", "slots", ".hydra", ".submitit")

@@ -19,6 +19,7 @@ import psutil
 
 from visrun.config.compose import known
 from visrun.config.overrides import to_override
+from visrun.record.inside import require_inside
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.record.run_folder import born
 from visrun.sweep.files import LEAD, moved, placed
@@ -78,11 +79,13 @@ class Processes:
 
         Raises:
             Conflict: It runs, it is finished, or the sweep's command does not run from here.
+            UserError: A link leads out of its folder.
         """
         with self._lock:
             facts = facts_of(folder)
             if facts.living:
                 raise Conflict("it is running already")
+            require_inside(folder)
             if kind_of(folder, {path.name for path in folder.iterdir()}) == "sweep":
                 words, why = going_on(facts, self.cwd, self.always)
                 if why:
