@@ -91,7 +91,7 @@ def test_a_line_that_is_none_is_told_by_its_place(tmp_path: Path) -> None:
     lines = "".join(f"{i}.jpg 0\n" for i in range(10_000))  # further down than is looked at
     root = build(tmp_path, {"train.txt": f"{TRAIN}{lines}c.jpg 1 2\n"})
     problems = recognise.listing(root, task=TASK).listing.problems
-    assert [str(problem) for problem in problems] == ["train.txt:10003: 1 cells, the header has 2"]
+    assert [str(problem) for problem in problems] == ["train.txt:10003: no line of an image and its class: 'c.jpg 1 2'"]
 
 
 @pytest.mark.parametrize(
@@ -130,3 +130,18 @@ def test_class_folders_go_before_lists_of_them(tmp_path: Path) -> None:
         "train": [("cat/1.jpg", 0), ("dog/1.jpg", 1)],
         "val": [("cat/2.jpg", 0), ("dog/2.jpg", 1)],
     }
+
+
+@pytest.mark.parametrize("line", ["photos/c.jpg", "# of Monday", "1", "photos/c.jpg 1 2 x"])
+@pytest.mark.parametrize("place", ["train.txt", "val.txt"])
+def test_a_line_without_a_class_among_many_is_named(tmp_path: Path, line: str, place: str) -> None:
+    lists = {"train.txt": TRAIN * 5, "val.txt": "c.jpg 0\nd.png 1\n" * 5}
+    root = build(tmp_path, lists | {place: lists[place] + f"\n{line}\n"})
+    found = recognise.listing(root, task=TASK)
+    assert (found.layout, found.listing.classes) == ("csv", ("0", "1"))
+    assert [str(one) for one in found.listing.problems] == [f"{place}:12: no line of an image and its class: {line!r}"]
+
+
+def test_a_list_of_which_many_lines_have_no_class_is_one_of_images(tmp_path: Path) -> None:
+    root = build(tmp_path, {"train.txt": TRAIN + "c.jpg\n", "val.txt": "d.png 1\n"})
+    assert not table.recognise(root, TASK)

@@ -14,6 +14,7 @@ from visrun.data.readers.finder import Finder
 
 NAMES = ("classes.txt", "labels.txt")  # of the classes, in the order of their numbers
 LOOKED_AT = 10_000  # lines, to tell what a list holds
+MOST = 0.9  # of its lines have a class where a list holds classes; the others are named as what is wrong
 TRIED = 5  # images that are looked for
 _SUFFIXES = "|".join(re.escape(suffix) for suffix in sorted(files.IMAGE_SUFFIXES))
 _LINE = re.compile(rf"(?P<image>.+(?:{_SUFFIXES}))[\s,;]+(?P<label>[^\s,;]+)", re.IGNORECASE)
@@ -82,10 +83,10 @@ def _lines(file: Path) -> Iterator[re.Match[str] | None]:
 
 
 def _labelled(file: Path) -> list[re.Match[str]]:
-    """The lines, if each has an image, and a class that is no file; else []."""
+    """The lines that have an image, and a class that is no file, if these are nearly all; else []."""
     lines = [*_lines(file)] if files.is_file(file) else []
     matches = [match for match in lines if match and not _FILE.fullmatch(match["label"])]
-    return matches if len(matches) == len(lines) else []
+    return matches if len(matches) >= MOST * len(lines) else []
 
 
 def _are_classes(matches: Sequence[re.Match[str]], root: Path) -> bool:

@@ -127,12 +127,16 @@ def inside(folder: Path) -> list[Path]:
 def _open(file: Path, shown: str, *, least: int) -> Table:
     text = files.text(file)
     columns, rows = cells_of(file, text, wanted="image,label or image,target", least=least)
-    cut = [
-        Problem(f"{shown}:{line}", f"{len(row)} cells, the header has {len(columns)}")
-        for line, row in rows
-        if len(row) != len(columns)
-    ]
-    whole = [(line, row) for line, row in rows if len(row) == len(columns)]
+    whole: Rows = []
+    cut = []
+    for line, row in rows:
+        if len(row) == len(columns):
+            whole.append((line, row))
+            continue
+        what = f"{len(row)} cells, the header has {len(columns)}"
+        if file.suffix.lower() in files.TEXT:
+            what = f"no line of an image and its class: {row[0][:60]!r}"
+        cut.append(Problem(f"{shown}:{line}", what))
     return Table(file, shown, columns, whole, cut, mark_in(text) if file.suffix.lower() in TABLES else " ")
 
 
