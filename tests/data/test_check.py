@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from pathlib import Path
@@ -105,6 +106,25 @@ def test_masks_that_are_all_wrong_are_listed(tmp_path: Path, named: bool) -> Non
         (root / "classes.txt").unlink()
     with pytest.raises(DataError, match="4 of 4 records cannot be used"):
         records.read(root, task="segmentation")
+
+
+def test_masks_are_looked_at_again_when_the_table_of_their_colours_changes(tmp_path: Path) -> None:
+    root, table = segmentation(tmp_path / "d"), tmp_path / "d" / "class_dict.csv"
+    (root / "classes.txt").unlink()
+    for i in range(4):
+        Image.fromarray(np.array([[[9, 0, 0], [9, 0, 0], [9, 0, 0], [0, 9, 0]]] * 3, np.uint8)).save(
+            root / "masks" / f"{i}.png"
+        )
+    table.write_text("name,r,g,b\nroad,9,0,0\ntree,0,9,0\n")
+    dataset = records.read(root, task="segmentation", val_fraction=0.5)
+    assert (dataset.classes, dataset.counts["train"]) == (("road", "tree"), (18, 6))
+    table.write_text("name,r,g,b\ntree,0,9,0\nroad,9,0,0\n")
+    os.utime(table, (1, 1))
+    dataset = records.read(root, task="segmentation", val_fraction=0.5)
+    assert (dataset.classes, dataset.counts["train"]) == (("tree", "road"), (6, 18))
+    table.unlink()
+    with pytest.raises(DataError, match="colour masks"):
+        records.read(root, task="segmentation", val_fraction=0.5)
 
 
 def test_a_truncated_mask_is_found(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Threads do it: opening files waits on the disk, and Pillow decodes masks without
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import defaultdict
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from visrun.data import files, images, lookalikes, opening
+from visrun.data import files, images, labelmap, lookalikes, opening
 from visrun.data.threads import Progress, mapped
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
@@ -33,6 +34,7 @@ MOST_SHOWN = 20  # offenders that an error lists
 REMEMBERED = 100_000  # files whose findings one process keeps for its next run
 MOST_SKIPPED = 0.5  # share of bad records above which skipping them hides a broken dataset
 
+Stamps = tuple[tuple[int, int], ...]
 Placed = tuple[str, "Record"]  # split and what stands in it
 
 
@@ -79,17 +81,21 @@ def examine(
     Raises:
         DataError: A file did not come in time.
     """
-    look = partial(_look, root=root, masks=masks, pixels=pixels)
+    tables: Stamps = ()
+    if masks:
+        with contextlib.suppress(DataError):  # reading a mask by it says what is wrong
+            tables = tuple(map(_stamp, labelmap.of(record.target for record in records)))
+    look = partial(_look, root=root, masks=masks, pixels=pixels, tables=tables)
     return mapped(look, records, path=lambda record: record.image, progress=progress)
 
 
-def _look(record: Record, root: Path, masks: bool, pixels: bool) -> Finding:
+def _look(record: Record, root: Path, masks: bool, pixels: bool, tables: Stamps) -> Finding:
     target = record.target
     marks = isinstance(target, Verdict)
     shown = target.masks if isinstance(target, Verdict) else (target,) if masks else ()
     paths = (record.image, *shown)
     try:
-        found = _found(paths, tuple(_stamp(path) for path in paths), marks)
+        found = _found(paths, tuple(_stamp(path) for path in paths), marks, tables)
         return replace(found, thumbnail=_thumbnail(paths[0], _stamp(paths[0]))) if pixels else found
     except DataError as error:
         text = str(error)
@@ -108,8 +114,9 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _found(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...], marks: bool) -> Finding:
-    """What is in an image and, after it, its masks; remembered, since the trials of a sweep look at the same files."""
+def _found(paths: tuple[Path, ...], stamps: Stamps, marks: bool, _: Stamps) -> Finding:
+    """What is in an image and, after it, its masks; remembered, since the trials of a sweep look at the same files,
+    while these and the tables of the masks' colours stay as they are."""
     size, brightest, frames = opening.facts(paths[0])
     pixels = _count_ids(paths[1:], size, marks) if len(paths) > 1 else None
     lengths = tuple(length for length, _ in stamps)
