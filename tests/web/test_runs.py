@@ -316,6 +316,7 @@ def test_a_killed_process_is_named_by_its_signal(tmp_path: Path) -> None:
         ("kill", -9, None, "ended by you at once"),
         ("stop", -15, {"status": "running"}, "stopped by you before it went on"),
         ("kill", -9, {"status": "running"}, "ended by you at once"),
+        ("kill", None, {"status": "running"}, "ended by you at once"),
     ],
 )
 def test_what_the_user_ended_before_it_could_say_so_is_no_failure(
@@ -326,6 +327,22 @@ def test_what_the_user_ended_before_it_could_say_so_is_no_failure(
     told = detail(folder)
     assert (told["state"], told["reason"], told["ended_badly"], told["last_lines"]) == ("killed", why, False, [])
     assert told["can_resume"] == (result is not None)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "why"),
+    [
+        (GONE, "killed", "ended by you at once"),  # the process that was asked to end
+        ({"pid": 1, "started": 9.0}, "unfinished", "its process died"),  # one that was begun since, on a terminal
+    ],
+)
+@pytest.mark.parametrize("ui", [{}, GONE])
+def test_what_was_begun_on_a_terminal_and_ended_here_is_told_from_what_died(
+    status: dict[str, Any], state: str, why: str, ui: dict[str, Any], tmp_path: Path
+) -> None:
+    asked = {**ui, "asked": "kill", "asked_of": GONE["pid"]}
+    told = detail(write(tmp_path, result={"status": "running"}, ui=asked, status={"state": "training", **status}))
+    assert (told["state"], told["reason"], told["ended_badly"]) == (state, why, state == "unfinished")
 
 
 def test_a_resumed_run_does_not_show_how_far_the_process_before_was(tmp_path: Path) -> None:

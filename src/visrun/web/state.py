@@ -29,8 +29,9 @@ from visrun.tables import TASKS, TaskEntry
 UI = "ui.json"
 ENDED = ("finished", "killed", "pruned", "failed")
 AS_ASKED = (0, *EXIT_CODES.values())  # exit codes of what came to its end, or was asked to stop
-# What the user asked for -> exit codes of a process that this ended without a word: it had no handler.
-CUT_OFF = {"stop": (-signal.SIGTERM,), "kill": (-signal.SIGTERM, -signal.SIGKILL)}
+# What the user asked for -> exit codes of a process that this ended without a word: it had no handler. None = only its
+# parent could have seen the code, and that was a terminal or a server that has ended since.
+CUT_OFF = {"stop": (-signal.SIGTERM,), "kill": (-signal.SIGTERM, -signal.SIGKILL, None)}
 _writing = threading.Lock()
 
 
@@ -118,10 +119,14 @@ class Facts:
         began = self.ui.get("started")
         return isinstance(began, (int, float)) and began > (self.folder / FILE_NAME).stat().st_mtime
 
+    def _tellers(self) -> list[dict[str, Any]]:
+        """What tells of a process, the later one first."""
+        return sorted((self.ui, self.status), key=lambda told: numbers_of(told).get("started", 0.0), reverse=True)
+
     @property
     def exit_code(self) -> int | None:
         """How the last process ended, negative for a signal: what its starter saw, else what the run said itself."""
-        tellers = sorted((self.ui, self.status), key=lambda told: numbers_of(told).get("started", 0.0), reverse=True)
+        tellers = self._tellers()
         later, earlier = (numbers_of(told).get("pid") for told in tellers)
         if later != earlier and None not in (later, earlier):  # the earlier process has been followed by another one
             del tellers[1]
@@ -138,7 +143,8 @@ class Facts:
     @property
     def cut_off(self) -> str:
         """Which button of the page ended the last process before it could say so, ``stop`` or ``kill``; else ""."""
-        if self.living or self.ui.get("pid") is None or self.ui.get("asked_of") != self.ui["pid"]:
+        pids = [told["pid"] for told in self._tellers() if told.get("pid") is not None]
+        if self.living or not pids or self.ui.get("asked_of") != pids[0]:
             return ""
         codes = ((asked, self.exit_code in codes) for asked, codes in CUT_OFF.items())
         return next((asked for asked, fits in codes if fits and self.ui.get("asked") == asked), "")
