@@ -121,6 +121,24 @@ def test_names_agree_however_their_accents_are_stored(tmp_path: Path, layout: st
     assert all(not isinstance(row.target, Marks) or len(row.target) for row in listing.splits["all"])
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_names_agree_in_upper_and_lower_case_where_nothing_else_may_be_meant(tmp_path: Path, layout: str) -> None:
+    listing = one_pair(tmp_path, layout, "IMG_1", "img_1.txt")
+    assert (len(listing.splits["all"]), listing.problems, listing.warnings) == (2, (), ())
+    assert all(not isinstance(row.target, Marks) or len(row.target) for row in listing.splits["all"])
+
+
+@pytest.mark.parametrize("others", [["Img_1"], ["img_1"]])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_label_is_taken_for_no_other_image_by_case(tmp_path: Path, layout: str, others: list[str]) -> None:
+    for name in others:
+        photo(tmp_path / "images" / f"{name}.jpg")
+    listing = one_pair(tmp_path, layout, "IMG_1", "img_1.txt")
+    there = [row for row in listing.splits["all"] if row.image.is_file()]
+    marked = [row for row in there if not isinstance(row.target, Marks) or len(row.target)]
+    assert [row.image.stem for row in marked] == (["a"] if others == ["Img_1"] else ["a", "img_1"])
+
+
 @pytest.mark.parametrize("nesting", NESTINGS)
 @pytest.mark.parametrize("bare", ["train2017", "val"])
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -172,6 +172,20 @@ def drawn_once() -> tuple[dict[str, list[np.ndarray]], dict[str, list[int]]]:
     return quads, labels
 
 
+@pytest.mark.parametrize("change", [str.upper, str])
+@pytest.mark.parametrize("layout", WRITERS)
+def test_names_and_suffixes_of_images_may_be_in_another_case(
+    tmp_path: Path, drawn_once: Any, layout: str, change: Callable[[str], str]
+) -> None:
+    for shade, name in enumerate(drawn_once[0]):
+        photo(tmp_path / "images" / f"{change(name)}.PNG", shade)
+    WRITERS[layout](tmp_path, *drawn_once, layout == "dota")
+    dataset = records.read(tmp_path, task="object_detection", training=False)
+    assert dataset.layout == layout and not dataset.skipped
+    found = {row.image.stem.lower(): len(row.target) for rows in dataset.splits.values() for row in rows}
+    assert {name: n for name, n in found.items() if n} == {name: len(q) for name, q in drawn_once[0].items() if q}
+
+
 def read(root: Path, layout: str, task: str, data: Any, shaped: bool) -> dict[str, Objects]:
     for shade, name in enumerate(data[0]):
         photo(root / "images" / f"{name}.png", shade)

@@ -211,6 +211,9 @@ def test_tables_beside_class_folders_are_none(tmp_path: Path) -> None:
         ("a", "train/a.jpg"),
         ("v1.2", "train_images/v1.2.png"),
         ("sub/a", "images/sub/a.JPG"),
+        ("a.jpg", "train/a.JPG"),
+        ("a.JPG", "deep/down/a.jpg"),
+        ("A.jpg", "deep/down/a.jpg"),
     ],
 )
 def test_images_however_a_table_names_them(tmp_path: Path, cell: str, place: str) -> None:
@@ -218,6 +221,16 @@ def test_images_however_a_table_names_them(tmp_path: Path, cell: str, place: str
     write(tmp_path / "train.csv", f"image,target\n{cell},1\n{cell}x,1\n")
     found = [row.image for row in table.read(tmp_path, target="value").splits["train"]]
     assert found == [path, tmp_path / f"{cell}x".replace("\\", "/")]
+
+
+def test_of_a_tables_images_some_may_have_their_suffix_in_another_case(tmp_path: Path) -> None:
+    cells = {"a.jpg": "a.jpg", "b.jpg": "b.JPG", "c.JPEG": "images/c.jpeg", "d.jpg": "d.png"}
+    for place in cells.values():
+        picture(tmp_path / place)
+    picture(tmp_path / "b.png")
+    write(tmp_path / "train.csv", "\n".join(["image,target", *(f"{cell},1" for cell in cells)]))
+    found = [row.image for row in table.read(tmp_path, target="value").splits["train"]]
+    assert found == [*(tmp_path / place for place in [*cells.values()][:3]), tmp_path / "d.jpg"]
 
 
 def test_several_targets_columns_in_any_order_and_quotes(tmp_path: Path) -> None:

@@ -281,6 +281,16 @@ def test_two_xml_files_of_one_name_do_not_share_an_image(tmp_path: Path) -> None
     assert [str(p) for p in listing.problems] == [f"Annotations/cam2/1.xml: {what.replace('/1', '/cam1/1')}"]
 
 
+def test_xml_files_beside_images_in_another_case(tmp_path: Path) -> None:
+    label(tmp_path / "img_1.xml", item())
+    label(tmp_path / "img_2.xml", item(), head="<filename>img_2.jpg</filename>")
+    images = [picture(tmp_path / "IMG_1.JPG"), picture(tmp_path / "img_2.jpg", 1)]
+    picture(tmp_path / "IMG_2.jpg", 2)  # beside one of its own name
+    assert voc.recognise(tmp_path, "object_detection")
+    listing = voc.read(tmp_path, masks=False)
+    assert [row.image for row in listing.splits["all"]] == images and not listing.problems
+
+
 def test_lists_may_split_a_folder_that_is_named_for_a_split(tmp_path: Path) -> None:
     for name in "ab":
         picture(tmp_path / "train" / f"{name}.jpg")

@@ -67,6 +67,13 @@ def test_without_a_data_yaml(tmp_path: Path, image: str, label: str, split: str)
     assert yolo.read(tmp_path, only_outlines=False).classes == ("cat", "dog")
 
 
+def test_texts_beside_images_in_another_case(tmp_path: Path) -> None:
+    picture(tmp_path / "IMG_1.JPG")
+    write(tmp_path / "img_1.txt", LINE)
+    assert yolo.recognise(tmp_path, "object_detection")
+    assert found(yolo.read(tmp_path, only_outlines=False), tmp_path) == {"all": [("IMG_1.JPG", 1)]}
+
+
 def test_a_line_for_the_background_keeps_its_id(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.jpg")
     write(tmp_path / "labels" / "a.txt", LINE.replace("0", "2", 1))

@@ -63,6 +63,11 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def folded(name: str) -> str:
+    """A name as it is compared where upper and lower case count as the same, as on Windows and macOS."""
+    return composed(name).casefold()
+
+
 def home(root: Path) -> Path:
     """A dataset's folder: ``root``; of a label file the one it lies in, or the one above if that is for labels."""
     if not root.is_file():

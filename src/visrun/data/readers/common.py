@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -196,6 +197,19 @@ def one_each(root: Path, found: Sequence[tuple[str, Path]], what: str) -> list[t
 def place(path: Path, folder: Path) -> str:
     """Where a file lies in its folder, without suffix: what an image and its label file or mask share."""
     return files.composed(files.shown(path, folder).removesuffix(path.suffix))
+
+
+def respelt(images: Iterable[tuple[str, Path]], others: Iterable[tuple[str, Path]]) -> Iterator[tuple[Path, Path]]:
+    """Of images and files that have no partner of their own name (see `place`) those which are one another's, since
+    their names differ in upper and lower case alone, and no third's does."""
+    several: list[dict[str, set[Path]]] = [defaultdict(set), defaultdict(set)]
+    for of_name, pairs in zip(several, (images, others), strict=True):
+        for name, path in pairs:
+            of_name[files.folded(name)].add(path)
+    theirs, those = several
+    for name, found in theirs.items():
+        if len(found) == 1 == len(those.get(name, ())):
+            yield found.pop(), those[name].pop()
 
 
 def unmarked(name: str, marks: Iterable[str]) -> str:

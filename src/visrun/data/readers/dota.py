@@ -106,10 +106,14 @@ def _label_files(images: Path, labels: Path) -> Rows:
     of_stem: dict[str, list[Path]] = defaultdict(list)
     for place in at_place.keys() - set(pictures.values()):
         of_stem[files.composed(at_place[place].stem)].append(at_place[place])
-    return [
-        (image, [at_place[place]] if place in at_place else sorted(of_stem.get(files.composed(image.stem), ())))
+    found = {
+        image: [at_place[place]] if place in at_place else sorted(of_stem.get(files.composed(image.stem), ()))
         for image, place in pictures.items()
-    ]
+    }
+    used = {path for several in found.values() for path in several}
+    bare = ((place, image) for image, place in pictures.items() if not found[image])
+    rest = ((place, path) for place, path in at_place.items() if path not in used)
+    return [*(found | {image: [path] for image, path in common.respelt(bare, rest)}).items()]
 
 
 def _doubts(rows: Rows, root: Path) -> dict[Path, Problem]:

@@ -20,11 +20,12 @@ class Finder:
     def __init__(self, root: Path, near: Sequence[Path]) -> None:
         self.root, self.near = root, [folder for folder in dict.fromkeys(near) if folder.is_dir()]
         self._below: dict[str, list[Path]] | None = None
+        self._folded: dict[str, list[str]] | None = None
         self._splits: set[str] | None = None
 
     def named(self, name: str, split: str = ALL, *, pool: bool = False) -> Path | None:
         """The image of a name as label files write it: with folders in front, of this machine or another, or none; the
-        suffix may be missing.
+        suffix may be missing. Where there is none so written, the case of its letters does not count.
 
         Args:
             name: As written.
@@ -64,12 +65,26 @@ class Finder:
     def _named(self, name: str) -> list[Path]:
         parts = parts_of(name)
         end = files.composed(PurePosixPath(name.replace("\\", "/")).name)
-        bare = PurePosixPath(end).suffix.lower() not in files.IMAGE_SUFFIXES
+        suffix = PurePosixPath(end).suffix.lower()
+        bare = suffix not in files.IMAGE_SUFFIXES
         alike = self._alike(end if bare else parts[-1]) if parts else []
-        return [path for path in alike if bare or files.composed(path.name) == end]
+        same = [path for path in alike if bare or path.suffix.lower() == suffix]
+        return [path for path in same if files.composed(path.name) == end] or same
 
     def _alike(self, stem: str) -> list[Path]:
-        return self._stems().get(files.composed(stem), [])
+        """The images of a stem; where there are none, of the only one that differs in upper and lower case alone."""
+        found = self._stems().get(files.composed(stem))
+        if found is None:
+            near = self._respelt().get(files.folded(stem), [])
+            found = self._stems()[near[0]] if len(near) == 1 else []
+        return found
+
+    def _respelt(self) -> dict[str, list[str]]:
+        if self._folded is None:
+            self._folded = {}
+            for stem in self._stems():
+                self._folded.setdefault(files.folded(stem), []).append(stem)
+        return self._folded
 
     def _stems(self) -> dict[str, list[Path]]:
         if self._below is None:

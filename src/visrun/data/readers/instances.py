@@ -58,10 +58,13 @@ def read(root: Path) -> Listing:
     for split, pictures, maps in pairs:
         splits.setdefault(split, [])
         by_name = dict(_maps(maps))
-        for image in files.images(pictures):
-            where, name = files.shown(image, root), common.place(image, pictures)
-            if name in by_name:
-                jobs.append((split, image, by_name[name], where))
+        named = [(common.place(image, pictures), image) for image in files.images(pictures)]
+        bare, used = [pair for pair in named if pair[0] not in by_name], {name for name, _ in named}
+        near = dict(common.respelt(bare, ((name, path) for name, path in by_name.items() if name not in used)))
+        for name, image in named:
+            where = files.shown(image, root)
+            if found_map := by_name.get(name) or near.get(image):
+                jobs.append((split, image, found_map, where))
             else:
                 problems.append(Problem(where, f"no map {Path(name).name}.png in {files.shown(maps, root)}/"))
     found = mapped(lambda job: _marks(job[2], root, classes_of), jobs, path=lambda job: job[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -154,7 +154,8 @@ def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) 
 
 
 def by_image(folder: Path, images: Iterable[Path], home: Path, masks: Iterable[Path]) -> dict[Path, list[Path]]:
-    """The masks of each image: those of its name, or of its name with a mark behind it, in their folders."""
+    """The masks of each image: those of its name, or of its name with a mark behind it, in their folders; else the
+    only one whose name differs from that in upper and lower case alone."""
     names: dict[str, list[Path]] = {}
     bare: dict[str, list[Path]] = {}
     for image in images:
@@ -162,9 +163,22 @@ def by_image(folder: Path, images: Iterable[Path], home: Path, masks: Iterable[P
         names.setdefault(name, []).append(image)
         bare.setdefault(common.unmarked(name, IMAGE_MARKS), []).append(image)
     found: dict[Path, list[Path]] = {image: [] for several in names.values() for image in several}
+    lone = []
     for mask in masks:
         name = common.place(mask, home)
         own = common.unmarked(name, MARKS)
-        for image in names.get(name) or names.get(own) or bare.get(own) or bare.get(name) or ():
+        several = names.get(name) or names.get(own) or bare.get(own) or bare.get(name)
+        for image in several or ():
             found[image].append(mask)
+        lone += [] if several else [mask]
+    alone = [image for image, several in found.items() if not several] if lone else []
+    for image, mask in dict.fromkeys(common.respelt(_names(alone, folder, IMAGE_MARKS), _names(lone, home, MARKS))):
+        found[image].append(mask)
     return found
+
+
+def _names(paths: Iterable[Path], folder: Path, marks: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """The name of each file, and that without a mark."""
+    for path in paths:
+        name = common.place(path, folder)
+        yield from ((name, path), (common.unmarked(name, marks), path))

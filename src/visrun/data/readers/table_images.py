@@ -61,6 +61,10 @@ def images_of(rows: Sequence[Row], column: int, base: Path) -> tuple[list[Path],
     near = [_near(file, row[column]) for _, file, _, row in rows]
     lost: dict[str, tuple[Path, list[str]]] = {}
     settled = {split for (split, *_), path in zip(rows, near, strict=True) if path}
+    near = [
+        path or (_respelt(row[1], row[3][column]) if row[0] in settled else None)
+        for row, path in zip(rows, near, strict=True)
+    ]
     for split, file, _, row in rows:
         if split not in settled:
             lost.setdefault(split, (file, []))[1].append(row[column])
@@ -95,6 +99,13 @@ def _is_picture(path: Path, base: Path) -> bool:
 def _near(file: Path, cell: str) -> Path | None:
     """The file that a cell means, in the usual places."""
     return next(filter(files.is_file, _places(file.parent, PurePosixPath(cell.replace("\\", "/")), file.stem)), None)
+
+
+def _respelt(file: Path, cell: str) -> Path | None:
+    """The file that a cell means in the usual places, its suffix in lower or upper case."""
+    suffix = PurePosixPath(cell.replace("\\", "/")).suffix
+    ends = (suffix.lower(), suffix.upper()) if suffix.lower() in files.IMAGE_SUFFIXES else ()
+    return next(filter(None, (_near(file, cell.removesuffix(suffix) + end) for end in ends)), None)
 
 
 def _places(base: Path, name: PurePosixPath, table: str) -> Iterator[Path]:

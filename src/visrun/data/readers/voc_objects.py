@@ -169,8 +169,8 @@ def _beside(folder: Path) -> Path | None:
 
 def _side_by_side(folder: Path) -> bool:
     """Whether xml files lie right in a folder, beside the images of their names, as LabelImg writes them."""
-    stems = {files.composed(path.stem) for path in files.of_suffix(folder, files.XML, deep=False)}
-    return bool(stems) and any(files.composed(path.stem) in stems for path in files.images(folder, deep=False))
+    stems = {files.folded(path.stem) for path in files.of_suffix(folder, files.XML, deep=False)}
+    return bool(stems) and any(files.folded(path.stem) in stems for path in files.images(folder, deep=False))
 
 
 def _inside(home: Path) -> Path | None:

@@ -76,8 +76,10 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
     parsed: dict[str, list[tuple[Path, Lines]]] = {}
     warnings = [*plan.warnings, *unread]
     labels = Labels(plan.labels)
+    own = {split: [(image, labels.of(image)) for image in images] for split, images in plan.images.items()}
+    others = labels.respelt([image for several in own.values() for image, label in several if label is None])
     for split, images in plan.images.items():
-        found = [(image, labels.of(image)) for image in images]
+        found = [(image, label or others.get(image)) for image, label in own[split]]
         if images and not any(label for _, label in found):
             what = f"none of the {len(images)} images of {split} has a label file, such as {_wanted(found[0][0])}"
             if split != "test":
@@ -172,6 +174,15 @@ class Labels:
             texts = sorted(files.of_suffix(folder, files.TEXT, deep=False))  # .TXT before .txt, which stays
             self._texts[folder] = {common.place(path, folder): path for path in texts}
         return self._texts[folder]
+
+    def respelt(self, bare: Sequence[Path]) -> dict[Path, Path]:
+        """The label files of images for which `of` found none, once all others have theirs: see `common.respelt`."""
+        images = [(str(place / image.stem), image) for image in bare for place in self._places[image.parent]]
+        texts = (self._inside(place).values() for place in {place for i in bare for place in self._places[i.parent]})
+        rest = (path for several in texts for path in several if path not in self._found)
+        found = dict(common.respelt(images, ((str(path.with_suffix("")), path) for path in rest)))
+        self._found.update(found.values())
+        return found
 
     def strangers(self) -> Iterator[Path]:
         """Label files that belong to no image, in the folders of labels and those that were looked into."""

@@ -49,8 +49,8 @@ def plan(root: Path) -> Plan | None:
 def _labelled(folder: Path) -> bool:
     """Whether one of the first texts beside images is a label file that shows something."""
     texts = list(files.of_suffix(folder, files.TEXT, deep=False))
-    stems = {common.place(image, folder) for image in files.images(folder, deep=False)} if texts else set()
-    beside = (path for path in texts if common.place(path, folder) in stems)
+    stems = {files.folded(image.stem) for image in files.images(folder, deep=False)} if texts else set()
+    beside = (path for path in texts if files.folded(path.stem) in stems)
     return any(map(_shows, islice(beside, LOOKED_AT)))
 
 
