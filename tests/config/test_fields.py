@@ -63,7 +63,16 @@ def test_a_prefix_stands_before_the_key_and_its_suggestion():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("abc", "abc"), ("", '""'), ("a\nb", '"a\\nb"'), (None, "null"), (True, "true"), ([1, 2], "[1, 2]"), (0.1, "0.1")],
+    [
+        ("abc", "abc"),
+        ("", '""'),
+        (" ", '" "'),
+        ("a\nb", '"a\\nb"'),
+        (None, "null"),
+        (True, "true"),
+        ([1, 2], "[1, 2]"),
+        (0.1, "0.1"),
+    ],
 )
 def test_show(value, text):
     assert show(value) == text

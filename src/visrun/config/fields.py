@@ -104,7 +104,7 @@ def one_of(names: Iterable[str]) -> str:
 
 def show(value: Any) -> str:
     """A value as an error line shows it: short, on one line."""
-    text = value if isinstance(value, str) and value and value.isprintable() else json.dumps(value, default=str)
+    text = value if isinstance(value, str) and value.strip() and value.isprintable() else json.dumps(value, default=str)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
