@@ -131,6 +131,8 @@ COLOURS = [(0, 0, 0), (64, 128, 64), (192, 0, 128)]
 TOLD = {
     "class_dict.csv": "name,r,g,b\nvoid,0,0,0\nroad,64,128,64\nsky, 192, 0, 128\n",
     "Class_Dict.csv": 'Name, r, g, b\n"void",0,0,0\nroad,64,128,64\nsky,192,0,128\n',
+    "class_dict.CSV": "name;r;g;b\nvoid;0;0;0\nroad; 64;128;64\nsky;192;0;128\n",
+    "CLASS_DICT.csv": "name\tr\tg\tb\nvoid\t0\t0\t0\nroad\t64\t128\t64\nsky\t192\t0\t128\n",
     "label_colors.txt": "0 0 0\tvoid\n64 128 64\t\troad\n192 0 128 sky\n",
 }
 
@@ -163,7 +165,9 @@ def test_ids_have_no_names_of_colours(tmp_path: Path, file: str) -> None:
 def test_a_table_of_other_columns_names_no_colours(tmp_path: Path) -> None:
     images_and(tmp_path, "train_labels/{}.png", COLOURS)
     (tmp_path / "class_dict.csv").write_text("name,count\nvoid,3\n")
-    with pytest.raises(DataError, match="colour mask"):
+    with pytest.raises(
+        DataError, match=r"colour mask.* a class_dict\.csv whose first line is name,r,g,b, or a labelmap"
+    ):
         records.read(tmp_path, task="segmentation")
 
 

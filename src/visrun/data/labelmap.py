@@ -26,17 +26,21 @@ from visrun.data.ids import IGNORE
 from visrun.errors import DataError
 
 NAME = "labelmap.txt"
-NEEDED = f"one channel of class ids (index or palette), or a {NAME} with a line name:r,g,b for every class"
+NEEDED = (
+    "one channel of class ids (index or palette), a class_dict.csv whose first line is name,r,g,b, "
+    f"or a {NAME} with a line name:r,g,b for every class"
+)
 HIGHEST = 4  # a mask's labelmap.txt lies in its folder or up to so many above, itself counted
 BORDER = 0xE0E0C0  # VOC paints what counts for no class in (224, 224, 192)
-_COLOUR = r"(?P<r>\d+)\s*,\s*(?P<g>\d+)\s*,\s*(?P<b>\d+)"
+_MARK = r"\s*[,;\t]\s*"
+_COLOUR = rf"(?P<r>\d+){_MARK}(?P<g>\d+){_MARK}(?P<b>\d+)"
 # By name of the file, each of which goes before the next: what a line is, for people and by its parts.
 _LINES = {
     NAME: ("name:r,g,b:parts:actions", re.compile(rf"(?P<name>[^:]+):(?:\s*{_COLOUR}\s*)?(?::.*)?")),
-    "class_dict.csv": ("name,r,g,b", re.compile(rf'"?(?P<name>.+?)"?\s*,\s*{_COLOUR}')),
+    "class_dict.csv": ("name,r,g,b", re.compile(rf'"?(?P<name>.+?)"?{_MARK}{_COLOUR}')),
     "label_colors.txt": ("r g b name", re.compile(r"(?P<r>\d+)\s+(?P<g>\d+)\s+(?P<b>\d+)\s+(?P<name>.+)")),
 }
-_HEAD = re.compile(r"name\s*,\s*r\s*,\s*g\s*,\s*b", re.IGNORECASE)  # of class_dict.csv
+_HEAD = re.compile(_MARK.join(("name", "r", "g", "b")), re.IGNORECASE)  # of class_dict.csv
 _PIXELS = re.compile(r"(?P<id>\d+)\s*,\s*(?P<name>.+)")  # a line of Roboflow's _classes.csv for masks
 _PIXELS_HEAD = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
 
