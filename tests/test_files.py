@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +32,17 @@ def test_an_error_while_writing_leaves_the_old_file_and_no_temporary_one(
         files.write_atomic(tmp_path / "x", b"data")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_bytes() == b"old"
+
+
+def test_a_folder_that_cannot_be_synchronised_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def files_alone(descriptor: int, known: Callable[[int], None] = os.fsync) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        known(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", files_alone)
+    files.write_atomic(tmp_path / "x", b"data")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x": b"data"}
 
 
 def test_an_interruption_passes_and_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

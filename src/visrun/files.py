@@ -6,6 +6,7 @@ A reader sees the old content or the new one, never half of either.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from visrun.errors import VisrunError
@@ -63,8 +64,10 @@ def _forget(temporary: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Bring the new name to the disk, where the file system can do so; old or new, the file is whole without."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
