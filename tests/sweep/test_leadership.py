@@ -13,6 +13,7 @@ from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -159,6 +160,30 @@ def other_process() -> dict[str, Any]:
     process = psutil.Process(os.getppid())
     known = {"pid": process.pid, "started": process.create_time(), "born": born(process.pid)}
     return this_process() | {name: value for name, value in known.items() if value is not None}
+
+
+def test_where_there_are_no_locks_a_folder_is_led_unless_a_living_process_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lack = OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    monkeypatch.setattr(leadership.fcntl, "flock", Mock(side_effect=lack))
+    one, two = (plan(tmp_path / "a", study_name=name, storage=f"sqlite:///{tmp_path}/s.db") for name in ("one", "two"))
+    (tmp_path / "a" / LEAD).write_text(json.dumps({**other_process(), "started": 0.0, "born": ""}))  # was killed
+    with leading(one):
+        assert this_process().items() <= json.loads((tmp_path / "a" / LEAD).read_text()).items()
+        with pytest.raises(ConfigError, match="study_name=two: another process leads this study"), leading(two):
+            pass
+    with leading(two):
+        pass
+
+
+def test_a_lock_that_cannot_be_had_for_any_other_reason_counts_as_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = OSError(errno.EACCES, os.strerror(errno.EACCES))  # as some network drives say it
+    monkeypatch.setattr(leadership.fcntl, "flock", Mock(side_effect=held))
+    with pytest.raises(ConfigError, match="another process leads"), leading(plan(tmp_path / "a")):
+        pass
 
 
 class TestDatabase:

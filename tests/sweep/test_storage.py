@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from unittest.mock import Mock
 
 import optuna
 import pytest
@@ -110,6 +111,14 @@ class TestFileLock:
 
 
 class TestJournal:
+    @pytest.mark.parametrize("reason", storage.NO_LOCKS)
+    def test_where_there_are_no_locks_other_places_are_named(
+        self, reason: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(storage.fcntl, "flock", Mock(side_effect=OSError(reason, os.strerror(reason))))
+        told = "cannot be opened, since this file system has no locks; name a file on another one, or a database"
+        assert refused(f"{tmp_path}/a.journal") == f"hydra.sweeper.storage={tmp_path}/a.journal: {told}"
+
     def test_each_is_opened_once_in_a_process(self, journal: Path) -> None:
         assert open_storage(str(journal)) is open_storage(str(journal))
 

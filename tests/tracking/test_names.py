@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visrun.errors import ConfigError
-from visrun.tracking import open_tracker
+from visrun.tracking import open_tracker, uris
 from visrun.tracking.client import is_temporary
 from visrun.tracking.names import (
     look_alikes,
@@ -27,6 +29,7 @@ from visrun.tracking.uris import (
     absolute_uri,
     artifact_location,
     command,
+    creation_lock,
     is_local,
     link,
     problem_of,
@@ -91,6 +94,12 @@ def test_addresses_that_may_work_are_let_through(monkeypatch):
 def test_a_sqlite_address_leads_back_to_its_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert sqlite_path(absolute_uri("~/a b/50%.db")) == tmp_path / "a b" / "50%.db"
+
+
+def test_a_store_is_opened_where_there_are_no_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(uris.fcntl, "flock", Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
+    with creation_lock(f"sqlite:///{tmp_path}/mlflow.db"):
+        assert (tmp_path / "mlflow.db").is_file()
 
 
 def test_the_default_is_a_file_here_or_what_the_environment_says(tmp_path, monkeypatch):

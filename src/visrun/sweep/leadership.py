@@ -24,11 +24,11 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from visrun.errors import ConfigError, VisrunError
-from visrun.record.run_folder import living, this_process
+from visrun.record.run_folder import living, living_holder, this_process
 from visrun.sweep.files import LEAD
 from visrun.sweep.parts import again, naming
 from visrun.sweep.plan import Plan
-from visrun.sweep.storage import GRACE, is_database, open_storage
+from visrun.sweep.storage import GRACE, NO_LOCKS, is_database, open_storage
 from visrun.sweep.study import Queue
 from visrun.sweep.worker import beating
 from visrun.tracking.uris import without_password
@@ -51,12 +51,8 @@ def leading(plan: Plan) -> Iterator[None]:
     with ExitStack() as held:
         for place in places:
             file = held.enter_context(place.open("ab", buffering=0))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigError(
-                    f"hydra.sweeper.study_name={plan.name}: another process leads this study; {JOIN}"
-                ) from None
+            if _is_led(file, place):
+                raise ConfigError(f"hydra.sweeper.study_name={plan.name}: another process leads this study; {JOIN}")
             files.append(file)
         onward = going_on(plan)
         try:
@@ -66,6 +62,18 @@ def leading(plan: Plan) -> Iterator[None]:
         finally:
             with suppress(VisrunError):  # what ended the sweep is told, and the lock is released
                 _say(files, onward)
+
+
+def _is_led(file: FileIO, place: Path) -> bool:
+    """Whether another process has the lock, which is taken otherwise. Where there are no locks its text is asked.
+
+    That tells of this machine's processes alone: beyond it, and of two in the same moment, a study's own guard does.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in NO_LOCKS or living_holder(place) is not None
+    return False
 
 
 def going_on(plan: Plan) -> dict[str, Any]:

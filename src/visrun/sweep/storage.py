@@ -5,6 +5,7 @@ A password never stands in the URL, which Hydra writes into every job's folder; 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -30,6 +31,7 @@ BEGIN = b'{"op_code"'  # of a journal's first line
 HEARTBEAT = 15  # seconds between two signs of life of a trial in a database
 OUTAGE = 300  # seconds that a database may be away before a worker gives up
 GRACE = 60  # seconds without one after which a trial counts as lost
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what a file system without them says
 
 
 def is_database(storage: str) -> bool:
@@ -111,7 +113,10 @@ def _journal(path: Path) -> BaseStorage:
         with quiet():
             return JournalStorage(Journal(str(path), lock_obj=lock))  # type: ignore[arg-type]  # its two methods
     except OSError as error:
-        raise ConfigError(f"{KEY}={path}: cannot be opened ({error.strerror})") from None
+        why = f" ({error.strerror})"
+        if error.errno in NO_LOCKS:
+            why = ", since this file system has no locks; name a file on another one, or a database"
+        raise ConfigError(f"{KEY}={path}: cannot be opened{why}") from None
     except (ValueError, LookupError, TypeError, AssertionError):  # of the one who reads it
         raise ConfigError(f"{KEY}={path}: is no journal of a study; choose another path") from None
 

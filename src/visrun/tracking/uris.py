@@ -170,7 +170,8 @@ def creation_lock(uri: str) -> Iterator[None]:
     database = sqlite_path(uri)
     database.parent.mkdir(parents=True, exist_ok=True)
     with (database.parent / f"{database.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # no locks there: SQLite says whether it can do without
+            fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection:
             connection.execute("PRAGMA schema_version")
         yield
