@@ -16,6 +16,7 @@ from PIL import Image
 import visrun
 from visrun import cli, launch
 from visrun.arguments import USAGE
+from visrun.errors import UserError
 
 # The command with a training that only says what it was asked for: what is tested here comes before and after it.
 COMMAND = """
@@ -571,3 +572,30 @@ def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(["predict", "RUN", "a.jpg"]) == 3
     assert cli.main(["evaluate", "RUN"]) == 4
     assert asked == [Path("outputs/a b"), Path("outputs/a b"), ["RUN", "a.jpg"], ["RUN"]]
+
+
+@pytest.mark.parametrize("words", [["--version"], ["explain"], ["optimizer=adm"]])
+def test_windows_is_told_where_visrun_runs(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert cli.main(words) == 2
+    line = "visrun runs on Linux; on Windows, install and start it in WSL 2"
+    assert capsys.readouterr() == ("", f"visrun: error: {line}\n")
+    for name in visrun.__all__:
+        with pytest.raises(UserError) as caught:
+            getattr(visrun, name)
+        assert str(caught.value) == line
+
+
+def test_the_command_comes_so_far_without_what_windows_lacks() -> None:
+    program = """
+import os, signal, sys
+sys.modules["fcntl"] = None
+del signal.SIGHUP, signal.SIGKILL, os.getuid
+from visrun.cli import main
+sys.platform = "win32"
+sys.exit(main([]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and done.stderr.endswith("WSL 2\n") and done.stderr.count("\n") == 1

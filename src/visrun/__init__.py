@@ -61,6 +61,7 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'visrun' has no attribute {name!r}")
+    import_module("visrun.errors").refuse_windows()
     return getattr(import_module(f"visrun.{_HOMES[name]}"), name)
 
 

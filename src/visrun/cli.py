@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from visrun.arguments import USAGE, words_after
-from visrun.errors import ConfigError, DataError, UserError, VisrunError, exit_code
+from visrun.errors import ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
 from visrun.folders import expanded
 from visrun.synonyms import is_command, ours
 
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what visrun cannot read of a file it says in a line
     _sleep_soon()
     try:
+        refuse_windows()
         words = _asked(words)
         verb = VERBS.get(words[0]) if words else None
         return verb(words[1:]) if verb else _train(words)

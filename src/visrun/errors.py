@@ -10,6 +10,7 @@ VisrunError            exit code 1: the run failed
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
@@ -113,3 +114,13 @@ class DataError(UserError):
     def __init__(self, message: str = "", *, offenders: Sequence[str] = ()) -> None:
         self.offenders = tuple(offenders)
         super().__init__(message)
+
+
+def refuse_windows() -> None:
+    """Say so on Windows, which has neither the locks nor the signals that runs need.
+
+    Raises:
+        UserError: This is Windows.
+    """
+    if sys.platform == "win32":
+        raise UserError("visrun runs on Linux; on Windows, install and start it in WSL 2")

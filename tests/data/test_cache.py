@@ -611,6 +611,13 @@ def test_where_the_disk_fills_auto_goes_on_without_a_cache(paths, tmp_path, monk
         open_images(paths, cache="disk", cache_dir=tmp_path)
 
 
+def test_arrays_lie_on_the_disk_where_room_cannot_be_taken_before(paths, tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")  # as on macOS
+    good = take(open_images(paths, cache="stream"), torch.arange(5))[0]
+    opened = open_images(paths, cache="disk", cache_dir=tmp_path)
+    assert opened.place == "disk" and torch.equal(take(opened, torch.arange(5))[0], good)
+
+
 def test_a_file_that_was_replaced_by_one_of_another_size_is_not_stretched(paths):
     opened = open_images(paths, cache="stream")
     Image.new("RGB", (9, 7)).save(paths[1])

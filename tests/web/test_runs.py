@@ -177,15 +177,18 @@ def test_the_exit_code_is_that_of_the_latest_process(status: Any, ui: Any, code:
     assert facts_of(write(tmp_path, status=status, ui=ui)).exit_code == code
 
 
+@pytest.mark.parametrize("apart", [True, False], ids=["waited for first", "as on macOS before Python 3.13"])
 @pytest.mark.parametrize(("code", "program"), [(3, "raise SystemExit(3)"), (-9, "import os; os.kill(os.getpid(), 9)")])
 def test_what_was_started_here_lives_until_its_end_is_noted(
-    code: int, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: int, program: str, apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def seen(folder: Path, **facts: Any) -> None:
-        assert facts_of(folder).living and facts == {"into": UI, "exit_code": code}
+        assert facts_of(folder).living == apart and facts == {"into": UI, "exit_code": code}
         note(folder, **facts)
-        assert facts_of(folder).living
+        assert facts_of(folder).living == apart
 
+    if not apart:
+        monkeypatch.delattr(os, "waitid")
     process = subprocess.Popen([sys.executable, "-c", program])
     folder = write(tmp_path, ui={"pid": process.pid, "started": processes.began(process.pid), "kind": "run"})
     monkeypatch.setattr(processes, "note", seen)

@@ -218,5 +218,9 @@ def _mapped(folder: Path, i: int, shape: tuple[int, ...] | None, mode: Literal["
         return None
     with (folder / f"{i}.u8").open("ab" if mode == "w+" else "rb") as file:
         if mode == "w+":
-            os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)))  # a full disk says so here, not by a signal later
+            size = int(np.prod(shape))
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk says so here, not by a signal later
+            else:  # macOS
+                file.truncate(size)
     return torch.from_numpy(np.memmap(folder / f"{i}.u8", np.uint8, "r+" if mode == "w+" else mode, shape=shape))

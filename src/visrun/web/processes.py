@@ -221,13 +221,21 @@ def _reap(process: subprocess.Popen[bytes], folder: Path, into: str = UI) -> Non
 
     Before it is asked for, and so while it still counts as living: whoever finds it ended finds its exit code, too.
     """
-    seen = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert seen is not None
+    exit_code = _end_of(process)
     try:
         if folder.is_dir() and told(folder / into).get("pid") == process.pid:
-            note(folder, into=into, exit_code=seen.si_status if seen.si_code == os.CLD_EXITED else -seen.si_status)
+            note(folder, into=into, exit_code=exit_code)
     finally:
         process.wait()
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code once it has ended; it has not been asked for yet, where the system can wait without doing so."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return process.wait()
+    seen = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert seen is not None
+    return seen.si_status if seen.si_code == os.CLD_EXITED else -seen.si_status
 
 
 def _now() -> str:
