@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+from visrun.data.files import composed
 
 
 def cache_folder() -> Path:
@@ -27,5 +30,22 @@ def home_folder() -> Path | None:
 
 
 def expanded(path: str | Path) -> Path:
-    """A path with a leading ``~`` as the home folder; ``~name`` of nobody here is a name like any other."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises on an unknown ~name)
+    """A path with a leading ``~`` as the home folder; ``~name`` of nobody here is a name like any other.
+
+    Where there is nothing so written, accents may be stored there in the other way, as macOS does and its zips do.
+    """
+    written = Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises on an unknown ~name)
+    if str(written).isascii():
+        return written
+    with suppress(OSError):  # a name that is too long, or a folder that cannot be read
+        return _there(written)
+    return written
+
+
+def _there(path: Path) -> Path:
+    if path.exists() or path == path.parent:
+        return path
+    folder = _there(path.parent)
+    inside = folder.iterdir() if folder.is_dir() else ()
+    same = [place for place in inside if composed(place.name) == composed(path.name)]
+    return same[0] if len(same) == 1 else folder / path.name

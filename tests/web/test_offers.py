@@ -62,6 +62,17 @@ def test_what_fits_is_offered_as_it_would_be_typed(text: str, kind: str, found: 
     assert values(text.format(cwd=cwd), cwd, kind) == [name.format(cwd=cwd) for name in expected]
 
 
+@pytest.mark.parametrize("stored", ["donn\u00e9es", "donne\u0301es"])
+@pytest.mark.parametrize("typed", ["donn\u00e9", "donne\u0301", "NN\u00c9ES"])
+def test_accents_may_be_stored_in_either_way(cwd: Path, stored: str, typed: str) -> None:
+    (cwd / stored / "in").mkdir(parents=True)
+    assert values(typed, cwd) == [stored]
+    assert values(typed, cwd, known=(str(cwd / stored),)) == [str(cwd / stored)]
+    if typed != "NN\u00c9ES":
+        assert values(f"{typed}es/i", cwd) == [f"{typed}es/in"]
+        assert values(f"{cwd}/{typed}", cwd, known=(str(cwd / stored),)) == [str(cwd / stored)]
+
+
 @pytest.mark.parametrize(
     "text", ["/", "../", "../outside/", "photos/out/", "~root/", "photos\0/", "photos/self/", "/etc/"]
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from visrun.data.files import IMAGE_SUFFIXES, natural
+from visrun.data.files import IMAGE_SUFFIXES, composed, folded, natural
 from visrun.folders import expanded
 from visrun.web.roots import Roots
 
@@ -55,7 +55,7 @@ def offers(text: str, *, kind: str, roots: Roots, known: Iterable[str] = ()) -> 
     """
     text = "~/" if text == "~" else text
     end = text.rfind("/") + 1
-    head, wanted, found = text[:end], text[end:].casefold(), Found()
+    head, wanted, found = text[:end], folded(text[end:]), Found()
     if _threads.acquire(blocking=False):
         work = (found, head, wanted, KINDS[kind], roots, (path for path in known if _fits(path, text)))
         thread = threading.Thread(target=_find, args=work, name="visrun-offers", daemon=True)
@@ -64,7 +64,7 @@ def offers(text: str, *, kind: str, roots: Roots, known: Iterable[str] = ()) -> 
     first = {**found.known}
     every = [{"value": path, "name": path, "folder": folder} for path, folder in first.items()]
     for names, folder in ((found.folders, True), (found.files, False)):
-        ordered = sorted([*names], key=lambda name: (not name.casefold().startswith(wanted), natural(name)))
+        ordered = sorted([*names], key=lambda name: (not folded(name).startswith(wanted), natural(name)))
         fresh = (name for name in ordered if str(expanded(head).absolute() / name) not in first)
         every += [{"value": head + name, "name": name, "folder": folder} for name in fresh]
     return {"offers": every[:MOST], "more": len(every) > MOST or not found.whole}
@@ -72,7 +72,7 @@ def offers(text: str, *, kind: str, roots: Roots, known: Iterable[str] = ()) -> 
 
 def _fits(path: str, text: str) -> bool:
     """Whether a whole path goes on from ``text``, or is called so."""
-    return path.startswith(text) or ("/" not in text and text.casefold() in Path(path).name.casefold())
+    return composed(path).startswith(composed(text)) or ("/" not in text and folded(text) in folded(Path(path).name))
 
 
 def _find(found: Found, head: str, wanted: str, suffixes: frozenset[str], roots: Roots, known: Iterable[str]) -> None:
@@ -97,7 +97,7 @@ def _look(entries: Iterable[DirEntry[str]], found: Found, wanted: str, suffixes:
         if monotonic() > until or len(found.folders) == ENOUGH:
             return False
         name = entry.name
-        if wanted not in name.casefold() or name.startswith(".") or not name.isprintable():  # no text: is not typed
+        if wanted not in folded(name) or name.startswith(".") or not name.isprintable():  # no text: is not typed
             continue
         if _is_folder(entry):
             names = found.folders
