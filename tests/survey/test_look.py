@@ -146,6 +146,31 @@ def test_nothing_is_there(tmp_path: Path) -> None:
         survey(tmp_path / "nowhere")
 
 
+COCO = """{"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 1, "name": "caf\u00e9"}], "annotations":
+[{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}]}"""
+CREATEML = """[{"image": "a.png", "annotations": [{"label": "caf\u00e9", "coordinates": {}}]}]"""
+
+
+@pytest.mark.parametrize(("encoding", "byte"), [("utf-16", "0xff at 0"), ("cp1252", "0xe9 at")])
+@pytest.mark.parametrize(
+    ("name", "text", "task"),
+    [
+        ("t.csv", "image,label\na.png,caf\u00e9\n", "classification"),
+        ("t.csv", "image,class,xmin,ymin,xmax,ymax\na.png,caf\u00e9,0,0,9,9\n", "object_detection"),
+        ("train.json", COCO, "object_detection"),
+        ("train.json", CREATEML, "object_detection"),
+    ],
+)
+def test_a_text_as_windows_writes_it_is_named(
+    tmp_path: Path, name: str, text: str, task: str, encoding: str, byte: str
+) -> None:
+    photo(tmp_path / "photos" / "a.png", 0)
+    (tmp_path / name).write_text(text, encoding=encoding)
+    for root in (tmp_path, tmp_path / name):
+        reason = of(survey(root, tasks=[task]), task).reason
+        assert reason.startswith(f"{name}:") and f": not UTF-8 (byte {byte}" in reason
+
+
 @pytest.mark.parametrize("suffix", [".dcm", ".npy", ".nii.gz", ".HEIC"])
 def test_images_of_kinds_that_are_not_read_are_one_line(tmp_path: Path, suffix: str) -> None:
     for folder in ("train/a", "train/b", "val/a"):

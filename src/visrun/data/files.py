@@ -30,6 +30,7 @@ UNREAD_SUFFIXES = frozenset({
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})  # lossless: JPEG would blur class ids
 TEXT, XML, JSON = frozenset({".txt"}), frozenset({".xml"}), frozenset({".json"})
 HEAD = 65536  # bytes of a label file that are looked at to recognise what it holds
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as Excel and PowerShell write it
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 SPLITS = ("train", "val", "test")
@@ -215,9 +216,11 @@ def content(file: Path) -> bytes:
 
 
 def head(file: Path) -> bytes:
-    """The first bytes of a file, to recognise what it holds; none of one that cannot be read."""
+    """The first bytes of a file, to recognise what it holds, of UTF-16 those that UTF-8 had; none of one that cannot be
+    read."""
     with contextlib.suppress(OSError), file.open("rb") as opened:
-        return opened.read(HEAD)
+        raw = opened.read(HEAD)
+        return raw.decode("utf-16", "replace").encode() if raw.startswith(UTF_16) else raw
     return b""
 
 

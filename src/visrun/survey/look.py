@@ -223,7 +223,7 @@ def _unknown(root: Path, task: str, reader: str) -> str:
 def _refused(root: Path, task: str, error: DataError, poor: Sequence[Found]) -> Service:
     """An error's first line is the reason; a list of the first offenders may follow it, and a line of advice."""
     reason = first_line(error)
-    for prefix in (f"data.root={root}", f"{root}/", str(root)):
+    for prefix in (f"data.root={root}", *((f"{root.parent}/",) if root.is_file() else (f"{root}/", str(root)))):
         reason = reason.removeprefix(prefix)
     told = recognise.held(poor) if poor else reason.strip(": ")
     return Service(task=task, ready=False, reason=told, problems=error.offenders)

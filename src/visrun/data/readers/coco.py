@@ -136,7 +136,7 @@ def _is_both(stem: str) -> bool:
 
 
 def _opened(file: Path) -> dict[str, Any]:
-    content = json_keys.parsed(file, file.read_bytes())
+    content = json_keys.parsed(file, files.text(file))
     keys = [key for key in ("images", "annotations", "categories") if isinstance(content, dict) and key in content]
     if "images" not in keys:
         raise DataError(f"{file}: no COCO json: it has no list of images")

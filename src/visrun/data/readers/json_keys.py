@@ -42,14 +42,14 @@ def top(file: Path, *names: str) -> Top:
     return Top(several, _keys(start, 2 if several else 1) if likely else {}, len(head) < files.HEAD)
 
 
-def parsed(file: Path, raw: str | bytes) -> Any:
+def parsed(file: Path, text: str) -> Any:
     """What the content of a json file says.
 
     Raises:
         DataError: It is broken.
     """
     try:
-        return json.loads(raw)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{file}:{error.lineno}: broken JSON ({error.msg})") from None
     except (ValueError, RecursionError) as error:

@@ -19,8 +19,8 @@ Rows = list[tuple[int, list[str]]]  # line number, cells
 
 def head(file: Path) -> tuple[tuple[str, ...], Rows]:
     """`cells_of` the first lines of a file; of one that is no table nothing."""
-    with contextlib.suppress(OSError, DataError), file.open("rb") as opened:
-        raw = opened.read(files.HEAD)
+    with contextlib.suppress(DataError):
+        raw = files.head(file)
         text = raw.decode("utf-8-sig", "replace")
         return cells_of(file, text[: text.rfind("\n") + 1] if len(raw) == files.HEAD else text, wanted="", closed=False)
     return (), []

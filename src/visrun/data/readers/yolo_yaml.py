@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,6 @@ SUFFIXES = {".yaml", ".yml"}
 LARGEST = 1_000_000  # bytes; a data.yaml is small
 MOST_CLASSES = 1_000_000
 TOP = "names and train, val or test must stand at its top level"
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _KEY = r"""(?m)(?:^|[{,])\s*["']?%s["']?\s*:"""  # at the start of a line, or in {...}
 KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -65,7 +63,7 @@ def _looks_right(file: Path) -> bool:
 def _keys(file: Path) -> set[str]:
     """Which of names and the ``KEYS`` stand in it."""
     raw = file.read_bytes()
-    text = raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig", errors="replace")
+    text = raw.decode("utf-16" if raw.startswith(files.UTF_16) else "utf-8-sig", errors="replace")
     return {key for key in ("names", *KEYS) if re.search(_KEY % key, text)}
 
 
@@ -132,7 +130,7 @@ class _AsWritten(yaml.SafeLoader):
 def _content(file: Path) -> dict[str, Any]:
     raw = file.read_bytes()
     try:
-        content = yaml.load(raw if raw.startswith(UTF_16) else files.text(file), Loader=_AsWritten)
+        content = yaml.load(raw if raw.startswith(files.UTF_16) else files.text(file), Loader=_AsWritten)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else f"{file}"
