@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from visrun.numbers import far_apart, number, number_in, numbers_of
+from visrun.numbers import far_apart, is_finite, number, number_in, numbers_of
 
 
 @pytest.mark.parametrize("content", [None, 3, "x", [1.0], {}])
@@ -24,6 +24,11 @@ def test_a_text_that_is_no_number(text: str) -> None:
     assert number_in(" 1e1 ") == 10.0
     with pytest.raises(ValueError, match=r"^could not convert string to float: "):
         number_in(text)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**400, -(10**400)], ids=["nan", "inf", "large", "small"])
+def test_what_no_float_holds_is_not_finite(value: float) -> None:
+    assert not is_finite(value) and is_finite(1) and is_finite(0.5)
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,8 @@ def test_wrong_names_and_steps_are_refused() -> None:
         build_scheduler(sgd(), wrong)
     with pytest.raises(ValueError, match="scheduler=plateau"):
         lr_curve(wrong)
+    with pytest.raises(ValueError, match=r"warmup_epochs=10+: must be an integer >= 0"):
+        lr_curve({**CONFIG, "scheduler": "none", "warmup_epochs": 10**400})  # no float holds it
     with pytest.raises(ValueError, match="steps_per_epoch=0"):
         build_scheduler(sgd(), {**CONFIG, "scheduler": "none"}, 0)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from visrun.build import Config, call, values_of
 from visrun.errors import ConfigError
+from visrun.numbers import is_finite
 
 # The schema's ranges, for plain mappings: of what kind a number is, and which ones will do. A test holds them together.
 NUMBERS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
@@ -67,7 +68,7 @@ def check_numbers(values: Mapping[str, Any]) -> None:
     problems = [
         f"{name}={value!r}: must be {allowed}"
         for name, (value, kind, will_do, allowed) in found.items()
-        if not isinstance(value, kind) or isinstance(value, bool) or not (math.isfinite(value) and will_do(value))
+        if not isinstance(value, kind) or isinstance(value, bool) or not (is_finite(value) and will_do(value))
     ]
     if problems:
         raise ConfigError(problems)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Collection
 from typing import TypeGuard
 
@@ -31,11 +31,18 @@ def number_in(text: str) -> float:
     return float(text)
 
 
+def is_finite(value: float) -> bool:
+    """Whether a number is finite, also as a float, which an integer above all of these is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def numbers_of(content: object) -> dict[str, float]:
     """The finite numbers of a JSON object; {} of what is none."""
     items = content.items() if isinstance(content, dict) else ()
-    numbers = {key: value for key, value in items if is_number(value)}
-    return {key: float(value) for key, value in numbers.items() if abs(value) <= sys.float_info.max}
+    return {key: float(value) for key, value in items if is_number(value) and is_finite(value)}
 
 
 def far_apart(values: Collection[float]) -> bool:

@@ -18,7 +18,7 @@ from visrun import hyperparameters
 from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, conf_dir, open_conf
-from visrun.config.fields import extra
+from visrun.config.fields import extra, show
 from visrun.config.ready import expand, read_ready
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters, losses_of
@@ -287,6 +287,7 @@ class TestProblems:
             ("dropout", {"high": 2}, "ranges.dropout=2: must be a number from 0 to 0.9"),
             ("dropout", {"high": "much"}, "ranges.dropout.high=much: must be a number"),
             ("dropout", {"high": math.inf}, "ranges.dropout.high=Infinity: must be a number"),
+            ("dropout", {"high": 10**400}, f"ranges.dropout.high={show(10**400)}: must be a number"),
             ("step_size", {"step": math.nan}, "ranges.step_size.step=NaN: must be a number"),
             ("model", {"choices": ["resnet18", {"name": "unet"}]}, 'ranges.model: {"name": "unet"} is no name'),
             ("dropout", {"high": True}, "ranges.dropout.high=true: must be a number"),

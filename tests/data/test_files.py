@@ -94,6 +94,22 @@ def test_a_class_that_stands_twice_is_refused(tmp_path: Path) -> None:
         files.class_names(tmp_path)
 
 
+def test_a_root_that_cannot_be_there_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name, what in {
+        "none": "no such folder",
+        "file/x": "no such folder",
+        "a\0b": "no such folder",
+        "x" * 300: "File name too long",
+        "loop/x": "Too many levels of symbolic links",
+    }.items():
+        with pytest.raises(DataError) as caught:
+            files.require_root(tmp_path / name)
+        assert str(caught.value) == f"data.root={tmp_path / name}: {what}"
+    files.require_root(tmp_path)
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.xml").symlink_to(tmp_path / "gone.xml")
     (tmp_path / "b.xml").mkdir()

@@ -20,6 +20,7 @@ import pytest
 
 from visrun.record.run_files import FILE_NAME
 from visrun.repeat import REPORT
+from visrun.web.guard import MOST_BYTES
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE
 
@@ -247,6 +248,15 @@ def with_its_file(page: Any, folder: Path) -> None:
     sync_api.expect(page.locator("#command")).to_have_text("visrun")
     page.locator("#file").set_input_files(file)
     sync_api.expect(page.locator("#command")).to_have_text(str(command))
+
+
+def test_a_file_that_is_too_large_is_named(watched: Watched, tmp_path: Path) -> None:
+    file = tmp_path / "large.json"
+    file.write_text(" " * (MOST_BYTES + 1))
+    watched.page.locator("#file").set_input_files(file)
+    expected = "large.json: larger than 2,000,000 bytes"
+    sync_api.expect(watched.page.locator(".notice.bad span")).to_have_text(expected)
+    watched.wrong[:] = [text for text in watched.wrong if "413" not in text]
 
 
 def test_what_a_task_cannot_have_goes_back_and_can_be_undone(watched: Watched) -> None:

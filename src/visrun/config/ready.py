@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from math import isfinite
 from typing import Any, NamedTuple
 
 from visrun.config.checks import problems_of
@@ -24,7 +23,7 @@ from visrun.config.settings import defaults
 from visrun.config.spelling import takes_integers, text
 from visrun.errors import ConfigError, did_you_mean
 from visrun.hyperparameters import Hyperparameters, all_losses, losses_of
-from visrun.numbers import is_number
+from visrun.numbers import is_finite, is_number
 from visrun.tables import TASKS, ModelEntry
 
 BELOW_MAX_EPOCHS = ("warmup_epochs", "step_size")  # a later one never comes
@@ -209,7 +208,7 @@ def _range_problems(key: str, ready: Ready) -> list[str]:
         return [f"ranges.{key}: must have low and high, or choices"]
     numbers = {end: space[end] for end in ("low", "high", "step") if end in space}
     for end, value in numbers.items():
-        if not is_number(value) or not isfinite(value):
+        if not is_number(value) or not is_finite(value):
             return [f"ranges.{key}.{end}={show(value)}: must be a number"]
     return [*_end_problems(key, space), *_value_problems(key, [space["low"], space["high"]])]
 

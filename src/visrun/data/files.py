@@ -184,13 +184,18 @@ def require_root(root: Path) -> None:
     """Refuse a dataset that is not there.
 
     Raises:
-        DataError: No such folder or file; with a hint where one beside it has nearly this name or it may be several.
+        DataError: No such folder or file; with a hint where one beside it has nearly this name or it may be several;
+            or nobody can tell, as inside a folder that is closed.
     """
-    if not root.exists():
+    try:
+        root.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a NUL in it
         near = folders(root.parent) if root.parent.is_dir() else []
         hint = did_you_mean(root.name, [folder.name for folder in near])
         several = f"; to vary it in a sweep write data.root=choice({root})" if "," in str(root) else ""
-        raise DataError(f"data.root={root}: no such folder{hint}{several}")
+        raise DataError(f"data.root={root}: no such folder{hint}{several}") from None
+    except OSError as error:  # a name that is too long, or a folder above that is closed
+        raise DataError(f"data.root={root}: {error.strerror}") from None
 
 
 def flag(text: str) -> bool | None:

@@ -185,9 +185,10 @@ def _try_routes(app: FastAPI, desk: Desk) -> None:
         desk.tries.stop(desk.place(name, "run", "trial").path)
         return Json({})
 
-    @app.get(f"{address}/{{number:int}}")
-    def drawing(name: str, number: int) -> Response:
-        file = desk.tries.drawing(desk.place(name, "run", "trial").path, number)
+    @app.get(f"{address}/{{number}}")
+    def drawing(name: str, number: str) -> Response:
+        place, known = desk.place(name, "run", "trial"), number.isdecimal() and len(number) < 6
+        file = desk.tries.drawing(place.path, int(number)) if known else None
         if file is None:
             raise HTTPException(404, "no such picture")
         return FileResponse(file, media_type="image/png")

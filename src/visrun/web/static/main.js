@@ -167,7 +167,8 @@ async function load() {
   try {
     form.take(await post("/api/load", { text: await file.text() }), `Loaded ${file.name}.`);
   } catch (error) {
-    for (const line of error.lines.slice(0, 3)) notice(line, { kind: "bad" });
+    const about = error.status === 413 ? `${file.name}: ` : ""; // refused before anybody looked into it
+    for (const line of error.lines.slice(0, 3)) notice(about + line, { kind: "bad" });
   }
 }
 
