@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from visrun.data import opening
+from visrun.data import labelmap, opening
 from visrun.errors import DataError
 
 
@@ -73,3 +77,28 @@ def test_a_tiff_that_pillow_does_not_know_is_not_called_broken_alone(tmp_path: P
     file.write_bytes(file.read_bytes().replace(struct.pack("<HHII", 259, 3, 1, 1), struct.pack("<HHII", 259, 3, 1, 9)))
     with pytest.raises(DataError, match="a TIFF that Pillow does not read: cut short, of more than four channels or"):
         opening.header(file)
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (opening.header, "x.png: a pipe or device, not an image: remove it"),
+        (lambda path: labelmap.colour_names([path]), ""),
+    ],
+    ids=["image", "mask"],
+)
+def test_a_pipe_named_like_an_image_is_not_waited_for(read: Callable[[Path], Any], said: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    heard: list[str] = []
+
+    def look() -> None:
+        try:
+            read(tmp_path / "x.png")
+            heard.append("")
+        except DataError as error:
+            heard.append(str(error).removeprefix(f"{tmp_path}/"))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(60)
+    assert heard == [said]

@@ -182,6 +182,7 @@ def test_a_data_yaml_beside_label_files_of_dota_is_none(tmp_path: Path) -> None:
         ("names: !!map x\ntrain: images\n", r"data\.yaml:\d+: broken YAML"),
         ("names: 3\ntrain: images\n", "names is neither a list"),
         ("names: {a: cat}\ntrain: images\n", "names is neither a list"),
+        (f"names:\n  ? {'9' * 5000}\n  : cat\ntrain: images\n", "names is neither a list"),
         ("names: {99999999999: cat}\ntrain: images\n", "names is neither a list"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\ntrain: images\n", "names is neither a list"),
         ("names: [cat]\ntrain: {a: b}\n", "where a path is expected stands dict"),
@@ -501,7 +502,7 @@ def test_a_line_of_other_keypoints_is_named(tmp_path: Path) -> None:
     assert str(listing.problems[0]) == what
 
 
-@pytest.mark.parametrize("shape", ["17", "[17]", "[17, x]", "[0, 3]"])
+@pytest.mark.parametrize("shape", ["17", "[17]", "[17, x]", "[0, 3]", f"[{'9' * 5000}, 3]", "[[17, 3], 3]"])
 def test_a_shape_of_keypoints_that_is_none(tmp_path: Path, shape: str) -> None:
     with pytest.raises(DataError, match=r"data\.yaml: kpt_shape is not the number of keypoints and that of"):
         build(tmp_path, LINE, yaml=NAMES + f"train: images\nval: images\nkpt_shape: {shape}\n")

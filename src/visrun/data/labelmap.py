@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from visrun.data import files
 from visrun.data.ids import IGNORE
+from visrun.data.opening import opened
 from visrun.errors import DataError
 
 NAME = "labelmap.txt"
@@ -106,9 +106,9 @@ def colour_names(masks: Iterable[Path]) -> tuple[str, ...]:
 
 def _mode(mask: Path) -> str:
     try:
-        with Image.open(mask) as image:
+        with opened(mask) as image:
             return image.mode
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # reading it will say what is wrong
+    except DataError:  # reading it will say what is wrong
         return ""
 
 
@@ -159,7 +159,7 @@ def colours(masks: Iterable[Path]) -> list[tuple[str, float]]:
     """The colours of masks, most frequent first: ``r,g,b`` and their share of all pixels."""
     found = Counter[int]()
     for mask in masks:
-        with Image.open(mask) as image:
+        with opened(mask) as image:
             packed = np.asarray(image.convert("RGB")).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
         found.update(dict(zip(*(part.tolist() for part in np.unique(packed, return_counts=True)), strict=True)))
     total = found.total()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -85,6 +86,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
         DataError: Instead of whatever goes wrong with the file inside.
     """
     try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # to open a pipe is to wait until somebody writes into it
+            raise DataError(f"{path}: a pipe or device, not an image: remove it")
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{path}: {_too_large(f'{image.width}x{image.height}')}")

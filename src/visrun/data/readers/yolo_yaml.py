@@ -16,9 +16,9 @@ from visrun.errors import DataError
 
 SUFFIXES = {".yaml", ".yml"}
 LARGEST = 1_000_000  # bytes; a data.yaml is small
-MOST_CLASSES = 1_000_000
 TOP = "names and train, val or test must stand at its top level"
 _KEY = r"""(?m)(?:^|[{,])\s*["']?%s["']?\s*:"""  # at the start of a line, or in {...}
+_WHOLE = re.compile(r"\d{1,6}")  # an id or a count; int() refuses far longer ones
 KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -119,7 +119,7 @@ class _AsWritten(yaml.SafeLoader):
         """Without ids that stand twice, of which the last would win."""
         seen: set[int] = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if str(key.value).isdecimal():
+            if isinstance(key, yaml.ScalarNode) and _WHOLE.fullmatch(key.value):
                 if int(key.value) in seen:
                     raise yaml.MarkedYAMLError(problem=f"id {key.value} stands twice", problem_mark=key.start_mark)
                 seen.add(int(key.value))
@@ -142,7 +142,7 @@ def _names(file: Path, names: object) -> tuple[str, ...]:
     known = {str(i): name for i, name in enumerate(names)} if isinstance(names, list) else names
     if (
         not isinstance(known, dict)
-        or not all(str(key).isdecimal() and int(key) < MOST_CLASSES for key in known)
+        or not all(_WHOLE.fullmatch(str(key)) for key in known)
         or not all(isinstance(name, str | int | float) for name in known.values())
     ):
         raise DataError(f"{file}: names is neither a list of names nor a map of ids to names")
@@ -154,9 +154,10 @@ def _keypoints(file: Path, shape: object) -> int:
     """The numbers of ``kpt_shape: [17, 3]``, or 0 without it."""
     if shape is None:
         return 0
-    if not isinstance(shape, list) or len(shape) != 2 or not all(str(n).isdecimal() and int(n) > 0 for n in shape):
+    counts = shape if isinstance(shape, list) else []
+    if len(counts) != 2 or not all(isinstance(n, str) and _WHOLE.fullmatch(n) and int(n) > 0 for n in counts):
         raise DataError(f"{file}: kpt_shape is not the number of keypoints and that of their numbers, as [17, 3]")
-    return int(shape[0]) * int(shape[1])
+    return int(counts[0]) * int(counts[1])
 
 
 def split_images(file: Path, top: object, content: Mapping[str, Any]) -> tuple[dict[str, list[Path]], list[str]]:
