@@ -79,6 +79,25 @@ def test_an_update_makes_the_folder_and_leaves_an_equal_file_alone(tmp_path: Pat
     assert path.read_bytes() == b"two" and path.stat().st_ino != before
 
 
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1234")
+    assert files.read_plain(tmp_path / "file", 4) == b"1234"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with (tmp_path / "holes").open("wb") as file:
+        file.truncate(files.MOST_READ + 1)
+    for name, most, why in [
+        ("file", 3, "larger than 3 bytes"),
+        ("holes", files.MOST_READ, "larger than 200,000,000 bytes"),
+        ("pipe", 4, "no file, but a folder, pipe or device"),
+        ("zero", 4, "no file, but a folder, pipe or device"),
+        (".", 4, "no file, but a folder, pipe or device"),
+        ("gone", 4, "No such file"),
+    ]:
+        with pytest.raises(OSError, match=why):
+            files.read_plain(tmp_path / name, most)
+
+
 def test_leftovers_are_those_of_killed_writes_alone(tmp_path: Path) -> None:
     for name in ("last.pt.tmp", ".hidden.tmp", "last.pt", "notes.txt"):
         (tmp_path / name).write_bytes(b"")

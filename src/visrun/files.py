@@ -6,10 +6,13 @@ A reader sees the old content or the new one, never half of either.
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from visrun.errors import VisrunError
+
+MOST_READ = 200_000_000  # bytes of a file of lines, such as metrics.jsonl
 
 
 def write_atomic(path: Path, data: bytes | memoryview) -> None:
@@ -48,6 +51,20 @@ def update(path: Path, data: bytes) -> None:
     except OSError as error:
         raise VisrunError(f"{path}: cannot write ({error.strerror})") from error
     write_atomic(path, data)
+
+
+def read_plain(path: Path, most: int = MOST_READ) -> bytes:
+    """What a file holds that somebody else may have put there: a pipe or device in its place would never end.
+
+    Raises:
+        OSError: It is missing, cannot be read, is no file or larger than ``most`` bytes.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError("no file, but a folder, pipe or device")
+    if found.st_size > most:
+        raise OSError(f"larger than {most:,} bytes")
+    return path.read_bytes()
 
 
 def remove_leftovers(folder: Path) -> None:

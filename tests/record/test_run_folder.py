@@ -220,6 +220,18 @@ def test_a_machine_that_has_been_silent_for_long_holds_nothing(tmp_path, status)
         assert json.loads((tmp_path / LOCK).read_text())["host"] == socket.gethostname()
 
 
+@pytest.mark.parametrize("pid", [1e400, "x", None])
+def test_a_lock_that_names_no_process_holds_nothing(tmp_path, pid):
+    elsewhere(tmp_path, pid=pid)
+    assert writer_of(tmp_path) is None and living_holder(tmp_path / LOCK) is None
+
+
+def test_a_word_that_is_no_time_is_none(tmp_path):
+    elsewhere(tmp_path)
+    (tmp_path / STATUS).write_text(json.dumps({"heartbeat": 10**400}))
+    assert writer_of(tmp_path) == Writer(os.getpid(), "far")
+
+
 def test_a_dead_process_of_this_machine_holds_nothing_however_lately_it_spoke(tmp_path):
     elsewhere(tmp_path, host=socket.gethostname())
     (tmp_path / STATUS).write_text(json.dumps({"heartbeat": time.time()}))

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,13 +26,13 @@ from visrun.record.experiment import describe
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.record.run_folder import SILENT, RunFolder, born, writer_of
 from visrun.repeat import REPORT
-from visrun.sweep.files import LEAD
+from visrun.sweep.files import JOURNAL, LEAD, TABLE
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE, Conflict, Processes, kill, stop
 from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
 from visrun.web.state import UI, Facts, facts_of, note
-from visrun.web.stream import as_json
+from visrun.web.stream import Rows, as_json
 
 ME = {"pid": os.getpid(), "started": psutil.Process().create_time()}
 GONE = {"pid": os.getpid(), "started": 5.0}
@@ -424,6 +425,24 @@ def test_whatever_a_folder_holds_is_shown_or_left_out(
     library = Library(tmp_path)
     assert len(json.loads(as_json(library.listed()))) == 1
     json.loads(as_json(sweeps.detail(folder, library)))
+
+
+@pytest.mark.parametrize("name", [FILE_NAME, STATUS, UI, LOCK, LEAD, METRICS, TABLE, JOURNAL, REPORT])
+def test_nobody_waits_for_a_pipe_in_a_folder(name: str, tmp_path: Path) -> None:
+    folder = write(tmp_path / "outputs" / "x", status={})
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    library, told = Library(tmp_path), list[Any]()
+
+    def look() -> None:
+        told.extend(
+            (library.listed(), detail(folder), sweeps.detail(folder, library), Rows(folder / METRICS, 0).more())
+        )
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(60)
+    assert len(told) == 4
 
 
 # The list

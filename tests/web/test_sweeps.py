@@ -205,6 +205,16 @@ def test_a_journal_that_tells_nothing(content: str, tmp_path: Path) -> None:
     assert study_of(tmp_path / "nowhere") == {}
 
 
+@pytest.mark.parametrize("noted", [5, True, 1.5, "x", {"a": 1}, [1.5], [["a"]]], ids=str)
+def test_names_that_are_none_keep_no_sweep_from_its_page(noted: Any, sweep: Path, tmp_path: Path) -> None:
+    (sweep / "trials.csv").unlink()
+    (sweep / "study.journal").write_text('{"user_attr":{"visrun":' + json.dumps({**STUDY, "objectives": noted}) + "}}")
+    write(sweep, ui={**GONE, "kind": "sweep", "space": noted})
+    told = detail(sweep, Library(tmp_path))
+    assert told["params"] == ([str(name) for name in noted] if isinstance(noted, list) else [])
+    assert told["objectives"] == (told["params"] or ["accuracy"])
+
+
 def test_the_best_by_hand() -> None:
     def trial(number: int, value: Any, state: str = "complete") -> dict[str, Any]:
         return {"number": number, "value": value, "state": state}

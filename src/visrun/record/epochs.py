@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from visrun.errors import UserError
+from visrun.files import read_plain
 from visrun.numbers import numbers_of
 from visrun.patience import is_better
 from visrun.tables.entries import TaskEntry
@@ -22,7 +23,7 @@ def read_epochs(path: Path) -> list[Row]:
         UserError: The file cannot be read.
     """
     try:
-        return epochs_in(path.read_bytes()) if path.exists() else []
+        return epochs_in(read_plain(path)) if path.exists() else []
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({error})") from None
 

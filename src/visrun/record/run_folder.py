@@ -25,7 +25,7 @@ from uuid import uuid4
 import psutil
 
 from visrun.errors import UserError, VisrunError
-from visrun.files import remove_leftovers, write_atomic
+from visrun.files import read_plain, remove_leftovers, write_atomic
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, MAX_BYTES, METRICS, STATUS
 
@@ -151,9 +151,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: The file is missing, far too large, unreadable or no JSON object.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes, so it is no {FILE_NAME}")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_plain(path, MAX_BYTES).decode())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; name a run's folder, the one that holds {FILE_NAME}") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -242,8 +240,8 @@ def living(facts: Mapping[str, Any]) -> int | None:
 def living_holder(lock: Path) -> int | None:
     """The process that a lock file names, if it is :func:`living`."""
     try:
-        return living(json.loads(lock.read_text()))
-    except (OSError, ValueError):
+        return living(read_json(lock))
+    except UserError:
         return None
 
 
@@ -254,17 +252,17 @@ def writer_of(folder: Path, name: str = LOCK) -> Writer | None:
     is heard of it is the lock itself, then status.json beside it. A container that is started again is often another
     machine by name: its own lock of before blocks it that long.
     """
-    lock = folder / name
+    lock, strange = folder / name, (UserError, OSError, ValueError, OverflowError, KeyError, TypeError)
     try:
-        content = json.loads(lock.read_text(encoding="utf-8"))
+        content = read_json(lock)
         pid = living(content)
         if pid is not None:
             return Writer(pid)
         writer, heard = Writer(int(content["pid"]), str(content["host"])), lock.stat().st_mtime
         if writer.host == socket.gethostname():
             return None
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            heard = max(heard, float(json.loads((folder / STATUS).read_text(encoding="utf-8"))["heartbeat"]))
+        with suppress(*strange):
+            heard = max(heard, float(read_json(folder / STATUS)["heartbeat"]))
         return writer if time.time() - heard < SILENT else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except strange:
         return None

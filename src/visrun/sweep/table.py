@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
 
 from visrun.errors import UserError
+from visrun.files import read_plain
 from visrun.record.run_files import FILE_NAME, METRICS
 from visrun.sweep.files import TABLE
 from visrun.text import some
@@ -20,10 +22,9 @@ SETTLED = ("complete", "pruned", "failed")  # states of a trial that count as en
 def table_of(folder: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
     """The head of trials.csv, and its rows by number."""
     try:
-        with (folder / TABLE).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = {int(row["number"]): row for row in reader if str(row.get("number", "")).isdecimal()}
-            return list(reader.fieldnames or ()), rows
+        reader = csv.DictReader(io.StringIO(read_plain(folder / TABLE).decode("utf-8-sig"), newline=""))
+        rows = {int(row["number"]): row for row in reader if str(row.get("number", "")).isdecimal()}
+        return list(reader.fieldnames or ()), rows
     except (OSError, ValueError, csv.Error):
         return [], {}
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from visrun.files import read_plain
 from visrun.record.epochs import Row, epochs_in
 from visrun.record.journal import finite
 from visrun.record.run_files import METRICS
@@ -87,7 +88,7 @@ class Rows:
         try:
             if self.told is not None and self.file.stat().st_size == self.position:
                 return False, []
-            content = self.file.read_bytes()
+            content = read_plain(self.file)
             rows = epochs_in(content)
             told = epochs_in(content[: self.position]) if self.told is None else self.told
         except (OSError, ValueError):

@@ -11,6 +11,7 @@ from typing import Any
 
 from visrun.config import setting_rules
 from visrun.config.configs import flatten
+from visrun.files import read_plain
 from visrun.hyperparameters import defaults
 from visrun.numbers import numbers_of
 from visrun.record.epochs import monitor_of
@@ -41,8 +42,8 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     first = facts_of(folders[min(folders)]) if folders else None
     task = str(study.get("task") or facts.ui.get("task") or (first.experiment.get("task") if first else "") or "")
     entry = judged(task, first.experiment if first else {})
-    objectives = [str(name) for name in study.get("objectives") or ([entry.monitor] if entry else [])]
-    params = [name for name in head if name not in (*FACTS, *objectives)] or list(facts.ui.get("space") or {})
+    objectives = names_in(study.get("objectives")) or ([entry.monitor] if entry else [])
+    params = [name for name in head if name not in (*FACTS, *objectives)] or names_in(facts.ui.get("space"))
     trials = []
     for number in sorted({*table, *folders}):
         known = told_by_table(table.get(number, {}), objectives, params)
@@ -113,7 +114,7 @@ def ending(facts: Facts, *, ended: int, failed: int, wanted: object) -> tuple[st
 def study_of(folder: Path) -> dict[str, Any]:
     """What a study's journal notes of it: task, objectives, n_trials; {} where the study lives in a database."""
     try:
-        content = (folder / JOURNAL).read_bytes()
+        content = read_plain(folder / JOURNAL)
     except OSError:
         return {}
     place = content.rfind(NOTED)
@@ -125,6 +126,11 @@ def study_of(folder: Path) -> dict[str, Any]:
     except (ValueError, LookupError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def names_in(noted: object) -> list[str]:
+    """The names that a file lists; [] of what is no list."""
+    return [str(name) for name in noted] if isinstance(noted, list) else []
 
 
 def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Sequence[str]) -> dict[str, Any]:
