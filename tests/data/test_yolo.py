@@ -255,6 +255,21 @@ def test_a_data_yaml_that_is_cut_short_is_refused(tmp_path: Path, yaml: str) -> 
         build(tmp_path, LINE, yaml=yaml)
 
 
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("names: [cat, dog", "1: broken YAML"),
+        ("[[[", "1: broken YAML"),
+        ("name: [cat]\ntrain: images\n", " names and train"),
+    ],
+)
+def test_a_yaml_that_is_the_root_itself_is_meant(tmp_path: Path, yaml: str, message: str) -> None:
+    file = write(tmp_path / "pets.yml", yaml)
+    assert recognise.fitting(file, "object_detection") == ["yolo"]
+    with pytest.raises(DataError, match=rf"pets\.yml:{message}"):
+        yolo.read(file, only_outlines=False)
+
+
 @pytest.mark.parametrize("twice", ["0", "00", "'0'", "\uff10"])
 def test_an_id_that_stands_twice_is_refused(tmp_path: Path, twice: str) -> None:
     with pytest.raises(DataError, match=r"data\.yaml:3: broken YAML \(id .* stands twice\)$"):

@@ -47,7 +47,7 @@ def find(root: Path) -> Path | None:
 
 
 def _all(root: Path) -> Iterator[Path]:
-    return filter(_looks_right, _yaml(root))
+    return _yaml(root) if root.is_file() else filter(_looks_right, _yaml(root))
 
 
 def _yaml(root: Path) -> Iterator[Path]:
