@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -30,6 +31,7 @@ from visrun.sweep.files import JOURNAL, LEAD, TABLE
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE, Conflict, Processes, kill, stop
+from visrun.web.roots import Roots
 from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
 from visrun.web.state import UI, Facts, facts_of, note
 from visrun.web.stream import Rows, as_json
@@ -562,7 +564,7 @@ def test_a_sweep_that_another_machine_leads_lives_as_long_as_it_is_heard_of(tmp_
         assert [line["state"] for line in library.listed()] == [state]
         told = sweeps.detail(folder, library)
         assert (told["state"], told["can_stop"], told["can_resume"]) == (state, False, state == "ended")
-        assert (told["command"], told["wanted"]) == ("visrun -m", 3)
+        assert (told["command"], told["wanted"]) == (f"visrun -m hydra.sweep.dir={folder}", 3)
     with pytest.raises(Conflict, match="stop it there"):
         stop(folder)
     with pytest.raises(Conflict, match="running already"):
@@ -606,7 +608,7 @@ def test_a_sweep_goes_on_by_the_command_that_is_known(
             Processes(cwd).resume(folder)
     else:
         Processes(cwd).resume(folder)
-    assert started == ([(folder, words)] if words else [])
+    assert started == ([(folder, [*words, f"hydra.sweep.dir={folder}"])] if words else [])
 
 
 def test_nothing_goes_on_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -637,9 +639,71 @@ CODE = [
 def test_what_a_folder_notes_starts_no_code(word: str, tmp_path: Path) -> None:
     (tmp_path / "study.journal").write_text("")
     (tmp_path / UI).write_text(json.dumps({"words": ["-m", word], "command": f"visrun -m {word}"}))
-    with pytest.raises(Conflict, match=re.escape(f"go on with it in {tmp_path}: visrun -m {word}")):
+    with pytest.raises(Conflict, match=re.escape(f"go on with it in {tmp_path}: visrun -m {shlex.quote(word)}")):
         Processes(tmp_path).resume(tmp_path)
-    assert processes.going_on(facts_of(tmp_path), tmp_path, always=[word]) == (["-m", word], "")
+    onward = processes.going_on(facts_of(tmp_path), tmp_path, [word], Roots([tmp_path]))
+    assert onward.words[:2] == ["-m", word]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder to work in, with data, weights and runs, beside one that the page does not read."""
+    for name in ("here/photos", "here/multirun/s", "outside"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "here/link").symlink_to(tmp_path / "outside")
+    for name, root in (("mine", tmp_path / "here/photos"), ("theirs", tmp_path / "outside")):
+        write(tmp_path / "here/outputs" / name, result={}, words=(f"data.root={root}", "data=folder"))
+    return tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "tracking.uri=http://evil.example",
+        "data.cache_dir=x",
+        "data.root=/etc",
+        "data.root=link",
+        "data.root='photos','../outside'",
+        "data.root=choice(photos,'/etc')",
+        "data.root='photos','photos'",  # the first thousand of a sweep are looked at, and no more
+        "data.root=glob(*)",
+        "model.weights=../outside/best.pt",
+        "experiment=../outside",
+        "experiment=outputs/theirs",
+        "experiment=outputs/none",
+        "hydra.sweeper.storage=postgresql://evil.example/x",
+        "hydra.sweeper.params={data.root:/etc}",
+        "hydra.sweeper.params.tracking.uri=choice(a,b)",
+        "hydra.sweeper.study_name=${oc.env:HOME}",
+        "hydra.sweep.subdir=../x",
+        "hydra/launcher=../../x",
+        "sweep=../x",
+        "out=x",
+    ],
+)
+def test_what_a_folder_notes_reaches_nothing_outside(word: str, place: Path) -> None:
+    write(place / "multirun/s", ui={**GONE, "kind": "sweep", "words": ["-m", word], "command": "visrun -m seed=1,2"})
+    told = sweeps.detail(place / "multirun/s", Library(place))
+    assert not told["can_resume"] and told["command"].startswith(f"visrun -m {shlex.quote(word)} ")
+    with pytest.raises(Conflict, match=re.escape(told["command"])):
+        Processes(place).resume(place / "multirun/s")
+
+
+def test_a_sweep_goes_on_by_the_command_that_is_shown_and_in_its_own_folder(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(Processes, "_start", lambda _, __, words: started.append(list(words)))
+    words = ["repeat", "experiment=outputs/mine", "data.root=photos", "model.weights=null", "sweep=default", "seeds=3"]
+    words += ["optimizer=adam,sgd", "tracking=mlflow", "hydra.sweeper.n_jobs=2", "hydra/sweeper/pruner=none"]
+    elsewhere = ["hydra.sweep.dir=/tmp/elsewhere", "hydra.sweeper.study_name=../../x"]
+    folder = place / "multirun/s"
+    write(folder, ui={**GONE, "kind": "sweep", "words": [*words, *elsewhere], "command": "visrun -m seed=1,2"})
+    (folder / LEAD).write_text(json.dumps({"name": "s", "folder": "/tmp/elsewhere"}))
+    told = sweeps.detail(folder, Library(place))
+    Processes(place).resume(folder)
+    assert started == [[*words, "hydra.sweeper.study_name=s", f"hydra.sweep.dir={folder}"]]
+    assert told["can_resume"] and told["command"] == shlex.join(["visrun", *started[0]])
 
 
 @pytest.mark.skipif(born(os.getpid()) is None, reason="this system does not say when a process began")

@@ -227,7 +227,6 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
             plan.words,
             task=form.task,
             model=form.resolved.settings.model.name,
-            command=plan.command,
             ticket=asked.ticket,
             trials=asked.trials,
             space=list(asked.ranges),

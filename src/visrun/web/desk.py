@@ -55,8 +55,9 @@ class Desk:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
-        self.composer, self.library = Composer(self.cwd, self.always), Library(self.cwd, self.always)
-        self.processes, self.datasets = Processes(self.cwd, self.always), Datasets(self.roots, self.cwd)
+        self.composer, self.library = Composer(self.cwd, self.always), Library(self.cwd, self.always, self.roots)
+        self.processes = Processes(self.cwd, self.always, self.roots)
+        self.datasets = Datasets(self.roots, self.cwd)
         self.mlflow, self.tries = Mlflow(self.cwd, self.roots), Tries(self.cwd, self.roots, self.always)
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from visrun.record.run_settings import text
 from visrun.repeat import REPORT
 from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
 from visrun.sweep.table import SETTLED, number_in, table_of
+from visrun.web.roots import Roots
 from visrun.web.state import ENDED, UI, Facts, facts_of, own_settings, repeat_of, rows_of, told
 
 PLACES = (RUNS, SWEEPS)
@@ -55,10 +56,14 @@ class Place:
 
 
 class Library:
-    """The runs below ``cwd``, the folder where commands run; ``always`` are words that each of them has."""
+    """The runs below ``cwd``, the folder where commands run; ``always`` are words that each of them has.
 
-    def __init__(self, cwd: Path, always: Sequence[str] = ()) -> None:
-        self.cwd, self.always = cwd, tuple(always)
+    Args:
+        roots: What the page may read; None = ``cwd`` alone.
+    """
+
+    def __init__(self, cwd: Path, always: Sequence[str] = (), roots: Roots | None = None) -> None:
+        self.cwd, self.always, self.roots = cwd, tuple(always), roots or Roots([cwd])
         self._known: dict[Path, tuple[tuple[int, ...] | None, dict[str, Any]]] = {}
         self._seen: dict[str, Place] = {}
         self._lock = threading.Lock()

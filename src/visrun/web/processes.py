@@ -6,6 +6,8 @@ Training never depends on the server: it goes on when that ends, and a new serve
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,22 +15,34 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import psutil
+from hydra.errors import HydraException
 
 from visrun.config.compose import known
-from visrun.config.overrides import to_override
+from visrun.config.overrides import PATHS, READY, parse, to_override
+from visrun.config.spelling import word
+from visrun.errors import ConfigError
+from visrun.record.experiment import load_experiment
 from visrun.record.inside import require_inside
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.record.run_folder import born
-from visrun.sweep.files import LEAD, moved, placed
+from visrun.sweep.files import LEAD, placed
 from visrun.web.library import kind_of
+from visrun.web.roots import Roots
 from visrun.web.state import UI, Facts, facts_of, note, told
 
 CONSOLE = "console.log"  # what the command prints
 SWEEPING = ("-m", "--multirun", "repeat")  # what a sweep's command begins with
-OWN = ("hydra.sweep.dir", "seeds", "name")  # words of such a command that are no settings
+DIR, STUDY = "hydra.sweep.dir", "hydra.sweeper.study_name"
+# Settings that load code or name a server, a database or a folder to write in; params can hold any of them.
+CLOSED = (
+    *("plugins", "tracking.uri", "data.cache_dir"),
+    *("hydra.sweeper.custom_search_space", "hydra.sweeper.params", "hydra.sweeper.storage"),
+)
+# What is chosen by a plain name, of the files that Hydra finds.
+CHOSEN = ("hydra/launcher", "hydra/sweeper", "hydra/sweeper/pruner", "hydra/sweeper/sampler", READY)
 TICKETS = 1000  # starts that are remembered, so that a second click starts nothing
 
 
@@ -36,11 +50,24 @@ class Conflict(Exception):
     """What is asked does not fit the run's state; one line."""
 
 
-class Processes:
-    """Starts commands in ``cwd``; ``always`` are words that a resumed run needs again."""
+class Onward(NamedTuple):
+    """How a sweep goes on: the words behind ``visrun``, [] where they are not to be started here, as a command ("" =
+    it is not known), and the folder where that is typed."""
 
-    def __init__(self, cwd: Path, always: Sequence[str] = ()) -> None:
-        self.cwd, self.always = cwd, tuple(always)
+    words: list[str]
+    command: str
+    cwd: str
+
+
+class Processes:
+    """Starts commands in ``cwd``; ``always`` are words that a resumed run needs again.
+
+    Args:
+        roots: What a command that a folder notes may name; None = ``cwd`` alone.
+    """
+
+    def __init__(self, cwd: Path, always: Sequence[str] = (), roots: Roots | None = None) -> None:
+        self.cwd, self.always, self.roots = cwd, tuple(always), roots or Roots([cwd])
         self._tickets: dict[str, Path] = {}
         self._lock = threading.Lock()
 
@@ -66,8 +93,7 @@ class Processes:
             root = self.cwd / SWEEPS
             folder = new_run_folder("sweep", root=root)
             study = folder.relative_to(root).as_posix()
-            named = [to_override("hydra.sweep.dir", str(folder)), to_override("hydra.sweeper.study_name", study)]
-            whole = ["-m", *words, *named]
+            whole = ["-m", *words, word(STUDY, study), word(DIR, str(folder))]
             note(folder, kind="sweep", **facts, words=whole, created=_now())
             self._start(folder, whole)
             return folder
@@ -87,10 +113,12 @@ class Processes:
                 raise Conflict("it is running already")
             require_inside(folder)
             if kind_of(folder, {path.name for path in folder.iterdir()}) == "sweep":
-                words, why = going_on(facts, self.cwd, self.always)
-                if why:
-                    raise Conflict(why)
-                self._start(folder, words)
+                onward = going_on(facts, self.cwd, self.always, self.roots)
+                if not onward.command:
+                    raise Conflict("go on with it where it was started: its command is not known here")
+                if not onward.words:
+                    raise Conflict(f"go on with it in {onward.cwd}: {onward.command}")
+                self._start(folder, onward.words)
             elif facts.state in ("finished", "pruned"):
                 raise Conflict(f"it is {facts.state}; there is nothing to go on with")
             else:
@@ -130,32 +158,50 @@ def launch(
     threading.Thread(target=_reap, args=(process, folder, into), name="visrun-reaper", daemon=True).start()
 
 
-def going_on(facts: Facts, cwd: Path, always: Collection[str]) -> tuple[list[str], str]:
-    """The words behind ``visrun`` that go on with a sweep in ``cwd``, or why there are none.
+def going_on(facts: Facts, cwd: Path, always: Collection[str], roots: Roots) -> Onward:
+    """How a sweep goes on, in its folder, whatever its words say of that.
 
-    They are those that this page started it with, or what its leader noted on the command line. The folder may have
-    come from somebody else, so none of them may name code, unless it is one of ``always``.
+    They are those that this page started it with, or what its leader noted on the command line in ``cwd``. The folder
+    may have come from somebody else, so each of them is one of ``always`` or :func:`stays_inside`.
     """
     lead = told(facts.folder / LEAD)
     words = facts.ui.get("words", lead.get("words") if lead.get("cwd") == str(cwd) else None)
-    if isinstance(words, list) and all(str(word) in always or names_no_code(str(word)) for word in words):
-        return [*map(str, words), *moved(lead, facts.folder)], ""
-    command = facts.ui.get("command") or lead.get("command")
-    if command:
-        return [], f"go on with it in {lead.get('cwd', cwd)}: {placed(str(command), lead, facts.folder)}"
-    return [], "go on with it where it was started: its command is not known here"
+    if not isinstance(words, list) or not words:
+        command = lead.get("command")
+        return Onward([], placed(str(command), lead, facts.folder) if command else "", str(lead.get("cwd", cwd)))
+    own = [word(STUDY, str(lead["name"]))] if "name" in lead else []
+    own.append(word(DIR, str(facts.folder.absolute())))
+    keys = [one.partition("=")[0] for one in own]
+    kept = [one for one in map(str, words) if one.partition("=")[0] not in keys]
+    safe = all(one in always or stays_inside(one, cwd, roots) for one in kept)
+    return Onward([*kept, *own] if safe else [], shlex.join(["visrun", *kept, *own]), str(cwd))
 
 
-def names_no_code(word: str) -> bool:
-    """Whether a word of a sweep's command is a setting, or one of Hydra's that makes it import nothing."""
-    key, sign, _ = word.partition("=")
+def stays_inside(typed: str, cwd: Path, roots: Roots) -> bool:
+    """Whether a word of a sweep's command loads no code, and reaches nothing outside of what the page may read."""
+    key, sign, text = typed.partition("=")
     if not sign:
         return key in SWEEPING
-    plain = (
-        key.startswith(("hydra.sweeper.", "hydra/sweeper", "hydra/launcher"))
-        and key != "hydra.sweeper.custom_search_space"
-    )
-    return "_target_" not in word and (plain or key in {*known(), *OWN} - {"plugins"})
+    if "_target_" in typed or "${" in typed or any(f"{key}.".startswith(f"{closed}.") for closed in CLOSED):
+        return False
+    if key in CHOSEN:
+        return re.fullmatch(r"[\w-]+", text) is not None
+    if key in PATHS:
+        return _names_inside(typed, cwd, roots)
+    return key.startswith("hydra.sweeper.") or key in {*known(), "seeds"}
+
+
+def _names_inside(typed: str, cwd: Path, roots: Roots) -> bool:
+    """Whether a word names one path, which lies inside, as do those that it names itself where it is an experiment."""
+    try:
+        found = parse([typed], known=PATHS, cwd=cwd, multirun=True)
+        for item in found.typed:
+            roots.require({item.key: item.value})
+            if item.key == "experiment" and item.value:
+                roots.require(load_experiment(str(item.value)).values)
+    except (ConfigError, HydraException):  # the latter of a glob, which has no options here
+        return False
+    return not found.problems and not any(item.values for item in found.typed)
 
 
 def stop(folder: Path) -> None:

@@ -60,6 +60,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     best = [] if repeat is not None else best  # of seeds it is the luckiest
     counts = Counter(trial["state"] for trial in trials)
     ended = sum(counts[state] for state in SETTLED)
+    onward = going_on(facts, library.cwd, library.always, library.roots)
     reason, ended_badly = ending(facts, ended=ended, failed=counts["failed"], wanted=wanted)
     return {
         "task": task,
@@ -67,7 +68,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "state": "stopping" if facts.stopping else "running" if facts.living else "ended",
         "living": facts.living,
         "created": facts.ui.get("created"),
-        "command": facts.ui.get("command") or lead.get("command"),
+        "command": onward.command,
         "objectives": objectives,
         "wanted": wanted,
         "ended": ended,
@@ -87,9 +88,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "tracked": (folder / RECORD).is_file(),
         "can_stop": facts.pid is not None and not facts.stopping,
         "can_kill": facts.pid is not None,
-        "can_resume": not facts.living
-        and not going_on(facts, library.cwd, library.always)[1]
-        and not is_complete(ended, wanted),
+        "can_resume": not facts.living and bool(onward.words) and not is_complete(ended, wanted),
     }
 
 
