@@ -114,7 +114,8 @@ def look(
     Raises:
         ConfigError: The config files themselves cannot be read.
     """
-    command = _read(typed, config_dir=config_dir, cwd=cwd, conf=conf)
+    conf = conf or open_conf((cwd or Path.cwd()).absolute(), config_dir)
+    command = _read(typed, cwd=cwd, conf=conf)
     try:
         return _look(command)
     except ConfigError as error:  # a file that cannot be composed hides no slip in the words
@@ -180,17 +181,15 @@ def check_sweep(
         ConfigError: With everything that is wrong, one line each.
     """
     conf = conf or open_conf((cwd or Path.cwd()).absolute(), config_dir)
-    typed, ready = _ready(typed, config_dir=config_dir, cwd=cwd, conf=conf)
-    conf, words, values, files, problems = _read(
-        [*typed, *ready], config_dir=config_dir, cwd=cwd, conf=conf, multirun=True
-    )
+    typed, ready = _ready(typed, cwd=cwd, conf=conf)
+    conf, words, values, files, problems = _read([*typed, *ready], cwd=cwd, conf=conf, multirun=True)
     for item in words:
         for value in item.values:
             problems += _value_problems(item.key, value, conf, typed=values, file=files.values)
     named = {word.partition("=")[0] for word in ready}
     try:
         mine = [item for item in words if item.key not in named]
-        job = first_job(mine, partial(resolve, config_dir=config_dir, cwd=cwd, conf=conf))
+        job = first_job(mine, partial(resolve, cwd=cwd, conf=conf))
         swept = {item.key: item.values for item in words if item.values and item.key in GROUPS}
         over = _over(Chosen(job.choices, "", {}), files.values, values)
         folders = user_folders(cwd or Path.cwd(), config_dir)
@@ -204,9 +203,7 @@ def check_sweep(
     return Sweep(job, lines, tuple(item.line for item in words if item.values))
 
 
-def _ready(
-    typed: Sequence[str], *, config_dir: Path | None, cwd: Path | None, conf: Conf
-) -> tuple[list[str], list[str]]:
+def _ready(typed: Sequence[str], *, cwd: Path | None, conf: Conf) -> tuple[list[str], list[str]]:
     """The words without ``sweep=NAME``, and what it stands for, as far as the user typed no value of these keys.
 
     Raises:
@@ -218,8 +215,8 @@ def _ready(
         return own, []
     if len(names) > 1:
         raise ConfigError(f"{READY} is given twice; keep one")
-    conf, words, *_ = _read(own, config_dir=config_dir, cwd=cwd, conf=conf, multirun=True)
-    first = first_job(words, partial(resolve, config_dir=config_dir, cwd=cwd, conf=conf))
+    conf, words, *_ = _read(own, cwd=cwd, conf=conf, multirun=True)
+    first = first_job(words, partial(resolve, cwd=cwd, conf=conf))
     given, values = first.settings, first.hyperparameters.model_dump(mode="json")
     shortest = [value for item in words if item.key == "max_epochs" for value in item.values if isinstance(value, int)]
     values["max_epochs"] = min(shortest, default=values["max_epochs"])
@@ -246,16 +243,8 @@ def known() -> set[str]:
     return {*GROUPS, *Hyperparameters.model_fields, *flatten(settings.defaults())}
 
 
-def _read(
-    typed: Sequence[str],
-    *,
-    config_dir: Path | None,
-    cwd: Path | None,
-    conf: Conf | None = None,
-    multirun: bool = False,
-) -> _Command:
+def _read(typed: Sequence[str], *, cwd: Path | None, conf: Conf, multirun: bool = False) -> _Command:
     here = (cwd or Path.cwd()).absolute()
-    conf = conf or open_conf(here, config_dir)
 
     def read() -> tuple[Words, dict[str, Any]]:
         found = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
