@@ -41,6 +41,26 @@ def test_a_link_out_of_what_is_written_is_refused(name: str, target: str, run: P
         require_inside(run.parent / "here")
 
 
+def test_what_lies_behind_a_link_is_looked_at_too(run: Path) -> None:
+    (run / "latest").symlink_to("notes")
+    (run / "predictions").symlink_to("notes")
+    (run / "notes" / "a.png").symlink_to("../../outside/file")
+    for names in (None, ["predictions"]):
+        with pytest.raises(UserError, match=r"predictions/a\.png: a link that leads out"):
+            require_inside(run, names)
+
+
+def test_links_may_lead_in_circles(run: Path) -> None:
+    for name, target in (("plots", "."), ("best", "0"), ("0/1", ".."), ("0/2", "../best"), ("slots", "slots/../0")):
+        (run / name).symlink_to(target)
+    (run / "3").mkdir()
+    (run / "3" / "visrun.log").symlink_to("../../outside/file")
+    with pytest.raises(UserError, match=r"3/visrun\.log: a link that leads out"):
+        require_inside(run)
+    (run / "3" / "visrun.log").unlink()
+    require_inside(run)
+
+
 def test_other_links_are_the_users_own(run: Path) -> None:
     for name, target in (
         ("best.pt", "checkpoints/best.pt"),

@@ -19,7 +19,7 @@ def require_inside(folder: Path, names: Collection[str] | None = None) -> None:
     Raises:
         UserError: There is such a link, also below one of FOLDERS or in a trial's folder.
     """
-    for link in _links(folder, names):
+    for link in _links(folder, names, set()):
         if not _lies_in(folder, link):
             raise UserError(
                 f"{link}: a link that leads out of {folder}, and what is written there would land elsewhere; "
@@ -27,8 +27,8 @@ def require_inside(folder: Path, names: Collection[str] | None = None) -> None:
             )
 
 
-def _links(folder: Path, names: Collection[str] | None = None) -> Iterator[Path]:
-    """The links that a command may write through: also those that lead to nothing yet."""
+def _links(folder: Path, names: Collection[str] | None, followed: set[str]) -> Iterator[Path]:
+    """The links that a command may write through: also those that lead to nothing yet, and those behind a link."""
     try:
         with os.scandir(folder) as found:
             entries = [entry for entry in found if names is None or entry.name in names]
@@ -37,14 +37,16 @@ def _links(folder: Path, names: Collection[str] | None = None) -> Iterator[Path]
     for entry in entries:
         path, written = folder / entry.name, entry.name in FOLDERS or entry.name.isdecimal()
         if entry.is_symlink():
-            if written or not os.path.isdir(path):  # noqa: PTH112 (a loop of links is no folder)
+            is_folder = os.path.isdir(path)  # noqa: PTH112 (a loop of links is none)
+            if written or not is_folder:
                 yield path
-        elif written and entry.is_dir():
-            yield from _links(path)
+            if not (written and is_folder) or (real := os.path.realpath(path)) in followed:  # links lead in circles
+                continue
+            followed.add(real)
+        if written and entry.is_dir():
+            yield from _links(path, None, followed)
 
 
 def _lies_in(folder: Path, link: Path) -> bool:
-    try:
-        return link.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a loop of links
-        return False
+    real = Path(os.path.realpath(link))
+    return not real.is_symlink() and real.is_relative_to(os.path.realpath(folder))  # the former: a loop of links
