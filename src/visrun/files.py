@@ -12,7 +12,7 @@ from pathlib import Path
 
 from visrun.errors import VisrunError
 
-MOST_READ = 200_000_000  # bytes of a file of lines, such as metrics.jsonl
+MOST_READ = 200_000_000  # bytes of a file of lines that the page reads, such as metrics.jsonl
 
 
 def write_atomic(path: Path, data: bytes | memoryview) -> None:

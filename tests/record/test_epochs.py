@@ -18,6 +18,7 @@ from visrun.record.run_files import METRICS
 from visrun.record.run_folder import RunFolder
 from visrun.tables import TASKS
 from visrun.training import Progress, rank
+from visrun.web import state
 from visrun.web.state import rows_of
 from visrun.web.stream import Rows
 
@@ -64,6 +65,16 @@ def test_everybody_reads_the_same_epochs(name: str, tmp_path: Path) -> None:
     compared = [list(row.values()) for row in read_run(tmp_path).rows]  # its names are for a terminal
     assert compared == [list(row.values()) for row in rows]
     assert all(isinstance(row["epoch"], int) for row in rows_of(tmp_path))
+
+
+def test_a_run_with_very_many_classes_reads_what_is_too_much_for_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "MOST_READ", 10)
+    with RunFolder(tmp_path) as files:
+        files.append_metrics({"epoch": 1})
+        assert rows_of(tmp_path) == []
+        assert files.read_metrics() == files.keep_metrics(1) == [{"epoch": 1}]
 
 
 def test_what_is_no_text_is_said_or_left_out(tmp_path: Path) -> None:

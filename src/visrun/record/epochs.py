@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,14 +17,14 @@ from visrun.tables.entries import TaskEntry
 Row = dict[str, float]  # an epoch's finite numbers; "epoch" itself is whole and counts from 1
 
 
-def read_epochs(path: Path) -> list[Row]:
-    """The epochs of a metrics.jsonl, see :func:`epochs_in`; [] where it is missing.
+def read_epochs(path: Path, most: int = sys.maxsize) -> list[Row]:
+    """The epochs of a metrics.jsonl of at most ``most`` bytes, see :func:`epochs_in`; [] where it is missing.
 
     Raises:
         UserError: The file cannot be read.
     """
     try:
-        return epochs_in(read_plain(path)) if path.exists() else []
+        return epochs_in(read_plain(path, most)) if path.exists() else []
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({error})") from None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.errors import UserError
-from visrun.files import write_atomic
+from visrun.files import MOST_READ, write_atomic
 from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
@@ -201,7 +201,7 @@ def told(file: Path) -> dict[str, Any]:
 def rows_of(folder: Path) -> list[Row]:
     """The epochs of metrics.jsonl; [] where it cannot be read."""
     try:
-        return read_epochs(folder / METRICS)
+        return read_epochs(folder / METRICS, MOST_READ)
     except UserError:
         return []
 
