@@ -590,6 +590,8 @@ def test_a_sweep_that_another_machine_leads_lives_as_long_as_it_is_heard_of(tmp_
         ),
         ({}, [], "go on with it where it was started: its command is not known here"),
         ({"lead": GONE}, [], "go on with it where it was started: its command is not known here"),
+        ({"ui": {"words": ["-m"]}, "lead": {"name": "${x}"}}, [], "its command is not known here"),
+        ({"lead": {"command": "visrun -m", "folder": "a\0b"}}, [], "its command is not known here"),
     ],
 )
 def test_a_sweep_goes_on_by_the_command_that_is_known(

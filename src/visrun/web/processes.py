@@ -166,11 +166,14 @@ def going_on(facts: Facts, cwd: Path, always: Collection[str], roots: Roots) -> 
     """
     lead = told(facts.folder / LEAD)
     words = facts.ui.get("words", lead.get("words") if lead.get("cwd") == str(cwd) else None)
-    if not isinstance(words, list) or not words:
-        command = lead.get("command")
-        return Onward([], placed(str(command), lead, facts.folder) if command else "", str(lead.get("cwd", cwd)))
-    own = [word(STUDY, str(lead["name"]))] if "name" in lead else []
-    own.append(word(DIR, str(facts.folder.absolute())))
+    try:
+        if not isinstance(words, list) or not words:
+            command = lead.get("command")
+            return Onward([], placed(str(command), lead, facts.folder) if command else "", str(lead.get("cwd", cwd)))
+        own = [word(STUDY, str(lead["name"]))] if "name" in lead else []
+        own.append(word(DIR, str(facts.folder.absolute())))
+    except (ConfigError, ValueError):  # a name that no word can hold, such as ${x}, or a folder that no path can
+        return Onward([], "", str(cwd))
     keys = [one.partition("=")[0] for one in own]
     kept = [one for one in map(str, words) if one.partition("=")[0] not in keys]
     safe = all(one in always or stays_inside(one, cwd, roots) for one in kept)
