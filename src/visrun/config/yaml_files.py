@@ -48,7 +48,7 @@ def one_line(path: str = "") -> Iterator[None]:
     except ConfigError:
         raise
     except OSError as error:
-        if error.filename:  # a file that cannot be read, of which the command line says why
+        if error.errno:  # a file that cannot be read, of which the command line says why
             raise
         raise ConfigError(f"{where}: {MAPPING}") from error  # OmegaConf's of a bare number
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
