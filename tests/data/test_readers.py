@@ -233,6 +233,16 @@ def test_of_a_tables_images_some_may_have_their_suffix_in_another_case(tmp_path:
     assert found == [*(tmp_path / place for place in [*cells.values()][:3]), tmp_path / "d.jpg"]
 
 
+@pytest.mark.parametrize("folder", ["", "deep/down"])
+def test_the_suffix_in_another_case_is_not_that_of_an_image_that_is_named_itself(tmp_path: Path, folder: str) -> None:
+    for name in ("a.jpg", "b.JPG"):
+        picture(tmp_path / folder / name)
+    write(tmp_path / "train.csv", "image,target\nb.jpg,1\nb.JPG,2\na.JPG,3\na.JPG,4")
+    found = [row.image for row in table.read(tmp_path, target="value").splits["train"]]
+    there = [tmp_path / folder / name for name in ("b.JPG", "a.jpg", "a.jpg")]
+    assert found[1:] == there and not found[0].exists()
+
+
 def test_several_targets_columns_in_any_order_and_quotes(tmp_path: Path) -> None:
     write(tmp_path / "t.csv", 'x,file,y\n1,"a, b.png",2\n3,c.png,4\n')
     listing = table.read(tmp_path / "t.csv", target="value")

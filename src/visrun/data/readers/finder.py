@@ -129,7 +129,7 @@ def placed(wanted: Sequence[tuple[str, Path, Iterable[str]]], base: Path) -> lis
     for split, file, names in wanted:
         find = Finder(base, _near(base, split, file))
         found = {name: _found(find, name, split) for name in dict.fromkeys(names)}
-        claims.append({name: Claim(path, parts_of(name), split) if path else None for name, path in found.items()})
+        claims.append({name: _claim(path, name, split) if path else None for name, path in found.items()})
         folders.append(find.near[0])
         missing = [name for name, path in found.items() if path is None]
         doubts.append({name: told for name in missing if (told := _doubt(find, name, split))})
@@ -194,11 +194,18 @@ def strays(path: Path, root: Path, parts: Sequence[str], split: str) -> bool:
 
 
 class Claim(NamedTuple):
-    """A record's image: the file found for it, the parts of its name as written (see `parts_of`), and its split."""
+    """A record's image: the file found for it, the parts of its name as written (see `parts_of`), its split, and
+    whether its suffix is written in another case than the file's."""
 
     path: Path
     parts: tuple[str, ...]
     split: str
+    respelt: bool = False
+
+
+def _claim(path: Path, name: str, split: str) -> Claim:
+    suffix = PurePosixPath(name.replace("\\", "/")).suffix
+    return Claim(path, parts_of(name), split, suffix != path.suffix and suffix.lower() == path.suffix.lower())
 
 
 def usurped(claims: Iterable[Claim], root: Path) -> set[Claim]:
@@ -219,11 +226,13 @@ def usurped(claims: Iterable[Claim], root: Path) -> set[Claim]:
     return lost
 
 
-def _fit(claim: Claim, root: Path) -> tuple[bool, bool, int]:
-    """Whether the file does not stray, whether it ends as the whole name does, and how many parts they share."""
+def _fit(claim: Claim, root: Path) -> tuple[bool, bool, int, bool]:
+    """Whether the file does not stray, whether it ends as the whole name does, how many parts they share, and whether
+    the suffix is as written."""
     shared = _shared(claim.path, claim.parts)
     whole = shared == len(claim.parts)
-    return not strays(claim.path, root, claim.parts, claim.split), whole, 0 if whole else shared
+    near = not strays(claim.path, root, claim.parts, claim.split)
+    return near, whole, 0 if whole else shared, not claim.respelt
 
 
 def _splits(folders: Iterable[str]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from visrun.data import files
@@ -61,8 +61,9 @@ def images_of(rows: Sequence[Row], column: int, base: Path) -> tuple[list[Path],
     near = [_near(file, row[column]) for _, file, _, row in rows]
     lost: dict[str, tuple[Path, list[str]]] = {}
     settled = {split for (split, *_), path in zip(rows, near, strict=True) if path}
+    used = {*near}
     near = [
-        path or (_respelt(row[1], row[3][column]) if row[0] in settled else None)
+        path or (_respelt(row[1], row[3][column], used) if row[0] in settled else None)
         for row, path in zip(rows, near, strict=True)
     ]
     for split, file, _, row in rows:
@@ -101,11 +102,12 @@ def _near(file: Path, cell: str) -> Path | None:
     return next(filter(files.is_file, _places(file.parent, PurePosixPath(cell.replace("\\", "/")), file.stem)), None)
 
 
-def _respelt(file: Path, cell: str) -> Path | None:
-    """The file that a cell means in the usual places, its suffix in lower or upper case."""
+def _respelt(file: Path, cell: str, used: Container[Path | None]) -> Path | None:
+    """The file that a cell means in the usual places, its suffix in lower or upper case, unless another names it."""
     suffix = PurePosixPath(cell.replace("\\", "/")).suffix
     ends = (suffix.lower(), suffix.upper()) if suffix.lower() in files.IMAGE_SUFFIXES else ()
-    return next(filter(None, (_near(file, cell.removesuffix(suffix) + end) for end in ends)), None)
+    found = (_near(file, cell.removesuffix(suffix) + end) for end in ends)
+    return next((path for path in found if path and path not in used), None)
 
 
 def _places(base: Path, name: PurePosixPath, table: str) -> Iterator[Path]:
