@@ -116,6 +116,27 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     assert loader.call_args.args[0].splits == own.splits or split == "test"
 
 
+@pytest.mark.parametrize("targets", [None, ["size", "patient"]])
+def test_the_column_of_the_runs_groups_is_measured_only_where_it_was_learnt(tmp_path, targets):
+    run, task = tmp_path / "run", {"name": "regression", "targets": targets or ["size"]}
+    lines = ["image,size,patient"]
+    for i in range(6):
+        Image.new("L", (4, 4), i).save(tmp_path / f"{i}.png")
+        lines.append(f"{i}.png,{i},{i // 2 if targets else ''}")
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    run.mkdir()
+    data = {"name": "auto", "root": "x", "group": "patient", "targets": targets}
+    content = {"task": "regression", "seed": 0, "data": data, "model": {"name": "small_resnet"}}
+    (run / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
+    asked = resolve(["task=regression", f"data.root={tmp_path / 't.csv'}"]).settings
+    predictor = SimpleNamespace(task=Mock(state=lambda: task), look=Mock(white=None))
+    screen = Mock()
+    dataset = evaluate.dataset_for(predictor, evaluate.grouped(asked, run), screen)
+    assert dataset.targets == tuple(task["targets"]) and not screen.warn.called
+    for unknown in (None, tmp_path):
+        assert evaluate.grouped(asked, unknown) == asked
+
+
 def split_of(kind, numbers):
     """A split of pictures, each of the file with its number."""
     scenes = [Scene(number, None, None) for number in numbers] if kind == "boxes" else ()

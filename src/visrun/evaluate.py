@@ -70,9 +70,10 @@ def main(words: Sequence[str]) -> int:
     wanted = asked.pop("split", None)
     own = [f"task={predictor.task_name}", to_override("model.name", predictor.model_name), "tracking=none"]
     resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
-    screen, data = Screen(stderr=True), resolved.settings.data
-    dataset = dataset_for(predictor, resolved.settings, screen)
-    dataset = as_split(predictor, run_of(named(names[0])), dataset, resolved.settings, screen)
+    screen, run = Screen(stderr=True), run_of(named(names[0]))
+    settings = grouped(resolved.settings, run)
+    data = settings.data
+    dataset = as_split(predictor, run, dataset_for(predictor, settings, screen), settings, screen)
     split = chosen(dataset, wanted)
     keep = Keep(cache="stream", workers=data.workers, on_bad=data.on_bad)
     size = resolved.hyperparameters.batch_size
@@ -112,6 +113,17 @@ def folder_for(out: str, run: Path, dataset: Dataset) -> Path:
             f"out={out}: lies in the dataset, and its pictures would be read as images; name another folder"
         )
     return drawings.made(drawings.folder_of(run, out))
+
+
+def grouped(settings: Settings, run: Path | None) -> Settings:
+    """``settings`` with the ``data.group`` of the run, where it is known: a column so called is nothing to measure,
+    unless the run learnt it."""
+    try:
+        own = remembered(run).settings.data if run else settings.data
+    except UserError:
+        own = settings.data
+    group = None if own.group in (own.targets or ()) else own.group
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"group": group})})
 
 
 def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, training: bool = False) -> Dataset:

@@ -275,3 +275,18 @@ def test_a_table_that_never_comes_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(files, "content", lambda _: time.sleep(2))
     with pytest.raises(DataError, match=r"boxes\.csv: not read in time"):
         boxes.read(tmp_path)
+
+
+def test_a_column_names_the_groups_of_images(tmp_path: Path) -> None:
+    """Of an image the first cell that is filled; an image of none stands alone."""
+    lines = ["image,class,x1,y1,x2,y2,patient"]
+    for i in range(40):
+        Image.new("L", SIZE, i).save(tmp_path / f"{i}.png")
+        lines += [
+            f"{i}.png,cat,4,5,14,2{n},{cell}" for n, cell in enumerate(["", f"p{i % 8}", "p9"][: 1 + 2 * (i < 39)])
+        ]
+    write(tmp_path / "t.csv", *lines)
+    dataset = records.read(tmp_path, task="object_detection", group="patient", val_fraction=0.25)
+    train, val = ({record.member for record in dataset.splits[name]} for name in ("train", "val"))
+    assert train | val == {"", *(f"p{i}" for i in range(8))} and train & val <= {""} and len(val) >= 2
+    assert dataset.warnings == ("data.group=patient: not found in 1 of 40 images, each of which stands alone",)

@@ -583,9 +583,18 @@ def test_images_that_show_no_group_stand_alone_and_are_counted(tmp_path: Path) -
 
 
 def test_a_group_that_is_found_nowhere_is_refused(tmp_path: Path) -> None:
-    told = r"data\.group=patient: found in no image's path, such as a/a_clip00_0\.png"
+    told = r"data\.group=patient: no column of a table, and found in no image's path, such as a/a_clip00_0\.png"
     with pytest.raises(DataError, match=told):
         records.read(clips(tmp_path), task="classification", group="patient")
+    table = tmp_path / "t.csv"
+    table.write_text("image,label,patient\n" + "".join(f"{x}/{x}_clip00_{i}.png,{x},\n" for x in "ab" for i in (0, 1)))
+    with pytest.raises(DataError, match=r"data\.group=patient: no cell of the column is filled"):
+        records.read(table, task="classification", group="patient")
+
+
+def test_groups_are_nothing_to_a_finished_model(tmp_path: Path) -> None:
+    read = partial(records.read, clips(tmp_path), task="classification", classes=["a", "b"], training=False)
+    assert not read(group="nowhere").warnings
 
 
 def test_groups_that_a_datasets_own_splits_tear_apart_are_a_warning(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def _warnings(
     return (
         *listing.warnings,
         *check.paged(good, base),
-        *splits.torn(good, root=base, group=group),
+        *splits.torn(good, root=base, group=group if training else None),
         *choose.left_out(found.listing.classes, classes, training=training),
         *choose.warnings(good, counts, listing, kind=found.kind, root=base, training=training),
     )

@@ -52,7 +52,7 @@ def complete(
         defects_aside: All defective images are held out, too.
 
     Raises:
-        DataError: ``group`` is found in no image's name.
+        DataError: ``group`` names nothing of any image.
     """
     if group is not None:
         _require_found([entry for entries in splits.values() for entry in entries], root=root, group=group)
@@ -119,8 +119,9 @@ def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None
 
 def _require_found(entries: Sequence[Entry], *, root: Path, group: str) -> None:
     if entries and all(name is None for name in members(entries, root=root, group=group)):
-        first = files.shown(entries[0][0].image, root)
-        raise DataError(f"data.group={group}: found in no image's path, such as {first}")
+        first = entries[0][0]
+        nowhere = f"no column of a table, and found in no image's path, such as {files.shown(first.image, root)}"
+        raise DataError(f"data.group={group}: {nowhere if first.member is None else 'no cell of the column is filled'}")
 
 
 def _chosen(

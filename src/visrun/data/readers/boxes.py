@@ -25,7 +25,8 @@ WANTED = "image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x
 
 @dataclass
 class Picture:
-    """What a table says of one image: of each object the line, the class and the box; and what is wrong."""
+    """What a table says of one image: of each object the line, the class and the box; what is wrong; and the image's
+    ``member``, see `visrun.data.listing.Record`."""
 
     where: str
     lines: list[int] = field(default_factory=list)
@@ -33,6 +34,7 @@ class Picture:
     boxes: list[tuple[float, ...]] = field(default_factory=list)
     size: tuple[int, int] | None = None
     problems: list[Problem] = field(default_factory=list)
+    member: str | None = None
 
 
 Pictures = dict[str, dict[str, Picture]]  # by split and name as written
@@ -43,12 +45,16 @@ def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is a
     return bool(_files(root)[0])
 
 
-def read(root: Path) -> Listing:
+def read(root: Path, *, group: str | None = None) -> Listing:
     """A table with one row an object: image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class.
 
     The last has no header. train.csv, val.csv and test.csv, or one in each split's folder, or one for all, perhaps with
     a column ``split``. A row whose box is empty is an image without objects; without a column for the class all objects
     are of one. Width and height beside four corners are the image's.
+
+    Args:
+        root: The table, or its folder.
+        group: The column that names each image's patient, clip or place, if there is one so called.
 
     Raises:
         DataError: For no such table, several for one split, or one that is broken; for training or validation images
@@ -68,7 +74,7 @@ def read(root: Path) -> Listing:
     of_split: dict[str, Path] = {}
     problems: list[Problem] = []
     for (split, file), text in zip(sources, texts, strict=True):
-        parsed, wrong = _pictures(file, text, split, files.shown(file, base))
+        parsed, wrong = _pictures(file, text, split, files.shown(file, base), group)
         pictures |= parsed
         of_split |= dict.fromkeys(parsed, file)
         problems += wrong
@@ -79,7 +85,9 @@ def read(root: Path) -> Listing:
         problems += [problem for made in several.values() for problem in made.problems]
         problems += [Problem(several[name].where, doubt) for name, doubt in place.doubts.items()]
         good = {name: made for name, made in several.items() if not made.problems and name not in place.doubts}
-        splits[split] = [Record(place.paths[name], _marks(made, names), made.where) for name, made in good.items()]
+        splits[split] = [
+            Record(place.paths[name], _marks(made, names), made.where, made.member) for name, made in good.items()
+        ]
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     if not root.is_file():
         used = {path for place in places for path in place.paths.values()}
@@ -107,13 +115,14 @@ def _is_table(file: Path, *, named: bool) -> bool:
     return named or (columns is not None and columns.likely)
 
 
-def _pictures(file: Path, text: str, split: str, shown: str) -> tuple[Pictures, list[Problem]]:
+def _pictures(file: Path, text: str, split: str, shown: str, group: str | None) -> tuple[Pictures, list[Problem]]:
     """The images that a table names, and rows that name none."""
     names, rows = table_text.cells_of(file, text, wanted=WANTED)
     columns = columns_of(names, rows)
     if columns is None:
         raise DataError(f"{file}: no table of boxes: expected {WANTED}")
     by_row = split == ALL and columns.split is not None
+    member = names.index(group) if group in names else None
     found: Pictures = {} if by_row else {split: {}}
     problems: list[Problem] = []
     if by_row:
@@ -127,6 +136,8 @@ def _pictures(file: Path, text: str, split: str, shown: str) -> tuple[Pictures, 
             continue
         name = PurePosixPath(cells[columns.image].replace("\\", "/")).as_posix()
         picture = found.setdefault(whose, {}).setdefault(name, Picture(where))
+        if member is not None:
+            picture.member = picture.member or cells[member]
         try:
             if len(row) != len(names):
                 raise ValueError(f"{len(row)} cells, the header has {len(names)}")
