@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,15 @@ def test_a_whole_model_is_refused_with_what_to_save(tmp_path: Path) -> None:
 def test_a_file_without_parameters_is_refused(tmp_path: Path, content: Any) -> None:
     with pytest.raises(ConfigError, match="holds no state dict"):
         load(save(content, tmp_path / "net.pt"))
+
+
+@pytest.mark.parametrize(
+    "std", ["abc", 5, [0.5, 0.5], [0.5, 0.5, 0.0], [0.5, 0.5, math.nan], torch.zeros(2, 2)], ids=str
+)
+def test_a_normalisation_that_is_none_is_refused(tmp_path: Path, std: Any) -> None:
+    path = save({**trained(), "mean": [0.5, 0.5, 0.5], "std": std}, tmp_path / "net.pt")
+    with pytest.raises(UserError, match=r"net\.pt: a part is missing or of another kind \("):
+        load(path)
 
 
 @pytest.mark.parametrize("name", ["missing.pt", "."])

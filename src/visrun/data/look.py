@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from visrun.data import geometry, tiles
@@ -11,6 +12,11 @@ from visrun.data.outlines import Window
 from visrun.numbers import is_int
 
 ASIDE = 1e-4  # far less than one of 255 steps
+
+
+def are_colours(mean: Sequence[float], std: Sequence[float]) -> bool:
+    """Whether pixels can have this mean and standard deviation in red, green and blue."""
+    return len(mean) == len(std) == 3 and all(map(math.isfinite, (*mean, *std))) and min(std) > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +47,8 @@ class Look:
     def __post_init__(self) -> None:
         cut = () if self.tile is None else (self.tile, self.tile - self.overlap, self.overlap + 1)
         sides = (*self.image_size, *cut, 1 if self.white is None else self.white)
-        colours = (*self.mean, *self.std)
         sized = len(self.image_size) == 2 and all(map(is_int, sides)) and min(sides) > 0
-        coloured = len(self.mean) == len(self.std) == 3 and all(map(math.isfinite, colours)) and min(self.std) > 0
-        if self.fit not in geometry.MARGIN or not sized or not coloured:
+        if self.fit not in geometry.MARGIN or not sized or not are_colours(self.mean, self.std):
             raise ValueError(f"no way to see a picture: {self}")
         if all(abs(255 * part - round(255 * part)) < 255 * ASIDE / 10 for part in self.mean):
             object.__setattr__(self, "mean", tuple(part + ASIDE for part in self.mean))

@@ -23,7 +23,8 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor, nn
 
-from visrun.checkpoint import unreadable
+from visrun.checkpoint import reading, unreadable
+from visrun.data.look import are_colours
 from visrun.errors import ConfigError, first_line
 
 logger = logging.getLogger(__name__)
@@ -178,6 +179,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         ConfigError: No such file, not readable, or no tensors in it.
+        UserError: Its normalisation is none.
     """
     file = checkpoint_file(path)
     try:
@@ -191,7 +193,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     network = str(portrait.get("name", "")) if isinstance(portrait, dict) else ""
     if content.get("mean") is None or content.get("std") is None:
         return Checkpoint(state, None, None, network)
-    return Checkpoint(state, _triple(content["mean"]), _triple(content["std"]), network)
+    with reading(file):
+        mean, std = _triple(content["mean"]), _triple(content["std"])
+        if not are_colours(mean, std):
+            raise ValueError(f"mean={mean}, std={std}")
+    return Checkpoint(state, mean, std, network)
 
 
 def _why(file: Path, error: Exception) -> str:
