@@ -558,6 +558,20 @@ def test_a_column_of_groups_is_learnt_where_somebody_chose_it(tmp_path: Path) ->
     assert [record.target[0] for rows in dataset.splits.values() for record in rows if record.member == "3"] == [3, 3]
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_split_may_lack_the_column_of_groups(tmp_path: Path, split: str) -> None:
+    for i in range(12):
+        picture(tmp_path / f"{i}.png", i, (6 + i, 5))
+    rows = [f"{i}.png,p{i // 2},{'ab'[i % 2]}" for i in range(8)]
+    (tmp_path / "train.csv").write_text("\n".join(["image,patient,label", *rows]))
+    (tmp_path / f"{split}.csv").write_text(
+        "\n".join(["image,label", *(f"{i}.png,{'ab'[i % 2]}" for i in range(8, 12))])
+    )
+    dataset = records.read(tmp_path, task="classification", group="patient")
+    assert dataset.counts[split] == (2, 2) and {record.member for record in dataset.splits[split]} == {""}
+    assert dataset.warnings == ("data.group=patient: not found in 4 of 12 images, each of which stands alone",)
+
+
 def test_a_column_of_groups_that_splits_tear_apart_is_a_warning(tmp_path: Path) -> None:
     lines = ["image,label,split,patient"]
     for i in range(8):

@@ -77,12 +77,21 @@ def read(root: Path, *, target: str, targets: Sequence[str] | None = None, group
         for split, file in found.items()
     }
     first = next(iter(opened.values()))
+    opened = {split: _with_blanks(table, first.columns, group) for split, table in opened.items()}
     lines = _drop_unlabelled(opened, first)
     for table in opened.values():
         if table.columns != first.columns:
             raise DataError(f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others")
     made = _listing(opened, base, target, targets, group)
     return replace(made, warnings=(*lines, *made.warnings))
+
+
+def _with_blanks(table: Table, columns: tuple[str, ...], group: str | None) -> Table:
+    """A table with blanks in the column of groups, where that is all that it lacks of the ``columns``."""
+    place = columns.index(group) if group in columns else None
+    if place is None or table.columns != (*columns[:place], *columns[place + 1 :]):
+        return table
+    return replace(table, columns=columns, rows=[(line, [*row[:place], "", *row[place:]]) for line, row in table.rows])
 
 
 def _drop_unlabelled(opened: dict[str, Table], first: Table) -> list[str]:
