@@ -83,7 +83,18 @@ def test_small_blocks_and_empty_splits_change_nothing(tmp_path: Path, monkeypatc
     splits = {"train": train, "val": val, "test": []}
     assert found(splits) == [("train", "val", "2.png", "2.jpg"), ("train", "val", "0.png", "0.jpg")]
     monkeypatch.setattr(lookalikes, "BLOCK", 1)
+    lookalikes._across.cache_clear()
     assert found(splits) == [("train", "val", "2.png", "2.jpg"), ("train", "val", "0.png", "0.jpg")]
+
+
+def test_what_was_found_is_remembered_for_the_same_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = entries(tmp_path / "train", {f"{i}.png": picture(i) for i in range(3)})
+    val = entries(tmp_path / "val", {f"{i}.jpg": smaller(picture(i)) for i in (2, 5)})
+    pairs = [("train", "val", "2.png", "2.jpg")]
+    assert found({"train": train, "val": val}) == pairs
+    monkeypatch.setattr(lookalikes, "_candidates", lambda left, right: [])
+    assert found({"train": [*train], "val": [*val]}) == pairs
+    assert found({"train": train, "val": val[:1]}) == found({"train": train, "test": val}) == []
 
 
 def test_of_very_many_every_nth_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

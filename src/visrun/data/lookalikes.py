@@ -8,6 +8,7 @@ against all of the other split by the correlation of grey thumbnails, and the pa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ MOST_PAIRS = 2_000_000_000  # beyond which fewer images are held against the oth
 BLOCK = 20_000_000  # correlations in memory at once
 
 Pair = tuple[str, str, Path, Path]  # (split, other split, image, image)
+Picture = tuple[Path, int, bytes]  # the file, its length, the grey thumbnail
 
 
 def thumbnail(path: Path) -> images.Pixels:
@@ -49,11 +51,23 @@ def across(splits: Mapping[str, Sequence[Entry]]) -> list[Pair]:
     Raises:
         DataError: A file that cannot be read any more.
     """
+    return [*_across(tuple((split, tuple(map(_picture, entries))) for split, entries in splits.items()))]
+
+
+def _picture(entry: Entry) -> Picture:
+    record, finding = entry
+    assert finding.thumbnail is not None, "its pixels were not looked at"
+    return record.image, finding.length[0], finding.thumbnail.tobytes()
+
+
+@lru_cache(maxsize=2)
+def _across(splits: tuple[tuple[str, tuple[Picture, ...]], ...]) -> list[Pair]:
+    """`across`, remembered, since several tasks that a folder serves have the same pictures."""
     found = [
-        (a, b, entry[0].image, other[0].image)
-        for (a, left), (b, right) in combinations(splits.items(), 2)
-        for entry, other in _candidates(left, right[:: 1 + len(left) * len(right) // MOST_PAIRS])
-        if entry[1].length[0] != other[1].length[0]
+        (a, b, one[0], other[0])
+        for (a, left), (b, right) in combinations(splits, 2)
+        for one, other in _candidates(left, right[:: 1 + len(left) * len(right) // MOST_PAIRS])
+        if one[1] != other[1]
     ]
     looked = mapped(_differ, found, path=lambda pair: pair[2])
     return [pair for pair, difference in zip(found, looked, strict=True) if difference <= NEAR]
@@ -72,7 +86,7 @@ def warning(splits: Mapping[str, Sequence[Entry]], root: Path) -> list[str]:
     ]
 
 
-def _candidates(left: Sequence[Entry], right: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+def _candidates(left: Sequence[Picture], right: Sequence[Picture]) -> list[tuple[Picture, Picture]]:
     """Each of ``right`` after the one of ``left`` that correlates most with it, where that is enough."""
     if not left or not right:
         return []
@@ -86,9 +100,10 @@ def _candidates(left: Sequence[Entry], right: Sequence[Entry]) -> list[tuple[Ent
     return found
 
 
-def _rows(entries: Sequence[Entry]) -> npt.NDArray[np.float32]:
+def _rows(pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
     """(N, 256), each of mean 0 and length 1; of a flat image all 0."""
-    rows = np.array([finding.thumbnail for _, finding in entries], np.float32).reshape(len(entries), -1)
+    rows = np.frombuffer(b"".join(grey for *_, grey in pictures), np.uint8).astype(np.float32)
+    rows = rows.reshape(len(pictures), -1)
     rows -= rows.mean(1, keepdims=True)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
     return rows
