@@ -202,14 +202,18 @@ def place(path: Path, folder: Path) -> str:
 def respelt(images: Iterable[tuple[str, Path]], others: Iterable[tuple[str, Path]]) -> Iterator[tuple[Path, Path]]:
     """Of images and files that have no partner of their own name (see `place`) those which are one another's, since
     their names differ in upper and lower case alone, and no third's does."""
-    several: list[dict[str, set[Path]]] = [defaultdict(set), defaultdict(set)]
-    for of_name, pairs in zip(several, (images, others), strict=True):
-        for name, path in pairs:
-            of_name[files.folded(name)].add(path)
-    theirs, those = several
+    those = _by_folded(others)
+    theirs = _by_folded(images) if those else {}  # which may be many, where most show nothing
     for name, found in theirs.items():
         if len(found) == 1 == len(those.get(name, ())):
             yield found.pop(), those[name].pop()
+
+
+def _by_folded(pairs: Iterable[tuple[str, Path]]) -> dict[str, set[Path]]:
+    found: dict[str, set[Path]] = defaultdict(set)
+    for name, path in pairs:
+        found[files.folded(name)].add(path)
+    return found
 
 
 def unmarked(name: str, marks: Iterable[str]) -> str:

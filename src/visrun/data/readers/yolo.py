@@ -177,7 +177,7 @@ class Labels:
 
     def respelt(self, bare: Sequence[Path]) -> dict[Path, Path]:
         """The label files of images for which `of` found none, once all others have theirs: see `common.respelt`."""
-        images = [(str(place / image.stem), image) for image in bare for place in self._places[image.parent]]
+        images = ((str(place / image.stem), image) for image in bare for place in self._places[image.parent])
         texts = (self._inside(place).values() for place in {place for i in bare for place in self._places[i.parent]})
         rest = (path for several in texts for path in several if path not in self._found)
         found = dict(common.respelt(images, ((str(path.with_suffix("")), path) for path in rest)))
