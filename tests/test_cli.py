@@ -347,9 +347,9 @@ def test_a_sweep_that_goes_on_writes_through_no_link(
     link.parent.mkdir(parents=True)
     (empty_folder / "mine").mkdir()
     link.symlink_to(empty_folder / target)
-    (empty_folder / "s").symlink_to("multirun/s")
-    assert cli.main([*verb.split(), "tracking=none", "hydra.sweep.dir=s"]) == 2
-    assert capsys.readouterr().err.startswith(f"visrun: error: s/{name}: a link that leads out of s, ")
+    (empty_folder / "it's").symlink_to("multirun/s")
+    assert cli.main([*verb.split(), "tracking=none", "hydra.sweep.dir=it's"]) == 2
+    assert capsys.readouterr().err.startswith(f"visrun: error: it's/{name}: a link that leads out of it's, ")
     assert list((empty_folder / "mine").iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from visrun import repeat
+from visrun import launch, repeat
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError
 from visrun.repeat import Repetition
@@ -118,6 +118,21 @@ def test_a_wrong_configuration_leaves_no_folder(
     with pytest.raises(ConfigError, match=line):
         repeat.main(words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [("~/w", "w"), ("it's/w", "it's/w"), (r"'it\'s/w'", "it's/w"), ("'a b'", "a b")]
+)
+def test_it_concludes_in_the_folder_that_hydra_writes_to(
+    text: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "main", lambda *_, **__: 0)
+    folders: list[Path] = []
+    monkeypatch.setattr(repeat, "conclude", lambda folder, *_: folders.append(folder.absolute()))
+    assert repeat.main([f"hydra.sweep.dir={text}"]) == 0
+    assert folders == [tmp_path / place]
 
 
 def test_the_finished_runs_count_and_of_one_seed_the_later(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from visrun.arguments import USAGE, Parser
 from visrun.config.compose import Resolved, check_sweep, known, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
 from visrun.config.near import near
-from visrun.config.overrides import hydra_words, to_override
+from visrun.config.overrides import hydra_value, hydra_words, to_override
 from visrun.config.sweeper import NAME as OURS
 from visrun.errors import ConfigError
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
@@ -236,15 +236,14 @@ def sweep_folder(kind: str, own: Sequence[str]) -> tuple[Path, bool, list[str]]:
 
     Args:
         kind: Ends the name of a folder that is made, for a sweep that has no name.
-        own: The user's words to Hydra.
+        own: The user's words to Hydra, see :func:`visrun.config.overrides.hydra_words`.
     """
-    given = {key: text.strip("'\"") for key, _, text in (word.partition("=") for word in own)}
-    name, folder = given.get("hydra.sweeper.study_name"), given.get("hydra.sweep.dir")
+    name, folder = (hydra_value(key, own) for key in ("hydra.sweeper.study_name", "hydra.sweep.dir"))
     if folder:
         return Path(folder), False, []
     place = Path(SWEEPS, name) if name else new_run_folder(kind, root=Path(SWEEPS))
     words = [to_override("hydra.sweep.dir", str(place))]
-    if not name and given.get("hydra/sweeper", OURS) == OURS:
+    if not name and hydra_value("hydra/sweeper", own) in (None, OURS):
         words.append(to_override("hydra.sweeper.study_name", str(place.relative_to(SWEEPS))))
     return place, not name, words
 

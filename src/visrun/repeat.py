@@ -13,7 +13,7 @@ from visrun.arguments import verb_parser
 from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, resolve
 from visrun.config.fields import show
-from visrun.config.overrides import SWEEPING
+from visrun.config.overrides import SWEEPING, hydra_words
 from visrun.config.settings import Settings
 from visrun.config.sweeper import AUTO
 from visrun.config.sweeper import NAME as SWEEPER
@@ -66,7 +66,7 @@ def main(words: Sequence[str]) -> int:
 
     from visrun import launch  # Hydra
 
-    folder, made, named = launch.sweep_folder("repeat", rest)
+    folder, made, named = launch.sweep_folder("repeat", hydra_words(rest))
     with launch.removed_if_empty(folder if made else None):
         typed = ["-m", *flags, *rest, *named, _sweep_over(seeds), *_listed(seeds)]
         code = launch.main(typed, command=["repeat", *words])

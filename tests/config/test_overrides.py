@@ -18,6 +18,7 @@ from visrun.config.overrides import (
     TEXTS,
     Words,
     absolute,
+    hydra_value,
     hydra_words,
     parse,
     run_dir,
@@ -256,3 +257,4 @@ def test_a_folder_of_hydras_is_read_back_unless_hydra_makes_it_up() -> None:
         assert run_dir(hydra_words(["seed=1", f"hydra.run.dir={text}"])) == Path(text)
     for words in ([], ["hydra.run.dir=${now:%Y}"], ["hydra.sweep.dir=w"]):
         assert run_dir(hydra_words(words)) is None
+    assert hydra_value("hydra.sweeper.study_name", ["hydra.sweeper.study_name=null", "hydra.sweeper.study=a"]) is None

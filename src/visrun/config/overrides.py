@@ -155,10 +155,14 @@ def hydra_words(words: Iterable[str]) -> list[str]:
 
 def run_dir(words: Iterable[str]) -> Path | None:
     """The folder that ``hydra.run.dir`` among :func:`hydra_words` names; None without, or where Hydra makes it up."""
-    for word in words:
-        if word.startswith("hydra.run.dir=") and "${" not in word:
-            return Path(str(_parsed(word).value()))
-    return None
+    folder = hydra_value("hydra.run.dir", words)
+    return None if folder is None or "${" in folder else Path(folder)
+
+
+def hydra_value(key: str, words: Iterable[str]) -> str | None:
+    """What ``key`` is set to among :func:`hydra_words`, without quotes; None where it is not set, or to null."""
+    values = (_parsed(word).value() for word in words if word.startswith(f"{key}="))
+    return next((str(value) for value in values if value is not None), None)
 
 
 def to_override(key: str, value: Any) -> str:
