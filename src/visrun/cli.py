@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from visrun.arguments import USAGE, words_after
-from visrun.errors import ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
+from visrun.errors import PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
 from visrun.folders import expanded
 from visrun.synonyms import is_command, ours
 
@@ -183,14 +183,6 @@ def _plugged(words: Sequence[str]) -> list[str]:
 
 
 HELP = ("help", "-h", "--help")
-PATH_FAULTS = {
-    errno.ENAMETOOLONG: "a name in this path is too long",
-    errno.EACCES: "permission denied; ask whom it belongs to, or name another path",
-    errno.ELOOP: "links that lead in a circle; name another path",
-    errno.EROFS: "the file system is read-only; name another path",
-    errno.ENOSPC: "no space left on the disk; make room, or name another path",
-    errno.ENOTDIR: "a file stands where a folder should be; name another path",
-}
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "check": _check,
     "compare": _compare,

@@ -10,6 +10,7 @@ VisrunError            exit code 1: the run failed
 
 from __future__ import annotations
 
+import errno
 import sys
 import sysconfig
 import traceback
@@ -21,6 +22,14 @@ from visrun.synonyms import is_command, ours
 
 # What the rules between settings and the builder itself both say.
 NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
+PATH_FAULTS = {  # what may be wrong with a path that the user named
+    errno.ENAMETOOLONG: "a name in this path is too long",
+    errno.EACCES: "permission denied; ask whom it belongs to, or name another path",
+    errno.ELOOP: "links that lead in a circle; name another path",
+    errno.EROFS: "the file system is read-only; name another path",
+    errno.ENOSPC: "no space left on the disk; make room, or name another path",
+    errno.ENOTDIR: "a file stands where a folder should be; name another path",
+}
 # Ends a line about a name that no table has.
 PLUGIN_HINT = "; a plugin may bring it: plugins=[my_package]"
 

@@ -227,7 +227,7 @@ FORGED = {
     "a link": ({"data.root": "link"}, "outside of what this page may read"),
     "weights elsewhere": ({"model.weights": "/etc/passwd"}, "outside of what this page may read"),
     "NUL": ({"data.root": "photos\0/etc"}, "data.root="),
-    "a long name": ({"data.root": "x" * 300}, "x: File name too long"),
+    "a long name": ({"data.root": "x" * 300}, "x: a name in this path is too long"),
     "a long text": ({"tracking.run_name": "x" * 5000}, "longer than 4096 characters"),
 }
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from visrun.data.folder_names import LABELS_OF_SETS
-from visrun.errors import DataError, did_you_mean
+from visrun.errors import PATH_FAULTS, DataError, did_you_mean
 from visrun.text import some
 
 # fmt: off
@@ -195,7 +195,7 @@ def require_root(root: Path) -> None:
         several = f"; to vary it in a sweep write data.root=choice({root})" if "," in str(root) else ""
         raise DataError(f"data.root={root}: no such folder{hint}{several}") from None
     except OSError as error:  # a name that is too long, or a folder above that is closed
-        raise DataError(f"data.root={root}: {error.strerror}") from None
+        raise DataError(f"data.root={root}: {PATH_FAULTS.get(error.errno or 0, error.strerror)}") from None
 
 
 def flag(text: str) -> bool | None:
