@@ -110,7 +110,7 @@ def test_a_run_that_says_running_is_believed_while_its_process_lives(write_run) 
         ('{"hyperparameters": {}, "task": "cooking"}', 'task="cooking" is not known here'),
         ('{"hyperparameters": {}, "task": ["x"]}', "is not known here"),
         ("[" * 100_000, "not readable as JSON"),
-        (" " * (MAX_BYTES + 1), r"larger than 1,000,000 bytes"),
+        (" " * (MAX_BYTES + 1), rf"larger than {MAX_BYTES:,} bytes"),
     ],
     ids=["empty", "list", "number", "task", "tasks", "deep", "large"],
 )

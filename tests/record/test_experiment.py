@@ -218,6 +218,12 @@ def test_round_trip(write, learning_rate, seed, root, classes, scale):
     assert found["augment.crop_scale"] == scale
 
 
+def test_the_run_of_very_many_classes_is_read(write):
+    content = describe(Hyperparameters(), Settings(), sources={})
+    content["result"] = {"val": {f"ap/the {i}th of many classes": 0.5 for i in range(50_000)}}
+    assert load_experiment(write(content)).values["learning_rate"] == Hyperparameters().learning_rate
+
+
 # What is refused.
 
 
@@ -237,7 +243,7 @@ def test_round_trip(write, learning_rate, seed, root, classes, scale):
         ('{"hyperparameters": {"max_epochs": ' + "9" * 400 + "}}", "max_epochs=999"),
         ("[" * 900_000, f"nested deeper than {MAX_DEPTH} levels"),
         ({"hyperparameters": {}, "result": [[[[[[[[[[]]]]]]]]]]}, f"result: nested deeper than {MAX_DEPTH} levels"),
-        ("{" + " " * MAX_BYTES + "}", "larger than 1,000,000 bytes"),
+        ("{" + " " * MAX_BYTES + "}", f"larger than {MAX_BYTES:,} bytes"),
         (b"\xff\xfe{}", "not UTF-8 at byte 0"),
         ({"hyperparameters": []}, "hyperparameters must be a mapping of keys to values"),
         ({"hyperparameters": {}, "data": 3}, "data must be a mapping of keys to values"),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from visrun.config.sweeper import AUTO, USUAL_TRIALS
-from visrun.record.run_files import MAX_BYTES
+from visrun.web.guard import MOST_BYTES
 
 Text = Annotated[str, Field(max_length=8192)]
 Scalar = Text | bool | int | float | None
@@ -53,7 +53,7 @@ class StartSweep(Swept):
 class LoadedFile(Body):
     """The text of an experiment.json."""
 
-    text: Annotated[str, Field(max_length=MAX_BYTES + 1)]
+    text: Annotated[str, Field(max_length=MOST_BYTES)]
 
 
 class Cooked(State):
