@@ -289,16 +289,14 @@ def test_a_killed_helper_is_an_error_that_names_the_file(paths):
     helper.close()
 
 
-def test_a_hung_helper_is_an_error_that_names_the_file(tmp_path):
-    os.mkfifo(tmp_path / "pipe.png")  # opening it waits for a writer that never comes
-    helper = decoding.Helper((8, 8))
-    with pytest.raises(DataError, match=r"pipe.png: not read within 0 s"):
-        helper.decode(
-            decoding.Job(tmp_path / "pipe.png", None, (), (8, 8), (0, 0, 8, 8), (8, 8)),
-            np.empty((8, 8, 3), np.uint8),
-            None,
-            0.2,
-        )
+def test_a_hung_helper_is_an_error_that_names_the_file(paths):
+    helper = decoding.Helper((72, 54))
+    room = np.empty((72, 54, 3), np.uint8)
+    job = decoding.Job(paths[0], None, (), (30, 40), (0, 0, 40, 30), (30, 40))
+    helper.decode(job, room, None, 60)
+    helper.process.send_signal(signal.SIGSTOP)  # as one that waits for a drive
+    with pytest.raises(stream.Late, match=r"0 \(ü\).png: not read within 0 s"):
+        helper.decode(job, room, None, 0.2)
     helper.close()
     assert helper.process.poll() is not None
 
@@ -311,23 +309,20 @@ def decode(pool, row):
 
 
 @pytest.fixture
-def pool(paths, tmp_path, helped):
-    """Pictures 0 to 4 are as good as any; reading picture 5 takes as long as nobody writes to it."""
-    os.mkfifo(tmp_path / "pipe.png")
-    source = contents.describe([*paths, tmp_path / "pipe.png"], look(), sizes={tmp_path / "pipe.png": (20, 16)})
-    with stream.Pool(source, 1) as pool:
+def pool(paths, helped):
+    with stream.Pool(contents.describe(paths, look()), 1) as pool:
         yield pool
 
 
-def test_after_a_picture_that_came_too_late_each_has_its_own_pixels(pool, paths, tmp_path, monkeypatch):
+def test_after_a_picture_that_came_too_late_each_has_its_own_pixels(pool, paths, monkeypatch):
+    decode(pool, 3)
+    (helper,) = pool.helpers.values()
+    helper.process.send_signal(signal.SIGSTOP)  # as one that waits for a drive
     monkeypatch.setattr(threads, "TIMEOUT", 0.2)
-    with pytest.raises(stream.Late, match=r"pipe.png: not read within 0 s"):
-        decode(pool, 5)
+    with pytest.raises(stream.Late, match=r"1 \(ü\).png: not read within 0 s"):
+        decode(pool, 1)
     monkeypatch.setattr(threads, "TIMEOUT", 30)
-    os.close(
-        os.open(tmp_path / "pipe.png", os.O_RDWR)
-    )  # the drive comes back: who still reads, or is about to, answers
-    (tmp_path / "pipe.png").unlink()
+    helper.process.send_signal(signal.SIGCONT)  # the drive comes back: who still reads answers
     for row in (2, 0):
         h, w = pool.source.sizes[row].tolist()
         assert np.array_equal(decode(pool, row)[:h, :w].numpy(), as_kept(paths[row], (h, w)))
