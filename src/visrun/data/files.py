@@ -258,6 +258,11 @@ def class_names(folder: Path) -> tuple[str, ...]:
     file = named(folder, "classes.txt")
     if file is None:
         return ()
+    return names_in(file)
+
+
+def names_in(file: Path) -> tuple[str, ...]:
+    """The names of classes of a text, one a line; see `require_once`."""
     return require_once(file, [line.strip() for _, line in numbered_lines(file)])
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from visrun.data import check, choose, files, labelled, lookalikes, mask_classes, recognise, splits
 from visrun.data.check import Finding
@@ -159,18 +159,10 @@ def checked(
         found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )
     fingerprint, white = _fingerprint(good, base, listing), check.white(good)
-    by_class = TARGETS[kind].by_class
     if training:
-        good = splits.complete(
-            good,
-            root=base,
-            val_fraction=val_fraction,
-            seed=seed,
-            by_class=by_class,
-            group=group,
-            defects_aside=defects_aside,
-        )
-        good = splits.thinned(good, root=base, fraction=train_fraction, seed=seed, by_class=by_class)
+        by: dict[str, Any] = {"root": base, "seed": seed, "by_class": TARGETS[kind].by_class}
+        good = splits.complete(good, **by, val_fraction=val_fraction, group=group, defects_aside=defects_aside)
+        good = splits.thinned(good, **by, fraction=train_fraction)
         if kind == "value" and form_of(found.listing):
             listing, good = choose.counts_that_vary(listing, good)
     else:
@@ -192,9 +184,8 @@ def checked(
         fingerprints=_fingerprints(good, base, listing),
         mask_ids=ids,
         counts=counts,
-        warnings=(
-            *_warnings(found, listing, good, counts, base=base, classes=classes, group=group, training=training),
-            *(lookalikes.warning(good, base) if pixels and kind != "verdict" else ()),  # parts look alike by nature
+        warnings=_warnings(
+            found, listing, good, counts, base=base, classes=classes, group=group, training=training, pixels=pixels
         ),
         others=found.others,
     )
@@ -272,6 +263,7 @@ def _warnings(
     classes: Sequence[str] | None,
     group: str | None,
     training: bool,
+    pixels: bool,
 ) -> tuple[str, ...]:
     """What the reader noticed, and what is to be seen of the splits as they are."""
     return (
@@ -280,6 +272,7 @@ def _warnings(
         *splits.torn(good, root=base, group=group if training else None),
         *choose.left_out(found.listing.classes, classes, training=training),
         *choose.warnings(good, counts, listing, kind=found.kind, root=base, training=training),
+        *(lookalikes.warning(good, base) if pixels and found.kind != "verdict" else ()),  # parts look alike by nature
     )
 
 

@@ -66,4 +66,4 @@ def _names(*folders: Path) -> tuple[str, ...]:
     file = next(found, None)
     if file is None:
         return ()
-    return files.require_once(file, [line.strip() for _, line in files.numbered_lines(file)])
+    return files.names_in(file)

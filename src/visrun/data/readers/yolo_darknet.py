@@ -50,5 +50,4 @@ def plan(root: Path) -> Plan | None:
     listed = yolo_yaml.resolved(file.parent, None, settings["names"])
     if listed is None:
         raise DataError(f"{file}: names: no file at {settings['names']}")
-    names = files.require_once(listed, [line.strip() for _, line in files.numbered_lines(listed)])
-    return Plan(names=names, images=images, warnings=tuple(warnings))
+    return Plan(names=files.names_in(listed), images=images, warnings=tuple(warnings))
