@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 import visrun
-from visrun import evaluate, explain, export, launch, predict, repeat
+from visrun import evaluate, explain, export, launch, predict, varied
 from visrun.arguments import options, verb_parser
 from visrun.cli import VERBS
 from visrun.compare import command as comparing
@@ -45,7 +45,7 @@ PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 READY = list(TASKS)
 PLACEHOLDER = re.compile(r"[A-Z]+(/.*)?")  # PATH, RUN, RUN/experiment.json
 # Words of a command that are no settings; those in blocks of commands are composed.
-ONLY_TYPED = ("format", "pictures", "seeds", "sweep", "threshold")
+ONLY_TYPED = ("folds", "format", "pictures", "seeds", "sweep", "threshold")
 EXAMPLE_FILE = re.compile(r"`(conf/[\w/]+\.yaml|\w+\.py)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
 
 
@@ -145,8 +145,8 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         assert {word for word in words[1:] if word.startswith("-")} <= {"--port", "--no-browser", "--data"}
         return []
     if words[:1] == ["repeat"]:
-        seeds, words = repeat.read_words(words[1:])
-        words = ["-m", *words, repeat._sweep_over(seeds)]
+        runs, words = varied.read_words(words[1:])
+        words = ["-m", *words, *varied.sweep_over(runs)]
     if words[:1] == ["explain"]:
         keys = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
         assert set(keys) <= known()

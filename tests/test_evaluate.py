@@ -116,6 +116,23 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     assert loader.call_args.args[0].splits == own.splits or split == "test"
 
 
+def test_of_a_run_of_one_fold_val_is_that_fold_and_not_the_datasets(tmp_path):
+    for i in range(24):
+        folder = tmp_path / "photos" / ("train" if i < 16 else "val") / "ab"[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), i).save(folder / f"{i}.png")
+    own = read(tmp_path / "photos", task="classification", fold="2/3")
+    data = {"name": "auto", "root": str(tmp_path / "photos"), "fingerprint": own.fingerprint, "fold": "2/3"}
+    content = {"task": "classification", "seed": 0, "data": data, "model": {"name": "small_resnet"}}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
+    asked = resolve([f"data.root={tmp_path / 'photos'}"]).settings
+    predictor = SimpleNamespace(task=Mock(state=lambda: {"classes": ["a", "b"]}), look=Mock(white=None))
+    dataset = evaluate.dataset_for(predictor, asked, Mock())
+    assert dataset.splits["val"] != own.splits["val"]
+    assert evaluate.as_split(predictor, tmp_path / "run", dataset, asked, Mock()).splits == own.splits
+
+
 @pytest.mark.parametrize("targets", [None, ["size", "patient"]])
 def test_the_column_of_the_runs_groups_is_measured_only_where_it_was_learnt(tmp_path, targets):
     run, task = tmp_path / "run", {"name": "regression", "targets": targets or ["size"]}

@@ -28,6 +28,7 @@ ABOVE = {
             "predictor",
             "preflight",
             "repeat",
+            "varied",
             "run",
             "survey.command",
             "sweep",

@@ -1,4 +1,4 @@
-"""One configuration with several seeds: what is asked for, what is counted, what is told."""
+"""One configuration with several seeds or folds: what is asked for, what is counted, what is told."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from visrun.config.compose import resolve
 from visrun.errors import ConfigError
 from visrun.repeat import Repetition
 from visrun.spread import spread
+from visrun.varied import Varied
 
 # A training that takes no time: its accuracies follow from the seed, and a seed may fail.
 FAKE = """
@@ -26,7 +27,9 @@ from visrun.errors import VisrunError
 def execute(resolved, folder, *, trial=None):
     seed = resolved.settings.seed
     trial.begin(folder)
-    content = {"seed": seed, "result": {"status": "running"}}
+    fold = resolved.settings.data.fold
+    content = {"seed": seed, "data": {"fold": fold}, "result": {"status": "running"}}
+    seed = seed if fold is None else int(fold[0])
     file = folder / "experiment.json"
     if seed == 9:
         file.write_text(json.dumps(content | {"result": {"status": "failed", "val": {"accuracy": 0.0}}}))
@@ -43,63 +46,14 @@ visrun.run.execute = execute
 """
 
 
+def seeds(*values: int) -> Varied:
+    return Varied("seeds", values)
+
+
 def write_trial(folder: Path, number: int, seed: int, status: str = "finished", **result: Any) -> None:
     (folder / str(number)).mkdir(parents=True)
     content = {"seed": seed, "result": {"status": status, **result}}
     (folder / str(number) / "experiment.json").write_text(json.dumps(content))
-
-
-@pytest.mark.parametrize(
-    ("words", "seeds", "sweep", "points"),
-    [
-        ([], [0, 1, 2, 3, 4], "seed=interval(0,4)", ""),
-        (["seeds=3"], [0, 1, 2], "seed=interval(0,2)", ""),
-        (["seeds=1"], [0], "seed=interval(0,0)", ""),
-        (["seeds=[3]"], [3], "seed=interval(0,3)", "[{seed:3}]"),
-        (["seeds=[7, 3,11]"], [7, 3, 11], "seed=interval(0,11)", "[{seed:7},{seed:3},{seed:11}]"),
-        (["seeds=[0,1]"], [0, 1], "seed=interval(0,1)", ""),
-        (["seeds=[1,0]"], [1, 0], "seed=interval(0,1)", ""),
-    ],
-)
-def test_seeds_are_a_count_or_a_list(words: list[str], seeds: list[int], sweep: str, points: str) -> None:
-    assert repeat.read_words([*words, "optimizer=sgd", "hydra.sweeper.n_jobs=2"]) == (
-        seeds,
-        ["optimizer=sgd", "hydra.sweeper.n_jobs=2"],
-    )
-    assert repeat._sweep_over(seeds) == sweep
-    assert repeat._listed(seeds)[2:] == ([f"hydra.sweeper.start_points={points}"] if points else [])
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["seeds=0"], "seeds=0: must be a count from 1 to 1000, or different seeds such as"),
-        (["seeds=1001"], "seeds=1001: must be a count"),
-        (["seeds=3,4"], "seeds=3,4: must be a count"),
-        (["seeds=[]"], "seeds=.*: must be a count"),
-        (["seeds=[3,3]"], "seeds=.*: must be a count"),
-        (["seeds=[-1]"], "seeds=.*: must be a count"),
-        (["seeds=²"], "seeds=.*: must be a count"),
-        (["seeds=[4294967296]"], "seed=4294967296: must be an integer from 0"),
-        (["seeds=2", "seeds=3"], "seeds is given twice"),
-        (["seed=3"], r"seed=3: repeat gives each run a seed; write seeds=\[3\]"),
-        (["sweep=default"], "sweep=default: repeat varies the seed alone"),
-        (["hydra/sweeper=basic"], "repeat varies the seed alone"),
-        (["hydra.sweeper.params.optimizer='adam,sgd'"], "repeat varies the seed alone"),
-        (["+hydra.sweeper.params.optimizer='adam,sgd'"], "repeat varies the seed alone"),
-        (["hydra.sweeper.n_trials=3"], "hydra.sweeper.n_trials=3: repeat runs each seed to its end"),
-        (["hydra/sweeper/pruner=median"], "hydra/sweeper/pruner=median: repeat runs each seed to its end"),
-        (["hydra.sweeper.pruner.name=median"], "repeat runs each seed to its end"),
-    ],
-)
-def test_what_is_no_repeat_is_one_line(words: list[str], line: str) -> None:
-    with pytest.raises(ConfigError, match=line):
-        repeat.read_words(words)
-
-
-@pytest.mark.parametrize("name", ["none", "auto"])
-def test_a_pruner_that_prunes_no_repeat_is_let_through(name: str) -> None:
-    assert repeat.read_words([f"hydra/sweeper/pruner={name}"])[1] == [f"hydra/sweeper/pruner={name}"]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +97,7 @@ def test_the_finished_runs_count_and_of_one_seed_the_later(tmp_path: Path) -> No
     write_trial(tmp_path, 3, seed=5)
     (tmp_path / "best").mkdir()
     (tmp_path / "11").mkdir()
-    assert repeat.finished(tmp_path, [0, 1, 2]) == [
+    assert repeat.finished(tmp_path, seeds(0, 1, 2)) == [
         Repetition(1, tmp_path / "0", {"val/accuracy": 0.25, "test/accuracy": 0.5}),
         Repetition(2, tmp_path / "10", {"val/accuracy": 1.0}),
     ]
@@ -161,7 +115,9 @@ def test_the_monitored_metric_stands_first_and_each_counts_its_own_runs() -> Non
 
 def told(words: list[str], *metrics: dict[str, float], held_out: str = "aa") -> list[str]:
     runs = [Repetition(i, Path(str(i)), values, held_out[i : i + 1]) for i, values in enumerate(metrics)]
-    return repeat.lines(repeat.summary(runs, monitor="accuracy"), runs, resolve(words).settings)
+    return repeat.lines(
+        repeat.summary(runs, monitor="accuracy"), runs, resolve(words).settings, seeds(*range(len(runs)))
+    )
 
 
 def test_the_table_names_mean_deviation_and_interval() -> None:
@@ -191,8 +147,10 @@ def test_a_split_by_seed_is_said_where_the_seeds_held_out_other_images(
     for number in range(2):
         noted = {"fingerprints": {"val": held_out[number]}} if held_out else {}
         write_trial(tmp_path, number, seed=number, val={"accuracy": 0.5}, **noted)
-    runs = repeat.finished(tmp_path, [0, 1])
-    shown = repeat.lines(repeat.summary(runs, monitor="accuracy"), runs, resolve(["data.root=photos"]).settings)
+    runs = repeat.finished(tmp_path, seeds(0, 1))
+    shown = repeat.lines(
+        repeat.summary(runs, monitor="accuracy"), runs, resolve(["data.root=photos"]).settings, seeds(0, 1)
+    )
     assert (repeat.SPLIT_NOTE in shown) == is_said
 
 
@@ -252,6 +210,28 @@ def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:
     )
 
 
+def test_every_fold_is_run_and_counts_by_its_name(tmp_path: Path) -> None:
+    done = command(tmp_path, "folds=3", "seed=5", "hydra.sweeper.study_name=crossed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "model=small_resnet, folds 1/3, 2/3, 3/3" in done.stdout
+    folder = tmp_path / "multirun" / "crossed"
+    written = json.loads((folder / "repeat.json").read_text())
+    assert [(run["fold"], run["test/accuracy"]) for run in written["runs"]] == [
+        ("1/3", 0.1),
+        ("2/3", 0.2),
+        ("3/3", 0.3),
+    ]
+    assert {json.loads((folder / str(k) / "experiment.json").read_text())["seed"] for k in range(3)} == {5}
+    # t(0.975, 2) = 4.3027, and the variance of the mean is (1/3 + 1/2) of 0.1^2
+    half = 4.30265 * 0.1 * (1 / 3 + 1 / 2) ** 0.5
+    assert written["metrics"]["test/accuracy"] == pytest.approx(
+        {"n": 3, "mean": 0.2, "std": 0.1, "low": 0.2 - half, "high": 0.2 + half}, abs=1e-5
+    )
+    assert done.stdout.splitlines()[-2] == repeat.FOLD_NOTE
+    done = command(tmp_path, "folds=4", "seed=5", "hydra.sweeper.study_name=crossed")
+    assert done.returncode == 2 and "this study has other choices for data.fold" in done.stderr
+
+
 def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
@@ -277,7 +257,7 @@ def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pyt
     parent.tracker.start()
     run_id = parent.tracker.wait()
     assert parent.tracker.finish("finished") is None
-    repeat.conclude(folder, [0, 1], resolve([f"tracking.uri={uri}"]))
+    repeat.conclude(folder, seeds(0, 1), resolve([f"tracking.uri={uri}"]))
     run = MlflowClient(uri).get_run(str(run_id))
     assert (run.info.status, run.data.metrics["repeat/test/accuracy/mean"]) == ("FINISHED", 0.5)
     assert run.data.metrics["repeat/test/f1/_less-than sign_30/mean"] == 0.5

@@ -25,6 +25,13 @@ def test_two_values_by_hand() -> None:
     assert (found.low, found.high) == (pytest.approx(1 - 12.70620), pytest.approx(1 + 12.70620))
 
 
+def test_runs_that_share_images_have_a_wider_interval() -> None:
+    # five folds: 1/5 + 1/4 of the variance instead of 1/5; t(0.975, 4) = 2.77645, s = sqrt(2.5)
+    found = spread([1.0, 2.0, 3.0, 4.0, 5.0], overlap=0.25)
+    assert (found.mean, found.std) == (3.0, pytest.approx(math.sqrt(2.5)))
+    assert found.high == pytest.approx(3 + 2.77645 * math.sqrt(2.5 * 0.45), abs=1e-5)
+
+
 def test_one_value_has_a_mean_and_nothing_else() -> None:
     assert spread([0.25]) == Spread(1, 0.25, None, None, None)
 

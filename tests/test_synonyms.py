@@ -46,7 +46,7 @@ def test_no_word_of_visruns_own_is_taken_for_another_tools() -> None:
         ("YOLO11n-obb.pt", " (did you mean model=dense_resnet18?)"),
         ("Work-Dir", " (did you mean hydra.run.dir?)"),
         ("tune", "; write visrun -m sweep=default"),
-        ("K-Fold", "; there is no cross-validation; visrun repeat says how much is chance"),
+        ("K-Fold", "; write visrun repeat experiment=RUN folds=5"),
         ("learning_rate", ""),
     ],
 )

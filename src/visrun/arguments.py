@@ -17,14 +17,14 @@ USAGE = {
     "explain": "visrun explain [--json] [-m] [--config-dir DIR] [KEY ...] [key=value ...]",
     "export": "visrun export RUN [format=onnx] [out=FILE]",
     "predict": "visrun predict RUN IMAGES... [threshold=0.5] [out=DIR] [pictures=0] [device=cpu]",
-    "repeat": "visrun repeat [experiment=PATH] [seeds=5] [key=value ...]",
+    "repeat": "visrun repeat [experiment=PATH] [seeds=5|folds=5] [key=value ...]",
     "resume": "visrun resume RUN",
     "ui": "visrun ui [--port N] [--no-browser] [--data DIR]...",
 }
 ABOUT = {
     "check": "Which tasks a folder can serve and as which layout, its counts, sizes and problems, and a sheet of "
-    "labelled samples. data.targets=, data.classes=, data.val_fraction=, data.group= and seed= choose as in a run. "
-    "Exit code 2 where no run (of the task named) could start on it as it is.",
+    "labelled samples. data.targets=, data.classes=, data.val_fraction=, data.fold=, data.group= and seed= choose as "
+    "in a run. Exit code 2 where no run (of the task named) could start on it as it is.",
     "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
     "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
     "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
@@ -39,8 +39,9 @@ ABOUT = {
     "standard input). A JSON line for each, and drawn pictures in out= (else in predictions/ of the run's folder, of "
     "the current one where a best.pt lies in no run). threshold= is the score from which on an object, one label of "
     "several or a defect is reported; pictures=N draws N images.",
-    "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]): mean, standard "
-    "deviation and 95 % interval of every metric. It is a sweep over seed, so hydra.sweeper.* words work.",
+    "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]), or with each of so "
+    "many folds of train and val as its val (folds=5): mean, standard deviation and 95 % interval of every metric. It "
+    "is a sweep over seed or data.fold, so hydra.sweeper.* words work.",
     "resume": "Go on with an interrupted run, exactly where it was saved last.",
     "ui": "The same in a browser: a form over every setting, runs and sweeps as they train. It answers this machine "
     "alone, and reads datasets below the current folder, the home folder and each --data DIR.",

@@ -15,6 +15,7 @@ from visrun import drawings, gallery
 from visrun.arguments import USAGE, options
 from visrun.config.compose import resolve
 from visrun.config.overrides import to_override
+from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.agree import agreeing
@@ -41,7 +42,7 @@ from visrun.training import evaluate
 READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out")
 WORST = 24  # pictures on the sheet
 IMAGES, SHEET = "images.jsonl", "worst.png"
-SPLITTING = ("val_fraction", "group", "train_fraction", "targets")  # a run's data settings that say what it learnt from
+LEARNT = (*SPLITTING, "train_fraction", "targets")  # a run's data settings that say what it learnt from
 
 
 @runtime_checkable
@@ -139,7 +140,7 @@ def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, tra
 
 
 def as_split(predictor: Predictor, run: Path | None, dataset: Dataset, settings: Settings, screen: Screen) -> Dataset:
-    """``dataset``, where it is what the run was trained on and has no val split, as it was split for that.
+    """``dataset``, where it is what the run was trained on and the run chose the val split, as it was split for that.
 
     Args:
         predictor: Of the run.
@@ -148,14 +149,16 @@ def as_split(predictor: Predictor, run: Path | None, dataset: Dataset, settings:
         settings: Of which it was read.
         screen: Says what was done, or that these data have changed since.
     """
-    if "val" in dataset.splits or run is None or not (run / FILE_NAME).is_file():
+    if run is None or not (run / FILE_NAME).is_file():
         return dataset
     noted = part_of(read_json(run / FILE_NAME), "data")
+    if "val" in dataset.splits and noted.get("fold") is None:
+        return dataset
     if dataset.fingerprint != noted.get("fingerprint") and str(dataset.root) != noted.get("root"):
         return dataset
     try:
         was = remembered(run).settings
-        data = settings.data.model_copy(update={key: getattr(was.data, key) for key in SPLITTING})
+        data = settings.data.model_copy(update={key: getattr(was.data, key) for key in LEARNT})
         again = settings.model_copy(update={"data": data, "seed": was.seed})
         own = dataset_for(predictor, again, Screen(stderr=True, quiet=True), training=True)
     except UserError:  # changed, or of a run that is not known here

@@ -154,6 +154,7 @@ WORDS = {
     ("gradient", True): "the model learns by gradient steps",
     ("losses", True): "the model takes any loss",
     ("data.tile", True): "data.tile is set",
+    ("data.fold", False): "data.fold is not set",
 }
 # Facts that are lists in the entries of a table -> the choice whose table it is; a condition wants one of a list.
 OWNERS: dict[str, tuple[str, Mapping[str, Any]]] = {"mixes": ("task", TASKS), "options": ("model", MODELS)}

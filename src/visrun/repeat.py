@@ -1,22 +1,18 @@
-"""``visrun repeat``: one configuration with several seeds, as a sweep over ``seed``, and what its metrics come to."""
+"""``visrun repeat``: one configuration with several seeds, or on every fold, and what its metrics come to."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from visrun.arguments import verb_parser
-from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, resolve
 from visrun.config.fields import show
 from visrun.config.overrides import SWEEPING, hydra_words
 from visrun.config.settings import Settings
-from visrun.config.sweeper import AUTO
-from visrun.config.sweeper import NAME as SWEEPER
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
 from visrun.files import write_atomic
@@ -28,28 +24,27 @@ from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
 from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD, experiment_of
+from visrun.varied import Varied, read_words, sweep_over
 
 REPORT = "repeat.json"
-USUAL, MOST = 5, 1000  # runs
 SPLITS = ("val", "test")
-REFUSED = ("hydra.sweeper.params", "hydra.sweeper.start_points", "hydra.mode")
-CUTTING = ("hydra.sweeper.n_trials", "hydra.sweeper.pruner", "hydra/sweeper/pruner")  # some seeds, or their ends, off
 SPLIT_NOTE = "data without a val split: each seed holds out other images of train, and val/ measures that as well"
+FOLD_NOTE = "folds share training images: the intervals are wider for it (Nadeau and Bengio, 2003)"
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """A finished run of the repeat: its seed, its folder, its metrics as ``val/NAME`` and ``test/NAME``, and the
-    fingerprint of its validation images."""
+    """A finished run of the repeat: its seed or fold, its folder, its metrics as ``val/NAME`` and ``test/NAME``, and
+    the fingerprint of its validation images."""
 
-    seed: int
+    value: int | str
     folder: Path
     metrics: dict[str, float]
     held_out: str = ""
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the seeds, print what their metrics come to, and return the exit code.
+    """Run them all, print what their metrics come to, and return the exit code.
 
     Raises:
         ConfigError: The words are no valid configuration, or sweep over something else.
@@ -58,9 +53,9 @@ def main(words: Sequence[str]) -> int:
     parser = verb_parser("repeat")
     parser.add_argument("--config-dir", metavar="DIR", type=Path, help="config files that go before visrun's own")
     given = parser.parse_intermixed_args(words)
-    seeds, rest = read_words(given.words)
+    varied, rest = read_words(given.words)
     of_one = [word for word in rest if not word.lstrip("+~").startswith(SWEEPING)]
-    resolved = resolve([*of_one, f"seed={seeds[0]}"], config_dir=given.config_dir)
+    resolved = resolve([*of_one, f"{varied.key}={varied.values[0]}"], config_dir=given.config_dir)
     flags = ["--config-dir", str(given.config_dir)] if given.config_dir else []
     _check_folder(rest)
 
@@ -68,60 +63,11 @@ def main(words: Sequence[str]) -> int:
 
     folder, made, named = launch.sweep_folder("repeat", hydra_words(rest))
     with launch.removed_if_empty(folder if made else None):
-        typed = ["-m", *flags, *rest, *named, _sweep_over(seeds), *_listed(seeds)]
+        typed = ["-m", *flags, *rest, *named, *sweep_over(varied)]
         code = launch.main(typed, command=["repeat", *words])
     if code in (0, 1) and not _is_worker(rest):
-        conclude(folder, seeds, resolved)
+        conclude(folder, varied, resolved)
     return code
-
-
-def read_words(words: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The seeds, and the words of the run.
-
-    Raises:
-        ConfigError: ``seeds=`` is no count and no list, or another word would sweep as well.
-    """
-    named = [word.partition("=")[2] for word in words if word.startswith("seeds=")]
-    rest = [word for word in words if not word.startswith("seeds=")]
-    if len(named) > 1:
-        raise ConfigError("seeds is given twice; keep one")
-    for word in rest:
-        key, _, value = word.lstrip("+").partition("=")
-        if key == "seed":
-            raise ConfigError(f"seed={value}: repeat gives each run a seed; write seeds=[{value}]")
-        if key == "sweep" or key.startswith(REFUSED) or (key == "hydra/sweeper" and value != SWEEPER):
-            raise ConfigError(f"{word}: repeat varies the seed alone; visrun -m runs sweeps")
-        if key.startswith(CUTTING) and value not in ("none", AUTO):
-            raise ConfigError(f"{word}: repeat runs each seed to its end, or the mean is of some; leave it out")
-    return _seeds(named[0] if named else str(USUAL)), rest
-
-
-def _seeds(text: str) -> list[int]:
-    """``5`` stands for 0 to 4, ``[3,7,11]`` for these."""
-    if text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST:
-        return list(range(int(text)))
-    listed = re.fullmatch(r"\[\s*\d+\s*(,\s*\d+\s*)*\]", text, re.ASCII)
-    seeds = [int(seed) for seed in text[1:-1].split(",")] if listed else []
-    if not seeds or len(seeds) > MOST or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"seeds={show(text)}: must be a count from 1 to {MOST}, or different seeds such as [3,7,11]")
-    problems = [line for seed in seeds for line in problems_of("seed", seed)]
-    if problems:
-        raise ConfigError(problems)
-    return seeds
-
-
-def _sweep_over(seeds: Sequence[int]) -> str:
-    """The numbers up to the greatest seed: they can be more when the same repeat is gone on with, choices cannot."""
-    return f"seed=interval(0,{max(seeds)})"
-
-
-def _listed(seeds: Sequence[int]) -> list[str]:
-    """The words that have these seeds run and no other of these numbers; none where they are all of them."""
-    if max(seeds) < len(seeds):
-        return []
-    points = ",".join(f"{{seed:{seed}}}" for seed in seeds)
-    sweeper = [f"hydra.sweeper.n_trials={len(seeds)}", f"hydra.sweeper.start_points=[{points}]"]
-    return ["hydra/sweeper/sampler=grid", *sweeper]
 
 
 def _check_folder(words: Sequence[str]) -> None:
@@ -141,73 +87,76 @@ def _is_worker(words: Sequence[str]) -> bool:
     return any(word.replace(" ", "").lower() == "hydra.sweeper.worker=true" for word in words)
 
 
-def conclude(folder: Path, seeds: Sequence[int], resolved: Resolved) -> None:
+def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:
     """Write repeat.json, print its table, tell the sweep's run in MLflow.
 
     Args:
         folder: The sweep's.
-        seeds: Those asked for.
+        varied: Those asked for.
         resolved: The configuration with the first of them.
     """
     screen, settings = Screen(), resolved.settings
-    runs = finished(folder, seeds)
-    missing = [seed for seed in seeds if seed not in {run.seed for run in runs}]
+    runs = finished(folder, varied)
+    missing = [value for value in varied.values if value not in {run.value for run in runs}]
     if missing:
-        screen.warn(f"seeds {', '.join(map(str, missing))} have no finished run and count for nothing")
+        screen.warn(f"{varied.word} {', '.join(map(str, missing))} have no finished run and count for nothing")
     if not runs:
         return
-    found = summary(runs, monitor=TASKS[settings.task].judged_by(settings.run.monitor).monitor)
-    write_atomic(folder / REPORT, (json.dumps(report(found, runs, settings), indent=2) + "\n").encode())
+    monitor = TASKS[settings.task].judged_by(settings.run.monitor).monitor
+    found = summary(runs, monitor=monitor, overlap=varied.overlap)
+    write_atomic(folder / REPORT, (json.dumps(report(found, runs, settings, varied), indent=2) + "\n").encode())
     warning = _track(folder, found, settings)
     if warning:
         screen.warn(warning)
-    for line in lines(found, runs, settings):
+    for line in lines(found, runs, settings, varied):
         print(line)
     print(f"written: {folder / REPORT}")
 
 
-def finished(folder: Path, seeds: Sequence[int]) -> list[Repetition]:
-    """The finished runs below ``folder``, one for each of ``seeds`` that has one, in their order.
+def finished(folder: Path, varied: Varied) -> list[Repetition]:
+    """The finished runs below ``folder``, one for each seed or fold that has one, in their order.
 
-    Of a seed that was run again, after its first run was stopped, the later one counts.
+    Of one that was run again, after its first run was stopped, the later one counts.
     """
-    runs: dict[int, Repetition] = {}
+    runs: dict[int | str, Repetition] = {}
     for place in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
         try:
             content = read_json(place / FILE_NAME)
         except UserError:
             continue
-        result = content.get("result") or {}
-        if result.get("status") == "finished" and content.get("seed") in seeds:
+        result, value = content.get("result") or {}, varied.of(content)
+        if value is not None and value in varied.values and result.get("status") == "finished":
             held_out = str(part_of(result, "fingerprints").get("val", ""))
-            runs[content["seed"]] = Repetition(content["seed"], place, _metrics(result), held_out)
-    return [runs[seed] for seed in seeds if seed in runs]
+            runs[value] = Repetition(value, place, _metrics(result), held_out)
+    return [runs[value] for value in varied.values if value in runs]
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
     return {f"{split}/{key}": value for split in SPLITS for key, value in numbers_of(result.get(split)).items()}
 
 
-def summary(runs: Sequence[Repetition], *, monitor: str) -> dict[str, Spread]:
+def summary(runs: Sequence[Repetition], *, monitor: str, overlap: float = 0.0) -> dict[str, Spread]:
     """The spread of each metric over the runs that have it: val before test, and of each the monitored one first."""
     keys = list(dict.fromkeys(key for run in runs for key in run.metrics))
     keys.sort(
         key=lambda key: (SPLITS.index(key.partition("/")[0]), key.partition("/")[2].removeprefix(SYNTHETIC) != monitor)
     )
-    return {key: spread([run.metrics[key] for run in runs if key in run.metrics]) for key in keys}
+    return {key: spread([run.metrics[key] for run in runs if key in run.metrics], overlap=overlap) for key in keys}
 
 
-def report(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Settings) -> dict[str, Any]:
+def report(
+    found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Settings, varied: Varied
+) -> dict[str, Any]:
     """The content of repeat.json."""
     return {
         "task": settings.task,
         "model": settings.model.name,
         "metrics": {key: asdict(value) for key, value in found.items()},
-        "runs": [{"seed": run.seed, "folder": run.folder.name, **run.metrics} for run in runs],
+        "runs": [{varied.name: run.value, "folder": run.folder.name, **run.metrics} for run in runs],
     }
 
 
-def lines(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Settings) -> list[str]:
+def lines(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Settings, varied: Varied) -> list[str]:
     """What a person reads: a table of the metrics, without those of single classes or targets."""
     shown = {key: value for key, value in found.items() if key.count("/") == 1}
     table = [("metric", "runs", "mean", "std", "95 % interval")]
@@ -216,12 +165,14 @@ def lines(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Set
         table.append((key, str(value.n), number(value.mean), _number(value.std), interval))
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    seeds = ", ".join(str(run.seed) for run in runs)
-    text = [f"task={settings.task} model={settings.model.name}, seeds {seeds}", *rows]
+    values = ", ".join(str(run.value) for run in runs)
+    text = [f"task={settings.task} model={settings.model.name}, {varied.word} {values}", *rows]
     if len(runs) < 2:
-        text.append("one run tells no spread: standard deviation and interval need two seeds or more")
+        text.append(f"one run tells no spread: standard deviation and interval need two {varied.word} or more")
     if len(shown) < len(found):
         text.append(f"{REPORT} holds {len(found) - len(shown)} more, of single classes or targets")
+    if varied.word == "folds":
+        return [*text, FOLD_NOTE]
     return [*text, SPLIT_NOTE] if len({run.held_out for run in runs if run.held_out}) > 1 else text
 
 

@@ -33,10 +33,17 @@ class Spread:
     high: float | None = None
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float], *, overlap: float = 0.0) -> Spread:
     """The spread of finite values, at least one.
 
     The interval takes the values for independent draws from a normal distribution (Student 1908, Biometrika 6).
+
+    Args:
+        values: One of each run.
+        overlap: Of runs that share what they learn from, such as the folds of cross-validation: how many images each
+            is measured on for one that it learns from. It stands for the correlation between them, and the variance of
+            the mean is 1/n + overlap, not 1/n, times that of the values (Nadeau and Bengio, "Inference for the
+            Generalization Error", Machine Learning 52, 2003, section 3).
     """
     from scipy.special import stdtrit
 
@@ -45,5 +52,5 @@ def spread(values: Sequence[float]) -> Spread:
     if n == 1:
         return Spread(1, mean)
     std = statistics.stdev(values)
-    half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * std / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * std * math.sqrt(1 / n + overlap)
     return Spread(n, mean, std, mean - half, mean + half)

@@ -163,14 +163,16 @@ def test_every_run_has_the_splits_of_its_own_model(tmp_path: Path, monkeypatch: 
     assert [found.defects["val"] for found in pictures._same_data(runs)] == [1, 5]
 
 
-def test_every_run_has_the_groups_that_it_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("own", [{"group": "clip."}, {"fold": "2/3"}, {"val_fraction": 0.5}])
+def test_every_run_has_what_it_held_out(own: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(12):
         (tmp_path / "xy"[i % 2]).mkdir(exist_ok=True)
         Image.new("RGB", (8, 8), (9 * i, 0, 0)).save(tmp_path / "xy"[i % 2] / f"clip{i // 4}_{i}.png")
-    monkeypatch.setattr(pictures, "remembered", lambda group: resolve([f"data.root={tmp_path}", f"data.group={group}"]))
+    words = [f"data.{key}={value}" for key, value in own.items()]
+    monkeypatch.setattr(pictures, "remembered", lambda typed: resolve([f"data.root={tmp_path}", *typed]))
     fingerprint = records.read(tmp_path, task="classification").fingerprint
-    runs: list[Any] = [SimpleNamespace(folder=group, fingerprint=fingerprint) for group in ("clip.", "null")]
-    expected = [records.read(tmp_path, task="classification", group=group).splits for group in ("clip.", None)]
+    runs: list[Any] = [SimpleNamespace(folder=typed, fingerprint=fingerprint) for typed in (words, [])]
+    expected = [records.read(tmp_path, task="classification", **given).splits for given in (own, {})]
     assert [found.splits for found in pictures._same_data(runs)] == expected
     assert expected[0] != expected[1]
 

@@ -174,6 +174,7 @@ def test_a_models_name_picks_its_option_or_torchvisions(shipped: Conf) -> None:
             ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc, instances, labelme or cvat"],
         ),
         (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
+        (["data.fold=6/5"], ["data.fold=6/5: must be the part and how many there are, from 1/2 to 1000/1000"]),
         (["run.device=gpu"], ["run.device=gpu: must be auto, cpu, cuda or cuda:N, such as cuda:0"]),
         (["recipe=fast"], [f"recipe=fast: must be {one_of(RECIPES)}"]),
         (["recipe="], [f'recipe="": must be {one_of(RECIPES)}']),

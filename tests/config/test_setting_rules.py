@@ -248,6 +248,9 @@ def test_settings_that_another_leaves_unread():
         "data.cache_dir is read only when data.cache=auto or disk",
         "data.overlap is read only when data.tile is set",
     ]
+    assert unread(["data.val_fraction"], data={"fold": "2/5"}) == [
+        "data.val_fraction is read only when data.fold is not set"
+    ]
     assert unread(keys, data={"cache": "ram", "tile": 64}) == [
         "data.cache_dir is read only when data.cache=auto or disk"
     ]
@@ -294,7 +297,7 @@ def test_the_options_of_a_model_are_those_its_builder_takes():
 
 
 def test_the_table_names_settings_and_choices():
-    flags = {key: {True, False} for key in ("gradient", "drops", "losses", "data.tile")}
+    flags = {key: {True, False} for key in ("gradient", "drops", "losses", "data.tile", "data.fold")}
     known = flags | {
         "loss": {name for entry in TASKS.values() for name in entry.losses},
         "optimizer": set(OPTIMIZERS),

@@ -44,6 +44,12 @@ def test_wrong_times(text):
         (Data, "image_size", [None, 64, "64", [48, 64]], [0, 7, 5000, [64], [64, 64, 64], True, "big", 64.5]),
         (Data, "classes", [None, ["a"], [0, 1], ["ä b", "_x_"]], [[], ["a", "a"], [0, "0"], [""], [True], "a", [1.5]]),
         (Data, "val_fraction", [0.01, 0.99], [0, 1, -1, True, "nan"]),
+        (
+            Data,
+            "fold",
+            [None, "1/2", "5/5", "1000/1000"],
+            ["0/5", "6/5", "1/1", "1/1001", "2", 2, "1/5\n", "²/5", "-1/5", 0.4],
+        ),
         (Data, "group", [None, r"clip(\d+)", "(?<=p)[0-9]+", " "], ["", "clip(", "*", 3, True]),
         (Data, "class_weights", ["none", "balanced", [1, 0.5]], ["equal", [], [-1, 1], [True], None, ["nan"]]),
         (Data, "workers", [-1, 0, 16], [-2, 257, True, 1.5]),

@@ -6,16 +6,14 @@ import itertools
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from unicodedata import normalize
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from visrun.data import records, splits
+from visrun.data import records
 from visrun.errors import DataError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -128,46 +126,6 @@ def test_val_and_test_have_fingerprints_of_their_own(tmp_path: Path) -> None:
     assert first["val"] == more["val"] and first["test"] != more["test"]
 
 
-@given(
-    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),
-    fraction=st.floats(0.01, 0.99),
-    seed=st.integers(0, 2**32),
-)
-def test_held_out_keeps_shares(sizes: list[int], fraction: float, seed: int) -> None:
-    groups = [g for g, n in enumerate(sizes) for _ in range(n)]
-    names = [f"{g}/{i}" for i, g in enumerate(groups)]
-    chosen = splits.held_out(names, groups, fraction=fraction, seed=seed)
-    assert chosen == sorted(set(chosen))
-    for group, size in enumerate(sizes):
-        held = sum(groups[i] == group for i in chosen)
-        assert held == (0 if size == 1 else min(max(1, round(fraction * size)), size - 1))
-
-
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=30), st.integers(0, 2**32))
-def test_equal_images_are_held_out_together(rows: list[tuple[int, int]], seed: int) -> None:
-    groups, alike = [group for group, _ in rows], [number for _, number in rows]
-    names = [str(i) for i in range(len(rows))]
-    chosen = set(splits.held_out(names, groups, fraction=0.3, seed=seed, alike=alike))
-    assert len(chosen) < len(rows)
-    first = {number: groups[alike.index(number)] for number in alike}  # the group that decides
-    for number, group in first.items():
-        if list(first.values()).count(group) > 1:
-            same = {i for i in range(len(rows)) if alike[i] == number}
-            assert same <= chosen or same.isdisjoint(chosen)
-            assert any(first[alike[i]] == group for i in chosen)
-
-
-def test_one_image_many_times_is_divided() -> None:
-    assert len(splits.held_out("abcde", [0] * 5, fraction=0.4, seed=0, alike=[0] * 5)) == 2
-
-
-def test_the_images_held_out_for_a_seed_stay_the_same() -> None:
-    names = [f"{group}/{i}.png" for group in "ab" for i in range(6)]
-    for alike in None, range(12):
-        held = splits.held_out(names, [name[0] for name in names], fraction=0.3, seed=0, alike=alike)
-        assert held == [4, 5, 7, 10]
-
-
 def test_equal_files_go_to_one_side(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"a": 12, "b": 12})
     for i in range(6):
@@ -176,37 +134,6 @@ def test_equal_files_go_to_one_side(tmp_path: Path) -> None:
         dataset = records.read(root, task="classification", seed=seed)
         assert not [line for line in dataset.warnings if "two splits" in line]
         assert len(dataset.splits["val"]) >= 3
-
-
-@given(
-    labels=st.lists(st.sets(st.integers(0, 5), max_size=3).map(lambda several: tuple(sorted(several))), min_size=2),
-    fraction=st.floats(0.01, 0.99),
-    seed=st.integers(0, 2**32),
-)
-def test_held_out_of_several_labels_leaves_each_in_training(
-    labels: list[tuple[int, ...]], fraction: float, seed: int
-) -> None:
-    names = [str(i) for i in range(len(labels))]
-    chosen = splits.held_out_of_several(names, labels, fraction=fraction, seed=seed)
-    assert chosen == sorted(set(chosen)) and 0 < len(chosen) < len(labels)
-    learnt = {label for i, several in enumerate(labels) if i not in chosen for label in several}
-    several = [label for label in range(6) if sum(label in own for own in labels) > 1]
-    alone = splits.held_out(names, [0] * len(names), fraction=fraction, seed=seed)
-    assert chosen == alone or learnt >= set(several)
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_held_out_keeps_the_shares_of_several_labels(seed: int) -> None:
-    labels = [(0,) * (i % 2) + (1,) * (i % 5 == 0) + (2,) * (i in (5, 15, 25, 34)) for i in range(100)]
-    names = [str(i) for i in range(len(labels))]
-    chosen = splits.held_out_of_several(names, labels, fraction=0.25, seed=seed)
-    held = [sum(label in labels[i] for i in chosen) for label in range(3)]
-    assert held == [round(0.25 * sum(label in several for several in labels)) for label in range(3)]
-    assert abs(len(chosen) - 25) <= 3
-    assert len({i % 7 for i in chosen}) > 3  # of no order
-    alike = [min(i, 90) for i in range(100)]  # the last ten are one image
-    together = splits.held_out_of_several(names, labels, fraction=0.25, seed=seed, alike=alike)
-    assert len({i in together for i in range(90, 100)}) == 1
 
 
 def test_several_labels_keep_their_shares(tmp_path: Path) -> None:
@@ -273,14 +200,6 @@ def test_classes_that_may_be_meant_to_be_one_are_named(
         (tmp_path / "t.csv").write_text("\n".join(rows))
     dataset = records.read(tmp_path, task="object_detection" if layout == "boxes" else "classification")
     assert [line for line in dataset.warnings if "classes that" in line] == told
-
-
-def test_new_images_leave_the_places_of_others() -> None:
-    names = [str(i) for i in range(100)]
-    before = {names[i] for i in splits.held_out(names, [0] * 100, fraction=0.2, seed=3)}
-    names = ["new", *names]
-    after = {names[i] for i in splits.held_out(names, [0] * 101, fraction=0.2, seed=3)}
-    assert len(before ^ after) <= 2
 
 
 def test_chosen_classes_in_their_order(tmp_path: Path) -> None:
@@ -637,3 +556,76 @@ def test_a_group_of_several_labels_is_held_out_as_a_whole(tmp_path: Path) -> Non
     assert dataset.multilabel
     train, val = ({record.image.name[:2] for record in dataset.splits[name]} for name in ("train", "val"))
     assert val and not train & val
+
+
+def folds(root: Path, *, task: str = "classification", count: int = 5, **how: Any) -> list[records.Dataset]:
+    """Of a dataset what each fold has, which together hold each image once."""
+    found = [records.read(root, task=task, fold=f"{n}/{count}", **how) for n in range(1, count + 1)]
+    of_all = {record.image for dataset in found[:1] for name in ("train", "val") for record in dataset.splits[name]}
+    held = [record.image for dataset in found for record in dataset.splits["val"]]
+    for dataset in found:
+        own = [record.image for name in ("train", "val") for record in dataset.splits[name]]
+        assert len(own) == len(of_all) and set(own) == of_all
+    assert sorted(held) == sorted(of_all)
+    return found
+
+
+def test_every_image_is_val_in_one_fold_and_every_fold_has_the_shares_of_the_classes(tmp_path: Path) -> None:
+    found = folds(class_folders(tmp_path, {"a": 20, "b": 10, "c": 5}))
+    assert [dataset.counts["val"] for dataset in found] == [(4, 2, 1)] * 5
+    assert len({dataset.fingerprint for dataset in found}) == 1
+    assert len({dataset.fingerprints["val"] for dataset in found}) == 5
+    other = records.read(tmp_path, task="classification", fold="1/5", seed=1)
+    assert other.splits["val"] != found[0].splits["val"]
+
+
+def test_folds_are_of_train_and_val_together_and_leave_test(tmp_path: Path) -> None:
+    for split, count in (("train", 6), ("val", 2), ("test", 3)):
+        class_folders(tmp_path, {"a": count, "b": count}, split)
+    found = folds(tmp_path, count=4)
+    assert [dataset.counts for dataset in found] == [{"train": (6, 6), "val": (2, 2), "test": (3, 3)}] * 4
+
+
+def test_a_group_lies_in_one_fold(tmp_path: Path) -> None:
+    for dataset in folds(clips(tmp_path), count=4, group="._clip.."):
+        train, val = ({clip_of(record) for record in dataset.splits[name]} for name in ("train", "val"))
+        assert len(val) == 4 and not train & val and dataset.counts["val"] == (10, 10)
+
+
+def test_less_of_train_leaves_the_fold(tmp_path: Path) -> None:
+    found = records.read(class_folders(tmp_path, {"a": 20, "b": 10}), task="classification", fold="2/5")
+    less = records.read(tmp_path, task="classification", fold="2/5", train_fraction=0.5)
+    assert (less.splits["val"], less.counts["train"]) == (found.splits["val"], (8, 4))
+
+
+def test_more_folds_than_images_are_refused(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"a": 4, "b": 4})
+    (tmp_path / "a" / "0.png").write_bytes((tmp_path / "a" / "1.png").read_bytes())
+    assert len(folds(tmp_path, count=7)) == 7
+    with pytest.raises(DataError, match=r"data\.fold=1/8: there are only 7 different images; take fewer folds"):
+        records.read(tmp_path, task="classification", fold="1/8")
+    with pytest.raises(DataError, match=r"data\.fold=1/3: there are only 2 groups of data.group=\^.; take fewer folds"):
+        records.read(tmp_path, task="classification", fold="1/3", group="^.")
+
+
+@pytest.mark.parametrize("model_learns_from_all", [True, False])
+def test_defects_are_learnt_in_folds_where_the_dataset_has_some_to_learn(
+    tmp_path: Path, model_learns_from_all: bool
+) -> None:
+    for split, good, bad in (("train", 8, 4), ("test", 2, 2)):
+        class_folders(tmp_path, {"good": good, "scratch": bad}, split)
+    found = folds_or_defects(tmp_path, defects_aside=not model_learns_from_all)
+    expected = [(2, 1)] * 4 if model_learns_from_all else [(2, 4)] * 4
+    assert [dataset.counts["val"] for dataset in found] == expected
+
+
+def folds_or_defects(root: Path, **how: Any) -> list[records.Dataset]:
+    return [records.read(root, task="anomaly_detection", fold=f"{n}/4", **how) for n in range(1, 5)]
+
+
+def test_folds_of_good_images_keep_the_datasets_defects_in_val(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"good": 6}, "train")
+    class_folders(tmp_path, {"good": 2, "scratch": 3}, "val")
+    found = folds_or_defects(tmp_path)
+    assert [(dataset.counts["train"], dataset.counts["val"]) for dataset in found] == [((6, 0), (2, 3))] * 4
+    assert len({dataset.fingerprints["val"] for dataset in found}) == 4

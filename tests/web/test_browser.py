@@ -568,7 +568,7 @@ def test_a_trial_that_failed_is_not_the_sweeps_failure(
     (folder / REPORT).write_text(json.dumps({"metrics": {"val/accuracy": spread}}))
     page.reload()
     expected = "val/accuracy20.6250.250.375 to 0.875"
-    sync_api.expect(page.get_by_role("region", name="Over all seeds").locator("tbody tr")).to_have_text(expected)
+    sync_api.expect(page.get_by_role("region", name="Over all runs").locator("tbody tr")).to_have_text(expected)
     sync_api.expect(best).to_have_count(0)
     shutil.rmtree(folder)
 

@@ -299,6 +299,7 @@ CHOICES = {
     "data.classes": (["red"], {"classes": ("red",)}),
     "data.targets": (["label"], {"targets": ("label",)}),
     "data.val_fraction": ("0.5", {"val_fraction": 0.5}),
+    "data.fold": ("2/5", {"fold": "2/5"}),
     "data.group": ("_(.)", {"group": "_(.)"}),
     "data.train_fraction": ("0.5", {"train_fraction": 0.5}),
     "data.on_bad": ("skip", {"on_bad": "skip"}),

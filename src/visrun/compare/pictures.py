@@ -14,6 +14,7 @@ from PIL import Image
 from visrun import feeding
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.runs import Run
+from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.files import shown
@@ -96,10 +97,7 @@ def _same_data(runs: Sequence[Run]) -> list[Dataset]:
     try:
         settings = [remembered(run.folder).settings for run in runs]
         # A model that learns from good images alone has other splits.
-        ways = {
-            (one.seed, one.data.val_fraction, one.data.group, model_entry(one.model.name).gradient): one
-            for one in settings
-        }
+        ways = {(one.seed, *_splitting(one).values(), model_entry(one.model.name).gradient): one for one in settings}
         places = {(one.data.name, one.data.root): one for one in settings}
         problem = ""
         for place in places.values():
@@ -114,13 +112,17 @@ def _same_data(runs: Sequence[Run]) -> list[Dataset]:
 
 def _read(place: Settings, way: Settings, fingerprint: str | None) -> Dataset:
     """The dataset at one run's place, split as another's."""
-    data = place.data.model_copy(update={"val_fraction": way.data.val_fraction, "group": way.data.group})
+    data = place.data.model_copy(update=_splitting(way))
     dataset = feeding.read_dataset(
         place.model_copy(update={"seed": way.seed, "data": data, "model": way.model}), Screen(stderr=True, quiet=True)
     )
     if dataset.fingerprint != fingerprint:
         raise UserError(f"{dataset.root} has changed since")
     return dataset
+
+
+def _splitting(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings.data, name) for name in SPLITTING}
 
 
 def held_out(data: Sequence[Dataset]) -> tuple[str, list[Record]]:
@@ -133,7 +135,7 @@ def held_out(data: Sequence[Dataset]) -> tuple[str, list[Record]]:
     others = [{record.image for record in dataset.splits[split]} for dataset in data[1:]]
     records = [record for record in data[0].splits[split] if all(record.image in other for other in others)]
     if not records:
-        raise Unavailable(f"no image is in the {split} split of all runs (their seeds or shares of val differ)")
+        raise Unavailable(f"no image is in the {split} split of all runs (their seeds, folds or shares of val differ)")
     return split, records
 
 

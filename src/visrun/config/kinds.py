@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from visrun.config.fields import Float, Int, ascending
 from visrun.numbers import is_int
 
+MOST_FOLDS = 1000
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -39,6 +40,13 @@ def _expression(value: str) -> str:
     return value
 
 
+def _fold(value: str) -> str:
+    number, _, count = value.partition("/")
+    if not 1 <= int(number) <= int(count) <= MOST_FOLDS or int(count) < 2:
+        raise ValueError("is no fold")
+    return value
+
+
 def _different(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError("names one twice")
@@ -59,6 +67,7 @@ Scale = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 Decay = Annotated[Float, Field(ge=0, lt=1)]
 Address = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 Pattern = Annotated[str, AfterValidator(_expression), Field(min_length=1, max_length=4096)]
+Fold = Annotated[str, Field(pattern=r"^[0-9]{1,4}/[0-9]{1,4}$"), AfterValidator(_fold)]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 Seconds = Annotated[Float, BeforeValidator(duration), Field(gt=0)]
 Weights = Annotated[tuple[Annotated[Float, Field(ge=0)], ...], Field(min_length=1)]

@@ -26,6 +26,7 @@ READ_WHEN: dict[str, Condition] = {
     **{f"augment.{mix}": {**LEARNS, "mixes": (mix,)} for entry in TASKS.values() for mix in entry.mixes},
     **{f"run.{name}": LEARNS for name in ("graph", "clip", "accumulate", "ema")},
     "model.freeze": LEARNS,
+    "data.val_fraction": {"data.fold": (False,)},
     "data.overlap": {"data.tile": (True,)},
     "data.cache_gb": {"data.cache": ("auto", "gpu", "ram", "disk")},
     "data.cache_dir": {"data.cache": ("auto", "disk")},
@@ -40,7 +41,8 @@ READ_WHEN: dict[str, Condition] = {
     "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
     **{f"model_options.{name}": {"options": (name,)} for name in ModelOptions.model_fields},
 }
-SELECTING = ("classes", "targets", "val_fraction", "group", "train_fraction", "on_bad")  # of data
+SPLITTING = ("val_fraction", "fold", "group")  # of data: what decides on which side of a split an image is
+SELECTING = ("classes", "targets", *SPLITTING, "train_fraction", "on_bad")  # of data
 # Sections that shape what a run learns, in the order in which runs are compared.
 SHAPING = ("data", "model", "augment", "run", "loss_options", "optimizer_options", "model_options")
 
@@ -56,7 +58,7 @@ def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str,
     model, data, tracking = (_section(nested, name) for name in ("model", "data", "tracking"))
     facts = hyperparameters.facts_of(values, entry_of(str(model.get("name")), str(nested.get("task"))))
     facts |= {"mixes": TASKS[nested["task"]].mixes} if nested.get("task") in TASKS else {}
-    facts |= {"data.tile": data["tile"] is not None} if "tile" in data else {}
+    facts |= {f"data.{name}": data[name] is not None for name in ("tile", "fold") if name in data}
     facts |= {"data.cache": data["cache"]} if "cache" in data else {}
     return facts | ({"tracking.name": tracking["name"]} if "name" in tracking else {})
 

@@ -10,6 +10,7 @@ from visrun.config.kinds import (
     Address,
     Classes,
     Decay,
+    Fold,
     Module,
     Pattern,
     Scale,
@@ -56,6 +57,11 @@ class Data(Frozen):
     )
     overlap: Int = field(200, "By how many pixels neighbouring tiles overlap, at least.", unit="pixels", ge=0, le=4096)
     val_fraction: Float = field(0.2, "Share of train held out where the dataset has no val split.", gt=0, lt=1)
+    fold: Fold | None = field(
+        None,
+        "Cross-validation: of how many parts of train and val together which one is val; null = none.",
+        allowed="the part and how many there are, from 1/2 to 1000/1000, such as 2/5",
+    )
     group: Pattern | None = field(
         None,
         "What names an image's patient, clip or place, none of which is held out in part: a column of its table, or "

@@ -82,6 +82,7 @@ def read(
     classes: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     val_fraction: float = 0.2,
+    fold: str | None = None,
     group: str | None = None,
     train_fraction: float = 1.0,
     seed: int = 0,
@@ -101,6 +102,8 @@ def read(
         targets: The columns of a table to learn; None = those that may be meant, see
             `visrun.data.readers.table.read`.
         val_fraction: Share of the training images that becomes ``val`` where the layout brings none.
+        fold: ``2/5`` makes ``val`` anew, of train and val together: the second of five parts, each with the same share
+            of every class.
         group: A table's column, or a regular expression: what of an image's path says with which others it is held out.
         train_fraction: Share of the training images, after that, which are kept.
         seed: Of these choices.
@@ -123,6 +126,7 @@ def read(
         root=folder,
         classes=classes,
         val_fraction=val_fraction,
+        fold=fold,
         group=group,
         train_fraction=train_fraction,
         seed=seed,
@@ -139,6 +143,7 @@ def checked(
     root: Path,
     classes: Sequence[str] | None = None,
     val_fraction: float = 0.2,
+    fold: str | None = None,
     group: str | None = None,
     train_fraction: float = 1.0,
     seed: int = 0,
@@ -161,7 +166,11 @@ def checked(
     fingerprint, white = _fingerprint(good, base, listing), check.white(good)
     if training:
         by: dict[str, Any] = {"root": base, "seed": seed, "by_class": TARGETS[kind].by_class}
-        good = splits.complete(good, **by, val_fraction=val_fraction, group=group, defects_aside=defects_aside)
+        aside: dict[str, Any] = {"group": group, "defects_aside": defects_aside}
+        if fold is None:
+            good = splits.complete(good, **by, **aside, val_fraction=val_fraction)
+        else:
+            good = splits.folded(good, **by, **aside, fold=fold)
         good = splits.thinned(good, **by, fraction=train_fraction)
         if kind == "value" and form_of(found.listing):
             listing, good = choose.counts_that_vary(listing, good)

@@ -7,15 +7,14 @@ one like it, would tell nothing as one that is measured.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from visrun.data import check, files
 from visrun.data.objects import Objects
+from visrun.data.stratify import dealt, held_out, held_out_of_several
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 
@@ -66,6 +65,48 @@ def complete(
         entries = done["train"]
         done["train"] = [entry for i, entry in enumerate(entries) if i not in chosen]
         done["val"] = [entry for i, entry in enumerate(entries) if i in chosen]
+    return ordered(done)
+
+
+def folded(
+    splits: Mapping[str, Sequence[Entry]],
+    *,
+    root: Path,
+    fold: str,
+    seed: int,
+    by_class: bool,
+    group: str | None = None,
+    defects_aside: bool = False,
+) -> dict[str, list[Entry]]:
+    """``splits`` with a ``val`` that is one fold of cross-validation, and the other folds as ``train``.
+
+    What is parted is all that is train, val or in no split. Where the images that are learnt from are to be good ones
+    alone, because ``defects_aside`` says so or the dataset's own train has no others, all defective ones are val.
+
+    Args:
+        fold: ``2/5`` is the second of five folds.
+
+    The other arguments are those of `complete`.
+
+    Raises:
+        DataError: ``group`` names nothing of any image, or there are fewer different images or groups than folds.
+    """
+    if group is not None:
+        _require_found([entry for entries in splits.values() for entry in entries], root=root, group=group)
+    number, count = map(int, fold.split("/"))
+    learnt = [*splits.get(ALL, ()), *splits.get("train", ())]
+    entries = [*learnt, *splits.get("val", ())]
+    aside = defects_aside or not any(_defective(record) for record, _ in learnt)
+    parted = [i for i, (record, _) in enumerate(entries) if not (aside and _defective(record))]
+    names, groups = _named([entries[i] for i in parted], root=root, by_class=by_class)
+    alike = _owners([entries[i] for i in parted], root=root, group=group)
+    if len(set(alike)) < count:
+        what = "different images" if group is None else f"groups of data.group={group}"
+        raise DataError(f"data.fold={fold}: there are only {len(set(alike))} {what}; take fewer folds")
+    numbers = dict(zip(parted, dealt(names, groups, count=count, seed=seed, alike=alike), strict=True))
+    done = {name: list(own) for name, own in splits.items() if name == "test"}
+    done["train"] = [entry for i, entry in enumerate(entries) if numbers.get(i, number - 1) != number - 1]
+    done["val"] = [entry for i, entry in enumerate(entries) if numbers.get(i, number - 1) == number - 1]
     return ordered(done)
 
 
@@ -130,12 +171,18 @@ def _chosen(
     """The indices of the share that is held out."""
     names, groups = _named(entries, root=root, by_class=by_class)
     hold = held_out_of_several if isinstance(groups[0], tuple) else held_out
-    alike = _alike(entries)
-    if group is not None:
-        first: dict[str, int] = {}
-        owners = enumerate(members(entries, root=root, group=group))
-        alike = [alike[i] if name is None else first.setdefault(name, i) for i, name in owners]
+    alike = _owners(entries, root=root, group=group)
     return set(hold(names, groups, fraction=fraction, seed=seed, alike=alike, divide=group is None))
+
+
+def _owners(entries: Sequence[Entry], *, root: Path, group: str | None) -> list[int]:
+    """For each entry a number that those of equal images, and those of one patient, clip or place, share."""
+    alike = _alike(entries)
+    if group is None:
+        return alike
+    first: dict[str, int] = {}
+    names = enumerate(members(entries, root=root, group=group))
+    return [alike[i] if name is None else first.setdefault(name, i) for i, name in names]
 
 
 def _named(entries: Sequence[Entry], *, root: Path, by_class: bool) -> tuple[list[str], list[Any]]:
@@ -175,102 +222,3 @@ def _alike(entries: Sequence[Entry]) -> list[int]:
         for _, record in same:
             numbers[place[id(record)]] = place[id(same[0][1])]
     return numbers
-
-
-def held_out(
-    names: Sequence[str],
-    groups: Sequence[Hashable],
-    *,
-    fraction: float,
-    seed: int,
-    alike: Sequence[int] | None = None,
-    divide: bool = True,
-) -> list[int]:
-    """The indices held out: of each group the rounded ``fraction``, at least one and never all (a single one stays).
-
-    Args:
-        names: By which, and by the seed, images are chosen.
-        groups: Of each image.
-        fraction: In (0, 1).
-        seed: Another one chooses other images.
-        alike: Of each image a number that equal ones share: they are held out together, in the group of the first, as
-            long as they exceed no share. None = all differ.
-        divide: Whether a group that is one image many times is divided.
-    """
-    members: dict[Hashable, list[list[int]]] = defaultdict(list)
-    for same in _together(names, alike):
-        members[groups[same[0]]].append(same)
-    chosen: list[int] = []
-    for sets in members.values():
-        if len(sets) == 1 and divide:
-            sets = [[i] for i in sets[0]]
-        total = sum(map(len, sets))
-        count = _share(fraction, total)
-        sets.sort(key=lambda same: min((_rank(names[i], seed), i) for i in same))
-        held: list[int] = []
-        for same in sets:
-            held += same if len(held) + len(same) <= count else []
-        if not held and len(sets) > 1:
-            held = min(sets, key=len)
-        chosen += held
-    return sorted(chosen)
-
-
-def held_out_of_several(
-    names: Sequence[str],
-    groups: Sequence[Any],
-    *,
-    fraction: float,
-    seed: int,
-    alike: Sequence[int] | None = None,
-    divide: bool = True,
-) -> list[int]:
-    """The indices held out where ``groups`` are the labels of each image, several or none.
-
-    Iterative stratification: the images of the label that is rarest among those left are shared out first (Sechidis,
-    Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD 2011). Each label has its rounded
-    ``fraction``, at least one image, where the other labels of its images allow it, and never all; no label counts as
-    one. Arguments as `held_out` takes them.
-    """
-    sets = sorted(_together(names, alike), key=lambda same: min((_rank(names[i], seed), i) for i in same))
-    tags = [Counter(label for i in same for label in groups[i] or (None,)) for same in sets]
-    total = Counter(chain.from_iterable(own.elements() for own in tags))
-    room = Counter({label: _share(fraction, n) for label, n in total.items()})
-    spare = Counter({label: n - 1 for label, n in total.items()})  # what may go before training has none
-    members: dict[Hashable, list[int]] = defaultdict(list)
-    for number, own in enumerate(tags):
-        for label in own:
-            members[label].append(number)
-    left, chosen = set(range(len(sets))), list[int]()
-    while left:
-        rarest = min((label for label in total if total[label]), key=lambda label: (total[label], str(label)))
-        several = [number for number in members[rarest] if number in left]
-        for limit in (room, spare):  # first those that take from no other label more than its share
-            for number in several:
-                fits = all(n <= limit[label] for label, n in tags[number].items())
-                if number in left and room[rarest] > 0 and fits:
-                    chosen += sets[number]
-                    left.discard(number)
-                    room.subtract(tags[number])
-                    spare.subtract(tags[number])
-        left.difference_update(several)
-        for number in several:
-            total.subtract(tags[number])
-    return sorted(chosen) or held_out(names, [0] * len(names), fraction=fraction, seed=seed, alike=alike, divide=divide)
-
-
-def _together(names: Sequence[str], alike: Sequence[int] | None) -> list[list[int]]:
-    """Indices of equal images, all sets of one or more."""
-    together: dict[int, list[int]] = defaultdict(list)
-    for i, number in enumerate(range(len(names)) if alike is None else alike):
-        together[number].append(i)
-    return list(together.values())
-
-
-def _share(fraction: float, total: int) -> int:
-    """How many of a group are held out: at least one and never all."""
-    return min(max(1, round(fraction * total)), total - 1)
-
-
-def _rank(name: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()

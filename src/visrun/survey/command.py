@@ -13,6 +13,7 @@ from PIL import Image
 from visrun.arguments import USAGE, options, verb_parser
 from visrun.config import plugins
 from visrun.config.fields import one_of, show, validate
+from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
 from visrun.console import Screen, counter
 from visrun.data.records import Dataset
@@ -24,7 +25,7 @@ from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text
 from visrun.tables import READERS, TARGETS, TASKS
 
-CHOOSING = ("data.targets", "data.classes", "data.val_fraction", "data.group", "seed")  # as a run takes them
+CHOOSING = ("data.targets", "data.classes", *(f"data.{name}" for name in SPLITTING), "seed")  # as a run takes them
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
 DEFAULTS |= dict.fromkeys(CHOOSING, "")
 LABELLED = {"label", "labels", "class"}  # what a table calls a column of class names

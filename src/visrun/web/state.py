@@ -182,7 +182,7 @@ def own_settings(facts: Facts) -> dict[str, str]:
 
 
 def repeat_of(folder: Path) -> dict[str, Any] | None:
-    """Metric -> its mean, deviation and interval over the seeds of a repeat, {} before; None of other sweeps."""
+    """Metric -> its mean, deviation and interval over the runs of a repeat, {} before; None of other sweeps."""
     words, file = told(folder / LEAD).get("words"), folder / REPORT
     if not file.is_file() and not (isinstance(words, list) and words[:1] == ["repeat"]):
         return None

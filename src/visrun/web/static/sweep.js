@@ -133,7 +133,7 @@ function importance() {
   return rows.length ? section : "";
 }
 
-// What the seeds of a repeat come to.
+// What the runs of a repeat come to.
 function spread() {
   const rows = Object.entries(facts.repeat ?? {}).map(([name, { n, mean, std, low, high }]) => {
     const interval = n > 1 ? `${number(low)} to ${number(high)}` : "–";
@@ -143,5 +143,5 @@ function spread() {
   const titles = ["Metric", "Runs", "Mean", "Deviation", "95 % interval of the mean"];
   const head = h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col" }, title)))); // prettier-ignore
   const table = h("table", { className: "trials" }, head, h("tbody", {}, rows));
-  return rows.length ? h("section", { className: "card scroll", "aria-label": "Over all seeds" }, table) : "";
+  return rows.length ? h("section", { className: "card scroll", "aria-label": "Over all runs" }, table) : "";
 }
