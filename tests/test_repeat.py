@@ -31,7 +31,7 @@ def execute(resolved, folder, *, trial=None):
     content = {"seed": seed, "data": {"fold": fold}, "result": {"status": "running"}}
     seed = seed if fold is None else int(fold[0])
     file = folder / "experiment.json"
-    if seed == 9:
+    if seed == 9 and not (folder.parent / "mended").exists():
         file.write_text(json.dumps(content | {"result": {"status": "failed", "val": {"accuracy": 0.0}}}))
         raise VisrunError("seed 9 is none")
     metrics = {"val": {"f1": 0.5, "accuracy": 0.5 + seed / 10}, "test": {"accuracy": seed / 10, "iou/a": 0.5}}
@@ -201,13 +201,26 @@ def test_a_list_of_seeds_can_grow(tmp_path: Path) -> None:
 def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:
     done = command(tmp_path, "seeds=[1,9,3]", "hydra.sweeper.max_failure_rate=1")
     assert done.returncode == 1
-    assert "seeds 9 have no finished run" in done.stdout + done.stderr
+    assert "seeds 9 have no finished run and count for nothing" in " ".join((done.stdout + done.stderr).split())
     [folder] = (tmp_path / "multirun").glob("*/*_repeat")
     written = json.loads((folder / "repeat.json").read_text())
     assert [run["seed"] for run in written["runs"]] == [1, 3]
     assert written["metrics"]["test/accuracy"] == pytest.approx(
         {"n": 2, "mean": 0.2, "std": 0.2 / 2**0.5, "low": 0.2 - 1.27062, "high": 0.2 + 1.27062}, abs=1e-5
     )
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_seed_that_failed_is_run_again_when_the_repeat_goes_on(tmp_path: Path, again: bool) -> None:
+    words = ["seeds=[1,9,3]", "hydra.sweeper.study_name=again"]
+    assert command(tmp_path, *words).returncode == 1
+    folder = tmp_path / "multirun" / "again"
+    (folder / "mended").touch()
+    done = command(tmp_path, *words, *([] if again else ["hydra.sweeper.retry_failed=false"]))
+    assert done.returncode == (0 if again else 1), done.stdout + done.stderr
+    written = json.loads((folder / "repeat.json").read_text())
+    assert [run["seed"] for run in written["runs"]] == ([1, 9, 3] if again else [1, 3])
+    assert (folder / "3").is_dir() == again
 
 
 def test_every_fold_is_run_and_counts_by_its_name(tmp_path: Path) -> None:

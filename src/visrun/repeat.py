@@ -27,6 +27,7 @@ from visrun.tracking.names import RECORD, experiment_of
 from visrun.varied import Varied, read_words, sweep_over
 
 REPORT = "repeat.json"
+RETRY = "hydra.sweeper.retry_failed"
 SPLITS = ("val", "test")
 SPLIT_NOTE = "data without a val split: each seed holds out other images of train, and val/ measures that as well"
 FOLD_NOTE = "folds share training images: the intervals are wider for it (Nadeau and Bengio, 2003)"
@@ -63,7 +64,8 @@ def main(words: Sequence[str]) -> int:
 
     folder, made, named = launch.sweep_folder("repeat", hydra_words(rest))
     with launch.removed_if_empty(folder if made else None):
-        typed = ["-m", *flags, *rest, *named, *sweep_over(varied)]
+        again = [] if any(RETRY in word for word in rest) else [f"{RETRY}=true"]
+        typed = ["-m", *flags, *rest, *named, *again, *sweep_over(varied)]
         code = launch.main(typed, command=["repeat", *words])
     if code in (0, 1) and not _is_worker(rest):
         conclude(folder, varied, resolved)
@@ -99,7 +101,8 @@ def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:
     runs = finished(folder, varied)
     missing = [value for value in varied.values if value not in {run.value for run in runs}]
     if missing:
-        screen.warn(f"{varied.word} {', '.join(map(str, missing))} have no finished run and count for nothing")
+        named = ", ".join(map(str, missing))
+        screen.warn(f"{varied.word} {named} have no finished run and count for nothing; going on runs them again")
     if not runs:
         return
     monitor = TASKS[settings.task].judged_by(settings.run.monitor).monitor

@@ -535,6 +535,18 @@ class TestEnds:
         assert said is not None and reason in said
         assert (trial.state, trial.user_attrs["reason"], trial.values) == (TrialState.FAIL, said, None)
 
+    def test_failed_trials_run_again_on_demand_and_then_count_no_more(self, queue: Queue) -> None:
+        queue.fill(3, COLOUR_POINTS[:3])
+        for reason in ("no room", None, "a bug"):
+            trial, _ = sampled(queue)
+            queue.fail(trial.number, reason) if reason else queue.complete(trial.number, [1.0])
+        for _ in range(2):
+            queue.replace_lost(failed=True)
+        queue.fill(3, COLOUR_POINTS[:3])
+        assert [trial.number for trial in queue.trials()] == [1, 3, 4]
+        assert [sampled(queue)[1] for _ in range(2)] == [COLOUR_POINTS[0], COLOUR_POINTS[2]]
+        assert queue.claim(3) is None
+
     def test_a_failed_trial_counts_and_is_not_lost(self, queue: Queue) -> None:
         queue.fill(2)
         queue.fail(claimed(queue).number, "out of memory")

@@ -100,7 +100,7 @@ def folded(
     parted = [i for i, (record, _) in enumerate(entries) if not (aside and _defective(record))]
     names, groups = _named([entries[i] for i in parted], root=root, by_class=by_class)
     alike = _owners([entries[i] for i in parted], root=root, group=group)
-    if len(set(alike)) < count:
+    if parted and len(set(alike)) < count:
         what = "different images" if group is None else f"groups of data.group={group}"
         raise DataError(f"data.fold={fold}: there are only {len(set(alike))} {what}; take fewer folds")
     numbers = dict(zip(parted, dealt(names, groups, count=count, seed=seed, alike=alike), strict=True))

@@ -48,6 +48,7 @@ class Checked:
     sampler: str
     numbers: Numbers
     resume: bool
+    retry_failed: bool
     worker: bool
 
 
@@ -74,6 +75,7 @@ def check_settings(
         sampler=str((settings.get("sampler") or {}).get("_target_", "TPESampler")).rpartition(".")[2],
         numbers=Numbers(settings, problems),
         resume=bool(settings.get("resume", True)),
+        retry_failed=bool(settings.get("retry_failed", False)),
         worker=bool(settings.get("worker", False)),
     )
     problems.stop()

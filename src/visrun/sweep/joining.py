@@ -113,7 +113,7 @@ def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:
         _warn_of_changes(plan, queue)
     if new or parent is not None or goes_on(plan, queue):
         run_id = parent() if parent else None
-        queue.replace_lost()
+        queue.replace_lost(failed=plan.retry_failed and parent is not None)
         ahead = AHEAD if parent else None  # a leader makes more as they run out
         queue.fill(plan.n_trials, plan.points, ahead=ahead, start=plan.searches)
         before = noted(queue)

@@ -51,6 +51,7 @@ class Plan:
         sampler: The name of its class, for people.
         make_sampler: Builds the sampler, once for each worker, from the study's trials so far.
         resume: Whether a study of this name may be gone on with.
+        retry_failed: Whether the trials of earlier sittings that failed are run again.
         worker: Whether this process only works for a study that another one leads.
         first: The sweep's first job.
         command: The words behind ``visrun``.
@@ -75,6 +76,7 @@ class Plan:
     sampler: str
     make_sampler: MakeSampler
     resume: bool
+    retry_failed: bool
     worker: bool
     first: Resolved
     command: tuple[str, ...]
@@ -137,6 +139,7 @@ def make_plan(
         make_sampler=make_sampler,
         extend=extend,
         resume=read.resume,
+        retry_failed=read.retry_failed,
         worker=read.worker,
         first=first,
         command=tuple(command),

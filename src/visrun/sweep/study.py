@@ -3,8 +3,8 @@
 A ticket is a trial that waits, empty or with a point. Whoever claims it makes it RUNNING, which the storage grants to
 one only, so any number of processes and hosts may share one study. A trial that failed has the attributes ``failed``
 and ``reason``; one that FAILED without is lost (its worker died, or the sweep was stopped): it counts for nothing, and
-a new ticket with its point stands in the queue. A ticket names its ``place`` in the study, or the lost trial that it
-stands for (``again``): where two processes make the same one at the same time, only the first counts.
+a new ticket with its point stands in the queue. A ticket names its ``place`` in the study, or the trial that it stands
+for (``again``), lost or failed: where two processes make the same one at the same time, only the first counts.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Queue:
         """A ticket, now RUNNING and ours; None where ``n_trials`` trials have begun, or none is left.
 
         Points to start with, and those of lost trials, come before the others: the run to beat is trained also where
-        the sweep ends early. A point that was lost twice waits its turn, as it may be what kills its workers.
+        the sweep ends early. A point that was lost or failed twice waits its turn, as it may be what kills its workers.
         """
         every = self.every()
 
@@ -182,12 +182,13 @@ class Queue:
         with quiet():
             self.study.tell(number, list(values) if values is not None else None, state, skip_if_finished=True)
 
-    def replace_lost(self) -> None:
-        """Put a ticket with its point for every lost trial that has none yet."""
+    def replace_lost(self, *, failed: bool = False) -> None:
+        """Put a ticket with its point for every lost trial that has none yet, and on demand for every failed one."""
         trials = self.every()
         replaced = {trial.user_attrs.get("again") for trial in trials}
         for trial in trials:
-            if is_lost(trial) and trial.number not in replaced:
+            wanted = is_lost(trial) or (failed and trial.state is TrialState.FAIL)
+            if wanted and trial.number not in replaced:
                 self._again(trial, params_of(trial))
 
     def _again(self, trial: FrozenTrial, point: Params) -> None:
@@ -234,13 +235,14 @@ def is_lost(trial: FrozenTrial) -> bool:
 
 
 def counting(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Of all trials in order of number, those that count: not the lost ones, and of two for one place the first."""
+    """Of all trials in order of number, those that count: none that another stands for, the first for a place."""
+    replaced = {trial.user_attrs.get("again") for trial in trials}
     seen: set[tuple[str, Any]] = set()
     found = []
     for trial in trials:
         named = next((name for name in ("again", "place") if name in trial.user_attrs), None)
         place = (named, trial.user_attrs[named]) if named else ("number", trial.number)
-        if place not in seen and not is_lost(trial):
+        if place not in seen and not is_lost(trial) and trial.number not in replaced:
             found.append(trial)
         seen.add(place)
     return found
