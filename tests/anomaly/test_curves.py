@@ -70,6 +70,18 @@ def pixels_of(heat, truth):
     return found
 
 
+def test_f1_of_pixels_is_exact_at_the_threshold_that_is_asked_for():
+    """Which comes from other maps, and lies between the few of many values that are counted."""
+    rng = np.random.default_rng(0)
+    truth = np.zeros((300, 300), int)
+    truth[10:13, 10:13] = 1
+    heat = rng.normal(size=truth.shape) + 3.0 * truth
+    for threshold in (2.0, 3.0, 3.7, 9.0):
+        found = Pixels(sampled([heat]), sampled([heat[truth == 1]]), asked=[threshold])
+        found.add(heat, truth)
+        assert found.counts().f1_at(threshold) == pytest.approx(f1_at(heat.ravel(), truth.ravel() == 1, threshold))
+
+
 def test_each_region_counts_alike_in_aupro():
     truth = np.zeros((4, 8), int)
     truth[0, 0], truth[2:4, 4:8] = 1, 1  # regions of 1 and 8 pixels

@@ -144,6 +144,13 @@ def test_detectors_of_torchvision_do_not_weigh_classes():
             ["batch_size=1", "augment=strong"],
             ["batch_size=1: nothing is mixed, since for augment.mixup and augment.cutmix a batch"],
         ),
+        (
+            ["batch_size=1", "data.class_weights=balanced"],
+            ["data.class_weights=balanced does nothing with batch_size=1: a batch's loss is divided by its weights"],
+        ),
+        (["batch_size=1", "data.class_weights=balanced", "loss=bce"], []),
+        (["batch_size=2", "data.class_weights=balanced"], []),
+        (["batch_size=1", "data.class_weights=balanced", "task=segmentation"], []),
         (["batch_size=1", "augment.mixup=0.2"], ["batch_size=1: nothing is mixed, since for augment.mixup a batch"]),
         (["batch_size=1", "run.accumulate=2", "augment.mixup=0.2"], []),
         (["batch_size=2", "augment.mixup=0.2"], []),

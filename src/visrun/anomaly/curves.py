@@ -62,7 +62,7 @@ class Counts:
         return float(f1[best]), low + place * (high - low) if low < high else high
 
     def f1_at(self, threshold: float) -> float:
-        """F1 at ``threshold``, or the next higher one of those that were counted; NaN without positives."""
+        """F1 at ``threshold``, which is to be one of those that were counted; NaN without positives."""
         if not self.positives:
             return float("nan")
         reached = int(np.searchsorted(-self.thresholds, -threshold, side="right"))
@@ -102,10 +102,11 @@ class Pixels:
     Args:
         values: All maps' values, or a sample of them, from which half of the thresholds are chosen.
         defects: Those in defects, or a sample, for the other half: they are few, and the best F1 lies among them.
+        asked: More thresholds to count at.
     """
 
-    def __init__(self, values: Floats, defects: Floats) -> None:
-        every = np.unique(np.concatenate([_spread(values), _spread(defects)]))
+    def __init__(self, values: Floats, defects: Floats, *, asked: Sequence[float] = ()) -> None:
+        every = np.unique(np.concatenate([_spread(values), _spread(defects), np.asarray(asked, np.float64)]))
         self.thresholds = every[::-1].astype(np.float64)
         self.hits, self.false, self.overlap = (np.zeros(len(every)) for _ in range(3))
         self.regions = 0

@@ -128,12 +128,13 @@ class AnomalyMetric:
         heat, marks = (self._maps(name) for name in ("heat", "marks"))
         if not any((mark == 1).any() for mark in marks):
             return {}
-        pixels = Pixels(sampled(heat), sampled([one[mark == 1] for one, mark in zip(heat, marks, strict=True)]))
+        chosen = self.pixel_chosen()
+        inside = sampled([one[mark == 1] for one, mark in zip(heat, marks, strict=True)])
+        pixels = Pixels(sampled(heat), inside, asked=() if chosen is None else (chosen,))
         for one, mark in zip(heat, marks, strict=True):
             pixels.add(one, mark)
         found = pixels.counts()
         f1, best = found.best_f1()
-        chosen = self.pixel_chosen()
         return {
             "pixel_auroc": found.auroc(),
             "pixel_average_precision": found.average_precision(),

@@ -122,10 +122,15 @@ def selection(settings: Settings) -> dict[str, Any]:
 
 
 def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:
-    """A line for each part of the augmentation that does nothing, or less than it says, in this run."""
+    """A line for each weight or augmentation that does nothing, or less than it says, in this run."""
     if settings.task not in TASKS or not model.gradient:
         return []
     augment, lines = settings.augment, []
+    if values.batch_size == 1 and settings.data.class_weights != "none" and _weighed_by_image(values, settings.task):
+        told = (
+            "a batch's loss is divided by its weights, so with one image they cancel; take a larger batch, or loss=bce"
+        )
+        lines.append(f"data.class_weights={show(settings.data.class_weights)} does nothing with batch_size=1: {told}")
     mixed = [name for name in ("mixup", "cutmix") if getattr(augment, name) and name in TASKS[settings.task].mixes]
     if mixed and values.batch_size * settings.run.accumulate == 1:
         names = " and ".join(f"augment.{name}" for name in mixed)
@@ -137,6 +142,11 @@ def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) 
             f"under {fit} what is above 1 counts as 1"
         )
     return lines
+
+
+def _weighed_by_image(values: Hyperparameters, task: str) -> bool:
+    """Whether the mean of a batch's loss is over its images' weights; bce's is over all classes of each."""
+    return TASKS[task].target == "label" and values.loss != "bce"
 
 
 def unknown_augmentations(names: Iterable[str]) -> list[str]:
