@@ -78,7 +78,7 @@ class BoxMetric:
 
 
 class MaskMetric(BoxMetric):
-    """As :class:`BoxMetric`, of masks; and ``box_map``, ``box_map50`` of the boxes that the network gives beside them."""
+    """As :class:`BoxMetric`, of masks; and ``box_map``, ``box_map50`` of the boxes that the network gives to them."""
 
     def reset(self, scenes: Sequence[Scene] = ()) -> None:
         """Forget all images; ``scenes`` are those of the rows that ``batch.index`` will name."""
