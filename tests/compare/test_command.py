@@ -91,7 +91,7 @@ def visrun(*commands: list[str], cwd: Path) -> str:
 
 @pytest.mark.slow
 def test_real_runs_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    short = ["max_epochs=1", "tracking=none", "data.image_size=16", "batch_size=128", "run.device=cpu"]
+    short = ["max_epochs=1", "tracking=none", "data.image_size=16", "data.train_fraction=0.1", "run.device=cpu"]
     other = ["optimizer=sgd", "seed=1", "hydra.run.dir=second"]
     visrun([*short, "hydra.run.dir=first"], [*short, *other], cwd=tmp_path)
     out = visrun(["compare", "first", "second", "pictures=3", "device=cpu"], cwd=tmp_path)
