@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -117,6 +118,12 @@ def test_of_two_that_find_a_dead_lock_one_becomes_the_writer(tmp_path, monkeypat
     enter()
     second[0].join()
     assert (len(writers), len(refused)) == (1, 1)
+
+
+def test_a_lock_that_cannot_be_deleted_hides_no_error(tmp_path, monkeypatch):
+    with pytest.raises(VisrunError, match="disk full"), RunFolder(tmp_path):
+        monkeypatch.setattr(run_folder.Path, "unlink", Mock(side_effect=OSError(errno.EROFS, "Read-only file system")))
+        raise VisrunError("disk full")
 
 
 def test_leftovers_of_a_killed_write_are_removed(tmp_path):

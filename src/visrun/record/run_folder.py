@@ -76,7 +76,8 @@ class RunFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        (self.path / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # what keeps it from being deleted may have ended the run, and is what to tell
+            (self.path / LOCK).unlink(missing_ok=True)
 
     def _lock(self) -> None:
         lock = self.path / LOCK
