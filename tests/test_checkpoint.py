@@ -1,8 +1,10 @@
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -126,6 +128,35 @@ def test_a_full_disk_keeps_the_former_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(VisrunError, match="disk full"):
         checkpoint.save({"epoch": 2}, path)
     assert checkpoint.load(path)["epoch"] == 1
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_checkpoint_is_kept_aside_and_put_back_with_its_digest(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(checkpoint.os, "link", Mock(side_effect=OSError(errno.EPERM, "Operation not permitted")))
+    path, aside = tmp_path / "best.pt", tmp_path / "best.former.pt"
+    checkpoint.keep(path, aside)
+    assert not list(tmp_path.iterdir())
+    for epoch in (1, 2, 3):
+        checkpoint.save({"epoch": epoch}, path)
+        checkpoint.keep(path, aside)
+        assert path.exists() == links
+        checkpoint.save({"epoch": epoch + 1}, path)
+        assert [checkpoint.load(file)["epoch"] for file in (path, aside)] == [epoch + 1, epoch]
+    checkpoint.move(aside, path)
+    assert checkpoint.load(path)["epoch"] == 3 and len(list(tmp_path.iterdir())) == 2
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match="damaged"):
+        checkpoint.load(path)
+
+
+def test_a_folder_in_which_nothing_can_be_kept_aside_is_one_line(tmp_path, monkeypatch):
+    checkpoint.save({"epoch": 1}, tmp_path / "best.pt")
+    closed = OSError(errno.EROFS, "Read-only file system")
+    monkeypatch.setattr(checkpoint.os, "link", Mock(side_effect=closed))
+    monkeypatch.setattr(checkpoint.Path, "replace", Mock(side_effect=closed))
+    with pytest.raises(VisrunError, match=r"^[^\n]*/best\.former\.pt: cannot write \(Read-only file system\)$"):
+        checkpoint.keep(tmp_path / "best.pt", tmp_path / "best.former.pt")
 
 
 def test_a_folder_that_is_gone_is_one_line(tmp_path):

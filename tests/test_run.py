@@ -416,6 +416,42 @@ def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, mon
     assert (folder / "plots" / "predictions.png").exists()
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt], ids=["an error", "a death"])
+def test_a_run_that_goes_on_concludes_with_the_weights_of_its_best_epoch(photos, tmp_path, monkeypatch, error):
+    folder = tmp_path / "run"
+    checkpoints, saved, save = folder / "checkpoints", [], checkpoint.save
+
+    def fall(_made, epoch):  # as a repeated epoch may do on another machine
+        return {"accuracy": 0.5 - epoch / 10, "val_loss": 1.0}
+
+    def rise(made, epoch):
+        if epoch == 2:
+            raise error
+        return {"accuracy": 0.5 + epoch / 10, "val_loss": 1.0}
+
+    def saving(state, path):
+        if path.name == "last.pt" and saved:
+            raise error
+        save(state, path)
+        saved.extend([state["model"]] if path.name == "last.pt" else [])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "validate", rise)
+        if error is KeyboardInterrupt:  # while last.pt is written; else after the second epoch, which is not saved
+            patch.setattr(recorder.checkpoint, "save", saving)
+        patch.setattr(recorder, "SAVING_SHARE", 1e-9 if error is ZeroDivisionError else 1e9)
+        with pytest.raises(error):
+            start(photos, folder)
+    best, last = (checkpoint.load(checkpoints / f"{name}.pt") for name in ("best", "last"))
+    assert (best["epoch"], last["progress"]["epoch"], last["progress"]["best_epoch"]) == (2, 1, 1)
+    monkeypatch.setattr(run, "validate", fall)
+    assert run.resume(folder) == 0
+    left = checkpoint.load(checkpoints / "best.pt")
+    assert (experiment(folder)["result"]["best_epoch"], left["epoch"]) == (1, 1)
+    assert all(torch.equal(left["model"][key], value) for key, value in last["model"].items())
+    assert sorted(file.name for file in checkpoints.glob("*.pt")) == ["best.pt", "last.pt"]
+
+
 def test_a_finished_run_says_so_and_stays_as_it_is(tmp_path, capsys):
     (tmp_path / "experiment.json").write_text('{"result": {"status": "finished"}}')
     assert cli.main(["resume", str(tmp_path)]) == 0

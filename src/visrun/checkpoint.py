@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from pickle import UnpicklingError
@@ -49,10 +50,38 @@ def save(state: dict[str, Any], path: Path) -> None:
     _write_digests(file, [digest])
 
 
-def remove(path: Path) -> None:
-    """Take a checkpoint and its digest away, where there is one."""
-    for file in (path, _digest_file(path)):
-        file.unlink(missing_ok=True)
+def remove(*paths: Path) -> None:
+    """Take checkpoints and their digests away, where there are any."""
+    for path in paths:
+        for file in (path, _digest_file(path)):
+            file.unlink(missing_ok=True)
+
+
+def keep(path: Path, aside: Path) -> None:
+    """Let a checkpoint that stands at ``path`` be at ``aside`` too, whatever is saved at ``path`` next; none is copied.
+
+    Raises:
+        VisrunError: The folder cannot be written.
+    """
+    if not path.exists():
+        return
+    try:
+        remove(aside)
+        try:
+            os.link(_digest_file(path), _digest_file(aside))
+            os.link(path, aside)
+        except OSError:  # a file system without hard links
+            move(path, aside)
+    except OSError as error:
+        raise VisrunError(f"{aside}: cannot write ({error.strerror})") from error
+
+
+def move(path: Path, target: Path) -> None:
+    """Put a checkpoint in the place of another, whole at every moment."""
+    _digest_file(target).unlink(missing_ok=True)  # which would call the other one damaged
+    path.replace(target)
+    with suppress(FileNotFoundError):
+        _digest_file(path).replace(_digest_file(target))
 
 
 def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, Any]:

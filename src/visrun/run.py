@@ -23,7 +23,7 @@ from visrun.record.inside import require_inside
 from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, restore
-from visrun.record.remember import last_state, longer, remembered, repeating, require_same_data, what_next
+from visrun.record.remember import last_state, longer, remembered, repeating, require_same_data, settle_best, what_next
 from visrun.record.run_folder import RunFolder, is_metric, part_of, read_json
 from visrun.record.tracked import tracker_of
 from visrun.signals import Interrupted, Stop, stop_on_signals
@@ -119,7 +119,7 @@ def _run(
             dataset = feeding.read_dataset(resolved.settings, screen)
             require_same_data(former, dataset.fingerprint)
             if state is None:  # or, killed before its first epoch once more, it could not begin anew again
-                checkpoint.remove(files.best)
+                checkpoint.remove(files.best, files.former)
             journal.fingerprint(dataset.fingerprint)
             journal.note(fingerprints=dataset.fingerprints)
             made = parts.build(resolved, dataset, screen)
@@ -159,7 +159,7 @@ def _train(
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
     files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
-    progress = _progress(state, files.last, made, screen)
+    progress = _progress(state, files, made, screen)
     rows = files.keep_metrics(progress.epoch)
     if lost := progress.epoch - len(rows):
         screen.warn(
@@ -232,11 +232,12 @@ def _fit(
     )
 
 
-def _progress(state: Mapping[str, Any] | None, file: Path, made: Parts, screen: Screen) -> Progress:
-    """Where the run begins: afresh, or where ``state``, read from ``file``, left it."""
+def _progress(state: Mapping[str, Any] | None, files: RunFolder, made: Parts, screen: Screen) -> Progress:
+    """Where the run begins: afresh, or where ``state``, read from last.pt, left it."""
     if state is None:
         return Progress()
-    progress = restore(state, file, step=made.step, scheduler=made.scheduler, device=made.device)
+    progress = restore(state, files.last, step=made.step, scheduler=made.scheduler, device=made.device)
+    settle_best(files, progress, screen)
     screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
     return progress
 

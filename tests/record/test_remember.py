@@ -10,8 +10,9 @@ from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.record.journal import Journal, identity
-from visrun.record.remember import last_state, remembered, repeating, what_next
+from visrun.record.remember import last_state, remembered, repeating, settle_best, what_next
 from visrun.record.run_folder import RunFolder
+from visrun.training import Progress
 
 
 def test_a_run_goes_on_whatever_plugins_it_was_started_with(tmp_path: Path) -> None:
@@ -31,6 +32,51 @@ def test_a_run_goes_on_under_a_version_that_has_more_settings(tmp_path: Path) ->
         assert last_state(files, resolve(["task=classification", "dropout=0"]), Screen()) is not None
         with pytest.raises(UserError, match=r"changed since \(run\.ema: 0\.0 -> 0\.5\)"):
             last_state(files, resolve(["dropout=0", "run.ema=0.5"]), Screen())
+
+
+@pytest.mark.parametrize(
+    ("best", "former", "of", "left"),
+    [
+        (3, 1, 1, 1),  # an error, or a death before last.pt was written
+        (None, 1, 1, 1),  # a death while best.pt was written, where there are no hard links
+        (1, 1, 1, 1),
+        (3, 1, 3, 3),  # last.pt was written, and the former not yet removed
+        (1, None, 1, 1),
+        (3, None, 0, None),  # nothing was best when last.pt was written
+        (3, None, 1, None),
+    ],
+)
+def test_a_run_goes_on_from_the_best_that_its_last_checkpoint_knows(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    best: int | None,
+    former: int | None,
+    of: int,
+    left: int | None,
+) -> None:
+    progress = Progress(2, 0, 0.5, 1.0, best_epoch=of) if of else Progress(2)
+    with RunFolder(tmp_path) as files:
+        for file, epoch in ((files.best, best), (files.former, former)):
+            if epoch is not None:
+                checkpoint.save({"epoch": epoch}, file)
+        settle_best(files, progress, Screen())
+        kept = {file.name: checkpoint.load(file) for file in files.checkpoints.glob("*.pt")}
+        assert kept == ({"best.pt": {"epoch": left}} if left else {})
+        assert len(list(files.checkpoints.iterdir())) == 2 * len(kept)
+    told = capsys.readouterr()
+    gone = "best.pt: the weights of epoch 1 are gone; the best is sought anew" in told.out + told.err
+    assert gone == (of == 1 and left is None)
+    assert progress == (Progress(2) if left is None else Progress(2, 0, 0.5, 1.0, of))
+
+
+def test_a_damaged_best_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as files:
+        checkpoint.save({"epoch": 1}, files.best)
+        files.best.write_bytes(b"")
+        with pytest.raises(
+            UserError, match=r"/best\.pt: the file is damaged [^\n]*; delete it, or .* repeats the run$"
+        ):
+            settle_best(files, Progress(epoch=2, best_epoch=1), Screen())
 
 
 @pytest.mark.parametrize("odd", [None, 3, ["seed"], {3: "0"}], ids=str)

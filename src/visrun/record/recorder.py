@@ -142,12 +142,14 @@ class RunRecorder:
             return
         self.save_best()
         checkpoint.save(self._state(progress), self.folder.last)
+        checkpoint.remove(self.folder.former)
         took = time.monotonic() - began
         self.save_after = time.monotonic() + took / SAVING_SHARE
 
     def save_best(self) -> None:
-        """Write best.pt where there is a new best, and let go of it."""
+        """Write best.pt where there is a new best, and let go of it; the former stays until last.pt knows of this."""
         if self.best is not None:
+            checkpoint.keep(self.folder.best, self.folder.former)
             checkpoint.save(self.best, self.folder.best)
             self.best = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from visrun.record.journal import differences, former_identity, identity
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.tables import model_entry
+from visrun.training import Progress
 
 
 def remembered(folder: Path) -> Resolved:
@@ -98,6 +100,28 @@ def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str
     if changed:
         raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
     return state
+
+
+def settle_best(files: RunFolder, progress: Progress, screen: Screen) -> None:
+    """Leave the weights of the best epoch that ``progress``, read from last.pt, knows as best.pt.
+
+    A sitting that died before it wrote last.pt, or that ended by an error, may have left those of a later epoch there,
+    which is trained anew.
+
+    Raises:
+        UserError: One of the checkpoints is damaged.
+    """
+    otherwise = f"delete it, or {repeating(files.path)} repeats the run"
+    found = [file for file in (files.former, files.best) if file.exists()]
+    known = {checkpoint.load(file, instead=otherwise).get("epoch"): file for file in found}.get(progress.best_epoch)
+    if known is None:
+        checkpoint.remove(files.best)
+        if progress.best_epoch:
+            screen.warn(f"{files.best}: the weights of epoch {progress.best_epoch} are gone; the best is sought anew")
+            progress.best, progress.best_loss, progress.best_epoch = None, math.inf, 0
+    elif known == files.former:
+        checkpoint.move(files.former, files.best)
+    checkpoint.remove(files.former)
 
 
 def require_same_data(former: Mapping[str, Any] | None, fingerprint: str) -> None:

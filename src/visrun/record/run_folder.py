@@ -2,7 +2,7 @@
 
 experiment.json   the whole configuration, its sources, versions, and the result
 metrics.jsonl     one line an epoch: the source of truth of every curve
-checkpoints/      best.pt and last.pt
+checkpoints/      best.pt and last.pt; best.former.pt, the best that last.pt knows, where best.pt is a later one
 plots/            pictures
 run.lock          the process that writes here
 status.json       where the run stands, for who watches it from outside
@@ -60,6 +60,7 @@ class RunFolder:
         self.path = path.absolute()
         self.checkpoints, self.plots = self.path / "checkpoints", self.path / "plots"
         self.best, self.last = self.checkpoints / "best.pt", self.checkpoints / "last.pt"
+        self.former = self.checkpoints / "best.former.pt"
         self.metrics = self.path / METRICS
         self.writer: dict[str, Any] = {}
 
