@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from torch import nn
 
 from visrun.config.compose import resolve
@@ -14,6 +15,7 @@ from visrun.data.records import Dataset, Record
 from visrun.data.verdicts import Verdict
 from visrun.parts import Parts
 from visrun.record import tracked
+from visrun.tracking.names import RECORD, write_record
 
 
 def made_of() -> Parts:
@@ -48,6 +50,33 @@ def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path
         ("photos", "t", "/srv/photos", "test"),
     ]
     assert [data.profile for data in given["data"]] == [{"num_rows": n, "classes": ["a", "b"]} for n in (3, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "variable", "store", "expected"),
+    [
+        ([], None, "first/mlflow.db", "first/mlflow.db"),
+        ([], None, "gone/mlflow.db", None),
+        ([], "http://host:5000", "first/mlflow.db", None),
+        (["tracking.uri=http://other:5000"], None, "first/mlflow.db", "http://other:5000"),
+        ([], None, "http://host:5000", None),
+    ],
+)
+def test_a_run_that_goes_on_is_in_the_database_where_it_began(tmp_path, monkeypatch, typed, variable, store, expected):
+    given = {}
+    monkeypatch.setattr(tracked, "open_tracker", lambda name, **options: given.update(options))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if variable:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
+    database = tmp_path / "first" / "mlflow.db"
+    database.parent.mkdir()
+    database.touch()
+    uris = {name: name if "://" in name else f"sqlite:///{tmp_path}/{name}" for name in (store, str(expected))}
+    tracked.tracker_of(resolve(typed), tmp_path, made_of())
+    assert given["uri"] == (expected if typed else None)
+    write_record(tmp_path / RECORD, uris[store], "abc")
+    tracked.tracker_of(resolve(typed), tmp_path, made_of())
+    assert given["uri"] == (expected and uris[expected])
 
 
 def test_a_runs_name_is_the_model_and_what_was_typed():

@@ -15,7 +15,7 @@ from visrun.data.verdicts import Verdict
 from visrun.parts import Parts, count_parameters
 from visrun.record import environment
 from visrun.record.journal import binding
-from visrun.tracking import Data, Tracker, open_tracker
+from visrun.tracking import Data, Tracker, open_tracker, recorded_uri
 from visrun.tracking.names import RECORD, experiment_of
 from visrun.tracking.uris import without_password
 
@@ -52,7 +52,7 @@ def tracker_of(
     }
     return open_tracker(
         settings.tracking.name,
-        uri=settings.tracking.uri,
+        uri=settings.tracking.uri or recorded_uri(folder),  # of a resumed run, which may be typed elsewhere
         experiment=experiment_of(settings.task, settings.tracking.experiment),
         run_name=name or settings.tracking.run_name or run_name(resolved),
         params=parameters(resolved, made.notes),

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from visrun.errors import ConfigError
-from visrun.tracking.names import RECORD
-from visrun.tracking.uris import URI, absolute_uri, problem_of, without_password
+from visrun.tracking.names import RECORD, noted
+from visrun.tracking.uris import SQLITE, URI, absolute_uri, problem_of, sqlite_path, without_password
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -224,6 +224,13 @@ def require_address(name: str, uri: str | None) -> None:
 def forget(folder: Path) -> None:
     """Let what begins anew in a folder have a run of its own, whatever was written there before."""
     (folder / RECORD).unlink(missing_ok=True)
+
+
+def recorded_uri(folder: Path) -> str | None:
+    """The database of the run in a folder, where it is still there and MLFLOW_TRACKING_URI names no other store."""
+    uri = noted(folder / RECORD).get("uri")
+    there = isinstance(uri, str) and uri.startswith(SQLITE) and sqlite_path(uri).is_file()
+    return uri if there and not os.environ.get(URI) else None
 
 
 def default_uri() -> str:

@@ -80,11 +80,17 @@ def source_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 def read_record(path: Path | None, uri: str) -> str | None:
     """The run that ``write_record`` noted for this store, if it did."""
+    content = noted(path)
+    return str(content["run_id"]) if content.get("uri") == without_user(uri) and "run_id" in content else None
+
+
+def noted(path: Path | None) -> dict[str, Any]:
+    """What ``write_record`` wrote; {} where that cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path else {}
-        return str(content["run_id"]) if content.get("uri") == without_user(uri) else None
-    except (OSError, ValueError, KeyError, AttributeError):
-        return None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def write_record(path: Path | None, uri: str, run_id: str) -> None:
