@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from visrun.calibrate import BATCHES, calibrate
+from visrun.calibrate import calibrate
 from visrun.models.freezing import FixedBatchNorm2d, freeze_all_but
 
 CPU = torch.device("cpu")
@@ -43,10 +43,14 @@ def test_no_batch_leaves_the_statistics_alone():
     assert norm.running_mean.item() == 3.0
 
 
-def test_at_most_so_many_batches_are_drawn():
+@pytest.mark.parametrize(("size", "batches"), [(1, 64), (2, 32), (6, 11), (7, 10), (8, 10), (32, 10)])
+def test_ten_batches_are_drawn_and_more_of_few_images(size, batches):
     drawn = count()
-    measure(nn.Sequential(nn.BatchNorm1d(1)), (Batch(torch.tensor([[0.0], [float(next(drawn))]])) for _ in range(99)))
-    assert next(drawn) == BATCHES
+    images = (Batch(torch.full((size, 1, 2), float(next(drawn)))) for _ in range(99))
+    norm = nn.BatchNorm1d(1)
+    measure(norm, images)
+    assert next(drawn) == batches
+    assert norm.running_mean.item() == pytest.approx((batches - 1) / 2)
 
 
 def test_a_model_without_batch_norm_draws_none():

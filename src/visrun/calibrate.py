@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from visrun.device import autocast
 from visrun.models.freezing import Fixed
 
-BATCHES = 10  # how many batches are averaged
+BATCHES, IMAGES = 10, 64  # how many are averaged at least: ten batches of one image would measure that few images
 
 
 @torch.no_grad()
@@ -27,20 +27,25 @@ def calibrate(model: nn.Module, batches: Iterable[Any], *, device: torch.device,
     """Replace the running statistics of all trained BatchNorm layers by their mean over ``batches``.
 
     Args:
-        batches: Training batches, of which at most ``BATCHES`` are taken; with none the statistics stay.
+        batches: Training batches, of which ``BATCHES`` are taken, more where these hold fewer than ``IMAGES`` images;
+            with none the statistics stay.
         precision: "bf16" or "fp32".
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and keeps_averages(module)]
     if not norms:
         return
+    seen = 0
     with measuring(model, norms):
-        for number, batch in zip(range(BATCHES), batches, strict=False):
+        for number, batch in enumerate(batches):
             if number == 0:
                 forget(norms)
             for norm in norms:  # an even mean of all so far; with None the layer would read its counter from the device
                 norm.momentum = 1 / (number + 1)
             with autocast(device, precision):
                 model(batch.images)
+            seen += len(batch.images)
+            if number + 1 >= BATCHES and seen >= IMAGES:
+                break
 
 
 def keeps_averages(norm: _BatchNorm) -> bool:
