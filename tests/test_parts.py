@@ -134,6 +134,36 @@ def test_a_memory_of_random_features_is_warned_of() -> None:
     assert told.startswith("model=patchcore compares features of random weights")
 
 
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (["recipe=fine_tune"], True),
+        (["recipe=fine_tune", "model.pretrained=false"], True),
+        (["recipe=fine_tune", "model.weights=net.pt"], False),
+        (["recipe=fine_tune", "learning_rate=0.001"], False),
+        (["recipe=fine_tune", "optimizer=sgd"], False),  # with a learning rate of its own
+        (["recipe=from_scratch"], False),
+        (["learning_rate=0.0001"], False),
+    ],
+)
+def test_a_recipe_for_pretrained_weights_on_random_ones_is_warned_of(
+    words: list[str], warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(models.create("small_resnet", num_outputs=2, image_size=32).module.state_dict(), "net.pt")
+    resolved, screen = resolve(["model=small_resnet", "data.cache=stream", "run.device=cpu", *words]), Mock()
+    parts.build(resolved, read_dataset(resolved.settings, Mock()), screen)
+    told = [call.args[0] for call in screen.warn.call_args_list]
+    assert told == (
+        [
+            "recipe=fine_tune: its learning_rate=0.0001 is meant for pretrained weights, and these are random; give "
+            "model.weights=FILE, or model.pretrained=true where they can be had, or leave the recipe out"
+        ]
+        if warned
+        else []
+    )
+
+
 def test_images_on_the_gpu_are_counted_and_no_others() -> None:
     loaders = {
         place: SimpleNamespace(images=SimpleNamespace(place=place, nbytes=nbytes))

@@ -33,6 +33,8 @@ from visrun.step import Step
 from visrun.tables import TARGETS, TASKS, TaskEntry, model_entry
 from visrun.tasks.base import Metric, Task
 
+FINE_TUNE = "fine_tune"  # the recipe whose learning rate is one for pretrained weights
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -91,7 +93,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     seen = f"{size[0]}" if size[0] == size[1] else f"[{size[0]},{size[1]}]"
     where = f"data.image_size={seen}, on {device} in {precision}"
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
-    _warn_of_random(settings, built.origin, screen)
+    _warn_of_random(resolved, built.origin, screen)
     look = look_of(settings, built, size, dataset.white)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
@@ -125,15 +127,23 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     )
 
 
-def _warn_of_random(settings: Settings, origin: str, screen: Screen) -> None:
-    """Say where features stay those of random weights."""
-    frozen, learns = settings.model.freeze == "backbone", model_entry(settings.model.name).gradient
-    if not origin.startswith("random") or (learns and not frozen):
+def _warn_of_random(resolved: Resolved, origin: str, screen: Screen) -> None:
+    """Say where features stay those of random weights, or are trained in steps that only suit others."""
+    settings, facts = resolved.settings, model_entry(resolved.settings.model.name)
+    if not origin.startswith("random"):
         return
-    what = f"model={settings.model.name} compares features of random weights, which say little of an image"
-    if frozen and learns:
+    remedy = "give model.weights=FILE, or model.pretrained=true where they can be had"
+    if not facts.gradient:
+        what = f"model={settings.model.name} compares features of random weights, which say little of an image"
+    elif settings.model.freeze == "backbone":
         what = "model.freeze=backbone freezes random weights, on which a head learns next to nothing"
-    screen.warn(f"{what}; give model.weights=FILE, or model.pretrained=true where they can be had")
+    elif settings.recipe == FINE_TUNE and resolved.sources["learning_rate"] == "file":
+        rate = show(resolved.hyperparameters.learning_rate)
+        what = f"recipe={FINE_TUNE}: its learning_rate={rate} is meant for pretrained weights, and these are random"
+        remedy += ", or leave the recipe out"
+    else:
+        return
+    screen.warn(f"{what}; {remedy}")
 
 
 def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
