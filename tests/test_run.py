@@ -335,6 +335,18 @@ def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, 
     assert told(folder) == ("killed", 130)
 
 
+@pytest.mark.parametrize("words", [[], ["run.accumulate=2"], ["data.image_size=[32,16]"]], ids=str)
+def test_a_batch_of_one_that_batch_norm_refuses_is_one_line(photos, tmp_path, words):
+    with pytest.raises(ConfigError) as caught:
+        start(photos, tmp_path, "model=resnet18", "model.pretrained=false", "batch_size=1", *words)
+    size = "[32,16]" if "data.image_size=[32,16]" in words else "32"
+    assert str(caught.value) == (
+        f"batch_size=1: BatchNorm in model=resnet18 has one value a channel at data.image_size={size}; take "
+        "batch_size=2 or more (run.accumulate does not help), or another model; mostly a larger image helps, too"
+    )
+    assert told(tmp_path) == ("failed", 2)
+
+
 def test_a_run_says_at_which_size_and_where_it_trains(photos, tmp_path, capsys):
     start(photos, tmp_path / "square", "max_epochs=1")
     start(photos, tmp_path / "wide", "max_epochs=1", "data.image_size=[32,48]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     task = build_task(resolved, dataset, device)
     built = build_network(resolved, task, size)
     millions = count_parameters(built.module) / 1e6
-    seen = f"{size[0]}" if size[0] == size[1] else f"[{size[0]},{size[1]}]"
-    where = f"data.image_size={seen}, on {device} in {precision}"
+    where = f"{_typed(size)}, on {device} in {precision}"
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
     _warn_of_random(resolved, built.origin, screen)
     look = look_of(settings, built, size, dataset.white)
@@ -144,6 +144,24 @@ def _warn_of_random(resolved: Resolved, origin: str, screen: Screen) -> None:
     else:
         return
     screen.warn(f"{what}; {remedy}")
+
+
+def one_value(settings: Settings, size: Sequence[int]) -> ConfigError:
+    """The line for batches of one image in a network that ends in a map of one pixel, of which BatchNorm has no spread.
+
+    Args:
+        size: (height, width) of the training images.
+    """
+    return ConfigError(
+        f"batch_size=1: BatchNorm in model={settings.model.name} has one value a channel at {_typed(size)}; take "
+        "batch_size=2 or more (run.accumulate does not help), or another model; mostly a larger image helps, too"
+    )
+
+
+def _typed(size: Sequence[int]) -> str:
+    """An image size as the user types it."""
+    height, width = size
+    return f"data.image_size={height}" if height == width else f"data.image_size=[{height},{width}]"
 
 
 def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:

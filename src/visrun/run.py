@@ -15,7 +15,7 @@ from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import VisrunError, exit_code, first_line
 from visrun.from_python import alone, named_folder
-from visrun.memory import out_of_memory
+from visrun.memory import ONE_VALUE, out_of_memory
 from visrun.parts import Parts
 from visrun.record import experiment
 from visrun.record.epochs import monitor_of
@@ -172,7 +172,7 @@ def _train(
     verdicts: list[str] = []
     judge = judge_of(trial, verdicts, images=len(made.dataset.splits["train"])) if trial else None
     stop.deferred = True
-    status = _fit(made, progress, limits, recorder, stop, judge, seed=resolved.settings.seed, accumulate=run.accumulate)
+    status = _fit(resolved, made, progress, limits, recorder, stop, judge)
     screen.end_progress()
     reason = verdicts[0] if status == "pruned" else None
     if status == "finished" and progress.epoch < made.epochs:
@@ -192,15 +192,13 @@ def _train(
 
 
 def _fit(
+    resolved: Resolved,
     made: Parts,
     progress: Progress,
     limits: Limits,
     recorder: RunRecorder,
     stop: Stop,
     judge: Judge | None,
-    *,
-    seed: int,
-    accumulate: int,
 ) -> str:
     """:func:`visrun.training.fit`; an error that ends it leaves the best weights saved. Raises OutOfMemory, too."""
     try:
@@ -214,22 +212,22 @@ def _fit(
             limits=limits,
             recorder=recorder,
             stop=stop,
-            seed=seed,
+            seed=resolved.settings.seed,
             judge=judge,
         )
     except Exception as error:
         with suppress(Exception):  # what ended the run may prevent this as well, and is what to tell
             recorder.save_best()
+        if ONE_VALUE in str(error) and resolved.hyperparameters.batch_size == 1:
+            raise parts.one_value(resolved.settings, made.notes["image_size"]) from error
         if not is_out_of_memory(error):
             raise
     finally:
         tell_best(recorder.folder, recorder.tracker, progress.best_epoch)
     # Beyond the clause: the error's traceback holds all that the failed step had in memory.
     made.step.forget_graph()
-    device, model = made.device, made.built.module
-    raise out_of_memory(
-        made.task, model, made.lessons, device=device, precision=made.precision, of=accumulate, kept=made.kept
-    )
+    device, model, of = made.device, made.built.module, resolved.settings.run.accumulate
+    raise out_of_memory(made.task, model, made.lessons, device=device, precision=made.precision, of=of, kept=made.kept)
 
 
 def _progress(state: Mapping[str, Any] | None, files: RunFolder, made: Parts, screen: Screen) -> Progress:
