@@ -52,6 +52,26 @@ def test_the_columns_of_a_table_are_chosen_by_a_setting(tmp_path):
     assert sorted(row.target for rows in dataset.splits.values() for row in rows)[1] == (2.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("words", "size", "told"),
+    [
+        ([], (32, 96), False),
+        ([], (32, 32), True),
+        (["data.resize=letterbox"], (32, 32), False),
+        (["data.resize=crop"], (32, 32), False),
+    ],
+)
+def test_cropping_that_hides_most_of_most_images_is_told_until_somebody_chose_it(tmp_path, words, size, told):
+    for i in range(8):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.new("L", (96, 32), 20 * i).save(tmp_path / "ab"[i % 2] / f"{i}.png")
+    resolved, screen = resolve([f"data.root={tmp_path}", "data.cache=stream", *words]), Mock()
+    dataset, fit = read_dataset(resolved.settings, Mock()), resolved.settings.data.resize or "crop"
+    look = Look(image_size=size, fit=fit, mean=(0.5,) * 3, std=(0.5,) * 3)
+    build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=screen)
+    assert ["data.resize=letterbox" in call.args[0] for call in screen.warn.call_args_list] == [True] * told
+
+
 def narrower(images, rng):
     return images[..., 1:]
 

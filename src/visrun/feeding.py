@@ -22,6 +22,7 @@ from visrun.data.cache import Keep
 from visrun.data.describe import crowded, uneven
 from visrun.data.look import Look
 from visrun.data.records import Dataset
+from visrun.data.size import hides_most
 from visrun.folders import cache_folder
 from visrun.loaders import split_batches, where_kept
 from visrun.machine import own_cores
@@ -88,8 +89,7 @@ def build_loaders(
         _warn_of_unmarked(dataset, settings.model.name, screen)
     colours = {"mean": look.mean, "std": look.std}
     extra = [_extra(name, colours) for name in settings.augment.extra]
-    unasked = settings.data.class_weights == "none" and settings.run.monitor is None
-    for line in (*crowded(dataset, look.windows), *(uneven(dataset) if unasked else ())):
+    for line in (*crowded(dataset, look.windows), *_advice(settings, dataset, look)):
         screen.warn(line)
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:
@@ -119,6 +119,18 @@ def build_loaders(
         loaders[split], places[split] = made, where_kept(made.images)
     screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
     return loaders, places
+
+
+def _advice(settings: Settings, dataset: Dataset, look: Look) -> list[str]:
+    """A line for each default that suits the data badly, where nobody chose."""
+    lines = []
+    if settings.data.class_weights == "none" and settings.run.monitor is None:
+        lines += uneven(dataset)
+    crops = look.fit == "crop" and settings.data.resize is None
+    if crops and hides_most(look.image_size, seen_sizes(settings, dataset)):
+        told = "less than half of most images fits into the training image, which shows their middle"
+        lines.append(f"{told}: data.resize=letterbox shows all of them")
+    return lines
 
 
 def _extra(name: str, colours: Mapping[str, Any]) -> Extra:

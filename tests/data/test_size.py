@@ -1,6 +1,6 @@
 import pytest
 
-from visrun.data.size import training_size
+from visrun.data.size import hides_most, training_size
 
 USUAL = {"usual": 224, "multiple": 32, "fixed": False, "whole": False}
 
@@ -21,6 +21,17 @@ USUAL = {"usual": 224, "multiple": 32, "fixed": False, "whole": False}
         (None, {"whole": True}, [(640, 480)], (192, 224)),
         (None, {"whole": True}, [(5000, 10)], (32, 224)),
         (None, {"whole": False}, [(640, 480)], (224, 224)),
+        (None, {}, [(1920, 1080)], (224, 224)),
+        (None, {}, [(2000, 1000)], (224, 224)),
+        (None, {}, [(300, 100)], (96, 288)),
+        (None, {}, [(300, 900)] * 9 + [(1, 1)], (288, 96)),
+        (None, {}, [(300, 900)] * 8 + [(1, 1)], (224, 224)),
+        (None, {}, [(192, 64)], (64, 192)),
+        (None, {}, [(96, 32)], (32, 96)),
+        (None, {}, [(5000, 10)], (32, 448)),
+        (None, {"multiple": 8, "usual": 32}, [(96, 32)], (16, 48)),
+        (None, {"fixed": True}, [(300, 100)], (224, 224)),
+        (64, {}, [(300, 100)], (64, 64)),
         (None, {"fixed": True}, [(32, 32)], (224, 224)),
         (64, {}, [(500, 375)], (64, 64)),
         ([96, 128], {}, [(500, 375)], (96, 128)),
@@ -29,3 +40,19 @@ USUAL = {"usual": 224, "multiple": 32, "fixed": False, "whole": False}
 )
 def test_the_size_is_the_users_else_the_models_but_never_larger_than_the_images(wanted, changes, sizes, expected):
     assert training_size(wanted, **{**USUAL, **changes}, sizes=sizes) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes", "hidden"),
+    [
+        ((224, 224), [(640, 480), (1920, 1080), (1080, 1920)], False),
+        ((224, 224), [(200, 100)], False),
+        ((224, 224), [(300, 100)], True),
+        ((224, 224), [(100, 300), (300, 100), (100, 100)], True),
+        ((224, 224), [(100, 300), (100, 100), (100, 100)], False),
+        ((96, 288), [(300, 100)], False),
+        ((288, 96), [(300, 100)], True),
+    ],
+)
+def test_a_crop_that_shows_less_than_half_of_most_images_is_known(size, sizes, hidden):
+    assert hides_most(size, sizes) is hidden
