@@ -19,6 +19,7 @@ ABOVE = {
         *("arguments", "cli", "compare", "conclusion", "config", "evaluate", "explain", "feeding", "handover"),
         *(
             "__main__",
+            "closing",
             "export",
             "from_python",
             "hyperparameters",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun import checkpoint, feeding, parts, preflight
+from visrun.closing import complete, end
 from visrun.conclusion import conclude, show, tell_best, validate
 from visrun.config.compose import Resolved, resolve
 from visrun.console import Screen, logged, logger
@@ -86,11 +87,14 @@ def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> 
 def resume(folder: Path) -> int:
     """Go on with an interrupted run and return its exit code; a finished run says so and returns 0.
 
+    Of a finished one :func:`visrun.closing.complete` sends MLflow what it lacks.
+
     Raises:
         UserError: No run is there, a link leads out of it, or its settings or data are no longer what they were.
     """
     screen, former = Screen(), read_json(folder / experiment.FILE_NAME)
     if part_of(former, "result").get("status") == "finished":
+        complete(folder, screen)
         onward = f"{longer(folder, 'max_epochs=N')} trains on from its best weights"
         screen.say(f"{folder}: this run is finished; {repeating(folder)} repeats it, {onward}")
         return 0
@@ -139,10 +143,10 @@ def _run(
                 journal.close(status, reason=reason, exit_code=exit_code(error))
             except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
                 screen.warn(str(unwritten))
-            _end(outlets, status, reason)
+            end(outlets, status, reason)
             screen.say(what_next(files, error))
             raise
-        _end(outlets, result.status, result.reason)
+        end(outlets, result.status, result.reason)
         if result.status == "killed":
             screen.say(what_next(files))
     return result
@@ -283,16 +287,3 @@ def _result(
         parameters=parts.count_parameters(made.built.module),
         reason=reason,
     )
-
-
-def _end(outlets: Outlets, status: str, reason: str | None) -> None:
-    """Hand the last files to the tracker and close it."""
-    files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
-    for file in (files.path / experiment.FILE_NAME, files.metrics):
-        if file.exists():
-            tracker.artifact(file)
-    warning = tracker.finish(status, reason)
-    if warning:
-        screen.warn(warning)
-    elif tracker.link:
-        screen.say(f"MLflow: {tracker.link}{f'  after: {tracker.command}' if tracker.command else ''}")

@@ -18,6 +18,7 @@ from visrun.tracking.client import is_temporary
 from visrun.tracking.names import (
     look_alikes,
     metric_name,
+    noted,
     one_line,
     parameter_text,
     read_record,
@@ -177,6 +178,9 @@ def test_the_record_belongs_to_one_store(tmp_path):
     write_record(record, "uri", "abc")
     assert read_record(record, "uri") == "abc"
     assert read_record(record, "other") is None
+    assert not noted(record).get("open")
+    write_record(record, "uri", "abc", is_open=True)
+    assert (read_record(record, "uri"), noted(record)["open"]) == ("abc", True)
     for broken in ("", "[1]", '{"uri": "uri"}'):
         record.write_text(broken)
         assert read_record(record, "uri") is None

@@ -58,6 +58,7 @@ class ScriptedStore:
     def __init__(self, _uri, *, progress, **_):
         self.progress, self.calls, self.behave = progress, [], lambda _call: None
         self.experiment_id = self.run_id = None
+        self.closed = False
 
     def _do(self, *call):
         self.behave(call)
@@ -87,6 +88,9 @@ class ScriptedStore:
 
     def sample(self):
         self._do("sample")
+
+    def close_record(self):
+        self.closed = True
 
 
 @pytest.fixture
@@ -247,6 +251,16 @@ def test_what_was_not_taken_is_named_once(tracker, tmp_path):
         "MLflow at http://host did not take the metrics of 12 epochs, one file, the final status: it is down "
         "(metrics.jsonl in the run folder holds every value)"
     )
+
+
+@pytest.mark.parametrize("missing", [None, "open", "artifact", "model", "end"])
+def test_a_run_is_noted_as_complete_once_its_store_has_all(tracker, tmp_path, missing):
+    tracker._store.behave = fail_on(ValueError("bad"), missing)
+    tracker.start()
+    tracker.artifact(tmp_path / "a.png")
+    tracker.model("module", "example")
+    assert (tracker.finish("finished") is None) == (missing is None)
+    assert tracker._store.closed == (missing is None)
 
 
 def test_one_bad_job_does_not_stop_the_others(tracker, tmp_path):

@@ -93,7 +93,12 @@ def noted(path: Path | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def write_record(path: Path | None, uri: str, run_id: str) -> None:
-    """Note the run's id, as a whole or not at all; who may read the file learns no password of the store."""
+def write_record(path: Path | None, uri: str, run_id: str, *, is_open: bool = False) -> None:
+    """Note the run's id, as a whole or not at all; who may read the file learns no password of the store.
+
+    Args:
+        is_open: Whether the store may not have all of the run yet.
+    """
     if path is not None:
-        write_atomic(path, (json.dumps({"uri": without_user(uri), "run_id": run_id}) + "\n").encode())
+        content = {"uri": without_user(uri), "run_id": run_id, **({"open": True} if is_open else {})}
+        write_atomic(path, (json.dumps(content) + "\n").encode())

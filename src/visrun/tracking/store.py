@@ -83,7 +83,7 @@ class Store:
         run = self._existing(wanted) or self._new()
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         self.began = run.info.start_time
-        write_record(self.record, self.uri, run.info.run_id)
+        write_record(self.record, self.uri, run.info.run_id, is_open=True)
         missing = {name: text for name, text in self.params.items() if name not in run.data.params}
         self._log_params(missing)
         if run.info.run_id == wanted:
@@ -147,6 +147,11 @@ class Store:
         self._close(self.run_id, word, status, reason)
         if self.client.seconds < QUICK:  # a slow server has more important things to take
             self.sample()
+
+    def close_record(self) -> None:
+        """Note that the store has all of the run."""
+        if self.run_id is not None:
+            write_record(self.record, self.uri, self.run_id)
 
     def end_run(self, record: Path, word: str, status: str, reason: str | None) -> None:
         """Close the run of a record, if there is one that is still open."""

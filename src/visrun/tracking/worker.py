@@ -13,11 +13,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from visrun.errors import VisrunError
 from visrun.tracking import STATUSES, Data
 from visrun.tracking.client import is_temporary
 from visrun.tracking.names import AT, one_line
@@ -176,7 +178,11 @@ class MlflowTracker:
             if now > self._until or now - self._since > self._allowed:
                 self._abandoned.set()
                 break
-        return self._warning()
+        warning = self._warning()
+        if warning is None and self._opened.is_set():
+            with suppress(VisrunError):  # then it is sent once more, by who asks for it
+                self._store.close_record()
+        return warning
 
     def _metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         copy = dict(values)

@@ -1,0 +1,65 @@
+"""How a run ends in its tracker: at once, or later where its process died before the store had all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visrun.conclusion import tell_best
+from visrun.console import Screen
+from visrun.record.inside import require_inside
+from visrun.record.recorder import Outlets
+from visrun.record.remember import remembered
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
+from visrun.tracking import default_uri, open_tracker, recorded_uri
+from visrun.tracking.names import RECORD, experiment_of, noted, read_record
+from visrun.tracking.uris import absolute_uri
+
+
+def end(outlets: Outlets, status: str, reason: str | None) -> None:
+    """Hand the last files to the tracker and close it."""
+    files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
+    for file in (files.path / FILE_NAME, files.metrics):
+        if file.exists():
+            tracker.artifact(file)
+    warning = tracker.finish(status, reason)
+    if warning:
+        screen.warn(warning)
+    elif tracker.link:
+        screen.say(f"MLflow: {tracker.link}{f'  after: {tracker.command}' if tracker.command else ''}")
+
+
+def complete(folder: Path, screen: Screen) -> None:
+    """Send MLflow what it lacks of a finished run, but for the model, which would have to be traced anew.
+
+    Nothing is opened where it has all, where the run's process still sends it, or where its store is not named now.
+
+    Raises:
+        UserError: The folder cannot be written, a link leads out of it, or experiment.json is not valid here.
+    """
+    if not noted(folder / RECORD).get("open") or writer_of(folder) is not None:
+        return
+    require_inside(folder)
+    settings = remembered(folder).settings
+    uri = absolute_uri(settings.tracking.uri or recorded_uri(folder) or default_uri())
+    if read_record(folder / RECORD, uri) is None:
+        return
+    screen.say("MLflow has not got all of this run: what it lacks is sent now, but for the model")
+    with RunFolder(folder) as files:
+        rows, result = files.read_metrics(), part_of(read_json(files.path / FILE_NAME), "result")
+        tracker = open_tracker(
+            settings.tracking.name,
+            uri=uri,
+            experiment=experiment_of(settings.task, settings.tracking.experiment),
+            run_name=files.path.name,
+            record=files.path / RECORD,
+            names={key.partition("/")[2] for row in rows for key in row},
+        )
+        tracker.start()
+        for row in rows:
+            tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
+        tell_best(files, tracker, result.get("best_epoch", 0))
+        tracker.summary({f"test/{key}": value for key, value in part_of(result, "test").items()})
+        for picture in sorted(files.plots.iterdir()):
+            tracker.artifact(picture, "plots")
+        end(Outlets(files, tracker, screen), "finished", result.get("reason"))

@@ -1,0 +1,109 @@
+"""A finished run whose process died before MLflow had all of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from visrun import cli, closing
+from visrun.config.compose import resolve
+from visrun.record.journal import Journal
+from visrun.record.run_files import LOCK
+from visrun.record.run_folder import RunFolder
+from visrun.tracking import NoTracker
+from visrun.tracking.names import RECORD, write_record
+
+ROWS = [{"epoch": 1.0, "accuracy": 0.5, "f1/<30": 0.5, "f1/>30": 0.75}, {"epoch": 2.0, "accuracy": 0.25}]
+
+
+class Listening(NoTracker):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.epochs: dict[int, Any] = {}
+        self.final: dict[str, float] = {}
+        self.files: list[tuple[str, str]] = []
+        self.ends: list[tuple[str, str | None]] = []
+
+    def epoch(self, epoch: int, metrics: Any) -> None:
+        self.epochs[epoch] = dict(metrics)
+
+    def summary(self, values: Any) -> None:
+        self.final |= values
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        self.files.append((path.name, folder))
+
+    def finish(self, status: str, reason: str | None = None) -> str | None:
+        assert not self.ends
+        self.ends.append((status, reason))
+        return None
+
+
+@pytest.fixture
+def tracker(monkeypatch: pytest.MonkeyPatch) -> Listening:
+    made = Listening()
+
+    def opened(name: str, **options: Any) -> Listening:
+        made.options = {"name": name, **options}
+        return made
+
+    monkeypatch.setattr(closing, "open_tracker", opened)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return made
+
+
+def finished(folder: Path, *, uri: str, is_open: bool = True) -> Path:
+    """A run as its process leaves it that dies right after it has noted the end."""
+    with RunFolder(folder) as files:
+        journal = Journal(files, resolve(["tracking.experiment=photos"]))
+        for row in ROWS:
+            files.append_metrics(row)
+        (files.plots / "curves.png").touch()
+        journal.close("finished", exit_code=0, best_epoch=1, test={"accuracy": 0.125}, reason="no better")
+    write_record(folder / RECORD, uri, "abc", is_open=is_open)
+    (folder / LOCK).write_text("{}")
+    return folder
+
+
+def test_what_mlflow_lacks_of_a_finished_run_is_sent_from_its_folder(
+    tmp_path: Path, tracker: Listening, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mlflow.db").touch()
+    folder, uri = finished(tmp_path / "run", uri=f"sqlite:///{tmp_path}/mlflow.db"), f"sqlite:///{tmp_path}/mlflow.db"
+    before = (folder / "experiment.json").read_bytes()
+    assert cli.main(["resume", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "MLflow has not got all of this run" in told and f"{folder}: this run is finished; " in told
+    assert tracker.options["uri"] == uri and tracker.options["record"] == folder / RECORD
+    assert tracker.options["experiment"] == "photos" and {"<30", ">30"} <= tracker.options["names"]
+    assert tracker.epochs == {int(row["epoch"]): {k: v for k, v in row.items() if k != "epoch"} for row in ROWS}
+    assert tracker.final == {"best/epoch": 1, "best/accuracy": 0.5, "test/accuracy": 0.125}
+    assert tracker.files == [("curves.png", "plots"), ("experiment.json", ""), ("metrics.jsonl", "")]
+    assert tracker.ends == [("finished", "no better")]
+    assert (folder / "experiment.json").read_bytes() == before and not (folder / LOCK).exists()
+
+
+@pytest.mark.parametrize("case", ["complete", "written", "elsewhere", "untracked"])
+def test_no_store_is_opened_of_a_run_that_is_complete_being_written_or_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: Listening, case: str
+) -> None:
+    (tmp_path / "mlflow.db").touch()
+    folder = finished(tmp_path / "run", uri=f"sqlite:///{tmp_path}/mlflow.db", is_open=case != "complete")
+    if case == "elsewhere":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    if case == "untracked":
+        (folder / RECORD).unlink()
+    if case == "written":
+        (folder / LOCK).unlink()
+        with RunFolder(folder):
+            assert cli.main(["resume", str(folder)]) == 0
+    else:
+        assert cli.main(["resume", str(folder)]) == 0
+    assert not tracker.options
+    if case == "elsewhere":
+        assert json.loads((folder / RECORD).read_text())["open"]
