@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from visrun import checkpoint
-from visrun.conclusion import measure, take_best
+from visrun.conclusion import measure, settle, take_best
 from visrun.errors import OutOfMemory, UserError
 
 
@@ -31,6 +31,27 @@ def test_thresholds_are_those_of_the_best_epoch_or_not_known(tmp_path: Path) -> 
     for kept in (rows, rows[:1]):
         take_best(made, tmp_path / "best.pt", rows=kept, best_epoch=2)
     assert told == [rows[1], {}]
+
+
+def test_a_model_settles_as_it_is_evaluated() -> None:
+    """In train mode layers that drop something would have a part in what it measures."""
+
+    class Settling(torch.nn.Dropout):
+        def settle(self, batches: Any) -> None:
+            self.seen = [self(images) for images in batches]
+
+    model, images = Settling(), torch.ones(4, 8)
+    batch = SimpleNamespace(images=images, valid=torch.tensor([True, True, True, False]))
+    reference = SimpleNamespace(epoch=lambda _: [batch])
+    made: Any = SimpleNamespace(
+        step=SimpleNamespace(evaluated=model.train()),
+        reference=reference,
+        device=torch.device("cpu"),
+        precision="fp32",
+    )
+    settle(made)
+    (seen,) = model.seen
+    assert torch.equal(seen, images[:3])
 
 
 @pytest.mark.parametrize("graph", [None, object()])

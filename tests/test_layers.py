@@ -24,6 +24,7 @@ ABOVE = {
             "from_python",
             "hyperparameters",
             "launch",
+            "advice",
             "parts",
             "predict",
             "predictor",

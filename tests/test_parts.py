@@ -126,6 +126,29 @@ def test_freezing_random_weights_is_warned_of(
     assert any(line.startswith("model.freeze=backbone freezes random weights") for line in told) == warned
 
 
+@pytest.mark.parametrize(
+    ("former", "told"),
+    [
+        ("0123456789", ""),
+        ("0123456798", "number 9 was 9 and is 8 here"),
+        ("012", ""),
+    ],
+)
+def test_a_last_layer_of_other_classes_is_warned_of(
+    former: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    resolved = resolve(["model=small_resnet", "data.cache=stream", "run.device=cpu", "model.weights=run.pt"])
+    state = models.create("small_resnet", num_outputs=len(former), image_size=32).module.state_dict()
+    known = {"task_state": {"classes": list(former)}, "network": {"name": "small_resnet"}}
+    torch.save({"model": state, **known}, "run.pt")
+    screen = Mock()
+    parts.build(resolved, read_dataset(resolved.settings, Mock()), screen)
+    lines = [call.args[0] for call in screen.warn.call_args_list]
+    begin = f"model.weights={tmp_path / 'run.pt'}: its classes are taken by their places, and others are there: "
+    assert [line for line in lines if "its classes" in line] == ([begin + told] if told else [])
+
+
 def test_a_memory_of_random_features_is_warned_of() -> None:
     words = ["task=anomaly_detection", "model=patchcore", "model_options.backbone=resnet18", "model.pretrained=false"]
     resolved, screen = resolve([*words, "data.cache=stream", "run.device=cpu"]), Mock()

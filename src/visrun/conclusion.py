@@ -54,6 +54,7 @@ def settle(made: Parts) -> None:
     """Let a model that does so measure itself on good training images."""
     model = made.step.evaluated
     if isinstance(model, Settling) and made.reference is not None:
+        model.eval()  # or layers that drop something would have a part in it
         with autocast(made.device, made.precision):
             model.settle(batch.images[batch.valid] for batch in made.reference.epoch(0))
 

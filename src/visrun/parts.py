@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun import models
+from visrun.advice import warn_of_classes, warn_of_random
 from visrun.build import call, load, narrow, reads, require_filled
 from visrun.config.compose import Resolved
 from visrun.config.fields import show
@@ -33,8 +34,6 @@ from visrun.schedulers import build_scheduler
 from visrun.step import Step
 from visrun.tables import TARGETS, TASKS, TaskEntry, model_entry
 from visrun.tasks.base import Metric, Task
-
-FINE_TUNE = "fine_tune"  # the recipe whose learning rate is one for pretrained weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +92,8 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     millions = count_parameters(built.module) / 1e6
     where = f"{_typed(size)}, on {device} in {precision}"
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
-    _warn_of_random(resolved, built.origin, screen)
+    warn_of_random(resolved, built.origin, screen)
+    warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
     look = look_of(settings, built, size, dataset.white)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
@@ -125,25 +125,6 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
         reference=reference,
         epochs=values.max_epochs if facts.gradient else 1,
     )
-
-
-def _warn_of_random(resolved: Resolved, origin: str, screen: Screen) -> None:
-    """Say where features stay those of random weights, or are trained in steps that only suit others."""
-    settings, facts = resolved.settings, model_entry(resolved.settings.model.name)
-    if not origin.startswith("random"):
-        return
-    remedy = "give model.weights=FILE, or model.pretrained=true where they can be had"
-    if not facts.gradient:
-        what = f"model={settings.model.name} compares features of random weights, which say little of an image"
-    elif settings.model.freeze == "backbone":
-        what = "model.freeze=backbone freezes random weights, on which a head learns next to nothing"
-    elif settings.recipe == FINE_TUNE and resolved.sources["learning_rate"] == "file":
-        rate = show(resolved.hyperparameters.learning_rate)
-        what = f"recipe={FINE_TUNE}: its learning_rate={rate} is meant for pretrained weights, and these are random"
-        remedy += ", or leave the recipe out"
-    else:
-        return
-    screen.warn(f"{what}; {remedy}")
 
 
 def one_value(settings: Settings, size: Sequence[int]) -> ConfigError:

@@ -64,6 +64,25 @@ def test_second_best_weights_are_used_where_only_those_are_cached(cache: Cache) 
     assert built.origin == "pretrained MobileNet_V3_Large_Weights.IMAGENET1K_V1 (cached)"
 
 
+@pytest.mark.parametrize(
+    ("name", "mean"),
+    [
+        ("googlenet", (0.5, 0.5, 0.5)),
+        ("dense_googlenet", (0.5, 0.5, 0.5)),
+        ("efficientnet_v2_s", IMAGENET_MEAN),
+        ("dense_efficientnet_v2_l", (0.5, 0.5, 0.5)),
+        ("dense_resnet18", IMAGENET_MEAN),
+        ("unet", IMAGENET_MEAN),
+    ],
+)
+def test_without_weights_the_normalisation_is_that_of_the_published_ones(name: str, mean: Any) -> None:
+    """A file that was downloaded by hand holds those, and says nothing of it."""
+    target = {"dense": "boxes", "unet": "mask"}.get(name.partition("_")[0], "label")
+    with torch.device("meta"):
+        built = create(name, num_outputs=2, image_size=64, pretrained=False, target=target)
+    assert built.mean == mean
+
+
 @pytest.mark.usefixtures("hub")
 def test_normalisation_belongs_to_the_weights(cache: Cache) -> None:
     """GoogLeNet's weights want (x - 0.5) / 0.5; torchvision converts inside the network, visrun at its input."""

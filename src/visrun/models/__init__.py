@@ -134,7 +134,8 @@ def _from_file(built: Built, path: Path, *, name: str) -> Built:
     if isinstance(built.module, Keeping):
         built.module.keep_statistics()
     mean, std = checkpoint.mean or built.mean, checkpoint.std or built.std
-    return built._replace(mean=mean, std=std, origin=f"{path}: {loaded}")
+    classes = checkpoint.classes if checkpoint.network == name else ()
+    return built._replace(mean=mean, std=std, origin=f"{path}: {loaded}", classes=classes)
 
 
 def _quicken(module: nn.Module) -> None:

@@ -13,6 +13,8 @@ from visrun.models.scored import scored
 from visrun.models.weights import IMAGENET_MEAN, IMAGENET_STD, Built, Pretrained, Triple, choose, load_published
 
 HALF: Triple = (0.5, 0.5, 0.5)
+# Whose weights want (x - 0.5) / 0.5, and whose modules would convert from ImageNet's: it is done once, at the input.
+CONVERTING = ("inception_v3", "googlenet")
 
 
 def classifier(
@@ -42,10 +44,11 @@ def classifier(
     weights, origin = choose(imagenet_weights(builder), pretrained, name=name)
     options = _options(builder, image_size)
     if weights is None:
-        built = Built(get_model_builder(builder)(weights=None, **options, **_init(builder)))
+        module = get_model_builder(builder)(weights=None, **options, **init(builder))
+        built = Built(module, *normalisation(builder, None))
     else:
         built = _pretrained(builder, weights, options)
-    _drop_auxiliary(built.module)
+    drop_auxiliary(built.module)
     head = replace_classifier(built.module, num_outputs=num_outputs, dropout=dropout)
     built = built._replace(origin=origin, head=(head,))
     return scored(built) if target == "verdict" else built
@@ -58,11 +61,15 @@ def imagenet_weights(builder: str) -> list[Any]:
     return [known[name] for name in names if name in known.__members__]
 
 
-def normalisation(weights: Any | None) -> tuple[Triple, Triple]:
-    """(mean, std) per channel that ``weights`` were trained with; without any, what `Built` has."""
-    if weights is None:
+def normalisation(builder: str, weights: Any | None) -> tuple[Triple, Triple]:
+    """(mean, std) per channel that ``weights`` were trained with; without any, those of the first that are published,
+    since a file that does not tell its own holds those."""
+    if builder in CONVERTING:
+        return HALF, HALF
+    known = next(iter([weights] if weights is not None else imagenet_weights(builder)), None)
+    if known is None:
         return IMAGENET_MEAN, IMAGENET_STD
-    transforms = weights.transforms()
+    transforms = known.transforms()
     return tuple(transforms.mean), tuple(transforms.std)
 
 
@@ -70,16 +77,13 @@ def _pretrained(builder: str, weights: Any, options: dict[str, Any]) -> Built:
     """The network with ``weights``; one of fixed size is loaded at the weights' size and carried over."""
     build = get_model_builder(builder)
     module: Any = load_published(build, weights)
-    mean, std = normalisation(weights)
-    if getattr(module, "transform_input", False):
-        # These weights want (x - 0.5) / 0.5 and the module would convert from ImageNet's: do it once, at the input.
+    if builder in CONVERTING:
         module.transform_input = False
-        mean, std = HALF, HALF
     if options:
         sized = build(weights=None, **options)
         sized.load_state_dict(resize_positions(module.state_dict(), sized))
         module = sized
-    return Built(module, mean, std)
+    return Built(module, *normalisation(builder, weights))
 
 
 def _options(builder: str, image_size: tuple[int, int]) -> dict[str, Any]:
@@ -89,12 +93,12 @@ def _options(builder: str, image_size: tuple[int, int]) -> dict[str, Any]:
     return {"input_size": image_size} if builder.startswith("maxvit_") else {}
 
 
-def _init(builder: str) -> dict[str, bool]:
+def init(builder: str) -> dict[str, bool]:
     """Inception's builders ask to be told that they shall initialise."""
-    return {"init_weights": True} if builder in ("inception_v3", "googlenet") else {}
+    return {"init_weights": True} if builder in CONVERTING else {}
 
 
-def _drop_auxiliary(module: nn.Module) -> None:
+def drop_auxiliary(module: nn.Module) -> None:
     """Take out the extra classifiers in the middle, so that training and evaluation give one tensor."""
     for name, off in (("aux_logits", False), ("AuxLogits", None), ("aux1", None), ("aux2", None)):
         if hasattr(module, name):

@@ -86,7 +86,7 @@ class PatchCore(nn.Module):
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Tensor]) -> None:
-        """Remember the patches of good images, a coreset of them.
+        """Remember the patches of good images, a coreset of them, in eval mode.
 
         Args:
             batches: (B, 3, H, W) each, of good training images as evaluation sees them.

@@ -35,15 +35,12 @@ class Scored(nn.Module):
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Tensor]) -> None:
-        """Measure the density of good images with the weights as they stand.
+        """Measure the density of good images with the weights as they stand, in eval mode.
 
         Args:
             batches: (B, 3, H, W) each, of good training images as evaluation sees them.
         """
-        training = self.training
-        self.eval()
         self.density.measure(torch.cat([self.network(images).flatten(1).float() for images in batches]))
-        self.train(training)
 
 
 def scored(built: Built) -> Built:

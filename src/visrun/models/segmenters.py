@@ -43,7 +43,7 @@ def segmenter(name: str, *, builder: str, num_outputs: int, dropout: float, pret
         for child in module.get_submodule(head).modules():
             if isinstance(child, nn.Dropout):
                 child.p = dropout
-    return Built(module, *normalisation(weights), origin=origin, head=heads)
+    return Built(module, *normalisation(builder, weights), origin=origin, head=heads)
 
 
 def segmentation_weights(builder: str) -> list[Any]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model_builder
 
 from visrun.errors import ConfigError
-from visrun.models.classifiers import imagenet_weights, normalisation
+from visrun.models.classifiers import drop_auxiliary, imagenet_weights, init, normalisation
 from visrun.models.weights import Built, Pretrained, choose, load_published
 
 PROBE = 64  # side in pixels of the image that tells each layer's stride
@@ -69,12 +69,14 @@ def trunk(name: str, *, builder: str, strides: Sequence[int], pretrained: Pretra
     """
     weights, origin = choose(imagenet_weights(builder), pretrained, name=name)
     build = get_model_builder(builder)
-    network = build(weights=None) if weights is None else load_published(build, weights)
+    network = build(weights=None, **init(builder)) if weights is None else load_published(build, weights)
+    drop_auxiliary(network)
     try:
         module = Trunk(_body(network), strides=strides)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(f"model={name}: {builder} has no feature maps at 1/8, 1/16 and 1/32 of the image") from error
-    return Built(module, *normalisation(weights), origin=origin)
+        wanted = ", ".join(f"1/{stride}" for stride in strides)
+        raise ConfigError(f"model={name}: {builder} has no feature maps at {wanted} of the image") from error
+    return Built(module, *normalisation(builder, weights), origin=origin)
 
 
 def _body(network: nn.Module) -> nn.Module:

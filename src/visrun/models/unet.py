@@ -115,7 +115,7 @@ def unet(
     module = UNet(encoder, channels=channels, num_outputs=num_outputs, dropout=dropout)
     if target == "verdict":
         begin_rare(module.classifier)
-    return Built(module, *normalisation(weights), origin=origin, head=("decoder", "classifier"))
+    return Built(module, *normalisation(builder, weights), origin=origin, head=("decoder", "classifier"))
 
 
 def _conv(in_channels: int, channels: int) -> list[nn.Module]:

@@ -43,10 +43,11 @@ class Built(NamedTuple):
     Args:
         module: The network, on the CPU, in train mode.
         mean: What to subtract from each channel of an RGB image in [0, 1]; belongs to the weights. Random weights take
-            ImageNet's, which suit photographs and do no harm elsewhere.
+            those of the builder's published ones, or ImageNet's, which suit photographs and do no harm elsewhere.
         std: What to divide by then.
         origin: Where the weights come from, for people; begins with "random" where nothing was loaded.
         head: Names of the submodules that are new, which ``model.freeze=backbone`` goes on training.
+        classes: Those of the run whose weights were loaded, where a file of the same network tells.
     """
 
     module: nn.Module
@@ -54,6 +55,7 @@ class Built(NamedTuple):
     std: Triple = IMAGENET_STD
     origin: str = "random"
     head: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 class Published(NamedTuple):
@@ -163,13 +165,14 @@ def load_published(build: Callable[..., nn.Module], weights: Any, **options: Any
 
 
 class Checkpoint(NamedTuple):
-    """What a weight file holds: parameters by name and, if written by visrun, the normalisation they expect and the
-    network's name."""
+    """What a weight file holds: parameters by name and, if written by visrun, the normalisation they expect, the
+    network's name and the names of its classes."""
 
     state: dict[str, Tensor]
     mean: Triple | None
     std: Triple | None
     network: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -191,13 +194,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ConfigError(f"model.weights={path}: holds no state dict (names and tensors)")
     portrait = content.get("network")
     network = str(portrait.get("name", "")) if isinstance(portrait, dict) else ""
+    known = content.get("task_state")
+    classes = known.get("classes") if isinstance(known, dict) else None
+    names = tuple(map(str, classes)) if isinstance(classes, (list, tuple)) else ()
     if content.get("mean") is None or content.get("std") is None:
-        return Checkpoint(state, None, None, network)
+        return Checkpoint(state, None, None, network, names)
     with reading(file):
         mean, std = _triple(content["mean"]), _triple(content["std"])
         if not are_colours(mean, std):
             raise ValueError(f"mean={mean}, std={std}")
-    return Checkpoint(state, mean, std, network)
+    return Checkpoint(state, mean, std, network, names)
 
 
 def _why(file: Path, error: Exception) -> str:
