@@ -6,10 +6,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,7 +19,7 @@ from visrun import models, parts
 from visrun.config.compose import resolve
 from visrun.data.records import Dataset, Record
 from visrun.errors import ConfigError
-from visrun.feeding import read_dataset
+from visrun.feeding import read_dataset, warn_of_few_steps
 from visrun.tables import MODELS, TASKS
 
 
@@ -185,6 +187,88 @@ def test_a_recipe_for_pretrained_weights_on_random_ones_is_warned_of(
         if warned
         else []
     )
+
+
+def told_of_steps(root: Path, *words: str, alone: bool = True) -> list[str]:
+    """The warnings of few steps of a run on six images of two classes."""
+    for split in ("train", "val"):
+        for name in ("light", "dark"):
+            (root / split / name).mkdir(parents=True, exist_ok=True)
+            for i in range(3):
+                Image.new("RGB", (16, 16), (200 if name == "light" else 20, 30 * i, 9)).save(
+                    root / split / name / f"{i}.png"
+                )
+    usual = [f"data.root={root}", "model=small_resnet", "run.device=cpu", "data.cache=stream"]
+    typed = {word.partition("=")[0]: word for word in [*usual, *words]}
+    resolved, screen = resolve(list(typed.values())), Mock()
+    parts.build(resolved, read_dataset(resolved.settings, Mock()), screen, alone=alone)
+    return [call.args[0] for call in screen.warn.call_args_list if " in all, " in call.args[0]]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            [],
+            "1 step an epoch and 50 in all, {few}: try max_epochs=300, early_stopping_patience=0 or model.weights=FILE",
+        ),
+        (
+            ["model=resnet18", "model.pretrained=false", "early_stopping_patience=0", "batch_size=2"],
+            "3 steps an epoch and 150 in all, {few}: try max_epochs=100, model.pretrained=true or model.weights=FILE",
+        ),
+        (
+            ["batch_size=2", "run.accumulate=2", "early_stopping_patience=0"],
+            "2 steps an epoch and 100 in all, {few}: try max_epochs=150 or model.weights=FILE",
+        ),
+    ],
+    ids=["small", "pretrained", "accumulate"],
+)
+def test_few_steps_from_random_weights_are_warned_of(words: list[str], told: str, tmp_path: Path) -> None:
+    few = told.format(few="which are few to learn from random weights")
+    assert told_of_steps(tmp_path, *words) == [f"6 training images give {few}"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["batch_size=1", "augment=none"],  # 300 steps
+        ["max_epochs=2"],
+        ["run.max_time=1m"],
+        ["recipe=quick"],
+        ["data=demo", "data.root=null", "batch_size=256", "data.train_fraction=0.1"],
+        ["model.weights=net.pt"],
+    ],
+    ids=str,
+)
+def test_few_steps_are_no_news_where_they_are_meant_or_enough(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(models.create("small_resnet", num_outputs=2, image_size=32).module.state_dict(), "net.pt")
+    assert told_of_steps(tmp_path / "photos", *words) == []
+
+
+def test_a_sweeps_trial_says_nothing_of_few_steps(tmp_path: Path) -> None:
+    assert told_of_steps(tmp_path, alone=False) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "words", "named"),
+    [
+        (24, [], "batch_size=4 (300 steps), max_epochs=300"),
+        (40, [], "batch_size=4 (500 steps), max_epochs=150"),
+        (41, [], "batch_size=8 (300 steps), max_epochs=150"),
+        (20, [], "max_epochs=300"),
+        (48, ["run.accumulate=2"], "batch_size=4 (300 steps), max_epochs=300"),
+        (48, ["batch_size=4", "run.accumulate=4"], "max_epochs=100"),
+    ],
+)
+def test_the_largest_batch_that_gives_enough_steps_is_named(images: int, words: list[str], named: str) -> None:
+    resolved, screen = resolve(["data.root=photos", "model=small_resnet", *words]), Mock()
+    size = resolved.hyperparameters.batch_size * resolved.settings.run.accumulate
+    train: Any = Mock(images=range(images), __len__=lambda _: -(-images // size))
+    warn_of_few_steps(resolved, train, screen)
+    assert f"try {named}, early_stopping_patience=0 or model.weights=FILE" in screen.warn.call_args.args[0]
 
 
 def test_images_on_the_gpu_are_counted_and_no_others() -> None:

@@ -25,7 +25,7 @@ from visrun.data.size import training_size
 from visrun.data.targets import class_weights
 from visrun.device import choose_device, choose_precision, configure, place
 from visrun.errors import ConfigError
-from visrun.feeding import build_loaders, look_of, reference_of, seen_sizes
+from visrun.feeding import build_loaders, look_of, reference_of, seen_sizes, warn_of_few_steps
 from visrun.loaders import packed
 from visrun.models import Built, Settling
 from visrun.models.probe import output_problem
@@ -73,8 +73,8 @@ class Parts:
         return {**self.portrait, "task_state": self.task.state()}
 
 
-def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
-    """Model, task, data loaders, optimizer and schedule of a run."""
+def build(resolved: Resolved, dataset: Dataset, screen: Screen, *, alone: bool = True) -> Parts:
+    """Model, task, data loaders, optimizer and schedule of a run, which stands ``alone`` or is part of a sweep."""
     settings, values = resolved.settings, resolved.hyperparameters
     facts = model_entry(settings.model.name)
     device = choose_device(settings.run.device)
@@ -96,6 +96,8 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen) -> Parts:
     warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
     look = look_of(settings, built, size, dataset.white)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
+    if alone and facts.gradient and built.origin.startswith("random"):
+        warn_of_few_steps(resolved, loaders["train"], screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
     lessons = loaders["train"] if facts.gradient else NoSteps()
     place(built.module, device)

@@ -126,7 +126,7 @@ def _run(
                 checkpoint.remove(files.best, files.former)
             journal.fingerprint(dataset.fingerprint)
             journal.note(fingerprints=dataset.fingerprints)
-            made = parts.build(resolved, dataset, screen)
+            made = parts.build(resolved, dataset, screen, alone=trial is None)
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})
             created = journal.content["created"]
