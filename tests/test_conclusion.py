@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from visrun import checkpoint
-from visrun.conclusion import measure, settle, take_best
+from visrun.conclusion import is_best_in_warmup, measure, settle, take_best
 from visrun.errors import OutOfMemory, UserError
+from visrun.training import Progress
 
 
 @pytest.mark.parametrize("odd", [{}, {"model": None}, {"model": {"other": torch.zeros(1)}}], ids=str)
@@ -64,6 +65,41 @@ def test_memory_that_runs_out_in_the_evaluation_says_what_a_captured_step_holds(
     with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:0 in the evaluation, not in a training") as caught:
         measure(made, "val")
     assert ("run.graph=false" in str(caught.value)) == (graph is not None)
+
+
+class Dense(torch.nn.Module):
+    """A model that measures the density of good images."""
+
+    def settle(self, batches: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, True),
+        ({"best_epoch": 5}, True),
+        ({"best_epoch": 6}, False),
+        ({"best_epoch": 0, "best": None}, False),  # of an epoch that could not be ranked
+        ({"epoch": 5}, False),  # nothing came after the warm-up
+        ({"best": 1.0}, False),  # nothing can be better
+        ({"best": 1.0, "maximize": False}, True),
+        ({"origin": "pretrained X"}, False),
+        ({"evaluated": Dense()}, False),
+        ({"warmup_epochs": 0}, False),
+    ],
+    ids=str,
+)
+def test_a_best_epoch_in_the_warm_up_is_told_where_nothing_explains_it(changed: dict[str, Any], told: bool) -> None:
+    usual = {"best_epoch": 2, "epoch": 15, "best": 0.5, "maximize": True, "origin": "random: none", "evaluated": None}
+    given = {**usual, "warmup_epochs": 5, **changed}
+    progress = Progress(epoch=given["epoch"], best=given["best"], best_epoch=given["best_epoch"])
+    made: Any = SimpleNamespace(
+        built=SimpleNamespace(origin=given["origin"]),
+        step=SimpleNamespace(evaluated=given["evaluated"]),
+        entry=SimpleNamespace(maximize=given["maximize"]),
+        warmup_epochs=given["warmup_epochs"],
+    )
+    assert is_best_in_warmup(made, progress) == told
 
 
 @pytest.mark.parametrize("k", [100, 101])

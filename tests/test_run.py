@@ -490,6 +490,17 @@ def test_the_end_tells_numbers_of_any_size(photos, tmp_path, monkeypatch, capsys
     assert "best epoch 1, on val: accuracy 0.9707  ece 4.132e-08  " in told
 
 
+def test_a_run_that_was_best_in_its_warm_up_says_so_at_its_end(photos, tmp_path, monkeypatch, capsys):
+    values = iter([0.5, 0.7, 0.6])
+    monkeypatch.setattr(run, "validate", lambda *_: {"val_loss": 1.0, "accuracy": next(values)})
+    start(photos, tmp_path, "warmup_epochs=2")
+    told = [line for line in capsys.readouterr().out.splitlines() if "warm-up" in line]
+    assert told == [
+        "warning: the best epoch lies in the warm-up: after it, 6 validation images show no further learning; see "
+        "whether learning_rate is too high, these are too few to tell, or labels are wrong"
+    ]
+
+
 def test_a_run_chooses_by_the_metric_that_it_monitors(photos, tmp_path, capsys):
     result = start(photos, tmp_path / "run", "run.monitor=ece", "max_epochs=3")
     reached = {row["epoch"]: row["ece"] for row in rows(result.folder)}

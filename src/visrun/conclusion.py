@@ -21,6 +21,7 @@ from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
 from visrun.record.run_folder import RunFolder, is_metric
 from visrun.tasks.base import Deciding, Metric
+from visrun.text import plural
 from visrun.tracking import Tracker
 from visrun.training import Progress, evaluate
 
@@ -126,6 +127,12 @@ def conclude(
     shown = "  ".join(f"{key} {number(metrics[key])}" for key in means)
     whose = f"best epoch {progress.best_epoch}" if progress.best_epoch else f"last epoch {progress.epoch}"
     outlets.screen.say(f"{whose}, on {split}: {shown}")
+    if is_best_in_warmup(made, progress):
+        seen = plural(len(made.loaders["val"].images), "validation image")
+        outlets.screen.warn(
+            f"the best epoch lies in the warm-up: after it, {seen} show no further learning; see whether "
+            "learning_rate is too high, these are too few to tell, or labels are wrong"
+        )
     pictures = draw(made, files.plots, split, rows=rows, progress=progress)
     for picture in pictures:
         tracker.artifact(picture, "plots")
@@ -134,6 +141,17 @@ def conclude(
     if keep_model and files.best.exists():
         hand_over(made, tracker, split)
     return metrics if split == "test" else {}
+
+
+def is_best_in_warmup(made: Parts, progress: Progress) -> bool:
+    """Whether a network from random weights was best in its warm-up, though it could have become better after it.
+
+    Weights that were taken over may well be best at first, and so may the density of features that a model measures.
+    """
+    if made.entry.maximize and progress.best is not None and progress.best >= 1:  # perfect
+        return False
+    fresh = made.built.origin.startswith("random") and not isinstance(made.step.evaluated, Settling)
+    return fresh and 0 < progress.best_epoch <= made.warmup_epochs < progress.epoch
 
 
 def tell_best(files: RunFolder, tracker: Tracker, best_epoch: int) -> None:

@@ -44,7 +44,7 @@ class Parts:
     weights; ``notes`` are facts that were settled while building (image size, where the weights come from, where images
     are kept) and go into experiment.json. ``lessons`` are the batches of training steps, none for a model that learns
     without; ``reference`` are the good training images as evaluation sees them, where the model measures itself on
-    them; ``epochs`` is how many there are at most.
+    them; ``epochs`` is how many there are at most, ``warmup_epochs`` how many of them warm up.
     """
 
     dataset: Dataset
@@ -62,6 +62,7 @@ class Parts:
     notes: dict[str, Any]
     reference: Batches | None = None
     epochs: int = 1
+    warmup_epochs: int = 0
 
     @property
     def kept(self) -> int:
@@ -126,6 +127,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen, *, alone: bool =
         notes=notes,
         reference=reference,
         epochs=values.max_epochs if facts.gradient else 1,
+        warmup_epochs=values.warmup_epochs,
     )
 
 
