@@ -52,6 +52,21 @@ def test_the_columns_of_a_table_are_chosen_by_a_setting(tmp_path):
     assert sorted(row.target for rows in dataset.splits.values() for row in rows)[1] == (2.0, 1.0)
 
 
+@pytest.mark.parametrize(("words", "told"), [([], True), (["loss=huber"], False)])
+def test_wild_values_are_told_of_where_the_loss_is_not_against_them(tmp_path, words, told):
+    for split, count in {"train": 40, "val": 4}.items():
+        for i in range(count):
+            Image.new("L", (8, 8), 6 * i + (split == "val")).save(tmp_path / f"{split}{i}.png")
+        rows = "".join(f"{split}{i}.png,{100000 if i == 2 else i}\n" for i in range(count))
+        (tmp_path / f"{split}.csv").write_text(f"image,y\n{rows}")
+    resolved = resolve(["task=regression", f"data.root={tmp_path}", "data.cache=stream", *words])
+    dataset, screen = read_dataset(resolved.settings, Mock()), Mock()
+    look = Look(image_size=(8, 8), fit="letterbox", mean=(0.5,) * 3, std=(0.5,) * 3)
+    build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=screen)
+    lines = [call.args[0] for call in screen.warn.call_args_list]
+    assert [line.startswith("1 of 40 values of y in train, such as 1e+05, ") for line in lines] == [True] * told
+
+
 @pytest.mark.parametrize(
     ("words", "size", "told"),
     [

@@ -19,7 +19,7 @@ from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Extra, Vary, shaped
 from visrun.data.cache import Keep
-from visrun.data.describe import crowded, uneven
+from visrun.data.describe import crowded, uneven, wild
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.data.size import hides_most
@@ -93,7 +93,7 @@ def build_loaders(
         _warn_of_unmarked(dataset, settings.model.name, screen)
     colours = {"mean": look.mean, "std": look.std}
     extra = [_extra(name, colours) for name in settings.augment.extra]
-    for line in (*crowded(dataset, look.windows), *_advice(settings, dataset, look)):
+    for line in (*crowded(dataset, look.windows), *_advice(resolved, dataset, look)):
         screen.warn(line)
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:
@@ -125,9 +125,10 @@ def build_loaders(
     return loaders, places
 
 
-def _advice(settings: Settings, dataset: Dataset, look: Look) -> list[str]:
+def _advice(resolved: Resolved, dataset: Dataset, look: Look) -> list[str]:
     """A line for each default that suits the data badly, where nobody chose."""
-    lines = []
+    settings = resolved.settings
+    lines = wild(dataset) if resolved.hyperparameters.loss == "mse" else []
     if settings.data.class_weights == "none" and settings.run.monitor is None:
         lines += uneven(dataset)
     crops = look.fit == "crop" and settings.data.resize is None

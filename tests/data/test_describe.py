@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 
-from visrun.data.describe import crowded, describe, sides_of, uneven
+from visrun.data.describe import crowded, describe, sides_of, uneven, wild
 from visrun.data.records import Dataset, Record
 from visrun.data.tiles import windows
 
@@ -85,3 +87,31 @@ def test_classes_of_very_different_numbers_are_told(counts: tuple[int, ...], tol
     lines = uneven(labels)
     assert [line[: len(told or "")] for line in lines] == ([told] if told else [])
     assert uneven(replace(labels, multilabel=True)) == uneven(replace(labels, kind="verdict")) == []
+
+
+def valued(**columns: list[float]) -> Dataset:
+    rows = tuple(Record(Path("a.png"), row, "") for row in zip(*columns.values(), strict=True))
+    return replace(dataset("value"), classes=(), targets=tuple(columns), splits={"train": rows})
+
+
+STEPS = [float(i) for i in range(1, 50)]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([*STEPS, 2500.0], "1 of 50 values of x in train, such as 2500, lie far from all others"),
+        ([*STEPS, -999.0], "1 of 50 values of x in train, such as -999, "),
+        ([*STEPS, 2500.0, 3000.0], "2 of 51 values of x"),
+        ([*STEPS, 300.0], None),
+        ([math.exp(NormalDist().inv_cdf(i / 1000)) for i in range(1, 1000)], None),  # log-normal
+        ([-math.log(i / 10000) for i in range(1, 10000)], None),  # exponential
+        ([0.0] * 90 + [*STEPS], None),
+        ([0.0] * 970 + [*STEPS], None),
+    ],
+)
+def test_values_far_beyond_all_others_are_told_and_skewed_ones_are_not(values: list[float], told: str | None) -> None:
+    lines = wild(valued(x=values, y=STEPS[:1] * len(values)))
+    assert [line[: len(told or "")] for line in lines] == ([told] if told else [])
+    assert all(line.endswith("mend them, or take loss=huber") for line in lines)
+    assert wild(replace(valued(x=values), kind="label")) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,7 +37,8 @@ def batch(target: Tensor) -> Any:
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_loss_is_of_standardised_values(name: str) -> None:
     output = torch.tensor([[1.0, 0.5]], requires_grad=True)
-    parts = task(name).losses(lambda _: output, batch(torch.tensor([[25.0, 4.0 - 5**0.5]])))
+    trained = task(name)
+    parts = trained.losses(lambda _: output, batch((trained.mean + torch.tensor([0.0, -1.0]) * trained.std)[None]))
     assert list(parts) == [name]
     torch.testing.assert_close(parts[name], load(LOSSES[name])(output, torch.tensor([[0.0, -1.0]])))
     parts[name].backward()
@@ -46,6 +48,25 @@ def test_the_loss_is_of_standardised_values(name: str) -> None:
 def test_predictions_are_in_the_users_units() -> None:
     found = task().predict(lambda _: torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.zeros(2))["value"]
     torch.testing.assert_close(found, torch.tensor([[25.0, 4 + 5**0.5], [25 + 2 * 125**0.5, 4.0]]))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_against_outliers_see_targets_by_their_quartiles(name: str) -> None:
+    """Of 0, 1, 2, 3 and 1000 the quartiles are 1 and 3, of 0, 0, 0, 0 and 5 they are equal."""
+    values = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [1000.0, 5.0]])
+    mean, std = values.mean(0), values.std(0, correction=0)
+    trained = Regression(targets=["a", "b"], values=values, loss=partial(load(LOSSES[name])))
+    steady = name != "mse"
+    torch.testing.assert_close(trained.mean, torch.tensor([2.0, 1.0]) if steady else mean)
+    torch.testing.assert_close(trained.std, torch.tensor([2 / 1.349, 2.0]) if steady else std)
+    again = Regression(**json.loads(json.dumps(trained.state())))
+    assert torch.equal(again.mean, trained.mean) and torch.equal(again.std, trained.std)
+    for one in (trained, again):  # a mean error over several targets has one unit, whatever the loss
+        torch.testing.assert_close(torch.tensor(one.metric().units), std)
+
+
+def test_a_checkpoint_without_a_unit_has_that_of_its_time() -> None:
+    assert Regression(targets=["a", "b"], mean=[0.0, 1.0], std=[2.0, 0.5]).metric().units == (2.0, 0.5)
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=20).filter(lambda v: max(v) - min(v) > 1e-3))

@@ -199,9 +199,13 @@ class LossOptions(Frozen):
         le=1,
     )
     dice_weight: Float = field(1.0, "ce_dice: weight of Dice beside cross-entropy.", ge=0)
-    delta: Float = field(1.0, "Huber: error up to which it is squared, in standard deviations of the target.", gt=0)
+    delta: Float = field(
+        1.0, "Huber: error up to which it is squared; 1 = the target's quartile distance / 1.349.", gt=0
+    )
     beta: Float = field(
-        1.0, "Smooth L1: error up to which it is squared, in deviations of the target or tenths of an object.", gt=0
+        1.0,
+        "Smooth L1: error up to which it is squared; 1 = quartile distance / 1.349, or a tenth of an object.",
+        gt=0,
     )
 
 

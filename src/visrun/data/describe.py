@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from visrun.data.records import Dataset
 
 MOST_NAMED = 20  # classes of a line
+WILD = 10  # how many times as far from the median as most values lie apart a value is from which it is said
 UNEVEN = 10  # how many times the images of one class those of another are from which it is said
 
 
@@ -83,6 +84,24 @@ def uneven(dataset: Dataset) -> list[str]:
         f"train has {many / few:.0f} times as many images of {common} as of {rare}: data.class_weights=balanced weighs "
         "classes alike, and run.monitor=f1 judges epochs by all of them alike"
     ]
+
+
+def wild(dataset: Dataset) -> list[str]:
+    """A line on each target of which train has values far beyond all that is usual, as by a decimal point that is lost.
+
+    What is usual are the middle nine tenths: a standard deviation is mostly the wild values' own. Where the quartiles
+    are equal nothing is said: it is by them that losses against outliers see targets.
+    """
+    lines = []
+    rows = dataset.splits.get("train", ()) if dataset.kind == "value" else ()
+    for name, values in zip(dataset.targets, np.array([row.target for row in rows], np.float64).T, strict=False):
+        low, quarter, middle, three, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
+        far = values[np.abs(values - middle) > WILD * (high - low)]
+        if len(far) and quarter < three:
+            told = f"{len(far):,} of {len(values):,} values of {name} in train, such as {far[0]:.4g}"
+            usual = f"nine in ten are {low:.4g} to {high:.4g}"
+            lines.append(f"{told}, lie far from all others, of which {usual}: mend them, or take loss=huber")
+    return lines
 
 
 def _values(dataset: Dataset, split: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from visrun import tables
 from visrun.data import files, foreign, recognise, records
-from visrun.data.describe import crowded, describe, sides_of, uneven
+from visrun.data.describe import crowded, describe, sides_of, uneven, wild
 from visrun.data.objects import Objects
 from visrun.data.outlines import Floats
 from visrun.data.recognise import Found
@@ -250,7 +250,12 @@ def _service(task: str, dataset: Dataset, on_bad: str) -> Service:
         per_image=spread(np.array([len(several) for several in objects], np.float64)),
         summary=describe(replace(dataset, others=())),
         problems=dataset.skipped,
-        warnings=(*dataset.warnings, *crowded(dataset, lambda size: [(0, 0, *size)]), *uneven(dataset)),
+        warnings=(
+            *dataset.warnings,
+            *crowded(dataset, lambda size: [(0, 0, *size)]),
+            *uneven(dataset),
+            *wild(dataset),
+        ),
     )
 
 

@@ -1,8 +1,9 @@
 """Regression: one or several numbers an image.
 
-The model learns standardised targets (mean 0, variance 1 over the training split), so that one learning rate suits a
-count of nuclei and a price alike. Losses are in those units; predictions and metrics are in the user's, but for the
-mean errors over several targets, which have no unit in common.
+The model learns standardised targets (mean 0, variance 1 over the training split; for a loss that is meant against
+outliers median 0 and as wide a middle half as a normal distribution's), so that one learning rate suits a count of
+nuclei and a price alike. Losses are in those units; predictions and metrics are in the user's, but for the mean errors
+over several targets, which have no unit in common and so count in standard deviations, whatever the loss.
 
     >>> task = Regression(targets=["count"], values=train_values, loss=mse)
     >>> task.predict(model, images)["value"]  # (B, 1)
@@ -13,14 +14,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from visrun.build import function_of
 from visrun.errors import DataError
 from visrun.figures.drawing import LEAST, Line, caption, fitted
+from visrun.losses import huber, mae, smooth_l1
 from visrun.metrics import RegressionMetric
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, named, only
+
+STEADY = (mae, huber, smooth_l1)  # meant against outliers, by which mean and deviation would go
+NORMAL = 1.349  # standard deviations between the quartiles of a normal distribution
 
 
 class Regression:
@@ -28,10 +35,11 @@ class Regression:
 
     Args:
         targets: Names of the T targets.
-        values: Targets of the training split (N, T), from which ``mean`` and ``std`` follow where they are not given.
+        values: Targets of the training split (N, T), from which the numbers below follow where they are not given.
         loss: ``(standardised prediction (B, T), standardised target (B, T)) -> scalar``; None to predict only.
-        mean: Mean of each target.
-        std: Standard deviation of each target, over N.
+        mean: What is 0 of each target, see :func:`standardisation`.
+        std: What is 1 of each target.
+        unit: Standard deviation of each target, in which mean errors over several count; None = ``std``.
 
     Raises:
         DataError: A target has the same value in every training row.
@@ -45,13 +53,16 @@ class Regression:
         loss: Loss | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        unit: Sequence[float] | None = None,
     ) -> None:
         self.targets, self.loss = tuple(targets), loss
         self.num_outputs = len(self.targets)
         if mean is None or std is None:
             assert values is not None, "give the training values, or mean and std"
-            mean, std = standardisation(values, self.targets)
+            unit = standardisation(values, self.targets)[1]
+            mean, std = standardisation(values, self.targets, steady=loss is not None and function_of(loss) in STEADY)
         self.mean, self.std = torch.tensor(list(mean)), torch.tensor(list(std))
+        self.unit = torch.tensor(list(unit or std)).tolist()
 
     def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """The loss in standardised units, under its own name."""
@@ -72,7 +83,7 @@ class Regression:
 
     def metric(self) -> RegressionMetric:
         """MAE, RMSE and R2; of several targets each counts in its standard deviations."""
-        return RegressionMetric(self.targets, std=self.std.tolist())
+        return RegressionMetric(self.targets, std=self.unit)
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
         """``values`` by target name, to the seven digits that float32 has."""
@@ -98,7 +109,8 @@ class Regression:
 
     def state(self) -> dict[str, Any]:
         """Target names and statistics."""
-        return {"targets": list(self.targets), "mean": self.mean.tolist(), "std": self.std.tolist()}
+        numbers = {"mean": self.mean.tolist(), "std": self.std.tolist(), "unit": self.unit}
+        return {"targets": list(self.targets), **numbers}
 
     def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
         # Moved once and kept: a CUDA graph must not copy from the host.
@@ -111,8 +123,12 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
-def standardisation(values: Tensor, targets: Sequence[str]) -> tuple[list[float], list[float]]:
+def standardisation(values: Tensor, targets: Sequence[str], *, steady: bool = False) -> tuple[list[float], list[float]]:
     """Mean and standard deviation (over N) of each column of ``values`` (N, T).
+
+    Args:
+        steady: Rather the median and the standard deviation of a normal distribution with the same quartiles, which
+            outliers do not move; but for columns whose quartiles are the same.
 
     Raises:
         DataError: A column does not vary, so there is nothing to learn.
@@ -122,4 +138,8 @@ def standardisation(values: Tensor, targets: Sequence[str]) -> tuple[list[float]
         if not len(column) or column.min() == column.max():
             value = f" {column[0].item():g}" if len(column) else ""
             raise DataError(f"target {name}: every training image has the same value{value}; there is nothing to learn")
-    return columns.mean(0).tolist(), columns.std(0, correction=0).tolist()
+    centre, scale = columns.mean(0).numpy(), columns.std(0, correction=0).numpy()
+    if steady:
+        low, middle, high = np.quantile(columns.numpy(), [0.25, 0.5, 0.75], axis=0)
+        centre, scale = (np.where(high > low, *pair) for pair in ((middle, centre), ((high - low) / NORMAL, scale)))
+    return centre.tolist(), scale.tolist()
