@@ -156,6 +156,7 @@ def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
         settings.data.image_size,
         usual=facts.image_size or TASKS[settings.task].image_size,
         multiple=facts.multiple,
+        smallest=facts.smallest,
         fixed=facts.fixed_size,
         whole=fit_of(settings) != "crop",
         sizes=seen_sizes(settings, dataset),

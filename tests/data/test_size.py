@@ -2,7 +2,7 @@ import pytest
 
 from visrun.data.size import hides_most, training_size
 
-USUAL = {"usual": 224, "multiple": 32, "fixed": False, "whole": False}
+USUAL = {"usual": 224, "multiple": 32, "smallest": 1, "fixed": False, "whole": False}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,9 @@ USUAL = {"usual": 224, "multiple": 32, "fixed": False, "whole": False}
         (None, {}, [(192, 64)], (64, 192)),
         (None, {}, [(96, 32)], (32, 96)),
         (None, {}, [(5000, 10)], (32, 448)),
+        (None, {"smallest": 63}, [(1000, 100)], (64, 448)),
+        (None, {"smallest": 63}, [(300, 100)], (96, 288)),
+        (None, {"smallest": 63}, [(32, 32)], (32, 32)),
         (None, {"multiple": 8, "usual": 32}, [(96, 32)], (16, 48)),
         (None, {"fixed": True}, [(300, 100)], (224, 224)),
         (64, {}, [(300, 100)], (64, 64)),

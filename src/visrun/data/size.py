@@ -15,6 +15,7 @@ def training_size(
     *,
     usual: int,
     multiple: int,
+    smallest: int,
     fixed: bool,
     whole: bool,
     sizes: Iterable[tuple[int, int]],
@@ -30,6 +31,7 @@ def training_size(
         wanted: A side, ``[height, width]``, or None.
         usual: The side the model or the task is usually trained at.
         multiple: The rounding, in pixels.
+        smallest: The least side in pixels that the model takes: the shorter one of a long image is no less.
         fixed: The model takes ``usual`` only, as a square, unless the user names a size.
         whole: Images are shown whole (their longer side counts) rather than cropped (their shorter side counts, unless
             they are longer than 2:1).
@@ -46,7 +48,7 @@ def training_size(
         ratio = 1.0, 1.0
     side = min(usual, median(max(size) if whole or long else min(size) for size in every))
     if long:  # of an image that fills the shorter side rounded up, this much is the longer one
-        side = _up(min(ratio) * side, multiple) / min(ratio)
+        side = _up(max(smallest, min(ratio) * side), multiple) / min(ratio)
     most = 2 * usual if long else usual
     height, width = (min(most, _up(part * side, multiple)) for part in ratio)
     return height, width
