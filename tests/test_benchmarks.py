@@ -55,7 +55,7 @@ SMALLEST = {
         [*TINY, "--images=2", "--objects=3", "--batch=2", "--tasks", *DENSE, "--models", "small_detector"],
         {f"dense/{task}/{model}" for task, beside in DENSE.items() for model in (beside, "small_detector")},
     ),
-    "learn": (["--seeds=0", "task=classification", *QUICK], {"learn/classification/median"}),
+    "learn": (["--seeds=0", "task=classification", "tracking=none", *QUICK], {"learn/classification/median"}),
     "sweep": (["overhead", "--trials=3"], {"sweep/overhead/stock", "sweep/overhead"}),
     "search": (["--seeds=0", "--trials=1", *QUICK], {"search/visrun/median", "search/epochs/visrun"}),
     "map": (
