@@ -614,18 +614,18 @@ def test_defects_are_learnt_in_folds_where_the_dataset_has_some_to_learn(
 ) -> None:
     for split, good, bad in (("train", 8, 4), ("test", 2, 2)):
         class_folders(tmp_path, {"good": good, "scratch": bad}, split)
-    found = folds_or_defects(tmp_path, defects_aside=not model_learns_from_all)
+    found = folds_of_defects(tmp_path, defects_aside=not model_learns_from_all)
     expected = [(2, 1)] * 4 if model_learns_from_all else [(2, 4)] * 4
     assert [dataset.counts["val"] for dataset in found] == expected
 
 
-def folds_or_defects(root: Path, **how: Any) -> list[records.Dataset]:
+def folds_of_defects(root: Path, **how: Any) -> list[records.Dataset]:
     return [records.read(root, task="anomaly_detection", fold=f"{n}/4", **how) for n in range(1, 5)]
 
 
 def test_folds_of_good_images_keep_the_datasets_defects_in_val(tmp_path: Path) -> None:
     class_folders(tmp_path, {"good": 6}, "train")
     class_folders(tmp_path, {"good": 2, "scratch": 3}, "val")
-    found = folds_or_defects(tmp_path)
+    found = folds_of_defects(tmp_path)
     assert [(dataset.counts["train"], dataset.counts["val"]) for dataset in found] == [((6, 0), (2, 3))] * 4
     assert len({dataset.fingerprints["val"] for dataset in found}) == 4
