@@ -63,7 +63,8 @@ def finished(folder: Path, *, uri: str, is_open: bool = True) -> Path:
         journal = Journal(files, resolve(["tracking.experiment=photos"]))
         for row in ROWS:
             files.append_metrics(row)
-        (files.plots / "curves.png").touch()
+        for name in ("curves.png", "curves.png.tmp"):
+            (files.plots / name).touch()
         journal.close("finished", exit_code=0, best_epoch=1, test={"accuracy": 0.125}, reason="no better")
     write_record(folder / RECORD, uri, "abc", is_open=is_open)
     (folder / LOCK).write_text("{}")

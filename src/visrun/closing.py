@@ -60,6 +60,6 @@ def complete(folder: Path, screen: Screen) -> None:
             tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
         tell_best(files, tracker, result.get("best_epoch", 0))
         tracker.summary({f"test/{key}": value for key, value in part_of(result, "test").items()})
-        for picture in sorted(files.plots.iterdir()):
+        for picture in sorted(files.plots.glob("*.png")):
             tracker.artifact(picture, "plots")
         end(Outlets(files, tracker, screen), "finished", result.get("reason"))

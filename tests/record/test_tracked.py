@@ -57,6 +57,7 @@ def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path
     [
         ([], None, "first/mlflow.db", "first/mlflow.db"),
         ([], None, "gone/mlflow.db", None),
+        ([], None, f"{'n' * 300}/mlflow.db", None),  # no system can look at it, as at one in a closed folder
         ([], "http://host:5000", "first/mlflow.db", None),
         (["tracking.uri=http://other:5000"], None, "first/mlflow.db", "http://other:5000"),
         ([], None, "http://host:5000", None),

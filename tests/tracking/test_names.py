@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 from pathlib import Path
 from unittest.mock import Mock
@@ -181,9 +182,12 @@ def test_the_record_belongs_to_one_store(tmp_path):
     assert not noted(record).get("open")
     write_record(record, "uri", "abc", is_open=True)
     assert (read_record(record, "uri"), noted(record)["open"]) == ("abc", True)
-    for broken in ("", "[1]", '{"uri": "uri"}'):
+    for broken in ("", "[1]", '{"uri": "uri"}', "[" * 100_000):
         record.write_text(broken)
         assert read_record(record, "uri") is None
+    record.unlink()
+    os.mkfifo(record)
+    assert noted(record) == {}
     assert read_record(None, "uri") is None
 
 

@@ -229,8 +229,9 @@ def forget(folder: Path) -> None:
 def recorded_uri(folder: Path) -> str | None:
     """The database of the run in a folder, where it is still there and MLFLOW_TRACKING_URI names no other store."""
     uri = noted(folder / RECORD).get("uri")
-    there = isinstance(uri, str) and uri.startswith(SQLITE) and sqlite_path(uri).is_file()
-    return uri if there and not os.environ.get(URI) else None
+    if not isinstance(uri, str) or not uri.startswith(SQLITE) or os.environ.get(URI):
+        return None
+    return uri if os.path.isfile(sqlite_path(uri)) else None  # noqa: PTH113 (one that may not be looked at is not there)
 
 
 def default_uri() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.errors import first_line
-from visrun.files import write_atomic
+from visrun.files import read_plain, write_atomic
 from visrun.tracking.uris import without_user
 
 RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: the note of which run it is
@@ -87,8 +87,8 @@ def read_record(path: Path | None, uri: str) -> str | None:
 def noted(path: Path | None) -> dict[str, Any]:
     """What ``write_record`` wrote; {} where that cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path else {}
-    except (OSError, ValueError):
+        content = json.loads(read_plain(path)) if path else {}
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
