@@ -143,6 +143,11 @@ def test_a_checkpoint_is_kept_aside_and_put_back_with_its_digest(tmp_path, monke
         assert path.exists() == links
         checkpoint.save({"epoch": epoch + 1}, path)
         assert [checkpoint.load(file)["epoch"] for file in (path, aside)] == [epoch + 1, epoch]
+    if links:
+        (tmp_path / "best.pt.sha256").unlink()
+        checkpoint.keep(path, aside)
+        assert [checkpoint.load(file)["epoch"] for file in (path, aside)] == [4, 4]
+        checkpoint.save({"epoch": 3}, aside)
     checkpoint.move(aside, path)
     assert checkpoint.load(path)["epoch"] == 3 and len(list(tmp_path.iterdir())) == 2
     path.write_bytes(path.read_bytes()[:-1] + b"x")

@@ -68,7 +68,8 @@ def keep(path: Path, aside: Path) -> None:
     try:
         remove(aside)
         try:
-            os.link(_digest_file(path), _digest_file(aside))
+            with suppress(FileNotFoundError):
+                os.link(_digest_file(path), _digest_file(aside))
             os.link(path, aside)
         except OSError:  # a file system without hard links
             move(path, aside)
