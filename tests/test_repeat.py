@@ -196,6 +196,8 @@ def test_a_list_of_seeds_can_grow(tmp_path: Path) -> None:
         done = command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again")
         assert done.returncode == 2 and done.stdout == ""
         assert "again: this study has seed 7, which is missing from seeds=; add it, or choose another" in done.stderr
+    done = command(tmp_path, "folds=2", "hydra.sweeper.study_name=again")
+    assert done.returncode == 2 and "again: trial 0 of this study is none of these combinations" in done.stderr
 
 
 def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:

@@ -83,11 +83,12 @@ def check(plan: Plan, queue: Queue) -> None:
     if wrong:
         raise ConfigError(f"{key}: this study has other choices for {', '.join(wrong)}; choose another study_name")
     if plan.sampler == EVERY and (other := outside(queue.trials(), plan)) is not None:
-        raise ConfigError(f"{key}: {_foreign(queue, other, repeated=plan.command[:1] == ('repeat',))}")
+        raise ConfigError(f"{key}: {_foreign(plan, queue, other)}")
 
 
-def _foreign(queue: Queue, number: int, *, repeated: bool) -> str:
+def _foreign(plan: Plan, queue: Queue, number: int) -> str:
     """What a trial is that the plan does not have; people who repeat a run know seeds and no combinations."""
+    repeated = plan.command[:1] == ("repeat",) and "seed" in plan.space.distributions
     seed = params_of(queue.every()[number]).get("seed")
     if repeated and seed is not None:
         return f"this study has seed {seed}, which is missing from seeds=; add it, or choose another study_name"
