@@ -123,6 +123,16 @@ def test_what_a_sweep_stopped_with_had_not_failed_and_is_gone_on_with(table: boo
     assert (told["counts"], told["ended"], told["can_resume"]) == ({"stopped": 2}, 0, True)
 
 
+def test_a_trial_that_failed_and_is_run_again_counts_no_more(tmp_path: Path) -> None:
+    folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", "trials": 2, "words": ["-m"]})
+    write(folder / "0", result={"status": "failed"})
+    rows = ["1,complete,0.5,adam,0.1,,3,5.0,,f,", "2,queued,,adam,0.2,,,,,,"]  # 2 stands for 0
+    (folder / "trials.csv").write_text("\n".join([TABLE.splitlines()[0], *rows]))
+    told = detail(folder, Library(tmp_path))
+    assert [trial["state"] for trial in told["trials"]] == ["failed", "complete", "queued"]
+    assert (told["counts"], told["ended"], told["can_resume"]) == ({"complete": 1}, 1, True)
+
+
 @pytest.mark.parametrize(("ended", "why"), [(1, ""), (2, "all its trials have ended; there is nothing to go on with")])
 def test_a_sweep_is_gone_on_with_while_something_is_left(
     ended: int, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

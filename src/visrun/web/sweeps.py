@@ -58,7 +58,9 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     wanted = study.get("n_trials") or facts.ui.get("trials") or lead.get("n_trials")
     repeat = repeat_of(folder)
     best = [] if repeat is not None else best  # of seeds it is the luckiest
-    counts = Counter(trial["state"] for trial in trials)
+    # Of a trial that failed and was run again there is no row any more, though there are of later ones.
+    again = {number for number in folders if number not in table and number < max(table, default=0)}
+    counts = Counter(trial["state"] for trial in trials if trial["state"] != "failed" or trial["number"] not in again)
     ended = sum(counts[state] for state in SETTLED)
     onward = going_on(facts, library.cwd, library.always, library.roots)
     reason, ended_badly = ending(facts, ended=ended, failed=counts["failed"], wanted=wanted)
