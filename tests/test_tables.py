@@ -188,6 +188,7 @@ def test_a_network_of_timm_serves_each_task_in_its_own_way():
         assert model_entry(name).builder == name.partition("timm_")[2]
         assert inspect.getdoc(load(model_entry(name).build))
     assert not model_entry("dense_timm_x").drops
+    assert model_entry("timm_nest_tiny").square  # which timm builds for no other shape
 
 
 @pytest.mark.parametrize("name", ["timm_", "timm", "my_timm_x"])

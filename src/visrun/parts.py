@@ -158,6 +158,7 @@ def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
         multiple=facts.multiple,
         smallest=facts.smallest,
         fixed=facts.fixed_size,
+        square=facts.square,
         whole=fit_of(settings) != "crop",
         sizes=seen_sizes(settings, dataset),
     )

@@ -2,7 +2,7 @@ import pytest
 
 from visrun.data.size import hides_most, training_size
 
-USUAL = {"usual": 224, "multiple": 32, "smallest": 1, "fixed": False, "whole": False}
+USUAL = {"usual": 224, "multiple": 32, "smallest": 1, "fixed": False, "square": False, "whole": False}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,8 @@ USUAL = {"usual": 224, "multiple": 32, "smallest": 1, "fixed": False, "whole": F
         (None, {"smallest": 63}, [(32, 32)], (32, 32)),
         (None, {"multiple": 8, "usual": 32}, [(96, 32)], (16, 48)),
         (None, {"fixed": True}, [(300, 100)], (224, 224)),
+        (None, {"square": True}, [(300, 100)], (128, 128)),
+        (None, {"square": True, "whole": True}, [(300, 100)], (96, 224)),
         (64, {}, [(300, 100)], (64, 64)),
         (None, {"fixed": True}, [(32, 32)], (224, 224)),
         (64, {}, [(500, 375)], (64, 64)),

@@ -17,6 +17,7 @@ def training_size(
     multiple: int,
     smallest: int,
     fixed: bool,
+    square: bool,
     whole: bool,
     sizes: Iterable[tuple[int, int]],
 ) -> tuple[int, int]:
@@ -33,6 +34,7 @@ def training_size(
         multiple: The rounding, in pixels.
         smallest: The least side in pixels that the model takes: the shorter one of a long image is no less.
         fixed: The model takes ``usual`` only, as a square, unless the user names a size.
+        square: The model may take squares only where images are cropped, however long they are.
         whole: Images are shown whole (their longer side counts) rather than cropped (their shorter side counts, unless
             they are longer than 2:1).
         sizes: Width and height of the images.
@@ -43,7 +45,7 @@ def training_size(
         return usual, usual
     every = list(sizes)
     ratio = shape_of(every)
-    long = not whole and min(ratio) < LONG
+    long = not (whole or square) and min(ratio) < LONG
     if not (whole or long):
         ratio = 1.0, 1.0
     side = min(usual, median(max(size) if whole or long else min(size) for size in every))

@@ -102,6 +102,7 @@ class ModelEntry:
         multiple: Sides of an untold image size are rounded up to a multiple of this many pixels; a model of fixed size
             takes no others.
         smallest: The least side in pixels that it takes.
+        square: Whether long images are cropped to a square, unless the user names a size, since it may take no other.
     """
 
     build: Ref
@@ -121,6 +122,7 @@ class ModelEntry:
     static_shapes: bool = True
     multiple: int = 32
     smallest: int = 1
+    square: bool = False
 
     @property
     def dense(self) -> bool:

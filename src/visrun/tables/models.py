@@ -211,7 +211,7 @@ def _of_timm(name: str) -> ModelEntry:
     facts: dict[str, Any] = {"builder": builder, "parameters": 0.0, "speed": 2, "accuracy": 2}
     place = "visrun.models.timm_models"
     if builder and under == "":
-        return ModelEntry(build=f"{place}:timm_classifier", tasks=IMAGE_TASKS, **facts)
+        return ModelEntry(build=f"{place}:timm_classifier", tasks=IMAGE_TASKS, square=True, **facts)
     if builder and under == UNET:
         return ModelEntry(build=f"{place}:timm_unet", tasks=HEAT_TASKS, **facts)
     if builder and under == DENSE:
