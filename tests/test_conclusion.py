@@ -13,6 +13,7 @@ import torch
 from visrun import checkpoint
 from visrun.conclusion import is_best_in_warmup, measure, settle, take_best
 from visrun.errors import OutOfMemory, UserError
+from visrun.models import Built
 from visrun.training import Progress
 
 
@@ -94,7 +95,7 @@ def test_a_best_epoch_in_the_warm_up_is_told_where_nothing_explains_it(changed: 
     given = {**usual, "warmup_epochs": 5, **changed}
     progress = Progress(epoch=given["epoch"], best=given["best"], best_epoch=given["best_epoch"])
     made: Any = SimpleNamespace(
-        built=SimpleNamespace(origin=given["origin"]),
+        built=Built(torch.nn.Identity(), origin=given["origin"]),
         step=SimpleNamespace(evaluated=given["evaluated"]),
         entry=SimpleNamespace(maximize=given["maximize"]),
         warmup_epochs=given["warmup_epochs"],

@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from visrun import models, parts
+from visrun.advice import warn_of_few_steps
 from visrun.config.compose import resolve
 from visrun.data.records import Dataset, Record
 from visrun.errors import ConfigError
-from visrun.feeding import read_dataset, warn_of_few_steps
+from visrun.feeding import read_dataset
 from visrun.tables import MODELS, TASKS
 
 

@@ -1,4 +1,4 @@
-"""What is said of the weights that a run begins with, where they hardly suit what it learns."""
+"""What is said before training, where the weights or the steps of a run hardly suit what it is to learn."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from visrun.config.compose import Resolved
 from visrun.config.fields import show
 from visrun.config.settings import Settings
 from visrun.console import Screen
+from visrun.data.batches import Batches
+from visrun.models import Built
 from visrun.tables import model_entry
+from visrun.text import plural
 
+ENOUGH_STEPS = 300  # below which networks from random weights were seen to stay near chance
+SMALLER = (128, 64, 32, 16, 8, 4)  # batch sizes to advise; BatchNorm learns little from fewer images
 FINE_TUNE = "fine_tune"  # the recipe whose learning rate is one for pretrained weights
 
 
-def warn_of_random(resolved: Resolved, origin: str, screen: Screen) -> None:
+def warn_of_random(resolved: Resolved, built: Built, screen: Screen) -> None:
     """Say where features stay those of random weights, or are trained in steps that only suit others."""
     settings, facts = resolved.settings, model_entry(resolved.settings.model.name)
-    if not origin.startswith("random"):
+    if not built.is_random:
         return
     remedy = "give model.weights=FILE, or model.pretrained=true where they can be had"
     if not facts.gradient:
@@ -43,3 +48,21 @@ def warn_of_classes(settings: Settings, former: Sequence[str], classes: Sequence
                 f"number {number} was {before} and is {now} here"
             )
             return
+
+
+def warn_of_few_steps(resolved: Resolved, train: Batches, screen: Screen) -> None:
+    """Say that steps are few to learn from random weights, and what helps, unless the user chose how long it lasts."""
+    settings, values = resolved.settings, resolved.hyperparameters
+    epochs, accumulate, images = values.max_epochs, settings.run.accumulate, len(train.images)
+    chosen = resolved.sources.get("max_epochs") not in ("task", "schema") or settings.recipe or settings.run.max_time
+    if len(train) * epochs >= ENOUGH_STEPS or chosen or settings.data.name == "demo":
+        return
+    steps = {size: -(-images // (size * accumulate)) * epochs for size in SMALLER if size < values.batch_size}
+    remedies = [f"batch_size={size} ({many} steps)" for size, many in steps.items() if many >= ENOUGH_STEPS][:1]
+    remedies += [f"max_epochs={-(-ENOUGH_STEPS // len(train))}"]
+    remedies += ["early_stopping_patience=0"] * (values.early_stopping_patience > 0)
+    remedies += ["model.pretrained=true"] * model_entry(settings.model.name).pretrained
+    screen.warn(
+        f"{plural(images, 'training image')} give {plural(len(train), 'step')} an epoch and {len(train) * epochs} in "
+        f"all, which are few to learn from random weights: try {', '.join(remedies)} or model.weights=FILE"
+    )

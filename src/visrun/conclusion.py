@@ -150,7 +150,7 @@ def is_best_in_warmup(made: Parts, progress: Progress) -> bool:
     """
     if made.entry.maximize and progress.best is not None and progress.best >= 1:  # perfect
         return False
-    fresh = made.built.origin.startswith("random") and not isinstance(made.step.evaluated, Settling)
+    fresh = made.built.is_random and not isinstance(made.step.evaluated, Settling)
     return fresh and 0 < progress.best_epoch <= made.warmup_epochs < progress.epoch
 
 

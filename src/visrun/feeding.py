@@ -28,10 +28,6 @@ from visrun.loaders import split_batches, where_kept
 from visrun.machine import own_cores
 from visrun.models import Built
 from visrun.tables import AUGMENTATIONS, TASKS, model_entry
-from visrun.text import plural
-
-ENOUGH_STEPS = 300  # below which networks from random weights were seen to stay near chance
-SMALLER = (128, 64, 32, 16, 8, 4)  # batch sizes to advise; BatchNorm learns little from fewer images
 
 
 def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -> Dataset:
@@ -136,24 +132,6 @@ def _advice(resolved: Resolved, dataset: Dataset, look: Look) -> list[str]:
         told = "less than half of most images fits into the training image, which shows their middle"
         lines.append(f"{told}: data.resize=letterbox shows all of them")
     return lines
-
-
-def warn_of_few_steps(resolved: Resolved, train: Batches, screen: Screen) -> None:
-    """Say that steps are few to learn from random weights, and what helps, unless the user chose how long it lasts."""
-    settings, values = resolved.settings, resolved.hyperparameters
-    epochs, accumulate, images = values.max_epochs, settings.run.accumulate, len(train.images)
-    chosen = resolved.sources.get("max_epochs") not in ("task", "schema") or settings.recipe or settings.run.max_time
-    if len(train) * epochs >= ENOUGH_STEPS or chosen or settings.data.name == "demo":
-        return
-    steps = {size: -(-images // (size * accumulate)) * epochs for size in SMALLER if size < values.batch_size}
-    remedies = [f"batch_size={size} ({many} steps)" for size, many in steps.items() if many >= ENOUGH_STEPS][:1]
-    remedies += [f"max_epochs={-(-ENOUGH_STEPS // len(train))}"]
-    remedies += ["early_stopping_patience=0"] * (values.early_stopping_patience > 0)
-    remedies += ["model.pretrained=true"] * model_entry(settings.model.name).pretrained
-    screen.warn(
-        f"{plural(images, 'training image')} give {plural(len(train), 'step')} an epoch and {len(train) * epochs} in "
-        f"all, which are few to learn from random weights: try {', '.join(remedies)} or model.weights=FILE"
-    )
 
 
 def _extra(name: str, colours: Mapping[str, Any]) -> Extra:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun import models
-from visrun.advice import warn_of_classes, warn_of_random
+from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random
 from visrun.build import call, load, narrow, reads, require_filled
 from visrun.config.compose import Resolved
 from visrun.config.fields import show
@@ -25,7 +25,7 @@ from visrun.data.size import training_size
 from visrun.data.targets import class_weights
 from visrun.device import choose_device, choose_precision, configure, place
 from visrun.errors import ConfigError
-from visrun.feeding import build_loaders, look_of, reference_of, seen_sizes, warn_of_few_steps
+from visrun.feeding import build_loaders, look_of, reference_of, seen_sizes
 from visrun.loaders import packed
 from visrun.models import Built, Settling
 from visrun.models.probe import output_problem
@@ -93,11 +93,11 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen, *, alone: bool =
     millions = count_parameters(built.module) / 1e6
     where = f"{_typed(size)}, on {device} in {precision}"
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
-    warn_of_random(resolved, built.origin, screen)
+    warn_of_random(resolved, built, screen)
     warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
     look = look_of(settings, built, size, dataset.white)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
-    if alone and facts.gradient and built.origin.startswith("random"):
+    if alone and facts.gradient and built.is_random:
         warn_of_few_steps(resolved, loaders["train"], screen)
     reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
     lessons = loaders["train"] if facts.gradient else NoSteps()

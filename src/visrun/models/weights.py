@@ -57,6 +57,11 @@ class Built(NamedTuple):
     head: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
 
+    @property
+    def is_random(self) -> bool:
+        """Whether nothing was loaded."""
+        return self.origin.startswith("random")
+
 
 class Published(NamedTuple):
     """The published weights to use (a member of torchvision's ``WeightsEnum``), or None, and a line that says why."""
