@@ -288,7 +288,9 @@ def test_what_a_task_cannot_have_goes_back_and_can_be_undone(watched: Watched) -
 def test_a_recipe_fills_the_form_below_what_was_changed(watched: Watched) -> None:
     page, command = watched.page, watched.page.locator("#command")
     page.get_by_label("Task", exact=True).select_option("object_detection")
-    page.get_by_label("Learning Rate", exact=True).fill("0.003")
+    rate = page.get_by_label("Learning Rate", exact=True)
+    sync_api.expect(rate).to_have_value("0.005", timeout=MS)  # or its coming would break into what is typed
+    rate.fill("0.003")
     sync_api.expect(command).to_contain_text("learning_rate=0.003", timeout=MS)
     page.get_by_label("Recipe", exact=True).select_option("detection_scratch")
     sync_api.expect(command).to_contain_text("augment.mosaic=0.5", timeout=MS)
