@@ -102,8 +102,7 @@ def read(
         targets: The columns of a table to learn; None = those that may be meant, see
             `visrun.data.readers.table.read`.
         val_fraction: Share of the training images that becomes ``val`` where the layout brings none.
-        fold: ``2/5`` makes ``val`` anew, of train and val together: the second of five parts, each with the same share
-            of every class.
+        fold: ``2/5`` makes ``val`` anew: the second of five even parts of train and val together.
         group: A table's column, or a regular expression: what of an image's path says with which others it is held out.
         train_fraction: Share of the training images, after that, which are kept.
         seed: Of these choices.
@@ -166,11 +165,9 @@ def checked(
     fingerprint, white = _fingerprint(good, base, listing), check.white(good)
     if training:
         by: dict[str, Any] = {"root": base, "seed": seed, "by_class": TARGETS[kind].by_class}
-        aside: dict[str, Any] = {"group": group, "defects_aside": defects_aside}
-        if fold is None:
-            good = splits.complete(good, **by, **aside, val_fraction=val_fraction)
-        else:
-            good = splits.folded(good, **by, **aside, fold=fold)
+        whole = partial(splits.complete, val_fraction=val_fraction)
+        cut = whole if fold is None else partial(splits.folded, fold=fold)
+        good = cut(good, **by, group=group, defects_aside=defects_aside)
         good = splits.thinned(good, **by, fraction=train_fraction)
         if kind == "value" and form_of(found.listing):
             listing, good = choose.counts_that_vary(listing, good)
