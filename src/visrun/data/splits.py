@@ -53,8 +53,7 @@ def complete(
     Raises:
         DataError: ``group`` names nothing of any image.
     """
-    if group is not None:
-        _require_found([entry for entries in splits.values() for entry in entries], root=root, group=group)
+    _require_found(splits, root=root, group=group)
     done = {name: list(entries) for name, entries in splits.items()}
     if ALL in done:
         done["train"] = done.pop(ALL)
@@ -62,9 +61,7 @@ def complete(
         chosen = _chosen(done["train"], root=root, fraction=val_fraction, seed=seed, by_class=by_class, group=group)
         if defects_aside:
             chosen |= {i for i, (record, _) in enumerate(done["train"]) if _defective(record)}
-        entries = done["train"]
-        done["train"] = [entry for i, entry in enumerate(entries) if i not in chosen]
-        done["val"] = [entry for i, entry in enumerate(entries) if i in chosen]
+        done |= _cut(done["train"], chosen)
     return ordered(done)
 
 
@@ -91,8 +88,7 @@ def folded(
     Raises:
         DataError: ``group`` names nothing of any image, or there are fewer different images or groups than folds.
     """
-    if group is not None:
-        _require_found([entry for entries in splits.values() for entry in entries], root=root, group=group)
+    _require_found(splits, root=root, group=group)
     number, count = map(int, fold.split("/"))
     learnt = [*splits.get(ALL, ()), *splits.get("train", ())]
     entries = [*learnt, *splits.get("val", ())]
@@ -103,11 +99,10 @@ def folded(
     if parted and len(set(alike)) < count:
         what = "different images" if group is None else f"groups of data.group={group}"
         raise DataError(f"data.fold={fold}: there are only {len(set(alike))} {what}; take fewer folds")
-    numbers = dict(zip(parted, dealt(names, groups, count=count, seed=seed, alike=alike), strict=True))
+    numbers = dealt(names, groups, count=count, seed=seed, alike=alike)
+    learnt_from = {i for i, own in zip(parted, numbers, strict=True) if own != number - 1}
     done = {name: list(own) for name, own in splits.items() if name == "test"}
-    done["train"] = [entry for i, entry in enumerate(entries) if numbers.get(i, number - 1) != number - 1]
-    done["val"] = [entry for i, entry in enumerate(entries) if numbers.get(i, number - 1) == number - 1]
-    return ordered(done)
+    return ordered(done | _cut(entries, set(range(len(entries))) - learnt_from))
 
 
 def thinned(
@@ -158,11 +153,22 @@ def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None
     return lines
 
 
-def _require_found(entries: Sequence[Entry], *, root: Path, group: str) -> None:
+def _require_found(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None) -> None:
+    if group is None:
+        return
+    entries = [entry for own in splits.values() for entry in own]
     if entries and all(name is None for name in members(entries, root=root, group=group)):
         first = entries[0][0]
         nowhere = f"no column of a table, and found in no image's path, such as {files.shown(first.image, root)}"
         raise DataError(f"data.group={group}: {nowhere if first.member is None else 'no cell of the column is filled'}")
+
+
+def _cut(entries: Sequence[Entry], held: set[int]) -> dict[str, list[Entry]]:
+    """Those at the indices ``held`` as val, the others as train."""
+    return {
+        "train": [entry for i, entry in enumerate(entries) if i not in held],
+        "val": [entry for i, entry in enumerate(entries) if i in held],
+    }
 
 
 def _chosen(

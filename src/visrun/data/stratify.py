@@ -65,8 +65,7 @@ def held_out_of_several(
     one. Arguments as `held_out` takes them.
     """
     sets = sorted(_together(names, alike), key=lambda same: _first(same, names, seed))
-    tags = [Counter(label for i in same for label in _labels(groups[i])) for same in sets]
-    total = Counter(chain.from_iterable(own.elements() for own in tags))
+    tags, total = _tally(sets, groups)
     room = Counter({label: _share(fraction, n) for label, n in total.items()})
     spare = Counter({label: n - 1 for label, n in total.items()})  # what may go before training has none
     members: dict[Hashable, list[int]] = defaultdict(list)
@@ -112,8 +111,7 @@ def dealt(
         alike: As `held_out` takes it.
     """
     sets = _together(names, alike)
-    tags = [Counter(label for i in same for label in _labels(groups[i])) for same in sets]
-    total = Counter(chain.from_iterable(own.elements() for own in tags))
+    tags, total = _tally(sets, groups)
     ranks = [_first(same, names, seed) for same in sets]
     order = sorted(range(len(sets)), key=lambda n: (-len(sets[n]), min(total[label] for label in tags[n]), ranks[n]))
     loads: list[Counter[Hashable]] = [Counter() for _ in range(count)]
@@ -126,6 +124,12 @@ def dealt(
         for i in sets[n]:
             folds[i] = fold
     return folds
+
+
+def _tally(sets: Sequence[Sequence[int]], groups: Sequence[Any]) -> tuple[list[Counter[Hashable]], Counter[Hashable]]:
+    """How often each label occurs in each set of images, and in all."""
+    tags = [Counter(label for i in same for label in _labels(groups[i])) for same in sets]
+    return tags, Counter(chain.from_iterable(own.elements() for own in tags))
 
 
 def _labels(group: Hashable) -> tuple[Hashable, ...]:

@@ -59,8 +59,10 @@ class Regression:
         self.num_outputs = len(self.targets)
         if mean is None or std is None:
             assert values is not None, "give the training values, or mean and std"
-            unit = standardisation(values, self.targets)[1]
-            mean, std = standardisation(values, self.targets, steady=loss is not None and function_of(loss) in STEADY)
+            mean, std = standardisation(values, self.targets)
+            unit = std
+            if loss is not None and function_of(loss) in STEADY:
+                mean, std = standardisation(values, self.targets, steady=True)
         self.mean, self.std = torch.tensor(list(mean)), torch.tensor(list(std))
         self.unit = torch.tensor(list(unit or std)).tolist()
 
