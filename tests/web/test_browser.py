@@ -88,6 +88,21 @@ def test_a_link_on_another_page_logs_in(browser: Any, served: Served) -> None:
     assert found.wrong == []
 
 
+def test_a_choice_waits_for_the_page(watched: Watched) -> None:
+    page = watched.page
+
+    held: list[Any] = []
+    page.route("**/api/catalog", lambda route: held.append(route))
+    page.reload()
+    sweep = page.locator("input[name=mode][value=sweep]")
+    place = sweep.locator("..").bounding_box()
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    assert not sweep.is_checked()
+    held[0].continue_()
+    page.get_by_role("radio", name="Sweep").check()
+    page.get_by_label("Ready space", exact=True).wait_for()
+
+
 def value(page: Any, label: str) -> str:
     return str(page.get_by_label(label, exact=True).input_value())
 

@@ -100,8 +100,9 @@ def dealt(
 ) -> list[int]:
     """The fold of each image, from 0 to ``count`` - 1: as even a share of every group in each as can be.
 
-    The largest sets of images that stay together are dealt first, of equally large ones those of the rarest group, each
-    to the fold that has least of its groups, then to the smallest. So no fold is empty where there are ``count`` sets.
+    The largest sets of images that stay together are dealt first, of equally large ones those of the rarest group, one
+    group after another, each to the fold that has least of its groups, then to the smallest. So no fold is empty where
+    there are ``count`` sets, and of images that all differ and have one group each no fold has two more than another.
 
     Args:
         names: By which, and by the seed, images of one group are ordered.
@@ -112,8 +113,9 @@ def dealt(
     """
     sets = _together(names, alike)
     tags, total = _tally(sets, groups)
+    rarest = [min((total[label], str(label)) for label in own) for own in tags]
     ranks = [_first(same, names, seed) for same in sets]
-    order = sorted(range(len(sets)), key=lambda n: (-len(sets[n]), min(total[label] for label in tags[n]), ranks[n]))
+    order = sorted(range(len(sets)), key=lambda n: (-len(sets[n]), rarest[n], ranks[n]))
     loads: list[Counter[Hashable]] = [Counter() for _ in range(count)]
     sizes, folds = [0] * count, [0] * len(names)
     for n in order:
