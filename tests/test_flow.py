@@ -6,13 +6,12 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.forked import Command, visrun
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
 
@@ -30,14 +29,6 @@ SMALLEST = {
     "regression": ["data.image_size=32", "batch_size=128"],
     "segmentation": ["data.image_size=32", "batch_size=32"],
 }
-
-
-def visrun(*words: str, cwd: Path, check: int | None = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command in ``cwd`` and, unless ``check`` is None, insist on its exit code."""
-    command = [sys.executable, "-m", "visrun.cli", *words]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
-    assert check is None or done.returncode == check, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 def rows(folder: Path) -> list[dict[str, float]]:
@@ -98,20 +89,15 @@ def test_the_training_loss_is_the_one_it_has_always_been(trained):
     assert [row["loss"] for row in rows(folder)] == pytest.approx(GOLDEN[task], rel=0.01)
 
 
-BOTH = "import json, sys; from visrun import cli; sys.exit(max([cli.main(words) for words in json.loads(sys.argv[1])]))"
-
-
 @pytest.fixture(scope="module")
 def answers(trained: tuple[str, Path]) -> tuple[list[Path], list[str]]:
     """Three images, and the lines that predict prints of them and evaluate of the demo: one process is asked both."""
     task, folder = trained
     images = [file for file in sorted(demo(task).rglob("*.png")) if not re.search("mask|truth", str(file.parent))][:3]
     predict = ["predict", str(folder), *map(str, images), f"out={folder.parent / 'seen'}"]
-    words = json.dumps([predict, ["evaluate", str(folder), f"data.root={demo(task)}", "out=seen/test"]])
-    command = [sys.executable, "-c", BOTH, words]
-    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return images, done.stdout.splitlines()
+    evaluate = ["evaluate", str(folder), f"data.root={demo(task)}", "out=seen/test"]
+    both = Command(predict, evaluate, cwd=folder.parent, apart=folder.parent / "stderr.txt")
+    return images, both.ended(0, timeout=600).splitlines()
 
 
 def test_predict_writes_json_lines_and_pictures(trained, answers):
@@ -171,7 +157,7 @@ def test_a_run_repeats_from_its_file_alone_and_goes_on_bit_for_bit_however_it_is
     if task in STOPPED:
         interrupted(again, "resume", str(again), epochs=2, number=STOPPED[task])
         assert experiment(again)["result"]["status"] == "killed"
-    assert "resumed after epoch" in visrun("resume", str(again), cwd=tmp_path).stdout
+    assert "resumed after epoch" in visrun("resume", str(again), cwd=tmp_path)
     assert rows(again) == rows(folder)
     assert experiment(again)["result"]["status"] == "finished"
     sources = experiment(again)["sources"]
@@ -180,15 +166,13 @@ def test_a_run_repeats_from_its_file_alone_and_goes_on_bit_for_bit_however_it_is
 
 def interrupted(folder: Path, *words: str, epochs: int, number: signal.Signals) -> None:
     """Run the command until it has trained so many epochs, send it the signal, and insist that it ended by that."""
-    command = [sys.executable, "-m", "visrun.cli", *words]
-    process = subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = Command(words, cwd=folder.parent)
     wait_for_epochs(folder, process, epochs)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[number], output
+    process.ended({signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[number], timeout=120)
 
 
-def wait_for_epochs(folder: Path, process: subprocess.Popen[str], epochs: int) -> None:
+def wait_for_epochs(folder: Path, process: Command, epochs: int) -> None:
     """Until metrics.jsonl has so many lines and a first checkpoint is written, or the process has ended."""
     metrics, deadline = folder / "metrics.jsonl", time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:

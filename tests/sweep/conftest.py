@@ -7,10 +7,7 @@ the place of visrun's which writes what it does to events.jsonl, and does in bet
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +18,7 @@ import psutil
 import pytest
 from optuna.trial import FrozenTrial
 
+from tests.forked import Command
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue
 
@@ -87,7 +85,7 @@ class Sweeper:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.usual = ["plugins=[fakerun]", "tracking=none"]
-        self.processes: list[subprocess.Popen[str]] = []
+        self.processes: list[Command] = []
         folder.mkdir(parents=True, exist_ok=True)
         self.body("")
 
@@ -96,17 +94,9 @@ class Sweeper:
         content = FAKE.replace("BODY", code).replace("PATIENCE", str(PATIENCE))
         (self.folder / "fakerun.py").write_text(content, encoding="utf-8")
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, **environment: str) -> Command:
         """Start ``visrun -m`` with these words."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "visrun.cli", "-m", *self.usual, *words],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "COLUMNS": "200", **environment},
-            start_new_session=True,
-        )
+        process = Command(["-m", *self.usual, *words], cwd=self.folder, COLUMNS="200", **environment)
         self.processes.append(process)
         return process
 
@@ -145,16 +135,12 @@ class Sweeper:
     def close(self) -> None:
         """End what a failed test left running."""
         for process in self.processes:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            process.kill()
 
 
-def ended(process: subprocess.Popen[str], code: int) -> str:
-    """What a process printed, which has to end with an exit code."""
-    output, _ = process.communicate(timeout=3 * PATIENCE)
-    assert process.returncode == code, output
-    return output
+def ended(process: Command, code: int) -> str:
+    """What a process said, which has to end with an exit code."""
+    return process.ended(code, timeout=3 * PATIENCE)
 
 
 def wait_until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
@@ -173,10 +159,10 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def kill(process: subprocess.Popen[str]) -> str:
-    """SIGKILL, and what the process printed before."""
-    process.send_signal(signal.SIGKILL)
-    return process.communicate(timeout=PATIENCE)[0]
+def kill(process: Command) -> str:
+    """SIGKILL, and what the process said before."""
+    process.kill()
+    return ended(process, -signal.SIGKILL)
 
 
 @pytest.fixture
