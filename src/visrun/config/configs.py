@@ -230,7 +230,9 @@ class Conf:
                 named = re.sub(r"\$\{(\w+)\}", lambda match: options.get(match[1], ""), item.value)
                 paths.append(f"{item.group}/{options.get(item.group or '', named)}")
         layers = [Layer(path, self.read(path)) for path in paths]
-        return layers if self._built.isdisjoint(paths) else self._found(options)
+        own = [layer for layer in layers if not layer.path.startswith("hydra/")]
+        plain = self._rank(PRIMARY) == len(self.folders) - 1  # visrun's own list, in the order that it is written in
+        return own if plain and self._built.isdisjoint(layer.path for layer in own) else self._found(options)
 
     def _found(self, options: Mapping[str, str]) -> list[Layer]:
         """The same as Hydra finds them, which takes it long: files within their packages, and those they build on."""
