@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +193,9 @@ def test_each_wrong_value_is_one_line(words: list[str], parts: list[str], shippe
 
 
 @pytest.mark.parametrize("name", ["train", "mnist", "yolo_photos"])
-def test_a_folder_whose_name_is_another_tools_word_is_a_path(name: str, empty_folder: Path) -> None:
+def test_a_folder_whose_name_is_another_tools_word_is_a_path(name: str, empty_folder: Path, shipped: Conf) -> None:
     (empty_folder / name).mkdir()
-    assert problems(f"data={name}") == (f"data={name}: is a path, which is written data.root={name}",)
+    assert problems(f"data={name}", conf=shipped) == (f"data={name}: is a path, which is written data.root={name}",)
 
 
 def test_no_detector_of_torchvision_is_advised_that_has_no_entry(shipped: Conf) -> None:
@@ -227,9 +227,9 @@ def test_an_untyped_warmup_is_lowered_to_a_tenth_and_said(shipped: Conf) -> None
     assert resolve(["max_epochs=6"], conf=shipped).notices == ()
 
 
-def test_a_warmup_lowered_from_a_file_keeps_a_tenth(empty_folder: Path) -> None:
+def test_a_warmup_lowered_from_a_file_keeps_a_tenth(empty_folder: Path, shipped: Conf) -> None:
     words = [experiment(empty_folder, {"max_epochs": 200, "warmup_epochs": 100}), "max_epochs=50"]
-    assert resolve(words).hyperparameters.warmup_epochs == 5
+    assert resolve(words, conf=shipped).hyperparameters.warmup_epochs == 5
 
 
 @pytest.mark.parametrize("text", ['max_epochs: "3"\n', 'max_epochs: 3\nwarmup_epochs: "5"\n'])
@@ -295,9 +295,9 @@ def test_unread_follows_the_choices(shipped: Conf) -> None:
     )
 
 
-def test_a_file_of_hyperparameters_alone_is_enough(empty_folder: Path) -> None:
+def test_a_file_of_hyperparameters_alone_is_enough(empty_folder: Path, shipped: Conf) -> None:
     values = hyperparameters.defaults() | {"optimizer": "sgd", "scheduler": "poly", "gamma": 0.3, "dropout": 0.4}
-    resolved = resolve([experiment(empty_folder, values)])
+    resolved = resolve([experiment(empty_folder, values)], conf=shipped)
     assert resolved.hyperparameters.model_dump(mode="json") == values
     assert {resolved.sources[key] for key in values} == {"file"}
     assert resolved.warnings == ()
@@ -306,8 +306,8 @@ def test_a_file_of_hyperparameters_alone_is_enough(empty_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", [[], ["model=resnet18"], ["task=segmentation", "augment=strong"], ["optimizer=sgd"]])
-def test_an_experiment_reruns_as_it_was(empty_folder: Path, typed: list[str]) -> None:
-    first = resolve(typed)
+def test_an_experiment_reruns_as_it_was(empty_folder: Path, typed: list[str], shipped: Conf) -> None:
+    first = resolve(typed, conf=shipped)
     given = first.settings.model_dump(mode="json")
     sections = {
         key: given[key]
@@ -316,14 +316,14 @@ def test_an_experiment_reruns_as_it_was(empty_folder: Path, typed: list[str]) ->
     file = experiment(
         empty_folder, first.hyperparameters.model_dump(mode="json"), task=given["task"], seed=7, **sections
     )
-    again = resolve([file])
+    again = resolve([file], conf=shipped)
     assert again.hyperparameters == first.hyperparameters
     changed = {"seed": 7, "experiment": again.settings.experiment}
     assert again.settings == first.settings.model_copy(update=changed)
 
 
-def test_what_is_typed_over_a_file(empty_folder: Path) -> None:
-    strong = resolve(["augment=strong"]).settings.augment.model_dump(mode="json")
+def test_what_is_typed_over_a_file(empty_folder: Path, shipped: Conf) -> None:
+    strong = resolve(["augment=strong"], conf=shipped).settings.augment.model_dump(mode="json")
     words = [
         experiment(
             empty_folder,
@@ -333,15 +333,15 @@ def test_what_is_typed_over_a_file(empty_folder: Path) -> None:
             model={"name": "resnet50", "weights": "/old.pt"},
         )
     ]
-    kept, same = resolve(words), resolve([*words, "optimizer=sgd"])
+    kept, same = resolve(words, conf=shipped), resolve([*words, "optimizer=sgd"], conf=shipped)
     assert (kept.hyperparameters.learning_rate, kept.settings.augment.mixup) == (0.5, 0.2)
     assert (kept.settings.data.name, kept.settings.model.weights) == ("csv", "/old.pt")
     assert same.hyperparameters == kept.hyperparameters
 
-    other = resolve([*words, "optimizer=adamw", "augment=light", "model=resnet18", "data=demo"])
+    other = resolve([*words, "optimizer=adamw", "augment=light", "model=resnet18", "data=demo"], conf=shipped)
     assert (other.hyperparameters.learning_rate, other.hyperparameters.weight_decay) == (0.001, 0.01)
     assert (other.hyperparameters.momentum, other.sources["momentum"]) == (0.5, "file")
-    assert other.settings.augment == resolve(["augment=light"]).settings.augment
+    assert other.settings.augment == resolve(["augment=light"], conf=shipped).settings.augment
     assert (other.settings.model.name, other.settings.model.weights, other.settings.data.root) == (
         "resnet18",
         None,
@@ -350,12 +350,13 @@ def test_what_is_typed_over_a_file(empty_folder: Path) -> None:
     assert other.notices[0] == (
         "optimizer=adamw is not the experiment's: the experiment's learning_rate and weight_decay are left out"
     )
-    assert resolve([*words, "data.root=/new"]).settings.data.name == "csv"
+    assert resolve([*words, "data.root=/new"], conf=shipped).settings.data.name == "csv"
 
 
-def test_a_recipe_goes_over_an_experiment(empty_folder: Path) -> None:
+def test_a_recipe_goes_over_an_experiment(empty_folder: Path, shipped: Conf) -> None:
     words = [experiment(empty_folder, {"max_epochs": 9, "batch_size": 3}), "recipe=quick"]
-    assert (resolve(words).hyperparameters.max_epochs, resolve(words).hyperparameters.batch_size) == (5, 3)
+    found = resolve(words, conf=shipped).hyperparameters
+    assert (found.max_epochs, found.batch_size) == (5, 3)
 
 
 @pytest.mark.parametrize(
@@ -371,10 +372,10 @@ def test_a_recipe_goes_over_an_experiment(empty_folder: Path) -> None:
     ],
     ids=json.dumps,
 )
-def test_a_shared_file_is_not_trusted(empty_folder: Path, content: dict[str, Any]) -> None:
+def test_a_shared_file_is_not_trusted(empty_folder: Path, content: dict[str, Any], shipped: Conf) -> None:
     file = empty_folder / "shared.json"
     file.write_text(json.dumps(content))
-    assert len(problems(f"experiment={file}")) == 1
+    assert len(problems(f"experiment={file}", conf=shipped)) == 1
 
 
 def test_a_users_conf_goes_before_visruns(empty_folder: Path) -> None:
@@ -410,6 +411,17 @@ OWN_FILES = {
 }
 
 
+@pytest.fixture(scope="module")
+def own_files(tmp_path_factory: pytest.TempPathFactory) -> Conf:
+    """The config files with OWN_FILES before visrun's."""
+    folder = tmp_path_factory.mktemp("own")
+    for name, text in OWN_FILES.items():
+        file = folder / "conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"# @package _global_\n{text}", encoding="utf-8")
+    return open_conf(folder)
+
+
 @pytest.mark.parametrize(
     ("words", "key", "value", "source"),
     [
@@ -434,17 +446,12 @@ OWN_FILES = {
     ids=lambda item: str(item),
 )
 def test_numbers_beside_a_choice_in_a_tasks_or_models_own_file_go_before_the_options(
-    words: list[str], key: str, value: object, source: str, empty_folder: Path
+    words: list[str], key: str, value: object, source: str, own_files: Conf
 ) -> None:
-    for name, text in OWN_FILES.items():
-        file = empty_folder / "conf" / f"{name}.yaml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"# @package _global_\n{text}", encoding="utf-8")
-    conf = open_conf(empty_folder)
-    resolved = resolve(["data.root=photos", *words], conf=conf)
+    resolved = resolve(["data.root=/photos", *words], conf=own_files)
     found = flatten({**resolved.settings.model_dump(), **resolved.hyperparameters.model_dump()})
     assert (found[key], resolved.sources[key]) == (value, source)
-    assert flatten(hydras(conf, list(resolved.overrides)))[key] == value
+    assert flatten(hydras(own_files, resolved.overrides))[key] == value
 
 
 @pytest.mark.parametrize(
@@ -465,8 +472,10 @@ def test_what_an_option_is_built_on_and_where_its_package_puts_it_are_the_option
     (empty_folder / "conf" / "augment").mkdir(parents=True)
     (empty_folder / "conf" / "augment" / "own.yaml").write_text("# @package augment\nrotate: 5\n")
     (empty_folder / "conf" / "augment" / "mine.yaml").write_text(text)
-    for words in (["augment=mine"], [recipe(empty_folder, "augment: mine\n")]):
-        found = resolve([*words, "optimizer=sgd"])
+    named = recipe(empty_folder, "augment: mine\n")
+    conf = open_conf(empty_folder)
+    for word in ("augment=mine", named):
+        found = resolve([word, "optimizer=sgd"], conf=conf)
         assert found.settings.augment.rotate == 5
         assert {found.sources[key] for key in {"augment.rotate", *brought}} == {"option"}
         assert found.sources["augment.vflip"] == "schema"
@@ -483,7 +492,9 @@ def test_config_dir_goes_before_the_working_folders_conf(empty_folder: Path) -> 
 
 @pytest.mark.parametrize("text", ["data.root: photos\n", "data:\n  root: photos\n", "data.root: ./photos\n"])
 def test_a_root_in_a_recipe_means_what_it_means_when_typed(empty_folder: Path, text: str) -> None:
-    named, typed = resolve([recipe(empty_folder, text)]), resolve(["data.root=photos"])
+    word = recipe(empty_folder, text)
+    conf = open_conf(empty_folder)
+    named, typed = resolve([word], conf=conf), resolve(["data.root=photos"], conf=conf)
     assert named.settings.data == typed.settings.data and named.settings.data.name == "auto"
     assert (named.hyperparameters, named.settings.model) == (typed.hyperparameters, typed.settings.model)
     assert (named.sources["data.name"], typed.sources["data.name"]) == ("file", "you")
@@ -491,15 +502,15 @@ def test_a_root_in_a_recipe_means_what_it_means_when_typed(empty_folder: Path, t
     assert {"data=auto", f"data.root='{empty_folder}/photos'"} <= set(named.overrides) and not named.warnings
 
 
-def test_a_root_in_an_experiment_means_what_it_means_when_typed(empty_folder: Path) -> None:
-    data = resolve([experiment(empty_folder, {}, data={"root": "photos"})]).settings.data
+def test_a_root_in_an_experiment_means_what_it_means_when_typed(empty_folder: Path, shipped: Conf) -> None:
+    data = resolve([experiment(empty_folder, {}, data={"root": "photos"})], conf=shipped).settings.data
     assert (data.name, data.root) == ("auto", str(empty_folder / "photos"))
 
 
 def test_who_names_the_data_beside_a_root_in_a_file(empty_folder: Path) -> None:
     mine, demo = recipe(empty_folder, "data.root: photos\n"), experiment(empty_folder, {}, data={"name": "demo"})
     folder = recipe(empty_folder, "data: folder\ndata.root: photos\n", name="folder")
-    photos, other = str(empty_folder / "photos"), str(empty_folder / "other")
+    photos, other, conf = str(empty_folder / "photos"), str(empty_folder / "other"), open_conf(empty_folder)
     for words, name, root in (
         ([folder], "folder", photos),
         ([mine, "data=folder"], "folder", photos),
@@ -509,12 +520,12 @@ def test_who_names_the_data_beside_a_root_in_a_file(empty_folder: Path) -> None:
         ([mine, "data=demo"], "demo", None),
         ([mine, "data.root=null"], "demo", None),
     ):
-        found = resolve(words)
+        found = resolve(words, conf=conf)
         assert (found.settings.data.name, found.settings.data.root, found.warnings) == (name, root, ())
 
 
-def test_a_root_put_into_the_file_of_a_demo_run_is_trained_on(empty_folder: Path) -> None:
-    found = resolve([experiment(empty_folder, {}, data={"name": "demo", "root": "photos"})])
+def test_a_root_put_into_the_file_of_a_demo_run_is_trained_on(empty_folder: Path, shipped: Conf) -> None:
+    found = resolve([experiment(empty_folder, {}, data={"name": "demo", "root": "photos"})], conf=shipped)
     assert (found.settings.data.name, found.settings.data.root) == ("auto", str(empty_folder / "photos"))
     assert not found.warnings
 
@@ -522,29 +533,43 @@ def test_a_root_put_into_the_file_of_a_demo_run_is_trained_on(empty_folder: Path
 def test_paths_in_a_recipe_are_read_as_typed_ones(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
     keys = ("data.root", "data.cache_dir", "model.weights", "tracking.uri")
-    for text in ("~/a", "../a", "/b/a", "./a"):
-        words = [f"{key}={text}" for key in keys]
-        typed = resolve(words).settings
-        named = resolve([recipe(empty_folder, "".join(f"{key}: {text}\n" for key in keys))]).settings
+    texts = ("~/a", "../a", "/b/a", "./a")
+    files = [
+        recipe(empty_folder, "".join(f"{key}: {text}\n" for key in keys), name=f"file{number}")
+        for number, text in enumerate(texts)
+    ]
+    conf = open_conf(empty_folder)
+    for text, file in zip(texts, files, strict=True):
+        typed = resolve([f"{key}={text}" for key in keys], conf=conf).settings
+        named = resolve([file], conf=conf).settings
         assert (named.data, named.model, named.tracking) == (typed.data, typed.model, typed.tracking)
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("learning_rte: 1\n", "learning_rte is no setting of a saved file (did you mean learning_rate?)"),
-        ("experiment: a.json\n", "experiment is no setting of a saved file: a file names no other file"),
-        ("recipe: mine\n", "recipe is no setting of a saved file: a file names no other file"),
-        ("defaults: [quick]\n", "defaults is no setting of a saved file: a file names no other file"),
-        ("optimizer: sdg\n", "optimizer=sdg: must be adam, adamw or sgd (did you mean sgd?)"),
-        ("max_epochs: [\n", "conf/recipe/mine.yaml: "),
-        ("- 1\n", "conf/recipe/mine.yaml: "),
-        ("batch_size: 0\n", "batch_size=0: must be an integer from 1 to 256"),
-    ],
-)
-def test_a_wrong_recipe_is_one_line(empty_folder: Path, text: str, problem: str) -> None:
-    (line,) = problems(recipe(empty_folder, text))
-    assert line.startswith(problem)
+WRONG = {
+    "learning_rte: 1\n": "learning_rte is no setting of a saved file (did you mean learning_rate?)",
+    "experiment: a.json\n": "experiment is no setting of a saved file: a file names no other file",
+    "recipe: mine\n": "recipe is no setting of a saved file: a file names no other file",
+    "defaults: [quick]\n": "defaults is no setting of a saved file: a file names no other file",
+    "optimizer: sdg\n": "optimizer=sdg: must be adam, adamw or sgd (did you mean sgd?)",
+    "max_epochs: [\n": "conf/recipe/wrong5.yaml: ",
+    "- 1\n": "conf/recipe/wrong6.yaml: ",
+    "batch_size: 0\n": "batch_size=0: must be an integer from 1 to 256",
+}
+
+
+@pytest.fixture(scope="module")
+def wrong_recipes(tmp_path_factory: pytest.TempPathFactory) -> Conf:
+    """The config files with a recipe for each text of WRONG, by its number."""
+    folder = tmp_path_factory.mktemp("wrong")
+    for number, text in enumerate(WRONG):
+        recipe(folder, text, name=f"wrong{number}")
+    return open_conf(folder)
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_recipe_is_one_line(text: str, wrong_recipes: Conf) -> None:
+    (line,) = problems(f"recipe=wrong{[*WRONG].index(text)}", conf=wrong_recipes)
+    assert line.startswith(WRONG[text])
     assert "\n" not in line
 
 
@@ -698,7 +723,7 @@ def test_a_plugin_that_fails_is_one_line(empty_folder: Path, text: str, told: st
 
 def test_hydras_global_state_is_left_alone() -> None:
     before = GlobalHydra.instance().hydra
-    resolve(["optimizer=sgd"])
+    resolve(["optimizer=sgd"])  # the files opened, too
     assert GlobalHydra.instance().hydra is before
 
 
@@ -776,6 +801,14 @@ OPTIONS = {
 }
 
 
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Conf:
+    """The config files with OPTIONS before visrun's."""
+    folder = tmp_path_factory.mktemp("options")
+    write_options(folder)
+    return open_conf(folder)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -789,10 +822,9 @@ OPTIONS = {
         (["recipe=quick,zero"], ["batch_size=0: must be"]),
     ],
 )
-def test_the_option_files_of_a_sweep_are_checked(empty_folder: Path, words: list[str], told: list[str]) -> None:
-    write_options(empty_folder)
+def test_the_option_files_of_a_sweep_are_checked(options: Conf, words: list[str], told: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_sweep(words)
+        check_sweep(words, cwd=options.folders[0].parent, conf=options)
     assert len(caught.value.problems) == len(told)
     assert all(line.startswith(start) for line, start in zip(caught.value.problems, told, strict=True))
 
@@ -806,9 +838,8 @@ def test_the_option_files_of_a_sweep_are_checked(empty_folder: Path, words: list
         ["model=resnet18,unet", "task=classification,segmentation"],  # each by itself: some trials are for nobody
     ],
 )
-def test_sound_options_pass(empty_folder: Path, words: list[str]) -> None:
-    write_options(empty_folder)
-    check_sweep(words)
+def test_sound_options_pass(options: Conf, words: list[str]) -> None:
+    check_sweep(words, cwd=options.folders[0].parent, conf=options)
 
 
 def test_only_options_of_ones_own_are_composed(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -846,18 +877,33 @@ def test_a_sweep_passes_with_its_words_as_hydra_takes_them(shipped: Conf) -> Non
 
 
 VALUES: list[dict[str, Any]] = [
-    {"learning_rate": 1e-05, "max_epochs": 7, "seed": 4},
-    {"milestones": [10, 20], "augment.crop_scale": [0.5, 1.0], "optimizer_options.betas": [0.8, 0.95]},
-    {"data.classes": ["a b", "c,d"], "data.class_weights": [1.0, 2.5], "data.image_size": [32, 64]},
-    {"model.weights": None, "tracking.run_name": None, "run.max_time": None, "data.classes": None},
+    {
+        "learning_rate": 1e-05,
+        "max_epochs": 7,
+        "seed": 4,
+        "milestones": [10, 20],
+        "augment.crop_scale": [0.5, 1.0],
+        "optimizer_options.betas": [0.8, 0.95],
+        "data.classes": ["a b", "c,d"],
+        "data.class_weights": [1.0, 2.5],
+        "data.image_size": [32, 64],
+    },
+    {
+        "model.weights": None,
+        "tracking.run_name": None,
+        "run.max_time": None,
+        "data.classes": None,
+        "model.name": "resnet18",
+        "augment.name": "mine",
+        "augment.mixup": 0,
+    },
     {"data.root": "/photos (1)/a,b", "tracking.run_name": "1e3", "run.max_time": "1h30m", "run.deterministic": True},
-    {"model.name": "resnet18", "augment.name": "mine", "augment.mixup": 0},
 ]
 
 
-def hydras(conf: Conf, words: list[str]) -> dict[str, Any]:
+def hydras(conf: Conf, words: Sequence[str]) -> dict[str, Any]:
     """What Hydra composes of words, without its own node."""
-    config = conf.loader.load_configuration(PRIMARY, words, RunMode.RUN)
+    config = conf.loader.load_configuration(PRIMARY, list(words), RunMode.RUN)
     OmegaConf.set_struct(config, False)
     config.pop("hydra")
     found = OmegaConf.to_container(config, resolve=True)
@@ -865,14 +911,15 @@ def hydras(conf: Conf, words: list[str]) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture
-def own_conf(empty_folder: Path) -> Conf:
+@pytest.fixture(scope="module")
+def own_conf(tmp_path_factory: pytest.TempPathFactory) -> Conf:
     """Config files with one of the user's, in which values follow from others."""
-    (empty_folder / "conf" / "augment").mkdir(parents=True)
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "conf" / "augment").mkdir(parents=True)
     text = "# @package _global_\naugment: {name: mine, mixup: 0.25, erase: '${learning_rate}'}\n"
     text += "run: {max_time: '${max_epochs}'}\n"
-    (empty_folder / "conf" / "augment" / "mine.yaml").write_text(text, encoding="utf-8")
-    return open_conf(empty_folder)
+    (folder / "conf" / "augment" / "mine.yaml").write_text(text, encoding="utf-8")
+    return open_conf(folder)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -905,7 +952,7 @@ def test_what_is_validated_is_what_hydra_composes(words: list[str], own_conf: Co
     monkeypatch.setattr(Conf, "compose", lambda *args: composed.append(compose(*args)) or dict(composed[-1]))
     resolved = resolve(words, conf=own_conf)
     found = {key: value for key, value in composed[-1].items() if key != "recipe"}  # which says no more than its values
-    expected = {key: value for key, value in hydras(own_conf, list(resolved.overrides)).items() if key != "recipe"}
+    expected = {key: value for key, value in hydras(own_conf, resolved.overrides).items() if key != "recipe"}
     assert repr(found) == repr(expected)
     if "augment=mine" in words:
         assert resolved.settings.augment.erase == resolved.hyperparameters.learning_rate
