@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from visrun.config.compose import Resolved, resolve
+from visrun.config.configs import open_conf
 from visrun.errors import ConfigError
 
 
@@ -30,29 +31,30 @@ def test_a_key_that_is_none_is_told_with_its_file(recipes: Path) -> None:
 BEFORE = "experiment=before.json"  # of a run with everything that another choice makes void
 
 
-def over_a_run(recipe: str, *typed: str) -> Resolved:
-    """What a recipe and typed words make of a run's settings."""
-    light = resolve(["augment=light"]).settings.augment.model_dump(mode="json")
+def over_a_run(recipe: str, *several: list[str]) -> list[Resolved]:
+    """What typed words make of a run's settings; ``recipe=mine`` among them is the text's."""
+    Path("conf/recipe/mine.yaml").write_text(recipe, encoding="utf-8")
+    conf = open_conf(Path.cwd())
+    light = resolve(["augment=light"], conf=conf).settings.augment.model_dump(mode="json")
     values = {"optimizer": "adam", "learning_rate": 0.5, "weight_decay": 0.25, "momentum": 0.5}
     data = {"name": "csv", "root": "/old", "classes": ["a"]}
     sections = {"augment": light, "data": data, "model": {"name": "resnet50", "weights": "/old.pt"}}
     Path("before.json").write_text(json.dumps({"hyperparameters": values, **sections}), encoding="utf-8")
-    Path("conf/recipe/mine.yaml").write_text(recipe, encoding="utf-8")
-    return resolve([BEFORE, *typed] if not recipe else [BEFORE, "recipe=mine", *typed])
+    return [resolve([BEFORE, *typed], conf=conf) for typed in several]
 
 
 @pytest.mark.parametrize("word", ["optimizer=sgd", "augment=strong", "model=resnet18", "data=demo", "augment=light"])
 def test_a_choice_of_a_recipe_over_an_experiment_is_as_a_typed_one(word: str) -> None:
     group, _, name = word.partition("=")
-    typed = over_a_run("", word)
-    named = over_a_run(f"{group}: {name}\n")
+    typed, named = over_a_run(f"{group}: {name}\n", [word], ["recipe=mine"])
     assert named.hyperparameters == typed.hyperparameters
     assert named.settings == typed.settings.model_copy(update={"recipe": "mine"})
     assert named.notices == typed.notices
 
 
 def test_what_the_recipe_sets_beside_its_choice_counts() -> None:
-    found = over_a_run("optimizer: sgd\nlearning_rate: 0.05\naugment: strong\naugment.rotate: 7\n")
+    text = "optimizer: sgd\nlearning_rate: 0.05\naugment: strong\naugment.rotate: 7\n"
+    (found,) = over_a_run(text, ["recipe=mine"])
     assert (found.hyperparameters.learning_rate, found.sources["learning_rate"]) == (0.05, "file")
     assert (found.hyperparameters.weight_decay, found.sources["weight_decay"]) == (0.0001, "option")
     assert (found.settings.augment.rotate, found.sources["augment.rotate"]) == (7, "file")
@@ -62,7 +64,7 @@ def test_what_the_recipe_sets_beside_its_choice_counts() -> None:
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.5), ("adamw", 0.001), ("sgd", 0.05)])
 def test_what_is_typed_over_both_files_decides_which_numbers_fit(optimizer: str, rate: float) -> None:
-    found = over_a_run("optimizer: sgd\nlearning_rate: 0.05\n", f"optimizer={optimizer}")
+    (found,) = over_a_run("optimizer: sgd\nlearning_rate: 0.05\n", ["recipe=mine", f"optimizer={optimizer}"])
     assert found.hyperparameters.learning_rate == rate
     both = {line.partition(" ")[0] for line in found.notices if line.endswith("left out")}
     assert both == {f"optimizer={optimizer}"}
@@ -71,5 +73,6 @@ def test_what_is_typed_over_both_files_decides_which_numbers_fit(optimizer: str,
 @pytest.mark.parametrize(("option", "name"), [("torchvision", "resnext50_32x4d"), ("timm", "resnetv2_50")])
 def test_a_model_of_a_library_is_named_in_a_recipe_as_it_is_typed(recipes: Path, option: str, name: str) -> None:
     (recipes / "mine.yaml").write_text(f"model.name: {name}\nmodel: {option}\n")
-    typed = resolve([f"model={option}", f"model.name={name}"])
-    assert resolve(["recipe=mine"]).settings.model == typed.settings.model
+    conf = open_conf(Path.cwd())
+    typed = resolve([f"model={option}", f"model.name={name}"], conf=conf)
+    assert resolve(["recipe=mine"], conf=conf).settings.model == typed.settings.model

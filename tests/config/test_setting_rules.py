@@ -30,9 +30,16 @@ from visrun.record.experiment import describe
 from visrun.record.journal import binding
 from visrun.record.run_settings import NOT_COMPARED, settings_of
 from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, ModelEntry
-from visrun.web.form import Composer, view
+from visrun.web.composer import Composer
+from visrun.web.form import view
 
 UNSHAPEN = {"plugins", "experiment", "recipe"}  # they name files that the run came from
+
+
+@pytest.fixture(scope="module")
+def composer(tmp_path_factory):
+    """One in an empty folder: what is composed once stays composed."""
+    return Composer(tmp_path_factory.mktemp("work"))
 
 
 def settings(**changed):
@@ -162,8 +169,8 @@ def test_detectors_of_torchvision_do_not_weigh_classes():
         (["augment.crop_scale=[0.5,2]", "task=anomaly_detection", "model=patchcore"], []),
     ],
 )
-def test_augmentation_that_does_nothing_is_warned_of(words, told):
-    resolved = resolve(words)
+def test_augmentation_that_does_nothing_is_warned_of(words, told, composer):
+    resolved = resolve(words, conf=composer.conf)
     lines = warnings(resolved.hyperparameters, resolved.settings, model=MODELS[resolved.settings.model.name])
     assert [line.startswith(start) for line, start in zip(lines, told, strict=True)] == [True] * len(told)
     assert set(lines) <= set(resolved.warnings)
@@ -343,9 +350,9 @@ def test_the_table_of_options_agrees_with_the_signatures():
     ],
     ids=" ".join,
 )
-def test_all_doors_agree_on_what_a_run_reads(words, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = resolve(words)
+def test_all_doors_agree_on_what_a_run_reads(words, composer, monkeypatch):
+    monkeypatch.chdir(composer.cwd)
+    run = resolve(words, conf=composer.conf)
     values, given = run.hyperparameters, run.settings
     every = {*Hyperparameters.model_fields, *flatten(given.model_dump())}
     unread = {key for key in every if not is_read(key, facts_of(values, given))}
@@ -362,7 +369,7 @@ def test_all_doors_agree_on_what_a_run_reads(words, tmp_path, monkeypatch):
     assert unread & shaping - {*NOT_COMPARED} == shaping - compared
 
     touched = dict(word.split("=") for word in words if not word.startswith(("task=", "model=")))
-    fields = view(given.task, given.model.name, touched, Composer(tmp_path))["fields"]
+    fields = view(given.task, given.model.name, touched, composer)["fields"]
     assert unread & set(fields) == {
         key for key in every & set(fields) if not fields[key]["shown"] or "why" in fields[key]
     }

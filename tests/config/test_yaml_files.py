@@ -10,23 +10,37 @@ from pathlib import Path
 import pytest
 
 from visrun.config.compose import check_sweep, resolve
+from visrun.config.configs import Conf, open_conf
 from visrun.config.yaml_files import one_line
 from visrun.errors import ConfigError
 
 
+def mixed(folder: Path) -> Path:
+    """A ``conf/`` with files of another tool, in the folders of options."""
+    for group in ("data", "loss", "model", "recipe", "sweep"):
+        (folder / "conf" / group).mkdir(parents=True)
+        (folder / "conf" / group / "theirs.yml").write_text("jobs: 3\n", encoding="utf-8")
+    return folder / "conf"
+
+
 @pytest.fixture(autouse=True)
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A ``conf/`` with files of another tool, in the folders of options."""
+    """The ``conf/`` of the working folder."""
     monkeypatch.chdir(tmp_path)
-    for group in ("data", "loss", "model", "recipe", "sweep"):
-        (tmp_path / "conf" / group).mkdir(parents=True)
-        (tmp_path / "conf" / group / "theirs.yml").write_text("jobs: 3\n", encoding="utf-8")
-    return tmp_path / "conf"
+    return mixed(tmp_path)
 
 
-def test_files_of_another_ending_are_passed_over() -> None:
-    assert resolve(["recipe=quick", "model=resnet18", "loss=focal"]).hyperparameters.max_epochs == 5
-    assert check_sweep(["model=glob(*resnet18)", "sweep=optimizer"]).first.settings.model.name == "resnet18"
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Conf:
+    """Another such folder's files, which no test changes."""
+    return open_conf(mixed(tmp_path_factory.mktemp("mixed")).parent)
+
+
+def test_files_of_another_ending_are_passed_over(opened: Conf) -> None:
+    assert resolve(["recipe=quick", "model=resnet18", "loss=focal"], conf=opened).hyperparameters.max_epochs == 5
+    assert (
+        check_sweep(["model=glob(*resnet18)", "sweep=optimizer"], conf=opened).first.settings.model.name == "resnet18"
+    )
     words = [sys.executable, "-m", "visrun", "--help"]  # Hydra sets up the logging of its process
     told = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
     assert "quick" in told and "theirs" not in told
@@ -34,9 +48,9 @@ def test_files_of_another_ending_are_passed_over() -> None:
 
 @pytest.mark.parametrize("name", ["theirs", "theirs.yml"])
 @pytest.mark.parametrize("group", ["data", "model", "recipe", "sweep"])
-def test_the_ending_is_said_where_the_option_is_asked_for(group: str, name: str) -> None:
+def test_the_ending_is_said_where_the_option_is_asked_for(group: str, name: str, opened: Conf) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_sweep([f"{group}={name}"])
+        check_sweep([f"{group}={name}"], conf=opened)
     assert caught.value.problems == (f"conf/{group}/theirs.yml: config files end in .yaml; rename it",)
 
 
