@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 from PIL import Image
 
 import visrun
+from tests.forked import Command
 from visrun import evaluate, explain, export, launch, predict, varied
 from visrun.arguments import options, verb_parser
 from visrun.cli import VERBS
@@ -202,10 +202,8 @@ def test_every_command_with_a_plugin_trains_a_run_that_predicts(words: list[str]
     (plugin,) = [word for word in words if word.startswith("plugins=")]
     both = [[*words, *cheap], ["predict", run, "sorted/a/0.png", plugin]]
     # in a process of its own, since a plugin changes the tables
-    script = "import json, sys; from visrun import cli; print([cli.main(words) for words in json.loads(sys.argv[1])])"
-    command = [sys.executable, "-c", script, json.dumps(both)]
-    done = subprocess.run(command, cwd=pictures, capture_output=True, text=True, check=False)
-    assert "epoch 1/1" in done.stdout and done.stdout.endswith("[0, 0]\n"), done.stderr
+    said = Command(*both, cwd=pictures).ended(0, timeout=600)
+    assert "epoch 1/1" in said and f"pictures: {run}/predictions" in said
 
 
 @pytest.mark.parametrize("words", shell_lines("make"), ids=shlex.join)

@@ -295,8 +295,6 @@ def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys: ``{"data": {"root": 1}}`` is ``{"data.root": 1}``."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, prefix=f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
+        name = f"{prefix}{key}"
+        flat |= flatten(value, prefix=f"{name}.") if isinstance(value, Mapping) else {name: value}
     return flat
