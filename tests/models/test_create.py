@@ -159,21 +159,12 @@ def test_a_fixed_batchnorm_never_uses_the_batch() -> None:
     assert torch.equal(norm.running_mean, torch.zeros(2))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("task", "name"),
-    [
-        ("classification", "small_resnet"),
-        ("segmentation", "lraspp"),
-        ("segmentation", "small_unet"),
-        ("anomaly_detection", "unet"),
-        *((task, "small_detector") for task in OBJECT_TASKS),
-    ],
-)
+@pytest.mark.parametrize(("task", "name"), [("segmentation", "lraspp"), ("anomaly_detection", "unet")])
 def test_networks_leave_for_other_programs_and_take_any_batch_there(task: str, name: str) -> None:
-    side = tables.MODELS[name].image_size or 64
+    """The small ones leave with all that their tasks make of their answers in test_export.py."""
     target = tables.TASKS[task].target
-    module = create(name, num_outputs=2, image_size=side, pretrained=False, target=target).module.eval()
-    images = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    module = create(name, num_outputs=2, image_size=64, pretrained=False, target=target).module.eval()
+    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     batch = torch.export.Dim("batch", max=256)
     program = torch.export.export(module, (images[:2],), dynamic_shapes=({0: batch},)).module()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The dense detector: what it gives, how it begins, which bodies it takes, and that it can be handed over."""
+"""The dense detector: what it gives, how it begins, and which bodies it takes; test_export.py hands it over."""
 
 from __future__ import annotations
 
@@ -160,15 +160,6 @@ def test_the_body_of_a_frozen_detector_does_not_learn() -> None:
     learns = {name for name, p in built.module.named_parameters() if p.requires_grad}
     assert learns
     assert not any(name.startswith("backbone.") for name in learns)
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_it_can_be_exported(target: str) -> None:
-    module = small_detector(num_outputs=2, target=target).module.eval()
-    images = torch.randn(2, 3, 64, 64)
-    exported = torch.export.export(module, (images,)).module()
-    for name, values in module(images).items():
-        torch.testing.assert_close(exported(images)[name], values)
 
 
 def test_the_same_seed_gives_the_same_detector() -> None:
