@@ -14,12 +14,19 @@ from torch.overrides import TorchFunctionMode
 
 from visrun.models import weights
 
+FILLING = ("kaiming_uniform_", "normal_", "trunc_normal_", "uniform_")  # slow on meta, for nothing
+
 
 class EmptyOnMeta(TorchFunctionMode):
     """Parameters without memory (unlike ``torch.device("meta")``, it lets builders compute with small tensors)."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return func(*args, **{**(kwargs or {}), **({"device": "meta"} if func is torch.empty else {})})
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in FILLING:
+            tensor = kwargs.get("tensor", *args[:1])
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **{**kwargs, **({"device": "meta"} if func is torch.empty else {})})
 
 
 @pytest.fixture
