@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -14,15 +15,15 @@ from torch import Tensor
 from visrun import boxes
 
 
-def greedy(
-    overlap: Tensor, scores: Tensor, labels: Tensor | None, threshold: float, sources: Tensor | None = None
-) -> list[int]:
+def greedy(overlap: Tensor, scores: Tensor, labels: Any, threshold: float, sources: Any = None) -> list[int]:
     """One box after the other; the reference."""
     kept: list[int] = []
+    overlaps = overlap.tolist()
+    labels, sources = (None if named is None else named.tolist() for named in (labels, sources))
     for i in scores.argsort(descending=True, stable=True).tolist():
         rivals = [j for j in kept if labels is None or labels[j] == labels[i]]
         rivals = [j for j in rivals if sources is None or sources[j] != sources[i]]
-        if all(overlap[j, i] <= threshold for j in rivals):
+        if all(overlaps[j][i] <= threshold for j in rivals):
             kept.append(i)
     return kept
 
