@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock, Mock
@@ -13,6 +14,7 @@ from PIL import Image
 
 from visrun import evaluate
 from visrun.config.compose import resolve
+from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.console import Screen
 from visrun.data.objects import Objects
 from visrun.data.placement import Scene
@@ -20,6 +22,12 @@ from visrun.data.records import read
 from visrun.errors import ConfigError, DataError, OutOfMemory, UserError
 from visrun.hyperparameters import defaults
 from visrun.metrics import RegressionMetric
+
+
+@cache
+def conf() -> Conf:
+    return open_conf(conf_dir())
+
 
 RUN = SimpleNamespace(task_name="classification", model_name="swin_t")
 
@@ -79,14 +87,16 @@ CHANGED = "is not as the run was trained on it: images that it learnt may be mea
 
 
 @pytest.mark.parametrize(
-    ("changed", "split", "said"),
+    ("named", "changed", "split", "said"),
     [
-        ({}, "val", OWN),
-        ({"fingerprint": "0" * 64}, "test", CHANGED),
-        ({"fingerprint": "0" * 64, "root": "x"}, "test", ""),
+        ("run", {}, "val", OWN),
+        ("run/experiment.json", {}, "val", OWN),
+        ("run/checkpoints/best.pt", {}, "val", OWN),
+        ("sweep", {}, "val", OWN),
+        ("run", {"fingerprint": "0" * 64}, "test", CHANGED),
+        ("run", {"fingerprint": "0" * 64, "root": "x"}, "test", ""),
     ],
 )
-@pytest.mark.parametrize("named", ["run", "run/experiment.json", "run/checkpoints/best.pt", "sweep"])
 def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, named, changed, split, said):
     for i in range(12):
         (tmp_path / "photos" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
@@ -126,7 +136,7 @@ def test_of_a_run_of_one_fold_val_is_that_fold_and_not_the_datasets(tmp_path):
     content = {"task": "classification", "seed": 0, "data": data, "model": {"name": "small_resnet"}}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
-    asked = resolve([f"data.root={tmp_path / 'photos'}"]).settings
+    asked = resolve([f"data.root={tmp_path / 'photos'}"], conf=conf()).settings
     predictor = SimpleNamespace(task=Mock(state=lambda: {"classes": ["a", "b"]}), look=Mock(white=None))
     dataset = evaluate.dataset_for(predictor, asked, Mock())
     assert dataset.splits["val"] != own.splits["val"]
@@ -145,7 +155,7 @@ def test_the_column_of_the_runs_groups_is_measured_only_where_it_was_learnt(tmp_
     data = {"name": "auto", "root": "x", "group": "patient", "targets": targets}
     content = {"task": "regression", "seed": 0, "data": data, "model": {"name": "small_resnet"}}
     (run / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
-    asked = resolve(["task=regression", f"data.root={tmp_path / 't.csv'}"]).settings
+    asked = resolve(["task=regression", f"data.root={tmp_path / 't.csv'}"], conf=conf()).settings
     predictor = SimpleNamespace(task=Mock(state=lambda: task), look=Mock(white=None))
     screen = Mock()
     dataset = evaluate.dataset_for(predictor, evaluate.grouped(asked, run), screen)
@@ -264,7 +274,7 @@ def test_deep_grey_beyond_what_is_white_to_the_model_is_said(tmp_path, capsys, w
     (tmp_path / "t.csv").write_text("image,label\na.png,x\n")
     task = Mock(state=lambda: {"classes": ["x"]})
     run = SimpleNamespace(task=task, look=SimpleNamespace(white=white))
-    evaluate.dataset_for(run, resolve([f"data.root={tmp_path}"]).settings, Screen(stderr=True))
+    evaluate.dataset_for(run, resolve([f"data.root={tmp_path}"], conf=conf()).settings, Screen(stderr=True))
     told = capsys.readouterr().err
     assert ("16-bit grey goes beyond 1,023 here, which is white to the model" in told) == beyond
     assert "black to white" not in told

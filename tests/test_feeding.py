@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from unittest.mock import Mock
 
 import numpy as np
@@ -11,12 +12,18 @@ from PIL import Image
 
 from visrun.build import load
 from visrun.config.compose import resolve
+from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.config.settings import Settings
 from visrun.data.look import Look
 from visrun.errors import ConfigError
 from visrun.feeding import build_loaders, keep_of, read_dataset
 from visrun.survey import survey
 from visrun.tables import AUGMENTATIONS
+
+
+@cache
+def conf() -> Conf:
+    return open_conf(conf_dir())
 
 
 @pytest.mark.parametrize(("slot", "threads", "cores"), [("1", "3", 3), (None, "3", None), ("0", None, None)])
@@ -30,7 +37,7 @@ def test_a_slot_decodes_with_its_share_of_the_cores(slot, threads, cores, monkey
 
 
 def test_augmentations_know_what_the_network_expects():
-    resolved = resolve(["augment=none", "augment.extra=[grayscale]", "data.cache=stream", "batch_size=8"])
+    resolved = resolve(["augment=none", "augment.extra=[grayscale]", "data.cache=stream", "batch_size=8"], conf=conf())
     look = Look(image_size=(32, 32), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     dataset = read_dataset(resolved.settings, Mock())
     loaders, _ = build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=Mock())
@@ -47,7 +54,7 @@ def test_the_columns_of_a_table_are_chosen_by_a_setting(tmp_path):
     rows = "".join(f"{i}.png,{i},{2 * i}\n" for i in range(4))
     (tmp_path / "t.csv").write_text(f"image,7,y\n{rows}")
     words = ["task=regression", f"data.root={tmp_path}", "data.targets=[y,7]"]
-    dataset = read_dataset(resolve(words).settings, Mock())
+    dataset = read_dataset(resolve(words, conf=conf()).settings, Mock())
     assert dataset.targets == ("y", "7")
     assert sorted(row.target for rows in dataset.splits.values() for row in rows)[1] == (2.0, 1.0)
 
@@ -59,7 +66,7 @@ def test_wild_values_are_told_of_where_the_loss_is_not_against_them(tmp_path, wo
             Image.new("L", (8, 8), 6 * i + (split == "val")).save(tmp_path / f"{split}{i}.png")
         rows = "".join(f"{split}{i}.png,{100000 if i == 2 else i}\n" for i in range(count))
         (tmp_path / f"{split}.csv").write_text(f"image,y\n{rows}")
-    resolved = resolve(["task=regression", f"data.root={tmp_path}", "data.cache=stream", *words])
+    resolved = resolve(["task=regression", f"data.root={tmp_path}", "data.cache=stream", *words], conf=conf())
     dataset, screen = read_dataset(resolved.settings, Mock()), Mock()
     look = Look(image_size=(8, 8), fit="letterbox", mean=(0.5,) * 3, std=(0.5,) * 3)
     build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=screen)
@@ -80,7 +87,7 @@ def test_cropping_that_hides_most_of_most_images_is_told_until_somebody_chose_it
     for i in range(8):
         (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
         Image.new("L", (96, 32), 20 * i).save(tmp_path / "ab"[i % 2] / f"{i}.png")
-    resolved, screen = resolve([f"data.root={tmp_path}", "data.cache=stream", *words]), Mock()
+    resolved, screen = resolve([f"data.root={tmp_path}", "data.cache=stream", *words], conf=conf()), Mock()
     dataset, fit = read_dataset(resolved.settings, Mock()), resolved.settings.data.resize or "crop"
     look = Look(image_size=size, fit=fit, mean=(0.5,) * 3, std=(0.5,) * 3)
     build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=screen)
@@ -109,7 +116,7 @@ def greedy(images, rng, *, mean, strength):
 )
 def test_a_plugins_augmentation_that_cannot_work_is_one_line(augment, told, monkeypatch):
     monkeypatch.setitem(AUGMENTATIONS, "mine", augment)
-    resolved = resolve(["augment=none", "augment.extra=[mine]", "data.cache=stream", "batch_size=8"])
+    resolved = resolve(["augment=none", "augment.extra=[mine]", "data.cache=stream", "batch_size=8"], conf=conf())
     look = Look(image_size=(32, 32), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     dataset = read_dataset(resolved.settings, Mock())
     with pytest.raises(ConfigError) as caught:
@@ -118,25 +125,34 @@ def test_a_plugins_augmentation_that_cannot_work_is_one_line(augment, told, monk
     assert caught.value.problems == (told,)
 
 
-@pytest.mark.parametrize(("tile", "limits"), [(None, [100, 255]), (64, [100]), (32, [])])
-def test_images_of_more_objects_than_are_found_or_masks_have_numbers_for_are_warned_of(tile, limits, tmp_path):
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
     """400 squares in each of four images, of which one is held out; in a tile of 64 x 64 there are 256 at most."""
+    folder = tmp_path_factory.mktemp("crowded")
     for name in ("images", "instances"):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir()
     numbers = np.zeros((100, 80), np.uint16)
     for i in range(400):
         numbers[5 * (i // 20) : 5 * (i // 20) + 3, 4 * (i % 20) : 4 * (i % 20) + 3] = i + 1
     for i in range(4):
-        Image.fromarray(np.full((100, 80, 3), 50 * i, np.uint8)).save(tmp_path / "images" / f"{i}.png")
-        Image.fromarray(numbers).save(tmp_path / "instances" / f"{i}.png")
-    words = [f"data.root={tmp_path}", f"data.tile={tile or 'null'}", "data.overlap=0", "data.cache=stream"]
-    resolved, screen = resolve(["task=instance_segmentation", *words]), Mock()
+        Image.fromarray(np.full((100, 80, 3), 50 * i, np.uint8)).save(folder / "images" / f"{i}.png")
+        Image.fromarray(numbers).save(folder / "instances" / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("tile", "limits"), [(None, [100, 255]), (64, [100]), (32, [])])
+def test_images_of_more_objects_than_are_found_or_masks_have_numbers_for_are_warned_of(tile, limits, crowded):
+    words = [f"data.root={crowded}", f"data.tile={tile or 'null'}", "data.overlap=0", "data.cache=stream"]
+    resolved, screen = resolve(["task=instance_segmentation", *words], conf=conf()), Mock()
     look = Look(image_size=(64, 64), fit="zoom", mean=(0.5,) * 3, std=(0.5,) * 3, tile=tile)
     build_loaders(resolved, read_dataset(resolved.settings, Mock()), look, device=torch.device("cpu"), screen=screen)
     lines = [call.args[0] for call in screen.warn.call_args_list]
     told = [f"3 of 3 images in train show more than {limit} objects at once" for limit in limits]
     assert [line.split(":")[0].split(",")[0] for line in lines] == told
-    (service,) = survey(tmp_path, tasks=["instance_segmentation"]).services
+
+
+def test_images_of_more_objects_than_masks_have_numbers_for_are_warned_of_before_a_run(crowded):
+    (service,) = survey(crowded, tasks=["instance_segmentation"]).services
     assert any("show more than 255 objects at once" in line for line in service.warnings)
 
 
@@ -154,7 +170,7 @@ def test_uneven_classes_are_told_until_somebody_chose_for_them(tmp_path, words, 
         (tmp_path / name).mkdir()
         for i in range(count):
             Image.new("L", (8, 8), 6 * i + (name == "rare")).save(tmp_path / name / f"{i}.png")
-    settings = resolve([f"data.root={tmp_path}", "data.cache=stream", *words])
+    settings = resolve([f"data.root={tmp_path}", "data.cache=stream", *words], conf=conf())
     dataset, screen = read_dataset(settings.settings, Mock()), Mock()
     look = Look(image_size=(8, 8), fit="crop", mean=(0.5,) * 3, std=(0.5,) * 3)
     build_loaders(settings, dataset, look, device=torch.device("cpu"), screen=screen)
