@@ -82,19 +82,15 @@ def test_what_was_chosen_of_a_sweep_is_said(two, write_run, capsys, tmp_path: Pa
     assert "the best 10 of 11 trials by accuracy" in (tmp_path / "compare.html").read_text(encoding="utf-8")
 
 
-def visrun(*commands: list[str], cwd: Path) -> str:
-    """What the commands print, one after the other in a process of their own."""
-    script = "import json, sys; from visrun import cli; sys.exit(max(map(cli.main, json.loads(sys.argv[1]))))"
-    words = [sys.executable, "-c", script, json.dumps(commands)]
-    return subprocess.run(words, cwd=cwd, check=True, capture_output=True, text=True, timeout=300).stdout
-
-
 @pytest.mark.slow
 def test_real_runs_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     short = ["max_epochs=1", "tracking=none", "data.image_size=16", "data.train_fraction=0.1", "run.device=cpu"]
     other = ["optimizer=sgd", "seed=1", "hydra.run.dir=second"]
-    visrun([*short, "hydra.run.dir=first"], [*short, *other], cwd=tmp_path)
-    out = visrun(["compare", "first", "second", "pictures=3", "device=cpu"], cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*short, "hydra.run.dir=first"]) == cli.main([*short, *other]) == 0
+    capsys.readouterr()
+    assert cli.main(["compare", "first", "second", "pictures=3", "device=cpu"]) == 0
+    out = capsys.readouterr().out
     assert re.search(r"^optimizer +adam +sgd$", out, re.M) and re.search(r"^seed +0 +1$", out, re.M)
     page = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert page.count('src="data:image/') == 6 and page.count("truth: <strong>") == 3
@@ -107,7 +103,6 @@ def test_real_runs_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 
     file = tmp_path / "first" / "experiment.json"
     file.write_text(re.sub(r'("fingerprint": ")[0-9a-f]', r"\1x", file.read_text()))
-    monkeypatch.chdir(tmp_path)
     assert cli.main(["compare", "first", "second"]) == 0
     assert "different data" in capsys.readouterr().out
     assert 'src="data:image/' not in (tmp_path / "compare.html").read_text(encoding="utf-8")
