@@ -177,7 +177,7 @@ FAMILIES: dict[Callable[[int, torch.Generator], Pairs], float] = {
     diagonal_grid: 1e-14,
     far_from_the_origin: 1e-14,
 }
-EXACT = [pytest.param(40, id="few"), pytest.param(150, id="many", marks=pytest.mark.slow)]
+EXACT = [pytest.param(40, id="few"), pytest.param(500, id="many", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("count", EXACT)
@@ -186,11 +186,14 @@ def test_rotated_iou_is_the_rational_one(
     family: Callable[[int, torch.Generator], Pairs], count: int, rational_iou: Measure
 ) -> None:
     a, b = family(count, torch.Generator().manual_seed(count))
-    truth = torch.tensor([rational_iou(p, q) for p, q in zip(a.tolist(), b.tolist(), strict=True)], dtype=torch.float64)
     ours, other_way = boxes.rotated_iou(a, b), boxes.rotated_iou(b, a)
-    assert (ours - truth).abs().max() < FAMILIES[family]
-    assert (other_way - truth).abs().max() < FAMILIES[family]
+    assert (ours - other_way).abs().max() < FAMILIES[family]
     assert ours.min() >= 0 and ours.max() <= 1
+    middle = slice(max(0, count // 2 - 75), count // 2 + 75)  # rational numbers take long
+    a, b, ours = a[middle], b[middle], ours[middle]
+    truth = torch.tensor([rational_iou(p, q) for p, q in zip(a.tolist(), b.tolist(), strict=True)], dtype=torch.float64)
+    assert (ours - truth).abs().max() < FAMILIES[family]
+    assert (other_way[middle] - truth).abs().max() < FAMILIES[family]
     polygons = boxes.polygon_iou(boxes.le90_to_quads(a), boxes.le90_to_quads(b))
     assert (polygons - truth).abs().max() < 1e-11  # corners are rounded before they are compared
 

@@ -23,7 +23,7 @@ def star(count: int, corners: int, g: torch.Generator) -> Tensor:
     return (centre + torch.stack([radius * angle.cos(), radius * angle.sin()], -1)).flatten(1)
 
 
-@pytest.mark.parametrize("count", [pytest.param(30, id="few"), pytest.param(80, id="many", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [pytest.param(30, id="few"), pytest.param(150, id="many", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("corners", "others"), [(4, 4), (3, 5), (7, 4), (9, 8)])
 def test_polygon_iou_is_the_rational_one(corners: int, others: int, count: int, rational_polygon_iou: Measure) -> None:
     g = torch.Generator().manual_seed(corners)
