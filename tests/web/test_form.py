@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from visrun.config.checks import problems_of
@@ -72,16 +72,23 @@ STATES = st.tuples(
 )
 
 
+State = tuple[str, str | None, dict[str, str]]
+
+
 @pytest.mark.slow
 @FEW
 @given(STATES)
-def test_the_page_shows_what_the_command_line_composes(
-    composer: Composer, state: tuple[str, str | None, dict[str, str]]
-) -> None:
+@example(("oriented_object_detection", None, {"max_epochs": "abc", "warmup_epochs": "56"}))
+def test_the_page_agrees_with_the_command_line(composer: Composer, state: State) -> None:
     shown = view(*state, composer)
+    if not set(shown["errors"]) - {"task"}:
+        it_shows_what_is_composed(shown, composer)
+    its_errors_are_the_command_lines_words(shown, state, composer)
+    a_default_is_what_a_reset_leaves(shown, state, composer)
+
+
+def it_shows_what_is_composed(shown: dict[str, Any], composer: Composer) -> None:
     fields = shown["fields"]
-    if set(shown["errors"]) - {"task"}:
-        return
     run = typed(shown["command"], composer)
     values = run.hyperparameters.model_dump(mode="json")
     assert shown["model"]["name"] == run.settings.model.name
@@ -98,11 +105,7 @@ def test_the_page_shows_what_the_command_line_composes(
     assert [line for lines in shown["notices"].values() for line in lines] == list(run.notices)
 
 
-@pytest.mark.slow
-@FEW
-@given(STATES)
-def test_errors_are_the_command_lines_words(composer: Composer, state: tuple[str, str | None, dict[str, str]]) -> None:
-    shown = view(*state, composer)
+def its_errors_are_the_command_lines_words(shown: dict[str, Any], state: State, composer: Composer) -> None:
     task, model, touched = state
     kept = {key: text for key, text in touched.items() if key not in shown["dropped"]}
     sent = {
@@ -115,14 +118,8 @@ def test_errors_are_the_command_lines_words(composer: Composer, state: tuple[str
     assert told == set(problems)
 
 
-@pytest.mark.slow
-@FEW
-@given(STATES)
-def test_a_default_is_what_the_field_holds_when_it_is_reset(
-    composer: Composer, state: tuple[str, str | None, dict[str, str]]
-) -> None:
+def a_default_is_what_a_reset_leaves(shown: dict[str, Any], state: State, composer: Composer) -> None:
     task, model, touched = state
-    shown = view(task, model, touched, composer)
     for name in [name for name in touched if name not in shown["dropped"]]:
         rest = {key: text for key, text in touched.items() if key != name}
         after = view(task, model, rest, composer)
@@ -140,7 +137,7 @@ def test_blanks_around_a_pasted_path_are_none_of_it(key: str, composer: Composer
 @FEW
 @given(STATES, st.sampled_from(READY), st.one_of(st.none(), st.sampled_from(list(MODELS))))
 def test_what_the_user_changed_survives_any_change_of_task_and_model(
-    composer: Composer, state: tuple[str, str | None, dict[str, str]], task: str, model: str | None
+    composer: Composer, state: State, task: str, model: str | None
 ) -> None:
     _, _, touched = state
     shown = view(task, model, touched, composer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,9 +38,13 @@ def check(composed: Mapping[str, Any]) -> Checked:
     sound_values, sound_rest = sound(Hyperparameters, values), sound(Settings, rest)
     wrong = {*flatten(values), *flatten(rest)} - {*flatten(sound_values), *flatten(sound_rest)}
     rules = _rules(found or Hyperparameters(**sound_values), given or Settings(**sound_rest))
-    between = [line for line in rules.problems if not any(f"{key}=" in line for key in wrong)]
-    problems = tuple(dict.fromkeys([*lines, *more, *between]))
+    problems = tuple(dict.fromkeys([*lines, *more, *about_others(rules.problems, wrong)]))
     return Checked(found, given, problems, rules.warnings)
+
+
+def about_others(lines: Iterable[str], keys: Collection[str]) -> list[str]:
+    """Of the lines of the rules between values, those that name none of these keys' values."""
+    return [line for line in lines if not any(f"{key}=" in line for key in keys)]
 
 
 def _halves(composed: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

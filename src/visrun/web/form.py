@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from visrun import hyperparameters
+from visrun.config.checks import about_others
 from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
 from visrun.config.fields import one_of, show
@@ -231,7 +232,7 @@ def _lines(form: Form) -> dict[str, Any]:
     """Errors, warnings and notices by field, under "" what is about none."""
     facts = form.resolved.hyperparameters
     errors = {key: [line] for key, line in form.entered.errors.items() if form.reads(key)}
-    for line in form.problems:
+    for line in about_others(form.problems, tuple(errors)):  # a wrong entry stood for its default
         errors.setdefault(key_of(line), []).append(line)
     warnings: dict[str, list[str]] = {}
     if not form.problems:
