@@ -98,6 +98,8 @@ def test_a_choice_waits_for_the_page(watched: Watched) -> None:
     place = sweep.locator("..").bounding_box()
     page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
     assert not sweep.is_checked()
+    while not held:
+        page.wait_for_timeout(20)
     held[0].continue_()
     page.get_by_role("radio", name="Sweep").check()
     page.get_by_label("Ready space", exact=True).wait_for()

@@ -34,7 +34,8 @@ LOCAL_PATIENCE = 60.0  # the same for a file: the disk answers in the end, a loa
 REMOTE_LIMIT, LOCAL_LIMIT = 60.0, 600.0  # seconds that finish() waits for all answers, beside those for large uploads
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries while the run trains
 SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
-SHARED = ("dateutil.tz", "importlib_metadata", "scipy.sparse")  # that MLflow imports as well as the training
+# What MLflow imports as well as the training.
+SHARED = ("dateutil.tz", "importlib_metadata", "packaging.requirements", "scipy.sparse")
 
 KINDS = {
     "epoch": ("the metrics of one epoch", "the metrics of {} epochs"),

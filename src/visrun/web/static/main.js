@@ -21,7 +21,6 @@ async function begin() {
   watchCurve();
   form.watch(showStart);
   buttons();
-  find("new").inert = false; // what is chosen earlier would be lost
   await form.refresh();
   document.documentElement.dataset.ready = "yes";
   performance.mark("ready");

@@ -48,6 +48,7 @@ export function build(heard) {
   chosen = restored();
   for (const radio of document.querySelectorAll("input[name=mode]")) {
     radio.checked = radio.value === (chosen.mode ?? "run");
+    radio.disabled = false; // what is chosen earlier would be lost
     radio.addEventListener("change", switched);
   }
   watch((now) => {
