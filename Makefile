@@ -1,7 +1,7 @@
 # Two commands for a fresh machine; each does all of its own set-up.
 #   make train                                            the default experiment
 #   make train ARGS="task=segmentation optimizer=adamw"   any other
-#   make test                                             lint, types, all tests
+#   make test                                             lint, types, all tests: three at once, as some wait
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,7 @@ train: $(VENV)/.installed
 	$(BIN)/visrun $(ARGS)
 
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
