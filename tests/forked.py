@@ -32,15 +32,14 @@ class Command:
         given = (commands, str(cwd), variables, self._said, str(apart or self._said))
         self._process = SERVER.Process(target=_main, args=given)
         self._process.start()
-        self.pid = self._process.pid or 0
 
     def poll(self) -> int | None:
         """The exit code, or less than 0 by a signal; None while it runs."""
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
+        if self.poll() is None and self._process.pid:
+            os.kill(self._process.pid, number)
 
     def kill(self) -> None:
         self._process.kill()

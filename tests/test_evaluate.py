@@ -2,7 +2,6 @@
 
 import json
 import os
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock, Mock
@@ -12,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.opened import shipped
 from visrun import evaluate
 from visrun.config.compose import resolve
-from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.console import Screen
 from visrun.data.objects import Objects
 from visrun.data.placement import Scene
@@ -22,12 +21,6 @@ from visrun.data.records import read
 from visrun.errors import ConfigError, DataError, OutOfMemory, UserError
 from visrun.hyperparameters import defaults
 from visrun.metrics import RegressionMetric
-
-
-@cache
-def conf() -> Conf:
-    return open_conf(conf_dir())
-
 
 RUN = SimpleNamespace(task_name="classification", model_name="swin_t")
 
@@ -136,7 +129,7 @@ def test_of_a_run_of_one_fold_val_is_that_fold_and_not_the_datasets(tmp_path):
     content = {"task": "classification", "seed": 0, "data": data, "model": {"name": "small_resnet"}}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
-    asked = resolve([f"data.root={tmp_path / 'photos'}"], conf=conf()).settings
+    asked = resolve([f"data.root={tmp_path / 'photos'}"], conf=shipped()).settings
     predictor = SimpleNamespace(task=Mock(state=lambda: {"classes": ["a", "b"]}), look=Mock(white=None))
     dataset = evaluate.dataset_for(predictor, asked, Mock())
     assert dataset.splits["val"] != own.splits["val"]
@@ -155,7 +148,7 @@ def test_the_column_of_the_runs_groups_is_measured_only_where_it_was_learnt(tmp_
     data = {"name": "auto", "root": "x", "group": "patient", "targets": targets}
     content = {"task": "regression", "seed": 0, "data": data, "model": {"name": "small_resnet"}}
     (run / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
-    asked = resolve(["task=regression", f"data.root={tmp_path / 't.csv'}"], conf=conf()).settings
+    asked = resolve(["task=regression", f"data.root={tmp_path / 't.csv'}"], conf=shipped()).settings
     predictor = SimpleNamespace(task=Mock(state=lambda: task), look=Mock(white=None))
     screen = Mock()
     dataset = evaluate.dataset_for(predictor, evaluate.grouped(asked, run), screen)
@@ -274,7 +267,7 @@ def test_deep_grey_beyond_what_is_white_to_the_model_is_said(tmp_path, capsys, w
     (tmp_path / "t.csv").write_text("image,label\na.png,x\n")
     task = Mock(state=lambda: {"classes": ["x"]})
     run = SimpleNamespace(task=task, look=SimpleNamespace(white=white))
-    evaluate.dataset_for(run, resolve([f"data.root={tmp_path}"], conf=conf()).settings, Screen(stderr=True))
+    evaluate.dataset_for(run, resolve([f"data.root={tmp_path}"], conf=shipped()).settings, Screen(stderr=True))
     told = capsys.readouterr().err
     assert ("16-bit grey goes beyond 1,023 here, which is white to the model" in told) == beyond
     assert "black to white" not in told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from unittest.mock import Mock
 
 import numpy as np
@@ -10,20 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.opened import shipped
 from visrun.build import load
 from visrun.config.compose import resolve
-from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.config.settings import Settings
 from visrun.data.look import Look
 from visrun.errors import ConfigError
 from visrun.feeding import build_loaders, keep_of, read_dataset
 from visrun.survey import survey
 from visrun.tables import AUGMENTATIONS
-
-
-@cache
-def conf() -> Conf:
-    return open_conf(conf_dir())
 
 
 @pytest.mark.parametrize(("slot", "threads", "cores"), [("1", "3", 3), (None, "3", None), ("0", None, None)])
@@ -37,7 +31,9 @@ def test_a_slot_decodes_with_its_share_of_the_cores(slot, threads, cores, monkey
 
 
 def test_augmentations_know_what_the_network_expects():
-    resolved = resolve(["augment=none", "augment.extra=[grayscale]", "data.cache=stream", "batch_size=8"], conf=conf())
+    resolved = resolve(
+        ["augment=none", "augment.extra=[grayscale]", "data.cache=stream", "batch_size=8"], conf=shipped()
+    )
     look = Look(image_size=(32, 32), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     dataset = read_dataset(resolved.settings, Mock())
     loaders, _ = build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=Mock())
@@ -54,7 +50,7 @@ def test_the_columns_of_a_table_are_chosen_by_a_setting(tmp_path):
     rows = "".join(f"{i}.png,{i},{2 * i}\n" for i in range(4))
     (tmp_path / "t.csv").write_text(f"image,7,y\n{rows}")
     words = ["task=regression", f"data.root={tmp_path}", "data.targets=[y,7]"]
-    dataset = read_dataset(resolve(words, conf=conf()).settings, Mock())
+    dataset = read_dataset(resolve(words, conf=shipped()).settings, Mock())
     assert dataset.targets == ("y", "7")
     assert sorted(row.target for rows in dataset.splits.values() for row in rows)[1] == (2.0, 1.0)
 
@@ -66,7 +62,7 @@ def test_wild_values_are_told_of_where_the_loss_is_not_against_them(tmp_path, wo
             Image.new("L", (8, 8), 6 * i + (split == "val")).save(tmp_path / f"{split}{i}.png")
         rows = "".join(f"{split}{i}.png,{100000 if i == 2 else i}\n" for i in range(count))
         (tmp_path / f"{split}.csv").write_text(f"image,y\n{rows}")
-    resolved = resolve(["task=regression", f"data.root={tmp_path}", "data.cache=stream", *words], conf=conf())
+    resolved = resolve(["task=regression", f"data.root={tmp_path}", "data.cache=stream", *words], conf=shipped())
     dataset, screen = read_dataset(resolved.settings, Mock()), Mock()
     look = Look(image_size=(8, 8), fit="letterbox", mean=(0.5,) * 3, std=(0.5,) * 3)
     build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=screen)
@@ -87,7 +83,7 @@ def test_cropping_that_hides_most_of_most_images_is_told_until_somebody_chose_it
     for i in range(8):
         (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
         Image.new("L", (96, 32), 20 * i).save(tmp_path / "ab"[i % 2] / f"{i}.png")
-    resolved, screen = resolve([f"data.root={tmp_path}", "data.cache=stream", *words], conf=conf()), Mock()
+    resolved, screen = resolve([f"data.root={tmp_path}", "data.cache=stream", *words], conf=shipped()), Mock()
     dataset, fit = read_dataset(resolved.settings, Mock()), resolved.settings.data.resize or "crop"
     look = Look(image_size=size, fit=fit, mean=(0.5,) * 3, std=(0.5,) * 3)
     build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=screen)
@@ -116,7 +112,7 @@ def greedy(images, rng, *, mean, strength):
 )
 def test_a_plugins_augmentation_that_cannot_work_is_one_line(augment, told, monkeypatch):
     monkeypatch.setitem(AUGMENTATIONS, "mine", augment)
-    resolved = resolve(["augment=none", "augment.extra=[mine]", "data.cache=stream", "batch_size=8"], conf=conf())
+    resolved = resolve(["augment=none", "augment.extra=[mine]", "data.cache=stream", "batch_size=8"], conf=shipped())
     look = Look(image_size=(32, 32), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     dataset = read_dataset(resolved.settings, Mock())
     with pytest.raises(ConfigError) as caught:
@@ -143,7 +139,7 @@ def crowded(tmp_path_factory):
 @pytest.mark.parametrize(("tile", "limits"), [(None, [100, 255]), (64, [100]), (32, [])])
 def test_images_of_more_objects_than_are_found_or_masks_have_numbers_for_are_warned_of(tile, limits, crowded):
     words = [f"data.root={crowded}", f"data.tile={tile or 'null'}", "data.overlap=0", "data.cache=stream"]
-    resolved, screen = resolve(["task=instance_segmentation", *words], conf=conf()), Mock()
+    resolved, screen = resolve(["task=instance_segmentation", *words], conf=shipped()), Mock()
     look = Look(image_size=(64, 64), fit="zoom", mean=(0.5,) * 3, std=(0.5,) * 3, tile=tile)
     build_loaders(resolved, read_dataset(resolved.settings, Mock()), look, device=torch.device("cpu"), screen=screen)
     lines = [call.args[0] for call in screen.warn.call_args_list]
@@ -170,7 +166,7 @@ def test_uneven_classes_are_told_until_somebody_chose_for_them(tmp_path, words, 
         (tmp_path / name).mkdir()
         for i in range(count):
             Image.new("L", (8, 8), 6 * i + (name == "rare")).save(tmp_path / name / f"{i}.png")
-    settings = resolve([f"data.root={tmp_path}", "data.cache=stream", *words], conf=conf())
+    settings = resolve([f"data.root={tmp_path}", "data.cache=stream", *words], conf=shipped())
     dataset, screen = read_dataset(settings.settings, Mock()), Mock()
     look = Look(image_size=(8, 8), fit="crop", mean=(0.5,) * 3, std=(0.5,) * 3)
     build_loaders(settings, dataset, look, device=torch.device("cpu"), screen=screen)

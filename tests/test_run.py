@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import weakref
-from functools import cache
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -15,9 +14,9 @@ import torch
 from PIL import Image
 
 import visrun
+from tests.opened import shipped
 from visrun import checkpoint, cli, conclusion, evaluate, run
 from visrun.config.compose import resolve
-from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.parts import Parts
 from visrun.record import recorder
@@ -53,16 +52,11 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conclusion.gallery, "of_metric", lambda *_: [])
 
 
-@cache
-def conf() -> Conf:
-    return open_conf(conf_dir())
-
-
 def start(photos: Path, folder: Path, *words: str) -> run.Result:
     """Run with TINY's words, those that ``words`` set again left out."""
     typed = {word.partition("=")[0]: word for word in [*TINY, f"data.root={photos}", *words]}
     folder.mkdir(parents=True, exist_ok=True)
-    return run.execute(resolve(list(typed.values()), conf=conf()), folder)
+    return run.execute(resolve(list(typed.values()), conf=shipped()), folder)
 
 
 def experiment(folder: Path) -> dict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from tests import opened
 from visrun import hyperparameters
 from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, resolve
@@ -34,10 +35,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shipped() -> Conf:
-    """The config files that a folder without any of its own sees."""
-    return open_conf(conf_dir())
+    return opened.shipped()
 
 
 def problems(*words: str, conf: Conf | None = None) -> tuple[str, ...]:
@@ -52,9 +52,16 @@ def experiment(folder: Path, values: dict[str, Any], **more: Any) -> str:
     return f"experiment={file}"
 
 
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """The files of ``conf/`` by their names in it."""
+    for name, text in files.items():
+        file = folder / "conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
 def recipe(folder: Path, text: str, name: str = "mine") -> str:
-    (folder / "conf" / "recipe").mkdir(parents=True, exist_ok=True)
-    (folder / "conf" / "recipe" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    write(folder, {f"recipe/{name}": text})
     return f"recipe={name}"
 
 
@@ -415,10 +422,7 @@ OWN_FILES = {
 def own_files(tmp_path_factory: pytest.TempPathFactory) -> Conf:
     """The config files with OWN_FILES before visrun's."""
     folder = tmp_path_factory.mktemp("own")
-    for name, text in OWN_FILES.items():
-        file = folder / "conf" / f"{name}.yaml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"# @package _global_\n{text}", encoding="utf-8")
+    write(folder, {name: f"# @package _global_\n{text}" for name, text in OWN_FILES.items()})
     return open_conf(folder)
 
 
@@ -561,8 +565,7 @@ WRONG = {
 def wrong_recipes(tmp_path_factory: pytest.TempPathFactory) -> Conf:
     """The config files with a recipe for each text of WRONG, by its number."""
     folder = tmp_path_factory.mktemp("wrong")
-    for number, text in enumerate(WRONG):
-        recipe(folder, text, name=f"wrong{number}")
+    write(folder, {f"recipe/wrong{number}": text for number, text in enumerate(WRONG)})
     return open_conf(folder)
 
 
@@ -805,7 +808,7 @@ OPTIONS = {
 def options(tmp_path_factory: pytest.TempPathFactory) -> Conf:
     """The config files with OPTIONS before visrun's."""
     folder = tmp_path_factory.mktemp("options")
-    write_options(folder)
+    write(folder, OPTIONS)
     return open_conf(folder)
 
 
@@ -850,16 +853,9 @@ def test_only_options_of_ones_own_are_composed(empty_folder: Path, monkeypatch: 
     )
     check_sweep(["model=glob(*)", "optimizer=adam,adamw", "task=classification"])
     assert len(composed) == 1
-    write_options(empty_folder)
+    write(empty_folder, OPTIONS)
     check_sweep(["model=glob(*)", "augment=light,fine,none", "task=classification"])
     assert [options["augment"] for options in composed[2:]] == ["fine"]
-
-
-def write_options(folder: Path) -> None:
-    for name, text in OPTIONS.items():
-        file = folder / "conf" / f"{name}.yaml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
 
 
 def test_a_sweep_passes_with_its_words_as_hydra_takes_them(shipped: Conf) -> None:
@@ -915,10 +911,9 @@ def hydras(conf: Conf, words: Sequence[str]) -> dict[str, Any]:
 def own_conf(tmp_path_factory: pytest.TempPathFactory) -> Conf:
     """Config files with one of the user's, in which values follow from others."""
     folder = tmp_path_factory.mktemp("own")
-    (folder / "conf" / "augment").mkdir(parents=True)
     text = "# @package _global_\naugment: {name: mine, mixup: 0.25, erase: '${learning_rate}'}\n"
     text += "run: {max_time: '${max_epochs}'}\n"
-    (folder / "conf" / "augment" / "mine.yaml").write_text(text, encoding="utf-8")
+    write(folder, {"augment/mine": text})
     return open_conf(folder)
 
 

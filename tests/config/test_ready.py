@@ -14,10 +14,11 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from tests.opened import shipped
 from visrun import hyperparameters
 from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, check_sweep, resolve
-from visrun.config.configs import Conf, conf_dir, open_conf
+from visrun.config.configs import conf_dir, open_conf
 from visrun.config.fields import extra, show
 from visrun.config.ready import expand, read_ready
 from visrun.errors import ConfigError
@@ -28,12 +29,6 @@ from visrun.tables import MODELS, TASKS, ModelEntry, model_entry
 SHIPPED = sorted(file.stem for file in (conf_dir() / "sweep").glob("*.yaml"))
 SEARCHED = [name for name, info in Hyperparameters.model_fields.items() if extra(info, "search")]
 RESNET = model_entry("resnet18")
-
-
-@cache
-def shipped() -> Conf:
-    """The config files that a folder without any of its own sees."""
-    return open_conf(conf_dir())
 
 
 @cache

@@ -12,8 +12,8 @@ from hydra_plugins.hydra_optuna_sweeper.config import Direction
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 
+from tests.opened import shipped
 from visrun.config.compose import Resolved, resolve
-from visrun.config.configs import Conf, conf_dir, open_conf
 from visrun.config.sweeper import PRUNERS, VisrunSweeperConf
 from visrun.errors import ConfigError
 from visrun.sweep.plan import GRID, Plan, make_plan
@@ -32,12 +32,6 @@ RATE = "learning_rate=interval(0.001,0.1)"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path / "multirun" / "mine"
-
-
-@cache
-def shipped() -> Conf:
-    """The config files that a folder without any of its own sees."""
-    return open_conf(conf_dir())
 
 
 @cache

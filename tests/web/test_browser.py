@@ -89,9 +89,7 @@ def test_a_link_on_another_page_logs_in(browser: Any, served: Served) -> None:
 
 
 def test_a_choice_waits_for_the_page(watched: Watched) -> None:
-    page = watched.page
-
-    held: list[Any] = []
+    page, held = watched.page, list[Any]()
     page.route("**/api/catalog", lambda route: held.append(route))
     page.reload()
     sweep = page.locator("input[name=mode][value=sweep]")

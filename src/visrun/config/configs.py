@@ -229,7 +229,7 @@ class Conf:
             elif isinstance(item, GroupDefault) and isinstance(item.value, str):
                 named = re.sub(r"\$\{(\w+)\}", lambda match: options.get(match[1], ""), item.value)
                 paths.append(f"{item.group}/{options.get(item.group or '', named)}")
-        layers = [Layer(path, self.read(path)) for path in paths]
+        layers = [Layer(path, self.read(path)) for path in paths]  # those of Hydra, too: to read one checks it
         own = [layer for layer in layers if not layer.path.startswith("hydra/")]
         plain = self._rank(PRIMARY) == len(self.folders) - 1  # visrun's own list, in the order that it is written in
         return own if plain and self._built.isdisjoint(layer.path for layer in own) else self._found(options)

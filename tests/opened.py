@@ -1,0 +1,13 @@
+"""Config files that are opened once in a test worker, as that takes most of what it takes to compose a run."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from visrun.config.configs import Conf, conf_dir, open_conf
+
+
+@cache
+def shipped() -> Conf:
+    """The config files that a folder without any of its own sees; for tests that bring no option to them."""
+    return open_conf(conf_dir())
