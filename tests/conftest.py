@@ -20,8 +20,12 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder that stands for ``~/.cache``."""
+    """The folder that stands for ``~/.cache``; all test processes have their demos in one place."""
     folder = tmp_path_factory.mktemp("cache")
+    demos = tmp_path_factory.getbasetemp().parent / "demo"
+    demos.mkdir(exist_ok=True)
+    (folder / "visrun").mkdir()
+    (folder / "visrun" / "demo").symlink_to(demos)
     former = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "TORCH_HOME")}
     os.environ |= {"XDG_CACHE_HOME": str(folder), "TORCH_HOME": str(folder / "torch")}
     yield folder

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forked import Command
 from visrun import launch, repeat
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError
@@ -154,21 +153,22 @@ def test_a_split_by_seed_is_said_where_the_seeds_held_out_other_images(
     assert (repeat.SPLIT_NOTE in shown) == is_said
 
 
-def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *words: str, code: int = 0) -> tuple[str, str]:
+    """What ``visrun repeat`` said on stdout and on stderr until it ended with that code."""
     (folder / "fakerun.py").write_text(FAKE)
-    line = [sys.executable, "-m", "visrun.cli", "repeat", "plugins=[fakerun]", "tracking=none", *words]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    apart = folder / "stderr.txt"
+    apart.unlink(missing_ok=True)
+    process = Command(["repeat", "plugins=[fakerun]", "tracking=none", *words], cwd=folder, apart=apart)
+    return process.ended(code, timeout=120), apart.read_text(encoding="utf-8")
 
 
 def test_a_repeat_is_a_sweep_that_can_be_gone_on_with(tmp_path: Path) -> None:
-    done = command(tmp_path, "seeds=1", "hydra.sweeper.study_name=again")
-    assert done.returncode == 0, done.stdout + done.stderr
+    command(tmp_path, "seeds=1", "hydra.sweeper.study_name=again")
     written = json.loads((tmp_path / "multirun" / "again" / "repeat.json").read_text())
     assert [run["seed"] for run in written["runs"]] == [0]
-    done = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "visrun repeat 'plugins=[fakerun]' tracking=none seeds=3 hydra.sweeper.study_name=again" in done.stdout
-    assert "test/accuracy  3     0.1000  0.1000  -0.1484 to 0.3484" in done.stdout
+    said, _ = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again")
+    assert "visrun repeat 'plugins=[fakerun]' tracking=none seeds=3 hydra.sweeper.study_name=again" in said
+    assert "test/accuracy  3     0.1000  0.1000  -0.1484 to 0.3484" in said
     written = json.loads((tmp_path / "multirun" / "again" / "repeat.json").read_text())
     assert written["runs"][2] == {
         "seed": 2,
@@ -179,31 +179,29 @@ def test_a_repeat_is_a_sweep_that_can_be_gone_on_with(tmp_path: Path) -> None:
         "test/iou/a": 0.5,
     }
     assert written["metrics"]["val/accuracy"]["mean"] == pytest.approx(0.6)
-    done = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again", "model=resnet18")
-    assert done.returncode == 2 and done.stdout == ""
-    assert "hydra.sweeper.study_name=again: this study has other settings (model.name: " in done.stderr
+    said, error = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again", "model=resnet18", code=2)
+    assert said == ""
+    assert "hydra.sweeper.study_name=again: this study has other settings (model.name: " in error
 
 
 def test_a_list_of_seeds_can_grow(tmp_path: Path) -> None:
     for seeds in ([7, 3], [3, 20, 11, 7]):
-        done = command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again")
-        assert done.returncode == 0, done.stdout + done.stderr
+        command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again")
     folder = tmp_path / "multirun" / "again"
     assert [json.loads((folder / str(k) / "experiment.json").read_text())["seed"] for k in range(4)] == [7, 3, 20, 11]
     assert not (folder / "4").exists()
     assert [run["seed"] for run in json.loads((folder / "repeat.json").read_text())["runs"]] == [3, 20, 11, 7]
     for seeds in ("4", "[3,11,20]"):  # a count, which is a grid over other numbers, and a list
-        done = command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again")
-        assert done.returncode == 2 and done.stdout == ""
-        assert "again: this study has seed 7, which is missing from seeds=; add it, or choose another" in done.stderr
-    done = command(tmp_path, "folds=2", "hydra.sweeper.study_name=again")
-    assert done.returncode == 2 and "again: trial 0 of this study is none of these combinations" in done.stderr
+        said, error = command(tmp_path, f"seeds={seeds}", "hydra.sweeper.study_name=again", code=2)
+        assert said == ""
+        assert "again: this study has seed 7, which is missing from seeds=; add it, or choose another" in error
+    _, error = command(tmp_path, "folds=2", "hydra.sweeper.study_name=again", code=2)
+    assert "again: trial 0 of this study is none of these combinations" in error
 
 
 def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:
-    done = command(tmp_path, "seeds=[1,9,3]", "hydra.sweeper.max_failure_rate=1")
-    assert done.returncode == 1
-    assert "seeds 9 have no finished run and count for nothing" in " ".join((done.stdout + done.stderr).split())
+    said, _ = command(tmp_path, "seeds=[1,9,3]", "hydra.sweeper.max_failure_rate=1", code=1)
+    assert "seeds 9 have no finished run and count for nothing" in " ".join(said.split())
     [folder] = (tmp_path / "multirun").glob("*/*_repeat")
     written = json.loads((folder / "repeat.json").read_text())
     assert [run["seed"] for run in written["runs"]] == [1, 3]
@@ -215,20 +213,18 @@ def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("again", [True, False])
 def test_a_seed_that_failed_is_run_again_when_the_repeat_goes_on(tmp_path: Path, again: bool) -> None:
     words = ["seeds=[1,9,3]", "hydra.sweeper.study_name=again"]
-    assert command(tmp_path, *words).returncode == 1
+    command(tmp_path, *words, code=1)
     folder = tmp_path / "multirun" / "again"
     (folder / "mended").touch()
-    done = command(tmp_path, *words, *([] if again else ["hydra.sweeper.retry_failed=false"]))
-    assert done.returncode == (0 if again else 1), done.stdout + done.stderr
+    command(tmp_path, *words, *([] if again else ["hydra.sweeper.retry_failed=false"]), code=0 if again else 1)
     written = json.loads((folder / "repeat.json").read_text())
     assert [run["seed"] for run in written["runs"]] == ([1, 9, 3] if again else [1, 3])
     assert (folder / "3").is_dir() == again
 
 
 def test_every_fold_is_run_and_counts_by_its_name(tmp_path: Path) -> None:
-    done = command(tmp_path, "folds=3", "seed=5", "hydra.sweeper.study_name=crossed")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "model=small_resnet, folds 1/3, 2/3, 3/3" in done.stdout
+    said, _ = command(tmp_path, "folds=3", "seed=5", "hydra.sweeper.study_name=crossed")
+    assert "model=small_resnet, folds 1/3, 2/3, 3/3" in said
     folder = tmp_path / "multirun" / "crossed"
     written = json.loads((folder / "repeat.json").read_text())
     assert [(run["fold"], run["test/accuracy"]) for run in written["runs"]] == [
@@ -242,9 +238,9 @@ def test_every_fold_is_run_and_counts_by_its_name(tmp_path: Path) -> None:
     assert written["metrics"]["test/accuracy"] == pytest.approx(
         {"n": 3, "mean": 0.2, "std": 0.1, "low": 0.2 - half, "high": 0.2 + half}, abs=1e-5
     )
-    assert done.stdout.splitlines()[-2] == repeat.FOLD_NOTE
-    done = command(tmp_path, "folds=4", "seed=5", "hydra.sweeper.study_name=crossed")
-    assert done.returncode == 2 and "this study has other choices for data.fold" in done.stderr
+    assert said.splitlines()[-2] == repeat.FOLD_NOTE
+    _, error = command(tmp_path, "folds=4", "seed=5", "hydra.sweeper.study_name=crossed", code=2)
+    assert "this study has other choices for data.fold" in error
 
 
 def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

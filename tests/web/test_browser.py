@@ -98,7 +98,13 @@ def test_a_choice_waits_for_the_page(watched: Watched) -> None:
     assert not sweep.is_checked()
     while not held:
         page.wait_for_timeout(20)
+    in_place = "getComputedStyle(document.querySelector('#command'), '::before').content"  # of a command
+    assert page.evaluate(in_place) == "none"
     held[0].continue_()
+    page.wait_for_selector("html[data-ready]")
+    page.get_by_label("Learning Rate", exact=True).fill("-1")
+    sync_api.expect(page.locator("#command")).to_have_text("")
+    assert page.evaluate(in_place) == '"none while a value is wrong"'
     page.get_by_role("radio", name="Sweep").check()
     page.get_by_label("Ready space", exact=True).wait_for()
 
