@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.utils import shuffle
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.resnet import BasicBlock
 
 from visrun.models.heads import DropLinear
 from visrun.models.small import Block, small_resnet, small_unet
@@ -19,10 +22,24 @@ def test_shapes(size: tuple[int, int], training: bool) -> None:
     assert module(images).shape == (2, 10)
 
 
-def test_a_block_begins_as_the_identity_of_what_is_positive() -> None:
-    block = Block(8, 8, stride=1)
-    x = torch.randn(4, 8, 6, 6)
-    assert torch.equal(block(x), x.clamp(min=0))
+@pytest.mark.parametrize(("channels", "stride"), [(8, 1), (8, 2), (16, 1), (16, 2)])
+def test_a_block_is_torchvisions(channels: int, stride: int) -> None:
+    block = Block(8, channels, stride=stride)
+    shortcut = None if isinstance(block.shortcut, nn.Identity) else block.shortcut
+    reference = BasicBlock(8, channels, stride=stride, downsample=shortcut)
+    reference.load_state_dict({name.replace("shortcut", "downsample"): x for name, x in block.state_dict().items()})
+    x = torch.randn(4, 8, 7, 6)
+    torch.testing.assert_close(block(x), reference(x))
+
+
+@pytest.mark.parametrize("network", [small_resnet, small_unet])
+def test_every_layer_learns_from_the_first_step_on(network: Callable[..., nn.Module]) -> None:
+    torch.manual_seed(0)
+    module = network(num_outputs=3, dropout=0.0)
+    found = module(torch.randn(2, 3, 32, 32))
+    logits = found["out"] if isinstance(found, dict) else found
+    logits.square().mean().backward()
+    assert [name for name, parameter in module.named_parameters() if not parameter.grad.any()] == []
 
 
 def test_feature_maps_stay_channels_last() -> None:

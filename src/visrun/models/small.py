@@ -1,9 +1,10 @@
 """Small networks for tiny images (digits, icons, crops of 16 to 96 pixels): one classifies, one segments.
 
-He et al. 2016, "Deep residual learning for image recognition" (arXiv:1512.03385), with three stages of basic blocks and
-the last BatchNorm of each block starting at zero (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1), so
-that every block begins as the identity. The segmenter adds its encoder's features to its decoder's, as LinkNet does
-(Chaurasia and Culurciello 2017, arXiv:1707.03718), up to the full resolution, for strokes a few pixels wide.
+He et al. 2016, "Deep residual learning for image recognition" (arXiv:1512.03385), with three stages of basic blocks.
+The last BatchNorm of a block begins at one, not at zero as in Goyal et al. 2017 (arXiv:1706.02677, section 5.1): so few
+blocks train well without, and few steps are too few to grow from nothing. The segmenter adds its encoder's features to
+its decoder's, as LinkNet does (Chaurasia and Culurciello 2017, arXiv:1707.03718), up to the full resolution, for
+strokes a few pixels wide.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(
                 nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
             )
-        nn.init.zeros_(self.bn2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.relu_(self.bn1(self.conv1(x)))
