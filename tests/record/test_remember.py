@@ -1,5 +1,6 @@
 """What a run's folder says of it: the settings it goes on with, and whether it can."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,7 @@ def test_what_only_a_plugin_knows_is_refused_in_a_line_each(tmp_path: Path) -> N
 
 def test_the_command_that_repeats_a_run_names_its_plugins(tmp_path: Path) -> None:
     plugins.load(["colorsys"], cwd=tmp_path)
+    (tmp_path / "experiment.json").touch()
     assert what_next(RunFolder(tmp_path)) == f"stopped; go on with: visrun resume {tmp_path} 'plugins=[colorsys]'"
     assert repeating(Path("runs")) == "visrun experiment=runs/experiment.json 'plugins=[colorsys]'"
 
@@ -126,9 +128,29 @@ def test_what_can_be_mended_does_not_cost_the_epochs_so_far(
     changed = f"the same with a change: visrun experiment={tmp_path}/experiment.json KEY=VALUE"
     onward = f"go on with: visrun resume {tmp_path}; " if mended else ""
     with RunFolder(tmp_path) as files:
+        (tmp_path / "experiment.json").touch()
         if began:
             checkpoint.save({}, files.last)
         assert what_next(files, error) == f"failed; {onward}{changed}"
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt(), ValueError("a fault"), VisrunError("no such folder")])
+def test_a_run_whose_folder_was_deleted_names_no_command_that_needs_it(
+    tmp_path: Path, error: BaseException | None
+) -> None:
+    word = "failed" if isinstance(error, Exception) else "stopped"
+    file = tmp_path / "run" / "experiment.json"
+    assert what_next(RunFolder(tmp_path / "run"), error) == (
+        f"{word}; {file} is gone, without which the run cannot go on"
+    )
+
+
+def test_a_run_on_a_drive_that_does_not_answer_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(_: Path) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(Path, "stat", stale)
+    assert what_next(RunFolder(tmp_path)) == f"stopped; go on with: visrun resume {tmp_path}"
 
 
 def test_a_finished_run_says_how_it_is_repeated_and_trained_for_longer(

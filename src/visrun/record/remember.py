@@ -67,6 +67,9 @@ def longer(folder: Path, *words: str) -> str:
 
 def what_next(files: RunFolder, error: BaseException | None = None) -> str:
     """What a person can do after a run was stopped, or ended by ``error``, which itself is said elsewhere."""
+    if _is_gone(files.path / FILE_NAME):
+        word = "failed" if isinstance(error, Exception) else "stopped"
+        return f"{word}; {files.path / FILE_NAME} is gone, without which the run cannot go on"
     onward = f"go on with: {plugins.command('resume', str(files.path))}"
     if not isinstance(error, VisrunError):
         return f"{'failed' if isinstance(error, Exception) else 'stopped'}; {onward}"
@@ -76,6 +79,15 @@ def what_next(files: RunFolder, error: BaseException | None = None) -> str:
     mended = isinstance(error, DataError) and files.last.exists()
     lasting = isinstance(error, (Diverged, OutOfMemory, UserError)) and not mended
     return f"failed; {changed}" if lasting else f"failed; {onward}; {changed}"
+
+
+def _is_gone(file: Path) -> bool:
+    """Whether a file is certainly not there: of a drive that does not answer nothing is known."""
+    try:
+        file.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str, Any] | None:
