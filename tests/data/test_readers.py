@@ -352,6 +352,11 @@ def test_a_semicolon_with_a_space_is_part_of_a_name(tmp_path: Path) -> None:
     [
         ("image,target\na.png,nan\n", "value", "t.csv:2: target 'nan' is not finite"),
         ("image,target\na.png,1\nb.png,-inf\n", "value", "t.csv:3: target '-inf' is not finite"),
+        (
+            "image,target\na.png,3.4e38\nb.png,-3.4028235e38\n",
+            "value",
+            "t.csv:3: target '-3.4028235e38' is beyond float32, in which networks learn: write another unit",
+        ),
         ("image,target\na.png,3 cm\n", "value", "t.csv:2: target '3 cm' is no number"),
         ("image,target\na.png,1_0\n", "value", "t.csv:2: target '1_0' is no number"),
         ("image,label\na.png,\n", "label", "t.csv:2: no label"),

@@ -156,7 +156,7 @@ def test_several_labels_keep_their_shares(tmp_path: Path) -> None:
             r"target kg: 1000000000(.\d+)? to 100000000[01](.\d+)? are more than float32 .* subtract an offset",
         ),
         ([1.6e9, 1.601e9, 1.61e9, 1.605e9, 1.59e9], ""),
-        ([1e300, 1e299, 1e298, 1.0, 2.0], r"target kg: 1 to 1e\+300 are more than float32 .* another unit"),
+        ([3.4e38, -3.4e38, 1.0, 2.0, 3.0], ""),
     ],
 )
 def test_targets_must_vary(tmp_path: Path, values: list[float], told: str) -> None:

@@ -25,6 +25,7 @@ _LABEL_COLUMNS = (  # without marks between words, the most telling first
 _MINUS = ("-1", "-1.0")  # in columns of flags
 _COMMA = re.compile(r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?")  # a number whose decimal mark may be a comma
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")  # which may be one of a thousand and more, too
+_LARGEST = 3.4e38  # of float32, whose very last, 3.4028e38, stands for "no data" in maps
 _MARKS = {",": "commas", " ": "spaces"}  # that may part the labels in a cell, besides | and ;
 
 
@@ -67,7 +68,7 @@ def has_decimal_commas(column: Sequence[str], mark: str) -> bool:
 
 
 def values(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str], *, file: Path) -> Targets:
-    """Each row's cells as a tuple of finite floats.
+    """Each row's cells as a tuple of floats that are finite in float32, too.
 
     Raises:
         DataError: A column of several cells has no number at all; ``file`` is the table, for the message.
@@ -82,12 +83,20 @@ def values(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence
     made = Targets([], columns=tuple(names))
     for row, where in zip(rows, wheres, strict=True):
         numbers = [_number(cell) for cell in row]
-        wrong = next((i for i, x in enumerate(numbers) if x is None or not math.isfinite(x)), None)
+        wrong = next((i for i, x in enumerate(numbers) if _fault(x)), None)
         if wrong is not None:
-            what = "is no number" if numbers[wrong] is None else "is not finite"
-            made.problems.append(Problem(where, f"{names[wrong]} {row[wrong]!r} {what}"))
+            made.problems.append(Problem(where, f"{names[wrong]} {row[wrong]!r} {_fault(numbers[wrong])}"))
         made.targets.append(tuple(numbers) if wrong is None else None)
     return made
+
+
+def _fault(number: float | None) -> str:
+    """What keeps a number from being learnt, or nothing."""
+    if number is None:
+        return "is no number"
+    if not math.isfinite(number):
+        return "is not finite"
+    return "is beyond float32, in which networks learn: write another unit" if abs(number) > _LARGEST else ""
 
 
 def _number(cell: str) -> float | None:
