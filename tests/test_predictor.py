@@ -125,6 +125,20 @@ def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
         predictor._as_file(Image.new("F", (4, 4)), tmp_path / "b.png")
 
 
+@pytest.mark.parametrize(("mode", "order"), [("I;16", "<u2"), ("I;16B", ">u2"), ("I;16L", "<u2"), ("I", "i4")])
+def test_deep_grey_is_kept_in_either_order_of_bytes(tmp_path, mode, order):
+    values = np.array([[0, 1, 300], [4095, 256, 65535]])
+    opened = Image.frombytes(mode, (3, 2), values.astype(order).tobytes())
+    with Image.open(predictor._as_file(opened, tmp_path / "x.png")) as spare:
+        assert (np.asarray(spare) == values).all()
+
+
+def test_an_open_image_that_pillow_misreads_is_refused_as_its_file_is(tmp_path):
+    Image.new("I;16", (4, 4), 300).save(tmp_path / "x.tif", tiffinfo={262: 0})
+    with Image.open(tmp_path / "x.tif") as opened, pytest.raises(DataError, match=r"^an image of 16-bit grey in which"):
+        predictor._as_file(opened, tmp_path / "x.png")
+
+
 @pytest.mark.parametrize(
     "one", ["a.png", Path("a.png"), b"", Image.new("L", (4, 4)), *map(np.zeros, [(4, 4), (4, 4, 3)])]
 )

@@ -27,7 +27,7 @@ from visrun.data.batches import Batches, Targets
 from visrun.data.cache import Keep, open_images
 from visrun.data.contents import describe
 from visrun.data.look import Look
-from visrun.data.opening import header
+from visrun.data.opening import DEEP_GREY, header, misread
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.data.threads import mapped
@@ -43,7 +43,7 @@ from visrun.tasks.base import Mapped, Merging, Prediction, Selecting, Task
 from visrun.training import recall
 
 BATCH = 32
-KEPT_BY_PNG = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # modes of Pillow that it takes as they are
+KEPT_BY_PNG = ("1", "L", "LA", "P", "RGB", "RGBA")  # modes of Pillow, but for 16-bit grey, that it takes as they are
 
 
 class Predictor:
@@ -227,10 +227,14 @@ def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
     picture = image if isinstance(image, Image.Image) else _from_array(image)
     if picture.mode == "F":
         raise DataError("a float image: its range is not known; convert it to uint8")
+    if said := misread(picture):
+        raise DataError(f"an image of {said}")
     try:
         picture = ImageOps.exif_transpose(picture)
-        if picture.mode not in KEPT_BY_PNG:
-            picture = picture.convert("I;16" if picture.mode == "I" else "RGB")  # I: as a 16-bit file is opened
+        if picture.mode in DEEP_GREY:
+            picture = picture.convert("I").convert("I;16")  # by I, else Pillow swaps the bytes of some
+        elif picture.mode not in KEPT_BY_PNG:
+            picture = picture.convert("RGB")
         picture.save(spare)
     except (OSError, ValueError, SystemError) as error:  # closed, empty, or of a mode that is not converted
         raise DataError(f"an image of mode {picture.mode}, {picture.width}x{picture.height}: {error}") from error

@@ -76,6 +76,11 @@ def test_transparent_palette_colour_is_white(tmp_path: Path) -> None:
     assert images.load_rgb(tmp_path / "p.png")[0].tolist() == [[9, 8, 7], [255, 255, 255], [0, 0, 255]]
 
 
+def test_transparent_deep_grey_is_white(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 300, 4095]], np.uint16)).save(tmp_path / "deep.png", transparency=300)
+    assert images.load_rgb(tmp_path / "deep.png")[0].tolist() == [[0] * 3, [255] * 3, [255] * 3]
+
+
 def test_animated_gif_gives_its_first_frame(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])

@@ -6,6 +6,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ def test_a_tiff_of_three_channels_is_read(tmp_path: Path, bits: int, apart: bool
 def test_deep_channels_one_behind_the_other_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"x\.tif: 16 bits a channel and the channels apart: save it with them inter"):
         opening.header(tiff(tmp_path / "x.tif", 16, apart=True))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_deep_grey_in_which_0_is_white_is_refused(tmp_path: Path, dtype: type[np.generic]) -> None:
+    Image.fromarray(np.array([[3, 200, 9]], dtype)).save(tmp_path / "x.tif", tiffinfo={262: 0})
+    refused = pytest.raises(DataError, match=r"x\.tif: 16-bit grey in which 0 is white: save it with 0 as black$")
+    with refused if dtype is np.uint16 else nullcontext():
+        opening.header(tmp_path / "x.tif")
 
 
 def test_a_tiff_that_pillow_does_not_know_is_not_called_broken_alone(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@
 | 16-bit grey                    | scaled by the true range: the smallest of 8, 10, 12, 14 and 16 bits (the depths  |
 |                                | that cameras and scanners deliver) that holds the largest value, of a dataset in |
 |                                | any of its images: one file's own would have two equal greys differ by file      |
-| 16-bit colour                  | the high byte                                                                    |
+| 16-bit colour, grey with alpha | the high byte                                                                    |
 | float, 32-bit integers, below 0| refused: their range is not known                                                |
 | 16-bit TIFF, channels apart    | refused: Pillow takes half their bytes for the whole                             |
+| 16-bit TIFF in which 0 is white| refused: Pillow takes white for black                                            |
 | several frames                 | the first                                                                        |
 
 EXIF orientation is applied, so that sizes, pixels and masks share the frame that people see. Images above
@@ -217,7 +218,10 @@ def _rgb(path: Path, image: Image.Image, white: int | None) -> Pixels:
     if image.mode == "F":
         raise DataError(f"{path}: float image: save it with 8 or 16 bits a channel")
     if image.mode in DEEP_GREY:
-        grey = _scaled(path, np.asarray(image), white)
+        deep = np.asarray(image)
+        grey = _scaled(path, deep, white)
+        if "transparency" in image.info:  # the one value of a PNG
+            grey[deep == image.info["transparency"]] = 255
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.has_transparency_data:
         over = image.convert("RGBA")

@@ -92,8 +92,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{path}: {_too_large(f'{image.width}x{image.height}')}")
-            if _is_apart(image):
-                raise DataError(f"{path}: 16 bits a channel and the channels apart: save it with them interleaved")
+            if said := misread(image):
+                raise DataError(f"{path}: {said}")
             yield image
     except DataError:
         raise
@@ -103,11 +103,16 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: {reason(path, error)}") from error
 
 
-def _is_apart(image: Image.Image) -> bool:
-    """Whether it is a TIFF with more than 8 bits a channel whose channels lie one behind the other (TIFF 6.0, tags
-    BitsPerSample and PlanarConfiguration)."""
-    tags: Any = getattr(image, "tag_v2", None)
-    return bool(tags) and len(bits := tags.get(258, (1,))) > 1 and max(bits) > 8 and tags.get(284) == 2
+def misread(image: Image.Image) -> str:
+    """What in a TIFF Pillow reads wrongly without a word, and what to do, or nothing (TIFF 6.0, tags BitsPerSample,
+    PhotometricInterpretation and PlanarConfiguration)."""
+    tags: Any = getattr(image, "tag_v2", None) or {}
+    bits = tags.get(258, (1,))
+    if len(bits) > 1 and max(bits) > 8 and tags.get(284) == 2:
+        return "16 bits a channel and the channels apart: save it with them interleaved"
+    if image.mode in DEEP_GREY and tags.get(262) == 0:  # of 8 bits Pillow inverts it
+        return "16-bit grey in which 0 is white: save it with 0 as black"
+    return ""
 
 
 def _too_large(what: str) -> str:
