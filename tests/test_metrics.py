@@ -399,6 +399,14 @@ def test_the_error_of_each_image_has_its_targets_unit_or_deviations() -> None:
     assert found == {"error": 1.75, "true": {"m": 0.0, "kg": 0.0}, "values": {"m": 3.0, "kg": 1.0}}
 
 
+def test_true_values_are_those_of_the_table_and_predicted_ones_those_of_predict() -> None:
+    metric = RegressionMetric(["m", "kg"])
+    metric.update({"value": torch.tensor([[-13959743.0, 1 / 3]])}, batch(torch.tensor([[-14817678.0, 0.1]])))
+    (found,) = metric.by_image()
+    assert found["true"] == {"m": -14817678.0, "kg": 0.1}
+    assert found["values"] == {"m": -13959740.0, "kg": 0.3333333}
+
+
 def test_the_error_of_each_image_is_its_share_of_wrong_pixels() -> None:
     metric = SegmentationMetric(names(2))
     assert metric.by_image() == []

@@ -195,10 +195,9 @@ def measured(predictor: Predictor, loader: Batches, metric: Metric) -> dict[str,
 
 
 def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` with six digits of each number."""
+    """``values`` with six digits of each number, but those of the data within."""
     digits = {name: float(f"{value:.6g}") for name, value in values.items() if isinstance(value, float)}
-    within = {name: rounded(value) for name, value in values.items() if isinstance(value, Mapping)}
-    return {**values, **digits, **within}
+    return {**values, **digits}
 
 
 def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset, folder: Path) -> None:
