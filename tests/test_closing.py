@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from visrun import cli, closing
+from visrun import cli
 from visrun.config.compose import resolve
+from visrun.record import tracked
 from visrun.record.journal import Journal
 from visrun.record.run_files import LOCK
 from visrun.record.run_folder import RunFolder
-from visrun.tracking import NoTracker
+from visrun.tracking import Data, NoTracker
 from visrun.tracking.names import RECORD, write_record
 
 ROWS = [{"epoch": 1.0, "accuracy": 0.5, "f1/<30": 0.5, "f1/>30": 0.75}, {"epoch": 2.0, "accuracy": 0.25}]
@@ -52,7 +53,7 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> Listening:
         made.options = {"name": name, **options}
         return made
 
-    monkeypatch.setattr(closing, "open_tracker", opened)
+    monkeypatch.setattr(tracked, "open_tracker", opened)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return made
 
@@ -60,7 +61,10 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> Listening:
 def finished(folder: Path, *, uri: str, is_open: bool = True) -> Path:
     """A run as its process leaves it that dies right after it has noted the end."""
     with RunFolder(folder) as files:
-        journal = Journal(files, resolve(["tracking.experiment=photos"]))
+        journal = Journal(files, resolve(["tracking.experiment=photos", "learning_rate=0.02"]))
+        journal.fingerprint("f" * 64)
+        read = {"root": "/srv/photos", "splits": {"train": 3, "val": 1}, "classes": ["<30", ">30"]}
+        journal.note(fingerprints={"val": "v" * 64}, data=read, image_size=[8, 8], device="cpu")
         for row in ROWS:
             files.append_metrics(row)
         for name in ("curves.png", "curves.png.tmp"):
@@ -87,6 +91,35 @@ def test_what_mlflow_lacks_of_a_finished_run_is_sent_from_its_folder(
     assert tracker.files == [("curves.png", "plots"), ("experiment.json", ""), ("metrics.jsonl", "")]
     assert tracker.ends == [("finished", "no better")]
     assert (folder / "experiment.json").read_bytes() == before and not (folder / LOCK).exists()
+
+
+def test_parameters_data_and_tags_that_mlflow_lacks_are_sent_as_when_the_run_began(
+    tmp_path: Path, tracker: Listening
+) -> None:
+    (tmp_path / "mlflow.db").touch()
+    folder = finished(tmp_path / "run", uri=f"sqlite:///{tmp_path}/mlflow.db")
+    assert cli.main(["resume", str(folder)]) == 0
+    names = {"classes": ["<30", ">30"]}
+    assert tracker.options["params"]["learning_rate"] == 0.02
+    assert tracker.options["params"]["data.image_size"] == [8, 8] and "momentum" not in tracker.options["params"]
+    assert tracker.options["data"] == [
+        Data("photos", f"{'f' * 24}-3", "/srv/photos", "training", {"num_rows": 3, **names}),
+        Data("photos", "v" * 64, "/srv/photos", "validation", {"num_rows": 1, **names}),
+    ]
+    assert {"task": "classification", "device": "cpu", "folder": str(folder)}.items() <= tracker.options["tags"].items()
+    assert not {"command", "host"} & set(tracker.options["tags"])  # of the sitting that trained: they stay as they are
+    assert tracker.options["later"] == f"visrun resume {folder}"
+
+
+def test_a_run_that_noted_neither_data_nor_image_size_is_sent_without(tmp_path: Path, tracker: Listening) -> None:
+    (tmp_path / "mlflow.db").touch()
+    folder = finished(tmp_path / "run", uri=f"sqlite:///{tmp_path}/mlflow.db")
+    content = json.loads((folder / "experiment.json").read_text())
+    content["result"] = {"status": "finished"}
+    (folder / "experiment.json").write_text(json.dumps(content))
+    assert cli.main(["resume", str(folder)]) == 0
+    assert tracker.options["data"] == [] and "learning_rate" in tracker.options["params"]
+    assert tracker.ends == [("finished", None)]
 
 
 @pytest.mark.parametrize("case", ["complete", "written", "elsewhere", "untracked"])

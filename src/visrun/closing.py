@@ -11,8 +11,9 @@ from visrun.record.recorder import Outlets
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
-from visrun.tracking import default_uri, open_tracker, recorded_uri
-from visrun.tracking.names import RECORD, experiment_of, noted, read_record
+from visrun.record.tracked import tracker_of, uri_of
+from visrun.tracking import default_uri
+from visrun.tracking.names import RECORD, noted, read_record
 from visrun.tracking.uris import absolute_uri
 
 
@@ -40,21 +41,14 @@ def complete(folder: Path, screen: Screen) -> None:
     if not noted(folder / RECORD).get("open") or writer_of(folder) is not None:
         return
     require_inside(folder)
-    settings = remembered(folder).settings
-    uri = absolute_uri(settings.tracking.uri or recorded_uri(folder) or default_uri())
-    if read_record(folder / RECORD, uri) is None:
+    resolved = remembered(folder)
+    if read_record(folder / RECORD, absolute_uri(uri_of(resolved.settings, folder) or default_uri())) is None:
         return
     screen.say("MLflow has not got all of this run: what it lacks is sent now, but for the model")
     with RunFolder(folder) as files:
-        rows, result = files.read_metrics(), part_of(read_json(files.path / FILE_NAME), "result")
-        tracker = open_tracker(
-            settings.tracking.name,
-            uri=uri,
-            experiment=experiment_of(settings.task, settings.tracking.experiment),
-            run_name=files.path.name,
-            record=files.path / RECORD,
-            names={key.partition("/")[2] for row in rows for key in row},
-        )
+        rows, content = files.read_metrics(), read_json(files.path / FILE_NAME)
+        result, names = part_of(content, "result"), {key.partition("/")[2] for row in rows for key in row}
+        tracker = tracker_of(resolved, files.path, content, names=names, name=files.path.name)
         tracker.start()
         for row in rows:
             tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})

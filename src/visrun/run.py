@@ -26,7 +26,7 @@ from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, restore
 from visrun.record.remember import last_state, longer, remembered, repeating, require_same_data, settle_best, what_next
 from visrun.record.run_folder import RunFolder, is_metric, part_of, read_json
-from visrun.record.tracked import tracker_of
+from visrun.record.tracked import names_of, noted_of, sitting_of, tracker_of
 from visrun.signals import Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Judge, Limits, Progress, fit, why_early
@@ -125,12 +125,13 @@ def _run(
             if state is None:  # or, killed before its first epoch once more, it could not begin anew again
                 checkpoint.remove(files.best, files.former)
             journal.fingerprint(dataset.fingerprint)
-            journal.note(fingerprints=dataset.fingerprints)
+            journal.note(fingerprints=dataset.fingerprints, data=noted_of(dataset))
             made = parts.build(resolved, dataset, screen, alone=trial is None)
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})
-            created = journal.content["created"]
-            tracker = tracker_of(resolved, files.path, made, created=created, name=name, tags=tags)
+            tags = {**sitting_of(resolved, made), **tags}
+            names = names_of(dataset)
+            tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
             result = _train(resolved, made, journal, outlets, stop, state, trial)

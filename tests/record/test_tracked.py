@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -31,17 +32,31 @@ def made_of() -> Parts:
         fingerprint="all",
         fingerprints={"val": "v", "test": "t"},
     )
+    return SimpleNamespace(dataset=dataset, built=SimpleNamespace(module=nn.Linear(2, 3)))  # type: ignore[return-value]
+
+
+def content_of(made: Parts) -> dict[str, object]:
+    """As much of the run's experiment.json."""
     notes = {"image_size": [8, 8], "device": "cpu", "precision": "fp32", "weights": "random: none"}
-    return SimpleNamespace(dataset=dataset, notes=notes, built=SimpleNamespace(module=nn.Linear(2, 3)))  # type: ignore[return-value]
+    data = {"fingerprints": made.dataset.fingerprints, "data": tracked.noted_of(made.dataset)}
+    return {
+        "created": "2026-01-01T00:00:10+00:00",
+        "data": {"fingerprint": made.dataset.fingerprint},
+        "git": {"commit": "c0ffee", "dirty": True},
+        "result": json.loads(json.dumps(notes | data)),
+    }
 
 
 def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(tracked, "open_tracker", lambda name, **options: given.update(options))
     words = ["optimizer=sgd", "tracking.uri=http://me:secret@host"]
-    tracked.tracker_of(resolve(words), tmp_path, made_of(), created="2026-01-01T00:00:10+00:00")
+    resolved, made = resolve(words), made_of()
+    content, names = content_of(made), tracked.names_of(made.dataset)
+    tracked.tracker_of(resolved, tmp_path, content, names=names, tags=tracked.sitting_of(resolved, made))
     assert given["began"] == 1767225610 and given["names"] == ["a", "b"]
     used = {"device": "cpu", "precision": "fp32", "weights": "random: none", "parameters": "9"}
+    used |= {"git": "c0ffee", "git.dirty": "true"}
     assert used.items() <= given["tags"].items()
     assert shlex.split(given["tags"]["command"]) == ["visrun", "optimizer=sgd", "tracking.uri='http://me:***@host'"]
     assert [(data.name, data.digest, data.source, data.context) for data in given["data"]] == [
@@ -73,10 +88,11 @@ def test_a_run_that_goes_on_is_in_the_database_where_it_began(tmp_path, monkeypa
     database.parent.mkdir()
     database.touch()
     uris = {name: name if "://" in name else f"sqlite:///{tmp_path}/{name}" for name in (store, str(expected))}
-    tracked.tracker_of(resolve(typed), tmp_path, made_of())
+    content = content_of(made_of())
+    tracked.tracker_of(resolve(typed), tmp_path, content, names=())
     assert given["uri"] == (expected if typed else None)
     write_record(tmp_path / RECORD, uris[store], "abc")
-    tracked.tracker_of(resolve(typed), tmp_path, made_of())
+    tracked.tracker_of(resolve(typed), tmp_path, content, names=())
     assert given["uri"] == (expected and uris[expected])
 
 

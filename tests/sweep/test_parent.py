@@ -206,7 +206,7 @@ def test_a_dead_server_costs_five_seconds_once(tmp_path):
         assert parent.tracker.wait() is None  # the patience is spent
         warning = parent.tracker.finish("finished")
         assert time.monotonic() - began < 1
-    assert "did not take some values, some tags, the final status" in warning
+    assert "did not take the parameters, some values, some tags, the final status" in warning
     assert warning.endswith("(trials.csv in the sweep's folder holds every value)")
     assert child_tags(parent.tracker.run_id, 0, "digits") == {"optuna.trial_number": "0", "study": "digits"}
 

@@ -48,7 +48,9 @@ def test_a_dead_server_costs_five_seconds_at_most_and_the_process_ends(answers, 
     assert called < 2.5  # half of what one call that waits would cost
     assert finished < (5.5 if answers == "never" else 1.0)
     assert total - called - finished < 6.0  # python's start, 0.6 s of "training", the exit
-    assert warning.startswith(f"MLflow at {uri} did not take the metrics of 3 epochs, one file, the final status: it ")
+    assert warning.startswith(
+        f"MLflow at {uri} did not take the parameters, the metrics of 3 epochs, one file, the final status"
+    )
     assert not imported
     assert done.stderr == ""
 

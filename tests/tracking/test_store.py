@@ -223,7 +223,7 @@ def test_a_model_has_the_time_of_all_its_requests(monkeypatch):
     import torch
 
     told, at_log = [], []
-    options = {"experiment": "e", "run_name": "r", "params": {}, "tags": {}, "record": None, "began": 0.0, "names": ()}
+    options = {"experiment": "e", "run_name": "r", "tags": {}, "record": None, "began": 0.0, "names": ()}
     made = store.Store("http://host", **options, progress=told.append)
     made.client, made.run_id = Answering(Mock(), told.append), "abc"
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")

@@ -68,8 +68,14 @@ class ScriptedStore:
         self._do("open")
         self.run_id = "abc"
 
+    def parameters(self, params):
+        self._do("parameters", params)
+
     def metrics(self, epoch, values, _milliseconds):
         self._do("metrics", epoch, values)
+
+    def data(self, data):
+        self._do("data", data)
 
     def artifact(self, path, folder):
         self._do("artifact", path.name, folder)
@@ -99,6 +105,13 @@ def tracker(monkeypatch):
     monkeypatch.setattr(worker, "REMOTE_PATIENCE", 0.4)
     monkeypatch.setattr(worker, "FIRST_PAUSE", 0.01)
     return open_tracker("mlflow", experiment="e", run_name="r", uri="http://host")
+
+
+@pytest.fixture
+def whole(tracker):
+    """A tracker that has parameters and data, and of which it can be said what sends later what is lacking."""
+    options = {"experiment": "e", "run_name": "r", "uri": "http://host", "params": {"a": 1}, "data": ["photos"]}
+    return open_tracker("mlflow", **options, kept="", later="visrun resume RUN")
 
 
 def fail_on(error, *kinds):
@@ -251,6 +264,35 @@ def test_what_was_not_taken_is_named_once(tracker, tmp_path):
         "MLflow at http://host did not take the metrics of 12 epochs, one file, the final status: it is down "
         "(metrics.jsonl in the run folder holds every value)"
     )
+
+
+def test_parameters_that_were_not_taken_are_named_and_cost_nothing_else(whole):
+    whole._store.behave = fail_on(ValueError("bad"), "parameters")
+    whole.start()
+    whole.epoch(1, {"loss": 1.0})
+    assert whole.finish("finished") == (
+        "MLflow at http://host did not take the parameters: bad (visrun resume RUN sends it later)"
+    )
+    assert [call[0] for call in whole._store.calls] == ["open", "data", "metrics", "end"] and not whole._store.closed
+
+
+@pytest.mark.parametrize(
+    ("failing", "status", "told"),
+    [
+        (["metrics"], "finished", "(visrun resume RUN sends it later)"),
+        (["metrics", "model"], "finished", "(visrun resume RUN sends it later, but for the model)"),
+        (["model"], "finished", "the model: bad"),  # which is sent by nothing
+        (["metrics"], "killed", "epoch: bad"),  # it is said how the run goes on
+        (["open"], "finished", None),  # there is no run
+    ],
+)
+def test_what_sends_it_later_is_said_where_something_does(whole, failing, status, told):
+    whole._store.behave = fail_on(ConnectionError("bad") if told is None else ValueError("bad"), *failing)
+    whole.start()
+    whole.epoch(1, {"loss": 1.0})
+    whole.model("net", "images")
+    warning = whole.finish(status)
+    assert warning.endswith(told or "the final status, the model: bad")
 
 
 @pytest.mark.parametrize("missing", [None, "open", "artifact", "model", "end"])

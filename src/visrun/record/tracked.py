@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from visrun.config import plugins
 from visrun.config.compose import Resolved
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
+from visrun.config.settings import Settings
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.parts import Parts, count_parameters
 from visrun.record import environment
 from visrun.record.journal import binding
+from visrun.record.run_folder import part_of
 from visrun.tracking import Data, Tracker, open_tracker, recorded_uri
 from visrun.tracking.names import RECORD, experiment_of
 from visrun.tracking.uris import without_password
@@ -23,62 +26,85 @@ from visrun.tracking.uris import without_password
 def tracker_of(
     resolved: Resolved,
     folder: Path,
-    made: Parts,
+    content: Mapping[str, Any],
     *,
-    created: str | None = None,
+    names: Collection[str],
     name: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Tracker:
-    """The tracker of the run in ``folder``, not started.
+    """The tracker of the run in ``folder``, not started: when it begins, and when MLflow gets later what it lacks.
 
     Args:
-        made: What the run trains with: its data, and what was settled while building.
-        created: When the run first began, as experiment.json has it.
+        content: What experiment.json holds once the run's parts are built.
+        names: What metrics are named after, see `names_of`.
         name: Goes before the user's name and the run's own: that of a sweep's trial.
-        tags: More of them.
+        tags: More of them: what experiment.json does not hold.
     """
-    settings = resolved.settings
-    git = environment.git_state(Path.cwd()) or {}
-    told = {
-        "task": settings.task,
-        "model": settings.model.name,
-        "host": environment.host(),
-        "folder": str(folder),
-        "command": without_password(shlex.join(["visrun", *resolved.typed])),
-        **{key: str(made.notes[key]) for key in ("device", "precision", "weights")},
-        "parameters": str(count_parameters(made.built.module)),
-        **({"git": str(git["commit"]), "git.dirty": str(git["dirty"]).lower()} if git else {}),
-        **(tags or {}),
-    }
+    settings, result, git = resolved.settings, part_of(content, "result"), part_of(content, "git")
+    told: dict[str, str] = {"task": settings.task, "model": settings.model.name, "folder": str(folder)}
+    told |= {key: str(result[key]) for key in ("device", "precision", "weights") if key in result}
+    if git:
+        told |= {"git": str(git.get("commit")), "git.dirty": str(git.get("dirty")).lower()}
+    told |= dict(tags or {})
     return open_tracker(
         settings.tracking.name,
-        uri=settings.tracking.uri or recorded_uri(folder),  # of a resumed run, which may be typed elsewhere
+        uri=uri_of(settings, folder),
         experiment=experiment_of(settings.task, settings.tracking.experiment),
         run_name=name or settings.tracking.run_name or run_name(resolved),
-        params=parameters(resolved, made.notes),
+        params=parameters(resolved, result),
         tags=told,
-        data=data_of(made.dataset),
+        data=data_of(content),
         record=folder / RECORD,
-        began=moment(created),
-        names=names_of(made.dataset),
+        began=moment(content.get("created")),
+        names=names,
+        later=plugins.command("resume", str(folder)),
     )
 
 
-def data_of(dataset: Dataset) -> list[Data]:
+def uri_of(settings: Settings, folder: Path) -> str | None:
+    """The store of the run in ``folder``; of one that is resumed, which may be typed elsewhere, as it was noted."""
+    return settings.tracking.uri or recorded_uri(folder)
+
+
+def sitting_of(resolved: Resolved, made: Parts) -> dict[str, str]:
+    """The tags of a sitting that are in no file of the run."""
+    return {
+        "host": environment.host(),
+        "command": without_password(shlex.join(["visrun", *resolved.typed])),
+        "parameters": str(count_parameters(made.built.module)),
+    }
+
+
+def noted_of(dataset: Dataset) -> dict[str, Any]:
+    """What experiment.json's result says of the dataset that is read; :func:`data_of` shows it."""
+    return {
+        "root": str(dataset.root),
+        "splits": {split: len(records) for split, records in dataset.splits.items()},
+        "classes" if dataset.classes else "targets": list(dataset.classes or dataset.targets),
+    }
+
+
+def data_of(content: Mapping[str, Any]) -> list[Data]:
     """The dataset as the tracker shows it, by split; train's digest is the fingerprint of all with train's size.
 
     MLflow keeps one profile for all runs whose data have a name and digest in common, so it says no more than those do.
+
+    Args:
+        content: Of experiment.json; nothing is shown of a run whose version did not note `noted_of`.
     """
-    names = list(dataset.classes or dataset.targets)
+    result = part_of(content, "result")
+    read, fingerprints = part_of(result, "data"), part_of(result, "fingerprints")
+    root, whole = str(read.get("root")), str(part_of(content, "data").get("fingerprint"))
+    names: dict[str, Any] = {key: read[key] for key in ("classes", "targets") if key in read}
     return [
         Data(
-            name=dataset.root.name,
-            digest=dataset.fingerprints.get(split, f"{dataset.fingerprint[:24]}-{len(records)}"),
-            source=str(dataset.root),
+            name=Path(root).name,
+            digest=str(fingerprints.get(split, f"{whole[:24]}-{count}")),
+            source=root,
             context={"train": "training", "val": "validation"}.get(split, split),
-            profile={"num_rows": len(records), "classes" if dataset.classes else "targets": names},
+            profile={"num_rows": count, **names},
         )
-        for split, records in dataset.splits.items()
+        for split, count in part_of(read, "splits").items()
     ]
 
 
@@ -109,16 +135,19 @@ def run_name(resolved: Resolved) -> str:
     return " ".join([resolved.settings.model.name, *told])[:250]
 
 
-def parameters(resolved: Resolved, notes: Mapping[str, Any]) -> dict[str, Any]:
+def parameters(resolved: Resolved, result: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters shown: of the hyperparameters and the sections that shape the run, what it reads.
 
     What changes no number (workers, cache) is left out: it would only stand between runs that are compared.
+
+    Args:
+        result: Of experiment.json, which has the image size that was used.
     """
     values, settings = resolved.hyperparameters.model_dump(mode="json"), resolved.settings.model_dump(mode="json")
     facts = facts_of(values, settings)
     shown = values | {key: settings[key] for key in ("task", "seed")}
     for section in SHAPING:
         shown |= {f"{section}.{key}": value for key, value in settings[section].items()}
-    shown["data.image_size"] = notes["image_size"]
+    shown["data.image_size"] = result.get("image_size", shown["data.image_size"])
     changing = binding(dict.fromkeys(shown, ""))
     return {key: value for key, value in shown.items() if key in changing and is_read(key, facts)}

@@ -171,6 +171,7 @@ def open_tracker(
     began: float | None = None,
     names: Collection[str] = (),
     kept: str = "metrics.jsonl in the run folder holds every value",
+    later: str | None = None,
 ) -> Tracker:
     """The tracker called ``name``; its ``start`` opens the run.
 
@@ -187,6 +188,7 @@ def open_tracker(
         names: What metrics' names may end in, such as classes: those that MLflow, which refuses some characters, would
             show alike are spelled.
         kept: Where a person finds what the store did not take, as `Tracker.finish` says it.
+        later: The command that sends it later, once the run has finished, all but the model; None where none does.
 
     Raises:
         ConfigError: No such tracker, its package is not installed, or no store can be at ``uri``.
@@ -205,6 +207,7 @@ def open_tracker(
         began=time.time() if began is None else began,
         names=names,
         kept=kept,
+        later=later,
     )
 
 

@@ -48,7 +48,6 @@ class Store:
         *,
         experiment: str,
         run_name: str,
-        params: Mapping[str, Any],
         tags: Mapping[str, str],
         record: Path | None,
         began: float,
@@ -56,12 +55,12 @@ class Store:
         progress: Callable[[float | None], None],
     ) -> None:
         self.uri, self.experiment, self.run_name = uri, experiment, run_name
-        self.params = {name: parameter_text(value) for name, value in params.items()}
         self.first_tags = {**source_tags(tags), **tags, "status": "running", START: uuid.uuid4().hex}
         self.record, self.progress = record, progress
         self.experiment_id: str | None = None
         self.run_id: str | None = None
         self.seen: set[int] = set()
+        self.known: Collection[str] = ()  # the parameters that the run has
         self.spelled = tuple(f"/{name}" for name in look_alikes(names))
         self.client: Any = None
         self.asked = False
@@ -84,11 +83,18 @@ class Store:
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         self.began = run.info.start_time
         write_record(self.record, self.uri, run.info.run_id, is_open=True)
-        missing = {name: text for name, text in self.params.items() if name not in run.data.params}
-        self._log_params(missing)
+        self.known = run.data.params
         if run.info.run_id == wanted:
             self._reopen(run)
         self.sample()
+
+    def parameters(self, params: Mapping[str, Any]) -> None:
+        """Write the parameters that are not there yet; those that are stay as they are."""
+        from mlflow.entities import Param
+
+        pairs = [Param(name, parameter_text(value)) for name, value in params.items() if name not in self.known]
+        for start in range(0, len(pairs), BATCH):
+            self.client.log_batch(self.run_id, params=pairs[start : start + BATCH])
 
     def metrics(self, epoch: int, values: Mapping[str, float], milliseconds: int) -> None:
         """Write the values of an epoch that is not there yet, in one call (a thousand values each); 0: of none."""
@@ -237,13 +243,6 @@ class Store:
     def _close(self, run_id: str | None, word: str, status: str, reason: str | None) -> None:
         self.tags({"status": word, **({"reason": reason} if reason else {})}, run_id)
         self.client.set_terminated(run_id, status)
-
-    def _log_params(self, params: Mapping[str, str]) -> None:
-        from mlflow.entities import Param
-
-        pairs = [Param(name, text) for name, text in params.items()]
-        for start in range(0, len(pairs), BATCH):
-            self.client.log_batch(self.run_id, params=pairs[start : start + BATCH])
 
     @contextlib.contextmanager
     def _time_for(self, size: int, seconds: float = 0.0) -> Iterator[None]:

@@ -38,6 +38,7 @@ SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
 SHARED = ("dateutil.tz", "importlib_metadata", "packaging.requirements", "scipy.sparse")
 
 KINDS = {
+    "params": ("the parameters", "the parameters"),
     "epoch": ("the metrics of one epoch", "the metrics of {} epochs"),
     "values": ("some values", "some values"),
     "summary": ("the final values", "the final values"),
@@ -65,8 +66,10 @@ class Job(NamedTuple):
 class MlflowTracker:
     """See ``visrun.tracking.Tracker`` and ``open_tracker`` for the meaning of the arguments."""
 
-    def __init__(self, *, uri: str, data: Sequence[Data], kept: str, **run: Any) -> None:
-        self.uri, self._kept = uri, kept
+    def __init__(
+        self, *, uri: str, params: Mapping[str, Any], data: Sequence[Data], kept: str, later: str | None, **run: Any
+    ) -> None:
+        self.uri, self._kept, self._later = uri, kept, later
         self._patience = LOCAL_PATIENCE if is_local(uri) else REMOTE_PATIENCE
         self._limit = LOCAL_LIMIT if is_local(uri) else REMOTE_LIMIT
         self._allowed, self._until = self._patience, 0.0
@@ -81,6 +84,8 @@ class MlflowTracker:
         self._closing, self._done, self._abandoned = threading.Event(), threading.Event(), threading.Event()
         self._opened = threading.Event()
         self._thread: threading.Thread | None = None
+        if params:
+            self._put("params", lambda: self._store.parameters(params))
         if data:
             self._put("data", lambda: self._store.data(data))
         self._reason, self._sample_at = "", 0.0
@@ -179,7 +184,7 @@ class MlflowTracker:
             if now > self._until or now - self._since > self._allowed:
                 self._abandoned.set()
                 break
-        warning = self._warning()
+        warning = self._warning(word)
         if warning is None and self._opened.is_set():
             with suppress(VisrunError):  # then it is sent once more, by who asks for it
                 self._store.close_record()
@@ -201,17 +206,20 @@ class MlflowTracker:
             self._waiting[kind] += 1
         self._jobs.put(Job(RANKS.get(kind, 0), next(self._numbers), kind, run))
 
-    def _warning(self) -> str | None:
+    def _warning(self, word: str) -> str | None:
         with self._lock:
-            missing = [
-                KINDS[kind][number > 1].format(number) for kind, number in self._waiting.items() if kind and number > 0
-            ]
+            missing = {kind: number for kind, number in self._waiting.items() if kind and number > 0}
         if not missing or (self._told and not self._opened.is_set()):
             return None
-        return self._line(f"did not take {', '.join(missing)}: {self._reason or 'it does not answer'}")
+        parts = [KINDS[kind][number > 1].format(number) for kind, number in missing.items()]
+        later = ""
+        if self._later and self.run_id and word == "finished" and missing.keys() != {"model"}:
+            later = f"{self._later} sends it later{', but for the model' if 'model' in missing else ''}"
+        return self._line(f"did not take {', '.join(parts)}: {self._reason or 'it does not answer'}", later)
 
-    def _line(self, what: str) -> str:
-        return f"MLflow at {without_password(self.uri)} {what}{f' ({self._kept})' if self._kept else ''}"
+    def _line(self, what: str, later: str = "") -> str:
+        notes = "; ".join(filter(None, (self._kept, later)))
+        return f"MLflow at {without_password(self.uri)} {what}{f' ({notes})' if notes else ''}"
 
     def _progress(self, allowed: float | None = None) -> None:
         """The store has answered; what comes next may take ``allowed`` seconds."""
