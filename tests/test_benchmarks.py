@@ -43,7 +43,7 @@ def measured(name: str, *words: str, cwd: Path) -> dict[str, dict]:
 
 SMALLEST = {
     "loop": (["--rounds=2", *QUICK], {"loop/step_alone", "loop/end_to_end"}),
-    "demo": ([*QUICK, "data.fraction=0.1"], {"demo/seconds", "demo/test/accuracy"}),
+    "demo": ([*QUICK, "data.train_fraction=0.1"], {"demo/seconds", "demo/test/accuracy"}),
     "neighbours": (
         ["--rounds=1", "--spins=3000", *QUICK[1:], "max_epochs=2"],
         {"neighbours/3000/1", "neighbours/3000/2"},

@@ -194,7 +194,7 @@ def test_workers_that_make_the_study_at_the_same_moment_run_its_trials_once(fold
 @needs_postgresql
 @pytest.mark.slow
 def test_the_password_is_written_nowhere(tmp_path: Path, database: str) -> None:
-    quick = ["max_epochs=1", "data.image_size=16", "data.fraction=0.1", "learning_rate=0.01,0.02"]
+    quick = ["max_epochs=1", "data.image_size=16", "data.train_fraction=0.1", "learning_rate=0.01,0.02"]
     child = start("-m", *quick, NAME, f"hydra.sweeper.storage={database}", cwd=tmp_path)
     (text,) = finish(child)
     assert child.returncode == 0, text
