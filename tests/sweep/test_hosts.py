@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,10 +26,11 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visrun.sweep import plugin
+from visrun.sweep.database import StorageAway
 from visrun.sweep.leadership import CLAIM
 from visrun.sweep.plugin import VisrunSweeper, last_words, start_ray
 from visrun.sweep.storage import PASSWORD, open_storage
-from visrun.sweep.study import Queue, counting, is_lost
+from visrun.sweep.study import Queue, counting, create, is_lost
 from visrun.sweep.ties import graded
 
 SERVER = os.environ.get("VISRUN_TEST_POSTGRESQL")
@@ -243,6 +245,51 @@ def test_a_leader_ends_where_another_one_has_taken_its_study_over(folder: Path) 
     (text,) = finish(child)
     assert child.returncode == 1, text
     assert "study_name=search: process 7 on elsewhere in /there has taken this study over" in text
+
+
+@needs_postgresql
+def test_connections_that_are_cut_in_the_middle_of_a_statement_cost_nothing(
+    database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import psycopg
+
+    monkeypatch.setattr("visrun.sweep.database.RETRY", 0.05)
+    monkeypatch.setattr("visrun.sweep.database.asked", lambda: None)
+    create(open_storage(database), "search", ["maximize"])
+    queue, ended = Queue(open_storage(database), "search"), threading.Event()
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND state <> 'idle'"
+
+    def disturb() -> None:
+        with psycopg.connect(SERVER, password=SECRET, autocommit=True) as connection:
+            while not ended.wait(0.02):
+                connection.execute(cut, [database.rpartition("/")[2]])
+
+    thread = threading.Thread(target=disturb, daemon=True)
+    thread.start()
+    for number in range(60):
+        queue.study.set_user_attr("count", number)
+        assert queue.study.user_attrs["count"] == number
+        assert queue.every() == []
+    ended.set()
+    thread.join()
+    assert "the database does not answer (" in capsys.readouterr().out
+
+
+def test_a_study_that_is_away_is_told_with_the_command_to_go_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any) -> None:
+        raise StorageAway("disk full")
+
+    made = SimpleNamespace(worker=False, command=("-m", "seed=1,2"), name="mine")
+    monkeypatch.setattr(plugin, "make_plan", lambda *_, **__: made)
+    monkeypatch.setattr(VisrunSweeper, "_lead", away)
+    monkeypatch.setattr(VisrunSweeper, "command", SimpleNamespace(words=(), first=None, resolve=None, options=None))
+    sweeper = VisrunSweeper()
+    sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": "x"}, "launcher": {"_target_": "x"}}})
+    sweeper.launcher = SimpleNamespace()  # type: ignore[assignment]
+    with pytest.raises(
+        StorageAway, match=r"^disk full; go on with: visrun -m seed=1,2 hydra\.sweeper\.study_name=mine$"
+    ):
+        sweeper.sweep([])
 
 
 def test_a_password_in_the_url_is_refused(folder: Path) -> None:

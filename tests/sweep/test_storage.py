@@ -20,7 +20,7 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, VisrunError
 from visrun.sweep import storage
 from visrun.sweep.storage import GRACE, HEARTBEAT, PASSWORD, FileLock, checked, open_storage, quiet
 
@@ -162,6 +162,27 @@ class TestJournal:
             assert "no journal" in refused(str(path))
             assert path.read_bytes() == content
 
+    @pytest.mark.parametrize("size", [0, 30], ids=["emptied", "cut"])
+    def test_one_that_is_cut_while_it_is_used_is_named_at_once(self, journal: Path, size: int) -> None:
+        made = open_storage(str(journal))
+        journal.write_bytes(journal.read_bytes()[:size])
+        told = rf"^{journal}: is damaged, or was cut while .* another hydra\.sweeper\.study_name$"
+        with pytest.raises(VisrunError, match=told):
+            made.get_all_trials(0)
+        with pytest.raises(VisrunError, match=told):
+            made.create_new_trial(0)
+
+    def test_one_that_is_overwritten_or_deleted_while_it_is_used_is_named(self, journal: Path) -> None:
+        made = open_storage(str(journal))
+        journal.write_bytes(journal.read_bytes() + b"\0" * 40 + b"\n\n")
+        with pytest.raises(VisrunError, match=rf"^{journal}: is damaged, or was cut"):
+            made.get_all_trials(0)
+        journal.unlink()
+        for ask in (made.get_all_trials, made.create_new_trial):
+            with pytest.raises(VisrunError, match=rf"^{journal}: is gone; the trials keep their folders; put a copy"):
+                ask(0)
+        assert not journal.exists()
+
     def test_a_folder_that_is_missing_is_one_line(self, tmp_path: Path) -> None:
         assert "No such file or directory" in refused(str(tmp_path / "no" / "study.journal"))
         assert "Is a directory" in refused(str(tmp_path))
@@ -215,7 +236,7 @@ class TestDatabase:
         pytest.importorskip("psycopg")
         monkeypatch.setenv(PASSWORD, "hunter2")
         asked = []
-        monkeypatch.setattr(storage, "RDBStorage", lambda url, **_: asked.append(url) or RDBStorage(url))
+        monkeypatch.setattr(storage, "Database", lambda url, **_: asked.append(url) or RDBStorage(url))
         line = refused("postgresql://hunter2@127.0.0.1:1/db")
         assert asked == ["postgresql+psycopg://hunter2:hunter2@127.0.0.1:1/db"]
         assert "hunter2" not in line.partition("(")[2]
@@ -224,7 +245,7 @@ class TestDatabase:
         def no_driver(*_: object, **__: object) -> None:
             raise ImportError("no module pymysql")
 
-        monkeypatch.setattr(storage, "RDBStorage", no_driver)
+        monkeypatch.setattr(storage, "Database", no_driver)
         line = refused("mysql+pymysql://host/db")
         assert 'no module pymysql; pip install "psycopg[binary]" for PostgreSQL, or this database' in line
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from optuna.distributions import BaseDistribution, IntDistribution
-from optuna.exceptions import StorageInternalError, TrialPruned
+from optuna.exceptions import TrialPruned
 from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
@@ -22,6 +22,7 @@ from visrun.errors import ConfigError
 from visrun.record.run_folder import this_process
 from visrun.signals import Interrupted
 from visrun.sweep import worker
+from visrun.sweep.database import StorageAway
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Params, Queue, create, is_lost
 from visrun.sweep.worker import Rules, beating, sign, work
@@ -195,6 +196,15 @@ def test_a_trial_that_others_gave_up_does_not_end_the_worker(queue: Queue) -> No
     assert is_lost(queue.every()[0]) and states(queue) == ["COMPLETE"] * 5
 
 
+def test_a_study_that_cannot_be_told_ends_the_worker_and_is_no_fault_of_the_trial(queue: Queue) -> None:
+    def launch(*_: Any) -> list[float]:
+        raise StorageAway("away")
+
+    with pytest.raises(StorageAway, match="away"):
+        run(queue, launch)
+    assert states(queue) == ["RUNNING", *["WAITING"] * 4]
+
+
 def test_signs_of_life_go_on_after_one_that_did_not_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "HEARTBEAT", 0.01)
     storage = InMemoryStorage()
@@ -204,7 +214,7 @@ def test_signs_of_life_go_on_after_one_that_did_not_get_through(monkeypatch: pyt
     def beat(number: int) -> None:
         beats.append(number)
         if len(beats) == 1:
-            raise StorageInternalError("the database is busy")
+            raise StorageAway("the database is busy")
 
     monkeypatch.setattr(queue, "beat", beat)
     with beating(lambda: queue.beat(7)):

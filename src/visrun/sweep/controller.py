@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.console import Screen
-from visrun.errors import VisrunError, first_line
+from visrun.errors import first_line
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
@@ -43,7 +42,8 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
 
     Raises:
         ConfigError: A study of this name cannot be gone on with, or is being led by another process.
-        VisrunError: No slot can work, or the study's journal cannot be written.
+        StorageAway: The study can be neither read nor written for now.
+        VisrunError: No slot can work, or the study's journal is gone or damaged.
     """
     screen = Screen()
     with stop_on_signals() as stop:  # from the beginning: one that a library swallows is remembered
@@ -51,16 +51,10 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
             look(plan)  # what is wrong with a database is said before anything is written
         plan.folder.mkdir(parents=True, exist_ok=True)
         open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
-        try:
-            with leading(plan):
-                queue = open_study(plan)
-                with claimed(plan, queue) as claim:
-                    return Controller(plan, queue, claim, screen=screen, stop=stop, work=work).run()
-        except OSError as error:
-            if error.filename is None or Path(error.filename) != Path(plan.storage):
-                raise
-            line = f"{plan.storage}: cannot write ({error.strerror}); go on with: {again(plan)}"
-            raise VisrunError(line) from error
+        with leading(plan):
+            queue = open_study(plan)
+            with claimed(plan, queue) as claim:
+                return Controller(plan, queue, claim, screen=screen, stop=stop, work=work).run()
 
 
 class Controller:

@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
-
 from visrun.errors import ConfigError, VisrunError
 from visrun.record.run_folder import living, living_holder, this_process
 from visrun.sweep.files import LEAD
@@ -188,7 +185,7 @@ class Claim:
 
     def release(self) -> None:
         """Leave the study to whoever comes next."""
-        with suppress(StorageInternalError, SQLAlchemyError):  # a database that is gone is not what is told here
+        with suppress(VisrunError):  # a database that is gone is not what is told here
             if self._is_mine(self._noted()):
                 self.queue.study.set_user_attr(CLAIM, {})
 

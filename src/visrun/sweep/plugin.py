@@ -33,6 +33,7 @@ from visrun.console import Screen
 from visrun.errors import ConfigError, VisrunError
 from visrun.machine import own_slot
 from visrun.signals import Interrupted, asked
+from visrun.sweep.database import StorageAway
 from visrun.sweep.jobs import JobConfigs
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.slots import die_with_leader
@@ -106,10 +107,15 @@ class VisrunSweeper(Sweeper):
             extend=self._extender(),
         )
         alone = self.config.hydra.launcher._target_ == IN_PROCESS
-        if plan.worker:
-            self._work(plan, alone)
-        else:
-            self._lead(plan, alone)
+        try:
+            if plan.worker:
+                self._work(plan, alone)
+            else:
+                self._lead(plan, alone)
+        except StorageAway as error:
+            from visrun.sweep.parts import again
+
+            raise StorageAway(f"{error}; go on with: {again(plan)}") from error
 
     def _extender(self) -> Callable[[Any], None] | None:
         """The function that ``custom_search_space`` names, for one trial.

@@ -11,25 +11,24 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Generator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from visrun.errors import ConfigError, first_line
+from visrun.errors import ConfigError, VisrunError
+from visrun.sweep.database import KEY, PASSWORD, Database, StorageAway, reason
 
-KEY = "hydra.sweeper.storage"
-PASSWORD = "VISRUN_STORAGE_PASSWORD"
 BEGIN = b'{"op_code"'  # of a journal's first line
 HEARTBEAT = 15  # seconds between two signs of life of a trial in a database
-OUTAGE = 300  # seconds that a database may be away before a worker gives up
+LOCKED = 60  # seconds that SQLite waits for another program's lock before it says so
 GRACE = 60  # seconds without one after which a trial counts as lost
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what a file system without them says
 
@@ -77,13 +76,28 @@ class FileLock:
 
 
 class Journal(JournalFileBackend):
-    """A journal whose file is named by what keeps it from being written, such as a full disk."""
+    """A journal whose file is named by what is wrong with it, such as a full disk."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
             super().append_logs(logs)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self._file_path) from error
+        except (OSError, ValueError) as error:
+            raise self._lost(error) from error
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        try:
+            if Path(self._file_path).stat().st_size < self._log_number_offset.get(log_number_from, 0):
+                raise ValueError("shorter than what was read of it")
+            yield from super().read_logs(log_number_from)
+        except (OSError, ValueError) as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: OSError | ValueError) -> VisrunError:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            return StorageAway(f"{self._file_path}: cannot write ({error.strerror})")
+        what = "is gone" if isinstance(error, OSError) else "is damaged, or was cut while the sweep ran"
+        advice = "put a copy of it back, or begin a new study under another hydra.sweeper.study_name"
+        return VisrunError(f"{self._file_path}: {what}; the trials keep their folders; {advice}")
 
 
 def open_storage(where: str) -> BaseStorage:
@@ -117,7 +131,7 @@ def _journal(path: Path) -> BaseStorage:
         if error.errno in NO_LOCKS:
             why = ", since this file system has no locks; name a file on another one, or a database"
         raise ConfigError(f"{KEY}={path}: cannot be opened{why}") from None
-    except (ValueError, LookupError, TypeError, AssertionError):  # of the one who reads it
+    except (VisrunError, ValueError, LookupError, TypeError, AssertionError):  # of the one who reads it
         raise ConfigError(f"{KEY}={path}: is no journal of a study; choose another path") from None
 
 
@@ -145,7 +159,8 @@ def _database(where: str) -> BaseStorage:
         url = url.set(password=password)
     if url.drivername == "postgresql" and find_spec("psycopg2") is None:
         url = url.set(drivername="postgresql+psycopg")
-    engine = {"pool_pre_ping": True} if not where.startswith("sqlite") else {}
+    sqlite = url.get_backend_name() == "sqlite"
+    engine: dict[str, Any] = {"connect_args": {"timeout": LOCKED}} if sqlite else {"pool_pre_ping": True}
     try:
         with quiet():
             storage = _tables(url.render_as_string(hide_password=False), engine)
@@ -154,34 +169,21 @@ def _database(where: str) -> BaseStorage:
             f'{KEY}={where}: {error}; pip install "psycopg[binary]" for PostgreSQL, or this database\'s driver'
         ) from None
     except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
-        reason = first_line(error).replace(password or "\0", "***")
-        raise ConfigError(f"{KEY}={where}: cannot be opened ({reason})") from None
-    event.listen(storage.engine, "do_connect", _connect)
+        raise ConfigError(f"{KEY}={where}: cannot be opened ({reason(error)})") from None
+    storage.where = where
     return storage
 
 
-def _connect(dialect: Any, _: Any, words: Any, options: Any) -> Any:
-    """Connect to a database that was there before: while it restarts, wait for it."""
-    until = time.monotonic() + OUTAGE
-    while True:
-        try:
-            return dialect.connect(*words, **options)
-        except dialect.dbapi.OperationalError:
-            if time.monotonic() > until:
-                raise
-        time.sleep(1.0)
-
-
-def _tables(url: str, engine: dict[str, Any]) -> RDBStorage:
+def _tables(url: str, engine: dict[str, Any]) -> Database:
     """A database with Optuna's tables; of several who make them at the same moment, all but one have to try again."""
     for patience in (0.1, 0.2, 0.4, 0.8, 1.6):
         try:
-            return RDBStorage(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+            return Database(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
         except SQLAlchemyError as error:
             if not isinstance(error, IntegrityError) and "already exists" not in str(error):
                 raise
         time.sleep(patience)
-    return RDBStorage(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+    return Database(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
 
 
 def checked(where: str) -> URL:

@@ -179,7 +179,7 @@ class Queue:
         self.replace_lost()
 
     def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
-        with quiet():
+        with quiet(), suppress(UpdateFinishedTrialError):  # at this moment, or by this write, whose answer was lost
             self.study.tell(number, list(values) if values is not None else None, state, skip_if_finished=True)
 
     def replace_lost(self, *, failed: bool = False) -> None:

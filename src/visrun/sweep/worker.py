@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import StorageInternalError, TrialPruned
+from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from visrun.errors import first_line
+from visrun.errors import VisrunError, first_line
 from visrun.record.run_folder import this_process
+from visrun.sweep.database import StorageAway
 from visrun.sweep.storage import HEARTBEAT
 from visrun.sweep.study import Params, Queue
 from visrun.sweep.trials import too_many_failed
@@ -117,6 +117,9 @@ def run(
 
     Returns:
         Whether it failed; [] where it did not run, since somebody took its point.
+
+    Raises:
+        StorageAway: The study can be told nothing.
     """
     with beating(lambda: queue.beat(trial.number)):
         try:
@@ -130,6 +133,8 @@ def run(
         except KeyboardInterrupt:
             queue.give_back(trial.number)
             raise
+        except StorageAway:  # no fault of the trial's: it is lost, and comes back as a ticket
+            raise
         except Exception as error:
             queue.fail(trial.number, first_line(error, most=LONGEST_REASON))
             return [True]
@@ -142,7 +147,7 @@ def beating(beat: Callable[[], None]) -> Iterator[None]:
 
     def repeat() -> None:
         while not ended.wait(HEARTBEAT):
-            with suppress(StorageInternalError, SQLAlchemyError):  # the next one may get through
+            with suppress(VisrunError):  # the next one may get through
                 beat()
 
     thread = threading.Thread(target=repeat, name="visrun-heartbeat", daemon=True)
