@@ -99,7 +99,7 @@ def _patient(ask: Callable[..., Any]) -> Callable[..., Any]:
     return repeated
 
 
-# All of Optuna's methods that open a session.
+# All of Optuna's methods that open a session; one that another version lacks is not missed.
 for _name in (
     *("create_new_study", "delete_study", "get_all_studies", "get_study_id_from_name", "get_study_name_from_id"),
     *("get_study_directions", "get_study_user_attrs", "get_study_system_attrs", "set_study_user_attr"),
@@ -108,4 +108,5 @@ for _name in (
     *("_set_trial_param", "set_trial_state_values", "set_trial_intermediate_value", "set_trial_user_attr"),
     *("set_trial_system_attr", "record_heartbeat", "_get_stale_trial_ids"),
 ):
-    setattr(Database, _name, _patient(getattr(RDBStorage, _name)))
+    if hasattr(RDBStorage, _name):
+        setattr(Database, _name, _patient(getattr(RDBStorage, _name)))
