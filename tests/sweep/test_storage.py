@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -22,6 +23,7 @@ from optuna.trial import TrialState
 
 from visrun.errors import ConfigError, VisrunError
 from visrun.sweep import storage
+from visrun.sweep.database import StorageAway
 from visrun.sweep.storage import GRACE, HEARTBEAT, PASSWORD, FileLock, checked, open_storage, quiet
 
 HOLDER = """
@@ -182,6 +184,15 @@ class TestJournal:
             with pytest.raises(VisrunError, match=rf"^{journal}: is gone; the trials keep their folders; put a copy"):
                 ask(0)
         assert not journal.exists()
+
+    def test_what_cannot_be_read_is_not_said_to_be_unwritable(
+        self, journal: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = open_storage(str(journal))
+        failing = Mock(side_effect=OSError(errno.EIO, "Input/output error"))
+        monkeypatch.setattr("optuna.storages.journal.JournalFileBackend.read_logs", failing)
+        with pytest.raises(StorageAway, match=rf"^{journal}: cannot read \(Input/output error\)$"):
+            made.get_all_trials(0)
 
     def test_a_folder_that_is_missing_is_one_line(self, tmp_path: Path) -> None:
         assert "No such file or directory" in refused(str(tmp_path / "no" / "study.journal"))

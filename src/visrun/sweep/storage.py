@@ -82,7 +82,7 @@ class Journal(JournalFileBackend):
         try:
             super().append_logs(logs)
         except (OSError, ValueError) as error:
-            raise self._lost(error) from error
+            raise self._lost(error, "write") from error
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         try:
@@ -90,14 +90,14 @@ class Journal(JournalFileBackend):
                 raise ValueError("shorter than what was read of it")
             yield from super().read_logs(log_number_from)
         except (OSError, ValueError) as error:
-            raise self._lost(error) from error
+            raise self._lost(error, "read") from error
 
-    def _lost(self, error: OSError | ValueError) -> VisrunError:
+    def _lost(self, error: OSError | ValueError, what: str) -> VisrunError:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            return StorageAway(f"{self._file_path}: cannot write ({error.strerror})")
-        what = "is gone" if isinstance(error, OSError) else "is damaged, or was cut while the sweep ran"
+            return StorageAway(f"{self._file_path}: cannot {what} ({error.strerror})")
+        fault = "is gone" if isinstance(error, OSError) else "is damaged, or was cut while the sweep ran"
         advice = "put a copy of it back, or begin a new study under another hydra.sweeper.study_name"
-        return VisrunError(f"{self._file_path}: {what}; the trials keep their folders; {advice}")
+        return VisrunError(f"{self._file_path}: {fault}; the trials keep their folders; {advice}")
 
 
 def open_storage(where: str) -> BaseStorage:
