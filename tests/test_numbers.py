@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from visrun.numbers import far_apart, is_finite, number, number_in, numbers_of
+from visrun.numbers import far_apart, is_finite, number, number_in, numbers_of, single
 
 
 @pytest.mark.parametrize("content", [None, 3, "x", [1.0], {}])
@@ -51,3 +51,10 @@ def test_values_far_apart_are_positive_and_of_several_magnitudes(values: list[fl
 )
 def test_numbers(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(1 / 3, 0.3333333), (-14817678.0, -14817680.0), (0.0, 0.0), (5e-324, 5e-324)]
+)
+def test_seven_digits_are_left(value: float, told: float) -> None:
+    assert single(value) == told

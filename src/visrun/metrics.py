@@ -20,6 +20,7 @@ from torch import Tensor
 from visrun.batch import Batch, Prediction
 from visrun.data.ids import IGNORE
 from visrun.data.placement import Scene
+from visrun.numbers import single
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv 1706.04599
 PREDICTED = 0.5  # with several labels an image, the probability from which a label counts as predicted
@@ -201,14 +202,12 @@ class RegressionMetric:
         return _defined(values)
 
     def by_image(self) -> list[dict[str, Any]]:
-        """Of each sample its true and its predicted values, and as its ``error`` how far they are apart: in the
-        target's unit, of several the mean in their standard deviations. True values are as the table has them, but
-        for what float32 does not hold; predicted ones have the seven digits of `visrun predict`."""
+        """Of each sample its true values as the table has them (float32's shortest text), those of `visrun predict`,
+        and as its ``error`` how far they are apart: in the target's unit, of several in standard deviations (mean)."""
         predicted, target = self.pairs()
         errors = ((predicted - target).abs() / predicted.new_tensor(self.units)).mean(1)
-        told = [[float(str(x)) for x in row] for row in target.float().numpy()]  # float32 as text: 0.1 is 0.1
-        said = [[float(f"{x:.7g}") for x in row] for row in predicted.tolist()]
-        true, values = ([dict(zip(self.targets, row, strict=True)) for row in rows] for rows in (told, said))
+        true = [dict(zip(self.targets, map(float, row), strict=True)) for row in target.float().numpy().astype(str)]
+        values = [dict(zip(self.targets, map(single, row), strict=True)) for row in predicted.tolist()]
         return _rows(error=errors.tolist(), true=true, values=values)
 
     def pairs(self) -> tuple[Tensor, Tensor]:

@@ -50,6 +50,11 @@ def far_apart(values: Collection[float]) -> bool:
     return min(values, default=0.0) > 0 and max(values) / min(values) > SPAN
 
 
+def single(value: float) -> float:
+    """A number to the seven digits that float32 has."""
+    return float(f"{value:.7g}")
+
+
 def number(value: float) -> str:
     """A metric: four decimals, or four digits where these would say nothing."""
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"

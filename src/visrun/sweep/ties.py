@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 
+from visrun.numbers import single
+
 FINER = 1e-9  # of the value; a metric in single precision has steps of 6e-8
 LEAST = 1e-12  # of values around 0
 
@@ -34,4 +36,4 @@ def plain(value: float) -> float:
 
     Whole numbers, as a count of parameters, carry none and stay.
     """
-    return 0.0 if abs(value) <= LEAST else value if value.is_integer() else float(f"{value:.7g}")
+    return 0.0 if abs(value) <= LEAST else value if value.is_integer() else single(value)

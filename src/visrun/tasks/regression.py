@@ -24,6 +24,7 @@ from visrun.errors import DataError
 from visrun.figures.drawing import LEAST, Line, caption, fitted
 from visrun.losses import huber, mae, smooth_l1
 from visrun.metrics import RegressionMetric
+from visrun.numbers import single
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, named, only
 
 STEADY = (mae, huber, smooth_l1)  # meant against outliers, by which mean and deviation would go
@@ -89,8 +90,7 @@ class Regression:
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
         """``values`` by target name, to the seven digits that float32 has."""
-        values = [float(f"{value:.7g}") for value in prediction["value"][i].tolist()]
-        return {"values": dict(zip(self.targets, values, strict=True))}
+        return {"values": dict(zip(self.targets, map(single, prediction["value"][i].tolist()), strict=True))}
 
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image above its values; where the truth is known, with it and the error.
