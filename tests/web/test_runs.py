@@ -576,6 +576,7 @@ def test_a_sweep_that_another_machine_leads_lives_as_long_as_it_is_heard_of(tmp_
     [
         ({"ui": {"words": ["-m", "seed=1"]}}, ["-m", "seed=1"], ""),
         ({"lead": {"words": ["repeat", "seeds=3"], "cwd": "."}}, ["repeat", "seeds=3"], ""),
+        ({"lead": {"words": ["repeat", "folds=3"], "cwd": "."}}, ["repeat", "folds=3"], ""),
         ({"ui": {"asked": "stop"}, "lead": {"words": ["-m", "seed=1"], "cwd": "."}}, ["-m", "seed=1"], ""),
         (
             {"lead": {"words": ["-m"], "cwd": "/elsewhere", "command": "visrun -m"}},

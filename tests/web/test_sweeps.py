@@ -16,6 +16,7 @@ from visrun.config.fields import extra, show
 from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
+from visrun.sweep.files import LEAD
 from visrun.web.bodies import State, Swept
 from visrun.web.composer import Composer
 from visrun.web.desk import Desk
@@ -133,14 +134,26 @@ def test_a_trial_that_failed_and_is_run_again_counts_no_more(tmp_path: Path) -> 
     assert (told["counts"], told["ended"], told["can_resume"]) == ({"complete": 1}, 1, True)
 
 
-@pytest.mark.parametrize(("ended", "why"), [(1, ""), (2, "all its trials have ended; there is nothing to go on with")])
+@pytest.mark.parametrize(
+    ("words", "states", "over"),
+    [
+        (["-m", "seed=1,2"], ["complete"], False),
+        (["-m", "seed=1,2"], ["complete", "complete"], True),
+        (["-m", "seed=1,2"], ["complete", "failed"], True),
+        (["repeat", "seeds=2"], ["complete", "failed"], False),  # going on runs that seed again
+        (["repeat", "seeds=2"], ["complete", "complete"], True),
+    ],
+)
 def test_a_sweep_is_gone_on_with_while_something_is_left(
-    ended: int, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], states: list[str], over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    why = "all its trials have ended; there is nothing to go on with" if over else ""
     started: list[Any] = []
     monkeypatch.setattr(Processes, "_start", lambda _, *given: started.append(given))
-    folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", "trials": 2, "words": ["-m"]})
-    rows = [f"{number},complete,0.5,adam,0.1,,3,5.0,,f," for number in range(ended)]
+    folder = write(tmp_path / "multirun" / "s")
+    lead = {**GONE, "kind": "sweep", "words": words, "cwd": str(tmp_path), "n_trials": 2}
+    (folder / LEAD).write_text(json.dumps(lead))
+    rows = [f"{number},{state},0.5,adam,0.1,,3,5.0,,f," for number, state in enumerate(states)]
     (folder / "trials.csv").write_text("\n".join([TABLE.splitlines()[0], *rows]))
     desk = Desk(tmp_path, Roots([tmp_path]), "cookie", "token")
     (place,) = desk.library.places()

@@ -100,7 +100,7 @@ class Desk:
         """
         if place.kind == "sweep":
             found = sweeps.detail(place.path, self.library)
-            if not found["living"] and sweeps.is_complete(found["ended"], found["wanted"]):
+            if not found["living"] and found["over"]:
                 raise Conflict("all its trials have ended; there is nothing to go on with")
         self.processes.resume(place.path)
 

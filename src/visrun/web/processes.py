@@ -29,6 +29,7 @@ from visrun.record.inside import require_inside
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.record.run_folder import born
 from visrun.sweep.files import LEAD, placed
+from visrun.varied import VARIED
 from visrun.web.library import kind_of
 from visrun.web.roots import Roots
 from visrun.web.state import UI, Facts, facts_of, note, told
@@ -191,7 +192,7 @@ def stays_inside(typed: str, cwd: Path, roots: Roots) -> bool:
         return re.fullmatch(r"[\w-]+", text) is not None
     if key in PATHS:
         return _names_inside(typed, cwd, roots)
-    return key.startswith("hydra.sweeper.") or key in {*known(), "seeds"}
+    return key.startswith("hydra.sweeper.") or key in {*known(), *VARIED}
 
 
 def _names_inside(typed: str, cwd: Path, roots: Roots) -> bool:

@@ -62,6 +62,8 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     again = {number for number in folders if number not in table and number < max(table, default=0)}
     counts = Counter(trial["state"] for trial in trials if trial["state"] != "failed" or trial["number"] not in again)
     ended = sum(counts[state] for state in SETTLED)
+    left = counts["failed"] if repeat is not None else 0  # which going on with a repeat runs again
+    over = is_complete(ended - left, wanted)
     onward = going_on(facts, library.cwd, library.always, library.roots)
     reason, ended_badly = ending(facts, ended=ended, failed=counts["failed"], wanted=wanted)
     return {
@@ -90,7 +92,8 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "tracked": (folder / RECORD).is_file(),
         "can_stop": facts.pid is not None and not facts.stopping,
         "can_kill": facts.pid is not None,
-        "can_resume": not facts.living and bool(onward.words) and not is_complete(ended, wanted),
+        "over": over,
+        "can_resume": not facts.living and bool(onward.words) and not over,
     }
 
 
