@@ -55,20 +55,32 @@ def greedy(prediction: Tensor, target: Tensor, gamma: float, scale: float, *, bo
     raise AssertionError
 
 
+class Learnt(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self.scale * plain(prediction, target)
+
+
 @pytest.mark.parametrize(
     ("loss", "weights", "told"),
     [
+        ("learnt", "none", "loss=learnt: has parameters, which nothing would train: let the model have them"),
+        ("module", "none", ""),
         ("plain", "balanced", "loss=plain weighs all classes alike"),
         ("focal", "balanced", ""),
         ("plain", "none", ""),
         ("greedy", "none", "loss=greedy: its function asks for scale, bound, which nothing gives; give a default"),
     ],
 )
-def test_a_loss_that_does_not_read_weights_or_asks_for_what_nothing_gives_is_refused(
+def test_a_loss_that_weighs_nothing_asks_for_what_nothing_gives_or_learns_itself_is_refused(
     loss: str, weights: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for function in (plain, greedy):
-        monkeypatch.setitem(TASKS["classification"].losses, function.__name__, function)
+    losses = {"plain": plain, "greedy": greedy, "learnt": Learnt(), "module": torch.nn.CrossEntropyLoss()}
+    for name, function in losses.items():
+        monkeypatch.setitem(TASKS["classification"].losses, name, function)
     resolved = resolve([f"loss={loss}", f"data.class_weights={weights}"])
     rows = (Record(Path("a.png"), 0, ""), Record(Path("b.png"), 1, ""))
     counts = {"train": (1, 3)}

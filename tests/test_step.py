@@ -154,6 +154,15 @@ def test_the_average_follows_its_formula_and_copies_buffers():
     assert not any(p.requires_grad for p in average.module.parameters())
 
 
+def test_the_average_follows_buffers_that_a_step_makes_anew():
+    model = nn.BatchNorm1d(2)
+    average = Average(model, 0.9)
+    model.running_mean = model.running_mean + 3.0
+    average.advance()
+    average.update()
+    assert average.module.running_mean.tolist() == [3.0, 3.0]
+
+
 def test_the_evaluated_weights_are_the_average_where_there_is_one():
     model = linear()
     assert make(model).evaluated is model

@@ -223,11 +223,13 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
 
     Raises:
         ConfigError: Classes are to be weighed, and neither the loss nor the task does so; a plugin's loss asks for what
-            nothing gives.
+            nothing gives, or has parameters.
     """
     settings, values = resolved.settings, resolved.hyperparameters
     entry = TASKS[settings.task]
     loss, build = load(entry.losses[values.loss]), load(entry.build)
+    if isinstance(loss, torch.nn.Module) and next(loss.parameters(), None) is not None:
+        raise ConfigError(f"loss={values.loss}: has parameters, which nothing would train: let the model have them")
     weights: Tensor | None = None
     if TARGETS[entry.target].classes:
         weights = class_weights(settings.data.class_weights, dataset.counts["train"], dataset.classes)

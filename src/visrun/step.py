@@ -258,14 +258,9 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.steps = decay, 0
-        self.module = deepcopy(model).eval().requires_grad_(False)
+        self.model, self.module = model, deepcopy(model).eval().requires_grad_(False)
         self.source = [p.detach() for p in model.parameters()]
         self.target = [p.detach() for p in self.module.parameters()]
-        self.buffers: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
-        for kept, current in zip(self.module.buffers(), model.buffers(), strict=True):
-            targets, sources = self.buffers.setdefault(kept.dtype, ([], []))
-            targets.append(kept)
-            sources.append(current)
         self.weight = torch.zeros((), device=self.source[0].device)
 
     def advance(self) -> None:
@@ -278,8 +273,13 @@ class Average:
         change = torch._foreach_sub(self.source, self.target)
         torch._foreach_mul_(change, self.weight)
         torch._foreach_add_(self.target, change)
-        for kept, current in self.buffers.values():
-            torch._foreach_copy_(kept, current)
+        buffers: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        for kept, current in zip(self.module.buffers(), self.model.buffers(), strict=True):  # a step may make new ones
+            targets, sources = buffers.setdefault(kept.dtype, ([], []))
+            targets.append(kept)
+            sources.append(current)
+        for targets, sources in buffers.values():
+            torch._foreach_copy_(targets, sources)
 
     def state_dict(self) -> dict[str, Any]:
         """Averaged weights and the number of steps taken."""

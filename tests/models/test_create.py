@@ -71,12 +71,18 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+class Counting(nn.Linear):
+    def get_extra_state(self) -> dict[str, int]:
+        return {"seen": 3}
+
+
 @pytest.mark.parametrize(
     ("builder", "told"),
     [
         (lambda num_outputs: None, "model=mine: its builder gives NoneType, not a torch.nn.Module"),
         (lambda num_outputs: nn.Flatten(), "model=mine: has no linear or convolutional layer as its head; let its"),
         (lambda depth, width: nn.Linear(1, 1), "model=mine: its function asks for depth, width, which nothing gives"),
+        (lambda num_outputs: Counting(2, 2), "model=mine: _extra_state of its state is dict, not a tensor"),
     ],
 )
 def test_a_plugins_builder_that_makes_no_network_is_one_line(

@@ -75,7 +75,7 @@ def create(
 
     Raises:
         ConfigError: Unknown model, an image size it cannot take, weights that cannot be had, read or fitted, a builder
-            that asks for what nothing gives or gives no network.
+            that asks for what nothing gives or gives no network, a network whose state is not tensors alone.
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     entry = model_entry(name)
@@ -92,6 +92,7 @@ def create(
         "pretrained": False if weights is not None else pretrained,
     }
     built = _built(load(entry.build), values)
+    _require_tensors(built.module, name)
     _quicken(built.module)
     if weights is not None:
         built = _from_file(built, weights, name=name)
@@ -119,6 +120,13 @@ def _built(builder: Any, values: dict[str, Any]) -> Built:
             "visrun.models.Built that names one"
         )
     return Built(made, origin=f"random: no weights are published for {name}", head=(head,))
+
+
+def _require_tensors(module: nn.Module, name: str) -> None:
+    """Refuse a network with more to keep than tensors (``get_extra_state``), which no checkpoint would give back."""
+    for key, value in module.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise ConfigError(f"model={name}: {key} of its state is {type(value).__name__}, not a tensor: use a buffer")
 
 
 def _from_file(built: Built, path: Path, *, name: str) -> Built:
