@@ -49,12 +49,27 @@ def masks(*shape: int) -> Tensor:
 def test_cross_entropy_agrees_with_torch(weight: Tensor | None) -> None:
     x, y = logits(32, 4), classes(32)
     torch.testing.assert_close(losses.cross_entropy(x, y, weight=weight), F.cross_entropy(x, y, weight=weight))
-    for smoothing in (0.0, 0.1, 0.9):
-        ours = losses.label_smoothing(x, y, weight=weight, smoothing=smoothing)
-        torch.testing.assert_close(ours, F.cross_entropy(x, y, weight=weight, label_smoothing=smoothing))
+    torch.testing.assert_close(
+        losses.label_smoothing(x, y, weight=weight, smoothing=0.0), losses.cross_entropy(x, y, weight=weight)
+    )
+    for smoothing in (0.1, 0.9):
+        ours = losses.label_smoothing(x, y, smoothing=smoothing)
+        torch.testing.assert_close(ours, F.cross_entropy(x, y, label_smoothing=smoothing))
     pixels, mask = logits(2, 4, 5, 6), masks(2, 5, 6)
     ours = losses.pixel_cross_entropy(pixels, mask, weight=weight)
     torch.testing.assert_close(ours, F.cross_entropy(pixels, mask, weight=weight, ignore_index=255))
+
+
+@pytest.mark.parametrize("weight", [[1.0, 1.0], [0.5, 15.0], [0.0, 7.0]])
+def test_a_class_weight_says_how_much_an_image_counts_and_not_what_it_shows(weight: list[float]) -> None:
+    """The best answer is 0.95 for the true class at any weights; the mean is over the images' weights."""
+    best = torch.tensor([[0.95, 0.05], [0.05, 0.95]]).log().requires_grad_()
+    target, counts = torch.tensor([0, 1]), torch.tensor(weight)
+    loss = losses.label_smoothing(best, target, weight=counts, smoothing=0.1)
+    (slope,) = torch.autograd.grad(loss, best)
+    torch.testing.assert_close(slope, torch.zeros(2, 2), atol=1e-6, rtol=0)
+    each = F.cross_entropy(best, target, label_smoothing=0.1, reduction="none")
+    torch.testing.assert_close(loss, (each * counts).sum() / counts.sum())
 
 
 def test_shares_of_classes_mix_the_losses_of_the_classes() -> None:

@@ -26,16 +26,21 @@ TINY = 1e-12  # keeps a denominator above 0
 def cross_entropy(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) -> Tensor:
     """Softmax cross-entropy (Bridle 1990); shares of classes, as mixup makes them, weigh the classes' terms."""
     prediction, share = _shared(prediction, target)
-    return _class_mean(-prediction.log_softmax(1), share, share, weight)
+    return _class_mean(-prediction.log_softmax(1), share, weight)
 
 
 def label_smoothing(
     prediction: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.1
 ) -> Tensor:
-    """Cross-entropy against targets of which ``smoothing`` is spread over all K classes (arXiv 1512.00567, sec. 7)."""
+    """Cross-entropy against targets of which ``smoothing`` is spread over all K classes (arXiv 1512.00567, sec. 7).
+
+    An image counts by the weight of its own class. That of the class which a share is spread to, as torch takes it,
+    would make a rare class the best answer to every image.
+    """
     prediction, share = _shared(prediction, target)
-    smooth = (1.0 - smoothing) * share + smoothing / prediction.shape[1] * share.sum(1, keepdim=True)
-    return _class_mean(-prediction.log_softmax(1), smooth, share, weight)
+    counted = share if weight is None else share * weight
+    smooth = (1.0 - smoothing) * counted + smoothing / prediction.shape[1] * counted.sum(1, keepdim=True)
+    return _over(-prediction.log_softmax(1) * smooth, counted)
 
 
 def focal(
@@ -57,7 +62,7 @@ def focal(
     terms = _focal_terms(prediction.log_softmax(1), gamma)
     if alpha is not None:
         terms = torch.cat([(1.0 - alpha) * terms[:, :1], alpha * terms[:, 1:]], dim=1)
-    return _class_mean(terms, share, share, weight)
+    return _class_mean(terms, share, weight)
 
 
 def bce(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) -> Tensor:
@@ -67,7 +72,7 @@ def bce(prediction: Tensor, target: Tensor, *, weight: Tensor | None = None) -> 
     """
     prediction, share = _shared(prediction, target)
     terms = F.binary_cross_entropy_with_logits(prediction, share, reduction="none")
-    return _class_mean(terms, torch.ones_like(terms), torch.ones_like(terms), weight)
+    return _class_mean(terms, torch.ones_like(terms), weight)
 
 
 # Regression: prediction and target (B, T), standardised by the task.
@@ -158,13 +163,16 @@ def _shared(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return prediction, target.to(prediction.dtype)
 
 
-def _class_mean(terms: Tensor, share: Tensor, norm: Tensor, weight: Tensor | None) -> Tensor:
-    """Sum of ``terms`` (B, K) by share and class weight, over the sum of ``norm`` by class weight; 0 where that is 0,
-    although smoothing may have given shares to classes that count."""
-    if weight is not None:
-        share, norm = share * weight, norm * weight
-    total = norm.sum()
-    return torch.where(total > 0, (terms * share).sum() / total.clamp_min(TINY), 0.0)
+def _class_mean(terms: Tensor, share: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean of ``terms`` (B, K), which count by share and class weight."""
+    counted = share if weight is None else share * weight
+    return _over(terms * counted, counted)
+
+
+def _over(terms: Tensor, counted: Tensor) -> Tensor:
+    """The sum of ``terms`` by that of ``counted``; 0 where nothing counts."""
+    total = counted.sum()
+    return torch.where(total > 0, terms.sum() / total.clamp_min(TINY), 0.0)
 
 
 def _focal_terms(log_p: Tensor, gamma: float) -> Tensor:
