@@ -124,7 +124,7 @@ def conclude(
     metrics = measure(made, split)
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     means = sorted((key for key in metrics if "/" not in key), key=lambda key: key != made.entry.monitor)
-    shown = "  ".join(f"{key} {number(metrics[key])}" for key in means)
+    shown = "  ".join(f"{key} {number(metrics[key])}" for key in means) or "nothing to measure"
     whose = f"best epoch {progress.best_epoch}" if progress.best_epoch else f"last epoch {progress.epoch}"
     outlets.screen.say(f"{whose}, on {split}: {shown}")
     if is_best_in_warmup(made, progress):

@@ -439,6 +439,14 @@ def test_a_validation_split_without_objects_is_refused(tmp_path: Path) -> None:
         records.read(tmp_path, task="object_detection")
 
 
+@pytest.mark.parametrize("shown", [0, 1])
+def test_where_nothing_is_to_be_found_nothing_is_measured(tmp_path: Path, shown: int) -> None:
+    read(tmp_path, "coco", "object_detection", sparse(10, 5), False)
+    as_coco(tmp_path, *sparse(10, shown), False)
+    dataset = records.read(tmp_path, task="object_detection", training=False)
+    assert dataset.warnings == (() if shown else ("no object in test: nothing can be measured there",))
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real sets are not here")
 def test_three_layouts_of_one_real_set_give_the_same_boxes() -> None:
     found = {}

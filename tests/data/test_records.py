@@ -169,6 +169,14 @@ def test_targets_must_vary(tmp_path: Path, values: list[float], told: str) -> No
     assert records.read(tmp_path, task="regression", training=False).counts == {}
 
 
+def test_a_target_that_does_not_vary_beside_others_can_be_left_out(tmp_path: Path) -> None:
+    for i in range(5):
+        picture(tmp_path / f"{i}.png", i)
+    (tmp_path / "t.csv").write_text("image,kg,m\n" + "\n".join(f"{i}.png,7,{i}" for i in range(5)))
+    with pytest.raises(DataError, match=r"target kg: .* nothing to learn, leave it out: data.targets=\['m'\]$"):
+        records.read(tmp_path, task="regression")
+
+
 def test_classes_that_a_split_lacks_are_named(tmp_path: Path) -> None:
     for split, sizes in (("train", {"a": 3, "b": 2, "c": 1}), ("val", {"b": 1, "a": 1, "d": 1})):
         class_folders(tmp_path, sizes, split)
@@ -275,6 +283,19 @@ def test_mask_classes_ids_and_counts(tmp_path: Path) -> None:
         "mask id 255 means ignore: 41.7% of all pixels are left out",
         "1 images left out: their masks hold no pixel of the classes",
     )
+
+
+def test_a_split_of_masks_without_a_class_says_so(tmp_path: Path) -> None:
+    for name, ids in {"train": [0, 1], "val": [255, 255], "test": [255, 255]}.items():
+        mask_folder(tmp_path / name, {f"{name}{i}": [ids] for i in range(2)})
+    with pytest.raises(DataError, match=r"no mask of val holds a pixel of the classes \(images: 2\)"):
+        records.read(tmp_path, task="segmentation")
+
+
+def test_the_share_of_a_class_of_a_few_pixels_is_not_that_of_none(tmp_path: Path) -> None:
+    rows = [[1] + [0] * 2999, [0] * 3000]
+    root = mask_folder(tmp_path / "d", {"x": rows, "y": rows}, "rest\ndot\nnone\n")
+    assert "rest: 100.0%, dot: <0.1%, none: 0.0%" in records.describe(records.read(root, task="segmentation"))
 
 
 def test_ids_without_names_are_classes_where_they_occur(tmp_path: Path) -> None:

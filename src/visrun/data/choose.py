@@ -102,15 +102,21 @@ def counts_that_vary(listing: Listing, good: dict[str, list[Entry]]) -> tuple[Li
     }
 
 
-def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str, ...]:
+def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...], *, root: Path) -> tuple[str, ...]:
     """Take images out of ``good`` whose masks have no pixel of any class, and a test split of such images alone, as
-    challenges have it; a line that says so, or ()."""
+    challenges have it; a line that says so, or ().
+
+    Raises:
+        DataError: Another split has such images alone.
+    """
     blank = 0
     for name, rows in list(good.items()):
         kept = [row for row in rows if _of_classes(row[1], ids).any()]
         blank += len(rows) - len(kept)
         good[name] = kept
-        if rows and not kept and name == "test" and len(good) > 1:
+        if rows and not kept:
+            if name != "test" or len(good) == 1:
+                raise DataError(f"{root}: no mask of {name} holds a pixel of the classes (images: {len(rows)})")
             del good[name]
     return (f"{blank} images left out: their masks hold no pixel of the classes",) if blank else ()
 
@@ -194,9 +200,9 @@ def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -
     for name, column in zip(targets, values.T, strict=True):
         low, high = column.min(), column.max()
         if low == high:
-            raise DataError(
-                f"{root}: target {name}: every training image has the value {low:g}; there is nothing to learn"
-            )
+            told = f"every training image has the value {low:g}; there is nothing to learn"
+            rest = f", leave it out: data.targets={[t for t in targets if t != name]}" if len(targets) > 1 else ""
+            raise DataError(f"{root}: target {name}: {told}{rest}")
         if np.spacing(np.abs(column).max().astype(np.float32)) > COARSEST * column.std():
             told = f"{low:.12g} to {high:.12g} are more than float32 can tell apart"
             raise DataError(f"{root}: target {name}: {told}; subtract an offset in the table")
@@ -239,6 +245,8 @@ def warnings(
     """Classes that may be meant to be one or are never seen in training (if there is to be one), images listed twice,
     labelled in two ways or standing in two splits."""
     found = _alike(listing.classes)
+    if TARGETS[kind].objects:
+        found += [f"no object in {name}: nothing can be measured there" for name, n in counts.items() if not any(n)]
     if kind == "verdict":
         found += [*_one_sided(counts), *_inverted(good)]
     elif training and counts:

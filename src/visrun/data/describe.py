@@ -116,7 +116,7 @@ def _pixels(dataset: Dataset, split: str) -> str:
     pairs = list(zip(dataset.classes, counts, strict=True))
     if len(pairs) > MOST_NAMED:  # not all can be shown: those that are there
         pairs.sort(key=lambda pair: not pair[1])
-    return some((f"{n}: {c / whole:.1%}" for n, c in pairs), MOST_NAMED)
+    return some((f"{n}: {'<0.1%' if 0 < c < 0.0005 * whole else f'{c / whole:.1%}'}" for n, c in pairs), MOST_NAMED)
 
 
 def _images(dataset: Dataset, split: str) -> str:
