@@ -66,7 +66,8 @@ def test_any_answer_of_a_server_is_an_answer(server):
 class Server(ThreadingHTTPServer):
     """As much of MLflow's web interface as a run without files needs; ``lost``: it accepts and never answers.
 
-    Every answer takes ``delay`` seconds. Of the calls that are ``unanswered`` the first is done, and answered by 503.
+    Every answer takes ``delay`` seconds. Of the calls that are ``unanswered`` the first is done, and answered by 503,
+    with the advice to come back in ten minutes.
     """
 
     daemon_threads = True
@@ -112,6 +113,8 @@ class Handler(BaseHTTPRequestHandler):
         unanswered = call in self.server.unanswered
         self.server.unanswered.discard(call)
         self.send_response(404 if self.path == "/health" else 503 if unanswered else 200)
+        if unanswered:
+            self.send_header("Retry-After", "600")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -183,3 +186,14 @@ def test_a_run_whose_making_was_not_answered_is_found_and_not_made_twice(server,
     assert calls.count("runs/create") == 1
     tags = {tag["key"]: tag["value"] for tag in dict(server.requests)["runs/create"]["tags"]}
     assert dict(server.requests)["runs/search"]["filter"] == f"tags.`visrun.start` = '{tags['visrun.start']}'"
+
+
+@pytest.mark.slow
+def test_a_server_that_asks_for_ten_minutes_of_patience_is_asked_again_soon(server):
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=server.uri)
+    tracker.start()
+    assert tracker.wait() == "abc"
+    server.unanswered = {"runs/log-batch"}
+    tracker.epoch(1, {"loss": 1.0})
+    assert tracker.finish("finished") is None
+    assert [call for call, _ in server.requests].count("runs/log-batch") >= 2
