@@ -212,10 +212,50 @@ def test_a_part_that_is_refused_is_said_soon_and_again_with_all_others(tracker, 
     tracker._store.behave = fail_on(ValueError("bad"), "metrics")
     tracker.start()
     tracker.epoch(1, {"loss": 1.0})
-    wait_until(lambda: tracker._refused)
+    wait_until(lambda: tracker._troubles)
     assert tracker.trouble().startswith("MLflow at http://host did not take the metrics of one epoch: bad")
     tracker.epoch(2, {"loss": 1.0})
     assert tracker.finish("finished").startswith("MLflow at http://host did not take the metrics of 2 epochs: bad")
+
+
+def test_what_is_long_in_vain_is_said_once_and_tried_again_and_said_at_the_end(tracker, monkeypatch, wait_until):
+    errors = [ConnectionError("read-only")]
+
+    def behave(_call):
+        for error in errors:
+            raise error
+
+    tracker._store.behave = behave
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0})
+    time.sleep(0.1)
+    assert tracker.trouble() is None  # it may pass
+    monkeypatch.setattr(worker, "TELL_SECONDS", 0.1)
+    wait_until(lambda: tracker._troubles)
+    where, kept = "MLflow at http://host", "(metrics.jsonl in the run folder holds every value)"
+    assert tracker.trouble() == f"{where} has not taken this run so far: read-only; it is tried again {kept}"
+    assert tracker.trouble() is None
+    other = open_tracker("mlflow", experiment="e", run_name="r", uri="http://host")
+    other._store.behave = behave
+    other.start()
+    wait_until(other.trouble)
+    assert other.finish("finished") == f"{where} did not take the final status: read-only {kept}"
+    errors.clear()  # somebody has mended it
+    assert tracker.finish("finished") is None
+    assert [call[0] for call in tracker._store.calls] == ["open", "metrics", "end"]
+
+
+def test_what_is_refused_after_it_was_tried_in_vain_is_said_too(tracker, monkeypatch, wait_until):
+    monkeypatch.setattr(worker, "TELL_SECONDS", 0.0)
+    errors = [ConnectionError("down")]
+    tracker._store.behave = lambda _call: fail_on(errors[-1], "open")(("open",))
+    tracker.start()
+    wait_until(lambda: tracker._troubles)
+    errors.append(ValueError("deleted"))
+    wait_until(tracker._done.is_set)
+    assert "has not taken this run so far: down; it is tried again" in tracker.trouble()
+    assert "did not take this run: deleted" in tracker.trouble()
+    assert (tracker.trouble(), tracker.finish("finished")) == (None, None)
 
 
 def test_where_a_person_finds_the_values_is_the_callers_to_say(monkeypatch):

@@ -83,7 +83,10 @@ class Tracker(Protocol):
         """Set tags; a later value replaces an earlier one."""
 
     def trouble(self) -> str | None:
-        """One line on what the store has refused for good since the last call, once for a run; None where nothing."""
+        """One line, once for a run, on what the store has refused for good since the last call, or else None.
+
+        So, too, on what has been tried in vain for half a minute, and goes on being tried.
+        """
 
     def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
         """Close another run of the same store, one whose process died, by its ``record``; see `open_tracker`.

@@ -33,6 +33,7 @@ REMOTE_PATIENCE = 5.0  # seconds that finish() waits for an answer of a server
 LOCAL_PATIENCE = 60.0  # the same for a file: the disk answers in the end, a loaded one late
 REMOTE_LIMIT, LOCAL_LIMIT = 60.0, 600.0  # seconds that finish() waits for all answers, beside those for large uploads
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries while the run trains
+TELL_SECONDS = 30.0  # of tries in vain, after which a person is told: it may be theirs to mend
 SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
 # What MLflow imports as well as the training.
 SHARED = ("dateutil.tz", "importlib_metadata", "packaging.requirements", "scipy.sparse")
@@ -89,8 +90,8 @@ class MlflowTracker:
         if data:
             self._put("data", lambda: self._store.data(data))
         self._reason, self._sample_at = "", 0.0
-        self._refused: str | None = None
-        self._told = False
+        self._troubles: dict[bool, str] = {}  # the first that may pass (False) and the first that lasts (True)
+        self._told: set[bool] = set()
 
     @property
     def link(self) -> str | None:
@@ -154,10 +155,11 @@ class MlflowTracker:
 
     def trouble(self) -> str | None:
         """See ``Tracker.trouble``."""
-        if self._told or self._refused is None:
-            return None
-        self._told = True
-        return self._line(f"did not take {self._refused}")
+        for lasting in (False, True):
+            if lasting in self._troubles and lasting not in self._told:
+                self._told.add(lasting)
+                return self._line(self._troubles[lasting])
+        return None
 
     def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
         """Enqueue the end of a run whose process died."""
@@ -209,7 +211,7 @@ class MlflowTracker:
     def _warning(self, word: str) -> str | None:
         with self._lock:
             missing = {kind: number for kind, number in self._waiting.items() if kind and number > 0}
-        if not missing or (self._told and not self._opened.is_set()):
+        if not missing or (True in self._told and not self._opened.is_set()):
             return None
         parts = [KINDS[kind][number > 1].format(number) for kind, number in missing.items()]
         later = ""
@@ -259,7 +261,7 @@ class MlflowTracker:
 
         What a later try may mend is tried until the run ends, then once more.
         """
-        pause = FIRST_PAUSE
+        pause, began = FIRST_PAUSE, time.monotonic()
         while True:
             last = self._closing.is_set()
             try:
@@ -267,8 +269,11 @@ class MlflowTracker:
             except Exception as error:  # whatever happens to the tracker, the run goes on
                 self._reason = one_line(error)
                 lasting = not is_temporary(error)
-                if lasting and self._refused is None:
-                    self._refused = f"{what}: {self._reason}"
+                if lasting:
+                    self._troubles.setdefault(True, f"did not take {what}: {self._reason}")
+                elif time.monotonic() - began > TELL_SECONDS:
+                    told = f"has not taken {what} so far: {self._reason}; it is tried again"
+                    self._troubles.setdefault(False, told)
                 if last or lasting or self._abandoned.is_set():
                     return False
                 self._closing.wait(pause)
