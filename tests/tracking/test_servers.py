@@ -175,6 +175,24 @@ def test_a_server_is_alive_as_long_as_each_of_its_answers_comes(server, monkeypa
 
 
 @pytest.mark.slow
+def test_an_epoch_that_failed_is_sent_again_also_where_mlflow_logs_from_a_thread_of_its_own(
+    server, monkeypatch, wait_until
+):
+    monkeypatch.setattr(worker, "FIRST_PAUSE", 0.05)
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=server.uri)
+    tracker.start()
+    assert tracker.wait() == "abc"
+    server.unanswered = {"runs/log-batch"}
+    tracker.epoch(1, {"loss": 1.0})
+    wait_until(lambda: tracker._waiting["epoch"] == 0)
+    assert tracker.finish("finished") is None
+    batches = [body for call, body in server.requests if call == "runs/log-batch"]
+    assert [metric["key"] for batch in batches for metric in batch.get("metrics", ())].count("loss") == 2
+
+
+@pytest.mark.slow
 def test_a_run_whose_making_was_not_answered_is_found_and_not_made_twice(server, monkeypatch):
     monkeypatch.setattr(worker, "FIRST_PAUSE", 0.05)
     server.unanswered = {"runs/create"}

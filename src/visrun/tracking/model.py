@@ -97,7 +97,7 @@ def attach(client: Any, run: Any, model_id: str) -> None:
     final = [metric for metric in run.data._metric_objs if metric.step == 0]  # the public mapping has no steps
     batch = [Metric(one.key, one.value, one.timestamp, one.step, model_id=model_id) for one in final]
     for start in range(0, len(batch), MOST):
-        client.log_batch(run.info.run_id, metrics=batch[start : start + MOST])
+        client.log_batch(run.info.run_id, metrics=batch[start : start + MOST], synchronous=True)
 
 
 def save_model(example: Tensor, run_id: str, path: str, mlflow_model: Any, **options: Any) -> None:

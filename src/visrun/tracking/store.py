@@ -94,7 +94,7 @@ class Store:
 
         pairs = [Param(name, parameter_text(value)) for name, value in params.items() if name not in self.known]
         for start in range(0, len(pairs), BATCH):
-            self.client.log_batch(self.run_id, params=pairs[start : start + BATCH])
+            self._write(params=pairs[start : start + BATCH])
 
     def metrics(self, epoch: int, values: Mapping[str, float], milliseconds: int) -> None:
         """Write the values of an epoch that is not there yet, in one call (a thousand values each); 0: of none."""
@@ -104,7 +104,7 @@ class Store:
             return
         batch = [Metric(self._shown(name), float(value), milliseconds, epoch) for name, value in values.items()]
         for start in range(0, len(batch), 10 * BATCH):
-            self.client.log_batch(self.run_id, metrics=batch[start : start + 10 * BATCH])
+            self._write(metrics=batch[start : start + 10 * BATCH])
 
     def artifact(self, path: Path, folder: str) -> None:
         """Copy or upload a file."""
@@ -136,7 +136,7 @@ class Store:
 
         pairs = [RunTag(metric_name(name), str(value)) for name, value in tags.items()]
         for start in range(0, len(pairs), BATCH):
-            self.client.log_batch(run_id or self.run_id, tags=pairs[start : start + BATCH])
+            self._write(run_id, tags=pairs[start : start + BATCH])
 
     def model(self, module: nn.Module, example: Tensor, metadata: dict[str, Any]) -> None:
         """Trace the model and upload it with its signature."""
@@ -178,7 +178,11 @@ class Store:
             # Seconds of the run: they go on where a resumed run stopped. MLflow shows those of 0 as the model's.
             step = max(1, (now - self.began) // 1000)
             batch = [Metric(f"system/{name}", float(value), now, step) for name, value in values.items()]
-            self.client.log_batch(self.run_id, metrics=batch)
+            self._write(metrics=batch)
+
+    def _write(self, run_id: str | None = None, **what: Sequence[Any]) -> None:
+        """One request, and its answer: of what MLflow sends from a thread of its own nobody hears that it failed."""
+        self.client.log_batch(run_id or self.run_id, **what, synchronous=True)
 
     def _shown(self, name: str) -> str:
         return metric_name(name, spelled=f"/{name}".endswith(self.spelled))
