@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from visrun.tracking import open_tracker, worker
+from visrun.tracking.names import noted, write_record
 from visrun.tracking.uris import probe
 
 DEAD = """
@@ -53,6 +54,21 @@ def test_a_dead_server_costs_five_seconds_at_most_and_the_process_ends(answers, 
     )
     assert not imported
     assert done.stderr == ""
+
+
+def test_a_run_that_goes_on_while_its_server_is_away_is_sent_later(tmp_path):
+    record = tmp_path / "run.json"
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{hole.getsockname()[1]}"
+        write_record(record, uri, "abc")
+        options = {"experiment": "e", "run_name": "r", "uri": uri, "record": record, "later": "visrun resume RUN"}
+        for _ in range(2):  # the second time is such a later one
+            tracker = open_tracker("mlflow", **options)
+            tracker.start()
+            tracker.epoch(1, {"loss": 1.0})
+            assert tracker.finish("finished").endswith("; visrun resume RUN sends it later)")
+            assert noted(record) == {"uri": uri, "run_id": "abc", "open": True}
 
 
 def test_any_answer_of_a_server_is_an_answer(server):

@@ -95,6 +95,9 @@ class ScriptedStore:
     def sample(self):
         self._do("sample")
 
+    def noted(self):
+        return self.run_id
+
     def close_record(self):
         self.closed = True
 
@@ -206,6 +209,15 @@ def test_what_is_refused_for_good_is_said_once_and_soon(tracker, wait_until):
         "MLflow at http://host did not take this run: no such thing (metrics.jsonl in the run folder holds every value)"
     )
     assert (tracker.trouble(), tracker.finish("finished")) == (None, None)
+
+
+def test_what_is_refused_of_a_run_that_another_process_goes_on_with_is_said_again_at_the_end(whole, wait_until):
+    whole._store.behave = fail_on(ValueError("no such thing"), "open")
+    whole._store.noted = lambda: "abc"
+    whole.start()
+    wait_until(whole._done.is_set)
+    assert whole.trouble().startswith("MLflow at http://host did not take this run: no such thing")
+    assert whole.finish("finished").endswith("no such thing (visrun resume RUN sends it later)")
 
 
 def test_a_part_that_is_refused_is_said_soon_and_again_with_all_others(tracker, wait_until):

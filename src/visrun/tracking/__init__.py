@@ -113,8 +113,8 @@ class Tracker(Protocol):
             reason: Why it ended so, one line; kept as the tag "reason".
 
         Returns:
-            One line that says what was not written down and why, or None: also where `trouble` has said that there is
-            no run.
+            One line that says what was not written down and why, or None: also where `trouble` has said that the run
+            was not opened, and no later process can.
         """
 
 

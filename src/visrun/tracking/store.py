@@ -74,11 +74,13 @@ class Store:
             ConnectionError: The server does not answer; mlflow is not imported then.
         """
         self.meters = self.meters or Meters()
+        if noted := self.noted():  # what follows may be lacking there from now on
+            write_record(self.record, self.uri, noted, is_open=True)
         if self.client is None:
             self.client = Answering(self._connect(), self.progress)
             self.progress(None)
         self.experiment_id = self._experiment()
-        wanted = self.run_id or read_record(self.record, self.uri)
+        wanted = self.run_id or noted
         run = self._existing(wanted) or self._new()
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         self.began = run.info.start_time
@@ -153,6 +155,10 @@ class Store:
         self._close(self.run_id, word, status, reason)
         if self.client.seconds < QUICK:  # a slow server has more important things to take
             self.sample()
+
+    def noted(self) -> str | None:
+        """The run by which another process goes on, also while the store does not answer; None where there is none."""
+        return read_record(self.record, self.uri)
 
     def close_record(self) -> None:
         """Note that the store has all of the run."""

@@ -211,12 +211,12 @@ class MlflowTracker:
     def _warning(self, word: str) -> str | None:
         with self._lock:
             missing = {kind: number for kind, number in self._waiting.items() if kind and number > 0}
-        if not missing or (True in self._told and not self._opened.is_set()):
+        later = ""
+        if self._later and self._store.noted() and word == "finished" and missing.keys() != {"model"}:
+            later = f"{self._later} sends it later{', but for the model' if 'model' in missing else ''}"
+        if not missing or (True in self._told and not self._opened.is_set() and not later):
             return None
         parts = [KINDS[kind][number > 1].format(number) for kind, number in missing.items()]
-        later = ""
-        if self._later and self.run_id and word == "finished" and missing.keys() != {"model"}:
-            later = f"{self._later} sends it later{', but for the model' if 'model' in missing else ''}"
         return self._line(f"did not take {', '.join(parts)}: {self._reason or 'it does not answer'}", later)
 
     def _line(self, what: str, later: str = "") -> str:
