@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import sqlite3
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -211,3 +212,55 @@ def test_errors_become_one_line_and_know_whether_to_try_again():
     raced = MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name")
     lasting, passing = (refused, FileNotFoundError(), KeyError()), (busy, raced, ConnectionError())
     assert [is_temporary(error) for error in (*lasting, *passing)] == [False] * 3 + [True] * 3
+
+
+POOL = "API request to http://h/api failed with exception HTTPSConnectionPool(host='h', port=443): Max retries exceeded"
+BODY = "API request to endpoint /api failed with error code 405 != 200. Response body: '"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"{POOL} (Caused by ResponseError('too many 502 error responses'))", "it answers with error 502"),
+        (
+            f"{POOL} (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] "
+            "certificate verify failed: self-signed certificate (_ssl.c:1006)')))",
+            "its certificate is not trusted, self-signed certificate; REQUESTS_CA_BUNDLE names a file of those to trust",
+        ),
+        (
+            f"{POOL} (Caused by SSLError(SSLError(1, '[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1)')))",
+            "no TLS with it, WRONG_VERSION_NUMBER",
+        ),
+        (f"{POOL} (Caused by NewConnectionError('[Errno 111] Connection refused'))", "it does not answer"),
+        ("API request to http://h failed with exception Exceeded 30 redirects.", "Exceeded 30 redirects"),
+        (
+            "API request to http://h failed with exception Invalid leading whitespace, reserved character(s), or "
+            "return character(s) in header value: 'Bearer secret\\n'",
+            "MLFLOW_TRACKING_TOKEN holds what no header takes",
+        ),
+        (
+            "API request to endpoint was successful but the response body was not in a valid JSON format. "
+            "Response body: '\n<!DOCTYPE html>\n<title>Sign in</title>'",
+            "it answers with an HTML page, which a login or a proxy gives",
+        ),
+        (f"{BODY}<html>", "it answers with error 405 and an HTML page, which a login or a proxy gives"),
+        (
+            "413 Client Error: Request Entity Too Large for url: http://h/api. Response text: <html>\n<head>",
+            "it answers with error 413 and an HTML page, which a login or a proxy gives",
+        ),
+        (f"{BODY}no", f"{BODY}no"),
+        ("(a) is one of (b)\nmore", "(a) is one of (b)"),
+    ],
+)
+def test_what_others_wrap_in_many_words_is_said_in_a_few(text, line):
+    assert one_line(Exception(text)) == line
+
+
+@pytest.mark.parametrize("details", [[], ["raised as a result of Query-invoked autoflush; consider using a block"]])
+def test_what_a_database_says_goes_without_the_advice_to_programmers(details):
+    from sqlalchemy.exc import OperationalError
+
+    error = OperationalError("INSERT INTO a", {}, sqlite3.OperationalError("database or disk is full"))
+    for detail in details:
+        error.add_detail(detail)
+    assert one_line(error) == "database or disk is full"

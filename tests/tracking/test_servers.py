@@ -83,7 +83,7 @@ class Server(ThreadingHTTPServer):
     """As much of MLflow's web interface as a run without files needs; ``lost``: it accepts and never answers.
 
     Every answer takes ``delay`` seconds. Of the calls that are ``unanswered`` the first is done, and answered by 503,
-    with the advice to come back in ten minutes.
+    with the advice to come back in ten minutes. With a ``page`` all answers are HTML of that status.
     """
 
     daemon_threads = True
@@ -92,7 +92,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
         self.lost, self.ended, self.requests, self.delay = False, threading.Event(), [], 0.0
-        self.unanswered = set()
+        self.unanswered, self.page = set(), 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -128,7 +128,9 @@ class Handler(BaseHTTPRequestHandler):
             answer = json.dumps({"runs": [{"info": info, "data": {}}]}).encode()
         unanswered = call in self.server.unanswered
         self.server.unanswered.discard(call)
-        self.send_response(404 if self.path == "/health" else 503 if unanswered else 200)
+        if self.server.page:
+            answer = b"<!doctype html>\n<title>Sign in</title>"
+        self.send_response(self.server.page or (404 if self.path == "/health" else 503 if unanswered else 200))
         if unanswered:
             self.send_header("Retry-After", "600")
         self.send_header("Content-Type", "application/json")
@@ -231,3 +233,19 @@ def test_a_server_that_asks_for_ten_minutes_of_patience_is_asked_again_soon(serv
     tracker.epoch(1, {"loss": 1.0})
     assert tracker.finish("finished") is None
     assert [call for call, _ in server.requests].count("runs/log-batch") >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, "it answers with error 500"),
+        (200, "it answers with an HTML page, which a login or a proxy gives"),
+        (403, "it answers with error 403 and an HTML page, which a login or a proxy gives"),
+    ],
+)
+def test_what_a_server_answers_is_said_where_it_answers(server, status, said):
+    server.page = status
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=server.uri)
+    tracker.start()
+    assert f"did not take the final status: {said} (metrics.jsonl" in tracker.finish("finished")

@@ -18,12 +18,30 @@ from visrun.tracking.uris import without_user
 RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: the note of which run it is
 AT = "time/at"  # of an epoch's values: when it ended, in seconds since 1970
 LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
+LOST = r"API request to \S+ failed with (?:timeout )?exception"  # of MLflow's line, and what else it may hold:
+LOSSES = (
+    (r"too many (\d+) error responses", "it answers with error {}"),
+    (
+        r"certificate verify failed: ([^(]+) \(",
+        "its certificate is not trusted, {}; REQUESTS_CA_BUNDLE names a file of those to trust",
+    ),
+    (r"\[SSL: (\w+)\]", "no TLS with it, {}"),
+    (r"exception (Exceeded \d+ redirects|Could not find .*)", "{}"),
+    (r"in header value|'latin-1' codec can't encode", "MLFLOW_TRACKING_TOKEN holds what no header takes"),
+    ("", "it does not answer"),
+)
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error's text, not too long; MLflow's lines about a lost connection in four words."""
-    if re.match(r"API request to \S+ failed with (timeout )?exception", str(error)):
-        return "it does not answer"
+    """The first line of an error's text, not too long; what MLflow and SQLAlchemy wrap in many words in a few."""
+    text = str(error)
+    if re.match(LOST, text):
+        return next(words.format(*found.groups()) for part, words in LOSSES if (found := re.search(part, text)))
+    if re.search(r"Response (body|text): '?\s*<[!h]", text, re.IGNORECASE):
+        code = re.search(r"(?:^|error code )(\d{3}) ", text)
+        return f"it answers with {f'error {code[1]} and ' if code else ''}an HTML page, which a login or a proxy gives"
+    if wrapped := re.match(r"(?:\(raised as a result of .*\n)?\(\w+(?:\.\w+)+\) (?=\S)", text):
+        return first_line(Exception(text[wrapped.end() :]), most=200)
     return first_line(error, most=200)
 
 
