@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -18,10 +19,13 @@ from tests.opened import shipped
 from visrun import checkpoint, cli, conclusion, evaluate, run
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
+from visrun.models import Built, Pretrained
+from visrun.models.freezing import fix_norms
 from visrun.parts import Parts
 from visrun.record import recorder
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
+from visrun.tables import MODELS
 from visrun.tracking import NoTracker
 from visrun.tracking.names import RECORD
 from visrun.tracking.store import EVERY_EPOCH
@@ -303,7 +307,7 @@ def test_the_tracker_is_told_the_best_epoch_however_the_run_ends(photos, tmp_pat
     assert told == {name: best[name] for name in told}
 
 
-def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str, after: int) -> None:
     """A run that stops, as on Ctrl-C, after so many steps."""
     from visrun import training
 
@@ -323,7 +327,7 @@ def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, 
     with monkeypatch.context() as patch:
         patch.setattr(Step, "__call__", counting)
         patch.setattr(run, "fit", watched)
-        result = start(photos, folder, "run.ema=0.9", "dropout=0.2", "augment=light")
+        result = start(photos, folder, "run.ema=0.9", "dropout=0.2", "augment=light", *words)
     assert (result.status, result.exit_code) == ("killed", 130)
     assert experiment(folder)["result"]["status"] == "killed"
     assert told(folder) == ("killed", 130)
@@ -402,6 +406,58 @@ def test_a_stopped_run_resumes_bit_for_bit(photos, straight, tmp_path, monkeypat
     )
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert experiment(tmp_path / "run")["created"] is not None
+
+
+class Body(torch.nn.Sequential):
+    """A network that fixes the statistics of weights that it begins with."""
+
+    def keep_statistics(self) -> None:
+        fix_norms(self)
+
+
+def published(num_outputs: int, pretrained: Pretrained = "auto") -> Built:
+    """With weights, unless it must not look for them or, for its caller to say so, none are to be had."""
+    body = Body(*(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.AdaptiveAvgPool2d(1)))
+    body.extend((torch.nn.Flatten(), torch.nn.Linear(4, num_outputs)))
+    if not pretrained or not AT_HAND:
+        return Built(body, origin="random: none to be had", head=("4",))
+    torch.nn.init.ones_(body[0].weight)
+    body.keep_statistics()
+    return Built(body, (0.4, 0.4, 0.4), (0.2, 0.2, 0.2), "pretrained", ("4",))
+
+
+AT_HAND = {"weights"}
+
+
+@pytest.mark.parametrize(
+    ("given", "former"), [("published", False), ("published", True), ("a file", False), ("none at first", False)]
+)
+def test_a_run_goes_on_without_the_weights_that_it_began_with(photos, tmp_path, monkeypatch, given, former):
+    monkeypatch.setitem(MODELS, "small_resnet", replace(MODELS["small_resnet"], build=published))
+    file, words = tmp_path / "random.pt", list[str]()
+    if given == "a file":
+        torch.save({"model": published(2).module.state_dict(), "mean": [0.3] * 3, "std": [0.1] * 3}, file)
+        words += [f"model.weights={file}"]
+    if given == "none at first":
+        monkeypatch.setattr(f"{__name__}.AT_HAND", set())
+    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light", *words)
+    folder = tmp_path / "run"
+    interrupted(photos, folder, monkeypatch, *words, after=4)
+    began = experiment(folder)["result"]["weights"]
+    assert began.startswith({"published": "pretrained", "a file": str(file)}.get(given, "random"))
+    if former:  # a last.pt that does not tell how the run began
+        state = checkpoint.load(folder / "checkpoints" / "last.pt")
+        del state["begun"]
+        checkpoint.save(state, folder / "checkpoints" / "last.pt")
+    else:
+        file.unlink(missing_ok=True)
+        monkeypatch.setattr(f"{__name__}.AT_HAND", {"weights"} - AT_HAND)
+    assert run.resume(folder) == 0
+    assert rows(folder) == rows(straight.folder)
+    assert experiment(folder)["result"]["weights"] == began
+    one, two = (checkpoint.load(path / "checkpoints" / "best.pt") for path in (folder, straight.folder))
+    assert all(torch.equal(one["model"][key], value) for key, value in two["model"].items())
+    assert (one["mean"], one["std"]) == (two["mean"], two["std"])
 
 
 def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,13 @@ class Parts:
         return {**self.portrait, "task_state": self.task.state()}
 
 
-def build(resolved: Resolved, dataset: Dataset, screen: Screen, *, alone: bool = True) -> Parts:
-    """Model, task, data loaders, optimizer and schedule of a run, which stands ``alone`` or is part of a sweep."""
+def build(
+    resolved: Resolved, dataset: Dataset, screen: Screen, *, alone: bool = True, begun: Mapping[str, Any] | None = None
+) -> Parts:
+    """Model, task, data loaders, optimizer and schedule of a run, which stands ``alone`` or is part of a sweep.
+
+    One that goes on, whose weights are loaded later, tells how it has ``begun``: :meth:`visrun.models.Built.begun`.
+    """
     settings, values = resolved.settings, resolved.hyperparameters
     facts = model_entry(settings.model.name)
     device = choose_device(settings.run.device)
@@ -89,7 +94,7 @@ def build(resolved: Resolved, dataset: Dataset, screen: Screen, *, alone: bool =
     size = size_of(settings, dataset)
     torch.manual_seed(settings.seed)
     task = build_task(resolved, dataset, device)
-    built = build_network(resolved, task, size)
+    built = build_network(resolved, task, size, begun)
     millions = count_parameters(built.module) / 1e6
     where = f"{_typed(size)}, on {device} in {precision}"
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
@@ -164,20 +169,22 @@ def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
     )
 
 
-def build_network(resolved: Resolved, task: Task, size: tuple[int, int]) -> Built:
-    """The network with the weights that it begins with.
+def build_network(
+    resolved: Resolved, task: Task, size: tuple[int, int], begun: Mapping[str, Any] | None = None
+) -> Built:
+    """The network with the weights that it begins with; where it has ``begun`` already, with random ones.
 
     Raises:
         ConfigError: Its output is none that the task takes; and as :func:`visrun.models.create`.
     """
-    settings = resolved.settings
+    settings, fresh = resolved.settings, begun is None
     built = models.create(
         settings.model.name,
         num_outputs=task.num_outputs,
         image_size=size,
         dropout=resolved.hyperparameters.dropout,
-        pretrained=settings.model.pretrained,
-        weights=Path(settings.model.weights) if settings.model.weights else None,
+        pretrained=fresh and settings.model.pretrained,
+        weights=Path(settings.model.weights) if fresh and settings.model.weights else None,
         freeze=settings.model.freeze,
         target=TASKS[settings.task].target,
         options=options_of(settings),
@@ -187,7 +194,7 @@ def build_network(resolved: Resolved, task: Task, size: tuple[int, int]) -> Buil
         problem := output_problem(built.module, outputs=outputs, num_outputs=task.num_outputs, image_size=size)
     ):
         raise ConfigError(f"model={settings.model.name}: {problem}, which task={settings.task} needs")
-    return built
+    return built if begun is None else models.gone_on(built, begun)
 
 
 def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:

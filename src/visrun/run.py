@@ -126,7 +126,8 @@ def _run(
                 checkpoint.remove(files.best, files.former)
             journal.fingerprint(dataset.fingerprint)
             journal.note(fingerprints=dataset.fingerprints, data=noted_of(dataset))
-            made = parts.build(resolved, dataset, screen, alone=trial is None)
+            begun = state.get("begun") if state else None  # an older last.pt does not tell: its run looks again
+            made = parts.build(resolved, dataset, screen, alone=trial is None, begun=begun)
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})
             tags = {**sitting_of(resolved, made), **tags}
@@ -255,6 +256,7 @@ def _recorder(resolved: Resolved, made: Parts, outlets: Outlets) -> RunRecorder:
         images_per_step=made.lessons.batch_size,
         portrait=made.portrait_now,
         identity=identity(resolved),
+        begun=made.built.begun(),
         picture=lambda: show(made, outlets.folder.plots, "val"),
     )
 

@@ -36,7 +36,9 @@ class Clock:
 
 def made_of(folder: Any, tracker: Any, screen: Any, step: Any, **options: Any) -> RunRecorder:
     outlets = Outlets(folder, tracker, screen)
-    return RunRecorder(outlets, step, None, entry=TASKS["classification"], portrait=dict, identity={}, **options)  # type: ignore[arg-type]
+    return RunRecorder(
+        outlets, step, None, entry=TASKS["classification"], portrait=dict, identity={}, begun={}, **options
+    )  # type: ignore[arg-type]
 
 
 def recording(tmp_path: Path, picture: Any) -> tuple[RunRecorder, list[tuple[str, str]]]:

@@ -20,7 +20,7 @@ from visrun.models.heads import last_layer
 from visrun.models.weights import Built, Pretrained, read_checkpoint
 from visrun.tables import MODELS, model_entry
 
-__all__ = ["Built", "Keeping", "Pretrained", "Settling", "create"]
+__all__ = ["Built", "Keeping", "Pretrained", "Settling", "create", "gone_on"]
 
 MOMENTUM = 0.1  # the least share of a new batch in BatchNorm's running averages
 
@@ -99,6 +99,14 @@ def create(
     if freeze == "backbone":
         freeze_all_but(built.module, built.head)
         built = built._replace(origin=f"{built.origin}; all but {', '.join(built.head)} frozen")
+    return built
+
+
+def gone_on(built: Built, begun: Mapping[str, Any]) -> Built:
+    """A network of random weights, which are still to be loaded, as if it had begun with those of ``Built.begun``."""
+    built = built._replace(**begun)
+    if isinstance(built.module, Keeping) and not built.is_random:
+        built.module.keep_statistics()
     return built
 
 

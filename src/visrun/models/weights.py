@@ -45,7 +45,7 @@ class Built(NamedTuple):
         mean: What to subtract from each channel of an RGB image in [0, 1]; belongs to the weights. Random weights take
             those of the builder's published ones, or ImageNet's, which suit photographs and do no harm elsewhere.
         std: What to divide by then.
-        origin: Where the weights come from, for people; begins with "random" where nothing was loaded.
+        origin: Where the weights come from, for people; "random" or "random: WHY" where nothing was loaded.
         head: Names of the submodules that are new, which ``model.freeze=backbone`` goes on training.
         classes: Those of the run whose weights were loaded, where a file of the same network tells.
     """
@@ -60,7 +60,11 @@ class Built(NamedTuple):
     @property
     def is_random(self) -> bool:
         """Whether nothing was loaded."""
-        return self.origin.startswith("random")
+        return self.origin == "random" or self.origin.startswith(("random:", "random;"))  # else a file's name may
+
+    def begun(self) -> dict[str, Any]:
+        """What the first weights have decided, in plain types, for a run that goes on without looking for them."""
+        return {"mean": self.mean, "std": self.std, "origin": self.origin, "classes": self.classes}
 
 
 class Published(NamedTuple):

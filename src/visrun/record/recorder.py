@@ -43,6 +43,7 @@ class RunRecorder:
     Args:
         portrait: Gives what ``best.pt`` says of the model beside its weights, so that it can be used on its own.
         identity: What ``last.pt`` must agree with when the run is resumed.
+        begun: What it then knows of the weights that the run began with.
         picture: Draws what the weights that are evaluated make of some images, and returns the file. Called after an
             epoch that is the best so far, unless that would take more than DRAWING_SHARE of the time.
     """
@@ -58,12 +59,13 @@ class RunRecorder:
         images_per_step: int,
         portrait: Callable[[], Mapping[str, Any]],
         identity: Mapping[str, Any],
+        begun: Mapping[str, Any],
         picture: Callable[[], Path] | None = None,
     ) -> None:
         self.folder, self.tracker, self.screen = outlets.folder, outlets.tracker, outlets.screen
         self.train_step, self.scheduler = step, scheduler
         self.max_epochs, self.entry, self.images_per_step = max_epochs, entry, images_per_step
-        self.portrait, self.identity = portrait, dict(identity)
+        self.portrait, self.identity, self.begun = portrait, dict(identity), dict(begun)
         self.best: dict[str, Any] | None = None
         self.save_after, self.noted, self.shown = 0.0, False, ""
         self.told = (time.monotonic(), 0, 0)  # when status.json was written last, and the epoch and step of it
@@ -162,6 +164,7 @@ class RunRecorder:
             "step": self.train_step.state_dict(),
             "random": random_state(self.train_step.device),
             "identity": self.identity,
+            "begun": self.begun,
         }
 
 
