@@ -84,6 +84,30 @@ def test_images_without_objects_teach_background_only(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("filled", [[], [0], [5, 2]])
+def test_rows_that_no_image_of_the_batch_fills_cost_nothing(
+    kind: str, filled: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The losses are those of all rows, to the bit."""
+    seen, real, cut = [], objective.assign, objective._filled
+
+    def counted(points: Tensor, boxes: Tensor, **how: Tensor) -> Any:
+        seen.append(boxes.shape[1])
+        return real(points, boxes, **how)
+
+    monkeypatch.setattr(objective, "assign", counted)
+    target = target_of(kind, rows=300).repeat(2, 1, 1)
+    for image, row in enumerate(filled):
+        target[image, row] = scene(kind)[0][0, image]
+    output, told = network(kind)(torch.randn(2, 3, SIDE, SIDE)), []
+    for chosen in (cut, lambda whole: whole):
+        monkeypatch.setattr(objective, "_filled", chosen)
+        torch.manual_seed(1)
+        told.append({name: part.item() for name, part in losses(output, target, scene(kind)[1], **how(kind)).items()})
+    assert told[0] == told[1] and seen == [max([0, *filled]) + 1, 300]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("side", [0.0, 1e-3, 1e5])
 def test_objects_of_any_size_have_finite_losses(kind: str, side: float) -> None:
     shape = [30.0, 30.0, side, side, 0.3] if kind == "rotated_boxes" else [30.0, 30.0, 30.0 + side, 30.0 + side]

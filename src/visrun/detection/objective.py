@@ -1,6 +1,6 @@
 """What the dense detector minimises: class, box and mask of each location that was given an object.
 
-Static shapes and nothing read back from the device, so that a step can be a CUDA graph; float32 whatever the network
+Static shapes on a GPU and nothing read back from it, so that a step can be a CUDA graph; float32 whatever the network
 runs in. Legend: B images, M objects, L locations, K classes, N masks learnt in an image.
 """
 
@@ -93,11 +93,23 @@ def losses(
 
 
 def _assigned(points: Tensor, target: Tensor) -> Assigned:
+    target = _filled(target)
     boxes, there = target[..., BOX], target[..., LABEL] >= 0
     if boxes.shape[-1] == 4:
         boxes = torch.cat([xyxy_to_cxcywh(boxes), torch.zeros_like(boxes[..., :1])], -1)
     ignored = target[..., IGNORED] > 0
     return assign(points, boxes, real=there & ~ignored, ignored=there & ignored)
+
+
+def _filled(target: Tensor) -> Tensor:
+    """The first rows of ``target``, up to the last one that any of its images fills, at least one.
+
+    On the CPU, where each row costs as much as an object; a GPU would have to be waited for.
+    """
+    if target.device.type != "cpu":
+        return target
+    filled = (target[..., LABEL] >= 0).any(0).nonzero()
+    return target[:, : int(filled.max()) + 1 if len(filled) else 1]
 
 
 def _quality(found: Tensor, wanted: Tensor, positive: Tensor) -> Tensor:
