@@ -224,8 +224,8 @@ BODY = "API request to endpoint /api failed with error code 405 != 200. Response
         (f"{POOL} (Caused by ResponseError('too many 502 error responses'))", "it answers with error 502"),
         (
             f"{POOL} (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] "
-            "certificate verify failed: self-signed certificate (_ssl.c:1006)')))",
-            "its certificate is not trusted, self-signed certificate; REQUESTS_CA_BUNDLE names a file of those to trust",
+            "certificate verify failed: Hostname mismatch (_ssl.c:1006)')))",
+            "its certificate is not trusted, Hostname mismatch; REQUESTS_CA_BUNDLE names a file of those to trust",
         ),
         (
             f"{POOL} (Caused by SSLError(SSLError(1, '[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1)')))",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import Mock
 
 import pytest
 
@@ -77,6 +81,23 @@ def test_any_answer_of_a_server_is_an_answer(server):
     with pytest.raises(ConnectionError, match="does not answer"):
         probe(server.uri, 0.2)
     probe("sqlite:////nowhere/a.db", 0.1)
+
+
+def test_a_server_is_asked_through_a_proxy_where_mlflow_would(server, monkeypatch):
+    for name, value in {"http_proxy": "http://127.0.0.1:9", "no_proxy": "10.0.0.0/8", "NO_PROXY": ""}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConnectionError, match="Connection refused"):
+        probe(server.uri, 5)
+    monkeypatch.setenv("no_proxy", "10.0.0.0/8,127.0.0.0/8")
+    probe(server.uri, 5)
+
+
+@pytest.mark.parametrize("wrap", [lambda error: error, urllib.error.URLError])  # TLS 1.3 asks late for a certificate
+def test_a_server_that_wants_a_certificate_has_answered(wrap, monkeypatch):
+    refused = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required")
+    refused.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"  # as Python sets it
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", Mock(side_effect=wrap(refused)))
+    probe("https://host", 1)
 
 
 class Server(ThreadingHTTPServer):

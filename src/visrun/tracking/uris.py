@@ -143,17 +143,21 @@ def probe(uri: str, seconds: float) -> None:
     """
     if not uri.startswith(("http://", "https://")):
         return
+    from requests.utils import should_bypass_proxies  # mlflow's own rules: to urllib no_proxy names no networks
+
     parts = urllib.parse.urlsplit(uri)
     address = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     context = ssl._create_unverified_context()  # nothing is sent; mlflow itself verifies the server
+    direct = [urllib.request.ProxyHandler({})] if should_bypass_proxies(address, None) else []
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), *direct)
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=seconds, context=context):
+        with opener.open(f"{address}/health", timeout=seconds):
             return
     except urllib.error.HTTPError as error:
         error.close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        if not isinstance(reason, ssl.SSLError):
+        if not isinstance(error, ssl.SSLError) and not isinstance(reason, ssl.SSLError):
             raise ConnectionError(f"it does not answer ({reason})") from None
 
 
