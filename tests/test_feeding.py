@@ -14,7 +14,7 @@ from visrun.build import load
 from visrun.config.compose import resolve
 from visrun.config.settings import Settings
 from visrun.data.look import Look
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, DataError
 from visrun.feeding import build_loaders, keep_of, read_dataset
 from visrun.survey import survey
 from visrun.tables import AUGMENTATIONS
@@ -145,6 +145,14 @@ def test_images_of_more_objects_than_are_found_or_masks_have_numbers_for_are_war
     lines = [call.args[0] for call in screen.warn.call_args_list]
     told = [f"3 of 3 images in train show more than {limit} objects at once" for limit in limits]
     assert [line.split(":")[0].split(",")[0] for line in lines] == told
+
+
+def test_objects_too_small_to_be_learnt_stop_a_run_before_images_are_decoded(crowded):
+    resolved = resolve(["task=instance_segmentation", f"data.root={crowded}", "data.cache=stream"], conf=shipped())
+    look = Look(image_size=(32, 32), fit="zoom", mean=(0.5,) * 3, std=(0.5,) * 3)
+    dataset = read_dataset(resolved.settings, Mock())
+    with pytest.raises(DataError, match="1,200 of 1,200 objects in train are under 1 pixel in training images of 32 x"):
+        build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=Mock())
 
 
 def test_images_of_more_objects_than_masks_have_numbers_for_are_warned_of_before_a_run(crowded):

@@ -19,7 +19,7 @@ from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Extra, Vary, shaped
 from visrun.data.cache import Keep
-from visrun.data.describe import crowded, uneven, wild
+from visrun.data.describe import crowded, uneven, vanishing, wild
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.data.size import hides_most
@@ -89,7 +89,7 @@ def build_loaders(
         _warn_of_unmarked(dataset, settings.model.name, screen)
     colours = {"mean": look.mean, "std": look.std}
     extra = [_extra(name, colours) for name in settings.augment.extra]
-    for line in (*crowded(dataset, look.windows), *_advice(resolved, dataset, look)):
+    for line in (*crowded(dataset, look.windows), *vanishing(dataset, look), *_advice(resolved, dataset, look)):
         screen.warn(line)
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:

@@ -7,14 +7,19 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import pytest
 
-from visrun.data.describe import crowded, describe, sides_of, uneven, wild
+from visrun.data.describe import crowded, describe, sides_of, uneven, vanishing, wild
+from visrun.data.geometry import working_size
+from visrun.data.look import Look
+from visrun.data.objects import LABEL
 from visrun.data.records import Dataset, Record
 from visrun.data.tiles import windows
+from visrun.errors import DataError
 
-from .test_boxing import objects
+from .test_boxing import moved, objects
 
 
 def dataset(kind: str) -> Dataset:
@@ -54,6 +59,46 @@ def test_more_objects_than_can_be_found_or_masks_have_numbers_for_are_told(
     assert len(lines) == len(told)
     for line, expected in zip(lines, told, strict=True):
         assert re.match(f"{expected}: cut them with data.tile=N", line), line
+
+
+def small(kind: str, *sides: tuple[float, float], **how: Any) -> Dataset:
+    """A training image of 192 x 128 with an object of each width and height."""
+    marks = objects(*[(6.0 * i, 5, 6.0 * i + w, 5 + h) for i, (w, h) in enumerate(sides)], quads=True, **how)
+    row = Record(Path("a.png"), marks, "")
+    return replace(dataset(kind), splits={"train": (row,), "val": (row,)}, sizes={row.image: (192, 128)})
+
+
+def seen(size: tuple[int, int], tile: int | None = None) -> Look:
+    return Look(image_size=size, fit="zoom", mean=(0.5,) * 3, std=(0.5,) * 3, tile=tile)
+
+
+@pytest.mark.parametrize("kind", ["boxes", "rotated_boxes"])
+@pytest.mark.parametrize("size", [(64, 96), (32, 96), (96, 48), (600, 900)])
+def test_objects_that_batches_do_not_show_are_counted(kind: str, size: tuple[int, int]) -> None:
+    sides = [(0.4 * i + 0.3, 12.1 - 0.4 * i) for i in range(29)]
+    known = small(kind, *sides)
+    kept = working_size((128, 192), size, "zoom")
+    target, *_ = moved(
+        [known.splits["train"][0].target],
+        [kept],
+        kind=kind,
+        windows=[(0, 0, 192, 128)],
+        wholes=[(128, 192)],
+        image_size=size,
+    )
+    gone = int((target[0, :, LABEL] < 0).sum())
+    told = [f"{gone} of 29 objects in train are under 1 pixel in training images of {size[1]} x {size[0]} "]
+    assert [line.split("and are not learnt")[0] for line in vanishing(known, seen(size))] == told * (gone > 0)
+    assert (gone > 0) == (size != (600, 900))
+
+
+def test_a_training_split_of_which_no_object_is_learnt_is_refused() -> None:
+    known = small("boxes", (1.5, 9), (9, 1.9), (9, 9), ignored=[False, False, True])
+    with pytest.raises(DataError, match=r"^\.: 2 of 2 objects in train are under 1 pixel .* larger data\.image_size"):
+        vanishing(known, seen((64, 96)))
+    assert vanishing(known, seen((64, 96), tile=48)) == vanishing(replace(known, kind="label"), seen((64, 96))) == []
+    (line,) = vanishing(small("boxes", (1.5, 9), (9, 9)), seen((64, 96)))
+    assert line.startswith("1 of 2 objects") and line.endswith("smaller data.tile=N")
 
 
 def test_sides_are_those_of_what_is_to_be_found() -> None:

@@ -74,6 +74,15 @@ def held(packed: Tensor) -> NDArray[np.int64]:
     return (packed[..., LABEL] >= 0).sum(1).cpu().numpy()
 
 
+def narrowest(several: Sequence[Objects], kind: str) -> Floats:
+    """(n,) the shorter side of each object as it is learnt, in pixels of its file."""
+    if kind == "rotated_boxes":
+        corners = np.concatenate([np.zeros((0, 4, 2)), *(objects.corners() for objects in several)])
+        return boxes.points_to_le90(torch.from_numpy(corners)).numpy()[:, 2:4].min(1)
+    upright = np.concatenate([np.zeros((0, 4)), *(objects.boxes for objects in several)])
+    return (upright[:, 2:] - upright[:, :2]).min(1)
+
+
 def render(rows: Tensor, plan: Plan, step: Tensor, image_size: tuple[int, int], *, most: int, kind: str) -> Tensor:
     """The target of a batch (B, M, C), its columns as in `visrun.data.objects`; empty rows are -1.
 

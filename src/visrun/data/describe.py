@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from visrun.data.geometry import centred
 from visrun.data.objects import MOST_MASKED, Objects
 from visrun.data.outlines import Floats, Window
 from visrun.data.recognise import choices
+from visrun.errors import DataError
 from visrun.tables import READERS, TARGETS
 from visrun.text import some
 
 if TYPE_CHECKING:
+    from visrun.data.look import Look
     from visrun.data.records import Dataset
 
 MOST_NAMED = 20  # classes of a line
@@ -71,6 +74,33 @@ def crowded(dataset: Dataset, windows: Callable[[tuple[int, int]], list[Window]]
                 f"{told}, and no more of each are {what}: cut them with data.tile=N into tiles that show fewer"
             )
     return lines
+
+
+def vanishing(dataset: Dataset, look: Look) -> list[str]:
+    """A line where objects of train are too small in the training image to be learnt.
+
+    Raises:
+        DataError: All are.
+    """
+    from visrun.data import boxing  # and with it torch, which nothing else here needs
+
+    rows = dataset.splits.get("train", ()) if TARGETS[dataset.kind].objects else ()
+    real = [row.target.pick(~row.target.ignored) for row in rows]
+    if not any(map(len, real)):
+        return []
+    parts = [look.windows(dataset.sizes[row.image])[0] for row in rows]  # those of one image are of one size
+    sizes = np.array([(bottom - top, right - left) for left, top, right, bottom in parts], np.float64)
+    scale = look.image_size[1] / centred(sizes, look.image_size, look.fit).extent[:, 0]
+    sides = boxing.narrowest(real, dataset.kind) * np.repeat(scale, list(map(len, real)))
+    high, wide = look.image_size
+    count = int((sides < boxing.SMALLEST).sum())
+    told = (
+        f"{count:,} of {len(sides):,} objects in train are under {boxing.SMALLEST:g} pixel in training images of "
+        f"{wide} x {high} and are not learnt: take a larger data.image_size, or cut images with a smaller data.tile=N"
+    )
+    if count == len(sides):
+        raise DataError(f"{dataset.root}: {told}")
+    return [told] if count else []
 
 
 def uneven(dataset: Dataset) -> list[str]:
