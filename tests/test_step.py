@@ -154,6 +154,15 @@ def test_the_average_follows_its_formula_and_copies_buffers():
     assert not any(p.requires_grad for p in average.module.parameters())
 
 
+def test_a_network_that_cannot_be_copied_has_no_average():
+    model = nn.Linear(2, 2)
+    model.normed = model.weight / model.weight.norm()
+    with pytest.raises(
+        ConfigError, match=r"^run\.ema=0\.9: .*: take torch\.nn\.utils\.parametrizations\.weight_norm, or"
+    ):
+        make(model, ema=0.9)
+
+
 def test_the_average_follows_buffers_that_a_step_makes_anew():
     model = nn.BatchNorm1d(2)
     average = Average(model, 0.9)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun.batch import clone, refill, split
-from visrun.device import autocast, free_generator
+from visrun.device import autocast, free_generator, is_out_of_memory
 from visrun.errors import ConfigError, first_line
 
 # Eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture").
@@ -258,7 +258,15 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.steps = decay, 0
-        self.model, self.module = model, deepcopy(model).eval().requires_grad_(False)
+        try:
+            self.model, self.module = model, deepcopy(model).eval().requires_grad_(False)
+        except RuntimeError as error:  # of a tensor that was computed, which torch.nn.utils.weight_norm keeps
+            if is_out_of_memory(error):
+                raise
+            how = "take torch.nn.utils.parametrizations.weight_norm, or run.ema=0"
+            raise ConfigError(
+                f"run.ema={decay:g}: the network cannot be copied, as one with weight_norm: {how}"
+            ) from error
         self.source = [p.detach() for p in model.parameters()]
         self.target = [p.detach() for p in self.module.parameters()]
         self.weight = torch.zeros((), device=self.source[0].device)

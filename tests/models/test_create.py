@@ -83,6 +83,10 @@ class Counting(nn.Linear):
         (lambda num_outputs: nn.Flatten(), "model=mine: has no linear or convolutional layer as its head; let its"),
         (lambda depth, width: nn.Linear(1, 1), "model=mine: its function asks for depth, width, which nothing gives"),
         (lambda num_outputs: Counting(2, 2), "model=mine: _extra_state of its state is dict, not a tensor"),
+        (
+            lambda num_outputs: nn.LazyLinear(2),
+            "model=mine: weight is of a lazy layer: let its builder run a batch through it",
+        ),
     ],
 )
 def test_a_plugins_builder_that_makes_no_network_is_one_line(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from visrun import losses
 from visrun.build import load
-from visrun.errors import UserError
+from visrun.errors import ConfigError, UserError
 from visrun.figures.drawing import Line
 from visrun.tables import TASKS
 from visrun.tasks import classification
@@ -33,6 +33,17 @@ def batch(target: Tensor) -> Any:
 
 def model(logits: list[list[float]]) -> Any:
     return lambda _: torch.tensor(logits)
+
+
+def test_several_outputs_are_for_a_loss_that_takes_them() -> None:
+    def both(prediction: Any, target: Tensor) -> Tensor:
+        return sum(losses.cross_entropy(part, target) for part in prediction)
+
+    row, target = torch.zeros(1, 3), torch.tensor([1])
+    assert Classification(classes=CLASSES, loss=both).losses(lambda _: (row, row), batch(target))["both"] > 0
+    task = Classification(classes=CLASSES, loss=partial(losses.focal, weight=None))
+    with pytest.raises(ConfigError, match=r"^the network gives tuple, which loss=focal does not take: let it give one"):
+        task.losses(lambda _: (row, row), batch(target))
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from visrun.build import call, load, reads, require_filled
 from visrun.errors import ConfigError
@@ -131,8 +132,11 @@ def _built(builder: Any, values: dict[str, Any]) -> Built:
 
 
 def _require_tensors(module: nn.Module, name: str) -> None:
-    """Refuse a network with more to keep than tensors (``get_extra_state``), which no checkpoint would give back."""
+    """Refuse a network with more to keep than tensors (``get_extra_state``), which no checkpoint would give back, or
+    with tensors that have no shape yet."""
     for key, value in module.state_dict().items():
+        if is_lazy(value):
+            raise ConfigError(f"model={name}: {key} is of a lazy layer: let its builder run a batch through it")
         if not isinstance(value, Tensor):
             raise ConfigError(f"model={name}: {key} of its state is {type(value).__name__}, not a tensor: use a buffer")
 

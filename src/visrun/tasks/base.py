@@ -18,7 +18,7 @@ from torch import Tensor
 from visrun.batch import Batch, Prediction
 from visrun.build import function_of
 from visrun.data.placement import Place, Scene
-from visrun.errors import UserError
+from visrun.errors import ConfigError, UserError
 
 Loss = Callable[[Tensor, Tensor], Tensor | dict[str, Tensor]]  # its options are bound already
 Forward = Callable[[Tensor], Any]  # a model: images (B, 3, H, W) to its output
@@ -160,9 +160,19 @@ def only(prediction: Prediction, i: int) -> Prediction:
 
 
 def named(loss: Loss | None, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """The parts of ``loss``: by their own names, or one part under the function's name."""
+    """The parts of ``loss``: by their own names, or one part under the function's name.
+
+    Raises:
+        ConfigError: It fails on what is no tensor, such as a network gives in training that has auxiliary heads.
+    """
     assert loss is not None, "a task that was built to predict has no loss"
-    value = loss(prediction, target)
+    try:
+        value = loss(prediction, target)
+    except Exception as error:
+        if isinstance(prediction, Tensor):
+            raise
+        told = f"the network gives {type(prediction).__name__}, which loss={name_of(loss)} does not take"
+        raise ConfigError(f"{told}: let it give one tensor, in training, too") from error
     return value if isinstance(value, dict) else {name_of(loss): value}
 
 

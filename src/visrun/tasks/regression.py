@@ -70,7 +70,7 @@ class Regression:
     def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """The loss in standardised units, under its own name."""
         output = model(batch.images)
-        mean, std = self._statistics(output.device)
+        mean, std = self._statistics(batch.images.device)
         return named(self.loss, output, (batch.target - mean) / std)
 
     def predict(self, model: Forward, images: Tensor) -> Prediction:
