@@ -124,7 +124,11 @@ def test_a_run_that_noted_neither_data_nor_image_size_is_sent_without(tmp_path: 
 
 @pytest.mark.parametrize("case", ["complete", "written", "elsewhere", "untracked"])
 def test_no_store_is_opened_of_a_run_that_is_complete_being_written_or_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: Listening, case: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tracker: Listening,
+    capsys: pytest.CaptureFixture[str],
+    case: str,
 ) -> None:
     (tmp_path / "mlflow.db").touch()
     folder = finished(tmp_path / "run", uri=f"sqlite:///{tmp_path}/mlflow.db", is_open=case != "complete")
@@ -139,5 +143,7 @@ def test_no_store_is_opened_of_a_run_that_is_complete_being_written_or_elsewhere
     else:
         assert cli.main(["resume", str(folder)]) == 0
     assert not tracker.options
+    told = f"MLflow at sqlite:///{tmp_path}/mlflow.db has not got all of this run"
+    assert (told in " ".join(capsys.readouterr().out.split())) == (case == "elsewhere")
     if case == "elsewhere":
         assert json.loads((folder / RECORD).read_text())["open"]

@@ -14,7 +14,7 @@ from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
 from visrun.tracking import default_uri
 from visrun.tracking.names import RECORD, noted, read_record
-from visrun.tracking.uris import absolute_uri
+from visrun.tracking.uris import URI, absolute_uri
 
 
 def end(outlets: Outlets, status: str, reason: str | None) -> None:
@@ -33,16 +33,22 @@ def end(outlets: Outlets, status: str, reason: str | None) -> None:
 def complete(folder: Path, screen: Screen) -> None:
     """Send MLflow what it lacks of a finished run, but for the model, which would have to be traced anew.
 
-    Nothing is opened where it has all, where the run's process still sends it, or where its store is not named now.
+    Nothing is opened where it has all, or where the run's process still sends it; where its store is not the one that
+    is named now, that is said.
 
     Raises:
         UserError: The folder cannot be written, a link leads out of it, or experiment.json is not valid here.
     """
-    if not noted(folder / RECORD).get("open") or writer_of(folder) is not None:
+    record = noted(folder / RECORD)
+    if not record.get("open") or writer_of(folder) is not None:
         return
     require_inside(folder)
     resolved = remembered(folder)
     if read_record(folder / RECORD, absolute_uri(uri_of(resolved.settings, folder) or default_uri())) is None:
+        screen.warn(
+            f"MLflow at {record.get('uri')} has not got all of this run, and is not the store that is used now: set "
+            f"{URI} to it and resume again"
+        )
         return
     screen.say("MLflow has not got all of this run: what it lacks is sent now, but for the model")
     with RunFolder(folder) as files:
