@@ -104,7 +104,8 @@ class Server(ThreadingHTTPServer):
     """As much of MLflow's web interface as a run without files needs; ``lost``: it accepts and never answers.
 
     Every answer takes ``delay`` seconds. Of the calls that are ``unanswered`` the first is done, and answered by 503,
-    with the advice to come back in ten minutes. With a ``page`` all answers are HTML of that status.
+    with the advice to come back in ten minutes. With a ``page`` all answers are HTML of that status;
+    a ``strange`` one is another program's and answers {} to everything.
     """
 
     daemon_threads = True
@@ -113,7 +114,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
         self.lost, self.ended, self.requests, self.delay = False, threading.Event(), [], 0.0
-        self.unanswered, self.page = set(), 0
+        self.unanswered, self.page, self.strange = set(), 0, False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -143,7 +144,7 @@ class Handler(BaseHTTPRequestHandler):
             "runs/get": {"run": {"info": info, "data": {}}},
             "runs/update": {"run_info": info},
         }
-        answer = json.dumps(answers.get(call, {})).encode()
+        answer = json.dumps({} if self.server.strange else answers.get(call, {})).encode()
         time.sleep(self.server.delay)
         if call == "runs/search" and "runs/create" in dict(self.server.requests):
             answer = json.dumps({"runs": [{"info": info, "data": {}}]}).encode()
@@ -229,6 +230,17 @@ def test_an_epoch_that_failed_is_sent_again_also_where_mlflow_logs_from_a_thread
     assert tracker.finish("finished") is None
     batches = [body for call, body in server.requests if call == "runs/log-batch"]
     assert [metric["key"] for batch in batches for metric in batch.get("metrics", ())].count("loss") == 2
+
+
+@pytest.mark.slow
+def test_a_server_of_another_program_is_said_to_be_one(server, tmp_path, wait_until):
+    server.strange = True
+    tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=server.uri, record=tmp_path / "run.json")
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0})
+    wait_until(tracker._done.is_set, 60)
+    assert tracker.trouble().startswith(f"MLflow at {server.uri} did not take this run: it is no MLflow server (")
+    assert tracker.link is None and not (tmp_path / "run.json").exists()
 
 
 @pytest.mark.slow

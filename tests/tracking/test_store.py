@@ -127,6 +127,32 @@ def test_a_resumed_run_gets_the_epochs_that_it_missed_and_no_other_twice(tmp_pat
 
 
 @pytest.mark.slow
+def test_a_folder_whose_name_is_no_text_is_shown_with_question_marks(database):
+    odd = "/srv/caf\udce9"
+    options = {"params": {"data.root": odd}, "tags": {"folder": odd}, "data": [Data(odd, "a", odd, "training", {})]}
+    tracker = open_tracker("mlflow", experiment="e", run_name=f"resnet18 {odd}", uri=str(database), **options)
+    tracker.start()
+    tracker.tags({"command": f"visrun data.root={odd}"})
+    assert tracker.finish("failed", f"{odd} is empty") is None
+    _client, run = read_run(f"sqlite:///{database}", tracker.run_id)
+    shown = {key: run.data.tags[key] for key in ("folder", "command", "reason")}
+    assert shown == {"folder": "/srv/caf?", "command": "visrun data.root=/srv/caf?", "reason": "/srv/caf? is empty"}
+    assert (run.info.run_name, run.data.params) == ("resnet18 /srv/caf?", {"data.root": "/srv/caf?"})
+    assert [item.dataset.name for item in run.inputs.dataset_inputs] == ["/srv/caf?"]
+
+
+@pytest.mark.parametrize(("uri", "seconds"), [("sqlite:////srv/my.db", 300.0), ("http://host", 60.0)])
+def test_a_new_file_has_minutes_for_its_tables(uri, seconds, monkeypatch):
+    told = []
+    monkeypatch.setattr(store, "probe", lambda *_: None)
+    monkeypatch.setattr(store, "make_client", Mock(side_effect=ZeroDivisionError))
+    options = {"experiment": "e", "run_name": "r", "tags": {}, "record": None, "began": 0.0, "names": ()}
+    with pytest.raises(ZeroDivisionError):
+        store.Store(uri, **options, progress=told.append).open()
+    assert told == [seconds]
+
+
+@pytest.mark.slow
 def test_a_run_that_is_gone_is_begun_anew(tmp_path, database):
     options = {"experiment": "e", "run_name": "r", "uri": str(database), "record": tmp_path / "run.json"}
     write_record(tmp_path / "run.json", f"sqlite:///{database}", "0" * 32)

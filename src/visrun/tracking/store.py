@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from visrun.tracking.client import ENVIRONMENT, Answering, current, environment, is_temporary, make_client
 from visrun.tracking.names import look_alikes, metric_name, parameter_text, read_record, source_tags, write_record
 from visrun.tracking.system import Meters
-from visrun.tracking.uris import artifact_location, probe
+from visrun.tracking.uris import artifact_location, is_local, probe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from visrun.tracking import Data
 
 PROBE_SECONDS = 3.0
-IMPORT_SECONDS = 60.0  # importing mlflow and making a fresh database's tables
+IMPORT_SECONDS = 60.0  # importing mlflow
+TABLES_SECONDS = 300.0  # the same and opening a file: making the tables of a new one, on a busy machine
 EXPORT_SECONDS = 120.0  # tracing a model
 BYTES_PER_SECOND = 5e6  # the slowest line that an upload of a large file has to live with
 LARGE = 4_000_000  # bytes from which a file's upload may take longer than an ordinary answer
@@ -54,8 +55,9 @@ class Store:
         names: Collection[str],
         progress: Callable[[float | None], None],
     ) -> None:
-        self.uri, self.experiment, self.run_name = uri, experiment, run_name
-        self.first_tags = {**source_tags(tags), **tags, "status": "running", START: uuid.uuid4().hex}
+        self.uri, self.experiment, self.run_name = uri, experiment, sendable(run_name)
+        first = {**source_tags(tags), **tags, "status": "running", START: uuid.uuid4().hex}
+        self.first_tags = {name: sendable(value) for name, value in first.items()}
         self.record, self.progress = record, progress
         self.experiment_id: str | None = None
         self.run_id: str | None = None
@@ -82,6 +84,8 @@ class Store:
         self.experiment_id = self._experiment()
         wanted = self.run_id or noted
         run = self._existing(wanted) or self._new()
+        if not run.info.run_id:  # any answer in JSON is read as one that leaves everything out
+            raise ValueError("it is no MLflow server")
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         self.began = run.info.start_time
         write_record(self.record, self.uri, run.info.run_id, is_open=True)
@@ -94,7 +98,8 @@ class Store:
         """Write the parameters that are not there yet; those that are stay as they are."""
         from mlflow.entities import Param
 
-        pairs = [Param(name, parameter_text(value)) for name, value in params.items() if name not in self.known]
+        lacking = {name: value for name, value in params.items() if name not in self.known}
+        pairs = [Param(name, sendable(parameter_text(value))) for name, value in lacking.items()]
         for start in range(0, len(pairs), BATCH):
             self._write(params=pairs[start : start + BATCH])
 
@@ -120,7 +125,7 @@ class Store:
         inputs = [
             DatasetInput(
                 Dataset(
-                    name=item.name[:500],
+                    name=sendable(item.name[:500]),
                     digest=item.digest[:36],  # MLflow's limit
                     source_type="local",
                     source=json.dumps({"uri": item.source}),
@@ -136,7 +141,7 @@ class Store:
         """Set tags, of this run or of another."""
         from mlflow.entities import RunTag
 
-        pairs = [RunTag(metric_name(name), str(value)) for name, value in tags.items()]
+        pairs = [RunTag(metric_name(name), sendable(str(value))) for name, value in tags.items()]
         for start in range(0, len(pairs), BATCH):
             self._write(run_id, tags=pairs[start : start + BATCH])
 
@@ -195,7 +200,7 @@ class Store:
 
     def _connect(self) -> Any:
         probe(self.uri, PROBE_SECONDS)
-        self.progress(IMPORT_SECONDS)
+        self.progress(TABLES_SECONDS if is_local(self.uri) else IMPORT_SECONDS)
         return make_client(self.uri)
 
     def _experiment(self) -> str:
@@ -267,3 +272,8 @@ class Store:
         kept = os.environ.get(name, ENVIRONMENT[name])
         with environment(name, str(int(4 + size / BYTES_PER_SECOND)) if kept == ENVIRONMENT[name] else kept):
             yield
+
+
+def sendable(text: str) -> str:
+    """``text`` with "?" for what UTF-8 cannot say: a byte of a file's name that is no text."""
+    return text.encode("utf-8", "replace").decode()
