@@ -41,14 +41,17 @@ def dataset(kind: str) -> Dataset:
     return Dataset(root=Path(), layout="x", kind=kind, splits=splits, classes=("a",), targets=(), sizes=sizes)
 
 
+BOTH = "2 of 4 images in train and 1 of 1 images in val show"
+
+
 @pytest.mark.parametrize(
     ("kind", "tile", "told"),
     [
-        ("instances", None, ["2 of 4 .* more than 100 .* found", "2 of 4 .* more than 255 .* learnt"]),
-        ("instances", 800, ["2 of 4 .* more than 100 .* found"]),
-        ("boxes", None, ["2 of 4 .* more than 100 .* found"]),
+        ("instances", None, [f"{BOTH} more than 100 .* found", "2 of 4 images in train show more than 255 .* learnt"]),
+        ("instances", 800, [f"{BOTH} more than 100 .* found"]),
+        ("boxes", None, [f"{BOTH} more than 100 .* found"]),
         ("boxes", 400, []),
-        ("rotated_boxes", None, ["1 of 4 .* more than 500 .* found"]),
+        ("rotated_boxes", None, ["1 of 4 images in train and 1 of 1 images in val show more than 500 .* found"]),
         ("label", None, []),
     ],
 )
@@ -59,6 +62,14 @@ def test_more_objects_than_can_be_found_or_masks_have_numbers_for_are_told(
     assert len(lines) == len(told)
     for line, expected in zip(lines, told, strict=True):
         assert re.match(f"{expected}: cut them with data.tile=N", line), line
+
+
+@pytest.mark.parametrize("kind", ["boxes", "instances"])
+def test_more_objects_than_can_be_found_are_told_where_only_other_splits_than_train_show_them(kind: str) -> None:
+    full = dataset(kind)
+    rows = full.splits["train"]
+    (line,) = crowded(replace(full, splits={"train": rows[3:], "val": rows[2:], "test": rows}), lambda s: [(0, 0, *s)])
+    assert line.startswith("2 of 4 images in test show more than 100 objects at once, and no more of each are found")
 
 
 def small(kind: str, *sides: tuple[float, float], **how: Any) -> Dataset:

@@ -53,27 +53,36 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
 
 
 def crowded(dataset: Dataset, windows: Callable[[tuple[int, int]], list[Window]]) -> list[str]:
-    """A line where training images show more objects at once than can be found, or than masks have numbers for.
+    """A line where images show more objects at once than can be found, or in train than masks have numbers for.
 
     Args:
         windows: The parts in which an image of (width, height) is looked at.
     """
     entry = TARGETS[dataset.kind]
-    rows = dataset.splits.get("train", ()) if entry.objects else ()
-    many = [row for row in rows if len(row.target) > entry.most]
-    shown = [[row.target.within(window) for window in windows(dataset.sizes[row.image])] for row in many]
-    limits = [(entry.most, "found", [max(int((~part.ignored).sum()) for part in parts) for parts in shown])]
-    if entry.numbered:
-        limits.append((MOST_MASKED, "learnt", [max(map(len, parts)) for parts in shown]))
+    limits = [(entry.most, "found", tuple(dataset.splits))] if entry.objects else []
+    limits += [(MOST_MASKED, "learnt", ("train",))] if entry.numbered else []
     lines = []
-    for most, what, counts in limits:
-        count = sum(n > most for n in counts)
-        told = f"{count:,} of {len(rows):,} images in train show more than {most} objects at once"
-        if count:
+    for most, what, splits in limits:
+        above = {name: _above(dataset, name, windows, most=most, ignored=what == "learnt") for name in splits}
+        told = [f"{n:,} of {len(dataset.splits[name]):,} images in {name}" for name, n in above.items() if n]
+        if told:
             lines.append(
-                f"{told}, and no more of each are {what}: cut them with data.tile=N into tiles that show fewer"
+                f"{' and '.join(told)} show more than {most} objects at once, and no more of each are {what}: cut them "
+                "with data.tile=N into tiles that show fewer"
             )
     return lines
+
+
+def _above(
+    dataset: Dataset, split: str, windows: Callable[[tuple[int, int]], list[Window]], *, most: int, ignored: bool
+) -> int:
+    """How many images of a split show more than ``most`` objects at once, with or without those to be ignored."""
+    count = 0
+    for row in dataset.splits.get(split, ()):
+        if len(row.target) > most:
+            parts = [row.target.within(window) for window in windows(dataset.sizes[row.image])]
+            count += any(int((~part.ignored | ignored).sum()) > most for part in parts)
+    return count
 
 
 def vanishing(dataset: Dataset, look: Look) -> list[str]:
