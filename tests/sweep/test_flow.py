@@ -42,6 +42,24 @@ def body(number, values, trial):
         time.sleep(600)
     return values.learning_rate
 """
+LATE = """
+import visrun.tracking as tracking
+
+class Late(tracking.NoTracker):
+    @property
+    def run_id(self):
+        return "run-1" if seen("begin", 0) else None
+
+tracking.TRACKERS["none"] = lambda **_: Late()
+
+def body(number, values, trial):
+    note("below", number, parent=trial.handle.parent)
+    until = time.monotonic() + PATIENCE
+    while trial.queue.study.user_attrs["visrun"]["parent"] is None:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return values.learning_rate
+"""
 
 
 def last_line(output):
@@ -87,6 +105,12 @@ def body(number, values, trial):
     by_slot = {trial.number: trial.user_attrs["slot"] for trial in sweeper.trials("mine")}
     assert sorted(set(by_slot.values())) == [0, 1]
     assert len({by_slot[number] for number in range(1, 7)}) == 1
+
+
+def test_trials_are_below_the_sweeps_run_as_soon_as_its_store_has_answered(sweeper):
+    sweeper.body(LATE)
+    sweeper.sweep(*FOUR)
+    assert [event["parent"] for event in sweeper.events("below")] == [None, "run-1", "run-1", "run-1"]
 
 
 def test_slots_take_the_gpus_in_turn(sweeper):

@@ -12,8 +12,9 @@ from visrun.console import Screen
 from visrun.errors import first_line
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
+from visrun.sweep.agreement import noted
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
-from visrun.sweep.files import PLOTS, RESULTS, TABLE
+from visrun.sweep.files import ATTRIBUTE, PLOTS, RESULTS, TABLE
 from visrun.sweep.joining import prepare
 from visrun.sweep.leadership import Claim, claimed, leading, look
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
@@ -66,6 +67,7 @@ class Controller:
         self.plan, self.queue, self.claim = plan, queue, claim
         self.screen, self.stop = screen, stop
         self.parent = make_parent(plan)
+        self.parent_id: str | None = None
         self.crew: Crew = Threads(work) if work else self._slots()
         self.orphans = Orphans(self.parent.tracker)
         self.ended = -1
@@ -110,9 +112,16 @@ class Controller:
 
     def _parent_run(self) -> str | None:
         """MLflow's id of the sweep's run, waited for. Trials run from here on, so that a signal no longer just ends."""
-        run_id = self.parent.tracker.wait()
+        self.parent_id = self.parent.tracker.wait()
         self.stop.deferred = True
-        return run_id
+        return self.parent_id
+
+    def _adopt(self) -> None:
+        """Put trials below the sweep's run from now on, where its store answered after the first had begun."""
+        run_id = self.parent.tracker.run_id
+        if self.parent_id is None and run_id is not None:
+            self.queue.study.set_user_attr(ATTRIBUTE, noted(self.queue) | {"parent": run_id})
+            self.parent_id = run_id
 
     def _watch(self) -> None:
         """Look at the study until nobody works any more."""
@@ -122,6 +131,7 @@ class Controller:
             while self._is_working():
                 began = time.monotonic()
                 self.claim.keep()
+                self._adopt()
                 trials = self.queue.trials()
                 table.update(trials)
                 self._refresh(trials)
