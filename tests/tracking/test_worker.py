@@ -357,6 +357,28 @@ def test_a_run_is_noted_as_complete_once_its_store_has_all(tracker, tmp_path, mi
     assert tracker._store.closed == (missing is None)
 
 
+def test_what_is_tried_in_vain_lets_the_epochs_go_first(whole, monkeypatch, wait_until):
+    monkeypatch.setattr(worker, "TELL_SECONDS", 0.05)
+    whole._store.behave = fail_on(ConnectionError("it answers 500"), "parameters")
+    whole.start()
+    whole.epoch(1, {"loss": 1.0})
+    wait_until(lambda: ("metrics", 1, {"loss": 1.0}) in whole._store.calls)
+    assert whole.finish("finished").startswith("MLflow at http://host did not take the parameters: it answers 500 (")
+
+
+def test_an_older_value_of_a_tag_never_replaces_a_later_one(tracker, monkeypatch, wait_until):
+    monkeypatch.setattr(worker, "TELL_SECONDS", 0.05)
+    tracker._store.behave = fail_on(ConnectionError("it answers 500"), "tags")
+    tracker.start()
+    tracker.tags({"best": "1"})
+    tracker.tags({"best": "2"})
+    wait_until(lambda: tracker.trouble())
+    time.sleep(0.2)
+    tracker._store.behave = lambda _call: None
+    assert tracker.finish("finished") is None
+    assert [call[1]["best"] for call in tracker._store.calls if call[0] == "tags"] == ["1", "2"]
+
+
 def test_one_bad_job_does_not_stop_the_others(tracker, tmp_path):
     tracker._store.behave = fail_on(FileNotFoundError("a.png is gone"), "artifact")
     tracker.start()

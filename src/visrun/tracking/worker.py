@@ -237,7 +237,7 @@ class MlflowTracker:
             self._opened.set()
             self._sample_at = time.monotonic() + SAMPLE_SECONDS  # opening took the first sample
             while (job := self._next()) is not None:
-                if self._attempt(KINDS[job.kind][0], job.run):
+                if self._attempt(KINDS[job.kind][0], job.run, job):
                     with self._lock:
                         self._waiting[job.kind] -= 1
         finally:
@@ -256,10 +256,11 @@ class MlflowTracker:
                 continue
         return None
 
-    def _attempt(self, what: str, run: Callable[[], None]) -> bool:
+    def _attempt(self, what: str, run: Callable[[], None], job: Job | None = None) -> bool:
         """Whether ``run``, which writes ``what``, got through.
 
-        What a later try may mend is tried until the run ends, then once more.
+        What a later try may mend is tried until the run ends, then once more. A ``job`` that has been tried for long
+        goes behind those that wait, but for tags, whose order counts.
         """
         pause, began = FIRST_PAUSE, time.monotonic()
         while True:
@@ -268,13 +269,16 @@ class MlflowTracker:
                 run()
             except Exception as error:  # whatever happens to the tracker, the run goes on
                 self._reason = one_line(error)
-                lasting = not is_temporary(error)
+                lasting, late = not is_temporary(error), time.monotonic() - began > TELL_SECONDS
                 if lasting:
                     self._troubles.setdefault(True, f"did not take {what}: {self._reason}")
-                elif time.monotonic() - began > TELL_SECONDS:
+                elif late:
                     told = f"has not taken {what} so far: {self._reason}; it is tried again"
                     self._troubles.setdefault(False, told)
                 if last or lasting or self._abandoned.is_set():
+                    return False
+                if late and job and job.kind != "tags":
+                    self._jobs.put(job._replace(number=next(self._numbers)))
                     return False
                 self._closing.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
