@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 
 import visrun
-from visrun import run
+from visrun import chance, run
 from visrun.device import configure
 from visrun.errors import ConfigError, DataError, VisrunError, exit_code
 from visrun.tracking import client
@@ -64,6 +66,15 @@ def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: 
         except DataError:
             assert fails
         assert switches() == before
+
+
+def test_what_a_search_around_it_draws_does_not_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_run", lambda *_: chance.seed(0) or DONE)
+    drawn = []
+    for _ in range(2):
+        visrun.train(["run.device=cpu"])
+        drawn += [random.random(), np.random.rand()]
+    assert len(set(drawn)) == 4
 
 
 def test_mlflow_is_put_back_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import weakref
 from dataclasses import replace
@@ -19,13 +20,14 @@ from tests.opened import shipped
 from visrun import checkpoint, cli, conclusion, evaluate, run
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
+from visrun.losses import cross_entropy
 from visrun.models import Built, Pretrained
 from visrun.models.freezing import fix_norms
 from visrun.parts import Parts
 from visrun.record import recorder
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
-from visrun.tables import MODELS
+from visrun.tables import MODELS, TASKS
 from visrun.tracking import NoTracker
 from visrun.tracking.names import RECORD
 from visrun.tracking.store import EVERY_EPOCH
@@ -458,6 +460,18 @@ def test_a_run_goes_on_without_the_weights_that_it_began_with(photos, tmp_path, 
     one, two = (checkpoint.load(path / "checkpoints" / "best.pt") for path in (folder, straight.folder))
     assert all(torch.equal(one["model"][key], value) for key, value in two["model"].items())
     assert (one["mean"], one["std"]) == (two["mean"], two["std"])
+
+
+def test_what_a_plugin_draws_from_python_and_numpy_follows_from_the_seed(photos, tmp_path, monkeypatch):
+    def noisy(prediction, target, *, weight=None):
+        return (random.random() + np.random.rand()) * cross_entropy(prediction, target, weight=weight)
+
+    monkeypatch.setitem(TASKS["classification"].losses, "cross_entropy", noisy)
+    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
+    interrupted(photos, tmp_path / "run", monkeypatch, after=4)
+    random.seed(1)
+    assert run.resume(tmp_path / "run") == 0
+    assert rows(tmp_path / "run") == rows(straight.folder)
 
 
 def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, monkeypatch):

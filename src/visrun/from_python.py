@@ -1,12 +1,14 @@
-"""What a run that Python starts needs, since its process goes on: words, a folder, no other run, torch as it was."""
+"""What a run that Python starts needs, since its process goes on: words, a folder, no other run, all as it was."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import torch
 
 from visrun.config.overrides import hydra_words, run_dir
@@ -41,7 +43,8 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One run at a time, since all share torch's generator and the log; torch's and MLflow's switches are put back.
+    """One run at a time, since all share torch's generator and the log; torch's and MLflow's switches are put back, and
+    the generators of Python and NumPy, from which a search around the run may draw.
 
     Raises:
         VisrunError: Another run is under way in this process.
@@ -55,10 +58,13 @@ def alone() -> Iterator[None]:
     quickest, repeatable, precision = cudnn.benchmark, cudnn.deterministic, None
     with suppress(RuntimeError):  # torch does not say it to a user who has set it for each backend
         precision = torch.get_float32_matmul_precision()
+    python, numpy = random.getstate(), np.random.get_state()
     try:
         with undone():
             yield
     finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         cudnn.benchmark, cudnn.deterministic = quickest, repeatable
         if precision is not None:

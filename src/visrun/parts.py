@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visrun import models
+from visrun import chance, models
 from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random
 from visrun.build import call, load, narrow, reads, require_filled
 from visrun.config.compose import Resolved
@@ -92,7 +92,7 @@ def build(
         exact=not facts.gradient,
     )
     size = size_of(settings, dataset)
-    torch.manual_seed(settings.seed)
+    chance.seed(settings.seed)
     task = build_task(resolved, dataset, device)
     built = build_network(resolved, task, size, begun)
     millions = count_parameters(built.module) / 1e6

@@ -57,7 +57,8 @@ class Result:
 def train(overrides: Sequence[str] = ()) -> Result:
     """Train one run as ``visrun OVERRIDES...`` does, in ``hydra.run.dir`` or a folder of its own below ``outputs``.
 
-    One at a time in a process: it seeds torch's own random numbers. Its switches of determinism and speed are put back.
+    One at a time in a process: it seeds torch's own random numbers. Its switches of determinism and speed are put back,
+    and the random numbers of Python and NumPy.
 
     Raises:
         ConfigError: Settings that are wrong, all at once.

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from visrun import chance
 from visrun.batch import first, rows
 from visrun.data.placement import Scene
 from visrun.device import autocast
@@ -114,7 +115,7 @@ def fit(
         evaluate_now: Metrics of ``step.evaluated`` on the validation split; ``entry`` names the one that ranks.
         progress: Changed in place.
         judge: Told the epoch, from 1, its monitored value and validation loss; True ends what cannot win its sweep.
-        seed: With the epoch's number, seeds what layers draw (dropout), so that any epoch can be entered afresh.
+        seed: With the epoch's number, seeds what is drawn (dropout, plugins), so that any epoch can be entered afresh.
 
     Returns:
         "finished", "pruned" where ``judge`` ended it, or "killed" where ``stop`` did; everything is saved.
@@ -127,7 +128,7 @@ def fit(
         return "finished"
     while True:
         if progress.step == 0:
-            torch.manual_seed(seed * 1_000_003 + progress.epoch)
+            chance.seed(seed * 1_000_003 + progress.epoch)
             step.ledger.reset()
             progress.learning_rate = learning_rate(step.optimizer)
         began, entered_at = time.monotonic(), progress.step

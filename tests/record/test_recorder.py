@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import torch
 
+from visrun.chance import random_state
 from visrun.errors import UserError
 from visrun.record import recorder
-from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, Outlets, RunRecorder, random_state, restore
+from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, Outlets, RunRecorder, restore
 from visrun.step import Ledger
 from visrun.tables import TASKS
 from visrun.tracking import NoTracker
 from visrun.training import Progress
 
+CPU = torch.device("cpu")
 ROW = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1, "time/step": 1.0, "time/epoch": 1.0}
 
 
@@ -167,13 +169,14 @@ def test_the_pause_between_two_epochs_counts_as_no_step(monkeypatch: pytest.Monk
     [
         *product(["model", "optimizer", "scheduler", "step", "random", "progress"], [None, 3, "missing"]),
         ("optimizer", {"state": {}, "param_groups": []}),
-        ("random", {"cpu": torch.zeros(3)}),
+        *product(["random"], [{"cpu": torch.zeros(3)}, {**random_state(CPU), "numpy": (3,)}]),
+        ("random", {**random_state(CPU), "python": (3,)}),
         *product(["progress"], [{"x": 1}, {"epoch": "2"}, {"epoch": None}]),
     ],
     ids=str,
 )
 def test_a_last_checkpoint_of_which_a_part_is_missing_or_odd_is_one_line(part: str, odd: Any) -> None:
-    network, cpu = torch.nn.Linear(1, 1), torch.device("cpu")
+    network, cpu = torch.nn.Linear(1, 1), CPU
     optimizer = torch.optim.SGD(network.parameters())
     scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
     ledger = Ledger(cpu)

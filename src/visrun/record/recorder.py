@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from visrun import checkpoint
+from visrun.chance import random_state, set_random_state
 from visrun.console import Screen, epoch_line
 from visrun.numbers import number
 from visrun.optimizers import load_optimizer
@@ -185,18 +185,3 @@ def restore(state: Mapping[str, Any], file: Path, *, step: Step, scheduler: Any,
             if not isinstance(value, (int, float)) and (name, value) != ("best", None):
                 raise TypeError(f"progress: {name}={value!r}")
         return progress
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The state of the generators that layers draw from."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Take back what :func:`random_state` gave."""
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
