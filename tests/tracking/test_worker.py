@@ -357,12 +357,11 @@ def test_a_run_is_noted_as_complete_once_its_store_has_all(tracker, tmp_path, mi
     assert tracker._store.closed == (missing is None)
 
 
-def test_what_is_tried_in_vain_lets_the_epochs_go_first(whole, monkeypatch, wait_until):
-    monkeypatch.setattr(worker, "TELL_SECONDS", 0.05)
+def test_what_is_tried_in_vain_lets_the_epochs_go_first(whole, wait_until):
     whole._store.behave = fail_on(ConnectionError("it answers 500"), "parameters")
     whole.start()
     whole.epoch(1, {"loss": 1.0})
-    wait_until(lambda: ("metrics", 1, {"loss": 1.0}) in whole._store.calls)
+    wait_until(lambda: ("metrics", 1, {"loss": 1.0}) in whole._store.calls, 2)
     assert whole.finish("finished").startswith("MLflow at http://host did not take the parameters: it answers 500 (")
 
 

@@ -56,12 +56,16 @@ RANKS = {"status": 1, "file": 2, "model": 3, "": 4}  # the order of what waits; 
 
 
 class Job(NamedTuple):
-    """One thing to write: its rank, its number among all, what it is (a key of KINDS, "" for the end), and how."""
+    """One thing to write: its rank, its number among all, what it is (a key of KINDS, "" for the end), and how.
+
+    ``since`` is when it was first tried in vain, 0 before.
+    """
 
     rank: int
     number: int
     kind: str
     run: Callable[[], None]
+    since: float = 0.0
 
 
 class MlflowTracker:
@@ -89,7 +93,7 @@ class MlflowTracker:
             self._put("params", lambda: self._store.parameters(params))
         if data:
             self._put("data", lambda: self._store.data(data))
-        self._reason, self._sample_at = "", 0.0
+        self._reason, self._sample_at, self._pause = "", 0.0, FIRST_PAUSE
         self._troubles: dict[bool, str] = {}  # the first that may pass (False) and the first that lasts (True)
         self._told: set[bool] = set()
 
@@ -259,29 +263,30 @@ class MlflowTracker:
     def _attempt(self, what: str, run: Callable[[], None], job: Job | None = None) -> bool:
         """Whether ``run``, which writes ``what``, got through.
 
-        What a later try may mend is tried until the run ends, then once more. A ``job`` that has been tried for long
-        goes behind those that wait, but for tags, whose order counts.
+        What a later try may mend is tried until the run ends, then once more. A ``job`` goes behind those that wait
+        before it is tried again, but for tags, whose order counts.
         """
-        pause, began = FIRST_PAUSE, time.monotonic()
+        since = job.since if job and job.since else time.monotonic()
         while True:
             last = self._closing.is_set()
             try:
                 run()
             except Exception as error:  # whatever happens to the tracker, the run goes on
                 self._reason = one_line(error)
-                lasting, late = not is_temporary(error), time.monotonic() - began > TELL_SECONDS
+                lasting = not is_temporary(error)
                 if lasting:
                     self._troubles.setdefault(True, f"did not take {what}: {self._reason}")
-                elif late:
+                elif time.monotonic() - since > TELL_SECONDS:
                     told = f"has not taken {what} so far: {self._reason}; it is tried again"
                     self._troubles.setdefault(False, told)
                 if last or lasting or self._abandoned.is_set():
                     return False
-                if late and job and job.kind != "tags":
-                    self._jobs.put(job._replace(number=next(self._numbers)))
+                self._closing.wait(self._pause)
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+                if job and job.kind != "tags":
+                    self._jobs.put(job._replace(number=next(self._numbers), since=since))
                     return False
-                self._closing.wait(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
             else:
+                self._pause = FIRST_PAUSE
                 self._progress()
                 return True
