@@ -154,8 +154,6 @@ def small_detector(*, num_outputs: int, target: str = "boxes") -> Built:
     for module in body.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if isinstance(module, Block):
-            nn.init.zeros_(module.bn2.weight)  # begins as its shortcut (Goyal et al. 2017, arXiv:1706.02677, 5.1)
     module = DenseDetector(body, num_outputs=num_outputs, target=target, width=SMALL_WIDTH, beyond=0)
     return Built(module, origin="random: no weights are published for small_detector", head=_heads(module))
 
