@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from visrun.detection.decode import coarse_boxes, refined
 from visrun.models.dense_parts import GROUP, Level, Prototypes, Pyramid, SecondLook, Shape, tower
-from visrun.models.small import Block
+from visrun.models.small import Block, initialise
 from visrun.models.trunks import Trunk, trunk
 from visrun.models.weights import Built, Pretrained
 
@@ -151,9 +151,7 @@ def small_detector(*, num_outputs: int, target: str = "boxes") -> Built:
     )
     blocks = [Block(a, b, stride=2) for a, b in zip(SMALL_WIDTHS, widths, strict=False)]
     body = Trunk(nn.Sequential(stem, *blocks), strides=_strides(target))
-    for module in body.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    initialise(body)
     module = DenseDetector(body, num_outputs=num_outputs, target=target, width=SMALL_WIDTH, beyond=0)
     return Built(module, origin="random: no weights are published for small_detector", head=_heads(module))
 

@@ -55,7 +55,7 @@ class SmallResNet(nn.Module):
             Block(first, first, stride=1), Block(first, second, stride=2), Block(second, third, stride=2)
         )
         self.fc = DropLinear(third, num_outputs, dropout=dropout)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.body(self.stem(x)).mean(dim=(2, 3)))
@@ -85,7 +85,7 @@ class SmallUNet(nn.Module):
         self.smooth = nn.ModuleList(_convolution(width, width) for width in reversed(widths[:-1]))
         self.drop = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(STROKES, num_outputs, 1)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         skips = [self.stem(x)]
@@ -117,7 +117,8 @@ def _convolution(in_channels: int, channels: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
-def _initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module) -> None:
+    """Give convolutions before ReLU their first weights (He et al. 2015, arXiv 1502.01852), in place."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

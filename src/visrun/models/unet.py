@@ -18,6 +18,7 @@ from torchvision.models.resnet import ResNet
 
 from visrun.models.classifiers import imagenet_weights, normalisation
 from visrun.models.heads import begin_rare
+from visrun.models.small import initialise
 from visrun.models.weights import Built, Pretrained, choose, load_published
 
 WIDTHS = (256, 128, 64, 32, 16)  # channels of the decoder at 1/16, 1/8, 1/4, 1/2 and 1/1 of the image
@@ -60,9 +61,7 @@ class UNet(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Conv2d(WIDTHS[-1], num_outputs, 1)
-        for module in self.decoder.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise(self.decoder)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         x, *skips = reversed(self.features(images))
