@@ -192,6 +192,17 @@ def test_masks_of_unmasked_objects_are_not_learnt() -> None:
     assert parts["mask"].item() == 0
 
 
+def test_an_object_that_no_cell_shows_does_not_teach_an_empty_mask() -> None:
+    """The loss is that of the other one alone, and of none where no cell shows either."""
+    module, (target, masks) = network("instances"), scene("instances")
+    output, alone = module(torch.randn(2, 3, SIDE, SIDE)), target.clone()
+    alone[0, 1, 2] = 0
+    parts = [losses(output, target, masks * (masks == 1), **how("instances"))["mask"]]
+    parts += [losses(output, alone, masks, **how("instances"))["mask"]]
+    assert parts[0].item() == pytest.approx(parts[1].item(), rel=1e-6) and parts[0].item() > 0
+    assert losses(output, target, masks * 0, **how("instances"))["mask"].item() == 0
+
+
 def test_in_evaluation_the_loss_of_masks_is_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there are more locations with masks than are looked at; they are spread over all."""
     monkeypatch.setattr(objective, "MASKS", 3)

@@ -142,7 +142,7 @@ def _class_terms(
 def _mask_loss(
     output: Output, target: Tensor, masks: Tensor, given: Assigned, wanted: Tensor, mask_loss: MaskLoss
 ) -> Tensor:
-    """The mean over up to ``MASKS`` locations an image of those with an object that has a mask.
+    """The mean over up to ``MASKS`` locations an image of those with an object that has a mask and a cell in it.
 
     They are picked at random; in evaluation, where nothing learns, always the same, spread over the image.
     """
@@ -156,6 +156,7 @@ def _mask_loss(
     coefficients = coefficients.gather(1, chosen[..., None].expand(-1, -1, coefficients.shape[2]))
     logits = logits_of(coefficients, output["prototypes"])
     truth = of_objects(masks, torch.where(used, numbers.gather(1, chosen), 0.0))
+    used = used & truth.flatten(2).any(2)  # an object that lies between the cells must not teach an empty mask
     boxes = wanted.gather(1, chosen[..., None].expand(-1, -1, 4))
     inside = within(boxes, (logits.shape[2], logits.shape[3]), margin=MARGIN) & used[..., None, None]
     return (mask_loss(logits, truth.float(), inside) * used).sum() / used.sum().clamp(min=1)
