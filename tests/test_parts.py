@@ -69,6 +69,7 @@ class Learnt(torch.nn.Module):
     [
         ("learnt", "none", "loss=learnt: has parameters, which nothing would train: let the model have them"),
         ("module", "none", ""),
+        ("fixed", "none", ""),
         ("plain", "balanced", "loss=plain weighs all classes alike"),
         ("focal", "balanced", ""),
         ("plain", "none", ""),
@@ -79,6 +80,7 @@ def test_a_loss_that_weighs_nothing_asks_for_what_nothing_gives_or_learns_itself
     loss: str, weights: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = {"plain": plain, "greedy": greedy, "learnt": Learnt(), "module": torch.nn.CrossEntropyLoss()}
+    losses["fixed"] = Learnt().requires_grad_(False)
     for name, function in losses.items():
         monkeypatch.setitem(TASKS["classification"].losses, name, function)
     resolved = resolve([f"loss={loss}", f"data.class_weights={weights}"])

@@ -1,4 +1,4 @@
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -15,7 +15,7 @@ from visrun.batch import each
 from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.errors import ConfigError
-from visrun.step import Average, Ledger, Step
+from visrun.step import Ledger, Step
 from visrun.tables import TASKS
 
 CPU = torch.device("cpu")
@@ -137,41 +137,6 @@ def test_the_ledger_comes_back_exactly():
     assert other.means() == ledger.means()
 
 
-def test_the_average_follows_its_formula_and_copies_buffers():
-    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    average = Average(model, 0.9)
-    kept = model[0].weight.detach().clone()
-    for step in range(1, 4):
-        with torch.no_grad():
-            model[0].weight.add_(1.0)
-            model[1].running_mean.add_(1.0)
-        average.advance()
-        average.update()
-        weight = 1 - min(0.9, (1 + step) / (10 + step))
-        kept = kept + weight * (model[0].weight.detach() - kept)
-    assert torch.allclose(average.module[0].weight, kept, atol=1e-6)
-    assert torch.equal(average.module[1].running_mean, model[1].running_mean)
-    assert not any(p.requires_grad for p in average.module.parameters())
-
-
-def test_a_network_that_cannot_be_copied_has_no_average():
-    model = nn.Linear(2, 2)
-    model.normed = model.weight / model.weight.norm()
-    with pytest.raises(
-        ConfigError, match=r"^run\.ema=0\.9: .*: take torch\.nn\.utils\.parametrizations\.weight_norm, or"
-    ):
-        make(model, ema=0.9)
-
-
-def test_the_average_follows_buffers_that_a_step_makes_anew():
-    model = nn.BatchNorm1d(2)
-    average = Average(model, 0.9)
-    model.running_mean = model.running_mean + 3.0
-    average.advance()
-    average.update()
-    assert average.module.running_mean.tolist() == [3.0, 3.0]
-
-
 def test_the_evaluated_weights_are_the_average_where_there_is_one():
     model = linear()
     assert make(model).evaluated is model
@@ -181,6 +146,34 @@ def test_the_evaluated_weights_are_the_average_where_there_is_one():
     other = make(linear(), ema=0.99)
     other.load_state_dict(step.state_dict())
     assert torch.equal(other.evaluated.weight, step.evaluated.weight)
+
+
+class Anew(nn.Linear):
+    """Assigns its buffer in each step, which a replay would not do."""
+
+    def __init__(self, in_place):
+        super().__init__(3, 1)
+        self.in_place = in_place
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, images):
+        if self.in_place:
+            self.seen += 1
+        else:
+            self.seen = self.seen + 1
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_step_that_makes_buffers_anew_is_not_captured(in_place, monkeypatch):
+    stream = Mock()
+    for name, stand_in in {"current_stream": lambda device: stream, "stream": lambda side: nullcontext()}.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    step = make(Anew(in_place))
+    step.graph_wanted, step.side = True, stream
+    step(batch_of())
+    assert step.graph_wanted == in_place
+    assert ("makes buffers of the model anew" in step.graph_note) == (not in_place)
 
 
 @pytest.fixture

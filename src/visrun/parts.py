@@ -186,6 +186,7 @@ def build_network(
         pretrained=fresh and settings.model.pretrained,
         weights=Path(settings.model.weights) if fresh and settings.model.weights else None,
         freeze=settings.model.freeze,
+        begun=begun,
         target=TASKS[settings.task].target,
         options=options_of(settings),
     )
@@ -194,7 +195,7 @@ def build_network(
         problem := output_problem(built.module, outputs=outputs, num_outputs=task.num_outputs, image_size=size)
     ):
         raise ConfigError(f"model={settings.model.name}: {problem}, which task={settings.task} needs")
-    return built if begun is None else models.gone_on(built, begun)
+    return built
 
 
 def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
@@ -235,7 +236,7 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
     settings, values = resolved.settings, resolved.hyperparameters
     entry = TASKS[settings.task]
     loss, build = load(entry.losses[values.loss]), load(entry.build)
-    if isinstance(loss, torch.nn.Module) and next(loss.parameters(), None) is not None:
+    if isinstance(loss, nn.Module) and any(p.requires_grad for p in loss.parameters()):
         raise ConfigError(f"loss={values.loss}: has parameters, which nothing would train: let the model have them")
     weights: Tensor | None = None
     if TARGETS[entry.target].classes:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from copy import deepcopy
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from visrun.average import Average
 from visrun.batch import clone, refill, split
-from visrun.device import autocast, free_generator, is_out_of_memory
+from visrun.device import autocast, free_generator
 from visrun.errors import ConfigError, first_line
 
 # Eager steps before a capture, so that lazy initialisation is over (CUDA Graphs, "Whole-network capture").
@@ -102,11 +102,14 @@ class Step:
 
     def _warm_up(self, batch: Any) -> None:
         assert self.side is not None
+        before = list(self.model.buffers())
         self.side.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.side):
             self._train(batch)
         torch.cuda.current_stream(self.device).wait_stream(self.side)
         self.eager_steps += 1
+        if [*map(id, before)] != [*map(id, self.model.buffers())]:  # a replay would read the same old ones each time
+            self.graph_wanted, self.graph_refused = False, "a step makes buffers of the model anew, not in place"
 
     def _replay(self, batch: Any) -> None:
         if self.graph is None and not self._capture(batch):
@@ -248,52 +251,3 @@ class Ledger:
         self.steps.fill_(state["steps"])
         for name, value in state["sums"].items():
             self.sums.setdefault(name, torch.zeros((), device=self.device)).fill_(value)
-
-
-class Average:
-    """Exponential moving average of a model's weights (Polyak & Juditsky 1992), buffers copied.
-
-    The decay rises as ``min(decay, (1 + t) / (10 + t))`` with the step t, so that the first weights are soon forgotten.
-    """
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay, self.steps = decay, 0
-        try:
-            self.model, self.module = model, deepcopy(model).eval().requires_grad_(False)
-        except RuntimeError as error:  # of a tensor that was computed, which torch.nn.utils.weight_norm keeps
-            if is_out_of_memory(error):
-                raise
-            how = "take torch.nn.utils.parametrizations.weight_norm, or run.ema=0"
-            raise ConfigError(
-                f"run.ema={decay:g}: the network cannot be copied, as one with weight_norm: {how}"
-            ) from error
-        self.source = [p.detach() for p in model.parameters()]
-        self.target = [p.detach() for p in self.module.parameters()]
-        self.weight = torch.zeros((), device=self.source[0].device)
-
-    def advance(self) -> None:
-        """Set the weight of the step to come; outside a captured graph, since it changes."""
-        self.steps += 1
-        self.weight.fill_(1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps)))
-
-    def update(self) -> None:
-        """Move the average towards the model's weights."""
-        change = torch._foreach_sub(self.source, self.target)
-        torch._foreach_mul_(change, self.weight)
-        torch._foreach_add_(self.target, change)
-        buffers: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
-        for kept, current in zip(self.module.buffers(), self.model.buffers(), strict=True):  # a step may make new ones
-            targets, sources = buffers.setdefault(kept.dtype, ([], []))
-            targets.append(kept)
-            sources.append(current)
-        for targets, sources in buffers.values():
-            torch._foreach_copy_(targets, sources)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Averaged weights and the number of steps taken."""
-        return {"module": self.module.state_dict(), "steps": self.steps}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what ``state_dict`` gave."""
-        self.module.load_state_dict(state["module"])
-        self.steps = state["steps"]

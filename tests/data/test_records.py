@@ -287,9 +287,13 @@ def test_mask_classes_ids_and_counts(tmp_path: Path) -> None:
 
 def test_a_split_of_masks_without_a_class_says_so(tmp_path: Path) -> None:
     for name, ids in {"train": [0, 1], "val": [255, 255], "test": [255, 255]}.items():
-        mask_folder(tmp_path / name, {f"{name}{i}": [ids] for i in range(2)})
-    with pytest.raises(DataError, match=r"no mask of val holds a pixel of the classes \(images: 2\)"):
-        records.read(tmp_path, task="segmentation")
+        mask_folder(tmp_path / "d" / name, {f"{name}{i}": [ids] for i in range(4)})
+    with pytest.raises(DataError, match=r"no mask of val holds a pixel of the classes$"):
+        records.read(tmp_path / "d", task="segmentation")
+    assert records.read(tmp_path / "d", task="segmentation", fold="1/2").counts["val"]
+    root = mask_folder(tmp_path / "whole", {f"{i}": [[255, 255]] for i in range(4)}, "a\nb\n")
+    with pytest.raises(DataError, match=r"no mask holds a pixel of the classes$"):
+        records.read(root, task="segmentation")
 
 
 def test_the_share_of_a_class_of_a_few_pixels_is_not_that_of_none(tmp_path: Path) -> None:

@@ -71,6 +71,26 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+@pytest.mark.parametrize("origin", ["random: none are published", "w.pt: 300 of 300 tensors"])
+def test_of_a_run_that_goes_on_the_whole_head_learns_as_it_did(origin: str, on_meta: Any) -> None:
+    begun = {"mean": (0.5,) * 3, "std": (0.25,) * 3, "origin": f"{origin}; all but roi_heads frozen", "classes": ()}
+    made = on_meta(
+        lambda: create(
+            "fasterrcnn_v2",
+            num_outputs=2,
+            image_size=64,
+            pretrained=False,
+            freeze="backbone",
+            begun=begun,
+            target="boxes",
+        )
+    )
+    learning = {name for name, p in made.module.named_parameters() if p.requires_grad}
+    inside = {n for n, _ in made.module.named_parameters() if any(f"{n}.".startswith(f"{h}.") for h in made.head)}
+    assert learning == inside and any("fpn" in name for name in learning)
+    assert made.begun() == begun
+
+
 class Counting(nn.Linear):
     def get_extra_state(self) -> dict[str, int]:
         return {"seen": 3}

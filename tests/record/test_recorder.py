@@ -169,8 +169,7 @@ def test_the_pause_between_two_epochs_counts_as_no_step(monkeypatch: pytest.Monk
     [
         *product(["model", "optimizer", "scheduler", "step", "random", "progress"], [None, 3, "missing"]),
         ("optimizer", {"state": {}, "param_groups": []}),
-        *product(["random"], [{"cpu": torch.zeros(3)}, {**random_state(CPU), "numpy": (3,)}]),
-        ("random", {**random_state(CPU), "python": (3,)}),
+        *product(["random"], [{"cpu": torch.zeros(3)}, {"numpy": (3,)}, {"python": (3,)}]),
         *product(["progress"], [{"x": 1}, {"epoch": "2"}, {"epoch": None}]),
     ],
     ids=str,
@@ -191,6 +190,8 @@ def test_a_last_checkpoint_of_which_a_part_is_missing_or_odd_is_one_line(part: s
     }
     file = Path("last.pt")
     assert restore(state, file, step=step, scheduler=scheduler, device=cpu) == Progress(epoch=2)
+    if part == "random" and isinstance(odd, dict):
+        odd = {**random_state(cpu), **odd}
     broken = {key: value for key, value in state.items() if key != part} if odd == "missing" else {**state, part: odd}
     with pytest.raises(UserError, match=r"^last\.pt: [^\n]*: go on with the version of visrun, [^\n]*$"):
         restore(broken, file, step=step, scheduler=scheduler, device=cpu)

@@ -102,21 +102,15 @@ def counts_that_vary(listing: Listing, good: dict[str, list[Entry]]) -> tuple[Li
     }
 
 
-def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...], *, root: Path) -> tuple[str, ...]:
+def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str, ...]:
     """Take images out of ``good`` whose masks have no pixel of any class, and a test split of such images alone, as
-    challenges have it; a line that says so, or ().
-
-    Raises:
-        DataError: Another split has such images alone.
-    """
+    challenges have it; a line that says so, or ()."""
     blank = 0
     for name, rows in list(good.items()):
         kept = [row for row in rows if _of_classes(row[1], ids).any()]
         blank += len(rows) - len(kept)
         good[name] = kept
-        if rows and not kept:
-            if name != "test" or len(good) == 1:
-                raise DataError(f"{root}: no mask of {name} holds a pixel of the classes (images: {len(rows)})")
+        if rows and not kept and name == "test" and len(good) > 1:
             del good[name]
     return (f"{blank} images left out: their masks hold no pixel of the classes",) if blank else ()
 
@@ -163,6 +157,9 @@ def require(
     """
     needed = ("train", "val") if training else ()
     empty = [name for name in (*needed, *good) if not good.get(name)]
+    if kind == "mask" and empty and (listing.splits.get(empty[0]) or not any(good.values())):
+        whose = f"of {empty[0]} " if empty[0] in listing.splits else ""
+        raise DataError(f"{root}: no mask {whose}holds a pixel of the classes")
     if empty or not good:
         what = f"the {empty[0]} split is empty" if empty else "no images"
         told = f"{root}: {what} (images: {', '.join(f'{k} {len(v)}' for k, v in good.items())})"

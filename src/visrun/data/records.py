@@ -227,7 +227,7 @@ def _examined(
     skipped = _settle(made, base, on_bad)
     good = _group(made.listing, made.entries, made.findings)
     if kind == "mask":
-        blank = choose.drop_blank(good, ids, root=base)
+        blank = choose.drop_blank(good, ids)
         made = replace(made, listing=replace(made.listing, warnings=(*made.listing.warnings, *blank)))
     return made.listing, ids, good, skipped
 

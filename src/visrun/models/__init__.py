@@ -21,7 +21,7 @@ from visrun.models.heads import last_layer
 from visrun.models.weights import Built, Pretrained, read_checkpoint
 from visrun.tables import MODELS, model_entry
 
-__all__ = ["Built", "Keeping", "Pretrained", "Settling", "create", "gone_on"]
+__all__ = ["Built", "Keeping", "Pretrained", "Settling", "create"]
 
 MOMENTUM = 0.1  # the least share of a new batch in BatchNorm's running averages
 
@@ -53,6 +53,7 @@ def create(
     pretrained: Pretrained = "auto",
     weights: Path | None = None,
     freeze: Literal["none", "backbone"] = "none",
+    begun: Mapping[str, Any] | None = None,
     target: str = "label",
     options: Mapping[str, Any] | None = None,
 ) -> Built:
@@ -71,6 +72,8 @@ def create(
         pretrained: True takes published weights or fails, False starts from random, "auto" takes what can be had.
         weights: A weight file or a run's folder; goes before ``pretrained``.
         freeze: "backbone" trains the new head only.
+        begun: ``Built.begun`` of a run that goes on: random weights, its own being loaded later, count as those that it
+            began with.
         target: What a record's target is (:class:`visrun.tables.TaskEntry`), which tells a network its heads.
         options: More arguments by name, for builders that take them.
 
@@ -97,17 +100,14 @@ def create(
     _quicken(built.module)
     if weights is not None:
         built = _from_file(built, weights, name=name)
+    if begun is not None:
+        built = built._replace(**begun)
+        if isinstance(built.module, Keeping) and not built.is_random:
+            built.module.keep_statistics()
     if freeze == "backbone":
         freeze_all_but(built.module, built.head)
-        built = built._replace(origin=f"{built.origin}; all but {', '.join(built.head)} frozen")
-    return built
-
-
-def gone_on(built: Built, begun: Mapping[str, Any]) -> Built:
-    """A network of random weights, which are still to be loaded, as if it had begun with those of ``Built.begun``."""
-    built = built._replace(**begun)
-    if isinstance(built.module, Keeping) and not built.is_random:
-        built.module.keep_statistics()
+        origin = f"{built.origin}; all but {', '.join(built.head)} frozen"
+        built = built if begun is not None else built._replace(origin=origin)
     return built
 
 

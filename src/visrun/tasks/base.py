@@ -168,7 +168,7 @@ def named(loss: Loss | None, prediction: Tensor, target: Tensor) -> dict[str, Te
     assert loss is not None, "a task that was built to predict has no loss"
     try:
         value = loss(prediction, target)
-    except Exception as error:
+    except (AttributeError, TypeError) as error:  # what a tuple gives to a loss of tensors
         if isinstance(prediction, Tensor):
             raise
         told = f"the network gives {type(prediction).__name__}, which loss={name_of(loss)} does not take"
