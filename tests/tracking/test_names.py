@@ -225,7 +225,15 @@ BODY = "API request to endpoint /api failed with error code 405 != 200. Response
         (
             f"{POOL} (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] "
             "certificate verify failed: Hostname mismatch (_ssl.c:1006)')))",
-            "its certificate is not trusted, Hostname mismatch; REQUESTS_CA_BUNDLE names a file of those to trust",
+            "its certificate is not trusted, Hostname mismatch",  # whichever others are trusted
+        ),
+        *(
+            (
+                f"{POOL} (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] "
+                f"certificate verify failed: {reason} (_ssl.c:1006)')))",
+                f"its certificate is not trusted, {reason}; REQUESTS_CA_BUNDLE names a file of those to trust",
+            )
+            for reason in ("self-signed certificate", "unable to get local issuer certificate")
         ),
         (
             f"{POOL} (Caused by SSLError(SSLError(1, '[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1)')))",

@@ -22,9 +22,10 @@ LOST = r"API request to \S+ failed with (?:timeout )?exception"  # of MLflow's l
 LOSSES = (
     (r"too many (\d+) error responses", "it answers with error {}"),
     (
-        r"certificate verify failed: ([^(]+) \(",
+        r"certificate verify failed: ((?:self.signed|unable to (?:get|verify))[^(]+) \(",
         "its certificate is not trusted, {}; REQUESTS_CA_BUNDLE names a file of those to trust",
     ),
+    (r"certificate verify failed: ([^(]+) \(", "its certificate is not trusted, {}"),
     (r"\[SSL: (\w+)\]", "no TLS with it, {}"),
     (r"exception (Exceeded \d+ redirects|Could not find .*)", "{}"),
     (r"in header value|'latin-1' codec can't encode", "MLFLOW_TRACKING_TOKEN holds what no header takes"),
