@@ -365,6 +365,18 @@ def test_what_is_tried_in_vain_lets_the_epochs_go_first(whole, wait_until):
     assert whole.finish("finished").startswith("MLflow at http://host did not take the parameters: it answers 500 (")
 
 
+def test_what_is_tried_in_vain_lets_the_files_go_first_and_is_sent_in_the_end(whole, tmp_path, wait_until):
+    whole._store.behave = fail_on(ConnectionError("it answers 500"), "parameters")
+    whole.start()
+    whole.epoch(1, {"loss": 1.0})
+    whole.artifact(tmp_path / "a.png")
+    wait_until(lambda: ("artifact", "a.png", "") in whole._store.calls, 2)
+    whole._store.behave = lambda _call: None
+    whole.epoch(2, {"loss": 1.0})
+    assert whole.finish("finished") is None
+    assert {"parameters", "data", "end"} <= {call[0] for call in whole._store.calls}
+
+
 def test_an_older_value_of_a_tag_never_replaces_a_later_one(tracker, monkeypatch, wait_until):
     monkeypatch.setattr(worker, "TELL_SECONDS", 0.05)
     tracker._store.behave = fail_on(ConnectionError("it answers 500"), "tags")

@@ -81,6 +81,7 @@ class MlflowTracker:
         self._since = time.monotonic()
         self._store = Store(uri, **run, progress=self._progress)
         self._jobs: queue.PriorityQueue[Job] = queue.PriorityQueue()
+        self._failed: list[Job] = []  # to be tried again; the thread's alone
         self._numbers = count()
         self._models: list[Callable[[], None]] = []
         self._waiting: Counter[str] = Counter()
@@ -178,11 +179,11 @@ class MlflowTracker:
         self._put("status", lambda: self._store.end(word, STATUSES[word], reason))
         for run in self._models:
             self._put("model", run)
-        self._put("", lambda: None)
         with self._lock:
             self._since = time.monotonic()
             self._until = self._since + self._limit + self._allowed - self._patience
         self._closing.set()
+        self._put("", lambda: None)
         while not self._done.wait(0.02):
             now = time.monotonic()
             if now > self._until:
@@ -253,18 +254,22 @@ class MlflowTracker:
             if time.monotonic() >= self._sample_at and not self._closing.is_set():
                 self._store.sample()
                 self._sample_at = time.monotonic() + SAMPLE_SECONDS
+            while self._failed and (self._jobs.empty() or self._closing.is_set()):
+                self._jobs.put(self._failed.pop(0)._replace(number=next(self._numbers)))
             try:
                 job = self._jobs.get(timeout=max(0.0, self._sample_at - time.monotonic()))
-                return job if job.kind else None
             except queue.Empty:
                 continue
+            if job.kind or not self._failed:
+                return job if job.kind else None
+            self._jobs.put(job)  # the run closed just now: first what failed
         return None
 
     def _attempt(self, what: str, run: Callable[[], None], job: Job | None = None) -> bool:
         """Whether ``run``, which writes ``what``, got through.
 
-        What a later try may mend is tried until the run ends, then once more. A ``job`` goes behind those that wait
-        before it is tried again, but for tags, whose order counts.
+        What a later try may mend is tried until the run ends, then once more. A ``job`` goes behind all that wait,
+        files too, before it is tried again, but for tags, whose order counts.
         """
         since = job.since if job and job.since else time.monotonic()
         while True:
@@ -284,7 +289,7 @@ class MlflowTracker:
                 self._closing.wait(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
                 if job and job.kind != "tags":
-                    self._jobs.put(job._replace(number=next(self._numbers), since=since))
+                    self._failed.append(job._replace(since=since))
                     return False
             else:
                 self._pause = FIRST_PAUSE
