@@ -58,10 +58,10 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> Listening:
     return made
 
 
-def finished(folder: Path, *, uri: str, is_open: bool = True) -> Path:
+def finished(folder: Path, *words: str, uri: str, is_open: bool = True) -> Path:
     """A run as its process leaves it that dies right after it has noted the end."""
     with RunFolder(folder) as files:
-        journal = Journal(files, resolve(["tracking.experiment=photos", "learning_rate=0.02"]))
+        journal = Journal(files, resolve(["tracking.experiment=photos", "learning_rate=0.02", *words]))
         journal.fingerprint("f" * 64)
         read = {"root": "/srv/photos", "splits": {"train": 3, "val": 1}, "classes": ["<30", ">30"]}
         journal.note(fingerprints={"val": "v" * 64}, data=read, image_size=[8, 8], device="cpu")
@@ -91,6 +91,18 @@ def test_what_mlflow_lacks_of_a_finished_run_is_sent_from_its_folder(
     assert tracker.files == [("curves.png", "plots"), ("experiment.json", ""), ("metrics.jsonl", "")]
     assert tracker.ends == [("finished", "no better")]
     assert (folder / "experiment.json").read_bytes() == before and not (folder / LOCK).exists()
+
+
+def test_what_a_relative_store_lacks_is_sent_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: Listening
+) -> None:
+    (tmp_path / "my.db").touch()
+    (tmp_path / "other").mkdir()
+    uri = f"sqlite:///{tmp_path}/my.db"
+    folder = finished(tmp_path / "run", "tracking.uri=my.db", uri=uri)
+    monkeypatch.chdir(tmp_path / "other")
+    assert cli.main(["resume", str(folder)]) == 0
+    assert tracker.options["uri"] == uri and tracker.ends == [("finished", "no better")]
 
 
 def test_parameters_data_and_tags_that_mlflow_lacks_are_sent_as_when_the_run_began(

@@ -75,6 +75,10 @@ def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path
         ([], None, f"{'n' * 300}/mlflow.db", None),  # no system can look at it, as at one in a closed folder
         ([], "http://host:5000", "first/mlflow.db", None),
         (["tracking.uri=http://other:5000"], None, "first/mlflow.db", "http://other:5000"),
+        (["tracking.uri=/srv/mlflow.db"], None, "first/mlflow.db", "/srv/mlflow.db"),
+        (["tracking.uri=mlflow.db"], None, "first/mlflow.db", "first/mlflow.db"),
+        (["tracking.uri=mlflow.db"], "http://host:5000", "first/mlflow.db", "first/mlflow.db"),
+        (["tracking.uri=mlflow.db"], None, "gone/mlflow.db", "mlflow.db"),
         ([], None, "http://host:5000", None),
     ],
 )
@@ -87,13 +91,13 @@ def test_a_run_that_goes_on_is_in_the_database_where_it_began(tmp_path, monkeypa
     database = tmp_path / "first" / "mlflow.db"
     database.parent.mkdir()
     database.touch()
-    uris = {name: name if "://" in name else f"sqlite:///{tmp_path}/{name}" for name in (store, str(expected))}
+    noted = store if "://" in store else f"sqlite:///{tmp_path}/{store}"
     content = content_of(made_of())
     tracked.tracker_of(resolve(typed), tmp_path, content, names=())
-    assert given["uri"] == (expected if typed else None)
-    write_record(tmp_path / RECORD, uris[store], "abc")
+    assert given["uri"] == resolve(typed).settings.tracking.uri
+    write_record(tmp_path / RECORD, noted, "abc")
     tracked.tracker_of(resolve(typed), tmp_path, content, names=())
-    assert given["uri"] == (expected and uris[expected])
+    assert given["uri"] == (noted if expected == store else expected)
 
 
 def test_a_runs_name_is_the_model_and_what_was_typed():

@@ -63,7 +63,7 @@ def tracker_of(
 
 def uri_of(settings: Settings, folder: Path) -> str | None:
     """The store of the run in ``folder``; of one that is resumed, which may be typed elsewhere, as it was noted."""
-    return settings.tracking.uri or recorded_uri(folder)
+    return recorded_uri(folder, settings.tracking.uri) or settings.tracking.uri
 
 
 def sitting_of(resolved: Resolved, made: Parts) -> dict[str, str]:

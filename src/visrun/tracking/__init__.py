@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from visrun.errors import ConfigError
 from visrun.tracking.names import RECORD, noted
-from visrun.tracking.uris import SQLITE, URI, absolute_uri, problem_of, sqlite_path, without_password
+from visrun.tracking.uris import SQLITE, URI, absolute_uri, is_relative, problem_of, sqlite_path, without_password
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -232,10 +232,16 @@ def forget(folder: Path) -> None:
     (folder / RECORD).unlink(missing_ok=True)
 
 
-def recorded_uri(folder: Path) -> str | None:
-    """The database of the run in a folder, where it is still there and MLFLOW_TRACKING_URI names no other store."""
+def recorded_uri(folder: Path, wanted: str | None) -> str | None:
+    """The database of the run in a folder, where it is still there and no other is named.
+
+    Args:
+        wanted: tracking.uri, of which a relative path names none: it counts from the folder where the run began. None
+            for what MLFLOW_TRACKING_URI names.
+    """
     uri = noted(folder / RECORD).get("uri")
-    if not isinstance(uri, str) or not uri.startswith(SQLITE) or os.environ.get(URI):
+    named = not is_relative(wanted) if wanted else os.environ.get(URI)
+    if named or not isinstance(uri, str) or not uri.startswith(SQLITE):
         return None
     return uri if os.path.isfile(sqlite_path(uri)) else None  # noqa: PTH113 (one that may not be looked at is not there)
 

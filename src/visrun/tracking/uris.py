@@ -34,6 +34,15 @@ def is_local(uri: str) -> bool:
     return uri.startswith((SQLITE, "file:", "/")) or "://" not in uri
 
 
+def is_relative(uri: str) -> bool:
+    """Whether ``uri`` is a path that means another store in another folder.
+
+    >>> is_relative("my.db"), is_relative("sqlite:///my.db"), is_relative("/srv/my.db"), is_relative("http://host")
+    (True, True, False, False)
+    """
+    return "://" not in uri.removeprefix(SQLITE) and not expanded(sqlite_path(uri)).is_absolute()
+
+
 def absolute_uri(uri: str) -> str:
     """``uri`` that means the same from every folder; a path that ends in .db is a SQLite store.
 
