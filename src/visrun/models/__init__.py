@@ -60,8 +60,7 @@ def create(
     """Build a network and give it its first weights; random ones come from torch's global generator.
 
     Classifiers map (B, 3, H, W) to (B, num_outputs), for verdicts as `visrun.models.scored` says; segmentation networks
-    to {"out": (B, num_outputs, H, W)}, some with "aux" of the same shape. Parameters
-    have the same names and shapes whatever the weights and ``freeze``.
+    to {"out": (B, num_outputs, H, W)}, some with "aux" like it. Weights and ``freeze`` change no shape and no name.
 
     Args:
         name: An entry of ``visrun.tables.MODELS``, whose builder returns a ``Built`` or just a module, or the name of a
@@ -72,8 +71,7 @@ def create(
         pretrained: True takes published weights or fails, False starts from random, "auto" takes what can be had.
         weights: A weight file or a run's folder; goes before ``pretrained``.
         freeze: "backbone" trains the new head only.
-        begun: ``Built.begun`` of a run that goes on: random weights, its own being loaded later, count as those that it
-            began with.
+        begun: ``Built.begun`` of a run that goes on, whose own weights are loaded later.
         target: What a record's target is (:class:`visrun.tables.TaskEntry`), which tells a network its heads.
         options: More arguments by name, for builders that take them.
 
@@ -100,15 +98,16 @@ def create(
     _quicken(built.module)
     if weights is not None:
         built = _from_file(built, weights, name=name)
-    if begun is not None:
-        built = built._replace(**begun)
-        if isinstance(built.module, Keeping) and not built.is_random:
-            built.module.keep_statistics()
-    if freeze == "backbone":
-        freeze_all_but(built.module, built.head)
-        origin = f"{built.origin}; all but {', '.join(built.head)} frozen"
-        built = built if begun is not None else built._replace(origin=origin)
-    return built
+    built = built._replace(**(begun or {}))
+    if isinstance(built.module, Keeping) and (weights is not None or (begun is not None and not built.is_random)):
+        built.module.keep_statistics()  # a builder does so itself for weights that it has loaded
+    return _frozen(built, told=begun is not None) if freeze == "backbone" else built
+
+
+def _frozen(built: Built, *, told: bool) -> Built:
+    """Let the head alone learn, and say so in the origin unless it is ``told`` there."""
+    freeze_all_but(built.module, built.head)
+    return built if told else built._replace(origin=f"{built.origin}; all but {', '.join(built.head)} frozen")
 
 
 def _built(builder: Any, values: dict[str, Any]) -> Built:
@@ -151,8 +150,6 @@ def _from_file(built: Built, path: Path, *, name: str) -> Built:
             raise
         key = "model" if checkpoint.network in MODELS else "model.name"
         raise ConfigError(f"{error}; its run had {key}={checkpoint.network}") from None
-    if isinstance(built.module, Keeping):
-        built.module.keep_statistics()
     mean, std = checkpoint.mean or built.mean, checkpoint.std or built.std
     classes = checkpoint.classes if checkpoint.network == name else ()
     return built._replace(mean=mean, std=std, origin=f"{path}: {loaded}", classes=classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,9 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     wanted = study.get("n_trials") or facts.ui.get("trials") or lead.get("n_trials")
     repeat = repeat_of(folder)
     best = [] if repeat is not None else best  # of seeds it is the luckiest
-    # Of a trial that failed and was run again there is no row any more, though there are of later ones.
-    again = {number for number in folders if number not in table and number < max(table, default=0)}
-    counts = Counter(trial["state"] for trial in trials if trial["state"] != "failed" or trial["number"] not in again)
+    counts = counted(trials, table)
     ended = sum(counts[state] for state in SETTLED)
-    left = counts["failed"] if repeat is not None else 0  # which going on with a repeat runs again
-    over = is_complete(ended - left, wanted)
+    over = is_complete(ended - (counts["failed"] if repeat is not None else 0), wanted)  # a repeat runs those again
     onward = going_on(facts, library.cwd, library.always, library.roots)
     reason, ended_badly = ending(facts, ended=ended, failed=counts["failed"], wanted=wanted)
     return {
@@ -95,6 +92,14 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "over": over,
         "can_resume": not facts.living and bool(onward.words) and not over,
     }
+
+
+def counted(trials: Sequence[Mapping[str, Any]], table: Collection[int]) -> Counter[str]:
+    """How many trials are in each state; of one that failed and was run again ``table`` has no row any more, though it
+    has of later ones."""
+    last = max(table, default=0)
+    again = {trial["number"] for trial in trials if trial["number"] not in table and trial["number"] < last}
+    return Counter(trial["state"] for trial in trials if trial["state"] != "failed" or trial["number"] not in again)
 
 
 def is_complete(ended: int, wanted: object) -> bool:
