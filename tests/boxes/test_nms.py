@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from visrun import boxes
+
+MODULE = importlib.import_module("visrun.boxes.nms")  # the package has a function of that name
 
 
 def greedy(overlap: Tensor, scores: Tensor, labels: Any, threshold: float, sources: Any = None) -> list[int]:
@@ -109,3 +112,37 @@ def test_large_sets_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("visrun.boxes.pairing.BLOCK", 7 * 120)
     monkeypatch.setattr("visrun.boxes.rotated.CHUNK", 100)
     assert boxes.rotated_nms(given_boxes, scores, labels, threshold=0.3).equal(whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_boxes_are_thinned_out_to_the_same_set(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sparse and crowded, of one class and of three: what is kept does not depend on how many pairs are looked at."""
+    suppress, convert, overlap = KINDS[kind]
+    for seed, spread in enumerate((20.0, 80.0, 300.0)):
+        given_boxes, scores, labels = random_boxes(150, seed, spread)
+        given_boxes = convert(given_boxes)
+        for named in (None, labels):
+            expected = greedy(overlap(given_boxes, given_boxes), scores, named, 0.3)
+            for most in (0, 100):
+                monkeypatch.setattr(MODULE, "AT_ONCE", most)
+                assert suppress(given_boxes, scores, named, threshold=0.3).tolist() == expected
+
+
+def test_few_overlaps_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of objects that are each found fifty times, one with each that it suppresses."""
+    looked: list[int] = []
+    overlap = MODULE.rotated_iou_of
+
+    def counted(a: Tensor, b: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        looked.append(len(first))
+        return overlap(a, b, first, second)
+
+    monkeypatch.setattr(MODULE, "rotated_iou_of", counted)
+    objects, times = 20, 50
+    centres = torch.arange(objects, dtype=torch.float64)[:, None].expand(-1, times) * 30.0
+    noise = torch.rand(objects * times, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    flat = torch.full_like(noise, 20.0)
+    found = torch.stack([centres.flatten() + noise, flat, flat + 4, flat - 4, noise], 1)
+    kept = boxes.rotated_nms(found, noise, threshold=0.3)
+    assert len(kept) == objects
+    assert sum(looked) == objects * (times - 1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 BLOCK, BLOCK_ON_GPU = 1 << 20, 1 << 26  # entries of the comparison held at a time; on a GPU launches cost more
+ROUNDING = 1e-9  # share by which hulls may overlap more than what is in them, since both are rounded
 
 
 def near_pairs(
@@ -16,6 +17,7 @@ def near_pairs(
     *,
     labels: tuple[Tensor, Tensor] | None = None,
     later: bool = False,
+    above: tuple[float, Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Indices (K,) and (K,) of the pairs whose axis-aligned hulls overlap or touch.
 
@@ -23,11 +25,15 @@ def near_pairs(
         centre_a, half_a: (N, 2) centres and half sizes of the hulls; ``centre_b``, ``half_b`` (M, 2) likewise.
         labels: (N,) and (M,); pairs of different labels are left out, and most of them not looked at.
         later: Both sets are the same: only pairs whose second index is above the first.
+        above: An IoU, and the areas (N,) and (M,) of what is in the hulls: only pairs whose hulls overlap so much that
+            it may have a larger one.
     """
     a, b = _sides(centre_a, half_a), _sides(centre_b, half_b)
     of_a, of_b = labels or (torch.zeros_like(x[0], dtype=torch.long) for x in (a, b))
     order_a, order_b = of_a.argsort(stable=True), of_b.argsort(stable=True)  # a label after the other
     a, b, of_a, of_b = a[:, order_a], b[:, order_b], of_a[order_a], of_b[order_b]
+    if above is not None:
+        area_a, area_b = above[1][order_a], above[2][order_b]
     rows = max(1, (BLOCK_ON_GPU if a.is_cuda else BLOCK) // max(1, b.shape[1]))
     starts = torch.arange(0, a.shape[1], rows, device=a.device)
     lows = torch.searchsorted(of_b, of_a[starts])
@@ -35,7 +41,11 @@ def near_pairs(
     found = [(order_a[:0], order_b[:0])]
     for start, low, high in torch.stack([starts, starts if later else lows, highs], 1).tolist():
         part, others = slice(start, start + rows), slice(low, high)
-        near = _meet(a[:, part, None], b[:, None, others])
+        left, right = a[:, part, None], b[:, None, others]
+        if above is None:
+            near = _meet(left, right)
+        else:
+            near = _alike(left, right, area_a[part, None], area_b[others], above[0])
         if labels is not None:
             near &= of_a[part, None] == of_b[others]
         if later:
@@ -54,3 +64,10 @@ def _sides(centre: Tensor, half: Tensor) -> Tensor:
 def _meet(a: Tensor, b: Tensor) -> Tensor:
     """(4, N, 1), (4, 1, M) -> (N, M)."""
     return (a[0] <= b[2]) & (b[0] <= a[2]) & (a[1] <= b[3]) & (b[1] <= a[3])
+
+
+def _alike(a: Tensor, b: Tensor, area_a: Tensor, area_b: Tensor, above: float) -> Tensor:
+    """(4, N, 1), (4, 1, M), (N, 1), (M,) -> (N, M) whether so much may lie in both that the IoU is above this."""
+    width, height = (torch.minimum(a[i + 2], b[i + 2]).sub_(torch.maximum(a[i], b[i])).clamp_(min=0) for i in (0, 1))
+    shared = torch.minimum(width.mul_(height), torch.minimum(area_a, area_b))
+    return shared.mul_((1 + ROUNDING) * (1 + above)) > (area_a + area_b).mul_(above)

@@ -32,6 +32,12 @@ def polygon_iou_of(a: Tensor, b: Tensor, first: Tensor, second: Tensor) -> Tenso
     return torch.cat([polygon_iou(a[i], b[j]) for i, j in chunks])
 
 
+def polygon_area(polygons: Tensor) -> Tensor:
+    """(..., 2V) simple polygons -> (...) float64."""
+    x, y = _corners(polygons)
+    return _signed_area(x - x[..., :1], y - y[..., :1]).abs()
+
+
 def hulls(polygons: Tensor) -> tuple[Tensor, Tensor]:
     """Centres and half sizes, each (N, 2), of the smallest axis-aligned boxes around (N, 2V)."""
     centre, size = xyxy_to_cxcywh(polygons_to_xyxy(polygons.double())).split(2, -1)
