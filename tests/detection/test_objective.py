@@ -107,6 +107,21 @@ def test_rows_that_no_image_of_the_batch_fills_cost_nothing(
     assert told[0] == told[1] and seen == [max([0, *filled]) + 1, 300]
 
 
+@pytest.mark.parametrize("usable", [[], [3], [0, 1, 2, 9]])
+def test_masks_that_no_image_of_the_batch_has_cost_nothing(usable: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many are learnt as the image has that has most; the loss is that of all places, to the bit or nearly so."""
+    there = torch.zeros(2, 12, dtype=torch.bool)
+    there[1, usable] = True
+    assert objective._room(there) == max(1, len(usable))
+    assert objective._room(torch.ones(1, 500, dtype=torch.bool)) == objective.MASKS
+    output, real, seen = network("instances")(torch.randn(2, 3, SIDE, SIDE)), objective._room, []
+    for chosen in (real, lambda usable: min(objective.MASKS, usable.shape[1])):
+        monkeypatch.setattr(objective, "_room", chosen)
+        torch.manual_seed(1)
+        seen.append(losses(output, *scene("instances"), **how("instances"))["mask"])
+    torch.testing.assert_close(*seen, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("side", [0.0, 1e-3, 1e5])
 def test_objects_of_any_size_have_finite_losses(kind: str, side: float) -> None:

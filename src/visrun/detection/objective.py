@@ -150,7 +150,7 @@ def _mask_loss(
     usable = given.positive & (numbers > 0)
     order = torch.rand_like(numbers) if torch.is_grad_enabled() else _spread(numbers)
     draw = torch.where(usable, order + 1, 0.0)
-    draw, chosen = draw.topk(min(MASKS, draw.shape[1]), 1)
+    draw, chosen = draw.topk(_room(usable), 1)
     used = draw > 0
     coefficients = output["coefficients"]
     coefficients = coefficients.gather(1, chosen[..., None].expand(-1, -1, coefficients.shape[2]))
@@ -160,6 +160,12 @@ def _mask_loss(
     boxes = wanted.gather(1, chosen[..., None].expand(-1, -1, 4))
     inside = within(boxes, (logits.shape[2], logits.shape[3]), margin=MARGIN) & used[..., None, None]
     return (mask_loss(logits, truth.float(), inside) * used).sum() / used.sum().clamp(min=1)
+
+
+def _room(usable: Tensor) -> int:
+    """How many masks of an image are learnt: ``MASKS``; on the CPU, where each costs, no more than any image has."""
+    most = min(MASKS, usable.shape[1])
+    return min(most, max(1, int(usable.sum(1).max()))) if usable.device.type == "cpu" else most
 
 
 def _spread(rows: Tensor) -> Tensor:

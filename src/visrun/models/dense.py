@@ -42,7 +42,7 @@ PRIOR = 0.01  # probability of an object that a location begins with (arXiv 1708
 BEGIN = math.log(2.0)  # logarithm of the strides from a location to each side of its box at first
 UPRIGHT, TURNED = (BEGIN,) * 4, (0.0, 0.0, BEGIN)
 STRETCH = (0.1, 0.0, 1.0, 0.0)  # upright at first, a little longer than high: no length has no slope to learn from
-PROTOTYPES, PROTOTYPE_WIDTH = 32, 64
+PROTOTYPES, PROTOTYPE_WIDTH = 32, 64  # and the channels they are made in, at most: else half the pyramid's
 SMALL_WIDTHS, SMALL_WIDTH = (16, 32, 64, 128, 128), 64
 
 
@@ -53,7 +53,7 @@ class DenseDetector(nn.Module):
         body: Gives maps at strides 8, 16 and 32; at 4 too, unless for upright boxes.
         num_outputs: Classes.
         target: boxes, rotated_boxes or instances.
-        width: Channels of the pyramid and the towers, a multiple of 8.
+        width: Channels of the pyramid and the towers, a multiple of 8; at least 16.
         beyond: Levels that are coarser than the body's coarsest map.
     """
 
@@ -75,7 +75,8 @@ class DenseDetector(nn.Module):
             self.shape = Shape(num_outputs)
         if target == "instances":
             self.coefficients = _last(width, [0.0] * PROTOTYPES)
-            self.prototypes = Prototypes(fine, width, channels=PROTOTYPES, hidden=PROTOTYPE_WIDTH)
+            hidden = min(PROTOTYPE_WIDTH, width // 2 // GROUP * GROUP)
+            self.prototypes = Prototypes(fine, width, channels=PROTOTYPES, hidden=hidden)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps = self.backbone(images)
