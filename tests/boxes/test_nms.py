@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from visrun import boxes
+from visrun.boxes.pairing import near_pairs
 
 MODULE = importlib.import_module("visrun.boxes.nms")  # the package has a function of that name
 
@@ -106,12 +107,31 @@ def test_of_nothing(suppress: Callable[..., Tensor], columns: int) -> None:
     assert kept.shape == (0,) and kept.dtype == torch.int64
 
 
-def test_large_sets_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    given_boxes, scores, labels = random_boxes(120, 3)
+@pytest.mark.parametrize("block", [1, 300, 7 * 120])
+@pytest.mark.parametrize("classes", [1, 3, 40])
+def test_large_sets_are_compared_in_blocks(block: int, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_boxes, scores, _ = random_boxes(120, 3)
+    labels = torch.arange(120) ** 2 % classes
     whole = boxes.rotated_nms(given_boxes, scores, labels, threshold=0.3)
-    monkeypatch.setattr("visrun.boxes.pairing.BLOCK", 7 * 120)
+    monkeypatch.setattr("visrun.boxes.pairing.BLOCK", block)
     monkeypatch.setattr("visrun.boxes.rotated.CHUNK", 100)
     assert boxes.rotated_nms(given_boxes, scores, labels, threshold=0.3).equal(whole)
+
+
+@pytest.mark.parametrize("block", [1, 50, 10_000])
+def test_pairs_of_two_sets_are_those_of_the_same_label_whose_hulls_meet(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels that one of the sets lacks, too; in whatever blocks they are compared."""
+    monkeypatch.setattr("visrun.boxes.pairing.BLOCK", block)
+    a, b = (boxes.le90_to_xyxy(random_boxes(count, seed, 60.0)[0]) for seed, count in enumerate((40, 25)))
+    of_a, of_b = torch.arange(40) % 7, torch.arange(25) % 4 + 2
+    hulls = [part for box in (a, b) for part in ((box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]) / 2)]
+    first, second = near_pairs(*hulls, labels=(of_a, of_b))
+    meet = (boxes.iou(a[:, None], b) > 0) & (of_a[:, None] == of_b)
+    assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [
+        tuple(pair) for pair in meet.nonzero().tolist()
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-BLOCK, BLOCK_ON_GPU = 1 << 20, 1 << 26  # entries of the comparison held at a time; on a GPU launches cost more
+BLOCK, BLOCK_ON_GPU = 1 << 18, 1 << 26  # entries of the comparison held at a time; on a GPU launches cost more
 ROUNDING = 1e-9  # share by which hulls may overlap more than what is in them, since both are rounded
 
 
@@ -34,13 +37,13 @@ def near_pairs(
     a, b, of_a, of_b = a[:, order_a], b[:, order_b], of_a[order_a], of_b[order_b]
     if above is not None:
         area_a, area_b = above[1][order_a], above[2][order_b]
-    rows = max(1, (BLOCK_ON_GPU if a.is_cuda else BLOCK) // max(1, b.shape[1]))
-    starts = torch.arange(0, a.shape[1], rows, device=a.device)
-    lows = torch.searchsorted(of_b, of_a[starts])
-    highs = torch.searchsorted(of_b, of_a[(starts + rows).clamp(max=a.shape[1]) - 1], right=True)
+    lows, highs = (torch.searchsorted(of_b, of_a, right=right).tolist() for right in (False, True))
     found = [(order_a[:0], order_b[:0])]
-    for start, low, high in torch.stack([starts, starts if later else lows, highs], 1).tolist():
-        part, others = slice(start, start + rows), slice(low, high)
+    start = 0
+    while start < len(highs):
+        low = start if later else lows[start]
+        end = _end(highs, start, low, BLOCK_ON_GPU if a.is_cuda else BLOCK)
+        part, others = slice(start, end), slice(low, highs[end - 1])
         left, right = a[:, part, None], b[:, None, others]
         if above is None:
             near = _meet(left, right)
@@ -52,7 +55,14 @@ def near_pairs(
             near = near.triu(1)
         first, second = near.nonzero().unbind(1)
         found.append((order_a[first + start], order_b[second + low]))
+        start = end
     return torch.cat([first for first, _ in found]), torch.cat([second for _, second in found])
+
+
+def _end(highs: Sequence[int], start: int, low: int, block: int) -> int:
+    """Up to which row, from ``start`` on, rows make a block with all that lies from ``low`` to the last one's end."""
+    rows = range(start + 1, len(highs) + 1)
+    return start + max(1, bisect_right(rows, block, key=lambda end: (end - start) * (highs[end - 1] - low)))
 
 
 def _sides(centre: Tensor, half: Tensor) -> Tensor:
