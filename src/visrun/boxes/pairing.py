@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-BLOCK, BLOCK_ON_GPU = 1 << 18, 1 << 26  # entries of the comparison held at a time; on a GPU launches cost more
+BLOCK, BLOCK_ON_GPU = 1 << 18, 1 << 23  # entries of the comparison held at a time; on a GPU launches cost more
 ROUNDING = 1e-9  # share by which hulls may overlap more than what is in them, since both are rounded
 
 
