@@ -108,6 +108,21 @@ def test_sixteen_bit_is_scaled_by_its_true_range(
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_a_tiff_of_any_mode_is_upright(tmp_path: Path, orientation: int, mode: str) -> None:
+    """Uncompressed in one strip, as Pillow writes them and would map them into memory."""
+    grey = np.arange(16 * 24, dtype=np.uint16).reshape(16, 24) % 251
+    image = Image.fromarray(grey if mode == "I;16" else grey.astype(np.uint8)).convert(mode)
+    image.getexif()[0x0112] = orientation
+    image.save(tmp_path / "turned.tif", exif=image.getexif())
+    expected = ImageOps.exif_transpose(image)
+    loaded = images.load_rgb(tmp_path / "turned.tif", white=255)
+    assert opening.header(tmp_path / "turned.tif") == expected.size
+    pixels = np.asarray(expected if mode == "I;16" else expected.convert("RGB"))
+    np.testing.assert_array_equal(loaded, pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 def test_exif_orientation_agrees_with_pillow(tmp_path: Path, orientation: int, suffix: str) -> None:
     array = np.zeros((16, 24, 3), np.uint8)

@@ -92,6 +92,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{path}: {_too_large(f'{image.width}x{image.height}')}")
+            if image.format == "TIFF":
+                image.filename = ""  # an uncompressed one would be mapped into memory as if it were not to be turned
             if said := misread(image):
                 raise DataError(f"{path}: {said}")
             yield image
