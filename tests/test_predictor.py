@@ -113,6 +113,15 @@ def test_an_open_image_is_seen_as_its_file_would_be(tmp_path):
     assert load_rgb(spare).shape == (20, 12, 3)
 
 
+def test_a_turned_tiff_of_a_caller_is_upright(tmp_path: Path) -> None:
+    grey = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    grey.getexif()[0x0112] = 6
+    grey.save(tmp_path / "turned.tif", exif=grey.getexif())
+    with Image.open(tmp_path / "turned.tif") as opened:
+        spare = predictor._as_file(opened, tmp_path / "spare.png")
+    assert load_rgb(spare)[..., 0].tolist() == [[3, 0], [4, 1], [5, 2]]
+
+
 def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
     cmyk = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
     assert load_rgb(predictor._as_file(cmyk, tmp_path / "a.png"))[0, 0].tolist() == list(

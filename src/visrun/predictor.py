@@ -27,7 +27,7 @@ from visrun.data.batches import Batches, Targets
 from visrun.data.cache import Keep, open_images
 from visrun.data.contents import describe
 from visrun.data.look import Look
-from visrun.data.opening import DEEP_GREY, header, misread
+from visrun.data.opening import DEEP_GREY, header, misread, unmapped
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.data.threads import mapped
@@ -229,6 +229,7 @@ def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
         raise DataError("a float image: its range is not known; convert it to uint8")
     if said := misread(picture):
         raise DataError(f"an image of {said}")
+    unmapped(picture)
     try:
         picture = ImageOps.exif_transpose(picture)
         if picture.mode in DEEP_GREY:

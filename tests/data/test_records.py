@@ -175,6 +175,9 @@ def test_a_target_that_does_not_vary_beside_others_can_be_left_out(tmp_path: Pat
     (tmp_path / "t.csv").write_text("image,kg,m\n" + "\n".join(f"{i}.png,7,{i}" for i in range(5)))
     with pytest.raises(DataError, match=r"target kg: .* nothing to learn, leave it out: data.targets=\['m'\]$"):
         records.read(tmp_path, task="regression")
+    (tmp_path / "t.csv").write_text("image,kg,m\n" + "\n".join(f"{i}.png,7,8" for i in range(5)))
+    with pytest.raises(DataError, match=r"target kg: every training image has the value 7; there is nothing to learn$"):
+        records.read(tmp_path, task="regression")
 
 
 def test_classes_that_a_split_lacks_are_named(tmp_path: Path) -> None:

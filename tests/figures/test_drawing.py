@@ -64,6 +64,15 @@ def test_any_name_can_be_drawn(name: str, share: float | None) -> None:
     assert many.width == page.width and many.height > page.height
 
 
+def test_a_narrow_picture_stands_in_the_middle_above_names_that_can_be_read() -> None:
+    page = legend(Image.new("RGB", (12, 300), "black"), [("background", (255, 0, 0)), ("straight", (0, 0, 255))])
+    assert page.width == LEAST
+    pixels = np.asarray(page.convert("L"))[:300]
+    assert (pixels[:, 122:134] == 0).all() and (pixels[:, :122] > 200).all() and (pixels[:, 134:] > 200).all()
+    wide = legend(Image.new("RGB", (300, 20)), [("background", (255, 0, 0))])
+    assert wide.width == 300
+
+
 def test_bars_are_as_long_as_their_share() -> None:
     def blue(share: float) -> int:
         page = np.asarray(caption(Image.new("RGB", (300, 300)), [Line("", share=share)]), int)[300:]

@@ -194,11 +194,12 @@ def _mend(empty: str, listing: Listing) -> str:
 def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -> None:
     """Refuse targets that do not vary, or by less than float32 tells apart, in which networks learn."""
     values = np.array([record.target for record, _ in rows], np.float64)
+    vary = [name for name, column in zip(targets, values.T, strict=True) if column.min() < column.max()]
     for name, column in zip(targets, values.T, strict=True):
         low, high = column.min(), column.max()
         if low == high:
             told = f"every training image has the value {low:g}; there is nothing to learn"
-            rest = f", leave it out: data.targets={[t for t in targets if t != name]}" if len(targets) > 1 else ""
+            rest = f", leave it out: data.targets={vary}" if vary else ""
             raise DataError(f"{root}: target {name}: {told}{rest}")
         if np.spacing(np.abs(column).max().astype(np.float32)) > COARSEST * column.std():
             told = f"{low:.12g} to {high:.12g} are more than float32 can tell apart"

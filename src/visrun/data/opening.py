@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from visrun.data.faults import reason
 from visrun.errors import DataError
@@ -92,8 +92,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{path}: {_too_large(f'{image.width}x{image.height}')}")
-            if image.format == "TIFF":
-                image.filename = ""  # an uncompressed one would be mapped into memory as if it were not to be turned
+            unmapped(image)
             if said := misread(image):
                 raise DataError(f"{path}: {said}")
             yield image
@@ -103,6 +102,12 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: {_too_large('the header')}") from None
     except BROKEN as error:
         raise DataError(f"{path}: {reason(path, error)}") from error
+
+
+def unmapped(image: Image.Image) -> None:
+    """Have an uncompressed TIFF decoded: Pillow would map its file into memory as if it were not to be turned."""
+    if isinstance(image, ImageFile.ImageFile) and image.format == "TIFF":
+        image.filename = ""
 
 
 def misread(image: Image.Image) -> str:

@@ -146,16 +146,16 @@ def side_by_side(panels: Mapping[str, Image.Image]) -> Image.Image:
 
 def legend(image: Image.Image, keys: Sequence[tuple[str, Color]]) -> Image.Image:
     """``image`` above the names of ``keys``, each beside its colour, in as many rows as they need."""
-    places, left, row = [], PAD, 0
+    places, left, row, full = [], PAD, 0, max(image.width, LEAST)
     for name, _ in keys:
-        text = fitted(name, image.width - 3 * PAD - TEXT)
+        text = fitted(name, full - 3 * PAD - TEXT)
         width = TEXT + PAD + round(font(text=text).getlength(text)) + 2 * PAD
-        if left > PAD and left + width > image.width:
+        if left > PAD and left + width > full:
             left, row = PAD, row + 1
         places.append((left, row, text))
         left += width
-    page = Image.new("RGB", (image.width, image.height + 2 * PAD + ROW * (row + 1)), PAPER)
-    page.paste(image, (0, 0))
+    page = Image.new("RGB", (full, image.height + 2 * PAD + ROW * (row + 1)), PAPER)
+    page.paste(image, ((full - image.width) // 2, 0))
     draw = ImageDraw.Draw(page)
     for (left, row, text), (_, color) in zip(places, keys, strict=True):
         middle = image.height + PAD + ROW * row + ROW // 2
