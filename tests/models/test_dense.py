@@ -40,6 +40,14 @@ def test_the_output_is_the_same_in_training_and_evaluation(target: str) -> None:
         assert output["prototypes"].shape == (2, PROTOTYPES, 16, 24)
 
 
+@pytest.mark.parametrize(("width", "hidden"), [(8, 8), (24, 8), (64, 32), (128, 64), (256, 64)])
+def test_prototypes_are_made_in_half_the_channels_of_the_pyramid(width: int, hidden: int) -> None:
+    body = small_detector(num_outputs=2, target="instances").module.backbone
+    module = DenseDetector(body, num_outputs=2, target="instances", width=width, beyond=0)
+    assert module.prototypes is not None and module.prototypes.last.in_channels == hidden
+    assert module(torch.randn(1, 3, 64, 64))["prototypes"].shape == (1, PROTOTYPES, 16, 16)
+
+
 def test_points_are_the_centres_of_their_cells() -> None:
     found = _points([(1, 2), (1, 1)], (8, 16), torch.device("cpu"))
     assert found.tolist() == [[4.0, 4.0, 8.0], [12.0, 4.0, 8.0], [8.0, 8.0, 16.0]]

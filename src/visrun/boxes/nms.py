@@ -41,8 +41,8 @@ def nms(
     """
     boxes = boxes.double()
     centre, size = xyxy_to_cxcywh(boxes).split(2, -1)
-    hulls = centre, size / 2, box_area(boxes)
-    return _greedy(hulls, lambda i, j: iou(boxes[i], boxes[j]), scores, labels, threshold, sources)
+    around = centre, size / 2, box_area(boxes)
+    return _greedy(around, lambda i, j: iou(boxes[i], boxes[j]), scores, labels, threshold, sources)
 
 
 def rotated_nms(
@@ -50,12 +50,12 @@ def rotated_nms(
 ) -> Tensor:
     """:func:`nms` of (N, 5) le90 boxes by their exact IoU."""
     boxes = boxes.double()
-    hulls = boxes[:, :2], half_extent(boxes), boxes[:, 2:4].clamp(min=0).prod(-1)
+    around = boxes[:, :2], half_extent(boxes), boxes[:, 2:4].clamp(min=0).prod(-1)
 
     def pairs(i: Tensor, j: Tensor) -> Tensor:
         return rotated_iou_of(boxes, boxes, i, j)
 
-    return _greedy(hulls, pairs, scores, labels, threshold, sources)
+    return _greedy(around, pairs, scores, labels, threshold, sources)
 
 
 def polygon_nms(
@@ -72,7 +72,7 @@ def polygon_nms(
 
 @torch.no_grad()
 def _greedy(
-    hulls: tuple[Tensor, Tensor, Tensor],
+    around: tuple[Tensor, Tensor, Tensor],
     pairs: Pairs,
     scores: Tensor,
     labels: Tensor | None,
@@ -82,7 +82,7 @@ def _greedy(
     """Keep the best of the boxes whose hulls have these centres and half sizes, (N, 2) each, and that have these areas
     (N,) and overlaps."""
     order = scores.argsort(descending=True, stable=True)
-    centres, halves, areas = (values[order] for values in hulls)
+    centres, halves, areas = (values[order] for values in around)
     named = None if labels is None else (labels[order], labels[order])
     likely = threshold, areas, areas
     better, worse = near_pairs(centres, halves, centres, halves, labels=named, later=True, above=likely)

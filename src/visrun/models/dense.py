@@ -53,7 +53,7 @@ class DenseDetector(nn.Module):
         body: Gives maps at strides 8, 16 and 32; at 4 too, unless for upright boxes.
         num_outputs: Classes.
         target: boxes, rotated_boxes or instances.
-        width: Channels of the pyramid and the towers, a multiple of 8; at least 16.
+        width: Channels of the pyramid and the towers, a multiple of 8.
         beyond: Levels that are coarser than the body's coarsest map.
     """
 
@@ -75,7 +75,7 @@ class DenseDetector(nn.Module):
             self.shape = Shape(num_outputs)
         if target == "instances":
             self.coefficients = _last(width, [0.0] * PROTOTYPES)
-            hidden = min(PROTOTYPE_WIDTH, width // 2 // GROUP * GROUP)
+            hidden = min(PROTOTYPE_WIDTH, max(GROUP, width // 2 // GROUP * GROUP))
             self.prototypes = Prototypes(fine, width, channels=PROTOTYPES, hidden=hidden)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
