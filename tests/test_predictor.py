@@ -119,6 +119,7 @@ def test_a_turned_tiff_of_a_caller_is_upright(tmp_path: Path) -> None:
     grey.save(tmp_path / "turned.tif", exif=grey.getexif())
     with Image.open(tmp_path / "turned.tif") as opened:
         spare = predictor._as_file(opened, tmp_path / "spare.png")
+        assert opened.filename == str(tmp_path / "turned.tif")
     assert load_rgb(spare)[..., 0].tolist() == [[3, 0], [4, 1], [5, 2]]
 
 

@@ -229,9 +229,9 @@ def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
         raise DataError("a float image: its range is not known; convert it to uint8")
     if said := misread(picture):
         raise DataError(f"an image of {said}")
-    unmapped(picture)
     try:
-        picture = ImageOps.exif_transpose(picture)
+        with unmapped(picture):
+            picture = ImageOps.exif_transpose(picture)
         if picture.mode in DEEP_GREY:
             picture = picture.convert("I").convert("I;16")  # by I, else Pillow swaps the bytes of some
         elif picture.mode not in KEPT_BY_PNG:

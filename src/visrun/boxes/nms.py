@@ -20,7 +20,7 @@ from visrun.boxes.pairing import near_pairs
 from visrun.boxes.polygons import hulls, polygon_area, polygon_iou_of
 from visrun.boxes.rotated import rotated_iou_of
 
-Pairs = Callable[[Tensor, Tensor], Tensor]  # indices (K,) and (K,) -> IoU (K,)
+Pairs = Callable[[Tensor, Tensor], Tensor]  # indices (K,) and (K,) -> of each pair its IoU, or whether that is too much
 
 # Pairs that are looked at in one go; more are thinned out first. On a GPU launches cost more than looking.
 AT_ONCE, AT_ONCE_ON_GPU = 1 << 12, 1 << 22

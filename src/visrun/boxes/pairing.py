@@ -34,21 +34,19 @@ def near_pairs(
     a, b = _sides(centre_a, half_a), _sides(centre_b, half_b)
     of_a, of_b = labels or (torch.zeros_like(x[0], dtype=torch.long) for x in (a, b))
     order_a, order_b = of_a.argsort(stable=True), of_b.argsort(stable=True)  # a label after the other
-    a, b, of_a, of_b = a[:, order_a], b[:, order_b], of_a[order_a], of_b[order_b]
     if above is not None:
-        area_a, area_b = above[1][order_a], above[2][order_b]
-    lows, highs = (torch.searchsorted(of_b, of_a, right=right).tolist() for right in (False, True))
+        a, b = (torch.cat([sides, area[None]]) for sides, area in zip((a, b), above[1:], strict=True))
+    a, b, of_a, of_b = a[:, order_a], b[:, order_b], of_a[order_a], of_b[order_b]
+    highs = torch.searchsorted(of_b, of_a, right=True).tolist()
+    lows = range(len(highs)) if later else torch.searchsorted(of_b, of_a).tolist()
     found = [(order_a[:0], order_b[:0])]
     start = 0
     while start < len(highs):
-        low = start if later else lows[start]
+        low = lows[start]
         end = _end(highs, start, low, BLOCK_ON_GPU if a.is_cuda else BLOCK)
         part, others = slice(start, end), slice(low, highs[end - 1])
         left, right = a[:, part, None], b[:, None, others]
-        if above is None:
-            near = _meet(left, right)
-        else:
-            near = _alike(left, right, area_a[part, None], area_b[others], above[0])
+        near = _meet(left, right) if above is None else _alike(left, right, above[0])
         if labels is not None:
             near &= of_a[part, None] == of_b[others]
         if later:
@@ -76,8 +74,8 @@ def _meet(a: Tensor, b: Tensor) -> Tensor:
     return (a[0] <= b[2]) & (b[0] <= a[2]) & (a[1] <= b[3]) & (b[1] <= a[3])
 
 
-def _alike(a: Tensor, b: Tensor, area_a: Tensor, area_b: Tensor, above: float) -> Tensor:
-    """(4, N, 1), (4, 1, M), (N, 1), (M,) -> (N, M) whether so much may lie in both that the IoU is above this."""
+def _alike(a: Tensor, b: Tensor, above: float) -> Tensor:
+    """(5, N, 1), (5, 1, M), sides and area -> (N, M) whether so much may lie in both that the IoU is above this."""
     width, height = (torch.minimum(a[i + 2], b[i + 2]).sub_(torch.maximum(a[i], b[i])).clamp_(min=0) for i in (0, 1))
-    shared = torch.minimum(width.mul_(height), torch.minimum(area_a, area_b))
-    return shared.mul_((1 + ROUNDING) * (1 + above)) > (area_a + area_b).mul_(above)
+    shared = torch.minimum(width.mul_(height), torch.minimum(a[4], b[4]))
+    return shared.mul_((1 + ROUNDING) * (1 + above)) > (a[4] + b[4]).mul_(above)

@@ -194,11 +194,11 @@ def _mend(empty: str, listing: Listing) -> str:
 def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -> None:
     """Refuse targets that do not vary, or by less than float32 tells apart, in which networks learn."""
     values = np.array([record.target for record, _ in rows], np.float64)
-    vary = [name for name, column in zip(targets, values.T, strict=True) if column.min() < column.max()]
     for name, column in zip(targets, values.T, strict=True):
         low, high = column.min(), column.max()
         if low == high:
             told = f"every training image has the value {low:g}; there is nothing to learn"
+            vary = [other for other, spread in zip(targets, np.ptp(values, 0), strict=True) if spread]
             rest = f", leave it out: data.targets={vary}" if vary else ""
             raise DataError(f"{root}: target {name}: {told}{rest}")
         if np.spacing(np.abs(column).max().astype(np.float32)) > COARSEST * column.std():

@@ -89,10 +89,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # to open a pipe is to wait until somebody writes into it
             raise DataError(f"{path}: a pipe or device, not an image: remove it")
-        with Image.open(path) as image:
+        with Image.open(path) as image, unmapped(image):
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{path}: {_too_large(f'{image.width}x{image.height}')}")
-            unmapped(image)
             if said := misread(image):
                 raise DataError(f"{path}: {said}")
             yield image
@@ -104,10 +103,17 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: {reason(path, error)}") from error
 
 
-def unmapped(image: Image.Image) -> None:
-    """Have an uncompressed TIFF decoded: Pillow would map its file into memory as if it were not to be turned."""
-    if isinstance(image, ImageFile.ImageFile) and image.format == "TIFF":
-        image.filename = ""
+@contextmanager
+def unmapped(image: Image.Image) -> Iterator[None]:
+    """Within, an uncompressed TIFF is decoded: Pillow would map its file into memory as if it were not to be turned."""
+    if not isinstance(image, ImageFile.ImageFile) or image.format != "TIFF":
+        yield
+        return
+    name, image.filename = image.filename, ""
+    try:
+        yield
+    finally:
+        image.filename = name
 
 
 def misread(image: Image.Image) -> str:

@@ -79,12 +79,18 @@ def scaled(image: Image.Image, *, most: int = MOST) -> Image.Image:
 def caption(image: Image.Image, lines: Sequence[Line]) -> Image.Image:
     """``image``, scaled to be readable, above ``lines``."""
     image = scaled(image)
-    width = max(image.width, LEAST)
-    page = Image.new("RGB", (width, image.height + 2 * PAD + ROW * len(lines)), PAPER)
-    page.paste(image, ((width - image.width) // 2, 0))
+    page = _page(image, len(lines))
     draw = ImageDraw.Draw(page)
     for row, line in enumerate(lines):
-        _draw_line(draw, line, top=image.height + PAD + ROW * row, width=width)
+        _draw_line(draw, line, top=image.height + PAD + ROW * row, width=page.width)
+    return page
+
+
+def _page(image: Image.Image, rows: int) -> Image.Image:
+    """``image`` in the middle above room for so many rows of text, which is no narrower than LEAST."""
+    width = max(image.width, LEAST)
+    page = Image.new("RGB", (width, image.height + 2 * PAD + ROW * rows), PAPER)
+    page.paste(image, ((width - image.width) // 2, 0))
     return page
 
 
@@ -154,8 +160,7 @@ def legend(image: Image.Image, keys: Sequence[tuple[str, Color]]) -> Image.Image
             left, row = PAD, row + 1
         places.append((left, row, text))
         left += width
-    page = Image.new("RGB", (full, image.height + 2 * PAD + ROW * (row + 1)), PAPER)
-    page.paste(image, ((full - image.width) // 2, 0))
+    page = _page(image, row + 1)
     draw = ImageDraw.Draw(page)
     for (left, row, text), (_, color) in zip(places, keys, strict=True):
         middle = image.height + PAD + ROW * row + ROW // 2
