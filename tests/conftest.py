@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from hydra.core.config_store import ConfigStore
 
+# Test workers share the cores: with all of them each, their threads would spin while they wait for one another.
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+
 
 def pytest_collection_finish() -> None:
     """Set aside what is imported by now; else each full collection, and the sources ask for some, looks through it."""

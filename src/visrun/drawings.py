@@ -14,6 +14,7 @@ from PIL import Image
 
 from visrun.data.images import load_rgb
 from visrun.errors import UserError
+from visrun.figures.sheet import FAST
 from visrun.folders import expanded
 from visrun.record.inside import require_inside
 from visrun.record.run_files import PREDICTIONS
@@ -124,7 +125,7 @@ def saved(found: Mapping[str, Image.Image], folder: Path, names: Sequence[str]) 
     """
     with writing(folder):
         for name, picture in zip(names, found.values(), strict=True):
-            picture.save(folder / name)
+            picture.save(folder / name, "PNG", compress_level=FAST)
     return {kind: str(folder / name) for kind, name in zip(found, names, strict=True)}
 
 
