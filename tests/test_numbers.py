@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from visrun.numbers import far_apart, is_finite, number, number_in, numbers_of, single
+from visrun.numbers import far_apart, is_finite, number, number_in, number_or_none, numbers_of, single
 
 
 @pytest.mark.parametrize("content", [None, 3, "x", [1.0], {}])
@@ -24,6 +24,7 @@ def test_a_text_that_is_no_number(text: str) -> None:
     assert number_in(" 1e1 ") == 10.0
     with pytest.raises(ValueError, match=r"^could not convert string to float: "):
         number_in(text)
+    assert number_or_none(text) is None and number_or_none("inf") == math.inf
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 10**400, -(10**400)], ids=["nan", "inf", "large", "small"])

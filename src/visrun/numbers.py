@@ -31,6 +31,14 @@ def number_in(text: str) -> float:
     return float(text)
 
 
+def number_or_none(text: str) -> float | None:
+    """The number that a cell is, which may not be finite; None where `number_in` refuses it."""
+    try:
+        return number_in(text)
+    except ValueError:
+        return None
+
+
 def is_finite(value: float) -> bool:
     """Whether a number is finite, also as a float, which an integer above all of these is not."""
     try:

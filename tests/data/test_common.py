@@ -12,6 +12,7 @@ from PIL import Image
 from visrun.data import recognise
 from visrun.data.listing import Listing
 from visrun.data.marks import Marks
+from visrun.data.readers.common import size_in
 from visrun.errors import DataError
 
 # The folder of labels, what a label file holds (None: a picture of ids), the task.
@@ -177,3 +178,13 @@ def test_images_right_in_the_folder_of_a_split_do_not_go_unnoticed(tmp_path: Pat
     assert str(caught.value) == (
         f"{tmp_path / 'val'}: images lie right in it: arrange them as {like} are, or move them out of {tmp_path}"
     )
+
+
+@pytest.mark.parametrize("side", [640, "640", "640.0", "0640", 640.0])
+def test_a_side_of_an_image_in_whole_pixels(side: object) -> None:
+    assert size_in(side, 480) == (640, 480)
+
+
+@pytest.mark.parametrize("side", [None, True, "", "x", 0, -1, 0.5, "1.5", "0.0", [640], "1" * 10, "1_0", "1e3"])
+def test_what_is_no_side_of_an_image(side: object) -> None:
+    assert size_in(side, 480) is None and size_in(480, side) is None

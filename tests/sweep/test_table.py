@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from visrun.sweep.table import number_in, table_of
+from visrun.sweep.table import finite_in, table_of
 
 
 def test_rows_by_number_with_the_files_own_head(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_what_is_no_table_has_no_rows(content: bytes | None, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("0.5", 0.5), ("-3", -3.0), ("", None), (None, None), ("nan", None), ("inf", None), ("x", None)],
+    [("0.5", 0.5), ("-3", -3.0), ("", None), (None, None), ("nan", None), ("inf", None), ("x", None), ("1_0", None)],
 )
 def test_a_cell_holds_a_finite_number_or_none(text: str | None, number: float | None) -> None:
-    assert number_in(text) == number
+    assert finite_in(text) == number

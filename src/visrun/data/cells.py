@@ -12,7 +12,7 @@ from typing import Any
 from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.errors import DataError
-from visrun.numbers import number_in
+from visrun.numbers import number_or_none
 from visrun.text import some
 
 _NUMBERING = ("", "index", "id", "unnamed: 0")  # names of a column that numbers the rows; pandas writes "" or index
@@ -52,7 +52,7 @@ def numbers_rows(name: str, column: Sequence[str]) -> bool:
 def is_text(column: Sequence[str]) -> bool:
     """Whether a column holds no numbers to learn: nothing, or mostly other words."""
     written = [cell for cell in column if cell]
-    return not written or 2 * sum(_number(cell) is None for cell in written) > len(written)
+    return not written or 2 * sum(number_or_none(cell) is None for cell in written) > len(written)
 
 
 def has_decimal_commas(column: Sequence[str], mark: str) -> bool:
@@ -75,14 +75,14 @@ def values(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence
     """
     for name, column in zip(names, zip(*rows, strict=True), strict=False):
         written = [cell for cell in column if cell]
-        if len(written) > 1 and all(_number(cell) is None for cell in written):
+        if len(written) > 1 and all(number_or_none(cell) is None for cell in written):
             raise DataError(
                 f"{file}: column {name!r}: none of {len(written)} cells is a number, such as {written[0]!r}: "
                 "write bare numbers such as 1500 or 1.5, without units or commas"
             )
     made = Targets([], columns=tuple(names))
     for row, where in zip(rows, wheres, strict=True):
-        numbers = [_number(cell) for cell in row]
+        numbers = [number_or_none(cell) for cell in row]
         wrong = next((i for i, x in enumerate(numbers) if _fault(x)), None)
         if wrong is not None:
             made.problems.append(Problem(where, f"{names[wrong]} {row[wrong]!r} {_fault(numbers[wrong])}"))
@@ -97,13 +97,6 @@ def _fault(number: float | None) -> str:
     if not math.isfinite(number):
         return "is not finite"
     return "is beyond float32, in which networks learn: write another unit" if abs(number) > _LARGEST else ""
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return number_in(cell)
-    except ValueError:
-        return None
 
 
 def labels(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from visrun.errors import UserError
 from visrun.files import read_plain
+from visrun.numbers import number_or_none
 from visrun.record.run_files import FILE_NAME, METRICS
 from visrun.sweep.files import TABLE
 from visrun.text import some
@@ -62,10 +63,7 @@ def best_trial_of(path: Path) -> Path:
     return trial_of(path)
 
 
-def number_in(text: str | None) -> float | None:
+def finite_in(text: str | None) -> float | None:
     """The finite number in a cell, or None."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    value = number_or_none(text or "")
+    return value if value is not None and math.isfinite(value) else None

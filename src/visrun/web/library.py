@@ -23,7 +23,7 @@ from visrun.record.run_files import FILE_NAME, METRICS, STATUS
 from visrun.record.run_settings import text
 from visrun.repeat import REPORT
 from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
-from visrun.sweep.table import SETTLED, number_in, table_of
+from visrun.sweep.table import SETTLED, finite_in, table_of
 from visrun.web.roots import Roots
 from visrun.web.state import ENDED, UI, Facts, facts_of, own_settings, repeat_of, rows_of, told
 
@@ -182,7 +182,7 @@ def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
     begun = [name for name in names if name.isdecimal()]  # Hydra's own sweepers write no table
     best = [row for row in table.values() if row.get("best")]
     monitor = head[2] if len(best) == 1 and len(head) > 2 else ""  # a Pareto front has no one value
-    value = number_in(best[0].get(monitor)) if monitor else None
+    value = finite_in(best[0].get(monitor)) if monitor else None
     repeat = repeat_of(facts.folder)
     if repeat is not None:  # its best is the luckiest seed
         monitor, value = next(((name.partition("/")[2], one.get("mean")) for name, one in repeat.items()), ("", None))

@@ -18,7 +18,7 @@ from visrun.record.epochs import monitor_of
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_settings import judged
 from visrun.sweep.files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD, PLOTS
-from visrun.sweep.table import FACTS, SETTLED, number_in, table_of
+from visrun.sweep.table import FACTS, SETTLED, finite_in, table_of
 from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.processes import going_on
@@ -148,10 +148,10 @@ def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Seq
         return {}
     return {
         "state": row.get("state", ""),
-        "value": number_in(row.get(objectives[0])) if objectives else None,
-        "more": {name: number_in(row.get(name)) for name in objectives[1:]},
-        "epochs": number_in(row.get("epochs")),
-        "seconds": number_in(row.get("seconds")),
+        "value": finite_in(row.get(objectives[0])) if objectives else None,
+        "more": {name: finite_in(row.get(name)) for name in objectives[1:]},
+        "epochs": finite_in(row.get("epochs")),
+        "seconds": finite_in(row.get("seconds")),
         "reason": row.get("reason", ""),
         "params": {name: row[name] for name in params if row.get(name)},
     }

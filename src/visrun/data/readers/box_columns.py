@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from visrun.numbers import number_in
+from visrun.data.readers.common import Size, size_in
+from visrun.numbers import number_in, number_or_none
 
 # Names of the column of images in a table of whatever.
 IMAGE_COLUMNS = ("image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img")
@@ -68,11 +69,9 @@ class Columns:
             raise ValueError(f"no box of four numbers: {written[:60]!r}") from None
         return (left, top, left + right, top + bottom) if self.sided else (left, top, right, bottom)
 
-    def size_of(self, row: Row) -> tuple[int, int] | None:
-        """(width, height) of the image, where they are whole numbers above 0."""
-        written = [re.fullmatch(r"(\d{1,9})(\.0+)?", row[i]) for i in self.size]
-        sides = [int(found[1]) for found in written if found]
-        return (sides[0], sides[1]) if len(sides) == 2 and min(sides) > 0 else None
+    def size_of(self, row: Row) -> Size | None:
+        """(width, height) of the image, where the table tells it."""
+        return size_in(*(row[i] for i in self.size)) if self.size else None
 
 
 def columns_of(names: Sequence[str], rows: Sequence[tuple[int, Row]]) -> Columns | None:
@@ -112,12 +111,7 @@ def sure(names: Sequence[str], rows: Sequence[tuple[int, Row]]) -> bool:
 def _without_header(rows: Sequence[Row]) -> bool:
     """Whether the first row with numbers has four and then a name, so that they are no five values to learn."""
     first = next((row for row in rows if any(row[1:])), None)
-    return first is None or (all(map(_is_number, first[1:5])) and not _is_number(first[5]))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        number_in(cell)
-    except ValueError:
-        return False
-    return True
+    if first is None:
+        return True
+    *box, name = map(number_or_none, first[1:])
+    return None not in box and name is None

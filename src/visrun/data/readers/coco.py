@@ -14,7 +14,7 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
 from visrun.data.readers import json_keys
 from visrun.data.readers.coco_objects import Column, is_id, parse
-from visrun.data.readers.common import label_folders, one_each, split_in, splits_in
+from visrun.data.readers.common import label_folders, one_each, size_in, split_in, splits_in
 from visrun.data.readers.finder import Places, bare_splits, placed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -208,7 +208,7 @@ def _marks(column: Column, images: Sequence[dict[str, Any]], file: str) -> list[
     spots = np.array(column.ids, dtype=object)
     made = []
     for i, image in enumerate(images):
-        rows, size = order[ends[i] : ends[i + 1]], _size(image)
+        rows, size = order[ends[i] : ends[i + 1]], size_in(image.get("width"), image.get("height"))
         if not len(rows):
             made.append(no_marks(file, size=size, form=form))
             continue
@@ -224,8 +224,3 @@ def _marks(column: Column, images: Sequence[dict[str, Any]], file: str) -> list[
             )
         )
     return made
-
-
-def _size(image: dict[str, Any]) -> tuple[int, int] | None:
-    width, height = image.get("width"), image.get("height")
-    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 < height else None

@@ -20,6 +20,7 @@ from visrun.errors import DataError
 from visrun.text import some
 
 Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
+Size = tuple[int, int]  # (width, height)
 
 
 def pairs(root: Path, labels: Sequence[str], images: Sequence[str] = IMAGES) -> list[Pair]:
@@ -246,6 +247,13 @@ def no_class(name: str, names: Sequence[str]) -> str:
 def sorted_names(found: set[str]) -> tuple[str, ...]:
     """Class names in natural order, where no file gives them one."""
     return tuple(sorted(found, key=files.natural))
+
+
+def size_in(width: object, height: object) -> Size | None:
+    """(width, height) of an image as a table, JSON or XML tells them; None where they are no whole numbers above 0."""
+    found = [re.fullmatch(r"0*([1-9]\d{0,8})(\.0+)?", str(side)) for side in (width, height)]
+    sides = [int(side[1]) for side in found if side]
+    return (sides[0], sides[1]) if len(sides) == 2 else None
 
 
 def relabelled(marks: Marks, labels: Sequence[int]) -> Marks:

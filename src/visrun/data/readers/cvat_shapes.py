@@ -11,7 +11,8 @@ from visrun.data.marks import around
 from visrun.data.objects import corners_of
 from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Floats, Outline, Rle, box_of
-from visrun.data.readers.labelme_shapes import ROUND, Shape, Shapes, Size, placed, together
+from visrun.data.readers.common import Size, size_in
+from visrun.data.readers.labelme_shapes import ROUND, Shape, Shapes, placed, together
 from visrun.data.xmltree import Tag
 from visrun.numbers import number_in
 
@@ -21,7 +22,8 @@ SIDES = ("xtl", "ytl", "xbr", "ybr")
 
 def parse(image: Tag, shown: str) -> Shapes:
     """What an ``<image>`` of the file ``shown`` holds."""
-    found = Shapes(f"{shown}:", image=image.attributes.get("name", ""), size=_size(image))
+    told = image.attributes.get
+    found = Shapes(f"{shown}:", image=told("name", ""), size=size_in(told("width"), told("height")))
     if not found.image:
         found.problems.append(Problem(f"{shown}:{image.line}", "an image without a name"))
     groups: dict[Hashable, list[Shape]] = {}
@@ -46,12 +48,6 @@ def _whole(parts: Sequence[Shape], found: Shapes) -> Shape:
     except ValueError as error:
         found.problems.append(Problem(f"{found.file}{parts[0].spot}", str(error)))
         return parts[0]
-
-
-def _size(image: Tag) -> Size | None:
-    width, height = image.attributes.get("width", ""), image.attributes.get("height", "")
-    known = width.isdecimal() and height.isdecimal() and int(width) > 0 < int(height)
-    return (int(width), int(height)) if known else None
 
 
 def _shape(tag: Tag, size: Size | None) -> Shape:

@@ -21,6 +21,7 @@ from visrun.data.marks import Marks, around, no_marks
 from visrun.data.objects import corners_of
 from visrun.data.opening import BOMBS, BROKEN, MAX_PIXELS
 from visrun.data.outlines import Floats, Numbers, Outline, Rle, box_of, pixels
+from visrun.data.readers.common import Size, size_in
 from visrun.errors import DataError
 
 KEYS = ("shapes", "imagePath", "imageData")  # any of which tells a LabelMe json
@@ -28,8 +29,6 @@ NO_OBJECTS = ("line", "linestrip", "point", "points")
 TURNED = ("oriented_rectangle", "rotation")
 CORNERS = 4
 ROUND = 64  # corners of the polygon that stands for a circle
-
-Size = tuple[int, int]  # (width, height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,8 @@ def parse(path: Path, root: Path) -> Shapes | None:
     if not isinstance(shapes, list):
         found.problems.append(Problem(shown, "shapes is no list" if "shapes" in content else "it has no shapes"))
         return found
-    found.image, found.size = _base(content.get("imagePath")), _size(content)
+    found.image = _base(content.get("imagePath"))
+    found.size = size_in(content.get("imageWidth"), content.get("imageHeight"))
     _fill(found, shapes)
     return found
 
@@ -86,11 +86,6 @@ def parse(path: Path, root: Path) -> Shapes | None:
 def _base(written: Any) -> str:
     """The last part of a path as written on any machine."""
     return PurePosixPath(written.replace("\\", "/")).name if isinstance(written, str) else ""
-
-
-def _size(content: Mapping[str, Any]) -> Size | None:
-    width, height = content.get("imageWidth"), content.get("imageHeight")
-    return (width, height) if type(width) is type(height) is int and width > 0 < height else None
 
 
 def _fill(found: Shapes, shapes: Sequence[Any]) -> None:

@@ -214,7 +214,7 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
         boxes.append(corners)
         names.append(files.composed(item.get("name")))
         ignored.append(difficult)
-    size = _size(tag)
+    size = common.size_in(tag.get("size", "width"), tag.get("size", "height"))
     if not objects:
         return Parsed([], no_marks(f"{shown}:", size=size), tag)
     marks = Marks(
@@ -226,12 +226,6 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
         size=size,
     )
     return Parsed(names, marks, tag)
-
-
-def _size(tag: Tag) -> tuple[int, int] | None:
-    width, height = tag.get("size", "width"), tag.get("size", "height")
-    known = width.isdecimal() and height.isdecimal() and int(width) > 0 < int(height)
-    return (int(width), int(height)) if known else None
 
 
 def _image(finder: Finder, path: Path, tag: Tag, split: str, *, home: str) -> Path:
