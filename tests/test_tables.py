@@ -11,10 +11,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pydantic_core import to_jsonable_python
 
+from visrun import hyperparameters
 from visrun.build import load
+from visrun.config import settings
+from visrun.data import records
 from visrun.data.derive import DERIVE
 from visrun.errors import ConfigError
+from visrun.lr import FACTORS
 from visrun.tables import (
     MODELS,
     OPTIMIZERS,
@@ -44,6 +49,25 @@ REFS = [
 @pytest.mark.parametrize("ref", REFS, ids=str)
 def test_every_reference_is_a_function_with_a_docstring(ref):
     assert inspect.getdoc(load(ref))
+
+
+SETTINGS, LEARNING = settings.defaults(), hyperparameters.defaults()
+# What reads settings -> their defaults in the schema; a caller from Python that names no weight decay wants none.
+DEFAULTS = [
+    *[(load(ref), {**LEARNING, **SETTINGS["optimizer_options"], "weight_decay": 0.0}) for ref in OPTIMIZERS.values()],
+    *[(read, LEARNING) for read in (*map(load, SCHEDULERS.values()), *FACTORS.values())],
+    *[(load(ref), SETTINGS["loss_options"]) for ref in sorted({ref for _, _, ref in LOSSES})],
+    *[(load(ref), SETTINGS["model"]) for ref in sorted({entry.build for entry in MODELS.values()})],
+    (records.read, SETTINGS["data"]),
+    (records.checked, SETTINGS["data"]),
+]
+
+
+@pytest.mark.parametrize(("read", "schema"), DEFAULTS, ids=lambda item: getattr(item, "__qualname__", ""))
+def test_a_default_in_a_signature_is_the_schemas(read, schema):
+    defaults = {name: parameter.default for name, parameter in inspect.signature(read).parameters.items()}
+    given = {name: value for name, value in defaults.items() if name in schema and value is not inspect.Parameter.empty}
+    assert to_jsonable_python(given) == {name: schema[name] for name in given}
 
 
 def test_tasks_are_the_seven():
