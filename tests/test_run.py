@@ -25,12 +25,12 @@ from visrun.models import Built, Pretrained
 from visrun.models.freezing import fix_norms
 from visrun.parts import Parts
 from visrun.record import recorder
+from visrun.record.run_files import SECONDS
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
 from visrun.tables import MODELS, TASKS
 from visrun.tracking import NoTracker
 from visrun.tracking.names import RECORD
-from visrun.tracking.store import EVERY_EPOCH
 
 COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
 TINY = ["max_epochs=3", "tracking=none", "model=small_resnet", "augment=none", "warmup_epochs=0", "batch_size=4"]
@@ -591,7 +591,7 @@ def test_a_resumed_run_tells_the_tracker_the_epochs_that_it_may_have_missed(phot
     assert run.resume(folder) == 0
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3] and tracker.epochs == lines
-    assert all(list(line)[-1] == EVERY_EPOCH for line in lines)
+    assert all(list(line)[-1] == SECONDS for line in lines)
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -9,7 +9,7 @@ from visrun.console import Screen
 from visrun.record.inside import require_inside
 from visrun.record.recorder import Outlets
 from visrun.record.remember import remembered
-from visrun.record.run_files import FILE_NAME
+from visrun.record.run_files import FILE_NAME, PLOTS
 from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
 from visrun.tracking import default_uri
@@ -61,5 +61,5 @@ def complete(folder: Path, screen: Screen) -> None:
         tell_best(files, tracker, result.get("best_epoch", 0))
         tracker.summary({f"test/{key}": value for key, value in part_of(result, "test").items()})
         for picture in sorted(files.plots.glob("*.png")):
-            tracker.artifact(picture, "plots")
+            tracker.artifact(picture, PLOTS)
         end(Outlets(files, tracker, screen), "finished", result.get("reason"))

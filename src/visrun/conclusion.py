@@ -19,7 +19,8 @@ from visrun.numbers import number
 from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
-from visrun.record.run_folder import RunFolder, is_metric
+from visrun.record.run_files import PLOTS, is_metric
+from visrun.record.run_folder import RunFolder
 from visrun.tasks.base import Deciding, Metric
 from visrun.text import plural
 from visrun.tracking import Tracker
@@ -135,7 +136,7 @@ def conclude(
         )
     pictures = draw(made, files.plots, split, rows=rows, progress=progress)
     for picture in pictures:
-        tracker.artifact(picture, "plots")
+        tracker.artifact(picture, PLOTS)
     if split == "test":
         tracker.summary({f"test/{key}": value for key, value in metrics.items()})
     if keep_model and files.best.exists():

@@ -25,7 +25,8 @@ from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, restore
 from visrun.record.remember import last_state, longer, remembered, repeating, require_same_data, settle_best, what_next
-from visrun.record.run_folder import RunFolder, is_metric, part_of, read_json
+from visrun.record.run_files import is_metric
+from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import names_of, noted_of, sitting_of, tracker_of
 from visrun.signals import Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget

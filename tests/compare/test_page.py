@@ -12,11 +12,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from visrun.compare.charts import COLOURS
 from visrun.compare.find import find
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.page import page
 from visrun.compare.runs import read_run
+from visrun.figures.palette import COLOURS
 
 NASTY = "<img src=x onerror=alert(1)>\"'&amp; Käfer 画像 😀"
 VOID = {"meta", "img", "wbr"}

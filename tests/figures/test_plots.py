@@ -14,7 +14,7 @@ from PIL import Image
 
 from visrun.conclusion import SAMPLES
 from visrun.errors import VisrunError
-from visrun.figures import fonts, plots
+from visrun.figures import fonts, palette, plots
 from visrun.figures.precision_recall import closed, mean_precision, precision_recall
 from visrun.figures.sheet import GAP, LARGEST, SMALLEST, WIDER, fit, full_rows, sheet
 
@@ -65,11 +65,11 @@ def test_a_mean_stands_out_among_many_classes():
     names = ["f1", *(f"f1/{i}" for i in range(20))]
     plots.draw_lines(axes, [{"epoch": 1, **dict.fromkeys(names, 0.5)}], names, prefix="f1/")
     mean, *others = axes.lines
-    assert mean.get_color() == plots.BLUE and {line.get_color() for line in others} == {plots.GREY}
+    assert mean.get_color() == palette.BLUE and {line.get_color() for line in others} == {palette.GREY}
     assert all(mean.get_zorder() > line.get_zorder() for line in others)
 
 
-@pytest.mark.parametrize("count", [3, 5, len(plots.COLOURS)])
+@pytest.mark.parametrize("count", [3, 5, len(palette.COLOURS)])
 def test_the_legend_of_several_lines_covers_none(count):
     names = [f"iou/class {i}" for i in range(count)]
     axes = axes_of_a_new_figure()

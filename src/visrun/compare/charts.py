@@ -13,12 +13,11 @@ from html import escape
 from itertools import pairwise
 
 from visrun.compare.runs import Run, judging
+from visrun.figures.palette import MOST_DOTS
 from visrun.numbers import far_apart, number
 
-COLOURS = ("#2563a8", "#d9772b", "#3a8f5c", "#a8437a", "#7a63b8", "#8a6d3b", "#2a9aa8", "#b8433a", "#6b7280", "#b0920f")
 WIDTH, HEIGHT = 440, 250  # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 30  # space around the curves
-MOST_DOTS = 30  # epochs up to which every value has its dot
 LARGEST = 1e100  # beyond it a run has diverged, and an axis would show nothing else
 RATES = 20.0  # learning rates are drawn on a logarithmic axis, if the runs' highest ones differ by this factor
 

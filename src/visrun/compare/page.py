@@ -14,10 +14,11 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 
-from visrun.compare.charts import COLOURS, as_svg, charts
+from visrun.compare.charts import as_svg, charts
 from visrun.compare.gallery import Cell, Gallery
 from visrun.compare.runs import Run, judging, ranked, same_images
 from visrun.compare.tables import Row, common, differences, metrics, notes, outcomes
+from visrun.figures.palette import COLOURS
 from visrun.numbers import number
 
 LONG = 20  # letters from which a value gets a wider column

@@ -15,8 +15,8 @@ from typing import Any
 from visrun.errors import PLUGIN_HINT, UserError
 from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, best_row, monitor_of, read_epochs
-from visrun.record.run_files import FILE_NAME, METRICS
-from visrun.record.run_folder import is_metric, part_of, read_json, writer_of
+from visrun.record.run_files import FILE_NAME, METRICS, SECONDS, is_metric
+from visrun.record.run_folder import part_of, read_json, writer_of
 from visrun.record.run_settings import judged, settings_of, text
 from visrun.tables import TaskEntry
 
@@ -68,7 +68,7 @@ class Run:
     @property
     def seconds(self) -> float | None:
         """Training time up to the last of them."""
-        return self.rows[-1].get("time/total") if self.rows else None
+        return self.rows[-1].get(SECONDS) if self.rows else None
 
     @property
     def value(self) -> float | None:

@@ -18,15 +18,15 @@ import numpy as np
 
 from visrun.figures import fonts
 from visrun.figures.labels import LONGEST_TITLE, printable, told_apart
+from visrun.figures.palette import BLUE, COLOURS, DARK, GREY, MOST_DOTS, ORANGE
 from visrun.files import update
 from visrun.numbers import far_apart
+from visrun.record.run_files import is_loss, is_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY, DARK = "#2563a8", "#d9772b", "#9aa0a6", "#3c4043"
-COLOURS = (BLUE, ORANGE, "#3a8f5c", "#a8437a", "#7a63b8", "#8a6d3b", "#2a9aa8", "#b8433a", "#6b7280", "#c2a21a")
 DPI = 120
 PANEL = (3.7, 2.7)  # inches
 MOST_POINTS = 5000  # of a scatter plot; more are thinned out evenly
@@ -67,11 +67,11 @@ def group(rows: Rows, monitor: str | None) -> dict[str, list[str]]:
     names.sort(key=lambda name: (name != "loss", name != "val_loss", name != monitor))
     panels: dict[str, list[str]] = {"loss": []}
     for name in names:
-        if name in ("epoch", "learning_rate") or name.startswith("time/"):
-            continue
-        is_loss = name in ("loss", "val_loss") or name.startswith("loss/")
         prefix = name.partition("/")[0]
-        panels.setdefault("loss" if is_loss else name if prefix in OWN_UNIT else prefix, []).append(name)
+        if is_loss(name):
+            panels["loss"].append(name)
+        elif is_metric(name):
+            panels.setdefault(name if prefix in OWN_UNIT else prefix, []).append(name)
     return {title: lines for title, lines in panels.items() if lines}
 
 
@@ -84,7 +84,7 @@ def draw_lines(axes: Axes, rows: Rows, names: Sequence[str], *, prefix: str) -> 
     labels = told_apart([name.removeprefix(prefix) or name for name in names])
     for number, (name, label) in enumerate(zip(names, labels, strict=True)):
         points = [(row["epoch"], row[name]) for row in rows if is_finite(row.get(name))]
-        marker = "o" if len(points) <= 30 else None
+        marker = "o" if len(points) <= MOST_DOTS else None
         grey = {"color": GREY, "linewidth": 0.7, "zorder": 1}
         look = {**LINE, **(grey if many and "/" in name else {"color": COLOURS[number % len(COLOURS)]})}
         if points:
@@ -128,7 +128,7 @@ def learning_rate(rates: Sequence[float], path: Path) -> None:
     """Draw the learning rate at the start of each epoch, from epoch 1 on."""
     figure = new_figure(5.2, 2.8)
     axes = figure.add_subplot()
-    axes.plot(range(1, len(rates) + 1), rates, marker="o" if len(rates) <= 30 else None, color=BLUE, **LINE)
+    axes.plot(range(1, len(rates) + 1), rates, marker="o" if len(rates) <= MOST_DOTS else None, color=BLUE, **LINE)
     axes.set_title("learning rate at the start of each epoch", loc="left")
     axes.set_xlabel("epoch")
     axes.set_ylim(bottom=0)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visrun.figures.labels import told_apart
-from visrun.figures.plots import BLUE, COLOURS, GREY, new_figure, save
+from visrun.figures.palette import BLUE, COLOURS, GREY
+from visrun.figures.plots import new_figure, save
 
 RECALLS = np.linspace(0, 1, 101)
 

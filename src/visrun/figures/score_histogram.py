@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from visrun.figures.plots import BLUE, DARK, ORANGE, new_figure, save
+from visrun.figures.palette import BLUE, DARK, ORANGE
+from visrun.figures.plots import new_figure, save
 
 BINS = 40
 

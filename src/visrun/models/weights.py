@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from visrun.checkpoint import reading, unreadable
 from visrun.data.look import are_colours
 from visrun.errors import ConfigError, first_line
+from visrun.record.run_files import BEST_WEIGHTS, CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 
@@ -231,7 +232,7 @@ def checkpoint_file(path: Path) -> Path:
     Raises:
         ConfigError: No such file.
     """
-    file = path / "checkpoints" / "best.pt" if path.is_dir() else path
+    file = path / CHECKPOINTS / BEST_WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise ConfigError(
             f"model.weights={path}: {file} does not exist; give a .pt, .pth or .safetensors file, or a run's folder"

@@ -15,6 +15,7 @@ from visrun.chance import random_state, set_random_state
 from visrun.console import Screen, epoch_line
 from visrun.numbers import number
 from visrun.optimizers import load_optimizer
+from visrun.record.run_files import PLOTS, SECONDS
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
 from visrun.tables import TaskEntry
@@ -97,7 +98,7 @@ class RunRecorder:
     def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None:
         """Write the epoch's line everywhere; keep the weights of a new best in memory."""
         speed = self.images_per_step / max(row.pop("time/step"), 1e-9)
-        clock = {"time/images_per_second": speed, AT: time.time(), "time/total": progress.seconds}
+        clock = {"time/images_per_second": speed, AT: time.time(), SECONDS: progress.seconds}
         row = {"epoch": progress.epoch, **row, **clock}
         if improved:
             weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}
@@ -132,7 +133,7 @@ class RunRecorder:
         if self.picture is None or self.drawing + self.next_drawing > DRAWING_SHARE * (began - self.began):
             return
         random = random_state(self.train_step.device)
-        self.tracker.artifact(self.picture(), "plots")
+        self.tracker.artifact(self.picture(), PLOTS)
         set_random_state(random, self.train_step.device)
         self.next_drawing = time.monotonic() - began
         self.drawing += self.next_drawing

@@ -1,10 +1,25 @@
-"""The names of a run's files, for who writes them and who looks for them; see :mod:`visrun.record.run_folder`."""
+"""The names of a run's files and of what metrics.jsonl holds, for who writes and who reads them.
+
+What each file is for: :mod:`visrun.record.run_folder`.
+"""
 
 from __future__ import annotations
 
 FILE_NAME = "experiment.json"
 MAX_BYTES = 20_000_000  # of FILE_NAME, to which each of 10,000 classes adds some 300 bytes: a larger file is none
 METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"
+CHECKPOINTS, BEST_WEIGHTS, PLOTS = "checkpoints", "best.pt", "plots"
 PREDICTIONS = "predictions"  # the folder for what is drawn of images that it is tried on
 # The folders that are written in, beside those of trials, which are numbers; a sweep's and Hydra's among them.
-FOLDERS = ("checkpoints", "plots", PREDICTIONS, "best", "slots", ".hydra", ".submitit")
+FOLDERS = (CHECKPOINTS, PLOTS, PREDICTIONS, "best", "slots", ".hydra", ".submitit")
+SECONDS = "time/total"  # of metrics.jsonl: how long the run has trained; no epoch is without, and its last value
+
+
+def is_loss(key: str) -> bool:
+    """Whether a key of metrics.jsonl is a loss, or a part of one."""
+    return key in ("loss", "val_loss") or key.startswith("loss/")
+
+
+def is_metric(key: str) -> bool:
+    """Whether a key of metrics.jsonl is one of the task's metrics, rather than a loss, a rate, a time or the epoch."""
+    return not is_loss(key) and key not in ("epoch", "learning_rate") and not key.startswith("time/")

@@ -27,7 +27,7 @@ import psutil
 from visrun.errors import UserError, VisrunError
 from visrun.files import read_plain, remove_leftovers, write_atomic
 from visrun.record.epochs import Row, read_epochs
-from visrun.record.run_files import FILE_NAME, LOCK, MAX_BYTES, METRICS, STATUS
+from visrun.record.run_files import BEST_WEIGHTS, CHECKPOINTS, FILE_NAME, LOCK, MAX_BYTES, METRICS, PLOTS, STATUS
 
 CLOCK = 2.0  # seconds by which the system's word on the time of day when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
@@ -58,8 +58,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self.checkpoints, self.plots = self.path / "checkpoints", self.path / "plots"
-        self.best, self.last = self.checkpoints / "best.pt", self.checkpoints / "last.pt"
+        self.checkpoints, self.plots = self.path / CHECKPOINTS, self.path / PLOTS
+        self.best, self.last = self.checkpoints / BEST_WEIGHTS, self.checkpoints / "last.pt"
         self.former = self.checkpoints / "best.former.pt"
         self.metrics = self.path / METRICS
         self.writer: dict[str, Any] = {}
@@ -139,11 +139,6 @@ class RunFolder:
         kept = [row for row in self.read_metrics() if row["epoch"] <= epochs]
         write_atomic(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
         return kept
-
-
-def is_metric(key: str) -> bool:
-    """Whether a key of metrics.jsonl is one of the task's metrics, rather than a loss, a rate, a time or the epoch."""
-    return key not in ("epoch", "loss", "val_loss", "learning_rate") and not key.startswith(("loss/", "time/"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

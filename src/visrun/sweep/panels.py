@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from visrun.figures.labels import printable
-from visrun.figures.plots import BLUE, DARK, GREY, LINE, ORANGE, new_figure, save, whole_numbers
+from visrun.figures.palette import BLUE, DARK, GREY, ORANGE
+from visrun.figures.plots import LINE, new_figure, save, whole_numbers
 from visrun.sweep.trials import pareto as front_of
 from visrun.sweep.view import View, first
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from visrun.figures.plots import BLUE, GREY, ORANGE
+from visrun.figures.palette import BLUE, GREY, ORANGE
 from visrun.files import update, write_atomic
 from visrun.sweep import panels
 from visrun.sweep.files import IMPORTANCE

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visrun.record.run_files import SECONDS
 from visrun.tracking.client import ENVIRONMENT, Answering, current, environment, is_temporary, make_client
 from visrun.tracking.names import look_alikes, metric_name, parameter_text, read_record, source_tags, write_record
 from visrun.tracking.system import Meters
@@ -30,7 +31,6 @@ TABLES_SECONDS = 300.0  # the same and opening a file: making the tables of a ne
 EXPORT_SECONDS = 120.0  # tracing a model
 BYTES_PER_SECOND = 5e6  # the slowest line that an upload of a large file has to live with
 LARGE = 4_000_000  # bytes from which a file's upload may take longer than an ordinary answer
-EVERY_EPOCH = "time/total"  # a value that no epoch of a run is without, and its last
 QUICK = 0.5  # seconds of an answer that is worth another sample of the system
 START = "visrun.start"  # a tag that no other run has
 BATCH = 100  # parameters and tags of one request; of metrics ten times as many: MLflow's limits
@@ -247,7 +247,7 @@ class Store:
     def _reopen(self, run: Any) -> None:
         """Go on with a run: mark it as running and learn which epochs it has. An epoch is written as a whole."""
         names = [name for name in run.data.metrics if not name.startswith("system/")]
-        always = [EVERY_EPOCH] if EVERY_EPOCH in names else names  # others may be undefined in some epochs
+        always = [SECONDS] if SECONDS in names else names  # others may be undefined in some epochs
         steps = {metric.step for name in always for metric in self.client.get_metric_history(run.info.run_id, name)}
         self.seen = steps - {0}  # that of the summary
         self.client.update_run(run.info.run_id, status="RUNNING")

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from visrun.errors import ConfigError, UserError
+from visrun.record.run_files import PLOTS
 from visrun.web import assets, exchange, processes, runs, space
 from visrun.web.bodies import Cooked, Folder, Images, LoadedFile, Runs, Start, StartSweep, State, Swept, Typed
 from visrun.web.catalog import catalog
@@ -133,7 +134,7 @@ def _run_routes(app: FastAPI, desk: Desk) -> None:
         place = desk.place(name)
         if picture not in [drawn["name"] for drawn in runs.pictures(place.path)]:
             raise HTTPException(404, "no such picture")
-        return FileResponse(place.path / "plots" / picture, media_type="image/png")
+        return FileResponse(place.path / PLOTS / picture, media_type="image/png")
 
     @app.get("/api/runs/{name}/stream")
     def stream(name: str, request: Request) -> Response:

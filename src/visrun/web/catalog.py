@@ -22,6 +22,7 @@ from visrun.explain import MEANING
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
 from visrun.web.offers import ASKED
+from visrun.web.roots import OF_THE_MACHINE
 
 # The form's headings and, under each, its hyperparameters.
 PARTS: dict[str, tuple[str, ...]] = {
@@ -33,15 +34,14 @@ PARTS: dict[str, tuple[str, ...]] = {
 LABELS = {"early_stopping_patience": "Early Stopping", "loss": "Loss Function"}  # others are the key in capitals
 POWERS = ("batch_size",)  # powers of 2 are recommended
 CHOOSERS = ("data", "augment", "tracking")  # groups that the form offers beside hyperparameters, task and model
-# What no client sets: files of code or of settings, and where this machine keeps things.
-CLOSED = {"task", "model", "experiment", "recipe", "plugins", "data.cache_dir", "tracking.uri"}
+FORM_CLOSED = {"task", "model", "experiment", "recipe", *OF_THE_MACHINE}  # settings without a field of their own
 
 
 @cache
 def editable() -> tuple[str, ...]:
     """Every setting that the page may set beside task and model, in the schema's order."""
     names = {f"{group}.name" for group in GROUPS}
-    sections = [key for key in _setting_fields() if key not in CLOSED | names]
+    sections = [key for key in _setting_fields() if key not in FORM_CLOSED | names]
     return (*CHOOSERS, *Hyperparameters.model_fields, *sections)
 
 

@@ -31,15 +31,15 @@ from visrun.record.run_folder import born
 from visrun.sweep.files import LEAD, placed
 from visrun.varied import VARIED
 from visrun.web.library import kind_of
-from visrun.web.roots import Roots
+from visrun.web.roots import OF_THE_MACHINE, Roots
 from visrun.web.state import UI, Facts, facts_of, note, told
 
 CONSOLE = "console.log"  # what the command prints
-SWEEPING = ("-m", "--multirun", "repeat")  # what a sweep's command begins with
+SWEEP_VERBS = ("-m", "--multirun", "repeat")  # what a sweep's command begins with
 DIR, STUDY = "hydra.sweep.dir", "hydra.sweeper.study_name"
-# Settings that load code or name a server, a database or a folder to write in; params can hold any of them.
-CLOSED = (
-    *("plugins", "tracking.uri", "data.cache_dir"),
+# What no word that a folder notes may set: code, a database, and params, which can hold any of them.
+WORDS_CLOSED = (
+    *OF_THE_MACHINE,
     *("hydra.sweeper.custom_search_space", "hydra.sweeper.params", "hydra.sweeper.storage"),
 )
 # What is chosen by a plain name, of the files that Hydra finds.
@@ -185,8 +185,8 @@ def stays_inside(typed: str, cwd: Path, roots: Roots) -> bool:
     """Whether a word of a sweep's command loads no code, and reaches nothing outside of what the page may read."""
     key, sign, text = typed.partition("=")
     if not sign:
-        return key in SWEEPING
-    if "_target_" in typed or "${" in typed or any(f"{key}.".startswith(f"{closed}.") for closed in CLOSED):
+        return key in SWEEP_VERBS
+    if "_target_" in typed or "${" in typed or any(f"{key}.".startswith(f"{closed}.") for closed in WORDS_CLOSED):
         return False
     if key in CHOSEN:
         return re.fullmatch(r"[\w-]+", text) is not None

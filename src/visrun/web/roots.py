@@ -11,6 +11,9 @@ from visrun.config.overrides import PATHS
 from visrun.errors import ConfigError
 from visrun.folders import expanded
 
+# Settings that load code or say where this machine keeps things: neither a client nor a folder's words set them.
+OF_THE_MACHINE = ("plugins", "tracking.uri", "data.cache_dir")
+
 
 class Roots:
     """The folders and everything below them, links followed.

@@ -12,7 +12,7 @@ from visrun.figures import plots
 from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
-from visrun.record.run_files import FILE_NAME
+from visrun.record.run_files import FILE_NAME, PLOTS, SECONDS
 from visrun.record.run_folder import RunFolder
 from visrun.text import printable
 from visrun.tracking.names import RECORD
@@ -91,7 +91,7 @@ def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
         "phase": str(facts.status.get("state", "")) if facts.state == "running" else "",
         "left": _left(status, rows, done + share, epochs) if training else None,
         "speed": _speed(status) or last.get("time/images_per_second"),
-        "seconds": last.get("time/total"),
+        "seconds": last.get(SECONDS),
         "best": best[monitor] if best else None,
         "best_epoch": int(best["epoch"]) if best else 0,
         "waited": _waited(rows, best, warmup_epochs=int(values.get("warmup_epochs", 0))),
@@ -154,7 +154,7 @@ def reason(facts: Facts) -> str:
 
 def pictures(folder: Path) -> list[dict[str, Any]]:
     """The pictures drawn so far, predictions first; ``stamp`` changes when a picture does."""
-    place = folder / "plots"
+    place = folder / PLOTS
     if place.is_symlink() or not place.is_dir():
         return []
     files = [file for file in sorted(place.iterdir()) if PICTURE.fullmatch(file.name) and not file.is_symlink()]
