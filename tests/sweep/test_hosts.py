@@ -25,6 +25,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from visrun.config.sweeper import VisrunSweeperConf
 from visrun.sweep import plugin
 from visrun.sweep.database import StorageAway
 from visrun.sweep.leadership import CLAIM
@@ -338,6 +339,10 @@ def test_what_ends_every_thread_of_a_launcher_is_said(folder: Path) -> None:
     (line,) = [line for line in text.splitlines() if line.startswith("visrun: error: ")]
     assert "nonsense" in line
     assert not (folder / "ran.txt").exists()
+
+
+def test_what_a_sweeper_file_of_ones_own_leaves_out_is_as_in_the_schema() -> None:
+    assert VisrunSweeper(n_jobs=3).settings == vars(VisrunSweeperConf(n_jobs=3))
 
 
 def first_point(slot: int, begun: Sequence[int] = (), **settings: Any) -> float:

@@ -35,11 +35,7 @@ from visrun.sweep.trial import VARIABLE
 from visrun.sweep.trials import params_of
 from visrun.sweep.worker import AHEAD
 
-USUAL = {
-    name: field.default
-    for name, field in VisrunSweeperConf.__dataclass_fields__.items()
-    if name not in ("defaults", "sampler", "pruner", "_target_")
-} | {"pruner": {"name": "none"}}
+USUAL = vars(VisrunSweeperConf(pruner={"name": "none"}, sampler={"_target_": "optuna.samplers.TPESampler"}))
 WORDS = ("optimizer=adam,sgd", "momentum=0.8,0.9", "learning_rate=interval(0.001,0.1)", "data.root='/a b,c'")
 
 

@@ -35,11 +35,7 @@ from visrun.sweep.plan import Plan, make_plan
 from visrun.sweep.storage import GRACE, open_storage
 from visrun.sweep.study import Queue, create
 
-USUAL = {
-    name: field.default
-    for name, field in VisrunSweeperConf.__dataclass_fields__.items()
-    if name not in ("defaults", "sampler", "pruner", "_target_")
-} | {"pruner": {"name": "none"}}
+USUAL = vars(VisrunSweeperConf(pruner={"name": "none"}, sampler={"_target_": "optuna.samplers.TPESampler"}))
 
 
 def plan(folder: Path, **settings: Any) -> Plan:

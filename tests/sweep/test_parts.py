@@ -17,11 +17,7 @@ from visrun.sweep.parts import make_slots, open_study
 from visrun.sweep.plan import Plan, make_plan
 from visrun.tracking.names import RECORD
 
-USUAL = {
-    name: field.default
-    for name, field in VisrunSweeperConf.__dataclass_fields__.items()
-    if name not in ("defaults", "sampler", "pruner", "_target_")
-} | {"pruner": {"name": "none"}}
+USUAL = vars(VisrunSweeperConf(pruner={"name": "none"}, sampler={"_target_": "optuna.samplers.TPESampler"}))
 
 
 def plan(folder: Path, *words: str, swept: str = "seed=1,2", **settings: Any) -> Plan:

@@ -19,11 +19,7 @@ from visrun.errors import ConfigError
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.points import MOST_UNASKED, USUAL_TRIALS
 
-USUAL = {
-    name: field.default
-    for name, field in VisrunSweeperConf.__dataclass_fields__.items()
-    if name not in ("defaults", "sampler", "pruner", "_target_")
-} | {"pruner": {"name": "none"}}
+USUAL = vars(VisrunSweeperConf(pruner={"name": "none"}, sampler={"_target_": "optuna.samplers.TPESampler"}))
 OBJECTS = ["task=object_detection", "model=dense_resnet18"]
 RATE = "learning_rate=interval(0.001,0.1)"
 
@@ -42,7 +38,7 @@ def first(*typed: str) -> Resolved:
 def plan(*words: str, typed: Sequence[str] = (), folder: Path = Path("multirun") / "mine", **settings: Any) -> Plan:
     """The plan of these swept words and ``hydra.sweeper.*`` settings, for a run of the words in ``typed``."""
     return make_plan(
-        {**USUAL, "sampler": {"_target_": "optuna.samplers.TPESampler"}, **settings},
+        {**USUAL, **settings},
         [*typed, *words],
         folder=folder,
         command=("-m", *words),

@@ -20,7 +20,7 @@ from visrun.config.fields import show
 from visrun.errors import ConfigError, foreign
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS
 
-KEY = "plugins"
+PLUGINS = "plugins"
 _imported: dict[str, None] = {}  # in this process, in order
 _taken: dict[str, tuple[str, ...]] = {}  # plugin -> the names behind which it has put other code
 
@@ -34,7 +34,7 @@ def take(words: Sequence[str], *, cwd: Path) -> list[str]:
     Raises:
         ConfigError: As `load`, or a word or file that cannot be read.
     """
-    own = [word for word in words if word.startswith(f"{KEY}=")]
+    own = [word for word in words if word.startswith(f"{PLUGINS}=")]
     listed = _typed(own, cwd=cwd) if own else []
     if (cwd / "conf" / "config.yaml").is_file():
         listed += _configured(cwd)
@@ -45,7 +45,7 @@ def take(words: Sequence[str], *, cwd: Path) -> list[str]:
 def _typed(words: Sequence[str], *, cwd: Path) -> list[object]:
     from visrun.config.overrides import parse  # Hydra: verbs without plugins do without
 
-    read = parse(words, known=(KEY,), cwd=cwd)
+    read = parse(words, known=(PLUGINS,), cwd=cwd)
     if read.problems:
         raise ConfigError(read.problems)
     value = read.typed[0].value
@@ -55,7 +55,7 @@ def _typed(words: Sequence[str], *, cwd: Path) -> list[object]:
 def _configured(cwd: Path) -> list[object]:
     from visrun.config.configs import PRIMARY, open_conf
 
-    value = open_conf(cwd).read(PRIMARY).get(KEY)
+    value = open_conf(cwd).read(PRIMARY).get(PLUGINS)
     return value if isinstance(value, list) else []
 
 
@@ -106,5 +106,5 @@ def notices(names: Sequence[str]) -> list[str]:
 
 def command(*words: str) -> str:
     """``visrun WORDS`` for people to type, with the plugins of this process, which no run's folder remembers."""
-    named = [f"{KEY}=[{','.join(_imported)}]"] if _imported else []
+    named = [f"{PLUGINS}=[{','.join(_imported)}]"] if _imported else []
     return shlex.join(["visrun", *words, *named])

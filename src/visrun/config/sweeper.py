@@ -13,6 +13,7 @@ from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf, TPESamp
 from omegaconf import MISSING
 
 NAME = "visrun"
+SWEEPER = "hydra.sweeper"
 TARGET = "visrun.sweep.plugin.VisrunSweeper"
 
 # Pruner -> its class in optuna.pruners or visrun.sweep.pruners, and the arguments that visrun gives it; the class' own

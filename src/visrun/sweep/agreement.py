@@ -11,13 +11,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.config.fields import show
 from visrun.config.overrides import PATHS
+from visrun.config.sweeper import SWEEPER
 from visrun.errors import ConfigError
 from visrun.machine import own_slot
 from visrun.record.journal import differences, identity
 from visrun.record.run_files import FILE_NAME
 from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import EVERY, Plan
-from visrun.sweep.points import KEY
 from visrun.sweep.storage import quiet
 from visrun.sweep.study import Queue, create
 from visrun.sweep.trials import params_of
@@ -36,7 +36,7 @@ def make(plan: Plan, storage: BaseStorage) -> bool:
     if foreign is not None:
         raise ConfigError(
             f"hydra.sweep.dir={plan.folder}: trial {foreign} of another study is here, which "
-            f"{KEY}.study_name={plan.name} would write over; choose another hydra.sweep.dir, or the study_name and "
+            f"{SWEEPER}.study_name={plan.name} would write over; choose another hydra.sweep.dir, or the study_name and "
             "storage that it had"
         )
     with quiet():
@@ -68,7 +68,7 @@ def check(plan: Plan, queue: Queue) -> None:
     Raises:
         ConfigError: It searches for something else or elsewhere.
     """
-    key = f"{KEY}.study_name={plan.name}"
+    key = f"{SWEEPER}.study_name={plan.name}"
     had = [direction.name.lower() for direction in queue.study.directions]
     if had != list(plan.directions):
         raise ConfigError(f"{key}: this study has the directions {', '.join(had)}; choose another study_name")

@@ -1,4 +1,4 @@
-"""The settings of a sweep, each checked by itself; the only page that reads ``hydra.sweeper``, but for its sampler."""
+"""The settings of a sweep, ``hydra.sweeper.*``, each checked by itself; the sampler refuses its own when it is made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
 
@@ -17,13 +17,14 @@ from visrun.config.kinds import duration
 from visrun.config.near import near
 from visrun.config.overrides import is_hydra
 from visrun.config.settings import Settings
-from visrun.config.sweeper import VisrunSweeperConf
+from visrun.config.sweeper import SWEEPER
 from visrun.errors import did_you_mean
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import is_int, is_number
 from visrun.sweep import space as spaces
 from visrun.sweep.files import JOURNAL
-from visrun.sweep.points import KEY, Problems, start_points
+from visrun.sweep.points import start_points
+from visrun.sweep.problems import Problems
 from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.space import Space
 from visrun.sweep.storage import checked, is_database
@@ -32,6 +33,15 @@ from visrun.sweep.trial import MEASURES
 from visrun.tables import TASKS
 
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
+
+
+class Numbers(NamedTuple):
+    """The plain numbers among the settings; ``timeout`` in seconds."""
+
+    n_trials: int | None
+    n_jobs: int
+    max_failure_rate: float
+    timeout: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,26 +67,29 @@ def check_settings(
 ) -> Checked:
     """Read the settings and the words.
 
+    Args:
+        settings: All fields of :class:`visrun.config.sweeper.VisrunSweeperConf`, plain.
+
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
     problems = Problems()
-    space = _space(settings.get("params") or {}, words, first, options, problems)
+    space = _space(settings["params"] or {}, words, first, options, problems)
     objectives, directions = _objectives(settings, first.settings, problems)
     _compared(space, objectives, first.settings.run.monitor, problems)
     found = Checked(
-        name=str(settings.get("study_name") or folder.name),
+        name=_name(settings["study_name"], folder, problems),
         space=space,
         objectives=objectives,
         directions=directions,
         pruner=_pruner(settings, space, first.hyperparameters, problems),
-        start=start_points(settings.get("start_points"), space, problems),
+        start=start_points(settings["start_points"], space, problems),
         storage=_storage(settings, folder, problems),
-        sampler=str((settings.get("sampler") or {}).get("_target_", "TPESampler")).rpartition(".")[2],
-        numbers=Numbers(settings, problems),
-        resume=bool(settings.get("resume", True)),
-        retry_failed=bool(settings.get("retry_failed", False)),
-        worker=bool(settings.get("worker", False)),
+        sampler=str(settings["sampler"]["_target_"]).rpartition(".")[2],
+        numbers=_numbers(settings, problems),
+        resume=settings["resume"],
+        retry_failed=settings["retry_failed"],
+        worker=settings["worker"],
     )
     problems.stop()
     return found
@@ -92,7 +105,7 @@ def _space(
     """The space of ``hydra.sweeper.params`` and the words, which win over it."""
     for key in map(str, params):
         if key.lstrip("+") not in known() and not is_hydra(key):
-            problems.add(f"{KEY}.params: {show(key)} is no setting{near(key, known())}")
+            problems.add(f"{SWEEPER}.params: {show(key)} is no setting{near(key, known())}")
     typed = [*(f"{key}={value}" for key, value in params.items()), *words]
     return spaces.read_space(typed, base=spaces.base_of(first), options=options)
 
@@ -101,7 +114,7 @@ def _pruner(
     settings: Mapping[str, Any], space: Space, values: Hyperparameters, problems: Problems
 ) -> Mapping[str, Any]:
     """The pruner, which looks at all trials after the same epochs: so the longest run and warm-up of any settle it."""
-    node = settings.get("pruner") or {"name": "none"}
+    node = settings["pruner"] or {"name": "none"}
     found: Mapping[str, Any] = settled(
         node,
         max_epochs=_highest(space, "max_epochs", values.max_epochs),
@@ -119,32 +132,31 @@ def _highest(space: Space, name: str, usual: int) -> int:
 
 
 def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
-    storage = str(settings.get("storage") or folder / JOURNAL)
+    storage = str(settings["storage"] or folder / JOURNAL)
     if is_database(storage):
         problems.take(lambda: checked(storage))
     return storage
 
 
-class Numbers:
-    """The plain numbers among the settings, checked."""
+def _numbers(settings: Mapping[str, Any], problems: Problems) -> Numbers:
+    n_trials, n_jobs, rate = (settings[name] for name in ("n_trials", "n_jobs", "max_failure_rate"))
+    if n_trials is not None and (not is_int(n_trials) or n_trials < 1):
+        problems.add(f"{SWEEPER}.n_trials={show(n_trials)}: must be an integer >= 1")
+    if not is_int(n_jobs) or n_jobs < 1:
+        problems.add(f"{SWEEPER}.n_jobs={show(n_jobs)}: must be an integer >= 1")
+    if not is_number(rate) or not 0 <= rate <= 1:
+        problems.add(f"{SWEEPER}.max_failure_rate={show(rate)}: must be between 0 and 1")
+    timeout: Any = duration(settings["timeout"])
+    if timeout is not None and not (is_number(timeout) and timeout > 0):
+        problems.add(f"{SWEEPER}.timeout={show(timeout)}: must be seconds above 0, or a text such as 1h30m")
+    return Numbers(n_trials, n_jobs, rate, timeout)
 
-    def __init__(self, settings: Mapping[str, Any], problems: Problems) -> None:
-        self.n_trials: int | None = settings.get("n_trials")
-        if self.n_trials is not None and (not is_int(self.n_trials) or self.n_trials < 1):
-            problems.add(f"{KEY}.n_trials={show(self.n_trials)}: must be an integer >= 1")
-        self.n_jobs: int = settings.get("n_jobs") or 0
-        if not is_int(self.n_jobs) or self.n_jobs < 1:
-            problems.add(f"{KEY}.n_jobs={show(settings.get('n_jobs'))}: must be an integer >= 1")
-        self.max_failure_rate: float = settings.get("max_failure_rate", VisrunSweeperConf.max_failure_rate)
-        if not is_number(self.max_failure_rate) or not 0 <= self.max_failure_rate <= 1:
-            problems.add(f"{KEY}.max_failure_rate={show(self.max_failure_rate)}: must be between 0 and 1")
-        timeout: Any = duration(settings.get("timeout"))
-        self.timeout: float | None = float(timeout) if is_number(timeout) and timeout > 0 else None
-        if timeout is not None and self.timeout is None:
-            problems.add(f"{KEY}.timeout={show(timeout)}: must be seconds above 0, or a text such as 1h30m")
-        name = settings.get("study_name")
-        if name is not None and not NAME.fullmatch(str(name)):
-            problems.add(f"{KEY}.study_name={show(name)}: must be letters, digits, _ - . and / between folders")
+
+def _name(given: Any, folder: Path, problems: Problems) -> str:
+    """The study's name; that of its folder where none is given."""
+    if given is not None and not NAME.fullmatch(str(given)):
+        problems.add(f"{SWEEPER}.study_name={show(given)}: must be letters, digits, _ - . and / between folders")
+    return str(given or folder.name)
 
 
 def _objectives(
@@ -152,28 +164,28 @@ def _objectives(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     task = run.task
     entry = TASKS[task].judged_by(run.run.monitor)
-    named = settings.get("objectives") or [entry.monitor]
+    named = settings["objectives"] or [entry.monitor]
     names = tuple(str(name) for name in (named if isinstance(named, (list, tuple)) else [named]))
     given_by = (entry.monitor, *MEASURES)
     for name in dict.fromkeys(names):
         if name not in given_by:
             hint = f"; run.monitor={name} changes that" if name in entry.metrics else did_you_mean(name, given_by)
-            problems.add(f"{KEY}.objectives={show(name)}: task={task} gives {one_of(given_by)}{hint}")
+            problems.add(f"{SWEEPER}.objectives={show(name)}: task={task} gives {one_of(given_by)}{hint}")
         elif names.count(name) > 1:
-            problems.add(f"{KEY}.objectives: {name} is named twice")
+            problems.add(f"{SWEEPER}.objectives: {name} is named twice")
     usual = ["maximize" if name == entry.monitor and entry.maximize else "minimize" for name in names]
-    given = settings.get("direction")
+    given = settings["direction"]
     if given is None:
         return names, tuple(usual)
     listed = given if isinstance(given, (list, tuple)) else [given]
     directions = tuple(item.name if isinstance(item, Enum) else str(item) for item in listed)
     for direction in directions:
         if direction not in ("maximize", "minimize"):
-            problems.add(f"{KEY}.direction={show(direction)}: must be maximize or minimize")
+            problems.add(f"{SWEEPER}.direction={show(direction)}: must be maximize or minimize")
     if len(directions) != len(names):
         problems.add(
-            f"{KEY}.direction={show(list(directions))}: there are {len(names)} objectives ({', '.join(names)}); name "
-            f"them with {KEY}.objectives, among {one_of(given_by)}"
+            f"{SWEEPER}.direction={show(list(directions))}: there are {len(names)} objectives ({', '.join(names)}); "
+            f"name them with {SWEEPER}.objectives, among {one_of(given_by)}"
         )
     return names, directions
 
@@ -185,7 +197,9 @@ def _compared(space: Space, objectives: Sequence[str], monitor: str | None, prob
     named = space.dimensions.get("run.monitor")
     if named and len(named.values or ()) > 1:
         values = ",".join(map(show, named.values or ()))
-        problems.add(f"{KEY}.objectives: trials of run.monitor={values} choose by different metrics; give it one value")
+        problems.add(
+            f"{SWEEPER}.objectives: trials of run.monitor={values} choose by different metrics; give it one value"
+        )
     varied = space.dimensions.get("task")
     tasks = [task for task in (varied.values or () if varied else ()) if task in TASKS]
     entries = {task: TASKS[task].judged_by(monitor) for task in tasks}
@@ -193,6 +207,6 @@ def _compared(space: Space, objectives: Sequence[str], monitor: str | None, prob
     if len(judges) > 1:
         metrics = ", ".join(f"{task} {entry.monitor}" for task, entry in entries.items())
         problems.add(
-            f"{KEY}.objectives: trials of task={','.join(tasks)} have different metrics ({metrics}), which cannot be "
-            f"compared; sweep over one task, or choose {one_of(list(MEASURES))}"
+            f"{SWEEPER}.objectives: trials of task={','.join(tasks)} have different metrics ({metrics}), which cannot "
+            f"be compared; sweep over one task, or choose {one_of(list(MEASURES))}"
         )

@@ -17,7 +17,7 @@ from visrun.console import Screen
 from visrun.errors import VisrunError, first_line
 from visrun.signals import asked
 
-KEY = "hydra.sweeper.storage"
+STORAGE = "hydra.sweeper.storage"
 PASSWORD = "VISRUN_STORAGE_PASSWORD"
 OUTAGE = 300  # seconds that a database may be away before a process gives up
 RETRY = 1.0  # seconds between two tries meanwhile
@@ -43,7 +43,7 @@ class Database(RDBStorage):
     equal tickets one counts; a claim that nobody knows of is lost, and comes back as a ticket.
     """
 
-    where = KEY  # the URL that the user named
+    where = STORAGE  # the URL that the user named
 
     def __init__(self, url: str, **options: Any) -> None:
         self.own = threading.local()  # since when this thread has had no answer
@@ -63,10 +63,10 @@ class Database(RDBStorage):
         """
         fault = _outage(error)
         if fault is None:
-            raise VisrunError(f"{KEY}={self.where}: {reason(error.__cause__ or error)}") from error
+            raise VisrunError(f"{STORAGE}={self.where}: {reason(error.__cause__ or error)}") from error
         since = getattr(self.own, "since", None) or time.monotonic()
         self.own.since = since
-        line = f"{KEY}={self.where}: the database does not answer ({reason(fault.orig or fault)})"
+        line = f"{STORAGE}={self.where}: the database does not answer ({reason(fault.orig or fault)})"
         if asked() is not None or time.monotonic() - since > OUTAGE:
             raise StorageAway(line) from error
         if not self.told:

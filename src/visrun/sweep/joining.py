@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from visrun.config.overrides import to_override
 from visrun.config.spelling import word
+from visrun.config.sweeper import SWEEPER
 from visrun.console import Screen
 from visrun.errors import VisrunError
 from visrun.machine import own_slot
@@ -20,7 +21,7 @@ from visrun.sweep import space as spaces
 from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
 from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import Plan
-from visrun.sweep.points import KEY, MOST_COMBINATIONS
+from visrun.sweep.points import MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Params, Queue
@@ -58,8 +59,8 @@ def join(
     deadline = None if plan.timeout is None else shared["began"] + plan.timeout
     if not is_led(plan) and plan.n_trials > shared["n_trials"]:
         Screen().warn(
-            f"{KEY}.n_trials={plan.n_trials}: who leads the study wants {shared['n_trials']}; "
-            f"the same command without {KEY}.worker=true raises it"
+            f"{SWEEPER}.n_trials={plan.n_trials}: who leads the study wants {shared['n_trials']}; "
+            f"the same command without {SWEEPER}.worker=true raises it"
         )
 
     def run(number: int, params: Params) -> Sequence[float]:
@@ -134,7 +135,7 @@ def goes_on(plan: Plan, queue: Queue) -> bool:
 def _warn_of_changes(plan: Plan, queue: Queue) -> None:
     """Say what a search goes on with; its slots need not."""
     if own_slot() is None and (changed := changes(plan, queue)):
-        Screen().warn(f"{KEY}.study_name={plan.name}: earlier trials have other settings ({'; '.join(changed)})")
+        Screen().warn(f"{SWEEPER}.study_name={plan.name}: earlier trials have other settings ({'; '.join(changed)})")
 
 
 def facts(plan: Plan, run_id: str | None, *, led: bool) -> dict[str, Any]:

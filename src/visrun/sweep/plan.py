@@ -15,11 +15,11 @@ from optuna.trial import FrozenTrial
 
 from visrun.config.compose import Resolved
 from visrun.config.setting_rules import READ_WHEN, facts_of, why_unread
-from visrun.config.sweeper import AUTO, SEARCH
+from visrun.config.sweeper import AUTO, SEARCH, SWEEPER
 from visrun.errors import ConfigError
 from visrun.sweep import space as spaces
 from visrun.sweep.checks import Checked, check_settings
-from visrun.sweep.points import KEY, Trials, own_point, trials_of
+from visrun.sweep.points import Trials, own_point, trials_of
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.study import Params
 from visrun.sweep.trial import MEASURES
@@ -105,7 +105,7 @@ def make_plan(
     """Settle a sweep.
 
     Args:
-        settings: ``hydra.sweeper``, plain.
+        settings: As :func:`visrun.sweep.checks.check_settings` takes them.
         words: The swept and fixed words, as Hydra takes them.
         folder: ``hydra.sweep.dir``; its last part is the study's name where none is set.
 
@@ -177,7 +177,7 @@ def _settled_pruner(read: Checked, trials: Trials, *, searches: bool) -> tuple[M
         prunes = searches and not unjudged and trials.number >= FEWEST
         pruner = {**pruner, "name": SEARCH} if prunes else {"name": "none"}
     said = unjudged and pruner["name"] != "none"
-    return pruner, [f"{KEY}.pruner={pruner['name']}: no trial is pruned where {unjudged}"] if said else []
+    return pruner, [f"{SWEEPER}.pruner={pruner['name']}: no trial is pruned where {unjudged}"] if said else []
 
 
 def _unjudged(objectives: Sequence[str]) -> str:

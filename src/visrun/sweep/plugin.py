@@ -73,7 +73,7 @@ class VisrunSweeper(Sweeper):
     exit_code = 0
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = dict.fromkeys(VisrunSweeperConf.__dataclass_fields__) | {
+        self.settings: dict[str, Any] = vars(VisrunSweeperConf()) | {
             name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             for name, value in settings.items()
         }

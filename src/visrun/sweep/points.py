@@ -11,47 +11,20 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from visrun.config.configs import flatten
 from visrun.config.fields import show
 from visrun.config.spelling import encode
-from visrun.config.sweeper import USUAL_TRIALS
+from visrun.config.sweeper import SWEEPER, USUAL_TRIALS
 from visrun.errors import ConfigError, did_you_mean
 from visrun.numbers import is_number
 from visrun.sweep import space as spaces
 from visrun.sweep.parent import readable
+from visrun.sweep.problems import Problems
 from visrun.sweep.space import Bases, Space
 from visrun.sweep.study import Params
 
 if TYPE_CHECKING:
     from visrun.config.compose import Resolved
 
-KEY = "hydra.sweeper"
 MOST_UNASKED = 10_000  # combinations that are run without an n_trials
 MOST_COMBINATIONS = 100_000  # of a space that is searched; those of a grid are all named beforehand
-
-
-class Problems:
-    """Collects what is wrong, so that all of it is said at once."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def add(self, line: str) -> None:
-        """One more line."""
-        self.lines.append(line)
-
-    def take(self, check: Callable[[], Any]) -> None:
-        """The lines of a check that raises."""
-        try:
-            check()
-        except ConfigError as error:
-            self.lines.extend(error.problems)
-
-    def stop(self) -> None:
-        """Raise what was collected.
-
-        Raises:
-            ConfigError: Something was.
-        """
-        if self.lines:
-            raise ConfigError(self.lines)
 
 
 class Trials(NamedTuple):
@@ -87,23 +60,25 @@ def trials_of(
     """
     size = spaces.count(space, bases)
     if grid and size is None:
-        raise ConfigError(f"{KEY}.sampler=grid: a parameter has no steps; write choices or range(low,high,step)")
+        raise ConfigError(f"{SWEEPER}.sampler=grid: a parameter has no steps; write choices or range(low,high,step)")
     whole = _whole(start or [], space, bases) if grid else []
     if whole and len(whole) == wanted:
         return Trials(wanted, whole, True, [])
     notices = []
     if wanted is None and size is not None and size > MOST_UNASKED:
         wanted = USUAL_TRIALS
-        notices.append(f"{KEY}.n_trials={wanted}: there are {size} combinations, too many to run all of them unasked")
+        notices.append(
+            f"{SWEEPER}.n_trials={wanted}: there are {size} combinations, too many to run all of them unasked"
+        )
     if size is None or (not grid and wanted is not None and size > wanted):
         return Trials(wanted or USUAL_TRIALS, own() if start is None else start, False, notices)
     number = size if wanted is None else min(size, wanted)
     points = spaces.combinations(space, bases, limit=MOST_COMBINATIONS if start else number) or []
     if number < size:
-        notices.append(f"{KEY}.n_trials={wanted}: the first {number} of the grid's {size} combinations are run")
+        notices.append(f"{SWEEPER}.n_trials={wanted}: the first {number} of the grid's {size} combinations are run")
     elif wanted is not None and wanted > size:
         there = "is only one combination, it" if size == 1 else f"are only {size} combinations, each"
-        notices.append(f"{KEY}.n_trials={wanted}: there {there} is run once")
+        notices.append(f"{SWEEPER}.n_trials={wanted}: there {there} is run once")
     return Trials(number, _begin(points, start or [], space, bases)[:number], number == size, notices)
 
 
@@ -138,7 +113,7 @@ def start_points(given: Any, space: Space, problems: Problems) -> list[Params] |
         return None
     points: list[Params] = []
     for number, point in enumerate(given if isinstance(given, (list, tuple)) else [given]):
-        key = f"{KEY}.start_points[{number}]"
+        key = f"{SWEEPER}.start_points[{number}]"
         if not isinstance(point, Mapping):
             problems.add(f"{key}={show(point)}: must be a mapping such as {{optimizer: sgd, learning_rate: 0.01}}")
             continue

@@ -17,7 +17,7 @@ from visrun.errors import ConfigError
 from visrun.numbers import is_int
 from visrun.sweep.storage import quiet
 
-KEY = "hydra.sweeper.pruner"
+PRUNER = "hydra.sweeper.pruner"
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # a lost trial's point runs again
 FIRST_LOOK = 12  # one in so many of a run's epochs
 
@@ -125,10 +125,12 @@ def make_pruner(node: Mapping[str, Any], *, images: int | None = None) -> BasePr
         ConfigError: An unknown name, or arguments that Optuna refuses.
     """
     if not isinstance(node, Mapping):
-        raise ConfigError(f"{KEY}={show(node)}: choose one with {KEY.replace('.', '/')}=NAME, {one_of(list(PRUNERS))}")
+        raise ConfigError(
+            f"{PRUNER}={show(node)}: choose one with {PRUNER.replace('.', '/')}=NAME, {one_of(list(PRUNERS))}"
+        )
     name = node.get("name")
     if name not in PRUNERS:
-        raise ConfigError(f"{KEY}={show(name)}: must be {one_of(list(PRUNERS))}")
+        raise ConfigError(f"{PRUNER}={show(name)}: must be {one_of(list(PRUNERS))}")
     kind, usual = PRUNERS[name]
     arguments = usual | {key: value for key, value in node.items() if key not in ("name", "_target_")}
     if "wrapped" in arguments:
@@ -147,4 +149,4 @@ def make_pruner(node: Mapping[str, Any], *, images: int | None = None) -> BasePr
             )
             return made
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{KEY}={name}: {error}") from None
+        raise ConfigError(f"{PRUNER}={name}: {error}") from None

@@ -24,7 +24,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from visrun.errors import ConfigError, VisrunError
-from visrun.sweep.database import KEY, PASSWORD, Database, StorageAway, reason
+from visrun.sweep.database import PASSWORD, STORAGE, Database, StorageAway, reason
 
 BEGIN = b'{"op_code"'  # of a journal's first line
 HEARTBEAT = 15  # seconds between two signs of life of a trial in a database
@@ -130,9 +130,9 @@ def _journal(path: Path) -> BaseStorage:
         why = f" ({error.strerror})"
         if error.errno in NO_LOCKS:
             why = ", since this file system has no locks; name a file on another one, or a database"
-        raise ConfigError(f"{KEY}={path}: cannot be opened{why}") from None
+        raise ConfigError(f"{STORAGE}={path}: cannot be opened{why}") from None
     except (VisrunError, ValueError, LookupError, TypeError, AssertionError):  # of the one who reads it
-        raise ConfigError(f"{KEY}={path}: is no journal of a study; choose another path") from None
+        raise ConfigError(f"{STORAGE}={path}: is no journal of a study; choose another path") from None
 
 
 def cut_torn_line(journal: Path) -> None:
@@ -166,10 +166,10 @@ def _database(where: str) -> BaseStorage:
             storage = _tables(url.render_as_string(hide_password=False), engine)
     except ImportError as error:
         raise ConfigError(
-            f'{KEY}={where}: {error}; pip install "psycopg[binary]" for PostgreSQL, or this database\'s driver'
+            f'{STORAGE}={where}: {error}; pip install "psycopg[binary]" for PostgreSQL, or this database\'s driver'
         ) from None
     except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
-        raise ConfigError(f"{KEY}={where}: cannot be opened ({reason(error)})") from None
+        raise ConfigError(f"{STORAGE}={where}: cannot be opened ({reason(error)})") from None
     storage.where = where
     return storage
 
@@ -195,12 +195,12 @@ def checked(where: str) -> URL:
     try:
         url = make_url(where)
     except (ArgumentError, ValueError):  # which may show a password that stands at a wrong place
-        raise ConfigError(f"{KEY}={where.partition('://')[0]}://...: no path and no URL of a database") from None
+        raise ConfigError(f"{STORAGE}={where.partition('://')[0]}://...: no path and no URL of a database") from None
     secret = {"password", "passwd"} & url.query.keys()
     if url.password is not None or secret:
         host = url.host and url.host.rpartition("@")[2]  # what stands before is the rest of a password with an @
         shown = url._replace(password=None, host=host).difference_update_query(list(secret)).render_as_string()
-        raise ConfigError(f"{KEY}: a password in the URL would be written to files; use {shown} and set {PASSWORD}")
+        raise ConfigError(f"{STORAGE}: a password in the URL would be written to files; use {shown} and set {PASSWORD}")
     return url
 
 
