@@ -16,9 +16,10 @@ from visrun import boxes
 from visrun.data.augment import Augment
 from visrun.data.batches import Vary
 from visrun.data.cache import Keep
+from visrun.data.listing import Record
 from visrun.data.look import Look
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, Objects, corners_of, nothing
-from visrun.data.records import Dataset, Record, read
+from visrun.data.records import Dataset, read
 from visrun.loaders import packed, split_batches, where_kept
 
 CPU = torch.device("cpu")

@@ -18,7 +18,8 @@ from torch.nn import functional
 from visrun import models, parts
 from visrun.advice import warn_of_few_steps
 from visrun.config.compose import resolve
-from visrun.data.records import Dataset, Record
+from visrun.data.listing import Record
+from visrun.data.records import Dataset
 from visrun.errors import ConfigError
 from visrun.feeding import read_dataset
 from visrun.tables import MODELS, TASKS

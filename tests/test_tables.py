@@ -58,7 +58,6 @@ DEFAULTS = [
     *[(read, LEARNING) for read in (*map(load, SCHEDULERS.values()), *FACTORS.values())],
     *[(load(ref), SETTINGS["loss_options"]) for ref in sorted({ref for _, _, ref in LOSSES})],
     *[(load(ref), SETTINGS["model"]) for ref in sorted({entry.build for entry in MODELS.values()})],
-    (records.read, SETTINGS["data"]),
     (records.checked, SETTINGS["data"]),
 ]
 

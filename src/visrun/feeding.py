@@ -19,7 +19,7 @@ from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Extra, Vary, shaped
 from visrun.data.cache import Keep
-from visrun.data.describe import crowded, uneven, vanishing, wild
+from visrun.data.describe import crowded, describe, uneven, vanishing, wild
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.data.size import hides_most
@@ -46,7 +46,7 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
     )
     screen.end_progress()
     told = dataset if training else replace(dataset, white=None)  # a finished model has its own
-    screen.say(records.describe(told, learns=learns))
+    screen.say(describe(told, learns=learns))
     for warning in dataset.warnings:
         screen.warn(warning)
     return dataset

@@ -20,9 +20,10 @@ from visrun.compare.find import find
 from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.data import records
+from visrun.data.listing import Record
 from visrun.data.objects import Objects, corners_of
 from visrun.data.placement import Place
-from visrun.data.records import Dataset, Record
+from visrun.data.records import Dataset
 from visrun.tables import TASKS
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from visrun.data.agree import agreeing
-from visrun.data.records import Dataset, Record
+from visrun.data.listing import Record
+from visrun.data.records import Dataset
 from visrun.errors import DataError
 
 

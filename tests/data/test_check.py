@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from visrun.data import check, images, opening, records, threads
-from visrun.data.records import Record
+from visrun.data.describe import describe
+from visrun.data.listing import Record
 from visrun.errors import DataError
 
 
@@ -51,7 +52,7 @@ def test_skip_leaves_them_out_and_records_them(tmp_path: Path) -> None:
     assert len(dataset.skipped) == 2
     assert dataset.skipped[0] == "a/0.png: not an image but HTML or XML text"
     assert dataset.skipped[1].startswith("b/3.png: ")
-    assert "left out: 2" in records.describe(dataset)
+    assert "left out: 2" in describe(dataset)
 
 
 def test_skip_does_not_hide_a_broken_dataset(tmp_path: Path) -> None:
@@ -272,11 +273,11 @@ def test_one_path_in_two_splits_and_twice_in_one(tmp_path: Path) -> None:
 
 def test_long_files_that_only_start_alike_are_no_copies(tmp_path: Path) -> None:
     noise = random.Random(0).randbytes(70000)
-    entries: dict[str, list[tuple[records.Record, check.Finding]]] = {}
+    entries: dict[str, list[tuple[Record, check.Finding]]] = {}
     for split, last in (("train", b"1"), ("val", b"2"), ("test", b"2")):
         path = tmp_path / f"{split}.bin"
         path.write_bytes(noise + last)
-        entries[split] = [(records.Record(path, 0, split), check.Finding(length=(70001,)))]
+        entries[split] = [(Record(path, 0, split), check.Finding(length=(70001,)))]
     assert check.copies(check.alike(entries)) == [("val", "test", tmp_path / "val.bin", tmp_path / "test.bin")]
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from visrun.data.describe import crowded, describe, sides_of, uneven, vanishing, wild
 from visrun.data.geometry import working_size
+from visrun.data.listing import Record
 from visrun.data.look import Look
 from visrun.data.objects import LABEL
-from visrun.data.records import Dataset, Record
+from visrun.data.records import Dataset
 from visrun.data.tiles import windows
 from visrun.errors import DataError
 

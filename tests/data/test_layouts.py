@@ -17,6 +17,7 @@ from PIL import Image
 
 from visrun.data import files, images, records, threads
 from visrun.data.cache import Keep
+from visrun.data.describe import describe
 from visrun.data.look import Look
 from visrun.data.objects import BOX, LABEL, Objects, corners_of
 from visrun.data.outlines import drawn
@@ -349,10 +350,10 @@ def test_where_the_first_layout_has_too_little_the_next_is_taken(tmp_path: Path,
     assert (dataset.layout, dataset.others) == ("dota", ("coco",))
     dataset = records.read(tmp_path / "x", task="object_detection")
     assert (dataset.layout, dataset.others) == ("coco", ("dota",))
-    assert "(data=dota would fit, too)" in records.describe(dataset)
+    assert "(data=dota would fit, too)" in describe(dataset)
     hint = "an image's label is what its objects are; task=object_detection finds the objects"
-    assert hint not in records.describe(dataset)
-    assert hint in records.describe(records.read(tmp_path / "x", task="classification"))
+    assert hint not in describe(dataset)
+    assert hint in describe(records.read(tmp_path / "x", task="classification"))
 
 
 @pytest.mark.parametrize("layout", WRITERS)
@@ -378,7 +379,7 @@ def test_chosen_classes_keep_all_images(tmp_path: Path, drawn_once: Any) -> None
     every = np.bincount([label for several in labels.values() for label in several], minlength=3)
     assert total.tolist() == [every[2], every[0]]
     assert sum(map(len, dataset.splits.values())) == 8
-    assert "images without objects" in records.describe(dataset)
+    assert "images without objects" in describe(dataset)
     assert records.read(tmp_path, task="regression", classes=["dog"]).targets == ("count",)
     chosen = records.read(tmp_path, task="segmentation", classes=["background", "dog"])
     assert (chosen.classes, chosen.mask_ids) == (("background", "dog"), (0, 2))

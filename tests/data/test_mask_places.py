@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from visrun.data import records
+from visrun.data.listing import Record
 from visrun.data.readers import masks
 from visrun.errors import DataError
 
@@ -54,7 +55,7 @@ def test_masks_are_found_where_they_are_put(tmp_path: Path, image: str, target: 
     mask(tmp_path / target)
     assert masks.recognise(tmp_path, "segmentation")
     listing = masks.read(tmp_path)
-    assert listing.splits == {split: [records.Record(tmp_path / image, tmp_path / target, image)]}
+    assert listing.splits == {split: [Record(tmp_path / image, tmp_path / target, image)]}
     assert (listing.classes, listing.problems, listing.warnings) == ((), (), ())
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from visrun.build import load
 from visrun.data import files, records
 from visrun.data.files import natural
+from visrun.data.listing import Listing, Record
 from visrun.data.readers import folder, masks, table
 from visrun.errors import DataError
 from visrun.tables import READERS, TASKS
@@ -23,7 +24,7 @@ def picture(path: Path, shade: int = 0) -> Path:
     return path
 
 
-def targets(listing: records.Listing) -> dict[str, list[tuple[str, object]]]:
+def targets(listing: Listing) -> dict[str, list[tuple[str, object]]]:
     return {name: [(r.image.name, r.target) for r in rows] for name, rows in listing.splits.items()}
 
 
@@ -445,7 +446,7 @@ def test_masks_in_every_nesting(tmp_path: Path, image: str, target: str, split: 
     mask(tmp_path / target)
     assert masks.recognise(tmp_path, "segmentation")
     listing = masks.read(tmp_path)
-    assert listing.splits == {split: [records.Record(tmp_path / image, tmp_path / target, image)]}
+    assert listing.splits == {split: [Record(tmp_path / image, tmp_path / target, image)]}
     assert (listing.classes, listing.problems, listing.warnings) == ((), (), ())
 
 

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from visrun.data import records
+from visrun.data.describe import describe
+from visrun.data.listing import Record
 from visrun.errors import DataError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -302,7 +304,7 @@ def test_a_split_of_masks_without_a_class_says_so(tmp_path: Path) -> None:
 def test_the_share_of_a_class_of_a_few_pixels_is_not_that_of_none(tmp_path: Path) -> None:
     rows = [[1] + [0] * 2999, [0] * 3000]
     root = mask_folder(tmp_path / "d", {"x": rows, "y": rows}, "rest\ndot\nnone\n")
-    assert "rest: 100.0%, dot: <0.1%, none: 0.0%" in records.describe(records.read(root, task="segmentation"))
+    assert "rest: 100.0%, dot: <0.1%, none: 0.0%" in describe(records.read(root, task="segmentation"))
 
 
 def test_ids_without_names_are_classes_where_they_occur(tmp_path: Path) -> None:
@@ -323,7 +325,7 @@ def test_ids_without_names_are_classes_where_they_occur(tmp_path: Path) -> None:
 def test_of_many_classes_those_that_are_there_are_listed(tmp_path: Path) -> None:
     names = "".join(f"{name}\n" for name in "abcdefghijklmnopqrstuvwx")
     root = mask_folder(tmp_path / "d", {"x": [[0, 23, 23, 23]], "y": [[0, 0, 0, 23]]}, names)
-    text = records.describe(records.read(root, task="segmentation"))
+    text = describe(records.read(root, task="segmentation"))
     assert "a: 25.0%, x: 75.0%, b: 0.0%" in text
 
 
@@ -370,17 +372,17 @@ def test_the_fingerprint_follows_the_data_not_its_place(tmp_path: Path) -> None:
 
 def test_describe_says_what_was_found(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "c", {"cat": 10, "dog": 5})
-    text = records.describe(records.read(root, task="classification"))
+    text = describe(records.read(root, task="classification"))
     assert text.splitlines()[0] == f"folder: 15 images in {root}, 2 classes"
     assert "train       12 images  cat: 8, dog: 4" in text
     for i in range(4):
         picture(tmp_path / "v" / f"{i}.png", i)
     (tmp_path / "v" / "t.csv").write_text("image,kg\n0.png,1\n1.png,2\n2.png,3\n3.png,4\n")
-    text = records.describe(records.read(tmp_path / "v", task="regression", val_fraction=0.25))
+    text = describe(records.read(tmp_path / "v", task="regression", val_fraction=0.25))
     assert "target kg" in text
     assert "mean" in text
     root = mask_folder(tmp_path / "m", {"x": [[0, 1, 1, 1]], "y": [[0, 1, 1, 1]]}, "ground\nroad\n")
-    assert "ground: 25.0%, road: 75.0%" in records.describe(records.read(root, task="segmentation"))
+    assert "ground: 25.0%, road: 75.0%" in describe(records.read(root, task="segmentation"))
 
 
 @pytest.mark.parametrize("name", ["a(1)", "b,c", "d=e", "~f", "g h", "ü"])
@@ -430,7 +432,7 @@ def test_deep_grey_has_one_white_in_all_images(tmp_path: Path, brightest: int, w
     found = records.read(tmp_path, task="classification")
     assert found.white == white
     said = f"16-bit grey: 0 to {white:,} is black to white, in every image" if white else "is black to white"
-    assert (said in records.describe(found)) == bool(white)
+    assert (said in describe(found)) == bool(white)
 
 
 def test_less_of_train_has_the_white_of_all(tmp_path: Path) -> None:
@@ -463,7 +465,7 @@ def clips(root: Path, *, frames: int = 5, split: str = "") -> Path:
     return root
 
 
-def clip_of(record: records.Record) -> str:
+def clip_of(record: Record) -> str:
     return record.image.name[:8]
 
 

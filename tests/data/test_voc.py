@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from visrun.data import contents, images, labelmap, records
+from visrun.data.listing import Listing
 from visrun.data.look import Look
 from visrun.data.readers import folder, masks, voc
 from visrun.errors import DataError
@@ -41,7 +42,7 @@ def build(home: Path, names: str = "abcdef", ids: tuple[int, ...] = (1, 255), **
     return home
 
 
-def found(listing: records.Listing) -> dict[str, str]:
+def found(listing: Listing) -> dict[str, str]:
     return {split: "".join(row.image.stem for row in rows) for split, rows in listing.splits.items()}
 
 

@@ -12,7 +12,8 @@ import pytest
 from torch import nn
 
 from visrun.config.compose import resolve
-from visrun.data.records import Dataset, Record
+from visrun.data.listing import Record
+from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.parts import Parts
 from visrun.record import tracked

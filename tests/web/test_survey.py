@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 from visrun.data import demo
+from visrun.data.listing import Record
 from visrun.data.objects import Objects, nothing
 from visrun.data.outlines import Rle
-from visrun.data.records import Dataset, Record
+from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.errors import ConfigError, UserError
 from visrun.folders import cache_folder

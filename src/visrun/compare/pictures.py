@@ -19,7 +19,8 @@ from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.files import shown
 from visrun.data.images import load_rgb, mask_of
-from visrun.data.records import Dataset, Record
+from visrun.data.listing import Record
+from visrun.data.records import Dataset
 from visrun.detection.results import target_of
 from visrun.errors import UserError, VisrunError, first_line
 from visrun.predictor import load

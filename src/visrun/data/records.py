@@ -2,7 +2,7 @@
 
 Example:
     >>> dataset = read(Path("flowers"), task="classification")  # doctest: +SKIP
-    >>> print(describe(dataset))  # doctest: +SKIP
+    >>> print(visrun.data.describe.describe(dataset))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from visrun.data import check, choose, files, labelled, lookalikes, mask_classes, recognise, splits
 from visrun.data.check import Finding
-from visrun.data.describe import describe as describe
 from visrun.data.labelled import Entries, Labelled
-from visrun.data.listing import Listing as Listing
-from visrun.data.listing import Problem as Problem
-from visrun.data.listing import Record as Record
+from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import form_of
 from visrun.data.threads import Progress
 from visrun.errors import DataError
@@ -74,22 +71,40 @@ class Dataset:
         return {name: counts[1] for name, counts in self.counts.items()} if self.kind == "verdict" else {}
 
 
+class Choice(TypedDict, total=False):
+    """Which records become a dataset, and in which splits; what is not given has the default of `checked`.
+
+    Args:
+        classes: The classes wanted, in the order wanted; records of other classes are left out, and ids of others in
+            masks are ignored. None keeps all.
+        val_fraction: Share of the training images that becomes ``val`` where the layout brings none.
+        fold: ``2/5`` makes ``val`` anew: the second of five even parts of train and val together.
+        group: A table's column, or a regular expression: what of an image's path says with which others it is held out.
+        train_fraction: Share of the training images, after that, which are kept.
+        seed: Of these choices.
+        defects_aside: Where ``val`` comes off the training images, all defective ones among them go there, for a model
+            that learns from good ones alone.
+    """
+
+    classes: Sequence[str] | None
+    val_fraction: float
+    fold: str | None
+    group: str | None
+    train_fraction: float
+    seed: int
+    defects_aside: bool
+
+
 def read(
     root: str | Path,
     *,
     task: str,
     reader: str = "auto",
-    classes: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
-    val_fraction: float = 0.2,
-    fold: str | None = None,
-    group: str | None = None,
-    train_fraction: float = 1.0,
-    seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
     training: bool = True,
-    defects_aside: bool = False,
     progress: Progress | None = None,
+    **choice: Unpack[Choice],
 ) -> Dataset:
     """Recognise the layout under ``root``, read its records, and check every file.
 
@@ -97,43 +112,22 @@ def read(
         root: A folder, or one table file.
         task: Its name in ``TASKS``.
         reader: A name in ``READERS``, or ``auto`` to recognise the layout.
-        classes: The classes wanted, in the order wanted; records of other classes are left out, and ids of others in
-            masks are ignored. None keeps all.
         targets: The columns of a table to learn; None = those that may be meant, see
             `visrun.data.readers.table.read`.
-        val_fraction: Share of the training images that becomes ``val`` where the layout brings none.
-        fold: ``2/5`` makes ``val`` anew: the second of five even parts of train and val together.
-        group: A table's column, or a regular expression: what of an image's path says with which others it is held out.
-        train_fraction: Share of the training images, after that, which are kept.
-        seed: Of these choices.
         on_bad: ``error`` refuses unusable records; ``skip`` leaves them out, up to half of all, and lists them.
         training: False to measure a finished model on any dataset of the task: nothing is split (images without a
             split are ``test``), and classes may be missing.
-        defects_aside: Where ``val`` comes off the training images, all defective ones among them go there, for a model
-            that learns from good ones alone.
         progress: Called with (done, total) while files are looked at.
+        choice: See `Choice`.
 
     Raises:
         DataError: Naming what is wrong: up to 20 offenders with file and line, and how many more.
     """
     folder = expanded(root).absolute()
     found = recognise.listing(
-        folder, task=task, reader=reader, reading=partial(recognise.read, targets=targets, group=group)
+        folder, task=task, reader=reader, reading=partial(recognise.read, targets=targets, group=choice.get("group"))
     )
-    return checked(
-        found,
-        root=folder,
-        classes=classes,
-        val_fraction=val_fraction,
-        fold=fold,
-        group=group,
-        train_fraction=train_fraction,
-        seed=seed,
-        on_bad=on_bad,
-        training=training,
-        defects_aside=defects_aside,
-        progress=progress,
-    )
+    return checked(found, root=folder, on_bad=on_bad, training=training, progress=progress, **choice)
 
 
 def checked(
@@ -152,7 +146,7 @@ def checked(
     pixels: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The dataset of what a reader found under ``root``; arguments and errors are those of `read`.
+    """The dataset of what a reader found under ``root``; arguments and errors are those of `read` and `Choice`.
 
     ``pixels`` decodes the images as well, see `visrun.data.check.examine`.
     """

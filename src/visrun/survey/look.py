@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from visrun.data.describe import crowded, describe, sides_of, uneven, wild
 from visrun.data.objects import Objects
 from visrun.data.outlines import Floats
 from visrun.data.recognise import Found
-from visrun.data.records import Dataset
+from visrun.data.records import Choice, Dataset
 from visrun.data.threads import Progress
 from visrun.errors import DataError, first_line
 from visrun.folders import expanded
@@ -132,7 +132,7 @@ def look(
     pixels: bool = False,
     targets: Sequence[str] | None = None,
     progress: Progress | None = None,
-    **choice: Any,
+    **choice: Unpack[Choice],
 ) -> tuple[Survey, dict[str, Dataset]]:
     """The survey, and the dataset of each task that can be served; arguments as `survey` takes them.
 

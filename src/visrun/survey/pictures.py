@@ -14,9 +14,10 @@ from visrun.anomaly.drawing import outlined
 from visrun.data.files import natural
 from visrun.data.ids import IGNORE
 from visrun.data.images import load_rgb, mask_of
+from visrun.data.listing import Record
 from visrun.data.objects import Objects
 from visrun.data.outlines import Outline, Rle, drawn
-from visrun.data.records import Dataset, Record
+from visrun.data.records import Dataset
 from visrun.data.verdicts import DEFECT, Verdict
 from visrun.figures.drawing import BAD, GOOD, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
 from visrun.figures.shapes import eroded

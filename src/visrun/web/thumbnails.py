@@ -10,9 +10,10 @@ from PIL import Image
 
 from visrun.data.ids import IGNORE
 from visrun.data.images import load_rgb, mask_of
+from visrun.data.listing import Record
 from visrun.data.objects import Objects
 from visrun.data.opening import header
-from visrun.data.records import Dataset, Record
+from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.figures.drawing import overlay, palette
 from visrun.survey.pictures import defects, traced
