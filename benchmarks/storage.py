@@ -27,7 +27,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
-from visrun.sweep.files import ATTRIBUTE
+from visrun.record.sweep_files import ATTRIBUTE
 from visrun.sweep.storage import open_storage, quiet
 from visrun.sweep.study import Queue, create
 from visrun.sweep.worker import Rules, work

@@ -36,7 +36,10 @@ ABOVE = {
             "sweep",
             "web",
         ),
-        *(f"record.{name}" for name in ("experiment", "journal", "remember", "run_settings", "tracked")),
+        *(
+            f"record.{name}"
+            for name in ("experiment", "journal", "remember", "run_settings", "sweep_files", "sweep_table", "tracked")
+        ),
     )
 }
 # What stands on top, and all that may import it besides itself.
@@ -44,7 +47,7 @@ ON_TOP = {
     "compare": {"cli"},
     "launch": {"cli", "repeat"},
     "survey": {"cli", "web"},
-    "sweep": {"cli", "compare", "explain", "launch", "predictor", "web"},
+    "sweep": {"explain", "launch"},
     "web": {"cli"},
 }
 BELOW_TASKS = {"visrun." + name for name in ("anomaly", "boxes", "data", "detection", "figures", "models")}

@@ -135,7 +135,7 @@ def _resume(words: Sequence[str]) -> int:
     from visrun import run
     from visrun.record.remember import longer
     from visrun.record.run_files import FILE_NAME
-    from visrun.sweep.files import onward
+    from visrun.record.sweep_files import onward
 
     path = expanded(given[0])
     folder = path.parent if path.name == FILE_NAME else path

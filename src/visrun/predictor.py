@@ -37,7 +37,7 @@ from visrun.folders import expanded
 from visrun.memory import without_steps
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json, run_of
-from visrun.sweep.table import best_trial_of, trial_of
+from visrun.record.sweep_table import best_trial_of, trial_of
 from visrun.tables import TASKS
 from visrun.tasks.base import Mapped, Merging, Prediction, Selecting, Task
 from visrun.training import recall
@@ -207,7 +207,7 @@ def _predictor(state: dict[str, Any], file: Path, target: torch.device) -> Predi
 def named(run: str | Path) -> Path:
     """A run's folder, for which its experiment.json stands or a sweep whose best trial it is; or a checkpoint.
 
-    Raises what :func:`visrun.sweep.table.best_trial_of` does.
+    Raises what :func:`visrun.record.sweep_table.best_trial_of` does.
     """
     path = expanded(run)
     path = path.parent if path.name == FILE_NAME else path

@@ -19,6 +19,7 @@ from visrun.files import write_atomic
 from visrun.numbers import MISSING, number, numbers_of
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json
+from visrun.record.sweep_files import REPORT
 from visrun.spread import Spread, spread
 from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
@@ -26,7 +27,6 @@ from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD, experiment_of
 from visrun.varied import Varied, read_words, sweep_over
 
-REPORT = "repeat.json"
 RETRY = "hydra.sweeper.retry_failed"
 SPLITS = ("val", "test")
 SPLIT_NOTE = "data without a val split: each seed holds out other images of train, and val/ measures that as well"

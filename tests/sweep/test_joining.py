@@ -25,8 +25,8 @@ from visrun.machine import SLOT
 from visrun.record.journal import identity
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import this_process
+from visrun.record.sweep_files import ATTRIBUTE
 from visrun.sweep import joining
-from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.joining import extended, join, prepare, values_of, wait_for_study, words_of
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.storage import open_storage

@@ -25,10 +25,10 @@ from visrun.config.compose import resolve
 from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError, VisrunError
 from visrun.record.run_folder import born, this_process
+from visrun.record.sweep_files import LEAD
 from visrun.sweep import controller, leadership, worker
 from visrun.sweep.controller import lead
 from visrun.sweep.database import StorageAway
-from visrun.sweep.files import LEAD
 from visrun.sweep.leadership import CLAIM, Claim, claimed, leading
 from visrun.sweep.parts import again
 from visrun.sweep.plan import Plan, make_plan

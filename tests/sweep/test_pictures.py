@@ -18,8 +18,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 from PIL import Image
 
+from visrun.record.sweep_files import IMPORTANCE
 from visrun.sweep import panels, pictures
-from visrun.sweep.files import IMPORTANCE
 from visrun.sweep.ties import graded
 from visrun.sweep.trials import reported
 from visrun.sweep.view import first, look

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from visrun.config.sweeper import PRUNERS
 from visrun.errors import VisrunError
-from visrun.sweep.files import ATTRIBUTE
+from visrun.record.sweep_files import ATTRIBUTE
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue, create
 from visrun.sweep.ties import graded

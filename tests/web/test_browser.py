@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from visrun.record.run_files import FILE_NAME
-from visrun.repeat import REPORT
+from visrun.record.sweep_files import REPORT
 from visrun.web.guard import MOST_BYTES
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE

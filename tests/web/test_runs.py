@@ -26,8 +26,7 @@ from visrun.errors import UserError
 from visrun.record.experiment import describe
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.record.run_folder import SILENT, RunFolder, born, writer_of
-from visrun.repeat import REPORT
-from visrun.sweep.files import JOURNAL, LEAD, TABLE
+from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, TABLE
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE, Conflict, Processes, kill, stop

@@ -16,7 +16,7 @@ from visrun.config.fields import extra, show
 from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
-from visrun.sweep.files import LEAD
+from visrun.record.sweep_files import LEAD
 from visrun.web.bodies import State, Swept
 from visrun.web.composer import Composer
 from visrun.web.desk import Desk

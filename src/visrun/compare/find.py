@@ -12,7 +12,7 @@ from visrun.errors import ConfigError, UserError
 from visrun.folders import expanded
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_settings import text
-from visrun.sweep.table import BEST, trial_of
+from visrun.record.sweep_table import BEST, trial_of
 
 MOST_TRIALS = 10  # of one sweep
 

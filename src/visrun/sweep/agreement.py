@@ -16,7 +16,7 @@ from visrun.errors import ConfigError
 from visrun.machine import own_slot
 from visrun.record.journal import differences, identity
 from visrun.record.run_files import FILE_NAME
-from visrun.sweep.files import ATTRIBUTE
+from visrun.record.sweep_files import ATTRIBUTE
 from visrun.sweep.plan import EVERY, Plan
 from visrun.sweep.storage import quiet
 from visrun.sweep.study import Queue, create

@@ -21,8 +21,8 @@ from visrun.config.sweeper import SWEEPER
 from visrun.errors import did_you_mean
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import is_int, is_number
+from visrun.record.sweep_files import JOURNAL
 from visrun.sweep import space as spaces
-from visrun.sweep.files import JOURNAL
 from visrun.sweep.points import start_points
 from visrun.sweep.problems import Problems
 from visrun.sweep.pruners import make_pruner, settled

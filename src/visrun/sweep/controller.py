@@ -10,11 +10,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.console import Screen
 from visrun.errors import first_line
+from visrun.record.run_files import PLOTS
+from visrun.record.sweep_files import ATTRIBUTE, RESULTS, TABLE
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
 from visrun.sweep.agreement import noted
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
-from visrun.sweep.files import ATTRIBUTE, PLOTS, RESULTS, TABLE
 from visrun.sweep.joining import prepare
 from visrun.sweep.leadership import Claim, claimed, leading, look
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study

@@ -17,9 +17,9 @@ from visrun.console import Screen
 from visrun.errors import VisrunError
 from visrun.machine import own_slot
 from visrun.record.run_folder import living, this_process
+from visrun.record.sweep_files import ATTRIBUTE
 from visrun.sweep import space as spaces
 from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
-from visrun.sweep.files import ATTRIBUTE
 from visrun.sweep.plan import Plan
 from visrun.sweep.points import MOST_COMBINATIONS
 from visrun.sweep.pruners import make_pruner

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from visrun.errors import ConfigError, VisrunError
 from visrun.record.run_folder import living, living_holder, this_process
-from visrun.sweep.files import LEAD
+from visrun.record.sweep_files import LEAD
 from visrun.sweep.parts import again, naming
 from visrun.sweep.plan import Plan
 from visrun.sweep.storage import GRACE, NO_LOCKS, is_database, open_storage

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visrun.figures.palette import BLUE, GREY, ORANGE
 from visrun.files import update, write_atomic
+from visrun.record.sweep_files import IMPORTANCE
 from visrun.sweep import panels
-from visrun.sweep.files import IMPORTANCE
 from visrun.sweep.trials import STATES, counts
 from visrun.sweep.view import View, look, remembered, silent
 

@@ -18,7 +18,7 @@ from optuna.exceptions import TrialPruned
 from optuna.study import StudyDirection
 
 from visrun.errors import VisrunError
-from visrun.sweep.files import ATTRIBUTE
+from visrun.record.sweep_files import ATTRIBUTE
 from visrun.sweep.parent import child_name, child_tags
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.storage import open_storage

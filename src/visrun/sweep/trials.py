@@ -15,7 +15,7 @@ from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from visrun.sweep.files import ATTRIBUTE
+from visrun.record.sweep_files import ATTRIBUTE
 from visrun.sweep.ties import plain
 from visrun.text import one_line
 

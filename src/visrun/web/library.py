@@ -21,9 +21,8 @@ from visrun.record.epochs import best_row, monitor_of
 from visrun.record.outputs import RUNS, SWEEPS
 from visrun.record.run_files import FILE_NAME, METRICS, STATUS
 from visrun.record.run_settings import text
-from visrun.repeat import REPORT
-from visrun.sweep.files import JOURNAL, LEAD, RESULTS, TABLE
-from visrun.sweep.table import SETTLED, finite_in, table_of
+from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, RESULTS, TABLE
+from visrun.record.sweep_table import SETTLED, finite_in, table_of
 from visrun.web.roots import Roots
 from visrun.web.state import ENDED, UI, Facts, facts_of, own_settings, repeat_of, rows_of, told
 

@@ -28,7 +28,7 @@ from visrun.record.experiment import load_experiment
 from visrun.record.inside import require_inside
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.record.run_folder import born
-from visrun.sweep.files import LEAD, placed
+from visrun.record.sweep_files import LEAD, placed
 from visrun.varied import VARIED
 from visrun.web.library import kind_of
 from visrun.web.roots import OF_THE_MACHINE, Roots

@@ -21,9 +21,8 @@ from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.record.run_folder import living_holder, part_of, read_json, writer_of
 from visrun.record.run_settings import judged, settings_of
-from visrun.repeat import REPORT
+from visrun.record.sweep_files import LEAD, REPORT
 from visrun.signals import EXIT_CODES
-from visrun.sweep.files import LEAD
 from visrun.tables import TASKS, TaskEntry
 
 UI = "ui.json"

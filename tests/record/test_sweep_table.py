@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from visrun.sweep.table import finite_in, table_of
+from visrun.record.sweep_table import finite_in, table_of
 
 
 def test_rows_by_number_with_the_files_own_head(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The files of a sweep's folder, and the one fact that its study keeps. Imports no Optuna."""
+"""The files of a sweep's folder, and the one fact that its study keeps."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import read_json
 
 TABLE = "trials.csv"
+REPORT = "repeat.json"  # of a repeat
 RESULTS = "optimization_results.yaml"
 JOURNAL = "study.journal"
 LEAD = ".lead.lock"  # the process that leads, and its command; with the study's name before it, beside its journal
-PLOTS = "plots"
 IMPORTANCE = "importance.json"  # within PLOTS
 ATTRIBUTE = "visrun"  # of the study: what everybody who works for it or looks at it shares
 

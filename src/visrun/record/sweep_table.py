@@ -11,7 +11,7 @@ from visrun.errors import UserError
 from visrun.files import read_plain
 from visrun.numbers import number_or_none
 from visrun.record.run_files import FILE_NAME, METRICS
-from visrun.sweep.files import TABLE
+from visrun.record.sweep_files import TABLE
 from visrun.text import some
 
 NOTES = ("epochs", "seconds", "reason", "folder")  # columns behind values and parameters
