@@ -92,7 +92,7 @@ def test_tables_of_values_stay_tables_of_values(tmp_path: Path, lines: tuple[str
     picture(tmp_path / "a.jpg")
     write(tmp_path / "values.csv", *lines)
     assert recognise.fitting(tmp_path, "regression") == ["csv"]
-    assert not boxes.recognise(tmp_path, "object_detection")
+    assert not boxes.recognise(tmp_path)
     (row,) = table.read(tmp_path, target="value").splits["all"]
     assert len(row.target) == lines[0].count(",")
 
@@ -109,7 +109,7 @@ def test_tables_of_labels_are_none_of_boxes(tmp_path: Path) -> None:
         picture(tmp_path / f"{name}.jpg")
         write(tmp_path / "train.csv", "image,label,width,height", f"a.jpg,{label},40,30")
     assert recognise.fitting(tmp_path, "classification") == ["csv"]
-    assert not boxes.recognise(tmp_path, "object_detection")
+    assert not boxes.recognise(tmp_path)
 
 
 PLACES = [

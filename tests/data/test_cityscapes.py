@@ -48,7 +48,7 @@ def test_the_nineteen_classes_are_read(
     scene(tmp_path, "val", "lindau", *marks)
     if len(marks) == 4:
         scene(tmp_path, "test", "bonn", "blank")
-    assert masks.recognise(tmp_path, "segmentation")
+    assert masks.recognise(tmp_path)
     dataset = records.read(tmp_path, task="segmentation")
     assert (dataset.mask_ids, len(dataset.classes), list(dataset.splits)) == (ids, 19, ["train", "val"])
     seen = {name: n for name, n in zip(dataset.classes, dataset.counts["val"], strict=True) if n}
@@ -76,4 +76,4 @@ def test_what_lacks_masks_is_told(tmp_path: Path) -> None:
 
 def test_colours_alone_are_no_layout(tmp_path: Path) -> None:
     scene(tmp_path, "train", "aachen", "color", "instanceIds")
-    assert not masks.recognise(tmp_path, "segmentation")
+    assert not masks.recognise(tmp_path)

@@ -45,7 +45,7 @@ def shown(listing: Listing) -> dict[str, list[str]]:
 )
 def test_folders_that_speak_of_splits_are_splits(tmp_path: Path, train: str, test: str, told: bool) -> None:
     lay(tmp_path, [f"{train}/cat/1.jpg", f"{train}/dog/2.jpg", f"{test}/cat/3.jpg"])
-    assert folder.recognise(tmp_path, "classification")
+    assert folder.recognise(tmp_path)
     listing = folder.read(tmp_path)
     assert shown(listing) == {
         "train": [f"{train}/cat/1.jpg cat", f"{train}/dog/2.jpg dog"],
@@ -73,13 +73,13 @@ def test_splits_without_class_folders_are_refused_by_name(tmp_path: Path, places
     with pytest.raises(DataError, match=rf": {names} look like splits, not like classes: expected class folders"):
         records.read(tmp_path, task="classification")
     lay(tmp_path, [places[0].replace(".jpg", ".txt")])  # which another reader may understand
-    assert not folder.recognise(tmp_path, "classification")
+    assert not folder.recognise(tmp_path)
 
 
 @pytest.mark.parametrize("names", [("train", "bus", "car"), ("test tube", "beaker"), ("bullet train", "tram")])
 def test_a_class_may_speak_of_a_split(tmp_path: Path, names: tuple[str, ...]) -> None:
     lay(tmp_path, [f"{name}/{i}.jpg" for name in names for i in "12"])
-    assert folder.recognise(tmp_path, "classification")
+    assert folder.recognise(tmp_path)
     listing = folder.read(tmp_path)
     assert set(listing.classes) == set(names)
     assert listing.warnings == ()
@@ -120,7 +120,7 @@ def test_training_images_without_class_folders_are_refused(tmp_path: Path) -> No
 
 def test_the_only_folder_of_a_zip_is_passed_through(tmp_path: Path) -> None:
     lay(tmp_path, ["flowers/flowers/rose/1.jpg", "flowers/flowers/tulip/2.jpg", "flowers/README.txt"])
-    assert folder.recognise(tmp_path, "classification")
+    assert folder.recognise(tmp_path)
     listing = folder.read(tmp_path)
     assert shown(listing) == {"all": ["flowers/flowers/rose/1.jpg rose", "flowers/flowers/tulip/2.jpg tulip"]}
     assert listing.warnings == ("the folders in flowers/flowers/ are the classes",)
@@ -130,7 +130,7 @@ def test_the_only_folder_of_a_zip_is_passed_through(tmp_path: Path) -> None:
 def test_the_only_folder_is_a_class_where_labels_may_lie_beside(tmp_path: Path, beside: str) -> None:
     lay(tmp_path, ["flowers/rose/1.jpg", "flowers/tulip/2.jpg", beside])
     assert folder.read(tmp_path).classes == ("flowers",)
-    assert folder.recognise(tmp_path, "classification") is (beside != "flowers.csv")
+    assert folder.recognise(tmp_path) is (beside != "flowers.csv")
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ def test_masks_of_objects_beside_images_are_no_images_of_a_class(tmp_path: Path)
 )
 def test_images_and_their_labels_are_no_classes(tmp_path: Path, places: list[str]) -> None:
     lay(tmp_path, places)
-    assert not folder.recognise(tmp_path, "classification")
+    assert not folder.recognise(tmp_path)
 
 
 @pytest.mark.parametrize("names", [("mask", "no_mask"), ("with_mask", "without_mask"), ("part_1", "part_2")])
 def test_a_class_may_speak_of_masks_or_parts(tmp_path: Path, names: tuple[str, str]) -> None:
     lay(tmp_path, [f"{name}/1.png" for name in names])
-    assert folder.recognise(tmp_path, "classification")
+    assert folder.recognise(tmp_path)
     assert folder.read(tmp_path).classes == names
 
 

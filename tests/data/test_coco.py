@@ -78,8 +78,8 @@ def test_json_and_images_are_found_where_people_keep_them(tmp_path: Path, file: 
         others[other] = [picture(tmp_path / place.replace("train", other))]
         write(tmp_path / file.replace("train", other), content([name.replace("train", other)], [annotation(0)]))
     write(tmp_path / file, content([name], [annotation(0)]))
-    assert coco.recognise(tmp_path, "object_detection")
-    assert not folder.recognise(tmp_path, "classification") or "somewhere" in place or place.startswith("set")
+    assert coco.recognise(tmp_path)
+    assert not folder.recognise(tmp_path) or "somewhere" in place or place.startswith("set")
     listing = coco.read(tmp_path)
     assert {split: [row.image for row in rows] for split, rows in listing.splits.items()} == {
         "train": [path],
@@ -115,14 +115,14 @@ def test_json_of_other_kinds_is_not_recognised(tmp_path: Path) -> None:
     write(tmp_path / "datumaro.json", {"categories": {}, "items": [{"annotations": [], "images": []}]})
     write(tmp_path / "texts.json", {"annotations": [], "data": {"images": [], "note": '{"images": ['}})
     (tmp_path / "linked.json").symlink_to(tmp_path / "gone.json")
-    assert not coco.recognise(tmp_path, "object_detection")
+    assert not coco.recognise(tmp_path)
 
 
 def test_many_categories_may_stand_before_the_images(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     many = [{"id": i, "name": f"class {i}"} for i in range(3000)]
     write(tmp_path / "all.json", {"categories": many, **content(["a.jpg"], [annotation(0)], categories=many)})
-    assert coco.recognise(tmp_path, "object_detection")
+    assert coco.recognise(tmp_path)
 
 
 def test_cocos_other_files_are_passed_over(tmp_path: Path) -> None:

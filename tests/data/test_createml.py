@@ -105,7 +105,7 @@ def test_jsons_named_for_no_split_beside_those_of_splits_are_said(tmp_path: Path
 )
 def test_json_of_other_kinds_is_not_recognised(tmp_path: Path, content: Any) -> None:
     (tmp_path / "a.json").write_text(json.dumps(content))
-    assert not createml.recognise(tmp_path, "object_detection")
+    assert not createml.recognise(tmp_path)
     with pytest.raises(DataError, match="no CreateML json"):
         createml.read(tmp_path)
 

@@ -77,10 +77,10 @@ def test_xml_of_other_kinds_is_not_recognised(tmp_path: Path) -> None:
     write(tmp_path / "video.xml", '<track id="0" label="cat">\n<box frame="0"/></track>')
     (tmp_path / "voc.xml").write_text("<annotation><object/></annotation>")
     (tmp_path / "linked.xml").symlink_to(tmp_path / "gone.xml")
-    assert not cvat.recognise(tmp_path, "object_detection")
+    assert not cvat.recognise(tmp_path)
     for i in range(cvat.MOST):  # as many as images
         write(tmp_path / f"{i}.xml", image("a.jpg"))
-    assert not cvat.recognise(tmp_path, "object_detection")
+    assert not cvat.recognise(tmp_path)
     with pytest.raises(DataError, match=r"no xml of CVAT's images: expected annotations\.xml"):
         cvat.read(tmp_path)
 

@@ -49,7 +49,7 @@ PLACES = [
 def test_images_and_labels_are_found_where_people_keep_them(tmp_path: Path, image: str, label: str, split: str) -> None:
     path = picture(tmp_path / image)
     write(tmp_path / label)
-    assert dota.recognise(tmp_path, "oriented_object_detection")
+    assert dota.recognise(tmp_path)
     listing = dota.read(tmp_path)
     assert {name: [row.image for row in rows] for name, rows in listing.splits.items()} == {split: [path]}
     assert listing.splits[split][0].target.spot(0) == f"{label}:1"

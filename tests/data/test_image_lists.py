@@ -98,4 +98,4 @@ def test_lists_that_are_not_those_of_cub(tmp_path: Path, flags: str) -> None:
 def test_images_that_no_lists_name_by_their_class_are_left_to_other_readers(
     tmp_path: Path, lists: dict[str, str]
 ) -> None:
-    assert not folder.recognise(build(tmp_path, lists), TASK)
+    assert not folder.recognise(build(tmp_path, lists))

@@ -35,8 +35,8 @@ def test_every_mask_is_an_object(tmp_path: Path, top: str) -> None:
     image(tmp_path, "1f", *BOXES, top=top)
     image(tmp_path, "2e", BOXES[0], shade=1, top=top)
     image(tmp_path, "3d", shade=2, top=top)
-    assert instances.recognise(tmp_path, "instance_segmentation")
-    assert not masks.recognise(tmp_path, "segmentation")
+    assert instances.recognise(tmp_path)
+    assert not masks.recognise(tmp_path)
     listing = instances.read(tmp_path)
     assert (listing.classes, list(listing.splits)) == (("object",), ["train" if top else "all"])
     (rows,) = listing.splits.values()
@@ -93,4 +93,4 @@ def test_folders_of_one_mask_each_or_of_several_images_are_none(tmp_path: Path, 
             for folder in ("images", "masks"):
                 (tmp_path / name / folder).mkdir(parents=True, exist_ok=True)
                 Image.new("L", SIZE, 255).save(tmp_path / name / folder / f"{i}.png")
-    assert not instances.recognise(tmp_path, "instance_segmentation")
+    assert not instances.recognise(tmp_path)

@@ -47,7 +47,7 @@ PLACES = [
 def test_images_and_maps_are_found_where_people_keep_them(tmp_path: Path, image: str, ids: str, split: str) -> None:
     path = photo(tmp_path / image)
     save(tmp_path / ids, IDS)
-    assert instances.recognise(tmp_path, "instance_segmentation")
+    assert instances.recognise(tmp_path)
     listing = instances.read(tmp_path)
     assert {name: [row.image for row in rows] for name, rows in listing.splits.items()} == {split: [path]}
     assert listing.classes == ("object",)
@@ -57,8 +57,8 @@ def test_masks_hold_numbers_only_where_that_is_said(tmp_path: Path) -> None:
     for i in range(4):
         photo(tmp_path / "images" / f"{i}.png", i)
         save(tmp_path / "masks" / f"{i}.png", IDS % 200)
-    assert not instances.recognise(tmp_path, "instance_segmentation")
-    assert masks.recognise(tmp_path, "segmentation")
+    assert not instances.recognise(tmp_path)
+    assert masks.recognise(tmp_path)
     dataset = records.read(tmp_path, task="instance_segmentation", reader="instances")
     assert dataset.counts == {"train": (6,), "val": (2,)}
 

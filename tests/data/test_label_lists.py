@@ -114,7 +114,7 @@ def test_a_line_that_is_none_is_told_by_its_place(tmp_path: Path) -> None:
     ],
 )
 def test_other_lists_are_none(tmp_path: Path, lists: dict[str, str]) -> None:
-    assert not table.recognise(build(tmp_path, lists), TASK)
+    assert not table.recognise(build(tmp_path, lists))
 
 
 def test_class_folders_go_before_lists_of_them(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_class_folders_go_before_lists_of_them(tmp_path: Path) -> None:
         Image.new("L", (16, 16), 20 * i).save(tmp_path / name)
     (tmp_path / "train.txt").write_text("cat/1.jpg 0\ndog/1.jpg 1\n")
     (tmp_path / "val.txt").write_text("cat/2.jpg 0\ndog/2.jpg 1\n")
-    assert folder.recognise(tmp_path, TASK)
+    assert folder.recognise(tmp_path)
     found = recognise.listing(tmp_path, task=TASK)
     assert (found.layout, found.listing.warnings) == ("folder", ("splits by train.txt, val.txt",))
     assert {split: [(row.where, row.target) for row in rows] for split, rows in found.listing.splits.items()} == {
@@ -144,4 +144,4 @@ def test_a_line_without_a_class_among_many_is_named(tmp_path: Path, line: str, p
 
 def test_a_list_of_which_many_lines_have_no_class_is_one_of_images(tmp_path: Path) -> None:
     root = build(tmp_path, {"train.txt": TRAIN + "c.jpg\n", "val.txt": "d.png 1\n"})
-    assert not table.recognise(root, TASK)
+    assert not table.recognise(root)

@@ -100,8 +100,8 @@ def test_a_json_of_coco_is_none_of_labelme_nor_the_reverse(tmp_path: Path) -> No
     for root, what in (("coco", {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}), ("mine", content())):
         picture(tmp_path / root / "a.jpg")
         write(tmp_path / root / "a.json", what)
-    assert (coco.recognise(tmp_path / "coco", ""), labelme.recognise(tmp_path / "coco", "")) == (True, False)
-    assert (coco.recognise(tmp_path / "mine", ""), labelme.recognise(tmp_path / "mine", "")) == (False, True)
+    assert (coco.recognise(tmp_path / "coco"), labelme.recognise(tmp_path / "coco")) == (True, False)
+    assert (coco.recognise(tmp_path / "mine"), labelme.recognise(tmp_path / "mine")) == (False, True)
 
 
 def test_the_image_of_its_own_name_goes_before_the_one_that_a_json_names(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ PLACES = [
 def test_masks_are_found_where_they_are_put(tmp_path: Path, image: str, target: str, split: str) -> None:
     photo(tmp_path / image)
     mask(tmp_path / target)
-    assert masks.recognise(tmp_path, "segmentation")
+    assert masks.recognise(tmp_path)
     listing = masks.read(tmp_path)
     assert listing.splits == {split: [Record(tmp_path / image, tmp_path / target, image)]}
     assert (listing.classes, listing.problems, listing.warnings) == ((), (), ())
@@ -79,7 +79,7 @@ def test_other_folders_are_no_masks(tmp_path: Path, names: str) -> None:
             (tmp_path / name).write_text("0 0.5 0.5 1 1")
         else:
             photo(tmp_path / name)
-    assert not masks.recognise(tmp_path, "segmentation")
+    assert not masks.recognise(tmp_path)
 
 
 def test_images_of_one_name_share_a_mask_and_a_whole_name_goes_before_a_mark(tmp_path: Path) -> None:

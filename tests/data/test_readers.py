@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visrun.build import load
+from visrun.build import call, load
 from visrun.data import files, records
 from visrun.data.files import natural
 from visrun.data.listing import Listing, Record
@@ -39,7 +39,7 @@ def test_every_reader_loads_says_its_layout_and_refuses_an_empty_folder(tmp_path
     entry = READERS[name]
     assert (load(entry.read).__doc__ or "").strip()
     for task in entry.tasks:
-        assert load(entry.recognise)(tmp_path, task) is False
+        assert call(load(entry.recognise), {"task": task}, tmp_path) is False
         with pytest.raises(DataError, match="no "):
             records.read(tmp_path, task=task, reader=name)
 
@@ -55,7 +55,7 @@ def test_class_folders_with_splits(tmp_path: Path, train: str, val: str, test: s
     for split in (train, val, test):
         for name in ("class_10", "class_2"):
             picture(tmp_path / split / name / f"{split}.jpg")
-    assert folder.recognise(tmp_path, "classification")
+    assert folder.recognise(tmp_path)
     listing = folder.read(tmp_path)
     assert listing.classes == ("class_2", "class_10")  # by value, not by letter
     assert targets(listing) == {
@@ -70,7 +70,7 @@ def test_class_folders_with_splits_may_lie_in_the_only_folder(tmp_path: Path) ->
     home = tmp_path / "pets-main"
     for place in ("train/cat/1.png", "train/dog/2.png", "val/cat/3.png", "loose/4.png"):
         picture(home / place)
-    assert folder.recognise(tmp_path, "classification")
+    assert folder.recognise(tmp_path)
     listing = folder.read(tmp_path)
     assert targets(listing) == {"train": [("1.png", 0), ("2.png", 1)], "val": [("3.png", 0)]}
     assert listing.splits["val"][0].where == "pets-main/val/cat/3.png"
@@ -124,7 +124,7 @@ def test_what_is_no_class_or_no_image_that_is_read_is_said(tmp_path: Path) -> No
 def test_a_class_may_be_called_test(tmp_path: Path) -> None:
     for name in ("test", "control"):
         picture(tmp_path / name / "a.png")
-    assert folder.recognise(tmp_path, "classification")
+    assert folder.recognise(tmp_path)
     assert folder.read(tmp_path).classes == ("control", "test")
 
 
@@ -142,7 +142,7 @@ def test_a_class_may_be_called_test(tmp_path: Path) -> None:
 def test_folders_of_other_layouts_are_no_classes(tmp_path: Path, paths: list[str]) -> None:
     for path in paths:
         picture(tmp_path / path)
-    assert not folder.recognise(tmp_path, "classification")
+    assert not folder.recognise(tmp_path)
 
 
 def test_folders_beside_the_splits_are_said(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_table_beside_the_images_of_each_split(tmp_path: Path) -> None:
     for split, other in (("train", "train"), ("valid", "val")):
         images[other] = [picture(tmp_path / split / name) for name in ("a.jpg", "b.jpg")]
         write(tmp_path / split / "_classes.csv", "filename, cat, dog\na.jpg, 1, 0\nb.jpg, 1, 1\n")
-    assert table.recognise(tmp_path, "classification")
+    assert table.recognise(tmp_path)
     listing = table.read(tmp_path, target="label")
     assert listing.classes == ("cat", "dog") and listing.multilabel
     assert {split: [row.image for row in rows] for split, rows in listing.splits.items()} == images
@@ -201,7 +201,7 @@ def test_a_table_beside_the_images_of_each_split(tmp_path: Path) -> None:
 def test_tables_beside_class_folders_are_none(tmp_path: Path) -> None:
     picture(tmp_path / "train" / "cat" / "a.jpg")
     write(tmp_path / "train" / "list.csv", "filename,label\na.jpg,cat\n")
-    assert not table.recognise(tmp_path, "classification")
+    assert not table.recognise(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_tables_of_different_columns(tmp_path: Path) -> None:
 def test_two_tables_without_split_names_are_not_recognised(tmp_path: Path) -> None:
     for name in ("one.csv", "two.csv"):
         write(tmp_path / name, "image,target\na.png,1\n")
-    assert not table.recognise(tmp_path, "regression")
+    assert not table.recognise(tmp_path)
 
 
 # images and masks
@@ -444,7 +444,7 @@ def mask(path: Path) -> Path:
 def test_masks_in_every_nesting(tmp_path: Path, image: str, target: str, split: str) -> None:
     picture(tmp_path / image)
     mask(tmp_path / target)
-    assert masks.recognise(tmp_path, "segmentation")
+    assert masks.recognise(tmp_path)
     listing = masks.read(tmp_path)
     assert listing.splits == {split: [Record(tmp_path / image, tmp_path / target, image)]}
     assert (listing.classes, listing.problems, listing.warnings) == ((), (), ())
@@ -491,15 +491,15 @@ def test_jpeg_masks_beside_outlines_are_no_layout(tmp_path: Path, outlines: str)
     picture(tmp_path / f"{split}images" / "a.jpg")
     picture(tmp_path / f"{split}masks" / "a.jpg")
     write(tmp_path / "boxes.json", "{}")
-    assert masks.recognise(tmp_path, "segmentation")
+    assert masks.recognise(tmp_path)
     write(tmp_path / outlines, '{"images": [], "annotations": [], "shapes": [], "imagePath": "a.jpg"}')
-    assert not masks.recognise(tmp_path, "segmentation")
+    assert not masks.recognise(tmp_path)
 
 
 def test_yolo_labels_are_no_masks(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.jpg")
     write(tmp_path / "labels" / "a.txt", "0 .5 .5 1 1\n")
-    assert not masks.recognise(tmp_path, "segmentation")
+    assert not masks.recognise(tmp_path)
 
 
 # recognition
@@ -563,7 +563,7 @@ def test_names_of_splits_may_carry_a_year(name: str, split: str | None) -> None:
 def test_folders_of_cocos_splits_are_no_classes(tmp_path: Path) -> None:
     for split in ("train2017", "val2017"):
         picture(tmp_path / split / "a.png")
-    assert not folder.recognise(tmp_path, "classification")
+    assert not folder.recognise(tmp_path)
 
 
 def test_natural_order() -> None:

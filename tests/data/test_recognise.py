@@ -11,7 +11,7 @@ import pytest
 
 from visrun import build
 from visrun.data import recognise
-from visrun.errors import DataError
+from visrun.errors import ConfigError, DataError
 from visrun.tables import READERS
 
 
@@ -29,6 +29,14 @@ def test_a_plugins_reader_that_breaks_on_a_folder_is_one_line_that_names_it(
         recognise.listing(tmp_path, task=task)
     line = f"data=mine: cannot tell whether {tmp_path} is of its layout (KeyError: 'classification')"
     assert str(caught.value) == line
+
+
+def test_a_plugins_reader_that_asks_for_what_nothing_gives_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(READERS, "mine", replace(READERS["folder"], recognise=lambda root, kind: bool(root and kind)))
+    with pytest.raises(ConfigError, match=r'^READERS\["mine"\]\.recognise: its function asks for kind, '):
+        recognise.fitting(tmp_path, "classification")
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -58,9 +58,9 @@ def test_other_tables_need_their_labels(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv", "gender_submission.csv"])
 def test_a_sample_submission_is_no_table_of_labels(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("id,label\nz,0\n")
-    assert not table.recognise(tmp_path, "classification")
+    assert not table.recognise(tmp_path)
     (tmp_path / "labels.csv").write_text("id,label\na.png,0\nb.png,1\n")
-    assert table.recognise(tmp_path, "classification")
+    assert table.recognise(tmp_path)
     assert images(tmp_path) == {"all": ["a.png", "b.png"]}
 
 
@@ -78,10 +78,10 @@ def test_a_table_that_names_no_image_is_none_of_labels(tmp_path: Path, place: st
     lay(tmp_path, [f"{place}cat.1.png", f"{place}dog.1.png"])
     file = tmp_path / place / "class_names.csv"
     file.write_text("id,name\n0,cat\n1,dog\n")
-    assert not table.recognise(tmp_path, "classification")
-    assert table.recognise(file, "classification")
+    assert not table.recognise(tmp_path)
+    assert table.recognise(file)
     lay(tmp_path, ["deep/1.png", "deeper/1.png"])
-    assert table.recognise(tmp_path, "classification")
+    assert table.recognise(tmp_path)
 
 
 # where images lie

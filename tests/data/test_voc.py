@@ -50,7 +50,7 @@ def found(listing: Listing) -> dict[str, str]:
 def test_the_set_is_found_at_every_depth(tmp_path: Path, inside: str) -> None:
     build(tmp_path / inside, train="ab", val="c", test="d", trainval="abc")
     assert voc.recognise(tmp_path, "segmentation")
-    assert not folder.recognise(tmp_path, "classification") or inside
+    assert not folder.recognise(tmp_path) or inside
     listing = voc.read(tmp_path)
     assert found(listing) == {"train": "ab", "val": "c", "test": "d"}
     row = listing.splits["train"][1]
@@ -212,7 +212,7 @@ def test_images_and_masks_take_colours_too(tmp_path: Path, file: str) -> None:
         save(tmp_path / "images" / f"{name}.png", Image.new("RGB", (2, 2)))
         save(tmp_path / "masks" / f"{name}.png", colours((0, 0, 0), (128, 64, 128)))
     (tmp_path / file).write_text(LABELMAP)
-    assert masks.recognise(tmp_path, "segmentation")
+    assert masks.recognise(tmp_path)
     dataset = records.read(tmp_path, task="segmentation")
     assert dataset.classes == ("background", "road", "sky")
     assert dataset.counts["train"] == (8, 8, 0)

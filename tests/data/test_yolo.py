@@ -59,7 +59,7 @@ FOLDERS = [
 def test_without_a_data_yaml(tmp_path: Path, image: str, label: str, split: str) -> None:
     picture(tmp_path / image)
     write(tmp_path / label, LINE)
-    assert yolo.recognise(tmp_path, "object_detection")
+    assert yolo.recognise(tmp_path)
     listing = yolo.read(tmp_path, only_outlines=False)
     assert found(listing, tmp_path) == {split: [(image, 1)]}
     assert listing.classes == ("class_0",)
@@ -70,7 +70,7 @@ def test_without_a_data_yaml(tmp_path: Path, image: str, label: str, split: str)
 def test_texts_beside_images_in_another_case(tmp_path: Path) -> None:
     picture(tmp_path / "IMG_1.JPG")
     write(tmp_path / "img_1.txt", LINE)
-    assert yolo.recognise(tmp_path, "object_detection")
+    assert yolo.recognise(tmp_path)
     assert found(yolo.read(tmp_path, only_outlines=False), tmp_path) == {"all": [("IMG_1.JPG", 1)]}
 
 
@@ -88,7 +88,7 @@ def test_masks_and_class_names_alone_are_no_labels(tmp_path: Path, names: str) -
     picture(tmp_path / "images" / "a.png")
     picture(tmp_path / "labels" / "a.png")
     write(tmp_path / "labels" / names, "cat\n")
-    assert not yolo.recognise(tmp_path, "object_detection")
+    assert not yolo.recognise(tmp_path)
 
 
 SPLITS = [
@@ -117,7 +117,7 @@ def test_a_data_yaml_however_its_paths_are_written(tmp_path: Path, yaml: str, tr
         write(root / f"{split}.txt", f"./{image}\n\n")
     file = write(root / "pets.yaml", names + yaml)
     for given in (root, file):
-        assert yolo.recognise(given, "object_detection")
+        assert yolo.recognise(given)
         listing = yolo.read(given, only_outlines=False)
         assert listing.classes == ("cat", "dog")
         assert found(listing, root) == {"train": [(train, 1)], "val": [(val, 1)]}
@@ -169,10 +169,10 @@ def test_a_data_yaml_beside_label_files_of_dota_is_none(tmp_path: Path) -> None:
         picture(tmp_path / split / "images" / "a.jpg")
         write(tmp_path / split / "labelTxt" / "a.txt", "1 1 9 1 9 5 1 5 cat 0\n")
     write(tmp_path / "data.yaml", NAMES + "train: ../train/images\nval: ../valid/images\n")
-    assert not yolo.recognise(tmp_path, "object_detection")
+    assert not yolo.recognise(tmp_path)
     assert recognise.fitting(tmp_path, "oriented_object_detection") == ["dota"]
     write(tmp_path / "train" / "labels" / "a.txt", LINE)
-    assert yolo.recognise(tmp_path, "object_detection")
+    assert yolo.recognise(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_other_yaml_files_are_none(tmp_path: Path) -> None:
     write(tmp_path / "config.yaml", "task: segmentation\n")
     write(tmp_path / "hyp.yml", "names: x\n")
     write(tmp_path / ".hidden.yml", NAMES + "train: images\n")
-    assert not yolo.recognise(tmp_path, "object_detection")
+    assert not yolo.recognise(tmp_path)
 
 
 def test_of_several_data_yaml_that_differ_one_is_to_be_chosen(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_label_files_beside_their_images(tmp_path: Path, folders: dict[str, str]
             if text is not None:
                 write(tmp_path / f"{folder}{name}.txt", text)
     write(tmp_path / names, "cat\ndog\n")
-    assert yolo.recognise(tmp_path, "object_detection")
+    assert yolo.recognise(tmp_path)
     listing = yolo.read(tmp_path, only_outlines=False)
     assert listing.classes == ("cat", "dog")
     assert found(listing, tmp_path) == {
@@ -341,7 +341,7 @@ def test_other_texts_beside_images_are_no_labels(tmp_path: Path, text: str) -> N
     picture(tmp_path / "a.jpg")
     write(tmp_path / "a.txt", text)
     write(tmp_path / "numbers.txt", LINE)
-    assert not yolo.recognise(tmp_path, "object_detection")
+    assert not yolo.recognise(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ DATA = "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = ba
 def test_darknets_data_file(tmp_path: Path, lines: str) -> None:
     darknet(tmp_path, DATA + "valid = data/valid.txt\ntest = data/test.txt\n", lines=lines)
     for root in (tmp_path, tmp_path / "obj.data"):
-        assert yolo.recognise(root, "object_detection")
+        assert yolo.recognise(root)
         listing = yolo.read(root, only_outlines=False)
         assert listing.classes == ("cat", "dog")
         a, b = (f"obj_train_data/{name}.jpg" for name in "ab")

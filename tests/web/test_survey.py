@@ -224,7 +224,7 @@ from visrun.tables import READERS, TASKS, ReaderEntry
 
 print("a plugin that says hello")
 
-def recognise(root, task):
+def recognise(root):
     return (root / "stacks.txt").is_file()
 
 def read(root):

@@ -143,8 +143,10 @@ def fitting(root: Path, task: str) -> list[str]:
 
 
 def _recognises(name: str, root: Path, task: str) -> bool:
+    recognises = build.load(tables.READERS[name].recognise)
+    build.require_filled(f'READERS["{name}"].recognise', recognises, {"task"}, ("root",))
     try:
-        return bool(build.load(tables.READERS[name].recognise)(root, task))
+        return bool(build.call(recognises, {"task": task}, root))
     except UserError:
         raise
     except Exception as error:

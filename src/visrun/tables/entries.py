@@ -158,7 +158,8 @@ def _typed(sides: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderEntry:
-    """A dataset layout: ``recognise(root, task) -> bool`` looks at names only; ``read`` returns the splits' records.
+    """A dataset layout: ``recognise(root) -> bool`` looks at names only, ``read(root)`` returns the splits' records;
+    see `visrun.data.readers`.
 
     ``tasks`` are those that its labels are made for; ``derived``, for layouts of labelled objects, those whose targets
     follow from them. Of two layouts of objects in one folder the one further up here counts.

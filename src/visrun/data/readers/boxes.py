@@ -40,7 +40,7 @@ class Picture:
 Pictures = dict[str, dict[str, Picture]]  # by split and name as written
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root`` is a table of boxes, or one lies in it, annotations/, labels/, data/ or a split's folder."""
     return bool(_files(root)[0])
 

@@ -31,7 +31,7 @@ class Source(NamedTuple):
     content: dict[str, Any]
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root`` is COCO's json or holds some, at the top, in annotations/ or in the folders of splits."""
     return bool(_files(root)[0])
 

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     boxes: list[list[float]]
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root`` is CreateML's json or holds some, at the top, in a folder of labels or the splits' folders."""
     return bool(_files(root)[0])
 

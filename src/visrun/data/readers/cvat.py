@@ -41,7 +41,7 @@ class Row(NamedTuple):
     shapes: Shapes
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root`` is CVAT's xml of images or holds some, at the top, in annotations/ or in the splits' folders."""
     return bool(_files(root)[0])
 

@@ -38,7 +38,7 @@ class Lines:
     problems: list[Problem] = field(default_factory=list)
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root`` holds images/ with labelTxt/ beside it, per split or for all."""
     return any(_texts(labels) for _, _, labels in common.pairs(root, DOTA_LABELS))
 

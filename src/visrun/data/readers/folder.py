@@ -17,7 +17,7 @@ from visrun.text import some
 FEWEST = 5  # folders, most of them with a single image, that are those of images and no classes
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root`` holds class folders, with or without split folders above them.
 
     Folders named for several splits that hold no class folders are recognised, to be refused by their names, unless

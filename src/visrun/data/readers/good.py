@@ -14,7 +14,7 @@ from visrun.errors import DataError
 LABELS = frozenset({".json", ".xml", ".csv", ".tsv", ".txt", ".yaml", ".yml"})
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether images lie in ``root``, or in its only folder of images if that is good/, with no labels or masks beside
     them."""
     if not root.is_dir() or any(child.suffix.lower() in LABELS for child in root.iterdir()):

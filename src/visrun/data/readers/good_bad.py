@@ -11,7 +11,7 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether a folder of good images lies beside folders of others, and none is a split."""
     names = [kind.name for kind in inspected.kinds(_levels(root)[-1])]
     if any(map(files.split_of, names)):

@@ -21,7 +21,7 @@ MARKS = ("_mask", "_instanceids", "_instances", "_instance")  # that a map's ste
 PER_CLASS = 1000  # with several classes an id is class * 1000 + number, as in Cityscapes
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root`` holds a folder of images and one whose name says that it holds objects' numbers, or folders of
     one image and a mask for each of its objects."""
     pairs = common.pairs(root, NUMBERS, IMAGES_OF_NUMBERS)

@@ -40,7 +40,7 @@ class Row(NamedTuple):
     images: list[Path]
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root``, the folders of splits or a folder of labels hold LabelMe's jsons."""
     pairs = (pair for name in LABELME_JSONS for pair in common.pairs(root, [name]))
     return any(_holds(jsons) for _, _, jsons in pairs) or bool(_without_pairs(root))

@@ -16,7 +16,7 @@ from visrun.errors import DataError
 from visrun.text import some
 
 
-def recognise(root: Path, task: str) -> bool:
+def recognise(root: Path) -> bool:
     """Whether ``root`` holds a folder of images and a folder of masks, per split or for all, or masks beside images."""
     if cityscapes.recognise(root):
         return True
@@ -28,7 +28,7 @@ def recognise(root: Path, task: str) -> bool:
     if not mask_places.holds(root, MASKS, LOSSY):
         return False
     # JPEGs may be black and white, or are refused by name, unless masks can be painted from outlines beside them.
-    outlined = coco.recognise(root, task) or labelme.recognise(root, task)
+    outlined = coco.recognise(root) or labelme.recognise(root)
     return not (outlined or mask_places.holds(root, LABELS_AS_MASKS, files.TEXT))
 
 

@@ -12,7 +12,7 @@ from visrun.data.readers import common, inspected
 from visrun.errors import DataError
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether a folder of good images lies in one of the splits of ``root``, or of its only folder."""
     return _home(root) is not None
 

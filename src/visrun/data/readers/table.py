@@ -34,7 +34,7 @@ class Table:
     mark: str
 
 
-def recognise(root: Path, task: str) -> bool:  # noqa: ARG001 (every reader is asked alike)
+def recognise(root: Path) -> bool:
     """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table, the folders of splits
     hold one each, beside its images, or lists name images and their classes; but not where a table holds boxes, with
     which `visrun.data.readers.boxes` deals, nor where one that no split's name tells from others names no image, as

@@ -33,7 +33,7 @@ from visrun.errors import DataError
 NAMES = {"classes.txt", "obj.names"}  # text files that are no labels
 
 
-def recognise(root: Path, task: str) -> bool:
+def recognise(root: Path) -> bool:
     """Whether ``root`` is or holds YOLO's data.yaml or obj.data, or holds images/ with text files in labels/, or images
     with label files beside them and no labels of another layout, which tell the names of their classes.
 
@@ -44,7 +44,7 @@ def recognise(root: Path, task: str) -> bool:
     if paired or yolo_beside.find(root) is None:
         return bool(paired)
     others = (labelme.recognise, cvat.recognise, createml.recognise, boxes.recognise)
-    return not (voc_objects.recognise(root) or any(recognised(root, task) for recognised in others))
+    return not (voc_objects.recognise(root) or any(recognised(root) for recognised in others))
 
 
 def read(root: Path, *, only_outlines: bool) -> Listing:
@@ -106,7 +106,7 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
 
 def _of_dota(root: Path) -> bool:
     """Whether labelTxt/ lies there, and none of the data.yaml's images has a label file of YOLO's."""
-    if not dota.recognise(root, "oriented_object_detection"):
+    if not dota.recognise(root):
         return False
     with contextlib.suppress(DataError):
         plan = yolo_yaml.plan(root)
