@@ -11,8 +11,8 @@ import pytest
 
 from visrun import hyperparameters
 from visrun.config import settings
-from visrun.config.choices import NAMED
-from visrun.config.compose import known, resolve
+from visrun.config.choices import NAMED, known
+from visrun.config.compose import resolve
 from visrun.config.configs import Conf, choices_in, conf_dir, flatten, open_conf
 from visrun.config.overrides import GROUPS
 from visrun.tables import (

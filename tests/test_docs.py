@@ -27,7 +27,8 @@ from visrun.cli import VERBS
 from visrun.compare import command as comparing
 from visrun.config import settings
 from visrun.config.checks import problems_of
-from visrun.config.compose import check_sweep, known, resolve
+from visrun.config.choices import known
+from visrun.config.compose import check_sweep, resolve
 from visrun.config.configs import conf_dir, flatten, open_conf
 from visrun.config.fields import allowed, show
 from visrun.config.overrides import GROUPS, is_hydra, parse

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from visrun import explain
-from visrun.config.compose import known
+from visrun.config.choices import known
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from visrun import cli, evaluate, predict
-from visrun.config.compose import known
+from visrun.config.choices import known
 from visrun.config.configs import open_conf
 from visrun.config.overrides import GROUPS, HYDRA_PATHS, READY
 from visrun.config.sweeper import VisrunSweeperConf

@@ -118,7 +118,7 @@ def _instead(key: str, file: str, known: Sequence[str]) -> str:
     alike = [name for name in known if did_you_mean(leaf, [name.rpartition(".")[2]])]
     if near := did_you_mean(key, alike).replace("?", "=?"):
         return near
-    from visrun.config.compose import known as settings  # Hydra: words without a mistake do without
+    from visrun.config.choices import known as settings  # Hydra: words without a mistake do without
 
     files = "" if key in settings() else f", and a file of this name as ./{file}"
     return f"; it reads {', '.join(f'{name}=' for name in known)}{files}"

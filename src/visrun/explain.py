@@ -12,8 +12,8 @@ from typing import Any
 from hydra.types import RunMode
 
 from visrun.arguments import verb_parser
-from visrun.config.choices import NAMED
-from visrun.config.compose import Resolved, Sweep, check_sweep, known, resolve
+from visrun.config.choices import NAMED, known
+from visrun.config.compose import Resolved, Sweep, check_sweep, resolve
 from visrun.config.configs import Conf, flatten, open_conf
 from visrun.config.fields import allowed, extra, leaves, one_of, show
 from visrun.config.hydra_errors import refused

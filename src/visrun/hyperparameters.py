@@ -20,6 +20,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, one_of, show
 from visrun.tables import MODELS, TASKS, ModelEntry
 
+CHOICES = ("optimizer", "scheduler", "loss")  # fields that are groups of options, whose files bring other fields
+OF_OPTIMIZER = ("learning_rate", "weight_decay")  # numbers that hold for one optimizer
 Optimizer = Literal["adam", "adamw", "sgd"]
 Scheduler = Literal["cosine", "step", "multistep", "poly", "none"]
 

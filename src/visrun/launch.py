@@ -25,7 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 import visrun
 from visrun import preflight
 from visrun.arguments import USAGE, Parser
-from visrun.config.compose import Resolved, check_sweep, known, resolve
+from visrun.config.choices import known
+from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
 from visrun.config.near import near
 from visrun.config.overrides import hydra_value, hydra_words, to_override
@@ -69,7 +70,7 @@ def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
             if args.hydra_help:
                 print("In visrun:", *map(_refusal, REFUSED), "--version shows visrun's version", sep="\n")
             return code
-        many = args.multirun or any(word.replace(" ", "") == "hydra.mode=MULTIRUN" for word in args.overrides)
+        many = args.multirun or hydra_value("hydra.mode", args.overrides) == "MULTIRUN"
         with all_refused(args.overrides, config_dir, RunMode.MULTIRUN if many else RunMode.RUN):
             if many:
                 return _sweep(args, config_dir, words if command is None else command)

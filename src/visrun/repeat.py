@@ -11,7 +11,7 @@ from typing import Any
 from visrun.arguments import verb_parser
 from visrun.config.compose import Resolved, resolve
 from visrun.config.fields import show
-from visrun.config.overrides import SWEEPING, hydra_words
+from visrun.config.overrides import SWEEPING, hydra_value, hydra_words
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
@@ -86,7 +86,7 @@ def _check_folder(words: Sequence[str]) -> None:
 
 
 def _is_worker(words: Sequence[str]) -> bool:
-    return any(word.replace(" ", "").lower() == "hydra.sweeper.worker=true" for word in words)
+    return hydra_value("hydra.sweeper.worker", words) == "True"
 
 
 def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from visrun.config.compose import known
+from visrun.config.choices import known
 from visrun.config.overrides import (
     GROUPS,
     NAME_LISTS,
@@ -258,3 +258,6 @@ def test_a_folder_of_hydras_is_read_back_unless_hydra_makes_it_up() -> None:
     for words in ([], ["hydra.run.dir=${now:%Y}"], ["hydra.sweep.dir=w"]):
         assert run_dir(hydra_words(words)) is None
     assert hydra_value("hydra.sweeper.study_name", ["hydra.sweeper.study_name=null", "hydra.sweeper.study=a"]) is None
+    for word in ("hydra.sweeper.worker=true", "++hydra.sweeper.worker = TRUE"):
+        assert hydra_value("hydra.sweeper.worker", ["hydra.sweeper.n_jobs=2", word]) == "True"
+    assert hydra_value("hydra.mode", ["hydra.mode='MULTIRUN'"]) == "MULTIRUN"

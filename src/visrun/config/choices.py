@@ -7,16 +7,18 @@ for the task, the task's own file, the defaults list of ``conf/config.yaml``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visrun.config.configs import Conf, choices_in
+from visrun.config import settings
+from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS
 from visrun.config.yaml_files import misnamed
 from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.folders import expanded
-from visrun.hyperparameters import all_losses
+from visrun.hyperparameters import Hyperparameters, all_losses
 from visrun.synonyms import ours
 from visrun.tables import GENERIC_MODEL, MODELS, TASKS, TIMM, TIMM_MODEL, named_by, timm_name, torchvision_builders
 from visrun.tables.models import own_detector
@@ -41,6 +43,12 @@ class Chosen(NamedTuple):
     options: dict[str, str]
     model: str
     sources: dict[str, str]
+
+
+@cache
+def known() -> frozenset[str]:
+    """Every setting there is: groups, hyperparameters, and the sections' own with dotted keys."""
+    return frozenset((*GROUPS, *Hyperparameters.model_fields, *flatten(settings.defaults())))
 
 
 def typed_choices(typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:

@@ -16,9 +16,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun import hyperparameters
-from visrun.config import plugins, settings
+from visrun.config import plugins
 from visrun.config.checks import check, lower_warmup, option_problems, problems_of, unread_warnings
-from visrun.config.choices import NAMED, Chosen, choose, found_options, rooted_by, typed_choices, unknown_option
+from visrun.config.choices import (
+    NAMED,
+    Chosen,
+    choose,
+    found_options,
+    known,
+    rooted_by,
+    typed_choices,
+    unknown_option,
+)
 from visrun.config.configs import PRIMARY, Conf, beneath, flatten, open_conf, store_schema, user_folders
 from visrun.config.jobs import first_job
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
@@ -30,7 +39,7 @@ from visrun.config.settings import Settings
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 
-CHOICE_KEYS = {*GROUPS, *(f"{section}.name" for section in NAMED)}
+CHOICE_KEYS = {"recipe", *GROUPS, *(f"{section}.name" for section in NAMED)}  # what is typed of these is a choice
 FILES = ("experiment", "recipe")
 
 
@@ -132,7 +141,7 @@ def _look(command: _Command) -> Look:
     raised = conf.raised(chosen.options)
     composed = conf.compose(chosen.options, _over(chosen, file, values))
     plain = {key: flatten(composed)[key] for key in beneath(raised)}
-    overrides = _overrides(chosen, {**plain, **file}, words)
+    overrides = _overrides(chosen, _over(chosen, {**plain, **file}, values), words)
     composed.update({key: values[key] for key in FILES if key in values})
     if "recipe" in values and values["recipe"] not in conf.options("recipe"):
         composed["recipe"] = None  # which its file's problem says
@@ -238,11 +247,6 @@ def _value_problems(
     return problems_of(key, value)
 
 
-def known() -> set[str]:
-    """Every setting there is: groups, hyperparameters, and the sections' own with dotted keys."""
-    return {*GROUPS, *Hyperparameters.model_fields, *flatten(settings.defaults())}
-
-
 def _read(typed: Sequence[str], *, cwd: Path | None, conf: Conf, multirun: bool = False) -> _Command:
     here = (cwd or Path.cwd()).absolute()
 
@@ -273,21 +277,14 @@ def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> bool:
     return new
 
 
-def _overrides(chosen: Chosen, file: Mapping[str, Any], words: Sequence[Typed]) -> list[str]:
-    """Everything on top of the primary config, low to high; the choices are all explicit."""
-    typed = {item.key for item in words}
-    values = {key: value for key, value in file.items() if key not in typed | CHOICE_KEYS}
-    return [
-        *(f"{group}={option}" for group, option in chosen.options.items()),
-        to_override("model.name", chosen.model),
-        to_override("augment.name", chosen.options["augment"]),
-        *(to_override(key, value) for key, value in values.items()),
-        *(item.line for item in words if item.key not in CHOICE_KEYS | {"recipe"}),
-    ]
-
-
 def _over(chosen: Chosen, file: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as plain values, without the choices: dotted key -> value."""
+    """What goes over the files of the choices: dotted key -> value."""
     names = {"model.name": chosen.model, "augment.name": chosen.options["augment"]}
-    silent = CHOICE_KEYS | {"recipe"}
-    return names | {key: value for key, value in {**file, **typed}.items() if key not in silent}
+    return names | {key: value for key, value in {**file, **typed}.items() if key not in CHOICE_KEYS}
+
+
+def _overrides(chosen: Chosen, over: Mapping[str, Any], words: Sequence[Typed]) -> list[str]:
+    """The choices, all explicit, and what :func:`_over` gives, in Hydra's grammar; typed words stay as they are."""
+    lines = {item.key: item.line for item in words if item.key not in CHOICE_KEYS}
+    choices = [f"{group}={option}" for group, option in chosen.options.items()]
+    return [*choices, *(lines.get(key) or to_override(key, value) for key, value in over.items())]

@@ -161,7 +161,8 @@ def run_dir(words: Iterable[str]) -> Path | None:
 
 def hydra_value(key: str, words: Iterable[str]) -> str | None:
     """What ``key`` is set to among :func:`hydra_words`, without quotes; None where it is not set, or to null."""
-    values = (_parsed(word).value() for word in words if word.startswith(f"{key}="))
+    mine = (word for word in words if word.partition("=")[0].strip().lstrip("+") == key)
+    values = (_parsed(word).value() for word in mine)
     return next((str(value) for value in values if value is not None), None)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from visrun.config.choices import NAMED, Chosen
 from visrun.config.configs import PRIMARY, SCHEMA, Conf, Layer, flatten
-from visrun.hyperparameters import Hyperparameters
+from visrun.hyperparameters import CHOICES, OF_OPTIMIZER, Hyperparameters
 
 OF_FOLDER = {"task": "task", "task_optimizer": "task", "model": "architecture", "model_optimizer": "architecture"}
 # The values that are options of groups: who chose the option is their source.
-CHOSEN = {name: name for name in ("optimizer", "scheduler", "loss")} | {f"{group}.name": group for group in NAMED}
+CHOSEN = {name: name for name in CHOICES} | {f"{group}.name": group for group in NAMED}
 
 
 def sources(
@@ -59,7 +59,7 @@ def own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, 
     """The notice that an optimizer which is not the task's own brings its own numbers."""
     name, task = chosen.options["optimizer"], chosen.options["task"]
     usual = {**conf.default_choices(), **conf.choices(f"task/{task}")}.get("optimizer")
-    brought = [key for key in ("learning_rate", "weight_decay") if came_from[key] in ("option", "architecture")]
+    brought = [key for key in OF_OPTIMIZER if came_from[key] in ("option", "architecture")]
     if name == usual or not brought:
         return []
     numbers = " and ".join(f"{key}={getattr(values, key):g}" for key in brought)

@@ -14,12 +14,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from visrun.config.checks import problems_of
-from visrun.config.choices import require_file
-from visrun.config.configs import Conf, flatten
+from visrun.config.choices import known, require_file
+from visrun.config.configs import Conf
 from visrun.config.fields import extra, one_of, show
 from visrun.config.near import near
 from visrun.config.overrides import GROUPS
-from visrun.config.settings import defaults
 from visrun.config.spelling import takes_integers, text
 from visrun.errors import ConfigError, did_you_mean
 from visrun.hyperparameters import Hyperparameters, all_losses, losses_of
@@ -178,12 +177,11 @@ def _unknown(given: Mapping[str, Any], known: Iterable[str], what: str, *, prefi
 def _parameter_problems(content: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the parameters and ranges of a file whose sections are sound."""
     ready = {task: _of_task(content, task) for task in TASKS}
-    settings = {*GROUPS, *Hyperparameters.model_fields, *flatten(defaults())}
     listed = dict.fromkeys(key for one in ready.values() for key in one.parameters)
     ranged = dict.fromkeys(key for one in ready.values() for key in one.ranges)
     for key in [*listed, *(key for key in ranged if key not in listed)]:
-        if key not in settings:
-            yield f"{show(key)} is no setting{near(key, settings)}"
+        if key not in known():
+            yield f"{show(key)} is no setting{near(key, known())}"
         elif key not in listed:
             yield f"ranges.{key}: no parameters name it"
         else:

@@ -12,6 +12,7 @@ from visrun.config.fields import show
 from visrun.config.near import near
 from visrun.config.overrides import GROUPS, placed
 from visrun.errors import ConfigError
+from visrun.hyperparameters import OF_OPTIMIZER
 from visrun.record.experiment import load_experiment
 
 NEVER = ("experiment", "recipe", "defaults")  # a file names no further file
@@ -107,7 +108,7 @@ def _void(
     other = {group for group, name in over.items() if name != names[group]}
     void: set[str] = set()
     if "optimizer" in other:
-        void |= {"learning_rate", "weight_decay"}
+        void |= {*OF_OPTIMIZER}
     if "augment" in other:
         void |= {key for key in flat if key.startswith("augment.")}
     if "model" in other:
@@ -119,7 +120,7 @@ def _void(
 
 def _notices(void: set[str], over: Mapping[str, str], named: str) -> list[str]:
     """The notice that an optimizer leaves out a file's numbers, which were another one's."""
-    left_out = sorted(void & {"learning_rate", "weight_decay"})
+    left_out = [key for key in OF_OPTIMIZER if key in void]
     if not left_out:
         return []
     numbers = f"{' and '.join(left_out)} {'are' if len(left_out) > 1 else 'is'} left out"

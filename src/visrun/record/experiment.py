@@ -20,7 +20,7 @@ from visrun.config.setting_rules import unknown_augmentations
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
 from visrun.folders import expanded
-from visrun.hyperparameters import Hyperparameters, all_losses
+from visrun.hyperparameters import CHOICES, Hyperparameters, all_losses
 from visrun.record.run_files import FILE_NAME, MAX_BYTES
 from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
@@ -29,7 +29,7 @@ MAX_DEPTH = 8
 RECORD = ("sources", "versions", "git", "created", "status", "result")  # for people; nothing in it is used
 LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file: checked, not used
 PATHS = ("data.root", "model.weights")
-KEYS = ("task", "optimizer", "scheduler", "loss")  # choices that are plain keys; the others are the names of sections
+KEYS = ("task", *CHOICES)  # choices that are plain keys; the others are the names of sections
 
 
 @dataclass(frozen=True, kw_only=True)

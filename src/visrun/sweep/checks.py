@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
 
-from visrun.config.compose import Resolved, known
+from visrun.config.choices import known
+from visrun.config.compose import Resolved
 from visrun.config.fields import one_of, show
 from visrun.config.kinds import duration
 from visrun.config.near import near

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from visrun.config import fields
 from visrun.config.checks import problems_of
-from visrun.config.compose import known
+from visrun.config.choices import known
 from visrun.config.overrides import GROUPS
 from visrun.config.settings import Settings
 from visrun.explain import MEANING

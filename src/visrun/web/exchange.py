@@ -17,6 +17,7 @@ from visrun.config.choices import require_file
 from visrun.config.fields import show
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
+from visrun.hyperparameters import CHOICES
 from visrun.record import environment
 from visrun.record.experiment import Experiment, describe, load_experiment
 from visrun.record.run_files import FILE_NAME
@@ -24,7 +25,7 @@ from visrun.web.bodies import State
 from visrun.web.catalog import CHOOSERS, editable
 from visrun.web.composer import Composer
 from visrun.web.entered import words
-from visrun.web.form import CHOICES, Form, fill, flat_values, problems_of_form
+from visrun.web.form import Form, fill, flat_values, problems_of_form
 
 
 def saved(form: Form) -> dict[str, Any]:

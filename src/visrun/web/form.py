@@ -24,7 +24,7 @@ from visrun.config.configs import flatten
 from visrun.config.fields import one_of, show
 from visrun.config.setting_rules import SELECTING, entry_of, facts_of, is_read, why_unread
 from visrun.errors import ConfigError, did_you_mean
-from visrun.hyperparameters import Hyperparameters, losses_of
+from visrun.hyperparameters import CHOICES, Hyperparameters, losses_of
 from visrun.lr import lr_curve
 from visrun.tables import MODELS, TASKS, model_entry
 from visrun.web.advice import advice
@@ -32,7 +32,6 @@ from visrun.web.catalog import CHOOSERS, editable, selects
 from visrun.web.composer import Composer
 from visrun.web.entered import Entered, key_of, read, require_known, shown, words
 
-CHOICES = ("optimizer", "scheduler", "loss")  # hyperparameters that bring others with them
 DECIDERS = (*CHOICES, "data.cache", "data.tile")  # and settings beside which others are read or not
 # What decides which images, splits and classes a run has.
 SURVEYED = ("data", "data.root", *(f"data.{name}" for name in SELECTING), "seed")

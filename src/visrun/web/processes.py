@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 import psutil
 from hydra.errors import HydraException
 
-from visrun.config.compose import known
+from visrun.config.choices import known
 from visrun.config.overrides import PATHS, READY, parse, to_override
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
