@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import ConfigError
 from visrun.folders import expanded
+from visrun.near import did_you_mean
 from visrun.synonyms import hint
 
 USAGE = {

@@ -14,14 +14,9 @@ import errno
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
 
-from visrun.synonyms import is_command, ours
-
-# What the rules between settings and the builder itself both say.
-NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
 PATH_FAULTS = {  # what may be wrong with a path that the user named
     errno.ENAMETOOLONG: "a name in this path is too long",
     errno.EACCES: "permission denied; ask whom it belongs to, or name another path",
@@ -67,21 +62,6 @@ def foreign(error: BaseException) -> str:
     if isinstance(error, SyntaxError) or not theirs:  # that names its file and line itself
         return told
     return f"{told} ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})"
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """`` (did you mean NAME?)``, or nothing where no name is near.
-
-    Capitals do not count, and what another tool calls something here goes before what is spelt like it.
-    """
-    folded = {known.casefold(): known for known in names}
-    other = ours(name)
-    meant = "" if is_command(other) else other.rpartition("=")[2]
-    close = next(
-        ([given] for given in (name.casefold(), meant) if given in folded),
-        get_close_matches(name.casefold(), list(folded), n=1),
-    )
-    return f" (did you mean {folded[close[0]]}?)" if close else ""
 
 
 class Diverged(VisrunError):

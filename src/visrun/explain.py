@@ -17,13 +17,13 @@ from visrun.config.compose import Resolved, Sweep, check_sweep, resolve
 from visrun.config.configs import Conf, flatten, open_conf
 from visrun.config.fields import allowed, extra, leaves, one_of, show
 from visrun.config.hydra_errors import refused
-from visrun.config.near import near
 from visrun.config.overrides import GROUPS, hydra_words
 from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, why_unread
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
 from visrun.handover import all_refused
 from visrun.hyperparameters import Hyperparameters, losses_of, say
+from visrun.near import near
 from visrun.tables import MODELS
 
 MEANING = {

@@ -26,9 +26,10 @@ from visrun.arguments import USAGE, options
 from visrun.config.fields import one_of
 from visrun.data.geometry import LONGEST, MARGIN
 from visrun.drawings import writing
-from visrun.errors import UserError, VisrunError, did_you_mean, first_line
+from visrun.errors import UserError, VisrunError, first_line
 from visrun.files import write_atomic
 from visrun.folders import expanded
+from visrun.near import did_you_mean
 from visrun.predictor import Predictor, load, named
 from visrun.record.run_folder import run_of
 from visrun.tables import TARGETS, TASKS, model_entry

@@ -28,11 +28,11 @@ from visrun.arguments import USAGE, Parser
 from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
-from visrun.config.near import near
 from visrun.config.overrides import hydra_value, hydra_words, to_override
 from visrun.config.sweeper import NAME as OURS
 from visrun.errors import ConfigError
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
+from visrun.near import near
 from visrun.record.inside import require_inside
 from visrun.record.outputs import SWEEPS, new_run_folder
 from visrun.signals import Interrupted

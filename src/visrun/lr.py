@@ -28,6 +28,7 @@ NUMBERS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "gamma": (Real, lambda value: 0 < value <= 1, "a number > 0 and <= 1"),
     "poly_power": (Real, lambda value: value > 0, "a number > 0"),
 }
+NESTEROV_ALONE = "optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"
 WARMUP_START = 1e-3  # share of the schedule's value at which LinearWarmup begins: near 0, and never 0 for a whole epoch
 
 

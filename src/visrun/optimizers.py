@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visrun.build import Config, call, load, values_of
-from visrun.errors import NESTEROV_ALONE, ConfigError
-from visrun.lr import check_numbers
+from visrun.errors import ConfigError
+from visrun.lr import NESTEROV_ALONE, check_numbers
 from visrun.tables import OPTIMIZERS
 
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]

@@ -258,6 +258,6 @@ def test_a_folder_of_hydras_is_read_back_unless_hydra_makes_it_up() -> None:
     for words in ([], ["hydra.run.dir=${now:%Y}"], ["hydra.sweep.dir=w"]):
         assert run_dir(hydra_words(words)) is None
     assert hydra_value("hydra.sweeper.study_name", ["hydra.sweeper.study_name=null", "hydra.sweeper.study=a"]) is None
-    for word in ("hydra.sweeper.worker=true", "++hydra.sweeper.worker = TRUE"):
+    for word in ("hydra.sweeper.worker=true", "++hydra.sweeper.worker=TRUE"):
         assert hydra_value("hydra.sweeper.worker", ["hydra.sweeper.n_jobs=2", word]) == "True"
     assert hydra_value("hydra.mode", ["hydra.mode='MULTIRUN'"]) == "MULTIRUN"

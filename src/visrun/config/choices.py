@@ -16,9 +16,10 @@ from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import one_of, show
 from visrun.config.overrides import GROUPS
 from visrun.config.yaml_files import misnamed
-from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
+from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters, all_losses
+from visrun.near import did_you_mean
 from visrun.synonyms import ours
 from visrun.tables import GENERIC_MODEL, MODELS, TASKS, TIMM, TIMM_MODEL, named_by, timm_name, torchvision_builders
 from visrun.tables.models import own_detector

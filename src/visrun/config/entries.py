@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from visrun.config.fields import NAME, one_of, show
 from visrun.config.settings import ModelOptions
-from visrun.errors import did_you_mean
+from visrun.near import did_you_mean
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, ReaderEntry, TaskEntry
 from visrun.tables.entries import Output
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from visrun.errors import did_you_mean
+from visrun.near import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 

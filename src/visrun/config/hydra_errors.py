@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from visrun.config.configs import PRIMARY
 from visrun.config.fields import one_of
-from visrun.errors import did_you_mean
+from visrun.near import did_you_mean
 
 # The texts of Hydra 1.4 and OmegaConf 2.4; what fits none of them is passed on as it stands.
 NO_OPTION = re.compile(

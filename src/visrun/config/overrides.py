@@ -33,9 +33,9 @@ from hydra.errors import HydraException
 from visrun.arguments import USAGE
 from visrun.config.checks import problems_of
 from visrun.config.fields import show
-from visrun.config.near import near
 from visrun.errors import ConfigError
 from visrun.folders import expanded
+from visrun.near import near
 from visrun.synonyms import hint
 
 PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
@@ -161,7 +161,7 @@ def run_dir(words: Iterable[str]) -> Path | None:
 
 def hydra_value(key: str, words: Iterable[str]) -> str | None:
     """What ``key`` is set to among :func:`hydra_words`, without quotes; None where it is not set, or to null."""
-    mine = (word for word in words if word.partition("=")[0].strip().lstrip("+") == key)
+    mine = (word for word in words if word.partition("=")[0].lstrip("+") == key)
     values = (_parsed(word).value() for word in mine)
     return next((str(value) for value in values if value is not None), None)
 

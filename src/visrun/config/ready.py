@@ -17,11 +17,11 @@ from visrun.config.checks import problems_of
 from visrun.config.choices import known, require_file
 from visrun.config.configs import Conf
 from visrun.config.fields import extra, one_of, show
-from visrun.config.near import near
 from visrun.config.overrides import GROUPS
 from visrun.config.spelling import takes_integers, text
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters, all_losses, losses_of
+from visrun.near import did_you_mean, near
 from visrun.numbers import is_finite, is_number
 from visrun.tables import TASKS, ModelEntry
 

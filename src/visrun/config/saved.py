@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from visrun.config.choices import choose, require_file, unknown_option
 from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import show
-from visrun.config.near import near
 from visrun.config.overrides import GROUPS, placed
 from visrun.errors import ConfigError
 from visrun.hyperparameters import OF_OPTIMIZER
+from visrun.near import near
 from visrun.record.experiment import load_experiment
 
 NEVER = ("experiment", "recipe", "defaults")  # a file names no further file

@@ -9,8 +9,10 @@ from visrun import hyperparameters
 from visrun.config.fields import one_of, show
 from visrun.config.settings import Augment, Data, ModelOptions, Settings, Tracking
 from visrun.data import demo
-from visrun.errors import NESTEROV_ALONE, PLUGIN_HINT, ConfigError, did_you_mean
+from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
+from visrun.lr import NESTEROV_ALONE
+from visrun.near import did_you_mean
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, model_entry
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
 

@@ -17,7 +17,8 @@ from visrun.data.ids import ABSENT
 from visrun.data.objects import Objects
 from visrun.data.splits import Entry
 from visrun.data.verdicts import Verdict
-from visrun.errors import DataError, did_you_mean
+from visrun.errors import DataError
+from visrun.near import did_you_mean
 from visrun.tables import TARGETS
 from visrun.text import some
 

@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from visrun.data.folder_names import LABELS_OF_SETS
-from visrun.errors import PATH_FAULTS, DataError, did_you_mean
+from visrun.errors import PATH_FAULTS, DataError
+from visrun.near import did_you_mean
 from visrun.text import some
 
 # fmt: off

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visrun.errors import ConfigError, did_you_mean, first_line
+from visrun.errors import ConfigError, first_line
 from visrun.models.dense import detector_on
 from visrun.models.heads import begin_rare, replace_layer
 from visrun.models.scored import scored
 from visrun.models.unet import UNet
 from visrun.models.weights import Built, Pretrained, reach
+from visrun.near import did_you_mean
 
 HUB = "https://huggingface.co"
 ENCODER_STRIDES = (2, 4, 8, 16, 32)

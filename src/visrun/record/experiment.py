@@ -18,9 +18,10 @@ from pydantic import BaseModel
 from visrun.config.fields import one_of, show, validate
 from visrun.config.setting_rules import unknown_augmentations
 from visrun.config.settings import SECTIONS, Settings
-from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
+from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.folders import expanded
 from visrun.hyperparameters import CHOICES, Hyperparameters, all_losses
+from visrun.near import did_you_mean
 from visrun.record.run_files import FILE_NAME, MAX_BYTES
 from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user

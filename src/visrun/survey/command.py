@@ -17,9 +17,10 @@ from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
 from visrun.console import Screen, counter
 from visrun.data.records import Dataset
-from visrun.errors import ConfigError, UserError, VisrunError, did_you_mean
+from visrun.errors import ConfigError, UserError, VisrunError
 from visrun.figures.sheet import sheet
 from visrun.folders import expanded
+from visrun.near import did_you_mean
 from visrun.survey.look import Survey, look
 from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text

@@ -15,12 +15,11 @@ from visrun.config.choices import known
 from visrun.config.compose import Resolved
 from visrun.config.fields import one_of, show
 from visrun.config.kinds import duration
-from visrun.config.near import near
 from visrun.config.overrides import is_hydra
 from visrun.config.settings import Settings
 from visrun.config.sweeper import SWEEPER
-from visrun.errors import did_you_mean
 from visrun.hyperparameters import Hyperparameters
+from visrun.near import did_you_mean, near
 from visrun.numbers import is_int, is_number
 from visrun.record.sweep_files import JOURNAL
 from visrun.sweep import space as spaces

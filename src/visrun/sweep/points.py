@@ -12,7 +12,8 @@ from visrun.config.configs import flatten
 from visrun.config.fields import show
 from visrun.config.spelling import encode
 from visrun.config.sweeper import SWEEPER, USUAL_TRIALS
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import ConfigError
+from visrun.near import did_you_mean
 from visrun.numbers import is_number
 from visrun.sweep import space as spaces
 from visrun.sweep.parent import readable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from visrun.errors import PLUGIN_HINT, ConfigError, did_you_mean
+from visrun.errors import PLUGIN_HINT, ConfigError
+from visrun.near import did_you_mean
 from visrun.tables.entries import ModelEntry
 from visrun.tables.zoo import torchvision_builders
 

@@ -12,8 +12,9 @@ from visrun.config.fields import show
 from visrun.config.overrides import GROUPS, PATHS, to_override, value_of
 from visrun.config.settings import Settings
 from visrun.config.spelling import takes_lists, text, word
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
+from visrun.near import did_you_mean
 from visrun.tables import GENERIC_MODEL
 from visrun.web.catalog import editable
 

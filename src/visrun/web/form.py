@@ -23,9 +23,10 @@ from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
 from visrun.config.fields import one_of, show
 from visrun.config.setting_rules import SELECTING, entry_of, facts_of, is_read, why_unread
-from visrun.errors import ConfigError, did_you_mean
+from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES, Hyperparameters, losses_of
 from visrun.lr import lr_curve
+from visrun.near import did_you_mean
 from visrun.tables import MODELS, TASKS, model_entry
 from visrun.web.advice import advice
 from visrun.web.catalog import CHOOSERS, editable, selects

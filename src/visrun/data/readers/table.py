@@ -13,7 +13,8 @@ from visrun.data.readers import box_columns, common, label_lists, table_images
 from visrun.data.readers.table_images import Row
 from visrun.data.readers.table_text import Rows, cells_of, head, mark_in, no_split, require_splits
 from visrun.data.splits import ALL
-from visrun.errors import DataError, did_you_mean
+from visrun.errors import DataError
+from visrun.near import did_you_mean
 from visrun.text import some
 
 TABLES = frozenset({".csv", ".tsv"})

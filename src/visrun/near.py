@@ -1,15 +1,30 @@
-"""What a name that is no setting was probably meant to be."""
+"""What a name that nothing here has was probably meant to be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from visrun.synonyms import hint
+from visrun.synonyms import hint, is_command, ours
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`` (did you mean NAME?)``, or nothing where no name is near.
+
+    Capitals do not count, and what another tool calls something here goes before what is spelt like it.
+    """
+    folded = {known.casefold(): known for known in names}
+    other = ours(name)
+    meant = "" if is_command(other) else other.rpartition("=")[2]
+    close = next(
+        ([given] for given in (name.casefold(), meant) if given in folded),
+        get_close_matches(name.casefold(), list(folded), n=1),
+    )
+    return f" (did you mean {folded[close[0]]}?)" if close else ""
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) name; else nothing.
+    """`` (did you mean KEY?)`` for a misspelt, shortened (``lr``) or sectionless (``root``) setting; else nothing.
 
     Of another tool's word it says what that is here, or that there is nothing like it; of Hydra's own, how it is given.
     """

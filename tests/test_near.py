@@ -1,0 +1,37 @@
+"""What a name that nothing here has was meant to be."""
+
+from __future__ import annotations
+
+import pytest
+
+from visrun.near import did_you_mean, near
+
+
+def test_near_knows_initials_leaves_and_misspellings() -> None:
+    keys = ["batch_size", "data.root", "learning_rate", "weight_decay"]
+    assert near("wd", keys) == " (did you mean weight_decay?)"
+    assert near("root", keys) == " (did you mean data.root?)"
+    assert near("batchsize", keys) == " (did you mean batch_size?)"
+    assert near("qqqq", keys) == ""
+    assert near("hydra.run.dir", keys) == ", but Hydra's: type hydra.run.dir=VALUE"
+
+
+def test_a_name_that_is_near_is_named() -> None:
+    assert did_you_mean("lerning_rate", ["learning_rate", "loss"]) == " (did you mean learning_rate?)"
+    assert did_you_mean("x", ["learning_rate"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "near"),
+    [
+        ("AdamW", ["adam", "adamw", "sgd"], "adamw"),
+        ("SGD", ["adam", "adamw", "sgd"], "sgd"),
+        ("cats", ["Cat", "Dog"], "Cat"),
+        ("obb", ["object_detection", "oriented_object_detection"], "oriented_object_detection"),
+        ("CE", ["bce", "cross_entropy"], "cross_entropy"),
+        ("ce", ["focal", "dice_loss"], None),  # what it is elsewhere is none of these, and no spelling is near
+        ("tune", ["default", "wide"], None),  # a command is no name
+    ],
+)
+def test_capitals_do_not_count_and_other_tools_words_go_first(name: str, names: list[str], near: str | None) -> None:
+    assert did_you_mean(name, names) == (f" (did you mean {near}?)" if near else "")
