@@ -38,7 +38,3 @@ def test_a_state_in_a_checkpoint_goes_on_where_it_stood(tmp_path: Path) -> None:
     expected = [drawn(), drawn()]
     chance.set_random_state(checkpoint.load(tmp_path / "last.pt")["random"], CPU)
     assert [drawn(), drawn()] == expected
-
-
-def test_an_older_state_is_torchs_alone() -> None:
-    chance.set_random_state({"cpu": torch.get_rng_state()}, CPU)

@@ -73,7 +73,15 @@ def write(folder: Path, name: str, *, fit: str = "crop", mean: Sequence[float] =
     if isinstance(built.module, models.Settling):
         built.module.eval().settle([torch.randn(4, 3, *SIZE)])
     network = {"name": model, "num_outputs": 2, "dropout": 0.0, "options": options}
-    look = {"image_size": list(SIZE), "fit": fit, "mean": list(mean), "std": STD, "tile": None, "overlap": 0}
+    look = {
+        "image_size": list(SIZE),
+        "fit": fit,
+        "mean": list(mean),
+        "std": STD,
+        "tile": None,
+        "overlap": 0,
+        "white": None,
+    }
     best = folder / "checkpoints" / "best.pt"
     best.parent.mkdir(parents=True)
     (folder / FILE_NAME).write_text("{}")

@@ -58,6 +58,7 @@ def test_a_checkpoint_of_which_a_part_is_of_another_kind_is_one_line(tmp_path, o
     network = {"name": "small_resnet", "num_outputs": 2, "dropout": 0.0, "options": {}}
     module = models.create("small_resnet", num_outputs=2, image_size=16, pretrained=False).module
     look = {"image_size": [16, 16], "fit": "crop", "mean": [0.5] * 3, "std": [0.5] * 3, "tile": None, "overlap": 0}
+    look |= {"white": None}
     state = {"task": "classification", "task_state": {"classes": ["a", "b"]}, "network": network, **look}
     state |= {"model": module.state_dict()}
     checkpoint.save(state, tmp_path / "best.pt")
@@ -71,7 +72,7 @@ def small(precision: str = "fp32") -> predictor.Predictor:
     """A network that maps images of 8 x 8 pixels."""
     network = torch.nn.Conv2d(3, 1, 3)
     portrait = {"task": "regression", "image_size": (8, 8), "fit": "crop", "tile": None, "overlap": 0}
-    portrait |= {"network": {"name": "small"}, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    portrait |= {"white": None, "network": {"name": "small"}, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     task = SimpleNamespace(predict=lambda model, images: {"value": model(images)}, restore=lambda found, *_: found)
     return predictor.Predictor(network, task, portrait, torch.device("cpu"), precision)
 
@@ -208,7 +209,7 @@ class Bright(torch.nn.Module):
 def painter(task):
     """A network of 8 x 8 pixels that finds what is bright."""
     portrait = {"task": "t", "image_size": (8, 8), "fit": "letterbox", "tile": None, "overlap": 0}
-    portrait |= {"network": {"name": "bright"}, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    portrait |= {"white": None, "network": {"name": "bright"}, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     return predictor.Predictor(Bright(), task, portrait, torch.device("cpu"))
 
 
@@ -253,6 +254,7 @@ def test_a_grey_array_is_seen_as_its_file_would_be(tmp_path):
 def test_a_threshold_is_for_tasks_that_choose(tmp_path):
     network = {"name": "small_resnet", "num_outputs": 1, "dropout": 0.0, "options": {}}
     look = {"image_size": [16, 16], "fit": "crop", "mean": [0.5] * 3, "std": [0.5] * 3, "tile": None, "overlap": 0}
+    look |= {"white": None}
     module = models.create("small_resnet", num_outputs=1, image_size=16, pretrained=False).module
     several = {"classes": ["a"], "multilabel": True}
     for task, state in (("classification", several), ("regression", {"targets": ["x"], "mean": [0.0], "std": [1.0]})):

@@ -431,10 +431,8 @@ def published(num_outputs: int, pretrained: Pretrained = "auto") -> Built:
 AT_HAND = {"weights"}
 
 
-@pytest.mark.parametrize(
-    ("given", "former"), [("published", False), ("published", True), ("a file", False), ("none at first", False)]
-)
-def test_a_run_goes_on_without_the_weights_that_it_began_with(photos, tmp_path, monkeypatch, given, former):
+@pytest.mark.parametrize("given", ["published", "a file", "none at first"])
+def test_a_run_goes_on_without_the_weights_that_it_began_with(photos, tmp_path, monkeypatch, given):
     monkeypatch.setitem(MODELS, "small_resnet", replace(MODELS["small_resnet"], build=published))
     file, words = tmp_path / "random.pt", list[str]()
     if given == "a file":
@@ -447,13 +445,8 @@ def test_a_run_goes_on_without_the_weights_that_it_began_with(photos, tmp_path, 
     interrupted(photos, folder, monkeypatch, *words, after=4)
     began = experiment(folder)["result"]["weights"]
     assert began.startswith({"published": "pretrained", "a file": str(file)}.get(given, "random"))
-    if former:  # a last.pt that does not tell how the run began
-        state = checkpoint.load(folder / "checkpoints" / "last.pt")
-        del state["begun"]
-        checkpoint.save(state, folder / "checkpoints" / "last.pt")
-    else:
-        file.unlink(missing_ok=True)
-        monkeypatch.setattr(f"{__name__}.AT_HAND", {"weights"} - AT_HAND)
+    file.unlink(missing_ok=True)
+    monkeypatch.setattr(f"{__name__}.AT_HAND", {"weights"} - AT_HAND)
     assert run.resume(folder) == 0
     assert rows(folder) == rows(straight.folder)
     assert experiment(folder)["result"]["weights"] == began

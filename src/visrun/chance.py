@@ -28,11 +28,9 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Take back what :func:`random_state` gave; an older checkpoint has torch's alone."""
+    """Take back what :func:`random_state` gave."""
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
-    if "numpy" in state:
-        np.random.set_state(state["numpy"])
-    if "python" in state:
-        random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    random.setstate(state["python"])

@@ -83,14 +83,12 @@ def build_loaders(
         screen.say(
             f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it"
         )
+    for line in _advice(resolved, dataset, look):
+        screen.warn(line)
     loaders, places = {}, {}
     unmarked = not entry_of(settings.model.name, settings.task).dense
-    if kind == "verdict" and not unmarked:
-        _warn_of_unmarked(dataset, settings.model.name, screen)
     colours = {"mean": look.mean, "std": look.std}
     extra = [_extra(name, colours) for name in settings.augment.extra]
-    for line in (*crowded(dataset, look.windows), *vanishing(dataset, look), *_advice(resolved, dataset, look)):
-        screen.warn(line)
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:
         training = split == "train"
@@ -122,9 +120,10 @@ def build_loaders(
 
 
 def _advice(resolved: Resolved, dataset: Dataset, look: Look) -> list[str]:
-    """A line for each default that suits the data badly, where nobody chose."""
+    """A line for what cannot be learnt from the data so, and for each default that suits them badly."""
     settings = resolved.settings
-    lines = wild(dataset) if resolved.hyperparameters.loss == "mse" else []
+    lines = [*_unmarked(settings, dataset), *crowded(dataset, look.windows), *vanishing(dataset, look)]
+    lines += wild(dataset) if resolved.hyperparameters.loss == "mse" else []
     if settings.data.class_weights == "none" and settings.run.monitor is None:
         lines += uneven(dataset)
     crops = look.fit == "crop" and settings.data.resize is None
@@ -134,22 +133,22 @@ def _advice(resolved: Resolved, dataset: Dataset, look: Look) -> list[str]:
     return lines
 
 
+def _unmarked(settings: Settings, dataset: Dataset) -> list[str]:
+    """How many labelled defects a model that learns from pixels cannot learn from."""
+    model = settings.model.name
+    if TASKS[settings.task].target != "verdict" or not entry_of(model, settings.task).dense:
+        return []
+    defects = [record.target for record in dataset.splits.get("train", ()) if record.target.defective]
+    bare = sum(not verdict.masks for verdict in defects)
+    told = f"{bare:,} of {len(defects):,} labelled defects in train have no mask: model={model} learns from pixels"
+    return [f"{told} and passes them over; add masks, or choose a classifier"] if bare else []
+
+
 def _extra(name: str, colours: Mapping[str, Any]) -> Extra:
     """An augmentation of the table with what its signature asks for."""
     augment = load(AUGMENTATIONS[name])
     require_filled(f"augment.extra={name}", augment, colours, ("images", "generator"))
     return shaped(name, narrow(augment, colours))
-
-
-def _warn_of_unmarked(dataset: Dataset, model: str, screen: Screen) -> None:
-    """Say how many labelled defects a model that learns from pixels cannot learn from."""
-    defects = [record.target for record in dataset.splits.get("train", ()) if record.target.defective]
-    bare = sum(not verdict.masks for verdict in defects)
-    if bare:
-        screen.warn(
-            f"{bare:,} of {len(defects):,} labelled defects in train have no mask: model={model} learns from pixels "
-            "and passes them over; add masks, or choose a classifier"
-        )
 
 
 def reference_of(resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:

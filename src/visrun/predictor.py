@@ -69,7 +69,7 @@ class Predictor:
             std=tuple(portrait["std"]),
             tile=portrait["tile"],
             overlap=portrait["overlap"],
-            white=portrait.get("white"),
+            white=portrait["white"],
         )
 
     def predict(
@@ -197,7 +197,7 @@ def _predictor(state: dict[str, Any], file: Path, target: torch.device) -> Predi
         dropout=network["dropout"],
         pretrained=False,
         target=TASKS[state["task"]].target,
-        options=network.get("options"),
+        options=network["options"],
     )
     checkpoint.fill(built.module, state["model"], file=file)
     task: Task = load_ref(TASKS[state["task"]].build)(**state["task_state"])

@@ -128,7 +128,7 @@ def _run(
                 checkpoint.remove(files.best, files.former)
             journal.fingerprint(dataset.fingerprint)
             journal.note(fingerprints=dataset.fingerprints, data=noted_of(dataset))
-            begun = state.get("begun") if state else None  # an older last.pt does not tell: its run looks again
+            begun = state["begun"] if state else None
             made = parts.build(resolved, dataset, screen, alone=trial is None, begun=begun)
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})

@@ -20,8 +20,8 @@ def test_a_run_goes_on_whatever_plugins_it_was_started_with(tmp_path: Path) -> N
     resolved = resolve(["seed=3"])
     with RunFolder(tmp_path) as files:
         written = identity(resolved) | {"plugins": "['zoo']"}  # as earlier versions wrote it
-        checkpoint.save({"identity": written}, files.last)
-        assert last_state(files, resolved, Screen()) == {"identity": written}
+        checkpoint.save({"identity": written, "begun": {}}, files.last)
+        assert last_state(files, resolved, Screen()) == {"identity": written, "begun": {}}
         with pytest.raises(UserError, match=r"experiment\.json has changed since \(seed: 3 -> 0\)"):
             last_state(files, resolve([]), Screen())
 
@@ -29,7 +29,7 @@ def test_a_run_goes_on_whatever_plugins_it_was_started_with(tmp_path: Path) -> N
 def test_a_run_goes_on_under_a_version_that_has_more_settings(tmp_path: Path) -> None:
     written = {key: text for key, text in identity(resolve([])).items() if key not in ("run.ema", "dropout")}
     with RunFolder(tmp_path) as files:
-        checkpoint.save({"identity": written}, files.last)
+        checkpoint.save({"identity": written, "begun": {}}, files.last)
         assert last_state(files, resolve(["task=classification", "dropout=0"]), Screen()) is not None
         with pytest.raises(UserError, match=r"changed since \(run\.ema: 0\.0 -> 0\.5\)"):
             last_state(files, resolve(["dropout=0", "run.ema=0.5"]), Screen())
@@ -83,7 +83,7 @@ def test_a_damaged_best_checkpoint_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("odd", [None, 3, ["seed"], {3: "0"}], ids=str)
 def test_an_identity_of_another_kind_is_one_line(tmp_path: Path, odd: object) -> None:
     with RunFolder(tmp_path) as files:
-        checkpoint.save({"identity": odd}, files.last)
+        checkpoint.save({"identity": odd, "begun": {}}, files.last)
         with pytest.raises(UserError, match=r"^[^\n]*/last\.pt: a part is missing or of another kind \([^\n]*$"):
             last_state(files, resolve([]), Screen())
 

@@ -18,8 +18,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from visrun.console import Screen
-from visrun.sweep.display import Sweep, Table
-from visrun.sweep.drawing import cut, draw, duration, select, short, time_left, varying
+from visrun.sweep.display import Table
+from visrun.sweep.drawing import Sweep, cut, draw, duration, select, short, time_left, varying
 from visrun.sweep.ties import graded
 from visrun.sweep.trials import ranking, values_of
 
@@ -386,7 +386,8 @@ def test_a_real_terminal_shows_the_last_table_once_with_warnings_above():
         "import optuna\n"
         "from optuna.trial import TrialState, create_trial\n"
         "from visrun.console import Screen\n"
-        "from visrun.sweep.display import Sweep, Table\n"
+        "from visrun.sweep.display import Table\n"
+        "from visrun.sweep.drawing import Sweep\n"
         "up = [optuna.study.StudyDirection.MAXIMIZE]\n"
         "screen = Screen()\n"
         "table = Table(screen, Sweep(name='digits', objectives=['accuracy'], directions=up, n_trials=1))\n"

@@ -105,7 +105,7 @@ def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str
         screen.say("the run ended before its first checkpoint: it starts anew")
         return None
     state = checkpoint.load(files.last, instead=otherwise)
-    if "identity" not in state:  # best.pt has none
+    if not {"identity", "begun"} <= state.keys():  # best.pt has neither
         raise UserError(f"{files.last}: not the last.pt of a run; {otherwise}")
     with checkpoint.reading(files.last):
         changed = differences(former_identity(state["identity"]), identity(resolved))

@@ -90,7 +90,7 @@ def data_of(content: Mapping[str, Any]) -> list[Data]:
     MLflow keeps one profile for all runs whose data have a name and digest in common, so it says no more than those do.
 
     Args:
-        content: Of experiment.json; nothing is shown of a run whose version did not note `noted_of`.
+        content: Of experiment.json; nothing is shown of a run that has not noted :func:`noted_of`.
     """
     result = part_of(content, "result")
     read, fingerprints = part_of(result, "data"), part_of(result, "fingerprints")

@@ -9,7 +9,6 @@ The lines go to the log in both cases.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,15 +16,12 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Group
 from rich.live import Live
 
-from visrun.console import Screen
+from visrun.console import Screen, logger
 from visrun.sweep.drawing import Sweep, draw, duration, short
 from visrun.sweep.trials import by_number, counts, epochs_of, leaders, params_of, reason_of, values_of
 from visrun.text import plural
 
-__all__ = ["Sweep", "Table"]
-
 REFRESH_SECONDS = 0.25
-logger = logging.getLogger("visrun")
 
 
 class Table:

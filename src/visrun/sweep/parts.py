@@ -8,7 +8,8 @@ from visrun.config.spelling import word
 from visrun.console import Screen
 from visrun.errors import ConfigError
 from visrun.sweep.agreement import check, make
-from visrun.sweep.display import Sweep, Table
+from visrun.sweep.display import Table
+from visrun.sweep.drawing import Sweep
 from visrun.sweep.parent import Parent
 from visrun.sweep.plan import Plan
 from visrun.sweep.slots import Slot, environments, numbered
