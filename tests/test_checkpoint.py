@@ -164,6 +164,13 @@ def test_a_folder_in_which_nothing_can_be_kept_aside_is_one_line(tmp_path, monke
         checkpoint.keep(tmp_path / "best.pt", tmp_path / "best.former.pt")
 
 
+def test_a_checkpoint_that_is_not_there_is_one_line_that_says_what_to_do(tmp_path):
+    with pytest.raises(
+        UserError, match=r"best\.pt: cannot read the checkpoint \(No such .*\); use another checkpoint$"
+    ):
+        checkpoint.load(tmp_path / "best.pt")
+
+
 def test_a_folder_that_is_gone_is_one_line(tmp_path):
     with pytest.raises(VisrunError, match=r"^[^\n]*/gone/last\.pt: cannot write \(No such file or directory\)$"):
         checkpoint.save({"epoch": 1}, tmp_path / "gone" / "last.pt")

@@ -34,6 +34,12 @@ def test_a_checkpoint_of_a_plugins_task_says_that_the_plugin_is_missing(tmp_path
         predictor.load(tmp_path / "best.pt")
 
 
+def test_a_checkpoint_of_something_else_says_what_to_name(tmp_path):
+    checkpoint.save({"identity": {}}, tmp_path / "last.pt")
+    with pytest.raises(UserError, match=r"last\.pt: not the best\.pt of a run; name a run's folder, .*best\.pt$"):
+        predictor.load(tmp_path / "last.pt")
+
+
 @pytest.mark.parametrize(
     "odd",
     [

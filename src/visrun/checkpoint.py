@@ -97,7 +97,7 @@ def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, An
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror})") from None
+        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror}); {instead}") from None
     digest = _digest_file(path)
     known = _digests(digest)
     if known is not None and hashlib.sha256(data).hexdigest() not in known:
@@ -150,7 +150,7 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> Non
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Whatever goes wrong within because a part of a checkpoint is missing or of another kind, as one line.
+    """Turn errors of a missing or mistyped part of the checkpoint ``file`` into one line.
 
     Raises:
         UserError: Instead of the error that the part led to.

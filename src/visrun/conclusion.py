@@ -53,7 +53,7 @@ def validate(made: Parts, epoch: int) -> dict[str, float]:
 
 
 def settle(made: Parts) -> None:
-    """Let a model that does so measure itself on good training images."""
+    """Run the measurement of a `Settling` model on good training images; other models are left alone."""
     model = made.step.evaluated
     if isinstance(model, Settling) and made.reference is not None:
         model.eval()  # or layers that drop something would have a part in it

@@ -43,7 +43,7 @@ def folder_of(run: str | Path, out: str | None) -> Path:
 
 
 def made(folder: Path) -> Path:
-    """``folder``, which is there then.
+    """Create ``folder`` if it is missing, and return it.
 
     Raises:
         UserError: It cannot be written.

@@ -75,7 +75,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def of_sweep(sweep: Sweep, config_dir: Path | None) -> tuple[Sequence[str], Sequence[str]]:
-    """What a sweep tries and some trial reads, and its warnings: those that the sweep itself gives."""
+    """What varies in a sweep, as far as some trial reads it, and the sweep's own warnings."""
     from visrun.sweep import plan, space  # Optuna
 
     varying = space.read_space(

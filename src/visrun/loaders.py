@@ -30,12 +30,12 @@ def split_batches(
     unmarked: bool = True,
     progress: Progress | None = None,
 ) -> Batches:
-    """The batches of one split; of one that is trained on without what only a metric wants to know.
+    """The batches of one split. A split that is trained on lacks what only a metric reads.
 
     Args:
         vary: With ``spoil``, each picture of a split that is not trained on stands there twice, good and spoiled.
         batch_size: At most that of the split's pictures where it is not trained on.
-        unmarked: Whether something is learnt from labelled defects without masks.
+        unmarked: False where the model learns nothing from labelled defects without masks: these are not drawn.
     """
     kind, spoilt, training = dataset.kind, vary.spoil is not None, vary.training
     rows = dataset.splits[split] * (2 if spoilt and not training else 1)

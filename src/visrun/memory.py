@@ -22,7 +22,7 @@ MUCH = 1e9  # bytes of kept images that are worth a word
 
 @contextmanager
 def without_steps(device: torch.device, where: str, advice: str) -> Iterator[None]:
-    """Within, memory that runs out is no training step's, and none is tried for it.
+    """Report running out of memory in here as ``where``'s, not as a training step's: no smaller batch is tried.
 
     Args:
         where: What ran, such as "the evaluation".
@@ -53,7 +53,7 @@ def out_of_memory(
 
     Args:
         train: The batches that did not fit, none for a model that learns without steps.
-        of: How many parts of a batch went through the model one after the other.
+        of: Into how many parts a batch is split, which go through the model one after the other (run.accumulate).
         kept: Bytes that the dataset's images take on ``device`` beside the model.
     """
     beside = f"; the dataset's images take {kept / 1e9:.1f} GB there, with data.cache=ram none" if kept >= MUCH else ""

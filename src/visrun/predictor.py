@@ -163,7 +163,7 @@ def load(run: str | Path, *, device: str | torch.device = "auto", threshold: flo
         raise UserError(f"{file}: no such checkpoint; name the folder of a run that has finished an epoch")
     state = checkpoint.load(file)
     if not {"task", "task_state", "network", "model"} <= state.keys():
-        raise UserError(f"{file}: not the best.pt of a run")
+        raise UserError(f"{file}: not the best.pt of a run; name a run's folder, its experiment.json or its best.pt")
     target = choose_device(str(device))
     with checkpoint.reading(file), torch.random.fork_rng(devices=[]):
         predictor = _predictor(state, file, target)

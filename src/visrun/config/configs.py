@@ -188,10 +188,10 @@ class Conf:
         return usual | choices_in(flatten(self.read(path)), self.default_choices())
 
     def raised(self, options: Mapping[str, str]) -> list[Layer]:
-        """What the files that choose options say beside them, as far as Hydra's order puts an option's file above it.
+        """What files that choose options set beside their choices, as far as it outranks the options' own files.
 
-        A number of a task's own file is for the options that the task has: it goes before the files of these, and
-        gives way to the file of an option that somebody else has chosen. So does one of a model's file.
+        Hydra's order puts every option's file above. But a task's (or model's) file outranks the files of the options
+        that it chose itself, and not those of options that somebody else chose.
         """
         layers, usual, found = self.layers(options), self.default_choices(), []
         at = {key: place for place, layer in enumerate(layers) for key in flatten(layer.values)}
@@ -208,7 +208,7 @@ class Conf:
         return [layer for layer in found if layer.values]
 
     def _gives_way(self, path: str, to: str, options: Mapping[str, str], usual: Mapping[str, str]) -> bool:
-        """Whether the option's file at ``path`` is one that the file ``to``, with those below it, has chosen."""
+        """Whether the option's file at ``path`` was chosen by the file ``to`` or one beneath that, which then wins."""
         folder, mine = path.partition("/")[0], to.partition("/")[0]
         if folder not in CHOOSING[mine]:
             return folder in usual and folder not in CHOOSING and options.get(folder) == usual[folder]

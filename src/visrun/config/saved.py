@@ -75,7 +75,7 @@ def _recipe(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:
 def in_force(
     files: Files, picked: Mapping[str, str], conf: Conf, *, rooted: str | None
 ) -> tuple[dict[str, Any], list[str]]:
-    """The files' settings without those that a choice over them makes void, and a notice of numbers that are.
+    """The files' settings, less those that a choice over them replaces, and a notice of the replaced numbers.
 
     Args:
         picked: The choices the user typed. They are made over both files, and a recipe's over an experiment.

@@ -54,7 +54,7 @@ def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str,
 
     Args:
         values: All hyperparameters.
-        settings: The others, nested, as far as they are known: for want of one nothing is unread.
+        settings: The others, nested; may be incomplete: where what decides is missing, a setting counts as read.
     """
     nested = settings.model_dump() if isinstance(settings, Settings) else settings
     model, data, tracking = (_section(nested, name) for name in ("model", "data", "tracking"))

@@ -22,7 +22,8 @@ class TaskEntry:
         build: The task's class.
         metrics: The metrics that can pick the best checkpoint, stop early and feed a sweep, and whether more of each is
             better; the first does so where the run names none.
-        others: Of the metrics that cannot, those of which more is not better: False = less is, None = neither.
+        others: Metrics that cannot pick the best checkpoint, unless more is better: False = less is better, None = no
+            order.
         losses: Loss name -> function; the first is the default.
         fit: How an image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads, ``zoom``
             does so too but lets training look closer.
