@@ -7,7 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from visrun.data.files import composed
+from visrun.text import composed
 
 
 def cache_folder() -> Path:

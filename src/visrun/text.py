@@ -1,7 +1,8 @@
-"""Texts for people: the first few of many, a number of things, one printable line."""
+"""Texts for people: the first few of many, a number of things, one printable line; and names as they are compared."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -31,3 +32,8 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """``text`` as one printable line, without blanks that say nothing."""
     return " ".join(printable(text).split())
+
+
+def composed(name: str) -> str:
+    """A name as it is compared: macOS writes an accent apart from its letter, others both as one character."""
+    return unicodedata.normalize("NFC", name)

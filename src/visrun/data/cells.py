@@ -13,7 +13,7 @@ from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.errors import DataError
 from visrun.numbers import number_or_none
-from visrun.text import some
+from visrun.text import composed, some
 
 _NUMBERING = ("", "index", "id", "unnamed: 0")  # names of a column that numbers the rows; pandas writes "" or index
 # fmt: off
@@ -200,7 +200,7 @@ def _from_flags(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Seq
 
 
 def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str, ...]) -> Targets:
-    column = [files.composed(cell) for cell in column]  # as the known names are
+    column = [composed(cell) for cell in column]  # as the known names are
     mark, notes = _mark(column, known)
     several = [_parts(cell, known, mark) for cell in column]
     multilabel = any(len(parts) > 1 for parts in several)

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shlex
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -16,7 +15,7 @@ from pathlib import Path
 from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.errors import PATH_FAULTS, DataError
 from visrun.near import did_you_mean
-from visrun.text import some
+from visrun.text import composed, some
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
@@ -58,11 +57,6 @@ def natural(text: str) -> tuple[object, ...]:
     """A sort key under which numbers inside names count by value: class_2 stands before class_10."""
     parts = re.split(r"([0-9]+)", text.lower())
     return (*[(int(p), "") if i % 2 else (-1, p) for i, p in enumerate(parts)], (-2, text))
-
-
-def composed(name: str) -> str:
-    """A name as it is compared: macOS writes an accent apart from its letter, others both as one character."""
-    return unicodedata.normalize("NFC", name)
 
 
 def folded(name: str) -> str:

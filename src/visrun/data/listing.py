@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from visrun.data.files import composed
 from visrun.data.marks import Marks
 from visrun.errors import DataError
+from visrun.text import composed
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from visrun.data.threads import Progress
 from visrun.errors import DataError
 from visrun.folders import expanded
 from visrun.tables import TARGETS
+from visrun.text import composed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +153,7 @@ def checked(
     """
     base, kind = files.home(root), found.kind
     if classes is not None:
-        classes = tuple(files.composed(str(name)) for name in classes)
+        classes = tuple(composed(str(name)) for name in classes)
     listing, ids, good, skipped = _examined(
         found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )

@@ -17,6 +17,7 @@ from visrun.data.listing import Listing, Record
 from visrun.data.readers import image_lists
 from visrun.data.readers.class_folders import spoken
 from visrun.data.splits import ALL
+from visrun.text import composed
 
 UNREAD = "lists of images that do not name all are not read"
 Parts = dict[str, list[Record]]
@@ -88,13 +89,13 @@ def _top(records: Sequence[Record], home: Path) -> Path:
 
 def _split_of(folder: str, label: str) -> str | None:
     """The split that the innermost of some folders is named for, which is not the image's class."""
-    names = (name for name in reversed(folder.split("/")) if files.composed(name) != label)
+    names = (name for name in reversed(folder.split("/")) if composed(name) != label)
     return next((split for name in names if (split := files.split_of(name))), None)
 
 
 def _spoken_of(folder: str, label: str) -> str | None:
     """The same, else the split that the innermost of the folders speaks of, as train_images or test_zip."""
-    names = (name for name in reversed(folder.split("/")) if files.composed(name) != label)
+    names = (name for name in reversed(folder.split("/")) if composed(name) != label)
     return _split_of(folder, label) or next((split for name in names if (split := spoken(name))), None)
 
 
@@ -106,7 +107,7 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
     entries = image_lists.entries(home)
     by_stem: dict[str, list[tuple[str, Record]]] = defaultdict(list)
     for record in records:
-        key = files.composed(_bare(files.shown(record.image, home)))
+        key = composed(_bare(files.shown(record.image, home)))
         by_stem[key.rpartition("/")[2]].append((key, record))
     split_of: dict[int, set[str]] = defaultdict(set)
     lost = 0

@@ -16,8 +16,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from visrun.data.files import IMAGE_SUFFIXES, composed, folded, natural
+from visrun.data.files import IMAGE_SUFFIXES, folded, natural
 from visrun.folders import expanded
+from visrun.text import composed
 from visrun.web.roots import Roots
 
 MOST = 50  # offers

@@ -13,6 +13,7 @@ from visrun.data.folder_names import AFTER_IMAGES, DOTA_LABELS, IMAGES, LABELME_
 from visrun.data.readers import common, image_lists, inspected, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
+from visrun.text import composed
 
 _NO_WAY = NO_CLASSES - {"data"}  # that does not lead to folders of splits
 _OF_LABELS = (*LABELME_JSONS, *VOC_XMLS, *DOTA_LABELS)  # those of YOLO's among them
@@ -82,7 +83,7 @@ def _listed(here: Level) -> Level | None:
     below = level(here.holding[0])
     if _are_labelled(below, here.path):
         return None
-    names = {files.composed(folder.name) for folder in below.classes}
+    names = {composed(folder.name) for folder in below.classes}
     homes = (line.replace("\\", "/").rpartition("/")[0] for _, _, line in image_lists.entries(here.path))
     return below if len(names) > 1 and any(home.rpartition("/")[2] in names for home in homes) else None
 

@@ -17,7 +17,7 @@ from visrun.data.folder_names import IMAGES
 from visrun.data.marks import Marks
 from visrun.data.splits import ALL
 from visrun.errors import DataError
-from visrun.text import some
+from visrun.text import composed, some
 
 Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
 Size = tuple[int, int]  # (width, height)
@@ -197,7 +197,7 @@ def one_each(root: Path, found: Sequence[tuple[str, Path]], what: str) -> list[t
 
 def place(path: Path, folder: Path) -> str:
     """Where a file lies in its folder, without suffix: what an image and its label file or mask share."""
-    return files.composed(files.shown(path, folder).removesuffix(path.suffix))
+    return composed(files.shown(path, folder).removesuffix(path.suffix))
 
 
 def respelt(images: Iterable[tuple[str, Path]], others: Iterable[tuple[str, Path]]) -> Iterator[tuple[Path, Path]]:

@@ -18,6 +18,7 @@ from visrun.data.readers.finder import bare_splits, placed
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
+from visrun.text import composed
 
 SIDES = ("x", "y", "width", "height")  # of the box: its middle first
 
@@ -137,7 +138,7 @@ def _entry(where: str, item: Any) -> Entry:
             x, y, width, height = (float(value) for value in values)
         except OverflowError:
             raise ValueError(f"{spot}: a coordinate is no finite number") from None
-        entry.names.append(files.composed(name.strip()))
+        entry.names.append(composed(name.strip()))
         entry.boxes.append([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
     return entry
 

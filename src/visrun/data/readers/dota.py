@@ -18,7 +18,7 @@ from visrun.data.readers import common
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.numbers import number_in
-from visrun.text import some
+from visrun.text import composed, some
 
 UPRIGHT = "_hbb"  # ends the names of DOTA v1.5's folders that hold the same objects as upright boxes
 Rows = Sequence[tuple[Path, Sequence[Path]]]  # images with the label files that may be theirs
@@ -105,9 +105,9 @@ def _label_files(images: Path, labels: Path) -> Rows:
     at_place = {common.place(path, labels): path for path in _texts(labels)}
     of_stem: dict[str, list[Path]] = defaultdict(list)
     for place in at_place.keys() - set(pictures.values()):
-        of_stem[files.composed(at_place[place].stem)].append(at_place[place])
+        of_stem[composed(at_place[place].stem)].append(at_place[place])
     found = {
-        image: [at_place[place]] if place in at_place else sorted(of_stem.get(files.composed(image.stem), ()))
+        image: [at_place[place]] if place in at_place else sorted(of_stem.get(composed(image.stem), ()))
         for image, place in pictures.items()
     }
     used = {path for several in found.values() for path in several}
@@ -169,7 +169,7 @@ def _ending(cells: Sequence[str]) -> tuple[str, bool]:
         ValueError: There is no class.
     """
     flagged = len(cells) > 1 and cells[-1].isdecimal()
-    name = files.composed(" ".join(cells[:-1] if flagged else cells))
+    name = composed(" ".join(cells[:-1] if flagged else cells))
     if not name:
         raise ValueError("no class")
     return name, flagged and cells[-1] != "0"

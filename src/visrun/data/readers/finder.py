@@ -11,7 +11,7 @@ from visrun.data import files
 from visrun.data.readers import common
 from visrun.data.readers.common import by_split
 from visrun.data.splits import ALL
-from visrun.text import some
+from visrun.text import composed, some
 
 
 class Finder:
@@ -64,16 +64,16 @@ class Finder:
 
     def _named(self, name: str) -> list[Path]:
         parts = parts_of(name)
-        end = files.composed(PurePosixPath(name.replace("\\", "/")).name)
+        end = composed(PurePosixPath(name.replace("\\", "/")).name)
         suffix = PurePosixPath(end).suffix.lower()
         bare = suffix not in files.IMAGE_SUFFIXES
         alike = self._alike(end if bare else parts[-1]) if parts else []
         same = [path for path in alike if bare or path.suffix.lower() == suffix]
-        return [path for path in same if files.composed(path.name) == end] or same
+        return [path for path in same if composed(path.name) == end] or same
 
     def _alike(self, stem: str) -> list[Path]:
         """The images of a stem; where there are none, of the only one that differs in upper and lower case alone."""
-        found = self._stems().get(files.composed(stem))
+        found = self._stems().get(composed(stem))
         if found is None:
             near = self._respelt().get(files.folded(stem), [])
             found = self._stems()[near[0]] if len(near) == 1 else []
@@ -90,7 +90,7 @@ class Finder:
         if self._below is None:
             self._below = {}
             for path in files.images(self.root):
-                self._below.setdefault(files.composed(path.stem), []).append(path)
+                self._below.setdefault(composed(path.stem), []).append(path)
         return self._below
 
     def _closest(self, found: Sequence[Path], parts: Sequence[str], split: str, *, pool: bool) -> Path | None:
@@ -243,7 +243,7 @@ def _shared(path: Path, parts: Sequence[str]) -> int:
     """How many parts at its end, the last without suffix, a path shares with a written name."""
     count = 0
     for mine, other in zip(reversed(path.with_suffix("").parts), reversed(parts), strict=False):
-        if files.composed(mine) != files.composed(other):
+        if composed(mine) != composed(other):
             break
         count += 1
     return count

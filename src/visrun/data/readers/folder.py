@@ -12,7 +12,7 @@ from visrun.data.readers import class_folders, inspected, label_lists, table
 from visrun.data.readers.class_folders import Level, Parts
 from visrun.data.splits import ALL
 from visrun.errors import DataError
-from visrun.text import some
+from visrun.text import composed, some
 
 FEWEST = 5  # folders, most of them with a single image, that are those of images and no classes
 
@@ -57,12 +57,12 @@ def read(root: Path) -> Listing:
         raise DataError(f"{root}: no class folders with images: expected train/CLASS/*.jpg or CLASS/*.jpg")
     if ALL in parts:
         lines += _require_no_splits(root, parts[ALL][0].classes)
-    classes = tuple(sorted({files.composed(folder.name) for _, folder in found}, key=files.natural))
+    classes = tuple(sorted({composed(folder.name) for _, folder in found}, key=files.natural))
     index = {name: i for i, name in enumerate(classes)}
     splits: dict[str, list[Record]] = {split: [] for split in used}
     masks: list[Path] = []
     for split, folder in found:
-        label = index[files.composed(folder.name)]
+        label = index[composed(folder.name)]
         images, own = class_folders.parted(folder)
         splits[split] += [Record(path, label, files.shown(path, root)) for path in images]
         masks += own
@@ -156,7 +156,7 @@ def _doubtful(parts: Parts, classes: tuple[str, ...]) -> list[str]:
     lines = []
     every = [one for levels in parts.values() for one in levels]
     inside = [folder for one in every for folder in files.folders(one.path) if folder not in one.masks]
-    empty = dict.fromkeys(name for folder in inside if (name := files.composed(folder.name)) not in classes)
+    empty = dict.fromkeys(name for folder in inside if (name := composed(folder.name)) not in classes)
     if empty:
         lines.append(f"folders without images that can be read are no classes: {some(empty)}")
     if unread := sum((files.unread(one.path) for one in every), Counter[str]()):

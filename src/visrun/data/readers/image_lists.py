@@ -10,6 +10,7 @@ from visrun.data import files
 from visrun.data.folder_names import IMAGES, LISTS
 from visrun.data.readers.voc_lists import listed
 from visrun.errors import DataError
+from visrun.text import composed
 
 FOLDERS = ("", "Main", *LISTS)  # in which lists may lie; VOC's reader knows those of ImageSets/
 NUMBERED, FLAGS = "images.txt", "train_test_split.txt"  # CUB-200's: "7 PATH", and "7 1" where image 7 is of train
@@ -42,4 +43,4 @@ def _flagged(base: Path, top: Path) -> Iterator[Entry]:
         return
     shown = files.shown(flags, base)
     for number, (key, flag) in rows:
-        yield "train" if flag == "1" else "test", f"{shown}:{number}", files.composed(names[key].strip())
+        yield "train" if flag == "1" else "test", f"{shown}:{number}", composed(names[key].strip())

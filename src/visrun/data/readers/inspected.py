@@ -14,6 +14,7 @@ from visrun.data.folder_names import MASKS_OF_DEFECTS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import common, mask_places
 from visrun.data.verdicts import CLASSES, Verdict
+from visrun.text import composed
 
 MARKS = ("_mask", "")  # what a mask's stem carries after its image's
 BESIDE = ("_cp_masks", *mask_places.BESIDE)  # likewise, of a mask that lies beside its image; the first is Cellpose's
@@ -51,13 +52,13 @@ def inside(folder: Path, name: Path) -> Path | None:
 
 
 def _same(name: str, other: str) -> bool:
-    return files.composed(name).lower() == files.composed(other).lower()
+    return composed(name).lower() == composed(other).lower()
 
 
 def flat(homes: Iterable[Path], images: Iterable[Path]) -> dict[Path, dict[str, tuple[Path, ...]]]:
     """Of the folders with masks right in them, none of which has the name of several of the ``images``, these masks by
     stem."""
-    named = Counter(files.composed(image.stem) + mark for image in images for mark in MARKS)
+    named = Counter(composed(image.stem) + mark for image in images for mark in MARKS)
     held = ((home, _masks(home, ())) for home in homes)
     return {home: masks for home, masks in held if masks and all(named[stem] <= 1 for stem in masks)}
 
@@ -71,7 +72,7 @@ def kinds(folder: Path) -> list[Path]:
 
 def parted(paths: Iterable[Path]) -> tuple[list[Path], dict[Path, tuple[Path, ...]]]:
     """The images among files, and the masks that lie beside them, by image."""
-    every = [(path, files.composed(path.stem)) for path in paths]
+    every = [(path, composed(path.stem)) for path in paths]
     owners = {(path.parent, common.unmarked(stem, IMAGE_MARKS)): path for path, stem in every}
     owners |= {(path.parent, stem): path for path, stem in every}
     images, masks = [], dict[Path, tuple[Path, ...]]()
@@ -139,16 +140,16 @@ class Found:
     def _add_defects(self, split: str, kind: Path, name: Path, root: Path, homes: Sequence[Path]) -> None:
         masks = next((found for home in homes if (found := inside(home, name))), None)
         images, beside = parted(files.images(kind, deep=False))
-        by_stem = _masks(masks, {files.composed(image.stem) for image in images}) if masks else {}
+        by_stem = _masks(masks, {composed(image.stem) for image in images}) if masks else {}
         if not by_stem:
             masks, by_stem = self._lying_flat(homes, images)
         if not by_stem:
-            masks, by_stem = kind, {files.composed(image.stem) + MARKS[0]: own for image, own in beside.items()}
+            masks, by_stem = kind, {composed(image.stem) + MARKS[0]: own for image, own in beside.items()}
         else:
             self.beside += chain.from_iterable(beside.values())
         records = []
         for image in images:
-            stems = (files.composed(image.stem) + mark for mark in MARKS)
+            stems = (composed(image.stem) + mark for mark in MARKS)
             own = next((by_stem[stem] for stem in stems if stem in by_stem), ())
             where = files.shown(image, root)
             if by_stem and not own:
@@ -164,7 +165,7 @@ class Found:
         self, homes: Sequence[Path], images: Sequence[Path]
     ) -> tuple[Path | None, dict[str, tuple[Path, ...]]]:
         """The first folder of masks of several kinds with some of these images, and these masks by stem."""
-        stems = {files.composed(image.stem) + mark for image in images for mark in MARKS}
+        stems = {composed(image.stem) + mark for image in images for mark in MARKS}
         for home in homes:
             own = {stem: found for stem, found in self.flat.get(home, {}).items() if stem in stems}
             if own:
@@ -189,15 +190,15 @@ class Found:
 
 def _masks(folder: Path, images: Collection[str]) -> dict[str, tuple[Path, ...]]:
     """The masks in ``folder`` by stem: a file each, or a folder named like one of the ``images``, with all of its."""
-    own = (inner for inner in files.folders(folder) if files.composed(inner.name) in images)
-    several = {files.composed(inner.name): tuple(files.images(inner, deep=False)) for inner in own}
+    own = (inner for inner in files.folders(folder) if composed(inner.name) in images)
+    several = {composed(inner.name): tuple(files.images(inner, deep=False)) for inner in own}
     single = {_stem(mask): (mask,) for mask in files.images(folder, deep=False)}
     return {stem: found for stem, found in {**several, **single}.items() if found}
 
 
 def _stem(mask: Path) -> str:
     """What a mask's name is compared by: its mark in lower case."""
-    stem = files.composed(mask.stem)
+    stem = composed(mask.stem)
     bare = common.unmarked(stem, MARKS)
     return bare + stem[len(bare) :].lower()
 

@@ -19,6 +19,7 @@ from visrun.data.readers.labelme_shapes import Shapes
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
+from visrun.text import composed
 
 LOOKED_AT = 3  # jsons of a folder likewise
 _LOOK = re.compile(rb'"shapes"\s*:\s*\[|"image(Path|Data)"\s*:')
@@ -149,7 +150,7 @@ def _rows(place: Place, root: Path, finder: Finder) -> tuple[list[Row], list[Pat
         if shapes is None:
             where = files.shown(path, root)
             shapes = Shapes(where, problems=[Problem(where, "no LabelMe json: it has no shapes")])
-        named = [image for image in same if files.composed(image.name) == files.composed(shapes.image)]
+        named = [image for image in same if composed(image.name) == composed(shapes.image)]
         rows.append(Row(path, shapes, named or same or [_image(path, place, shapes.image, finder)]))
     return rows, [image for several in pictures.values() for image in several], others
 

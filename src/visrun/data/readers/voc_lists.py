@@ -7,6 +7,7 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.splits import ALL
+from visrun.text import composed
 
 WHOLE = ("trainval", "default")  # lists of everything: VOC's, and CVAT's where the data has no split
 
@@ -29,7 +30,7 @@ def listed(home: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
     for split, several in found.items():
         for file in several:
             for number, line in files.numbered_lines(file):
-                yield split, f"{files.shown(file, home)}:{number}", files.composed(_unquoted(line.strip()))
+                yield split, f"{files.shown(file, home)}:{number}", composed(_unquoted(line.strip()))
 
 
 def _of_split(lists: Mapping[str, Path], split: str) -> list[Path]:

@@ -23,6 +23,7 @@ from visrun.data.threads import mapped
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
 from visrun.numbers import number_in
+from visrun.text import composed
 
 LISTS = ("ImageSets/Main", "ImageSets")
 OUTERMOST = "annotation"  # tag of VOC's files
@@ -102,7 +103,7 @@ def read(root: Path) -> Listing:
     stems: set[str] = set()
     for place in found:
         xmls = {common.place(path, place.folder): path for path in _xmls(place.folder)}
-        stems |= {files.composed(path.stem) for path in xmls.values()}
+        stems |= {composed(path.stem) for path in xmls.values()}
         entries = list(_entries(place, xmls, root))
         wanted = {name: xmls[name] for _, _, name in entries if name in xmls}
         unlisted += len(xmls) - len(wanted)
@@ -141,7 +142,7 @@ def _bare(found: Sequence[Place], root: Path, *, stems: set[str], used: set[Path
         for place in found
         for folder, deep in _pictures(place)
         for image in files.images(folder, deep=deep)
-        if image not in used and files.composed(image.stem) not in stems
+        if image not in used and composed(image.stem) not in stems
     }
     warnings = common.left_over("images", rest, root, lacking="an xml file")
     splits = {place.split for place in found}
@@ -212,7 +213,7 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
         if difficult is None:
             return Problem(f"{shown}:{item.line}", f"difficult {item.get('difficult')[:60]!r} is neither 0 nor 1")
         boxes.append(corners)
-        names.append(files.composed(item.get("name")))
+        names.append(composed(item.get("name")))
         ignored.append(difficult)
     size = common.size_in(tag.get("size", "width"), tag.get("size", "height"))
     if not objects:

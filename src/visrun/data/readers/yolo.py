@@ -29,6 +29,7 @@ from visrun.data.readers.yolo_lines import Lines
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
+from visrun.text import composed
 
 NAMES = {"classes.txt", "obj.names"}  # text files that are no labels
 
@@ -153,7 +154,7 @@ class Labels:
         parent = image.parent
         if parent not in self._places:
             self._places[parent] = self._beside(image)
-        found = (self._inside(place).get(files.composed(image.stem)) for place in self._places[parent])
+        found = (self._inside(place).get(composed(image.stem)) for place in self._places[parent])
         label = next((path for path in found if path), None)
         if label is not None:
             self._found.add(label)
