@@ -80,7 +80,7 @@ def main(words: Sequence[str], *, command: Sequence[str] | None = None) -> int:
 
 
 def _complete_verbs() -> None:
-    """What completion of the shell wants beside Hydra's settings: verbs as the first word, and past them.
+    """Print the verbs that complete a first word, and take what is no setting out of the line that Hydra completes.
 
     Hydra reads the line typed so far from the environment, and takes each of its words for a setting.
     """
@@ -221,7 +221,7 @@ def _clear() -> None:
 
 @cache  # once in a process
 def _set_aside() -> None:
-    """Have what every trial uses not looked through again, which takes long, also in the middle of an epoch."""
+    """Spare the garbage collector what every trial uses: to look through it takes long, even amid an epoch."""
     gc.collect()
     gc.freeze()
 
@@ -259,7 +259,7 @@ def say(resolved: Resolved) -> None:
 
 @contextmanager
 def removed_if_empty(folder: Path | None) -> Iterator[None]:
-    """A folder in which Hydra never began leaves no trace, nor does that of its day."""
+    """Remove ``folder`` in the end, and that of its day above it, where they are empty: Hydra never began."""
     try:
         yield
     finally:

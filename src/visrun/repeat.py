@@ -73,7 +73,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _check_folder(words: Sequence[str]) -> None:
-    """Refuse a folder that is known to Hydra only.
+    """Refuse a folder that Hydra would make up (``${now:...}``), since repeat has to find the runs in it.
 
     Raises:
         ConfigError: hydra.sweep.dir is no plain path.

@@ -110,7 +110,7 @@ def require_file(folder: str, name: object, conf: Conf) -> None:
 
 
 def _serving(group: str, names: list[str], task: str) -> list[str]:
-    """Without the models and losses that are known to serve other tasks alone."""
+    """``names`` less the models and losses that are known to serve other tasks alone."""
     foreign: set[str] = set()
     if task in TASKS and group == "model":
         foreign = {name for name, entry in MODELS.items() if task not in entry.tasks}

@@ -235,7 +235,7 @@ class Conf:
         return own if plain and self._built.isdisjoint(layer.path for layer in own) else self._found(options)
 
     def _found(self, options: Mapping[str, str]) -> list[Layer]:
-        """The same as Hydra finds them, which takes it long: files within their packages, and those they build on."""
+        """The layers as Hydra finds them, which is slow: files within their packages, and those they build on."""
         words = tuple(f"{group}={option}" for group, option in sorted(options.items()))
         if words not in self._layers:
             with one_line():

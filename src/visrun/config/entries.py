@@ -70,7 +70,7 @@ def _ref(where: str, ref: Any) -> Iterator[str]:
 
 
 def _serves(where: str, tasks: Any) -> Iterator[str]:
-    """One task that there is suffices: another one may be of a plugin that is not imported in this run."""
+    """One of ``tasks`` must be there; the others may be of plugins that are not imported in this run."""
     if not isinstance(tasks, tuple) or not set(tasks) & TASKS.keys():
         near = did_you_mean(str(tasks[0]), TASKS) if isinstance(tasks, tuple) and tasks else ""
         yield f"{where}.tasks={show(tasks)}: must be a tuple of tasks: {', '.join(TASKS)}{near}"

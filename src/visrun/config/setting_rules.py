@@ -77,7 +77,7 @@ def why_unread(key: str, facts: Mapping[str, Any]) -> str:
 
 
 def _section(nested: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Of settings that nobody has checked, too."""
+    """One section of settings that may not have been checked; {} where it is none."""
     section = nested.get(name)
     return section if isinstance(section, dict) else {}
 

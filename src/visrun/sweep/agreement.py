@@ -87,7 +87,7 @@ def check(plan: Plan, queue: Queue) -> None:
 
 
 def _foreign(plan: Plan, queue: Queue, number: int) -> str:
-    """What a trial is that the plan does not have; people who repeat a run know seeds and no combinations."""
+    """What is wrong with a trial that is no point of the plan; of a repeat in terms of its seeds."""
     repeated = plan.command[:1] == ("repeat",) and "seed" in plan.space.distributions
     seed = params_of(queue.every()[number]).get("seed")
     if repeated and seed is not None:

@@ -125,7 +125,7 @@ def _pruner(
 
 
 def _highest(space: Space, name: str, usual: int) -> int:
-    """The highest value that a trial may have of a whole number."""
+    """The highest value of a whole-number setting that any trial may have; ``usual`` where it does not vary."""
     distribution: Any = space.distributions.get(name)
     values = getattr(distribution, "choices", None) or [getattr(distribution, "high", usual)]
     return max((value for value in values if is_int(value)), default=usual)

@@ -76,7 +76,7 @@ class Database(RDBStorage):
 
 
 def _outage(error: BaseException | None) -> DBAPIError | None:
-    """What a database or the way to it said where it was no statement's fault; None where it was."""
+    """The driver's error where the database or the way to it failed; None where the statement itself is wrong."""
     while error is not None and not isinstance(error, OperationalError):
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             break

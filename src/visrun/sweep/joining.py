@@ -133,7 +133,7 @@ def goes_on(plan: Plan, queue: Queue) -> bool:
 
 
 def _warn_of_changes(plan: Plan, queue: Queue) -> None:
-    """Say what a search goes on with; its slots need not."""
+    """Say which settings of a search differ from those of its earlier trials, once and not in every slot."""
     if own_slot() is None and (changed := changes(plan, queue)):
         Screen().warn(f"{SWEEPER}.study_name={plan.name}: earlier trials have other settings ({'; '.join(changed)})")
 
@@ -178,7 +178,7 @@ def wait_for_study(plan: Plan) -> dict[str, Any]:
 
 
 def _is_mine(leader: Any) -> bool:
-    """Whether who has noted it is this process or the one that started it, and no earlier one of the same number."""
+    """Whether this process, or the one that started it, has noted it, and no earlier one of the same number."""
     return isinstance(leader, dict) and living(leader) in (os.getpid(), os.getppid())
 
 

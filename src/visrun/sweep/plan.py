@@ -149,7 +149,7 @@ def make_plan(
 
 
 def warnings_of(first: Resolved, space: Space, bases: Bases) -> list[str]:
-    """Those of the first job, but for values that it does not read and another trial does; and why nothing varies."""
+    """The first job's, less those about values that some other trial reads; and why nothing varies."""
     facts = facts_of(first.hyperparameters, first.settings)
     unread = {name: why for name in READ_WHEN if (why := why_unread(name, facts))}
 

@@ -142,7 +142,7 @@ def run(
 
 @contextmanager
 def beating(beat: Callable[[], None]) -> Iterator[None]:
-    """Within: ``beat`` tells every some seconds that this process lives."""
+    """Within: ``beat`` is called every HEARTBEAT seconds, to tell that this process lives."""
     ended = threading.Event()
 
     def repeat() -> None:
