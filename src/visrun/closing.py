@@ -7,7 +7,7 @@ from pathlib import Path
 from visrun.conclusion import tell_best
 from visrun.console import Screen
 from visrun.record.inside import require_inside
-from visrun.record.recorder import Outlets
+from visrun.record.recorder import Outlets, tell_epoch
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME, PLOTS
 from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
@@ -57,7 +57,7 @@ def complete(folder: Path, screen: Screen) -> None:
         tracker = tracker_of(resolved, files.path, content, names=names, name=files.path.name)
         tracker.start()
         for row in rows:
-            tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
+            tell_epoch(tracker, row)
         tell_best(files, tracker, result.get("best_epoch", 0))
         tracker.summary({f"test/{key}": value for key, value in part_of(result, "test").items()})
         for picture in sorted(files.plots.glob("*.png")):

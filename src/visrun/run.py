@@ -23,7 +23,7 @@ from visrun.record.epochs import monitor_of
 from visrun.record.inside import require_inside
 from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
-from visrun.record.recorder import Outlets, RunRecorder, restore
+from visrun.record.recorder import Outlets, RunRecorder, restore, tell_epoch
 from visrun.record.remember import last_state, longer, remembered, repeating, require_same_data, settle_best, what_next
 from visrun.record.run_files import is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
@@ -174,7 +174,7 @@ def _train(
             f"{files.metrics}: {lost} of {progress.epoch} epochs are missing; the run goes on without their lines"
         )
     for row in rows:  # the store may have missed some; those it has it leaves as they are
-        tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
+        tell_epoch(tracker, row)
     recorder = _recorder(resolved, made, outlets)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
     verdicts: list[str] = []

@@ -38,6 +38,11 @@ class Outlets:
     screen: Screen
 
 
+def tell_epoch(tracker: Tracker, row: Mapping[str, float]) -> None:
+    """Hand a line of metrics.jsonl to the tracker."""
+    tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
+
+
 class RunRecorder:
     """A :class:`visrun.training.Recorder` for one run folder.
 
@@ -104,7 +109,7 @@ class RunRecorder:
             weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}
             self.best = {**self.portrait(), "model": weights, "epoch": progress.epoch, "value": progress.best}
         self.folder.append_metrics(row)
-        self.tracker.epoch(progress.epoch, {key: value for key, value in row.items() if key != "epoch"})
+        tell_epoch(self.tracker, row)
         self.screen.end_progress()
         if self.train_step.graph_note and not self.noted:
             self.screen.say(self.train_step.graph_note)
