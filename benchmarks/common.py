@@ -134,7 +134,7 @@ def command(*words: str, cwd: Path, fresh: bool = False, may_fail: bool = False)
     """
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "visrun.cli", *map(absolute, words)],
+        [sys.executable, "-m", "visrun", *map(absolute, words)],
         cwd=cwd,
         env=environ({"XDG_CACHE_HOME": str(cwd / "cache")} if fresh else {}),
         capture_output=True,

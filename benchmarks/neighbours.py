@@ -49,7 +49,7 @@ def epoch(overrides: list[str], spin: int, together: int) -> float:
         words = [*map(absolute, overrides), "tracking=none", "run.device=cpu"]
         runs = [
             subprocess.Popen(
-                [sys.executable, "-m", "visrun.cli", *words, f"hydra.run.dir={folder}"],
+                [sys.executable, "-m", "visrun", *words, f"hydra.run.dir={folder}"],
                 env=environ({"GOMP_SPINCOUNT": str(spin)}),
                 stdout=subprocess.DEVNULL,
             )

@@ -80,7 +80,7 @@ class Page:
 @contextlib.contextmanager
 def served(cwd: Path) -> Iterator[Page]:
     """A server in ``cwd``."""
-    command = [sys.executable, "-m", "visrun.cli", "ui", "--no-browser", "--port", "0"]
+    command = [sys.executable, "-m", "visrun", "ui", "--no-browser", "--port", "0"]
     process = subprocess.Popen(command, cwd=cwd, env=environ({}), stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None

@@ -80,7 +80,7 @@ def test_the_installed_wheel_serves_the_page(wheel, tmp_path):
     cwd.mkdir()
     zipfile.ZipFile(wheel).extractall(target)
     server = subprocess.Popen(
-        [sys.executable, "-m", "visrun.cli", "ui", "--no-browser", "--port", "0"],
+        [sys.executable, "-m", "visrun", "ui", "--no-browser", "--port", "0"],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(target)},
         stdout=subprocess.PIPE,

@@ -194,6 +194,3 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "resume": _resume,
     "ui": _ui,
 }
-
-if __name__ == "__main__":
-    sys.exit(main())

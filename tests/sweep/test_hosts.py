@@ -117,7 +117,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def start(*words: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "visrun.cli", *words],
+        [sys.executable, "-m", "visrun", *words],
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled", **environment},
         stdout=subprocess.PIPE,

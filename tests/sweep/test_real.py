@@ -110,7 +110,7 @@ def test_a_stopped_training_can_be_resumed(sweeper):
     assert sweeper.states("mine") == ["WAITING", "WAITING"]
     assert json.loads((folder / "experiment.json").read_text())["result"]["status"] == "killed"
     resumed = subprocess.run(
-        [sys.executable, "-m", "visrun.cli", "resume", str(folder)],
+        [sys.executable, "-m", "visrun", "resume", str(folder)],
         cwd=sweeper.folder,
         capture_output=True,
         text=True,

@@ -489,7 +489,7 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 sys.argv[0] = "visrun"
 try:
-    runpy.run_module("visrun.cli", run_name="__main__")
+    runpy.run_module("visrun", run_name="__main__")
 except SystemExit as end:
     assert not end.code, end.code
 found = {root: {thread for thread, name in names if name in sys.modules} for root, names in seen.items()}

@@ -109,7 +109,7 @@ class Served:
 def serve(cwd: Path, *words: str, **environment: str) -> Served:
     """Start ``visrun ui`` in a folder."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "visrun.cli", "ui", "--no-browser", "--port", "0", *words],
+        [sys.executable, "-m", "visrun", "ui", "--no-browser", "--port", "0", *words],
         cwd=cwd,
         env={**os.environ, "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,

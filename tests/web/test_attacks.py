@@ -421,7 +421,7 @@ def test_no_other_address_than_loopback(host: str) -> None:
 
 
 def test_the_refusal_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "visrun.cli", "ui", "--no-browser", "--host", "0.0.0.0"]
+    command = [sys.executable, "-m", "visrun", "ui", "--no-browser", "--host", "0.0.0.0"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("visrun: error: --host 0.0.0.0: ") and "ssh -L 8765:127.0.0.1:8765" in done.stderr

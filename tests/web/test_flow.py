@@ -68,7 +68,7 @@ def test_a_run_from_its_start_to_its_end(served: Served) -> None:
 def test_a_run_of_the_command_line_appears_and_can_be_stopped(served: Served, demo: dict[str, str]) -> None:
     words = [f"{key}={value}" for key, value in LONG.items()]
     process = subprocess.Popen(
-        [sys.executable, "-m", "visrun.cli", *words],
+        [sys.executable, "-m", "visrun", *words],
         cwd=served.cwd,
         env={**os.environ, **demo, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,

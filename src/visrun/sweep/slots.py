@@ -42,7 +42,7 @@ class Slot:
     def _popen(self, file: IO[bytes]) -> subprocess.Popen[bytes]:
         own = {**os.environ, **self.environment, SLOT: str(self.number), LEADER: str(os.getpid())}
         return subprocess.Popen(
-            [sys.executable, "-m", "visrun.cli", *self.words],
+            [sys.executable, "-m", "visrun", *self.words],
             env=own,
             stdin=subprocess.DEVNULL,
             stdout=file,

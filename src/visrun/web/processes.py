@@ -147,7 +147,7 @@ def launch(
         stderr: Where errors go; None = as ``stdout``.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "visrun.cli", *words],
+        [sys.executable, "-m", "visrun", *words],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
