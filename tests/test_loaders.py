@@ -12,13 +12,14 @@ from PIL import Image
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
+from tests.emptied import nothing
 from visrun import boxes
 from visrun.data.augment import Augment
 from visrun.data.batches import Vary
 from visrun.data.cache import Keep
 from visrun.data.listing import Record
 from visrun.data.look import Look
-from visrun.data.objects import BOX, ID, IGNORED, LABEL, Objects, corners_of, nothing
+from visrun.data.objects import BOX, ID, IGNORED, LABEL, Objects, corners_of
 from visrun.data.records import Dataset, read
 from visrun.loaders import packed, split_batches, where_kept
 
@@ -164,7 +165,7 @@ def test_maps_return_to_the_file_and_are_empty_where_nothing_was_seen(tmp_path):
     known = dataset(tmp_path, [(200, 100)], [listed((90, 30, 130, 70))])
     made = batches(tmp_path, "instances", seen=known, look=look((96, 96), tile=96, overlap=32))
     place = made.scenes[1].place  # from x = 52 to 148
-    back = place.back_maps(torch.ones(2, 24, 24), 4)
+    back = place.back_maps(torch.ones(2, 96, 96))
     assert back.shape == (2, 100, 200)
     assert back[:, :96, 52:148].min() == 1 and not back[:, :, :52].any() and not back[:, :, 148:].any()
 

@@ -14,8 +14,9 @@ Prediction = dict[str, Tensor]  # every tensor has the batch as its leading dime
 class Batch(Protocol):
     """What a task reads of a batch.
 
-    ``images`` (B, 3, H, W) are normalised; ``masks`` go with targets that are objects; ``index`` (B,) are positions in
-    the split; ``valid`` (B,) is False for rows that only fill the batch up.
+    ``images`` (B, 3, H, W) are normalised; ``target`` (B, ...) has a shape for each kind of target and ``masks``
+    (B, L, H / 4, W / 4) go with objects that have any, else (B, 0), both as in :class:`visrun.data.batches.Batch`;
+    ``index`` (B,) are positions in the split; ``valid`` (B,) is False for rows that only fill the batch up.
     """
 
     images: Tensor

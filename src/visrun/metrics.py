@@ -34,7 +34,7 @@ class Samples:
         self._rows: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, predicted: Tensor, batch: Batch) -> None:
-        """Keep a batch; rows that ``batch.valid`` calls padding are dropped when the rows are gathered."""
+        """Keep ``predicted`` (B, ...) and the target; `gather` drops rows that ``batch.valid`` calls padding."""
         self._rows.append((predicted.detach(), batch.target, batch.valid))
 
     def gather(self) -> tuple[Tensor, Tensor] | None:

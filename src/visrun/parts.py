@@ -33,6 +33,7 @@ from visrun.optimizers import build_optimizer
 from visrun.schedulers import build_scheduler
 from visrun.step import Step
 from visrun.tables import TARGETS, TASKS, TaskEntry, model_entry
+from visrun.tables.entries import typed
 from visrun.tasks.base import Metric, Task
 
 
@@ -96,7 +97,7 @@ def build(
     task = build_task(resolved, dataset, device)
     built = build_network(resolved, task, size, begun)
     millions = count_parameters(built.module) / 1e6
-    where = f"{_typed(size)}, on {device} in {precision}"
+    where = f"data.image_size={typed(size)}, on {device} in {precision}"
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
     warn_of_random(resolved, built, screen)
     warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
@@ -143,15 +144,10 @@ def one_value(settings: Settings, size: Sequence[int]) -> ConfigError:
         size: (height, width) of the training images.
     """
     return ConfigError(
-        f"batch_size=1: BatchNorm in model={settings.model.name} has one value a channel at {_typed(size)}; take "
-        "batch_size=2 or more (run.accumulate does not help), or another model; mostly a larger image helps, too"
+        f"batch_size=1: BatchNorm in model={settings.model.name} has one value a channel at "
+        f"data.image_size={typed(size)}; take batch_size=2 or more (run.accumulate does not help), or another model; "
+        "mostly a larger image helps, too"
     )
-
-
-def _typed(size: Sequence[int]) -> str:
-    """An image size as the user types it."""
-    height, width = size
-    return f"data.image_size={height}" if height == width else f"data.image_size=[{height},{width}]"
 
 
 def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
+from tests.emptied import nothing
 from visrun import boxes
 from visrun.data import augment, boxing, geometry, rendering
 from visrun.data.augment import Augment
 from visrun.data.derive import DERIVE
-from visrun.data.objects import BOX, ID, IGNORED, LABEL, LAYERS, Objects, corners_of, layered, nothing
+from visrun.data.objects import BOX, ID, IGNORED, LABEL, LAYERS, Objects, corners_of, layered
 from visrun.data.outlines import Rle, pixels
 
 SIZE = (64, 96)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -72,8 +73,13 @@ def test_masks_are_drawn_at_the_files_size(kit: SimpleNamespace) -> None:
     assert restore_masks(masks[:0], place) == []
 
 
+def in_maps(place: Place) -> Place:
+    """The place in maps a stride apart."""
+    return replace(place, box=tuple(edge / MASK_STRIDE for edge in place.box))
+
+
 def over_the_whole_file(masks: Tensor, place: Place) -> list[Runs]:
-    drawn = place.back_maps(masks.float(), MASK_STRIDE) >= restore.HALF
+    drawn = in_maps(place).back_maps(masks.float()) >= restore.HALF
     return [coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8))) for mask in drawn]
 
 

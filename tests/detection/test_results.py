@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from visrun.data.objects import MOST_MASKED, Objects, corners_of, nothing
+from tests.emptied import nothing
+from visrun.data.objects import MOST_MASKED, Objects, corners_of
 from visrun.data.placement import Place
 from visrun.detection.results import (
     alone,

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.emptied import nothing
 from visrun.data import demo
 from visrun.data.listing import Record
-from visrun.data.objects import Objects, nothing
+from visrun.data.objects import Objects
 from visrun.data.outlines import Rle
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict

@@ -77,18 +77,18 @@ def counts(scores: Floats, truth: NDArray[np.bool_]) -> Counts:
 
 
 def f1_at(scores: Floats, truth: NDArray[np.bool_], threshold: float) -> float:
-    """F1 of calling defective what reaches ``threshold``; NaN without positives."""
+    """F1 of calling defective what reaches ``threshold``, of (N,) ``scores`` and ``truth``; NaN without positives."""
     found = scores >= threshold
     return float(2 * (found & truth).sum() / (found.sum() + truth.sum())) if truth.any() else float("nan")
 
 
 def reaching(scores: Floats, threshold: float) -> float:
-    """The share of ``scores`` that is at least ``threshold``; NaN of none."""
+    """The share of ``scores`` (N,) that is at least ``threshold``; NaN of none."""
     return float((scores >= threshold).mean()) if len(scores) else float("nan")
 
 
 def area(x: Floats, y: Floats, *, limit: float = 1.0) -> float:
-    """The mean of ``y`` over ``x`` in [0, limit], both ascending from the origin to 1, joined by straight lines."""
+    """The mean of ``y`` over ``x`` in [0, limit], both (n,), ascending from the origin to 1, joined by lines."""
     x, y = np.concatenate([[0.0], x]), np.concatenate([[0.0], y])
     past = int(np.argmax(x >= limit))  # the first of several at the limit: a step there has no area
     end = y[past - 1] + (y[past] - y[past - 1]) * (limit - x[past - 1]) / (x[past] - x[past - 1])
@@ -139,7 +139,7 @@ def _spread(values: Floats) -> Floats:
 
 
 def sampled(maps: Sequence[Floats]) -> Floats:
-    """At most about SAMPLED values of ``maps``, evenly spread, with the extremes of all."""
+    """(n,) at most about SAMPLED values of ``maps`` of any shapes, evenly spread, with the extremes of all."""
     total = sum(one.size for one in maps)
     stride = max(1, total // SAMPLED)
     ends: Iterable[Floats] = (np.array([one.min(), one.max()]) for one in maps if one.size)

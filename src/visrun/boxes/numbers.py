@@ -19,7 +19,7 @@ def result_type(a: Tensor, b: Tensor) -> torch.dtype:
 
 
 def ratio(top: Tensor, bottom: Tensor) -> Tensor:
-    """``top / bottom``, and 0 with zero gradients where ``bottom`` is not above 0."""
+    """``top / bottom`` (...), and 0 with zero gradients where ``bottom`` is not above 0."""
     positive = bottom > 0
     return torch.where(positive, top / torch.where(positive, bottom, 1.0), 0.0)
 
@@ -27,7 +27,8 @@ def ratio(top: Tensor, bottom: Tensor) -> Tensor:
 def mean_of_clamped(start: Tensor, end: Tensor, first: Tensor, last: Tensor) -> Tensor:
     """Mean of clamp(y) while y goes linearly from ``start`` to ``end``; ``first`` and ``last`` are those two clamped.
 
-    A weighted mean of the two clamped ends, so its error is that of one rounding however steep or flat the line is.
+    All are (...). A weighted mean of the two clamped ends, so its error is that of one rounding however steep or flat
+    the line is.
     """
     rise = end - start
     level = rise.abs() < TINY

@@ -27,7 +27,7 @@ from torch import Tensor
 from visrun.data import contents, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
 from visrun.data.places import Place
-from visrun.data.stream import Batch, Source
+from visrun.data.stream import Canvases, Source
 from visrun.data.threads import Progress
 from visrun.device import is_out_of_memory
 from visrun.errors import ConfigError, DataError
@@ -109,7 +109,7 @@ class Images:
         """Bytes the arrays take where they lie (when streaming: what they would take)."""
         return contents.needed(self.source)
 
-    def batches(self, order: NDArray[np.int64], device: torch.device) -> Iterator[Batch]:
+    def batches(self, order: NDArray[np.int64], device: torch.device) -> Iterator[Canvases]:
         """Pixels and masks, on ``device``, of the positions in each row of ``order`` (steps, B)."""
         rows = self.kept[order]
         if self.pixels is not None and self.pixels.device.type == device.type and self.place != "disk":
@@ -121,7 +121,7 @@ class Images:
             made = stream.gathered((self.pixels, self.masks), rows, pinned=pinned)
         return ((stream.sent(p, device), None if m is None else stream.sent(m, device)) for p, m in made)
 
-    def _resident(self, rows: Tensor) -> Iterator[Batch]:
+    def _resident(self, rows: Tensor) -> Iterator[Canvases]:
         assert self.pixels is not None
         for row in rows:
             yield self.pixels.index_select(0, row), None if self.masks is None else self.masks.index_select(0, row)

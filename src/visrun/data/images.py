@@ -174,7 +174,7 @@ def mask_of(target: Truth, ids: Sequence[int], size: tuple[int, int]) -> Pixels:
         if target.masks:
             return np.where(load_flags(*target.masks), DEFECT, BESIDE).astype(np.uint8)
         return np.full(size, SOMEWHERE if target.defective else GOOD, np.uint8)
-    page = painted(target, size, background=0, ignore=IGNORE)
+    page = painted(target, size)
     return chosen_ids(ids)[page] if ids else page
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visrun.data.ids import IGNORE
 from visrun.data.outlines import Floats, Outline, Rle, Window, hull_points, pixels
 from visrun.tables.targets import TARGETS
 
@@ -97,17 +98,6 @@ class Objects:
         return self.quads if self.quads is not None else corners_of(self.boxes)
 
 
-def nothing(*, quads: bool = False, outlines: bool = False) -> Objects:
-    """The objects of an image that shows none."""
-    return Objects(
-        np.zeros(0, np.int64),
-        np.zeros((0, 4)),
-        np.zeros(0, bool),
-        np.zeros((0, 4, 2)) if quads else None,
-        () if outlines else None,
-    )
-
-
 def corners_of(boxes: Floats) -> Floats:
     """(n, 4, 2) corners of (n, 4) boxes, clockwise as drawn from the top left."""
     left, top, right, bottom = boxes.T
@@ -158,17 +148,13 @@ def layered(objects: Objects, size: tuple[int, int], *, window: Window | None = 
     return layers.reshape(LAYERS, size[1], size[0]).transpose(0, 2, 1)
 
 
-def painted(objects: Objects, size: tuple[int, int], *, background: int, ignore: int) -> NDArray[np.uint8]:
-    """(h, w) class indices: outlines filled with their labels, larger objects below smaller ones.
-
-    Args:
-        size: (h, w) of the file.
-        background: The index where no object is.
-        ignore: The index of ignored objects.
+def painted(objects: Objects, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(h, w) class indices: outlines filled with their labels, larger objects below smaller ones; 0 where none is, and
+    255 of ignored ones. ``size`` is (h, w) of the file.
     """
     assert objects.outlines is not None, "these labels have no outlines"
     places = [pixels(outline, size) for outline in objects.outlines]
-    page = np.full(size[1] * size[0], background, np.uint8)
+    page = np.zeros(size[1] * size[0], np.uint8)
     for i in sorted(range(len(places)), key=lambda i: -len(places[i])):
-        page[places[i]] = ignore if objects.ignored[i] else objects.labels[i]
+        page[places[i]] = IGNORE if objects.ignored[i] else objects.labels[i]
     return np.ascontiguousarray(page.reshape(size[1], size[0]).T)

@@ -54,11 +54,12 @@ class Place:
         found = mask[rows.clamp(0, mask.shape[0] - 1)][:, columns.clamp(0, mask.shape[1] - 1)]
         return torch.where(seen, found, torch.full_like(found, IGNORE))
 
-    def back_maps(self, maps: Tensor, stride: int) -> Tensor:
-        """Maps (n, H / stride, W / stride) float32 as (n, h, w) over the file, bilinear; 0 where nothing was seen."""
+    def back_maps(self, maps: Tensor) -> Tensor:
+        """Maps (n, H, W) float32 over the training image as (n, h, w) over the file, bilinear; 0 where nothing was
+        seen."""
         left, top, right, bottom = self.box
-        rows = _centres(self.size[0], top, bottom, maps.device) / (maps.shape[1] * stride) * 2 - 1
-        columns = _centres(self.size[1], left, right, maps.device) / (maps.shape[2] * stride) * 2 - 1
+        rows = _centres(self.size[0], top, bottom, maps.device) / maps.shape[1] * 2 - 1
+        columns = _centres(self.size[1], left, right, maps.device) / maps.shape[2] * 2 - 1
         y, x = torch.meshgrid(rows.float(), columns.float(), indexing="ij")
         seen = (x.abs() <= 1) & (y.abs() <= 1)
         grid = torch.stack([x, y], -1)[None]

@@ -76,10 +76,10 @@ class Source:
         return Job(self.paths[i], mask, self.mask_ids, size, window, whole, self.white)
 
 
-Batch = tuple[Tensor, Tensor | None]  # canvases (B, Hc, Wc, 3) and masks (B, L, Hc, Wc), uint8, on the host
+Canvases = tuple[Tensor, Tensor | None]  # canvases (B, Hc, Wc, 3) and masks (B, L, Hc, Wc), uint8, on the host
 
 
-def blank(source: Source, n: int, *, pinned: bool = False) -> Batch:
+def blank(source: Source, n: int, *, pinned: bool = False) -> Canvases:
     """Room for ``n`` pictures of ``source``; pinned memory is copied to a GPU without waiting."""
     pixels, masks = (
         None if shape is None else torch.empty((n, *shape[1:]), dtype=torch.uint8, pin_memory=pinned)
@@ -114,7 +114,7 @@ class Pool:
         while self.helpers:
             self.helpers.popitem()[1].close()
 
-    def start(self, rows: NDArray[np.int64], batch: Batch) -> list[Future[None]]:
+    def start(self, rows: NDArray[np.int64], batch: Canvases) -> list[Future[None]]:
         """Start decoding pictures ``rows`` into ``batch``; one future per picture, in order."""
         pixels, masks = (None if part is None else part.numpy() for part in batch)
         assert pixels is not None
@@ -154,7 +154,7 @@ def pipelined(
 
 def decoded(
     source: Source, order: Iterable[NDArray[np.int64]], *, workers: int, pinned: bool = False
-) -> Iterator[Batch]:
+) -> Iterator[Canvases]:
     """The pictures of each row of ``order``, decoded while earlier batches are in use.
 
     Raises:
@@ -170,16 +170,16 @@ def decoded(
 
 def attempted(
     source: Source, order: Iterable[NDArray[np.int64]], *, workers: int
-) -> Iterator[tuple[NDArray[np.int64], Batch, dict[int, str]]]:
+) -> Iterator[tuple[NDArray[np.int64], Canvases, dict[int, str]]]:
     """As `decoded`, with each row of ``order`` (equally long but for the last) and what is wrong with those of its
     pictures that cannot be read. A batch lasts until the next: fresh memory for each costs more than the resizing.
 
     Raises:
         Late: A file that did not come in time. It is not counted as wrong: a later run may well read it.
     """
-    rooms: list[Batch] = []
+    rooms: list[Canvases] = []
 
-    def room(i: int, n: int) -> Batch:
+    def room(i: int, n: int) -> Canvases:
         if i < AHEAD + 1:
             rooms.append(blank(source, n))
         pixels, masks = rooms[i % (AHEAD + 1)]
@@ -206,10 +206,10 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
 
 
-def gathered(stored: Batch, order: Iterable[NDArray[np.int64]], *, pinned: bool) -> Iterator[Batch]:
+def gathered(stored: Canvases, order: Iterable[NDArray[np.int64]], *, pinned: bool) -> Iterator[Canvases]:
     """Copies of the rows of ``stored`` (on the host) that each row of ``order`` names, made ahead by one thread."""
 
-    def room(n: int) -> Batch:
+    def room(n: int) -> Canvases:
         pixels, masks = (
             None if part is None else torch.empty((n, *part.shape[1:]), dtype=part.dtype, pin_memory=pinned)
             for part in stored
@@ -217,7 +217,7 @@ def gathered(stored: Batch, order: Iterable[NDArray[np.int64]], *, pinned: bool)
         assert pixels is not None
         return pixels, masks
 
-    def copy(rows: NDArray[np.int64], batch: Batch) -> None:
+    def copy(rows: NDArray[np.int64], batch: Canvases) -> None:
         for part, out in zip(stored, batch, strict=True):
             if part is not None and out is not None:
                 torch.index_select(part, 0, torch.from_numpy(rows), out=out)

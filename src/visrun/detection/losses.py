@@ -7,6 +7,8 @@ dimensions, h x w pixels of a mask.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +16,7 @@ from torch import Tensor
 from visrun import boxes
 from visrun.boxes.numbers import ratio, wide
 
+BoxLoss = Callable[[Tensor, Tensor], Tensor]  # of boxes found and true
 TURN_WEIGHT = 0.5  # of the angle's own term in the default loss of turned boxes
 TENTH = 10.0  # smooth L1 counts errors in tenths of the object's size
 SMALLEST = 1.0  # side in pixels below which an error counts as one of a side of 1

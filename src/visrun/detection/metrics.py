@@ -78,15 +78,14 @@ class BoxMetric:
 
 
 class MaskMetric(BoxMetric):
-    """As :class:`BoxMetric`, of masks; and ``box_map``, ``box_map50`` of the boxes that the network gives to them."""
+    """As :class:`BoxMetric`, of masks; and ``box_map``, ``box_map50`` of the boxes that the network gives to them.
+
+    A prediction has ``masks`` (B, D, H / 4, W / 4) uint8 as well, 255 times a probability.
+    """
 
     def reset(self, scenes: Sequence[Scene] = ()) -> None:
         """Forget all images; ``scenes`` are those of the rows that ``batch.index`` will name."""
         self.seen = Seen(scenes, masks=True)
-
-    def update(self, prediction: Prediction, batch: Batch) -> None:
-        """Add what :class:`BoxMetric` takes and ``masks`` (B, D, H / 4, W / 4) uint8, 255 times a probability."""
-        self.seen.add(prediction, batch)
 
     def compute(self) -> dict[str, float]:
         """The values in [0, 1], without those that are undefined."""
@@ -107,7 +106,7 @@ class RotatedMetric(BoxMetric):
     COCO's rules with the exact IoU of rectangles, but up to 2,000 detections an image. Labelled corners that make no
     rectangle count as the smallest one around them. For comparing with other tools' figures there are ``dota_map50``,
     and ``probiou_map`` and ``probiou_map50``: the same rules with ProbIoU (arXiv 2106.06072), which forgives more, in
-    the place of the IoU, as Ultralytics' validator has it.
+    the place of the IoU, as Ultralytics' validator has it. A prediction's ``boxes`` are (B, D, 5) le90.
 
     Args:
         classes: Their names.
@@ -119,10 +118,6 @@ class RotatedMetric(BoxMetric):
     def __init__(self, classes: Sequence[str], *, dota: bool = False) -> None:
         super().__init__(classes)
         self.dota = dota
-
-    def update(self, prediction: Prediction, batch: Batch) -> None:
-        """Add ``boxes`` (B, D, 5) le90, ``scores`` and ``labels`` (B, D), in pixels of the training image."""
-        self.seen.add(prediction, batch)
 
     def compute(self) -> dict[str, float]:
         """The values in [0, 1], without those that are undefined."""

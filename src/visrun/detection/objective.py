@@ -18,10 +18,10 @@ from visrun.boxes import iou, probiou, xyxy_to_cxcywh
 from visrun.data.objects import BOX, ID, IGNORED, LABEL
 from visrun.detection.assign import Assigned, assign
 from visrun.detection.decode import Output, looks
+from visrun.detection.losses import BoxLoss
 from visrun.detection.masks import MARGIN, logits_of, of_objects, within
 from visrun.device import full_precision
 
-BoxLoss = Callable[[Tensor, Tensor], Tensor]
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 # Of all parts together. Means over objects are small beside the sums that SGD's usual rate for detectors, 0.005, was
@@ -40,7 +40,7 @@ def learn(output: Any, batch: Batch, *, chosen: BoxLoss | None, **how: Any) -> d
         output: Of a dense detector; or what another one gives in training, which has ``losses(target, masks, loss)``,
             and in evaluation, where it has none.
         batch: Has ``target`` and ``masks``.
-        chosen: What the user wants of another detector.
+        chosen: Of boxes, for a detector with losses of its own; None = all are its own.
         how: As in :func:`losses`.
     """
     if not isinstance(output, Mapping):

@@ -68,7 +68,8 @@ def curves(
 
 
 def verdicts(match: Ints, ignored: Bools) -> tuple[Bools, Bools]:
-    """Which detections are right, and which count at all: those of ignored objects are neither right nor wrong."""
+    """(N,) which detections are right, and (N,) which count at all: those of ignored objects are neither right nor
+    wrong. Arguments as for :func:`curves`."""
     found = match >= 0
     dropped = np.zeros(len(match), bool)
     dropped[found] = ignored[match[found]]

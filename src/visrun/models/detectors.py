@@ -9,7 +9,7 @@ Ignored objects are left out of what is learnt; to find one counts as finding ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ from visrun.build import function_of
 from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE
 from visrun.detection import losses
 from visrun.detection.decode import MOST
+from visrun.detection.losses import BoxLoss
 from visrun.detection.masks import as_bytes, filled, of_objects, pasted
 from visrun.detection.results import padded
 from visrun.models.classifiers import HALF, imagenet_weights
@@ -36,7 +37,6 @@ LEAST = 0.05  # score of a detection
 USUAL = 800  # side in pixels of the images that the anchors were made for
 # Losses that a network has by itself.
 OWN = (losses.default, losses.default_mask, losses.default_rotated, losses.bce_mask)
-BoxLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)

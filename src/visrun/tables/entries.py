@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from math import lcm
 from typing import Literal
@@ -149,12 +149,15 @@ class ModelEntry:
         kind = "square images" if self.fixed_size else "sides"
         limits = [f"of a multiple of {step} pixels{' for masks' if cell > 1 else ''}"] * (step > 1)
         limits += [f"of at least {least} pixels"] * (least > step)
-        given, such = (str(size), near[0]) if isinstance(size, int) else (_typed(sides), _typed(near))
-        return f"data.image_size={given}: model={name} takes {kind} {' and '.join(limits)}, such as {such}"
+        return (
+            f"data.image_size={typed(sides)}: model={name} takes {kind} {' and '.join(limits)}, such as {typed(near)}"
+        )
 
 
-def _typed(sides: tuple[int, ...]) -> str:
-    return f"[{','.join(map(str, sides))}]"
+def typed(size: Sequence[int]) -> str:
+    """(height, width) of an image as ``data.image_size`` takes it: 224 for a square, else [480,640]."""
+    height, width = size
+    return str(height) if height == width else f"[{height},{width}]"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ class AnomalyDetection:
         alone = only(prediction, i)
         if "heat" not in alone:
             return alone
-        heat = place.back_maps(alone["heat"], 1)
+        heat = place.back_maps(alone["heat"])
         if self.pixel_threshold is None:
             return {**alone, "heat": heat}
         return {**alone, "heat": heat, "mask": (heat >= self.pixel_threshold).to(torch.uint8) * 255}

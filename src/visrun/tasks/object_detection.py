@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from visrun.detection.decode import SAME, propose, report
+from visrun.detection.losses import BoxLoss
 from visrun.detection.metrics import BoxMetric
-from visrun.detection.objective import BoxLoss, learn
+from visrun.detection.objective import learn
 from visrun.detection.restore import restore_boxes
 from visrun.detection.results import DRAWN, RECORDED, drawn, merged, of_file, recorded, truth
 from visrun.figures.shapes import beside_truth
