@@ -31,7 +31,9 @@ def test_values_stand_in_the_models_order_and_others_go() -> None:
 
 
 def test_a_missing_value_is_named_with_those_there_are() -> None:
-    with pytest.raises(DataError, match=r"set: the model tells height, and the values here are width$"):
+    with pytest.raises(
+        DataError, match=r"set: the model tells height, and the values here are width: add or rename one$"
+    ):
         agreeing(dataset("value", [(1.0,)], targets=("width",)), targets=["width", "height"])
 
 
@@ -49,7 +51,7 @@ def test_sets_of_one_are_single_labels_for_a_model_of_one() -> None:
 @pytest.mark.parametrize("labels", [(0, 1), ()])
 def test_a_model_of_one_label_is_not_measured_where_an_image_has_another_number(labels: tuple[int, ...]) -> None:
     several = dataset("label", [(1,), labels], classes=("a", "b"), multilabel=True)
-    with pytest.raises(DataError, match=rf"^1.png: the model tells one label .* has {len(labels)}$"):
+    with pytest.raises(DataError, match=rf"^1.png: the model tells one label .* has {len(labels)}: keep one$"):
         agreeing(several, multilabel=False)
 
 

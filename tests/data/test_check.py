@@ -86,7 +86,7 @@ def segmentation(root: Path) -> Path:
     ("mask", "reason"),
     [
         (np.array([[0, 1, 1, 2]] * 3, np.uint8), "images/2.png: mask id 2 is out of range: there are 2 classes"),
-        (np.zeros((4, 4), np.uint8), "masks/2.png: mask of 4x4 pixels, its image has 4x3"),
+        (np.zeros((4, 4), np.uint8), "masks/2.png: mask of 4x4 pixels, its image has 4x3: save both at one size"),
         (np.tile(np.uint8([0, 9, 0]), (3, 4, 1)), r"masks/2.png: colour mask \(mode RGB\)"),
     ],
 )
@@ -224,7 +224,7 @@ def test_one_image_cannot_be_split(tmp_path: Path) -> None:
 def test_a_single_class_is_refused(tmp_path: Path) -> None:
     pictures(tmp_path, 4, "a", split="train")
     pictures(tmp_path, 4, "ab", split="val")
-    with pytest.raises(DataError, match="a single class, a, in train"):
+    with pytest.raises(DataError, match="a single class, a, in train: at least two are needed: add images of another"):
         records.read(tmp_path, task="classification")
 
 

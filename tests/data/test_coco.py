@@ -360,9 +360,12 @@ def test_names_that_no_image_has(tmp_path: Path, name: str) -> None:
         ('{"images": [' + "1" * 5000 + "]}", r"all\.json: broken JSON \(ValueError\)"),
         ('{"images": [\n1, 2,,', r"all\.json:2: broken JSON"),
         ('{"annotations": []}', "no list of images"),
-        ('{"images": [3], "annotations": []}', "images is no list of objects"),
-        ('{"images": [], "annotations": [], "categories": [{"name": "x"}]}', "a category without id or name"),
-        ('{"images": []}', "no annotations in it"),
+        ('{"images": [3], "annotations": []}', "images is no list of objects: export the file anew"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"name": "x"}]}',
+            "a category without id or name: give it both",
+        ),
+        ('{"images": []}', "no annotations in it: name the file that has them"),
     ],
 )
 def test_a_json_that_is_broken_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -192,7 +192,7 @@ def test_no_good_image_to_learn_from(tmp_path):
     mvtec(tmp_path, good=0)
     for i in range(4):
         picture(tmp_path / "train" / "bent" / f"{i}.png")
-    with pytest.raises(DataError, match="no good image in train"):
+    with pytest.raises(DataError, match="no good image in train: add some"):
         read(tmp_path)
 
 
@@ -225,8 +225,8 @@ def test_masks_may_be_missing_altogether(tmp_path):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"size": (8, 12)}, "mask of 8x12 pixels, its image has 12x8"),
-        ({"empty": True}, "the mask of a defective image marks no pixel"),
+        ({"size": (8, 12)}, "mask of 8x12 pixels, its image has 12x8: save both at one size"),
+        ({"empty": True}, "the mask of a defective image marks no pixel: mark the defect"),
     ],
 )
 def test_a_mask_of_another_size_or_without_a_mark_is_refused(tmp_path, options, what):
@@ -376,7 +376,9 @@ def test_an_image_without_its_folder_of_masks_is_a_problem(tmp_path):
 
 
 def test_masks_of_one_image_have_one_size(tmp_path):
-    with pytest.raises(DataError, match=r"bent/0/001\.png: mask of 11x8 pixels, 000\.png beside it has 12x8"):
+    with pytest.raises(
+        DataError, match=r"bent/0/001\.png: mask of 11x8 pixels, 000\.png beside it has 12x8: save both at one size"
+    ):
         read(loco(tmp_path, sizes=((12, 8), (11, 8))))
 
 

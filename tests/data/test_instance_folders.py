@@ -77,8 +77,9 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path) -> None:
             mask.rename(mask.with_name(f"{name}_{mask.name}"))
     problems = [str(problem) for problem in instances.read(tmp_path).problems]
     assert problems == [
-        "stage1_train/2e/images/2e.png: stage1_train/2e/masks/2e_m0.png: no pixel is white",
-        "stage1_train/3d/images/3d.png: stage1_train/3d/masks/3d_m1.png: of another size than others",
+        "stage1_train/2e/images/2e.png: stage1_train/2e/masks/2e_m0.png: no pixel is white: remove it",
+        "stage1_train/3d/images/3d.png: stage1_train/3d/masks/3d_m1.png: of another size than others: "
+        "save all at one size",
         "stage1_train/4c/images/4c.png: stage1_train/4c/masks/4c_m0.png: empty file (0 bytes)",
     ]
     Image.new("L", SIZE).save(top / "5b" / "images" / "other.png")

@@ -403,7 +403,7 @@ def test_nothing_to_learn_from_is_refused(tmp_path: Path, layout: str, task: str
     for shade, name in enumerate(names):
         photo(tmp_path / "images" / f"{name}.png", shade)
     WRITERS[layout](tmp_path, {name: [] for name in names}, {name: [] for name in names}, layout == "dota")
-    with pytest.raises(DataError, match=r"no object to learn from in train \(\d images\)"):
+    with pytest.raises(DataError, match=r"no object to learn from in train \(\d images\): label some there"):
         records.read(tmp_path, task=task, reader=layout)
 
 

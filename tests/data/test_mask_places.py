@@ -180,7 +180,9 @@ def test_roboflow_names_the_ids(tmp_path: Path) -> None:
     photo(tmp_path / "valid" / "x.jpg", 9)
     mask(tmp_path / "valid" / "x_mask.png")
     (tmp_path / "valid" / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, dog\n2, cat\n")
-    with pytest.raises(DataError, match=r"/train/_classes\.csv and .*/valid/_classes\.csv: the classes differ"):
+    with pytest.raises(
+        DataError, match=r"/train/_classes\.csv and .*/valid/_classes\.csv: the classes differ: give all the same"
+    ):
         records.read(tmp_path, task="segmentation")
     file.write_text("Pixel Value, Class\n1, background\n2, cat\n")
     with pytest.raises(DataError, match=r"_classes\.csv: expected the pixel values 0, 1, 2, \.\.\. with a class each"):

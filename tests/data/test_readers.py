@@ -411,7 +411,7 @@ def test_a_split_of_nothing_but_wrong_rows_stays_a_split(tmp_path: Path) -> None
 def test_tables_of_different_columns(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "image,target\na.png,1\n")
     write(tmp_path / "val.csv", "image,size\na.png,1\n")
-    with pytest.raises(DataError, match=r"val.csv: columns image, size, but train.csv has others"):
+    with pytest.raises(DataError, match=r"val.csv: columns image, size, but train.csv has others: give all the same"):
         table.read(tmp_path, target="value")
 
 

@@ -173,7 +173,7 @@ def test_colours_become_ids(tmp_path: Path) -> None:
 def test_a_colour_without_a_class_is_named(tmp_path: Path) -> None:
     (tmp_path / "labelmap.txt").write_text(LABELMAP)
     file = save(tmp_path / "masks" / "a.png", colours((0, 0, 0), (1, 2, 3)))
-    with pytest.raises(DataError, match=r"a\.png: colour 1,2,3 is not in labelmap\.txt"):
+    with pytest.raises(DataError, match=r"a\.png: colour 1,2,3 is not in labelmap\.txt: name its class there"):
         images.load_mask(file)
 
 

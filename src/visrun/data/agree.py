@@ -27,7 +27,9 @@ def agreeing(dataset: Dataset, *, targets: Sequence[str] = (), multilabel: bool 
         missing = [name for name in targets if name not in dataset.targets]
         if missing:
             here = ", ".join(dataset.targets)
-            raise DataError(f"{dataset.root}: the model tells {missing[0]}, and the values here are {here}")
+            raise DataError(
+                f"{dataset.root}: the model tells {missing[0]}, and the values here are {here}: add or rename one"
+            )
         order = [dataset.targets.index(name) for name in targets]
         changed = _changed(dataset, lambda values: tuple(values[i] for i in order))
         return replace(changed, targets=tuple(targets))
@@ -39,7 +41,7 @@ def agreeing(dataset: Dataset, *, targets: Sequence[str] = (), multilabel: bool 
 
 def _only(labels: tuple[int, ...]) -> int:
     if len(labels) != 1:
-        raise DataError(f"the model tells one label an image, and an image here has {len(labels)}")
+        raise DataError(f"the model tells one label an image, and an image here has {len(labels)}: keep one")
     return labels[0]
 
 

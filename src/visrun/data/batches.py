@@ -161,7 +161,7 @@ class Batches:
         device: torch.device | str = "cpu",
     ) -> None:
         if not len(images):
-            raise DataError("no usable image is left in this split")
+            raise DataError("no usable image is left in this split: mend or replace its files")
         kind, rows = targets.kind, targets.rows
         assert rows is None or len(rows) == len(images), "one target for each usable image"
         assert not TARGETS[kind].planes or images.source.masks is not None, "images opened without their masks"

@@ -134,9 +134,11 @@ def _count_ids(paths: tuple[Path, ...], size: tuple[int, int], marks: bool) -> n
     mask = images.load_flags(*paths).astype(np.uint8) if marks else images.load_mask(path)
     height, width = mask.shape
     if (width, height) != size:
-        raise DataError(f"{path}: mask of {width}x{height} pixels, its image has {size[0]}x{size[1]}")
+        raise DataError(
+            f"{path}: mask of {width}x{height} pixels, its image has {size[0]}x{size[1]}: save both at one size"
+        )
     if marks and not mask.any():
-        raise DataError(f"{path}: the mask of a defective image marks no pixel")
+        raise DataError(f"{path}: the mask of a defective image marks no pixel: mark the defect")
     return np.bincount(mask.ravel(), minlength=256)
 
 

@@ -160,7 +160,7 @@ def require(
     empty = [name for name in (*needed, *good) if not good.get(name)]
     if kind == "mask" and empty and (listing.splits.get(empty[0]) or not any(good.values())):
         whose = f"of {empty[0]} " if empty[0] in listing.splits else ""
-        raise DataError(f"{root}: no mask {whose}holds a pixel of the classes")
+        raise DataError(f"{root}: no mask {whose}holds a pixel of the classes: check data.classes and the masks' ids")
     if empty or not good:
         what = f"the {empty[0]} split is empty" if empty else "no images"
         told = f"{root}: {what} (images: {', '.join(f'{k} {len(v)}' for k, v in good.items())})"
@@ -173,15 +173,15 @@ def require(
     if TARGETS[kind].objects:
         for name, what in (("train", "learn from"), ("val", "tell a better epoch by")):
             if not any(counts[name]):
-                raise DataError(f"{root}: no object to {what} in {name} ({len(good[name])} images)")
+                raise DataError(f"{root}: no object to {what} in {name} ({len(good[name])} images): label some there")
     if kind == "verdict":
         for name in needed:
             if not counts[name][0]:
-                raise DataError(f"{root}: no good image in {name}: what is normal is learnt from good images")
+                raise DataError(f"{root}: no good image in {name}: add some, what is normal is learnt from them")
     if len(present) >= TARGETS[kind].least_classes:
         return
-    hint = " (an id of 255 means ignore: write the foreground as 1)" if kind == "mask" else ""
-    raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed{hint}")
+    mend = "an id of 255 means ignore, write the foreground as 1" if kind == "mask" else "add images of another"
+    raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed: {mend}")
 
 
 def _mend(empty: str, listing: Listing) -> str:
@@ -200,7 +200,7 @@ def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -
         if low == high:
             told = f"every training image has the value {low:g}; there is nothing to learn"
             vary = [other for other, spread in zip(targets, np.ptp(values, 0), strict=True) if spread]
-            rest = f", leave it out: data.targets={vary}" if vary else ""
+            rest = f", leave it out: data.targets={vary}" if vary else ": add images with others"
             raise DataError(f"{root}: target {name}: {told}{rest}")
         if np.spacing(np.abs(column).max().astype(np.float32)) > COARSEST * column.std():
             told = f"{low:.12g} to {high:.12g} are more than float32 can tell apart"

@@ -143,7 +143,9 @@ def load_flags(first: Path, *others: Path) -> npt.NDArray[np.bool_]:
         more = load_flags(path)
         if more.shape != flags.shape:
             sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (more, flags)]
-            raise DataError(f"{path}: mask of {sizes[0]} pixels, {first.name} beside it has {sizes[1]}")
+            raise DataError(
+                f"{path}: mask of {sizes[0]} pixels, {first.name} beside it has {sizes[1]}: save both at one size"
+            )
         flags |= more
     return flags
 

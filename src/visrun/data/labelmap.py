@@ -128,7 +128,7 @@ def pixel_names(folders: Iterable[Path]) -> tuple[str, ...]:
             raise DataError(f"{file}: expected the pixel values 0, 1, 2, ... with a class each")
         found[file] = files.require_once(file, [match["name"] for match in matches if match])
     if len({*found.values()}) > 1:
-        raise DataError(f"{' and '.join(map(str, found))}: the classes differ")
+        raise DataError(f"{' and '.join(map(str, found))}: the classes differ: give all the same")
     return next(iter(found.values()), ())
 
 
@@ -151,7 +151,7 @@ def ids(path: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | No
     strange = packed[known[place] != packed]
     if strange.size:
         red, green, blue = int(strange[0]).to_bytes(3)
-        raise DataError(f"{path}: colour {red},{green},{blue} is not in {file.name}")
+        raise DataError(f"{path}: colour {red},{green},{blue} is not in {file.name}: name its class there")
     return meant[place]
 
 

@@ -201,7 +201,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ConfigError(f"model.weights={path}: cannot be read: {_why(file, error)}") from error
     state = _state(content)
     if not state:
-        raise ConfigError(f"model.weights={path}: holds no state dict (names and tensors)")
+        raise ConfigError(f"model.weights={path}: holds no state dict (names and tensors): name a file that does")
     portrait = content.get("network")
     network = str(portrait.get("name", "")) if isinstance(portrait, dict) else ""
     known = content.get("task_state")

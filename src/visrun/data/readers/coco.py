@@ -55,7 +55,7 @@ def read(root: Path) -> Listing:
     sources = [Source(split, file, _opened(file)) for split, file in one_each(root, found, "COCO files")]
     labelled = [source for source in sources if "annotations" in source.content]
     if not labelled:
-        raise DataError(f"{sources[0].file}: no annotations in it")
+        raise DataError(f"{sources[0].file}: no annotations in it: name the file that has them")
     warnings = [f"{s.file.name} has no annotations and is left out" for s in sources if s not in labelled]
     blank = [source for source in labelled if source.split in ("val", "test") and not source.content["images"]]
     labelled = [source for source in labelled if source not in blank]
@@ -139,10 +139,10 @@ def _opened(file: Path) -> dict[str, Any]:
     content = json_keys.parsed(file, files.text(file))
     keys = [key for key in ("images", "annotations", "categories") if isinstance(content, dict) and key in content]
     if "images" not in keys:
-        raise DataError(f"{file}: no COCO json: it has no list of images")
+        raise DataError(f"{file}: no COCO json: it has no list of images: add it, or name another file")
     for key in keys:
         if not isinstance(content[key], list) or not all(isinstance(item, dict) for item in content[key]):
-            raise DataError(f"{file}: {key} is no list of objects")
+            raise DataError(f"{file}: {key} is no list of objects: export the file anew")
     return content
 
 
@@ -153,7 +153,7 @@ def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
     for source in sources:
         entries = source.content.get("categories", [])
         if not all(is_id(entry.get("id")) and "name" in entry for entry in entries):
-            raise DataError(f"{source.file}: a category without id or name")
+            raise DataError(f"{source.file}: a category without id or name: give it both")
         for entry in sorted(entries, key=lambda entry: files.natural(str(entry["id"]))):
             names[str(entry["name"])] = None
             headings.add(str(entry.get("supercategory")) if entry.get("supercategory") != entry["name"] else "")

@@ -102,7 +102,8 @@ def _marks(masks: Sequence[Path], where: str) -> Marks:
     flags = [images.load_flags(mask) for mask in masks]
     for mask, several in zip(masks, flags, strict=True):
         if several.shape != flags[0].shape or not several.any():
-            raise DataError(f"{mask}: {'no pixel is white' if not several.any() else 'of another size than others'}")
+            blank, differs = "no pixel is white: remove it", "of another size than others: save all at one size"
+            raise DataError(f"{mask}: {differs if several.any() else blank}")
     outlines = [_runs(several) for several in flags]
     height, width = flags[0].shape
     return Marks(

@@ -82,7 +82,9 @@ def read(root: Path, *, target: str, targets: Sequence[str] | None = None, group
     lines = _drop_unlabelled(opened, first)
     for table in opened.values():
         if table.columns != first.columns:
-            raise DataError(f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others")
+            raise DataError(
+                f"{table.file}: columns {', '.join(table.columns)}, but {first.file.name} has others: give all the same"
+            )
     made = _listing(opened, base, target, targets, group)
     return replace(made, warnings=(*lines, *made.warnings))
 
@@ -160,7 +162,7 @@ def _listing(
     member = columns.index(group) if group in columns else None
     others = [i for i in range(len(columns)) if i not in (image, split, None if targets else member)]
     if not others:
-        raise DataError(f"{file}: no column beside {', '.join(columns)} to learn")
+        raise DataError(f"{file}: no column beside {', '.join(columns)} to learn: add one")
     if target == "value":
         opened, told = _with_points(opened, others)
         lines = (*lines, *told)
