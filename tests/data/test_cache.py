@@ -522,7 +522,7 @@ def test_a_set_in_use_stays_open_when_another_finds_no_room(paths, monkeypatch):
     ("options", "message"),
     [
         ({"cache": "gpu"}, "data.cache=gpu: this run trains on cpu"),
-        ({"cache": "tape"}, "data.cache=tape: must be one of auto, disk, gpu, ram, stream"),
+        ({"cache": "tape"}, "data.cache=tape: must be one of auto, gpu, ram, disk, stream"),
         ({"cache": "ram", "cache_gb": 1e-6}, "data.cache=ram: the images need 0.00 GB"),
     ],
 )

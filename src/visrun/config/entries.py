@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from visrun.config.fields import NAME, one_of, show
 from visrun.config.settings import ModelOptions
 from visrun.near import did_you_mean
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, ReaderEntry, TaskEntry
 from visrun.tables.entries import Output
+from visrun.tables.words import Fit
 
 REF = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
-FITS = get_args(get_type_hints(TaskEntry)["fit"])
+FITS = get_args(Fit)
 OUTPUTS = get_args(Output)
 
 

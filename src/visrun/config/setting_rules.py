@@ -17,7 +17,7 @@ from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelE
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
 
 if TYPE_CHECKING:
-    from visrun.data.geometry import Fit
+    from visrun.tables.words import Fit
 
 # Setting -> what must hold for anything to read it; one that is not here is always read. `mixes` are those of the task,
 # `options` those of the model; `augment` is the choice of a preset.

@@ -20,6 +20,7 @@ from visrun.config.kinds import (
     Weights,
 )
 from visrun.machine import DEVICE, DEVICES
+from visrun.tables.words import Cache, Fit, OnBad
 
 
 class Data(Frozen):
@@ -33,7 +34,7 @@ class Data(Frozen):
         unit="pixels",
         allowed="an integer from 8 to 4096, or two of them as [height,width]",
     )
-    resize: Literal["crop", "letterbox", "zoom"] | None = field(
+    resize: Fit | None = field(
         None,
         "How an image meets the training size: crop fills it, letterbox keeps all and pads, zoom is a letterbox that "
         "training looks into closer; null = the task's.",
@@ -81,7 +82,7 @@ class Data(Frozen):
         ge=-1,
         le=256,
     )
-    cache: Literal["auto", "gpu", "ram", "disk", "stream"] = field(
+    cache: Cache = field(
         "auto",
         "Where decoded images are kept: auto = the first of gpu, ram and disk with room; stream = nowhere, they are "
         "decoded in every epoch.",
@@ -94,7 +95,7 @@ class Data(Frozen):
         gt=0,
     )
     cache_dir: Address | None = field(None, "Folder of the disk cache; null = ~/.cache/visrun.", allowed="a path")
-    on_bad: Literal["error", "skip"] = field("error", "What an unreadable image or label does: stop, or be left out.")
+    on_bad: OnBad = field("error", "What an unreadable image or label does: stop, or be left out.")
 
 
 class Augment(Frozen):

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visrun.data import geometry, mixing
-from visrun.data.geometry import Array, Fit
+from visrun.data.geometry import Array
 from visrun.tables import TARGETS
+from visrun.tables.words import Fit
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 YIQ = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])

@@ -26,11 +26,11 @@ from torch import Tensor
 
 from visrun.data import contents, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
-from visrun.data.places import Place
 from visrun.data.stream import Canvases, Source
 from visrun.data.threads import Progress
 from visrun.device import is_out_of_memory
 from visrun.errors import ConfigError, DataError
+from visrun.tables.words import Cache, OnBad, Store
 from visrun.text import first_lines
 
 CHUNK = 64
@@ -50,12 +50,12 @@ class Keep:
         on_bad: error, or skip to leave out files whose pixels cannot be decoded.
     """
 
-    cache: str = "auto"
+    cache: Cache = "auto"
     cache_gb: float | None = None
     cache_dir: Path | None = None
     workers: int = -1
     cores: int | None = None
-    on_bad: str = "error"
+    on_bad: OnBad = "error"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Images:
     source: Source
     kept: NDArray[np.int64]
     bad: tuple[str, ...]
-    place: Place
+    place: Store
     pixels: Tensor | None
     masks: Tensor | None
     seconds: float
@@ -162,7 +162,7 @@ _OPEN: OrderedDict[tuple[object, ...], Images] = OrderedDict()  # for this proce
 _GIVEN: WeakSet[Images] = WeakSet()  # what callers hold: one set may have been given to several
 
 
-def _taken(place: Place) -> int:
+def _taken(place: Store) -> int:
     """Bytes of the sets that this process keeps open in ``place``."""
     sets = {id(images.source): images for images in (*_OPEN.values(), *_GIVEN)}
     return sum(images.nbytes for images in sets.values() if images.place == place)
@@ -179,7 +179,7 @@ def _forget_unused() -> None:
 def _placed(source: Source, folder: Path, device: torch.device, keep: Keep, progress: Progress | None) -> Images:
     """The images in the first place that takes them: what is free may be another process' before it is taken here."""
     need = contents.needed(source)
-    full: list[Place] = []
+    full: list[Store] = []
     while True:
         place = choose(need, keep, folder=folder, device=device, full=full)
         try:
@@ -197,7 +197,7 @@ def _placed(source: Source, folder: Path, device: torch.device, keep: Keep, prog
         full.append(place)
 
 
-def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: Sequence[Place] = ()) -> Place:
+def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: Sequence[Store] = ()) -> Store:
     """Where ``need`` bytes go beside the sets in use, before which those of earlier runs give way; a place asked for by
     name may fill nine tenths of what is free there, and one that is ``full`` is passed over.
 
@@ -207,7 +207,7 @@ def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: S
     wanted = [place for place in places.candidates(keep.cache, device) if place not in full]
     gb = keep.cache_gb
 
-    def first() -> Place | None:
+    def first() -> Store | None:
         share = 0.5 if keep.cache == "auto" else 0.9
         fits = partial(places.fits, need=need, cache_gb=gb, share=share, folder=folder, device=device)
         return next((place for place in wanted if fits(place, taken=_taken(place))), None)
@@ -228,7 +228,7 @@ def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: S
 
 
 def _built(
-    source: Source, place: Place, folder: Path, device: torch.device, keep: Keep, progress: Progress | None
+    source: Source, place: Store, folder: Path, device: torch.device, keep: Keep, progress: Progress | None
 ) -> Images:
     """The images decoded into ``place``, or found there."""
     cores = keep.cores or os.cpu_count() or 1
@@ -286,7 +286,7 @@ def _fill(source: Source, arrays: list[Tensor | None], *, workers: int, progress
     return bad
 
 
-def _checked(opened: Images, on_bad: str) -> Images:
+def _checked(opened: Images, on_bad: OnBad) -> Images:
     """``opened``, unless bad files forbid it."""
     bad, n = opened.bad, len(opened.source.paths)
     if not bad or (on_bad == "skip" and len(bad) <= MOST_SKIPPED * n):

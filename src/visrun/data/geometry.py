@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Fit = Literal["crop", "letterbox", "zoom"]
+from visrun.tables.words import Fit
+
 Array = NDArray[np.float64]
 # How much larger than the training size a picture is kept. A crop of 44 % of the area then still has full resolution,
 # and most views shrink the kept pixels by less than 2, up to which bilinear sampling stays within a few grey levels of

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from visrun.data import geometry, tiles
-from visrun.data.geometry import Fit
 from visrun.data.outlines import Window
 from visrun.numbers import is_int
+from visrun.tables.words import Fit
 
 ASIDE = 1e-4  # far less than one of 255 steps
 

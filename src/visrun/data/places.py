@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 import psutil
@@ -21,8 +21,8 @@ from torch import Tensor
 
 from visrun.errors import ConfigError, DataError
 from visrun.folders import cache_folder, expanded
+from visrun.tables.words import Cache, Store
 
-Place = Literal["gpu", "ram", "disk", "stream"]
 ABOUT = "about.json"
 UNFINISHED = ".building-"
 RETRY = 0.2  # seconds between two looks whether another process has built an entry
@@ -30,7 +30,7 @@ ABANDONED = 86_400.0  # seconds without a change after which a build of another 
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def candidates(cache: str, device: torch.device) -> tuple[Place, ...]:
+def candidates(cache: Cache, device: torch.device) -> tuple[Store, ...]:
     """The places that ``data.cache`` may mean on ``device``, best first.
 
     Raises:
@@ -38,15 +38,16 @@ def candidates(cache: str, device: torch.device) -> tuple[Place, ...]:
     """
     if cache == "gpu" and device.type != "cuda":
         raise ConfigError(f"data.cache=gpu: this run trains on {device.type}: use auto, ram, disk or stream")
-    known: dict[str, tuple[Place, ...]] = {"gpu": ("gpu",), "ram": ("ram",), "disk": ("disk",), "stream": ("stream",)}
-    known["auto"] = ("gpu", "ram", "disk", "stream") if device.type == "cuda" else ("ram", "disk", "stream")
-    if cache not in known:
-        raise ConfigError(f"data.cache={cache}: must be one of {', '.join(sorted(known))}")
-    return known[cache]
+    if cache not in get_args(Cache):
+        raise ConfigError(f"data.cache={cache}: must be one of {', '.join(get_args(Cache))}")
+    if cache != "auto":
+        return (cache,)
+    stores: tuple[Store, ...] = get_args(Store)
+    return stores if device.type == "cuda" else stores[1:]
 
 
 def fits(
-    place: Place,
+    place: Store,
     need: int,
     *,
     cache_gb: float | None,
@@ -64,7 +65,7 @@ def fits(
     return taken + need <= budget
 
 
-def room(place: Place, folder: Path, device: torch.device) -> int:
+def room(place: Store, folder: Path, device: torch.device) -> int:
     """Bytes free there now; 0 for a disk that cannot be written."""
     if place == "gpu":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from visrun.data import check, choose, files, labelled, lookalikes, mask_classes, recognise, splits
 from visrun.data.check import Finding
@@ -23,6 +23,7 @@ from visrun.data.threads import Progress
 from visrun.errors import DataError
 from visrun.folders import expanded
 from visrun.tables import TARGETS
+from visrun.tables.words import OnBad
 from visrun.text import composed
 
 
@@ -102,7 +103,7 @@ def read(
     task: str,
     reader: str = "auto",
     targets: Sequence[str] | None = None,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     training: bool = True,
     progress: Progress | None = None,
     **choice: Unpack[Choice],
@@ -141,7 +142,7 @@ def checked(
     group: str | None = None,
     train_fraction: float = 1.0,
     seed: int = 0,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     training: bool = True,
     defects_aside: bool = False,
     pixels: bool = False,
@@ -197,7 +198,7 @@ def _examined(
     *,
     base: Path,
     classes: Sequence[str] | None,
-    on_bad: str,
+    on_bad: OnBad,
     training: bool,
     pixels: bool,
     progress: Progress | None,
@@ -227,7 +228,7 @@ def _examined(
     return made.listing, ids, good, skipped
 
 
-def _settle(made: Labelled, root: Path, on_bad: str) -> tuple[str, ...]:
+def _settle(made: Labelled, root: Path, on_bad: OnBad) -> tuple[str, ...]:
     """Raise for unusable records and objects, or return them as lines where they may be skipped."""
     faults = zip(made.entries, made.findings, strict=True)
     bad = [*made.listing.problems, *(Problem(record.where, f.fault) for (_, record), f in faults if f.fault)]

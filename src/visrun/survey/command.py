@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from PIL import Image
 
@@ -25,6 +25,7 @@ from visrun.survey.look import Survey, look
 from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text
 from visrun.tables import READERS, TARGETS, TASKS
+from visrun.tables.words import OnBad
 
 CHOOSING = ("data.targets", "data.classes", *(f"data.{name}" for name in SPLITTING), "seed")  # as a run takes them
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
@@ -86,7 +87,7 @@ def _asked(words: Sequence[str]) -> dict[str, str]:
     if len(roots) > 1:
         raise ConfigError(f"data.root is given twice: {show(roots[0])} and {show(roots[1])}; keep one")
     asked = DEFAULTS | given | {"data.root": roots[0]}
-    for key, known in (("task", [*TASKS, ""]), ("data", ["auto", *READERS]), ("data.on_bad", ["error", "skip"])):
+    for key, known in (("task", [*TASKS, ""]), ("data", ["auto", *READERS]), ("data.on_bad", get_args(OnBad))):
         if asked[key] not in known:
             names = list(filter(None, known))
             hint = did_you_mean(asked[key], names)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from visrun.data.records import Choice, Dataset
 from visrun.data.threads import Progress
 from visrun.errors import DataError, first_line
 from visrun.folders import expanded
+from visrun.tables.words import OnBad
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ def survey(
     *,
     tasks: Sequence[str] | None = None,
     reader: str = "auto",
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     progress: Progress | None = None,
 ) -> Survey:
     """Which tasks ``root`` can serve, as which layout, with its counts, sizes and problems.
@@ -128,7 +129,7 @@ def look(
     *,
     tasks: Sequence[str] | None = None,
     reader: str = "auto",
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     pixels: bool = False,
     targets: Sequence[str] | None = None,
     progress: Progress | None = None,
@@ -229,7 +230,7 @@ def _refused(root: Path, task: str, error: DataError, poor: Sequence[Found]) -> 
     return Service(task=task, ready=False, reason=told, problems=error.offenders)
 
 
-def _service(task: str, dataset: Dataset, on_bad: str) -> Service:
+def _service(task: str, dataset: Dataset, on_bad: OnBad) -> Service:
     bad = len(dataset.skipped)
     ready = not bad or on_bad == "skip"
     marked = [row.target for rows in dataset.splits.values() for row in rows if isinstance(row.target, Objects)]

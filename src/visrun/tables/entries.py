@@ -9,6 +9,7 @@ from typing import Literal
 
 from visrun.build import Ref
 from visrun.tables.targets import TARGETS
+from visrun.tables.words import Fit
 
 Output = Literal["image", "pixel", "score"]
 SYNTHETIC = "synthetic_"  # begins the names of metrics that were measured on made-up samples
@@ -40,7 +41,7 @@ class TaskEntry:
     build: Ref
     metrics: dict[str, bool]
     losses: dict[str, Ref]
-    fit: Literal["crop", "letterbox", "zoom"]
+    fit: Fit
     image_size: int
     target: str
     spoil: Ref | None = None
