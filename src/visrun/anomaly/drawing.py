@@ -52,7 +52,7 @@ def picture(
 
 
 def warmed(image: Image.Image, heat: NDArray[np.float32], threshold: float | None) -> Image.Image:
-    """``image`` under its heat; the threshold is the middle of the colours, the hottest where there is none."""
+    """``image`` under its heat (h, w); the threshold is the middle of the colours, the hottest where there is none."""
     stretched = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR))
     middle = threshold if threshold is not None and threshold > 0 else float(heat.max())
     share = np.clip((stretched / max(middle, 1e-12)) ** 2 / 2, 0, 1)[:, :, None]

@@ -40,7 +40,7 @@ def boxes_of(output: Output) -> Tensor:
 
 
 def looks(output: Output) -> tuple[Tensor, ...]:
-    """The boxes after each look; what refines those of the first teaches them nothing."""
+    """The boxes (B, L, 4 or 5) after each look; no gradient of a second look reaches the boxes of the first."""
     boxes = coarse_boxes(output)
     return (boxes, refined(boxes.detach(), output["refinements"])) if "refinements" in output else (boxes,)
 

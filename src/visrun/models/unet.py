@@ -71,7 +71,7 @@ class UNet(nn.Module):
         return {"out": self.classifier(self.dropout(x))}
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the image, finest first."""
+        """Feature maps (B, C, h, w) at 1/2, 1/4, 1/8, 1/16 and 1/32 of the image, finest first."""
         encoder = self.encoder
         if not isinstance(encoder, ResNet):
             found: list[Tensor] = encoder(images)

@@ -139,7 +139,7 @@ def smooth(digit: int, image: npt.NDArray[Any]) -> Glyph:
 
 
 def texture(name: str) -> Floats:
-    """A grey photograph of scikit-image's package data, in 0..1."""
+    """(h, w) a grey photograph of scikit-image's package data, in 0..1."""
     path = package_files("skimage") / "data" / f"{name}.png"
     if not path.is_file():
         raise DataError(
