@@ -50,7 +50,9 @@ def timm_classifier(
     built = _created(name, builder, pretrained, num_classes=num_outputs, drop_rate=dropout, **sized)
     head = _config(name, builder).get("classifier")
     if not isinstance(head, str):
-        raise ConfigError(f"model.name={name}: a network with {len(head or ())} last layers; one is needed")
+        raise ConfigError(
+            f"model.name={name}: a network with {len(head or ())} last layers: take one with a single one"
+        )
     replace_layer(built.module, head, num_outputs=num_outputs)
     built = built._replace(head=(head,))
     return scored(built) if target == "verdict" else built
@@ -79,9 +81,11 @@ def timm_trunk(name: str, *, builder: str, strides: Sequence[int], pretrained: P
         with torch.no_grad():
             sides = [x.shape[2:] for x in module.eval()(torch.zeros(1, 3, 64, 64))]
     except (AttributeError, AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(f"model={name}: {builder} has no feature maps at strides {list(strides)}") from error
+        raise ConfigError(
+            f"model={name}: {builder} has no feature maps at strides {list(strides)}: take another"
+        ) from error
     if [tuple(side) for side in sides] != [(64 // stride, 64 // stride) for stride in strides]:
-        raise ConfigError(f"model={name}: the feature maps of {builder} do not have channels first")
+        raise ConfigError(f"model={name}: the feature maps of {builder} do not have channels first: take another")
     return built._replace(module=module.train())
 
 
@@ -152,7 +156,9 @@ def _created(name: str, builder: str, pretrained: Pretrained, **options: Any) ->
         except Exception as error:  # of the hub's client, whichever it uses: there is no network, or no such file
             reason = first_line(error)
             if pretrained is True:
-                raise ConfigError(f"model.pretrained=true: no weights for {name} ({reason})") from error
+                raise ConfigError(
+                    f"model.pretrained=true: no weights for {name} ({reason}); use auto or false"
+                ) from error
             origin = f"random: no pretrained weights ({reason})"
     if module is None:
         module = timm.create_model(builder, pretrained=False, **options)

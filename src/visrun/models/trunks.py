@@ -75,7 +75,9 @@ def trunk(name: str, *, builder: str, strides: Sequence[int], pretrained: Pretra
         module = Trunk(_body(network), strides=strides)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         wanted = ", ".join(f"1/{stride}" for stride in strides)
-        raise ConfigError(f"model={name}: {builder} has no feature maps at {wanted} of the image") from error
+        raise ConfigError(
+            f"model={name}: {builder} has no feature maps at {wanted} of the image: take another"
+        ) from error
     return Built(module, *normalisation(builder, weights), origin=origin)
 
 

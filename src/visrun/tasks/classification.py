@@ -79,7 +79,7 @@ class Classification:
             UserError: An image has one label.
         """
         if not self.multilabel:
-            raise UserError(f"threshold={threshold:g}: an image of this run has one label, its likeliest")
+            raise UserError(f"threshold={threshold:g}: an image of this run has one label, its likeliest: leave it out")
         self.threshold = probability(threshold)
 
     def metric(self) -> ClassificationMetric:
