@@ -17,6 +17,8 @@ from visrun import hyperparameters
 from visrun.build import load
 from visrun.config import settings
 from visrun.data import records
+from visrun.data.augment import Augment
+from visrun.data.cache import Keep
 from visrun.data.derive import DERIVE
 from visrun.errors import ConfigError
 from visrun.lr import FACTORS
@@ -58,7 +60,8 @@ DEFAULTS = [
     *[(read, LEARNING) for read in (*map(load, SCHEDULERS.values()), *FACTORS.values())],
     *[(load(ref), SETTINGS["loss_options"]) for ref in sorted({ref for _, _, ref in LOSSES})],
     *[(load(ref), SETTINGS["model"]) for ref in sorted({entry.build for entry in MODELS.values()})],
-    (records.checked, SETTINGS["data"]),
+    *[(read, SETTINGS["data"]) for read in (records.checked, records.read, Keep)],
+    (Augment, SETTINGS["augment"]),
 ]
 
 

@@ -43,7 +43,8 @@ def build_optimizer(parameters: Parameters, config: Config) -> Optimizer:
     if not isinstance(name, str) or name not in OPTIMIZERS:
         raise ConfigError(f"optimizer={name}: unknown; use one of {', '.join(OPTIMIZERS)}")
     check_numbers(values)
-    _check_betas(values.get("betas", (0.9, 0.999)))
+    if "betas" in values:
+        _check_betas(values["betas"])
     optimizer: Optimizer = call(load(OPTIMIZERS[name]), values, list(parameters))
     return optimizer
 
