@@ -68,10 +68,12 @@ def objects(
 
 
 def wanted_of(classes: Sequence[str], known: Sequence[str], *, training: bool) -> tuple[str, ...]:
+    """The wanted ``classes``, of which a finished model's may be missing in part; a DataError says what is wrong."""
     wanted = tuple(map(str, classes))
     twice = [name for name, n in Counter(wanted).items() if n > 1 and training]  # a model's may be one by now
     if twice or not wanted:
-        raise DataError(f"data.classes={list(wanted)}: " + (f"{twice[0]} stands twice" if twice else "names no class"))
+        told = f"{twice[0]} stands twice: keep one" if twice else "names no class: leave it out for all"
+        raise DataError(f"data.classes={list(wanted)}: {told}")
     missing = [name for name in wanted if name not in known]
     if missing and (training or len(missing) == len(wanted)):
         hint = did_you_mean(missing[0], known) or f"; classes here: {some(known, 20)}"

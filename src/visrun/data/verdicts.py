@@ -36,6 +36,7 @@ class Verdict:
 
     @property
     def defective(self) -> bool:
+        """Whether the image is not good."""
         return self.kind != CLASSES[0]
 
     def __str__(self) -> str:
