@@ -122,11 +122,6 @@ def test_what_lies_in_the_padding_alone_is_not_drawn(kind: str) -> None:
         assert torch.equal(values[0], found[name][KEPT[kind]]), name
 
 
-@pytest.mark.parametrize(("count", "of", "found"), [(3, 7, [0, 3, 6]), (4, 2, [0, 1]), (1, 5, [0]), (12, 1, [0])])
-def test_samples_are_spread_over_a_split_and_shown_once(count: int, of: int, found: list[int]) -> None:
-    assert gallery.spread(count, of=of) == found
-
-
 def test_samples_come_in_the_order_asked_for_and_each_batch_is_seen_once() -> None:
     looked: list[int] = []
 

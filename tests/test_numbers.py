@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from visrun.numbers import far_apart, is_finite, number, number_in, number_or_none, numbers_of, single
+from visrun.numbers import evenly, far_apart, is_finite, number, number_in, number_or_none, numbers_of, single
 
 
 @pytest.mark.parametrize("content", [None, 3, "x", [1.0], {}])
@@ -59,3 +59,17 @@ def test_numbers(value: float, shown: str) -> None:
 )
 def test_seven_digits_are_left(value: float, told: float) -> None:
     assert single(value) == told
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "found"),
+    [(3, 7, [0, 3, 6]), (4, 2, [0, 1]), (1, 5, [0]), (12, 1, [0]), (3, 0, []), (0, 4, [])],
+)
+def test_an_even_choice_keeps_both_ends(count: int, of: int, found: list[int]) -> None:
+    assert evenly(count, of=of) == found
+
+
+@pytest.mark.parametrize("of", range(1, 60))
+def test_an_even_choice_has_as_many_as_asked_for_and_none_twice(of: int) -> None:
+    for count in range(1, of + 3):
+        assert len(set(evenly(count, of=of))) == min(count, of)

@@ -15,7 +15,7 @@ from visrun.figures import plots
 from visrun.figures.sheet import sheet
 from visrun.memory import without_steps
 from visrun.models import Settling
-from visrun.numbers import number
+from visrun.numbers import evenly, number
 from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
@@ -201,7 +201,7 @@ def show(made: Parts, folder: Path, split: str) -> Path:
     """The sheet of predictions on a split, by the weights that are evaluated as they stand."""
     path = folder / "predictions.png"
     loader, model = made.loaders[split], made.step.evaluated
-    positions = gallery.spread(SAMPLES, of=len(loader.images))
+    positions = evenly(SAMPLES, of=len(loader.images))
     with _evaluating(made):
         found = gallery.samples(made.task, model, loader, positions, precision=made.precision)
     sheet([*found.values()], path)

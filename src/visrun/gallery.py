@@ -89,11 +89,6 @@ def of_metric(metric: Metric, task: Task, dataset: Dataset, folder: Path) -> lis
     return found
 
 
-def spread(count: int, *, of: int) -> list[int]:
-    """``count`` positions from the first to the last ``of`` a split, or all of fewer."""
-    return sorted(set(torch.linspace(0, of - 1, count).round().int().tolist()))
-
-
 @torch.no_grad()
 def samples(
     task: Task, model: nn.Module, loader: Batches, positions: Sequence[int], *, precision: str

@@ -118,6 +118,7 @@ def none(epoch: float) -> float:  # noqa: ARG001
     return 1.0
 
 
+# Those of visrun.tables.SCHEDULERS, which a test compares by value.
 FACTORS: dict[str, Callable[..., float]] = {
     "cosine": cosine,
     "step": step,

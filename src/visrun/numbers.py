@@ -66,3 +66,10 @@ def single(value: float) -> float:
 def number(value: float) -> str:
     """A metric: four decimals, or four digits where these would say nothing."""
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
+
+
+def evenly(count: int, *, of: int) -> list[int]:
+    """``count`` positions from the first to the last ``of`` some, or all of fewer."""
+    if of <= count:
+        return list(range(of))
+    return [round(i * (of - 1) / max(count - 1, 1)) for i in range(count)]

@@ -132,7 +132,7 @@ def _run(
             made = parts.build(resolved, dataset, screen, alone=trial is None, begun=begun)
             journal.note(**made.notes)
             name, tags = (trial.name, trial.tags) if trial else (None, {})
-            tags = {**sitting_of(resolved, made), **tags}
+            tags = {**sitting_of(resolved, parameters=parts.count_parameters(made.built.module)), **tags}
             names = names_of(dataset)
             tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)

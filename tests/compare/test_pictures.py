@@ -50,14 +50,6 @@ def test_only_images_that_no_run_was_trained_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "chosen"), [(1, "f"), (2, "ch"), (5, "bdfhj"), (10, "abcdefghij"), (99, "abcdefghij")]
-)
-def test_images_are_spread_over_the_split(count: int, chosen: str) -> None:
-    records = dataset(val="abcdefghij").splits["val"]
-    assert "".join(record.where for record in pictures.spread(records, count)) == chosen
-
-
-@pytest.mark.parametrize(
     ("target", "kind", "words"),
     [
         (1, "label", "y"),

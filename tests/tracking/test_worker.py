@@ -13,7 +13,8 @@ import pytest
 from visrun.data import demo
 from visrun.errors import ConfigError
 from visrun.folders import cache_folder
-from visrun.tracking import TRACKERS, NoTracker, open_tracker, worker
+from visrun.tables import TRACKERS
+from visrun.tracking import NoTracker, open_tracker, worker
 
 
 def test_no_tracker_takes_everything_and_wants_nothing(tmp_path):

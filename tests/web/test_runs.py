@@ -25,7 +25,7 @@ from visrun.console import Screen, logged
 from visrun.errors import UserError
 from visrun.record.experiment import describe
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
-from visrun.record.run_folder import SILENT, RunFolder, born, writer_of
+from visrun.record.run_folder import SILENT, RunFolder, born, noted_process, writer_of
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, TABLE
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
@@ -192,7 +192,7 @@ def test_what_was_started_here_lives_until_its_end_is_noted(
     if not apart:
         monkeypatch.delattr(os, "waitid")
     process = subprocess.Popen([sys.executable, "-c", program])
-    folder = write(tmp_path, ui={"pid": process.pid, "started": processes.began(process.pid), "kind": "run"})
+    folder = write(tmp_path, ui={**noted_process(process.pid), "kind": "run"})
     monkeypatch.setattr(processes, "note", seen)
     processes._reap(process, folder)
     assert process.returncode == code
@@ -738,7 +738,7 @@ def test_a_sweep_of_the_command_line_stays_one_when_it_is_stopped_here(
 ) -> None:
     folder = write(tmp_path / "multirun/s/0", result={"status": "killed"}).parent
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
-        (folder / LEAD).write_text(json.dumps({"pid": process.pid, "started": processes.began(process.pid)}))
+        (folder / LEAD).write_text(json.dumps(noted_process(process.pid)))
         library = Library(tmp_path)
         assert [(line["kind"], line["state"]) for line in library.listed()] == [("sweep", "running")]
         act(folder)

@@ -26,7 +26,7 @@ from visrun.web.processes import Conflict, Processes
 from visrun.web.roots import Roots
 from visrun.web.space import Wanted, offered, planned
 from visrun.web.state import Facts
-from visrun.web.sweeps import best_of, detail, ending, merged, study_of, thinned
+from visrun.web.sweeps import best_of, detail, ending, merged, study_of
 
 from .test_runs import GONE, ME, row, write
 
@@ -275,12 +275,6 @@ def test_every_objective_is_told(sweep: Path, tmp_path: Path) -> None:
     assert told["best"] == [0, 1] and told["params"] == ["optimizer"]
     expected = [(0.9, {"parameters": 4000.0}), (0.8, {"parameters": 1000.0}), (None, {"parameters": None}), (None, {})]
     assert [(trial["value"], trial["more"]) for trial in told["trials"]] == expected
-
-
-def test_a_thinned_curve_keeps_its_ends() -> None:
-    assert thinned([1.0, 2.0]) == [1.0, 2.0]
-    thin = thinned([float(i) for i in range(1000)], most=10)
-    assert len(thin) == 10 and (thin[0], thin[-1]) == (0.0, 999.0)
 
 
 def test_what_the_table_has_settled_stands() -> None:

@@ -23,6 +23,7 @@ from visrun.data.listing import Record
 from visrun.data.records import Dataset
 from visrun.detection.results import target_of
 from visrun.errors import UserError, VisrunError, first_line
+from visrun.numbers import evenly
 from visrun.predictor import load
 from visrun.record.remember import remembered
 from visrun.record.run_folder import RunFolder
@@ -54,7 +55,7 @@ def gallery(runs: Sequence[Run], *, count: int, device: str, screen: Screen) -> 
         split, records = held_out(data)
     except Unavailable as reason:
         return Gallery(reasons=(str(reason),))
-    records = spread(records, count)
+    records = [records[i] for i in evenly(count, of=len(records))]
     columns, reasons = _columns(runs, able, data[0], records, device, screen)
     samples = [
         Sample(
@@ -138,13 +139,6 @@ def held_out(data: Sequence[Dataset]) -> tuple[str, list[Record]]:
     if not records:
         raise Unavailable(f"no image is in the {split} split of all runs (their seeds, folds or shares of val differ)")
     return split, records
-
-
-def spread(records: Sequence[Record], count: int) -> list[Record]:
-    """At most ``count`` records, evenly spread over all."""
-    if len(records) <= count:
-        return list(records)
-    return [records[(2 * i + 1) * len(records) // (2 * count)] for i in range(count)]
 
 
 def truth(record: Record, dataset: Dataset, kind: str) -> str:

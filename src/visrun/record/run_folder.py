@@ -165,13 +165,22 @@ def part_of(content: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
 
 
 def this_process() -> dict[str, Any]:
-    """What a lock file says of who holds it: the process, when it began, and its machine.
+    """What a lock file says of who holds it, see `noted_process`."""
+    return noted_process(os.getpid())
 
-    ``started`` is the time of day, which a clock that is set moves; ``born`` stands still, where the system tells it.
+
+def noted_process(pid: int) -> dict[str, Any]:
+    """What tells a process of this machine from a later one of its number: when it began, and where.
+
+    ``started`` is the time of day, which a clock that is set moves, and 0 of a process that is gone; ``born`` stands
+    still, where the system tells it.
     """
-    me = psutil.Process()
-    known: dict[str, Any] = {"pid": me.pid, "started": me.create_time(), "host": socket.gethostname()}
-    return known if (birth := born(me.pid)) is None else {**known, "born": birth}
+    try:
+        started = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        started = 0.0
+    known: dict[str, Any] = {"pid": pid, "started": started, "host": socket.gethostname()}
+    return known if (birth := born(pid)) is None else {**known, "born": birth}
 
 
 def born(pid: int) -> str | None:

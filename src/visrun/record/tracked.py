@@ -14,7 +14,6 @@ from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.config.settings import Settings
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
-from visrun.parts import Parts, count_parameters
 from visrun.record import environment
 from visrun.record.journal import binding
 from visrun.record.run_folder import part_of
@@ -66,12 +65,12 @@ def uri_of(settings: Settings, folder: Path) -> str | None:
     return recorded_uri(folder, settings.tracking.uri) or settings.tracking.uri
 
 
-def sitting_of(resolved: Resolved, made: Parts) -> dict[str, str]:
-    """The tags of a sitting that are in no file of the run."""
+def sitting_of(resolved: Resolved, *, parameters: int) -> dict[str, str]:
+    """The tags of a sitting that are in no file of the run; ``parameters`` is how many the network has."""
     return {
         "host": environment.host(),
         "command": without_password(shlex.join(["visrun", *resolved.typed])),
-        "parameters": str(count_parameters(made.built.module)),
+        "parameters": str(parameters),
     }
 
 

@@ -31,7 +31,7 @@ class Parent:
     """The run of a sweep in the store of ``tracker``, which opens and closes it; the methods return at once.
 
     Args:
-        tracking: A key of ``visrun.tracking.TRACKERS``.
+        tracking: A key of ``visrun.tables.TRACKERS``.
         study_name: The run's name.
         folder: The sweep's; a study that is continued there goes on with the run that it had.
         task: Names the experiment, visrun/TASK, where ``experiment`` does not.

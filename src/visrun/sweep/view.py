@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from visrun.numbers import evenly
 from visrun.sweep.ties import plain
 from visrun.sweep.trials import best_of, by_number, objectives, reported, values_of
 
@@ -96,7 +95,7 @@ class View:
         """At most ``most`` of the trials, spread evenly over the study, and the best one in any case."""
         if len(trials) <= most:
             return list(trials)
-        chosen = {int(i) for i in np.linspace(0, len(trials) - 1, most - 1).round()}
+        chosen = evenly(most - 1, of=len(trials))
         best = self.best()
         return [trial for i, trial in enumerate(trials) if i in chosen or (best and trial.number == best.number)]
 

@@ -26,6 +26,7 @@ __all__ = [
     "TASKS",
     "TIMM",
     "TIMM_MODEL",
+    "TRACKERS",
     "ModelEntry",
     "ReaderEntry",
     "TargetEntry",
@@ -56,3 +57,5 @@ AUGMENTATIONS: dict[str, Ref] = {
     "grayscale": "visrun.data.extras:grayscale",
     "noise": "visrun.data.extras:noise",
 }
+
+TRACKERS: dict[str, Ref] = {"mlflow": "visrun.tracking:mlflow_tracker", "none": "visrun.tracking:no_tracker"}

@@ -14,11 +14,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from visrun.build import load
 from visrun.errors import ConfigError
+from visrun.tables import TRACKERS
 from visrun.tracking.names import RECORD, noted
 from visrun.tracking.uris import SQLITE, URI, absolute_uri, is_relative, problem_of, sqlite_path, without_password
 
@@ -179,7 +181,7 @@ def open_tracker(
     """The tracker called ``name``; its ``start`` opens the run.
 
     Args:
-        name: A key of TRACKERS.
+        name: A key of `visrun.tables.TRACKERS`.
         experiment: Groups runs; made where it does not exist.
         run_name: What people read in the list of runs.
         uri: The store; None for ``default_uri()``. Relative SQLite paths are resolved from the current folder.
@@ -199,7 +201,7 @@ def open_tracker(
     if name not in TRACKERS:
         raise ConfigError(f"tracking={name}: no such tracker; one of {', '.join(sorted(TRACKERS))}")
     require_address(name, uri)
-    return TRACKERS[name](
+    tracker: Tracker = load(TRACKERS[name])(
         uri=absolute_uri(uri or default_uri()),
         experiment=experiment,
         run_name=run_name,
@@ -212,6 +214,7 @@ def open_tracker(
         kept=kept,
         later=later,
     )
+    return tracker
 
 
 def require_address(name: str, uri: str | None) -> None:
@@ -265,6 +268,3 @@ def mlflow_tracker(**options: Any) -> Tracker:
 def no_tracker(**_: Any) -> Tracker:
     """A tracker that writes nothing, whatever it is asked to."""
     return NoTracker()
-
-
-TRACKERS: dict[str, Callable[..., Tracker]] = {"mlflow": mlflow_tracker, "none": no_tracker}

@@ -36,7 +36,6 @@ from visrun.web.entered import Entered, key_of, read, require_known, shown, word
 DECIDERS = (*CHOICES, "data.cache", "data.tile")  # and settings beside which others are read or not
 # What decides which images, splits and classes a run has.
 SURVEYED = ("data", "data.root", *(f"data.{name}" for name in SELECTING), "seed")
-__all__ = ["Composer", "Form", "fill", "view"]
 
 
 @dataclass(frozen=True)

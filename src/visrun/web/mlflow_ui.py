@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -18,10 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from visrun.errors import ConfigError
 from visrun.tracking.uris import SQLITE, VIEW, absolute_uri, command, link, sqlite_path, without_user
+from visrun.web.family import end_family
 from visrun.web.roots import Roots
 
 PATIENCE = 180.0  # seconds for its first start, which makes a database's tables
@@ -114,25 +112,8 @@ class Server:
 
     def end(self) -> None:
         """End it, and what it has started."""
-        try:
-            leader = psutil.Process(self.process.pid)
-            family = [leader, *leader.children(recursive=True)]
-        except psutil.Error:
-            family = []
-        for process in family:
-            _tell(process, signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=GRACE)
-        for process in alive:
-            _tell(process, signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=GRACE)
+        end_family(self.process.pid, grace=GRACE)
         self.process.wait()
-
-
-def _tell(process: psutil.Process, number: int) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.Error:
-        return
 
 
 def _experiments(address: str, run_ids: Sequence[str]) -> list[str]:

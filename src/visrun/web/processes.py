@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import psutil
 from hydra.errors import HydraException
 
 from visrun.config.choices import known
@@ -27,9 +26,10 @@ from visrun.errors import ConfigError
 from visrun.record.experiment import load_experiment
 from visrun.record.inside import require_inside
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
-from visrun.record.run_folder import born
+from visrun.record.run_folder import noted_process
 from visrun.record.sweep_files import LEAD, placed
 from visrun.varied import VARIED
+from visrun.web.family import end_family
 from visrun.web.library import kind_of
 from visrun.web.roots import OF_THE_MACHINE, Roots
 from visrun.web.state import UI, Facts, facts_of, note, told
@@ -154,8 +154,7 @@ def launch(
         stderr=subprocess.STDOUT if stderr is None else stderr,
         start_new_session=True,
     )
-    when = {"started": began(process.pid), "born": born(process.pid)}
-    note(folder, into=into, pid=process.pid, **when, asked=None, exit_code=None)
+    note(folder, into=into, **noted_process(process.pid), asked=None, exit_code=None)
     threading.Thread(target=_reap, args=(process, folder, into), name="visrun-reaper", daemon=True).start()
 
 
@@ -234,29 +233,7 @@ def kill(folder: Path) -> None:
     facts = _running(folder)
     assert facts.pid is not None
     note(folder, asked="kill", asked_of=facts.pid)
-    end(facts.pid)
-
-
-def end(pid: int) -> None:
-    """End a process at once, with every one it has started."""
-    try:
-        leader = psutil.Process(pid)
-        family = [leader, *leader.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    for process in family:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
-def began(pid: int) -> float:
-    """When a process began, as run.lock notes it; 0 where it has ended."""
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.NoSuchProcess:
-        return 0.0
+    end_family(facts.pid)
 
 
 def _running(folder: Path) -> Facts:

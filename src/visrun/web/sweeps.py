@@ -13,7 +13,7 @@ from visrun.config import setting_rules
 from visrun.config.configs import flatten
 from visrun.files import read_plain
 from visrun.hyperparameters import defaults
-from visrun.numbers import numbers_of
+from visrun.numbers import evenly, numbers_of
 from visrun.record.epochs import monitor_of
 from visrun.record.run_files import FILE_NAME, PLOTS
 from visrun.record.run_settings import judged
@@ -167,6 +167,7 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
     known = setting_rules.facts_of(values, {**facts.experiment, "task": task})
     read = [name for name in params if setting_rules.is_read(name, known)]
     given = {name: flat[key] for name in read if (key := _setting(name, flat)) is not None}
+    curve = [row[monitor] for row in rows if monitor in row]
     return {
         "is_run": bool(facts.experiment),
         # One that starts has written nothing yet, and may never: the table knows.
@@ -174,7 +175,7 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
         "value": numbers_of(facts.part("result").get("val")).get(monitor) if facts.state in ENDED else None,
         "epochs": rows[-1]["epoch"] if rows else None,
         "of": facts.part("hyperparameters").get("max_epochs"),
-        "spark": thinned([row[monitor] for row in rows if monitor in row]),
+        "spark": [curve[i] for i in evenly(SPARKS, of=len(curve))],
         "params": {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()},
     }
 
@@ -213,10 +214,3 @@ def best_of(trials: Sequence[Mapping[str, Any]], *, maximize: bool) -> list[int]
         if trial["state"] == "complete" and isinstance(trial["value"], (int, float)) and math.isfinite(trial["value"])
     ]
     return [min(ranked)[1]] if ranked else []
-
-
-def thinned(values: Sequence[float], most: int = SPARKS) -> list[float]:
-    """At most ``most`` of the values, evenly, the last one among them."""
-    if len(values) <= most:
-        return list(values)
-    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]

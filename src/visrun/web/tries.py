@@ -24,6 +24,7 @@ from visrun.record.run_files import PREDICTIONS
 from visrun.record.run_folder import living
 from visrun.text import printable, some
 from visrun.web import processes
+from visrun.web.family import end_family
 from visrun.web.processes import Conflict
 from visrun.web.roots import Roots
 from visrun.web.runs import tail
@@ -100,7 +101,7 @@ class Tries:
         if pid is None:
             raise Conflict("it is not running")
         note(folder, into=NOTE, asked="stop")
-        processes.end(pid)
+        end_family(pid)
 
     def told(self, folder: Path) -> dict[str, Any]:
         """How far the last try is: ``state`` is none, running, done, stopped, failed or, where nobody saw how it ended,
