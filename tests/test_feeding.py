@@ -16,7 +16,7 @@ from visrun.config.settings import Settings
 from visrun.data.look import Look
 from visrun.errors import ConfigError, DataError
 from visrun.feeding import build_loaders, keep_of, read_dataset
-from visrun.survey import survey
+from visrun.survey.look import look
 from visrun.tables import AUGMENTATIONS
 
 
@@ -157,7 +157,7 @@ def test_objects_too_small_to_be_learnt_stop_a_run_before_images_are_decoded(cro
 
 
 def test_images_of_more_objects_than_masks_have_numbers_for_are_warned_of_before_a_run(crowded):
-    (service,) = survey(crowded, tasks=["instance_segmentation"]).services
+    (service,) = look(crowded, tasks=["instance_segmentation"])[0].services
     assert any("show more than 255 objects at once" in line for line in service.warnings)
 
 

@@ -123,7 +123,7 @@ def deployable(predictor: Predictor) -> Deployed:
     """
     name, task = predictor.model_name, predictor.task
     if not model_entry(name).static_shapes:
-        raise UserError(f"model={name}: finds a number of boxes that no program fixes, so it cannot be exported")
+        raise UserError(f"model={name}: finds a number of boxes that no program fixes; to export, train another model")
     report = task.propose if isinstance(task, Proposing) else task.predict
     return Deployed(predictor.module, report, predictor.look.mean, predictor.look.std).eval().requires_grad_(False)
 
@@ -144,7 +144,9 @@ def exported(deployed: Deployed, size: tuple[int, int]) -> tuple[ExportedProgram
         try:
             return torch.export.export(deployed, (torch.rand(1, 3, *size),)), 1
         except Exception as error:
-            raise VisrunError(f"this network cannot be exported ({first_line(error, most=200)})") from error
+            raise VisrunError(
+                f"this network cannot be exported ({first_line(error, most=200)}); choose another model"
+            ) from error
 
 
 def description(predictor: Predictor, answers: Prediction, batch: int | None) -> dict[str, Any]:
@@ -206,7 +208,9 @@ def as_onnx(program: ExportedProgram, described: Mapping[str, Any]) -> bytes:
         inner: BaseException = error
         while inner.__cause__ is not None:  # the outer ones say at which step, and not what
             inner = inner.__cause__
-        raise VisrunError(f"this network cannot be written as ONNX ({first_line(inner, most=200)})") from error
+        raise VisrunError(
+            f"this network cannot be written as ONNX ({first_line(inner, most=200)}); try format=pt2"
+        ) from error
     assert written is not None, "no file was named"
     _name(written.model.graph, list(described["outputs"]))
     written.model.metadata_props[METADATA] = json.dumps(described, ensure_ascii=False)

@@ -54,7 +54,7 @@ def test_the_tables_need_no_training_library(two) -> None:
         (["a", "b", "pictures=²"], "must be an integer"),
         (["a", "b", "device=gpu"], "device=gpu: must be auto, cpu, cuda or cuda:N"),
         (["a", "b", "pictures=0", "out=a"], "out=a: is a folder"),
-        (["a", "b", "pictures=0", "out=a/experiment.json/x.html"], "cannot be written"),
+        (["a", "b", "pictures=0", "out=a/experiment.json/x.html"], "; name another file"),
     ],
 )
 def test_mistakes_are_one_line(two, capsys, words: list[str], problem: str) -> None:

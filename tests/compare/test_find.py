@@ -121,10 +121,10 @@ def test_everything_that_is_no_run_is_named_at_once(write_run, tmp_path: Path) -
     with pytest.raises(ConfigError) as caught:
         find([*given, tmp_path / "gone" / "experiment.json"])
     wanted = (
-        "missing: no such",
-        "broken/experiment.json: not readable",
-        "neither a run nor a sweep",
-        "no run's folder",
+        "missing: no such file or folder; name a run's or a sweep's",
+        "; restore it, or name another run",
+        "neither a run nor a sweep (no experiment.json in it nor in a folder of it); name one",
+        "no run's folder, and not its experiment.json; name one of these",
     )
     assert len(caught.value.problems) == 5
     assert all(part in problem for part, problem in zip(wanted, caught.value.problems, strict=False))

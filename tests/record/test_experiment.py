@@ -231,7 +231,7 @@ def test_the_run_of_very_many_classes_is_read(write):
     ("content", "line"),
     [
         ({}, 'has no "hyperparameters"'),
-        ([], "must hold a JSON object"),
+        ([], "must hold a JSON object, as a run's experiment.json does"),
         ("null", "must hold a JSON object"),
         ("", "not plain JSON"),
         ("{", "not plain JSON"),
@@ -241,10 +241,10 @@ def test_the_run_of_very_many_classes_is_read(write):
         ('{"hyperparameters": {"max_epochs": ' + "9" * 5000 + "}}", "not plain JSON"),
         ('{"hyperparameters": {"learning_rate": 1e999}}', "learning_rate=Infinity: must be a number > 0"),
         ('{"hyperparameters": {"max_epochs": ' + "9" * 400 + "}}", "max_epochs=999"),
-        ("[" * 900_000, f"nested deeper than {MAX_DEPTH} levels"),
+        ("[" * 900_000, f"nested deeper than {MAX_DEPTH} levels; name another file"),
         ({"hyperparameters": {}, "result": [[[[[[[[[[]]]]]]]]]]}, f"result: nested deeper than {MAX_DEPTH} levels"),
         ("{" + " " * MAX_BYTES + "}", f"larger than {MAX_BYTES:,} bytes"),
-        (b"\xff\xfe{}", "not UTF-8 at byte 0"),
+        (b"\xff\xfe{}", "not UTF-8 at byte 0; save it as UTF-8"),
         ({"hyperparameters": []}, "hyperparameters must be a mapping of keys to values"),
         ({"hyperparameters": {}, "data": 3}, "data must be a mapping of keys to values"),
         ({"hyperparametrs": {}}, "hyperparametrs is no part of an experiment (did you mean hyperparameters?)"),
@@ -315,13 +315,13 @@ def test_a_flood_of_wrong_keys_is_cut(refused):
 
 def test_many_equal_keys_are_refused_fast(refused):
     keys = ",".join(f'"{i}":0' for i in range(80_000))
-    assert refused("{" + keys + ',"79999":0}') == ["not plain JSON: key 79999 is given twice"]
+    assert refused("{" + keys + ',"79999":0}') == ["not plain JSON: key 79999 is given twice; mend it there"]
 
 
 def test_no_such_file(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
         load_experiment(tmp_path / "nothing.json")
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match="no such file; name a run's folder"):
         load_experiment(tmp_path)
     with pytest.raises(ConfigError, match="no such file"):
         load_experiment("/dev/zero")

@@ -144,7 +144,7 @@ def test_missing_or_broken_experiment_names_the_file(tmp_path):
         with pytest.raises(UserError, match="no such file"):
             read_json(tmp_path / "experiment.json")
         (tmp_path / "experiment.json").write_text("[1]")
-        with pytest.raises(UserError, match="no JSON object"):
+        with pytest.raises(UserError, match="no JSON object; restore it, or name another run"):
             read_json(tmp_path / "experiment.json")
         folder.write_experiment({"task": "classification", "name": "Müller"})
         assert read_json(tmp_path / "experiment.json")["name"] == "Müller"

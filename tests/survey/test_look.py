@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,15 @@ from PIL import Image
 from visrun.data import recognise
 from visrun.data.readers import coco, yolo
 from visrun.errors import DataError
-from visrun.survey import Survey, survey
-from visrun.survey.look import Spread, look, spread
+from visrun.survey.look import Spread, Survey, look, spread
 from visrun.survey.text import as_text
 from visrun.tables import READERS, TASKS, ReaderEntry
 
 from .conftest import photo
+
+
+def survey(root: Path, **asked: Any) -> Survey:
+    return look(root, **asked)[0]
 
 
 def ready(found: Survey) -> list[str]:

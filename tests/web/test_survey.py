@@ -167,7 +167,7 @@ def test_what_does_not(path: str, tmp_path: Path) -> None:
 
 
 def test_the_home_of_nobody_is_refused_as_a_root(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--data ~no_such_user/x: no such folder"):
+    with pytest.raises(UserError, match="--data ~no_such_user/x: no such folder; name one that exists"):
         make_desk(tmp_path, [Path("~no_such_user/x")], port=1, token="x")
     assert Roots([Path("~no_such_user/x")]).folders == (Path("~no_such_user/x").resolve(),)
 

@@ -51,7 +51,7 @@ def main(words: Sequence[str]) -> int:
     try:
         out.write_text(html, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror})") from None
+        raise UserError(f"out={out}: cannot be written ({error.strerror}); name another file") from None
     print(f"page: {out.absolute()}")
     return 0
 
@@ -69,7 +69,7 @@ def _writable(out: Path) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror})") from None
+        raise UserError(f"out={out}: cannot be written ({error.strerror}); name another file") from None
 
 
 def _predicted(runs: Sequence[Run], count: int, device: str) -> Gallery:

@@ -53,15 +53,15 @@ def find(given: Sequence[Path]) -> tuple[list[Run], list[str]]:
 def _runs_at(path: Path) -> tuple[list[Run], list[str]]:
     folder = expanded(path.parent if path.name == FILE_NAME else path).absolute()
     if not folder.exists():
-        raise UserError(f"{path}: no such file or folder")
+        raise UserError(f"{path}: no such file or folder; name a run's or a sweep's")
     if not folder.is_dir():
-        raise UserError(f"{path}: no run's folder, and not its {FILE_NAME}")
+        raise UserError(f"{path}: no run's folder, and not its {FILE_NAME}; name one of these")
     if (folder / FILE_NAME).is_file() or path.name == FILE_NAME:
         return [read_run(trial_of(folder))], []
     trials = [child for child in sorted(folder.iterdir(), key=_by_number) if (child / FILE_NAME).is_file()]
     trials = [trial_of(child) for child in trials if child.name != BEST]
     if not trials:
-        raise UserError(f"{path}: no {FILE_NAME} in it nor in a folder of it, so it is neither a run nor a sweep")
+        raise UserError(f"{path}: neither a run nor a sweep (no {FILE_NAME} in it nor in a folder of it); name one")
     return _best_trials(folder, trials)
 
 

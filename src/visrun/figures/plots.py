@@ -192,7 +192,12 @@ def label_classes(axes: Axes, classes: Sequence[str]) -> None:
 
 
 def write_cells(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:
-    """Numbers in the cells that are not empty: counts, or percentages where the counts are long (pixels)."""
+    """Numbers in the cells that are not empty: counts, or percentages where the counts are long (pixels).
+
+    Args:
+        counts: (C, C), by true and predicted class.
+        share: (C, C) of the true class, 0 to 1.
+    """
     as_share = counts.max(initial=0) >= 10_000
     font = 9 if len(counts) <= 12 else 7
     for (row, column), count in np.ndenumerate(counts):

@@ -29,7 +29,7 @@ from visrun.tracking.uris import without_user
 MAX_DEPTH = 8
 RECORD = ("sources", "versions", "git", "created", "status", "result")  # for people; nothing in it is used
 LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file: checked, not used
-PATHS = ("data.root", "model.weights")
+SHARED_PATHS = ("data.root", "model.weights")
 KEYS = ("task", *CHOICES)  # choices that are plain keys; the others are the names of sections
 
 
@@ -121,28 +121,28 @@ def describe(
 
 def _text(file: Path) -> str:
     if not file.is_file():
-        raise ConfigError(f"experiment={file}: no such file")
+        raise ConfigError(f"experiment={file}: no such file; name a run's folder or its {FILE_NAME}")
     try:
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise ConfigError(f"{file}: larger than {MAX_BYTES:,} bytes, so it is no experiment.json")
+            raise ConfigError(f"{file}: larger than {MAX_BYTES:,} bytes, so it is no {FILE_NAME}; name another file")
         return raw.decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from None
+        raise ConfigError(f"{file}: cannot be read ({error.strerror}); name a file that can") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from None
+        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
 
 
 def _parse(text: str, file: Path) -> dict[str, Any]:
     try:
         content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError:
-        raise ConfigError(f"{file}: nested deeper than {MAX_DEPTH} levels") from None
+        raise ConfigError(f"{file}: nested deeper than {MAX_DEPTH} levels; name another file") from None
     except ValueError as error:
-        raise ConfigError(f"{file}: not plain JSON: {' '.join(str(error).split())[:200]}") from None
+        raise ConfigError(f"{file}: not plain JSON: {' '.join(str(error).split())[:200]}; mend it there") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{file}: must hold a JSON object")
+        raise ConfigError(f"{file}: must hold a JSON object, as a run's {FILE_NAME} does")
     return content
 
 
@@ -239,6 +239,6 @@ def unknown_names(flat: Mapping[str, Any]) -> list[str]:
 def _climbing(flat: Mapping[str, Any]) -> list[str]:
     return [
         f"{key}={show(flat[key])}: '..' is refused, give the whole path"
-        for key in PATHS
+        for key in SHARED_PATHS
         if ".." in PurePath(flat.get(key) or "").parts
     ]

@@ -1,5 +1,1 @@
 """What a folder can be trained on: the tasks it serves, its counts and sizes, its problems, a sheet of its labels."""
-
-from visrun.survey.look import Survey, survey
-
-__all__ = ["Survey", "survey"]

@@ -149,6 +149,6 @@ def draw(dataset: Dataset, out: Path) -> None:
     try:
         sheet(pictures, out)
     except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror})") from None
+        raise UserError(f"out={out}: cannot be written ({error.strerror}); name another file") from None
     except VisrunError as error:  # which names the file
-        raise UserError(f"out={error}") from None
+        raise UserError(f"out={error}; name another file") from None

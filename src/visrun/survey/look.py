@@ -1,7 +1,7 @@
 """One look at a dataset for all tasks, as plain data: for the terminal, for JSON, for a page.
 
 Example:
-    >>> found = survey("nuclei")  # doctest: +SKIP
+    >>> found, _ = look("nuclei")  # doctest: +SKIP
     >>> [service.task for service in found.services if service.ready]  # doctest: +SKIP
     ['object_detection', 'instance_segmentation', ...]
 """
@@ -101,29 +101,6 @@ class Survey:
     suffixes: dict[str, int] = field(default_factory=dict)
 
 
-def survey(
-    root: str | Path,
-    *,
-    tasks: Sequence[str] | None = None,
-    reader: str = "auto",
-    on_bad: OnBad = "error",
-    progress: Progress | None = None,
-) -> Survey:
-    """Which tasks ``root`` can serve, as which layout, with its counts, sizes and problems.
-
-    Args:
-        root: The dataset's folder or file.
-        tasks: Those asked for; None = all.
-        reader: A name in ``READERS``, or ``auto``.
-        on_bad: With ``skip`` a task is ready although something must be left out.
-        progress: As `visrun.data.records.read` takes it.
-
-    Raises:
-        DataError: There is nothing at ``root``.
-    """
-    return look(root, tasks=tasks, reader=reader, on_bad=on_bad, progress=progress)[0]
-
-
 def look(
     root: str | Path,
     *,
@@ -135,11 +112,18 @@ def look(
     progress: Progress | None = None,
     **choice: Unpack[Choice],
 ) -> tuple[Survey, dict[str, Dataset]]:
-    """The survey, and the dataset of each task that can be served; arguments as `survey` takes them.
+    """Which tasks ``root`` can serve, as which layout, with its counts and problems; and the dataset of each of them.
 
     Args:
+        root: The dataset's folder or file.
+        tasks: Those asked for; None = all.
+        reader: A name in ``READERS``, or ``auto``.
+        on_bad: With ``skip`` a task is ready although something must be left out.
         pixels: Decode every image as well, which takes long and finds those that are cut short.
-        targets: As `visrun.data.records.read` takes them, like each ``choice`` of classes and of splits.
+        targets, progress: As `visrun.data.records.read` takes them, like each ``choice`` of classes and of splits.
+
+    Raises:
+        DataError: There is nothing at ``root``.
     """
     folder = expanded(root).absolute()
     files.require_root(folder)

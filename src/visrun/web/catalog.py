@@ -33,7 +33,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 LABELS = {"early_stopping_patience": "Early Stopping", "loss": "Loss Function"}  # others are the key in capitals
 POWERS = ("batch_size",)  # powers of 2 are recommended
-CHOOSERS = ("data", "augment", "tracking")  # groups that the form offers beside hyperparameters, task and model
+FORM_GROUPS = ("data", "augment", "tracking")  # groups that the form offers beside hyperparameters, task and model
 FORM_CLOSED = {"task", "model", "experiment", "recipe", *OF_THE_MACHINE}  # settings without a field of their own
 
 
@@ -42,7 +42,7 @@ def editable() -> tuple[str, ...]:
     """Every setting that the page may set beside task and model, in the schema's order."""
     names = {f"{group}.name" for group in GROUPS}
     sections = [key for key in _setting_fields() if key not in FORM_CLOSED | names]
-    return (*CHOOSERS, *Hyperparameters.model_fields, *sections)
+    return (*FORM_GROUPS, *Hyperparameters.model_fields, *sections)
 
 
 def catalog() -> dict[str, Any]:
@@ -54,7 +54,7 @@ def catalog() -> dict[str, Any]:
     infos = _setting_fields()
     more: dict[str, list[dict[str, Any]]] = {}
     for key in editable():
-        if key in infos or key in CHOOSERS:
+        if key in infos or key in FORM_GROUPS:
             info = infos[key if key in infos else f"{key}.name"]
             more.setdefault(key.partition(".")[0] if key != "seed" else "run", []).append(_field(key, info))
     return {
@@ -80,7 +80,7 @@ def _field(key: str, info: FieldInfo) -> dict[str, Any]:
         "help": (info.description or "").replace("null = ", "empty = " if key not in selects() else "null = "),
         "empty": _of_nothing(key, info),
         "unit": fields.extra(info, "unit") or "",
-        "takes": "" if key in CHOOSERS else fields.allowed(info),
+        "takes": "" if key in FORM_GROUPS else fields.allowed(info),
         "low": limits.get("ge"),
         "high": limits.get("le"),
         "powers": key in POWERS,
@@ -92,7 +92,7 @@ def _field(key: str, info: FieldInfo) -> dict[str, Any]:
 def selects() -> frozenset[str]:
     """The settings that are chosen from a list, whose words may have ``null`` among them."""
     infos = {**Hyperparameters.model_fields, **_setting_fields()}
-    return frozenset({*CHOOSERS, *(key for key, info in infos.items() if _control(key, info) == "select")})
+    return frozenset({*FORM_GROUPS, *(key for key, info in infos.items() if _control(key, info) == "select")})
 
 
 def _of_nothing(key: str, info: FieldInfo) -> str:
@@ -105,7 +105,7 @@ def _of_nothing(key: str, info: FieldInfo) -> str:
 
 def _control(key: str, info: FieldInfo) -> str:
     """``select``, ``slider``, ``number``, ``list`` or ``text``."""
-    if key in (*CHOOSERS, "loss", "run.monitor") or _choices(info.annotation):
+    if key in (*FORM_GROUPS, "loss", "run.monitor") or _choices(info.annotation):
         return "select"
     if info.annotation is float and {"ge", "le"} <= fields.limits(info).keys() and key in Hyperparameters.model_fields:
         return "slider"

@@ -12,7 +12,7 @@ from visrun.config.compose import Look
 from visrun.config.configs import open_conf
 from visrun.errors import ConfigError
 from visrun.tables import READERS
-from visrun.web.catalog import CHOOSERS
+from visrun.web.catalog import FORM_GROUPS
 
 REMEMBERED = 512  # configurations
 
@@ -36,7 +36,7 @@ class Composer:
         usual = self.look(()).resolved  # imports the plugins that a config file names, before the options are listed
         self.plugins = usual.settings.plugins if usual else ()
         self.models = tuple(self.conf.options("model"))
-        self.options = {group: tuple(self.conf.options(group)) for group in CHOOSERS}
+        self.options = {group: tuple(self.conf.options(group)) for group in FORM_GROUPS}
 
     def refresh(self) -> None:
         """Read the config files again where the user has changed one of his own."""

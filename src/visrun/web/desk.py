@@ -30,7 +30,7 @@ from visrun.web.tries import Tries
 
 @dataclass
 class Desk:
-    """See above.
+    """What the routes share: the folders, the login, and whatever looks and works for the page.
 
     Args:
         cwd: Where commands run and what they write is found.

@@ -22,7 +22,7 @@ from visrun.record import environment
 from visrun.record.experiment import Experiment, describe, load_experiment
 from visrun.record.run_files import FILE_NAME
 from visrun.web.bodies import State
-from visrun.web.catalog import CHOOSERS, editable
+from visrun.web.catalog import FORM_GROUPS, editable
 from visrun.web.composer import Composer
 from visrun.web.entered import words
 from visrun.web.form import Form, fill, flat_values, problems_of_form
@@ -119,7 +119,7 @@ def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
 
 
 def _touched(found: Experiment) -> dict[str, Any]:
-    values = {**found.values, **{group: found.choices[group] for group in CHOOSERS if group in found.choices}}
+    values = {**found.values, **{group: found.choices[group] for group in FORM_GROUPS if group in found.choices}}
     if values.get("data") == "auto" and values.get("data.root"):
         del values["data"]  # which data.root alone means
     return {key: value for key, value in values.items() if key in editable()}
@@ -127,7 +127,7 @@ def _touched(found: Experiment) -> dict[str, Any]:
 
 def _without_defaults(task: str, model: str | None, touched: dict[str, Any], composer: Composer) -> dict[str, Any]:
     """The values that differ from what the form would hold without them: first the choices, then what follows."""
-    for keys in ((*CHOOSERS, *CHOICES), tuple(touched)):
+    for keys in ((*FORM_GROUPS, *CHOICES), tuple(touched)):
         form = fill(task, model, touched, composer)
         touched = {
             key: value

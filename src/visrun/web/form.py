@@ -29,7 +29,7 @@ from visrun.lr import lr_curve
 from visrun.near import did_you_mean
 from visrun.tables import MODELS, TASKS, model_entry
 from visrun.web.advice import advice
-from visrun.web.catalog import CHOOSERS, editable, selects
+from visrun.web.catalog import FORM_GROUPS, editable, selects
 from visrun.web.composer import Composer
 from visrun.web.entered import Entered, key_of, read, require_known, shown, words
 
@@ -86,7 +86,7 @@ def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
     entered = read(touched, composer.options, composer.cwd)
     dropped = _strange_model(task, model)
     model = None if dropped else model
-    base = {key: value for key, value in entered.values.items() if key in (*CHOOSERS, *DECIDERS, "data.root")}
+    base = {key: value for key, value in entered.values.items() if key in (*FORM_GROUPS, *DECIDERS, "data.root")}
     asked = base | {key: value for key, value in entered.values.items() if key == "run.monitor"}
     for line in composer.look(words(task, model, asked, composer.models)).problems:
         if (key := key_of(line)) in ("data", "loss", "run.monitor") and key in asked:
@@ -148,7 +148,7 @@ def _defaults(
 def flat_values(resolved: Resolved) -> tuple[dict[str, Any], dict[str, str]]:
     """Key -> value and key -> source of everything the form shows, ``model`` included."""
     settings = flatten(resolved.settings.model_dump(mode="json"))
-    groups = {group: settings[f"{group}.name"] for group in (*CHOOSERS, "model")}
+    groups = {group: settings[f"{group}.name"] for group in (*FORM_GROUPS, "model")}
     told = {group: resolved.sources.get(f"{group}.name", "schema") for group in groups}
     values = {**settings, **groups, **resolved.hyperparameters.model_dump(mode="json")}
     return values, {**told, **resolved.sources}

@@ -63,7 +63,7 @@ class Mlflow:
         if not uri.startswith(SQLITE):
             raise ConfigError(f"tracking.uri: this page starts no server for it; on a terminal: {command(uri)}")
         if not self.roots.holds(sqlite_path(uri)):
-            raise ConfigError("tracking.uri: its database lies outside of what this page may read")
+            raise ConfigError(self.roots.refusal("tracking.uri"))
 
     def close(self) -> None:
         """End all servers, with every process they have started."""

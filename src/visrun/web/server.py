@@ -75,7 +75,7 @@ def make_desk(cwd: Path, data: Sequence[Path], *, port: int, token: str, always:
     """
     missing = [folder for folder in data if not expanded(folder).is_dir()]
     if missing:
-        raise UserError(f"--data {missing[0]}: no such folder")
+        raise UserError(f"--data {missing[0]}: no such folder; name one that exists")
     home = home_folder()
     return Desk(
         cwd, Roots([cwd, *([home] if home else []), *data]), cookie=f"visrun_{port}", token=token, always=always

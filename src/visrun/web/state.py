@@ -150,7 +150,7 @@ class Facts:
 
     @property
     def why_cut_off(self) -> str:
-        """The same as a line."""
+        """`cut_off` in words for people, "" where nothing was cut off."""
         begun = "it went on" if self.experiment else "it began"
         return {"stop": f"stopped by you before {begun}", "kill": "ended by you at once", "": ""}[self.cut_off]
 
