@@ -133,7 +133,7 @@ def _resume(words: Sequence[str]) -> int:
     if not given or not all("=" in word for word in given[1:]):
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
-    from visrun.record.remember import longer
+    from visrun.record.remember import longer_command
     from visrun.record.run_files import FILE_NAME
     from visrun.record.sweep_files import onward
 
@@ -142,7 +142,9 @@ def _resume(words: Sequence[str]) -> int:
     if folder.is_file():
         raise UserError(f"{folder}: is a file; name a run's folder, the one that holds {FILE_NAME}")
     if given[1:]:
-        raise UserError(f"resume changes no setting; a new run from its best weights: {longer(folder, *given[1:])}")
+        raise UserError(
+            f"resume changes no setting; a new run from its best weights: {longer_command(folder, *given[1:])}"
+        )
     if command := onward(folder):
         raise UserError(f"{folder}: a sweep; go on with it {command}")
     return run.resume(folder)

@@ -42,7 +42,7 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_run() -> Iterator[None]:
     """One run at a time, since all share torch's generator and the log; torch's and MLflow's switches are put back, and
     the generators of Python and NumPy, from which a search around the run may draw.
 

@@ -15,7 +15,7 @@ from visrun.config.compose import Resolved, resolve
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import VisrunError, exit_code, first_line
-from visrun.from_python import alone, named_folder
+from visrun.from_python import named_folder, single_run
 from visrun.memory import ONE_VALUE, out_of_memory
 from visrun.parts import Parts
 from visrun.record import experiment
@@ -24,7 +24,7 @@ from visrun.record.inside import require_inside
 from visrun.record.journal import Journal, identity
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, restore, tell_epoch
-from visrun.record.remember import last_state, longer, remembered, repeating, require_same_data, settle_best, what_next
+from visrun.record.remember import last_state, once_finished, remembered, require_same_data, settle_best, what_next
 from visrun.record.run_files import is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import names_of, noted_of, sitting_of, tracker_of
@@ -74,7 +74,7 @@ def train(overrides: Sequence[str] = ()) -> Result:
         screen.say(line)
     for line in resolved.warnings:
         screen.warn(line)
-    with alone():
+    with single_run():
         result = _run(resolved, named or new_run_folder(resolved.settings.task), screen)
     if result.exit_code:  # a loop over runs ends with the one that was stopped
         raise Interrupted(result.exit_code)
@@ -97,8 +97,7 @@ def resume(folder: Path) -> int:
     screen, former = Screen(), read_json(folder / experiment.FILE_NAME)
     if part_of(former, "result").get("status") == "finished":
         complete(folder, screen)
-        onward = f"{longer(folder, 'max_epochs=N')} trains on from its best weights"
-        screen.say(f"{folder}: this run is finished; {repeating(folder)} repeats it, {onward}")
+        screen.say(f"{folder}: this run is finished; {once_finished(folder)}")
         return 0
     require_inside(folder)
     return _run(remembered(folder), folder, screen, former=former).exit_code

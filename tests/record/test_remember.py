@@ -11,7 +11,7 @@ from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.record.journal import Journal, identity
-from visrun.record.remember import last_state, remembered, repeating, settle_best, what_next
+from visrun.record.remember import last_state, remembered, repeat_command, settle_best, what_next
 from visrun.record.run_folder import RunFolder
 from visrun.training import Progress
 
@@ -105,7 +105,7 @@ def test_the_command_that_repeats_a_run_names_its_plugins(tmp_path: Path) -> Non
     plugins.load(["colorsys"], cwd=tmp_path)
     (tmp_path / "experiment.json").touch()
     assert what_next(RunFolder(tmp_path)) == f"stopped; go on with: visrun resume {tmp_path} 'plugins=[colorsys]'"
-    assert repeating(Path("runs")) == "visrun experiment=runs/experiment.json 'plugins=[colorsys]'"
+    assert repeat_command(Path("runs")) == "visrun experiment=runs/experiment.json 'plugins=[colorsys]'"
 
 
 @pytest.mark.parametrize(

@@ -55,14 +55,20 @@ def remembered(folder: Path) -> Resolved:
     )
 
 
-def repeating(folder: Path) -> str:
+def repeat_command(folder: Path) -> str:
     """The command that does what the run in ``folder`` did once more."""
     return plugins.command(f"experiment={folder / FILE_NAME}")
 
 
-def longer(folder: Path, *words: str) -> str:
+def longer_command(folder: Path, *words: str) -> str:
     """The command that begins a new run at the best weights of the one in ``folder``, with these changes."""
     return plugins.command(f"experiment={folder}", f"model.weights={folder}", *words)
+
+
+def once_finished(folder: Path) -> str:
+    """What a person can do with a run that is finished."""
+    longer = longer_command(folder, "max_epochs=N")
+    return f"{repeat_command(folder)} repeats it, {longer} trains on from its best weights"
 
 
 def what_next(files: RunFolder, error: BaseException | None = None) -> str:
@@ -73,7 +79,7 @@ def what_next(files: RunFolder, error: BaseException | None = None) -> str:
     onward = f"go on with: {plugins.command('resume', str(files.path))}"
     if not isinstance(error, VisrunError):
         return f"{'failed' if isinstance(error, Exception) else 'stopped'}; {onward}"
-    changed = f"the same with a change: {repeating(files.path)} KEY=VALUE"
+    changed = f"the same with a change: {repeat_command(files.path)} KEY=VALUE"
     # What the settings are to blame for happens again; a full disk or a drive that is gone can be mended. Data that no
     # epoch was trained on were refused, and there is nothing to go on with.
     mended = isinstance(error, DataError) and files.last.exists()
@@ -97,7 +103,7 @@ def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str
         UserError: It is gone, though more than one epoch is there, or damaged, or the settings are no longer those it
             was written with.
     """
-    otherwise = f"{repeating(files.path)} repeats the run"
+    otherwise = f"{repeat_command(files.path)} repeats the run"
     if not files.last.exists():
         epochs = len(files.read_metrics())
         if epochs > 1 or (files.best.exists() and not epochs):  # 1: killed before its checkpoint was whole
@@ -123,7 +129,7 @@ def settle_best(files: RunFolder, progress: Progress, screen: Screen) -> None:
     Raises:
         UserError: One of the checkpoints is damaged.
     """
-    otherwise = f"delete it, or {repeating(files.path)} repeats the run"
+    otherwise = f"delete it, or {repeat_command(files.path)} repeats the run"
     found = [file for file in (files.former, files.best) if file.exists()]
     known = {checkpoint.load(file, instead=otherwise).get("epoch"): file for file in found}.get(progress.best_epoch)
     if known is None:

@@ -68,7 +68,7 @@ class RunFolder:
         try:
             for folder in (self.checkpoints, self.plots):
                 folder.mkdir(parents=True, exist_ok=True)
-            with alone(self.path):
+            with locked(self.path):
                 self._lock()
         except OSError as error:
             raise UserError(f"{self.path}: cannot write the run here ({error.strerror})") from None
@@ -194,7 +194,7 @@ def born(pid: int) -> str | None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """One process of this machine at a time: between judging a lock to be dead and deleting it no other replaces it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
