@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sqlite3
 import warnings
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,20 @@ def test_a_store_whose_making_broke_off_is_made_anew(tmp_path: Path, monkeypatch
         made = make_client(f"sqlite:///{tmp_path}/a [1].db")
         assert isinstance(made, mlflow.MlflowClient) and made.search_experiments()
     assert {file.name for file in tmp_path.iterdir()} == {"a [1].db", "a [1].db.lock"}
+
+
+@pytest.mark.slow
+def test_mlflow_is_never_let_migrate_a_database_that_holds_something(tmp_path: Path) -> None:
+    """As one that could not be looked at before, or lies on a server."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with undone():
+        make_client(uri).create_experiment("mine")
+        with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+            connection.execute("DROP TABLE evaluation_datasets")
+            before = list(connection.execute("SELECT name FROM sqlite_master"))
+            with pytest.raises(OSError, match=r"^an older MLflow made it; copy it, then: .*db upgrade sqlite:///"):
+                make_client(uri)
+            assert list(connection.execute("SELECT name FROM sqlite_master")) == before
 
 
 @pytest.mark.slow

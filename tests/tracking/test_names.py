@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import importlib.util
 import json
 import os
 import re
@@ -11,11 +13,12 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visrun.errors import ConfigError
-from visrun.tracking import open_tracker, uris
+from visrun.tracking import open_tracker, require_address, uris
 from visrun.tracking.client import is_temporary
 from visrun.tracking.names import (
     look_alikes,
@@ -85,6 +88,49 @@ def test_an_address_that_can_never_work_is_refused_at_once(uri, said, tmp_path, 
     with pytest.raises(ConfigError, match=rf"^MLFLOW_TRACKING_URI={re.escape(shown)}: "):
         open_tracker("mlflow", experiment="e", run_name="r")
     open_tracker("none", experiment="e", run_name="r", uri=uri)
+
+
+def test_what_to_do_with_a_folder_of_runs_is_told(tmp_path):
+    (tmp_path / "my runs").mkdir()
+    for uri in (str(tmp_path / "my runs"), (tmp_path / "my runs").as_uri()):
+        assert problem_of(uri).endswith("(mlflow migrate-filestore turns one into a database)")
+
+
+def database(file, revision, experiments=1):
+    """One of MLflow's, as far as its age is seen; the first ones note no revision."""
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE experiments (name TEXT)")
+        connection.executemany("INSERT INTO experiments VALUES (?)", [("Default",)] * experiments)
+        if revision is not None:
+            connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+            connection.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
+        connection.commit()
+
+
+@pytest.mark.parametrize("revision", [None, "451aebb31d03", "0584bdc529eb"])
+def test_a_database_of_an_older_mlflow_is_refused_and_not_touched(revision, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    database("my 1?.db", revision)
+    before = (tmp_path / "my 1?.db").read_bytes()
+    said = r"an older MLflow made it; copy it, then: .*mlflow db upgrade 'sqlite:////.*/my 1%3F\.db'$"
+    with pytest.raises(ConfigError, match=rf"^tracking\.uri=my 1\?\.db: {said}"):
+        require_address("mlflow", "my 1?.db")
+    require_address("none", "my 1?.db")
+    assert (tmp_path / "my 1?.db").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+    (tmp_path / "my 1?.db").rename("mlflow.db")
+    with pytest.raises(ConfigError, match=r"^tracking\.uri=mlflow\.db: an older MLflow"):
+        require_address("mlflow", None)
+
+
+def test_a_database_that_is_new_of_this_mlflow_of_a_later_one_or_none_is_let_through(tmp_path):
+    steps = Path(importlib.util.find_spec("mlflow").origin).parent / "store" / "db_migrations"
+    database(tmp_path / "this.db", ScriptDirectory(str(steps)).get_current_head())
+    database(tmp_path / "later.db", "ffffffffffff")
+    database(tmp_path / "being made.db", "451aebb31d03", experiments=0)
+    (tmp_path / "new.db").touch()
+    (tmp_path / "text.db").write_text("no database, though it is a file")
+    for name in ("this", "later", "being made", "new", "text", "missing"):
+        assert problem_of(f"sqlite:///{tmp_path}/{name}.db") is None
 
 
 def test_addresses_that_may_work_are_let_through(monkeypatch):
@@ -207,6 +253,8 @@ def test_errors_become_one_line_and_know_whether_to_try_again():
     lost = MlflowException("API request to http://h/api failed with timeout exception Read timed out.\nmore")
     assert (one_line(lost), is_temporary(lost)) == ("it does not answer", True)
     assert len(one_line(ValueError("x" * 999))) == 200
+    full = OSError(errno.ENOSPC, "No space left on device", "/tmp/model.pt2", None, f"/data/{'x' * 250}/model.pt2")
+    assert one_line(full) == f"No space left on device: /data/{'x' * 250}/model.pt2"
     refused = RestException({"error_code": "INVALID_PARAMETER_VALUE", "message": "bad"})
     busy = RestException({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "later"})
     raced = MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
+import sqlite3
 import sys
 import threading
 import time
@@ -99,6 +101,14 @@ def test_one_that_does_not_start_says_what_to_type(mlflow: Mlflow, tmp_path: Pat
 def test_no_store_elsewhere_is_opened(uri: str, mlflow: Mlflow) -> None:
     with pytest.raises(ConfigError, match=r"^tracking\.uri: .*(on a terminal|visrun ui --data DIR)"):
         mlflow.page(uri, ["run1"])
+    assert mlflow._servers == {}
+
+
+def test_a_store_that_mlflow_would_migrate_is_not_served(mlflow: Mlflow, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+        connection.execute("CREATE TABLE experiments AS SELECT 'Default' AS name")
+    with pytest.raises(ConfigError, match="an older MLflow made it"):
+        mlflow.page(f"sqlite:///{tmp_path}/old.db", ["run1"])
     assert mlflow._servers == {}
 
 

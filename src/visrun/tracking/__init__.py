@@ -218,7 +218,7 @@ def open_tracker(
 
 
 def require_address(name: str, uri: str | None) -> None:
-    """Refuse an address of a store that can never work, before anything is done; nothing is asked, no mlflow imported.
+    """Refuse a store that can never work, before anything is done; no server is asked and no mlflow imported.
 
     Raises:
         ConfigError: It names its setting or variable.
@@ -226,7 +226,7 @@ def require_address(name: str, uri: str | None) -> None:
     address = uri or default_uri()
     problem = problem_of(absolute_uri(address)) if name != "none" else None
     if problem:
-        key = "tracking.uri" if uri else URI
+        key = URI if not uri and os.environ.get(URI) else "tracking.uri"
         raise ConfigError(f"{key}={without_password(address)}: {problem}")
 
 

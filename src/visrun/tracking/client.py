@@ -6,6 +6,7 @@ import contextlib
 import glob
 import logging
 import os
+import re
 import sqlite3
 import time
 import warnings
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from visrun.tracking.uris import SQLITE, URI, creation_lock, sqlite_path, sqlite_uri
+from visrun.tracking.uris import EXPERIMENTS, SQLITE, URI, creation_lock, outdated, sqlite_path, sqlite_uri
 
 # Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
 ENVIRONMENT = {
@@ -99,7 +100,11 @@ def undone() -> Iterator[None]:
 
 
 def make_client(uri: str) -> Any:
-    """A client of the store, whose tables are made first where it is a new file. Raises what `creation_lock` does."""
+    """A client of the store, whose tables are made first where it is a new file.
+
+    Raises:
+        OSError, sqlite3.Error: As `creation_lock`; and a database would have to be migrated, which a person does.
+    """
     quiet()
     from mlflow import MlflowClient
 
@@ -108,7 +113,27 @@ def make_client(uri: str) -> Any:
     with creation_lock(uri):
         if uri.startswith(SQLITE) and not sqlite_path(uri).stat().st_size:
             _make_tables(sqlite_path(uri).resolve())  # of a link what it leads to, not the link
+        _require_tables(uri)
         return MlflowClient(tracking_uri=uri)
+
+
+def _require_tables(uri: str) -> None:
+    """Refuse a database that holds something and lacks a table: MLflow would migrate it without being asked."""
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    if re.split(r"[:+]", uri)[0] not in DATABASE_ENGINES:
+        return
+    from mlflow.store.db import utils
+    from sqlalchemy import inspect, text
+
+    engine = utils.create_sqlalchemy_engine_with_retry(uri)
+    try:
+        if inspect(engine).has_table("experiments") and not utils._all_tables_exist(engine):
+            with engine.connect() as connection:
+                if connection.execute(text(EXPERIMENTS)).first() is not None:
+                    raise OSError(outdated(uri))
+    finally:
+        engine.dispose()
 
 
 def _make_tables(database: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import re
@@ -18,6 +19,7 @@ from visrun.tracking.uris import without_user
 RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: the note of which run it is
 AT = "time/at"  # of an epoch's values: when it ended, in seconds since 1970
 LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes nothing
 LOST = r"API request to \S+ failed with (?:timeout )?exception"  # of MLflow's line, and what else it may hold:
 LOSSES = (
     (r"too many (\d+) error responses", "it answers with error {}"),
@@ -36,6 +38,8 @@ LOSSES = (
 def one_line(error: BaseException) -> str:
     """The first line of an error's text, not too long; what MLflow and SQLAlchemy wrap in many words in a few."""
     text = str(error)
+    if isinstance(error, OSError) and error.errno in FULL and error.filename:
+        return f"{error.strerror}: {error.filename2 or error.filename}"  # whole: the path names the disk
     if re.match(LOST, text):
         return next(words.format(*found.groups()) for part, words in LOSSES if (found := re.search(part, text)))
     if re.search(r"Response (body|text): '?\s*<[!h]", text, re.IGNORECASE):

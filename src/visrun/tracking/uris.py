@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from visrun.folders import expanded
@@ -23,6 +24,8 @@ from visrun.folders import expanded
 URI = "MLFLOW_TRACKING_URI"  # the variable that names a store to MLflow
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 20.0  # that another program may keep a SQLite file to itself before it is tried anew
+LOOK_SECONDS = 1.0  # the same while a run waits for a look at it
+EXPERIMENTS = "SELECT 1 FROM experiments"  # one that MLflow has used has its "Default" at least
 SCHEMES = ("postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # beside those that are looked into
 SERVER = "give such as http://127.0.0.1:5000"
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` listens unless told otherwise
@@ -57,7 +60,7 @@ def absolute_uri(uri: str) -> str:
 
 
 def problem_of(uri: str) -> str | None:
-    """Why no store can be at this absolute address, and what to give instead; None where there may be one.
+    """Why no store can be at this absolute address, and what to do instead; None where there may be one.
 
     >>> problem_of("sqlite:////srv/runs.db"), problem_of("http://host:5000"), problem_of("postgresql+psycopg://host/db")
     (None, None, None)
@@ -74,7 +77,9 @@ def problem_of(uri: str) -> str | None:
     if scheme == "sqlite":
         if not uri.startswith(SQLITE):
             return "sqlite has three slashes before its path; give a path that ends in .db"
-        return "is a folder; give a path that ends in .db" if sqlite_path(uri).is_dir() else None
+        if sqlite_path(uri).is_dir():
+            return "is a folder; give a path that ends in .db"
+        return outdated(uri) if _is_outdated(sqlite_path(uri)) else None
     if scheme in SCHEMES or scheme in {entry.name for entry in entry_points(group="mlflow.tracking_store")}:
         return None
     if "://" in uri and scheme != "file":
@@ -83,7 +88,33 @@ def problem_of(uri: str) -> str | None:
         )
     if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
         return None
-    return "MLflow takes no folder as a store; give a path that ends in .db, or a server's address"
+    is_folder = os.path.isdir(urllib.parse.unquote(uri.removeprefix("file://")))  # noqa: PTH112 (it may be closed to us)
+    turned = " (mlflow migrate-filestore turns one into a database)" if is_folder else ""
+    return f"MLflow takes no folder as a store; give a path that ends in .db, or a server's address{turned}"
+
+
+def outdated(uri: str) -> str:
+    """What to do with a database that MLflow would migrate as it opens it; broken off, that leaves one that is lost."""
+    return f"an older MLflow made it; copy it, then: {_program()} db upgrade {shlex.quote(without_password(uri))}"
+
+
+def _is_outdated(database: Path) -> bool:
+    """Whether a SQLite store that holds something is older than the installed MLflow, which is not imported."""
+    package = find_spec("mlflow")
+    if package is None or package.origin is None or not os.path.isfile(database):  # noqa: PTH113 (or may not be seen)
+        return False
+    try:
+        reader = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=LOOK_SECONDS)
+        with contextlib.closing(reader):
+            if reader.execute(EXPERIMENTS).fetchone() is None:  # it is being made: its tables come before the first one
+                return False
+            if reader.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
+                return True  # MLflow's first versions noted none
+            found = reader.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:  # no store, or one that does not answer now
+        return False
+    steps = (Path(package.origin).parent / "store" / "db_migrations" / "versions").glob("*.py")
+    return found is None or any(f'down_revision = "{found[0]}"' in step.read_text(encoding="utf-8") for step in steps)
 
 
 def sqlite_uri(path: Path) -> str:
@@ -114,8 +145,11 @@ def command(uri: str) -> str | None:
     """What starts the UI of a store on this disk; None where a server runs."""
     if uri.startswith(("http://", "https://")):
         return None
-    program = "mlflow" if shutil.which("mlflow") else f"{shlex.quote(sys.executable)} -m mlflow"
-    return f"{program} ui --backend-store-uri {shlex.quote(without_password(uri))}"
+    return f"{_program()} ui --backend-store-uri {shlex.quote(without_password(uri))}"
+
+
+def _program() -> str:
+    return "mlflow" if shutil.which("mlflow") else f"{shlex.quote(sys.executable)} -m mlflow"
 
 
 def without_password(uri: str) -> str:

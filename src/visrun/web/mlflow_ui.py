@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.errors import ConfigError
+from visrun.tracking import require_address
 from visrun.tracking.uris import SQLITE, VIEW, absolute_uri, command, link, sqlite_path, without_user
 from visrun.web.family import end_family
 from visrun.web.roots import Roots
@@ -64,6 +65,7 @@ class Mlflow:
             raise ConfigError(f"tracking.uri: this page starts no server for it; on a terminal: {command(uri)}")
         if not self.roots.holds(sqlite_path(uri)):
             raise ConfigError(self.roots.refusal("tracking.uri"))
+        require_address("mlflow", uri)  # MLflow's server would migrate an older one
 
     def close(self) -> None:
         """End all servers, with every process they have started."""
