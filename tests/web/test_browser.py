@@ -550,6 +550,17 @@ def test_a_trial_is_shown_as_it_is_and_stopped_with_its_sweep(watched: Watched, 
         assert page.get_by_role("button", name="Stop and keep").count() == 0
 
 
+def test_a_run_whose_folder_is_deleted_is_gone_and_has_not_failed(watched: Watched, served: Served) -> None:
+    folder = write(served.cwd / "outputs" / "day" / "short-lived", **TRAINING, rows=[row(1, 0.5)])
+    name = Library(served.cwd).place(folder, "run").id
+    watched.page.evaluate(f"location.hash = '#/run/{name}'")
+    head = watched.page.locator("#detail .run-head")
+    sync_api.expect(head).to_contain_text("running", timeout=MS)
+    shutil.rmtree(folder)
+    sync_api.expect(watched.page.locator("#detail .error")).to_have_text("The folder of this run is gone.", timeout=MS)
+    sync_api.expect(head).to_have_count(0)
+
+
 def test_a_resumed_run_that_was_refused_without_a_word_alarms(watched: Watched, served: Served) -> None:
     page = watched.page
     folder = write(served.cwd / "outputs" / "refused", result={"status": "killed"}, ui={**GONE, "exit_code": 2})

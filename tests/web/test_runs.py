@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -393,6 +395,34 @@ def test_pictures_are_the_plain_files_that_the_page_does_not_draw_itself(tmp_pat
     assert pictures(plots) == []
 
 
+def test_a_folder_that_may_not_be_read_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path, result={"status": "finished"})
+    (folder / "plots").mkdir()
+
+    def refuse(self: Path, *_: object, **__: object) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    usual = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda self: refuse(self) if "checkpoints" in str(self) else usual(self))
+    told = detail(folder)
+    assert (told["state"], told["pictures"], told["can_try"]) == ("finished", [], False)
+
+
+@pytest.mark.parametrize("content", ['{"task"', "", "[1]", None])
+def test_a_run_whose_settings_cannot_be_read_says_so_and_how_it_ended(content: str | None, tmp_path: Path) -> None:
+    folder = write(tmp_path, status={"state": "ended", "exit_code": 0}, rows=[row(1, 0.5)])
+    if content is None:
+        (folder / FILE_NAME).symlink_to("nowhere")
+    else:
+        (folder / FILE_NAME).write_text(content)
+    told = detail(folder)
+    assert (told["state"], told["ended_badly"], told["can_resume"]) == ("finished", True, False)
+    assert told["reason"].startswith(f"{folder / FILE_NAME}: ")
+    write(folder, status={"state": "training"})
+    assert (detail(folder)["state"], detail(folder)["reason"]) == ("failed", told["reason"])
+
+
 def test_the_configuration_shown_is_the_runs_own(tmp_path: Path) -> None:
     words = ("optimizer=sgd", "learning_rate=0.5", "max_epochs=3")
     told = detail(write(tmp_path, result={"status": "finished"}, words=words))
@@ -475,6 +505,16 @@ def test_the_list_knows_runs_and_sweeps_and_not_their_trials(tmp_path: Path) -> 
     for place in places.values():
         assert library.find(place.id) == place
     assert library.find("x" * 16) is None and library.find("../..") is None
+
+
+def test_a_folder_that_is_deleted_while_the_list_is_made_hides_no_other(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / "outputs" / name, status={})
+    library = Library(tmp_path)
+    places = library.places()
+    shutil.rmtree(tmp_path / "outputs" / "one")
+    library.places = lambda: places  # type: ignore[method-assign]
+    assert [line["name"] for line in library.listed()] == ["two"]
 
 
 def test_the_living_come_first_in_the_list(tmp_path: Path) -> None:

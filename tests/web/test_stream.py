@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,14 @@ def test_a_run_that_has_ended_is_told_whole_and_the_stream_ends(tmp_path: Path) 
     assert [line["epoch"] for line in content["rows"]] == [1, 2] and content["afresh"]
     assert int(place or 0) == (tmp_path / METRICS).stat().st_size
     assert collect(tmp_path, position=int(place or 0))[0][0] == "run"
+
+
+def test_a_run_whose_folder_is_deleted_is_gone_and_has_not_failed(tmp_path: Path) -> None:
+    me = psutil.Process()
+    folder = tmp_path / "run"
+    write(folder, result={"status": "running"}, lock={"pid": me.pid, "started": me.create_time()})
+    found = collect(folder, between=lambda text: shutil.rmtree(folder) if "event: use" in text else None)
+    assert [name for name, *_ in found] == ["rows", "run", "log", "use", "gone"]
 
 
 def test_news_come_as_they_happen_and_only_then(tmp_path: Path) -> None:

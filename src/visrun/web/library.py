@@ -6,6 +6,7 @@ old one. A run's id is made here from its path; a client never names a path.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -109,7 +110,11 @@ class Library:
 
     def listed(self) -> list[dict[str, Any]]:
         """A line for each run and sweep, the living and then the latest first; trials stand in their sweeps."""
-        lines = [self.summary(place) for place in self.places() if place.kind != "trial"]
+        lines = []
+        for place in self.places():
+            if place.kind != "trial":
+                with contextlib.suppress(OSError):  # deleted meanwhile
+                    lines.append(self.summary(place))
         return sorted(lines, key=lambda line: (line["living"], line["created"]), reverse=True)
 
     def summary(self, place: Place) -> dict[str, Any]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visrun.errors import UserError
 from visrun.figures import plots
 from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
 from visrun.record.run_files import FILE_NAME, PLOTS, SECONDS
-from visrun.record.run_folder import RunFolder
+from visrun.record.run_folder import RunFolder, read_json
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
@@ -37,7 +39,8 @@ def detail(folder: Path) -> dict[str, Any]:
     result, state = facts.part("result"), facts.state
     entry = facts.entry
     monitor = monitor_of(rows, entry) if entry else ""
-    ended_badly = facts.ended_badly or (not facts.living and state in ("failed", "unfinished"))
+    badly = state in ("failed", "unfinished") or (state == "finished" and not facts.experiment)
+    ended_badly = facts.ended_badly or (not facts.living and badly)
     return {
         "task": facts.task,
         "model": str(facts.part("model").get("name") or facts.ui.get("model") or ""),
@@ -64,7 +67,7 @@ def detail(folder: Path) -> dict[str, Any]:
         "can_stop": facts.pid is not None and state in ("starting", "running"),
         "can_kill": facts.pid is not None,
         "can_resume": not facts.living and state in ("killed", "failed", "unfinished") and bool(facts.experiment),
-        "can_try": RunFolder(folder).best.is_file(),
+        "can_try": os.path.isfile(RunFolder(folder).best),  # noqa: PTH113 (it may lie where we may not look)
         "threshold": entry.threshold if entry else "",
         "can_edit": (folder / FILE_NAME).is_file() or "form" in facts.ui,
     }
@@ -147,8 +150,21 @@ def reason(facts: Facts) -> str:
     said = [line for line in tail(facts.folder / CONSOLE) if line.startswith("visrun: error: ")]
     if said and code not in (0, None):
         return said[-1].removeprefix("visrun: error: ")
+    if broken := _broken(facts):
+        return broken
     if facts.state == "unfinished":
         return f"its process was ended by signal {-code}" if code is not None and code < 0 else "its process died"
+    return ""
+
+
+def _broken(facts: Facts) -> str:
+    """Why experiment.json, which the run has written, tells nothing; "" where it does."""
+    file = facts.folder / FILE_NAME
+    if not facts.experiment and (facts.exit_code == 0 or os.path.lexists(file)):
+        try:
+            read_json(file)
+        except UserError as error:
+            return str(error)
     return ""
 
 
@@ -157,10 +173,13 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
     place = folder / PLOTS
     if place.is_symlink() or not place.is_dir():
         return []
-    files = [file for file in sorted(place.iterdir()) if PICTURE.fullmatch(file.name) and not file.is_symlink()]
-    files = [file for file in files if file.name not in ALREADY_DRAWN]
-    files.sort(key=lambda file: not file.name.startswith("predict"))
-    return [{"name": file.name, "stamp": file.stat().st_mtime_ns // 1_000_000} for file in files if file.is_file()]
+    try:
+        files = [file for file in sorted(place.iterdir()) if PICTURE.fullmatch(file.name) and not file.is_symlink()]
+        files = [file for file in files if file.name not in ALREADY_DRAWN]
+        files.sort(key=lambda file: not file.name.startswith("predict"))
+        return [{"name": file.name, "stamp": file.stat().st_mtime_ns // 1_000_000} for file in files if file.is_file()]
+    except OSError:  # a folder that we may not read
+        return []
 
 
 def log_lines(folder: Path) -> list[str]:

@@ -101,7 +101,8 @@ class Facts:
         if not self.living:
             if noted in ENDED:
                 return noted
-            return "killed" if self.cut_off else "unfinished" if self.experiment else "failed"
+            died = "unfinished" if self.experiment else "finished" if self.exit_code == 0 else "failed"
+            return "killed" if self.cut_off else died
         if noted in ENDED and not self._begun_again():
             return noted
         if self.stopping:

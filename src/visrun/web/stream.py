@@ -30,7 +30,7 @@ async def events(
     resources: Resources,
     closing: Callable[[], bool],
 ) -> AsyncIterator[str]:
-    """Events ``run``, ``rows``, ``log`` and, last, ``end``.
+    """Events ``run``, ``rows``, ``log`` and, last, ``end``, or ``gone`` where the folder is there no more.
 
     Args:
         position: Bytes of metrics.jsonl that the reader has.
@@ -40,6 +40,9 @@ async def events(
     reader, last, silent = Rows(folder / METRICS, position), dict[str, Any](), 0
     while not closing():
         found = await asyncio.to_thread(detail)
+        if not folder.is_dir():  # which reads like one that is empty
+            yield event("gone", {})
+            return
         news = await asyncio.to_thread(_news, folder, found, reader, last, resources)
         for line in news:
             yield line

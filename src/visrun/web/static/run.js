@@ -58,8 +58,16 @@ function follow() {
 document.addEventListener("visibilitychange", follow);
 
 async function glance(id) {
-  const told = await get(`/api/runs/${id}`).catch(() => null);
+  let status = 0;
+  const told = await get(`/api/runs/${id}`).catch((error) => {
+    status = error.status;
+    return null;
+  });
   if (id !== shownId || source) return;
+  if (status === 404) {
+    missing();
+    return;
+  }
   facts = told ?? facts;
   if (told) show();
   if (told?.living !== false) timer = setTimeout(follow, PAUSE);
@@ -82,6 +90,7 @@ function listen(id) {
     source?.close();
     source = null;
   });
+  source.addEventListener("gone", missing);
   source.onerror = () => {
     if (source?.readyState === EventSource.CLOSED) {
       source = null;
@@ -91,8 +100,9 @@ function listen(id) {
 }
 
 function missing() {
+  const said = facts ? "The folder of this run is gone." : "There is no such run.";
   close();
-  find("detail").replaceChildren(h("p", { className: "error" }, "There is no such run."));
+  find("detail").replaceChildren(h("p", { className: "error" }, said));
 }
 
 function frame() {
