@@ -262,6 +262,37 @@ def test_equal_images_with_different_labels_are_named(tmp_path: Path, task: str,
     assert [line.partition("such as ")[2].partition(":")[0] for line in found] == [told] * bool(told)
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_equal_images_with_different_objects_are_named(tmp_path: Path, same: bool) -> None:
+    pictures(tmp_path, 9, "a")
+    (tmp_path / "a").rename(tmp_path / "images")
+    (tmp_path / "images" / "1.png").write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    (tmp_path / "labels").mkdir()
+    for i in range(9):
+        left = 0.2 if i == 1 and not same else 0.1
+        (tmp_path / "labels" / f"{i}.txt").write_text(f"{i % 2 if i > 1 else 0} {left} .2 .6 .1 .7 .5\n")
+    told = "1 images have different labels, such as images/0.png = images/1.png: one of them must be wrong"
+    for task in ("object_detection", "instance_segmentation", "segmentation"):
+        assert (told in records.read(tmp_path, task=task).warnings) is not same
+    assert told not in records.read(tmp_path, task="regression").warnings
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_equal_images_with_different_masks_are_named(tmp_path: Path, same: bool) -> None:
+    pictures(tmp_path, 9, "a")
+    (tmp_path / "a").rename(tmp_path / "images")
+    (tmp_path / "images" / "1.png").write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    (tmp_path / "masks").mkdir()
+    with Image.open(tmp_path / "images" / "0.png") as image:
+        size = image.size
+    for i in range(9):
+        mask = Image.new("L", size)
+        mask.putpixel((i % 4, i // 4) if i > 1 or not same else (0, 0), 1)
+        mask.save(tmp_path / "masks" / f"{i}.png")
+    told = "1 images have different labels, such as images/0.png = images/1.png: one of them must be wrong"
+    assert (told in records.read(tmp_path, task="segmentation").warnings) is not same
+
+
 def test_one_path_in_two_splits_and_twice_in_one(tmp_path: Path) -> None:
     pictures(tmp_path, 3, "a")
     (tmp_path / "train.csv").write_text("image,target\na/0.png,1\na/1.png,2\na/1.png,3\n")

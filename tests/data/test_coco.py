@@ -260,6 +260,44 @@ def test_flags_are_taken_as_what_they_say(tmp_path: Path) -> None:
     assert several.ignored.tolist() == [False] * 6 + [True] * 6
 
 
+RUNS = {"counts": [125, 10, 1065], "size": [30, 40]}
+
+
+def test_crowds_beside_objects_are_ignored_and_said(tmp_path: Path) -> None:
+    brush = annotation(0, id_=5, segmentation=RUNS, iscrowd=1)
+    write(tmp_path / "train.json", content(["a.jpg"], [annotation(0), brush, annotation(0, id_=6)]))
+    write(tmp_path / "val.json", content(["b.jpg"], [brush]))
+    listing = coco.read(tmp_path)
+    assert [row.target.ignored.tolist() for rows in listing.splits.values() for row in rows] == [
+        [False, True, False],
+        [True],
+    ]
+    assert listing.warnings == (
+        "2 of 4 objects are crowds (iscrowd=1) and ignored, such as train.json: annotation 5; CVAT writes masks so: "
+        "write 0 where it is one object, or export CVAT for images 1.1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "ignored"), [({"segmentation": RUNS}, False), ({}, True), ({"segmentation": [[1, 2, 9, 2, 9, 8]]}, True)]
+)
+def test_crowds_in_runs_alone_are_objects(tmp_path: Path, more: dict[str, Any], ignored: bool) -> None:
+    write(tmp_path / "train.json", content(["a.jpg"], [annotation(0, iscrowd=1, segmentation=RUNS)]))
+    write(tmp_path / "val.json", content(["b.jpg"], [annotation(0, iscrowd=1, **more)]))
+    listing = coco.read(tmp_path)
+    assert [row.target.ignored.all() for rows in listing.splits.values() for row in rows] == [ignored, ignored]
+    assert ("all are taken" in listing.warnings[0]) is not ignored
+
+
+def test_ignored_objects_alone_are_nothing_to_learn_from(tmp_path: Path) -> None:
+    for i in range(8):
+        picture(tmp_path / f"{i}.jpg", i)
+    rows = [annotation(i, id_=i, iscrowd=1) for i in range(8)]
+    write(tmp_path / "all.json", content([f"{i}.jpg" for i in range(8)], rows))
+    with pytest.raises(DataError, match=r"no object to learn from in train \(\d images, \d ignored objects\)"):
+        records.read(tmp_path, task="object_detection")
+
+
 def test_polygons_of_several_parts_and_runs_in_both_forms(tmp_path: Path) -> None:
     mask = np.zeros(SIZE[::-1], np.uint8)
     mask[3:9, 4:20] = 1
@@ -303,6 +341,14 @@ def test_a_category_that_only_heads_others_is_none(tmp_path: Path) -> None:
     assert listing.classes == ("cat", "dog")
     assert listing.splits["all"][0].target.labels.tolist() == [1]
     assert listing.warnings == ("categories that are only headings of others are left out: pets",)
+
+
+def test_a_heading_whose_id_is_written_with_a_point_has_its_objects(tmp_path: Path) -> None:
+    below = [{**entry, "supercategory": "cat"} for entry in CATEGORIES]
+    write(tmp_path / "all.json", content(["a.jpg"], [annotation(0, category=3.0)], categories=below))  # as pandas does
+    listing = coco.read(tmp_path)
+    assert (listing.classes, listing.problems, listing.warnings) == (("cat", "dog"), (), ())
+    assert listing.splits["all"][0].target.labels.tolist() == [0]
 
 
 # what is wrong

@@ -296,6 +296,7 @@ def test_labels_made_for_another_size_are_refused(size: tuple[int, int], hint: s
     assert lines(check(marks(BOX), marks((120, 5, 150, 9), size=size))) == [what]
     rle = Rle((0, size[0] * size[1]), (size[1], size[0]))
     assert lines(check(outlined([np.array(SQUARE)]), outlined(rle), form="outlines")) == [what]
+    assert lines(check(marks(size=size))) == []  # there is no label to be wrong
 
 
 def test_every_bad_object_is_told_and_the_first_rule_counts() -> None:

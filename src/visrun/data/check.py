@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -210,6 +210,31 @@ def alike(splits: Mapping[str, Sequence[tuple[Record, Finding]]]) -> list[list[P
 def copies(groups: Iterable[Sequence[Placed]]) -> list[tuple[str, str, Path, Path]]:
     """Of groups that are `alike` those that stand in two splits: (split, other split, file, file)."""
     return [pair for same in groups for pair in _across(same)]
+
+
+def doubtful(groups: Iterable[Sequence[Placed]], classes: Sequence[str], *, kind: str, root: Path) -> list[str]:
+    """A line on groups that are `alike` and have different labels, or []; values may have been measured twice."""
+    labels = [{_label(record.target, classes, kind): record.image for _, record in group} for group in groups]
+    differing = [list(said.items())[:2] for said in labels if len(said) > 1 and kind != "value"]
+    if not differing:
+        return []
+    told = [
+        files.shown(image, root) + (f" ({label})" if kind in ("label", "verdict") else "")
+        for label, image in differing[0]
+    ]
+    return [f"{len(differing)} images have different labels, such as {' = '.join(told)}: one of them must be wrong"]
+
+
+def _label(target: Any, classes: Sequence[str], kind: str) -> str:
+    """What equal labels share: the names of classes, or of objects and masks a digest."""
+    if kind == "verdict":
+        return str(target.kind)
+    if kind != "label":
+        return (
+            hashlib.sha256(images.load_mask(target).tobytes()).hexdigest() if isinstance(target, Path) else repr(target)
+        )
+    several = target if isinstance(target, tuple) else (target,)
+    return ", ".join(classes[label] for label in several) or "none"
 
 
 def _several(groups: Iterable[list[Placed]]) -> list[list[Placed]]:

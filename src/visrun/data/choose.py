@@ -175,7 +175,9 @@ def require(
     if TARGETS[kind].objects:
         for name, what in (("train", "learn from"), ("val", "tell a better epoch by")):
             if not any(counts[name]):
-                raise DataError(f"{root}: no object to {what} in {name} ({len(good[name])} images): label some there")
+                ignored = sum(len(record.target) for record, _ in good[name])
+                told = f"{len(good[name])} images" + (f", {ignored} ignored objects" if ignored else "")
+                raise DataError(f"{root}: no object to {what} in {name} ({told}): label some there")
     if kind == "verdict":
         for name in needed:
             if not counts[name][0]:
@@ -264,7 +266,7 @@ def warnings(
             first = files.shown(repeated[0], root)
             found.append(f"{len(repeated)} images are listed more than once in {name}, such as {first}")
     groups = check.alike(good)
-    found += _doubtful(groups, listing, kind=kind, root=root)
+    found += check.doubtful(groups, listing.classes, kind=kind, root=root)
     pairs = check.copies(groups)
     if pairs:
         a, b, left, right = pairs[0]
@@ -274,27 +276,3 @@ def warnings(
             "scores on them look better than they are"
         )
     return tuple(found)
-
-
-def _doubtful(groups: Sequence[Sequence[check.Placed]], listing: Listing, *, kind: str, root: Path) -> list[str]:
-    """A line on equal images that have different labels."""
-    said = [
-        {_label(record.target, listing, kind): files.shown(record.image, root) for _, record in group}
-        for group in groups
-        if kind in ("label", "verdict")
-    ]
-    differing = [list(labels.items())[:2] for labels in said if len(labels) > 1]
-    if not differing:
-        return []
-    (one, first), (other, second) = differing[0]
-    return [
-        f"{len(differing)} images have different labels, such as {first} ({one}) = {second} ({other}): "
-        "one of them must be wrong"
-    ]
-
-
-def _label(target: Any, listing: Listing, kind: str) -> str:
-    if kind == "verdict":
-        return str(target.kind)
-    several = target if isinstance(target, tuple) else (target,)
-    return ", ".join(listing.classes[label] for label in several) or "none"

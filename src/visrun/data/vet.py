@@ -116,7 +116,7 @@ def _of_other_sizes(marks: Sequence[Marks], sizes: Sequence[tuple[int, int]]) ->
     """Images whose labels, or whose runs, were made for another size."""
     lost = {}
     for number, (several, size) in enumerate(zip(marks, sizes, strict=True)):
-        known = [several.size] if several.size else []
+        known = [several.size] if several.size and len(several) else []
         known += [outline.size[::-1] for outline in several.outlines or () if isinstance(outline, Rle)]
         wrong = next((other for other in known if other != size), None)
         if wrong is not None:

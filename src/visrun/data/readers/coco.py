@@ -13,7 +13,7 @@ from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks, with_boxes
 from visrun.data.readers import json_keys
-from visrun.data.readers.coco_objects import Column, is_id, parse
+from visrun.data.readers.coco_objects import Column, crowds, is_id, parse
 from visrun.data.readers.common import label_folders, one_each, size_in, split_in, splits_in
 from visrun.data.readers.finder import Places, bare_splits, placed
 from visrun.data.splits import ALL
@@ -40,7 +40,7 @@ def read(root: Path) -> Listing:
     """COCO json: train.json, val.json and test.json, annotations/instances_train2017.json, train/*.json, or one .json.
 
     Images are looked for beside the json, in the splits' folders, in images/, then anywhere below ``root``. Crowds are
-    ignored; categories keep their order; a category that is only the heading of others is none.
+    ignored, unless all objects are crowds in runs; categories keep their order; one that only heads others is none.
 
     Raises:
         DataError: For a json that is broken or no COCO, several for one split, or none; for training or validation
@@ -62,11 +62,13 @@ def read(root: Path) -> Listing:
     warnings += [f"{files.shown(s.file, base)} lists no images: there is no {s.split} split" for s in blank]
     warnings += [f"{files.shown(file, base)} {_why(file)} and is left out" for file in others]
     classes, dropped = _classes(labelled)
+    crowded, told = crowds([(f"{files.shown(s.file, base)}: annotation", s.content["annotations"]) for s in labelled])
+    warnings += told
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
     wanted = [(s.split, s.file, [i["file_name"] for i in s.content["images"] if _is_named(i)]) for s in labelled]
     for source, places in zip(labelled, placed(wanted, base), strict=True):
-        records, wrong = _records(source, classes, base, places)
+        records, wrong = _records(source, classes, base, places, crowded=crowded)
         splits[source.split] = records
         problems += wrong
     used = {record.image for records in splits.values() for record in records}
@@ -157,13 +159,15 @@ def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
         for entry in sorted(entries, key=lambda entry: files.natural(str(entry["id"]))):
             names[str(entry["name"])] = None
             headings.add(str(entry.get("supercategory")) if entry.get("supercategory") != entry["name"] else "")
-        ids = {str(annotation.get("category_id")) for annotation in source.content["annotations"]}
-        used |= {str(entry["name"]) for entry in entries if str(entry["id"]) in ids}
+        ids = {id_ for annotation in source.content["annotations"] if is_id(id_ := annotation.get("category_id"))}
+        used |= {str(entry["name"]) for entry in entries if entry["id"] in ids}  # 1.0 is 1
     dropped = [name for name in names if name in headings - used]
     return tuple(name for name in names if name not in dropped), dropped
 
 
-def _records(source: Source, classes: Sequence[str], base: Path, places: Places) -> tuple[list[Record], list[Problem]]:
+def _records(
+    source: Source, classes: Sequence[str], base: Path, places: Places, *, crowded: bool
+) -> tuple[list[Record], list[Problem]]:
     """The images of one json with their marks, and those whose annotations cannot be read as problems."""
     shown, images = files.shown(source.file, base), source.content["images"]
     number: dict[Any, int] = {}
@@ -180,7 +184,7 @@ def _records(source: Source, classes: Sequence[str], base: Path, places: Places)
         for entry in source.content.get("categories", [])
         if str(entry["name"]) in classes
     }
-    column, wrong = parse(source.content["annotations"], number, index, f"{shown}: annotation")
+    column, wrong = parse(source.content["annotations"], number, index, f"{shown}: annotation", crowded=crowded)
     problems += [problem for several in wrong.values() for problem in several]
     made = _marks(column, images, f"{shown}: annotation")
     records = []

@@ -28,8 +28,36 @@ class Column:
     ids: list[Any] = field(default_factory=list)
 
 
+def crowds(sources: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> tuple[bool, list[str]]:
+    """Whether crowds are ignored, and a line on them, since CVAT writes every mask of a single object as a crowd: where
+    all objects are such, none can be meant to be ignored.
+
+    Args:
+        sources: What stands before an annotation's id in messages, and the annotations of a json.
+    """
+    every = [(where, place, entry) for where, entries in sources for place, entry in enumerate(entries)]
+    found = [(where, place, entry) for where, place, entry in every if files.flag(str(entry.get("iscrowd")))]
+    if not found:
+        return True, []
+    if len(found) == len(every) and all(isinstance(entry.get("segmentation"), dict) for *_, entry in found):
+        return False, [f"all {len(every):,} objects are crowds (iscrowd=1) in runs, as CVAT's masks are: all are taken"]
+    where, place, entry = found[0]
+    told = f"{len(found):,} of {len(every):,} objects are crowds (iscrowd=1) and ignored"
+    mend = "CVAT writes masks so: write 0 where it is one object, or export CVAT for images 1.1"
+    return True, [f"{told}, such as {where} {_named(entry, place)}; {mend}"]
+
+
+def _named(annotation: Mapping[str, Any], place: int) -> Any:
+    return annotation.get("id") if is_id(annotation.get("id")) else f"number {place + 1}"
+
+
 def parse(
-    annotations: Sequence[Mapping[str, Any]], number: Mapping[Any, int], index: Mapping[Any, int], where: str
+    annotations: Sequence[Mapping[str, Any]],
+    number: Mapping[Any, int],
+    index: Mapping[Any, int],
+    where: str,
+    *,
+    crowded: bool = True,
 ) -> tuple[Column, dict[int, list[Problem]]]:
     """The annotations that can be read, and what is wrong with the others by number of their image (-1: of none).
 
@@ -38,16 +66,17 @@ def parse(
         number: Id of an image -> its number.
         index: Id of a category -> class index.
         where: What stands before an annotation's id in messages.
+        crowded: Whether crowds are ignored, rather than objects like others.
     """
     column = Column()
     wrong: dict[int, list[Problem]] = {}
     for place, annotation in enumerate(annotations):
-        id_ = annotation.get("id") if is_id(annotation.get("id")) else f"number {place + 1}"
+        id_ = _named(annotation, place)
         image = number.get(_key(annotation.get("image_id")), -1)
         try:
             label = _label(annotation, index)
             box, outline = _box(annotation.get("bbox")), _outline(annotation.get("segmentation"))
-            ignored = any([_flag(annotation, "iscrowd"), _flag(annotation, "ignore")])
+            ignored = any([_flag(annotation, "iscrowd") and crowded, _flag(annotation, "ignore")])
             if box is None and outline is None:
                 raise ValueError("neither bbox nor segmentation")
             if image < 0:
