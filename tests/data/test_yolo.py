@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -557,3 +558,33 @@ def test_lines_that_the_checks_refuse_are_named(tmp_path: Path) -> None:
         "labels/4.txt:2: a coordinate is no finite number",
         "labels/5.txt:2: wholly outside its image of 40x30 pixels",
     }
+
+
+def drawing(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    Image.fromarray(blocks).resize(SIZE, Image.Resampling.NEAREST).save(path)
+    return path
+
+
+@pytest.mark.parametrize("other", ["images/a.jpg", "images/a.bmp"])
+def test_different_pictures_of_one_name_do_not_share_a_label_file(tmp_path: Path, other: str) -> None:
+    drawing(tmp_path / "images" / "a.png", 0)
+    drawing(tmp_path / other, 1)
+    drawing(tmp_path / "images" / "b.png", 2)
+    for name in "ab":
+        write(tmp_path / "labels" / f"{name}.txt", LINE)
+    listing = yolo.read(tmp_path, only_outlines=False)
+    assert found(listing, tmp_path) == {"all": [("images/b.png", 1)]}
+    told = "labels/a.txt is also that of {}, another picture: rename or remove one"
+    names = {"images/a.png": Path(other).name, other: "a.png"}
+    assert {str(problem) for problem in listing.problems} == {f"{a}: {told.format(b)}" for a, b in names.items()}
+
+
+def test_one_picture_in_two_formats_is_one(tmp_path: Path) -> None:
+    drawing(tmp_path / "images" / "a.png", 0)
+    drawing(tmp_path / "images" / "a.jpg", 0)
+    (tmp_path / "images" / "a.gif").write_bytes(b"broken")  # the checks say so
+    write(tmp_path / "labels" / "a.txt", LINE)
+    listing = yolo.read(tmp_path, only_outlines=False)
+    assert (len(listing.splits["all"]), listing.problems) == (3, ())

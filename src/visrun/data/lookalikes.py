@@ -73,6 +73,15 @@ def _across(splits: tuple[tuple[str, tuple[Picture, ...]], ...]) -> list[Pair]:
     return [pair for pair, difference in zip(found, looked, strict=True) if difference <= NEAR]
 
 
+def near(one: Path, other: Path) -> bool:
+    """Whether two files nearly show the same picture.
+
+    Raises:
+        DataError: As `visrun.data.images.load_rgb`.
+    """
+    return _differ(("", "", one, other)) <= NEAR
+
+
 def warning(splits: Mapping[str, Sequence[Entry]], root: Path) -> list[str]:
     """A line on images that `across` finds, or []."""
     pairs = across(splits)

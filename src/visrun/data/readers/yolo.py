@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from visrun.data import files
+from visrun.data import files, lookalikes
 from visrun.data.folder_names import IMAGES, YOLO_LABELS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
@@ -54,7 +54,7 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
     The folders may be split or not. A line is ``class cx cy w h`` (a box), ``class x1 y1 ... x4 y4`` (four corners of a
     turned box) or ``class x1 y1 x2 y2 x3 y3 ...`` (an outline). Where every such line of a dataset has four corners,
     they are turned boxes, except for tasks that need outlines. An image without a label file, or with an empty one,
-    shows nothing.
+    shows nothing; a label file is refused where two images of its name show different pictures.
     Keypoints behind a box (a data.yaml with ``kpt_shape``) are left out.
 
     Args:
@@ -79,8 +79,9 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
     labels = Labels(plan.labels)
     own = {split: [(image, labels.of(image)) for image in images] for split, images in plan.images.items()}
     others = labels.respelt([image for several in own.values() for image, label in several if label is None])
+    label_of = {image: label or others.get(image) for several in own.values() for image, label in several}
     for split, images in plan.images.items():
-        found = [(image, label or others.get(image)) for image, label in own[split]]
+        found = [(image, label_of[image]) for image in images]
         if images and not any(label for _, label in found):
             what = f"none of the {len(images)} images of {split} has a label file, such as {_wanted(found[0][0])}"
             if split != "test":
@@ -96,7 +97,7 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
     if form == "quads" and only_outlines:
         form = "outlines"
         warnings.append("lines of four corners are read as outlines")
-    splits, problems = _records(parsed, base, form)
+    splits, problems = _records(parsed, base, form, _shared(label_of, base))
     return Listing(
         splits=splits,
         classes=plan.names or _numbered(every),
@@ -208,21 +209,44 @@ def _wanted(image: Path) -> Path:
     return _in_labels(image) or image.with_suffix(".txt")
 
 
+def _shared(label_of: Mapping[Path, Path | None], base: Path) -> dict[Path, Problem]:
+    """What is wrong with images that have one label file, since they have one name, and show different pictures."""
+    images_of: dict[Path, list[Path]] = defaultdict(list)
+    for image, label in label_of.items():
+        if label is not None:
+            images_of[label].append(image)
+    several = [(label, images) for label, images in images_of.items() if len(images) > 1]
+    unlike = mapped(_unlike, [images for _, images in several], path=lambda images: images[0])
+    found = {}
+    for (label, images), differ in zip(several, unlike, strict=True):
+        for image, other in zip(images, images[1:] + images[:1], strict=True) if differ else ():
+            what = f"{files.shown(label, base)} is also that of {other.name}, another picture: rename or remove one"
+            found[image] = Problem(files.shown(image, base), what)
+    return found
+
+
+def _unlike(images: Sequence[Path]) -> bool:
+    with contextlib.suppress(DataError):  # the checks say what is wrong with it
+        return not all(lookalikes.near(images[0], other) for other in images[1:])
+    return False
+
+
 def _numbered(every: Sequence[Lines]) -> tuple[str, ...]:
     highest = max((label for lines in every for label in lines.labels), default=-1)
     return tuple(f"class_{i}" for i in range(highest + 1))
 
 
 def _records(
-    parsed: dict[str, list[tuple[Path, Lines]]], base: Path, form: str
+    parsed: dict[str, list[tuple[Path, Lines]]], base: Path, form: str, shared: Mapping[Path, Problem]
 ) -> tuple[dict[str, list[Record]], list[Problem]]:
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
     for split, rows in parsed.items():
         splits[split] = []
         for image, lines in rows:
-            problems += lines.problems
-            if not lines.problems:
+            wrong = [*lines.problems, *([shared[image]] if image in shared else [])]
+            problems += wrong
+            if not wrong:
                 marks: Marks = yolo_lines.marks(lines, form)
                 splits[split].append(Record(image, marks, files.shown(image, base)))
     return {ALL: splits[ALL]} if ALL in splits else splits, problems
