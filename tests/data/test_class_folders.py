@@ -205,3 +205,14 @@ def test_a_folder_for_each_image_is_no_class(tmp_path: Path, split: str) -> None
 def test_a_test_split_alone_may_have_an_image_of_each_class(tmp_path: Path) -> None:
     lay(tmp_path, [f"test/{i}/{i}.png" for i in range(5)])
     assert len(folder.read(tmp_path).splits["test"]) == 5
+
+
+@pytest.mark.parametrize("label", ["tag 1/0.json", "tag 1/0.xml", "tag 1/deep/2.txt", "tag 1/other.json"])
+def test_files_named_as_the_image_beside_them_are_told(tmp_path: Path, label: str) -> None:
+    lay(tmp_path, ["tag 1/0.png", "tag 1/1.png", "tag 1/deep/2.png", "tag 2/0.png", "tag 2/1.png"])
+    (tmp_path / label).write_text("0 0.5 0.5 0.2 0.2\n")
+    told = (
+        f"1 files named as the image beside them are not read, such as {label}: if they label objects, put images and "
+        "labels into one folder, or into train/ and val/"
+    )
+    assert folder.read(tmp_path).warnings == ((told,) if "other" not in label else ())

@@ -232,6 +232,13 @@ def _are_masks(several: Sequence[Path], place: Path, stems: Container[str]) -> b
     return common.child(place.parent, IMAGES) is not None or _most_masks(several, stems)
 
 
+def labels_of(images: Sequence[Path], folder: Path) -> list[Path]:
+    """The files in the folder of a class that have the name of an image beside them, and may be its labels."""
+    texts = list(files.of_suffix(folder, LABELS))
+    bare = {image.with_suffix("") for image in images} if texts else set()
+    return [path for path in texts if path.with_suffix("") in bare]
+
+
 def are_parts(folders: Sequence[Path]) -> bool:
     """Whether folders are numbered parts of one set of images, as batch_1, batch_2."""
     return all(_PARTS.fullmatch(folder.name.lower()) for folder in folders)

@@ -61,14 +61,16 @@ def read(root: Path) -> Listing:
     index = {name: i for i, name in enumerate(classes)}
     splits: dict[str, list[Record]] = {split: [] for split in used}
     masks: list[Path] = []
+    beside: list[Path] = []
     for split, folder in found:
         label = index[composed(folder.name)]
         images, own = class_folders.parted(folder)
         splits[split] += [Record(path, label, files.shown(path, root)) for path in images]
         masks += own
+        beside += class_folders.labels_of(images, folder)
     if {ALL, "train"} & splits.keys():
         _require_several(root, [record for records in splits.values() for record in records], classes)
-    lines += [*_passed(root, top, parts), *_strays(top, parts), *_masks(used, masks, root)]
+    lines += [*_passed(root, top, parts), *_strays(top, parts), *_masks(used, masks, root), *_beside(beside, root)]
     return Listing(splits=splits, classes=classes, warnings=(*lines, *_doubtful(used, classes)))
 
 
@@ -149,6 +151,14 @@ def _masks(parts: Parts, inside: Sequence[Path], root: Path) -> list[str]:
     apart = [files.shown(folder, root) for levels in parts.values() for one in levels for folder in one.masks]
     lines = [f"folders of masks are no classes: {some(apart)}"] if apart else []
     return [*lines, *inspected.left_out(inside, root)]
+
+
+def _beside(labels: Sequence[Path], root: Path) -> list[str]:
+    """A line on files that may say more of the images than their folders do."""
+    if not labels:
+        return []
+    told = f"{len(labels):,} files named as the image beside them are not read, such as {files.shown(labels[0], root)}"
+    return [f"{told}: if they label objects, put images and labels into one folder, or into train/ and val/"]
 
 
 def _doubtful(parts: Parts, classes: tuple[str, ...]) -> list[str]:
