@@ -212,6 +212,8 @@ WRONG = [
     ("a.jpg,40,30,cat,4,5,14,wide", "no box of four numbers: '4,5,14,wide'"),
     ("a.jpg,40,30,cat,4,5,1_4,25", "no box of four numbers: '4,5,1_4,25'"),
     ("a.jpg,40,30,cat,4,5,,25", "no box of four numbers: '4,5,,25'"),
+    ('a.jpg,40,30,cat,4,"5,5",14,25', "no box of four numbers: '4,5,5,14,25': write 5,5 as 5.5"),
+    ('a.jpg,40,30,cat,4,"a,b",14,25', "no box of four numbers: '4,a,b,14,25'"),
     ("a.jpg,40,30,,4,5,14,25", "no class"),
     ("a.jpg,30,40,dog,4,5,14,25", "width and height 30x40, in a row above 40x30"),
     (",40,30,cat,4,5,14,25", "no image"),

@@ -124,6 +124,30 @@ def test_a_table_of_numbers_is_for_what_its_column_says(tmp_path: Path, capsys, 
     assert f"train: visrun task={task} " in out
 
 
+def test_columns_of_0_and_1_are_labels(tmp_path: Path, capsys) -> None:
+    for i in range(12):
+        photo(tmp_path / "set" / f"{i}.png", i)
+    rows = [f"{i}.png,{i % 2},{i // 2 % 2}" for i in range(12)]
+    (tmp_path / "set" / "_classes.csv").write_text("\n".join(["filename,cat,dog", *rows]))
+    assert cli.main(["check", "data.root=set"]) == 0
+    out = capsys.readouterr().out
+    assert "  regression                 yes  data=csv" in out
+    assert "train: visrun task=classification " in out and out.endswith(" loss=bce\n")
+
+
+@pytest.mark.parametrize(
+    ("corners", "task"),
+    [(".1 .2 .6 .1 .7 .5 .2 .6", "oriented_object_detection"), (".1 .2 .6 .1 .7 .5", "instance_segmentation")],
+)
+def test_turned_boxes_are_not_shown_as_outlines(tmp_path: Path, capsys, corners: str, task: str) -> None:
+    (tmp_path / "set" / "labels").mkdir(parents=True)
+    for i in range(12):
+        photo(tmp_path / "set" / "images" / f"{i}.png", i)
+        (tmp_path / "set" / "labels" / f"{i}.txt").write_text(f"0 {corners}\n" if i else "")
+    assert cli.main(["check", "data.root=set"]) == 0
+    assert f"train: visrun task={task} " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("folders", "mask", "task"),
     [

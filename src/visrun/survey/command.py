@@ -30,6 +30,7 @@ from visrun.tables.words import OnBad
 CHOOSING = ("data.targets", "data.classes", *(f"data.{name}" for name in SPLITTING), "seed")  # as a run takes them
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
 DEFAULTS |= dict.fromkeys(CHOOSING, "")
+CORNERS = 4  # of a turned box
 LABELLED = {"label", "labels", "class"}  # what a table calls a column of class names
 
 
@@ -125,14 +126,29 @@ def _best(found: Survey, datasets: dict[str, Dataset]) -> str:
 def _place(dataset: Dataset) -> float:
     """Where a dataset stands among others of one folder.
 
-    A table of values comes before its values read as labels; defects in training that no mask marks come after them,
-    since a class may well be called ``normal``.
+    A table of values comes before its values read as labels, but not columns of 0 and 1; turned boxes come
+    before the same read as outlines; defects in training that no mask marks come after them, since a class may well be
+    called ``normal``.
     """
     label, own = (list(TARGETS).index(kind) for kind in ("label", dataset.kind))
     measured = dataset.layout == "csv" and not LABELLED & {name.lower() for name in dataset.targets}
-    if dataset.kind == "value" and measured:
+    if dataset.kind == "value" and measured and not _are_flags(dataset):
         return label - 0.5
+    if dataset.kind == "instances" and _are_quads(dataset):
+        return list(TARGETS).index("rotated_boxes") + 0.5
     return label + 0.5 if dataset.defects.get("train") and not _marks_defects(dataset) else own
+
+
+def _are_flags(dataset: Dataset) -> bool:
+    values = {value for records in dataset.splits.values() for record in records for value in record.target}
+    return len(dataset.targets) > 1 and values <= {0.0, 1.0}
+
+
+def _are_quads(dataset: Dataset) -> bool:
+    outlines = [
+        one for records in dataset.splits.values() for record in records for one in record.target.outlines or ()
+    ]
+    return all(isinstance(one, tuple) and [*map(len, one)] == [CORNERS] for one in outlines)
 
 
 def _marks_defects(dataset: Dataset) -> bool:

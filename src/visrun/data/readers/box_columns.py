@@ -66,7 +66,9 @@ class Columns:
             left, top, *end = map(number_in, cells)
             right, bottom = end
         except ValueError:
-            raise ValueError(f"no box of four numbers: {written[:60]!r}") from None
+            pointed = {cell: cell.replace(",", ".") for cell in cells if "," in cell}
+            hint = next((f": write {a} as {b}" for a, b in pointed.items() if number_or_none(b) is not None), "")
+            raise ValueError(f"no box of four numbers: {written[:60]!r}{hint}") from None
         return (left, top, left + right, top + bottom) if self.sided else (left, top, right, bottom)
 
     def size_of(self, row: Row) -> Size | None:
