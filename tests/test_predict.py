@@ -208,7 +208,7 @@ def test_numbers_of_the_options_are_checked(word, tmp_path):
 
 @pytest.mark.usefixtures("seeing")
 def test_a_picture_that_cannot_be_written_is_one_line(pictures, monkeypatch):
-    def refuse(_: object, file: Path) -> None:
+    def refuse(_: object, file: Path, *_format: str, **_options: int) -> None:
         raise OSError(28, "No space left on device", str(file))
 
     monkeypatch.setattr(Image.Image, "save", refuse)

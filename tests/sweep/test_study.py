@@ -686,6 +686,14 @@ class TestLimits:
         assert incompatible([], changed) == []
 
 
+def test_a_study_that_exists_is_made_once_in_its_journal(tmp_path: Path) -> None:
+    """A record that is in vain raises in whoever reads it next, also where a signal came before its writer did."""
+    journal = tmp_path / "study.journal"
+    storage = open_storage(str(journal))
+    assert create(storage, "mine", ["minimize"]) and not create(storage, "mine", ["minimize"])
+    assert len(journal.read_text().splitlines()) == 1
+
+
 def test_counting_takes_the_first_of_a_place() -> None:
     def trial(number: int, state: TrialState = TrialState.WAITING, **attributes: Any) -> FrozenTrial:
         made = create_trial(state=state, value=1.0 if state is TrialState.COMPLETE else None, user_attrs=attributes)

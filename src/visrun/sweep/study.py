@@ -222,6 +222,10 @@ class Queue:
 
 def create(storage: BaseStorage, name: str, directions: Sequence[str]) -> bool:
     """Make a study; False where there is one of this name already."""
+    # Asked first: a second record in a journal is one that its next reader trips over, where a signal came in between.
+    with suppress(KeyError):
+        storage.get_study_id_from_name(name)
+        return False
     try:
         storage.create_new_study([StudyDirection[direction.upper()] for direction in directions], name)
     except DuplicatedStudyError:
