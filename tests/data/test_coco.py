@@ -278,6 +278,13 @@ def test_crowds_beside_objects_are_ignored_and_said(tmp_path: Path) -> None:
     )
 
 
+def test_few_crowds_are_ignored_without_a_word(tmp_path: Path) -> None:
+    rows = [annotation(0, id_=i, iscrowd=int(not i)) for i in range(20)]
+    write(tmp_path / "all.json", content(["a.jpg"], rows))
+    listing = coco.read(tmp_path)
+    assert listing.warnings == () and listing.splits["all"][0].target.ignored.sum() == 1
+
+
 @pytest.mark.parametrize(
     ("more", "ignored"), [({"segmentation": RUNS}, False), ({}, True), ({"segmentation": [[1, 2, 9, 2, 9, 8]]}, True)]
 )

@@ -14,6 +14,7 @@ from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Outline, Rle, counts_of
 
 NOT_WRITTEN = (np.nan,) * 4
+FEW = 0.05  # of all objects: so many may well be crowds, of which COCO itself has 1 %
 
 
 @dataclass
@@ -29,15 +30,16 @@ class Column:
 
 
 def crowds(sources: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> tuple[bool, list[str]]:
-    """Whether crowds are ignored, and a line on them, since CVAT writes every mask of a single object as a crowd: where
-    all objects are such, none can be meant to be ignored.
+    """Whether crowds are ignored, and a line on them if they are many: CVAT writes each mask of one object as a crowd.
+
+    Where all objects are such, none can be meant to be ignored.
 
     Args:
         sources: What stands before an annotation's id in messages, and the annotations of a json.
     """
     every = [(where, place, entry) for where, entries in sources for place, entry in enumerate(entries)]
     found = [(where, place, entry) for where, place, entry in every if files.flag(str(entry.get("iscrowd")))]
-    if not found:
+    if len(found) <= FEW * len(every):
         return True, []
     if len(found) == len(every) and all(isinstance(entry.get("segmentation"), dict) for *_, entry in found):
         return False, [f"all {len(every):,} objects are crowds (iscrowd=1) in runs, as CVAT's masks are: all are taken"]
