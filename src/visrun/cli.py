@@ -196,3 +196,6 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "resume": _resume,
     "ui": _ui,
 }
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -270,7 +270,8 @@ def test_equal_images_with_different_objects_are_named(tmp_path: Path, same: boo
     (tmp_path / "labels").mkdir()
     for i in range(9):
         left = 0.2 if i == 1 and not same else 0.1
-        (tmp_path / "labels" / f"{i}.txt").write_text(f"{i % 2 if i > 1 else 0} {left} .2 .6 .1 .7 .5\n")
+        lines = [f"{i % 2 if i > 1 else 0} {left} .2 .6 .1 .7 .5\n", "1 .1 .6 .2 .6 .2 .9\n"]
+        (tmp_path / "labels" / f"{i}.txt").write_text("".join(lines[::-1] if i == 1 else lines))
     told = "1 images have different labels, such as images/0.png = images/1.png: one of them must be wrong"
     for task in ("object_detection", "instance_segmentation", "segmentation"):
         assert (told in records.read(tmp_path, task=task).warnings) is not same

@@ -180,7 +180,7 @@ def test_a_target_that_does_not_vary_beside_others_can_be_left_out(tmp_path: Pat
     (tmp_path / "t.csv").write_text("image,kg,m\n" + "\n".join(f"{i}.png,7,8" for i in range(5)))
     with pytest.raises(
         DataError,
-        match=r"target kg: every training image has the value 7; there is nothing to learn: add images with others$",
+        match=r"target kg: every training image has the value 7; .* nothing to learn: add images with other values$",
     ):
         records.read(tmp_path, task="regression")
 

@@ -75,7 +75,7 @@ def test_a_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
         load(path)
     path = save({"model": torchvision.models.resnet18().state_dict(), "network": {"name": "resnet18"}}, path)
     with pytest.raises(
-        ConfigError, match=r"of another architecture \(.*\): take the model of that; its run had model=resnet18$"
+        ConfigError, match=r"of another architecture \(.*\): choose that as the model; its run had model=resnet18$"
     ):
         load(path)
 

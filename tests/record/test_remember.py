@@ -19,7 +19,7 @@ from visrun.training import Progress
 def test_a_run_goes_on_whatever_plugins_it_was_started_with(tmp_path: Path) -> None:
     resolved = resolve(["seed=3"])
     with RunFolder(tmp_path) as files:
-        written = identity(resolved) | {"plugins": "['zoo']"}  # as earlier versions wrote it
+        written = identity(resolved) | {"plugins": "['zoo']"}
         checkpoint.save({"identity": written, "begun": {}}, files.last)
         assert last_state(files, resolved, Screen()) == {"identity": written, "begun": {}}
         with pytest.raises(UserError, match=r"experiment\.json has changed since \(seed: 3 -> 0\)"):

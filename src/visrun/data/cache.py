@@ -30,7 +30,7 @@ from visrun.data.stream import Canvases, Source
 from visrun.data.threads import Progress
 from visrun.device import is_out_of_memory
 from visrun.errors import ConfigError, DataError
-from visrun.tables.words import Cache, OnBad, Store
+from visrun.tables.words import Cache, OnBad, Tier
 from visrun.text import first_lines
 
 CHUNK = 64
@@ -75,7 +75,7 @@ class Images:
     source: Source
     kept: NDArray[np.int64]
     bad: tuple[str, ...]
-    place: Store
+    place: Tier
     pixels: Tensor | None
     masks: Tensor | None
     seconds: float
@@ -162,7 +162,7 @@ _OPEN: OrderedDict[tuple[object, ...], Images] = OrderedDict()  # for this proce
 _GIVEN: WeakSet[Images] = WeakSet()  # what callers hold: one set may have been given to several
 
 
-def _taken(place: Store) -> int:
+def _taken(place: Tier) -> int:
     """Bytes of the sets that this process keeps open in ``place``."""
     sets = {id(images.source): images for images in (*_OPEN.values(), *_GIVEN)}
     return sum(images.nbytes for images in sets.values() if images.place == place)
@@ -179,7 +179,7 @@ def _forget_unused() -> None:
 def _placed(source: Source, folder: Path, device: torch.device, keep: Keep, progress: Progress | None) -> Images:
     """The images in the first place that takes them: what is free may be another process' before it is taken here."""
     need = contents.needed(source)
-    full: list[Store] = []
+    full: list[Tier] = []
     while True:
         place = choose(need, keep, folder=folder, device=device, full=full)
         try:
@@ -197,7 +197,7 @@ def _placed(source: Source, folder: Path, device: torch.device, keep: Keep, prog
         full.append(place)
 
 
-def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: Sequence[Store] = ()) -> Store:
+def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: Sequence[Tier] = ()) -> Tier:
     """Where ``need`` bytes go beside the sets in use, before which those of earlier runs give way; a place asked for by
     name may fill nine tenths of what is free there, and one that is ``full`` is passed over.
 
@@ -207,7 +207,7 @@ def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: S
     wanted = [place for place in places.candidates(keep.cache, device) if place not in full]
     gb = keep.cache_gb
 
-    def first() -> Store | None:
+    def first() -> Tier | None:
         share = 0.5 if keep.cache == "auto" else 0.9
         fits = partial(places.fits, need=need, cache_gb=gb, share=share, folder=folder, device=device)
         return next((place for place in wanted if fits(place, taken=_taken(place))), None)
@@ -228,7 +228,7 @@ def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: S
 
 
 def _built(
-    source: Source, place: Store, folder: Path, device: torch.device, keep: Keep, progress: Progress | None
+    source: Source, place: Tier, folder: Path, device: torch.device, keep: Keep, progress: Progress | None
 ) -> Images:
     """The images decoded into ``place``, or found there."""
     cores = keep.cores or os.cpu_count() or 1

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visrun.data import files, images, labelmap, lookalikes, opening
+from visrun.data.objects import Objects
 from visrun.data.threads import Progress, mapped
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
@@ -28,7 +29,6 @@ from visrun.text import first_lines
 
 if TYPE_CHECKING:
     from visrun.data.listing import Problem, Record
-    from visrun.data.objects import Objects
 
 MOST_SHOWN = 20  # offenders that an error lists
 REMEMBERED = 100_000  # files whose findings one process keeps for its next run
@@ -214,8 +214,10 @@ def copies(groups: Iterable[Sequence[Placed]]) -> list[tuple[str, str, Path, Pat
 
 def doubtful(groups: Iterable[Sequence[Placed]], classes: Sequence[str], *, kind: str, root: Path) -> list[str]:
     """A line on groups that are `alike` and have different labels, or []; values may have been measured twice."""
+    if kind == "value":
+        return []
     labels = [{_label(record.target, classes, kind): record.image for _, record in group} for group in groups]
-    differing = [list(said.items())[:2] for said in labels if len(said) > 1 and kind != "value"]
+    differing = [list(said.items())[:2] for said in labels if len(said) > 1]
     if not differing:
         return []
     told = [
@@ -229,10 +231,10 @@ def _label(target: Any, classes: Sequence[str], kind: str) -> str:
     """What equal labels share: the names of classes, or of objects and masks a digest."""
     if kind == "verdict":
         return str(target.kind)
-    if kind != "label":
-        return (
-            hashlib.sha256(images.load_mask(target).tobytes()).hexdigest() if isinstance(target, Path) else repr(target)
-        )
+    if isinstance(target, Path):
+        return hashlib.sha256(images.load_mask(target).tobytes()).hexdigest()
+    if isinstance(target, Objects):  # in whichever order they are listed
+        return target.pick(np.lexsort((*target.boxes.T, target.labels))).digest()
     several = target if isinstance(target, tuple) else (target,)
     return ", ".join(classes[label] for label in several) or "none"
 

@@ -68,7 +68,11 @@ def objects(
 
 
 def wanted_of(classes: Sequence[str], known: Sequence[str], *, training: bool) -> tuple[str, ...]:
-    """The wanted ``classes``, of which a finished model's may be missing in part; a DataError says what is wrong."""
+    """The wanted ``classes``, of which a finished model's may be missing in part.
+
+    Raises:
+        DataError: One stands twice, none is named, or one to be learnt is not in the dataset.
+    """
     wanted = tuple(map(str, classes))
     twice = [name for name, n in Counter(wanted).items() if n > 1 and training]  # a model's may be one by now
     if twice or not wanted:
@@ -204,7 +208,7 @@ def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -
         if low == high:
             told = f"every training image has the value {low:g}; there is nothing to learn"
             vary = [other for other, spread in zip(targets, np.ptp(values, 0), strict=True) if spread]
-            rest = f", leave it out: data.targets={vary}" if vary else ": add images with others"
+            rest = f", leave it out: data.targets={vary}" if vary else ": add images with other values"
             raise DataError(f"{root}: target {name}: {told}{rest}")
         if np.spacing(np.abs(column).max().astype(np.float32)) > COARSEST * column.std():
             told = f"{low:.12g} to {high:.12g} are more than float32 can tell apart"

@@ -73,7 +73,7 @@ def _across(splits: tuple[tuple[str, tuple[Picture, ...]], ...]) -> list[Pair]:
     return [pair for pair, difference in zip(found, looked, strict=True) if difference <= NEAR]
 
 
-def near(one: Path, other: Path) -> bool:
+def nearly_equal(one: Path, other: Path) -> bool:
     """Whether two files nearly show the same picture.
 
     Raises:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from visrun.errors import ConfigError, DataError
 from visrun.folders import cache_folder, expanded
-from visrun.tables.words import Cache, Store
+from visrun.tables.words import Cache, Tier
 
 ABOUT = "about.json"
 UNFINISHED = ".building-"
@@ -30,7 +30,7 @@ ABANDONED = 86_400.0  # seconds without a change after which a build of another 
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def candidates(cache: Cache, device: torch.device) -> tuple[Store, ...]:
+def candidates(cache: Cache, device: torch.device) -> tuple[Tier, ...]:
     """The places that ``data.cache`` may mean on ``device``, best first.
 
     Raises:
@@ -42,12 +42,12 @@ def candidates(cache: Cache, device: torch.device) -> tuple[Store, ...]:
         raise ConfigError(f"data.cache={cache}: must be one of {', '.join(get_args(Cache))}")
     if cache != "auto":
         return (cache,)
-    stores: tuple[Store, ...] = get_args(Store)
-    return stores if device.type == "cuda" else stores[1:]
+    tiers: tuple[Tier, ...] = get_args(Tier)
+    return tiers if device.type == "cuda" else tiers[1:]
 
 
 def fits(
-    place: Store,
+    place: Tier,
     need: int,
     *,
     cache_gb: float | None,
@@ -65,7 +65,7 @@ def fits(
     return taken + need <= budget
 
 
-def room(place: Store, folder: Path, device: torch.device) -> int:
+def room(place: Tier, folder: Path, device: torch.device) -> int:
     """Bytes free there now; 0 for a disk that cannot be written."""
     if place == "gpu":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

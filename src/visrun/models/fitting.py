@@ -47,7 +47,7 @@ def fit(module: nn.Module, state: State, *, head: tuple[str, ...], path: Path) -
         reasons = "; ".join(_reason(name, state, own) for name in strangers[:SHOWN])
         raise ConfigError(
             f"model.weights={path}: fits {len(body) - len(strangers)} of the {len(body)} tensors of the model's body, "
-            f"so it is of another architecture ({reasons}): take the model of that"
+            f"so it is of another architecture ({reasons}): choose that as the model"
         )
     module.load_state_dict(fitting, strict=False)
     left = [name for name in own if name not in fitting and not name.endswith(COUNTER)]

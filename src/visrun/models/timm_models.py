@@ -51,7 +51,7 @@ def timm_classifier(
     head = _config(name, builder).get("classifier")
     if not isinstance(head, str):
         raise ConfigError(
-            f"model.name={name}: a network with {len(head or ())} last layers: take one with a single one"
+            f"model.name={name}: a network with {len(head or ())} last layers: choose one with a single one"
         )
     replace_layer(built.module, head, num_outputs=num_outputs)
     built = built._replace(head=(head,))

@@ -112,7 +112,7 @@ def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str
         return None
     state = checkpoint.load(files.last, instead=otherwise)
     if not {"identity", "begun"} <= state.keys():  # best.pt has neither
-        raise UserError(f"{files.last}: not the last.pt of a run; {otherwise}")
+        raise UserError(f"{files.last}: not the last.pt of a run of this version; {otherwise}")
     with checkpoint.reading(files.last):
         changed = differences(former_identity(state["identity"]), identity(resolved))
     if changed:

@@ -6,5 +6,5 @@ from typing import Literal
 
 Fit = Literal["crop", "letterbox", "zoom"]  # how an image meets the training size
 OnBad = Literal["error", "skip"]  # what an unusable image or label does
-Store = Literal["gpu", "ram", "disk", "stream"]  # where decoded images are kept, the best first; stream = nowhere
-Cache = Literal["auto", Store]
+Tier = Literal["gpu", "ram", "disk", "stream"]  # where decoded images are kept, the best first; stream = nowhere
+Cache = Literal["auto", Tier]

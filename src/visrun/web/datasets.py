@@ -20,8 +20,8 @@ from visrun.web.roots import Roots
 
 REMEMBERED = 16
 WAITED_FOR = 2.0  # seconds since a page asked; it asks 4 times a second, or once where it is hidden
-Choice = tuple[tuple[str, Any], ...]  # of images, splits and classes, see `visrun.config.setting_rules.selection`
-Key = tuple[str, str | None, str, tuple[str, ...], Choice]  # task, folder (None: the demo), layout, plugins
+Selection = tuple[tuple[str, Any], ...]  # of images, splits and classes, see `visrun.config.setting_rules.selection`
+Key = tuple[str, str | None, str, tuple[str, ...], Selection]  # task, folder (None: the demo), layout, plugins
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Datasets:
         layout: str,
         *,
         plugins: tuple[str, ...] = (),
-        choice: Choice = (),
+        choice: Selection = (),
         again: bool = False,
     ) -> dict[str, Any]:
         """What is known of a dataset: ``state`` is looking, done, failed or crashed.

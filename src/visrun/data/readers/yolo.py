@@ -218,17 +218,19 @@ def _shared(label_of: Mapping[Path, Path | None], base: Path) -> dict[Path, Prob
     several = [(label, images) for label, images in images_of.items() if len(images) > 1]
     unlike = mapped(_unlike, [images for _, images in several], path=lambda images: images[0])
     found = {}
-    for (label, images), differ in zip(several, unlike, strict=True):
-        for image, other in zip(images, images[1:] + images[:1], strict=True) if differ else ():
-            what = f"{files.shown(label, base)} is also that of {other.name}, another picture: rename or remove one"
+    for (label, images), other in zip(several, unlike, strict=True):
+        for image in images if other else ():
+            named = images[0].name if image == other else other.name
+            what = f"{files.shown(label, base)} is also that of {named}, another picture: rename or remove one"
             found[image] = Problem(files.shown(image, base), what)
     return found
 
 
-def _unlike(images: Sequence[Path]) -> bool:
+def _unlike(images: Sequence[Path]) -> Path | None:
+    """The first image that is another picture than the first of all; None where all are one."""
     with contextlib.suppress(DataError):  # the checks say what is wrong with it
-        return not all(lookalikes.near(images[0], other) for other in images[1:])
-    return False
+        return next((other for other in images[1:] if not lookalikes.nearly_equal(images[0], other)), None)
+    return None
 
 
 def _numbered(every: Sequence[Lines]) -> tuple[str, ...]:
