@@ -150,7 +150,7 @@ def test_the_least_sizes_agree_with_torchvision():
         ("vit_b_16", 96, "label", ""),
         ("vit_b_16", (96, 96), "label", ""),
         ("vit_b_16", 100, "label", "=100: model=vit_b_16 takes square images of a multiple of 16 pixels, such as 96"),
-        ("vit_b_16", (64, 128), "label", "square images of a multiple of 16 pixels, such as [96,96]"),
+        ("vit_b_16", (64, 128), "label", "square images of a multiple of 16 pixels, such as 96"),
         ("vit_b_16", 8, "label", "such as 16"),
         ("maxvit_t", 256, "label", "square images of a multiple of 224 pixels, such as 224"),
         ("maxvit_t", 448, "label", ""),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from visrun.data import foreign, recognise
 from visrun.errors import DataError
-from visrun.survey.look import survey
+from visrun.survey.look import look
 from visrun.tables import READERS
 
 VIA = {"filename": "a.jpg", "size": 1, "regions": [{"shape_attributes": {"name": "rect"}, "region_attributes": {}}]}
@@ -64,7 +64,7 @@ def test_a_format_that_is_not_read_is_named(tmp_path: Path, file: str, text: str
         with pytest.raises(DataError) as caught:
             recognise.listing(tmp_path, task=task)
         assert str(caught.value).startswith(f"data.root={tmp_path}: no layout for task={task} recognised: {line}")
-        assert survey(tmp_path, tasks=[task]).services[0].reason == f"no layout for it: {line}"
+        assert look(tmp_path, tasks=[task])[0].services[0].reason == f"no layout for it: {line}"
     assert foreign.told(path, task) == line.replace(file, path.name, 1) or "annotations/" in file.lower()
 
 

@@ -219,7 +219,9 @@ def _shared(label_of: Mapping[Path, Path | None], base: Path) -> dict[Path, Prob
     unlike = mapped(_unlike, [images for _, images in several], path=lambda images: images[0])
     found = {}
     for (label, images), other in zip(several, unlike, strict=True):
-        for image in images if other else ():
+        if other is None:
+            continue
+        for image in images:
             named = images[0].name if image == other else other.name
             what = f"{files.shown(label, base)} is also that of {named}, another picture: rename or remove one"
             found[image] = Problem(files.shown(image, base), what)
