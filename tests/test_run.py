@@ -640,7 +640,8 @@ def test_another_checkpoint_in_the_place_of_the_last_is_told_apart(photos, tmp_p
     checkpoints = tmp_path / "run" / "checkpoints"
     for end in ("", ".sha256"):
         shutil.copy(checkpoints / f"best.pt{end}", checkpoints / f"last.pt{end}")
-    with pytest.raises(UserError, match=r"last\.pt: not the last\.pt of a run of this version; visrun experiment=.* repeats the run$"):
+    told = r"last\.pt: not the last\.pt of a run of this version; visrun experiment=.* repeats the run$"
+    with pytest.raises(UserError, match=told):
         run.resume(tmp_path / "run")
 
 
