@@ -95,7 +95,7 @@ class View:
         """At most ``most`` of the trials, spread evenly over the study, and the best one in any case."""
         if len(trials) <= most:
             return list(trials)
-        chosen = evenly(most - 1, of=len(trials))
+        chosen = {*evenly(most - 1, of=len(trials))}
         best = self.best()
         return [trial for i, trial in enumerate(trials) if i in chosen or (best and trial.number == best.number)]
 
