@@ -69,17 +69,18 @@ def _across(splits: tuple[tuple[str, tuple[Picture, ...]], ...]) -> list[Pair]:
         for one, other in _candidates(left, right[:: 1 + len(left) * len(right) // MOST_PAIRS])
         if one[1] != other[1]
     ]
-    looked = mapped(_differ, found, path=lambda pair: pair[2])
-    return [pair for pair, difference in zip(found, looked, strict=True) if difference <= NEAR]
+    looked = mapped(lambda pair: nearly_equal(*pair[2:]), found, path=lambda pair: pair[2])
+    return [pair for pair, same in zip(found, looked, strict=True) if same]
 
 
 def nearly_equal(one: Path, other: Path) -> bool:
-    """Whether two files nearly show the same picture.
+    """Whether two files nearly show the same picture, by the root mean square of what their thumbnails differ in.
 
     Raises:
         DataError: As `visrun.data.images.load_rgb`.
     """
-    return _differ(("", "", one, other)) <= NEAR
+    a, b = (images.load_rgb(path, size=(FINE, FINE)).astype(np.float32) for path in (one, other))
+    return float(np.sqrt(np.square(a - b).mean())) <= NEAR
 
 
 def warning(splits: Mapping[str, Sequence[Entry]], root: Path) -> list[str]:
@@ -116,9 +117,3 @@ def _rows(pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
     rows -= rows.mean(1, keepdims=True)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
     return rows
-
-
-def _differ(pair: Pair) -> float:
-    """Root mean square of the differences of colour thumbnails, in grey levels."""
-    one, other = (images.load_rgb(path, size=(FINE, FINE)).astype(np.float32) for path in pair[2:])
-    return float(np.sqrt(np.square(one - other).mean()))

@@ -37,14 +37,19 @@ def crowds(sources: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> tuple[
     Args:
         sources: What stands before an annotation's id in messages, and the annotations of a json.
     """
-    every = [(where, place, entry) for where, entries in sources for place, entry in enumerate(entries)]
-    found = [(where, place, entry) for where, place, entry in every if files.flag(str(entry.get("iscrowd")))]
-    if len(found) <= FEW * len(every):
+    found = [
+        (where, place, entry)
+        for where, entries in sources
+        for place, entry in enumerate(entries)
+        if (flag := entry.get("iscrowd")) and files.flag(str(flag))
+    ]
+    count = sum(len(entries) for _, entries in sources)
+    if len(found) <= FEW * count:
         return True, []
-    if len(found) == len(every) and all(isinstance(entry.get("segmentation"), dict) for *_, entry in found):
-        return False, [f"all {len(every):,} objects are crowds (iscrowd=1) in runs, as CVAT's masks are: all are taken"]
+    if len(found) == count and all(isinstance(entry.get("segmentation"), dict) for *_, entry in found):
+        return False, [f"all {count:,} objects are crowds (iscrowd=1) in runs, as CVAT's masks are: all are taken"]
     where, place, entry = found[0]
-    told = f"{len(found):,} of {len(every):,} objects are crowds (iscrowd=1) and ignored"
+    told = f"{len(found):,} of {count:,} objects are crowds (iscrowd=1) and ignored"
     mend = "CVAT writes masks so: write 0 where it is one object, or export CVAT for images 1.1"
     return True, [f"{told}, such as {where} {_named(entry, place)}; {mend}"]
 
