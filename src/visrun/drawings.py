@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from PIL import Image
 from visrun.data.images import load_rgb
 from visrun.errors import UserError
 from visrun.figures.sheet import FAST
+from visrun.files import writing
 from visrun.folders import expanded
 from visrun.record.inside import require_inside
 from visrun.record.run_files import PREDICTIONS
@@ -52,19 +52,6 @@ def made(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # known before the predictions, which take long
             return folder
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """What the system refuses while files are written into ``folder``, as one line.
-
-    Raises:
-        UserError: Instead of any OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"out={folder}: cannot be written ({error.strerror or error}); name another folder") from None
 
 
 def pictures(task: Task, prediction: Prediction, path: Path, *, white: int | None = None) -> dict[str, Image.Image]:

@@ -27,6 +27,7 @@ from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
 from visrun.figures.drawing import LEAST, PAD, Line, caption, fitted
 from visrun.figures.sheet import sheet
+from visrun.files import writing
 from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
@@ -208,7 +209,7 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
     """
     paths, task = loader.images.paths, predictor.task
     drawings.protect(paths, folder=folder, names=[SHEET, *gallery.PICTURES])
-    with drawings.writing(folder):
+    with writing(folder):
         gallery.of_metric(metric, task, dataset, folder)
         if isinstance(metric, gallery.Ranking) and isinstance(task, Selecting) and (best := metric.curves()[1]):
             task.select(best[0])  # from which on detections count as false, and so are drawn

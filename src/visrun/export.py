@@ -25,9 +25,8 @@ from torch.export import ExportedProgram
 from visrun.arguments import USAGE, options
 from visrun.config.fields import one_of
 from visrun.data.geometry import LONGEST, MARGIN
-from visrun.drawings import writing
 from visrun.errors import UserError, VisrunError, first_line
-from visrun.files import write_atomic
+from visrun.files import write_atomic, writing
 from visrun.folders import expanded
 from visrun.near import did_you_mean
 from visrun.predictor import Predictor, load, named

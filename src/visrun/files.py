@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from visrun.errors import VisrunError
+from visrun.errors import UserError, VisrunError
 
 MOST_READ = 200_000_000  # bytes of a file of lines that the page reads, such as metrics.jsonl
 
@@ -88,3 +89,16 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def writing(out: Path, *, another: str = "folder") -> Iterator[None]:
+    """Turn what the system refuses while ``out`` is written, or something into it, into one line.
+
+    Raises:
+        UserError: Instead of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written ({error.strerror or error}); name another {another}") from None

@@ -17,6 +17,7 @@ from visrun.config import settings
 from visrun.config.fields import show, validate
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
+from visrun.files import writing
 from visrun.folders import expanded
 
 DEFAULTS = {"out": "compare.html", "pictures": "8", "device": "auto"}
@@ -48,10 +49,8 @@ def main(words: Sequence[str]) -> int:
     out = expanded(asked["out"])
     _writable(out)
     html = page(runs, _predicted(runs, count, asked["device"]), remarks=remarks)
-    try:
+    with writing(out, another="file"):
         out.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror}); name another file") from None
     print(f"page: {out.absolute()}")
     return 0
 
@@ -66,10 +65,8 @@ def _writable(out: Path) -> None:
     """Know before the predictions that their page has a place."""
     if out.is_dir():
         raise UserError(f"out={out}: is a folder; name the file, such as out={out / 'compare.html'}")
-    try:
+    with writing(out, another="file"):
         out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror}); name another file") from None
 
 
 def _predicted(runs: Sequence[Run], count: int, device: str) -> Gallery:

@@ -19,6 +19,7 @@ from visrun.console import Screen, counter
 from visrun.data.records import Dataset
 from visrun.errors import ConfigError, UserError, VisrunError
 from visrun.figures.sheet import sheet
+from visrun.files import writing
 from visrun.folders import expanded
 from visrun.near import did_you_mean
 from visrun.survey.look import Survey, look
@@ -162,9 +163,8 @@ def draw(dataset: Dataset, out: Path) -> None:
         UserError: The picture cannot be written.
     """
     pictures = [labelled(record, dataset) for record in samples(dataset)]
-    try:
-        sheet(pictures, out)
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror}); name another file") from None
-    except VisrunError as error:  # which names the file
-        raise UserError(f"out={error}; name another file") from None
+    with writing(out, another="file"):
+        try:
+            sheet(pictures, out)
+        except VisrunError as error:  # which names the file
+            raise UserError(f"out={error}; name another file") from None
