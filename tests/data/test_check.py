@@ -262,36 +262,41 @@ def test_equal_images_with_different_labels_are_named(tmp_path: Path, task: str,
     assert [line.partition("such as ")[2].partition(":")[0] for line in found] == [told] * bool(told)
 
 
+DOUBTED = "1 images have different labels, such as images/0.png = images/1.png: one of them must be wrong"
+
+
+def two_equal(root: Path) -> Path:
+    """Nine pictures in images/, of which the first two are the same."""
+    pictures(root, 9, "a")
+    images = (root / "a").rename(root / "images")
+    (images / "1.png").write_bytes((images / "0.png").read_bytes())
+    return images
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_equal_images_with_different_objects_are_named(tmp_path: Path, same: bool) -> None:
-    pictures(tmp_path, 9, "a")
-    (tmp_path / "a").rename(tmp_path / "images")
-    (tmp_path / "images" / "1.png").write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    two_equal(tmp_path)
     (tmp_path / "labels").mkdir()
     for i in range(9):
         left = 0.2 if i == 1 and not same else 0.1
         lines = [f"{i % 2 if i > 1 else 0} {left} .2 .6 .1 .7 .5\n", "1 .1 .6 .2 .6 .2 .9\n"]
         (tmp_path / "labels" / f"{i}.txt").write_text("".join(lines[::-1] if i == 1 else lines))
-    told = "1 images have different labels, such as images/0.png = images/1.png: one of them must be wrong"
     for task in ("object_detection", "instance_segmentation", "segmentation"):
-        assert (told in records.read(tmp_path, task=task).warnings) is not same
-    assert told not in records.read(tmp_path, task="regression").warnings
+        assert (DOUBTED in records.read(tmp_path, task=task).warnings) is not same
+    assert DOUBTED not in records.read(tmp_path, task="regression").warnings
 
 
 @pytest.mark.parametrize("same", [True, False])
 def test_equal_images_with_different_masks_are_named(tmp_path: Path, same: bool) -> None:
-    pictures(tmp_path, 9, "a")
-    (tmp_path / "a").rename(tmp_path / "images")
-    (tmp_path / "images" / "1.png").write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    images = two_equal(tmp_path)
     (tmp_path / "masks").mkdir()
-    with Image.open(tmp_path / "images" / "0.png") as image:
+    with Image.open(images / "0.png") as image:
         size = image.size
     for i in range(9):
         mask = Image.new("L", size)
         mask.putpixel((i % 4, i // 4) if i > 1 or not same else (0, 0), 1)
         mask.save(tmp_path / "masks" / f"{i}.png")
-    told = "1 images have different labels, such as images/0.png = images/1.png: one of them must be wrong"
-    assert (told in records.read(tmp_path, task="segmentation").warnings) is not same
+    assert (DOUBTED in records.read(tmp_path, task="segmentation").warnings) is not same
 
 
 def test_one_path_in_two_splits_and_twice_in_one(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,15 @@ def test_how_to_train_says_how_the_data_was_read(outlines: Path, capsys, words: 
     assert capsys.readouterr().out.endswith(line)
 
 
+def table(file: Path, head: str, cells: Sequence[str]) -> None:
+    """A table of pictures beside it, each with one of the ``cells``."""
+    for i in range(len(cells)):
+        photo(file.parent / f"{i}.png", i)
+    file.write_text("\n".join([head, *(f"{i}.png,{cell}" for i, cell in enumerate(cells))]))
+
+
 def test_how_to_train_on_several_labels_an_image_names_their_loss(tmp_path: Path, capsys) -> None:
-    for i in range(8):
-        photo(tmp_path / "set" / f"{i}.png", i)
-    rows = [f"{i}.png,{'a|b' if i % 2 else 'a'}" for i in range(8)]
-    (tmp_path / "set" / "table.csv").write_text("\n".join(["image,label", *rows]))
+    table(tmp_path / "set" / "table.csv", "image,label", ["a|b" if i % 2 else "a" for i in range(8)])
     assert cli.main(["check", "set"]) == 0
     assert capsys.readouterr().out.endswith(
         f"train: visrun task=classification data.root={tmp_path / 'set'} loss=bce\n"
@@ -114,10 +119,7 @@ def test_one_task_and_another_place(outlines: Path, capsys, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("column", "task"), [("label", "classification"), ("count", "regression")])
 def test_a_table_of_numbers_is_for_what_its_column_says(tmp_path: Path, capsys, column: str, task: str) -> None:
-    for i in range(12):
-        photo(tmp_path / "set" / f"{i}.png", i)
-    rows = [f"{i}.png,{i % 2}" for i in range(12)]
-    (tmp_path / "set" / "table.csv").write_text("\n".join([f"image,{column}", *rows]))
+    table(tmp_path / "set" / "table.csv", f"image,{column}", [str(i % 2) for i in range(12)])
     assert cli.main(["check", "data.root=set"]) == 0
     out = capsys.readouterr().out
     assert "  classification             yes  data=csv" in out and "  regression                 yes  data=csv" in out
@@ -125,10 +127,7 @@ def test_a_table_of_numbers_is_for_what_its_column_says(tmp_path: Path, capsys, 
 
 
 def test_columns_of_0_and_1_are_labels(tmp_path: Path, capsys) -> None:
-    for i in range(12):
-        photo(tmp_path / "set" / f"{i}.png", i)
-    rows = [f"{i}.png,{i % 2},{i // 2 % 2}" for i in range(12)]
-    (tmp_path / "set" / "_classes.csv").write_text("\n".join(["filename,cat,dog", *rows]))
+    table(tmp_path / "set" / "_classes.csv", "filename,cat,dog", [f"{i % 2},{i // 2 % 2}" for i in range(12)])
     assert cli.main(["check", "data.root=set"]) == 0
     out = capsys.readouterr().out
     assert "  regression                 yes  data=csv" in out
