@@ -70,7 +70,7 @@ class Resolved:
     overrides: tuple[str, ...]
 
 
-class Look(NamedTuple):
+class Composition(NamedTuple):
     """A configuration as far as it could be made, None where single values are wrong, and all that is wrong with it."""
 
     resolved: Resolved | None
@@ -111,7 +111,7 @@ def resolve(
 
 def look(
     typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
-) -> Look:
+) -> Composition:
     """Compose and validate, and say what is wrong instead of raising it.
 
     Args:
@@ -131,7 +131,7 @@ def look(
         raise ConfigError(list(dict.fromkeys([*command.problems, *error.problems]))) from None
 
 
-def _look(command: _Command) -> Look:
+def _look(command: _Command) -> Composition:
     conf, words, values, files, problems = command
     picked, lines = typed_choices(values, conf, file=files.values)
     problems += lines
@@ -150,7 +150,7 @@ def _look(command: _Command) -> Look:
     problems += checked.problems
     found, given = checked.hyperparameters, checked.settings
     if found is None or given is None:
-        return Look(None, tuple(dict.fromkeys(problems)))
+        return Composition(None, tuple(dict.fromkeys(problems)))
     came_from = sources(
         [*conf.layers(chosen.options), *raised],
         keys=[*Hyperparameters.model_fields, *flatten(given.model_dump(mode="json"))],
@@ -176,7 +176,7 @@ def _look(command: _Command) -> Look:
         typed=tuple(item.line for item in words),
         overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
     )
-    return Look(resolved, tuple(dict.fromkeys(problems)))
+    return Composition(resolved, tuple(dict.fromkeys(problems)))
 
 
 def check_sweep(

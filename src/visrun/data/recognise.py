@@ -22,7 +22,7 @@ MOST_TRIED = 20  # folders of one that is no dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Recognised:
     """What a reader found under a dataset's folder.
 
     Args:
@@ -38,10 +38,12 @@ class Found:
     others: tuple[str, ...] = ()
 
 
-Reading = Callable[[Path, str, str], Found]
+Reading = Callable[[Path, str, str], Recognised]
 
 
-def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = None, group: str | None = None) -> Found:
+def read(
+    root: Path, name: str, task: str, *, targets: Sequence[str] | None = None, group: str | None = None
+) -> Recognised:
     """What the reader ``name`` finds under ``root`` for a task.
 
     Raises:
@@ -54,7 +56,7 @@ def read(root: Path, name: str, task: str, *, targets: Sequence[str] | None = No
     found = require_listing(
         build.call(reader, {**told, "targets": targets, "group": group}, root), layout=name, kind=kind
     )
-    return Found(kind=kind, layout=name, listing=regrouped(found, files.home(root)))
+    return Recognised(kind=kind, layout=name, listing=regrouped(found, files.home(root)))
 
 
 def asked(name: str, task: str) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def asked(name: str, task: str) -> dict[str, Any]:
     return {fact: value for fact, value in known.items() if fact in wanted}
 
 
-def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = read) -> Found:
+def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = read) -> Recognised:
     """What the reader that suits ``root`` and ``task`` finds there.
 
     Where several layouts fit, one that holds the task's own labels goes before one from which they can be derived, and
@@ -103,7 +105,7 @@ def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = r
         found = reading(root, name, task)
         if serves(found) and not (_too_few_classes(found) and name != names[-1]):
             others = tuple(other for other in names if other != name)
-            return Found(kind=found.kind, layout=name, listing=found.listing, others=others)
+            return Recognised(kind=found.kind, layout=name, listing=found.listing, others=others)
         poor.append(found)
     able = dict.fromkeys(other for found in poor for other in _served(found))
     raise DataError(f"data.root={root}: {held(poor)}, too little for task={task}; they serve {', '.join(able)}")
@@ -115,24 +117,24 @@ def readers(task: str) -> dict[str, tables.ReaderEntry]:
     return own | {name: entry for name, entry in tables.READERS.items() if task in entry.derived}
 
 
-def serves(found: Found) -> bool:
+def serves(found: Recognised) -> bool:
     """Whether the task's targets can be had from what was found."""
     form = form_of(found.listing)
     return form is None or form in DERIVE[found.kind].forms
 
 
-def _too_few_classes(found: Found) -> bool:
+def _too_few_classes(found: Recognised) -> bool:
     """As where a folder of images beside a json looks like the folder of one class."""
     return 0 < len(found.listing.classes) < tables.TARGETS[found.kind].least_classes
 
 
-def held(poor: Sequence[Found]) -> str:
+def held(poor: Sequence[Recognised]) -> str:
     """What readers found that is too little: ``data=coco and data=yolo: boxes without corners or outlines``."""
     forms = sorted({str(form_of(found.listing)) for found in poor}, key=list(FORMS).index)
     return f"{choices([found.layout for found in poor], 'and')}: {' or '.join(FORMS[form] for form in forms)}"
 
 
-def _served(found: Found) -> list[str]:
+def _served(found: Recognised) -> list[str]:
     entry, form = tables.READERS[found.layout], form_of(found.listing)
     return [task for task in entry.served if form in DERIVE[tables.TASKS[task].target].forms]
 

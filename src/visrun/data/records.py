@@ -133,7 +133,7 @@ def read(
 
 
 def checked(
-    found: recognise.Found,
+    found: recognise.Recognised,
     *,
     root: Path,
     classes: Sequence[str] | None = None,
@@ -194,7 +194,7 @@ def checked(
 
 
 def _examined(
-    found: recognise.Found,
+    found: recognise.Recognised,
     *,
     base: Path,
     classes: Sequence[str] | None,
@@ -256,7 +256,7 @@ def _group(listing: Listing, entries: Entries, findings: list[Finding]) -> dict[
 
 
 def _warnings(
-    found: recognise.Found,
+    found: recognise.Recognised,
     listing: Listing,
     good: dict[str, list[splits.Entry]],
     counts: choose.Counts,

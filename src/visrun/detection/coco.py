@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from visrun.detection.matching import Floats
-from visrun.detection.rows import Found, Truth, best_of, of_one_class
+from visrun.detection.rows import Detections, Truth, best_of, of_one_class
 from visrun.detection.runs import areas
 
 MOST = 100  # detections of a class in an image, as COCO counts them
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}  # pixels
 
 
-def coco_values(found: Found, truth: Truth, classes: Sequence[str], *, masks: bool = False) -> dict[str, float]:
+def coco_values(found: Detections, truth: Truth, classes: Sequence[str], *, masks: bool = False) -> dict[str, float]:
     """``map``, ``map50``, ``map75``, ``map_small``, ``_medium``, ``_large``, ``ar100`` and ``ap/CLASS``, in [0, 1].
 
     Values without an object that they could count are left out, and with them classes without objects.
@@ -44,7 +44,7 @@ def coco_values(found: Found, truth: Truth, classes: Sequence[str], *, masks: bo
     return {name: value for name, value in values.items() if value is not None}
 
 
-def evaluated(found: Found, truth: Truth, classes: int, *, masks: bool) -> Any:
+def evaluated(found: Detections, truth: Truth, classes: int, *, masks: bool) -> Any:
     """faster-coco-eval's object after its evaluation, over all, small, medium and large objects."""
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -68,7 +68,7 @@ def evaluated(found: Found, truth: Truth, classes: int, *, masks: bool) -> Any:
     return evaluation
 
 
-def _annotations(rows: Found | Truth, *, masks: bool) -> list[dict[str, Any]]:
+def _annotations(rows: Detections | Truth, *, masks: bool) -> list[dict[str, Any]]:
     corners = rows.boxes.numpy()
     sides = corners[:, 2:] - corners[:, :2]
     boxes = np.concatenate([corners[:, :2], sides], 1).tolist()

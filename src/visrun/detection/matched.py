@@ -11,7 +11,7 @@ from torch import Tensor
 
 from visrun.detection import scoring
 from visrun.detection.matching import Bools, Floats, Ints, Overlap, Pairs, candidates, greedy
-from visrun.detection.rows import Found, Truth
+from visrun.detection.rows import Detections, Truth
 from visrun.detection.scoring import COCO_POINTS, Curve, WorkingPoint
 
 IOU = 0.5
@@ -28,7 +28,7 @@ class Matched:
         match: (N,) the object of its own class that each found, -1 = none.
     """
 
-    found: Found
+    found: Detections
     truth: Truth
     overlap: Overlap
     match: Ints
@@ -96,6 +96,6 @@ class Matched:
         return np.where(match >= 0, objects[match] if len(objects) else -1, -1)
 
 
-def matched(found: Found, truth: Truth, overlap: Overlap, pairs: Pairs) -> Matched:
+def matched(found: Detections, truth: Truth, overlap: Overlap, pairs: Pairs) -> Matched:
     """By COCO's rule, from the pairs of one class that overlap enough."""
     return Matched(found, truth, overlap, greedy(pairs, truth.ignored, len(found)))

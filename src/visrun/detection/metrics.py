@@ -27,11 +27,11 @@ from visrun.detection.coco import coco_values
 from visrun.detection.matched import IOU, Matched, matched
 from visrun.detection.matching import SLACK, Overlap, candidates, first_choice
 from visrun.detection.restore import restore_boxes, restore_rotated
-from visrun.detection.rows import Found, Seen, Truth, best_of, of_one_class, ranked
+from visrun.detection.rows import Detections, Seen, Truth, best_of, of_one_class, ranked
 from visrun.detection.scoring import COCO_POINTS, VOC_POINTS, Curve, WorkingPoint
 from visrun.detection.tiles import QUADS, TURNED, UPRIGHT, merged
 
-OverlapOf = Callable[[Found, Truth], Overlap]
+OverlapOf = Callable[[Detections, Truth], Overlap]
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 MOST = 2000  # turned boxes of an image that count: an aerial image holds many more than COCO's 100
 
@@ -156,7 +156,7 @@ class RotatedMetric(BoxMetric):
         return _values({"map50": list(each.values())}, each)
 
 
-def _coco(found: Found, truth: Truth, classes: Sequence[str], overlap_of: OverlapOf) -> dict[str, float]:
+def _coco(found: Detections, truth: Truth, classes: Sequence[str], overlap_of: OverlapOf) -> dict[str, float]:
     overlap = overlap_of(found, truth)
     pairs = candidates(*of_one_class(found, truth), overlap, least=IOU)
     each = []
@@ -174,19 +174,19 @@ def _values(means: dict[str, list[float]], each: dict[str, float]) -> dict[str, 
     return values | {f"ap50/{name}": value for name, value in each.items()}
 
 
-def _matched(found: Found, truth: Truth, overlap_of: OverlapOf) -> Matched:
+def _matched(found: Detections, truth: Truth, overlap_of: OverlapOf) -> Matched:
     overlap = overlap_of(found, truth)
     return matched(found, truth, overlap, candidates(*of_one_class(found, truth), overlap, least=IOU))
 
 
-def _boxes(seen: Seen) -> tuple[Found, Truth]:
+def _boxes(seen: Seen) -> tuple[Detections, Truth]:
     """Both as xyxy, with masks where there are any."""
     found = seen.found(restore_boxes, columns=4)
     found = merged(found, seen, UPRIGHT)
     return found, seen.truth(lambda objects: objects.boxes, columns=4)
 
 
-def _rotated(seen: Seen) -> tuple[Found, Truth]:
+def _rotated(seen: Seen) -> tuple[Detections, Truth]:
     """Both as le90, the detections best first."""
     found = seen.found(restore_rotated, columns=5)
     found = merged(found, seen, TURNED)
@@ -194,7 +194,7 @@ def _rotated(seen: Seen) -> tuple[Found, Truth]:
     return ranked(best_of(found, found.image, MOST)), replace(truth, boxes=quads_to_le90(truth.boxes))
 
 
-def _quads(seen: Seen) -> tuple[Found, Truth]:
+def _quads(seen: Seen) -> tuple[Detections, Truth]:
     """Both as quads, the detections best first."""
     found = seen.found(restore_rotated, columns=5)
     found = replace(found, boxes=le90_to_quads(found.boxes))

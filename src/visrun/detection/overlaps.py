@@ -17,12 +17,12 @@ from visrun.boxes.gaussian import probiou
 from visrun.boxes.polygons import polygon_iou_of
 from visrun.boxes.rotated import rotated_iou_of
 from visrun.detection.matching import Floats, Ints, Overlap
-from visrun.detection.rows import Found, Truth
+from visrun.detection.rows import Detections, Truth
 
 Exact = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # boxes, boxes, and the numbers of the pairs (K,)
 
 
-def of_boxes(found: Found, truth: Truth) -> Overlap:
+def of_boxes(found: Detections, truth: Truth) -> Overlap:
     """IoU of xyxy."""
     ignored = torch.from_numpy(truth.ignored)
 
@@ -33,22 +33,22 @@ def of_boxes(found: Found, truth: Truth) -> Overlap:
     return overlap
 
 
-def of_rotated(found: Found, truth: Truth) -> Overlap:
+def of_rotated(found: Detections, truth: Truth) -> Overlap:
     """Exact IoU of le90."""
     return _where_hulls_meet(found.boxes, truth.boxes, le90_to_xyxy, rotated_iou_of)
 
 
-def of_gaussians(found: Found, truth: Truth) -> Overlap:
+def of_gaussians(found: Detections, truth: Truth) -> Overlap:
     """ProbIoU of le90, which is no IoU: for comparing with tools that count by it."""
     return _where_hulls_meet(found.boxes, truth.boxes, le90_to_xyxy, _probiou_of)
 
 
-def of_polygons(found: Found, truth: Truth) -> Overlap:
+def of_polygons(found: Detections, truth: Truth) -> Overlap:
     """Exact IoU of quads, (N, 8) and (M, 8)."""
     return _where_hulls_meet(found.boxes, truth.boxes, polygons_to_xyxy, polygon_iou_of)
 
 
-def of_masks(found: Found, truth: Truth) -> Overlap:
+def of_masks(found: Detections, truth: Truth) -> Overlap:
     """IoU of pixels."""
     from faster_coco_eval import mask as coco
 

@@ -23,7 +23,7 @@ Restore = Callable[[Tensor, Place], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Detections:
     """Detections.
 
     Args:
@@ -44,11 +44,11 @@ class Found:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def pick(self, rows: Ints) -> Found:
+    def pick(self, rows: Ints) -> Detections:
         """Those with these numbers, in this order."""
         masks = None if self.masks is None else [self.masks[i] for i in rows.tolist()]
         boxes = self.boxes[torch.from_numpy(rows)]
-        return Found(self.scene[rows], self.image[rows], self.labels[rows], self.scores[rows], boxes, masks)
+        return Detections(self.scene[rows], self.image[rows], self.labels[rows], self.scores[rows], boxes, masks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class Seen:
         rows = [index[valid] for *_, index, valid in self._batches]
         return sorted(set(torch.cat(rows).tolist())) if rows else []
 
-    def found(self, restore: Restore, *, columns: int) -> Found:
+    def found(self, restore: Restore, *, columns: int) -> Detections:
         """The detections that the files show something of, image by image and each image's as the model gave them.
 
         Args:
@@ -112,7 +112,7 @@ class Seen:
         """
         boxes, scores, labels, scene = self._flat(columns)
         image = np.array([self.scenes[row].image for row in scene.tolist()], np.int64)
-        found = Found(scene, image, labels, scores, boxes, self._masks if self.with_masks else None)
+        found = Detections(scene, image, labels, scores, boxes, self._masks if self.with_masks else None)
         there = areas(self._masks) > 0 if self.with_masks else np.ones(len(scene), bool)
         for row, begin, end in _spans(scene):
             place = self.scenes[row].place
@@ -160,12 +160,12 @@ class Seen:
         )
 
 
-def ranked(found: Found) -> Found:
+def ranked(found: Detections) -> Detections:
     """Best score first; equal scores keep their order."""
     return found.pick(np.argsort(-found.scores, kind="stable"))
 
 
-def best_of(found: Found, group: Ints, most: int) -> Found:
+def best_of(found: Detections, group: Ints, most: int) -> Detections:
     """The ``most`` best of each group (N,), the order kept."""
     order = np.lexsort((-found.scores, group))
     _, begin = np.unique(group[order], return_index=True)
@@ -174,7 +174,7 @@ def best_of(found: Found, group: Ints, most: int) -> Found:
     return found.pick(np.sort(order[rank < most]))
 
 
-def of_one_class(found: Found, truth: Truth) -> tuple[Ints, Ints]:
+def of_one_class(found: Detections, truth: Truth) -> tuple[Ints, Ints]:
     """A number for each pair of image and class, (N,) for detections and (M,) for objects."""
     classes = 1 + max([int(part.max()) for part in (found.labels, truth.labels) if len(part)], default=0)
     return found.image * classes + found.labels, truth.image * classes + truth.labels

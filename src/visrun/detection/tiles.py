@@ -27,7 +27,7 @@ from visrun.boxes.numbers import ratio
 from visrun.boxes.pairing import near_pairs
 from visrun.data.placement import Place
 from visrun.detection.matching import Bools, Ints
-from visrun.detection.rows import Found, Seen
+from visrun.detection.rows import Detections, Seen
 
 EDGE = 4.0  # pixels of the training image from a tile's border within which a detection may have been cut by it
 MOST = 4000  # detections of an image that are merged, the best: suppression compares each with each
@@ -60,7 +60,7 @@ TURNED = Rule(rotated_nms, 0.3, le90_to_xyxy, _share_of_turned)  # 0.3 is DOTA's
 QUADS = Rule(polygon_nms, 0.3, polygons_to_xyxy, None)
 
 
-def merged(found: Found, seen: Seen, rule: Rule) -> Found:
+def merged(found: Detections, seen: Seen, rule: Rule) -> Detections:
     """``found`` with the detections of tiled images merged, class by class; other images stay as they are.
 
     Args:

@@ -22,7 +22,7 @@ from visrun.data import files, foreign, recognise, records
 from visrun.data.describe import crowded, describe, sides_of, uneven, wild
 from visrun.data.objects import Objects
 from visrun.data.outlines import Floats
-from visrun.data.recognise import Found
+from visrun.data.recognise import Recognised
 from visrun.data.records import Choice, Dataset
 from visrun.data.threads import Progress
 from visrun.errors import DataError, first_line
@@ -167,16 +167,16 @@ class Once:
 
     def __init__(self, targets: Sequence[str] | None = None, group: str | None = None) -> None:
         self.targets, self.group = targets, group
-        self.found: dict[tuple[Any, ...], Found] = {}
+        self.found: dict[tuple[Any, ...], Recognised] = {}
 
-    def read(self, root: Path, name: str, task: str) -> Found:
+    def read(self, root: Path, name: str, task: str) -> Recognised:
         """As `visrun.data.recognise.read`."""
         key = (name, *recognise.asked(name, task).values())
         if key not in self.found:
             self.found[key] = recognise.read(root, name, task, targets=self.targets, group=self.group)
-        return Found(kind=tables.TASKS[task].target, layout=name, listing=self.found[key].listing)
+        return Recognised(kind=tables.TASKS[task].target, layout=name, listing=self.found[key].listing)
 
-    def poor(self, root: Path, names: Sequence[str], task: str) -> list[Found]:
+    def poor(self, root: Path, names: Sequence[str], task: str) -> list[Recognised]:
         """What all these readers found, where none of it can serve the task; [] where some could."""
         try:
             found = [self.read(root, name, task) for name in names]
@@ -205,7 +205,7 @@ def _unknown(root: Path, task: str, reader: str) -> str:
     return f"no layout for it (looked for {', '.join(known)})" if known else "no layout for it (no reader yet)"
 
 
-def _refused(root: Path, task: str, error: DataError, poor: Sequence[Found]) -> Service:
+def _refused(root: Path, task: str, error: DataError, poor: Sequence[Recognised]) -> Service:
     """An error's first line is the reason; a list of the first offenders may follow it, and a line of advice."""
     reason = first_line(error)
     for prefix in (f"data.root={root}", *((f"{root.parent}/",) if root.is_file() else (f"{root}/", str(root)))):

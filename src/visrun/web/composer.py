@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from visrun.config import compose
-from visrun.config.compose import Look
+from visrun.config.compose import Composition
 from visrun.config.configs import open_conf
 from visrun.errors import ConfigError
 from visrun.tables import READERS
@@ -47,11 +47,11 @@ class Composer:
         found = sorted((self.cwd / "conf").rglob("*.yaml"))
         return tuple((str(file), file.stat().st_mtime_ns) for file in found)
 
-    def _look(self, words: tuple[str, ...]) -> Look:
+    def _look(self, words: tuple[str, ...]) -> Composition:
         try:
             return compose.look((*self.always, *words), cwd=self.cwd, conf=self.conf)
         except ConfigError as error:
-            return Look(None, error.problems)
+            return Composition(None, error.problems)
 
     def layouts(self, task: str) -> tuple[str, ...]:
         """The options of ``data`` that serve a task."""

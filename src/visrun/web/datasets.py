@@ -25,7 +25,7 @@ Key = tuple[str, str | None, str, tuple[str, ...], Selection]  # task, folder (N
 
 
 @dataclass
-class Look:
+class Inspection:
     """A look at one dataset: how far it is, what it came to, and when a page last asked for it."""
 
     process: subprocess.Popen[str] | None
@@ -43,7 +43,7 @@ class Datasets:
 
     def __init__(self, roots: Roots, cwd: Path) -> None:
         self.roots, self.cwd = roots, cwd
-        self._looks: dict[Key, Look] = {}
+        self._looks: dict[Key, Inspection] = {}
         self._lock = threading.Lock()
 
     def look(
@@ -105,7 +105,7 @@ class Datasets:
             look.process.kill()
             del self._looks[key]
 
-    def _begin(self, key: Key) -> Look:
+    def _begin(self, key: Key) -> Inspection:
         task, root, layout, plugins, choice = key
         process = subprocess.Popen(
             [sys.executable, "-m", "visrun.web.survey"],
@@ -116,7 +116,7 @@ class Datasets:
             text=True,
             start_new_session=True,
         )
-        look = Look(process)
+        look = Inspection(process)
         asked = {
             "task": task,
             "root": root,
@@ -129,7 +129,7 @@ class Datasets:
         return look
 
 
-def _follow(look: Look, process: subprocess.Popen[str], asked: dict[str, Any]) -> None:
+def _follow(look: Inspection, process: subprocess.Popen[str], asked: dict[str, Any]) -> None:
     """Take in what the process says until it ends."""
     assert process.stdin is not None and process.stdout is not None
     with process:
@@ -145,7 +145,7 @@ def _follow(look: Look, process: subprocess.Popen[str], asked: dict[str, Any]) -
         _take(look, {"crash": "it was killed; is memory short?" if killed else f"exit code {process.returncode}"})
 
 
-def _take(look: Look, told: dict[str, Any]) -> None:
+def _take(look: Inspection, told: dict[str, Any]) -> None:
     if "progress" in told:
         done, total = told["progress"]
         look.told = {"state": "looking", "done": done, "total": total}

@@ -37,7 +37,7 @@ _threads = threading.BoundedSemaphore(STUCK)
 
 
 @dataclass
-class Found:
+class Offered:
     """What fits: known paths and whether each is a folder, names of folders and files; ``whole``: there is no more."""
 
     known: dict[str, bool] = field(default_factory=dict)
@@ -56,7 +56,7 @@ def offers(text: str, *, kind: str, roots: Roots, known: Iterable[str] = ()) -> 
     """
     text = "~/" if text == "~" else text
     end = text.rfind("/") + 1
-    head, wanted, found = text[:end], folded(text[end:]), Found()
+    head, wanted, found = text[:end], folded(text[end:]), Offered()
     if _threads.acquire(blocking=False):
         work = (found, head, wanted, KINDS[kind], roots, (path for path in known if _fits(path, text)))
         thread = threading.Thread(target=_find, args=work, name="visrun-offers", daemon=True)
@@ -76,7 +76,7 @@ def _fits(path: str, text: str) -> bool:
     return composed(path).startswith(composed(text)) or ("/" not in text and folded(text) in folded(Path(path).name))
 
 
-def _find(found: Found, head: str, wanted: str, suffixes: frozenset[str], roots: Roots, known: Iterable[str]) -> None:
+def _find(found: Offered, head: str, wanted: str, suffixes: frozenset[str], roots: Roots, known: Iterable[str]) -> None:
     """Take in what fits; nothing of a folder outside, which is answered like one that is not there."""
     folder, whole = expanded(head or "."), True
     try:
@@ -91,7 +91,9 @@ def _find(found: Found, head: str, wanted: str, suffixes: frozenset[str], roots:
         _threads.release()
 
 
-def _look(entries: Iterable[DirEntry[str]], found: Found, wanted: str, suffixes: frozenset[str], roots: Roots) -> bool:
+def _look(
+    entries: Iterable[DirEntry[str]], found: Offered, wanted: str, suffixes: frozenset[str], roots: Roots
+) -> bool:
     """Take in what fits of a folder; whether that is all."""
     until = monotonic() + SECONDS
     for entry in entries:
