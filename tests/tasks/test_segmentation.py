@@ -14,6 +14,7 @@ from torch import Tensor
 
 from visrun import losses
 from visrun.build import load
+from visrun.errors import ConfigError
 from visrun.figures.drawing import PANEL, overlay
 from visrun.tables import TASKS
 from visrun.tasks.segmentation import AUX_WEIGHT, Segmentation
@@ -55,6 +56,17 @@ def test_an_auxiliary_head_adds_half_of_its_own_loss() -> None:
     assert list(parts) == ["ce", "dice", "aux"]
     aux = sum(losses.ce_dice(logits(5), samples.target).values())
     torch.testing.assert_close(parts["aux"], AUX_WEIGHT * aux)
+
+
+@pytest.mark.parametrize(
+    "output", [(logits(), logits(3)), {"logits": logits()}, {"out": (logits(),)}], ids=["tuple", "no out", "out of many"]
+)
+def test_a_network_that_gives_no_logits_is_told_what_to_give(output: Any) -> None:
+    task = Segmentation(classes=CLASSES, loss=losses.ce_dice)
+    with pytest.raises(ConfigError, match=rf"the network gives {type(output).__name__}: let it give one tensor"):
+        task.losses(lambda _: output, batch())
+    with pytest.raises(ConfigError, match="let it give one tensor"):
+        task.predict(lambda _: output, torch.zeros(2))
 
 
 def test_masks_are_the_likeliest_classes() -> None:

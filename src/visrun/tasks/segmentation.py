@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from visrun.data.ids import IGNORE
+from visrun.errors import ConfigError
 from visrun.figures.drawing import PANEL, legend, overlay, palette, scaled, side_by_side
 from visrun.metrics import SegmentationMetric
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only
@@ -42,10 +43,8 @@ class Segmentation:
     def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """The loss's parts and, where the model has an auxiliary head, ``aux``: half of their sum there."""
         output = model(batch.images)
-        if isinstance(output, Tensor):
-            return named(self.loss, output, batch.target)
-        parts = named(self.loss, output["out"], batch.target)
-        if "aux" not in output:
+        parts = named(self.loss, _logits(output), batch.target)
+        if isinstance(output, Tensor) or "aux" not in output:
             return parts
         aux = torch.stack(list(named(self.loss, output["aux"], batch.target).values())).sum()
         return {**parts, "aux": AUX_WEIGHT * aux}
@@ -53,9 +52,7 @@ class Segmentation:
     def predict(self, model: Forward, images: Tensor) -> Prediction:
         """``mask`` (B, H, W) uint8: the likeliest class of every pixel."""
         with torch.no_grad():
-            output = model(images)
-            logits = output if isinstance(output, Tensor) else output["out"]
-            return {"mask": logits.argmax(1).to(torch.uint8)}
+            return {"mask": _logits(model(images)).argmax(1).to(torch.uint8)}
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
         """Sample ``i`` alone, its mask in the pixels of the file; 255 where the model saw nothing of it."""
@@ -102,6 +99,19 @@ class Segmentation:
     def state(self) -> dict[str, Any]:
         """Class names, and their ids in masks."""
         return {"classes": list(self.classes), "ids": list(self.ids)}
+
+
+def _logits(output: Any) -> Tensor:
+    """(B, K, H, W) of what a network gives.
+
+    Raises:
+        ConfigError: It is in neither of the two forms.
+    """
+    logits = output.get("out") if isinstance(output, Mapping) else output
+    if not isinstance(logits, Tensor):
+        told = f"the network gives {type(output).__name__}"
+        raise ConfigError(f"{told}: let it give one tensor (B, K, H, W), or a dict with it as 'out'")
+    return logits
 
 
 def _array(mask: Any) -> np.ndarray:
