@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visrun.detection.rows import Found, best_of, ranked
+from visrun.detection.rows import Detections, best_of, ranked
 
 
-def found(scores: list[float]) -> Found:
+def found(scores: list[float]) -> Detections:
     count = len(scores)
     zeros = np.zeros(count, np.int64)
-    return Found(zeros, zeros, np.arange(count), np.array(scores, float), torch.zeros(count, 4))
+    return Detections(zeros, zeros, np.arange(count), np.array(scores, float), torch.zeros(count, 4))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), st.integers(1, 5))
