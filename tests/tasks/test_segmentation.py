@@ -59,7 +59,9 @@ def test_an_auxiliary_head_adds_half_of_its_own_loss() -> None:
 
 
 @pytest.mark.parametrize(
-    "output", [(logits(), logits(3)), {"logits": logits()}, {"out": (logits(),)}], ids=["tuple", "no out", "out of many"]
+    "output",
+    [(logits(), logits(3)), {"logits": logits()}, {"out": (logits(),)}],
+    ids=["tuple", "no out", "out of many"],
 )
 def test_a_network_that_gives_no_logits_is_told_what_to_give(output: Any) -> None:
     task = Segmentation(classes=CLASSES, loss=losses.ce_dice)

@@ -25,7 +25,7 @@ from visrun.errors import ConfigError, UserError
 from visrun.folders import cache_folder
 from visrun.web import datasets, server
 from visrun.web.bodies import Folder
-from visrun.web.datasets import Datasets, Look
+from visrun.web.datasets import Datasets, Inspection
 from visrun.web.form import view
 from visrun.web.roots import Roots
 from visrun.web.server import make_desk
@@ -285,9 +285,9 @@ def test_the_pages_plugins_are_sent_with_every_look(
 ) -> None:
     begun = []
 
-    def begin(_: Datasets, key: datasets.Key) -> Look:
+    def begin(_: Datasets, key: datasets.Key) -> Inspection:
         begun.append(key)
-        return Look(Endless())  # type: ignore[arg-type]
+        return Inspection(Endless())  # type: ignore[arg-type]
 
     monkeypatch.setattr(Datasets, "_begin", begin)
     desk = make_desk(tmp_path, [], port=1, token="x", always=("plugins=[colorsys]",))
@@ -312,7 +312,7 @@ CHOICES = {
 @pytest.mark.parametrize("key", CHOICES)
 def test_a_look_takes_what_the_run_would(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(Datasets, "_begin", lambda _, key: begun.append(key) or Look(Endless()))  # type: ignore[arg-type]
+    monkeypatch.setattr(Datasets, "_begin", lambda _, key: begun.append(key) or Inspection(Endless()))  # type: ignore[arg-type]
     desk, (text, asked) = make_desk(tmp_path, [], port=1, token="x"), CHOICES[key]
     touched = {"data.root": str(photos(tmp_path / "photos"))}
     for more in ({}, {key: text}, {key: text, "batch_size": "abc"}):  # what it does not read may be wrong
@@ -346,9 +346,9 @@ class Endless:
 def test_a_look_that_somebody_waits_for_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, begun = [100.0], []
 
-    def begin(_: Datasets, key: datasets.Key) -> Look:
+    def begin(_: Datasets, key: datasets.Key) -> Inspection:
         begun.append(key[1])
-        return Look(Endless())  # type: ignore[arg-type]
+        return Inspection(Endless())  # type: ignore[arg-type]
 
     monkeypatch.setattr(datasets, "monotonic", lambda: now[0])
     monkeypatch.setattr(Datasets, "_begin", begin)
@@ -372,9 +372,9 @@ def test_a_page_that_turned_away_leaves_nothing_running(
     monkeypatch.setattr(datasets, "WAITED_FOR", 0.2)
     processes: dict[str | None, Endless] = {}
 
-    def begin(_: Datasets, key: datasets.Key) -> Look:
+    def begin(_: Datasets, key: datasets.Key) -> Inspection:
         processes[key[1]] = Endless()
-        return Look(processes[key[1]])  # type: ignore[arg-type]
+        return Inspection(processes[key[1]])  # type: ignore[arg-type]
 
     monkeypatch.setattr(Datasets, "_begin", begin)
     looks = Datasets(Roots([tmp_path]), tmp_path)
