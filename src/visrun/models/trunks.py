@@ -1,12 +1,13 @@
 """The convolutional body of torchvision's classifiers, giving its feature maps at 1/4, 1/8, 1/16 and 1/32 of the image.
 
 A body is a chain of layers; the map of a stride is what the last layer at that stride gives. So every classifier whose
-layers form a chain will do: ResNets, RegNets, and all that keep theirs in ``features``.
+layers form a chain will do: ResNets, RegNets, and all that keep theirs in ``features``, of channels first or last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,14 @@ from visrun.models.weights import Built, Pretrained, choose, load_published
 
 PROBE = 64  # side in pixels of the image that tells each layer's stride
 ENDS = ("avgpool", "fc", "classifier", "head", "heads")  # of a classifier that keeps its layers at the top
+
+
+class _Given(NamedTuple):
+    """The map that a layer gives, stride 0 where it is none."""
+
+    stride: int
+    channels: int
+    channels_last: bool = False
 
 
 class Trunk(nn.Module):
@@ -36,20 +45,21 @@ class Trunk(nn.Module):
     def __init__(self, layers: nn.Module, *, strides: Sequence[int]) -> None:
         super().__init__()
         self.layers = layers
-        found = _strides(_chain(layers), next(layers.parameters()).device)
+        found = _given(_chain(layers), next(layers.parameters()).device)
         self.taps = [
-            max((i for i, (known, _) in enumerate(found) if known == stride), default=-1) for stride in strides
+            max((i for i, known in enumerate(found) if known.stride == stride), default=-1) for stride in strides
         ]
         if -1 in self.taps:
             raise ValueError("no chain of layers that halves the image step by step")
-        self.channels = [found[tap][1] for tap in self.taps]
+        self.channels = [found[tap].channels for tap in self.taps]
+        self._channels_last = {tap for tap in self.taps if found[tap].channels_last}
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps, x = [], images
         for i, layer in enumerate(_chain(self.layers)):
             x = layer(x)
             if i in self.taps:
-                maps.append(x)
+                maps.append(x.permute(0, 3, 1, 2) if i in self._channels_last else x)
             if i == self.taps[-1]:
                 break
         return maps
@@ -103,13 +113,21 @@ def _nested(layer: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _strides(chain: Sequence[nn.Module], device: torch.device) -> list[tuple[int, int]]:
-    """Stride and channels of what each layer gives; stride 0 where it is no map of channels first."""
+def _given(chain: Sequence[nn.Module], device: torch.device) -> list[_Given]:
+    """What each layer gives of a square image."""
     x, found = torch.zeros(1, 3, PROBE, PROBE, device=device), []
     for layer in chain:
         training = layer.training
         x = layer.eval()(x)
         layer.train(training)
-        square = x.dim() == 4 and x.shape[2] == x.shape[3]
-        found.append((PROBE // x.shape[2] if square else 0, x.shape[1]))
+        found.append(_of_shape(*x.shape))
     return found
+
+
+def _of_shape(*shape: int) -> _Given:
+    match shape:
+        case (_, channels, height, width) if height == width:
+            return _Given(PROBE // height, channels)
+        case (_, height, width, channels) if height == width:
+            return _Given(PROBE // height, channels, channels_last=True)
+    return _Given(0, 0)

@@ -17,13 +17,14 @@ from visrun.data.marks import Marks, around, no_marks
 from visrun.data.readers import common
 from visrun.data.threads import mapped
 from visrun.errors import DataError
-from visrun.numbers import number_in
+from visrun.numbers import number_in, number_or_none
 from visrun.text import composed, some
 
 UPRIGHT = "_hbb"  # ends the names of DOTA v1.5's folders that hold the same objects as upright boxes
 Rows = Sequence[tuple[Path, Sequence[Path]]]  # images with the label files that may be theirs
 HEADER = ("imagesource", "gsd", "acquisition")  # lines before the first object
 NUMBERS = 8  # of the corners
+DIFFICULTIES = ("0", "1", "2")  # the last is that of the smallest objects in DOTA v1.5
 
 
 @dataclass
@@ -166,12 +167,12 @@ def _ending(cells: Sequence[str]) -> tuple[str, bool]:
     """The class, which may have spaces, and whether the object is difficult; a missing difficulty is none.
 
     Raises:
-        ValueError: There is no class.
+        ValueError: There is no class, or a number behind it that is no difficulty.
     """
-    flagged = len(cells) > 1 and cells[-1].isdecimal()
+    flagged = len(cells) > 1 and number_or_none(cells[-1]) is not None
     name = composed(" ".join(cells[:-1] if flagged else cells))
-    if not name:
-        raise ValueError("no class")
+    if not name or (flagged and cells[-1] not in DIFFICULTIES):
+        raise ValueError("no class or no difficulty")
     return name, flagged and cells[-1] != "0"
 
 
