@@ -371,6 +371,17 @@ def test_start_points_are_tried_first(sweeper):
     assert len(set(tried.values())) == 4
 
 
+def test_a_function_of_the_users_own_draws_as_many_trials_as_are_wanted(sweeper):
+    (sweeper.folder / "spaces.py").write_text(
+        "def rate(config, trial):\n    trial.suggest_float('learning_rate', 1e-4, 1e-2, log=True)\n"
+    )
+    words = ("optimizer=adam,sgd", "hydra.sweeper.custom_search_space=spaces.rate", "hydra.sweeper.n_trials=5")
+    for _ in range(2):  # the second one goes on, with nothing left to do
+        output = sweeper.sweep(*words, "hydra.sweeper.study_name=mine")
+        assert last_line(output) == "5 trials: 5 complete, 0 pruned, 0 failed"
+    assert len(set(parameters(sweeper).values())) == len(sweeper.numbers()) == 5
+
+
 def test_one_process_leads_a_study_and_old_ones_can_be_refused(sweeper):
     sweeper.body(STUCK)
     first = sweeper.start(*FOUR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,13 @@ def first(*typed: str) -> Resolved:
     return resolve(typed, conf=shipped())
 
 
-def plan(*words: str, typed: Sequence[str] = (), folder: Path = Path("multirun") / "mine", **settings: Any) -> Plan:
+def plan(
+    *words: str,
+    typed: Sequence[str] = (),
+    folder: Path = Path("multirun") / "mine",
+    extend: Callable[[Any], None] | None = None,
+    **settings: Any,
+) -> Plan:
     """The plan of these swept words and ``hydra.sweeper.*`` settings, for a run of the words in ``typed``."""
     return make_plan(
         {**USUAL, **settings},
@@ -45,6 +51,7 @@ def plan(*words: str, typed: Sequence[str] = (), folder: Path = Path("multirun")
         first=first(*typed),
         resolve=partial(resolve, conf=shipped()),
         make_sampler=lambda _: RandomSampler(),
+        extend=extend,
     )
 
 
@@ -125,6 +132,18 @@ class TestTrials:
     def test_a_grid_needs_steps(self) -> None:
         (line,) = problems(RATE, sampler={"_target_": GRID})
         assert "no steps" in line
+
+    @pytest.mark.parametrize("words", [("optimizer=adam,sgd",), ("max_epochs=3",), ()])
+    @pytest.mark.parametrize("wanted", [None, 5])
+    def test_what_draws_more_parameters_is_searched(self, wanted: int | None, words: tuple[str, ...]) -> None:
+        made = plan(*words, n_trials=wanted, extend=lambda _: None)
+        assert (made.n_trials, made.sampler, made.notices) == (wanted or USUAL_TRIALS, "TPESampler", ())
+        start = [{"optimizer": "sgd"}] if words == ("optimizer=adam,sgd",) else []
+        assert plan(*words, n_trials=wanted, extend=lambda _: None, start_points=start).points == tuple(start)
+
+    def test_the_grid_sampler_runs_its_grid_once_whatever_else_is_drawn(self) -> None:
+        made = plan("optimizer=adam,sgd", extend=lambda _: None, sampler={"_target_": GRID})
+        assert made.points == ({"optimizer": "adam"}, {"optimizer": "sgd"})
 
     def test_nothing_that_varies_is_one_run(self) -> None:
         made = plan("max_epochs=3")

@@ -108,6 +108,7 @@ def make_plan(
         settings: As :func:`visrun.sweep.checks.check_settings` takes them.
         words: The swept and fixed words, as Hydra takes them.
         folder: ``hydra.sweep.dir``; its last part is the study's name where none is set.
+        extend: See :class:`Plan`; all but a grid is then searched.
 
     Raises:
         ConfigError: With everything that is wrong, one line each.
@@ -118,7 +119,8 @@ def make_plan(
     bases = spaces.composed(space, first, resolve)
     own = partial(_own_points, space, bases, resolve)
     grid = read.sampler == GRID.rpartition(".")[2]
-    trials = trials_of(space, bases, wanted=read.numbers.n_trials, start=read.start, own=own, grid=grid)
+    wanted, extended = read.numbers.n_trials, extend is not None
+    trials = trials_of(space, bases, wanted=wanted, start=read.start, own=own, grid=grid, extended=extended)
     sampler = EVERY if trials.all_of_them else read.sampler
     pruner, unjudged = _settled_pruner(read, trials, searches=_searches(sampler))
     return Plan(

@@ -45,6 +45,7 @@ def trials_of(
     start: list[Params] | None,
     own: Callable[[], list[Params]],
     grid: bool,
+    extended: bool = False,
 ) -> Trials:
     """Settle how many trials there are and which.
 
@@ -55,11 +56,12 @@ def trials_of(
         own: Finds the point of :func:`own_point`, where there is one.
         grid: Whether every point has to be one of the grid's. Whole points to try first, as many as are wanted, are
             then all that there are, however many combinations there are beside them.
+        extended: Whether trials draw more than the space holds: its combinations are then no count of what there is.
 
     Raises:
         ConfigError: A grid over a continuous parameter.
     """
-    size = spaces.count(space, bases)
+    size = None if extended and not grid else spaces.count(space, bases)
     if grid and size is None:
         raise ConfigError(f"{SWEEPER}.sampler=grid: a parameter has no steps; write choices or range(low,high,step)")
     whole = _whole(start or [], space, bases) if grid else []
