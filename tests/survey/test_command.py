@@ -117,7 +117,13 @@ def test_one_task_and_another_place(outlines: Path, capsys, tmp_path: Path) -> N
     assert not (tmp_path / "check.png").exists()
 
 
-@pytest.mark.parametrize(("column", "task"), [("label", "classification"), ("count", "regression")])
+COLUMNS = {
+    "classification": ("label", "class_id", "Category", "classes"),
+    "regression": ("count", "target"),
+}
+
+
+@pytest.mark.parametrize(("column", "task"), [(name, task) for task, names in COLUMNS.items() for name in names])
 def test_a_table_of_numbers_is_for_what_its_column_says(tmp_path: Path, capsys, column: str, task: str) -> None:
     table(tmp_path / "set" / "table.csv", f"image,{column}", [str(i % 2) for i in range(12)])
     assert cli.main(["check", "data.root=set"]) == 0

@@ -49,6 +49,11 @@ def numbers_rows(name: str, column: Sequence[str]) -> bool:
     return name.lower() in _NUMBERING and all(map(_is_integer, column)) and len(set(column)) == len(column)
 
 
+def names_label(name: str) -> bool:
+    """Whether a column is named as those of classes are; ``target`` may as well be a value."""
+    return _bare(name) in {*_LABEL_COLUMNS} - {"target"}
+
+
 def is_text(column: Sequence[str]) -> bool:
     """Whether a column holds no numbers to learn: nothing, or mostly other words."""
     written = [cell for cell in column if cell]
@@ -180,8 +185,12 @@ def _settled(
 
 
 def _label_column(names: Sequence[str]) -> int | None:
-    bare = [re.sub(r"[\W_]", "", name.lower()) for name in names]
+    bare = [*map(_bare, names)]
     return next((bare.index(name) for name in _LABEL_COLUMNS if name in bare), None)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _from_flags(names: Sequence[str], rows: Sequence[Sequence[str]], wheres: Sequence[str]) -> Targets:

@@ -16,6 +16,7 @@ from visrun.config.fields import one_of, show, validate
 from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
 from visrun.console import Screen, counter
+from visrun.data.cells import names_label
 from visrun.data.records import Dataset
 from visrun.errors import ConfigError, UserError, VisrunError
 from visrun.figures.sheet import sheet
@@ -32,7 +33,6 @@ CHOOSING = ("data.targets", "data.classes", *(f"data.{name}" for name in SPLITTI
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
 DEFAULTS |= dict.fromkeys(CHOOSING, "")
 CORNERS = 4  # of a turned box
-LABELLED = {"label", "labels", "class"}  # what a table calls a column of class names
 
 
 def main(words: Sequence[str]) -> int:
@@ -132,7 +132,7 @@ def _place(dataset: Dataset) -> float:
     called ``normal``.
     """
     label, own = (list(TARGETS).index(kind) for kind in ("label", dataset.kind))
-    measured = dataset.layout == "csv" and not LABELLED & {name.lower() for name in dataset.targets}
+    measured = dataset.layout == "csv" and not any(map(names_label, dataset.targets))
     if dataset.kind == "value" and measured and not _are_flags(dataset):
         return label - 0.5
     if dataset.kind == "instances" and _are_quads(dataset):
