@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -454,6 +455,48 @@ def test_finish_waits_for_work_that_was_announced_beyond_its_limit(tracker):
     tracker.start()
     tracker.model("net", "images")
     assert tracker.finish("finished") is None
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_what_was_announced_is_waited_for_while_the_server_is_alive(tracker, stopped):
+    release = threading.Event()
+
+    def behave(call):
+        if call[0] == "model":
+            tracker._store.progress(60.0)
+            release.wait(1.0)
+
+    tracker._store.behave = behave
+    tracker._pulse = SimpleNamespace(stopped=lambda since: stopped and time.monotonic() - since > 0.1)
+    tracker.start()
+    assert tracker.wait() == "abc"
+    tracker.model("net", "images")
+    began = time.monotonic()
+    warning = tracker.finish("finished")
+    release.set()
+    if stopped:
+        assert time.monotonic() - began < 0.9
+        assert "did not take the model: it does not answer" in warning
+    else:
+        assert warning is None
+
+
+def test_an_answer_that_comes_while_the_server_is_asked_counts(tracker, wait_until):
+    release = threading.Event()
+    tracker._store.behave = lambda call: release.wait(10) if call[0] == "metrics" else None
+
+    def stopped(since):
+        if release.is_set():
+            return False
+        release.set()
+        wait_until(lambda: tracker._since > since)
+        return True
+
+    tracker._pulse = SimpleNamespace(stopped=stopped)
+    tracker.start()
+    tracker.epoch(1, {"loss": 1.0})
+    assert tracker.finish("finished") is None
+    assert [call[0] for call in tracker._store.calls] == ["open", "metrics", "end"]
 
 
 def test_the_system_is_sampled_while_nothing_else_happens(tracker, monkeypatch, wait_until):

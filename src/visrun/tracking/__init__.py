@@ -109,8 +109,8 @@ class Tracker(Protocol):
     def finish(self, status: str, reason: str | None = None) -> str | None:
         """Close the run as "finished", "pruned", "killed" or "failed".
 
-        Waits while the store takes what is left; at most 5 s for a server that does not answer, 10 s where it has begun
-        to take a file, and of large files and the model what their size may take.
+        Waits while the store takes what is left; at most 5 s for a server that does not answer. One that is alive may
+        take longer over a file or the model, see `visrun.tracking.worker`.
 
         Args:
             reason: Why it ended so, one line; kept as the tag "reason".

@@ -2,8 +2,9 @@
 
 While the run trains, a store that does not answer is tried again and again, at growing intervals; training does not
 notice. Once ``finish`` is called each waiting job is tried once more; ``finish`` gives up after some seconds without
-progress, or when all that was waiting takes too long. What matters most goes first: values, the status, files, the
-model. The thread is a daemon, so a request that hangs does not keep the process alive.
+progress, when a server shows no sign of life, or when all that was waiting takes too long. What matters most goes
+first: values, the status, files, the model. The thread is a daemon, so a request that hangs does not keep the process
+alive.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from visrun.errors import VisrunError
 from visrun.tracking import STATUSES, Data
 from visrun.tracking.client import is_temporary
 from visrun.tracking.names import AT, one_line
+from visrun.tracking.pulse import Pulse
 from visrun.tracking.store import Store
 from visrun.tracking.uris import command, is_local, link, without_password
 
@@ -79,7 +81,7 @@ class MlflowTracker:
         self._limit = LOCAL_LIMIT if is_local(uri) else REMOTE_LIMIT
         self._allowed, self._until = self._patience, 0.0
         self._since = time.monotonic()
-        self._store = Store(uri, **run, progress=self._progress)
+        self._store, self._pulse = Store(uri, **run, progress=self._progress), Pulse(uri)
         self._jobs: queue.PriorityQueue[Job] = queue.PriorityQueue()
         self._failed: list[Job] = []  # to be tried again; the thread's alone
         self._numbers = count()
@@ -185,10 +187,11 @@ class MlflowTracker:
         self._closing.set()
         self._put("", lambda: None)
         while not self._done.wait(0.02):
-            now = time.monotonic()
+            now, since = time.monotonic(), self._since
             if now > self._until:
                 self._reason = "it answers too slowly"
-            if now > self._until or now - self._since > self._allowed:
+            late = now > self._until or now - since > self._allowed
+            if late or (self._pulse.stopped(since) and self._since == since):
                 self._abandoned.set()
                 break
         warning = self._warning(word)
