@@ -76,7 +76,7 @@ def test_a_slots_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     slot.start()
     assert slot.process is not None and slot.process.wait() == 3
     assert slot.ended() == 3 and slot.last_words() == "no memory"
-    assert slot.log.read_text().splitlines()[0] == f"-m visrun -m seed=1,2 1 2 {os.getpid()}"
+    assert slot.log.read_text().splitlines()[0] == f"-P -m visrun -m seed=1,2 1 2 {os.getpid()}"
     slot.tell(signal.SIGTERM)  # nobody hears it
 
     former = slot.pid

@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from visrun.errors import ConfigError
-from visrun.web.mlflow_ui import Mlflow
+from visrun.web.mlflow_ui import ENVIRONMENT, Mlflow
 from visrun.web.roots import Roots
 
 # A stand-in for `python -m mlflow ui`: it takes a moment, has a child that ignores SIGTERM, and answers like a server.
@@ -86,6 +87,15 @@ def test_nothing_of_it_is_left(mlflow: Mlflow, tmp_path: Path) -> None:
     mlflow.close()
     assert time.monotonic() - began < 3.0
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.parametrize("module", ["statistics", "uvicorn"])
+def test_the_servers_own_server_takes_no_file_of_the_working_folder_for_a_module(module: str, tmp_path: Path) -> None:
+    for name in ("statistics", "application"):
+        (tmp_path / f"{name}.py").write_text("open('taken', 'w').close()")
+    words = [sys.executable, "-m", module, "application:application"]
+    subprocess.run(words, cwd=tmp_path, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.DEVNULL, check=False)
+    assert not (tmp_path / "taken").exists()
 
 
 def test_one_that_does_not_start_says_what_to_type(mlflow: Mlflow, tmp_path: Path) -> None:

@@ -263,6 +263,7 @@ def test_a_look_knows_the_readers_and_tasks_of_plugins(tmp_path: Path) -> None:
         picture(tmp_path / "set" / name)
     (tmp_path / "set" / "stacks.txt").write_text("a.png b.png")
     (tmp_path / "stacks_plugin.py").write_text(PLUGIN)
+    (tmp_path / "json.py").write_text("raise SystemExit(1)  # a file of the user's own, named like a module of Python")
     looks = Datasets(Roots([tmp_path]), tmp_path)
 
     def told(*plugins: str) -> dict[str, Any]:

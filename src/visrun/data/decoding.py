@@ -38,6 +38,7 @@ from visrun.data.objects import Objects, layered
 from visrun.data.outlines import Window
 from visrun.data.verdicts import BESIDE, DEFECT, Verdict
 from visrun.errors import DataError
+from visrun.interpreter import python
 
 Pixels = NDArray[np.uint8]
 LENGTH = struct.Struct("<I")
@@ -150,7 +151,7 @@ class Helper:
         fd = _shared(canvas[0] * canvas[1] * (3 + layers))
         self.pixels, self.mask = _views(fd, canvas, layers)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", f"from visrun.data.decoding import serve; serve({fd}, {canvas}, {layers})"],
+            python("-c", f"from visrun.data.decoding import serve; serve({fd}, {canvas}, {layers})"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[fd],

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from visrun.interpreter import python
 from visrun.machine import SLOT, cores, gpus
 
 LEADER = "VISRUN_LEADER"  # the process whose death ends a slot's
@@ -42,7 +43,7 @@ class Slot:
     def _popen(self, file: IO[bytes]) -> subprocess.Popen[bytes]:
         own = {**os.environ, **self.environment, SLOT: str(self.number), LEADER: str(os.getpid())}
         return subprocess.Popen(
-            [sys.executable, "-m", "visrun", *self.words],
+            python("-m", "visrun", *self.words),
             env=own,
             stdin=subprocess.DEVNULL,
             stdout=file,

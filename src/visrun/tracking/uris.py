@@ -10,7 +10,6 @@ import shlex
 import shutil
 import sqlite3
 import ssl
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from visrun.folders import expanded
+from visrun.interpreter import python
 
 URI = "MLFLOW_TRACKING_URI"  # the variable that names a store to MLflow
 SQLITE = "sqlite:///"
@@ -149,7 +149,7 @@ def command(uri: str) -> str | None:
 
 
 def _program() -> str:
-    return "mlflow" if shutil.which("mlflow") else f"{shlex.quote(sys.executable)} -m mlflow"
+    return "mlflow" if shutil.which("mlflow") else shlex.join(python("-m", "mlflow"))
 
 
 def without_password(uri: str) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from visrun.interpreter import python
 from visrun.web.roots import Roots
 
 REMEMBERED = 16
@@ -108,7 +108,7 @@ class Datasets:
     def _begin(self, key: Key) -> Inspection:
         task, root, layout, plugins, choice = key
         process = subprocess.Popen(
-            [sys.executable, "-m", "visrun.web.survey"],
+            python("-m", "visrun.web.survey"),
             cwd=self.cwd,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -8,7 +8,6 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.parse
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.errors import ConfigError
+from visrun.interpreter import python
 from visrun.tracking import require_address
 from visrun.tracking.uris import SQLITE, VIEW, absolute_uri, command, link, sqlite_path, without_user
 from visrun.web.family import end_family
@@ -25,6 +25,9 @@ from visrun.web.roots import Roots
 
 PATIENCE = 180.0  # seconds for its first start, which makes a database's tables
 GRACE = 0.3  # seconds between asking and ending
+# No jobs; and the server that MLflow starts in its turn looks for no modules in the working folder either, neither as
+# Python nor as uvicorn, which is given a place that holds none.
+ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONSAFEPATH": "1", "UVICORN_APP_DIR": os.devnull}
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands between this machine and itself
 
 
@@ -85,9 +88,9 @@ class Server:
         self._ready = False
         words = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *words],
+            python("-m", "mlflow", *words),
             cwd=cwd,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            env={**os.environ, **ENVIRONMENT},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

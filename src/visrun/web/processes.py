@@ -10,7 +10,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from visrun.config.choices import known
 from visrun.config.overrides import PATHS, READY, parse, to_override
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
+from visrun.interpreter import python
 from visrun.record.experiment import load_experiment
 from visrun.record.inside import require_inside
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
@@ -147,7 +147,7 @@ def launch(
         stderr: Where errors go; None = as ``stdout``.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "visrun", *words],
+        python("-m", "visrun", *words),
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
