@@ -44,6 +44,40 @@ def test_augmentations_know_what_the_network_expects():
     assert not loaders["val"].vary.extra
 
 
+@pytest.fixture
+def cut_short(tmp_path):
+    """Class folders of which an image in train and one in val are cut short."""
+    for split, count in {"train": 6, "val": 4}.items():
+        for name in ("a", "b"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.effect_noise((64, 64), 10 + 5 * i + len(split)).convert("RGB").save(folder / f"{i}.jpg")
+        cut = tmp_path / split / "a" / "0.jpg"
+        cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 6 // 10])
+    return tmp_path
+
+
+def opened(root, *words):
+    resolved = resolve([f"data.root={root}", "augment=none", "batch_size=2", *words], conf=shipped())
+    look = Look(image_size=(32, 32), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    dataset = read_dataset(resolved.settings, Mock())
+    return build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=Mock())[0]
+
+
+def test_images_that_cannot_be_decoded_are_told_of_all_splits_at_once(cut_short):
+    with pytest.raises(DataError) as caught:
+        opened(cut_short, "data.cache=ram")
+    heads = [line for line in str(caught.value).splitlines() if "cannot be decoded" in line]
+    assert heads == ["train: 1 of 12 images cannot be decoded:", "val: 1 of 8 images cannot be decoded:"]
+
+
+def test_an_image_that_is_not_kept_and_cannot_be_decoded_is_told_with_what_to_do(cut_short):
+    loaders = opened(cut_short, "data.cache=stream")
+    with pytest.raises(DataError, match=r"0\.jpg: broken image .*: mend it, or leave it out with data\.on_bad=skip$"):
+        list(loaders["train"].epoch(1))
+
+
 def test_the_columns_of_a_table_are_chosen_by_a_setting(tmp_path):
     for i in range(4):
         Image.new("L", (8, 8), 50 * i).save(tmp_path / f"{i}.png")

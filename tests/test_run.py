@@ -680,7 +680,9 @@ def test_changed_data_refuse_to_resume(photos, tmp_path, monkeypatch):
     shutil.copytree(photos, copy)
     interrupted(copy, tmp_path / "run", monkeypatch, after=2)
     Image.new("RGB", (16, 16)).save(copy / "train" / "red" / "another.png")
-    with pytest.raises(UserError, match="dataset has changed"):
+    before = experiment(tmp_path / "run")["result"]["data"]["splits"]["train"]
+    told = rf"has changed since the run began \(train had {before} images, now {before + 1}\): put it back, or visrun"
+    with pytest.raises(UserError, match=told):
         run.resume(tmp_path / "run")
 
 

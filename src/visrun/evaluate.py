@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,7 +20,6 @@ from visrun.console import Screen
 from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
 from visrun.data.cache import Keep
-from visrun.data.decoding import Lost
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
@@ -84,24 +82,13 @@ def main(words: Sequence[str]) -> int:
         screen.warn(f"left out: {line}")
     folder = None if out is None else folder_for(out, named(names[0]), dataset)
     metric = predictor.task.metric()
-    with _advised(), without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
+    with without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
         found = measured(predictor, loader, metric)
         print(json.dumps({"split": split, **found}, ensure_ascii=False), flush=True)
         if folder is not None:
             show(predictor, loader, metric, dataset, folder)
             print(f"pictures: {folder}", file=sys.stderr)
     return 0
-
-
-@contextmanager
-def _advised() -> Iterator[None]:
-    """What to do where an image turns out to be broken while it is measured."""
-    try:
-        yield
-    except Lost:
-        raise
-    except DataError as error:
-        raise DataError(f"{error}: mend it, or leave it out with data.on_bad=skip") from error
 
 
 def folder_for(out: str, run: Path, dataset: Dataset) -> Path:

@@ -20,9 +20,11 @@ from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Extra, Vary, shaped
 from visrun.data.cache import Keep
 from visrun.data.describe import crowded, describe, uneven, vanishing, wild
+from visrun.data.faults import Undecodable
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.data.size import hides_most
+from visrun.errors import DataError
 from visrun.folders import cache_folder
 from visrun.loaders import split_batches, where_kept
 from visrun.machine import own_cores
@@ -75,7 +77,11 @@ def look_of(settings: Settings, built: Built, size: tuple[int, int], white: int 
 def build_loaders(
     resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device, screen: Screen
 ) -> tuple[dict[str, Batches], dict[str, str]]:
-    """Batches of every split, and a line on where each split's images are kept."""
+    """Batches of every split, and a line on where each split's images are kept.
+
+    Raises:
+        DataError: Images that cannot be decoded, of all splits; and what else :func:`split_batches` raises.
+    """
     settings, values = resolved.settings, resolved.hyperparameters
     kind = TASKS[settings.task].target
     augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name", "extra"})), kind)
@@ -85,7 +91,7 @@ def build_loaders(
         )
     for line in _advice(resolved, dataset, look):
         screen.warn(line)
-    loaders, places = {}, {}
+    loaders, places, broken = {}, {}, list[str]()
     unmarked = not entry_of(settings.model.name, settings.task).dense
     colours = {"mean": look.mean, "std": look.std}
     extra = [_extra(name, colours) for name in settings.augment.extra]
@@ -100,21 +106,28 @@ def build_loaders(
             extra=extra if training else (),
             spoil=spoil if made_up else None,
         )
-        made = split_batches(
-            dataset,
-            split,
-            look,
-            keep_of(settings),
-            vary,
-            batch_size=values.batch_size * (settings.run.accumulate if training else 1),
-            device=device,
-            unmarked=unmarked,
-            progress=counter(screen, f"decoding {split}"),
-        )
-        screen.end_progress()
+        try:
+            made = split_batches(
+                dataset,
+                split,
+                look,
+                keep_of(settings),
+                vary,
+                batch_size=values.batch_size * (settings.run.accumulate if training else 1),
+                device=device,
+                unmarked=unmarked,
+                progress=counter(screen, f"decoding {split}"),
+            )
+        except Undecodable as error:
+            broken.append(f"{split}: {error}")
+            continue
+        finally:
+            screen.end_progress()
         for line in made.images.bad:
             screen.warn(f"left out: {line}")
         loaders[split], places[split] = made, where_kept(made.images)
+    if broken:
+        raise DataError("\n".join(broken))
     screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
     return loaders, places
 

@@ -122,7 +122,7 @@ def _run(
             if trial is not None:
                 trial.begin(files.path)
             dataset = feeding.read_dataset(resolved.settings, screen)
-            require_same_data(former, dataset.fingerprint)
+            require_same_data(former, dataset, files.path)
             if state is None:  # or, killed before its first epoch once more, it could not begin anew again
                 checkpoint.remove(files.best, files.former)
             journal.fingerprint(dataset.fingerprint)

@@ -2,6 +2,8 @@
 
 import errno
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,7 +13,7 @@ from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.record.journal import Journal, identity
-from visrun.record.remember import last_state, remembered, repeat_command, settle_best, what_next
+from visrun.record.remember import last_state, remembered, repeat_command, require_same_data, settle_best, what_next
 from visrun.record.run_folder import RunFolder
 from visrun.training import Progress
 
@@ -33,6 +35,29 @@ def test_a_run_goes_on_under_a_version_that_has_more_settings(tmp_path: Path) ->
         assert last_state(files, resolve(["task=classification", "dropout=0"]), Screen()) is not None
         with pytest.raises(UserError, match=r"changed since \(run\.ema: 0\.0 -> 0\.5\)"):
             last_state(files, resolve(["dropout=0", "run.ema=0.5"]), Screen())
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"data": {"splits": {"train": 3, "val": 2}}}, "val had 2 images, now 1"),
+        (
+            {"data": {"splits": {"train": 4, "test": 2}}},
+            "train had 4 images, now 3, test had 2 images, now 0, val had 0",
+        ),
+        ({"data": {"splits": {"train": 3, "val": 1}}, "fingerprints": {"val": "a"}}, "other files or labels in val"),
+        ({"data": {"splits": {"train": 3, "val": 1}}, "fingerprints": {"val": "b"}}, "other files or labels in train"),
+    ],
+)
+def test_what_has_changed_in_the_data_is_told(tmp_path: Path, result: dict[str, Any], told: str) -> None:
+    dataset = Mock(splits={"train": (1, 2, 3), "val": (4,)}, fingerprint="whole", fingerprints={"val": "b"})
+    former = {"data": {"fingerprint": "other"}, "result": result}
+    with pytest.raises(UserError) as caught:
+        require_same_data(former, dataset, tmp_path)
+    assert f"since the run began ({told}" in str(caught.value)
+    assert str(caught.value).endswith(" trains on from the run's best weights")
+    require_same_data({**former, "data": {"fingerprint": "whole"}}, dataset, tmp_path)
+    require_same_data(None, dataset, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from visrun.data import contents, places, stream
 from visrun.data.check import MOST_SHOWN, MOST_SKIPPED
+from visrun.data.faults import Undecodable
 from visrun.data.stream import Canvases, Source
 from visrun.data.threads import Progress
 from visrun.device import is_out_of_memory
@@ -139,7 +140,8 @@ def open_images(
 
     Raises:
         ConfigError: A place by name that is not there or does not fit.
-        DataError: Files that cannot be decoded, the first 20 of them listed; one that did not come in time.
+        Undecodable: Files that cannot be decoded, the first 20 of them listed.
+        DataError: One that did not come in time.
     """
     begun = time.perf_counter()
     device = torch.device(device)
@@ -293,4 +295,4 @@ def _checked(opened: Images, on_bad: OnBad) -> Images:
         return opened
     lines = [f"{len(bad)} of {n} images cannot be decoded:", *(f"  {line}" for line in first_lines(bad, MOST_SHOWN))]
     advice = "leave them out with data.on_bad=skip" if on_bad != "skip" else "look at the dataset: too many to skip"
-    raise DataError("\n".join([*lines, f"Mend them, or {advice}"]))
+    raise Undecodable("\n".join([*lines, f"Mend them, or {advice}"]))

@@ -6,6 +6,12 @@ from pathlib import Path
 
 from PIL import UnidentifiedImageError
 
+from visrun.errors import DataError
+
+
+class Undecodable(DataError):
+    """Images whose pixels cannot be had, listed."""
+
 
 def reason(path: Path, error: BaseException) -> str:
     """Why opening or decoding ``path`` ended in ``error``."""

@@ -164,7 +164,12 @@ def decoded(
     with Pool(source, workers) as pool:
         for (rows, batch), futures in pipelined(items, lambda item: pool.start(*item)):
             for row, future in zip(rows, futures, strict=True):
-                awaited(future, source.paths[row])
+                try:
+                    awaited(future, source.paths[row])
+                except Lost:
+                    raise
+                except DataError as error:
+                    raise DataError(f"{error}: mend it, or leave it out with data.on_bad=skip") from error
             yield batch
 
 

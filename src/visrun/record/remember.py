@@ -14,6 +14,7 @@ from visrun.config.configs import flatten
 from visrun.config.fields import validate
 from visrun.config.settings import SECTIONS, Settings
 from visrun.console import Screen
+from visrun.data.records import Dataset
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.experiment import unknown_names
@@ -142,12 +143,27 @@ def settle_best(files: RunFolder, progress: Progress, screen: Screen) -> None:
     checkpoint.remove(files.former)
 
 
-def require_same_data(former: Mapping[str, Any] | None, fingerprint: str) -> None:
-    """Refuse a dataset that is not what the run began with.
+def require_same_data(former: Mapping[str, Any] | None, dataset: Dataset, folder: Path) -> None:
+    """Refuse a dataset that is not what the run in ``folder`` began with.
 
     Raises:
-        UserError: Its fingerprint differs from the one noted.
+        UserError: Its fingerprint differs from the one noted; it says in which splits.
     """
     noted = part_of(former, "data").get("fingerprint")
-    if noted is not None and noted != fingerprint:
-        raise UserError("data: the dataset has changed since the run began (its fingerprint differs); start a new run")
+    if noted is not None and noted != dataset.fingerprint:
+        told = ", ".join(_changes(part_of(former, "result"), dataset)) or "other files or labels in train"
+        onward = f"put it back, or {longer_command(folder)} trains on from the run's best weights"
+        raise UserError(f"data: the dataset has changed since the run began ({told}): {onward}")
+
+
+def _changes(result: Mapping[str, Any], dataset: Dataset) -> list[str]:
+    """What of a dataset's splits is not as the run noted it; nothing is known of files and labels of train."""
+    before = part_of(part_of(result, "data"), "splits")
+    now = {split: len(records) for split, records in dataset.splits.items()}
+    sizes = {split: (before.get(split, 0), now.get(split, 0)) for split in {**before, **now}}
+    noted = part_of(result, "fingerprints")
+    return [
+        f"{split} had {then} images, now {size}" if then != size else f"other files or labels in {split}"
+        for split, (then, size) in sizes.items()
+        if then != size or noted.get(split) != dataset.fingerprints.get(split)
+    ]
