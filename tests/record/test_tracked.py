@@ -17,6 +17,7 @@ from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.parts import Parts
 from visrun.record import tracked
+from visrun.record.experiment import describe
 from visrun.tracking.names import RECORD, write_record
 
 
@@ -101,9 +102,26 @@ def test_a_run_that_goes_on_is_in_the_database_where_it_began(tmp_path, monkeypa
     assert given["uri"] == (noted if expected == store else expected)
 
 
-def test_a_runs_name_is_the_model_and_what_was_typed():
-    words = ["optimizer=sgd", "task=segmentation", "tracking=none", "run.device=cpu", "data.image_size=64"]
-    assert tracked.run_name(resolve(words)) == "small_unet optimizer=sgd data.image_size=64"
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("task=segmentation optimizer=sgd tracking=none data.image_size=64", "small_unet data.image_size=64"),
+        ("run.ema=0.999 run.device=cpu data.cache=ram data.workers=2", "small_resnet run.ema=0.999"),
+        ("optimizer=adam max_epochs=50 learning_rate=0.001 data=demo", "small_resnet"),
+        ("momentum=0.5", "small_resnet"),  # which adam does not read
+        ("optimizer=sgd learning_rate=0.01 augment=strong", "small_resnet optimizer=sgd augment=strong"),
+        ("augment=strong augment.rotate=5", "small_resnet augment=strong augment.rotate=5.0"),
+        ("recipe=quick", "small_resnet warmup_epochs=0 max_epochs=5 early_stopping_patience=0"),
+        ("seed=1 data.root=/photos", "resnet18 seed=1 data.root=/photos"),
+        ("model=torchvision model.name=resnext50_32x4d dropout=0.5", "resnext50_32x4d dropout=0.5"),
+    ],
+)
+def test_a_runs_name_is_the_model_and_what_sets_it_apart_whoever_set_it(tmp_path, words, name):
+    resolved = resolve(words.split())
+    assert tracked.run_name(resolved) == name
+    content = describe(resolved.hyperparameters, resolved.settings, sources=resolved.sources)
+    (tmp_path / "experiment.json").write_text(json.dumps(content))
+    assert tracked.run_name(resolve([f"experiment={tmp_path}"])) == name
 
 
 def test_only_what_the_run_reads_is_tracked():

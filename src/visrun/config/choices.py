@@ -153,6 +153,12 @@ def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, roo
     return Chosen(options, model, {group: source for group, (_, source) in found.items()})
 
 
+def usual_options(chosen: Chosen, conf: Conf, *, rooted: str | None) -> dict[str, str]:
+    """Group -> what a run of this task, data and model takes where nobody chooses; of data, without or with a root."""
+    ahead = {group: chosen.options[group] for group in AHEAD} | {"model": chosen.model}
+    return choose(ahead, {}, conf).options | {"data": WITH_ROOT if rooted else conf.default_choices()["data"]}
+
+
 def found_options(chosen: Chosen, conf: Conf) -> tuple[Chosen, list[str]]:
     """The choices without those of a config file that name no option, as of a plugin that is not imported, and a line
     for each; the defaults list's take their places."""

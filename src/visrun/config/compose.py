@@ -27,11 +27,12 @@ from visrun.config.choices import (
     rooted_by,
     typed_choices,
     unknown_option,
+    usual_options,
 )
 from visrun.config.configs import PRIMARY, Conf, beneath, flatten, open_conf, store_schema, user_folders
 from visrun.config.jobs import first_job
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
-from visrun.config.provenance import own_values, sources
+from visrun.config.provenance import own_values, set_apart, sources
 from visrun.config.ready import expand, read_ready
 from visrun.config.saved import Files, in_force, saved
 from visrun.config.setting_rules import entry_of
@@ -51,6 +52,7 @@ class Resolved:
         hyperparameters: How it learns.
         settings: Everything else.
         sources: Dotted key of any value -> where it came from: schema, task, architecture, option, you or file.
+        apart: The keys that the user or a file set to what the run would not have without them.
         choices: Group -> option.
         unread: The hyperparameters that this run does not read.
         notices: Lines that say what was decided for the user.
@@ -62,6 +64,7 @@ class Resolved:
     hyperparameters: Hyperparameters
     settings: Settings
     sources: dict[str, str]
+    apart: tuple[str, ...]
     choices: dict[str, str]
     unread: tuple[str, ...]
     notices: tuple[str, ...]
@@ -151,19 +154,22 @@ def _look(command: _Command) -> Composition:
     found, given = checked.hyperparameters, checked.settings
     if found is None or given is None:
         return Composition(None, tuple(dict.fromkeys(problems)))
+    layers, flat = [*conf.layers(chosen.options), *raised], flatten(given.model_dump(mode="json"))
     came_from = sources(
-        [*conf.layers(chosen.options), *raised],
-        keys=[*Hyperparameters.model_fields, *flatten(given.model_dump(mode="json"))],
+        layers,
+        keys=[*Hyperparameters.model_fields, *flat],
         chosen=chosen.sources,
         file=file,
         typed=values,
         ruled=["warmup_epochs"] if lowered else [],
     )
+    usual = usual_options(chosen, conf, rooted=rooted_by(values, file))
     unread = hyperparameters.unread(found, model=entry_of(given.model.name, given.task))
     resolved = Resolved(
         hyperparameters=found,
         settings=given,
         sources=came_from,
+        apart=set_apart(layers, found.model_dump(mode="json") | flat, came_from, usual),
         choices=chosen.options,
         unread=unread,
         notices=(

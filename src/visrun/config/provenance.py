@@ -1,8 +1,9 @@
-"""Where each value came from: schema, task, architecture, option, file or you."""
+"""Where each value came from (schema, task, architecture, option, file or you), and which of them set a run apart."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from visrun.config.choices import NAMED, Chosen
 from visrun.config.configs import PRIMARY, SCHEMA, Conf, Layer, flatten
@@ -53,6 +54,23 @@ def _kind(path: str) -> str:
     if not folder:
         return {SCHEMA: "schema", PRIMARY: "file"}.get(name, "option")
     return OF_FOLDER.get(folder, "option")
+
+
+def set_apart(
+    layers: Sequence[Layer], values: Mapping[str, Any], came_from: Mapping[str, str], usual: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The keys that the user or a file set to what the run would not have without them.
+
+    Args:
+        layers: The composed files, low to high.
+        values: Dotted key -> the run's value, plain.
+        came_from: Dotted key -> source, as :func:`sources` says.
+        usual: Group -> the option of this task, model and data, see :func:`visrun.config.choices.usual_options`.
+    """
+    beneath = {key: value for layer in layers for key, value in flatten(layer.values).items()}
+    beneath |= {key: usual[group] for key, group in CHOSEN.items()}
+    given = [key for key, source in came_from.items() if source in ("you", "file")]
+    return tuple(key for key in given if values[key] != beneath.get(key))
 
 
 def own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, str], conf: Conf) -> list[str]:

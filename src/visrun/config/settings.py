@@ -183,7 +183,7 @@ class Tracking(Frozen):
     )
     experiment: str | None = field(None, "MLflow's experiment; null = visrun/TASK.", allowed="a name", min_length=1)
     run_name: str | None = field(
-        None, "The run's name in MLflow; null = the model and what was typed beside it.", allowed="a name", min_length=1
+        None, "The run's name in MLflow; null = the model and what sets it apart.", allowed="a name", min_length=1
     )
 
 

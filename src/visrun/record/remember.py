@@ -47,6 +47,7 @@ def remembered(folder: Path) -> Resolved:
         hyperparameters=values,
         settings=settings,
         sources={str(key): str(source) for key, source in part_of(content, "sources").items()},
+        apart=(),
         choices={},
         unread=hyperparameters.unread(values, model=model_entry(settings.model.name)),
         notices=(),

@@ -10,6 +10,7 @@ from typing import Any
 
 from visrun.config import plugins
 from visrun.config.compose import Resolved
+from visrun.config.fields import show
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.config.settings import Settings
 from visrun.data.records import Dataset
@@ -20,6 +21,8 @@ from visrun.record.run_folder import part_of
 from visrun.tracking import Data, Tracker, open_tracker, recorded_uri
 from visrun.tracking.names import RECORD, experiment_of
 from visrun.tracking.uris import without_password
+
+BEFORE = ("task", "model.name")  # said before the rest of a run's name: by its experiment, and as its beginning
 
 
 def tracker_of(
@@ -127,10 +130,9 @@ def moment(created: Any) -> float | None:
 
 
 def run_name(resolved: Resolved) -> str:
-    """The model and what the user typed beside it: what sets the run apart in a list."""
-    silent = ("task", "model", "model.name", "experiment", "plugins")
-    typed = [line for line in resolved.typed if line.split("=")[0] not in silent]
-    told = [line for line in typed if not line.startswith(("tracking", "run.", "hydra.", "data.cache", "data.workers"))]
+    """The model and those of the parameters shown that set the run apart in a list."""
+    shown = {key: value for key, value in parameters(resolved, {}).items() if key in resolved.apart}
+    told = [f"{key.removesuffix('.name')}={show(value)}" for key, value in shown.items() if key not in BEFORE]
     return " ".join([resolved.settings.model.name, *told])[:250]
 
 
