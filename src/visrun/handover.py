@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
@@ -16,13 +16,15 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from visrun.config.configs import PRIMARY, conf_dir, open_conf, store_schema
+from visrun.config.configs import PRIMARY, Conf, conf_dir, open_conf, store_schema
 from visrun.config.hydra_errors import in_one_line, refused
 from visrun.config.overrides import hydra_words
+from visrun.config.sweeper import TARGET
 from visrun.errors import ConfigError
+from visrun.record.outputs import DATED
 
 SWITCHES = ("help", "hydra_help", "resolve", "multirun", "shell_completion")
 OPTIONS = ("cfg", "info", "package")
@@ -76,6 +78,32 @@ def _command_line(words: Sequence[str]) -> Iterator[None]:
         os.environ.pop("HYDRA_FULL_ERROR")
         if full is not None:
             os.environ["HYDRA_FULL_ERROR"] = full
+
+
+class Sweeping(NamedTuple):
+    """What Hydra's own settings say of a sweep, typed or in files: its study and its folder, None where they name none,
+    whether visrun's sweeper runs it, and whether this is a worker of it."""
+
+    name: str | None
+    folder: str | None
+    ours: bool
+    worker: bool
+
+
+def sweeping(words: Sequence[str], conf: Conf) -> Sweeping:
+    """What Hydra will read of a sweep, for the words of its first job.
+
+    Raises:
+        ConfigError: Hydra cannot compose it.
+    """
+    try:
+        own = conf.loader.load_configuration(PRIMARY, list(words), RunMode.MULTIRUN).hydra
+        dated = OmegaConf.to_container(own.sweep)["dir"] == DATED  # type: ignore[call-overload, index]
+        folder = None if dated else OmegaConf.select(own, "sweep.dir")
+        name, target, worker = (OmegaConf.select(own.sweeper, key) for key in ("study_name", "_target_", "worker"))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(in_one_line(error, words)) from error
+    return Sweeping(name and str(name), folder, target == TARGET, bool(worker))
 
 
 def no_job(_: DictConfig) -> None:

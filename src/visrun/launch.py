@@ -28,10 +28,10 @@ from visrun.arguments import USAGE, Parser
 from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
-from visrun.config.overrides import hydra_value, hydra_words, to_override
-from visrun.config.sweeper import NAME as OURS
+from visrun.config.overrides import STUDY, SWEEP_DIR, hydra_value, hydra_words, to_override
 from visrun.errors import ConfigError
-from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job
+from visrun.folders import expanded
+from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job, sweeping
 from visrun.near import near
 from visrun.record.inside import require_inside
 from visrun.record.outputs import SWEEPS, new_run_folder
@@ -165,15 +165,15 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
     from visrun.sweep.plugin import Command, VisrunSweeper  # Optuna's import is for sweeps only
 
     Plugins.instance().register(VisrunSweeper)
-    sweep = check_sweep(args.overrides, config_dir=config_dir)
-    preflight.require(sweep.first.settings)
     own, cwd = hydra_words(args.overrides), Path.cwd()
-    folder, made, named = sweep_folder("sweep", own)
+    conf = open_conf(cwd, config_dir)
+    sweep = check_sweep(args.overrides, config_dir=config_dir, conf=conf)
+    preflight.require(sweep.first.settings)
+    folder, made, named = sweep_folder("sweep", own, sweep.first, conf)
     preflight.require_text("hydra.sweep.dir=", folder, "name another one")
     require_inside(folder)
     find = partial(resolve, config_dir=config_dir, cwd=cwd)
-    options = open_conf(cwd, config_dir).loader
-    VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, options), 0
+    VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, conf.loader), 0
     with removed_if_empty(folder if made else None):
         try:
             code = hand_over(args, [*own, *named, *sweep.words], partial(_trial, config_dir=config_dir, cwd=cwd))
@@ -232,21 +232,30 @@ def _conf(cwd: Path, config_dir: Path | None) -> Conf:
     return open_conf(cwd, config_dir)
 
 
-def sweep_folder(kind: str, own: Sequence[str]) -> tuple[Path, bool, list[str]]:
+def sweep_folder(kind: str, own: Sequence[str], first: Resolved, conf: Conf) -> tuple[Path, bool, list[str]]:
     """Where a sweep writes, whether the folder was made for it, and the words that say so where the user's do not.
 
     Args:
         kind: Ends the name of a folder that is made, for a sweep that has no name.
         own: The user's words to Hydra, see :func:`visrun.config.overrides.hydra_words`.
+        first: The sweep's first job.
+
+    Raises:
+        ConfigError: Hydra's settings cannot be composed, or say that a worker is to join a study without a name.
     """
-    name, folder = (hydra_value(key, own) for key in ("hydra.sweeper.study_name", "hydra.sweep.dir"))
+    name, folder, ours, worker = sweeping([*own, *first.overrides], conf)
+    typed = [key for key in (SWEEP_DIR, STUDY) if hydra_value(key, own)]
+    made = not name and not folder
+    if made and worker:  # it would begin a study of its own, which nobody else finds
+        raise ConfigError(f"hydra.sweeper.worker=true: name the study it joins, {STUDY}=NAME")
     if folder:
-        return Path(folder), False, []
-    place = Path(SWEEPS, name) if name else new_run_folder(kind, root=Path(SWEEPS))
-    words = [to_override("hydra.sweep.dir", str(place))]
-    if not name and hydra_value("hydra/sweeper", own) in (None, OURS):
-        words.append(to_override("hydra.sweeper.study_name", str(place.relative_to(SWEEPS))))
-    return place, not name, words
+        place = Path(folder) if SWEEP_DIR in typed else expanded(folder)
+    else:
+        place = Path(SWEEPS, name) if name else new_run_folder(kind, root=Path(SWEEPS))
+    if made and ours:
+        name = str(place.relative_to(SWEEPS))
+    found = {SWEEP_DIR: str(place), STUDY: name}
+    return place, made, [to_override(key, value) for key, value in found.items() if value and key not in typed]
 
 
 def say(resolved: Resolved) -> None:

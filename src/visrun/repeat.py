@@ -10,8 +10,9 @@ from typing import Any
 
 from visrun.arguments import verb_parser
 from visrun.config.compose import Resolved, resolve
+from visrun.config.configs import open_conf
 from visrun.config.fields import show
-from visrun.config.overrides import SWEEPING, hydra_value, hydra_words
+from visrun.config.overrides import SWEEP_DIR, SWEEPING, hydra_value, hydra_words
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
@@ -56,13 +57,14 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_intermixed_args(words)
     varied, rest = read_words(given.words)
     of_one = [word for word in rest if not word.lstrip("+~").startswith(SWEEPING)]
-    resolved = resolve([*of_one, f"{varied.key}={varied.values[0]}"], config_dir=given.config_dir)
+    conf = open_conf(Path.cwd(), given.config_dir)
+    resolved = resolve([*of_one, f"{varied.key}={varied.values[0]}"], conf=conf)
     flags = ["--config-dir", str(given.config_dir)] if given.config_dir else []
     _check_folder(rest)
 
     from visrun import launch  # Hydra
 
-    folder, made, named = launch.sweep_folder("repeat", hydra_words(rest))
+    folder, made, named = launch.sweep_folder("repeat", hydra_words(rest), resolved, conf)
     with launch.removed_if_empty(folder if made else None):
         again = [] if any(RETRY in word for word in rest) else [f"{RETRY}=true"]
         typed = ["-m", *flags, *rest, *named, *again, *sweep_over(varied)]
@@ -80,9 +82,9 @@ def _check_folder(words: Sequence[str]) -> None:
     """
     for word in words:
         key, _, folder = word.partition("=")
-        if key == "hydra.sweep.dir" and "${" in folder:
+        if key == SWEEP_DIR and "${" in folder:
             plain = folder.strip("'\"")
-            raise ConfigError(f"hydra.sweep.dir={show(plain)}: repeat takes a plain path")
+            raise ConfigError(f"{key}={show(plain)}: repeat takes a plain path")
 
 
 def _is_worker(words: Sequence[str]) -> bool:

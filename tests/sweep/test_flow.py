@@ -206,6 +206,18 @@ def test_an_unnamed_sweep_says_how_it_goes_on(sweeper):
     assert len(list((sweeper.folder / "multirun").glob("*/*"))) == 1
 
 
+def test_a_sweep_that_a_file_names_goes_on_under_that_name(sweeper):
+    option = sweeper.folder / "conf" / "hydra" / "sweeper" / "mine.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text("defaults: [visrun, _self_]\nstudy_name: own\nn_jobs: 2\n")
+    for _ in range(2):
+        output = sweeper.sweep(FOUR[0], "hydra/sweeper=mine")
+        assert last_line(output) == "4 trials: 4 complete, 0 pruned, 0 failed"
+    assert sorted(sweeper.numbers()) == [0, 1, 2, 3]
+    assert [path.name for path in (sweeper.folder / "multirun").iterdir()] == ["own"]
+    sweeper.sweep(FOUR[0], "hydra/sweeper=mine", "hydra.sweeper.worker=true")
+
+
 STOPPABLE = """
 def body(number, values, trial):
     if number != 1:
@@ -436,7 +448,7 @@ def test_a_worker_without_a_study_to_join_begins_none(sweeper):
     output = sweeper.sweep(FOUR[0], "hydra.sweeper.worker=true", code=2)
     told = "visrun: error: hydra.sweeper.worker=true: name the study it joins, hydra.sweeper.study_name=NAME"
     assert last_line(output) == told
-    assert not list((sweeper.folder / "multirun").iterdir())
+    assert not (sweeper.folder / "multirun").exists()
 
 
 def test_a_worker_joins_and_dies(sweeper):

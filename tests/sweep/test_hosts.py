@@ -280,7 +280,8 @@ def test_a_study_that_is_away_is_told_with_the_command_to_go_on_with(monkeypatch
     def away(*_: Any) -> None:
         raise StorageAway("disk full")
 
-    made = SimpleNamespace(worker=False, command=("-m", "seed=1,2"), name="mine")
+    place = Path("multirun", "mine").absolute()
+    made = SimpleNamespace(worker=False, command=("-m", "seed=1,2"), name="mine", folder=place)
     monkeypatch.setattr(plugin, "make_plan", lambda *_, **__: made)
     monkeypatch.setattr(VisrunSweeper, "_lead", away)
     monkeypatch.setattr(VisrunSweeper, "command", SimpleNamespace(words=(), first=None, resolve=None, options=None))

@@ -68,22 +68,25 @@ def test_a_folder_says_who_leads_it_while_it_lives_and_how_it_goes_on(
     secret: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "HEARTBEAT", 0.02)
-    made = replace(plan(tmp_path / "a"), command=("-m", "seed=1,2", *secret))
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "multirun" / "a"
+    folder.mkdir(parents=True)
+    made = replace(plan(folder), command=("-m", "seed=1,2", *secret))
     words = ["-m", "seed=1,2", *secret, "hydra.sweeper.study_name=a"]
     onward = {
         "command": " ".join(["visrun", *words]).replace("secret", "***"),
         "cwd": str(Path.cwd()),
         "words": None if secret else words,
-        "folder": str(tmp_path / "a"),
+        "folder": str(folder),
         "name": "a",
         "n_trials": 2,
     }
     with leading(made):
-        assert json.loads((tmp_path / "a" / LEAD).read_text()) == {**this_process(), **onward}
-        os.utime(tmp_path / "a" / LEAD, (5.0, 5.0))
+        assert json.loads((folder / LEAD).read_text()) == {**this_process(), **onward}
+        os.utime(folder / LEAD, (5.0, 5.0))
         time.sleep(0.3)
-        assert (tmp_path / "a" / LEAD).stat().st_mtime > 5.0
-    assert json.loads((tmp_path / "a" / LEAD).read_text()) == onward
+        assert (folder / LEAD).stat().st_mtime > 5.0
+    assert json.loads((folder / LEAD).read_text()) == onward
 
 
 def test_a_signal_that_some_library_swallows_while_the_study_is_opened_still_stops_the_sweep(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError
 from visrun.record.run_files import FILE_NAME
 from visrun.sweep import slots
-from visrun.sweep.parts import make_slots, open_study
+from visrun.sweep.parts import make_slots, naming, open_study
 from visrun.sweep.plan import Plan, make_plan
 from visrun.tracking.names import RECORD
 
+NAMED = "hydra.sweeper.study_name=2026-11-30/20-15-00_sweep"
 USUAL = vars(VisrunSweeperConf(pruner={"name": "none"}, sampler={"_target_": "optuna.samplers.TPESampler"}))
 
 
@@ -73,3 +75,26 @@ def test_swept_devices_are_left_to_the_sweep(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(slots, "gpus", lambda: ["GPU-a", "GPU-b"])
     (slot, _) = make_slots(plan(tmp_path, swept="run.device=cuda:0,cpu", n_jobs=2))
     assert [word for word in slot.words if "run.device" in word] == ["run.device=cuda:0,cpu"]
+
+
+@pytest.mark.parametrize(
+    ("place", "typed", "name", "added"),
+    [
+        ("multirun/2026-11-30/20-15-00_sweep", [], "2026-11-30/20-15-00_sweep", [NAMED]),
+        ("multirun/mine", [], "mine", ["hydra.sweeper.study_name=mine"]),
+        ("multirun/mine", ["hydra.sweeper.study_name=mine"], "mine", []),
+        ("here/mine", ["hydra.sweep.dir=here/mine"], None, []),
+        ("here/mine", [], None, ["hydra.sweep.dir=HERE/here/mine"]),
+        ("here/x", [], "mine", ["hydra.sweep.dir=HERE/here/x", "hydra.sweeper.study_name=mine"]),
+        ("here/x", ["hydra.sweeper.study_name=mine"], "mine", ["hydra.sweep.dir=HERE/here/x"]),
+    ],
+)
+def test_the_command_that_goes_on_names_what_files_and_visrun_named(
+    place: str, typed: list[str], name: str | None, added: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = replace(plan(Path(place), study_name=name), command=("-m", "seed=1,2", *typed))
+    assert naming(made) == [word.replace("HERE", str(tmp_path)) for word in added]
+    (slot,) = make_slots(made)
+    keys = [word.partition("=")[0] for word in slot.words]
+    assert len(keys) == len(set(keys)) and f"hydra.sweep.dir={tmp_path}/{place}" in slot.words

@@ -41,7 +41,8 @@ from visrun.synonyms import hint
 PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
 TEXTS = ("data.group", "tracking.experiment", "tracking.run_name", "tracking.uri")
 NAME_LISTS = ("data.classes", "data.targets")
-HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+SWEEP_DIR, STUDY = "hydra.sweep.dir", "hydra.sweeper.study_name"  # a sweep's folder, and its name
+HYDRA_PATHS = ("hydra.run.dir", SWEEP_DIR, "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
 SWEEPS = ("choice(", "glob(")
 READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from visrun.config.overrides import STUDY, SWEEP_DIR
 from visrun.config.spelling import word
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import read_json
@@ -40,4 +41,4 @@ def moved(noted: Mapping[str, Any], folder: Path) -> list[str]:
     if Path(str(noted.get("folder", folder))).resolve() == folder.resolve():
         return []
     name = str(noted.get("name", folder.name))
-    return [word("hydra.sweep.dir", os.path.abspath(folder)), word("hydra.sweeper.study_name", name)]  # noqa: PTH100
+    return [word(SWEEP_DIR, os.path.abspath(folder)), word(STUDY, name)]  # noqa: PTH100

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
+from visrun.config.overrides import STUDY, SWEEP_DIR
 from visrun.config.spelling import word
 from visrun.console import Screen
 from visrun.errors import ConfigError
+from visrun.record.outputs import SWEEPS
 from visrun.sweep.agreement import check, make
 from visrun.sweep.display import Table
 from visrun.sweep.drawing import Sweep
@@ -44,9 +47,9 @@ def make_slots(plan: Plan) -> list[Slot]:
     alone = ["run.device=cuda"] if numbered(device) else []
     joining = [
         "hydra.sweeper.worker=true",
-        *naming(plan),
+        *(one for one in naming(plan) if not one.startswith(SWEEP_DIR)),
         word("hydra.sweeper.storage", plan.storage),
-        word("hydra.sweep.dir", str(plan.folder)),
+        word(SWEEP_DIR, str(plan.folder)),
         *alone,
     ]
     replaced = tuple(f"hydra.{key}=" for key in ("sweeper.n_jobs", "sweeper.storage", "sweep.dir"))
@@ -91,11 +94,15 @@ def make_table(plan: Plan, screen: Screen, queue: Queue) -> Table:
 
 
 def naming(plan: Plan) -> list[str]:
-    """What has to be added to the command for it to mean this study."""
-    named = ("hydra.sweeper.study_name=", "hydra.sweep.dir=")  # the latter's last part is the name
-    if any(typed.startswith(named) for typed in plan.command):
+    """What has to be added to the command for it to mean this study, also without the files that named it."""
+    typed = {one.lstrip("+").partition("=")[0] for one in plan.command}
+    if SWEEP_DIR in typed:  # its last part is the name
         return []
-    return [word("hydra.sweeper.study_name", plan.name)]
+    placed = Path(SWEEPS, plan.name).absolute() != plan.folder
+    words = [word(SWEEP_DIR, str(plan.folder))] if placed else []
+    if STUDY not in typed and not (placed and plan.name == plan.folder.name):
+        words.append(word(STUDY, plan.name))
+    return words
 
 
 def again(plan: Plan) -> str:

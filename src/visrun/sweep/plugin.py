@@ -182,11 +182,8 @@ class VisrunSweeper(Sweeper):
     def _work(self, plan: Plan, alone: bool) -> None:
         """Run trials until the study has all it wants, in this process or through the user's launcher."""
         from visrun.sweep.joining import join
-        from visrun.sweep.parts import naming
 
         die_with_leader()
-        if naming(plan):  # it would begin a study of its own, which nobody else finds
-            raise ConfigError("hydra.sweeper.worker=true: name the study it joins, hydra.sweeper.study_name=NAME")
         plan.folder.mkdir(parents=True, exist_ok=True)
         if alone and plan.n_jobs > 1:
             Screen().warn(

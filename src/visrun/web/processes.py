@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple
 from hydra.errors import HydraException
 
 from visrun.config.choices import known
-from visrun.config.overrides import PATHS, READY, parse, to_override
+from visrun.config.overrides import PATHS, READY, STUDY, SWEEP_DIR, parse, to_override
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
 from visrun.interpreter import python
@@ -36,7 +36,6 @@ from visrun.web.state import UI, Facts, facts_of, note, told
 
 CONSOLE = "console.log"  # what the command prints
 SWEEP_VERBS = ("-m", "--multirun", "repeat")  # what a sweep's command begins with
-DIR, STUDY = "hydra.sweep.dir", "hydra.sweeper.study_name"
 # What no word that a folder notes may set: code, a database, and params, which can hold any of them.
 WORDS_CLOSED = (
     *OF_THE_MACHINE,
@@ -94,7 +93,7 @@ class Processes:
             root = self.cwd / SWEEPS
             folder = new_run_folder("sweep", root=root)
             study = folder.relative_to(root).as_posix()
-            whole = ["-m", *words, word(STUDY, study), word(DIR, str(folder))]
+            whole = ["-m", *words, word(STUDY, study), word(SWEEP_DIR, str(folder))]
             note(folder, kind="sweep", **facts, words=whole, created=_now())
             self._start(folder, whole)
             return folder
@@ -171,7 +170,7 @@ def going_on(facts: Facts, cwd: Path, always: Collection[str], roots: Roots) -> 
             command = lead.get("command")
             return Onward([], placed(str(command), lead, facts.folder) if command else "", str(lead.get("cwd", cwd)))
         own = [word(STUDY, str(lead["name"]))] if "name" in lead else []
-        own.append(word(DIR, str(facts.folder.absolute())))
+        own.append(word(SWEEP_DIR, str(facts.folder.absolute())))
     except (ConfigError, ValueError):  # a name that no word can hold, such as ${x}, or a folder that no path can
         return Onward([], "", str(cwd))
     keys = [one.partition("=")[0] for one in own]
