@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import visrun
+from visrun.tables import TASKS
 
 FOREIGN = {"hydra", "omegaconf", "mlflow", "optuna", "pydantic"}
 # Modules and whole packages at the seam and above it. Every other module lies below.
@@ -51,6 +52,15 @@ ON_TOP = {
     "web": {"cli"},
 }
 BELOW_TASKS = {"visrun." + name for name in ("anomaly", "boxes", "data", "detection", "figures", "models")}
+# All that names tasks, or has such a word for something else; what lies elsewhere is shared by them.
+NAMING = {
+    "visrun." + name
+    for name in (
+        *("config.settings", "data.demo", "synonyms", "tables"),
+        *("config.choices", "models.patchcore", "preflight"),  # kinds of torchvision's networks
+        *("data.readers.coco_objects", "detection.coco"),  # a key of COCO's
+    )
+}
 TRACKING = "visrun.tracking"  # the one package that speaks with MLflow, which it loads when a store opens
 
 
@@ -120,6 +130,19 @@ def test_what_stands_on_top_is_imported_by_few(package: str) -> None:
 def test_what_tasks_are_made_of_knows_no_task() -> None:
     users = users_of("visrun.tasks")
     assert users and not [name for name in users if within(name, BELOW_TASKS)]
+
+
+def test_shared_code_names_no_task() -> None:
+    """As a value, which could be compared or looked up; sentences may tell of tasks."""
+    words = {*TASKS, *(f"task={task}" for task in TASKS)}
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+    said = {
+        name
+        for name, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in words
+    }
+    assert {next((known for known in NAMING if within(name, {known})), name) for name in said} == NAMING
 
 
 def test_the_rule_covers_what_it_says() -> None:

@@ -17,7 +17,7 @@ from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, best_row, monitor_of, read_epochs
 from visrun.record.run_files import FILE_NAME, METRICS, SECONDS, is_metric
 from visrun.record.run_folder import part_of, read_json, writer_of
-from visrun.record.run_settings import judged, settings_of, text
+from visrun.record.run_settings import judged, settings_of, task_of, text
 from visrun.tables import TaskEntry
 
 
@@ -93,7 +93,7 @@ def read_run(folder: Path) -> Run:
         UserError: Its experiment.json or metrics.jsonl cannot be read, or tells of no task that is known.
     """
     content = _content(folder / FILE_NAME)
-    task = content.get("task", "classification")
+    task = task_of(content)
     entry = judged(task, content) if isinstance(task, str) else None
     if entry is None:
         raise UserError(f"{folder / FILE_NAME}: task={json.dumps(task)} is not known here{PLUGIN_HINT}")

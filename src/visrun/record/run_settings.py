@@ -26,8 +26,8 @@ def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
     """
     given, usual = part_of(content, "hyperparameters"), settings.defaults()
     values = {**hyperparameters.defaults(), **given}
-    result, task = part_of(content, "result"), str(content.get("task", "classification"))
-    facts = facts_of(values, {**content, "task": task})
+    result = part_of(content, "result")
+    facts = facts_of(values, {**content, "task": str(task_of(content))})
     shown = {key: given[key] for key in Hyperparameters.model_fields if key in given}
     shown |= {key: content[key] for key in ("seed",) if key in content}
     for section in SHAPING:
@@ -51,6 +51,11 @@ def _provenance(content: Mapping[str, Any]) -> dict[str, Any]:
     if "commit" in git:
         facts["git.commit"] = str(git["commit"])[:12] + (" (changed)" if git.get("dirty") else "")
     return facts
+
+
+def task_of(content: Mapping[str, Any]) -> Any:
+    """The task of an experiment.json; of one that names none the usual one, as where it is run again."""
+    return content.get("task", settings.defaults()["task"])
 
 
 def judged(task: str, content: Mapping[str, Any]) -> TaskEntry | None:
