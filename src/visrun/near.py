@@ -7,6 +7,13 @@ from difflib import get_close_matches
 
 from visrun.synonyms import hint, is_command, ours
 
+HYDRA = "hydra"  # the node of its own settings
+
+
+def is_hydra_key(key: str) -> bool:
+    """Whether a key is Hydra's own, such as ``hydra.run.dir`` and ``hydra/launcher``."""
+    return key == HYDRA or key.startswith((f"{HYDRA}.", f"{HYDRA}/"))
+
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """`` (did you mean NAME?)``, or nothing where no name is near.
@@ -28,7 +35,7 @@ def near(name: str, known: Iterable[str]) -> str:
 
     Of another tool's word it says what that is here, or that there is nothing like it; of Hydra's own, how it is given.
     """
-    if name.startswith(("hydra.", "hydra/")):
+    if is_hydra_key(name) and name != HYDRA:
         return f", but Hydra's: type {name}=VALUE"
     keys, leaf = sorted(known), name.rpartition(".")[2]
     same = [key for key in keys if key.rpartition(".")[2] == leaf or _initials(key) == leaf]

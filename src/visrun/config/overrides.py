@@ -35,7 +35,7 @@ from visrun.config.checks import problems_of
 from visrun.config.fields import show
 from visrun.errors import ConfigError
 from visrun.folders import expanded
-from visrun.near import near
+from visrun.near import is_hydra_key, near
 from visrun.synonyms import hint
 
 PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
@@ -126,8 +126,7 @@ def value_of(key: str, text: str, *, cwd: Path) -> Any:
 
 def is_hydra(word: str) -> bool:
     """Whether a word sets one of Hydra's own settings (``hydra.run.dir=...``, ``hydra/launcher=...``)."""
-    key = word.lstrip("+~").partition("=")[0]
-    return key == "hydra" or key.startswith(("hydra.", "hydra/"))
+    return is_hydra_key(word.lstrip("+~").partition("=")[0])
 
 
 def hydra_words(words: Iterable[str]) -> list[str]:

@@ -21,7 +21,7 @@ from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.folders import expanded
 from visrun.hyperparameters import CHOICES, Hyperparameters, all_losses
-from visrun.near import did_you_mean
+from visrun.near import did_you_mean, is_hydra_key
 from visrun.record.run_files import FILE_NAME, MAX_BYTES
 from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
@@ -180,8 +180,7 @@ def _unsafe(content: Any, *, key: str = "", depth: int = 1) -> Iterator[str]:
 def _reserved(name: str) -> bool:
     """Hydra's own keys, and names with underscores outside; a metric such as ``iou/_background_`` is none."""
     outside = (name.startswith("_") or name.endswith("_")) and "/" not in name
-    hydra = name.lower() == "hydra" or name.lower().startswith(("hydra.", "hydra/"))
-    return outside or hydra or "${" in name or name in ("plugins", "+plugins", "++plugins")
+    return outside or is_hydra_key(name.lower()) or "${" in name or name in ("plugins", "+plugins", "++plugins")
 
 
 def _unknown(content: Mapping[str, Any]) -> list[str]:
