@@ -101,11 +101,9 @@ def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], 
     splits, only those, and the others apart."""
     if root.is_file():
         return ([(ALL, root)] if _is_table(root, named=named) else []), []
-    places = [(None, root / folder) for folder in ("", *LABELS_OF_SETS, "data")] + common.by_split(root)
+    places = [(ALL, root / folder) for folder in ("", *LABELS_OF_SETS, "data")] + common.by_split(root)
     tables = [(split, file) for split, folder in places for file in table.inside(folder)]
-    found = [(split or common.split_in(file.stem), file) for split, file in tables if _is_table(file, named=named)]
-    parts = [(split, file) for split, file in found if split != ALL]
-    return parts or found, [file for split, file in found if parts and split == ALL]
+    return common.by_name([(split, file) for split, file in tables if _is_table(file, named=named)])
 
 
 def _is_table(file: Path, *, named: bool) -> bool:
