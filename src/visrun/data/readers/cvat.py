@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from visrun.data import files, xmltree
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import common, cvat_shapes, labelme_shapes
+from visrun.data.readers import common, cvat_shapes
 from visrun.data.readers.finder import bare_splits, placed
-from visrun.data.readers.labelme_shapes import Shapes
+from visrun.data.readers.shapes import Shapes, form_of, left_out, marks_of
 from visrun.data.splits import ALL
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
@@ -69,7 +69,7 @@ def read(root: Path) -> Listing:
     every = [row.shapes for several in rows.values() for row in several]
     names = tuple(dict.fromkeys(name for source in sources for name in _labels(source.content)))
     names = names or common.sorted_names({shape.name for shapes in every for shape in shapes.objects})
-    form, index = labelme_shapes.form(every), {name: i for i, name in enumerate(names)}
+    form, index = form_of(every), {name: i for i, name in enumerate(names)}
     wanted = [(split, several[0].file, [row.shapes.image for row in several]) for split, several in rows.items()]
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
@@ -81,11 +81,11 @@ def read(root: Path) -> Listing:
             wrong = [*row.shapes.problems, *_strange(row.shapes, names), *([Problem(where, doubt)] if doubt else [])]
             problems += wrong
             if not wrong:
-                marks = labelme_shapes.marks(row.shapes, form, index)
+                marks = marks_of(row.shapes, form, index)
                 splits[split].append(Record(places.paths[row.shapes.image], marks, where))
     used = {record.image for records in splits.values() for record in records}
     warnings += bare_splits(root, splits, used, mend="export their annotations")
-    warnings += labelme_shapes.left_out(every)
+    warnings += left_out(every)
     warnings += common.left_over("xml files", others, base, lacking="a split in their name")
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=tuple(warnings))
 

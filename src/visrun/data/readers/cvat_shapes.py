@@ -12,7 +12,7 @@ from visrun.data.objects import corners_of
 from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Floats, Outline, Rle, box_of
 from visrun.data.readers.common import Size, size_in
-from visrun.data.readers.labelme_shapes import ROUND, Shape, Shapes, placed, together
+from visrun.data.readers.shapes import ROUND, Shape, Shapes, placed, together
 from visrun.data.xmltree import Tag
 from visrun.numbers import number_in
 

@@ -15,7 +15,7 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import no_marks
 from visrun.data.readers import common, labelme_shapes
 from visrun.data.readers.finder import Claim, Finder, parts_of, usurped
-from visrun.data.readers.labelme_shapes import Shapes
+from visrun.data.readers.shapes import Shapes, form_of, left_out, marks_of
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
@@ -66,7 +66,7 @@ def read(root: Path) -> Listing:
     found = [_rows(place, root, finder) for place in places]
     rows = [(place, row) for place, (several, _, _) in zip(places, found, strict=True) for row in several]
     every = [row.shapes for _, row in rows]
-    form = labelme_shapes.form(every)
+    form = form_of(every)
     names = common.sorted_names({shape.name for shapes in every for shape in shapes.objects})
     splits: dict[str, list[Record]] = {place.split: [] for place in places}
     problems = _fill(splits, rows, {name: i for i, name in enumerate(names)}, form, root)
@@ -80,7 +80,7 @@ def read(root: Path) -> Listing:
     if not paired and ALL not in splits:
         warnings += common.bare_splits(_tops(root), splits, used, root, mend="add their jsons")
     warnings += (
-        *labelme_shapes.left_out(every),
+        *left_out(every),
         *_bare(bare, root),
         *common.left_over("images", rest, root, lacking="a json in their folder"),
     )
@@ -186,7 +186,7 @@ def _fill(
                 what = f"no image of its own: {files.shown(claim.path, root)} has the name of several jsons"
                 problems.append(Problem(where, what))
             else:
-                marks = labelme_shapes.marks(row.shapes, form, index)
+                marks = marks_of(row.shapes, form, index)
                 splits[place.split].append(Record(claim.path, marks, where))
     return problems
 

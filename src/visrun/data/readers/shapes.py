@@ -1,0 +1,125 @@
+"""Shapes of objects as LabelMe and CVAT have them: their parts put together, their form, and the marks they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visrun.data.listing import Problem
+from visrun.data.marks import Marks, around, no_marks
+from visrun.data.objects import corners_of
+from visrun.data.outlines import Floats, Numbers, Outline, Rle, pixels
+from visrun.data.readers.common import Size
+
+ROUND = 64  # corners of the polygon that stands for a circle
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """One object: where its first shape stands, its class, its box, its corners or outline if it has some, and whether
+    it is difficult, as X-AnyLabeling has it."""
+
+    spot: int
+    name: str
+    box: Floats
+    quad: Floats | None = None
+    outline: Outline | None = None
+    ignored: bool = False
+
+
+@dataclass
+class Shapes:
+    """One image: its objects, how many shapes of each type are none, the name of its image; and what is wrong."""
+
+    file: str
+    image: str = ""
+    size: Size | None = None
+    objects: list[Shape] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def together(parts: Sequence[Shape], size: Size | None) -> Shape:
+    """The object that shapes of one group make; it has an outline where each of them has one.
+
+    Raises:
+        ValueError: A mask and a polygon that is not finite, or far outside.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    first, boxes = parts[0], np.stack([part.box for part in parts])
+    box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+    outlines = [part.outline if part.quad is None else (part.quad,) for part in parts]
+    polygons: list[Floats] = []
+    for outline in outlines:
+        if outline is None:
+            return Shape(first.spot, first.name, box)
+        polygons += () if isinstance(outline, Rle) else outline
+    if not any(isinstance(outline, Rle) for outline in outlines):
+        return Shape(first.spot, first.name, box, outline=tuple(polygons))
+    assert size is not None, "masks are read where the size is known"
+    if not all((np.abs(polygon) <= 2 * max(size)).all() for polygon in polygons):
+        raise ValueError("a coordinate is far outside, or no finite number")
+    every = [pixels(outline, size[::-1]) for outline in outlines if outline is not None]
+    return Shape(first.spot, first.name, box, outline=_runs(np.unique(np.concatenate(every)), size))
+
+
+def form_of(every: Sequence[Shapes]) -> str:
+    """What the labels of a dataset are: outlines where an object has one, else turned boxes where one has corners."""
+    objects = [shape for shapes in every for shape in shapes.objects]
+    if any(shape.outline is not None for shape in objects):
+        return "outlines"
+    return "quads" if any(shape.quad is not None for shape in objects) else "boxes"
+
+
+def left_out(every: Sequence[Shapes]) -> tuple[str, ...]:
+    """A line on the shapes that are no objects, if any."""
+    counts = sum((shapes.others for shapes in every), Counter[str]())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    return (f"{counts.total()} shapes that are no objects are left out ({kinds})",) if counts else ()
+
+
+def marks_of(shapes: Shapes, form: str, index: Mapping[str, int]) -> Marks:
+    """The objects of one image in the form of the dataset; ``index``: of each class."""
+    objects = shapes.objects
+    if not objects:
+        return no_marks(shapes.file, size=shapes.size, form=form)
+    boxes = np.stack([shape.box for shape in objects])
+    quads, outlines = None, None
+    if form == "quads":
+        upright = corners_of(boxes)
+        quads = np.stack([upright[i] if shape.quad is None else shape.quad for i, shape in enumerate(objects)])
+        boxes = around(quads)
+    if form == "outlines":
+        outlines = tuple(shape.outline if shape.quad is None else (shape.quad,) for shape in objects)
+    return Marks(
+        labels=np.array([index[shape.name] for shape in objects], np.int64),
+        boxes=boxes,
+        ignored=np.array([shape.ignored for shape in objects], bool),
+        spots=np.array([shape.spot for shape in objects]),
+        file=shapes.file,
+        quads=quads,
+        outlines=outlines,
+        size=shapes.size,
+    )
+
+
+def placed(mask: NDArray[np.bool_], left: int, top: int, size: Size) -> Rle:
+    """A part of a mask with its left upper pixel at ``left`` and ``top`` of an image; what lies beyond is left out."""
+    rows, columns = np.nonzero(mask)
+    x, y = columns + left, rows + top
+    inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
+    return _runs(np.sort((x * size[1] + y)[inside]), size)
+
+
+def _runs(numbers: Numbers, size: Size) -> Rle:
+    """The runs of the pixels of these ascending numbers."""
+    breaks = np.flatnonzero(np.diff(numbers) != 1)
+    starts, ends = numbers[np.append(0, breaks + 1)[: len(numbers)]], numbers[np.append(breaks, -1)[: len(numbers)]] + 1
+    edges = np.stack([starts, ends], 1).ravel()
+    counts = np.diff(np.concatenate([[0], edges, [size[0] * size[1]]]))
+    return Rle(tuple(counts.tolist()), size[::-1])
