@@ -14,34 +14,24 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from visrun.detection.decode import SAME, propose, report
 from visrun.detection.losses import giou
 from visrun.detection.metrics import MaskMetric
-from visrun.detection.objective import MaskLoss, learn
-from visrun.detection.restore import restore_boxes, restore_masks
-from visrun.detection.results import DRAWN, RECORDED, drawn, merged, of_file, recorded, true_masks, truth, whole
+from visrun.detection.objective import learn
+from visrun.detection.restore import restore_masks
+from visrun.detection.results import drawn, true_masks, truth, whole
 from visrun.detection.runs import areas, as_rows, of_rows, windows, written
 from visrun.figures.shapes import Part, beside_truth
-from visrun.tasks.base import Batch, Forward, Place, Prediction, probability
+from visrun.tasks.base import Batch, Forward, Place, Prediction
+from visrun.tasks.object_detection import ObjectDetection
 
 
-class InstanceSegmentation:
-    """Targets are objects (B, M, 7), their columns as in :mod:`visrun.data.objects`, and their masks.
+class InstanceSegmentation(ObjectDetection):
+    """As :class:`ObjectDetection`, with masks; its boxes learn by GIoU.
 
-    Args:
-        classes: Names of the K classes.
-        loss: Of masks, (..., h, w) logits, true masks and pixels that count -> (...); None to predict only.
-        class_weight: (K,) weight of each class in the losses of classes and boxes, or None.
+    Targets have the numbers of their objects beside them, and the loss is of masks: (..., h, w) logits, true masks and
+    pixels that count -> (...). `predict` adds ``masks`` (B, D, H / 4, W / 4) uint8, 255 times a probability; `propose`
+    ``coefficients`` (B, C, P) and ``prototypes`` (B, P, H / 4, W / 4), whose sum weighted by these is a mask's logit.
     """
-
-    same = SAME
-    recorded_from, drawn_from = RECORDED, DRAWN  # scores
-
-    def __init__(
-        self, *, classes: Sequence[str], loss: MaskLoss | None = None, class_weight: Tensor | None = None
-    ) -> None:
-        self.classes, self.loss, self.class_weight = tuple(classes), loss, class_weight
-        self.num_outputs = len(self.classes)
 
     def losses(self, model: Forward, batch: Batch) -> dict[str, Tensor]:
         """``class``, ``box`` (GIoU) and ``mask``; another detector's own parts; {} of one that only predicts."""
@@ -54,25 +44,13 @@ class InstanceSegmentation:
             chosen=None,
         )
 
-    def predict(self, model: Forward, images: Tensor) -> Prediction:
-        """``boxes`` (B, D, 4), ``scores``, ``labels`` (B, D) and ``masks`` (B, D, H / 4, W / 4) uint8, best first.
-
-        Masks are 255 times a probability; empty rows have score 0 and label -1.
-        """
-        return report(model, images)
-
-    def propose(self, model: Forward, images: Tensor) -> Prediction:
-        """``boxes``, ``scores``, ``labels`` and ``coefficients`` (B, C, P) of (B, C) pairs of place and class, before
-        suppression, and ``prototypes`` (B, P, H / 4, W / 4), whose sum weighted by these is a mask's logit."""
-        return propose(model, images)
-
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
         """What was found in sample ``i``, its boxes in the pixels of the file, and in the place of masks ``runs``.
 
         These (1, n, L) are as :func:`visrun.detection.runs.as_rows` has them, of what is too faint for a record none.
         What else has no pixel, or lies in the padding alone, is left out.
         """
-        found = of_file(prediction, i, place, restore_boxes)
+        found = super().restore(prediction, i, place)
         faint = found["scores"][0] < self.recorded_from
         masks = found.pop("masks")[0].where(~faint[:, None, None], 0)
         runs = restore_masks(masks, place)
@@ -84,11 +62,7 @@ class InstanceSegmentation:
         """One prediction of a file from those of its tiles."""
         most = max(part["runs"].shape[2] for part in parts)
         alike = [part | {"runs": F.pad(part["runs"], (0, most - part["runs"].shape[2]))} for part in parts]
-        return merged(alike, places)
-
-    def select(self, threshold: float) -> None:
-        """Write and draw objects from this score on."""
-        self.recorded_from = self.drawn_from = probability(threshold)
+        return super().merge(alike, places)
 
     def metric(self) -> MaskMetric:
         """COCO's mean average precision of masks, and of boxes beside it."""
@@ -99,11 +73,11 @@ class InstanceSegmentation:
 
         A prediction that was not restored to a file has no masks here.
         """
-        objects = recorded(prediction, i, self.classes, least=self.recorded_from)
+        found = super().record(prediction, i)
         if "runs" not in prediction:
-            return {"objects": objects}
-        masks = of_rows(prediction["runs"][i, : len(objects)])
-        return {"objects": [one | {"mask": written(runs)} for one, runs in zip(objects, masks, strict=True)]}
+            return found
+        masks = of_rows(prediction["runs"][i, : len(found["objects"])])
+        return {"objects": [one | {"mask": written(runs)} for one, runs in zip(found["objects"], masks, strict=True)]}
 
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image with what was found; where the truth is known, it stands beside.
@@ -121,7 +95,3 @@ class InstanceSegmentation:
             boxes, labels = truth(rows)
             real = {"boxes": boxes, "labels": labels, "masks": true_masks(rows, layers)}
         return beside_truth(image, found | {"masks": masks}, real, classes=self.classes)
-
-    def state(self) -> dict[str, Any]:
-        """Class names."""
-        return {"classes": list(self.classes)}

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL import Image
 from torch import Tensor
 
 from visrun.detection.decode import SAME, propose, report
-from visrun.detection.losses import BoxLoss
 from visrun.detection.metrics import BoxMetric
 from visrun.detection.objective import learn
 from visrun.detection.restore import restore_boxes
@@ -35,7 +34,7 @@ class ObjectDetection:
     recorded_from, drawn_from = RECORDED, DRAWN  # scores
 
     def __init__(
-        self, *, classes: Sequence[str], loss: BoxLoss | None = None, class_weight: Tensor | None = None
+        self, *, classes: Sequence[str], loss: Callable[..., Tensor] | None = None, class_weight: Tensor | None = None
     ) -> None:
         self.classes, self.loss, self.class_weight = tuple(classes), loss, class_weight
         self.num_outputs = len(self.classes)
