@@ -206,13 +206,7 @@ def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
             "dropout": resolved.hyperparameters.dropout,
             "options": options_of(settings),
         },
-        "image_size": list(look.image_size),
-        "fit": look.fit,
-        "mean": list(look.mean),
-        "std": list(look.std),
-        "tile": look.tile,
-        "overlap": look.overlap,
-        "white": look.white,
+        **look.plain(),
     }
 
 

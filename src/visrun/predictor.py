@@ -62,15 +62,7 @@ class Predictor:
         self.module, self.task, self.device, self.precision = module, task, device, precision
         self.task_name: str = portrait["task"]
         self.model_name: str = portrait["network"]["name"]
-        self.look = Look(
-            image_size=tuple(portrait["image_size"]),
-            fit=portrait["fit"],
-            mean=tuple(portrait["mean"]),
-            std=tuple(portrait["std"]),
-            tile=portrait["tile"],
-            overlap=portrait["overlap"],
-            white=portrait["white"],
-        )
+        self.look = Look.of(portrait)
 
     def predict(
         self, images: Sequence[str | Path | Image.Image | np.ndarray], *, maps: bool = False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from visrun.data import geometry, tiles
 from visrun.data.outlines import Window
@@ -52,6 +53,20 @@ class Look:
             raise ValueError(f"no way to see a picture: {self}")
         if all(abs(255 * part - round(255 * part)) < 255 * ASIDE / 10 for part in self.mean):
             object.__setattr__(self, "mean", tuple(part + ASIDE for part in self.mean))
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> Look:
+        """What `plain` gave, whatever stands beside it.
+
+        Raises:
+            KeyError, TypeError, ValueError: A part of it is missing, or of another kind.
+        """
+        values: dict[str, Any] = {field.name: written[field.name] for field in fields(cls)}
+        return cls(**values | {name: tuple(value) for name, value in values.items() if isinstance(value, list)})
+
+    def plain(self) -> dict[str, Any]:
+        """It in plain types, as a checkpoint has it."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def windows(self, size: tuple[int, int]) -> list[Window]:
         """The parts of a picture of ``size`` (width, height) that are looked at."""
