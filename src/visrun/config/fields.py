@@ -88,12 +88,20 @@ def allowed(info: FieldInfo) -> str:
     if names := choices(info):
         return one_of(names)
     kinds: dict[Any, str] = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
-    kind, bounds = kinds.get(info.annotation, "a valid value"), limits(info)
+    kind, bounds = kinds.get(_type(info.annotation), "a valid value"), limits(info)
     if {"ge", "le"} <= bounds.keys():
         return f"{kind} from {bounds['ge']:g} to {bounds['le']:g}"
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     ends = " and ".join(f"{signs[name]} {limit:g}" for name, limit in bounds.items())
     return f"{kind} {ends}".strip()
+
+
+def _type(annotation: Any) -> Any:
+    """The type of a value that may also be None."""
+    inner = [part for part in get_args(annotation) if part is not type(None)]
+    if len(inner) != 1 or type(None) not in get_args(annotation):
+        return annotation
+    return get_args(inner[0])[0] if get_origin(inner[0]) is Annotated else inner[0]
 
 
 def one_of(names: Iterable[str]) -> str:

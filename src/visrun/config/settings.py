@@ -52,7 +52,6 @@ class Data(Frozen):
         None,
         "Cut larger images into tiles of so many pixels a side; what is found in them is merged. null = never.",
         unit="pixels",
-        allowed="an integer from 32 to 8192",
         ge=32,
         le=8192,
     )
@@ -91,7 +90,6 @@ class Data(Frozen):
         None,
         "Budget of the cache in each place in GB, all splits together; null = half of what is free there.",
         unit="GB",
-        allowed="a number > 0",
         gt=0,
     )
     cache_dir: Address | None = field(None, "Folder of the disk cache; null = ~/.cache/visrun.", allowed="a path")
@@ -195,7 +193,6 @@ class LossOptions(Frozen):
     alpha: Float | None = field(
         None,
         "Focal loss: weight of objects, defects and all classes but the first; the rest has 1 - alpha. null = even.",
-        allowed="a number from 0 to 1",
         ge=0,
         le=1,
     )
