@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from visrun.data import images, opening
-from visrun.data.images import _rgb
+from visrun.data.images import as_rgb
 from visrun.errors import DataError
 
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [0, 0, 0], [255, 255, 255]]], np.uint8)
@@ -171,7 +171,7 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_but_no_smaller(tmp_path: Path, mo
     Image.new("RGB", (800, 400), "gray").save(tmp_path / "big.jpg")
     decoded = []
     monkeypatch.setattr(
-        images, "_rgb", lambda path, image, white: (decoded.append(image.size), _rgb(path, image, white))[1]
+        images, "as_rgb", lambda path, image, white: (decoded.append(image.size), as_rgb(path, image, white))[1]
     )
     for size in [(200, 400), (201, 400), (50, 100), (1, 1), None]:
         images.load_rgb(tmp_path / "big.jpg", size=size)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from visrun.detection.assign import ANCHOR, LEAST, NEAR, Assigned, assign, offsets
-from visrun.models.dense import _points
+from visrun.models.dense import points_of
 
 SIDE = 128
 
 
 def grid(*strides: int, side: int = SIDE) -> Tensor:
-    return _points([(-(-side // s), -(-side // s)) for s in strides], strides, torch.device("cpu"))
+    return points_of([(-(-side // s), -(-side // s)) for s in strides], strides, torch.device("cpu"))
 
 
 def given_to(points: Tensor, *boxes: list[float], ignored: tuple[int, ...] = ()) -> Assigned:

@@ -137,9 +137,9 @@ def test_objects_of_any_size_have_finite_losses(kind: str, side: float) -> None:
 
 def said(*, logit: float, raw: float = 1.0) -> dict[str, Tensor]:
     """An output that says the same at all of 8 x 8, 4 x 4 and 2 x 2 locations, of two classes."""
-    from visrun.models.dense import _points
+    from visrun.models.dense import points_of
 
-    points = _points([(8, 8), (4, 4), (2, 2)], (8, 16, 32), torch.device("cpu"))
+    points = points_of([(8, 8), (4, 4), (2, 2)], (8, 16, 32), torch.device("cpu"))
     count = len(points)
     return {
         "points": points[None],

@@ -13,7 +13,7 @@ from visrun.boxes import xyxy_to_cxcywh
 from visrun.detection.decode import boxes_of, coarse_boxes
 from visrun.errors import ConfigError
 from visrun.models import create
-from visrun.models.dense import PRIOR, PROTOTYPES, DenseDetector, _points, dense, small_detector
+from visrun.models.dense import PRIOR, PROTOTYPES, DenseDetector, dense, points_of, small_detector
 from visrun.models.trunks import Trunk
 from visrun.models.weights import cached
 
@@ -49,7 +49,7 @@ def test_prototypes_are_made_in_half_the_channels_of_the_pyramid(width: int, hid
 
 
 def test_points_are_the_centres_of_their_cells() -> None:
-    found = _points([(1, 2), (1, 1)], (8, 16), torch.device("cpu"))
+    found = points_of([(1, 2), (1, 1)], (8, 16), torch.device("cpu"))
     assert found.tolist() == [[4.0, 4.0, 8.0], [12.0, 4.0, 8.0], [8.0, 8.0, 16.0]]
 
 

@@ -79,7 +79,7 @@ def load_rgb(
         wanted = size and (size[::-1] if turn < 5 else size)  # (width, height) in the file's own frame
         drafted = image.draft(None, wanted) if wanted and image.format == "JPEG" else None
         image.load()
-        pixels = _rgb(path, image, white)
+        pixels = as_rgb(path, image, white)
         # A side that is no multiple of the decoder's step ends in a pixel that only partly belongs to the picture.
         box = drafted[1] if drafted else (0, 0, *image.size)
         if wanted and (wanted != image.size or box[2:] != image.size):
@@ -216,7 +216,12 @@ def chosen_ids(ids: Sequence[int]) -> Pixels:
     return table
 
 
-def _rgb(path: Path, image: Image.Image, white: int | None) -> Pixels:
+def as_rgb(path: Path, image: Image.Image, white: int | None) -> Pixels:
+    """The pixels of an opened file, over white where it is transparent; ``white`` is as :func:`load_rgb` takes it.
+
+    Raises:
+        DataError: It is of floats, or of grey that cannot be scaled.
+    """
     if image.mode == "F":
         raise DataError(f"{path}: float image: save it with 8 or 16 bits a channel")
     if image.mode in DEEP_GREY:

@@ -84,7 +84,7 @@ class DenseDetector(nn.Module):
         levels = self.pyramid(maps)
         parts = [self._at(x, level) for x, level in zip(levels, self.levels, strict=True)]
         output = {name: torch.cat([_rows(part[name]) for part in parts], 1) for name in parts[0]}
-        where = _points([(x.shape[2], x.shape[3]) for x in levels], self.strides, images.device)
+        where = points_of([(x.shape[2], x.shape[3]) for x in levels], self.strides, images.device)
         output["points"] = where.expand(images.shape[0], -1, -1)  # len() would fix the number of images in a trace
         if self.second_look is not None and self.shape is not None:
             size = (images.shape[2], images.shape[3])
@@ -180,7 +180,7 @@ def _rows(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
-def _points(sizes: Sequence[tuple[int, int]], strides: Sequence[int], device: torch.device) -> Tensor:
+def points_of(sizes: Sequence[tuple[int, int]], strides: Sequence[int], device: torch.device) -> Tensor:
     """(L, 3) float32 x, y and stride of all locations of levels of these (height, width), row by row."""
     levels = []
     for size, stride in zip(sizes, strides, strict=True):
