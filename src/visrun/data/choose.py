@@ -1,4 +1,4 @@
-"""Which classes and records of a listing are used, and whether they are enough to learn from."""
+"""Which classes and records of a listing are used, and the warnings about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from visrun.text import some
 if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
 
-COARSEST = 0.01  # of a target's standard deviation, the step in which float32 may tell its values apart
 _DECIMAL = re.compile(r"-?\d+(\.\d*)?")
 Counts = dict[str, tuple[int, ...]]
 
@@ -150,69 +149,6 @@ def _counted(entry: Entry, num_classes: int, ids: tuple[int, ...]) -> np.ndarray
         return np.bincount([record.target.defective], minlength=num_classes)
     found = record.target if isinstance(record.target, tuple) else (record.target,)
     return np.bincount(np.asarray(found, np.int64), minlength=num_classes)
-
-
-def require(
-    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
-) -> None:
-    """Refuse what cannot be trained on.
-
-    Raises:
-        DataError: For an empty split and, where classes are told apart, for a training split that holds fewer than two;
-            where objects are to be found, for one or a validation split that shows none; where defects are, for either
-            without good images; for a target that does not vary in training.
-    """
-    needed = ("train", "val") if training else ()
-    empty = [name for name in (*needed, *good) if not good.get(name)]
-    if kind == "mask" and empty and (listing.splits.get(empty[0]) or not any(good.values())):
-        whose = f"of {empty[0]} " if empty[0] in listing.splits else ""
-        raise DataError(f"{root}: no mask {whose}holds a pixel of the classes: check data.classes and the masks' ids")
-    if empty or not good:
-        what = f"the {empty[0]} split is empty" if empty else "no images"
-        told = f"{root}: {what} (images: {', '.join(f'{k} {len(v)}' for k, v in good.items())})"
-        raise DataError(told + (_mend(empty[0], listing) if empty else ""))
-    if training and kind == "value":
-        _require_spread(good["train"], listing.targets, root)
-    if not training or not counts or listing.multilabel:
-        return
-    present = [name for name, n in zip(listing.classes, counts["train"], strict=True) if n]
-    if TARGETS[kind].objects:
-        for name, what in (("train", "learn from"), ("val", "tell a better epoch by")):
-            if not any(counts[name]):
-                ignored = sum(len(record.target) for record, _ in good[name])
-                told = f"{len(good[name])} images" + (f", {ignored} ignored objects" if ignored else "")
-                raise DataError(f"{root}: no object to {what} in {name} ({told}): label some there")
-    if kind == "verdict":
-        for name in needed:
-            if not counts[name][0]:
-                raise DataError(f"{root}: no good image in {name}: add some, what is normal is learnt from them")
-    if len(present) >= TARGETS[kind].least_classes:
-        return
-    mend = "an id of 255 means ignore, write the foreground as 1" if kind == "mask" else "add images of another"
-    raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed: {mend}")
-
-
-def _mend(empty: str, listing: Listing) -> str:
-    """What to do about an empty split."""
-    if empty in listing.splits and empty != "train":
-        return f": put images there, or remove {empty}"
-    few = ": too few images to hold any out: add some, two of a class at least, or give a val split"
-    return few if empty == "val" else ""
-
-
-def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -> None:
-    """Refuse targets that do not vary, or by less than float32 tells apart, in which networks learn."""
-    values = np.array([record.target for record, _ in rows], np.float64)
-    for name, column in zip(targets, values.T, strict=True):
-        low, high = column.min(), column.max()
-        if low == high:
-            told = f"every training image has the value {low:g}; there is nothing to learn"
-            vary = [other for other, spread in zip(targets, np.ptp(values, 0), strict=True) if spread]
-            rest = f", leave it out: data.targets={vary}" if vary else ": add images with other values"
-            raise DataError(f"{root}: target {name}: {told}{rest}")
-        if np.spacing(np.abs(column).max().astype(np.float32)) > COARSEST * column.std():
-            told = f"{low:.12g} to {high:.12g} are more than float32 can tell apart"
-            raise DataError(f"{root}: target {name}: {told}; subtract an offset in the table")
 
 
 def _alike(classes: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from visrun.data import check, choose, files, labelled, lookalikes, mask_classes, recognise, splits
+from visrun.data import check, choose, enough, files, labelled, lookalikes, mask_classes, recognise, splits
 from visrun.data.check import Finding
 from visrun.data.labelled import Entries, Labelled
 from visrun.data.listing import Listing, Problem, Record
@@ -170,7 +170,7 @@ def checked(
     else:
         good = {"test": good[splits.ALL]} if splits.ALL in good else splits.ordered(good)
     counts = choose.count(good, kind=kind, num_classes=len(listing.classes), ids=ids)
-    choose.require(good, counts, listing, kind=kind, root=root, training=training)
+    enough.require(good, counts, listing, kind=kind, root=root, training=training)
     return Dataset(
         root=root,
         layout=found.layout,
