@@ -213,12 +213,7 @@ def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str,
     mark, notes = _mark(column, known)
     several = [_parts(cell, known, mark) for cell in column]
     multilabel = any(len(parts) > 1 for parts in several)
-    every = {part for parts in several for part in parts}
-    numbered = all(_is_integer(part) for part in every) and every != {"-1", "1"}  # which are two names
-    classes = known or tuple(sorted((p for p in every if not (numbered and p.startswith("-"))), key=files.natural))
-    index = {name: i for i, name in enumerate(classes)}
-    if known and numbered and not every & set(known):
-        index = {str(i): i for i in range(len(known))}  # ids into classes.txt
+    classes, index = _classes({part for parts in several for part in parts}, known)
     made = Targets([], classes=classes, multilabel=multilabel, notes=notes)
     for parts, where in zip(several, wheres, strict=True):
         wrong = next((part for part in parts if part not in index), None)
@@ -230,6 +225,16 @@ def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str,
         found = tuple(sorted({index[part] for part in parts})) if usable else None
         made.targets.append(found if multilabel or found is None else found[0])
     return made
+
+
+def _classes(written: set[str], known: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The classes of a column with these labels, and which of them each label is that may stand there."""
+    numbered = all(map(_is_integer, written)) and written != {"-1", "1"}  # which are two names
+    if known and numbered and not written & {*known}:
+        return known, {str(i): i for i in range(len(known))}  # ids into classes.txt
+    names = (name for name in written if not (numbered and name.startswith("-")))
+    classes = known or tuple(sorted(names, key=files.natural))
+    return classes, {name: i for i, name in enumerate(classes)}
 
 
 def _mark(column: Sequence[str], known: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
