@@ -82,9 +82,10 @@ class TestTrials:
         assert (made.n_trials, len(made.points), made.sampler, made.notices) == (USUAL_TRIALS, 1, "TPESampler", ())
         assert plan(RATE, n_trials=7).n_trials == 7
 
-    def test_a_grid_that_is_longer_than_wanted_is_searched(self) -> None:
+    def test_a_grid_that_is_longer_than_wanted_is_searched_and_said(self) -> None:
         made = plan("seed=range(0,10)", n_trials=4)
         assert (made.n_trials, made.points, made.sampler) == (4, ({"seed": 0},), "TPESampler")
+        assert made.notices == ("hydra.sweeper.n_trials=4: of the 10 combinations 4 are tried, by a search",)
 
     def test_by_the_grid_sampler_its_first_combinations_are_run_and_said(self) -> None:
         made = plan("seed=range(0,10)", n_trials=4, sampler={"_target_": GRID})
@@ -106,7 +107,8 @@ class TestTrials:
     def test_a_very_large_grid_is_run_only_where_it_is_asked_for(self) -> None:
         made = plan(f"seed=range(0,{MOST_UNASKED + 1})")
         assert (made.n_trials, made.points) == (USUAL_TRIALS, ({"seed": 0},))
-        assert f"{MOST_UNASKED + 1} combinations, too many" in made.notices[0]
+        (line,) = made.notices
+        assert f"{MOST_UNASKED + 1} combinations, too many" in line
         grid = plan(f"seed=range(0,{MOST_UNASKED + 1})", sampler={"_target_": GRID})
         assert len(grid.points) == USUAL_TRIALS and len(grid.notices) == 2
         assert len(plan(f"seed=range(0,{MOST_UNASKED})").points) == MOST_UNASKED

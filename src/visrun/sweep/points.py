@@ -74,6 +74,8 @@ def trials_of(
             f"{SWEEPER}.n_trials={wanted}: there are {size} combinations, too many to run all of them unasked"
         )
     if size is None or (not grid and wanted is not None and size > wanted):
+        if size is not None and not notices:
+            notices.append(f"{SWEEPER}.n_trials={wanted}: of the {size} combinations {wanted} are tried, by a search")
         return Trials(wanted or USUAL_TRIALS, own() if start is None else start, False, notices)
     number = size if wanted is None else min(size, wanted)
     points = spaces.combinations(space, bases, limit=MOST_COMBINATIONS if start else number) or []
