@@ -86,7 +86,7 @@ class Controller:
             self.screen.warn(line)
         self.screen.say(f"sweep: {self.plan.folder}")
         if (pruner := self.plan.pruner["name"]) != "none":
-            looks = first_look(self.plan.pruner)
+            looks = first_look(self.plan.pruner, epochs=self.plan.first.hyperparameters.max_epochs)
             self.screen.say(f"pruner: {pruner}{looks}; hydra/sweeper/pruner=none lets every trial come to its end")
         self.screen.say(f"stopped or killed, it goes on with: {again(self.plan)}")
         self.parent.tracker.start()

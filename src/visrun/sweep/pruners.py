@@ -105,12 +105,20 @@ def settled(node: Any, *, max_epochs: int, warmup_epochs: int) -> Any:
     return found
 
 
-def first_look(node: Mapping[str, Any]) -> str:
-    """When successive halving looks at first, which for few training images may be the last epoch; "" of others."""
+def first_look(node: Mapping[str, Any], *, epochs: int) -> str:
+    """When successive halving looks at first, which for few training images may be the last epoch or none of them; ""
+    of others.
+
+    Args:
+        epochs: Of a trial.
+    """
     soon, late = make_pruner(node), make_pruner(node, images=1)
     if not isinstance(soon, SuccessiveHalving) or not isinstance(late, SuccessiveHalving):
         return ""
-    later = f" to {late.first}, by the number of images" if late.first > soon.first else ""
+    until = f"to {late.first}, by the number of images"
+    if late.first > epochs:
+        until = "or later, by the number of images, with few of them never"
+    later = f" {until}" if late.first > soon.first else ""
     return f", looks first after epoch {soon.first}{later}"
 
 
