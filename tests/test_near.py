@@ -35,3 +35,19 @@ def test_a_name_that_is_near_is_named() -> None:
 )
 def test_capitals_do_not_count_and_other_tools_words_go_first(name: str, names: list[str], near: str | None) -> None:
     assert did_you_mean(name, names) == (f" (did you mean {near}?)" if near else "")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("resnet", "resnet18"),  # what is to be had here goes first, by name and by spelling
+        ("yolo", "fcos with task=b"),
+        ("Unet", "unet with task=b"),
+        ("unett", "unet with task=b"),
+        ("oriented_rcnn", "task=oriented_object_detection model=maskrcnn"),
+        ("qqqq", None),
+    ],
+)
+def test_a_name_that_is_known_elsewhere_is_told_with_its_place(name: str, told: str | None) -> None:
+    elsewhere = {"unet": "unet with task=b", "dense_resnet18": "fcos with task=b", "maskrcnn": "maskrcnn with task=b"}
+    assert did_you_mean(name, ["resnet18", "swin_t"], elsewhere) == (f" (did you mean {told}?)" if told else "")

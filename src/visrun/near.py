@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from visrun.synonyms import hint, is_command, ours
@@ -15,19 +15,24 @@ def is_hydra_key(key: str) -> bool:
     return key == HYDRA or key.startswith((f"{HYDRA}.", f"{HYDRA}/"))
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
     """`` (did you mean NAME?)``, or nothing where no name is near.
 
     Capitals do not count, and what another tool calls something here goes before what is spelt like it.
+
+    Args:
+        elsewhere: Names that are not to be had here -> how they are: ``loss=mae with task=regression``.
     """
-    folded = {known.casefold(): known for known in names}
-    other = ours(name)
-    meant = "" if is_command(other) else other.rpartition("=")[2]
-    close = next(
-        ([given] for given in (name.casefold(), meant) if given in folded),
-        get_close_matches(name.casefold(), list(folded), n=1),
-    )
-    return f" (did you mean {folded[close[0]]}?)" if close else ""
+    other = "" if is_command(ours(name)) else ours(name)
+    meant = [name.casefold(), *(word.rpartition("=")[2] for word in other.split())]
+    here = {known.casefold(): known for known in names}
+    there = {known.casefold(): typed for known, typed in (elsewhere or {}).items()}
+    if " " in other and meant[-1] in there:  # which of the tasks that have it is meant
+        there[meant[-1]] = other
+    alike = [get_close_matches(meant[0], list(known), n=1) for known in (here, there)]
+    told = [known[given] for known in (here, there) for given in meant if given in known]
+    told += [known[given] for known, close in zip((here, there), alike, strict=True) for given in close]
+    return f" (did you mean {told[0]}?)" if told else ""
 
 
 def near(name: str, known: Iterable[str]) -> str:

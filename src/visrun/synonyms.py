@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 # Word, in small letters and with _ for - -> a setting, a choice of an option, or a command that begins with visrun.
+# Before a model stands its task where the word means one of several that it serves.
 OURS = {
     word: ours
     for ours, words in {
@@ -57,8 +58,13 @@ OURS = {
         "task=segmentation": "semantic semantic_segmentation semseg",
         "task=classification": "classify cls multi_class_cls multi_label_cls",
         "task=anomaly_detection": "anomaly anomaly_classification anomaly_segmentation",
-        "model=dense_resnet18": "yolo rtmdet rotated_retinanet rotated_fcos rotated_rtmdet s2anet r3det",
-        "model=maskrcnn": "oriented_rcnn rotated_faster_rcnn roi_trans",
+        "model=dense_resnet18": "yolo rtmdet",
+        "task=oriented_object_detection model=dense_resnet18": (
+            "yolo_obb rotated_retinanet rotated_fcos rotated_rtmdet s2anet r3det"
+        ),
+        "task=instance_segmentation model=dense_resnet18": "yolo_seg",
+        "model=resnet18": "yolo_cls",
+        "task=oriented_object_detection model=maskrcnn": "oriented_rcnn rotated_faster_rcnn roi_trans",
         "model=patchcore": "padim stfpm fastflow efficientad efficient_ad draem",
         "loss=cross_entropy": "ce crossentropy crossentropyloss",
         "loss=bce": "bcewithlogits bcewithlogitsloss binary_cross_entropy",
@@ -130,7 +136,7 @@ LACKING = {
         "tta": "there is no test-time augmentation",
         "benchmark profile flops": "models are not timed",
         "track": "objects are not followed from image to image",
-        "pose keypoints": "keypoints are not learnt",
+        "pose keypoints yolo_pose": "keypoints are not learnt",
         "plots verbose": "a run always draws its pictures and says what it does",
         "save_txt save_json": "visrun predict prints a JSON line an image",
         "tags": "a run has no tags; tracking.run_name names it",
@@ -141,8 +147,7 @@ LACKING = {
 
 def ours(word: str) -> str:
     """The setting, choice or command that another tool's word stands for; "" of a word that is none."""
-    name = _folded(word)
-    return OURS["yolo"] if name.startswith("yolo") else OURS.get(name, "")  # yolo11n-obb.pt and all the others
+    return OURS.get(_folded(word), "")
 
 
 def hint(word: str) -> str:
@@ -150,8 +155,13 @@ def hint(word: str) -> str:
     named = ours(word)
     if named:
         return f"; write {named}" if is_command(named) else f" (did you mean {named}?)"
-    lacking = LACKING.get(_folded(word))
-    return f"; {lacking}" if lacking else ""
+    return lacks(word)
+
+
+def lacks(word: str) -> str:
+    """What ends a line about another tool's word for what is not here; "" of any other word."""
+    line = LACKING.get(_folded(word))
+    return f"; {line}" if line else ""
 
 
 def is_command(named: str) -> bool:
@@ -160,4 +170,8 @@ def is_command(named: str) -> bool:
 
 
 def _folded(word: str) -> str:
-    return word.casefold().replace("-", "_")
+    """A word as the tables have it; yolo11n-obb.pt and all its kin by what they are for."""
+    name = word.casefold().replace("-", "_")
+    if not name.startswith("yolo"):
+        return name
+    return next((kin for kin in (*OURS, *LACKING) if kin.startswith("yolo_") and kin[4:] in name), "yolo")

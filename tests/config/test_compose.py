@@ -146,7 +146,10 @@ def test_a_models_name_picks_its_option_or_torchvisions(shipped: Conf) -> None:
         (["warmup_epochs=5", "max_epochs=5"], ["warmup_epochs=5: must be below max_epochs=5"]),
         (["scheduler=multistep"], ["milestones", "scheduler=multistep needs"]),
         (["scheduler=multistep", "milestones=[5,3]"], ["milestones=[5, 3]: must be", "ascending"]),
-        (["loss=dice"], ["loss=dice: task=classification takes cross_entropy, label_smoothing, focal or bce"]),
+        (
+            ["task=classification", "loss=dice"],
+            ["loss=dice: task=classification takes cross_entropy, label_smoothing, focal or bce"],
+        ),
         (["task=regression", "loss=bce"], ["loss=bce: task=regression takes mse, mae, huber or smooth_l1"]),
         (["optimizer=adm"], ["optimizer=adm: must be adam, adamw or sgd", "did you mean adam"]),
         (["optimizer=5"], ["optimizer=5: must be adam, adamw or sgd"]),
@@ -156,7 +159,7 @@ def test_a_models_name_picks_its_option_or_torchvisions(shipped: Conf) -> None:
             ["augment.name=ligth"],
             ["augment=ligth: must be default, flips, light, none or strong (did you mean light?)"],
         ),
-        (["model=lraspp"], ["model=lraspp: task=classification takes", "resnet18"]),
+        (["task=classification", "model=lraspp"], ["model=lraspp: task=classification takes", "resnet18"]),
         (["task=segmentation", "model=resnet18"], ["model=resnet18: task=segmentation takes small_unet", "unet"]),
         (["model=resnext50_32x4d"], ["model=torchvision model.name=resnext50_32x4d"]),
         (["task=object_detection", "model=fcos_resnet50_fpn"], ["or torchvision (did you mean fcos?)"]),
@@ -219,8 +222,8 @@ def test_everything_wrong_is_said_at_once(shipped: Conf) -> None:
         conf=shipped,
     )
     assert [line.split(":")[0].split(" ")[0] for line in lines] == [
-        *("lr", "seed", "+a=1", "recipe=fast", "optimizer=sdg"),
-        *("learning_rate=-1", "max_epochs=0", "data.cache=tape", "run.clip=-1", "loss=mse"),
+        *("lr", "seed", "+a=1", "recipe=fast", "optimizer=sdg", "loss=mse"),
+        *("learning_rate=-1", "max_epochs=0", "data.cache=tape", "run.clip=-1"),
     ]
 
 
@@ -612,6 +615,46 @@ def plugin(empty_folder: Path) -> Iterator[str]:
     TASKS["classification"].losses.pop("hinge", None)
     for name in set(MODELS) - before:
         del MODELS[name]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("model=patchcore", "model=patchcore with task=anomaly_detection"),
+        ("model=UNet", "model=unet with task=segmentation or anomaly_detection"),
+        ("model=fasterrcnn_resnet50_fpn", "model=fasterrcnn with task=object_detection"),
+        ("model=mask_rcnn", "model=maskrcnn with task=instance_segmentation or oriented_object_detection"),
+        ("model=efficientad", "model=patchcore with task=anomaly_detection"),  # not efficientnet_b0, spelt like it
+        ("model=oriented_rcnn", "task=oriented_object_detection model=maskrcnn"),
+        ("model=yolov8n-seg.pt", "task=instance_segmentation model=dense_resnet18"),
+        ("model=yolo11n-cls.pt", "resnet18"),
+        ("loss=kld", "loss=kld with task=oriented_object_detection"),
+        ("loss=L1", "loss=mae with task=regression"),
+    ],
+)
+def test_a_model_or_loss_of_another_task_leads_there_where_no_task_was_chosen(word: str, meant: str) -> None:
+    (line,) = problems(word)
+    assert line.startswith(f"{word}: must be ") and line.endswith(f" (did you mean {meant}?)")
+
+
+def test_a_chosen_task_is_kept_where_it_has_what_another_tools_word_means() -> None:
+    (line,) = problems("task=oriented_object_detection", "data.root=/a", "model=oriented_rcnn")
+    assert line.endswith("(did you mean maskrcnn?)")
+    (line,) = problems("task=object_detection", "data.root=/a", "model=padim")
+    assert line.endswith("(did you mean model=patchcore with task=anomaly_detection?)")
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("tracking=wandb", "runs are tracked in MLflow and in metrics.jsonl"),
+        ("scheduler=plateau", "there is no such schedule"),
+        ("model=yolo11n-pose.pt", "keypoints are not learnt"),
+    ],
+)
+def test_an_option_of_another_tool_that_is_not_here_is_told_as_such(word: str, told: str) -> None:
+    (line,) = problems(word)
+    assert line.startswith(f"{word}: must be ") and line.endswith(f"; {told}")
 
 
 def test_a_plugin_adds_to_the_tables(plugin: str) -> None:

@@ -20,7 +20,7 @@ from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters, all_losses
 from visrun.near import did_you_mean
-from visrun.synonyms import ours
+from visrun.synonyms import hint, lacks
 from visrun.tables import GENERIC_MODEL, MODELS, TASKS, TIMM, TIMM_MODEL, named_by, timm_name, torchvision_builders
 from visrun.tables.models import own_detector
 
@@ -59,12 +59,13 @@ def typed_choices(typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, An
     """
     found: dict[str, str] = {}
     problems = []
+    usual = "" if "task" in {**typed, **file} else conf.default_choices().get("task", "")  # nobody chose it
     for group in GROUPS:
         named = typed.get(f"{group}.name") if group in NAMED else None
         option = typed.get(group, named)
         if named is not None and option not in (named, GENERIC_MODEL, TIMM_MODEL):
             problems.append(f"{group}.name={show(named)}: contradicts {group}={show(option)}; keep one")
-        elif group in typed and option not in conf.options(group):
+        elif group in typed and option not in _serving(group, conf.options(group), usual):
             problems.append(unknown_option(group, option, conf, among=[typed, file]))
         elif f"{group}.name" in typed and group != "model" and named not in conf.options(group):
             problems.append(unknown_option(group, named, conf, among=[typed, file]))
@@ -81,7 +82,7 @@ def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mappi
     """
     if wrong := misnamed(group, option, conf.folders):
         return wrong
-    foreign = group == "model" and isinstance(option, str) and ours(option)  # yolo11n.pt: weights that fit nothing here
+    foreign = group == "model" and isinstance(option, str) and hint(option)  # yolo11n.pt: weights that fit nothing here
     if group in PATH_OF and isinstance(option, str) and _is_path(option) and not foreign:
         return f"{group}={show(option)}: is a path, which is written {PATH_OF[group]}={show(option)}"
     task = next(str(given["task"]) for given in (*among, conf.default_choices()) if "task" in given)
@@ -91,9 +92,9 @@ def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mappi
         return line
     if group == "model" and torchvision_builders().get(option) in ("classification", "segmentation"):
         return f"{line}; torchvision's own is model={GENERIC_MODEL} model.name={option}"
-    detector = own_detector(option) if group == "model" else None
-    hint = f" (did you mean {detector}?)" if detector else did_you_mean(option, names)
-    return line + (hint or (PLUGIN_HINT if group in BROUGHT else ""))
+    meant = (own_detector(option) if group == "model" else None) or option
+    told = did_you_mean(meant, names, _elsewhere(group, task)) or ("" if group == "task" else lacks(option))
+    return line + (told or (PLUGIN_HINT if group in BROUGHT else ""))
 
 
 def require_file(folder: str, name: object, conf: Conf) -> None:
@@ -111,12 +112,18 @@ def require_file(folder: str, name: object, conf: Conf) -> None:
 
 def _serving(group: str, names: list[str], task: str) -> list[str]:
     """``names`` less the models and losses that are known to serve other tasks alone."""
-    foreign: set[str] = set()
-    if task in TASKS and group == "model":
-        foreign = {name for name, entry in MODELS.items() if task not in entry.tasks}
-    elif task in TASKS and group == "loss":
-        foreign = {*all_losses()} - set(TASKS[task].losses)
+    foreign = _elsewhere(group, task) if task in TASKS else {}
     return [name for name in names if name not in foreign]
+
+
+def _elsewhere(group: str, task: str) -> dict[str, str]:
+    """The models or losses that other tasks alone take -> how they are had."""
+    taking: dict[str, list[str]] = {}
+    if group == "model":
+        taking = {name: [*entry.tasks] for name, entry in MODELS.items()}
+    elif group == "loss":
+        taking = {name: [other for other in TASKS if name in TASKS[other].losses] for name in all_losses()}
+    return {name: f"{group}={name} with task={one_of(tasks)}" for name, tasks in taking.items() if task not in tasks}
 
 
 def _is_path(option: str) -> bool:
