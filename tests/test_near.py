@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from visrun.config.choices import known
 from visrun.near import did_you_mean, near
 
 
@@ -14,6 +15,25 @@ def test_near_knows_initials_leaves_and_misspellings() -> None:
     assert near("batchsize", keys) == " (did you mean batch_size?)"
     assert near("qqqq", keys) == ""
     assert near("hydra.run.dir", keys) == ", but Hydra's: type hydra.run.dir=VALUE"
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("embed", ""),
+        ("extras", ""),
+        ("model.net.lin1_size", ""),
+        ("opt", " (did you mean optimizer?)"),
+        ("step", " (did you mean milestones?)"),
+        ("val_size", " (did you mean data.val_fraction?)"),
+        ("cls", "; the parts of a detector's loss have fixed weights"),
+        ("data.pin_memory", "; data.cache keeps decoded images, on the device if they fit"),
+        ("seeed", " (did you mean seed?)"),
+        ("modle.name", " (did you mean model.name?)"),
+    ],
+)
+def test_what_is_spelt_a_little_alike_is_not_what_was_meant(word: str, told: str) -> None:
+    assert near(word, known()) == told
 
 
 def test_a_name_that_is_near_is_named() -> None:

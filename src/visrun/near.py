@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from visrun.synonyms import hint, is_command, ours
 
 HYDRA = "hydra"  # the node of its own settings
+ALIKE = 0.7  # of 1: from which likeness on a key is a misspelt one; a little below, opt is like dropout
 
 
 def is_hydra_key(key: str) -> bool:
@@ -46,9 +47,8 @@ def near(name: str, known: Iterable[str]) -> str:
     same = [key for key in keys if key.rpartition(".")[2] == leaf or _initials(key) == leaf]
     if told := hint(name) or ("" if same else hint(leaf)):
         return told
-    close = get_close_matches(name, same or keys, n=1, cutoff=0.0 if same else 0.6) or get_close_matches(
-        leaf, keys, n=1
-    )
+    alike = get_close_matches(name, same or keys, n=1, cutoff=0.0 if same else ALIKE)
+    close = alike or get_close_matches(leaf, keys, n=1, cutoff=ALIKE)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
