@@ -253,6 +253,11 @@ def test_the_run_of_very_many_classes_is_read(write):
         ({"hyperparameters": {"learning_rate": True}}, "learning_rate=true: must be a number > 0"),
         ({"hyperparameters": {"dropout": 1}}, "dropout=1: must be a number from 0 to 0.9"),
         ({"hyperparameters": {}, "task": "nonsense"}, "task=nonsense: must be classification, "),
+        (
+            {"hyperparameters": {}, "task": "segmentaton"},
+            "task=segmentaton: must be classification, anomaly_detection, object_detection, oriented_object_detection, "
+            "instance_segmentation, segmentation or regression (did you mean segmentation?)",
+        ),
         ({"hyperparameters": {}, "task": ["classification"]}, 'task=["classification"]: must be the name of a task'),
         ({"hyperparameters": {}, "seed": -1}, "seed=-1: must be an integer from 0"),
         ({"hyperparameters": {"loss": "nonsense"}}, "loss=nonsense: must be cross_entropy, "),

@@ -223,7 +223,7 @@ def unknown_names(flat: Mapping[str, Any]) -> list[str]:
     """A line for each name that no table has; which go together is checked once the whole run is known."""
     tables = {"task": tuple(TASKS), "loss": all_losses(), "data.name": ("demo", "auto", *READERS)}
     lines = [
-        f"{key}={show(flat[key])}: must be {one_of(names)}{PLUGIN_HINT}"
+        f"{key}={show(flat[key])}: must be {one_of(names)}{did_you_mean(flat[key], names) or PLUGIN_HINT}"
         for key, names in tables.items()
         if key in flat and flat[key] not in names
     ]
