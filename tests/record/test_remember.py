@@ -1,6 +1,7 @@
 """What a run's folder says of it: the settings it goes on with, and whether it can."""
 
 import errno
+import json
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -13,7 +14,15 @@ from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.record.journal import Journal, identity
-from visrun.record.remember import last_state, remembered, repeat_command, require_same_data, settle_best, what_next
+from visrun.record.remember import (
+    last_state,
+    once_finished,
+    remembered,
+    repeat_command,
+    require_same_data,
+    settle_best,
+    what_next,
+)
 from visrun.record.run_folder import RunFolder
 from visrun.training import Progress
 
@@ -186,3 +195,21 @@ def test_a_finished_run_says_how_it_is_repeated_and_trained_for_longer(
     told = capsys.readouterr().out
     assert f"visrun experiment={tmp_path}/experiment.json" in told and "repeats it" in told
     assert f"visrun experiment={tmp_path} model.weights={tmp_path} max_epochs=N" in told and "trains on" in told
+
+
+def finished(folder: Path, **settings: object) -> str:
+    (folder / "experiment.json").write_text(json.dumps({"result": {"status": "finished"}} | settings))
+    return once_finished(folder)
+
+
+def test_a_model_that_is_not_trained_is_not_trained_on(tmp_path: Path) -> None:
+    told = finished(tmp_path, model={"name": "patchcore"}, hyperparameters={"loss": "cross_entropy"})
+    assert told == f"visrun experiment={tmp_path}/experiment.json repeats it"
+
+
+def test_a_finished_run_of_a_plugin_that_is_not_here_says_that_the_commands_need_it(tmp_path: Path) -> None:
+    lacking = " (add the plugins=[...] that it was started with)"
+    for settings in ({"model": {"name": "tiny"}}, {"hyperparameters": {"loss": "hinge"}}):
+        assert finished(tmp_path, **settings).endswith(f"trains on from its best weights{lacking}")
+    for settings in ({"model": {"name": "resnet18"}}, {"model": {"name": [1]}}):  # what no run writes is no plugin's
+        assert finished(tmp_path, **settings).endswith("trains on from its best weights")

@@ -68,9 +68,15 @@ def longer_command(folder: Path, *words: str) -> str:
 
 
 def once_finished(folder: Path) -> str:
-    """What a person can do with a run that is finished."""
-    longer = longer_command(folder, "max_epochs=N")
-    return f"{repeat_command(folder)} repeats it, {longer} trains on from its best weights"
+    """What a person can do with a run that is finished; a model that learns nothing by gradient is not trained on."""
+    content = read_json(folder / FILE_NAME)
+    noted = (part_of(content, "hyperparameters").get("loss"), part_of(content, "model").get("name"))
+    names = {key: name for key, name in zip(("loss", "model.name"), noted, strict=True) if isinstance(name, str)}
+    unknown, repeats = unknown_names(names), f"{repeat_command(folder)} repeats it"
+    if not unknown and "model.name" in names and not model_entry(names["model.name"]).gradient:
+        return repeats
+    lacking = " (add the plugins=[...] that it was started with)" if unknown else ""
+    return f"{repeats}, {longer_command(folder, 'max_epochs=N')} trains on from its best weights{lacking}"
 
 
 def what_next(files: RunFolder, error: BaseException | None = None) -> str:
