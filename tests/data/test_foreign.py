@@ -48,6 +48,8 @@ FILES = [
     ("a_seg.npy", "x", "Cellpose"),
     ("labels.mat", "MATLAB 5.0", "MATLAB"),
     ("data/train-0.parquet", "PAR1", "Parquet"),
+    ("photos.zip", "PK", "an archive"),
+    ("raw/photos.tar.gz", "x", "an archive"),
 ]
 
 
@@ -84,6 +86,21 @@ def test_what_is_no_known_format_or_of_no_use_to_the_task_is_not_named(tmp_path:
     (tmp_path / "default.json").write_text(json.dumps(DATUMARO))
     assert foreign.told(tmp_path, "segmentation")
     assert foreign.told(tmp_path, "anomaly_detection") == ""
+
+
+@pytest.mark.parametrize("splits", [[""], ["train", "val"]])
+def test_folders_named_by_numbers_are_no_values(tmp_path: Path, splits: list[str]) -> None:
+    for name in ("1", "2.5", "10"):
+        for split in splits:
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("L", (40, 30)).save(tmp_path / split / name / "a.png")
+    line = "the folders 1, 2.5, 10 are named by numbers: list the images in a table, image,value"
+    with pytest.raises(DataError) as caught:
+        recognise.listing(tmp_path, task="regression")
+    assert str(caught.value).startswith(f"data.root={tmp_path}: no layout for task=regression recognised: {line}")
+    assert foreign.told(tmp_path, "classification") == ""
+    (tmp_path / splits[0] / "cat").mkdir()
+    assert foreign.told(tmp_path, "regression") == ""
 
 
 def test_every_format_names_readers_that_there_are() -> None:

@@ -1,4 +1,4 @@
-"""Formats that are not read, told by a file's name and how it begins, and what to export in their place."""
+"""Formats that are not read, told by a file's name and how it begins, and what to give in their place."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visrun.data import files
-from visrun.tables import READERS
+from visrun.tables import READERS, TASKS
+from visrun.text import some
 
 LOOKED_AT = 5  # files of one suffix in a folder
 MOST = 20  # folders in a folder
 DEEPEST = 2  # folders below the dataset's
+NUMBER = re.compile(r"-?\d+([.,]\d+)?")
 
 
 class Format(NamedTuple):
@@ -110,12 +112,19 @@ FORMATS = (
     ),
     Format("MATLAB's format", "*.mat", b"", "write a table of image,label, or COCO of objects", ("coco", "csv")),
     Format("Parquet", "*.parquet", b"", "save images in class folders, or with a table", ("folder", "csv")),
+    Format(
+        "an archive",
+        "*.zip *.tar *.tar.gz *.tgz *.tar.bz2 *.tar.xz *.7z *.rar",
+        b"",
+        "unpack it, and name the folder",
+        tuple(READERS),
+    ),
 )
 
 
 def told(root: Path, task: str) -> str:
-    """A line on the first format of which a file lies in ``root`` or in the folders below, and that can serve a task in
-    another form; "" where none is known."""
+    """A line on the first format of which a file lies in ``root`` or in the folders below, or on folders that tell
+    values, if it can serve a task in another form; "" where none is known."""
     several = [(file, files.head(file)) for file in _files(root)]
     for known in FORMATS:
         if not any(task in READERS[name].served for name in known.readers):
@@ -124,6 +133,16 @@ def told(root: Path, task: str) -> str:
             named = any(fnmatchcase(file.name.lower(), pattern) for pattern in known.files.split())
             if named and re.search(known.holds, head):
                 return f"{files.shown(file, files.home(root))} is {known.name}, which is not read: {known.instead}"
+    return _numbered(root) if TASKS[task].target == "value" else ""
+
+
+def _numbered(root: Path) -> str:
+    """A line on folders of images, right in ``root`` or in its splits, all of which are named by numbers; or ""."""
+    splits = files.folders(root)
+    for several in (splits, [folder for split in splits for folder in files.folders(split)]):
+        numbers = list(dict.fromkeys(folder.name for folder in several))
+        if len(numbers) > 1 and all(NUMBER.fullmatch(name) for name in numbers) and files.holds_images(several[0]):
+            return f"the folders {some(numbers, 8)} are named by numbers: list the images in a table, image,value"
     return ""
 
 
