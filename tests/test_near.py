@@ -26,7 +26,7 @@ def test_near_knows_initials_leaves_and_misspellings() -> None:
         ("opt", " (did you mean optimizer?)"),
         ("step", " (did you mean milestones?)"),
         ("val_size", " (did you mean data.val_fraction?)"),
-        ("cls", "; the parts of a detector's loss have fixed weights"),
+        ("cls", "; the task is task=classification; the parts of a detector's loss have fixed weights"),
         ("data.pin_memory", "; data.cache keeps decoded images, on the device if they fit"),
         ("seeed", " (did you mean seed?)"),
         ("modle.name", " (did you mean model.name?)"),

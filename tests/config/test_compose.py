@@ -650,6 +650,7 @@ def test_a_chosen_task_is_kept_where_it_has_what_another_tools_word_means() -> N
         ("tracking=wandb", "runs are tracked in MLflow and in metrics.jsonl"),
         ("scheduler=plateau", "there is no such schedule"),
         ("model=yolo11n-pose.pt", "keypoints are not learnt"),
+        ("task=pose", "keypoints are not learnt"),
     ],
 )
 def test_an_option_of_another_tool_that_is_not_here_is_told_as_such(word: str, told: str) -> None:

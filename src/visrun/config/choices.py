@@ -93,7 +93,7 @@ def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mappi
     if group == "model" and torchvision_builders().get(option) in ("classification", "segmentation"):
         return f"{line}; torchvision's own is model={GENERIC_MODEL} model.name={option}"
     meant = (own_detector(option) if group == "model" else None) or option
-    told = did_you_mean(meant, names, _elsewhere(group, task)) or ("" if group == "task" else lacks(option))
+    told = did_you_mean(meant, names, _elsewhere(group, task)) or lacks(option)
     return line + (told or (PLUGIN_HINT if group in BROUGHT else ""))
 
 
