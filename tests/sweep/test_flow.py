@@ -359,6 +359,21 @@ def body(number, values, trial):
     assert last_line(output) == "2 of 2 trials failed: out of luck (trials 0, 1)"
 
 
+def test_fewer_trials_than_before_leave_no_tickets_in_the_results(sweeper):
+    sweeper.body("""
+def body(number, values, trial):
+    if number == 1:
+        raise VisrunError("no luck")
+    return values.learning_rate
+""")
+    words = (SEARCH[0], SEARCH[2])
+    sweeper.sweep(*words, "hydra.sweeper.n_trials=6", "hydra.sweeper.max_failure_rate=0.1", code=1)
+    output = sweeper.sweep(*words, "hydra.sweeper.n_trials=3", code=1)
+    assert last_line(output) == "1 of 3 trials failed: no luck (trial 1)"
+    with (sweeper.folder / "multirun" / "mine" / "trials.csv").open(encoding="utf-8-sig") as file:
+        assert [row["state"] for row in csv.DictReader(file)] == ["complete", "failed", "complete"]
+
+
 def test_no_trial_begins_after_the_timeout(sweeper):
     sweeper.body("""
 def body(number, values, trial):

@@ -22,7 +22,7 @@ from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_
 from visrun.sweep.plan import Plan
 from visrun.sweep.pruners import first_look
 from visrun.sweep.storage import is_database, open_storage
-from visrun.sweep.study import Queue
+from visrun.sweep.study import Queue, without_idle
 from visrun.sweep.trials import failures, too_many_failed
 from visrun.sweep.worker import AHEAD
 
@@ -133,7 +133,7 @@ class Controller:
                 began = time.monotonic()
                 self.claim.keep()
                 self._adopt()
-                trials = self.queue.trials()
+                trials = self._trials()
                 table.update(trials)
                 self._refresh(trials)
                 self._top_up(trials)
@@ -141,9 +141,12 @@ class Controller:
                     told = True
                     self._pass_on()
                 time.sleep(max(LOOK, LOOK_SHARE * (time.monotonic() - began)))
-            table.update(self.queue.trials())
+            table.update(self._trials())
         finally:
             table.close()
+
+    def _trials(self) -> list[FrozenTrial]:
+        return without_idle(self.queue.trials(), self.plan.n_trials)
 
     def _top_up(self, trials: list[FrozenTrial]) -> None:
         """Keep tickets ahead of those who work."""
@@ -163,7 +166,7 @@ class Controller:
         return working
 
     def _wants_more(self) -> bool:
-        trials = self.queue.trials()
+        trials = self._trials()
         unended = any(trial.state in (TrialState.WAITING, TrialState.RUNNING) for trial in trials)
         left = unended or len(trials) < self.plan.n_trials
         return left and not self._failed_too_often(trials)
@@ -210,7 +213,7 @@ class Controller:
 
     def _close(self) -> int:
         """The last files, the parent's end, the closing lines."""
-        plan, trials = self.plan, self.queue.trials()
+        plan, trials = self.plan, self._trials()
         stopped = self.stop.exit_code is not None
         if self.drawer:
             self.drawer.join()

@@ -101,7 +101,7 @@ class Queue:
         trials = counting(every)
         waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
         waiting.sort(key=lambda trial: not first(trial))
-        for trial in waiting[: max(n_trials - (len(trials) - len(waiting)), 0)]:
+        for trial in waiting[: room(trials, n_trials)]:
             self.beat(trial.number)  # or a worker that died right after its claim would never be missed
             trial_id = self.trial_id(trial.number)
             with suppress(UpdateFinishedTrialError):
@@ -250,6 +250,18 @@ def counting(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
             found.append(trial)
         seen.add(place)
     return found
+
+
+def room(trials: Sequence[FrozenTrial], n_trials: int) -> int:
+    """How many of ``n_trials`` have not begun yet."""
+    return max(n_trials - sum(trial.state is not TrialState.WAITING for trial in trials), 0)
+
+
+def without_idle(trials: Sequence[FrozenTrial], n_trials: int) -> list[FrozenTrial]:
+    """The trials without the tickets beyond ``n_trials``, which nobody claims: an earlier sitting wanted more."""
+    waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+    idle = set(waiting[room(trials, n_trials) :])
+    return [trial for trial in trials if trial.number not in idle]
 
 
 def _key(point: Params) -> frozenset[tuple[str, Any]]:
