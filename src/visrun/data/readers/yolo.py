@@ -74,24 +74,10 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
             f"{root}: no data.yaml or obj.data, no images/ with labels/ beside it, and no label files beside images, "
             "neither here nor in train/, val/"
         )
-    parsed: dict[str, list[tuple[Path, Lines]]] = {}
-    warnings = [*plan.warnings, *unread]
     labels = Labels(plan.labels)
-    own = {split: [(image, labels.of(image)) for image in images] for split, images in plan.images.items()}
-    others = labels.respelt([image for several in own.values() for image, label in several if label is None])
-    label_of = {image: label or others.get(image) for several in own.values() for image, label in several}
-    for split, images in plan.images.items():
-        found = [(image, label_of[image]) for image in images]
-        if images and not any(label for _, label in found):
-            what = f"none of the {len(images)} images of {split} has a label file, such as {_wanted(found[0][0])}"
-            if split != "test":
-                raise DataError(f"{root}: {what}")
-            warnings.append(f"{what}: the split is left out")
-            continue
-        parse = partial(yolo_lines.parse, base=base, keypoints=plan.keypoints)
-        lines = mapped(parse, [label for _, label in found], path=lambda label: label or base)
-        parsed[split] = list(zip(images, lines, strict=True))
-    warnings += common.left_over("label files", labels.strangers(), base)
+    label_of = _label_files(plan, labels)
+    parsed, bare = _parsed(plan, label_of, root, base)
+    warnings = [*plan.warnings, *unread, *bare, *common.left_over("label files", labels.strangers(), base)]
     every = [lines for rows in parsed.values() for _, lines in rows]
     form = yolo_lines.form(every)
     if form == "quads" and only_outlines:
@@ -104,6 +90,35 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
         problems=tuple(problems),
         warnings=tuple(warnings),
     )
+
+
+def _label_files(plan: yolo_yaml.Plan, labels: Labels) -> dict[Path, Path | None]:
+    """The label file of each image, None where it has none."""
+    own = {image: labels.of(image) for images in plan.images.values() for image in images}
+    others = labels.respelt([image for image, label in own.items() if label is None])
+    return {image: label or others.get(image) for image, label in own.items()}
+
+
+def _parsed(
+    plan: yolo_yaml.Plan, label_of: Mapping[Path, Path | None], root: Path, base: Path
+) -> tuple[dict[str, list[tuple[Path, Lines]]], list[str]]:
+    """What the label files of each split hold, and a line where test has none and is left out.
+
+    Raises:
+        DataError: Another split has none.
+    """
+    parse = partial(yolo_lines.parse, base=base, keypoints=plan.keypoints)
+    parsed, warnings = {}, []
+    for split, images in plan.images.items():
+        found = [label_of[image] for image in images]
+        if images and not any(found):
+            what = f"none of the {len(images)} images of {split} has a label file, such as {_wanted(images[0])}"
+            if split != "test":
+                raise DataError(f"{root}: {what}")
+            warnings.append(f"{what}: the split is left out")
+            continue
+        parsed[split] = list(zip(images, mapped(parse, found, path=lambda label: label or base), strict=True))
+    return parsed, warnings
 
 
 def _of_dota(root: Path) -> bool:
