@@ -26,26 +26,35 @@ from visrun.tables import MODELS, TASKS
 
 
 @pytest.mark.parametrize(
-    ("words", "graph"),
+    ("words", "graph", "refused"),
     [
-        ([], True),
-        (["run.graph=false"], False),
-        (["run.deterministic=true"], False),
-        (["run.deterministic=true", "run.graph=true"], True),
-        (["task=object_detection"], True),
-        (["task=object_detection", "model=fcos"], False),
-        (["task=instance_segmentation", "model=maskrcnn"], False),
-        (["task=object_detection", "model=fcos", "run.graph=true"], True),
+        ([], True, ""),
+        (["run.graph=false"], False, ""),
+        (["run.deterministic=true"], False, "run.deterministic=true"),
+        (["run.deterministic=true", "run.graph=true"], True, ""),
+        (["task=object_detection"], True, ""),
+        (
+            ["task=object_detection", "model=fcos"],
+            False,
+            "the shapes within a step of model=fcos follow from the images",
+        ),
+        (
+            ["task=instance_segmentation", "model=maskrcnn"],
+            False,
+            "the shapes within a step of model=maskrcnn follow from the images",
+        ),
+        (["task=object_detection", "model=fcos", "run.graph=true"], True, ""),
+        (["task=anomaly_detection", "model=patchcore", "run.deterministic=true"], True, ""),  # which has no steps
     ],
 )
 def test_a_graph_is_tried_where_steps_have_static_shapes(
-    words: list[str], graph: bool, monkeypatch: pytest.MonkeyPatch
+    words: list[str], graph: bool, refused: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = Mock()
     monkeypatch.setattr(parts, "Step", step)
     built = SimpleNamespace(module=torch.nn.Linear(1, 1))
     parts.build_step(resolve(words), Mock(), built, torch.device("cpu"), "fp32", steps_per_epoch=1)  # type: ignore[arg-type]
-    assert step.call_args.kwargs["graph"] is graph
+    assert (step.call_args.kwargs["graph"], step.call_args.kwargs["refused"]) == (graph, refused)
 
 
 def plain(prediction: Tensor, target: Tensor) -> Tensor:

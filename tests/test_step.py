@@ -177,6 +177,15 @@ def test_a_step_that_makes_buffers_anew_is_not_captured(in_place, monkeypatch):
     assert ("makes buffers of the model anew" in step.graph_note) == (not in_place)
 
 
+@pytest.mark.parametrize(("device", "said"), [("cuda", True), ("cpu", False)])
+def test_a_graph_that_is_not_tried_is_told_with_the_reason_on_a_gpu(device, said, monkeypatch):
+    monkeypatch.setattr("visrun.step.Ledger", Mock())
+    model = nn.Linear(1, 1)
+    step = Step(Mock(), model, Mock(), device=torch.device(device), refused="run.deterministic=true")
+    note = "no CUDA graph, every step is launched kernel by kernel: run.deterministic=true"
+    assert step.graph_note == (note if said else "")
+
+
 @pytest.fixture
 def broken_capture(monkeypatch):
     """A capture that breaks off, as it does on a GPU: what raised within is the context of what closing it raises."""

@@ -257,7 +257,7 @@ def build_step(
 ) -> tuple[Step, Any]:
     """The optimizer step and the learning-rate schedule."""
     settings, run = resolved.settings, resolved.settings.run
-    static = model_entry(settings.model.name).static_shapes
+    refused = why_eager(settings)
     config = {**resolved.hyperparameters.model_dump(), **settings.optimizer_options.model_dump()}
     learning = [p for p in built.module.parameters() if p.requires_grad]
     learning = learning or [torch.nn.Parameter(torch.zeros(0, device=device))]  # a model that learns without steps
@@ -271,9 +271,20 @@ def build_step(
         clip=run.clip,
         accumulate=run.accumulate,
         ema=run.ema if any(p.requires_grad for p in built.module.parameters()) else 0.0,
-        graph=(static and not run.deterministic) if run.graph == "auto" else run.graph,
+        graph=run.graph is not False and not refused,
+        refused=refused,
     )
     return step, build_scheduler(optimizer, config, steps_per_epoch=max(1, steps_per_epoch))
+
+
+def why_eager(settings: Settings) -> str:
+    """Why ``run.graph=auto`` tries no CUDA graph; "" where it does, and for a model without steps."""
+    run, facts = settings.run, model_entry(settings.model.name)
+    if run.graph != "auto" or not facts.gradient:
+        return ""
+    if not facts.static_shapes:
+        return f"the shapes within a step of model={settings.model.name} follow from the images"
+    return "run.deterministic=true" if run.deterministic else ""
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -41,6 +41,7 @@ class Step:
         accumulate: A batch is run in this many equal parts whose gradients are averaged.
         ema: Decay of the exponential moving average of the weights; 0 keeps none.
         graph: Capture the step as a CUDA graph after the warm-up steps.
+        refused: Why that is not even tried on a GPU, where the user does not know.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Step:
         accumulate: int = 1,
         ema: float = 0.0,
         graph: bool = False,
+        refused: str = "",
     ) -> None:
         self.task, self.model, self.optimizer = task, model, optimizer
         self.device, self.precision, self.clip, self.accumulate = device, precision, clip, accumulate
@@ -62,7 +64,8 @@ class Step:
         self.average = Average(model, ema) if ema else None
         self.ledger = Ledger(device)
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.graph_wanted, self.graph_refused = graph and device.type == "cuda", ""
+        on_gpu = device.type == "cuda"
+        self.graph_wanted, self.graph_refused = graph and on_gpu, refused if on_gpu else ""
         self.static: Any = None
         self.side = torch.cuda.Stream(device) if self.graph_wanted else None
         self.eager_steps = 0
