@@ -57,6 +57,33 @@ def test_a_graph_is_tried_where_steps_have_static_shapes(
     assert (step.call_args.kwargs["graph"], step.call_args.kwargs["refused"]) == (graph, refused)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["run.graph=true"],
+            "run.graph=true is not read: there are CUDA graphs on a GPU alone, and this run is on cpu",
+        ),
+        (["run.graph=auto"], ""),
+        (
+            ["data.val_fraction=0.5", "data.root=own"],
+            "data.val_fraction=0.5 is not read: the dataset has a val split of its own; data.fold=1/5 makes another",
+        ),
+        (["data.val_fraction=0.5", "data.root=own", "data.fold=1/2"], ""),  # told when it was composed
+        (["data.val_fraction=0.5", "data.root=own/train"], ""),
+        (["data.root=own"], ""),
+    ],
+)
+def test_a_typed_value_that_data_or_device_leave_unread_is_warned_of(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_own(tmp_path / "own")
+    resolved, screen = resolve(["model=small_resnet", "max_epochs=9", *words]), Mock()
+    parts.build(resolved, read_dataset(resolved.settings, Mock()), screen)
+    assert [call.args[0] for call in screen.warn.call_args_list if "not read" in call.args[0]] == [told] * bool(told)
+
+
 def plain(prediction: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(prediction, target)
 
@@ -214,8 +241,8 @@ def test_a_recipe_for_pretrained_weights_on_random_ones_is_warned_of(
     )
 
 
-def told_of_steps(root: Path, *words: str, alone: bool = True) -> list[str]:
-    """The warnings of few steps of a run on six images of two classes."""
+def write_own(root: Path) -> None:
+    """Six images of two classes in each of train and val."""
     for split in ("train", "val"):
         for name in ("light", "dark"):
             (root / split / name).mkdir(parents=True, exist_ok=True)
@@ -223,6 +250,11 @@ def told_of_steps(root: Path, *words: str, alone: bool = True) -> list[str]:
                 Image.new("RGB", (16, 16), (200 if name == "light" else 20, 30 * i, 9)).save(
                     root / split / name / f"{i}.png"
                 )
+
+
+def told_of_steps(root: Path, *words: str, alone: bool = True) -> list[str]:
+    """The warnings of few steps of a run on six images of two classes."""
+    write_own(root)
     usual = [f"data.root={root}", "model=small_resnet", "run.device=cpu", "data.cache=stream"]
     typed = {word.partition("=")[0]: word for word in [*usual, *words]}
     resolved, screen = resolve(list(typed.values())), Mock()

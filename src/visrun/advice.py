@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from visrun.config.compose import Resolved
 from visrun.config.fields import show
+from visrun.config.setting_rules import facts_of, is_read
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.batches import Batches
+from visrun.data.records import Dataset
 from visrun.models import Built
 from visrun.tables import model_entry
 from visrun.text import plural
@@ -16,6 +20,22 @@ from visrun.text import plural
 ENOUGH_STEPS = 300  # below which networks from random weights were seen to stay near chance
 SMALLER = (128, 64, 32, 16, 8, 4)  # batch sizes to advise; BatchNorm learns little from fewer images
 FINE_TUNE = "fine_tune"  # the recipe whose learning rate is one for pretrained weights
+
+
+def warn_of_unread(resolved: Resolved, dataset: Dataset, device: torch.device, screen: Screen) -> None:
+    """Say which typed values this dataset or this device leaves unread; the rules between settings know neither."""
+    data, run, why = resolved.settings.data, resolved.settings.run, {}
+    if dataset.own_val:
+        told = "the dataset has a val split of its own; data.fold=1/5 makes another"
+        why["data.val_fraction"] = f"data.val_fraction={show(data.val_fraction)} is not read: {told}"
+    if run.graph is True and device.type != "cuda":
+        why["run.graph"] = (
+            f"run.graph=true is not read: there are CUDA graphs on a GPU alone, and this run is on {device}"
+        )
+    facts = facts_of(resolved.hyperparameters, resolved.settings)
+    for key, line in why.items():
+        if resolved.sources.get(key) == "you" and is_read(key, facts):
+            screen.warn(line)
 
 
 def warn_of_random(resolved: Resolved, built: Built, screen: Screen) -> None:

@@ -157,6 +157,7 @@ WORDS = {
     ("losses", True): "the model takes any loss",
     ("data.tile", True): "data.tile is set",
     ("data.fold", False): "data.fold is not set",
+    ("model.weights", False): "model.weights is not set",
 }
 # Facts that are lists in the entries of a table -> the choice whose table it is; a condition wants one of a list.
 OWNERS: dict[str, tuple[str, Mapping[str, Any]]] = {"mixes": ("task", TASKS), "options": ("model", MODELS)}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun import chance, models
-from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random
+from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random, warn_of_unread
 from visrun.build import call, load, narrow, reads, require_filled
 from visrun.config.compose import Resolved
 from visrun.config.fields import show
@@ -92,6 +92,7 @@ def build(
         static_shapes=facts.static_shapes,
         exact=not facts.gradient,
     )
+    warn_of_unread(resolved, dataset, device, screen)
     size = size_of(settings, dataset)
     chance.seed(settings.seed)
     task = build_task(resolved, dataset, device)

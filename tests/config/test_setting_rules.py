@@ -265,6 +265,10 @@ def test_settings_that_another_leaves_unread():
     assert unread(["data.val_fraction"], data={"fold": "2/5"}) == [
         "data.val_fraction is read only when data.fold is not set"
     ]
+    assert unread(["model.pretrained"]) == []
+    assert unread(["model.pretrained"], model={"weights": "net.pt"}) == [
+        "model.pretrained is read only when model.weights is not set"
+    ]
     assert unread(keys, data={"cache": "ram", "tile": 64}) == [
         "data.cache_dir is read only when data.cache=auto or disk"
     ]

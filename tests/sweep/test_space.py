@@ -320,6 +320,7 @@ class TestActive:
             (["tracking=none,mlflow", "tracking.uri=choice(/a,/b)"], 3),
             (["tracking.name=none,mlflow", "tracking.uri=choice(/a,/b)"], 3),
             (["data=demo,folder", "data.overlap=64,128"], 2),
+            (["model.weights=null,net.pt", "model.pretrained=auto,false"], 3),
         ],
     )
     def test_sections_decide_too(self, typed: list[str], wanted: int) -> None:

@@ -27,6 +27,7 @@ READ_WHEN: dict[str, Condition] = {
     **{f"augment.{name}": LEARNS for name in Augment.model_fields},
     **{f"augment.{mix}": {**LEARNS, "mixes": (mix,)} for entry in TASKS.values() for mix in entry.mixes},
     **{f"run.{name}": LEARNS for name in ("graph", "clip", "accumulate", "ema")},
+    "model.pretrained": {"model.weights": (False,)},
     "model.freeze": LEARNS,
     "data.val_fraction": {"data.fold": (False,)},
     "data.overlap": {"data.tile": (True,)},
@@ -61,6 +62,7 @@ def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str,
     facts = hyperparameters.facts_of(values, entry_of(str(model.get("name")), str(nested.get("task"))))
     facts |= {"mixes": TASKS[nested["task"]].mixes} if nested.get("task") in TASKS else {}
     facts |= {f"data.{name}": data[name] is not None for name in ("tile", "fold") if name in data}
+    facts |= {"model.weights": model["weights"] is not None} if "weights" in model else {}
     facts |= {"data.cache": data["cache"]} if "cache" in data else {}
     return facts | ({"tracking.name": tracking["name"]} if "name" in tracking else {})
 

@@ -47,6 +47,7 @@ class Dataset:
         mask_ids: For masks the id in the files of each class (for :func:`visrun.data.images.mask_of`).
         counts: Split -> images, pixels (masks) or objects per class; {} for values.
         warnings: What people should know.
+        own_val: Whether its layout brings a ``val``.
         others: Readers whose layouts the folder fits as well, and which were passed over.
     """
 
@@ -65,6 +66,7 @@ class Dataset:
     mask_ids: tuple[int, ...] = ()
     counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    own_val: bool = False
     others: tuple[str, ...] = ()
 
     @property
@@ -189,6 +191,7 @@ def checked(
         warnings=_warnings(
             found, listing, good, counts, base=base, classes=classes, group=group, training=training, pixels=pixels
         ),
+        own_val="val" in found.listing.splits,
         others=found.others,
     )
 

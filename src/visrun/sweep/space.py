@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 Point = dict[str, Any]
 CHOOSERS = ("experiment", "recipe", "task", "data", "model", "model.name")  # they bring values of others with them
-DECIDING = ("data", "tracking")  # sections whose values decide what is read, as `visrun.config.setting_rules` has it
+# The sections whose values decide what is read.
+DECIDING = {key.partition(".")[0] for needs in READ_WHEN.values() for key in needs if "." in key}
 
 
 @dataclass(frozen=True)
@@ -200,10 +201,11 @@ def _facts(params: Mapping[str, Any], bases: Bases) -> dict[str, Any]:
     own = {name: value for name, value in params.items() if name in Hyperparameters.model_fields}
     named = params.get("model.name", params.get("model", base.model))
     model = base.model if named == GENERIC_MODEL else str(named)
-    settings = {**base.settings, "task": str(params.get("task", base.task)), "model": {"name": model}}
+    settings = {**base.settings, "task": str(params.get("task", base.task))}
+    settings["model"] = {**settings.get("model", {}), "name": model}
     for name, value in params.items():
         section, _, leaf = name.partition(".")
-        if section in DECIDING:
+        if section in DECIDING and name not in CHOOSERS:
             plain = None if value == encode(None) else value
             settings[section] = {**settings.get(section, {}), leaf or "name": plain}
     return facts_of({**base.values, **own}, settings)

@@ -33,7 +33,7 @@ from visrun.web.catalog import FORM_GROUPS, editable, selects
 from visrun.web.composer import Composer
 from visrun.web.entered import Entered, key_of, read, require_known, shown, words
 
-DECIDERS = (*CHOICES, "data.cache", "data.tile")  # and settings beside which others are read or not
+DECIDERS = (*CHOICES, "data.cache", "data.tile", "model.weights")  # and settings beside which others are read or not
 # What decides which images, splits and classes a run has.
 SURVEYED = ("data", "data.root", *(f"data.{name}" for name in SELECTING), "seed")
 
