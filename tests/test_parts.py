@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -82,6 +83,38 @@ def test_a_typed_value_that_data_or_device_leave_unread_is_warned_of(
     resolved, screen = resolve(["model=small_resnet", "max_epochs=9", *words]), Mock()
     parts.build(resolved, read_dataset(resolved.settings, Mock()), screen)
     assert [call.args[0] for call in screen.warn.call_args_list if "not read" in call.args[0]] == [told] * bool(told)
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "warned"),
+    [
+        (["model=resnet18"], False, True),
+        (["model=resnet18"], True, False),  # it goes on with its own weights
+        (["model=resnet18", "model.pretrained=false"], False, False),
+        (["model=resnet18", "model.weights=net.pt"], False, False),
+        (["model=small_resnet"], False, False),  # none are published
+    ],
+)
+def test_published_weights_that_cannot_be_had_are_warned_of(
+    words: list[str], begun: bool, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("visrun.models.weights.urlopen", Mock(side_effect=URLError("no route to host")))
+    torch.save(models.create("resnet18", num_outputs=2, image_size=32, pretrained=False).module.state_dict(), "net.pt")
+    resolved, screen = resolve([*words, "data.cache=stream", "run.device=cpu"]), Mock()
+    origin = "random: no pretrained weights (no route to host)"
+    former = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "origin": origin, "classes": ()} if begun else None
+    parts.build(resolved, read_dataset(resolved.settings, Mock()), screen, begun=former)
+    told = [call.args[0] for call in screen.warn.call_args_list]
+    assert (
+        told
+        == [
+            "model.pretrained=auto: no weights were to be had, so model=resnet18 starts from random ones; "
+            "model.weights=FILE gives it others, and model.pretrained=false says that these are meant"
+        ]
+        * warned
+    )
 
 
 def plain(prediction: Tensor, target: Tensor) -> Tensor:

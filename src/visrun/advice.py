@@ -52,6 +52,11 @@ def warn_of_random(resolved: Resolved, built: Built, screen: Screen) -> None:
         rate = show(resolved.hyperparameters.learning_rate)
         what = f"recipe={FINE_TUNE}: its learning_rate={rate} is meant for pretrained weights, and these are random"
         remedy += ", or leave the recipe out"
+    elif built.missed:
+        what = (
+            f"model.pretrained=auto: no weights were to be had, so model={settings.model.name} starts from random ones"
+        )
+        remedy = "model.weights=FILE gives it others, and model.pretrained=false says that these are meant"
     else:
         return
     screen.warn(f"{what}; {remedy}")

@@ -100,7 +100,8 @@ def build(
     millions = count_parameters(built.module) / 1e6
     where = f"data.image_size={typed(size)}, on {device} in {precision}"
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
-    warn_of_random(resolved, built, screen)
+    if begun is None:
+        warn_of_random(resolved, built, screen)
     warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
     look = look_of(settings, built, size, dataset.white)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)

@@ -14,7 +14,7 @@ from visrun.models.dense import detector_on
 from visrun.models.heads import begin_rare, replace_layer
 from visrun.models.scored import scored
 from visrun.models.unet import UNet
-from visrun.models.weights import Built, Pretrained, reach
+from visrun.models.weights import MISSED, Built, Pretrained, reach
 from visrun.near import did_you_mean
 
 HUB = "https://huggingface.co"
@@ -159,7 +159,7 @@ def _created(name: str, builder: str, pretrained: Pretrained, **options: Any) ->
                 raise ConfigError(
                     f"model.pretrained=true: no weights for {name} ({reason}); use auto or false"
                 ) from error
-            origin = f"random: no pretrained weights ({reason})"
+            origin = f"{MISSED} ({reason})"
     if module is None:
         module = timm.create_model(builder, pretrained=False, **options)
     mean, std = config.get("mean"), config.get("std")

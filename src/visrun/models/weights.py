@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 Pretrained = bool | Literal["auto"]
 Triple = tuple[float, float, float]
 
+MISSED = "random: no pretrained weights"  # begins the origin of a network whose published weights could not be had
 TIMEOUT = 5.0  # seconds without an answer after which a server counts as unreachable
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
@@ -62,6 +63,11 @@ class Built(NamedTuple):
     def is_random(self) -> bool:
         """Whether nothing was loaded."""
         return self.origin == "random" or self.origin.startswith(("random:", "random;"))  # else a file's name may
+
+    @property
+    def missed(self) -> bool:
+        """Whether published weights were looked for in vain."""
+        return self.origin.startswith(MISSED)
 
     def begun(self) -> dict[str, Any]:
         """What the first weights have decided, in plain types, for a run that goes on without looking for them."""
@@ -95,7 +101,7 @@ def choose(candidates: Sequence[Any], pretrained: Pretrained, *, name: str) -> P
             reason = f"not in {cached(weights.url).parent} and no download: {getattr(error, 'reason', error)}"
     if pretrained is True:
         raise ConfigError(f"model.pretrained=true: no weights ({reason}); use auto or false, or model.weights=FILE")
-    return Published(None, f"random: no pretrained weights ({reason})")
+    return Published(None, f"{MISSED} ({reason})" if candidates else f"random: {reason}")
 
 
 def cached(url: str) -> Path:
