@@ -322,18 +322,18 @@ def test_resume_of_a_sweep_says_by_which_command_it_goes_on(
 def test_resume_of_a_sweep_that_was_moved_goes_on_where_it_lies(
     empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = "visrun -m seed=1,2 hydra.sweep.dir=sweeps/s1"
+    plain, command = "visrun -m seed=1,2", "visrun -m seed=1,2 hydra.sweep.dir=sweeps/s1"
     noted = {"command": command, "cwd": "/home/anna", "name": "s1"}
     folder = empty_folder / "my sweep"
     folder.mkdir()
     (empty_folder / "link").symlink_to(folder)
-    for before, added in (
-        ("link", ""),
-        ("s1", f" 'hydra.sweep.dir='\"'\"'{folder}'\"'\"'' hydra.sweeper.study_name=s1"),
+    for before, onward in (
+        ("link", command),
+        ("s1", f"{plain} 'hydra.sweep.dir='\"'\"'{folder}'\"'\"'' hydra.sweeper.study_name=s1"),
     ):
         (folder / ".lead.lock").write_text(json.dumps({**noted, "folder": str(empty_folder / before)}))
         assert cli.main(["resume", "my sweep"]) == 2
-        told = f"visrun: error: my sweep: a sweep; go on with it in /home/anna: {command}{added}\n"
+        told = f"visrun: error: my sweep: a sweep; go on with it in /home/anna: {onward}\n"
         assert capsys.readouterr().err == told
 
 

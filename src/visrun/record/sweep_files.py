@@ -33,7 +33,10 @@ def onward(folder: Path) -> str:
 
 def placed(command: str, noted: Mapping[str, Any], folder: Path) -> str:
     """The command that goes on with the sweep in ``folder``, of which ``noted`` stands in its LEAD."""
-    return " ".join([command, *map(shlex.quote, moved(noted, folder))])
+    added = moved(noted, folder)
+    keys = [one.partition("=")[0] for one in added]  # which are not taken twice
+    kept = [one for one in shlex.split(command) if one.partition("=")[0] not in keys]
+    return shlex.join([*kept, *added]) if added else command
 
 
 def moved(noted: Mapping[str, Any], folder: Path) -> list[str]:
