@@ -15,6 +15,7 @@ from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, look, resolve
 from visrun.config.fields import choices, limits
 from visrun.config.spelling import takes_lists
+from visrun.data import demo
 from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, unread
 from visrun.lr import lr_curve
@@ -249,6 +250,43 @@ def test_the_model_stays_where_it_serves_the_new_task_and_goes_back_where_not(co
     assert shown["dropped"]["model"].startswith("model=resnet18: task=segmentation takes ")
     names = [facts["name"] for facts in shown["model"]["all"]]
     assert names == [name for name, entry in MODELS.items() if "segmentation" in entry.tasks]
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "touched"),
+    [
+        ("classification", None, {"data.tile": "128", "data.overlap": "130"}),
+        ("object_detection", None, {"data.resize": "crop"}),
+        ("regression", None, {"data.classes": "cat, dog", "data.class_weights": "balanced"}),
+        ("anomaly_detection", None, {"data.class_weights": "balanced"}),
+        ("object_detection", "fasterrcnn", {"data.class_weights": "balanced"}),
+        ("object_detection", "fasterrcnn", {"loss": "ciou"}),
+        ("classification", "small_resnet", {"model.pretrained": "true"}),
+        ("segmentation", None, {"run.monitor": "auroc"}),
+    ],
+)
+def test_what_the_task_or_the_model_cannot_have_is_at_its_default(
+    task: str, model: str | None, touched: dict[str, str], composer: Composer
+) -> None:
+    shown, usual = view(task, model, {**touched, "seed": "3"}, composer), view(task, model, {"seed": "3"}, composer)
+    assert (shown["errors"], shown["command"]) == ({}, usual["command"])
+    assert shown["dropped"].keys() == touched.keys() - {"data.overlap"}  # which waits for tiles
+    for key, line in shown["dropped"].items():
+        assert line.startswith(f"{key}=") and shown["fields"][key] == usual["fields"][key]
+
+
+def test_a_size_that_the_model_does_not_take_stays_to_be_corrected(composer: Composer) -> None:
+    shown = view("instance_segmentation", None, {"data.image_size": "22"}, composer)
+    assert shown["dropped"] == {} and shown["fields"]["data.image_size"]["text"] == "22"
+    assert "takes sides of a multiple of" in shown["errors"]["data.image_size"][0]
+
+
+def test_an_empty_field_has_nothing_that_the_task_could_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(demo.WRITERS, "classification")
+    shown = view("classification", None, {"data.root": ""}, Composer(tmp_path))
+    assert shown["dropped"] == {} and "has no demo" in shown["errors"]["data.root"][0]
 
 
 def test_a_builder_without_a_file_is_a_model_too(composer: Composer) -> None:

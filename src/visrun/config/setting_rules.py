@@ -176,7 +176,7 @@ def _data_problems(data: Data, task: str) -> list[str]:
     target = TARGETS[TASKS[task].target]
     if target.objects:
         if data.resize == "crop":
-            problems.append(f"data.resize=crop: objects would be cut away; task={task} takes letterbox or zoom")
+            problems.append(f"data.resize=crop: task={task} takes letterbox or zoom, since crop would cut objects away")
     elif data.tile is not None:
         problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
     if data.tile is not None and data.overlap >= data.tile:

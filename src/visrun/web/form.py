@@ -11,6 +11,7 @@ them. The page renders, and decides nothing.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from visrun.web.entered import Entered, key_of, read, require_known, shown, word
 DECIDERS = (*CHOICES, "data.cache", "data.tile", "model.weights")  # and settings beside which others are read or not
 # What decides which images, splits and classes a run has.
 SURVEYED = ("data", "data.root", *(f"data.{name}" for name in SELECTING), "seed")
+STRANGE = re.compile(": (task=|model=|this model takes )")  # in a line of what the task or the model cannot have
+CORRECTED = ("data.image_size",)  # typed digit by digit, through sizes that the model does not take
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Form:
     Args:
         task: A name of ``TASKS``.
         model: The model the user picked, or None.
-        entered: What the user touched, without what the task cannot have.
-        dropped: What the task cannot have: key -> line.
+        entered: What the user touched, without what the task or the model cannot have.
+        dropped: What the task or the model cannot have: key -> line.
         sent: The touched values that are sound and that the run reads.
         resolved: The configuration, None where the config files themselves are wrong.
         problems: What the command line would refuse.
@@ -86,13 +89,9 @@ def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
     entered = read(touched, composer.options, composer.cwd)
     dropped = _strange_model(task, model)
     model = None if dropped else model
-    base = {key: value for key, value in entered.values.items() if key in (*FORM_GROUPS, *DECIDERS, "data.root")}
-    asked = base | {key: value for key, value in entered.values.items() if key == "run.monitor"}
-    for line in composer.look(words(task, model, asked, composer.models)).problems:
-        if (key := key_of(line)) in ("data", "loss", "run.monitor") and key in asked:
-            dropped[key] = line
-            base.pop(key, None)
+    dropped |= _strange(entered.values, composer.look(words(task, model, entered.values, composer.models)).problems)
     entered = Entered({k: v for k, v in entered.values.items() if k not in dropped}, entered.errors)
+    base = {key: value for key, value in entered.values.items() if key in (*FORM_GROUPS, *DECIDERS, "data.root")}
     chosen = _composed(composer, task, model, base)
     facts = facts_of(chosen.hyperparameters, chosen.settings)
     sent = {key: value for key, value in entered.values.items() if is_read(key, facts)}  # the others wait
@@ -119,6 +118,12 @@ def _strange_model(task: str, model: str | None) -> dict[str, str]:
     except ConfigError as error:
         return {"model": error.problems[0]}
     return {"model": f"model={model}: task={task} takes {one_of(serving) if serving else 'no model yet'}"}
+
+
+def _strange(values: Mapping[str, Any], problems: Collection[str]) -> dict[str, str]:
+    """Of the values, those that the task or the model cannot have, with the line that says so."""
+    lines = {key_of(line): line for line in problems if STRANGE.search(line)}
+    return {key: line for key, line in lines.items() if key not in CORRECTED and values.get(key) is not None}
 
 
 def _defaults(
