@@ -306,6 +306,39 @@ def test_what_a_task_cannot_have_goes_back_and_can_be_undone(watched: Watched) -
     assert page.get_by_text("learns without a learning rate").count() == 0
 
 
+def choose_and_type(page: Any) -> None:
+    """Another task, and a letter typed before its answer has come."""
+    page.evaluate("""() => {
+        const [task, epochs] = ["task", "field-max_epochs"].map((id) => document.getElementById(id));
+        task.value = "regression";
+        task.dispatchEvent(new Event("change", { bubbles: true }));
+        epochs.value = "9";
+        epochs.dispatchEvent(new Event("input", { bubbles: true }));
+    }""")
+
+
+def test_what_is_typed_before_an_answer_has_come_costs_no_notice_and_no_undo(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_label("Loss Function", exact=True).select_option("focal")
+    sync_api.expect(page.locator("#command")).to_contain_text("loss=focal")
+    choose_and_type(page)
+    page.get_by_text("loss=focal: task=regression takes").wait_for()
+    page.get_by_text("Defaults changed: ").wait_for()
+    page.locator(".notice.warn").get_by_role("button", name="Undo").click()
+    expect_value(page, "Task", "classification")
+    expect_value(page, "Loss Function", "focal")
+
+
+def test_a_change_while_the_server_was_away_is_asked_for_again(watched: Watched) -> None:
+    page = watched.page
+    page.route("**/api/**", lambda route: route.abort())
+    page.get_by_label("Max Epochs", exact=True).fill("33")
+    page.locator("#lost").wait_for()
+    page.unroute("**/api/**")
+    sync_api.expect(page.locator("#command")).to_contain_text("max_epochs=33")
+    watched.wrong[:] = [line for line in watched.wrong if "net::ERR_FAILED" not in line]  # the browser's own
+
+
 def test_a_recipe_fills_the_form_below_what_was_changed(watched: Watched) -> None:
     page, command = watched.page, watched.page.locator("#command")
     page.get_by_label("Task", exact=True).select_option("object_detection")

@@ -5,15 +5,16 @@ import { find, h, notice, pass, say } from "./dom.js";
 import { field, lines, options } from "./field.js";
 import { copy, forget, form, listen, pick, replace, reset } from "./store.js";
 
+const AWAY = 2500; // ms until a server that does not answer is asked again
+
 const fields = [];
 const watchers = [];
 let catalog,
   task,
   model,
   more = null;
-let sequence = 0,
-  asking = false,
-  again = null;
+let underway = null, // the change whose answer is awaited
+  again = null; // what is asked next
 export let view = null;
 
 export const watch = (watcher) => watchers.push(watcher);
@@ -142,22 +143,27 @@ export function take(whole, told, undone = () => {}) {
 
 const resetAll = () => take({ task: form.task }, "Everything is back to its default.");
 
-// One request at a time; of the changes in between only the last is asked for.
+// One request at a time; of the changes in between only the last is asked for, and its answer stands for all of them:
+// an undo leads to what was shown before the first.
 export async function refresh(change = {}) {
-  if (asking) {
-    again = { ...change, told: change.told || again?.told, before: again?.before ?? change.before };
+  if (underway) {
+    const first = again ?? underway;
+    again = { told: change.told || first.told, before: first.before ?? change.before };
     return;
   }
-  asking = true;
-  const number = ++sequence;
+  underway = change;
   try {
     const answer = await post("/api/view", form);
-    if (number === sequence && !again) show(answer, change);
+    if (!again) show(answer, change);
   } catch (error) {
     if (error.status === 422) unusable(error.lines);
     else if (error.status) notice(error.lines.join(" "), { kind: "bad" });
+    else {
+      await new Promise((go) => setTimeout(go, AWAY));
+      again ??= change;
+    }
   } finally {
-    asking = false;
+    underway = null;
     if (again) {
       const next = again;
       again = null;
