@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -139,3 +140,22 @@ def test_what_nvidia_smi_says() -> None:
         {"index": "0", "name": "NVIDIA H100", "load": 87, "used": 1024, "total": 81559},
         {"index": "1", "name": "NVIDIA H100", "load": None, "used": 0, "total": 81559},
     ]
+
+
+def test_an_nvidia_smi_that_failed_once_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, program = tmp_path / "asked", tmp_path / "nvidia-smi"
+    program.write_text(
+        f"#!/bin/sh\n[ -e {asked} ] && echo '0, NVIDIA H100, 35, 2048, 81559' || {{ : > {asked}; exit 9; }}"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    resources = Resources()
+    assert [resources.of(os.getpid())["gpus"] for _ in range(2)] == [[], []]
+    monkeypatch.setattr(resources, "_next_look", 0.0)  # half a minute later
+    assert [gpu["load"] for gpu in resources.of(os.getpid())["gpus"]] == [35]
+
+
+def test_a_machine_without_nvidia_smi_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    resources = Resources()
+    assert resources.of(os.getpid())["gpus"] == [] and resources._next_look == math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Any
 import psutil
 
 GPU_SECONDS = 3.0  # between two looks at the GPUs
+FAILED_SECONDS = 30.0  # after one that gave nothing
 QUERY = "index,name,utilization.gpu,memory.used,memory.total"
 
 
@@ -18,8 +20,8 @@ class Resources:
 
     def __init__(self) -> None:
         self._known: dict[int, psutil.Process] = {}
-        self._gpus: tuple[float, list[dict[str, Any]]] = (-GPU_SECONDS, [])
-        self._without_gpus = False
+        self._gpus: list[dict[str, Any]] = []
+        self._next_look = 0.0
         self._lock = threading.Lock()
 
     def of(self, pid: int) -> dict[str, Any]:
@@ -39,17 +41,18 @@ class Resources:
             return {"memory": memory, "cpu": round(cpu), "gpus": self._gpu_lines()}
 
     def _gpu_lines(self) -> list[dict[str, Any]]:
-        when, known = self._gpus
-        if self._without_gpus or time.monotonic() - when < GPU_SECONDS:
-            return known
+        if time.monotonic() < self._next_look:
+            return self._gpus
+        told, pause = "", GPU_SECONDS
         try:
             command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
             told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
-        except (OSError, subprocess.SubprocessError):
-            self._without_gpus = True
-            return []
-        self._gpus = (time.monotonic(), gpu_lines(told))
-        return self._gpus[1]
+        except FileNotFoundError:
+            pause = math.inf
+        except (OSError, subprocess.SubprocessError):  # a driver under load answers late
+            pause = FAILED_SECONDS
+        self._gpus, self._next_look = gpu_lines(told), time.monotonic() + pause
+        return self._gpus
 
 
 def gpu_lines(text: str) -> list[dict[str, Any]]:
