@@ -231,6 +231,12 @@ def test_of_a_pruned_search_all_trials_are_compared_after_one_epoch(tmp_path):
     assert view.epoch is None and len(view.compared) == 4 and "optimizer" not in view.importance
 
 
+def test_the_digits_of_the_loss_are_not_drawn():
+    study = made([trial(1.0, curve=[graded(1.0, loss, maximize=True) for loss in (0.4, 0.2)], dropout=0.1)])
+    (shown,) = look(study, study.get_trials()).reporting
+    assert shown.intermediate_values == {1: 1.0, 2: 1.0}
+
+
 def test_where_all_are_equal_after_that_epoch_the_ends_are_compared():
     trials = [trial(0.1 * i, curve=[0.0, 0.1 * i], dropout=0.1 * i, warmup=i) for i in range(1, 5)]
     trials.append(trial(state=TrialState.PRUNED, curve=[0.0], dropout=0.05, warmup=7))

@@ -157,7 +157,7 @@ def remembered(name: str, maximize: Sequence[bool], trials: Sequence[FrozenTrial
 
 
 def copied(trial: FrozenTrial, objectives: int) -> FrozenTrial:
-    """The trial with its first ``objectives`` values, a single one without the digits of the loss.
+    """The trial with its first ``objectives`` values, a single one and those of epochs without the digits of the loss.
 
     Failed where a complete one's values are not finite.
     """
@@ -171,7 +171,9 @@ def copied(trial: FrozenTrial, objectives: int) -> FrozenTrial:
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=trial.user_attrs,
-        intermediate_values={step: value for step, value in trial.intermediate_values.items() if math.isfinite(value)},
+        intermediate_values={
+            step: plain(value) for step, value in trial.intermediate_values.items() if math.isfinite(value)
+        },
     )
 
 
@@ -189,9 +191,7 @@ def comparable(trials: Sequence[FrozenTrial]) -> tuple[tuple[FrozenTrial, ...], 
         return complete, None
     epoch = min(max(trial.intermediate_values) for trial in ended)
     return tuple(
-        create_trial(
-            value=plain(trial.intermediate_values[epoch]), params=trial.params, distributions=trial.distributions
-        )
+        create_trial(value=trial.intermediate_values[epoch], params=trial.params, distributions=trial.distributions)
         for trial in ended
         if epoch in trial.intermediate_values
     ), epoch
