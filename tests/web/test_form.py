@@ -478,6 +478,7 @@ def test_controls_follow_from_the_schema() -> None:
     assert (told["dropout"]["low"], told["dropout"]["high"]) == (0.0, 0.9)
     assert told["optimizer"]["choices"] == ["adam", "adamw", "sgd"]
     assert told["model.pretrained"]["choices"] == ["auto", "true", "false"]
+    assert told["batch_size"]["help"].endswith(" Powers of 2 are recommended.")
     assert told["warmup_epochs"]["unit"] == "epochs" and told["batch_size"]["takes"] == "an integer from 1 to 256"
     assert {name["name"] for name in catalog()["tasks"]} == set(TASKS)
 

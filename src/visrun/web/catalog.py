@@ -77,15 +77,19 @@ def _field(key: str, info: FieldInfo) -> dict[str, Any]:
         "label": label(key),
         "control": _control(key, info),
         "choices": list(_choices(info.annotation)),
-        "help": (info.description or "").replace("null = ", "empty = " if key not in selects() else "null = "),
+        "help": _help(key, info),
         "empty": _of_nothing(key, info),
         "unit": fields.extra(info, "unit") or "",
         "takes": "" if key in FORM_GROUPS else fields.allowed(info),
         "low": limits.get("ge"),
         "high": limits.get("le"),
-        "powers": key in POWERS,
         "offers": ASKED.get(key, ""),
     }
+
+
+def _help(key: str, info: FieldInfo) -> str:
+    hint = " Powers of 2 are recommended." if key in POWERS else ""
+    return (info.description or "").replace("null = ", "empty = " if key not in selects() else "null = ") + hint
 
 
 @cache
