@@ -107,6 +107,15 @@ def test_a_choice_waits_for_the_page(watched: Watched) -> None:
     assert page.evaluate(in_place) == '"none while a value is wrong"'
     page.get_by_role("radio", name="Sweep").check()
     page.get_by_label("Ready space", exact=True).wait_for()
+    page.get_by_label("Learning Rate", exact=True).fill("0.1")
+    sync_api.expect(page.locator("#command")).to_contain_text("visrun -m")
+    page.get_by_role("radio", name="One run").check()
+    sync_api.expect(page.locator("#command")).to_contain_text("visrun learning_rate=0.1")
+    page.route("**/api/view", lambda route: held.append(route))
+    page.get_by_role("radio", name="Sweep").check()
+    sync_api.expect(page.locator("#command")).to_have_text("")
+    assert page.evaluate(in_place) == "none"
+    held.pop().continue_()
 
 
 def value(page: Any, label: str) -> str:

@@ -198,9 +198,10 @@ function show(answer, { told, before }) {
   for (const watcher of watchers) watcher(answer);
 }
 
-// What Copy takes; "" where nothing can be started.
-export function showCommand(text) {
+// What Copy takes; "" where nothing can be started: a value is wrong, or the command is not known yet.
+export function showCommand(text, awaited = false) {
   say(find("command"), text);
+  find("command").classList.toggle("awaited", awaited);
   find("copy").disabled = text === "";
 }
 

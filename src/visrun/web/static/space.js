@@ -63,7 +63,7 @@ function switched() {
   mark();
   if (active()) {
     asked = "";
-    showCommand(""); // that of one run
+    showCommand("", true); // not that of one run
     find("space").scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
   refresh();
