@@ -67,6 +67,19 @@ def test_everybody_reads_the_same_epochs(name: str, tmp_path: Path) -> None:
     assert all(isinstance(row["epoch"], int) for row in rows_of(tmp_path))
 
 
+def test_the_page_reads_epochs_again_only_where_there_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = list[Path]()
+    monkeypatch.setattr(state, "read_epochs", lambda file, most: reads.append(file) or read_epochs(file, most))
+    for text in ('{"epoch": 1}\n', '{"epoch": 1}\n{"epoch": 2}\n', '{"epoch": 1}\n'):
+        (tmp_path / METRICS).write_text(text)
+        assert rows_of(tmp_path) == rows_of(tmp_path) == epochs_in(text.encode())
+    assert len(reads) == 3
+    (tmp_path / METRICS).unlink()
+    assert rows_of(tmp_path) == []
+
+
 def test_a_run_with_very_many_classes_reads_what_is_too_much_for_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

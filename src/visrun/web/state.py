@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +201,17 @@ def told(file: Path) -> dict[str, Any]:
 
 def rows_of(folder: Path) -> list[Row]:
     """The epochs of metrics.jsonl; [] where it cannot be read."""
+    file = folder / METRICS
     try:
-        return read_epochs(folder / METRICS, MOST_READ)
-    except UserError:
+        facts = file.stat()
+        return list(_rows(file, (facts.st_size, facts.st_mtime_ns)))
+    except (OSError, UserError):
         return []
+
+
+@lru_cache(maxsize=4)  # a run that is followed is asked for four times a second, and a long one has thousands of values
+def _rows(file: Path, _stamp: tuple[int, int]) -> tuple[Row, ...]:
+    return tuple(read_epochs(file, MOST_READ))
 
 
 def note(folder: Path, *, into: str = UI, **facts: Any) -> None:
