@@ -181,7 +181,7 @@ def fill_in(page: Any) -> None:
     sync_api.expect(page.locator("#curve .u-value").first).to_have_text(str(EPOCHS))
     page.get_by_text("More settings").click()
     name = page.locator("#field-tracking-run_name")
-    assert name.get_attribute("placeholder") == "the model and what was typed beside it"
+    assert name.get_attribute("placeholder") == "the model and what sets it apart"
     name.fill("x")
     name.fill("")
     sync_api.expect(page.locator("#command")).to_contain_text("tracking.run_name=null")
