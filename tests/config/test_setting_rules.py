@@ -315,7 +315,7 @@ def test_the_options_of_a_model_are_those_its_builder_takes():
 
 
 def test_the_table_names_settings_and_choices():
-    flags = {key: {True, False} for key in ("gradient", "drops", "losses", "data.tile", "data.fold")}
+    flags = {key: {True, False} for key in ("gradient", "drops", "losses", "data.tile", "data.fold", "model.weights")}
     known = flags | {
         "loss": {name for entry in TASKS.values() for name in entry.losses},
         "optimizer": set(OPTIMIZERS),

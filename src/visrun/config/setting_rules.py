@@ -177,10 +177,10 @@ def _data_problems(data: Data, task: str) -> list[str]:
     if target.objects:
         if data.resize == "crop":
             problems.append(f"data.resize=crop: task={task} takes letterbox or zoom, since crop would cut objects away")
+        if data.tile is not None and data.overlap >= data.tile:
+            problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
     elif data.tile is not None:
         problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
-    if data.tile is not None and data.overlap >= data.tile:
-        problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
     if not target.classes:
         typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
         lacks = {"classes": "has no classes to choose", "class_weights": _weighs_nothing(task)}
