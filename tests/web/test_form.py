@@ -212,6 +212,8 @@ def test_a_setting_that_another_leaves_unread_waits(composer: Composer) -> None:
     assert (fields["data.tile"]["default"], fields["data.cache"]["default"]) == ("", "auto")
     loaded = view("object_detection", None, {"model.weights": "net.pt", "model.pretrained": "false"}, composer)
     assert "pretrained" not in loaded["command"] and not loaded["fields"]["model.pretrained"]["shown"]
+    folds = view("object_detection", None, {"data.fold": "1/5", "data.val_fraction": "0.3"}, composer)
+    assert "val_fraction" not in folds["command"] and folds["warnings"] == {}
     whole = view("object_detection", None, {"data.overlap": "64"}, composer)
     assert "overlap" not in whole["command"] and whole["warnings"] == {}
     assert (whole["fields"]["data.overlap"]["text"], whole["fields"]["data.overlap"]["shown"]) == ("64", False)

@@ -63,7 +63,7 @@ def test_the_command_is_the_terminals_and_what_it_says_is_told(cwd: Path, monkey
     one.start(run, " photos ", threshold=" 0.5")
     told = ended(one, run)
     expected = f"predict plugins=[x] {run} {cwd}/photos threshold=0.5"
-    assert (cwd / "words").read_text() == f"-m visrun {expected}\n"
+    assert (cwd / "words").read_text() == f"-P -m visrun {expected}\n"
     assert told["command"] == f"visrun predict 'plugins=[x]' outputs/run {cwd}/photos threshold=0.5"
     assert (told["state"], told["exit_code"], told["errors"]) == ("failed", 2, ["a.png: is broken"])
     assert (told["count"], told["folder"], told["path"]) == (1, f"{run}/predictions", "photos")

@@ -23,7 +23,7 @@ from visrun.config.checks import about_others
 from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
 from visrun.config.fields import one_of, show
-from visrun.config.setting_rules import SELECTING, entry_of, facts_of, is_read, why_unread
+from visrun.config.setting_rules import READ_WHEN, SELECTING, entry_of, facts_of, is_read, why_unread
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES, Hyperparameters, losses_of
 from visrun.lr import lr_curve
@@ -34,7 +34,8 @@ from visrun.web.catalog import FORM_GROUPS, editable, selects
 from visrun.web.composer import Composer
 from visrun.web.entered import Entered, key_of, read, require_known, shown, words
 
-DECIDERS = (*CHOICES, "data.cache", "data.tile", "model.weights")  # and settings beside which others are read or not
+# Choices, and settings beside which others are read or not.
+DECIDERS = {*CHOICES, *(key for needs in READ_WHEN.values() for key in needs if key in editable())}
 # What decides which images, splits and classes a run has.
 SURVEYED = ("data", "data.root", *(f"data.{name}" for name in SELECTING), "seed")
 STRANGE = re.compile(": (task=|model=|this model takes )")  # in a line of what the task or the model cannot have
