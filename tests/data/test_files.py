@@ -103,6 +103,7 @@ def test_a_root_that_cannot_be_there_is_refused_in_words(tmp_path: Path) -> None
         "a\0b": "no such folder",
         "x" * 300: "a name in this path is too long",
         "loop/x": "links that lead in a circle; name another path",
+        "https:/host/a.zip": "no such folder; addresses are not read; download it and name the folder",
     }.items():
         with pytest.raises(DataError) as caught:
             files.require_root(tmp_path / name)

@@ -187,6 +187,8 @@ def require_root(root: Path) -> None:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a NUL in it
         near = folders(root.parent) if root.parent.is_dir() else []
         hint = did_you_mean(root.name, [folder.name for folder in near])
+        if {"http:", "https:"} & {*root.parts}:
+            hint = "; addresses are not read; download it and name the folder"
         several = f"; to vary it in a sweep write data.root=choice({root})" if "," in str(root) else ""
         raise DataError(f"data.root={root}: no such folder{hint}{several}") from None
     except OSError as error:  # a name that is too long, or a folder above that is closed
