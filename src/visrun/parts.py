@@ -97,12 +97,8 @@ def build(
     chance.seed(settings.seed)
     task = build_task(resolved, dataset, device)
     built = build_network(resolved, task, size, begun)
-    millions = count_parameters(built.module) / 1e6
     where = f"data.image_size={typed(size)}, on {device} in {precision}"
-    screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
-    if begun is None:
-        warn_of_random(resolved, built, screen)
-    warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
+    _introduce(resolved, task, built, screen, where=where, fresh=begun is None)
     look = look_of(settings, built, size, dataset.white)
     loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
     if alone and facts.gradient and built.is_random:
@@ -194,6 +190,15 @@ def build_network(
     ):
         raise ConfigError(f"model={settings.model.name}: {problem}, which task={settings.task} needs")
     return built
+
+
+def _introduce(resolved: Resolved, task: Task, built: Built, screen: Screen, *, where: str, fresh: bool) -> None:
+    """Say which network a run has and ``where``, and what is doubtful about it, its weights only of a ``fresh`` one."""
+    settings, millions = resolved.settings, count_parameters(built.module) / 1e6
+    screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
+    if fresh:
+        warn_of_random(resolved, built, screen)
+    warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
 
 
 def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
