@@ -97,7 +97,7 @@ def resume(folder: Path) -> int:
     screen, former = Screen(), read_json(folder / experiment.FILE_NAME)
     if part_of(former, "result").get("status") == "finished":
         complete(folder, screen)
-        screen.say(f"{folder}: this run is finished; {once_finished(folder)}")
+        screen.say(f"{folder}: this run is finished; {once_finished(folder, former)}")
         return 0
     require_inside(folder)
     return _run(remembered(folder), folder, screen, former=former).exit_code

@@ -1,7 +1,6 @@
 """What a run's folder says of it: the settings it goes on with, and whether it can."""
 
 import errno
-import json
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -198,8 +197,7 @@ def test_a_finished_run_says_how_it_is_repeated_and_trained_for_longer(
 
 
 def finished(folder: Path, **settings: object) -> str:
-    (folder / "experiment.json").write_text(json.dumps({"result": {"status": "finished"}} | settings))
-    return once_finished(folder)
+    return once_finished(folder, {"result": {"status": "finished"}} | settings)
 
 
 def test_a_model_that_is_not_trained_is_not_trained_on(tmp_path: Path) -> None:

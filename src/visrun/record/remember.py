@@ -67,9 +67,9 @@ def longer_command(folder: Path, *words: str) -> str:
     return plugins.command(f"experiment={folder}", f"model.weights={folder}", *words)
 
 
-def once_finished(folder: Path) -> str:
-    """What a person can do with a run that is finished; a model that learns nothing by gradient is not trained on."""
-    content = read_json(folder / FILE_NAME)
+def once_finished(folder: Path, content: Mapping[str, Any]) -> str:
+    """What a person can do with a finished run, whose experiment.json holds ``content``; a model that learns nothing by
+    gradient is not trained on."""
     noted = (part_of(content, "hyperparameters").get("loss"), part_of(content, "model").get("name"))
     names = {key: name for key, name in zip(("loss", "model.name"), noted, strict=True) if isinstance(name, str)}
     unknown, repeats = unknown_names(names), f"{repeat_command(folder)} repeats it"
