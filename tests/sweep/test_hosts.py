@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ from visrun.sweep.plugin import VisrunSweeper, last_words, start_ray
 from visrun.sweep.storage import PASSWORD, open_storage
 from visrun.sweep.study import Queue, counting, create, is_lost
 from visrun.sweep.ties import graded
+from visrun.sweep.worker import beating
 
 SERVER = os.environ.get("VISRUN_TEST_POSTGRESQL")
 SECRET = os.environ.get("VISRUN_TEST_PASSWORD", "")
@@ -133,6 +135,8 @@ def finish(*children: subprocess.Popen[str]) -> list[str]:
     finally:
         for child in children:
             child.kill()
+            child.wait()
+            child.stdout.close()  # type: ignore[union-attr]
 
 
 def worker(url: str, n_trials: int, *, cwd: Path, **environment: str) -> subprocess.Popen[str]:
@@ -236,14 +240,21 @@ def test_a_study_in_a_database_has_one_leader_until_that_dies(folder: Path) -> N
     assert [trial.state for trial in counting(trials(url))] == [TrialState.COMPLETE] * 2
 
 
+def claim(queue: Queue, leader: dict[str, Any]) -> None:
+    queue.study.set_user_attr(CLAIM, {**leader, "heard": time.time()})
+
+
 @pytest.mark.slow
-def test_a_leader_ends_where_another_one_has_taken_its_study_over(folder: Path) -> None:
+def test_a_leader_ends_where_another_one_has_taken_its_study_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visrun.sweep.worker.HEARTBEAT", 0.2)  # the other one's, which notes itself again and again
     url = f"sqlite:///{folder / 'studies.db'}"
     child = start(*SEARCH, f"hydra.sweeper.storage={url}", cwd=folder, FAKE_HANGS="1")
     until((folder / "ran.txt").exists)
-    elsewhere = {"pid": 7, "started": 0.0, "host": "elsewhere", "folder": "/there", "heard": time.time() + 60}
-    Queue(open_storage(url), "search").study.set_user_attr(CLAIM, elsewhere)
-    (text,) = finish(child)
+    elsewhere = {"pid": 7, "started": 0.0, "host": "elsewhere", "folder": "/there"}
+    with beating(partial(claim, Queue(open_storage(url), "search"), elsewhere)):
+        (text,) = finish(child)
     assert child.returncode == 1, text
     assert "study_name=search: process 7 on elsewhere in /there has taken this study over" in text
 

@@ -251,9 +251,12 @@ class TestDatabase:
 
     def test_one_that_was_silent_until_another_one_led_leads_no_more(self, made: Plan, queue: Queue) -> None:
         noted = {**other_process(), "host": "elsewhere", "folder": "/there", "heard": time.time() + 60}
-        with claimed(made, queue) as claim:
-            queue.study.set_user_attr(CLAIM, noted)
+        claim = Claim(queue, made.folder)
+        claim.take()
+        for leader in (noted, {}):  # and stays so when the other one has ended
+            queue.study.set_user_attr(CLAIM, leader)
             claim.beat()
             with pytest.raises(VisrunError, match="on elsewhere in /there has taken this study over"):
                 claim.keep()
-        assert queue.study.user_attrs[CLAIM] == noted
+            claim.release()
+            assert queue.study.user_attrs[CLAIM] == leader

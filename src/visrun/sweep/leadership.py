@@ -170,7 +170,7 @@ class Claim:
 
     def beat(self) -> None:
         """Note that the leader lives, unless another one has taken its place while it was silent."""
-        self.rival = self._other()
+        self.rival = self.rival or self._other()
         if self.rival is None:
             self._note()
 
