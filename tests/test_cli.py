@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 import visrun
 from visrun import cli, launch
 from visrun.arguments import USAGE
+from visrun.config.configs import conf_dir
 from visrun.errors import UserError
 
 # The command with a training that only says what it was asked for: what is tested here comes before and after it.
@@ -404,6 +406,26 @@ def test_a_typed_run_folder_wins(empty_folder: Path) -> None:
     done = command("hydra.run.dir=here (1)/a,b", cwd=empty_folder)
     assert "RUN " + str(empty_folder / "here (1)/a,b") in done.stdout
     assert not (empty_folder / "outputs").exists()
+
+
+def test_a_run_folder_of_a_config_file_counts(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = (conf_dir() / "config.yaml").read_text()
+    monkeypatch.setenv("HOME", str(empty_folder))
+    (empty_folder / "conf").mkdir()
+    (empty_folder / "conf" / "config.yaml").write_text(
+        re.sub(r"dir: outputs/.*", r"dir: ~/mine/${task}_${seed}", shipped)
+    )
+    done = command("seed=3", cwd=empty_folder)
+    assert "RUN " + str(empty_folder / "mine/classification_3") in done.stdout
+    typed = command("hydra.run.dir=typed", cwd=empty_folder)
+    assert "RUN " + str(empty_folder / "typed") in typed.stdout
+    assert not (empty_folder / "outputs").exists()
+    (empty_folder / "mine" / "classification_4").mkdir()
+    (empty_folder / "mine" / "classification_4" / "experiment.json").write_text("{}")
+    assert cli.main(["seed=4", "tracking=none"]) == 2
+    assert "mine/classification_4: holds a run already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["w", "a run (1)"])

@@ -56,7 +56,7 @@ def served(group: str, option: str, task: str) -> bool:
         name = {GENERIC_MODEL: "resnext50_32x4d", TIMM_MODEL: timm_name("timm_resnet18", task)}.get(option, option)
         return task in model_entry(name).tasks
     if group == "data" and option in READERS:
-        return task in (*READERS[option].tasks, *READERS[option].derived)
+        return TASKS[task].target in READERS[option].served
     return True
 
 

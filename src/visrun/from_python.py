@@ -37,8 +37,10 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
         raise ConfigError(
             [f"{word}: not read from Python; of Hydra's words hydra.run.dir=FOLDER alone is" for word in unread]
         )
-    require_free(own[-1:])
-    return run_dir(own[-1:])
+    folder = run_dir(own[-1:])
+    if folder is not None:
+        require_free(folder)
+    return folder
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from visrun.config.hydra_errors import in_one_line, refused
 from visrun.config.overrides import hydra_words
 from visrun.config.sweeper import TARGET
 from visrun.errors import ConfigError
-from visrun.record.outputs import DATED
+from visrun.record.outputs import UNNAMED
 
 SWITCHES = ("help", "hydra_help", "resolve", "multirun", "shell_completion")
 OPTIONS = ("cfg", "info", "package")
@@ -96,14 +96,34 @@ def sweeping(words: Sequence[str], conf: Conf) -> Sweeping:
     Raises:
         ConfigError: Hydra cannot compose it.
     """
-    try:
-        own = conf.loader.load_configuration(PRIMARY, list(words), RunMode.MULTIRUN).hydra
-        dated = OmegaConf.to_container(own.sweep)["dir"] == DATED  # type: ignore[call-overload, index]
-        folder = None if dated else OmegaConf.select(own, "sweep.dir")
+    with _own_settings(words, conf, RunMode.MULTIRUN) as own:
         name, target, worker = (OmegaConf.select(own.sweeper, key) for key in ("study_name", "_target_", "worker"))
+        return Sweeping(name and str(name), _folder(own, "sweep"), target == TARGET, bool(worker))
+
+
+def run_folder(words: Sequence[str], conf: Conf) -> str | None:
+    """Where Hydra will write a single run, typed or in files; None where they name no folder.
+
+    Raises:
+        ConfigError: Hydra cannot compose it.
+    """
+    with _own_settings(words, conf, RunMode.RUN) as own:
+        return _folder(own, "run")
+
+
+@contextmanager
+def _own_settings(words: Sequence[str], conf: Conf, mode: RunMode) -> Iterator[DictConfig]:
+    """Hydra's own settings, composed; what it says of them within comes as ours."""
+    try:
+        yield conf.loader.load_configuration(PRIMARY, list(words), mode).hydra
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(in_one_line(error, words)) from error
-    return Sweeping(name and str(name), folder, target == TARGET, bool(worker))
+
+
+def _folder(own: DictConfig, kind: str) -> str | None:
+    """``run.dir`` or ``sweep.dir`` of Hydra's own settings; None where it is what visrun ships."""
+    shipped = OmegaConf.to_container(own[kind])["dir"] == UNNAMED[kind]  # type: ignore[call-overload, index]
+    return None if shipped else OmegaConf.select(own, f"{kind}.dir")
 
 
 def no_job(_: DictConfig) -> None:

@@ -28,10 +28,10 @@ from visrun.arguments import USAGE, Parser
 from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
-from visrun.config.overrides import STUDY, SWEEP_DIR, hydra_value, hydra_words, to_override
+from visrun.config.overrides import RUN_DIR, STUDY, SWEEP_DIR, hydra_value, hydra_words, to_override
 from visrun.errors import ConfigError
 from visrun.folders import expanded
-from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job, sweeping
+from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job, run_folder, sweeping
 from visrun.near import near
 from visrun.record.inside import require_inside
 from visrun.record.outputs import SWEEPS, new_run_folder
@@ -131,18 +131,19 @@ def _refusal(name: str) -> str:
 
 def _single(args: Namespace, config_dir: Path | None) -> int:
     """One run, or a look at its config."""
-    resolved = resolve(args.overrides, config_dir=config_dir)
+    conf = open_conf(Path.cwd(), config_dir)
+    resolved = resolve(args.overrides, conf=conf)
     own = hydra_words(args.overrides)
-    looks = any(getattr(args, name) for name in INSPECTIONS)
-    if not looks:
-        preflight.require_free(own)
-        preflight.require(resolved.settings)
-    say(resolved)
-    if looks:
+    if any(getattr(args, name) for name in INSPECTIONS):
+        say(resolved)
         return hand_over(args, [*own, *resolved.overrides], no_job)
-    given = any(word.startswith("hydra.run.dir=") for word in own)
-    made, codes = None if given else new_run_folder(resolved.settings.task), [0]
-    named = [] if made is None else [to_override("hydra.run.dir", str(made))]
+    chosen = _chosen(RUN_DIR, own, run_folder([*own, *resolved.overrides], conf))
+    if chosen is not None:
+        preflight.require_free(chosen)
+    preflight.require(resolved.settings)
+    say(resolved)
+    made, codes = None if chosen else new_run_folder(resolved.settings.task), [0]
+    named = [] if hydra_value(RUN_DIR, own) else [to_override(RUN_DIR, str(chosen or made))]
 
     def job(config: DictConfig) -> float | None:
         from visrun import run
@@ -245,17 +246,20 @@ def sweep_folder(kind: str, own: Sequence[str], first: Resolved, conf: Conf) -> 
     """
     name, folder, ours, worker = sweeping([*own, *first.overrides], conf)
     typed = [key for key in (SWEEP_DIR, STUDY) if hydra_value(key, own)]
-    made = not name and not folder
+    chosen = _chosen(SWEEP_DIR, own, folder)
+    made = not name and not chosen
     if made and worker:  # it would begin a study of its own, which nobody else finds
         raise ConfigError(f"hydra.sweeper.worker=true: name the study it joins, {STUDY}=NAME")
-    if folder:
-        place = Path(folder) if SWEEP_DIR in typed else expanded(folder)
-    else:
-        place = Path(SWEEPS, name) if name else new_run_folder(kind, root=Path(SWEEPS))
+    place = chosen or (Path(SWEEPS, name) if name else new_run_folder(kind, root=Path(SWEEPS)))
     if made and ours:
         name = str(place.relative_to(SWEEPS))
     found = {SWEEP_DIR: str(place), STUDY: name}
     return place, made, [to_override(key, value) for key, value in found.items() if value and key not in typed]
+
+
+def _chosen(key: str, own: Sequence[str], folder: str | None) -> Path | None:
+    """The folder that was typed, in which ``~`` is replaced already, or that a file names; None where neither is."""
+    return Path(folder) if folder and hydra_value(key, own) else expanded(folder) if folder else None
 
 
 def say(resolved: Resolved) -> None:

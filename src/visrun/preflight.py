@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from visrun.config import plugins
-from visrun.config.overrides import run_dir
 from visrun.config.settings import Settings
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
@@ -36,18 +34,12 @@ def require(settings: Settings) -> None:
         raise ConfigError(problems)
 
 
-def require_free(own: Sequence[str]) -> None:
+def require_free(folder: Path) -> None:
     """Refuse a ``hydra.run.dir`` of the user's that is no folder, or whose run a new one would write over.
-
-    Args:
-        own: The user's words to Hydra.
 
     Raises:
         ConfigError: It is a file or lies below one, or it holds a run, or its name is no text.
     """
-    folder = run_dir(own)
-    if folder is None:
-        return
     require_text("hydra.run.dir=", folder, "name another one")
     if (folder / FILE_NAME).exists():
         again = plugins.command("resume", str(folder))

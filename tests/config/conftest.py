@@ -20,7 +20,7 @@ TASKS["counting"] = TaskEntry(build="zoo_plugin:Counting", metrics={"mae": False
 TASKS["classification"].losses["poly"] = "zoo_plugin:poly"
 MODELS["counter"] = ModelEntry(build="zoo_plugin:counter", tasks=SERVED, parameters=0.1, speed=3, accuracy=1)
 MODELS["counter2"] = ModelEntry(build="zoo_plugin:counter", tasks=SERVED, parameters=0.1, speed=3, accuracy=1)
-READERS["labels"] = ReaderEntry(read="zoo_plugin:read", recognise="zoo_plugin:recognise", tasks=SERVED)
+READERS["labels"] = ReaderEntry(read="zoo_plugin:read", recognise="zoo_plugin:recognise", targets=("label", "value"))
 AUGMENTATIONS["invert"] = "zoo_plugin:invert"
 """
 

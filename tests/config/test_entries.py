@@ -49,7 +49,7 @@ SLIPS = [
         'MODELS["counter"].options=depth: must be backbone, strides, coreset or neighbours',
     ),
     (
-        "READERS['labels'] = ReaderEntry(read='zoo_plugin', recognise=None, tasks=SERVED)",
+        "READERS['labels'] = ReaderEntry(read='zoo_plugin', recognise=None, targets=('value',))",
         f'READERS["labels"].read=zoo_plugin: {REF}\nREADERS["labels"].recognise=null: {REF}',
     ),
     ("AUGMENTATIONS['in-vert'] = print", 'AUGMENTATIONS["in-vert"]: a name is made of letters, digits and _'),

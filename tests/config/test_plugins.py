@@ -79,7 +79,7 @@ def test_a_plugin_that_takes_a_name_is_told_and_one_that_adds_to_an_entry_is_not
     (folder / "mine.py").write_text(
         "from dataclasses import replace\nfrom visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS\n"
         "MODELS['resnet18'] = replace(MODELS['resnet18'], build=print)\nAUGMENTATIONS['blur'] = print\n"
-        "READERS['csv'] = replace(READERS['csv'], tasks=('classification',))\n"
+        "READERS['csv'] = replace(READERS['csv'], targets=('label',))\n"
         "TASKS['classification'].losses['focal'] = print\n"
     )
     plugins.load(["mine", "colorsys"], cwd=folder)

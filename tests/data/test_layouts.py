@@ -23,7 +23,7 @@ from visrun.data.objects import BOX, LABEL, Objects, corners_of
 from visrun.data.outlines import drawn
 from visrun.errors import DataError
 from visrun.loaders import split_batches
-from visrun.tables import READERS, TASKS
+from visrun.tables import READERS, TASKS, learning
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 SIZE = (64, 48)
@@ -337,8 +337,8 @@ def test_one_set_of_outlines_serves_six_tasks(tmp_path: Path, drawn_once: Any) -
     assert len({d.fingerprint for d in datasets.values()}) == 6
 
 
-def served(layout: str) -> tuple[str, ...]:
-    return (*READERS[layout].tasks, *READERS[layout].derived)
+def served(layout: str) -> list[str]:
+    return learning(READERS[layout].served)
 
 
 def test_where_the_first_layout_has_too_little_the_next_is_taken(tmp_path: Path, drawn_once: Any) -> None:

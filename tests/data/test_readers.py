@@ -15,7 +15,7 @@ from visrun.data.files import natural
 from visrun.data.listing import Listing, Record
 from visrun.data.readers import folder, masks, table
 from visrun.errors import DataError
-from visrun.tables import READERS, TASKS
+from visrun.tables import READERS, TASKS, learning
 
 
 def picture(path: Path, shade: int = 0) -> Path:
@@ -38,7 +38,7 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
 def test_every_reader_loads_says_its_layout_and_refuses_an_empty_folder(tmp_path: Path, name: str) -> None:
     entry = READERS[name]
     assert (load(entry.read).__doc__ or "").strip()
-    for task in entry.tasks:
+    for task in learning(entry.targets):
         assert call(load(entry.recognise), {"task": task}, tmp_path) is False
         with pytest.raises(DataError, match="no "):
             records.read(tmp_path, task=task, reader=name)

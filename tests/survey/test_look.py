@@ -17,7 +17,7 @@ from visrun.data.readers import coco, yolo
 from visrun.errors import DataError
 from visrun.survey.look import Spread, Survey, look, spread
 from visrun.survey.text import as_text
-from visrun.tables import READERS, TASKS, ReaderEntry
+from visrun.tables import READERS, TASKS, ReaderEntry, learning
 
 from .conftest import photo
 
@@ -48,7 +48,7 @@ def test_a_file_that_ends_the_look_is_named_below_the_folder(
 def test_outlines_serve_six_tasks(outlines: Path) -> None:
     found = survey(outlines)
     assert [service.task for service in found.services] == list(TASKS)
-    assert set(ready(found)) == {*READERS["coco"].tasks, *READERS["coco"].derived}
+    assert set(ready(found)) == set(learning(READERS["coco"].served))
     assert (found.images, found.suffixes) == (10, {"png": 10})
     assert (found.width, found.height) == (Spread(low=48, median=48, high=48), Spread(low=32, median=32, high=32))
     boxes = of(found, "object_detection")
@@ -194,8 +194,8 @@ def test_images_of_kinds_that_are_not_read_are_one_line(tmp_path: Path, suffix: 
 
 def test_a_reader_that_is_new_is_asked_too(class_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = READERS["folder"]
-    mine = ReaderEntry(read=entry.read, recognise=entry.recognise, tasks=("classification",))
-    monkeypatch.setitem(READERS, "folder", replace(entry, tasks=()))
+    mine = ReaderEntry(read=entry.read, recognise=entry.recognise, targets=("label",))
+    monkeypatch.setitem(READERS, "folder", replace(entry, targets=()))
     monkeypatch.setitem(READERS, "mine", mine)
     assert recognise.fitting(class_folders, "classification") == ["mine"]
     found = survey(class_folders)

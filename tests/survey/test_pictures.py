@@ -14,7 +14,7 @@ from visrun.data.objects import Objects
 from visrun.data.outlines import Rle
 from visrun.data.records import Dataset
 from visrun.survey.pictures import DRAW, labelled, samples, traced
-from visrun.tables import READERS, TARGETS
+from visrun.tables import READERS, TARGETS, learning
 
 from .conftest import photo
 
@@ -29,7 +29,7 @@ def test_every_kind_of_target_is_drawn_and_described() -> None:
     assert set(DRAW) == set(LINES) == set(TARGETS) - {"none"}
 
 
-@pytest.mark.parametrize("task", [*READERS["coco"].tasks, *READERS["coco"].derived])
+@pytest.mark.parametrize("task", learning(READERS["coco"].served))
 def test_samples_of_every_task_are_drawn(outlines: Path, task: str) -> None:
     found = dataset(outlines, task)
     chosen = samples(found, 5)

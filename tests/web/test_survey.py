@@ -234,7 +234,7 @@ def read(root):
     return Listing(splits={"train": records, "val": records}, classes=tuple(names))
 
 TASKS["sorting"] = TASKS["classification"]
-READERS["stacks"] = ReaderEntry(read=read, recognise=recognise, tasks=("sorting",))
+READERS["stacks"] = ReaderEntry(read=read, recognise=recognise, targets=("label",))
 """
 
 

@@ -41,7 +41,8 @@ def _tables(table: str, entries: Mapping[Any, Any], kind: type) -> Iterator[str]
             yield from _among(f"{where}.options", entry.options, ModelOptions.model_fields)
         elif isinstance(entry, ReaderEntry):
             yield from [*_ref(f"{where}.read", entry.read), *_ref(f"{where}.recognise", entry.recognise)]
-            yield from _serves(where, entry.tasks)
+            yield from _among(f"{where}.targets", entry.targets, TARGETS)
+            yield from _among(f"{where}.derived", entry.derived, TARGETS)
 
 
 def _task(where: str, entry: TaskEntry) -> Iterator[str]:

@@ -41,8 +41,9 @@ from visrun.synonyms import hint
 PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
 TEXTS = ("data.group", "tracking.experiment", "tracking.run_name", "tracking.uri")
 NAME_LISTS = ("data.classes", "data.targets")
+RUN_DIR = "hydra.run.dir"
 SWEEP_DIR, STUDY = "hydra.sweep.dir", "hydra.sweeper.study_name"  # a sweep's folder, and its name
-HYDRA_PATHS = ("hydra.run.dir", SWEEP_DIR, "hydra.sweep.subdir")
+HYDRA_PATHS = (RUN_DIR, SWEEP_DIR, "hydra.sweep.subdir")
 GROUPS = ("task", "data", "model", "optimizer", "scheduler", "loss", "augment", "tracking")
 SWEEPS = ("choice(", "glob(")
 READY = "sweep"  # sweep=NAME, a ready space: words of a sweep by one name
@@ -155,7 +156,7 @@ def hydra_words(words: Iterable[str]) -> list[str]:
 
 def run_dir(words: Iterable[str]) -> Path | None:
     """The folder that ``hydra.run.dir`` among :func:`hydra_words` names; None without, or where Hydra makes it up."""
-    folder = hydra_value("hydra.run.dir", words)
+    folder = hydra_value(RUN_DIR, words)
     return None if folder is None or "${" in folder else Path(folder)
 
 

@@ -166,7 +166,7 @@ def unknown_augmentations(names: Iterable[str]) -> list[str]:
 def _data_problems(data: Data, task: str) -> list[str]:
     problems = []
     names = ["demo"] * (task in demo.WRITERS)
-    names += ["auto", *(name for name, entry in READERS.items() if task in entry.served)]
+    names += ["auto", *(name for name, entry in READERS.items() if TASKS[task].target in entry.served)]
     if data.name == "demo" and data.root is None and task not in demo.WRITERS:
         problems.append(f"data.root=null: task={task} has no demo; it needs the dataset's folder or file")
     elif data.name not in names:

@@ -13,7 +13,7 @@ from visrun.data.objects import MOST_MASKED, Objects
 from visrun.data.outlines import Floats, Window
 from visrun.data.recognise import choices
 from visrun.errors import DataError
-from visrun.tables import READERS, TARGETS
+from visrun.tables import READERS, TARGETS, learning
 from visrun.text import some
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
     if dataset.kind == "verdict":
         lines += _mode(dataset, learns)
     if dataset.kind == "label" and (entry := READERS[dataset.layout]).derived:
-        lines.append(f"  an image's label is what its objects are; task={entry.tasks[0]} finds the objects")
+        lines.append(f"  an image's label is what its objects are; task={learning(entry.targets)[0]} finds the objects")
     if dataset.white:
         lines.append(f"  16-bit grey: 0 to {dataset.white:,} is black to white, in every image")
     if dataset.skipped:

@@ -127,7 +127,7 @@ def told(root: Path, task: str) -> str:
     values, if it can serve a task in another form; "" where none is known."""
     several = [(file, files.head(file)) for file in _files(root)]
     for known in FORMATS:
-        if not any(task in READERS[name].served for name in known.readers):
+        if not any(TASKS[task].target in READERS[name].served for name in known.readers):
             continue
         for file, head in several:
             named = any(fnmatchcase(file.name.lower(), pattern) for pattern in known.files.split())

@@ -113,8 +113,9 @@ def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = r
 
 def readers(task: str) -> dict[str, tables.ReaderEntry]:
     """The readers that can serve a task, those that hold its own labels first."""
-    own = {name: entry for name, entry in tables.READERS.items() if task in entry.tasks}
-    return own | {name: entry for name, entry in tables.READERS.items() if task in entry.derived}
+    target = tables.TASKS[task].target
+    own = {name: entry for name, entry in tables.READERS.items() if target in entry.targets}
+    return own | {name: entry for name, entry in tables.READERS.items() if target in entry.derived}
 
 
 def serves(found: Recognised) -> bool:
@@ -136,7 +137,7 @@ def held(poor: Sequence[Recognised]) -> str:
 
 def _served(found: Recognised) -> list[str]:
     entry, form = tables.READERS[found.layout], form_of(found.listing)
-    return [task for task in entry.served if form in DERIVE[tables.TASKS[task].target].forms]
+    return tables.learning(target for target in entry.served if form in DERIVE[target].forms)
 
 
 def fitting(root: Path, task: str) -> list[str]:
@@ -159,7 +160,7 @@ def _recognises(name: str, root: Path, task: str) -> bool:
 def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> list[str]:
     """The readers to try, in this order."""
     names = fitting(root, task)
-    own = [name for name in names if task in tables.READERS[name].tasks]
+    own = [name for name in names if tables.TASKS[task].target in tables.READERS[name].targets]
     if len(own) > 1 and not all(tables.READERS[name].derived for name in own):
         raise DataError(f"data.root={root} fits several layouts: choose one with {choices(own)}")
     if names:
@@ -221,8 +222,9 @@ def _contents(root: Path) -> str:
 
 
 def _other_tasks(root: Path, task: str) -> str:
-    for name, entry in tables.READERS.items():
-        for other in entry.tasks:
-            if task not in entry.served and _recognises(name, root, other):
+    others = {name: entry for name, entry in tables.READERS.items() if name not in readers(task)}
+    for name, entry in others.items():
+        for other in tables.learning(entry.targets):
+            if _recognises(name, root, other):
                 return f". It looks like data={name} for task={other}"
     return ""

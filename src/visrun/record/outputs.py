@@ -9,7 +9,8 @@ from pathlib import Path
 from visrun.errors import UserError
 
 RUNS, SWEEPS = "outputs", "multirun"  # below the folder that a command runs in; conf/config.yaml names them, too
-DATED = f"{SWEEPS}/${{now:%Y-%m-%d}}/${{now:%H-%M-%S}}"  # its hydra.sweep.dir, and Hydra's: nobody chose a folder
+_DATED = "${now:%Y-%m-%d}/${now:%H-%M-%S}"
+UNNAMED = {"run": f"{RUNS}/{_DATED}_${{task}}", "sweep": f"{SWEEPS}/{_DATED}"}  # its hydra.*.dir: nobody chose one
 
 
 def new_run_folder(task: str, *, root: Path = Path(RUNS)) -> Path:

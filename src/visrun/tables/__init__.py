@@ -7,6 +7,8 @@ tables costs nothing; a plugin may put a callable in its place. Adding a task, m
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from visrun.build import Ref
 from visrun.tables.entries import ModelEntry, ReaderEntry, TaskEntry
 from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, named_by, timm_name
@@ -31,6 +33,7 @@ __all__ = [
     "ReaderEntry",
     "TargetEntry",
     "TaskEntry",
+    "learning",
     "model_entry",
     "named_by",
     "timm_name",
@@ -59,3 +62,8 @@ AUGMENTATIONS: dict[str, Ref] = {
 }
 
 TRACKERS: dict[str, Ref] = {"mlflow": "visrun.tracking:mlflow_tracker", "none": "visrun.tracking:no_tracker"}
+
+
+def learning(targets: Iterable[str]) -> list[str]:
+    """The tasks that learn these kinds of target, in the order of the kinds."""
+    return [name for target in targets for name, entry in TASKS.items() if entry.target == target]

@@ -166,16 +166,17 @@ class ReaderEntry:
     """A dataset layout: ``recognise(root) -> bool`` looks at names only, ``read(root)`` returns the splits' records;
     see `visrun.data.readers`.
 
-    ``tasks`` are those that its labels are made for; ``derived``, for layouts of labelled objects, those whose targets
-    follow from them. Of two layouts of objects in one folder the one further up here counts.
+    ``targets`` are the kinds of target, of ``TARGETS``, that its labels are made for; ``derived``, for layouts of
+    labelled objects, those that follow from them. It serves every task that learns one of these. Of two layouts of
+    objects in one folder the one further up here counts.
     """
 
     read: Ref
     recognise: Ref
-    tasks: tuple[str, ...]
+    targets: tuple[str, ...]
     derived: tuple[str, ...] = ()
 
     @property
     def served(self) -> tuple[str, ...]:
-        """All tasks that it can be asked for."""
-        return (*self.tasks, *self.derived)
+        """All kinds of target that it can be asked for."""
+        return (*self.targets, *self.derived)
