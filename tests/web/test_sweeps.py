@@ -17,6 +17,7 @@ from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.sweep_files import LEAD
+from visrun.web import sweeps
 from visrun.web.bodies import State, Swept
 from visrun.web.composer import Composer
 from visrun.web.desk import Desk
@@ -26,7 +27,7 @@ from visrun.web.processes import Conflict, Processes
 from visrun.web.roots import Roots
 from visrun.web.space import Wanted, offered, planned
 from visrun.web.state import Facts
-from visrun.web.sweeps import best_of, detail, ending, merged, study_of
+from visrun.web.sweeps import best_of, detail, ending, merged, study_of, told_by_folder
 
 from .test_runs import GONE, ME, row, write
 
@@ -110,6 +111,36 @@ def test_a_trial_that_starts_has_not_failed(sweep: Path, tmp_path: Path) -> None
     assert (told["ended"], told["counts"]["failed"]) == (3, 1)
     write(sweep / "4", lock=ME)
     assert detail(sweep, Library(tmp_path))["trials"][4]["state"] == "starting"
+
+
+def test_only_trials_that_run_or_have_changed_are_read_again(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noted(folder: Path, params: list[str], task: str) -> dict[str, Any]:
+        read.append(folder.name)
+        return told_by_folder(folder, params, task)
+
+    monkeypatch.setattr(sweeps, "told_by_folder", noted)
+    write(sweep / "5", result={"status": "running"}, lock=GONE)
+    library, seen = Library(tmp_path), list[list[str]]()
+
+    def look() -> dict[str, Any]:
+        read.clear()
+        found = detail(sweep, library)
+        seen.append(sorted(read))
+        return found
+
+    first = look()
+    assert look() == first
+    write(sweep / "0", rows=[row(1, 0.25)])
+    assert look()["trials"][0]["spark"] == [0.25]
+    write(sweep / "5", lock=ME)  # it goes on
+    assert look()["trials"][5]["state"] == "starting"
+    (sweep / "trials.csv").write_text(TABLE.replace("momentum", "dropout"))
+    assert look()["params"] == ["optimizer", "learning_rate", "dropout"]
+    assert seen == [["0", "3", "5"], ["3"], ["0", "3"], ["3", "5"], ["0", "3", "5"]]
 
 
 @pytest.mark.parametrize("table", [True, False])

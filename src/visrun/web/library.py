@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import re
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from visrun.record.run_files import FILE_NAME, METRICS, STATUS
 from visrun.record.run_settings import text
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, RESULTS, TABLE
 from visrun.record.sweep_table import SETTLED, finite_in, table_of
+from visrun.web.kept import Kept
 from visrun.web.roots import Roots
 from visrun.web.state import ENDED, UI, Facts, facts_of, own_settings, repeat_of, rows_of, told
 
@@ -60,13 +60,14 @@ class Library:
 
     Args:
         roots: What the page may read; None = ``cwd`` alone.
+
+    Its ``trials`` are what sweeps show of them.
     """
 
     def __init__(self, cwd: Path, always: Sequence[str] = (), roots: Roots | None = None) -> None:
         self.cwd, self.always, self.roots = cwd, tuple(always), roots or Roots([cwd])
-        self._known: dict[Path, tuple[tuple[int, ...] | None, dict[str, Any]]] = {}
+        self.trials, self._summaries = Kept(), Kept()
         self._seen: dict[str, Place] = {}
-        self._lock = threading.Lock()
 
     def places(self) -> list[Place]:
         """All of them; trials come after their sweep."""
@@ -119,14 +120,12 @@ class Library:
 
     def summary(self, place: Place) -> dict[str, Any]:
         """What a list shows of a place."""
-        stamps = tuple(_stamp(f"{place.path}/{name}") for name in TOLD_BY if name in place.names)
-        with self._lock:
-            before, known = self._known.get(place.path, (None, {}))
-        if before != stamps or known["living"]:
+
+        def read() -> dict[str, Any]:
             facts = facts_of(place.path, place.names)
-            known = _of_sweep(facts, place.names) if place.kind == "sweep" else _of_run(facts)
-            with self._lock:
-                self._known[place.path] = (stamps, known)
+            return _of_sweep(facts, place.names) if place.kind == "sweep" else _of_run(facts)
+
+        known = self._summaries.of(place.path, [name for name in TOLD_BY if name in place.names], read)
         return {"id": place.id, "kind": place.kind, "name": self.name(place), **known}
 
 
@@ -211,10 +210,3 @@ def _created(facts: Facts, first: Mapping[str, Any] | None = None) -> str:
     if isinstance(noted, str):
         return noted
     return datetime.fromtimestamp(facts.folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
-
-
-def _stamp(file: str) -> int:
-    try:
-        return os.stat(file).st_mtime_ns  # noqa: PTH116 (thousands of files)
-    except OSError:
-        return 0

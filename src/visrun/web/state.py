@@ -25,8 +25,10 @@ from visrun.record.run_settings import judged, settings_of
 from visrun.record.sweep_files import LEAD, REPORT
 from visrun.signals import EXIT_CODES
 from visrun.tables import TASKS, TaskEntry
+from visrun.web.kept import stamp_of
 
 UI = "ui.json"
+TELLING = (LOCK, LEAD, UI, FILE_NAME, STATUS)  # the files of a folder that Facts come from
 ENDED = ("finished", "killed", "pruned", "failed")
 AS_ASKED = (0, *EXIT_CODES.values())  # exit codes of what came to its end, or was asked to stop
 # What the user asked for -> exit codes of a process that this ended without a word: it had no handler. None = only its
@@ -157,7 +159,7 @@ class Facts:
         return {"stop": f"stopped by you before {begun}", "kill": "ended by you at once", "": ""}[self.cut_off]
 
 
-def facts_of(folder: Path, names: Collection[str] = (LOCK, LEAD, UI, FILE_NAME, STATUS)) -> Facts:
+def facts_of(folder: Path, names: Collection[str] = TELLING) -> Facts:
     """Look into a folder.
 
     Args:
@@ -202,14 +204,16 @@ def told(file: Path) -> dict[str, Any]:
 def rows_of(folder: Path) -> list[Row]:
     """The epochs of metrics.jsonl; [] where it cannot be read."""
     file = folder / METRICS
+    stamp = stamp_of(file)
     try:
-        facts = file.stat()
-        return list(_rows(file, (facts.st_size, facts.st_mtime_ns)))
-    except (OSError, UserError):
+        return list(_rows(file, stamp)) if stamp else []
+    except UserError:
         return []
 
 
-@lru_cache(maxsize=4)  # a run that is followed is asked for four times a second, and a long one has thousands of values
+# A run that is followed is asked for four times a second, the trials that run of a sweep that is, every 1.5 seconds; a
+# long one has thousands of values.
+@lru_cache(maxsize=16)
 def _rows(file: Path, _stamp: tuple[int, int]) -> tuple[Row, ...]:
     return tuple(read_epochs(file, MOST_READ))
 

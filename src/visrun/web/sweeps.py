@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from visrun.files import read_plain
 from visrun.hyperparameters import defaults
 from visrun.numbers import evenly, numbers_of
 from visrun.record.epochs import monitor_of
-from visrun.record.run_files import FILE_NAME, PLOTS
+from visrun.record.run_files import FILE_NAME, METRICS, PLOTS
 from visrun.record.run_settings import judged
 from visrun.record.sweep_files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD
 from visrun.record.sweep_table import FACTS, SETTLED, finite_in, table_of
@@ -23,7 +24,7 @@ from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.processes import going_on
 from visrun.web.runs import last_lines, log_lines, pictures
-from visrun.web.state import ENDED, Facts, facts_of, repeat_of, rows_of, told
+from visrun.web.state import ENDED, TELLING, Facts, facts_of, repeat_of, rows_of, told
 
 # In a line of a study's journal: what everybody has to know of the study.
 NOTED = f'"user_attr":{{"{ATTRIBUTE}":'.encode()
@@ -47,7 +48,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     trials = []
     for number in sorted({*table, *folders}):
         known = told_by_table(table.get(number, {}), objectives, params)
-        live = told_by_folder(folders[number], params, task) if number in folders else {}
+        live = _live(folders[number], params, task, library) if number in folders else {}
         place = library.place(folders[number], "trial") if live.pop("is_run", False) else None
         if not facts.living and live.get("state") is None and known.get("state", "running") == "running":
             live["state"] = "stopped"  # it ended with its sweep, as it started
@@ -157,6 +158,13 @@ def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Seq
     }
 
 
+def _live(folder: Path, params: Sequence[str], task: str, library: Library) -> dict[str, Any]:
+    """What :func:`told_by_folder` has told, read again only of a trial whose files have changed."""
+    read = partial(told_by_folder, folder, params, task)
+    known = library.trials.of(folder, (*TELLING, METRICS), read, also=(task, *params))
+    return {name: value for name, value in known.items() if name != "living"}
+
+
 def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, Any]:
     """A trial as its folder tells it, while it runs and afterwards."""
     facts, rows = facts_of(folder), rows_of(folder)
@@ -169,6 +177,7 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
     given = {name: flat[key] for name in read if (key := _setting(name, flat)) is not None}
     curve = [row[monitor] for row in rows if monitor in row]
     return {
+        "living": facts.living,
         "is_run": bool(facts.experiment),
         # One that starts has written nothing yet, and may never: the table knows.
         "state": STATES.get(facts.state, facts.state) if facts.experiment or facts.living else None,
