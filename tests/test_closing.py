@@ -85,7 +85,8 @@ def test_what_mlflow_lacks_of_a_finished_run_is_sent_from_its_folder(
     told = capsys.readouterr().out
     assert "MLflow has not got all of this run" in told and f"{folder}: this run is finished; " in told
     assert tracker.options["uri"] == uri and tracker.options["record"] == folder / RECORD
-    assert tracker.options["experiment"] == "photos" and {"<30", ">30"} <= tracker.options["names"]
+    assert (tracker.options["run_name"], tracker.options["experiment"]) == ("run", "photos")
+    assert {"<30", ">30"} <= tracker.options["names"]
     assert tracker.epochs == {int(row["epoch"]): {k: v for k, v in row.items() if k != "epoch"} for row in ROWS}
     assert tracker.final == {"best/epoch": 1, "best/accuracy": 0.5, "test/accuracy": 0.125}
     assert tracker.files == [("curves.png", "plots"), ("experiment.json", ""), ("metrics.jsonl", "")]

@@ -666,6 +666,32 @@ def test_only_a_resumed_run_goes_on_with_the_folders_run_in_mlflow(photos, tmp_p
     assert not (folder / RECORD).exists()
 
 
+@pytest.mark.slow
+def test_a_run_that_goes_on_keeps_its_name_and_command_in_mlflow(photos, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    def shown(folder: Path) -> tuple[str, str | None, str]:
+        """The run in MLflow that a folder's goes on in: its name, command and status."""
+        found = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_run(run_id(folder))
+        return found.info.run_name, found.data.tags.get("command"), found.data.tags["status"]
+
+    def run_id(folder: Path) -> str:
+        return json.loads((folder / RECORD).read_text())["run_id"]
+
+    monkeypatch.setattr(conclusion, "hand_over", lambda *_: None)
+    words = ["tracking=mlflow", f"tracking.uri={tmp_path}/mlflow.db", "optimizer=sgd", "seed=3"]
+    interrupted(photos, tmp_path / "run", monkeypatch, *words, after=2)
+    name, command, status = shown(tmp_path / "run")
+    assert {"optimizer=sgd", "seed=3"} <= set(name.split()) and status == "killed"
+    assert command is not None and {"visrun", "optimizer=sgd", "seed=3"} <= set(command.split())
+    shutil.copytree(tmp_path / "run", tmp_path / "again")
+    assert run.resume(tmp_path / "run") == 0
+    assert shown(tmp_path / "run") == (name, command, "finished")
+    MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").delete_run(run_id(tmp_path / "run"))
+    assert run.resume(tmp_path / "again") == 0  # in a new run there, and of what was typed nothing is known
+    assert shown(tmp_path / "again") == ("again", None, "finished")
+
+
 def test_a_changed_setting_refuses_to_resume_and_names_it(photos, tmp_path, monkeypatch):
     interrupted(photos, tmp_path / "run", monkeypatch, after=2)
     content = experiment(tmp_path / "run")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from visrun.config.compose import Resolved
+from visrun.config.configured import Configured
 from visrun.config.fields import show
 from visrun.config.setting_rules import facts_of, is_read
 from visrun.config.settings import Settings
@@ -22,7 +22,7 @@ SMALLER = (128, 64, 32, 16, 8, 4)  # batch sizes to advise; BatchNorm learns lit
 FINE_TUNE = "fine_tune"  # the recipe whose learning rate is one for pretrained weights
 
 
-def warn_of_unread(resolved: Resolved, dataset: Dataset, device: torch.device, screen: Screen) -> None:
+def warn_of_unread(resolved: Configured, dataset: Dataset, device: torch.device, screen: Screen) -> None:
     """Say which typed values this dataset or this device leaves unread; the rules between settings know neither."""
     data, run, why = resolved.settings.data, resolved.settings.run, {}
     if dataset.own_val:
@@ -38,7 +38,7 @@ def warn_of_unread(resolved: Resolved, dataset: Dataset, device: torch.device, s
             screen.warn(line)
 
 
-def warn_of_random(resolved: Resolved, built: Built, screen: Screen) -> None:
+def warn_of_random(resolved: Configured, built: Built, screen: Screen) -> None:
     """Say where features stay those of random weights, or are trained in steps that only suit others."""
     settings, facts = resolved.settings, model_entry(resolved.settings.model.name)
     if not built.is_random:
@@ -75,7 +75,7 @@ def warn_of_classes(settings: Settings, former: Sequence[str], classes: Sequence
             return
 
 
-def warn_of_few_steps(resolved: Resolved, train: Batches, screen: Screen) -> None:
+def warn_of_few_steps(resolved: Configured, train: Batches, screen: Screen) -> None:
     """Say that steps are few to learn from random weights, and what helps, unless the user chose how long it lasts."""
     settings, values = resolved.settings, resolved.hyperparameters
     epochs, accumulate, images = values.max_epochs, settings.run.accumulate, len(train.images)

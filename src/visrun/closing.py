@@ -54,7 +54,7 @@ def complete(folder: Path, screen: Screen) -> None:
     with RunFolder(folder) as files:
         rows, content = files.read_metrics(), read_json(files.path / FILE_NAME)
         result, names = part_of(content, "result"), {key.partition("/")[2] for row in rows for key in row}
-        tracker = tracker_of(resolved, files.path, content, names=names, name=files.path.name)
+        tracker = tracker_of(resolved, files.path, content, names=names)
         tracker.start()
         for row in rows:
             tell_epoch(tracker, row)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from visrun.build import load, narrow, require_filled
-from visrun.config.compose import Resolved
+from visrun.config.configured import Configured
 from visrun.config.setting_rules import entry_of, fit_of, selection
 from visrun.config.settings import Settings
 from visrun.console import Screen, counter
@@ -75,7 +75,7 @@ def look_of(settings: Settings, built: Built, size: tuple[int, int], white: int 
 
 
 def build_loaders(
-    resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device, screen: Screen
+    resolved: Configured, dataset: Dataset, look: Look, *, device: torch.device, screen: Screen
 ) -> tuple[dict[str, Batches], dict[str, str]]:
     """Batches of every split, and a line on where each split's images are kept.
 
@@ -132,7 +132,7 @@ def build_loaders(
     return loaders, places
 
 
-def _advice(resolved: Resolved, dataset: Dataset, look: Look) -> list[str]:
+def _advice(resolved: Configured, dataset: Dataset, look: Look) -> list[str]:
     """A line for what cannot be learnt from the data so, and for each default that suits them badly."""
     settings = resolved.settings
     lines = [*_unmarked(settings, dataset), *crowded(dataset, look.windows), *vanishing(dataset, look)]
@@ -164,7 +164,7 @@ def _extra(name: str, colours: Mapping[str, Any]) -> Extra:
     return shaped(name, narrow(augment, colours))
 
 
-def reference_of(resolved: Resolved, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:
+def reference_of(resolved: Configured, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:
     """Batches of the good training images, neither varied nor spoiled."""
     good = tuple(record for record in dataset.splits["train"] if not record.target.defective)
     only, size = replace(dataset, splits={"train": good}), resolved.hyperparameters.batch_size

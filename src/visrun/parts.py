@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from visrun import chance, models
 from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random, warn_of_unread
 from visrun.build import call, load, narrow, reads, require_filled
-from visrun.config.compose import Resolved
+from visrun.config.configured import Configured
 from visrun.config.fields import show
 from visrun.config.setting_rules import fit_of
 from visrun.config.settings import Settings
@@ -76,22 +76,22 @@ class Parts:
 
 
 def build(
-    resolved: Resolved, dataset: Dataset, screen: Screen, *, alone: bool = True, begun: Mapping[str, Any] | None = None
+    resolved: Configured,
+    dataset: Dataset,
+    screen: Screen,
+    *,
+    alone: bool = True,
+    begun: Mapping[str, Any] | None = None,
 ) -> Parts:
     """Model, task, data loaders, optimizer and schedule of a run, which stands ``alone`` or is part of a sweep.
 
     One that goes on, whose weights are loaded later, tells how it has ``begun``: :meth:`visrun.models.Built.begun`.
     """
-    settings, values = resolved.settings, resolved.hyperparameters
+    settings, values, run = resolved.settings, resolved.hyperparameters, resolved.settings.run
     facts = model_entry(settings.model.name)
-    device = choose_device(settings.run.device)
-    precision = choose_precision(settings.run.precision, device)
-    configure(
-        device,
-        deterministic=settings.run.deterministic,
-        static_shapes=facts.static_shapes,
-        exact=not facts.gradient,
-    )
+    device = choose_device(run.device)
+    precision = choose_precision(run.precision, device)
+    configure(device, deterministic=run.deterministic, static_shapes=facts.static_shapes, exact=not facts.gradient)
     warn_of_unread(resolved, dataset, device, screen)
     size = size_of(settings, dataset)
     chance.seed(settings.seed)
@@ -118,7 +118,7 @@ def build(
     return Parts(
         dataset=dataset,
         task=task,
-        entry=TASKS[settings.task].judged_by(settings.run.monitor),
+        entry=TASKS[settings.task].judged_by(run.monitor),
         metric=task.metric(),
         built=built,
         loaders=loaders,
@@ -164,7 +164,7 @@ def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
 
 
 def build_network(
-    resolved: Resolved, task: Task, size: tuple[int, int], begun: Mapping[str, Any] | None = None
+    resolved: Configured, task: Task, size: tuple[int, int], begun: Mapping[str, Any] | None = None
 ) -> Built:
     """The network with the weights that it begins with; where it has ``begun`` already, with random ones.
 
@@ -192,7 +192,7 @@ def build_network(
     return built
 
 
-def _introduce(resolved: Resolved, task: Task, built: Built, screen: Screen, *, where: str, fresh: bool) -> None:
+def _introduce(resolved: Configured, task: Task, built: Built, screen: Screen, *, where: str, fresh: bool) -> None:
     """Say which network a run has and ``where``, and what is doubtful about it, its weights only of a ``fresh`` one."""
     settings, millions = resolved.settings, count_parameters(built.module) / 1e6
     screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
@@ -201,7 +201,7 @@ def _introduce(resolved: Resolved, task: Task, built: Built, screen: Screen, *, 
     warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
 
 
-def portrait(resolved: Resolved, task: Task, look: Look) -> dict[str, Any]:
+def portrait(resolved: Configured, task: Task, look: Look) -> dict[str, Any]:
     """What best.pt says beside the weights, in plain types: all that predictions need."""
     settings = resolved.settings
     return {
@@ -223,7 +223,7 @@ def options_of(settings: Settings) -> dict[str, Any]:
     return {name: options[name] for name in model_entry(settings.model.name).options}
 
 
-def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Task:
+def build_task(resolved: Configured, dataset: Dataset, device: torch.device) -> Task:
     """The task object with its loss, class names and target statistics.
 
     Raises:
@@ -260,7 +260,7 @@ def build_task(resolved: Resolved, dataset: Dataset, device: torch.device) -> Ta
 
 
 def build_step(
-    resolved: Resolved, task: Task, built: Built, device: torch.device, precision: str, *, steps_per_epoch: int
+    resolved: Configured, task: Task, built: Built, device: torch.device, precision: str, *, steps_per_epoch: int
 ) -> tuple[Step, Any]:
     """The optimizer step and the learning-rate schedule."""
     settings, run = resolved.settings, resolved.settings.run

@@ -12,6 +12,7 @@ from visrun import checkpoint, feeding, parts, preflight
 from visrun.closing import complete, end
 from visrun.conclusion import conclude, show, tell_best, validate
 from visrun.config.compose import Resolved, resolve
+from visrun.config.configured import Configured
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import VisrunError, exit_code, first_line
@@ -27,7 +28,7 @@ from visrun.record.recorder import Outlets, RunRecorder, restore, tell_epoch
 from visrun.record.remember import last_state, once_finished, remembered, require_same_data, settle_best, what_next
 from visrun.record.run_files import is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
-from visrun.record.tracked import names_of, noted_of, sitting_of, tracker_of
+from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.signals import Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Judge, Limits, Progress, fit, why_early
@@ -75,7 +76,7 @@ def train(overrides: Sequence[str] = ()) -> Result:
     for line in resolved.warnings:
         screen.warn(line)
     with single_run():
-        result = _run(resolved, named or new_run_folder(resolved.settings.task), screen)
+        result = execute(resolved, named or new_run_folder(resolved.settings.task))
     if result.exit_code:  # a loop over runs ends with the one that was stopped
         raise Interrupted(result.exit_code)
     return result
@@ -83,7 +84,8 @@ def train(overrides: Sequence[str] = ()) -> Result:
 
 def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> Result:
     """Train, evaluate, and leave everything in ``folder``; as a sweep's trial, too. Raises what :func:`train` does."""
-    return _run(resolved, folder, Screen(), trial=trial)
+    name, tags = (trial.name, trial.tags) if trial else (run_name(resolved), {})
+    return _run(resolved, folder, Screen(), trial=trial, name=name, tags={"command": command_of(resolved), **tags})
 
 
 def resume(folder: Path) -> int:
@@ -104,13 +106,16 @@ def resume(folder: Path) -> int:
 
 
 def _run(
-    resolved: Resolved,
+    resolved: Configured,
     folder: Path,
     screen: Screen,
     *,
     former: Mapping[str, Any] | None = None,
     trial: Trial | None = None,
+    name: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Result:
+    """A new run, or one that goes on from its ``former`` experiment.json; that has its name and first tags already."""
     with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
         outlets = Outlets(files, NoTracker(), screen)
         state = last_state(files, resolved, screen) if former else None
@@ -130,8 +135,7 @@ def _run(
             begun = state["begun"] if state else None
             made = parts.build(resolved, dataset, screen, alone=trial is None, begun=begun)
             journal.note(**made.notes)
-            name, tags = (trial.name, trial.tags) if trial else (None, {})
-            tags = {**sitting_of(resolved, parameters=parts.count_parameters(made.built.module)), **tags}
+            tags = {**sitting_of(parameters=parts.count_parameters(made.built.module)), **(tags or {})}
             names = names_of(dataset)
             tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
@@ -156,7 +160,7 @@ def _run(
 
 
 def _train(
-    resolved: Resolved,
+    resolved: Configured,
     made: Parts,
     journal: Journal,
     outlets: Outlets,
@@ -199,7 +203,7 @@ def _train(
 
 
 def _fit(
-    resolved: Resolved,
+    resolved: Configured,
     made: Parts,
     progress: Progress,
     limits: Limits,
@@ -247,7 +251,7 @@ def _progress(state: Mapping[str, Any] | None, files: RunFolder, made: Parts, sc
     return progress
 
 
-def _recorder(resolved: Resolved, made: Parts, outlets: Outlets) -> RunRecorder:
+def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorder:
     return RunRecorder(
         outlets,
         made.step,

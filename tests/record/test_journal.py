@@ -23,7 +23,7 @@ def test_a_run_that_crashed_is_still_marked_running_with_all_its_settings(tmp_pa
     assert content["created"] and content["versions"]["python"]
     again = remembered(tmp_path)
     assert again.hyperparameters == resolved.hyperparameters and again.settings.data == resolved.settings.data
-    assert again.unread == resolved.unread
+    assert again.sources == content["sources"]
     assert load_experiment(tmp_path).hyperparameters["learning_rate"] == 0.05
 
 

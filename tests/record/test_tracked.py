@@ -55,7 +55,8 @@ def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path
     words = ["optimizer=sgd", "tracking.uri=http://me:secret@host"]
     resolved, made = resolve(words), made_of()
     content, names = content_of(made), tracked.names_of(made.dataset)
-    tracked.tracker_of(resolved, tmp_path, content, names=names, tags=tracked.sitting_of(resolved, parameters=9))
+    tags = {**tracked.sitting_of(parameters=9), "command": tracked.command_of(resolved)}
+    tracked.tracker_of(resolved, tmp_path, content, names=names, tags=tags)
     assert given["began"] == 1767225610 and given["names"] == ["a", "b"]
     used = {"device": "cpu", "precision": "fp32", "weights": "random: none", "parameters": "9"}
     used |= {"git": "c0ffee", "git.dirty": "true"}
@@ -122,6 +123,22 @@ def test_a_runs_name_is_the_model_and_what_sets_it_apart_whoever_set_it(tmp_path
     content = describe(resolved.hyperparameters, resolved.settings, sources=resolved.sources)
     (tmp_path / "experiment.json").write_text(json.dumps(content))
     assert tracked.run_name(resolve([f"experiment={tmp_path}"])) == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "new", "again"),
+    [([], "small_resnet seed=1", "17-05-01"), (["tracking.run_name=mine"], "mine", "mine")],
+)
+def test_a_run_that_goes_on_in_a_new_store_is_called_by_the_user_or_as_its_folder(
+    tmp_path, monkeypatch, typed, new, again
+):
+    given = {}
+    monkeypatch.setattr(tracked, "open_tracker", lambda name, **options: given.update(options))
+    resolved, content = resolve(["seed=1", *typed]), content_of(made_of())
+    tracked.tracker_of(resolved, tmp_path / "17-05-01", content, names=(), name="trial-003")
+    assert (given["run_name"], tracked.run_name(resolved)) == ("trial-003", new)
+    tracked.tracker_of(resolved, tmp_path / "17-05-01", content, names=())
+    assert given["run_name"] == again
 
 
 def test_only_what_the_run_reads_is_tracked():

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from visrun.config.compose import Resolved
+from visrun.config.configured import Configured
 from visrun.config.settings import Settings
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import environment, experiment
@@ -31,7 +31,7 @@ FREE_TO_CHANGE = (
 class Journal:
     """Writes experiment.json of a run, anew or going on from what an earlier sitting wrote."""
 
-    def __init__(self, files: RunFolder, resolved: Resolved, *, former: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, files: RunFolder, resolved: Configured, *, former: Mapping[str, Any] | None = None) -> None:
         self.files = files
         self.content = experiment.describe(
             resolved.hyperparameters,
@@ -78,7 +78,7 @@ def finite(facts: Any) -> Any:
     return facts
 
 
-def identity(resolved: Resolved) -> dict[str, str]:
+def identity(resolved: Configured) -> dict[str, str]:
     """What must stay as it is when a run is resumed, as ``key -> text``."""
     return binding(_texts(resolved.hyperparameters, resolved.settings))
 

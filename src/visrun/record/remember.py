@@ -1,16 +1,17 @@
-"""A run's own experiment.json as a resolved configuration: how a run is resumed or used without composing it again."""
+"""A run's own experiment.json as its configuration: how a run is resumed or used without composing it again."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visrun import checkpoint, hyperparameters
+from visrun import checkpoint
 from visrun.config import plugins
-from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
+from visrun.config.configured import Configured
 from visrun.config.fields import validate
 from visrun.config.settings import SECTIONS, Settings
 from visrun.console import Screen
@@ -25,7 +26,16 @@ from visrun.tables import model_entry
 from visrun.training import Progress
 
 
-def remembered(folder: Path) -> Resolved:
+@dataclass(frozen=True)
+class Remembered:
+    """What a run's folder keeps of its configuration; a :class:`visrun.config.configured.Configured`."""
+
+    hyperparameters: Hyperparameters
+    settings: Settings
+    sources: dict[str, str]
+
+
+def remembered(folder: Path) -> Remembered:
     """The configuration that the run in ``folder`` was started with.
 
     Raises:
@@ -43,18 +53,8 @@ def remembered(folder: Path) -> Resolved:
     unknown = unknown_names({"loss": values.loss, **flatten(settings.model_dump(mode="json"))})
     if unknown:
         raise ConfigError([f"{file}: {line}" for line in unknown])
-    return Resolved(
-        hyperparameters=values,
-        settings=settings,
-        sources={str(key): str(source) for key, source in part_of(content, "sources").items()},
-        apart=(),
-        choices={},
-        unread=hyperparameters.unread(values, model=model_entry(settings.model.name)),
-        notices=(),
-        warnings=(),
-        typed=(),
-        overrides=(),
-    )
+    sources = {str(key): str(source) for key, source in part_of(content, "sources").items()}
+    return Remembered(values, settings, sources)
 
 
 def repeat_command(folder: Path) -> str:
@@ -104,7 +104,7 @@ def _is_gone(file: Path) -> bool:
     return False
 
 
-def last_state(files: RunFolder, resolved: Resolved, screen: Screen) -> dict[str, Any] | None:
+def last_state(files: RunFolder, resolved: Configured, screen: Screen) -> dict[str, Any] | None:
     """What last.pt holds, or None before the first one, which is said.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Any
 
 from visrun.config import plugins
 from visrun.config.compose import Resolved
+from visrun.config.configured import Configured
 from visrun.config.fields import show
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.config.settings import Settings
@@ -26,7 +27,7 @@ BEFORE = ("task", "model.name")  # said before the rest of a run's name: by its 
 
 
 def tracker_of(
-    resolved: Resolved,
+    resolved: Configured,
     folder: Path,
     content: Mapping[str, Any],
     *,
@@ -39,7 +40,8 @@ def tracker_of(
     Args:
         content: What experiment.json holds once the run's parts are built.
         names: What metrics are named after, see `names_of`.
-        name: Goes before the user's name and the run's own: that of a sweep's trial.
+        name: What a new run is called. None of one that goes on: it has its name in the store, and in another one the
+            user's or its folder's.
         tags: More of them: what experiment.json does not hold.
     """
     settings, result, git = resolved.settings, part_of(content, "result"), part_of(content, "git")
@@ -52,7 +54,7 @@ def tracker_of(
         settings.tracking.name,
         uri=uri_of(settings, folder),
         experiment=experiment_of(settings.task, settings.tracking.experiment),
-        run_name=name or settings.tracking.run_name or run_name(resolved),
+        run_name=name or settings.tracking.run_name or folder.name,
         params=parameters(resolved, result),
         tags=told,
         data=data_of(content),
@@ -68,13 +70,14 @@ def uri_of(settings: Settings, folder: Path) -> str | None:
     return recorded_uri(folder, settings.tracking.uri) or settings.tracking.uri
 
 
-def sitting_of(resolved: Resolved, *, parameters: int) -> dict[str, str]:
+def sitting_of(*, parameters: int) -> dict[str, str]:
     """The tags of a sitting that are in no file of the run; ``parameters`` is how many the network has."""
-    return {
-        "host": environment.host(),
-        "command": without_password(shlex.join(["visrun", *resolved.typed])),
-        "parameters": str(parameters),
-    }
+    return {"host": environment.host(), "parameters": str(parameters)}
+
+
+def command_of(resolved: Resolved) -> str:
+    """What the user typed; passwords of addresses in it are not written down."""
+    return without_password(shlex.join(["visrun", *resolved.typed]))
 
 
 def noted_of(dataset: Dataset) -> dict[str, Any]:
@@ -130,13 +133,15 @@ def moment(created: Any) -> float | None:
 
 
 def run_name(resolved: Resolved) -> str:
-    """The model and those of the parameters shown that set the run apart in a list."""
+    """The user's name, or the model and those of the parameters shown that set the run apart in a list."""
+    if resolved.settings.tracking.run_name:
+        return resolved.settings.tracking.run_name
     shown = {key: value for key, value in parameters(resolved, {}).items() if key in resolved.apart}
     told = [f"{key.removesuffix('.name')}={show(value)}" for key, value in shown.items() if key not in BEFORE]
     return " ".join([resolved.settings.model.name, *told])[:250]
 
 
-def parameters(resolved: Resolved, result: Mapping[str, Any]) -> dict[str, Any]:
+def parameters(resolved: Configured, result: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters shown: of the hyperparameters and the sections that shape the run, what it reads.
 
     What changes no number (workers, cache) is left out: it would only stand between runs that are compared.
@@ -144,7 +149,8 @@ def parameters(resolved: Resolved, result: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         result: Of experiment.json, which has the image size that was used.
     """
-    values, settings = resolved.hyperparameters.model_dump(mode="json"), resolved.settings.model_dump(mode="json")
+    values = resolved.hyperparameters.model_dump(mode="json")
+    settings = resolved.settings.model_dump(mode="json")
     facts = facts_of(values, settings)
     shown = values | {key: settings[key] for key in ("task", "seed")}
     for section in SHAPING:
