@@ -472,7 +472,8 @@ def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: W
     sync_api.expect(command).to_contain_text("interval(0.001,0.1)")
     sync_api.expect(command).to_contain_text("hydra.sweeper.n_trials=7")
     page.get_by_label("Trials", exact=True).fill("1e3")
-    page.locator("#space-problems").get_by_text("trials=1e3: must be an integer").wait_for()
+    page.locator("#space-problems").get_by_text("hydra.sweeper.n_trials=1e3: must be an integer >= 1").wait_for()
+    sync_api.expect(page.get_by_label("Trials", exact=True)).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Trials", exact=True).fill("7")
     page.get_by_label("learning_rate to", exact=True).fill("1e-4")
     for place in ("#space-problems", "#start-problems"):
@@ -527,6 +528,20 @@ def test_choices_that_are_lists_stay_lists(watched: Watched, served: Served) -> 
     sync_api.expect(command).to_contain_text("data.image_size=choice(16,[16,24],[24,16])")
     page.get_by_label("data.image_size choices", exact=True).fill("[16, 24] , 32")
     sync_api.expect(command).to_contain_text("data.image_size=choice([16,24],32)")
+    shutil.rmtree(served.cwd / "conf")
+
+
+def test_a_ready_space_that_does_not_fit_says_why(watched: Watched, served: Served) -> None:
+    own = served.cwd / "conf" / "sweep" / "unfit.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("parameters: [learning_rat]\n", encoding="utf-8")
+    page = watched.page
+    page.reload()
+    page.get_by_role("radio", name="Sweep").check()
+    page.get_by_label("Ready space", exact=True).select_option("unfit")
+    page.locator(".notice.bad").get_by_text("sweep=unfit: learning_rat is no setting").wait_for()
+    expect_value(page, "Ready space", "default")
+    sync_api.expect(page.locator("#command")).to_contain_text("learning_rate=tag(log, interval(1e-05,0.1))")
     shutil.rmtree(served.cwd / "conf")
 
 

@@ -255,7 +255,7 @@ def test_a_status_that_tells_little_foretells_nothing(status: dict[str, Any]) ->
 def test_a_regression_is_better_when_it_is_lower(tmp_path: Path) -> None:
     rows = [{"epoch": 1, "mae": 3.0}, {"epoch": 2, "mae": 1.0}, {"epoch": 3, "mae": 2.0}]
     told = detail(write(tmp_path, result={"status": "finished"}, words=("task=regression",), rows=rows))
-    assert (told["progress"]["best"], told["progress"]["best_epoch"], told["maximize"]) == (1.0, 2, False)
+    assert (told["progress"]["best"], told["progress"]["best_epoch"]) == (1.0, 2)
 
 
 def test_a_failed_run_says_why_its_code_and_its_last_forty_lines(tmp_path: Path) -> None:

@@ -135,18 +135,16 @@ def test_what_a_process_takes() -> None:
 
 
 def test_what_nvidia_smi_says() -> None:
-    text = "0, NVIDIA H100, 87, 1024, 81559\n1, NVIDIA H100, [N/A], 0, 81559\nbroken\n"
+    text = "0, 87, 1024, 81559\n1, [N/A], 0, 81559\nbroken\n"
     assert gpu_lines(text) == [
-        {"index": "0", "name": "NVIDIA H100", "load": 87, "used": 1024, "total": 81559},
-        {"index": "1", "name": "NVIDIA H100", "load": None, "used": 0, "total": 81559},
+        {"index": "0", "load": 87, "used": 1024, "total": 81559},
+        {"index": "1", "load": None, "used": 0, "total": 81559},
     ]
 
 
 def test_an_nvidia_smi_that_failed_once_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, program = tmp_path / "asked", tmp_path / "nvidia-smi"
-    program.write_text(
-        f"#!/bin/sh\n[ -e {asked} ] && echo '0, NVIDIA H100, 35, 2048, 81559' || {{ : > {asked}; exit 9; }}"
-    )
+    program.write_text(f"#!/bin/sh\n[ -e {asked} ] && echo '0, 35, 2048, 81559' || {{ : > {asked}; exit 9; }}")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     resources = Resources()

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from visrun.config.compose import check_sweep
-from visrun.config.fields import extra, show
+from visrun.config.fields import extra, one_of
 from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.sweep_files import LEAD
+from visrun.sweep.checks import _numbers
+from visrun.sweep.problems import Problems
 from visrun.web import sweeps
 from visrun.web.bodies import State, Swept
 from visrun.web.composer import Composer
@@ -409,10 +411,21 @@ def test_a_range_that_the_form_empties_is_said_beside_one_that_varies(composer: 
     assert caught.value.problems == ("warmup_epochs: this range leaves no two values to try",)
 
 
-@pytest.mark.parametrize("trials", [0, -1, "1.5", "1e3", "abc", ""])
-def test_wrong_numbers_are_said_as_they_were_typed(trials: int | str, composer: Composer) -> None:
-    asked = Swept(task="classification", ranges={"dropout": {"low": 0, "high": 0.5}}, trials=trials)
+@pytest.mark.parametrize("number", [0, -1, "1.5", "1e3", "abc", ""])
+def test_wrong_numbers_are_said_as_the_sweep_would_say_them(number: int | str, composer: Composer) -> None:
+    asked = Swept(task="classification", ranges={"dropout": {"low": 0, "high": 0.5}}, trials=number, slots=number)
     with pytest.raises(ConfigError) as caught:
-        planned(fill("classification", None, {}, composer), Wanted(asked.ranges, asked.trials, "x", 1000), composer)
-    expected = [f"trials={show(trials)}", "slots=1000", "pruner=x"]
-    assert [line.split(":")[0] for line in caught.value.problems] == expected
+        planned(
+            fill("classification", None, {}, composer), Wanted(asked.ranges, asked.trials, "x", asked.slots), composer
+        )
+    *numbers, pruner = caught.value.problems
+    theirs = Problems()
+    _numbers({"n_trials": number, "n_jobs": number, "max_failure_rate": 1.0, "timeout": None}, theirs)
+    assert numbers == theirs.lines
+    assert pruner == f"hydra/sweeper/pruner=x: must be {one_of(sorted(PRUNERS))}"
+
+
+def test_a_sweep_is_as_large_as_on_the_command_line(composer: Composer) -> None:
+    wanted = Wanted({"dropout": {"low": 0, "high": 0.5}}, 10**6, "none", 1000)
+    words = planned(fill("classification", None, {}, composer), wanted, composer).words
+    assert {"hydra.sweeper.n_trials=1000000", "hydra.sweeper.n_jobs=1000"} <= {*words}

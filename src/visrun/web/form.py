@@ -170,8 +170,7 @@ def view(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
         return {
             "task": task,
             "model": _model(form),
-            "picked": form.model is not None,
-            "fields": {key: _field(key, form, values, touched) for key in (*editable(), "model")},
+            "fields": {key: _field(key, form, values, touched) for key in editable()},
             "losses": list(losses_of(task, entry_of(str(values["model"]), task))),
             "metrics": list(TASKS[task].metrics),
             "layouts": list(composer.layouts(task)),
@@ -214,7 +213,7 @@ def _field(key: str, form: Form, values: Mapping[str, Any], touched: Mapping[str
         "text": given if isinstance(given, str) else _entry(key, given),
         "default": _entry(key, form.defaults.get(key)),
         "source": form.sources.get(key, "schema"),
-        "changed": changed if key != "model" else form.model is not None,
+        "changed": changed,
         "shown": form.reads(key) or key in greyed,
     }
     if key in greyed:

@@ -12,7 +12,7 @@ import psutil
 
 GPU_SECONDS = 3.0  # between two looks at the GPUs
 FAILED_SECONDS = 30.0  # after one that gave nothing
-QUERY = "index,name,utilization.gpu,memory.used,memory.total"
+QUERY = "index,utilization.gpu,memory.used,memory.total"
 
 
 class Resources:
@@ -56,11 +56,11 @@ class Resources:
 
 
 def gpu_lines(text: str) -> list[dict[str, Any]]:
-    """What nvidia-smi says of each GPU: name, load in percent, memory used and whole in MiB; None where it does not."""
+    """What nvidia-smi says of each GPU: its number, load in percent, memory used and whole in MiB; None = not."""
     found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) == 5:
-            load, used, total = (int(cell) if cell.isdecimal() else None for cell in cells[2:])
-            found.append({"index": cells[0], "name": cells[1], "load": load, "used": used, "total": total})
+        if len(cells) == 4:
+            load, used, total = (int(cell) if cell.isdecimal() else None for cell in cells[1:])
+            found.append({"index": cells[0], "load": load, "used": used, "total": total})
     return found

@@ -51,7 +51,6 @@ def detail(folder: Path) -> dict[str, Any]:
         "dataset": facts.dataset,
         "created": facts.experiment.get("created") or facts.ui.get("created"),
         "monitor": monitor,
-        "maximize": entry is not None and entry.maximize,
         "panels": plots.group(rows, monitor),
         "progress": progress(facts, rows),
         "reason": reason(facts),
@@ -99,7 +98,6 @@ def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
         "best_epoch": int(best["epoch"]) if best else 0,
         "waited": _waited(rows, best, warmup_epochs=int(values.get("warmup_epochs", 0))),
         "patience": values.get("early_stopping_patience"),
-        "loss": status.get("loss", last.get("loss")),
     }
 
 

@@ -14,17 +14,18 @@ from visrun.config.compose import Resolved, check_sweep
 from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import PATHS
 from visrun.config.ready import read_ready, spaces, spelt
-from visrun.config.setting_rules import entry_of, why_unread
-from visrun.config.sweeper import AUTO, PRUNERS, USUAL_TRIALS
+from visrun.config.setting_rules import entry_of
+from visrun.config.sweeper import AUTO, PRUNERS, SWEEPER, USUAL_TRIALS
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.machine import cores, gpus
+from visrun.numbers import is_int
 from visrun.web.catalog import editable
 from visrun.web.composer import Composer
 from visrun.web.entered import plain
 from visrun.web.form import Form, command_words
 
-MOST_TRIALS, MOST_SLOTS = 10_000, 64
+TRIALS, SLOTS, CHOSEN_PRUNER = f"{SWEEPER}.n_trials", f"{SWEEPER}.n_jobs", "hydra/sweeper/pruner"
 
 
 class Wanted(NamedTuple):
@@ -53,17 +54,17 @@ class Planned(NamedTuple):
 def offered(form: Form, composer: Composer) -> dict[str, Any]:
     """What the page fills the sweep with: ready spaces with their ranges for this form, pruners, slots."""
     ready: dict[str, dict[str, Any]] = {}
+    unfit: dict[str, list[str]] = {}  # files of the user's own
     for name in composer.conf.options("sweep"):
         try:
-            content = read_ready(name, composer.conf)
-            ready[name] = spaces(content, **_facts(form.resolved), name=name)
-        except ConfigError as error:  # a file of the user's own that does not fit
-            ready[name] = {"problem": error.problems[0]}
+            ready[name] = spaces(read_ready(name, composer.conf), **_facts(form.resolved), name=name)
+        except ConfigError as error:
+            unfit[name] = list(error.problems)
     ranged = [name for name, info in Hyperparameters.model_fields.items() if extra(info, "search")]
     return {
         "ready": ready,
+        "unfit": unfit,
         "fields": spaces({"parameters": ranged}, **_facts(form.resolved), name="form"),
-        "unread": {name: why_unread(name, form.facts) for name in form.resolved.unread},
         "pruners": list(PRUNERS),
         "usual": USUAL_TRIALS,
         "slots": max(1, len(gpus())),
@@ -77,7 +78,7 @@ def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
     Raises:
         ConfigError: With everything that is wrong, one line each, as the command line says it.
     """
-    problems = [*_number_problems(wanted), *_strange_keys(wanted)]
+    problems = [*_sweeper_problems(wanted), *_strange_keys(wanted)]
     try:
         swept = _swept(form, wanted, composer.cwd)
     except ConfigError as error:
@@ -126,18 +127,18 @@ def _plain(key: str, given: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
 
 
 def _sweeper(wanted: Wanted) -> Sequence[str]:
-    words = [f"hydra.sweeper.n_trials={wanted.trials}"]
-    words += [f"hydra/sweeper/pruner={wanted.pruner}"] if wanted.pruner != AUTO else []
-    return words + ([f"hydra.sweeper.n_jobs={wanted.slots}"] if wanted.slots != 1 else [])
+    words = [f"{TRIALS}={wanted.trials}"]
+    words += [f"{CHOSEN_PRUNER}={wanted.pruner}"] if wanted.pruner != AUTO else []
+    return words + ([f"{SLOTS}={wanted.slots}"] if wanted.slots != 1 else [])
 
 
-def _number_problems(wanted: Wanted) -> list[str]:
-    problems = []
-    for name, value, most in (("trials", wanted.trials, MOST_TRIALS), ("slots", wanted.slots, MOST_SLOTS)):
-        if not isinstance(value, int) or not 1 <= value <= most:
-            problems.append(f"{name}={show(value)}: must be an integer from 1 to {most}")
+def _sweeper_problems(wanted: Wanted) -> list[str]:
+    """What the sweep would say as it starts, which is checked where Optuna is."""
+    numbers = {TRIALS: wanted.trials, SLOTS: wanted.slots}
+    wrong = {key: value for key, value in numbers.items() if not is_int(value) or value < 1}
+    problems = [f"{key}={show(value)}: must be an integer >= 1" for key, value in wrong.items()]
     if wanted.pruner not in PRUNERS:
-        problems.append(f"pruner={show(wanted.pruner)}: must be {one_of(list(PRUNERS))}")
+        problems.append(f"{CHOSEN_PRUNER}={show(wanted.pruner)}: must be {one_of(sorted(PRUNERS))}")
     return problems
 
 

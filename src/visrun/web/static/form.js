@@ -221,7 +221,6 @@ function announce(former, now) {
     const before = former.fields[key],
       after = now.fields[key];
     return (
-      key !== "model" &&
       !key.includes(".") &&
       after.shown &&
       before.shown &&

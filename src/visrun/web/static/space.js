@@ -1,12 +1,13 @@
 // What varies in a sweep: fields to tick with their ranges, filled from the ready spaces, and how many trials.
 
 import { post, ticket } from "./api.js";
-import { find, h, say } from "./dom.js";
+import { find, h, notice, say } from "./dom.js";
 import { refresh, showCommand, watch } from "./form.js";
 import { row } from "./range.js";
 import { form, keyOf } from "./store.js";
 
-const NAME = "space";
+const NAME = "space",
+  NUMBERS = { trials: "hydra.sweeper.n_trials", slots: "hydra.sweeper.n_jobs" }; // field -> key
 let offer = null,
   rows = [],
   asked = "",
@@ -81,16 +82,9 @@ function showMode() {
   say(find("start"), active() ? "Start sweep" : "Start training");
 }
 
-// The ranges follow the task, the model and the epochs, so they are asked for when these change.
+// The ranges follow the task, the model, the epochs and the batch size, so they are asked for when these change.
 async function fill(now) {
-  const key = JSON.stringify([
-    now.task,
-    now.model.name,
-    now.fields.max_epochs.text,
-    now.fields.batch_size.text,
-    now.fields.optimizer.text,
-    now.fields.scheduler.text,
-  ]);
+  const key = JSON.stringify([now.task, now.model.name, now.fields.max_epochs.text, now.fields.batch_size.text]);
   if (key !== asked) {
     asked = key;
     try {
@@ -110,21 +104,13 @@ async function fill(now) {
 
 function draw() {
   remember();
-  const names = [...new Set([...Object.keys(offer.fields), ...Object.values(offer.ready).flatMap(Object.keys)])].filter(
-    (name) => name !== "problem",
-  );
+  const names = [...new Set([...Object.keys(offer.fields), ...Object.values(offer.ready).flatMap(Object.keys)])];
   const ticked = chosen.ticked ?? Object.keys(tickedBy(chosen.ready));
   rows = names.map((name) => filled(name, ticked.includes(name)));
   const ready = h(
     "select",
-    {
-      id: "ready",
-      onchange: () => {
-        chosen.ready = ready.value;
-        prefill(ready.value);
-      },
-    },
-    Object.keys(offer.ready).map((name) => h("option", { value: name }, name)),
+    { id: "ready", onchange: () => choose(ready) },
+    Object.keys({ ...offer.ready, ...offer.unfit }).map((name) => h("option", { value: name }, name)),
   );
   ready.value = chosen.ready;
   const trials = h("input", {
@@ -204,13 +190,17 @@ function offered(name) {
 
 function tickedBy(ready) {
   const space = offer.ready[ready] ?? {};
-  return Object.fromEntries(
-    Object.entries(space).filter(([name, range]) => name !== "problem" && Object.keys(range).length),
-  );
+  return Object.fromEntries(Object.entries(space).filter(([, range]) => Object.keys(range).length));
 }
 
-function prefill(ready) {
-  const ticked = tickedBy(ready);
+// A file of the user's own that does not fit fills in nothing, and says why.
+function choose(ready) {
+  const problems = offer.unfit[ready.value];
+  for (const line of problems ?? []) notice(line, { kind: "bad" });
+  if (problems) ready.value = chosen.ready;
+  if (problems) return;
+  chosen.ready = ready.value;
+  const ticked = tickedBy(chosen.ready);
   for (const one of rows) one.set(ticked[one.name] ?? offered(one.name), one.name in ticked);
   changed();
 }
@@ -237,7 +227,7 @@ const body = () => ({
 // A whole number, or the text that the server refuses in words.
 function entered(id) {
   const text = find(id).value.trim();
-  return /^\d{1,9}$/.test(text) ? Number(text) : text;
+  return /^\d{1,15}$/.test(text) ? Number(text) : text;
 }
 
 // The sweep's command, live; what is wrong with it stands below the ranges and at the start, which it blocks.
@@ -264,8 +254,8 @@ function planned(command, problems) {
   showCommand(problems.length ? "" : command);
   say(find("space-problems"), problems.join("\n"));
   for (const one of rows) one.markWrong(problems);
-  for (const id of ["trials", "slots"])
-    find(id).setAttribute("aria-invalid", String(problems.some((line) => line.startsWith(`${id}=`))));
+  for (const [id, key] of Object.entries(NUMBERS))
+    find(id).setAttribute("aria-invalid", String(problems.some((line) => line.startsWith(`${key}=`))));
   tell();
 }
 
