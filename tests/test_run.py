@@ -31,6 +31,7 @@ from visrun.step import Step
 from visrun.tables import MODELS, TASKS
 from visrun.tracking import NoTracker
 from visrun.tracking.names import RECORD
+from visrun.trial import Trial
 
 COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
 TINY = ["max_epochs=3", "tracking=none", "model=small_resnet", "augment=none", "warmup_epochs=0", "batch_size=4"]
@@ -58,11 +59,11 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conclusion.gallery, "of_metric", lambda *_: [])
 
 
-def start(photos: Path, folder: Path, *words: str) -> run.Result:
+def start(photos: Path, folder: Path, *words: str, trial: Trial | None = None) -> run.Result:
     """Run with TINY's words, those that ``words`` set again left out."""
     typed = {word.partition("=")[0]: word for word in [*TINY, f"data.root={photos}", *words]}
     folder.mkdir(parents=True, exist_ok=True)
-    return run.execute(resolve(list(typed.values()), conf=shipped()), folder)
+    return run.execute(resolve(list(typed.values()), conf=shipped()), folder, trial=trial)
 
 
 def experiment(folder: Path) -> dict:
@@ -109,6 +110,19 @@ def test_a_sheet_of_each_new_best_changes_nothing_else(photos, tmp_path, monkeyp
     assert seen[0][2][:4] == b"\x89PNG"
     last = [(result.folder / "plots" / "predictions.png").read_bytes() for result in (plain, drawn)]
     assert last[0] == last[1]
+
+
+def test_a_trial_that_cannot_win_ends_and_every_record_says_why(photos, tmp_path, capsys):
+    trial = Mock(tags={}, report=Mock(side_effect=[None, "hopeless"]))
+    result = start(photos, tmp_path, trial=trial)
+    assert (result.status, result.exit_code, result.reason) == ("pruned", 0, "hopeless")
+    trial.begin.assert_called_once_with(tmp_path)
+    trial.sees.assert_called_once_with(12)
+    assert [call.args[0] for call in trial.report.mock_calls] == [1, 2]
+    assert trial.end.mock_calls[0].kwargs == {"epochs": 2, "seconds": result.seconds, "reason": "hopeless"}
+    noted = experiment(tmp_path)["result"]
+    assert (noted["status"], noted["reason"], told(tmp_path)) == ("pruned", "hopeless", ("pruned", 0))
+    assert "ended after epoch 2: hopeless" in capsys.readouterr().out
 
 
 def test_train_makes_a_folder_of_its_own(photos, tmp_path, monkeypatch):

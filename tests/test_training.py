@@ -10,7 +10,7 @@ from visrun.errors import Diverged
 from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tables import TASKS
-from visrun.training import Clock, Limits, Progress, evaluate, fit, is_patience_over
+from visrun.training import Clock, Ended, Limits, Progress, evaluate, fit, is_patience_over
 
 CPU = torch.device("cpu")
 
@@ -98,10 +98,11 @@ class World:
 
     def fit(self, notes, limits, *, stop=None, data=None, metrics=None, judge=None, judged_by=None):
         evaluate_now = metrics or (lambda: evaluate(Line(), self.model, Data(), Mae(), device=CPU, precision="fp32"))
-        return fit(
+        self.ended = fit(
             judged_by or TASKS["regression"], self.step, self.scheduler, data or Data(), evaluate_now,
             progress=self.progress, limits=limits, recorder=notes, stop=stop or Stop(), seed=3, judge=judge,
         )  # fmt: skip
+        return self.ended.status
 
 
 class Padded(Data):
@@ -279,10 +280,11 @@ def test_a_judge_hears_every_epoch_and_ends_the_run():
 
     def judge(epoch, value, loss):
         heard.append((epoch, value, loss))
-        return epoch == 3
+        return "hopeless" if epoch == 3 else None
 
     world = World()
     assert world.fit(notes, Limits(max_epochs=9), metrics=scripted([5.0, 4.0, 6.0, 1.0]), judge=judge) == "pruned"
+    assert world.ended == Ended("pruned", "hopeless")
     assert heard == [(1, 5.0, inf), (2, 4.0, inf), (3, 6.0, inf)]
     assert notes.saved[-1] == (3, 0, True) and not any(final for *_, final in notes.saved[:-1])
     assert (world.progress.epoch, world.progress.best, world.progress.best_epoch) == (3, 4.0, 2)
@@ -291,14 +293,15 @@ def test_a_judge_hears_every_epoch_and_ends_the_run():
 def test_a_judge_changes_nothing_of_a_run_that_it_lets_go():
     alone, judged = Notes(), Notes()
     World().fit(alone, Limits(max_epochs=4))
-    assert World().fit(judged, Limits(max_epochs=4), judge=lambda *_: False) == "finished"
+    assert World().fit(judged, Limits(max_epochs=4), judge=lambda *_: None) == "finished"
     assert judged.rows == alone.rows and judged.saved == alone.saved
 
 
 def test_a_run_that_ends_by_itself_is_finished_whatever_the_judge_says():
     heard = []
-    judge = lambda epoch, *_: heard.append(epoch) or epoch == 3  # noqa: E731
-    assert World().fit(Notes(), Limits(max_epochs=3), judge=judge) == "finished"
+    judge = lambda epoch, *_: heard.append(epoch) or ("hopeless" if epoch == 3 else None)  # noqa: E731
+    world = World()
+    assert world.fit(Notes(), Limits(max_epochs=3), judge=judge) == "finished" and world.ended.reason is None
     assert heard == [1, 2, 3]  # the last epoch is reported too
     heard.clear()
     values = scripted([1.0, 2.0, 2.0, 2.0])
@@ -315,6 +318,6 @@ def test_a_judge_is_not_asked_where_the_metric_is_missing():
 def test_a_run_stopped_within_an_epoch_is_not_judged_for_it():
     heard, stop = [], Stop()
     notes = Notes(lambda step: setattr(stop, "exit_code", 143) if step == 6 else None)
-    judge = lambda epoch, *_: bool(heard.append(epoch))  # noqa: E731
+    judge = lambda epoch, *_: heard.append(epoch)  # noqa: E731
     assert World().fit(notes, Limits(max_epochs=4), stop=stop, judge=judge) == "killed"
     assert heard == [1]

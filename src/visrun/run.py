@@ -31,8 +31,8 @@ from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.signals import Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
-from visrun.training import Judge, Limits, Progress, fit, why_early
-from visrun.trial import Trial, judge_of
+from visrun.training import Ended, Judge, Limits, Progress, fit, why_early
+from visrun.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _run(
             tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
-            result = _train(resolved, made, journal, outlets, stop, state, trial)
+            result = _train(resolved, made, journal=journal, outlets=outlets, stop=stop, state=state, trial=trial)
         except BaseException as error:
             screen.end_progress()
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -162,6 +162,7 @@ def _run(
 def _train(
     resolved: Configured,
     made: Parts,
+    *,
     journal: Journal,
     outlets: Outlets,
     stop: Stop,
@@ -170,7 +171,7 @@ def _train(
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
     files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
-    progress = _progress(state, files, made, screen)
+    progress = _progress(state, made, files=files, screen=screen)
     rows = files.keep_metrics(progress.epoch)
     if lost := progress.epoch - len(rows):
         screen.warn(
@@ -180,37 +181,38 @@ def _train(
         tell_epoch(tracker, row)
     recorder = _recorder(resolved, made, outlets)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
-    verdicts: list[str] = []
-    judge = judge_of(trial, verdicts, images=len(made.dataset.splits["train"])) if trial else None
+    if trial is not None:
+        trial.sees(len(made.dataset.splits["train"]))
+    judge = trial.report if trial else None
     stop.deferred = True
-    status = _fit(resolved, made, progress, limits, recorder, stop, judge)
+    ended = _fit(resolved, made, progress=progress, limits=limits, recorder=recorder, stop=stop, judge=judge)
     screen.end_progress()
-    reason = verdicts[0] if status == "pruned" else None
-    if status == "finished" and progress.epoch < made.epochs:
-        reason = why_early(progress, limits, monitor_of(files.read_metrics(), made.entry))
-    if reason:
-        screen.say(f"ended after epoch {progress.epoch}: {reason}")
+    if ended.status == "finished" and progress.epoch < made.epochs:
+        ended = Ended("finished", why_early(progress, limits, monitor_of(files.read_metrics(), made.entry)))
+    if ended.reason:
+        screen.say(f"ended after epoch {progress.epoch}: {ended.reason}")
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
-    code = (stop.exit_code or 0) if status == "killed" else 0
-    result = _result(status, code, reason, progress, made, outlets, keep_model=trial is None)
+    code = (stop.exit_code or 0) if ended.status == "killed" else 0
+    result = _result(ended, code, made=made, progress=progress, outlets=outlets, keep_model=trial is None)
     facts = {"best_epoch": result.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
-    given = {"reason": reason} if reason else {}
-    journal.close(status, exit_code=code, **facts, **given, val=result.val, test=result.test)
+    given = {"reason": ended.reason} if ended.reason else {}
+    journal.close(ended.status, exit_code=code, **facts, **given, val=result.val, test=result.test)
     if trial is not None:
-        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=reason)
+        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=ended.reason)
     return result
 
 
 def _fit(
     resolved: Configured,
     made: Parts,
+    *,
     progress: Progress,
     limits: Limits,
     recorder: RunRecorder,
     stop: Stop,
     judge: Judge | None,
-) -> str:
+) -> Ended:
     """:func:`visrun.training.fit`; an error that ends it leaves the best weights saved. Raises OutOfMemory, too."""
     try:
         return fit(
@@ -241,7 +243,7 @@ def _fit(
     raise out_of_memory(made.task, model, made.lessons, device=device, precision=made.precision, of=of, kept=made.kept)
 
 
-def _progress(state: Mapping[str, Any] | None, files: RunFolder, made: Parts, screen: Screen) -> Progress:
+def _progress(state: Mapping[str, Any] | None, made: Parts, *, files: RunFolder, screen: Screen) -> Progress:
     """Where the run begins: afresh, or where ``state``, read from last.pt, left it."""
     if state is None:
         return Progress()
@@ -266,32 +268,23 @@ def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorde
     )
 
 
-def _result(
-    status: str,
-    code: int,
-    reason: str | None,
-    progress: Progress,
-    made: Parts,
-    outlets: Outlets,
-    *,
-    keep_model: bool,
-) -> Result:
+def _result(ended: Ended, code: int, *, made: Parts, progress: Progress, outlets: Outlets, keep_model: bool) -> Result:
     """How the run ended; of a finished one its last files are written first."""
     rows = outlets.folder.read_metrics()
     best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
     val = {key: value for key, value in best.items() if is_metric(key)}
     test: dict[str, float] = {}
-    if status == "finished":
+    if ended.status == "finished":
         test = conclude(made, outlets, rows=rows, progress=progress, keep_model=keep_model)
     return Result(
         outlets.folder.path,
-        status,
+        ended.status,
         progress.best,
-        progress.best_epoch,
-        progress.seconds,
-        val,
-        test,
+        best_epoch=progress.best_epoch,
+        seconds=progress.seconds,
+        val=val,
+        test=test,
         exit_code=code,
         parameters=parts.count_parameters(made.built.module),
-        reason=reason,
+        reason=ended.reason,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -24,7 +24,7 @@ from visrun.step import Step
 from visrun.tables import TaskEntry
 from visrun.tasks.base import Metric, Task
 
-Judge = Callable[[int, float, float], bool]  # asked after an epoch; see `fit`
+Judge = Callable[[int, float, float], str | None]  # asked after an epoch; see `fit`
 PEEK_SECONDS = 0.5  # how often the loop waits for the device, to show a loss and to look for NaN
 
 
@@ -95,6 +95,13 @@ class Limits:
     max_seconds: float | None = None
 
 
+class Ended(NamedTuple):
+    """How training ended: "finished", "killed" by a stop, or "pruned" by a judge, for the ``reason`` that it gave."""
+
+    status: str
+    reason: str | None = None
+
+
 def fit(
     entry: TaskEntry,
     step: Step,
@@ -108,35 +115,32 @@ def fit(
     stop: Stop,
     seed: int,
     judge: Judge | None = None,
-) -> str:
-    """Train from where ``progress`` stands until a limit or ``stop`` ends it; not at all where a limit has done so.
+) -> Ended:
+    """Train from where ``progress`` stands until it ends, and save all; not at all where a limit has ended it already.
 
     Args:
         evaluate_now: Metrics of ``step.evaluated`` on the validation split; ``entry`` names the one that ranks.
         progress: Changed in place.
-        judge: Told the epoch, from 1, its monitored value and validation loss; True ends what cannot win its sweep.
+        judge: Told the epoch, from 1, its monitored value and validation loss; says why to stop, or None to go on.
         seed: With the epoch's number, seeds what is drawn (dropout, plugins), so that any epoch can be entered afresh.
-
-    Returns:
-        "finished", "pruned" where ``judge`` ended it, or "killed" where ``stop`` did; everything is saved.
 
     Raises:
         Diverged: A loss was NaN or infinite. Nothing of that epoch is saved.
     """
     clock = Clock(progress.seconds, limits.max_seconds)
     if progress.epoch > 0 and progress.step == 0 and is_at_end(progress, limits, clock):
-        return "finished"
+        return Ended("finished")
     while True:
         if progress.step == 0:
             chance.seed(seed * 1_000_003 + progress.epoch)
             step.ledger.reset()
-            progress.learning_rate = learning_rate(step.optimizer)
+            progress.learning_rate = float(step.optimizer.param_groups[0]["lr"])
         began, entered_at = time.monotonic(), progress.step
         train_epoch(step, scheduler, train, progress=progress, recorder=recorder, stop=stop, clock=clock)
         if progress.step < len(train) and not clock.is_over():
             progress.seconds = clock.seconds()
             recorder.save(progress, final=True)
-            return "killed"
+            return Ended("killed")
         steps, trained = progress.step - entered_at, time.monotonic() - began
         metrics = evaluate_now()
         value, loss = metrics.get(entry.monitored(metrics)), loss_of(metrics)
@@ -145,11 +149,12 @@ def fit(
         speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
         recorder.epoch(progress, {**learnt(step, progress), **metrics, **speed}, improved)
 
-        ended = is_at_end(progress, limits, clock)
-        pruned = bool(judge and value is not None and judge(progress.epoch, value, loss)) and not ended
-        recorder.save(progress, final=ended or pruned or stop.exit_code is not None)
-        if ended or pruned or stop.exit_code is not None:
-            return "finished" if ended else "pruned" if pruned else "killed"
+        at_end = is_at_end(progress, limits, clock)
+        verdict = judge(progress.epoch, value, loss) if judge and value is not None else None
+        stopped = stop.exit_code is not None
+        recorder.save(progress, final=bool(at_end or verdict or stopped))
+        if at_end or verdict or stopped:
+            return Ended("finished") if at_end else Ended("pruned", verdict) if verdict else Ended("killed")
 
 
 def train_epoch(
@@ -259,11 +264,6 @@ def learnt(step: Step, progress: Progress) -> dict[str, float]:
         return {}
     parts = {f"loss/{name}": value for name, value in means.items() if name != "loss"}
     return {"learning_rate": progress.learning_rate, "loss": means["loss"], **(parts if len(parts) > 1 else {})}
-
-
-def learning_rate(optimizer: torch.optim.Optimizer) -> float:
-    """The rate of the next step."""
-    return float(optimizer.param_groups[0]["lr"])
 
 
 def rank(progress: Progress, value: float | None, loss: float, *, maximize: bool) -> bool:

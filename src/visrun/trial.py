@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from visrun.training import Judge
-
 
 class Trial(Protocol):
     """What a run that is part of a sweep tells it.
@@ -32,15 +30,3 @@ class Trial(Protocol):
 
     def end(self, **facts: Any) -> None:
         """How the run went: epochs, seconds, and reason where it ended early."""
-
-
-def judge_of(trial: Trial, verdicts: list[str], *, images: int) -> Judge:
-    """Asks a sweep's trial after each epoch of ``images`` whether it goes on; why not is added to ``verdicts``."""
-    trial.sees(images)
-
-    def judge(epoch: int, value: float, loss: float) -> bool:
-        verdict = trial.report(epoch, value, loss)
-        verdicts.extend([verdict] if verdict else [])
-        return verdict is not None
-
-    return judge
