@@ -20,7 +20,6 @@ ABOVE = {
         *("arguments", "cli", "compare", "conclusion", "config", "evaluate", "explain", "feeding", "handover"),
         *(
             "__main__",
-            "closing",
             "export",
             "from_python",
             "hyperparameters",
@@ -35,11 +34,15 @@ ABOVE = {
             "run",
             "survey.command",
             "sweep",
+            "validation",
             "web",
         ),
         *(
             f"record.{name}"
-            for name in ("experiment", "journal", "remember", "run_settings", "sweep_files", "sweep_table", "tracked")
+            for name in (
+                *("experiment", "journal", "next_steps", "remember", "resuming", "run_settings", "sweep_files"),
+                *("sweep_table", "tracked", "tracker_end"),
+            )
         ),
     )
 }

@@ -17,7 +17,7 @@ from PIL import Image
 
 import visrun
 from tests.opened import shipped
-from visrun import checkpoint, cli, conclusion, evaluate, run
+from visrun import checkpoint, cli, conclusion, evaluate, run, validation
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.losses import cross_entropy
@@ -199,7 +199,7 @@ def test_memory_names_a_batch_size_that_was_tried(photos, tmp_path, monkeypatch)
         start(photos, tmp_path / "run")
 
 
-@pytest.mark.parametrize("part", ["conclusion.calibrate", "conclusion.evaluate", "gallery.samples"])
+@pytest.mark.parametrize("part", ["validation.calibrate", "validation.evaluate", "gallery.samples"])
 def test_memory_that_runs_out_in_the_evaluation_asks_for_no_smaller_step(photos, tmp_path, monkeypatch, part):
     monkeypatch.setattr(f"visrun.{part}", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
     with pytest.raises(OutOfMemory, match=r"^out of memory on cpu in the evaluation, not in a training step: use"):
@@ -553,8 +553,8 @@ def test_a_run_whose_epochs_cannot_be_ranked_says_so_and_keeps_the_last(photos, 
 
 
 def test_the_end_tells_numbers_of_any_size(photos, tmp_path, monkeypatch, capsys):
-    measure, known = conclusion.measure, {"accuracy": 0.9707, "ece": 4.1324e-8}
-    monkeypatch.setattr(conclusion, "measure", lambda *given: measure(*given) | known)
+    evaluated, known = validation.evaluate, {"accuracy": 0.9707, "ece": 4.1324e-8}
+    monkeypatch.setattr(validation, "evaluate", lambda *given, **how: evaluated(*given, **how) | known)
     start(photos, tmp_path / "run", "max_epochs=1")
     told = capsys.readouterr().out
     assert "  accuracy 0.9707 *  lr" in told

@@ -133,7 +133,7 @@ def _resume(words: Sequence[str]) -> int:
     if not given or not all("=" in word for word in given[1:]):
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
-    from visrun.record.remember import longer_command
+    from visrun.record.next_steps import longer_command
     from visrun.record.run_files import FILE_NAME
     from visrun.record.sweep_files import onward
 

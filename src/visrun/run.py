@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun import checkpoint, feeding, parts, preflight
-from visrun.closing import complete, end
-from visrun.conclusion import conclude, show, tell_best, validate
+from visrun.conclusion import conclude
 from visrun.config.compose import Resolved, resolve
 from visrun.config.configured import Configured
 from visrun.console import Screen, logged, logger
@@ -23,16 +22,20 @@ from visrun.record import experiment
 from visrun.record.epochs import monitor_of
 from visrun.record.inside import require_inside
 from visrun.record.journal import Journal, identity
+from visrun.record.next_steps import once_finished, what_next
 from visrun.record.outputs import new_run_folder
-from visrun.record.recorder import Outlets, RunRecorder, restore, tell_epoch
-from visrun.record.remember import last_state, once_finished, remembered, require_same_data, settle_best, what_next
+from visrun.record.recorder import Outlets, RunRecorder, restore, tell_best, tell_epoch
+from visrun.record.remember import remembered
+from visrun.record.resuming import last_state, require_same_data, settle_best
 from visrun.record.run_files import is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
+from visrun.record.tracker_end import complete, end
 from visrun.signals import Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Ended, Judge, Limits, Progress, fit, why_early
 from visrun.trial import Trial
+from visrun.validation import show, validate
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> 
 def resume(folder: Path) -> int:
     """Go on with an interrupted run and return its exit code; a finished run says so and returns 0.
 
-    Of a finished one :func:`visrun.closing.complete` sends MLflow what it lacks.
+    Of a finished one :func:`visrun.record.tracker_end.complete` sends MLflow what it lacks.
 
     Raises:
         UserError: No run is there, a link leads out of it, or its settings or data are no longer what they were.

@@ -6,25 +6,22 @@ import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from torch import nn
 
 from visrun.config.compose import resolve
 from visrun.data.listing import Record
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
-from visrun.parts import Parts
 from visrun.record import tracked
 from visrun.record.experiment import describe
 from visrun.tracking.names import RECORD, write_record
 
 
-def made_of() -> Parts:
-    """As much of a run's parts as is shown."""
+def read() -> Dataset:
+    """A dataset of two classes."""
     records = [Record(Path(f"{i}.png"), 0, "") for i in range(5)]
-    dataset = Dataset(
+    return Dataset(
         root=Path("/srv/photos"),
         layout="folder",
         splits={"train": tuple(records[:3]), "val": tuple(records[3:4]), "test": tuple(records[4:])},
@@ -34,16 +31,15 @@ def made_of() -> Parts:
         fingerprint="all",
         fingerprints={"val": "v", "test": "t"},
     )
-    return SimpleNamespace(dataset=dataset, built=SimpleNamespace(module=nn.Linear(2, 3)))  # type: ignore[return-value]
 
 
-def content_of(made: Parts) -> dict[str, object]:
-    """As much of the run's experiment.json."""
+def content_of(dataset: Dataset) -> dict[str, object]:
+    """As much of a run's experiment.json as is shown."""
     notes = {"image_size": [8, 8], "device": "cpu", "precision": "fp32", "weights": "random: none"}
-    data = {"fingerprints": made.dataset.fingerprints, "data": tracked.noted_of(made.dataset)}
+    data = {"fingerprints": dataset.fingerprints, "data": tracked.noted_of(dataset)}
     return {
         "created": "2026-01-01T00:00:10+00:00",
-        "data": {"fingerprint": made.dataset.fingerprint},
+        "data": {"fingerprint": dataset.fingerprint},
         "git": {"commit": "c0ffee", "dirty": True},
         "result": json.loads(json.dumps(notes | data)),
     }
@@ -53,8 +49,8 @@ def test_a_run_is_shown_with_its_start_what_it_really_used_and_its_data(tmp_path
     given = {}
     monkeypatch.setattr(tracked, "open_tracker", lambda name, **options: given.update(options))
     words = ["optimizer=sgd", "tracking.uri=http://me:secret@host"]
-    resolved, made = resolve(words), made_of()
-    content, names = content_of(made), tracked.names_of(made.dataset)
+    resolved, dataset = resolve(words), read()
+    content, names = content_of(dataset), tracked.names_of(dataset)
     tags = {**tracked.sitting_of(parameters=9), "command": tracked.command_of(resolved)}
     tracked.tracker_of(resolved, tmp_path, content, names=names, tags=tags)
     assert given["began"] == 1767225610 and given["names"] == ["a", "b"]
@@ -95,7 +91,7 @@ def test_a_run_that_goes_on_is_in_the_database_where_it_began(tmp_path, monkeypa
     database.parent.mkdir()
     database.touch()
     noted = store if "://" in store else f"sqlite:///{tmp_path}/{store}"
-    content = content_of(made_of())
+    content = content_of(read())
     tracked.tracker_of(resolve(typed), tmp_path, content, names=())
     assert given["uri"] == resolve(typed).settings.tracking.uri
     write_record(tmp_path / RECORD, noted, "abc")
@@ -134,7 +130,7 @@ def test_a_run_that_goes_on_in_a_new_store_is_called_by_the_user_or_as_its_folde
 ):
     given = {}
     monkeypatch.setattr(tracked, "open_tracker", lambda name, **options: given.update(options))
-    resolved, content = resolve(["seed=1", *typed]), content_of(made_of())
+    resolved, content = resolve(["seed=1", *typed]), content_of(read())
     tracked.tracker_of(resolved, tmp_path / "17-05-01", content, names=(), name="trial-003")
     assert (given["run_name"], tracked.run_name(resolved)) == ("trial-003", new)
     tracked.tracker_of(resolved, tmp_path / "17-05-01", content, names=())
@@ -152,6 +148,6 @@ def test_only_what_the_run_reads_is_tracked():
 
 def test_metrics_are_named_after_classes_targets_and_kinds_of_defects():
     rows = [Record(Path(f"{kind}.png"), Verdict(kind), "") for kind in ("good", "scratch <1", "scratch >1")]
-    dataset = replace(made_of().dataset, splits={"train": (rows[0],), "test": (*rows,)})
+    dataset = replace(read(), splits={"train": (rows[0],), "test": (*rows,)})
     assert tracked.names_of(dataset) == ["a", "b", "good", "scratch <1", "scratch >1"]
     assert tracked.names_of(replace(dataset, splits={}, classes=(), targets=("x", "y"))) == ["x", "y"]

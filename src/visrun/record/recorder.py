@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import torch
 from visrun import checkpoint
 from visrun.chance import random_state, set_random_state
 from visrun.console import Screen, epoch_line
+from visrun.errors import UserError
 from visrun.numbers import number
 from visrun.optimizers import load_optimizer
-from visrun.record.run_files import PLOTS, SECONDS
+from visrun.record.run_files import PLOTS, SECONDS, is_metric
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
 from visrun.tables import TaskEntry
@@ -41,6 +43,16 @@ class Outlets:
 def tell_epoch(tracker: Tracker, row: Mapping[str, float]) -> None:
     """Hand a line of metrics.jsonl to the tracker."""
     tracker.epoch(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
+
+
+def tell_best(files: RunFolder, tracker: Tracker, best_epoch: int) -> None:
+    """Note the best epoch and its values, if there is one: of a run that did not finish, too."""
+    if best_epoch:
+        with suppress(UserError):  # metrics.jsonl cannot be read, which is said where the run needs it
+            row = next((row for row in files.read_metrics() if row["epoch"] == best_epoch), {})
+            values = {key: value for key, value in row.items() if key == "val_loss" or is_metric(key)}
+            whole = {f"best/{key}": value for key, value in values.items() if "/" not in key}
+            tracker.summary({"best/epoch": best_epoch, **whole})
 
 
 class RunRecorder:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visrun.conclusion import tell_best
 from visrun.console import Screen
 from visrun.record.inside import require_inside
-from visrun.record.recorder import Outlets, tell_epoch
+from visrun.record.recorder import Outlets, tell_best, tell_epoch
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME, PLOTS
 from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of

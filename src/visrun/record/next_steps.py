@@ -1,0 +1,61 @@
+"""What a person can do next with a run that has ended, as commands: go on with it, repeat it, train on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from visrun.config import plugins
+from visrun.errors import DataError, Diverged, OutOfMemory, UserError, VisrunError
+from visrun.record.experiment import unknown_names
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import RunFolder, part_of
+from visrun.tables import model_entry
+
+
+def repeat_command(folder: Path) -> str:
+    """The command that does what the run in ``folder`` did once more."""
+    return plugins.command(f"experiment={folder / FILE_NAME}")
+
+
+def longer_command(folder: Path, *words: str) -> str:
+    """The command that begins a new run at the best weights of the one in ``folder``, with these changes."""
+    return plugins.command(f"experiment={folder}", f"model.weights={folder}", *words)
+
+
+def once_finished(folder: Path, content: Mapping[str, Any]) -> str:
+    """What a person can do with a finished run, whose experiment.json holds ``content``; a model that learns nothing by
+    gradient is not trained on."""
+    noted = (part_of(content, "hyperparameters").get("loss"), part_of(content, "model").get("name"))
+    names = {key: name for key, name in zip(("loss", "model.name"), noted, strict=True) if isinstance(name, str)}
+    unknown, repeats = unknown_names(names), f"{repeat_command(folder)} repeats it"
+    if not unknown and "model.name" in names and not model_entry(names["model.name"]).gradient:
+        return repeats
+    lacking = " (add the plugins=[...] that it was started with)" if unknown else ""
+    return f"{repeats}, {longer_command(folder, 'max_epochs=N')} trains on from its best weights{lacking}"
+
+
+def what_next(files: RunFolder, error: BaseException | None = None) -> str:
+    """What a person can do after a run was stopped, or ended by ``error``, which itself is said elsewhere."""
+    if _is_gone(files.path / FILE_NAME):
+        word = "failed" if isinstance(error, Exception) else "stopped"
+        return f"{word}; {files.path / FILE_NAME} is gone, without which the run cannot go on"
+    onward = f"go on with: {plugins.command('resume', str(files.path))}"
+    if not isinstance(error, VisrunError):
+        return f"{'failed' if isinstance(error, Exception) else 'stopped'}; {onward}"
+    changed = f"the same with a change: {repeat_command(files.path)} KEY=VALUE"
+    # What the settings are to blame for happens again; a full disk or a drive that is gone can be mended. Data that no
+    # epoch was trained on were refused, and there is nothing to go on with.
+    mended = isinstance(error, DataError) and files.last.exists()
+    lasting = isinstance(error, (Diverged, OutOfMemory, UserError)) and not mended
+    return f"failed; {changed}" if lasting else f"failed; {onward}; {changed}"
+
+
+def _is_gone(file: Path) -> bool:
+    """Whether a file is certainly not there: of a drive that does not answer nothing is known."""
+    try:
+        file.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False

@@ -1,0 +1,90 @@
+"""What must hold for a run to go on: its last checkpoint, its best one, and the data that it began with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from visrun import checkpoint
+from visrun.config.configured import Configured
+from visrun.console import Screen
+from visrun.data.records import Dataset
+from visrun.errors import UserError
+from visrun.record.journal import differences, former_identity, identity
+from visrun.record.next_steps import longer_command, repeat_command
+from visrun.record.run_folder import RunFolder, part_of
+from visrun.training import Progress
+
+
+def last_state(files: RunFolder, resolved: Configured, screen: Screen) -> dict[str, Any] | None:
+    """What last.pt holds, or None before the first one, which is said.
+
+    Raises:
+        UserError: It is gone, though more than one epoch is there, or damaged, or the settings are no longer those it
+            was written with.
+    """
+    otherwise = f"{repeat_command(files.path)} repeats the run"
+    if not files.last.exists():
+        epochs = len(files.read_metrics())
+        if epochs > 1 or (files.best.exists() and not epochs):  # 1: killed before its checkpoint was whole
+            raise UserError(f"{files.last}: missing, so the run cannot go on; {otherwise}")
+        screen.say("the run ended before its first checkpoint: it starts anew")
+        return None
+    state = checkpoint.load(files.last, instead=otherwise)
+    if not {"identity", "begun"} <= state.keys():  # best.pt has neither
+        raise UserError(f"{files.last}: not the last.pt of a run of this version; {otherwise}")
+    with checkpoint.reading(files.last):
+        changed = differences(former_identity(state["identity"]), identity(resolved))
+    if changed:
+        raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
+    return state
+
+
+def settle_best(files: RunFolder, progress: Progress, screen: Screen) -> None:
+    """Leave the weights of the best epoch that ``progress``, read from last.pt, knows as best.pt.
+
+    A sitting that died before it wrote last.pt, or that ended by an error, may have left those of a later epoch there,
+    which is trained anew.
+
+    Raises:
+        UserError: One of the checkpoints is damaged.
+    """
+    otherwise = f"delete it, or {repeat_command(files.path)} repeats the run"
+    found = [file for file in (files.former, files.best) if file.exists()]
+    known = {checkpoint.load(file, instead=otherwise).get("epoch"): file for file in found}.get(progress.best_epoch)
+    if known is None:
+        checkpoint.remove(files.best)
+        if progress.best_epoch:
+            screen.warn(f"{files.best}: the weights of epoch {progress.best_epoch} are gone; the best is sought anew")
+            progress.best, progress.best_loss, progress.best_epoch = None, math.inf, 0
+    elif known == files.former:
+        checkpoint.move(files.former, files.best)
+    checkpoint.remove(files.former)
+
+
+def require_same_data(former: Mapping[str, Any] | None, dataset: Dataset, folder: Path) -> None:
+    """Refuse a dataset that is not what the run in ``folder`` began with.
+
+    Raises:
+        UserError: Its fingerprint differs from the one noted; it says in which splits.
+    """
+    noted = part_of(former, "data").get("fingerprint")
+    if noted is not None and noted != dataset.fingerprint:
+        told = ", ".join(_changes(part_of(former, "result"), dataset)) or "other files or labels in train"
+        onward = f"put it back, or {longer_command(folder)} trains on from the run's best weights"
+        raise UserError(f"data: the dataset has changed since the run began ({told}): {onward}")
+
+
+def _changes(result: Mapping[str, Any], dataset: Dataset) -> list[str]:
+    """What of a dataset's splits is not as the run noted it; nothing is known of files and labels of train."""
+    before = part_of(part_of(result, "data"), "splits")
+    now = {split: len(records) for split, records in dataset.splits.items()}
+    sizes = {split: (before.get(split, 0), now.get(split, 0)) for split in {**before, **now}}
+    noted = part_of(result, "fingerprints")
+    return [
+        f"{split} had {then} images, now {size}" if then != size else f"other files or labels in {split}"
+        for split, (then, size) in sizes.items()
+        if then != size or noted.get(split) != dataset.fingerprints.get(split)
+    ]
