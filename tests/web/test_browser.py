@@ -489,6 +489,34 @@ def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: W
     sync_api.expect(page.locator("#start")).to_be_enabled()
 
 
+def test_models_epochs_and_seeds_are_ticked_like_other_fields(watched: Watched) -> None:
+    page, command = watched.page, watched.page.locator("#command")
+    page.get_by_label("Model", exact=True).select_option("resnet18")
+    page.get_by_label("Max Epochs", exact=True).fill("8")
+    sync_api.expect(command).to_have_text("visrun model=resnet18 max_epochs=8")
+    page.get_by_role("radio", name="Sweep").check()
+    page.get_by_label("Ready space", exact=True).wait_for()
+    for tick in page.locator(".ranges input[type=checkbox]").all():
+        tick.uncheck()
+    for name in ("model", "max_epochs", "seed"):
+        page.locator(f"#vary-{name}").check()
+    expect_value(page, "max_epochs choices", "4, 8, 16")
+    expect_value(page, "seed choices", "0, 1, 2")
+    page.get_by_label("model choices", exact=True).fill("resnet18, resnet50")
+    expected = (
+        "visrun -m 'model=choice(resnet18,resnet50)' 'max_epochs=choice(4,8,16)' 'seed=choice(0,1,2)' "
+        "hydra.sweeper.n_trials=20"
+    )
+    sync_api.expect(command).to_have_text(expected)
+    assert [row.get_attribute("id") for row in page.locator(".varies").all()] == [
+        "field-model-row",
+        "field-max_epochs-row",
+    ]
+    page.get_by_label("model choices", exact=True).fill("resnet18, resnet51")
+    page.locator("#space-problems").get_by_text("did you mean resnet50").wait_for()
+    sync_api.expect(page.get_by_label("model choices", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
 def test_only_ranges_of_the_users_own_stay_when_the_form_changes(watched: Watched) -> None:
     page = watched.page
     page.get_by_role("radio", name="Sweep").check()

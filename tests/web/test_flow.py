@@ -142,6 +142,17 @@ def test_a_run_that_fails_says_why(served: Served) -> None:
     assert any("on_bad=skip" in line for line in told["last_lines"])
 
 
+def test_a_sweep_of_models_is_listed_as_no_single_ones(served: Served) -> None:
+    ranges = {"model": {"choices": ["small_resnet", "resnet18"]}, "seed": {"choices": ["1", "2"]}}
+    state = {"task": "classification", "touched": SHORT, "ranges": ranges, "trials": 1, "slots": 1}
+    sweep = served.post("/api/sweeps", {**state, "ticket": str(uuid.uuid4())}).json["id"]
+    told = served.wait_for(f"/api/sweeps/{sweep}", lambda told: not told["living"])
+    assert (told["exit_code"], told["params"]) == (0, ["model", "seed"])
+    assert told["trials"][0]["params"].keys() == {"model", "seed"}
+    (line,) = [line for line in served.get("/api/runs")["runs"] if line["id"] == sweep]
+    assert line["model"] == ""
+
+
 def test_a_sweep_is_a_real_one_stops_goes_on_and_its_trials_return_to_the_form(served: Served) -> None:
     ranges = {"learning_rate": {"low": "1e-3", "high": "1e-1", "log": True}, "optimizer": {"choices": ["adam", "sgd"]}}
     touched = {**LONG, "max_epochs": "15"}

@@ -19,6 +19,7 @@ from visrun.hyperparameters import Hyperparameters
 from visrun.record.sweep_files import LEAD
 from visrun.sweep.checks import _numbers
 from visrun.sweep.problems import Problems
+from visrun.tables import MODELS, TASKS
 from visrun.web import sweeps
 from visrun.web.bodies import State, Swept
 from visrun.web.composer import Composer
@@ -323,10 +324,45 @@ def test_ranges_are_prefilled_from_the_ready_spaces(composer: Composer) -> None:
     told = offered(fill("classification", None, {}, composer), composer)
     assert set(told["ready"]) == set(composer.conf.options("sweep")) and told["pruners"] == list(PRUNERS)
     assert told["ready"]["default"]["learning_rate"] == {"low": 1e-5, "high": 0.1, "log": True}
-    assert set(told["fields"]) == {name for name, info in Hyperparameters.model_fields.items() if extra(info, "search")}
+    ranged = [name for name, info in Hyperparameters.model_fields.items() if extra(info, "search")]
+    assert {*told["fields"]} == {*ranged, "model", "max_epochs", "seed"}
     assert told["fields"]["loss"]["choices"] == ["cross_entropy", "label_smoothing", "focal", "bce"]
     short = offered(fill("classification", None, {"max_epochs": "4", "warmup_epochs": "0"}, composer), composer)
     assert short["fields"]["warmup_epochs"]["high"] == 3
+    assert short["fields"]["max_epochs"]["choices"] == [2, 4, 8] and short["fields"]["seed"]["choices"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("epochs", ["1", "1000"])
+def test_what_has_no_range_in_the_schema_is_filled_in_with_what_a_sweep_takes(
+    task: str, epochs: str, composer: Composer
+) -> None:
+    form = fill(task, None, {"max_epochs": epochs, "warmup_epochs": "0"}, composer)
+    fields = offered(form, composer)["fields"]
+    models = [name for name, entry in MODELS.items() if task in entry.tasks]
+    assert fields["model"]["choices"] == models
+    assert fields["max_epochs"]["choices"] == {"1": [1, 2], "1000": [500, 1000]}[epochs]
+    ranges = {key: fields[key] for key in ("model", "max_epochs", "seed")}
+    words = planned(form, Wanted(ranges, 20, "auto", 1), composer).words
+    assert f"model=choice({','.join(models)})" in words
+
+
+@pytest.mark.parametrize("model", [None, "resnet18", "mobilenet_v2"])  # the last one is two words
+def test_models_epochs_and_seeds_vary_as_they_are_typed(model: str | None, composer: Composer) -> None:
+    form = fill("classification", model, {"max_epochs": "9", "seed": "5", "dropout": "0.5"}, composer)
+    own = {None: [], "resnet18": ["model=resnet18"], "mobilenet_v2": ["model=torchvision", "model.name=mobilenet_v2"]}
+
+    def words(**choices: list[str]) -> tuple[str, ...]:
+        ranges = {key: {"choices": listed} for key, listed in choices.items()}
+        return planned(form, Wanted(ranges, 20, "auto", 1), composer).words[:-1]
+
+    assert words(seed=["0", "1", "2"]) == (*own[model], "max_epochs=9", "dropout=0.5", "seed=choice(0,1,2)")
+    assert words(model=["resnet18", "resnet50"], max_epochs=["5", "10"]) == (
+        "dropout=0.5",
+        "seed=5",
+        "model=choice(resnet18,resnet50)",
+        "max_epochs=choice(5,10)",
+    )
 
 
 @pytest.mark.parametrize(
@@ -391,6 +427,11 @@ def test_a_plan_is_a_command_that_a_person_could_type(composer: Composer) -> Non
         ({"batch_size": {"choices": [16, 300]}}, "ranges.batch_size=300: must be an integer from 1 to 256"),
         ({"batch_size": {"choices": []}}, "must be a list of values"),
         ({"milestones": {"low": 1, "high": 2}}, "milestones"),
+        ({"seed": {"choices": ["1", "x"]}}, "ranges.seed=x: must be an integer from 0 to 4294967295"),
+        ({"max_epochs": {"choices": [5, 5000]}}, "ranges.max_epochs=5000: must be an integer from 1 to 1000"),
+        ({"model": {"choices": ["resnet18", "resnet19"]}}, "(did you mean resnet18?)"),
+        ({"model": {"choices": ["resnet18", "mobilenet_v2"]}}, "is model=torchvision model.name=mobilenet_v2"),
+        ({"model": {"choices": ["resnet18"]}}, "model: this range leaves no two values to try"),
         ({"loss": {"choices": ["mse", "mae"]}}, "loss: this range leaves no two values to try"),
         ({"batch_size": {"choices": ["16"]}}, "batch_size: this range leaves no two values to try"),
         ({"learning_rate": {"low": 0.1, "high": 0.1}}, "learning_rate: this range leaves no two values to try"),

@@ -227,7 +227,7 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
         folder = desk.processes.sweep(
             plan.words,
             task=form.task,
-            model=form.resolved.settings.model.name,
+            model="" if "model" in asked.ranges else form.resolved.settings.model.name,
             ticket=asked.ticket,
             trials=asked.trials,
             space=list(asked.ranges),

@@ -112,13 +112,18 @@ def _strange_model(task: str, model: str | None) -> dict[str, str]:
     """The line that says why a model cannot have a task, if it cannot."""
     if model is None:
         return {}
-    serving = [name for name, entry in MODELS.items() if task in entry.tasks]
+    serving = models_of(task)
     try:
         if task in model_entry(model).tasks:
             return {}
     except ConfigError as error:
         return {"model": error.problems[0]}
     return {"model": f"model={model}: task={task} takes {one_of(serving) if serving else 'no model yet'}"}
+
+
+def models_of(task: str) -> list[str]:
+    """The names of ``MODELS`` that serve a task."""
+    return [name for name, entry in MODELS.items() if task in entry.tasks]
 
 
 def _strange(values: Mapping[str, Any], problems: Collection[str]) -> dict[str, str]:
@@ -193,7 +198,7 @@ def _learns(form: Form) -> bool:
 def _model(form: Form) -> dict[str, Any]:
     """The run's model, those it may be exchanged for, and what is known of each."""
     name = form.resolved.settings.model.name
-    listed = [known for known, entry in MODELS.items() if form.task in entry.tasks]
+    listed = models_of(form.task)
     names = listed if name in listed else [*listed, name]
     usual = TASKS[form.task].image_size
     facts = []
@@ -256,9 +261,10 @@ def problems_of_form(form: Form, *, varied: Collection[str] = ()) -> list[str]:
     return [line for key, lines in _lines(form)["errors"].items() if key not in varied for line in lines]
 
 
-def command_words(form: Form, composer: Composer) -> tuple[str, ...]:
-    """The words behind ``visrun``; a task that is the default goes without saying."""
-    every = words(form.task, form.model, form.sent, composer.models)
+def command_words(form: Form, composer: Composer, *, varied: Collection[str] = ()) -> tuple[str, ...]:
+    """The words behind ``visrun``, less those of what is ``varied``; a task that is the default goes without saying."""
+    kept = {key: value for key, value in form.sent.items() if key not in varied}
+    every = words(form.task, None if "model" in varied else form.model, kept, composer.models)
     told = every[1:] if form.task == composer.conf.default_choices()["task"] else every
     return (*composer.always, *told)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, check_sweep
 from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import PATHS
@@ -23,7 +24,7 @@ from visrun.numbers import is_int
 from visrun.web.catalog import editable
 from visrun.web.composer import Composer
 from visrun.web.entered import plain
-from visrun.web.form import Form, command_words
+from visrun.web.form import Form, command_words, models_of
 
 TRIALS, SLOTS, CHOSEN_PRUNER = f"{SWEEPER}.n_trials", f"{SWEEPER}.n_jobs", "hydra/sweeper/pruner"
 
@@ -60,16 +61,29 @@ def offered(form: Form, composer: Composer) -> dict[str, Any]:
             ready[name] = spaces(read_ready(name, composer.conf), **_facts(form.resolved), name=name)
         except ConfigError as error:
             unfit[name] = list(error.problems)
-    ranged = [name for name, info in Hyperparameters.model_fields.items() if extra(info, "search")]
+    listed = _listed(form, composer)
+    ranged = [name for name, info in Hyperparameters.model_fields.items() if extra(info, "search") or name in listed]
+    content = {"parameters": ["model", *ranged, "seed"], "ranges": listed}
     return {
         "ready": ready,
         "unfit": unfit,
-        "fields": spaces({"parameters": ranged}, **_facts(form.resolved), name="form"),
+        "fields": spaces(content, **_facts(form.resolved), name="form"),
         "pruners": list(PRUNERS),
         "usual": USUAL_TRIALS,
         "slots": max(1, len(gpus())),
         "cores": cores(),
     }
+
+
+def _listed(form: Form, composer: Composer) -> dict[str, dict[str, list[Any]]]:
+    """What the schema has no range for and is compared all the same, with the values that are filled in."""
+    epochs = form.resolved.hyperparameters.max_epochs
+    values: dict[str, list[Any]] = {
+        "model": [name for name in models_of(form.task) if name in composer.models],  # torchvision's take two words
+        "max_epochs": [number for number in (epochs // 2, epochs, 2 * epochs) if not problems_of("max_epochs", number)],
+        "seed": [0, 1, 2],
+    }
+    return {key: {"choices": choices} for key, choices in values.items()}
 
 
 def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
@@ -85,8 +99,7 @@ def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
         problems += error.problems
     if problems:
         raise ConfigError(problems)
-    fixed = [word for word in command_words(form, composer) if word.partition("=")[0] not in wanted.ranges]
-    words = [*fixed, *swept, *_sweeper(wanted)]
+    words = [*command_words(form, composer, varied=wanted.ranges), *swept, *_sweeper(wanted)]
     checked = [word for word in words if not word.startswith("hydra")]
     check_sweep(checked, cwd=composer.cwd, conf=composer.conf)
     return Planned(tuple(words), shlex.join(["visrun", "-m", *words]))
@@ -113,7 +126,7 @@ def _swept(form: Form, wanted: Wanted, cwd: Path) -> list[str]:
 
 def _strange_keys(wanted: Wanted) -> list[str]:
     """Only what the form itself may set varies, and no path."""
-    known = [key for key in editable() if key not in PATHS]
+    known = [key for key in (*editable(), "model") if key not in PATHS]
     return [f"{show(key)} does not vary here" for key in wanted.ranges if key not in known]
 
 

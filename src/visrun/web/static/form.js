@@ -82,7 +82,7 @@ function buildWhat() {
     ),
     h(
       "div",
-      { className: "stack" },
+      { className: "stack", id: "field-model-row" },
       h("div", { className: "name" }, h("label", { htmlFor: "model" }, "Model"), h("code", {}, "model"), back),
       model,
     ),

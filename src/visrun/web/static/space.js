@@ -246,7 +246,7 @@ async function plan() {
 // In the form, whose value does not count for what varies.
 function mark() {
   const places = varied().map((name) => `field-${name.replaceAll(".", "-")}-row`);
-  for (const place of document.querySelectorAll(".field")) place.classList.toggle("varies", places.includes(place.id));
+  for (const place of document.querySelectorAll("[id$='-row']")) place.classList.toggle("varies", places.includes(place.id));
 }
 
 function planned(command, problems) {
