@@ -219,7 +219,7 @@ FORGED = {
     "a variable in a text": ({"tracking.run_name": "${oc.env:SECRET}"}, "${...} is not taken"),
     "a variable in a path": ({"data.root": "${oc.env:HOME}/x"}, "${...} is not taken"),
     "a variable in a list": ({"data.classes": ["${oc.env:SECRET}"]}, "${...} is not taken"),
-    "an option that is a path": ({"augment": "../../../etc/passwd"}, "augment=../../../etc/passwd: is no option"),
+    "an option that is a path": ({"augment": "../../../etc/passwd"}, "augment=../../../etc/passwd: must be default, "),
     "a loss that is code": ({"loss": "os:system"}, "loss=os:system: "),
     "a folder above": ({"data.root": "../outside"}, "outside of what this page may read"),
     "a folder above in the middle": ({"data.root": "photos/../../outside"}, "outside of what this page may read"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, look, resolve
-from visrun.config.fields import choices, limits
+from visrun.config.fields import choices, limits, show
 from visrun.config.spelling import takes_lists
 from visrun.data import demo
 from visrun.errors import ConfigError
@@ -359,14 +359,47 @@ def test_while_a_field_is_wrong_there_is_no_command(composer: Composer) -> None:
 @pytest.mark.parametrize("key", [*filter(takes_lists, editable())])
 def test_a_field_of_lists_takes_its_own_shown_text(key: str, composer: Composer) -> None:
     flat, _ = flat_values(fill("classification", None, {}, composer).resolved)
-    assert read({key: shown(flat[key])}, {}, composer.cwd).values == {key: flat[key]}
+    assert read({key: shown(flat[key])}, "classification", composer).values == {key: flat[key]}
 
 
 @pytest.mark.parametrize(
     "names", [["a, b", "c"], ["it's", 'a "b"'], ["[x]", "null", "1"], ["cat (1)", "dog"], [" a", "b"]]
 )
 def test_class_names_of_any_spelling_are_taken_as_they_are_shown(names: list[str], composer: Composer) -> None:
-    assert read({"data.classes": shown(names)}, {}, composer.cwd).values == {"data.classes": names}
+    assert read({"data.classes": shown(names)}, "classification", composer).values == {"data.classes": names}
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        ("segmentation", "resnet18"),
+        ("classification", "unet"),
+        ("segmentation", "mobilenet_v2"),
+        ("regression", "resnet19"),
+        ("classification", ""),
+    ],
+)
+def test_a_model_that_the_task_cannot_have_is_told_as_on_the_command_line(
+    task: str, model: str, composer: Composer
+) -> None:
+    named = [f"model={model}"] if model in composer.models else ["model=torchvision", f"model.name='{model}'"]
+    theirs = look([f"task={task}", *named], cwd=composer.cwd, conf=composer.conf).problems
+    assert view(task, model, {"max_epochs": "7"}, composer)["dropped"] == {"model": theirs[0]}
+
+
+def test_a_model_that_no_word_can_hold_is_told(composer: Composer) -> None:
+    expected = "model=${oc.env:HOME}: ${...} is not taken; write the value itself"
+    assert view("classification", "${oc.env:HOME}", {}, composer)["dropped"] == {"model": expected}
+
+
+@pytest.mark.parametrize(
+    "word", ["augment=strng", "data=/photos", "data=yolov8", "tracking=wandb", f"data={'x' * 300}"]
+)
+def test_what_is_no_option_is_told_as_on_the_command_line(word: str, composer: Composer) -> None:
+    key, _, entry = word.partition("=")
+    short = show(entry)  # the command line looks for a file of that name
+    theirs = look(["task=segmentation", f"{key}='{short}'"], cwd=composer.cwd, conf=composer.conf).problems
+    assert view("segmentation", None, {key: entry}, composer)["errors"] == {key: list(theirs)}
 
 
 # What is refused
@@ -419,10 +452,12 @@ def test_a_text_that_no_grammar_reads_is_wrong_and_no_more(key: str, text: str, 
     assert list(view("classification", None, {key: text}, composer)["errors"]) == [key]
 
 
-@pytest.mark.parametrize("task", ["", "x", "../x", "${task}"])
-def test_an_unknown_task_is_refused(task: str, composer: Composer) -> None:
-    with pytest.raises(ConfigError, match="task="):
+@pytest.mark.parametrize("task", ["", "x", "../x", "${task}", "segmentatio"])
+def test_an_unknown_task_is_refused_as_on_the_command_line(task: str, composer: Composer) -> None:
+    with pytest.raises(ConfigError) as refused:
         view(task, None, {}, composer)
+    if "$" not in task:  # which is no value there
+        assert refused.value.problems == look([f"task='{task}'"], cwd=composer.cwd, conf=composer.conf).problems
 
 
 # Soft warnings

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun.config.checks import problems_of
+from visrun.config.choices import unknown_option
 from visrun.config.fields import show
 from visrun.config.overrides import GROUPS, PATHS, to_override, value_of
 from visrun.config.settings import Settings
@@ -17,6 +18,7 @@ from visrun.hyperparameters import Hyperparameters
 from visrun.near import did_you_mean
 from visrun.tables import GENERIC_MODEL
 from visrun.web.catalog import editable
+from visrun.web.composer import Composer
 
 LONGEST = 4096  # characters of an entry
 MARKS = set(",'\"[]")  # a name with one of them is quoted in a list
@@ -41,19 +43,19 @@ def require_known(touched: Mapping[str, Any]) -> None:
         raise ConfigError([f"{show(key)} is no setting of the form{did_you_mean(key, names)}" for key in wrong])
 
 
-def read(touched: Mapping[str, Any], options: Mapping[str, Sequence[str]], cwd: Path) -> Entered:
+def read(touched: Mapping[str, Any], task: str, composer: Composer) -> Entered:
     """Validate each entry by itself.
 
     Args:
         touched: Key -> what was entered: a text, or a plain value of a file.
-        options: What each of the groups data, augment and tracking takes.
-        cwd: The folder in which relative paths begin.
+        task: The form's, for the lines on what is wrong.
+        composer: Knows the options of the groups, and the folder in which relative paths begin.
     """
     values: dict[str, Any] = {}
     errors: dict[str, str] = {}
     for key, given in touched.items():
         try:
-            values[key] = _value(key, given, options, cwd)
+            values[key] = _value(key, given, task, composer)
             to_override(key, values[key])  # refuses what Hydra would replace
         except ConfigError as error:
             values.pop(key, None)
@@ -61,14 +63,15 @@ def read(touched: Mapping[str, Any], options: Mapping[str, Sequence[str]], cwd: 
     return Entered(values, errors)
 
 
-def _value(key: str, given: Any, options: Mapping[str, Sequence[str]], cwd: Path) -> Any:
+def _value(key: str, given: Any, task: str, composer: Composer) -> Any:
     if isinstance(given, str) and len(given) > LONGEST:
         raise ConfigError(f"{key}={show(given)}: longer than {LONGEST} characters")
     if key in PATHS and isinstance(given, str):
         given = given.strip()  # blanks come with what is pasted
-    if key in options:
-        if given not in options[key]:
-            raise ConfigError(f"{key}={show(given)}: is no option")
+    if key in composer.options:
+        if given not in composer.options[key]:
+            name = show(given) if isinstance(given, str) else given  # shortened, or it may be no name of a file
+            raise ConfigError(unknown_option(key, name, composer.conf, among=[{"task": task}]))
         return given
     if key in Hyperparameters.model_fields:
         given = [] if takes_lists(key) and given == "" else given
@@ -78,7 +81,7 @@ def _value(key: str, given: Any, options: Mapping[str, Sequence[str]], cwd: Path
         return Hyperparameters(**{key: given}).model_dump(mode="json")[key]
     if given == "" and not problems_of(key, None):
         return None  # what an empty field stands for
-    return _setting(key, _read_text(key, given, cwd) if isinstance(given, str) else given)
+    return _setting(key, _read_text(key, given, composer.cwd) if isinstance(given, str) else given)
 
 
 def _read_text(key: str, entry: str, cwd: Path) -> Any:

@@ -20,15 +20,15 @@ from typing import Any
 
 from visrun import hyperparameters
 from visrun.config.checks import about_others
+from visrun.config.choices import unknown_option
 from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
-from visrun.config.fields import one_of, show
+from visrun.config.overrides import to_override
 from visrun.config.setting_rules import READ_WHEN, SELECTING, entry_of, facts_of, is_read, why_unread
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES, Hyperparameters, losses_of
 from visrun.lr import lr_curve
-from visrun.near import did_you_mean
-from visrun.tables import MODELS, TASKS, model_entry
+from visrun.tables import MODELS, TASKS
 from visrun.web.advice import advice
 from visrun.web.catalog import FORM_GROUPS, editable, selects
 from visrun.web.composer import Composer
@@ -85,11 +85,10 @@ def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
         ConfigError: A task or key that there is none of, or config files that cannot be composed.
     """
     if task not in TASKS:
-        raise ConfigError(f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}")
+        raise ConfigError(unknown_option("task", task, composer.conf, among=[]))
     require_known(touched)
-    entered = read(touched, composer.options, composer.cwd)
-    dropped = _strange_model(task, model)
-    model = None if dropped else model
+    entered = read(touched, task, composer)
+    model, dropped = _serving(task, model, composer)
     dropped |= _strange(entered.values, composer.look(words(task, model, entered.values, composer.models)).problems)
     entered = Entered({k: v for k, v in entered.values.items() if k not in dropped}, entered.errors)
     base = {key: value for key, value in entered.values.items() if key in (*FORM_GROUPS, *DECIDERS, "data.root")}
@@ -108,17 +107,17 @@ def _composed(composer: Composer, task: str, model: str | None, values: Mapping[
     return found.resolved
 
 
-def _strange_model(task: str, model: str | None) -> dict[str, str]:
-    """The line that says why a model cannot have a task, if it cannot."""
+def _serving(task: str, model: str | None, composer: Composer) -> tuple[str | None, dict[str, str]]:
+    """The model, or None with the line of the command line on why the task cannot have it."""
     if model is None:
-        return {}
-    serving = models_of(task)
+        return None, {}
     try:
-        if task in model_entry(model).tasks:
-            return {}
+        to_override("model", model)  # refuses what Hydra would replace
+        problems = composer.look(words(task, model, {}, composer.models)).problems
     except ConfigError as error:
-        return {"model": error.problems[0]}
-    return {"model": f"model={model}: task={task} takes {one_of(serving) if serving else 'no model yet'}"}
+        problems = error.problems
+    lines = [line for line in problems if key_of(line) in ("model", "model.name")]
+    return (None, {"model": lines[0]}) if lines else (model, {})
 
 
 def models_of(task: str) -> list[str]:
