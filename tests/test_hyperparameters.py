@@ -236,12 +236,14 @@ def test_a_loss_is_the_tasks(task):
 
 
 def test_a_loss_is_one_the_model_can_honour():
-    picky = ModelEntry(build="", tasks=("classification",), parameters=1, speed=1, accuracy=1, losses=("bce", "focal"))
+    tasks = ("classification", "regression")
+    picky = ModelEntry(build="", tasks=tasks, parameters=1, speed=1, accuracy=1, losses=("bce", "focal"))
     assert found(model=picky, loss="bce").problems == ()
     assert found(model=picky).problems == ("loss=cross_entropy: this model takes focal or bce",)
     assert found(model=picky, task="regression", loss="mse").problems == (
         "loss=mse: this model takes no loss of this task",
     )
+    assert found(model=picky, task="segmentation", loss="dice").problems == ()  # it serves others, which is said alone
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def _loss_problems(loss: str, task: str, model: ModelEntry) -> list[str]:
     if loss not in of_task:
         return [f"loss={show(loss)}: task={task} takes {one_of(of_task)}"]
     honoured = losses_of(task, model)
-    if loss not in honoured:
+    if task in model.tasks and loss not in honoured:  # that a model is another task's is said elsewhere
         return [f"loss={show(loss)}: this model takes {one_of(honoured) if honoured else 'no loss of this task'}"]
     return []
 

@@ -161,6 +161,10 @@ def test_a_models_name_picks_its_option_or_torchvisions(shipped: Conf) -> None:
         ),
         (["task=classification", "model=lraspp"], ["model=lraspp: task=classification takes", "resnet18"]),
         (["task=segmentation", "model=resnet18"], ["model=resnet18: task=segmentation takes small_unet", "unet"]),
+        (
+            ["task=segmentation", "model=fasterrcnn"],  # alone: nothing of the loss, which nobody chose
+            ["model=fasterrcnn: task=segmentation takes small_unet", "; task=object_detection takes fasterrcnn"],
+        ),
         (["model=resnext50_32x4d"], ["model=torchvision model.name=resnext50_32x4d"]),
         (["task=object_detection", "model=fcos_resnet50_fpn"], ["or torchvision (did you mean fcos?)"]),
         (["model=torchvision"], ["model.name=torchvision", "name the torchvision builder"]),

@@ -58,6 +58,7 @@ def test_every_model_of_a_task_is_accepted_and_no_other(task):
 def test_a_model_of_another_task_is_one_line_with_the_right_ones():
     (line,) = check(settings(task="segmentation"))
     assert line.startswith("model=resnet18: task=segmentation takes small_unet, lraspp, deeplabv3, ")
+    assert line.endswith("; task=classification, regression or anomaly_detection takes resnet18")
     (line,) = check(settings(model={"name": "resnet19"}))
     assert line.startswith("model.name=resnet19 is no model (did you mean resnet18?); a plugin may bring it")
 
@@ -65,7 +66,11 @@ def test_a_model_of_another_task_is_one_line_with_the_right_ones():
 @pytest.mark.parametrize(
     ("told", "models"),
     [
-        ("model=resnet18: task=counting takes counter", ("classification", "counting")),
+        (
+            "model=resnet18: task=counting takes counter; "
+            "task=classification, regression or anomaly_detection takes resnet18",
+            ("classification", "counting"),
+        ),
         (
             "task=counting: no model serves it; a plugin adds one: "
             'MODELS["mine"] = ModelEntry(tasks=("counting",), ...)',

@@ -204,7 +204,8 @@ def _of_objects() -> list[str]:
     return [name for name, entry in TASKS.items() if TARGETS[entry.target].objects]
 
 
-def _takes(name: str, task: str) -> str:
+def _takes(name: str, entry: ModelEntry, task: str) -> str:
+    """The line for a model that a task does not take."""
     serving = [other for other, facts in MODELS.items() if task in facts.tasks]
     if not serving:
         return (
@@ -212,7 +213,7 @@ def _takes(name: str, task: str) -> str:
         )
     known = task in IMAGE_TASKS + HEAT_TASKS + OBJECT_TASKS
     builders = ", or model.name=X of model=torchvision or timm" if known else ""
-    return f"model={name}: task={task} takes {one_of(serving)}{builders}"
+    return f"model={name}: task={task} takes {one_of(serving)}{builders}; task={one_of(entry.tasks)} takes {name}"
 
 
 def _model_problems(settings: Settings) -> list[str]:
@@ -222,7 +223,7 @@ def _model_problems(settings: Settings) -> list[str]:
     except ConfigError as error:
         return list(error.problems)
     if settings.task not in entry.tasks:
-        return [_takes(name, settings.task)]
+        return [_takes(name, entry, settings.task)]
     problems = []
     if settings.model.pretrained is True and not entry.pretrained:
         problems.append(f"model.pretrained=true: model={name} has no published weights; it takes auto or false")
