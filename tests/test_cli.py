@@ -91,7 +91,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["models=resnet18"], "models is no setting (did you mean model?)"),
         (["explain", "hydra.sweeper.n_trials=5"], "hydra.sweeper.n_trials=5: needs -m"),
         (["predict", "RUN", "https://host/bus.jpg"], "https://host/bus.jpg: addresses are not read; download it"),
-        (["resume", "RUN", "max_epochs=6"], "visrun experiment=RUN model.weights=RUN max_epochs=6"),
+        (["resume", "RUN", "max_epochs=6"], "RUN/experiment.json: no such file"),
         (["+momentum=0.5"], "+momentum=0.5: settings are neither added nor removed; write momentum=value"),
         (["~optimizer"], "~optimizer: settings are neither added nor removed; write optimizer=value"),
         (["seed=1", "seed=2"], "seed is given twice: seed=1 and seed=2; keep one"),
@@ -317,8 +317,25 @@ def test_resume_of_a_sweep_says_by_which_command_it_goes_on(
     (empty_folder / "s1").mkdir()
     command = "visrun -m seed=1,2 hydra.sweeper.study_name=s1"
     (empty_folder / "s1" / ".lead.lock").write_text(json.dumps({"command": command, "cwd": "/home/anna"}))
-    assert cli.main(["resume", "s1"]) == 2
-    assert capsys.readouterr().err == f"visrun: error: s1: a sweep; go on with it in /home/anna: {command}\n"
+    for words in (["s1"], ["s1", "max_epochs=6"]):
+        assert cli.main(["resume", *words]) == 2
+        assert capsys.readouterr().err == f"visrun: error: s1: a sweep; go on with it in /home/anna: {command}\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "onward"),
+    [
+        ("resnet18", "visrun experiment=RUN model.weights=RUN max_epochs=6 trains on from its best weights"),
+        ("patchcore", "visrun experiment=RUN/experiment.json max_epochs=6 begins anew"),
+    ],
+)
+def test_resume_changes_no_setting(
+    model: str, onward: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / "RUN").mkdir()
+    (empty_folder / "RUN" / "experiment.json").write_text(json.dumps({"model": {"name": model}}))
+    assert cli.main(["resume", "RUN", "max_epochs=6"]) == 2
+    assert capsys.readouterr().err == f"visrun: error: resume changes no setting; {onward}\n"
 
 
 def test_resume_of_a_sweep_that_was_moved_goes_on_where_it_lies(

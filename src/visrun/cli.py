@@ -133,20 +133,19 @@ def _resume(words: Sequence[str]) -> int:
     if not given or not all("=" in word for word in given[1:]):
         raise UserError(f"usage: {USAGE['resume']}")
     from visrun import run
-    from visrun.record.next_steps import longer_command
+    from visrun.record.next_steps import new_run
     from visrun.record.run_files import FILE_NAME
+    from visrun.record.run_folder import read_json
     from visrun.record.sweep_files import onward
 
     path = expanded(given[0])
     folder = path.parent if path.name == FILE_NAME else path
     if folder.is_file():
         raise UserError(f"{folder}: is a file; name a run's folder, the one that holds {FILE_NAME}")
-    if given[1:]:
-        raise UserError(
-            f"resume changes no setting; a new run from its best weights: {longer_command(folder, *given[1:])}"
-        )
     if command := onward(folder):
         raise UserError(f"{folder}: a sweep; go on with it {command}")
+    if given[1:]:
+        raise UserError(f"resume changes no setting; {new_run(folder, read_json(folder / FILE_NAME), *given[1:])}")
     return run.resume(folder)
 
 

@@ -8,7 +8,7 @@ import pytest
 from visrun import checkpoint, run
 from visrun.config import plugins
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
-from visrun.record.next_steps import once_finished, repeat_command, what_next
+from visrun.record.next_steps import new_run, once_finished, repeat_command, what_next
 from visrun.record.run_folder import RunFolder
 
 
@@ -81,6 +81,8 @@ def finished(folder: Path, **settings: object) -> str:
 def test_a_model_that_is_not_trained_is_not_trained_on(tmp_path: Path) -> None:
     told = finished(tmp_path, model={"name": "patchcore"}, hyperparameters={"loss": "cross_entropy"})
     assert told == f"visrun experiment={tmp_path}/experiment.json repeats it"
+    told = new_run(tmp_path, {"model": {"name": "patchcore"}}, "seed=1")
+    assert told == f"visrun experiment={tmp_path}/experiment.json seed=1 begins anew"
 
 
 def test_a_finished_run_of_a_plugin_that_is_not_here_says_that_the_commands_need_it(tmp_path: Path) -> None:

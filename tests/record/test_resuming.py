@@ -53,7 +53,9 @@ def test_what_has_changed_in_the_data_is_told(tmp_path: Path, result: dict[str, 
     with pytest.raises(UserError) as caught:
         require_same_data(former, dataset, tmp_path)
     assert f"since the run began ({told}" in str(caught.value)
-    assert str(caught.value).endswith(" trains on from the run's best weights")
+    assert str(caught.value).endswith(" trains on from its best weights")
+    with pytest.raises(UserError, match=r"/experiment\.json begins anew$"):
+        require_same_data({**former, "model": {"name": "patchcore"}}, dataset, tmp_path)
     require_same_data({**former, "data": {"fingerprint": "whole"}}, dataset, tmp_path)
     require_same_data(None, dataset, tmp_path)
 

@@ -14,26 +14,40 @@ from visrun.record.run_folder import RunFolder, part_of
 from visrun.tables import model_entry
 
 
-def repeat_command(folder: Path) -> str:
-    """The command that does what the run in ``folder`` did once more."""
-    return plugins.command(f"experiment={folder / FILE_NAME}")
+def repeat_command(folder: Path, *words: str) -> str:
+    """The command that does what the run in ``folder`` did once more, with these changes."""
+    return plugins.command(f"experiment={folder / FILE_NAME}", *words)
 
 
-def longer_command(folder: Path, *words: str) -> str:
-    """The command that begins a new run at the best weights of the one in ``folder``, with these changes."""
-    return plugins.command(f"experiment={folder}", f"model.weights={folder}", *words)
+def new_run(folder: Path, content: Mapping[str, Any], *words: str) -> str:
+    """By which command a new run with these changes begins where the one in ``folder``, whose experiment.json holds
+    ``content``, was best; a model that learns nothing by gradient is not trained on."""
+    if not _learns(content):
+        return f"{repeat_command(folder, *words)} begins anew"
+    longer = plugins.command(f"experiment={folder}", f"model.weights={folder}", *words)
+    return f"{longer} trains on from its best weights"
 
 
 def once_finished(folder: Path, content: Mapping[str, Any]) -> str:
-    """What a person can do with a finished run, whose experiment.json holds ``content``; a model that learns nothing by
-    gradient is not trained on."""
-    noted = (part_of(content, "hyperparameters").get("loss"), part_of(content, "model").get("name"))
-    names = {key: name for key, name in zip(("loss", "model.name"), noted, strict=True) if isinstance(name, str)}
-    unknown, repeats = unknown_names(names), f"{repeat_command(folder)} repeats it"
-    if not unknown and "model.name" in names and not model_entry(names["model.name"]).gradient:
-        return repeats
-    lacking = " (add the plugins=[...] that it was started with)" if unknown else ""
-    return f"{repeats}, {longer_command(folder, 'max_epochs=N')} trains on from its best weights{lacking}"
+    """What a person can do with a finished run, whose experiment.json holds ``content``."""
+    longer = f", {new_run(folder, content, 'max_epochs=N')}" if _learns(content) else ""
+    lacking = " (add the plugins=[...] that it was started with)" if unknown_names(_names(content)) else ""
+    return f"{repeat_command(folder)} repeats it{longer}{lacking}"
+
+
+def _learns(content: Mapping[str, Any]) -> bool:
+    """Whether a run's model learns by gradient; one that is not known here, as of a plugin, is taken to."""
+    name = _names(content).get("model.name")
+    return name is None or bool(unknown_names({"model.name": name})) or model_entry(name).gradient
+
+
+def _names(content: Mapping[str, Any]) -> dict[str, str]:
+    """The loss and the model that an experiment.json names, where they are texts."""
+    noted = {
+        "loss": part_of(content, "hyperparameters").get("loss"),
+        "model.name": part_of(content, "model").get("name"),
+    }
+    return {key: name for key, name in noted.items() if isinstance(name, str)}
 
 
 def what_next(files: RunFolder, error: BaseException | None = None) -> str:

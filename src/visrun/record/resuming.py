@@ -13,7 +13,7 @@ from visrun.console import Screen
 from visrun.data.records import Dataset
 from visrun.errors import UserError
 from visrun.record.journal import differences, former_identity, identity
-from visrun.record.next_steps import longer_command, repeat_command
+from visrun.record.next_steps import new_run, repeat_command
 from visrun.record.run_folder import RunFolder, part_of
 from visrun.training import Progress
 
@@ -71,9 +71,9 @@ def require_same_data(former: Mapping[str, Any] | None, dataset: Dataset, folder
         UserError: Its fingerprint differs from the one noted; it says in which splits.
     """
     noted = part_of(former, "data").get("fingerprint")
-    if noted is not None and noted != dataset.fingerprint:
+    if former and noted not in (None, dataset.fingerprint):
         told = ", ".join(_changes(part_of(former, "result"), dataset)) or "other files or labels in train"
-        onward = f"put it back, or {longer_command(folder)} trains on from the run's best weights"
+        onward = f"put it back, or {new_run(folder, former)}"
         raise UserError(f"data: the dataset has changed since the run began ({told}): {onward}")
 
 
