@@ -715,15 +715,23 @@ def test_a_changed_setting_refuses_to_resume_and_names_it(photos, tmp_path, monk
         run.resume(tmp_path / "run")
 
 
-def test_changed_data_refuse_to_resume(photos, tmp_path, monkeypatch):
+def test_changed_data_refuse_to_resume_and_change_nothing(photos, tmp_path, monkeypatch):
     copy = tmp_path / "photos"
     shutil.copytree(photos, copy)
     interrupted(copy, tmp_path / "run", monkeypatch, after=2)
     Image.new("RGB", (16, 16)).save(copy / "train" / "red" / "another.png")
     before = experiment(tmp_path / "run")["result"]["data"]["splits"]["train"]
     told = rf"has changed since the run began \(train had {before} images, now {before + 1}\): put it back, or visrun"
+    noted = {file: file.read_bytes() for file in (tmp_path / "run").glob("*.json*")}
+    assert {file.name for file in noted} == {"experiment.json", "status.json", "metrics.jsonl"}
     with pytest.raises(UserError, match=told):
         run.resume(tmp_path / "run")
+    shutil.rmtree(copy)
+    with pytest.raises(UserError, match="photos: no such folder"):
+        run.resume(tmp_path / "run")
+    assert {file: file.read_bytes() for file in noted} == noted and experiment(tmp_path / "run")["result"][
+        "status"
+    ] == "killed"
 
 
 def test_a_damaged_checkpoint_refuses_to_resume(photos, tmp_path, monkeypatch):

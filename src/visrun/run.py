@@ -14,7 +14,7 @@ from visrun.config.compose import Resolved, resolve
 from visrun.config.configured import Configured
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
-from visrun.errors import VisrunError, exit_code, first_line
+from visrun.errors import UserError, VisrunError, exit_code, first_line
 from visrun.from_python import named_folder, single_run
 from visrun.memory import ONE_VALUE, out_of_memory
 from visrun.parts import Parts
@@ -24,9 +24,9 @@ from visrun.record.inside import require_inside
 from visrun.record.journal import Journal, identity
 from visrun.record.next_steps import once_finished, what_next
 from visrun.record.outputs import new_run_folder
-from visrun.record.recorder import Outlets, RunRecorder, restore, tell_best, tell_epoch
+from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import remembered
-from visrun.record.resuming import last_state, require_same_data, settle_best
+from visrun.record.resuming import last_state, require_same_data, where_left
 from visrun.record.run_files import is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
@@ -120,35 +120,32 @@ def _run(
 ) -> Result:
     """A new run, or one that goes on from its ``former`` experiment.json; that has its name and first tags already."""
     with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
-        outlets = Outlets(files, NoTracker(), screen)
+        outlets, progress = Outlets(files, NoTracker(), screen), None
         state = last_state(files, resolved, screen) if former else None
         if former is None:
             forget(files.path)
+        before = files.snapshot()
         journal = Journal(files, resolved, former=former)
         try:
             screen.say(f"run: {files.path}")
             if trial is not None:
                 trial.begin(files.path)
-            dataset = feeding.read_dataset(resolved.settings, screen)
-            require_same_data(former, dataset, files.path)
-            if state is None:  # or, killed before its first epoch once more, it could not begin anew again
-                checkpoint.remove(files.best, files.former)
-            journal.fingerprint(dataset.fingerprint)
-            journal.note(fingerprints=dataset.fingerprints, data=noted_of(dataset))
-            begun = state["begun"] if state else None
-            made = parts.build(resolved, dataset, screen, alone=trial is None, begun=begun)
-            journal.note(**made.notes)
+            made = _made(resolved, journal, screen, former=former, state=state, alone=trial is None)
+            progress = where_left(state, files, screen, step=made.step, scheduler=made.scheduler, device=made.device)
             tags = {**sitting_of(parameters=parts.count_parameters(made.built.module)), **(tags or {})}
-            names = names_of(dataset)
+            names = names_of(made.dataset)
             tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
-            result = _train(resolved, made, journal=journal, outlets=outlets, stop=stop, state=state, trial=trial)
+            result = _train(resolved, made, journal=journal, outlets=outlets, stop=stop, progress=progress, trial=trial)
         except BaseException as error:
             screen.end_progress()
+            logger.error("the run ended: %s", type(error).__name__, exc_info=error)
+            if former and progress is None and isinstance(error, UserError):  # refused: it is what it was
+                files.put_back(before)
+                raise
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
             reason = first_line(error)
-            logger.error("the run ended: %s", type(error).__name__, exc_info=error)
             try:
                 journal.close(status, reason=reason, exit_code=exit_code(error))
             except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
@@ -162,6 +159,27 @@ def _run(
     return result
 
 
+def _made(
+    resolved: Configured,
+    journal: Journal,
+    screen: Screen,
+    *,
+    former: Mapping[str, Any] | None,
+    state: Mapping[str, Any] | None,
+    alone: bool,
+) -> Parts:
+    """The data and all that learns from them, noted in the journal. Raises what refuses them."""
+    dataset = feeding.read_dataset(resolved.settings, screen)
+    require_same_data(former, dataset, journal.files.path)
+    if state is None:  # or, killed before its first epoch once more, it could not begin anew again
+        checkpoint.remove(journal.files.best, journal.files.former)
+    journal.fingerprint(dataset.fingerprint)
+    journal.note(fingerprints=dataset.fingerprints, data=noted_of(dataset))
+    made = parts.build(resolved, dataset, screen, alone=alone, begun=state["begun"] if state else None)
+    journal.note(**made.notes)
+    return made
+
+
 def _train(
     resolved: Configured,
     made: Parts,
@@ -169,12 +187,11 @@ def _train(
     journal: Journal,
     outlets: Outlets,
     stop: Stop,
-    state: Mapping[str, Any] | None,
+    progress: Progress,
     trial: Trial | None,
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
     files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
-    progress = _progress(state, made, files=files, screen=screen)
     rows = files.keep_metrics(progress.epoch)
     if lost := progress.epoch - len(rows):
         screen.warn(
@@ -244,16 +261,6 @@ def _fit(
     made.step.forget_graph()
     device, model, of = made.device, made.built.module, resolved.settings.run.accumulate
     raise out_of_memory(made.task, model, made.lessons, device=device, precision=made.precision, of=of, kept=made.kept)
-
-
-def _progress(state: Mapping[str, Any] | None, made: Parts, *, files: RunFolder, screen: Screen) -> Progress:
-    """Where the run begins: afresh, or where ``state``, read from last.pt, left it."""
-    if state is None:
-        return Progress()
-    progress = restore(state, files.last, step=made.step, scheduler=made.scheduler, device=made.device)
-    settle_best(files, progress, screen)
-    screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
-    return progress
 
 
 def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorder:

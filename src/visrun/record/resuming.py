@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from visrun import checkpoint
 from visrun.config.configured import Configured
 from visrun.console import Screen
@@ -14,7 +16,9 @@ from visrun.data.records import Dataset
 from visrun.errors import UserError
 from visrun.record.journal import differences, former_identity, identity
 from visrun.record.next_steps import new_run, repeat_command
+from visrun.record.recorder import restore
 from visrun.record.run_folder import RunFolder, part_of
+from visrun.step import Step
 from visrun.training import Progress
 
 
@@ -40,6 +44,28 @@ def last_state(files: RunFolder, resolved: Configured, screen: Screen) -> dict[s
     if changed:
         raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
     return state
+
+
+def where_left(
+    state: Mapping[str, Any] | None,
+    files: RunFolder,
+    screen: Screen,
+    *,
+    step: Step,
+    scheduler: Any,
+    device: torch.device,
+) -> Progress:
+    """Where the run begins: afresh, or where ``state``, read from last.pt, left it.
+
+    Raises:
+        UserError: last.pt is of another network, or one of the checkpoints is damaged.
+    """
+    if state is None:
+        return Progress()
+    progress = restore(state, files.last, step=step, scheduler=scheduler, device=device)
+    settle_best(files, progress, screen)
+    screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
+    return progress
 
 
 def settle_best(files: RunFolder, progress: Progress, screen: Screen) -> None:

@@ -115,6 +115,16 @@ class RunFolder:
         data = (text + "\n").encode(errors="backslashreplace")  # file names may be no text
         write_atomic(self.path / FILE_NAME, data)
 
+    def snapshot(self) -> dict[Path, bytes]:
+        """What tells how the run stands, for :meth:`put_back`."""
+        told = (self.path / FILE_NAME, self.path / STATUS)
+        return {file: file.read_bytes() for file in told if file.is_file()}
+
+    def put_back(self, before: Mapping[Path, bytes]) -> None:
+        """Let the run stand where it stood when ``before`` was taken."""
+        for file, data in before.items():
+            write_atomic(file, data)
+
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch's line and see it on the disk.
 
