@@ -458,6 +458,25 @@ def test_a_run_folder_that_holds_a_run_is_left_alone(
     assert cli.main([f"hydra.run.dir={name}", "--cfg", "job"]) == 0  # a look writes nothing
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder that takes none, even of root")
+@pytest.mark.parametrize(
+    ("words", "key", "name"),
+    [
+        ([], "hydra.run.dir", "/proc/x"),
+        ([], "hydra.run.dir", "/proc"),
+        (["-m", "seed=1,2"], "hydra.sweep.dir", "/proc/x"),
+        (["repeat"], "hydra.sweep.dir", "/proc/x"),
+    ],
+)
+def test_a_folder_that_takes_no_files_is_one_line(
+    words: list[str], key: str, name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*words, f"{key}={name}", "tracking=none"]) == 2
+    line = f"visrun: error: {key}={name}: cannot be written (No such file or directory); name another one"
+    assert capsys.readouterr().err.splitlines()[-1] == line
+    assert not list(empty_folder.iterdir())
+
+
 @pytest.mark.parametrize("name", ["file", "file/run", "circle", "circle/run"])
 def test_a_run_folder_that_is_none_is_one_line(
     name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]

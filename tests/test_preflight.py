@@ -85,3 +85,12 @@ def test_python_is_refused_alike_and_nothing_is_written(empty_folder: Path) -> N
     with pytest.raises(ConfigError, match=r"run\.device=cuda:999"):
         visrun.train(["run.device=cuda:999"])
     assert not list(empty_folder.iterdir())
+
+
+def test_a_new_folder_is_told_from_one_that_was_there(empty_folder: Path) -> None:
+    new = empty_folder / "a" / "b"
+    assert preflight.make("hydra.run.dir", new) == new and preflight.make("hydra.run.dir", new) is None
+    assert not list(new.iterdir())
+    with pytest.raises(ConfigError, match=r"^hydra\.run\.dir=.*/file/b: cannot be written \(Not a directory\); name"):
+        (empty_folder / "file").touch()
+        preflight.make("hydra.run.dir", empty_folder / "file" / "b")

@@ -142,7 +142,7 @@ def _single(args: Namespace, config_dir: Path | None) -> int:
         preflight.require_free(chosen)
     preflight.require(resolved.settings)
     say(resolved)
-    made, codes = None if chosen else new_run_folder(resolved.settings.task), [0]
+    made, codes = preflight.make(RUN_DIR, chosen) if chosen else new_run_folder(resolved.settings.task), [0]
     named = [] if hydra_value(RUN_DIR, own) else [to_override(RUN_DIR, str(chosen or made))]
 
     def job(config: DictConfig) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from visrun.config import plugins
 from visrun.config.settings import Settings
@@ -47,6 +48,21 @@ def require_free(folder: Path) -> None:
     there = next((path for path in (folder, *folder.parents) if path.exists() or path.is_symlink()), Path())
     if not there.is_dir():
         raise ConfigError(f"hydra.run.dir={folder}: {there} is no folder; name another one")
+
+
+def make(key: str, folder: Path) -> Path | None:
+    """Make a folder that the user named by ``key``, and see that it takes files; it where it is new, else None.
+
+    Raises:
+        ConfigError: It cannot be made or written.
+    """
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder if new else None
+    except OSError as error:
+        raise ConfigError(f"{key}={folder}: cannot be written ({error.strerror}); name another one") from None
 
 
 def require_text(what: str, folder: Path, otherwise: str) -> None:

@@ -8,6 +8,8 @@ import time
 
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun import preflight
+from visrun.config.overrides import SWEEP_DIR
 from visrun.console import Screen
 from visrun.errors import first_line
 from visrun.record.run_files import PLOTS
@@ -43,7 +45,8 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
         0; 1 where a trial failed; 129, 130 or 143 where a signal stopped it.
 
     Raises:
-        ConfigError: A study of this name cannot be gone on with, or is being led by another process.
+        ConfigError: A study of this name cannot be gone on with, or is being led by another process; or the folder
+            cannot be written.
         StorageAway: The study can be neither read nor written for now.
         VisrunError: No slot can work, or the study's journal is gone or damaged.
     """
@@ -51,7 +54,7 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
     with stop_on_signals() as stop:  # from the beginning: one that a library swallows is remembered
         if is_database(plan.storage):
             look(plan)  # what is wrong with a database is said before anything is written
-        plan.folder.mkdir(parents=True, exist_ok=True)
+        preflight.make(SWEEP_DIR, plan.folder)
         open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
         with leading(plan):
             queue = open_study(plan)

@@ -10,7 +10,8 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from visrun.config.overrides import to_override
+from visrun import preflight
+from visrun.config.overrides import SWEEP_DIR, to_override
 from visrun.config.spelling import word
 from visrun.config.sweeper import SWEEPER
 from visrun.console import Screen
@@ -103,9 +104,10 @@ def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:
             only the first of all workers makes tickets, and one that goes on with a study that nobody led.
 
     Raises:
-        ConfigError: There is such a study, and it cannot be gone on with, or the folder holds another one's trials.
+        ConfigError: There is such a study, and it cannot be gone on with, or the folder holds another one's trials or
+            cannot be written.
     """
-    plan.folder.mkdir(parents=True, exist_ok=True)  # where a worker comes before its leader
+    preflight.make(SWEEP_DIR, plan.folder)  # where a worker comes before its leader
     storage = open_storage(plan.storage)
     new = make(plan, storage)
     queue = Queue(storage, plan.name)

@@ -184,7 +184,6 @@ class VisrunSweeper(Sweeper):
         from visrun.sweep.joining import join
 
         die_with_leader()
-        plan.folder.mkdir(parents=True, exist_ok=True)
         if alone and plan.n_jobs > 1:
             Screen().warn(
                 f"hydra.sweeper.n_jobs={plan.n_jobs}: a worker runs one trial at a time; start several workers"
