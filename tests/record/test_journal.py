@@ -6,7 +6,7 @@ import pytest
 from visrun.config.compose import resolve
 from visrun.errors import VisrunError
 from visrun.record.experiment import load_experiment
-from visrun.record.journal import Journal, differences, finite, identity
+from visrun.record.journal import Journal, close_dead, differences, finite, identity
 from visrun.record.remember import remembered
 from visrun.record.run_files import STATUS
 from visrun.record.run_folder import RunFolder
@@ -55,6 +55,23 @@ def test_how_a_run_ended_is_told_where_it_cannot_be_noted(tmp_path, monkeypatch)
             journal.close("failed", exit_code=1, reason="disk full")
     status = json.loads((tmp_path / STATUS).read_text())
     assert (status["state"], status["exit_code"]) == ("failed", 1)
+
+
+def test_what_a_dead_process_left_running_is_closed(tmp_path):
+    with RunFolder(tmp_path / "run") as files:
+        journal = Journal(files, resolve([]))
+        journal.note(seconds=3)
+        close_dead(files.path, "failed", "its process died")  # of another process, which has gone on with it
+        assert json.loads((files.path / "experiment.json").read_text()) == journal.content
+    close_dead(files.path, "failed", "its process died")
+    content = json.loads((files.path / "experiment.json").read_text())
+    result = content.pop("result")
+    assert content == {key: value for key, value in journal.content.items() if key != "result"}
+    assert result.pop("ended") and result == {"status": "failed", "seconds": 3, "reason": "its process died"}
+    close_dead(files.path, "killed", "later")
+    close_dead(tmp_path / "gone", "killed", "later")
+    assert json.loads((files.path / "experiment.json").read_text())["result"]["reason"] == "its process died"
+    assert not (tmp_path / "gone").exists()
 
 
 def test_finite_goes_through_what_is_nested():

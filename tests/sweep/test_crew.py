@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -122,6 +123,8 @@ def test_what_a_dead_slot_ran_is_settled(queue, tmp_path, stopping, state, run):
     slots.start()
     (pid,) = slots.pids
     claimed(queue, pid=pid, host=socket.gethostname(), folder=str(tmp_path / "7"))
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "experiment.json").write_text('{"result": {"status": "running"}}')
     other = claimed(queue, pid=pid, host="elsewhere")
     slots.end(signal.SIGTERM)
     look_until_over(slots, stopping=stopping)
@@ -131,6 +134,7 @@ def test_what_a_dead_slot_ran_is_settled(queue, tmp_path, stopping, state, run):
     assert trials[0].user_attrs.get("reason") == (None if stopping else "its process was killed by SIGTERM")
     assert len(queue.trials()) == 3
     assert runs.ended == [run]
+    assert json.loads((tmp_path / "7" / "experiment.json").read_text())["result"]["status"] == run[1]
 
 
 @pytest.mark.parametrize(("sole", "elsewhere"), [(False, "RUNNING"), (True, "FAIL")])

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from visrun.config.configured import Configured
 from visrun.config.settings import Settings
+from visrun.errors import VisrunError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import environment, experiment
-from visrun.record.run_folder import RunFolder, part_of
+from visrun.record.run_files import FILE_NAME
+from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
 
 FREE_TO_CHANGE = (
     "experiment",
@@ -39,7 +42,7 @@ class Journal:
             sources=resolved.sources,
             versions=environment.versions(),
             git=environment.git_state(Path.cwd()),
-            created=former.get("created") if former else datetime.now(UTC).isoformat(timespec="seconds"),
+            created=former.get("created") if former else _now(),
             result={**part_of(former, "result"), "status": "running"},
         )
         self.write()
@@ -62,11 +65,25 @@ class Journal:
     def close(self, status: str, *, exit_code: int, **facts: Any) -> None:
         """Note how the run ended; in status.json also where experiment.json cannot be written."""
         self.content["result"].pop("reason", None)
-        ended = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            self.note(status=status, ended=ended, exit_code=exit_code, **facts)
+            self.note(status=status, ended=_now(), exit_code=exit_code, **facts)
         finally:
             self.files.tell(status, exit_code=exit_code)
+
+
+def close_dead(folder: Path, status: str, reason: str) -> None:
+    """Note how a run ended whose process died without a word; one that has said so itself is left as it is, and one
+    that somebody has gone on with."""
+    with suppress(VisrunError):  # what can be neither read nor written stays as well
+        content = read_json(folder / FILE_NAME)
+        result = part_of(content, "result")
+        if result.get("status") == "running" and writer_of(folder) is None:
+            ended = {"status": status, "reason": reason, "ended": _now()}
+            RunFolder(folder).write_experiment({**content, "result": {**result, **ended}})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def finite(facts: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import UserError, VisrunError
+from visrun.record.journal import close_dead
 from visrun.record.run_folder import living
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
@@ -220,9 +221,10 @@ class Orphans:
 
 
 def end_run(tracker: Tracker, trial: FrozenTrial, status: str, reason: str) -> None:
-    """Close the run of a trial whose process died, if it had begun one."""
+    """Close the run of a trial whose process died, if it had begun one, in its folder and in MLflow."""
     folder = trial.user_attrs.get("folder")
     if folder:
+        close_dead(Path(folder), status, reason)
         tracker.end_run(Path(folder) / RECORD, status, reason)
 
 
