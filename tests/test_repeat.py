@@ -88,6 +88,17 @@ def test_it_concludes_in_the_folder_that_hydra_writes_to(
     assert folders == [tmp_path / place]
 
 
+@pytest.mark.parametrize(("words", "again"), [([], True), (["hydra.sweeper.worker=true"], False)])
+def test_the_leader_alone_is_told_to_run_again_what_failed(
+    words: list[str], again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+    monkeypatch.setattr(launch, "main", lambda words, **_: asked.extend(words) or 130)
+    assert repeat.main(["seeds=2", "hydra.sweeper.study_name=mine", *words]) == 130
+    assert ("hydra.sweeper.retry_failed=true" in asked) == again
+
+
 def test_the_finished_runs_count_and_of_one_seed_the_later(tmp_path: Path) -> None:
     write_trial(tmp_path, 0, seed=1, val={"accuracy": 0.25}, test={"accuracy": 0.5, "f1": float("nan")})
     write_trial(tmp_path, 1, seed=0, status="killed", val={"accuracy": 0.0})

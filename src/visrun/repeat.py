@@ -61,15 +61,16 @@ def main(words: Sequence[str]) -> int:
     resolved = resolve([*of_one, f"{varied.key}={varied.values[0]}"], conf=conf)
     flags = ["--config-dir", str(given.config_dir)] if given.config_dir else []
     _check_folder(rest)
+    worker = hydra_value("hydra.sweeper.worker", rest) == "True"
 
     from visrun import launch  # Hydra
 
     folder, made, named = launch.sweep_folder("repeat", hydra_words(rest), resolved, conf)
     with launch.removed_if_empty(folder if made else None):
-        again = [] if any(RETRY in word for word in rest) else [f"{RETRY}=true"]
+        again = [] if worker or any(RETRY in word for word in rest) else [f"{RETRY}=true"]
         typed = ["-m", *flags, *rest, *named, *again, *sweep_over(varied)]
         code = launch.main(typed, command=["repeat", *words])
-    if code in (0, 1) and not _is_worker(rest):
+    if code in (0, 1) and not worker:
         conclude(folder, varied, resolved)
     return code
 
@@ -85,10 +86,6 @@ def _check_folder(words: Sequence[str]) -> None:
         if key == SWEEP_DIR and "${" in folder:
             plain = folder.strip("'\"")
             raise ConfigError(f"{key}={show(plain)}: repeat takes a plain path")
-
-
-def _is_worker(words: Sequence[str]) -> bool:
-    return hydra_value("hydra.sweeper.worker", words) == "True"
 
 
 def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:

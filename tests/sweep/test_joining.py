@@ -331,6 +331,16 @@ class TestWorkersAlone:
         assert len(self.ran(plan(worker=True, n_trials=5))) == 2
         said = " ".join(capsys.readouterr().out.split())
         assert "hydra.sweeper.n_trials=5: who leads the study wants 2; the same command without" in said
+        assert "retry_failed" not in said
+
+    def test_a_worker_runs_no_failed_trials_again_and_says_so(self, capsys: pytest.CaptureFixture[str]) -> None:
+        queue = led(plan(n_trials=2))
+        trial = queue.claim(2)
+        assert trial is not None
+        queue.fail(trial.number, "no luck")
+        assert self.ran(plan(worker=True, n_trials=2, retry_failed=True)) == [1]
+        said = " ".join(capsys.readouterr().out.split())
+        assert "hydra.sweeper.retry_failed=true: a worker runs no failed trials again; the same command without" in said
 
 
 NOBODY = {"pid": -1, "started": 0.0}

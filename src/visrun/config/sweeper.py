@@ -59,7 +59,7 @@ class VisrunSweeperConf(OptunaSweeperConf):
             trials or more for one objective, by successive halving, and none of a grid, whole or cut short.
         objectives: What is searched for: the task's metric, ``seconds``, ``parameters``; several give a Pareto front.
         resume: Go on with a study of this name where there is one; false refuses.
-        retry_failed: Run the trials of earlier sittings that failed again, at the same points.
+        retry_failed: Run the trials of earlier sittings that failed again, at the same points; of the leader alone.
         start_points: Points that are tried first, each a mapping of some or all parameters. None begins a search with
             the values that the run would have without it, as far as the space holds them; [] begins with none. By the
             grid sampler, whole points as many as ``n_trials`` are the whole grid.

@@ -58,11 +58,8 @@ def join(
     with quiet():
         queue.study.sampler = plan.make_sampler(queue.every())
     deadline = None if plan.timeout is None else shared["began"] + plan.timeout
-    if not is_led(plan) and plan.n_trials > shared["n_trials"]:
-        Screen().warn(
-            f"{SWEEPER}.n_trials={plan.n_trials}: who leads the study wants {shared['n_trials']}; "
-            f"the same command without {SWEEPER}.worker=true raises it"
-        )
+    if not is_led(plan):
+        _tell_unread(plan, wanted=shared["n_trials"])
 
     def run(number: int, params: Params) -> Sequence[float]:
         parent = queue.study.user_attrs[ATTRIBUTE]["parent"]  # a study's leader may come after its workers
@@ -84,6 +81,15 @@ def join(
         led=is_led(plan),
         stopped=stopped,
     )
+
+
+def _tell_unread(plan: Plan, *, wanted: int) -> None:
+    """Say what a worker was told that its study's leader alone is asked for."""
+    without = f"the same command without {SWEEPER}.worker=true"
+    if plan.n_trials > wanted:
+        Screen().warn(f"{SWEEPER}.n_trials={plan.n_trials}: who leads the study wants {wanted}; {without} raises it")
+    if plan.retry_failed:  # by workers that are started over and over, what always fails would be run for ever
+        Screen().warn(f"{SWEEPER}.retry_failed=true: a worker runs no failed trials again; {without} does")
 
 
 def extended(queue: Queue, number: int, suggest: Callable[[optuna.Trial], None]) -> Params:
