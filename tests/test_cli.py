@@ -16,7 +16,6 @@ from PIL import Image
 
 import visrun
 from visrun import cli, launch
-from visrun.arguments import USAGE
 from visrun.config.configs import conf_dir
 from visrun.errors import UserError
 
@@ -164,7 +163,7 @@ def test_a_path_that_cannot_be_looked_at_is_one_line(
     def refuse(_: object) -> int:
         raise error
 
-    monkeypatch.setitem(cli.VERBS, verb, refuse)
+    monkeypatch.setitem(cli.VERBS, verb, cli.VERBS[verb]._replace(main=refuse))
     assert cli.main([verb, "RUN"]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"visrun: error: {line}") and err.count("\n") == 1
@@ -211,7 +210,7 @@ def test_a_fault_that_is_no_paths_is_not_hidden(monkeypatch: pytest.MonkeyPatch)
         def refuse(_: object, error: OSError = error) -> int:
             raise error
 
-        monkeypatch.setitem(cli.VERBS, "check", refuse)
+        monkeypatch.setitem(cli.VERBS, "check", cli.VERBS["check"]._replace(main=refuse))
         with pytest.raises(OSError, match=r"denied|Input"):
             cli.main(["check", "photos"])
 
@@ -268,7 +267,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], monkeypat
 
 @pytest.mark.parametrize(
     "words",
-    [["--nothing"], ["--cfg", "nothing"], ["--cfg"], *([verb, "RUN", "--nothing"] for verb in USAGE)],
+    [["--nothing"], ["--cfg", "nothing"], ["--cfg"], *([verb, "RUN", "--nothing"] for verb in cli.VERBS)],
     ids=lambda item: " ".join(item),
 )
 def test_unknown_flags_are_refused_in_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -615,16 +614,10 @@ def test_what_cfg_shows_is_what_explain_says(empty_folder: Path) -> None:
 
 
 def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    import types
-
     asked: list[object] = []
-    run, predict, evaluate = (types.ModuleType(f"visrun.{name}") for name in ("run", "predict", "evaluate"))
-    run.resume = lambda folder: asked.append(folder) or 0  # type: ignore[attr-defined]
-    predict.main = lambda words: asked.append(words) or 3  # type: ignore[attr-defined]
-    evaluate.main = lambda words: asked.append(words) or 4  # type: ignore[attr-defined]
-    for name, module in (("run", run), ("predict", predict), ("evaluate", evaluate)):
-        monkeypatch.setitem(sys.modules, f"visrun.{name}", module)
-        monkeypatch.setattr(visrun, name, module, raising=False)
+    monkeypatch.setattr("visrun.run.resume", lambda folder: asked.append(folder) or 0)
+    monkeypatch.setattr("visrun.predict.main", lambda words: asked.append(words) or 3)
+    monkeypatch.setattr("visrun.evaluate.main", lambda words: asked.append(words) or 4)
     assert cli.main(["resume", "outputs/a b"]) == 0
     assert cli.main(["resume", "outputs/a b/experiment.json"]) == 0
     assert cli.main(["predict", "RUN", "a.jpg"]) == 3

@@ -22,8 +22,7 @@ from PIL import Image
 import visrun
 from tests.forked import Command
 from visrun import evaluate, explain, export, launch, predict, varied
-from visrun.arguments import options, verb_parser
-from visrun.cli import VERBS
+from visrun.arguments import VERBS, options, verb_parser
 from visrun.compare import command as comparing
 from visrun.config import settings
 from visrun.config.checks import problems_of

@@ -1,54 +1,118 @@
-"""How the verbs are used, flags and options: a mistake is one line like every other, never a block of usage."""
+"""The verbs, their flags and options: a mistake is one line like every other, never a block of usage."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
+from visrun.build import Ref
 from visrun.errors import ConfigError
 from visrun.folders import expanded
 from visrun.near import did_you_mean
 from visrun.synonyms import hint
 
-USAGE = {
-    "check": "visrun check data.root=PATH [task=T] [data=coco] [data.on_bad=skip] [out=check.png] [--json]",
-    "compare": "visrun compare RUN_OR_TRIAL_OR_SWEEP... [out=compare.html] [pictures=8] [device=cpu]",
-    "evaluate": "visrun evaluate RUN data.root=PATH [split=test] [out=DIR] [data=folder] [device=cpu]",
-    "explain": "visrun explain [--json] [-m] [--config-dir DIR] [KEY ...] [key=value ...]",
-    "export": "visrun export RUN [format=onnx] [out=FILE]",
-    "predict": "visrun predict RUN IMAGES... [threshold=0.5] [out=DIR] [pictures=0] [device=cpu]",
-    "repeat": "visrun repeat [experiment=PATH] [seeds=5|folds=5] [key=value ...]",
-    "resume": "visrun resume RUN",
-    "ui": "visrun ui [--port N] [--no-browser] [--data DIR]...",
-}
-ABOUT = {
-    "check": "Which tasks a folder can serve and as which layout, its counts, sizes and problems, and a sheet of "
-    "labelled samples. data.targets=, data.classes=, data.val_fraction=, data.fold=, data.group= and seed= choose as "
-    "in a run. Exit code 2 where no run (of the task named) could start on it as it is.",
-    "compare": "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
-    "same images (pictures=0: without these). A sweep's folder stands for its best trials.",
-    "evaluate": "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The "
-    "test split counts, else val, else train, unless split= names one. data=demo stands for the built-in images; how "
-    "an image is seen is the run's own. out=DIR also gets pictures, the worst images first, and a JSON line for each.",
-    "explain": "Every setting of a run: its value, where it came from, and whether the run reads it. Of a KEY alone, "
-    "such as learning_rate, what it means and takes; -m also shows what a sweep tries.",
-    "export": "A run, or a best.pt alone, as a program for other runtimes: format=onnx, or pt2 for torch.export.load. "
-    "It goes from RGB images in [0, 1] to the task's named predictions; what it leaves out, such as how a picture is "
-    "fitted to its size and the suppression of doubles, stands in the JSON line that is printed, and in the file.",
-    "predict": "What a run, or a best.pt alone, sees in images: files, folders, or lists of paths (a .txt, or - for "
-    "standard input). A JSON line for each, and drawn pictures in out= (else in predictions/ of the run's folder, of "
-    "the current one where a best.pt lies in no run). threshold= is the score from which on an object, one label of "
-    "several or a defect is reported; pictures=N draws N images.",
-    "repeat": "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]), or with each of so "
-    "many folds of train and val as its val (folds=5): mean, standard deviation and 95 % interval of every metric. It "
-    "is a sweep over seed or data.fold, so hydra.sweeper.* words work.",
-    "resume": "Go on with an interrupted run, exactly where it was saved last.",
-    "ui": "The same in a browser: a form over every setting, runs and sweeps as they train. It answers this machine "
-    "alone, and reads datasets below the current folder, the home folder and each --data DIR.",
-}
+
+class Verb(NamedTuple):
+    """A verb of the command.
+
+    Args:
+        main: The function that gets the words behind it and returns the exit code.
+        usage: How it is used, in one line.
+        about: What its ``--help`` says.
+        flags: Whether that function reads flags and ``plugins=[...]`` itself; else it gets the words without plugins,
+            once these, which a run's folder does not remember, are imported.
+    """
+
+    main: Ref
+    usage: str
+    about: str
+    flags: bool = False
 
 
+VERBS = {
+    "check": Verb(
+        main="visrun.survey.command:main",
+        usage="visrun check data.root=PATH [task=T] [data=coco] [data.on_bad=skip] [out=check.png] [--json]",
+        about=(
+            "Which tasks a folder can serve and as which layout, its counts, sizes and problems, and a sheet of "
+            "labelled samples. data.targets=, data.classes=, data.val_fraction=, data.fold=, data.group= and seed= "
+            "choose as in a run. Exit code 2 where no run (of the task named) could start on it as it is."
+        ),
+        flags=True,
+    ),
+    "compare": Verb(
+        main="visrun.compare.command:main",
+        usage="visrun compare RUN_OR_TRIAL_OR_SWEEP... [out=compare.html] [pictures=8] [device=cpu]",
+        about=(
+            "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
+            "same images (pictures=0: without these). A sweep's folder stands for its best trials."
+        ),
+    ),
+    "evaluate": Verb(
+        main="visrun.evaluate:main",
+        usage="visrun evaluate RUN data.root=PATH [split=test] [out=DIR] [data=folder] [device=cpu]",
+        about=(
+            "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The test "
+            "split counts, else val, else train, unless split= names one. data=demo stands for the built-in images; "
+            "how an image is seen is the run's own. out=DIR also gets pictures, the worst images first, and a JSON "
+            "line for each."
+        ),
+    ),
+    "explain": Verb(
+        main="visrun.explain:main",
+        usage="visrun explain [--json] [-m] [--config-dir DIR] [KEY ...] [key=value ...]",
+        about=(
+            "Every setting of a run: its value, where it came from, and whether the run reads it. Of a KEY alone, such "
+            "as learning_rate, what it means and takes; -m also shows what a sweep tries."
+        ),
+        flags=True,
+    ),
+    "export": Verb(
+        main="visrun.export:main",
+        usage="visrun export RUN [format=onnx] [out=FILE]",
+        about=(
+            "A run, or a best.pt alone, as a program for other runtimes: format=onnx, or pt2 for torch.export.load. It "
+            "goes from RGB images in [0, 1] to the task's named predictions; what it leaves out, such as how a picture "
+            "is fitted to its size and the suppression of doubles, stands in the JSON line that is printed, and in the "
+            "file."
+        ),
+    ),
+    "predict": Verb(
+        main="visrun.predict:main",
+        usage="visrun predict RUN IMAGES... [threshold=0.5] [out=DIR] [pictures=0] [device=cpu]",
+        about=(
+            "What a run, or a best.pt alone, sees in images: files, folders, or lists of paths (a .txt, or - for "
+            "standard input). A JSON line for each, and drawn pictures in out= (else in predictions/ of the run's "
+            "folder, of the current one where a best.pt lies in no run). threshold= is the score from which on an "
+            "object, one label of several or a defect is reported; pictures=N draws N images."
+        ),
+    ),
+    "repeat": Verb(
+        main="visrun.repeat:main",
+        usage="visrun repeat [experiment=PATH] [seeds=5|folds=5] [key=value ...]",
+        about=(
+            "The same configuration with seeds 0, 1, 2 ... (seeds=5) or these (seeds=[3,7,11]), or with each of so "
+            "many folds of train and val as its val (folds=5): mean, standard deviation and 95 % interval of every "
+            "metric. It is a sweep over seed or data.fold, so hydra.sweeper.* words work."
+        ),
+        flags=True,
+    ),
+    "resume": Verb(
+        main="visrun.resume:main",
+        usage="visrun resume RUN",
+        about="Go on with an interrupted run, exactly where it was saved last.",
+    ),
+    "ui": Verb(
+        main="visrun.web.server:main",
+        usage="visrun ui [--port N] [--no-browser] [--data DIR]...",
+        about=(
+            "The same in a browser: a form over every setting, runs and sweeps as they train. It answers this machine "
+            "alone, and reads datasets below the current folder, the home folder and each --data DIR."
+        ),
+        flags=True,
+    ),
+}
 ALSO = {"run.device": "device"}  # what training calls an option of the verbs
 
 
@@ -62,7 +126,7 @@ class Parser(argparse.ArgumentParser):
 
 def verb_parser(verb: str) -> Parser:
     """The flags and words after a verb; ``--help`` prints its usage and ends the process with exit code 0."""
-    parser = Parser(f"visrun {verb}", usage=USAGE[verb], description=ABOUT[verb], allow_abbrev=False)
+    parser = Parser(f"visrun {verb}", usage=VERBS[verb].usage, description=VERBS[verb].about, allow_abbrev=False)
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     return parser
 

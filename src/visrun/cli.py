@@ -2,7 +2,7 @@
 
     visrun [key=value ...]             train
     visrun -m [key=a,b ...]            train one run for each combination
-    visrun check | explain | resume | predict | evaluate | export | compare | repeat | ui ...
+    visrun VERB ...                    one of visrun.arguments.VERBS
 
 Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.
 """
@@ -15,13 +15,15 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from visrun.arguments import USAGE, words_after
+from visrun.arguments import VERBS, words_after
+from visrun.build import load
 from visrun.errors import PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
-from visrun.folders import expanded
 from visrun.synonyms import is_command, ours
+
+HELP = ("help", "-h", "--help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         refuse_windows()
         words = _asked(words)
-        verb = VERBS.get(words[0]) if words else None
-        return verb(words[1:]) if verb else _train(words)
+        return _run(words[0], words[1:]) if words and words[0] in VERBS else _train(words)
     except VisrunError as error:
         return _told(error)
     except KeyboardInterrupt as stopped:
@@ -102,99 +103,15 @@ def _train(words: Sequence[str]) -> int:
     return launch.main(words)
 
 
-def _explain(words: Sequence[str]) -> int:
-    from visrun import explain
+def _run(name: str, words: Sequence[str]) -> int:
+    """Run a verb; the module of its function is imported only then."""
+    verb = VERBS[name]
+    if not verb.flags:
+        from visrun.config import plugins
 
-    return explain.main(words)
+        words = plugins.take(words_after(name, words), cwd=Path.cwd())
+    return load(verb.main)(words)
 
-
-def _check(words: Sequence[str]) -> int:
-    given = _plugged(words)
-    from visrun.survey import command
-
-    return command.main(given)
-
-
-def _compare(words: Sequence[str]) -> int:
-    given = _plugged(words_after("compare", words))
-    from visrun.compare import command
-
-    return command.main(given)
-
-
-def _repeat(words: Sequence[str]) -> int:
-    from visrun import repeat
-
-    return repeat.main(words)
-
-
-def _resume(words: Sequence[str]) -> int:
-    given = _plugged(words_after("resume", words))
-    if not given or not all("=" in word for word in given[1:]):
-        raise UserError(f"usage: {USAGE['resume']}")
-    from visrun import run
-    from visrun.record.next_steps import new_run
-    from visrun.record.run_files import FILE_NAME
-    from visrun.record.run_folder import read_json
-    from visrun.record.sweep_files import onward
-
-    path = expanded(given[0])
-    folder = path.parent if path.name == FILE_NAME else path
-    if folder.is_file():
-        raise UserError(f"{folder}: is a file; name a run's folder, the one that holds {FILE_NAME}")
-    if command := onward(folder):
-        raise UserError(f"{folder}: a sweep; go on with it {command}")
-    if given[1:]:
-        raise UserError(f"resume changes no setting; {new_run(folder, read_json(folder / FILE_NAME), *given[1:])}")
-    return run.resume(folder)
-
-
-def _predict(words: Sequence[str]) -> int:
-    given = _plugged(words_after("predict", words))
-    from visrun import predict
-
-    return predict.main(given)
-
-
-def _evaluate(words: Sequence[str]) -> int:
-    given = _plugged(words_after("evaluate", words))
-    from visrun import evaluate
-
-    return evaluate.main(given)
-
-
-def _export(words: Sequence[str]) -> int:
-    given = _plugged(words_after("export", words))
-    from visrun import export
-
-    return export.main(given)
-
-
-def _ui(words: Sequence[str]) -> int:
-    from visrun.web import server
-
-    return server.main(words)
-
-
-def _plugged(words: Sequence[str]) -> list[str]:
-    """The words without ``plugins=[...]``, once these, which a run's folder does not remember, are imported."""
-    from visrun.config import plugins
-
-    return plugins.take(words, cwd=Path.cwd())
-
-
-HELP = ("help", "-h", "--help")
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "check": _check,
-    "compare": _compare,
-    "evaluate": _evaluate,
-    "explain": _explain,
-    "export": _export,
-    "predict": _predict,
-    "repeat": _repeat,
-    "resume": _resume,
-    "ui": _ui,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from PIL import Image
 
 from visrun import drawings, gallery
-from visrun.arguments import USAGE, options
+from visrun.arguments import VERBS, options
 from visrun.config.compose import resolve
 from visrun.config.overrides import to_override
 from visrun.config.setting_rules import SPLITTING
@@ -65,7 +65,7 @@ def main(words: Sequence[str]) -> int:
     asked, names = options("evaluate", words, READS)
     out = asked.pop("out", None)
     if len(names) != 1 or not ("data.root" in asked or asked.get("data") == "demo"):
-        raise UserError(f"usage: {USAGE['evaluate']}")
+        raise UserError(f"usage: {VERBS['evaluate'].usage}")
     predictor = load(names[0], device=asked.pop("device", "auto"))
     wanted = asked.pop("split", None)
     own = [f"task={predictor.task_name}", to_override("model.name", predictor.model_name), "tracking=none"]

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from visrun.arguments import USAGE, options
+from visrun.arguments import VERBS, options
 from visrun.config.fields import one_of
 from visrun.data.geometry import LONGEST, MARGIN
 from visrun.errors import UserError, VisrunError, first_line
@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
     """
     asked, names = options("export", words, READS)
     if len(names) != 1:
-        raise UserError(f"usage: {USAGE['export']}")
+        raise UserError(f"usage: {VERBS['export'].usage}")
     form, out = target(asked.get("format"), asked.get("out"))
     predictor = load(names[0], device="cpu")
     file = out or (run_of(named(names[0])) or Path()) / f"{NAME}.{form}"

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import visrun
 from visrun import preflight
-from visrun.arguments import USAGE, Parser
+from visrun.arguments import VERBS, Parser
 from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
@@ -88,7 +88,7 @@ def _complete_verbs() -> None:
     if not words:
         return
     if len(words) == 1:
-        print(*(verb for verb in USAGE if verb.startswith(words[0])))
+        print(*(verb for verb in VERBS if verb.startswith(words[0])))
     settings = [word for word in words[:-1] if "=" in word]
     os.environ["COMP_LINE"] = " ".join([command, *settings, words[-1]])
 

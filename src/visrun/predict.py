@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from visrun import drawings
-from visrun.arguments import USAGE, options
+from visrun.arguments import VERBS, options
 from visrun.attempts import attempted
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.files import images as images_below
@@ -30,7 +30,7 @@ def main(words: Sequence[str]) -> int:
     """
     asked, names = options("predict", words, READS)
     if len(names) < 2:
-        raise UserError(f"usage: {USAGE['predict']}")
+        raise UserError(f"usage: {VERBS['predict'].usage}")
     run, *given = names
     most = _count(asked.get("pictures"))
     folder = drawings.folder_of(named(run), asked.get("out"))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from visrun.arguments import USAGE, options
+from visrun.arguments import VERBS, options
 from visrun.compare.find import find
 from visrun.compare.gallery import Gallery
 from visrun.compare.page import page
@@ -36,7 +36,7 @@ def main(words: Sequence[str]) -> int:
     given, names = options("compare", words, tuple(DEFAULTS))
     asked = DEFAULTS | given
     if not names:
-        raise UserError(f"usage: {USAGE['compare']}")
+        raise UserError(f"usage: {VERBS['compare'].usage}")
     count = _count(asked["pictures"])
     _, problems = validate(settings.Run, {"device": asked["device"]})
     if problems:

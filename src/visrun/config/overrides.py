@@ -30,7 +30,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from visrun.arguments import USAGE
+from visrun.arguments import VERBS
 from visrun.config.checks import problems_of
 from visrun.config.fields import show
 from visrun.errors import ConfigError
@@ -204,9 +204,9 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
         raise ConfigError(f"{word}: settings are neither added nor removed{advice}")
     key, sign, text = word.partition("=")
     if not sign:
-        if word in USAGE:
+        if word in VERBS:
             raise ConfigError(f"{word} stands first: visrun {word} ...")
-        raise ConfigError(f"{show(word)} is no setting{hint(word) or f'; write key=value{near(word, USAGE)}'}")
+        raise ConfigError(f"{show(word)} is no setting{hint(word) or f'; write key=value{near(word, VERBS)}'}")
     key = key.strip()
     if key == READY and not multirun:
         shows = f"visrun explain -m {READY}={show(text)} shows what it tries"

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from PIL import Image
 
-from visrun.arguments import USAGE, options, verb_parser
+from visrun.arguments import VERBS, options, verb_parser
 from visrun.config import plugins
 from visrun.config.fields import one_of, show, validate
 from visrun.config.setting_rules import SPLITTING
@@ -47,7 +47,7 @@ def main(words: Sequence[str]) -> int:
     """
     parser = verb_parser("check")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_intermixed_args(words)
+    given = parser.parse_intermixed_args(plugins.take(words, cwd=Path.cwd()))
     asked = _asked(given.words)
     screen = Screen(stderr=True)
     found, datasets = look(
@@ -85,7 +85,7 @@ def _asked(words: Sequence[str]) -> dict[str, str]:
     given, folders = options("check", words, tuple(DEFAULTS))
     roots = [*folders, *([given["data.root"]] if "data.root" in given else [])]
     if not any(roots):
-        raise UserError(f"usage: {USAGE['check']}")
+        raise UserError(f"usage: {VERBS['check'].usage}")
     if len(roots) > 1:
         raise ConfigError(f"data.root is given twice: {show(roots[0])} and {show(roots[1])}; keep one")
     asked = DEFAULTS | given | {"data.root": roots[0]}
