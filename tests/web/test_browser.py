@@ -767,6 +767,24 @@ def of_many_classes(page: Any, folder: Path) -> None:
     assert page.evaluate(ticks) == ["0.6945", "0.695", "1200"]
 
 
+AXIS = """values => import('/static/charts.js').then(({ Chart }) => {
+  const place = document.createElement("div");
+  document.querySelector("main").append(place);
+  const chart = new Chart(place);
+  chart.show({ xs: values.map((_, i) => i + 1), series: [{ name: "a", values }], from: 1, to: values.length });
+  return new Promise(go => requestAnimationFrame(() => go([chart.plot.scales.y.min, chart.plot.scales.y.max])));
+})"""
+
+
+@pytest.mark.parametrize(
+    ("values", "axis"),
+    [([0, 0, 0], [0, 1]), ([0], [0, 1]), ([0, 10], [0, 11]), ([None, None], [None, None]), ([50, 60], [49, 61])],
+    ids=str,
+)
+def test_the_axis_of_values_that_are_always_0_ends_at_1(values: list[Any], axis: list[Any], watched: Watched) -> None:
+    assert watched.page.evaluate(AXIS, values) == axis
+
+
 def test_the_list_shows_what_differs_and_is_filtered_and_sorted_by_it(watched: Watched, served: Served) -> None:
     page, day = watched.page, served.cwd / "outputs" / "listed"
     for i, value in enumerate((0.75, 0.875)):

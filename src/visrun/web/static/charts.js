@@ -97,7 +97,7 @@ export class Chart {
       focus: { alpha: 1 },
       scales: {
         x: { time: false, range: () => [this.from, Math.max(this.to, this.from + 1)] },
-        y: { distr: this.log ? 3 : 1 },
+        y: this.log ? { distr: 3 } : { range: ends },
       },
       axes: [
         {
@@ -140,6 +140,12 @@ export class Chart {
     this.plot?.destroy();
     living.delete(this);
   }
+}
+
+// Of what is always 0 uPlot's axis goes to 100, and most metrics to 1.
+function ends(_, low, high) {
+  if (low === null) return [null, null];
+  return low === 0 && high === 0 ? [0, 1] : uPlot.rangeNum(low, high, 0.1, true);
 }
 
 // A tick's number with as many digits as tell it from its neighbours, which are `step` away.
