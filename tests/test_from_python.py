@@ -50,7 +50,7 @@ def switches() -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def train(*_: Any) -> run.Result:
+    def train(*_: Any, **__: Any) -> run.Result:
         configure(torch.device("cpu"), deterministic=True)
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = True, True
         torch.set_float32_matmul_precision("high")
@@ -69,7 +69,7 @@ def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: 
 
 
 def test_what_a_search_around_it_draws_does_not_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_run", lambda *_: chance.seed(0) or DONE)
+    monkeypatch.setattr(run, "_run", lambda *_, **__: chance.seed(0) or DONE)
     drawn = []
     for _ in range(2):
         visrun.train(["run.device=cpu"])
@@ -79,20 +79,20 @@ def test_what_a_search_around_it_draws_does_not_begin_anew(monkeypatch: pytest.M
 
 def test_mlflow_is_put_back_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
-    monkeypatch.setattr(run, "_run", lambda *_: client.quiet() or DONE)
+    monkeypatch.setattr(run, "_run", lambda *_, **__: client.quiet() or DONE)
     visrun.train(["run.device=cpu"])
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
 def test_a_precision_that_torch_does_not_tell_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_run", lambda *_: DONE)
+    monkeypatch.setattr(run, "_run", lambda *_, **__: DONE)
     monkeypatch.setattr(torch, "get_float32_matmul_precision", Mock(side_effect=RuntimeError("mix of APIs")))
     monkeypatch.setattr(torch, "set_float32_matmul_precision", Mock(side_effect=AssertionError))
     visrun.train(["run.device=cpu"])
 
 
 def test_a_second_run_at_once_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_run", lambda *_: visrun.train(["run.device=cpu"]))
+    monkeypatch.setattr(run, "_run", lambda *_, **__: visrun.train(["run.device=cpu"]))
     with pytest.raises(VisrunError, match=r"^another run is under way in this process; wait for its end, or train in"):
         visrun.train(["run.device=cpu"])
 
@@ -100,7 +100,7 @@ def test_a_second_run_at_once_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("code", [130, 143])
 def test_a_run_that_a_signal_stopped_ends_the_callers_loop_too(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = run.Result(Path(), "killed", exit_code=code)
-    monkeypatch.setattr(run, "_run", lambda *_: stopped)
+    monkeypatch.setattr(run, "_run", lambda *_, **__: stopped)
     begun = []
     with pytest.raises(KeyboardInterrupt) as caught:
         for seed in range(3):
