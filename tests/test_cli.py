@@ -418,6 +418,14 @@ def test_two_runs_of_one_second_get_two_folders(empty_folder: Path) -> None:
     assert len(folders) == 2
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_the_output_is_one_line(empty_folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "visrun", "explain"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, cwd=empty_folder, check=False)
+    assert (done.returncode, done.stderr) == (1, "visrun: error: no space left on the disk; make room and try again\n")
+
+
 def test_a_typed_run_folder_wins(empty_folder: Path) -> None:
     done = command("hydra.run.dir=here (1)/a,b", cwd=empty_folder)
     assert "RUN " + str(empty_folder / "here (1)/a,b") in done.stdout

@@ -36,15 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         refuse_windows()
         words = _asked(words)
-        return _run(words[0], words[1:]) if words and words[0] in VERBS else _train(words)
+        code = _run(words[0], words[1:]) if words and words[0] in VERBS else _train(words)
+        print(end="", flush=True)  # here, where a full disk behind it is told
+        return code
     except VisrunError as error:
         return _told(error)
     except KeyboardInterrupt as stopped:
         return exit_code(stopped)
     except BrokenPipeError:  # the reader of our output is gone, as in `visrun explain | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         return 1
     except OSError as error:  # whichever look at a typed path meets it first
+        if error.errno == errno.ENOSPC and not error.filename:
+            _say_no_more()
+            return _told(VisrunError("no space left on the disk; make room and try again"))
         line = _about_path(error)
         if line is None:
             raise
@@ -74,6 +79,11 @@ def _sleep_soon() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+def _say_no_more() -> None:
+    """Let what is still to be printed go nowhere, lest Python fails at it once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _about_path(error: OSError) -> str | None:
