@@ -700,6 +700,7 @@ def test_values_that_the_form_cannot_take_are_said(watched: Watched, served: Ser
     file.write_text(json.dumps({**content, "hyperparameters": {**content["hyperparameters"], "learning_rate": -1}}))
     (folder / "trials.csv").write_text(f"{HEAD}\n0,complete,0.5,1,0.1,2,1,,f,yes\n")
     page.evaluate(f"location.hash = '#/sweep/{Library(served.cwd).place(folder, 'sweep').id}'")
+    sync_api.expect(page.locator("#detail .log")).to_have_attribute("hidden", "")  # it has none
     page.get_by_role("button", name="Use the values of trial 0").click()
     page.locator(".notice.bad").get_by_text("learning_rate=-1").wait_for()
     assert "#/sweep/" in page.url
@@ -906,9 +907,12 @@ def test_nothing_overflows_and_everything_has_a_name(width: int, theme: str, bro
         assert page.evaluate(TWICE) == []
         assert page.evaluate(FAINT) == []
     page.evaluate("location.hash = '#/new'")
+    page.get_by_label("Optimizer", exact=True).select_option("sgd")
+    page.locator("#field-optimizer_options-nesterov-row").wait_for()
     page.get_by_role("radio", name="Sweep").check()
     page.locator(".ranges input").first.wait_for()
     assert page.evaluate(CUT) == []
+    assert page.evaluate(OVER) == []
     watched.context.close()
     assert watched.wrong == []
 
@@ -920,6 +924,17 @@ NAMELESS = """[...document.querySelectorAll('input, select, button, progress, im
 # Ends of ranges that cannot be read.
 CUT = """[...document.querySelectorAll('.ranges input')]
   .filter(e => /(from|to)$/.test(e.ariaLabel) && e.scrollWidth > e.clientWidth + 2).map(e => e.ariaLabel)"""
+# Keys that run into what stands beside them.
+OVER = """[...document.querySelectorAll('.centre .name code, .ranges th code')].filter(e => {
+  const beside = e.closest('.name, th').nextElementSibling;
+  return e.offsetParent && e.getBoundingClientRect().right > beside.getBoundingClientRect().left;
+}).map(e => e.textContent)"""
+# Cells whose words are broken.
+BROKEN = """[...document.querySelectorAll('details.card td.quiet')].filter(e => {
+  const text = document.createRange();
+  text.selectNodeContents(e);
+  return text.getClientRects().length > 1;
+}).map(e => e.textContent)"""
 # Inputs whose edge does not stand out from the card, as WCAG 2.2 asks in 1.4.11.
 FAINT = """(() => {
   const light = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255)
@@ -935,6 +950,28 @@ FAINT = """(() => {
 TWICE = (
     """(ids => ids.filter((id, i) => ids.indexOf(id) !== i))([...document.querySelectorAll('[id]')].map(e => e.id))"""
 )
+
+
+def test_the_configuration_of_a_run_is_read_on_a_narrow_screen(watched: Watched, served: Served) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": 400, "height": 800})
+    told = {"status": "finished", "weights": "random: no weights are published for small_resnet"}
+    folder = write(served.cwd / "outputs" / "narrow", result=told)
+    page.evaluate(f"location.hash = '#/run/{Library(served.cwd).place(folder, 'run').id}'")
+    page.get_by_text("Configuration of this run").click()
+    page.locator("details.card").get_by_text("early_stopping_patience", exact=True).wait_for()
+    assert page.evaluate(BROKEN) == []
+    shutil.rmtree(folder)
+
+
+def test_a_unit_is_told_once(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_text("More settings").click()
+    for key, told in {
+        "max_epochs": "Passes over the training split at most. In epochs.",
+        "augment-rotate": "Largest rotation to either side, in degrees.",
+    }.items():
+        sync_api.expect(page.locator(f"#field-{key}-help")).to_have_text(told)
 
 
 def test_the_skip_link_leads_to_the_content_of_the_page_that_is_shown(watched: Watched) -> None:

@@ -14,6 +14,12 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+// A setting's key, which breaks behind its dots only.
+export function code(key) {
+  const [first, ...others] = key.split(/(?<=\.)/);
+  return h("code", {}, first, ...others.flatMap((part) => [h("wbr"), part]));
+}
+
 export function svg(tag, properties = {}, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(properties)) element.setAttribute(name, value);

@@ -1,6 +1,6 @@
 // One field of the form: its control, key, help, source of its default, and what is wrong with it.
 
-import { h, say } from "./dom.js";
+import { code, h, say } from "./dom.js";
 import { offered } from "./offers.js";
 import { reset, touch } from "./store.js";
 
@@ -12,7 +12,7 @@ export function field(facts, { sources, title, choices }) {
     "span",
     { className: "help", id: `${id}-help` },
     facts.help,
-    facts.unit && facts.help ? ` In ${facts.unit}.` : "",
+    facts.unit && !facts.help.toLowerCase().includes(facts.unit.toLowerCase()) ? ` In ${facts.unit}.` : "",
   );
   const origin = h("span", { className: "origin" });
   const back = h("button", {
@@ -31,7 +31,7 @@ export function field(facts, { sources, title, choices }) {
   const row = h(
     "div",
     { className: "field", id: `${id}-row` },
-    h("div", { className: "name" }, h("label", { htmlFor: id }, title ?? facts.label), mark, h("code", {}, facts.key)),
+    h("div", { className: "name" }, h("label", { htmlFor: id }, title ?? facts.label), mark, code(facts.key)),
     h("div", { className: "control" }, input, output, offers),
     h("div", { className: "about" }, help, h("span", { className: "line" }, origin, back)),
     message,

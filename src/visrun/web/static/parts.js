@@ -1,6 +1,6 @@
 // What the pages of a run and of a sweep have in common.
 
-import { h, isNew } from "./dom.js";
+import { code, h, isNew } from "./dom.js";
 
 // The pictures drawn so far, each opened in full by a click.
 export function showPictures(place, id, pictures) {
@@ -31,7 +31,7 @@ export function showConfig(place, facts) {
     h(
       "tr",
       { className: facts.sources[key] === "you" ? "mine" : "" },
-      h("th", { scope: "row" }, h("code", {}, key)),
+      h("th", { scope: "row" }, code(key)),
       h("td", {}, value),
       h("td", { className: "quiet" }, facts.sources[key] ?? ""),
     ),

@@ -1,6 +1,6 @@
 // One field that may vary: its tick, its range or its choices, and whether the user has edited these since they were filled.
 
-import { h } from "./dom.js";
+import { code, h } from "./dom.js";
 
 // How a problem begins: "ranges.learning_rate.low=", "ranges.learning_rate: low=", "ranges.batch_size=", "dropout: ".
 const NAMES = /^(?:ranges\.)?([\w.]+?)(?:(?:\.|: )(low|high|step|choices))?[=:]/;
@@ -40,7 +40,7 @@ export function row(name, changed) {
   list.inputMode = "text";
   const cells = [h("td", {}, low), h("td", {}, high), h("td", { className: "scale" }, scale, step)];
   const whole = h("td", { colSpan: 3 }, list);
-  const element = h("tr", {}, h("th", { scope: "row" }, h("label", { htmlFor: id }, tick, " ", h("code", {}, name))));
+  const element = h("tr", {}, h("th", { scope: "row" }, h("label", { htmlFor: id }, tick, " ", code(name))));
 
   function set(space, on, own = false) {
     edited = own;

@@ -91,6 +91,7 @@ function show() {
   say(command, facts.command ?? "");
   command.hidden = !facts.command;
   say(log, facts.log.join("\n"));
+  log.hidden = !facts.log.length; // of a sweep that was typed
 }
 
 function head() {
