@@ -24,7 +24,7 @@ from visrun.errors import ConfigError
 from visrun.handover import all_refused
 from visrun.hyperparameters import Hyperparameters, losses_of, say
 from visrun.near import near
-from visrun.tables import MODELS
+from visrun.tables import models_of
 
 MEANING = {
     "schema": "the default of all tasks",
@@ -166,6 +166,6 @@ def _names(key: str, resolved: Resolved, conf: Conf) -> str:
         return ""
     serving = {
         "loss": losses_of(task, entry_of(resolved.settings.model.name, task)),
-        "model": [name for name, entry in MODELS.items() if task in entry.tasks],
+        "model": models_of(task),
     }
     return one_of(serving.get(group) or conf.options(group))

@@ -102,11 +102,13 @@ def sweeping(words: Sequence[str], conf: Conf) -> Sweeping:
 
 
 def run_folder(words: Sequence[str], conf: Conf) -> str | None:
-    """Where Hydra will write a single run, typed or in files; None where they name no folder.
+    """Where Hydra will write a single run, typed or in files; None where they name no folder, as visrun's own do.
 
     Raises:
         ConfigError: Hydra cannot compose it.
     """
+    if not UserConfigs.folders and not hydra_words(words):  # to compose them takes a tenth of a second
+        return None
     with _own_settings(words, conf, RunMode.RUN) as own:
         return _folder(own, "run")
 

@@ -259,7 +259,9 @@ def sweep_folder(kind: str, own: Sequence[str], first: Resolved, conf: Conf) -> 
 
 def _chosen(key: str, own: Sequence[str], folder: str | None) -> Path | None:
     """The folder that was typed, in which ``~`` is replaced already, or that a file names; None where neither is."""
-    return Path(folder) if folder and hydra_value(key, own) else expanded(folder) if folder else None
+    if not folder:
+        return None
+    return Path(folder) if hydra_value(key, own) else expanded(folder)
 
 
 def say(resolved: Resolved) -> None:

@@ -25,7 +25,7 @@ from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
 from visrun.config.yaml_files import MAPPING, one_line, pass_over_yml
 from visrun.errors import ConfigError
-from visrun.tables import GENERIC_MODEL, MODELS, READERS, TARGETS, TASKS, TIMM_MODEL, TaskEntry, named_by
+from visrun.tables import GENERIC_MODEL, MODELS, READERS, TARGETS, TASKS, TIMM_MODEL, TaskEntry, models_of, named_by
 
 PRIMARY = "config"
 SCHEMA = "schema"
@@ -95,7 +95,7 @@ def _entries() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for name in READERS:
         yield "data", name, {"data": {"name": name}}
     for task, entry in TASKS.items():
-        model = next((name for name, facts in MODELS.items() if task in facts.tasks), None)
+        model = next(iter(models_of(task)), None)
         usual = {"model": {"name": model}} if model else {}
         yield "task", task, {"task": task, "loss": next(iter(entry.losses)), **usual}
         for loss in entry.losses:

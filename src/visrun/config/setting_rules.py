@@ -13,7 +13,7 @@ from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.lr import NESTEROV_ALONE
 from visrun.near import did_you_mean
-from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, model_entry
+from visrun.tables import AUGMENTATIONS, TARGETS, TASKS, ModelEntry, layouts_of, model_entry, models_of
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def unknown_augmentations(names: Iterable[str]) -> list[str]:
 def _data_problems(data: Data, task: str) -> list[str]:
     problems = []
     names = ["demo"] * (task in demo.WRITERS)
-    names += ["auto", *(name for name, entry in READERS.items() if TASKS[task].target in entry.served)]
+    names += ["auto", *layouts_of(task)]
     if data.name == "demo" and data.root is None and task not in demo.WRITERS:
         problems.append(f"data.root=null: task={task} has no demo; it needs the dataset's folder or file")
     elif data.name not in names:
@@ -206,7 +206,7 @@ def _of_objects() -> list[str]:
 
 def _takes(name: str, entry: ModelEntry, task: str) -> str:
     """The line for a model that a task does not take."""
-    serving = [other for other, facts in MODELS.items() if task in facts.tasks]
+    serving = models_of(task)
     if not serving:
         return (
             f'task={task}: no model serves it; a plugin adds one: MODELS["mine"] = ModelEntry(tasks=("{task}",), ...)'

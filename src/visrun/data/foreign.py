@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visrun.data import files
-from visrun.tables import READERS, TASKS
+from visrun.tables import READERS, TASKS, layouts_of
 from visrun.text import some
 
 LOOKED_AT = 5  # files of one suffix in a folder
@@ -127,7 +127,7 @@ def told(root: Path, task: str) -> str:
     values, if it can serve a task in another form; "" where none is known."""
     several = [(file, files.head(file)) for file in _files(root)]
     for known in FORMATS:
-        if not any(TASKS[task].target in READERS[name].served for name in known.readers):
+        if set(layouts_of(task)).isdisjoint(known.readers):
             continue
         for file, head in several:
             named = any(fnmatchcase(file.name.lower(), pattern) for pattern in known.files.split())

@@ -222,9 +222,9 @@ def _contents(root: Path) -> str:
 
 
 def _other_tasks(root: Path, task: str) -> str:
-    others = {name: entry for name, entry in tables.READERS.items() if name not in readers(task)}
-    for name, entry in others.items():
+    serving = tables.layouts_of(task)
+    for name, entry in tables.READERS.items():
         for other in tables.learning(entry.targets):
-            if _recognises(name, root, other):
+            if name not in serving and _recognises(name, root, other):
                 return f". It looks like data={name} for task={other}"
     return ""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from visrun.build import Ref
 from visrun.tables.entries import ModelEntry, ReaderEntry, TaskEntry
-from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, named_by, timm_name
+from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, models_of, named_by, timm_name
 from visrun.tables.readers import READERS
 from visrun.tables.targets import TARGETS, TargetEntry
 from visrun.tables.tasks import TASKS
@@ -33,8 +33,10 @@ __all__ = [
     "ReaderEntry",
     "TargetEntry",
     "TaskEntry",
+    "layouts_of",
     "learning",
     "model_entry",
+    "models_of",
     "named_by",
     "timm_name",
     "torchvision_builders",
@@ -62,6 +64,11 @@ AUGMENTATIONS: dict[str, Ref] = {
 }
 
 TRACKERS: dict[str, Ref] = {"mlflow": "visrun.tracking:mlflow_tracker", "none": "visrun.tracking:no_tracker"}
+
+
+def layouts_of(task: str) -> list[str]:
+    """The names of ``READERS`` that can serve a task."""
+    return [name for name, entry in READERS.items() if TASKS[task].target in entry.served]
 
 
 def learning(targets: Iterable[str]) -> list[str]:

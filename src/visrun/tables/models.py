@@ -159,6 +159,11 @@ MODELS: dict[str, ModelEntry] = {
 }
 
 
+def models_of(task: str) -> list[str]:
+    """The names of ``MODELS`` that serve a task."""
+    return [name for name, entry in MODELS.items() if task in entry.tasks]
+
+
 def model_entry(name: str) -> ModelEntry:
     """The facts of ``name``: its own entry, or generic ones for a torchvision builder that has none.
 

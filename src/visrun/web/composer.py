@@ -11,7 +11,7 @@ from visrun.config import compose
 from visrun.config.compose import Composition
 from visrun.config.configs import open_conf
 from visrun.errors import ConfigError
-from visrun.tables import READERS, TASKS
+from visrun.tables import READERS, layouts_of
 from visrun.web.catalog import FORM_GROUPS
 
 REMEMBERED = 512  # configurations
@@ -55,5 +55,5 @@ class Composer:
 
     def layouts(self, task: str) -> tuple[str, ...]:
         """The options of ``data`` that serve a task."""
-        others = {name for name, entry in READERS.items() if TASKS[task].target not in entry.served}
+        others = READERS.keys() - set(layouts_of(task))
         return tuple(name for name in self.options["data"] if name not in others)

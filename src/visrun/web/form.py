@@ -28,7 +28,7 @@ from visrun.config.setting_rules import READ_WHEN, SELECTING, entry_of, facts_of
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES, Hyperparameters, losses_of
 from visrun.lr import lr_curve
-from visrun.tables import MODELS, TASKS
+from visrun.tables import TASKS, models_of
 from visrun.web.advice import advice
 from visrun.web.catalog import FORM_GROUPS, editable, selects
 from visrun.web.composer import Composer
@@ -118,11 +118,6 @@ def _serving(task: str, model: str | None, composer: Composer) -> tuple[str | No
         problems = error.problems
     lines = [line for line in problems if key_of(line) in ("model", "model.name")]
     return (None, {"model": lines[0]}) if lines else (model, {})
-
-
-def models_of(task: str) -> list[str]:
-    """The names of ``MODELS`` that serve a task."""
-    return [name for name, entry in MODELS.items() if task in entry.tasks]
 
 
 def _strange(values: Mapping[str, Any], problems: Collection[str]) -> dict[str, str]:

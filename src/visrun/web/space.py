@@ -21,10 +21,11 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.machine import cores, gpus
 from visrun.numbers import is_int
+from visrun.tables import models_of
 from visrun.web.catalog import editable
 from visrun.web.composer import Composer
 from visrun.web.entered import plain
-from visrun.web.form import Form, command_words, models_of
+from visrun.web.form import Form, command_words
 
 TRIALS, SLOTS, CHOSEN_PRUNER = f"{SWEEPER}.n_trials", f"{SWEEPER}.n_jobs", "hydra/sweeper/pruner"
 

@@ -196,9 +196,11 @@ function tickedBy(ready) {
 // A file of the user's own that does not fit fills in nothing, and says why.
 function choose(ready) {
   const problems = offer.unfit[ready.value];
-  for (const line of problems ?? []) notice(line, { kind: "bad" });
-  if (problems) ready.value = chosen.ready;
-  if (problems) return;
+  if (problems) {
+    for (const line of problems) notice(line, { kind: "bad" });
+    ready.value = chosen.ready;
+    return;
+  }
   chosen.ready = ready.value;
   const ticked = tickedBy(chosen.ready);
   for (const one of rows) one.set(ticked[one.name] ?? offered(one.name), one.name in ticked);
