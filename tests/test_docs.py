@@ -30,6 +30,7 @@ from visrun.config.choices import known
 from visrun.config.compose import check_sweep, resolve
 from visrun.config.configs import conf_dir, flatten, open_conf
 from visrun.config.fields import allowed, show
+from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, is_hydra, parse
 from visrun.config.settings import SECTIONS, Settings
 from visrun.config.sweeper import VisrunSweeperConf
@@ -137,7 +138,7 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         asked, names = options("evaluate", words[1:], evaluate.READS)
         assert len(names) == 1 and asked["data.root"]
         words = [word for word in words[2:] if not word.startswith(("split=", "out="))]
-        return list(resolve(words, cwd=cwd, conf=opened(cwd)).warnings)
+        return texts(resolve(words, cwd=cwd, conf=opened(cwd)).warnings)
     if words[:1] == ["compare"]:
         assert options("compare", words[1:], tuple(comparing.DEFAULTS))[1]
         return []
@@ -155,8 +156,8 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     config_dir = Path(args.config_dir) if args.config_dir else None
     conf = opened(cwd, config_dir)
     if args.multirun:
-        return list(check_sweep(args.overrides, config_dir=config_dir, cwd=cwd, conf=conf).first.warnings)
-    return list(resolve(args.overrides, config_dir=config_dir, cwd=cwd, conf=conf).warnings)
+        return texts(check_sweep(args.overrides, config_dir=config_dir, cwd=cwd, conf=conf).first.warnings)
+    return texts(resolve(args.overrides, config_dir=config_dir, cwd=cwd, conf=conf).warnings)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from visrun.build import load
 from visrun.config.fields import choices, extra, limits, validate
+from visrun.config.lines import texts
 from visrun.hyperparameters import (
     READ_WHEN,
+    Findings,
     Hyperparameters,
     check,
     defaults,
@@ -28,7 +30,7 @@ def values(**changed):
 
 
 def problems(**changed):
-    return validate(Hyperparameters, values(**changed))[1]
+    return list(validate(Hyperparameters, values(**changed))[1].values())
 
 
 def test_the_schema_is_exactly_this():
@@ -205,7 +207,8 @@ def test_the_table_agrees_with_the_builders_signatures(group, table):
 
 
 def found(task="classification", model=RESNET, **changed):
-    return check(values(**changed), task=task, model=model)
+    lines = check(values(**changed), task=task, model=model)
+    return Findings(tuple(texts(lines.problems)), tuple(texts(lines.warnings)))
 
 
 def test_the_defaults_have_no_findings():

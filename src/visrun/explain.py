@@ -12,11 +12,12 @@ from typing import Any
 from hydra.types import RunMode
 
 from visrun.arguments import verb_parser
-from visrun.config.choices import NAMED, known
+from visrun.config.choices import known, setting_of
 from visrun.config.compose import Resolved, Sweep, check_sweep, resolve
 from visrun.config.configs import Conf, flatten, open_conf
 from visrun.config.fields import allowed, extra, leaves, one_of, show
 from visrun.config.hydra_errors import refused
+from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, hydra_words
 from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, why_unread
 from visrun.config.settings import Settings
@@ -59,7 +60,7 @@ def main(words: Sequence[str]) -> int:
             resolved, (varied, warnings) = sweep.first, of_sweep(sweep, given.config_dir)
         else:
             resolved = resolve(rest, config_dir=given.config_dir)
-            warnings = resolved.warnings
+            warnings = texts(resolved.warnings)
     conf = open_conf(Path.cwd(), given.config_dir)
     if wrong := refused(hydra_words(rest), conf.loader, mode):
         raise ConfigError(wrong)
@@ -129,7 +130,7 @@ def as_text(resolved: Resolved, varied: Sequence[str] = ()) -> str:
     used = [f"{source} = {text}" for source, text in MEANING.items() if source in resolved.sources.values()]
     choices = " ".join(f"{group}={option}" for group, option in resolved.choices.items())
     tried = [f"tries {word}" for word in varied]
-    return "\n".join([choices, *tried, "", *lines, "", f"from: {'; '.join(used)}", *resolved.notices])
+    return "\n".join([choices, *tried, "", *lines, "", f"from: {'; '.join(used)}", *texts(resolved.notices)])
 
 
 def about(keys: Sequence[str], resolved: Resolved, conf: Conf) -> str:
@@ -141,7 +142,7 @@ def about(keys: Sequence[str], resolved: Resolved, conf: Conf) -> str:
     unknown = [key for key in keys if key not in known()]
     if unknown:
         raise ConfigError([f"{show(key)} is no setting{near(key, known())}" for key in unknown])
-    return "\n\n".join(_about(f"{key}.name" if key in NAMED else key, resolved, conf) for key in keys)
+    return "\n\n".join(_about(setting_of(key), resolved, conf) for key in keys)
 
 
 def _about(key: str, resolved: Resolved, conf: Conf) -> str:

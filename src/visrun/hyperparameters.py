@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, one_of, show
+from visrun.config.lines import Line
 from visrun.tables import MODELS, TASKS, ModelEntry
 
 CHOICES = ("optimizer", "scheduler", "loss")  # fields that are groups of options, whose files bring other fields
@@ -213,8 +214,8 @@ def unread(values: Mapping[str, Any] | Hyperparameters, *, model: ModelEntry | N
 class Findings(NamedTuple):
     """What a check found: problems stop a run, warnings are said."""
 
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
+    problems: tuple[Line, ...]
+    warnings: tuple[Line, ...]
 
 
 def check(values: Mapping[str, Any] | Hyperparameters, *, task: str, model: ModelEntry) -> Findings:
@@ -234,39 +235,42 @@ def _mapping(values: Mapping[str, Any] | Hyperparameters) -> Mapping[str, Any]:
     return values.model_dump() if isinstance(values, Hyperparameters) else values
 
 
-def _schedule_problems(values: Mapping[str, Any]) -> list[str]:
+def _schedule_problems(values: Mapping[str, Any]) -> list[Line]:
     problems = []
     warmup, epochs, milestones = values["warmup_epochs"], values["max_epochs"], values["milestones"]
     if warmup >= epochs:
-        problems.append(f"warmup_epochs={warmup}: must be below max_epochs={epochs}")
+        told = f"warmup_epochs={warmup}: must be below max_epochs={epochs}"
+        problems.append(Line(told, ("warmup_epochs", "max_epochs")))
     if values["scheduler"] == "multistep" and not milestones:
-        problems.append("milestones=[]: scheduler=multistep needs at least one, such as milestones=[30,40]")
+        told = "milestones=[]: scheduler=multistep needs at least one, such as milestones=[30,40]"
+        problems.append(Line(told, ("milestones", "scheduler")))
     return problems
 
 
-def _loss_problems(loss: str, task: str, model: ModelEntry) -> list[str]:
+def _loss_problems(loss: str, task: str, model: ModelEntry) -> list[Line]:
     if task not in TASKS:
         return []
     of_task = tuple(TASKS[task].losses)
     if loss not in of_task:
-        return [f"loss={show(loss)}: task={task} takes {one_of(of_task)}"]
+        return [Line(f"loss={show(loss)}: task={task} takes {one_of(of_task)}", ("loss", "task"), "unfit")]
     honoured = losses_of(task, model)
     if task in model.tasks and loss not in honoured:  # that a model is another task's is said elsewhere
-        return [f"loss={show(loss)}: this model takes {one_of(honoured) if honoured else 'no loss of this task'}"]
+        told = f"loss={show(loss)}: this model takes {one_of(honoured) if honoured else 'no loss of this task'}"
+        return [Line(told, ("loss", "task", "model.name"), "unfit")]
     return []
 
 
-def _schedule_warnings(values: Mapping[str, Any]) -> list[str]:
+def _schedule_warnings(values: Mapping[str, Any]) -> list[Line]:
     warnings = []
     warmup, epochs = values["warmup_epochs"], values["max_epochs"]
     milestones = [] if "milestones" in unread(values) else list(values["milestones"])
     drops = {"step": [values["step_size"]], "multistep": milestones}.get(values["scheduler"], [])
     if drops and warmup >= drops[0] and values["gamma"] < 1:
-        warnings.append(
-            f"warmup_epochs={warmup}: the schedule drops first at epoch {drops[0]}, "
-            "so the full learning rate is never reached"
-        )
+        never = "so the full learning rate is never reached"
+        told = f"warmup_epochs={warmup}: the schedule drops first at epoch {drops[0]}, {never}"
+        warnings.append(Line(told, ("warmup_epochs", "scheduler", "step_size", "milestones")))
     late = [milestone for milestone in milestones if milestone >= epochs]
     if late:
-        warnings.append(f"milestones={show(milestones)}: {show(late)} never come, the run ends at max_epochs={epochs}")
+        told = f"milestones={show(milestones)}: {show(late)} never come, the run ends at max_epochs={epochs}"
+        warnings.append(Line(told, ("milestones", "max_epochs")))
     return warnings

@@ -28,6 +28,7 @@ from visrun.arguments import VERBS, Parser
 from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
+from visrun.config.lines import texts
 from visrun.config.overrides import RUN_DIR, STUDY, SWEEP_DIR, hydra_value, hydra_words, to_override
 from visrun.errors import ConfigError
 from visrun.folders import expanded
@@ -266,9 +267,9 @@ def _chosen(key: str, own: Sequence[str], folder: str | None) -> Path | None:
 
 def say(resolved: Resolved) -> None:
     """What was decided for the user, and what the user probably did not mean, on stderr."""
-    for line in resolved.notices:
+    for line in texts(resolved.notices):
         print(f"visrun: {line}", file=sys.stderr)
-    for line in resolved.warnings:
+    for line in texts(resolved.warnings):
         print(f"visrun: warning: {line}", file=sys.stderr)
 
 

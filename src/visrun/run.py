@@ -12,6 +12,7 @@ from visrun import checkpoint, feeding, parts, preflight
 from visrun.conclusion import conclude
 from visrun.config.compose import Resolved, resolve
 from visrun.config.configured import Configured
+from visrun.config.lines import texts
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import UserError, VisrunError, exit_code, first_line
@@ -71,12 +72,11 @@ def train(overrides: Sequence[str] = ()) -> Result:
         VisrunError: The run failed, or another one is under way.
         KeyboardInterrupt: Ctrl-C or SIGTERM, once all is saved for ``visrun resume``.
     """
-    named, resolved = named_folder(overrides), resolve(overrides)
+    named, resolved, screen = named_folder(overrides), resolve(overrides), Screen()
     preflight.require(resolved.settings)
-    screen = Screen()
-    for line in resolved.notices:
+    for line in texts(resolved.notices):
         screen.say(line)
-    for line in resolved.warnings:
+    for line in texts(resolved.warnings):
         screen.warn(line)
     with single_run():
         result = execute(resolved, named or new_run_folder(resolved.settings.task))

@@ -21,6 +21,7 @@ from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import PRIMARY, Conf, conf_dir, flatten, open_conf
 from visrun.config.fields import one_of
+from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, to_override
 from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.hyperparameters import Hyperparameters
@@ -234,7 +235,7 @@ def test_everything_wrong_is_said_at_once(shipped: Conf) -> None:
 def test_an_untyped_warmup_is_lowered_to_a_tenth_and_said(shipped: Conf) -> None:
     two, thirty = resolve(["max_epochs=2"], conf=shipped), resolve(["max_epochs=5", "model=vit_b_16"], conf=shipped)
     assert (two.hyperparameters.warmup_epochs, two.sources["warmup_epochs"]) == (0, "schema")
-    assert two.notices == ("warmup_epochs=5 does not fit into max_epochs=2: lowered to 0",)
+    assert texts(two.notices) == ["warmup_epochs=5 does not fit into max_epochs=2: lowered to 0"]
     assert two.overrides[-1] == "warmup_epochs=0"
     assert thirty.hyperparameters.warmup_epochs == 0
     assert resolve(["max_epochs=6"], conf=shipped).hyperparameters.warmup_epochs == 5
@@ -249,16 +250,16 @@ def test_a_warmup_lowered_from_a_file_keeps_a_tenth(empty_folder: Path, shipped:
 @pytest.mark.parametrize("text", ['max_epochs: "3"\n', 'max_epochs: 3\nwarmup_epochs: "5"\n'])
 def test_a_number_written_as_text_lowers_the_warmup_too(empty_folder: Path, text: str) -> None:
     found = resolve([recipe(empty_folder, text)])
-    assert found.notices == ("warmup_epochs=5 does not fit into max_epochs=3: lowered to 0",)
+    assert texts(found.notices) == ["warmup_epochs=5 does not fit into max_epochs=3: lowered to 0"]
     assert (found.hyperparameters.max_epochs, found.hyperparameters.warmup_epochs) == (3, 0)
 
 
 def test_another_optimizer_than_the_tasks_is_said(shipped: Conf) -> None:
-    assert resolve(["optimizer=sgd"], conf=shipped).notices == (
+    assert texts(resolve(["optimizer=sgd"], conf=shipped).notices) == [
         "optimizer=sgd brings its own learning_rate=0.01 and weight_decay=0.0001 "
-        "(the optimizer of task=classification is adam)",
-    )
-    assert "learning_rate" not in resolve(["optimizer=sgd", "learning_rate=0.1"], conf=shipped).notices[0]
+        "(the optimizer of task=classification is adam)"
+    ]
+    assert "learning_rate" not in resolve(["optimizer=sgd", "learning_rate=0.1"], conf=shipped).notices[0].text
     assert resolve(["optimizer=sgd", "learning_rate=0.1", "weight_decay=0"], conf=shipped).notices == ()
     assert resolve(["optimizer=adam"], conf=shipped).notices == ()
 
@@ -284,7 +285,7 @@ def test_another_optimizer_than_the_tasks_is_said(shipped: Conf) -> None:
     ids=lambda item: str(item),
 )
 def test_a_typed_value_that_nothing_reads_is_a_warning(words: list[str], warning: str, shipped: Conf) -> None:
-    assert resolve(words, conf=shipped).warnings == (warning,)
+    assert texts(resolve(words, conf=shipped).warnings) == [warning]
 
 
 def test_a_typed_value_that_is_read_is_no_warning(shipped: Conf) -> None:
@@ -293,7 +294,7 @@ def test_a_typed_value_that_is_read_is_no_warning(shipped: Conf) -> None:
 
 def test_schedule_warnings(shipped: Conf) -> None:
     words = ["scheduler=multistep", "milestones=[3,90]", "warmup_epochs=4"]
-    first, second = resolve(words, conf=shipped).warnings
+    first, second = texts(resolve(words, conf=shipped).warnings)
     assert "the full learning rate is never reached" in first
     assert "90" in second
     assert "never come" in second
@@ -361,7 +362,7 @@ def test_what_is_typed_over_a_file(empty_folder: Path, shipped: Conf) -> None:
         None,
         None,
     )
-    assert other.notices[0] == (
+    assert other.notices[0].text == (
         "optimizer=adamw is not the experiment's: the experiment's learning_rate and weight_decay are left out"
     )
     assert resolve([*words, "data.root=/new"], conf=shipped).settings.data.name == "csv"
@@ -681,7 +682,13 @@ def test_the_task_of_a_plugin_begins_with_its_own_loss_and_model(zoo: Path) -> N
     assert (resolved.settings.augment.name, resolved.sources["augment.name"]) == ("flips", "task")  # as regression's
     assert resolved.notices == ()
     (notice,) = resolve([*ZOO, "task=counting", "optimizer=sgd"]).notices
-    assert notice.endswith("(the optimizer of task=counting is adam)")
+    assert notice.text.endswith("(the optimizer of task=counting is adam)")
+
+
+@pytest.mark.parametrize("name", ["a b", "", 3])
+def test_of_a_wrong_model_only_that_it_is_none_is_told(zoo: Path, name: object) -> None:
+    (line,) = problems(*ZOO, "task=counting", "data=labels", f"model.name={json.dumps(name)}")
+    assert line.startswith("model.name=")
 
 
 def test_a_glob_sees_the_models_of_a_plugin(zoo: Path) -> None:

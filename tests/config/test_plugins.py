@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from visrun.config import plugins
+from visrun.config.lines import texts
 from visrun.errors import ConfigError
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS
 
@@ -83,7 +84,7 @@ def test_a_plugin_that_takes_a_name_is_told_and_one_that_adds_to_an_entry_is_not
         "TASKS['classification'].losses['focal'] = print\n"
     )
     plugins.load(["mine", "colorsys"], cwd=folder)
-    assert plugins.notices(["colorsys", "mine"]) == [
+    assert texts(plugins.notices(["colorsys", "mine"])) == [
         "plugins=mine brings its own augment.extra=[blur] and model=resnet18 and task=classification loss=focal, "
         "in place of what was there"
     ]

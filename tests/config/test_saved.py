@@ -9,6 +9,7 @@ import pytest
 
 from visrun.config.compose import Resolved, resolve
 from visrun.config.configs import open_conf
+from visrun.config.lines import texts
 from visrun.errors import ConfigError
 
 
@@ -59,14 +60,14 @@ def test_what_the_recipe_sets_beside_its_choice_counts() -> None:
     assert (found.hyperparameters.weight_decay, found.sources["weight_decay"]) == (0.0001, "option")
     assert (found.settings.augment.rotate, found.sources["augment.rotate"]) == (7, "file")
     assert (found.settings.augment.mixup, found.sources["augment.mixup"]) == (0.2, "option")
-    assert found.notices[0] == "optimizer=sgd is not the experiment's: the experiment's weight_decay is left out"
+    assert found.notices[0].text == "optimizer=sgd is not the experiment's: the experiment's weight_decay is left out"
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.5), ("adamw", 0.001), ("sgd", 0.05)])
 def test_what_is_typed_over_both_files_decides_which_numbers_fit(optimizer: str, rate: float) -> None:
     (found,) = over_a_run("optimizer: sgd\nlearning_rate: 0.05\n", ["recipe=mine", f"optimizer={optimizer}"])
     assert found.hyperparameters.learning_rate == rate
-    both = {line.partition(" ")[0] for line in found.notices if line.endswith("left out")}
+    both = {line.partition(" ")[0] for line in texts(found.notices) if line.endswith("left out")}
     assert both == {f"optimizer={optimizer}"}
 
 

@@ -8,20 +8,13 @@ import pytest
 
 from visrun import explain
 from visrun.build import load
+from visrun.config import setting_rules
 from visrun.config.checks import unread_warnings
-from visrun.config.compose import resolve
+from visrun.config.compose import look, resolve
 from visrun.config.configs import flatten
 from visrun.config.fields import validate
-from visrun.config.setting_rules import (
-    READ_WHEN,
-    SHAPING,
-    check,
-    check_options,
-    facts_of,
-    is_read,
-    warnings,
-    why_unread,
-)
+from visrun.config.lines import texts
+from visrun.config.setting_rules import READ_WHEN, SHAPING, check_options, facts_of, is_read, warnings, why_unread
 from visrun.config.settings import Data, Settings, Tracking
 from visrun.data import recognise
 from visrun.hyperparameters import Hyperparameters
@@ -42,9 +35,13 @@ def composer(tmp_path_factory):
     return Composer(tmp_path_factory.mktemp("work"))
 
 
+def check(given):
+    return texts(setting_rules.check(given))
+
+
 def settings(**changed):
     found, lines = validate(Settings, changed)
-    assert lines == []
+    assert lines == {}
     return found
 
 
@@ -176,16 +173,32 @@ def test_detectors_of_torchvision_do_not_weigh_classes():
 )
 def test_augmentation_that_does_nothing_is_warned_of(words, told, composer):
     resolved = resolve(words, conf=composer.conf)
-    lines = warnings(resolved.hyperparameters, resolved.settings, model=MODELS[resolved.settings.model.name])
+    lines = texts(warnings(resolved.hyperparameters, resolved.settings, model=MODELS[resolved.settings.model.name]))
     assert [line.startswith(start) for line, start in zip(lines, told, strict=True)] == [True] * len(told)
-    assert set(lines) <= set(resolved.warnings)
+    assert set(lines) <= set(texts(resolved.warnings))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", [None, *MODELS])
+def test_a_line_knows_the_setting_it_begins_with(task, model, composer):
+    """One config for each task and model that breaks all rules at once that it can break."""
+    words = [f"task={task}", "data=csv", "data.tile=32", "data.overlap=64", "data.resize=crop", "data.classes=[a]"]
+    words += ["data.class_weights=balanced", "data.image_size=1", "run.monitor=x", "augment.extra=[x]", "loss=x"]
+    words += ["model.pretrained=true", "scheduler=multistep", "warmup_epochs=50", "optimizer=sgd", "momentum=0"]
+    words += ["optimizer_options.nesterov=true", *([] if model is None else [f"model={model}"])]
+    found = look(words, cwd=composer.cwd, conf=composer.conf).problems
+    assert len(found) > 3
+    for line in found:
+        key, told = line.keys[0], line.text.partition("=")[0]
+        assert key in (told, f"{told}.name"), line
+        assert line.kind == "unfit" or ": task=" not in line.text, line
 
 
 def test_nesterov_needs_a_momentum():
     nesterov = settings(optimizer_options={"nesterov": True})
     for optimizer, momentum, count in (("sgd", 0.0, 1), ("sgd", 0.9, 0), ("adam", 0.0, 0)):
         values = Hyperparameters(optimizer=optimizer, momentum=momentum)
-        lines = check_options(values, nesterov, model=MODELS["resnet18"])
+        lines = texts(check_options(values, nesterov, model=MODELS["resnet18"]))
         assert lines == ["optimizer_options.nesterov=true: needs a momentum above 0, such as momentum=0.9"] * count
     assert not check_options(Hyperparameters(optimizer="sgd", momentum=0.0), settings(), model=MODELS["resnet18"])
 
@@ -367,7 +380,8 @@ def test_all_doors_agree_on_what_a_run_reads(words, composer, monkeypatch):
     unread = {key for key in every if not is_read(key, facts_of(values, given))}
 
     lines = unread_warnings(dict.fromkeys(every, 1), values, given)
-    assert {line.partition(" ")[0].partition("=")[0] for line in lines} == unread
+    assert {line.keys[0] for line in lines} == unread
+    assert {line.text.partition(" ")[0].partition("=")[0] for line in lines} == unread
     assert {line.split()[0] for line in explain.as_text(run).splitlines() if " is read only when " in line} == unread
     assert set(explain.as_json(run)["unread"]) == unread & set(Hyperparameters.model_fields)
 

@@ -35,7 +35,7 @@ def test_times(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "1h30", "30m1h", "-5m", "h", "1.5h", "nan", True, -1, [], "1e400"])
 def test_wrong_times(text):
-    assert "run.max_time=" in validate(Settings, {"run": {"max_time": text}})[1][0]
+    assert "run.max_time=" in validate(Settings, {"run": {"max_time": text}})[1]["run.max_time"]
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_wrong_times(text):
 )
 def test_ranges(section, name, good, bad):
     for value in good:
-        assert validate(section, {name: value})[1] == [], value
+        assert validate(section, {name: value})[1] == {}, value
     for value in bad:
-        (line,) = validate(section, {name: value})[1]
+        (line,) = validate(section, {name: value})[1].values()
         assert line.startswith(f"{name}="), line
         assert ": must be " in line
         assert "a valid value" not in line

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, look, resolve
-from visrun.config.fields import choices, limits, show
+from visrun.config.fields import choices, limits
+from visrun.config.lines import texts
 from visrun.config.spelling import takes_lists
 from visrun.data import demo
 from visrun.errors import ConfigError
@@ -103,7 +104,7 @@ def it_shows_what_is_composed(shown: dict[str, Any], composer: Composer) -> None
             assert fields[name]["changed"] == (run.sources[name] == "you")
     if "learning_rate" not in left:
         assert shown["curve"] == pytest.approx(lr_curve(values), rel=1e-5)
-    assert [line for lines in shown["notices"].values() for line in lines] == list(run.notices)
+    assert [line for lines in shown["notices"].values() for line in lines] == texts(run.notices)
 
 
 def its_errors_are_the_command_lines_words(shown: dict[str, Any], state: State, composer: Composer) -> None:
@@ -116,7 +117,7 @@ def its_errors_are_the_command_lines_words(shown: dict[str, Any], state: State, 
     words += [f"{key}=[{text}]" if key == "milestones" else f"{key}={text}" for key, text in sent.items()]
     problems = look(words, cwd=composer.cwd, conf=composer.conf).problems
     told = {line for key, lines in shown["errors"].items() if key != "task" for line in lines}
-    assert told == set(problems)
+    assert told == set(texts(problems))
 
 
 def a_default_is_what_a_reset_leaves(shown: dict[str, Any], state: State, composer: Composer) -> None:
@@ -384,7 +385,7 @@ def test_a_model_that_the_task_cannot_have_is_told_as_on_the_command_line(
 ) -> None:
     named = [f"model={model}"] if model in composer.models else ["model=torchvision", f"model.name='{model}'"]
     theirs = look([f"task={task}", *named], cwd=composer.cwd, conf=composer.conf).problems
-    assert view(task, model, {"max_epochs": "7"}, composer)["dropped"] == {"model": theirs[0]}
+    assert view(task, model, {"max_epochs": "7"}, composer)["dropped"] == {"model": theirs[0].text}
 
 
 def test_a_model_that_no_word_can_hold_is_told(composer: Composer) -> None:
@@ -397,9 +398,8 @@ def test_a_model_that_no_word_can_hold_is_told(composer: Composer) -> None:
 )
 def test_what_is_no_option_is_told_as_on_the_command_line(word: str, composer: Composer) -> None:
     key, _, entry = word.partition("=")
-    short = show(entry)  # the command line looks for a file of that name
-    theirs = look(["task=segmentation", f"{key}='{short}'"], cwd=composer.cwd, conf=composer.conf).problems
-    assert view("segmentation", None, {key: entry}, composer)["errors"] == {key: list(theirs)}
+    theirs = look(["task=segmentation", f"{key}='{entry}'"], cwd=composer.cwd, conf=composer.conf).problems
+    assert view("segmentation", None, {key: entry}, composer)["errors"] == {key: texts(theirs)}
 
 
 # What is refused
@@ -457,7 +457,9 @@ def test_an_unknown_task_is_refused_as_on_the_command_line(task: str, composer: 
     with pytest.raises(ConfigError) as refused:
         view(task, None, {}, composer)
     if "$" not in task:  # which is no value there
-        assert refused.value.problems == look([f"task='{task}'"], cwd=composer.cwd, conf=composer.conf).problems
+        assert refused.value.problems == tuple(
+            texts(look([f"task='{task}'"], cwd=composer.cwd, conf=composer.conf).problems)
+        )
 
 
 # Soft warnings

@@ -38,9 +38,9 @@ def main(words: Sequence[str]) -> int:
     if not names:
         raise UserError(f"usage: {VERBS['compare'].usage}")
     count = _count(asked["pictures"])
-    _, problems = validate(settings.Run, {"device": asked["device"]})
-    if problems:
-        raise ConfigError(problems)
+    _, wrong = validate(settings.Run, {"device": asked["device"]})
+    if wrong:
+        raise ConfigError(list(wrong.values()))
     runs, remarks = find([Path(name) for name in names])
     print(as_text(runs, width=shutil.get_terminal_size((120, 24)).columns))
     for line in remarks:

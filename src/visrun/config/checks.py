@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from visrun import hyperparameters
 from visrun.config import setting_rules
 from visrun.config.configs import Conf, flatten
 from visrun.config.fields import show, validate
+from visrun.config.lines import Line, about_others
 from visrun.config.settings import Settings
 from visrun.hyperparameters import Hyperparameters
 
@@ -22,8 +23,8 @@ class Checked(NamedTuple):
 
     hyperparameters: Hyperparameters | None
     settings: Settings | None
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
+    problems: tuple[Line, ...]
+    warnings: tuple[Line, ...]
 
 
 def check(composed: Mapping[str, Any]) -> Checked:
@@ -35,16 +36,11 @@ def check(composed: Mapping[str, Any]) -> Checked:
     values, rest = _halves(composed)
     found, lines = validate(Hyperparameters, values)
     given, more = validate(Settings, rest)
+    single = [Line(text, (key,)) for key, text in (lines | more).items()]
     sound_values, sound_rest = sound(Hyperparameters, values), sound(Settings, rest)
     wrong = {*flatten(values), *flatten(rest)} - {*flatten(sound_values), *flatten(sound_rest)}
     rules = _rules(found or Hyperparameters(**sound_values), given or Settings(**sound_rest))
-    problems = tuple(dict.fromkeys([*lines, *more, *about_others(rules.problems, wrong)]))
-    return Checked(found, given, problems, rules.warnings)
-
-
-def about_others(lines: Iterable[str], keys: Collection[str]) -> list[str]:
-    """Of the lines of the rules between values, those that name none of these keys' values."""
-    return [line for line in lines if not any(f"{key}=" in line for key in keys)]
+    return Checked(found, given, (*single, *about_others(rules.problems, wrong)), rules.warnings)
 
 
 def _halves(composed: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -75,7 +71,8 @@ def option_problems(
     """
     if not folders:
         return []
-    problems, seen = [], {layer.path for layer in conf.layers(first)}
+    problems: list[str] = []
+    seen = {layer.path for layer in conf.layers(first)}
     for several in zip_longest(*swept.values()):
         named = zip(swept, several, strict=True)
         options = {**first, **{group: name for group, name in named if name in conf.options(group)}}
@@ -83,7 +80,7 @@ def option_problems(
         if any((folder / f"{path}.yaml").is_file() for path in brought for folder in folders):
             names = {f"{group}.name": options[group] for group in ("model", "augment")}
             own, rest = _halves(conf.compose(options, {**values, **names}))
-            problems += [*validate(Hyperparameters, own)[1], *validate(Settings, rest)[1]]
+            problems += (validate(Hyperparameters, own)[1] | validate(Settings, rest)[1]).values()
     return problems
 
 
@@ -108,16 +105,17 @@ def problems_of(key: str, value: Any) -> list[str]:
         inner = inner.setdefault(section, {})
     inner[leaf] = value
     model = Hyperparameters if key in Hyperparameters.model_fields else Settings
-    return validate(model, nested)[1]
+    return list(validate(model, nested)[1].values())
 
 
-def lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[str]:
+def lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[Line]:
     """A warm-up that nobody typed and that does not fit into max_epochs is lowered to a tenth of them, and said."""
     both, _ = validate(Hyperparameters, {key: composed[key] for key in ("warmup_epochs", "max_epochs")})  # or texts
     if "warmup_epochs" in typed or both is None or both.warmup_epochs < both.max_epochs:
         return []
     lowered = composed["warmup_epochs"] = both.max_epochs // 10
-    return [f"warmup_epochs={both.warmup_epochs} does not fit into max_epochs={both.max_epochs}: lowered to {lowered}"]
+    told = f"warmup_epochs={both.warmup_epochs} does not fit into max_epochs={both.max_epochs}: lowered to {lowered}"
+    return [Line(told, ("warmup_epochs", "max_epochs"))]
 
 
 def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings:
@@ -129,14 +127,16 @@ def _rules(values: Hyperparameters, given: Settings) -> hyperparameters.Findings
     return hyperparameters.Findings((*between.problems, *others), warnings)
 
 
-def unread_warnings(typed: Mapping[str, Any], values: Hyperparameters, given: Settings) -> list[str]:
+def unread_warnings(typed: Mapping[str, Any], values: Hyperparameters, given: Settings) -> list[Line]:
     """One line for each typed value that this run does not read, saying who would; and for a dataset, typed or not."""
     facts = setting_rules.facts_of(values, given)
     lines = []
     for key, value in typed.items():
         why = setting_rules.why_unread(key, facts)
         if why and value is not None:
-            lines.append(f"{key}={show(value)} is not read: {why}" if key in Hyperparameters.model_fields else why)
+            told = f"{key}={show(value)} is not read: {why}" if key in Hyperparameters.model_fields else why
+            lines.append(Line(told, (key,), "unread"))
     if given.data.name == "demo" and given.data.root is not None:  # also of a file: nobody expects the demo then
-        lines.append(f"data.root={show(given.data.root)} is not read: data=demo brings its own images")
+        told = f"data.root={show(given.data.root)} is not read: data=demo brings its own images"
+        lines.append(Line(told, ("data.root", "data.name")))
     return lines

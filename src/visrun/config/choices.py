@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from visrun.config import settings
 from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import one_of, show
+from visrun.config.lines import Line
 from visrun.config.overrides import GROUPS
 from visrun.config.yaml_files import misnamed
 from visrun.errors import PLUGIN_HINT, ConfigError
@@ -46,13 +47,20 @@ class Chosen(NamedTuple):
     sources: dict[str, str]
 
 
+def setting_of(group: str) -> str:
+    """The dotted setting that holds a group's option; any other setting as it is."""
+    return f"{group}.name" if group in NAMED else group
+
+
 @cache
 def known() -> frozenset[str]:
     """Every setting there is: groups, hyperparameters, and the sections' own with dotted keys."""
     return frozenset((*GROUPS, *Hyperparameters.model_fields, *flatten(settings.defaults())))
 
 
-def typed_choices(typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+def typed_choices(
+    typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, Any]
+) -> tuple[dict[str, str], list[Line]]:
     """The choices among the typed values, and a line for each that names no option.
 
     ``augment.name=light`` is ``augment=light``; ``data.root=PATH`` alone takes ``data=auto`` (see :func:`choose`).
@@ -64,11 +72,12 @@ def typed_choices(typed: Mapping[str, Any], conf: Conf, *, file: Mapping[str, An
         named = typed.get(f"{group}.name") if group in NAMED else None
         option = typed.get(group, named)
         if named is not None and option not in (named, GENERIC_MODEL, TIMM_MODEL):
-            problems.append(f"{group}.name={show(named)}: contradicts {group}={show(option)}; keep one")
+            told = f"{group}.name={show(named)}: contradicts {group}={show(option)}; keep one"
+            problems.append(Line(told, (setting_of(group),)))
         elif group in typed and option not in _serving(group, conf.options(group), usual):
-            problems.append(unknown_option(group, option, conf, among=[typed, file]))
+            problems.append(Line(unknown_option(group, option, conf, among=[typed, file]), (setting_of(group),)))
         elif f"{group}.name" in typed and group != "model" and named not in conf.options(group):
-            problems.append(unknown_option(group, named, conf, among=[typed, file]))
+            problems.append(Line(unknown_option(group, named, conf, among=[typed, file]), (setting_of(group),)))
         elif named is not None or option is not None:
             found[group] = named_by(str(option if named is None else named), option)
     return found, problems
@@ -127,7 +136,14 @@ def _elsewhere(group: str, task: str) -> dict[str, str]:
 
 
 def _is_path(option: str) -> bool:
-    return "/" in option or Path(option).suffix in PATH_ENDS or expanded(option).exists()
+    return "/" in option or Path(option).suffix in PATH_ENDS or _is_there(expanded(option))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for one
+        return False
 
 
 def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, rooted: str | None = None) -> Chosen:
@@ -166,7 +182,7 @@ def usual_options(chosen: Chosen, conf: Conf, *, rooted: str | None) -> dict[str
     return choose(ahead, {}, conf).options | {"data": WITH_ROOT if rooted else conf.default_choices()["data"]}
 
 
-def found_options(chosen: Chosen, conf: Conf) -> tuple[Chosen, list[str]]:
+def found_options(chosen: Chosen, conf: Conf) -> tuple[Chosen, list[Line]]:
     """The choices without those of a config file that name no option, as of a plugin that is not imported, and a line
     for each; the defaults list's take their places."""
     task, data, model = (chosen.options[group] for group in AHEAD)
@@ -175,7 +191,7 @@ def found_options(chosen: Chosen, conf: Conf) -> tuple[Chosen, list[str]]:
     for group, name in chosen.options.items():
         place = files.get(chosen.sources[group])  # of the defaults list Hydra says it itself
         if place and name not in conf.options(group):
-            problems.append(f"conf/{place}.yaml: {unknown_option(group, name, conf, among=[chosen.options])}")
+            problems.append(Line(f"conf/{place}.yaml: {unknown_option(group, name, conf, among=[chosen.options])}"))
             options[group] = conf.default_choices().get(group, name)
     return chosen._replace(options=options), problems
 

@@ -31,6 +31,7 @@ from visrun.config.choices import (
 )
 from visrun.config.configs import PRIMARY, Conf, beneath, flatten, open_conf, store_schema, user_folders
 from visrun.config.jobs import first_job
+from visrun.config.lines import Line, distinct, texts
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
 from visrun.config.provenance import own_values, set_apart, sources
 from visrun.config.ready import expand, read_ready
@@ -67,8 +68,8 @@ class Resolved:
     apart: tuple[str, ...]
     choices: dict[str, str]
     unread: tuple[str, ...]
-    notices: tuple[str, ...]
-    warnings: tuple[str, ...]
+    notices: tuple[Line, ...]
+    warnings: tuple[Line, ...]
     typed: tuple[str, ...]
     overrides: tuple[str, ...]
 
@@ -77,7 +78,7 @@ class Composition(NamedTuple):
     """A configuration as far as it could be made, None where single values are wrong, and all that is wrong with it."""
 
     resolved: Resolved | None
-    problems: tuple[str, ...]
+    problems: tuple[Line, ...]
 
 
 class Sweep(NamedTuple):
@@ -95,7 +96,7 @@ class _Command(NamedTuple):
     typed: tuple[Typed, ...]
     values: dict[str, Any]
     files: Files
-    problems: list[str]
+    problems: list[Line]
 
 
 def resolve(
@@ -108,7 +109,7 @@ def resolve(
     """
     found = look(typed, config_dir=config_dir, cwd=cwd, conf=conf)
     if found.resolved is None or found.problems:
-        raise ConfigError(found.problems)
+        raise ConfigError(texts(found.problems))
     return found.resolved
 
 
@@ -131,7 +132,7 @@ def look(
     try:
         return _look(command)
     except ConfigError as error:  # a file that cannot be composed hides no slip in the words
-        raise ConfigError(list(dict.fromkeys([*command.problems, *error.problems]))) from None
+        raise ConfigError(list(dict.fromkeys([*texts(command.problems), *error.problems]))) from None
 
 
 def _look(command: _Command) -> Composition:
@@ -153,7 +154,7 @@ def _look(command: _Command) -> Composition:
     problems += checked.problems
     found, given = checked.hyperparameters, checked.settings
     if found is None or given is None:
-        return Composition(None, tuple(dict.fromkeys(problems)))
+        return Composition(None, distinct(problems))
     layers, flat = [*conf.layers(chosen.options), *raised], flatten(given.model_dump(mode="json"))
     came_from = sources(
         layers,
@@ -182,7 +183,7 @@ def _look(command: _Command) -> Composition:
         typed=tuple(item.line for item in words),
         overrides=(*overrides, *([f"warmup_epochs={found.warmup_epochs}"] if lowered else [])),
     )
-    return Composition(resolved, tuple(dict.fromkeys(problems)))
+    return Composition(resolved, distinct(problems))
 
 
 def check_sweep(
@@ -197,7 +198,8 @@ def check_sweep(
     """
     conf = conf or open_conf((cwd or Path.cwd()).absolute(), config_dir)
     typed, ready = _ready(typed, cwd=cwd, conf=conf)
-    conf, words, values, files, problems = _read([*typed, *ready], cwd=cwd, conf=conf, multirun=True)
+    conf, words, values, files, read = _read([*typed, *ready], cwd=cwd, conf=conf, multirun=True)
+    problems = texts(read)
     for item in words:
         for value in item.values:
             problems += _value_problems(item.key, value, conf, typed=values, file=files.values)
@@ -267,7 +269,7 @@ def _read(typed: Sequence[str], *, cwd: Path | None, conf: Conf, multirun: bool 
     if more or new:  # model=glob(*) and the file may mean theirs
         words, values = read()
         files, lines = saved(values, conf, known=known(), cwd=here)
-    return _Command(conf, words.typed, values, files, [*words.problems, *lines])
+    return _Command(conf, words.typed, values, files, [Line(text) for text in (*words.problems, *lines)])
 
 
 def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> bool:

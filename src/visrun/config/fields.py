@@ -116,8 +116,8 @@ def show(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def validate(model: type[M], values: Mapping[str, Any], *, prefix: str = "") -> tuple[M | None, list[str]]:
-    """``values`` as a ``model``, or None and one line for every wrong key: the key, its value and what is allowed.
+def validate(model: type[M], values: Mapping[str, Any], *, prefix: str = "") -> tuple[M | None, dict[str, str]]:
+    """``values`` as a ``model``, or None and each wrong key with its line: the key, its value and what is allowed.
 
     Args:
         model: Hyperparameters, Settings or one of its sections.
@@ -125,12 +125,14 @@ def validate(model: type[M], values: Mapping[str, Any], *, prefix: str = "") -> 
         prefix: What stands before every key in a line, such as ``"data."``.
     """
     try:
-        return model.model_validate(dict(values)), []
+        return model.model_validate(dict(values)), {}
     except ValidationError as error:
         return None, _error_lines(error, model, values, prefix)
 
 
-def _error_lines(error: ValidationError, model: type[BaseModel], values: Mapping[str, Any], prefix: str) -> list[str]:
+def _error_lines(
+    error: ValidationError, model: type[BaseModel], values: Mapping[str, Any], prefix: str
+) -> dict[str, str]:
     lines: dict[str, str] = {}
     for item in error.errors(include_url=False):
         path, info, siblings = _locate(item["loc"], model)
@@ -149,7 +151,7 @@ def _error_lines(error: ValidationError, model: type[BaseModel], values: Mapping
             hint = extra(info, "hint")
             line = f"{key}={show(given)}: must be {allowed(info)}{f' ({hint})' if hint else ''}"
         lines.setdefault(key, line)
-    return list(lines.values())
+    return lines
 
 
 def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[str], FieldInfo | None, list[str]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from visrun.config.entries import entry_problems
 from visrun.config.fields import show
+from visrun.config.lines import Line
 from visrun.errors import ConfigError, foreign
 from visrun.tables import AUGMENTATIONS, MODELS, READERS, TASKS
 
@@ -98,10 +99,11 @@ def _code() -> dict[str, object]:
     return found
 
 
-def notices(names: Sequence[str]) -> list[str]:
+def notices(names: Sequence[str]) -> list[Line]:
     """A line for each plugin that has put code of its own under names that were there before it."""
     own = {name: " and ".join(_taken[name]) for name in names if name in _taken}
-    return [f"plugins={name} brings its own {taken}, in place of what was there" for name, taken in own.items()]
+    lines = [f"plugins={name} brings its own {taken}, in place of what was there" for name, taken in own.items()]
+    return [Line(line, ("plugins",)) for line in lines]
 
 
 def command(*words: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from visrun.config.choices import NAMED, Chosen
 from visrun.config.configs import PRIMARY, SCHEMA, Conf, Layer, flatten
+from visrun.config.lines import Line
 from visrun.hyperparameters import CHOICES, OF_OPTIMIZER, Hyperparameters
 
 OF_FOLDER = {"task": "task", "task_optimizer": "task", "model": "architecture", "model_optimizer": "architecture"}
@@ -73,7 +74,7 @@ def set_apart(
     return tuple(key for key in given if values[key] != beneath.get(key))
 
 
-def own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, str], conf: Conf) -> list[str]:
+def own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, str], conf: Conf) -> list[Line]:
     """The notice that an optimizer which is not the task's own brings its own numbers."""
     name, task = chosen.options["optimizer"], chosen.options["task"]
     usual = {**conf.default_choices(), **conf.choices(f"task/{task}")}.get("optimizer")
@@ -81,4 +82,5 @@ def own_values(chosen: Chosen, values: Hyperparameters, came_from: Mapping[str, 
     if name == usual or not brought:
         return []
     numbers = " and ".join(f"{key}={getattr(values, key):g}" for key in brought)
-    return [f"optimizer={name} brings its own {numbers} (the optimizer of task={task} is {usual})"]
+    told = f"optimizer={name} brings its own {numbers} (the optimizer of task={task} is {usual})"
+    return [Line(told, ("optimizer", "task"))]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from visrun.config.choices import choose, require_file, unknown_option
 from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.fields import show
+from visrun.config.lines import Line
 from visrun.config.overrides import GROUPS, placed
 from visrun.errors import ConfigError
 from visrun.hyperparameters import OF_OPTIMIZER
@@ -74,7 +75,7 @@ def _recipe(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:
 
 def in_force(
     files: Files, picked: Mapping[str, str], conf: Conf, *, rooted: str | None
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], list[Line]]:
     """The files' settings, less those that a choice over them replaces, and a notice of the replaced numbers.
 
     Args:
@@ -118,10 +119,10 @@ def _void(
     return void & set(flat)
 
 
-def _notices(void: set[str], over: Mapping[str, str], named: str) -> list[str]:
+def _notices(void: set[str], over: Mapping[str, str], named: str) -> list[Line]:
     """The notice that an optimizer leaves out a file's numbers, which were another one's."""
     left_out = [key for key in OF_OPTIMIZER if key in void]
     if not left_out:
         return []
     numbers = f"{' and '.join(left_out)} {'are' if len(left_out) > 1 else 'is'} left out"
-    return [f"optimizer={over['optimizer']} is not the {named}'s: the {named}'s {numbers}"]
+    return [Line(f"optimizer={over['optimizer']} is not the {named}'s: the {named}'s {numbers}", ("optimizer",))]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from visrun import hyperparameters
 from visrun.config.fields import one_of, show
+from visrun.config.lines import Line
 from visrun.config.settings import Augment, Data, ModelOptions, Settings, Tracking
 from visrun.data import demo
 from visrun.errors import PLUGIN_HINT, ConfigError
@@ -92,11 +93,11 @@ def entry_of(name: str, task: str) -> ModelEntry:
         return ModelEntry(build="", tasks=(task,), parameters=0.0, speed=1, accuracy=1)
 
 
-def check(settings: Settings) -> list[str]:
+def check(settings: Settings) -> list[Line]:
     """The rules between settings, and between them and the tables: one line for every problem."""
     task = settings.task
     if task not in TASKS:
-        return [f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}"]
+        return [Line(f"task={show(task)}: must be {one_of(tuple(TASKS))}{did_you_mean(task, TASKS)}", ("task",))]
     return [
         *_data_problems(settings.data, task),
         *_model_problems(settings),
@@ -105,11 +106,11 @@ def check(settings: Settings) -> list[str]:
     ]
 
 
-def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:
+def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[Line]:
     """The rules between hyperparameters and options: one line for every problem."""
     nesterov = settings.optimizer_options.nesterov and model.gradient and values.optimizer == "sgd"
     if nesterov and values.momentum == 0:
-        return [NESTEROV_ALONE]
+        return [Line(NESTEROV_ALONE, ("optimizer_options.nesterov", "momentum", "optimizer", "model.name"))]
     return []
 
 
@@ -125,7 +126,7 @@ def selection(settings: Settings) -> dict[str, Any]:
     return {**named, "seed": settings.seed, "defects_aside": not learns}
 
 
-def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[str]:
+def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[Line]:
     """A line for each weight or augmentation that does nothing, or less than it says, in this run."""
     if settings.task not in TASKS or not model.gradient:
         return []
@@ -134,17 +135,20 @@ def warnings(values: Hyperparameters, settings: Settings, *, model: ModelEntry) 
         told = (
             "a batch's loss is divided by its weights, so with one image they cancel; take a larger batch, or loss=bce"
         )
-        lines.append(f"data.class_weights={show(settings.data.class_weights)} does nothing with batch_size=1: {told}")
+        text = f"data.class_weights={show(settings.data.class_weights)} does nothing with batch_size=1: {told}"
+        lines.append(Line(text, ("data.class_weights", "batch_size", "loss")))
     mixed = [name for name in ("mixup", "cutmix") if getattr(augment, name) and name in TASKS[settings.task].mixes]
     if mixed and values.batch_size * settings.run.accumulate == 1:
         names = " and ".join(f"augment.{name}" for name in mixed)
-        lines.append(f"batch_size=1: nothing is mixed, since for {names} a batch needs two images")
+        text = f"batch_size=1: nothing is mixed, since for {names} a batch needs two images"
+        lines.append(Line(text, ("batch_size", "run.accumulate", *(f"augment.{name}" for name in mixed))))
     fit = fit_of(settings)
     if augment.crop_scale[1] > 1 and fit != "zoom":
-        lines.append(
+        text = (
             f"augment.crop_scale={show(augment.crop_scale)}: only data.resize=zoom shows images smaller; "
             f"under {fit} what is above 1 counts as 1"
         )
+        lines.append(Line(text, ("augment.crop_scale", "data.resize")))
     return lines
 
 
@@ -153,46 +157,66 @@ def _weighed_by_image(values: Hyperparameters, task: str) -> bool:
     return TASKS[task].target == "label" and values.loss != "bce"
 
 
-def unknown_augmentations(names: Iterable[str]) -> list[str]:
+def unknown_augmentations(names: Iterable[str]) -> list[Line]:
     """A line for each of ``augment.extra`` that no table has."""
     known = one_of(tuple(AUGMENTATIONS))
-    return [
+    lines = [
         f"augment.extra={show(name)}: must be {known}{did_you_mean(name, AUGMENTATIONS) or PLUGIN_HINT}"
         for name in names
         if name not in AUGMENTATIONS
     ]
+    return [Line(line, ("augment.extra",)) for line in lines]
 
 
-def _data_problems(data: Data, task: str) -> list[str]:
-    problems = []
-    names = ["demo"] * (task in demo.WRITERS)
-    names += ["auto", *layouts_of(task)]
-    if data.name == "demo" and data.root is None and task not in demo.WRITERS:
-        problems.append(f"data.root=null: task={task} has no demo; it needs the dataset's folder or file")
-    elif data.name not in names:
-        problems.append(f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}")
-    if data.name != "demo" and data.root is None:
-        problems.append(f"data.root=null: data={data.name} needs the dataset's folder or file")
-    target = TARGETS[TASKS[task].target]
-    if target.objects:
+def _data_problems(data: Data, task: str) -> list[Line]:
+    entry = TASKS[task]
+    problems = _source_problems(data, task)
+    if TARGETS[entry.target].objects:
         if data.resize == "crop":
-            problems.append(f"data.resize=crop: task={task} takes letterbox or zoom, since crop would cut objects away")
+            told = f"data.resize=crop: task={task} takes letterbox or zoom, since crop would cut objects away"
+            problems.append(_unfit(told, "data.resize"))
         if data.tile is not None and data.overlap >= data.tile:
-            problems.append(f"data.overlap={data.overlap}: must be below data.tile={data.tile}")
+            told = f"data.overlap={data.overlap}: must be below data.tile={data.tile}"
+            problems.append(Line(told, ("data.overlap", "data.tile")))
     elif data.tile is not None:
-        problems.append(f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles")
-    if not target.classes:
-        typed = [key for key in ("classes", "class_weights") if getattr(data, key) not in (None, "none")]
+        told = f"data.tile={data.tile}: task={task} takes whole images; {one_of(_of_objects())} take tiles"
+        problems.append(_unfit(told, "data.tile"))
+    if not TARGETS[entry.target].classes:
         lacks = {"classes": "has no classes to choose", "class_weights": _weighs_nothing(task)}
-        problems += [f"data.{key}={show(getattr(data, key))}: task={task} {lacks[key]}" for key in typed]
+        given = {key: value for key in lacks if (value := getattr(data, key)) not in (None, "none")}
+        problems += [
+            _unfit(f"data.{key}={show(value)}: task={task} {lacks[key]}", f"data.{key}") for key, value in given.items()
+        ]
     return problems
 
 
-def _monitor_problems(name: str | None, task: str) -> list[str]:
+def _source_problems(data: Data, task: str) -> list[Line]:
+    """What is wrong with where the images come from."""
+    problems, demos = [], task in demo.WRITERS
+    names = [*["demo"] * demos, "auto", *layouts_of(task)]
+    if data.name == "demo" and data.root is None and not demos:
+        told = f"data.root=null: task={task} has no demo; it needs the dataset's folder or file"
+        problems.append(Line(told, ("data.root", "data.name", "task")))
+    elif data.name not in names:
+        told = f"data={show(data.name)}: task={task} takes {one_of(names)}{did_you_mean(data.name, names)}"
+        problems.append(_unfit(told, "data.name"))
+    if data.name != "demo" and data.root is None:
+        told = f"data.root=null: data={data.name} needs the dataset's folder or file"
+        problems.append(Line(told, ("data.root", "data.name")))
+    return problems
+
+
+def _unfit(text: str, key: str, *others: str) -> Line:
+    """The line for a value that the task cannot have, or the model where it is among the ``others``."""
+    return Line(text, (key, "task", *others), "unfit")
+
+
+def _monitor_problems(name: str | None, task: str) -> list[Line]:
     known = tuple(TASKS[task].metrics)
     if name is None or name in known:
         return []
-    return [f"run.monitor={show(name)}: task={task} takes {one_of(known)}{did_you_mean(name, known)}"]
+    told = f"run.monitor={show(name)}: task={task} takes {one_of(known)}{did_you_mean(name, known)}"
+    return [_unfit(told, "run.monitor")]
 
 
 def _weighs_nothing(task: str) -> str:
@@ -204,31 +228,33 @@ def _of_objects() -> list[str]:
     return [name for name, entry in TASKS.items() if TARGETS[entry.target].objects]
 
 
-def _takes(name: str, entry: ModelEntry, task: str) -> str:
+def _takes(name: str, entry: ModelEntry, task: str) -> Line:
     """The line for a model that a task does not take."""
     serving = models_of(task)
     if not serving:
-        return (
-            f'task={task}: no model serves it; a plugin adds one: MODELS["mine"] = ModelEntry(tasks=("{task}",), ...)'
-        )
+        mine = f'a plugin adds one: MODELS["mine"] = ModelEntry(tasks=("{task}",), ...)'
+        return Line(f"task={task}: no model serves it; {mine}", ("task", "model.name"))
     known = task in IMAGE_TASKS + HEAT_TASKS + OBJECT_TASKS
     builders = ", or model.name=X of model=torchvision or timm" if known else ""
-    return f"model={name}: task={task} takes {one_of(serving)}{builders}; task={one_of(entry.tasks)} takes {name}"
+    told = f"model={name}: task={task} takes {one_of(serving)}{builders}; task={one_of(entry.tasks)} takes {name}"
+    return _unfit(told, "model.name")
 
 
-def _model_problems(settings: Settings) -> list[str]:
+def _model_problems(settings: Settings) -> list[Line]:
     name, size = settings.model.name, settings.data.image_size
     try:
         entry = model_entry(name)
     except ConfigError as error:
-        return list(error.problems)
+        return [Line(line, ("model.name",)) for line in error.problems]
     if settings.task not in entry.tasks:
         return [_takes(name, entry, settings.task)]
     problems = []
     if settings.model.pretrained is True and not entry.pretrained:
-        problems.append(f"model.pretrained=true: model={name} has no published weights; it takes auto or false")
+        told = f"model.pretrained=true: model={name} has no published weights; it takes auto or false"
+        problems.append(_unfit(told, "model.pretrained", "model.name"))
     if not entry.weighs and settings.data.class_weights != "none":
         told = f"data.class_weights={show(settings.data.class_weights)}: model={name} weighs all classes alike"
-        problems.append(f"{told}; take none, or one of our own detectors, such as model=dense_resnet18")
-    wrong = "" if size is None else entry.size_problem(name, size, target=TASKS[settings.task].target)
-    return [*problems, wrong] if wrong else problems
+        ways = "take none, or one of our own detectors, such as model=dense_resnet18"
+        problems.append(_unfit(f"{told}; {ways}", "data.class_weights", "model.name"))
+    told = "" if size is None else entry.size_problem(name, size, target=TASKS[settings.task].target)
+    return [*problems, *([_unfit(told, "data.image_size", "model.name")] if told else [])]

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from visrun.config.fields import one_of, show, validate
+from visrun.config.lines import texts
 from visrun.config.setting_rules import unknown_augmentations
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import PLUGIN_HINT, ConfigError
@@ -208,7 +209,7 @@ def _checked(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for prefix, model, values in parts:
         given = {key: value for key, value in values.items() if f"{prefix}{key}" != "data.fingerprint"}
         valid, lines = validate(model, given, prefix=prefix)
-        problems += lines
+        problems += lines.values()
         if valid is not None:
             flat |= {
                 f"{prefix}{key}": value for key, value in valid.model_dump(mode="json", include=set(given)).items()
@@ -227,7 +228,7 @@ def unknown_names(flat: Mapping[str, Any]) -> list[str]:
         for key, names in tables.items()
         if key in flat and flat[key] not in names
     ]
-    lines += unknown_augmentations(flat.get("augment.extra", ()))
+    lines += texts(unknown_augmentations(flat.get("augment.extra", ())))
     try:
         model_entry(flat.get("model.name", next(iter(MODELS))))
     except ConfigError as error:

@@ -38,7 +38,7 @@ def remembered(folder: Path) -> Remembered:
     given |= {key: content[key] for key in ("task", "seed") if key in content}
     settings, more = validate(Settings, given)
     if values is None or settings is None:
-        raise UserError(f"{file}: {'; '.join([*problems, *more])}")
+        raise UserError(f"{file}: {'; '.join((problems | more).values())}")
     unknown = unknown_names({"loss": values.loss, **flatten(settings.model_dump(mode="json"))})
     if unknown:
         raise ConfigError([f"{file}: {line}" for line in unknown])

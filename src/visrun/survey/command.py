@@ -112,9 +112,9 @@ def _choice(asked: Mapping[str, str]) -> dict[str, Any]:
 
     values = {key.removeprefix("data."): value_of(key, text, cwd=Path.cwd()) for key, text in given.items()}
     seed = {"seed": values.pop("seed")} if "seed" in values else {}
-    settings, problems = validate(Settings, {"data": values, **seed})
+    settings, wrong = validate(Settings, {"data": values, **seed})
     if settings is None:
-        raise ConfigError(problems)
+        raise ConfigError(list(wrong.values()))
     return {**{name: getattr(settings.data, name) for name in values}, "seed": settings.seed}
 
 

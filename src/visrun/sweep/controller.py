@@ -9,6 +9,7 @@ import time
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun import preflight
+from visrun.config.lines import texts
 from visrun.config.overrides import SWEEP_DIR
 from visrun.console import Screen
 from visrun.errors import first_line
@@ -85,7 +86,7 @@ class Controller:
 
     def run(self) -> int:
         """Lead the sweep; see :func:`lead`."""
-        for line in (*self.plan.first.notices, *self.plan.warnings, *self.plan.notices):
+        for line in (*texts(self.plan.first.notices), *self.plan.warnings, *self.plan.notices):
             self.screen.warn(line)
         self.screen.say(f"sweep: {self.plan.folder}")
         if (pruner := self.plan.pruner["name"]) != "none":

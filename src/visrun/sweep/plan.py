@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from visrun.config.compose import Resolved
+from visrun.config.lines import Line, texts
 from visrun.config.setting_rules import READ_WHEN, facts_of, why_unread
 from visrun.config.sweeper import AUTO, SEARCH, SWEEPER
 from visrun.errors import ConfigError
@@ -152,16 +153,16 @@ def make_plan(
 
 def warnings_of(first: Resolved, space: Space, bases: Bases) -> list[str]:
     """The first job's, less those about values that some other trial reads; and why nothing varies."""
-    facts = facts_of(first.hyperparameters, first.settings)
-    unread = {name: why for name in READ_WHEN if (why := why_unread(name, facts))}
 
-    def by_another(line: str) -> bool:
-        return any(line.endswith(why) and spaces.some_read(name, space, bases) for name, why in unread.items())
+    def by_another(line: Line) -> bool:
+        return line.kind == "unread" and spaces.some_read(line.keys[0], space, bases)
 
-    lines = [line for line in first.warnings if not by_another(line)]
+    left = [line for line in first.warnings if not by_another(line)]
+    lines, told = texts(left), {line.keys[0] for line in left if line.kind == "unread"}
     if not any(spaces.some_read(name, space, bases) for name in space.dimensions):
-        idle = [why for name, why in unread.items() if name in space.dimensions]
-        lines += [f"nothing varies: {why}" for why in idle if not any(line.endswith(why) for line in lines)]
+        facts = facts_of(first.hyperparameters, first.settings)
+        idle = {name: why_unread(name, facts) for name in READ_WHEN if name in space.dimensions and name not in told}
+        lines += [f"nothing varies: {why}" for why in idle.values() if why]
     return lines
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from visrun.config import compose
 from visrun.config.compose import Composition
 from visrun.config.configs import open_conf
+from visrun.config.lines import Line
 from visrun.errors import ConfigError
 from visrun.tables import READERS, layouts_of
 from visrun.web.catalog import FORM_GROUPS
@@ -51,7 +52,7 @@ class Composer:
         try:
             return compose.look((*self.always, *words), cwd=self.cwd, conf=self.conf)
         except ConfigError as error:
-            return Composition(None, error.problems)
+            return Composition(None, tuple(Line(text) for text in error.problems))
 
     def layouts(self, task: str) -> tuple[str, ...]:
         """The options of ``data`` that serve a task."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from visrun.config.checks import problems_of
 from visrun.config.choices import unknown_option
 from visrun.config.fields import show
-from visrun.config.overrides import GROUPS, PATHS, to_override, value_of
+from visrun.config.overrides import PATHS, to_override, value_of
 from visrun.config.settings import Settings
 from visrun.config.spelling import takes_lists, text, word
 from visrun.errors import ConfigError
@@ -70,8 +70,7 @@ def _value(key: str, given: Any, task: str, composer: Composer) -> Any:
         given = given.strip()  # blanks come with what is pasted
     if key in composer.options:
         if given not in composer.options[key]:
-            name = show(given) if isinstance(given, str) else given  # shortened, or it may be no name of a file
-            raise ConfigError(unknown_option(key, name, composer.conf, among=[{"task": task}]))
+            raise ConfigError(unknown_option(key, given, composer.conf, among=[{"task": task}]))
         return given
     if key in Hyperparameters.model_fields:
         given = [] if takes_lists(key) and given == "" else given
@@ -131,9 +130,3 @@ def words(task: str, model: str | None, values: Mapping[str, Any], models: Seque
 
 def _generic(model: str) -> list[str]:
     return [f"model={GENERIC_MODEL}", word("model.name", model)]
-
-
-def key_of(line: str) -> str:
-    """The setting that a line of the command line is about; "" where it is about none."""
-    head = line.partition("=")[0].partition(" ")[0]
-    return head if head in (*GROUPS, *editable(), "model.name") else ""

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from visrun.config.choices import require_file
 from visrun.config.fields import show
+from visrun.config.lines import texts
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES
@@ -106,7 +107,7 @@ def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
         asked = (*words(form.task, form.model, form.sent, composer.models), word("recipe", name))
         found = composer.look(asked)
         if found.resolved is None:
-            raise ConfigError(found.problems)
+            raise ConfigError(texts(found.problems))
         values, told = flat_values(found.resolved)
         brought = {key for key, source in told.items() if source == "file"}
         model = str(values["model"]) if "model" in brought else state.model

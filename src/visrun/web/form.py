@@ -11,19 +11,19 @@ them. The page renders, and decides nothing.
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from visrun import hyperparameters
-from visrun.config.checks import about_others
-from visrun.config.choices import unknown_option
+from visrun.config.choices import setting_of, unknown_option
 from visrun.config.compose import Resolved
 from visrun.config.configs import flatten
+from visrun.config.lines import Line, about_others, texts
 from visrun.config.overrides import to_override
+from visrun.config.provenance import CHOSEN
 from visrun.config.setting_rules import READ_WHEN, SELECTING, entry_of, facts_of, is_read, why_unread
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES, Hyperparameters, losses_of
@@ -32,13 +32,12 @@ from visrun.tables import TASKS, models_of
 from visrun.web.advice import advice
 from visrun.web.catalog import FORM_GROUPS, editable, selects
 from visrun.web.composer import Composer
-from visrun.web.entered import Entered, key_of, read, require_known, shown, words
+from visrun.web.entered import Entered, read, require_known, shown, words
 
 # Choices, and settings beside which others are read or not.
 DECIDERS = {*CHOICES, *(key for needs in READ_WHEN.values() for key in needs if key in editable())}
 # What decides which images, splits and classes a run has.
 SURVEYED = ("data", "data.root", *(f"data.{name}" for name in SELECTING), "seed")
-STRANGE = re.compile(": (task=|model=|this model takes )")  # in a line of what the task or the model cannot have
 CORRECTED = ("data.image_size",)  # typed digit by digit, through sizes that the model does not take
 
 
@@ -64,7 +63,7 @@ class Form:
     dropped: dict[str, str]
     sent: dict[str, Any]
     resolved: Resolved
-    problems: tuple[str, ...]
+    problems: tuple[Line, ...]
     defaults: dict[str, Any]
     sources: dict[str, str]
 
@@ -103,7 +102,7 @@ def fill(task: str, model: str | None, touched: Mapping[str, Any], composer: Com
 def _composed(composer: Composer, task: str, model: str | None, values: Mapping[str, Any]) -> Resolved:
     found = composer.look(words(task, model, values, composer.models))
     if found.resolved is None:
-        raise ConfigError(found.problems)
+        raise ConfigError(texts(found.problems))
     return found.resolved
 
 
@@ -113,17 +112,31 @@ def _serving(task: str, model: str | None, composer: Composer) -> tuple[str | No
         return None, {}
     try:
         to_override("model", model)  # refuses what Hydra would replace
-        problems = composer.look(words(task, model, {}, composer.models)).problems
     except ConfigError as error:
-        problems = error.problems
-    lines = [line for line in problems if key_of(line) in ("model", "model.name")]
+        return None, {"model": error.problems[0]}
+    problems = composer.look(words(task, model, {}, composer.models)).problems
+    lines = [line.text for line in problems if _field_of(line) == "model"]
     return (None, {"model": lines[0]}) if lines else (model, {})
 
 
-def _strange(values: Mapping[str, Any], problems: Collection[str]) -> dict[str, str]:
+def _strange(values: Mapping[str, Any], problems: Iterable[Line]) -> dict[str, str]:
     """Of the values, those that the task or the model cannot have, with the line that says so."""
-    lines = {key_of(line): line for line in problems if STRANGE.search(line)}
+    lines = {_field_of(line): line.text for line in problems if line.kind == "unfit"}
     return {key: line for key, line in lines.items() if key not in CORRECTED and values.get(key) is not None}
+
+
+def _field_of(line: Line) -> str:
+    """The field at which a line stands; "" for one that is about none."""
+    key = line.keys[0] if line.keys else ""
+    field = CHOSEN.get(key, key)
+    return field if field in ("task", "model", *editable()) else ""
+
+
+def _by_field(lines: Iterable[Line]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        found.setdefault(_field_of(line), []).append(line.text)
+    return found
 
 
 def _defaults(
@@ -235,19 +248,14 @@ def _lines(form: Form) -> dict[str, Any]:
     """Errors, warnings and notices by field, under "" what is about none."""
     facts = form.resolved.hyperparameters
     errors = {key: [line] for key, line in form.entered.errors.items() if form.reads(key)}
-    for line in about_others(form.problems, tuple(errors)):  # a wrong entry stood for its default
-        errors.setdefault(key_of(line), []).append(line)
-    warnings: dict[str, list[str]] = {}
-    if not form.problems:
-        for line in form.resolved.warnings:
-            warnings.setdefault(key_of(line), []).append(line)
+    wrong = {setting_of(key) for key in errors}  # a wrong entry stood for its default
+    for key, more in _by_field(about_others(form.problems, wrong)).items():
+        errors.setdefault(key, []).extend(more)
+    warnings = {} if form.problems else _by_field(form.resolved.warnings)
     for key, line in advice(facts, form.defaults).items():
         if key not in errors:
             warnings.setdefault(key, []).append(line)
-    notices: dict[str, list[str]] = {}
-    for line in form.resolved.notices:
-        notices.setdefault(key_of(line), []).append(line)
-    return {"errors": errors, "warnings": warnings, "notices": notices}
+    return {"errors": errors, "warnings": warnings, "notices": _by_field(form.resolved.notices)}
 
 
 def problems_of_form(form: Form, *, varied: Collection[str] = ()) -> list[str]:
