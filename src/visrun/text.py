@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
-def some(items: Iterable[str], most: int = 5) -> str:
-    """The first few of ``items`` for a message: ``a, b, c and 7 more``."""
+def some(items: Iterable[Item], most: int = 5, *, shown: Callable[[Item], str] = str) -> str:
+    """The first few of ``items`` for a message: ``a, b, c and 7 more``; ``shown`` says how one of them is written."""
     every = list(items)
     rest = len(every) - most
-    return ", ".join(every[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(map(shown, every[:most])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def first_lines(lines: Sequence[str], most: int) -> list[str]:

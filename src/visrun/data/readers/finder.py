@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from visrun.data import files
 from visrun.data.readers import common
 from visrun.data.readers.common import by_split
+from visrun.data.readers.namesakes import Namesakes, parts_of, shared, splits_in, strays
 from visrun.data.splits import ALL
 from visrun.text import composed, some
 
@@ -22,6 +24,8 @@ class Finder:
         self._below: dict[str, list[Path]] | None = None
         self._folded: dict[str, list[str]] | None = None
         self._splits: set[str] | None = None
+        self._of_name: dict[str, Namesakes] = {}
+        self._of_stem: dict[str, Namesakes] = {}
 
     def named(self, name: str, split: str = ALL, *, pool: bool = False) -> Path | None:
         """The image of a name as label files write it: with folders in front, of this machine or another, or none; the
@@ -37,39 +41,43 @@ class Finder:
             if files.is_file(path):
                 self.near.insert(0, self.near.pop(place))  # the next one is likely there, too
                 return path
-        return self._closest(self._named(name), parts_of(name), split, pool=pool)
+        return self._named(name).meant(parts_of(name), split, pool=pool).path
 
-    def rivals(self, name: str, split: str = ALL, *, pool: bool = False) -> list[Path]:
+    def rivals(self, name: str, split: str = ALL, *, pool: bool = False) -> Sequence[Path]:
         """Of a name for which `named`, which takes the same, finds none: the several images that it may mean."""
-        free = self._free(self._named(name), parts_of(name), split, pool=pool)
+        free = self._named(name).meant(parts_of(name), split, pool=pool).free
         return free if len(free) > 1 else []
 
     def knows(self, name: str) -> bool:
         """Whether an image of this name, as `named` takes it, lies anywhere below ``root``, or several do."""
-        return bool(self._named(name))
+        return len(self._named(name)) > 0
 
     def of_stem(self, stem: str, parts: Sequence[str] = (), split: str = ALL, *, pool: bool = False) -> Path | None:
         """The image of a name without suffix; of several the one that shares most of the last ``parts`` of its path.
 
         Arguments as for `named`; ``parts`` are the folders as written, and the stem.
         """
-        return self._closest(self._alike(stem), parts, split, pool=pool)
+        if stem not in self._of_stem:
+            self._of_stem[stem] = Namesakes(self._alike(stem), self.root)
+        return self._of_stem[stem].meant(parts, split, pool=pool).path
 
     def holds(self, split: str) -> bool:
         """Whether any image below ``root`` lies in a folder that is named for the split."""
         if self._splits is None:
             folders = {path.parent for several in self._stems().values() for path in several}
-            self._splits = {held for folder in folders for held in _splits(folder.relative_to(self.root).parts)}
+            self._splits = {held for folder in folders for held in splits_in(folder.relative_to(self.root).parts)}
         return split in self._splits
 
-    def _named(self, name: str) -> list[Path]:
-        parts = parts_of(name)
+    def _named(self, name: str) -> Namesakes:
         end = composed(PurePosixPath(name.replace("\\", "/")).name)
-        suffix = PurePosixPath(end).suffix.lower()
-        bare = suffix not in files.IMAGE_SUFFIXES
-        alike = self._alike(end if bare else parts[-1]) if parts else []
-        same = [path for path in alike if bare or path.suffix.lower() == suffix]
-        return [path for path in same if composed(path.name) == end] or same
+        if end not in self._of_name:
+            suffix = PurePosixPath(end).suffix.lower()
+            bare = suffix not in files.IMAGE_SUFFIXES
+            alike = self._alike(end if bare else PurePosixPath(end).stem) if end else []
+            same = [path for path in alike if bare or path.suffix.lower() == suffix]
+            exact = [path for path in same if composed(path.name) == end]
+            self._of_name[end] = Namesakes(exact or same, self.root)
+        return self._of_name[end]
 
     def _alike(self, stem: str) -> list[Path]:
         """The images of a stem; where there are none, of the only one that differs in upper and lower case alone."""
@@ -92,20 +100,6 @@ class Finder:
             for path in files.images(self.root):
                 self._below.setdefault(composed(path.stem), []).append(path)
         return self._below
-
-    def _closest(self, found: Sequence[Path], parts: Sequence[str], split: str, *, pool: bool) -> Path | None:
-        """The only path, or the only one that shares most at its end with ``parts``, or lies in the split's folder."""
-        free = self._free(found, parts, split, pool=pool)
-        if len(free) <= 1:
-            return free[0] if free else None
-        shared = [_shared(path, parts) for path in free]
-        best = [path for path, count in zip(free, shared, strict=True) if count == max(shared)]
-        inside = [path for path in best if split in _splits(path.relative_to(self.root).parts[:-1])]
-        chosen = best if len(best) == 1 else inside
-        return chosen[0] if len(chosen) == 1 else None
-
-    def _free(self, found: Sequence[Path], parts: Sequence[str], split: str, *, pool: bool) -> list[Path]:
-        return [path for path in found if pool or not strays(path, self.root, parts, split)]
 
 
 class Places(NamedTuple):
@@ -146,7 +140,7 @@ def placed(wanted: Sequence[tuple[str, Path, Iterable[str]]], base: Path) -> lis
 
 def _doubt(find: Finder, name: str, split: str) -> str:
     rivals = find.rivals(name, split, pool=not find.holds(split))
-    shown = some((files.shown(path, find.root) for path in rivals), 3)
+    shown = some(rivals, 3, shown=partial(files.shown, root=find.root))
     return f"{name}: several images have this name: {shown}: write the folder in front" if rivals else ""
 
 
@@ -179,20 +173,6 @@ def bare_splits(root: Path, labelled: Container[str], used: Iterable[Path], *, m
     return () if root.is_file() else common.bare_splits([root, *usual(root)], labelled, used, root, mend=mend)
 
 
-def parts_of(name: str) -> tuple[str, ...]:
-    """The parts of a name as written, the last without its suffix."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    return (*path.parts[:-1], path.stem) if path.name else ()
-
-
-def strays(path: Path, root: Path, parts: Sequence[str], split: str) -> bool:
-    """Whether a file lies in a folder below ``root`` of another split, which the name's ``parts`` do not say."""
-    if split == ALL or not path.is_relative_to(root):
-        return False
-    unsaid = path.relative_to(root).parts[: -max(1, _shared(path, parts))]
-    return bool(named := _splits(unsaid)) and split not in named
-
-
 class Claim(NamedTuple):
     """A record's image: the file found for it, the parts of its name as written (see `parts_of`), its split, and
     whether its suffix is written in another case than the file's."""
@@ -220,7 +200,8 @@ def usurped(claims: Iterable[Claim], root: Path) -> set[Claim]:
     lost: set[Claim] = set()
     for several in by_path.values():
         fits = {claim: _fit(claim, root) for claim in several} if len(several) > 1 else {}
-        best = [claim for claim in fits if fits[claim] == max(fits.values())]
+        closest = max(fits.values(), default=None)
+        best = [claim for claim, fit in fits.items() if fit == closest]
         certain = len({claim.parts for claim in best}) <= 1 or fits[best[0]][1]
         lost |= fits.keys() - best if certain else fits.keys()
     return lost
@@ -229,21 +210,7 @@ def usurped(claims: Iterable[Claim], root: Path) -> set[Claim]:
 def _fit(claim: Claim, root: Path) -> tuple[bool, bool, int, bool]:
     """Whether the file does not stray, whether it ends as the whole name does, how many parts they share, and whether
     the suffix is as written."""
-    shared = _shared(claim.path, claim.parts)
-    whole = shared == len(claim.parts)
+    count = shared(claim.path, claim.parts)
+    whole = count == len(claim.parts)
     near = not strays(claim.path, root, claim.parts, claim.split)
-    return near, whole, 0 if whole else shared, not claim.respelt
-
-
-def _splits(folders: Iterable[str]) -> set[str]:
-    return {split for folder in folders if (split := files.split_of(folder))}
-
-
-def _shared(path: Path, parts: Sequence[str]) -> int:
-    """How many parts at its end, the last without suffix, a path shares with a written name."""
-    count = 0
-    for mine, other in zip(reversed(path.with_suffix("").parts), reversed(parts), strict=False):
-        if composed(mine) != composed(other):
-            break
-        count += 1
-    return count
+    return near, whole, 0 if whole else count, not claim.respelt

@@ -14,7 +14,8 @@ from visrun.data.folder_names import IMAGES, LABELME_JSONS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import no_marks
 from visrun.data.readers import common, labelme_shapes
-from visrun.data.readers.finder import Claim, Finder, parts_of, usurped
+from visrun.data.readers.finder import Claim, Finder, usurped
+from visrun.data.readers.namesakes import parts_of
 from visrun.data.readers.shapes import Shapes, form_of, left_out, marks_of
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped

@@ -16,7 +16,8 @@ from visrun.data.folder_names import IMAGES, IMAGES_OF_XMLS, VOC_XMLS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.readers import common
-from visrun.data.readers.finder import Claim, Finder, parts_of, strays, usurped
+from visrun.data.readers.finder import Claim, Finder, usurped
+from visrun.data.readers.namesakes import parts_of, strays
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
