@@ -1,11 +1,12 @@
 """Where pictures of predictions are written, and what is never written over."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from visrun import drawings
 from visrun.errors import UserError
@@ -52,6 +53,80 @@ def test_maps_of_bytes_are_pictures(tmp_path):
     assert (np.asarray(found["mask"]) == 7).all()
     del task.maps
     assert list(drawings.pictures(task, {}, tmp_path / "a.png")) == ["drawing"]
+
+
+def drawn(folder: Path, images: list[Path], maps: tuple[str, ...] = ("mask",)) -> list[str]:
+    """Draw ``images`` in one call; the names of their drawings."""
+    named = drawings.named(images, folder, maps)
+    for image, names in zip(images, named, strict=True):
+        found = {kind: Image.new("L", (2, 2)) for kind in ("drawing", *maps)}
+        assert [*drawings.saved(found, folder, names, image=image).values()] == [str(folder / name) for name in names]
+    return [names[0] for names in named]
+
+
+def test_a_later_call_replaces_its_own_drawings_of_the_same_image_alone(tmp_path):
+    one, other = tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg"
+    out = drawings.made(tmp_path / "out")
+    assert drawn(out, [one]) == ["x.png"]
+    assert drawn(out, [other]) == ["x_2.png"]
+    for images, names in (([one], ["x.png"]), ([other, one], ["x_2.png", "x.png"])):
+        assert drawn(out, images) == names
+    assert len(list(out.iterdir())) == 4
+    assert drawn(out, [one, one, other]) == ["x.png", "x_3.png", "x_2.png"]
+    assert drawn(out, [one, one, other]) == ["x.png", "x_3.png", "x_2.png"]
+    images = [tmp_path / "m" / "z_mask.jpg", tmp_path / "z.jpg"]
+    for _ in range(2):
+        assert drawn(out, images[1:]) == ["z.png"]
+        assert drawn(out, images) == ["z_mask_2.png", "z.png"]
+    long = tmp_path / (250 * "y")
+    assert drawn(out, [long]) == drawn(out, [long])
+
+
+@pytest.mark.parametrize("name", ["x.png", "x_mask.png", "X_mask.PNG"])
+@pytest.mark.parametrize("kind", ["picture", "broken", "empty", "folder", "link"])
+def test_what_predict_did_not_write_is_never_touched(name, kind, tmp_path):
+    standing = drawings.made(tmp_path / "out") / name
+    Image.new("L", (2, 2), 7).save(tmp_path / "label.png")
+    whole = (tmp_path / "label.png").read_bytes()
+    if kind == "folder":
+        standing.mkdir()
+    elif kind == "link":
+        standing.symlink_to(tmp_path / "nowhere")
+    else:
+        standing.write_bytes({"picture": whole, "broken": whole[:20], "empty": b""}[kind])
+    before = standing.read_bytes() if standing.is_file() else None
+    for _ in range(2):
+        assert drawn(standing.parent, [tmp_path / "x.jpg"]) == ["x_2.png"]
+    assert sorted(file.name for file in standing.parent.iterdir()) == sorted([name, "x_2.png", "x_2_mask.png"])
+    assert before is None or standing.read_bytes() == before
+
+
+def test_a_file_that_another_process_has_put_there_meanwhile_is_one_line(tmp_path):
+    image, mine = tmp_path / "x.jpg", {"drawing": Image.new("L", (2, 2))}
+    ((name,),) = drawings.named([image], tmp_path, [])
+    Image.new("L", (2, 2), 7).save(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(UserError, match=r": x\.png was put there meanwhile, by another predict\? Name another folder$"):
+        drawings.saved(mine, tmp_path, [name], image=image)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_only_headers_are_read_of_what_may_be_in_the_way(tmp_path, monkeypatch):
+    images = [tmp_path / f"{i}.jpg" for i in range(3)]
+    drawn(drawings.made(tmp_path / "out"), images)
+    looked = []
+    look = drawings.origin
+    monkeypatch.setattr(drawings, "origin", lambda file: looked.append(file.name) or look(file))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
+    assert drawings.named(images[1:2], tmp_path / "out", []) == [["1.png"]]
+    assert {*looked} == {"1.png"}
+
+
+def test_a_name_that_is_no_text_is_kept_too(tmp_path):
+    image = tmp_path / os.fsdecode(b"\xff \n.jpg")
+    out = drawings.made(tmp_path / "out")
+    assert drawn(out, [image]) == drawn(out, [image])
+    assert drawings.origin(next(out.iterdir()))[0].endswith("/%FF%20%0A.jpg")
 
 
 def test_an_image_that_a_link_leads_to_is_not_written_over(tmp_path):

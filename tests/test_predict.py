@@ -120,6 +120,17 @@ def test_an_image_that_is_read_is_never_replaced(names, lost, tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("seeing")
+def test_labels_and_drawings_of_other_images_stay(pictures, capsys):
+    label = pictures / "out" / "1_mask.png"
+    label.parent.mkdir()
+    Image.new("L", (4, 4), 7).save(label)
+    for folder, name in (("a", "1_2.png"), ("c", "1_3.png"), ("a", "1_2.png")):
+        assert predict.main(["RUN", str(pictures / folder / "1.png"), f"out={label.parent}"]) == 0
+        assert Path(json.loads(capsys.readouterr().out)["drawing"]).name == name
+    assert np.asarray(Image.open(label)).max() == 7
+
+
+@pytest.mark.usefixtures("seeing")
 @pytest.mark.parametrize("given", ["imgs", ".", "list.txt"])
 def test_drawings_are_not_predicted_in_their_turn(given, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -1,18 +1,23 @@
-"""Where predictions are drawn: each into a file of its own, and none over an image that is read."""
+"""Where predictions are drawn: each into a file of its own, and none over a file that is not a drawing of its image."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from itertools import count
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from visrun.data.files import natural
 from visrun.data.images import load_rgb
-from visrun.errors import UserError
+from visrun.data.opening import opened
+from visrun.errors import DataError, UserError
 from visrun.figures.sheet import FAST
 from visrun.files import writing
 from visrun.folders import expanded
@@ -21,6 +26,9 @@ from visrun.record.run_files import PREDICTIONS
 from visrun.record.run_folder import run_of
 from visrun.tasks.base import Mapped, Prediction, Task
 
+WRITER, WRITTEN_BY = "Software", "visrun predict"  # a text chunk of a PNG, by which an own one is known
+IMAGE, KIND = "Image", "Title"  # those that have the address of the image, and what is shown of it
+DRAWING = "drawing"
 LONGEST = 255  # bytes of a file's name that every usual system takes
 
 
@@ -61,25 +69,97 @@ def pictures(task: Task, prediction: Prediction, path: Path, *, white: int | Non
     """
     drawing = task.draw(Image.fromarray(load_rgb(path, white=white)), prediction, 0)
     maps = task.maps(prediction, 0) if isinstance(task, Mapped) else {}
-    return {"drawing": drawing} | {
+    return {DRAWING: drawing} | {
         name: Image.fromarray(values) for name, values in maps.items() if values.dtype == np.uint8
     }
 
 
-def stems(paths: Sequence[Path], *, maps: Sequence[str] = ()) -> list[str]:
+def named(images: Sequence[Path], folder: Path, maps: Sequence[str]) -> list[list[str]]:
+    """The names of each image's files in ``folder``: those of an earlier call where that drew the same image, else
+    names that nothing there has.
+
+    Raises:
+        UserError: One would replace an image that is read.
+    """
+    read = _inside(images, folder)
+    standing = [file.name for file in folder.iterdir() if file.name not in read]
+    chosen = stems(images, maps=maps, standing=standing, former=former(images, folder, maps))
+    found = [files(stem, maps) for stem in chosen]
+    protect(images, folder=folder, names=[*chain.from_iterable(found)])
+    return found
+
+
+def _inside(images: Sequence[Path], folder: Path) -> set[str]:
+    """The names of the images that lie in ``folder``: those are not in the way, but refused."""
+    here = {above for above in {path.parent for path in images} if above.is_dir() and above.samefile(folder)}
+    return {path.name for path in images if path.parent in here}
+
+
+def former(images: Sequence[Path], folder: Path, maps: Sequence[str]) -> dict[str, list[str]]:
+    """Image, as :func:`address` names it -> the stems under which earlier calls have drawn it in ``folder``."""
+    wanted = {short.casefold() for short in _shortened(images, _room(maps)).values()}
+    addresses = {address(path) for path in images}
+    found: dict[str, list[str]] = {}
+    standing = {file.name for file in folder.iterdir()}
+    for stem in sorted((name.removesuffix(".png") for name in standing if name.endswith(".png")), key=natural):
+        short, _, number = stem.casefold().rpartition("_")
+        if stem.casefold() in wanted or (short in wanted and number.isdecimal()):
+            image = origin(folder / f"{stem}.png")[0]
+            kinds = zip((DRAWING, *maps), files(stem, maps), strict=True)
+            whole = all(origin(folder / name) == (image, kind) for kind, name in kinds if name in standing)
+            if image in addresses and whole:
+                found.setdefault(image, []).append(stem)
+    return found
+
+
+def address(image: Path) -> str:
+    """An image as its drawings name it: in ASCII, whatever its name is made of."""
+    return image.absolute().as_uri()
+
+
+def origin(file: Path) -> tuple[str, str]:
+    """The address of the image that ``file`` was drawn from, and what it shows of it, as its header says; ("", "") of
+    what predict did not write."""
+    try:
+        with opened(file) as picture:
+            noted = picture.info
+    except DataError:
+        return "", ""
+    return (str(noted.get(IMAGE)), str(noted.get(KIND))) if noted.get(WRITER) == WRITTEN_BY else ("", "")
+
+
+def stems(
+    paths: Sequence[Path],
+    *,
+    maps: Sequence[str] = (),
+    standing: Sequence[str] = (),
+    former: Mapping[str, Sequence[str]] | None = None,
+) -> list[str]:
     """A name for each image's files, as :func:`files` has them; where one of those is taken it gets a number.
 
     No drawing has the name that a map has of another image: x_mask.png is never the drawing of a file x_mask.jpg where
     there is an image x as well. Names that differ in case alone are one file on some systems, and so count as the same.
     Names too long for what is added to them are cut.
+
+    Args:
+        paths: The images.
+        maps: The names of their maps.
+        standing: Files that are there already.
+        former: Image, as :func:`address` names it -> the stems that are there for it to be drawn anew.
     """
-    room = LONGEST - max(len(os.fsencode(name)) for name in files("", maps))
-    own = {stem: _cut(stem, most=room) for stem in {path.stem for path in paths}}
+    room = _room(maps)
+    own = _shortened(paths, room)
     meant = {name for stem in {stem.casefold() for stem in own.values()} for name in files(stem, maps)[1:]}
-    taken: set[str] = set()
+    again = {image: [*found] for image, found in (former or {}).items()}
+    kept = {stem for found in again.values() for stem in found}
+    taken = {name.casefold() for name in standing} | {name for stem in kept for name in files(stem.casefold(), maps)}
     tried: dict[str, int] = {}  # the last number of each name, since what is taken stays taken
     found = []
-    for short in (own[path.stem] for path in paths):
+    for path in paths:
+        if mine := again.get(address(path)) if again else None:
+            found.append(mine.pop(0))
+            continue
+        short = own[path.stem]
         for number in count(tried.get(short, 1)):
             end = "" if number == 1 else f"_{number}"
             stem = _cut(short, most=room - len(end)) + end
@@ -90,6 +170,16 @@ def stems(paths: Sequence[Path], *, maps: Sequence[str] = ()) -> list[str]:
         taken.update(names)
         found.append(stem)
     return found
+
+
+def _room(maps: Sequence[str]) -> int:
+    """Bytes of the longest stem whose files have names that every system takes."""
+    return LONGEST - max(len(os.fsencode(name)) for name in files("", maps))
+
+
+def _shortened(paths: Sequence[Path], room: int) -> dict[str, str]:
+    """The stem of each image -> as much of it as there is room for."""
+    return {stem: _cut(stem, most=room) for stem in {path.stem for path in paths}}
 
 
 def _cut(stem: str, *, most: int) -> str:
@@ -104,16 +194,38 @@ def files(stem: str, maps: Sequence[str]) -> list[str]:
     return [f"{stem}.png", *(f"{stem}_{name}.png" for name in maps)]
 
 
-def saved(found: Mapping[str, Image.Image], folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Where each of an image's pictures lies in ``folder`` once they are written under ``names``.
+def saved(found: Mapping[str, Image.Image], folder: Path, names: Sequence[str], *, image: Path) -> dict[str, str]:
+    """Where each of an image's pictures lies in ``folder`` once they are written under ``names``, which say so within.
 
     Raises:
-        UserError: One cannot be written.
+        UserError: One cannot be written, or another process has put something else there since it was named.
     """
     with writing(folder):
-        for name, picture in zip(names, found.values(), strict=True):
-            picture.save(folder / name, "PNG", compress_level=FAST)
+        for name, (kind, picture) in zip(names, found.items(), strict=True):
+            said = PngInfo()
+            for key, value in ((WRITER, WRITTEN_BY), (IMAGE, address(image)), (KIND, kind)):
+                said.add_text(key, value)
+            with _into(folder / name, (address(image), kind)) as file:
+                picture.save(file, "PNG", compress_level=FAST, pnginfo=said)
     return {kind: str(folder / name) for kind, name in zip(found, names, strict=True)}
+
+
+@contextmanager
+def _into(file: Path, own: tuple[str, str]) -> Iterator[BinaryIO]:
+    """``file`` to be written, where nothing stands but what has its ``own`` origin."""
+    try:
+        stream = file.open("xb")
+    except FileExistsError:
+        if origin(file) != own:
+            told = f"out={file.parent}: {file.name} was put there meanwhile, by another predict?"
+            raise UserError(f"{told} Name another folder") from None
+        stream = file.open("wb")
+    with stream:
+        try:
+            yield stream
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
 
 
 def protect(images: Sequence[Path], *, folder: Path, names: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ import os
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 from visrun import drawings
@@ -51,9 +50,8 @@ def main(words: Sequence[str]) -> int:
             found = drawings.pictures(predictor.task, prediction, paths[number], white=predictor.look.white)
             if not files:
                 maps = [*found][1:]  # of a run all predictions have the same
-                files = [drawings.files(stem, maps) for stem in drawings.stems(paths, maps=maps)]
-                drawings.protect(paths, folder=folder, names=[*chain.from_iterable(files)])
-            record |= drawings.saved(found, folder, files[number])
+                files = drawings.named(paths, folder, maps)
+            record |= drawings.saved(found, folder, files[number], image=paths[number])
         print(json.dumps(record, ensure_ascii=False), flush=True)
     if drawn:
         print(f"pictures: {folder}", file=sys.stderr)
