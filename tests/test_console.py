@@ -21,7 +21,7 @@ def test_small_and_large_numbers_are_told_and_columns_stay_in_line():
     widths: dict[str, int] = {}
     rows = [{"loss": loss, "mae": mae} for loss, mae in ((0.9707, 4.1324e-8), (2e4 / 3, 1e-7 / 3), (0.00091234, 0.0))]
     rows.append({"loss": 0.0011, "mae": 0.5})
-    lines = [epoch_line(1, 9, row, monitor="mae", speed=1.0, improved=True, widths=widths) for row in rows]
+    lines = [epoch_line(1, 9, row, monitor="mae", speed=None, improved=True, widths=widths) for row in rows]
     assert lines == [
         "epoch 1/9  loss 0.9707  mae 4.132e-08 *",
         "epoch 1/9  loss   6667  mae 3.333e-08 *",
@@ -33,6 +33,11 @@ def test_small_and_large_numbers_are_told_and_columns_stay_in_line():
 def test_an_undefined_metric_leaves_its_place_out():
     row = {"loss": 0.5, "learning_rate": 1e-3}
     assert "accuracy" not in epoch_line(1, 1, row, monitor="accuracy", speed=1.0, improved=False, widths={})
+
+
+def test_without_steps_there_is_no_speed():
+    line = epoch_line(3, 3, ROW, monitor="accuracy", speed=None, improved=False, widths={})
+    assert line.endswith("lr 1.00e-03")
 
 
 def test_text_is_printed_as_it_is_and_logged(capsys, tmp_path):
@@ -77,6 +82,18 @@ def test_names_that_are_no_text_are_logged(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert r"caf\udce9.png is broken" in (tmp_path / "visrun.log").read_text()
+
+
+def test_a_count_that_begins_anew_has_a_pace_of_its_own():
+    screen = Screen(quiet=True)
+    screen.live = True
+    screen.progress("epoch 1/2", 4, 4)
+    assert screen.bar.tasks[0].finished
+    screen.drawn = 0.0
+    screen.progress("epoch 1/2: validating", 0, 4)
+    task = screen.bar.tasks[0]
+    assert (task.finished, task.completed, task.description) == (False, 0, "epoch 1/2: validating")
+    screen.end_progress()
 
 
 def test_off_a_terminal_there_is_no_bar(capsys):

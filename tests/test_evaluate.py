@@ -111,7 +111,7 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
     loader = Mock(return_value=SimpleNamespace(images=SimpleNamespace(bad=())))
     monkeypatch.setattr(evaluate, "split_batches", loader)
-    monkeypatch.setattr(evaluate, "measured", lambda *_: {})
+    monkeypatch.setattr(evaluate, "measured", lambda *_, **__: {})
     assert evaluate.main([str(tmp_path / named), f"data.root={tmp_path / 'photos'}"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == {"split": split}

@@ -424,6 +424,61 @@ def test_a_stopped_run_resumes_bit_for_bit(photos, straight, tmp_path, monkeypat
     assert experiment(tmp_path / "run")["created"] is not None
 
 
+PASSES = ("measuring BatchNorm", "validating")
+
+
+def stopping(monkeypatch: pytest.MonkeyPatch, title: str) -> list[tuple[str, int, int]]:
+    """A run that is told to stop, as by Ctrl-C, where the pass of this title has seen its first batch."""
+    real, seen = recorder.Outlets.watch, []
+
+    def watch(self, *told):
+        seen.append(told)
+        if told[:2] == (title, 1):
+            self.stop.exit_code = 130
+        real(self, *told)
+
+    monkeypatch.setattr(recorder.Outlets, "watch", watch)
+    return seen
+
+
+@pytest.mark.parametrize("title", ["epoch 1/3: measuring BatchNorm", "epoch 2/3: validating", "epoch 3/3: validating"])
+def test_a_run_stopped_in_its_validation_resumes_bit_for_bit(photos, straight, tmp_path, monkeypatch, title):
+    words = ("run.ema=0.9", "dropout=0.2", "augment=light")
+    with monkeypatch.context() as patch:
+        seen = stopping(patch, title)
+        result = start(photos, tmp_path / "run", *words)
+    assert (result.status, result.exit_code, seen[-1][:2]) == ("killed", 130, (title, 1))
+    assert seen[-1][2] > 1  # there was more to measure
+    assert len(rows(tmp_path / "run")) == int(title[6]) - 1
+    assert run.resume(tmp_path / "run") == 0
+    assert rows(tmp_path / "run") == rows(straight.folder)
+    one, two = (checkpoint.load(path / "checkpoints" / "best.pt") for path in (tmp_path / "run", straight.folder))
+    assert all(torch.equal(one["model"][key], value) for key, value in two["model"].items())
+
+
+def test_a_run_stopped_while_it_concludes_is_concluded_later(photos, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stopping(patch, "measuring val")
+        start(photos, folder)
+    assert told(folder) == ("killed", 130) and f"stopped; go on with: visrun resume {folder}" in capsys.readouterr().out
+    before = rows(folder)
+    assert len(before) == 3 and run.resume(folder) == 0
+    assert rows(folder) == before and experiment(folder)["result"]["status"] == "finished"
+
+
+def test_a_trial_that_concludes_is_not_stopped_since_its_value_counts(photos, tmp_path, monkeypatch):
+    trial = Mock(report=lambda *_: None, tags={})
+    trial.name = "trial 0"
+    with monkeypatch.context() as patch:
+        seen = stopping(patch, "epoch 3/3: validating")
+        assert start(photos, tmp_path / "one", trial=trial).status == "killed"
+    assert seen[-1][:2] == ("epoch 3/3: validating", 1)
+    seen = stopping(monkeypatch, "measuring val")
+    assert start(photos, tmp_path / "another", trial=trial).status == "finished"
+    assert {title for title, *_ in seen} == {f"epoch {n}/3: {what}" for n in (1, 2, 3) for what in PASSES}
+
+
 class Body(torch.nn.Sequential):
     """A network that fixes the statistics of weights that it begins with."""
 
@@ -504,10 +559,10 @@ def test_a_run_that_goes_on_concludes_with_the_weights_of_its_best_epoch(photos,
     folder = tmp_path / "run"
     checkpoints, saved, save = folder / "checkpoints", [], checkpoint.save
 
-    def fall(_made, epoch):  # as a repeated epoch may do on another machine
+    def fall(_made, epoch, _watch):  # as a repeated epoch may do on another machine
         return {"accuracy": 0.5 - epoch / 10, "val_loss": 1.0}
 
-    def rise(made, epoch):
+    def rise(_made, epoch, _watch):
         if epoch == 2:
             raise error
         return {"accuracy": 0.5 + epoch / 10, "val_loss": 1.0}

@@ -51,6 +51,25 @@ def test_the_second_signal_ends_the_process_at_once_where_it_is_no_echo(apart, e
     assert (done.returncode, done.stdout) == ((143, "") if ends else (0, "still here\n"))
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_first_signal_says_at_once_what_will_happen(terminal):
+    program = (
+        "import os, signal\n"
+        "from visrun.signals import stop_on_signals\n"
+        "with stop_on_signals('stopping: soon') as stop:\n"
+        "    stop.deferred = True\n"
+        "    os.write(1, b'a bar')\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    mine, theirs = os.openpty() if terminal else os.pipe()
+    subprocess.run([sys.executable, "-c", program], stdout=theirs, timeout=60, check=True)
+    os.close(theirs)
+    said = os.read(mine, 1000)
+    os.close(mine)
+    assert said == (b"a bar\r\x1b[2Kstopping: soon\r\n" if terminal else b"a barstopping: soon\n")
+
+
 def test_a_closed_terminal_asks_to_stop_and_what_is_printed_to_it_is_no_error():
     ours, theirs = os.openpty()
     program = (

@@ -1,16 +1,18 @@
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from torch import nn
 
 from visrun.errors import Diverged
-from visrun.signals import Stop
+from visrun.one_pass import evaluate
+from visrun.signals import Interrupted, Stop
 from visrun.step import Step
 from visrun.tables import TASKS
-from visrun.training import Clock, Ended, Limits, Progress, evaluate, fit, is_patience_over
+from visrun.training import Clock, Ended, Limits, Progress, fit, is_patience_over
 
 CPU = torch.device("cpu")
 
@@ -70,7 +72,7 @@ class Mae:
 
 class Notes:
     def __init__(self, on_step=None):
-        self.rows, self.saved, self.steps, self.on_step = [], [], 0, on_step
+        self.rows, self.keys, self.saved, self.steps, self.on_step = [], [], [], 0, on_step
 
     def step(self, progress, steps, loss):
         self.steps += 1
@@ -78,6 +80,7 @@ class Notes:
             self.on_step(self.steps)
 
     def epoch(self, progress, row, improved):
+        self.keys.append(row.keys())
         kept = {key: value for key, value in row.items() if not key.startswith("time/")}
         self.rows.append({"epoch": progress.epoch, **kept, "improved": improved})
 
@@ -99,49 +102,10 @@ class World:
     def fit(self, notes, limits, *, stop=None, data=None, metrics=None, judge=None, judged_by=None):
         evaluate_now = metrics or (lambda: evaluate(Line(), self.model, Data(), Mae(), device=CPU, precision="fp32"))
         self.ended = fit(
-            judged_by or TASKS["regression"], self.step, self.scheduler, data or Data(), evaluate_now,
+            judged_by or TASKS["regression"], self.step, self.scheduler, Data() if data is None else data, evaluate_now,
             progress=self.progress, limits=limits, recorder=notes, stop=stop or Stop(), seed=3, judge=judge,
         )  # fmt: skip
         return self.ended.status
-
-
-class Padded(Data):
-    """The last batch is filled up with repeats."""
-
-    def epoch(self, epoch, start=0):
-        *whole, last = super().epoch(epoch, start)
-        return iter([*whole, replace(last, valid=torch.tensor([True, False, False, False]))])
-
-
-class Paired(Line):
-    """Of a model that gives a pair."""
-
-    def losses(self, model, batch):
-        return super().losses(lambda images: model(images)[0], batch)
-
-    def predict(self, model, images):
-        return {"value": model(images)[0]}
-
-
-@pytest.mark.parametrize(
-    ("benchmark", "task", "sizes"),
-    [(False, Line(), [4, 4, 4, 1]), (True, Line(), [4, 4, 4, 4]), (True, Paired(), [4, 4, 4, 4, 1])],
-)
-def test_padding_is_not_evaluated_but_run_on_where_each_shape_costs_a_search(benchmark, task, sizes, monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", benchmark)
-    model, seen = nn.Linear(3, 1), []
-
-    class Watched(nn.Module):
-        def forward(self, images):
-            seen.append(len(images))
-            return (model(images), 0) if isinstance(task, Paired) else model(images)
-
-    found = evaluate(task, Watched(), Padded(), Mae(), device=CPU, precision="fp32")
-    assert seen == sizes
-    kept = [(batch.images[batch.valid], batch.target[batch.valid]) for batch in Padded().epoch(0)]
-    errors = torch.cat([model(images) - target for images, target in kept])
-    assert found["mae"] == pytest.approx(errors.abs().mean().item(), rel=1e-6)
-    assert found["val_loss"] == pytest.approx(errors.square().mean().item(), rel=1e-6)
 
 
 def scripted(values):
@@ -177,6 +141,36 @@ def test_a_stopped_and_resumed_run_equals_one_that_was_never_stopped(kill_at):
     notes.on_step = None
     assert world.fit(notes, Limits(max_epochs=4)) == "finished"
     assert notes.rows == straight.rows
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 4])
+def test_a_run_that_is_stopped_in_its_evaluation_repeats_that_and_no_step(epoch):
+    straight = Notes()
+    World().fit(straight, Limits(max_epochs=4))
+
+    world, notes = World(), Notes()
+    broken = iter([False] * (epoch - 1) + [True])
+    model = world.model
+
+    def breaking():
+        values = evaluate(Line(), model, Data(), Mae(), device=CPU, precision="fp32")
+        if next(broken):
+            raise Interrupted(130)
+        return values
+
+    assert world.fit(notes, Limits(max_epochs=4), metrics=breaking) == "killed"
+    assert notes.saved[-1] == (epoch - 1, 4, True) and len(notes.rows) == epoch - 1
+    assert world.fit(notes, Limits(max_epochs=4)) == "finished"
+    assert (notes.rows, notes.steps) == (straight.rows, straight.steps)
+    timed = [{"time/epoch", "time/step"} <= keys for keys in notes.keys]
+    assert timed == [number != epoch for number in (1, 2, 3, 4)]  # of no step it is not known how long one takes
+
+
+def test_what_learns_without_steps_saves_nothing_where_its_evaluation_is_broken_off():
+    world, notes = World(), Notes()
+    nothing = type("Nothing", (), {"epoch": lambda *_, **__: iter(()), "__len__": lambda _: 0})()
+    assert world.fit(notes, Limits(max_epochs=1), data=nothing, metrics=Mock(side_effect=Interrupted(130))) == "killed"
+    assert (notes.saved, notes.rows) == ([], [])
 
 
 @pytest.mark.parametrize("poison", [0, 5, 7])

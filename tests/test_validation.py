@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 import torch
 
 from visrun.data.batches import Batch
 from visrun.errors import OutOfMemory
-from visrun.validation import measure, settle
+from visrun.validation import measure, settle, validate
 
 
 def test_a_model_settles_as_it_is_evaluated() -> None:
@@ -28,6 +28,29 @@ def test_a_model_settles_as_it_is_evaluated() -> None:
     assert torch.equal(seen, images[:3])
 
 
+@pytest.mark.parametrize(("size", "of", "parts"), [(8, 4, 32), (64, 4, 10), (64, 1, 2), (2, 1, 32)])
+def test_batch_norm_is_measured_in_the_parts_of_a_step(size: int, of: int, parts: int, monkeypatch: Any) -> None:
+    """More at once need not fit where a step does, and are not what the layers see in training."""
+    norm, seen, heard = torch.nn.BatchNorm2d(3), list[int](), list[tuple[str, int, int]]()
+    norm.register_forward_hook(lambda _module, given, _: seen.append(len(given[0])))
+    monkeypatch.setattr("visrun.validation.measure", lambda *_, **__: {"accuracy": 0.5})
+    rest, steps = torch.empty(size, 0), 128 // size if of == 1 else 99
+    batch = Batch(torch.ones(size, 3, 2, 2), rest, rest, index=torch.arange(size), valid=torch.ones(size))
+    made: Any = SimpleNamespace(
+        epochs=9,
+        device=torch.device("cpu"),
+        precision="fp32",
+        reference=None,
+        task=None,
+        lessons=MagicMock(epoch=lambda _: iter([batch] * steps), batch_size=size, __len__=lambda _: steps),
+        step=SimpleNamespace(evaluated=norm, accumulate=of, graph=None),
+    )
+    assert validate(made, 2, lambda *told: heard.append(told)) == {"accuracy": 0.5}
+    assert seen == [size // of] * parts
+    assert heard[0] == ("epoch 3/9: measuring BatchNorm", 0, parts)
+    assert len(heard) >= parts
+
+
 @pytest.mark.parametrize("graph", [None, object()])
 def test_memory_that_runs_out_in_the_evaluation_says_what_a_captured_step_holds(graph: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("visrun.validation.evaluate", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
@@ -36,7 +59,7 @@ def test_memory_that_runs_out_in_the_evaluation_says_what_a_captured_step_holds(
         device="cuda:0", task=None, step=step, loaders={"val": ()}, metric=object(), precision="fp32"
     )
     with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:0 in the evaluation, not in a training") as caught:
-        measure(made, "val")
+        measure(made, "val", tell=Mock())
     assert ("run.graph=false" in str(caught.value)) == (graph is not None)
 
 
@@ -49,7 +72,7 @@ def test_of_many_classes_a_run_measures_the_means_alone(k: int, monkeypatch: Any
     made: Any = SimpleNamespace(
         device="cpu", task=task, step=step, loaders={"val": ()}, metric=object(), precision="fp32"
     )
-    assert measure(made, "val") == (values if k == 100 else {"map": 0.5})
+    assert measure(made, "val", tell=Mock()) == (values if k == 100 else {"map": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -72,4 +95,4 @@ def test_a_loss_in_which_nothing_weighs_is_none(counts: Any, loss: float, told: 
         metric=object(),
         precision="fp32",
     )
-    assert measure(made, "val") == ({"val_loss": loss} if told else {}) | {"accuracy": 0.5}
+    assert measure(made, "val", tell=Mock()) == ({"val_loss": loss} if told else {}) | {"accuracy": 0.5}

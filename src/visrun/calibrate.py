@@ -27,14 +27,12 @@ def calibrate(model: nn.Module, batches: Iterable[Any], *, device: torch.device,
     """Replace the running statistics of all trained BatchNorm layers by their mean over ``batches``.
 
     Args:
-        batches: Training batches, of which ``BATCHES`` are taken, more where these hold fewer than ``IMAGES`` images;
-            with none the statistics stay.
+        batches: Training batches of one size, of which :func:`enough` are taken; with none the statistics stay.
         precision: "bf16" or "fp32".
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and keeps_averages(module)]
     if not norms:
         return
-    seen = 0
     with measuring(model, norms):
         for number, batch in enumerate(batches):
             if number == 0:
@@ -43,9 +41,13 @@ def calibrate(model: nn.Module, batches: Iterable[Any], *, device: torch.device,
                 norm.momentum = 1 / (number + 1)
             with autocast(device, precision):
                 model(batch.images)
-            seen += len(batch.images)
-            if number + 1 >= BATCHES and seen >= IMAGES:
+            if number + 1 == enough(len(batch.images)):
                 break
+
+
+def enough(size: int) -> int:
+    """How many batches of ``size`` images are averaged: ``BATCHES``, more where these hold fewer than ``IMAGES``."""
+    return max(BATCHES, -(-IMAGES // size))
 
 
 def keeps_averages(norm: _BatchNorm) -> bool:

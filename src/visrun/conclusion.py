@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,17 +37,21 @@ def conclude(
     *,
     rows: Sequence[dict[str, float]],
     progress: Progress,
-    keep_model: bool = True,
+    alone: bool = True,
 ) -> dict[str, float]:
     """Evaluate the best checkpoint on test (or, for the pictures alone, val), draw, and hand all to the tracker.
 
     Where no epoch could be ranked, the last one's weights become best.pt, and a line says so.
 
     Args:
-        keep_model: Hand the model over as well; best.pt holds it anyway.
+        alone: Of a run that is no part of a sweep, whose model is handed over as well (best.pt holds it anyway), and
+            which a signal ends before all is measured: resumed, it is concluded. A trial's value is not to be lost.
 
     Returns:
         The metrics on the test split; {} where there is none.
+
+    Raises:
+        Interrupted: Ended by a signal.
     """
     files, tracker = outlets.folder, outlets.tracker
     files.tell("concluding")
@@ -57,7 +62,9 @@ def conclude(
         keep_last(made, outlets, epoch=progress.epoch)
     elif files.best.exists():
         take_best(made.step.evaluated, made.task, files.best, rows=rows, best_epoch=progress.best_epoch)
-    metrics = measure(made, split)
+    watch = outlets.watch if alone else outlets.screen.progress
+    metrics = measure(made, split, tell=partial(watch, f"measuring {split}"))
+    outlets.screen.end_progress()
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     means = sorted((key for key in metrics if "/" not in key), key=lambda key: key != made.entry.monitor)
     shown = "  ".join(f"{key} {number(metrics[key])}" for key in means) or "nothing to measure"
@@ -74,7 +81,7 @@ def conclude(
         tracker.artifact(picture, PLOTS)
     if split == "test":
         tracker.summary({f"test/{key}": value for key, value in metrics.items()})
-    if keep_model and files.best.exists():
+    if alone and files.best.exists():
         hand_over(made, tracker, split)
     return metrics if split == "test" else {}
 

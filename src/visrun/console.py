@@ -107,6 +107,8 @@ class Screen:
             self.bar.start()
             self.row = self.bar.add_task(title, total=total)
         assert self.row is not None
+        if done < self.bar.tasks[0].completed:  # another count, whose pace is its own
+            self.bar.reset(self.row)
         self.bar.update(self.row, description=escape(title), completed=done, total=total, refresh=True)
 
     def end_progress(self) -> None:
@@ -145,13 +147,14 @@ def epoch_line(
     row: dict[str, float],
     *,
     monitor: str,
-    speed: float,
+    speed: float | None,
     improved: bool,
     widths: dict[str, int],
 ) -> str:
     """One epoch in one line: the loss, the monitored metric, the rate, the speed, and a star for a new best.
 
     Args:
+        speed: Images a second, of an epoch with steps.
         widths: Characters that each number has taken so far, which this line goes on with: columns stay in line.
     """
 
@@ -165,5 +168,7 @@ def epoch_line(
     if monitor in row:
         parts.append(f"{told(monitor)}{' *' if improved else '  '}")
     if "learning_rate" in row:
-        parts += [f"lr {row['learning_rate']:.2e}", f"{speed:,.0f} images/s"]
+        parts.append(f"lr {row['learning_rate']:.2e}")
+    if speed is not None:
+        parts.append(f"{speed:,.0f} images/s")
     return "  ".join(parts)

@@ -16,7 +16,7 @@ from visrun.config.compose import resolve
 from visrun.config.overrides import to_override
 from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
-from visrun.console import Screen
+from visrun.console import Screen, counter
 from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
 from visrun.data.cache import Keep
@@ -29,13 +29,13 @@ from visrun.files import writing
 from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
+from visrun.one_pass import Tell, evaluate
 from visrun.predictor import Predictor, load, named
 from visrun.record.remember import remembered
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json, run_of
 from visrun.tables import TARGETS
 from visrun.tasks.base import Metric, Selecting
-from visrun.training import evaluate
 
 # What it reads; all else is the run's own.
 READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out")
@@ -83,7 +83,8 @@ def main(words: Sequence[str]) -> int:
     folder = None if out is None else folder_for(out, named(names[0]), dataset)
     metric = predictor.task.metric()
     with without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
-        found = measured(predictor, loader, metric)
+        found = measured(predictor, loader, metric, tell=counter(screen, f"measuring {split}"))
+        screen.end_progress()
         print(json.dumps({"split": split, **found}, ensure_ascii=False), flush=True)
         if folder is not None:
             show(predictor, loader, metric, dataset, folder)
@@ -167,7 +168,7 @@ def chosen(dataset: Dataset, wanted: str | None) -> str:
     return split
 
 
-def measured(predictor: Predictor, loader: Batches, metric: Metric) -> dict[str, Any]:
+def measured(predictor: Predictor, loader: Batches, metric: Metric, *, tell: Tell) -> dict[str, Any]:
     """How many images were looked at, and the metrics with six digits."""
     metrics = evaluate(
         predictor.task,
@@ -177,6 +178,7 @@ def measured(predictor: Predictor, loader: Batches, metric: Metric) -> dict[str,
         device=predictor.device,
         precision=predictor.precision,
         with_loss=False,
+        tell=tell,
     )
     images = {loader.images.source.paths[row] for row in loader.images.kept}
     return {"images": len(images), **rounded(metrics)}

@@ -21,9 +21,9 @@ from visrun.device import autocast
 from visrun.figures import matrix, plots
 from visrun.figures.precision_recall import precision_recall
 from visrun.figures.score_histogram import score_histogram
+from visrun.one_pass import recall
 from visrun.tables import TARGETS
 from visrun.tasks.base import Metric, Task, only
-from visrun.training import recall
 
 BACKGROUND = "background"  # what a confusion matrix of detections calls no object
 MATRIX, CURVES, SCORES, VALUES = PICTURES = (

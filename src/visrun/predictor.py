@@ -35,12 +35,12 @@ from visrun.device import autocast, choose_device, place
 from visrun.errors import PLUGIN_HINT, DataError, UserError
 from visrun.folders import expanded
 from visrun.memory import without_steps
+from visrun.one_pass import recall
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json, run_of
 from visrun.record.sweep_table import best_trial_of, trial_of
 from visrun.tables import TASKS
 from visrun.tasks.base import Mapped, Merging, Prediction, Selecting, Task
-from visrun.training import recall
 
 BATCH = 32
 KEPT_BY_PNG = ("1", "L", "LA", "P", "RGB", "RGBA")  # modes of Pillow, but for 16-bit grey, that it takes as they are

@@ -32,7 +32,7 @@ from visrun.record.run_files import is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
-from visrun.signals import Interrupted, Stop, stop_on_signals
+from visrun.signals import STOPPING, Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Ended, Judge, Limits, Progress, fit, why_early
 from visrun.trial import Trial
@@ -119,8 +119,8 @@ def _run(
     tags: Mapping[str, str] | None = None,
 ) -> Result:
     """A new run, or one that goes on from its ``former`` experiment.json; that has its name and first tags already."""
-    with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals() as stop:
-        outlets, progress = Outlets(files, NoTracker(), screen), None
+    with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals(STOPPING) as stop:
+        outlets, progress = Outlets(files, NoTracker(), screen, stop), None
         state = last_state(files, resolved, screen) if former else None
         if former is None:
             forget(files.path)
@@ -214,7 +214,7 @@ def _train(
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
     code = (stop.exit_code or 0) if ended.status == "killed" else 0
-    result = _result(ended, code, made=made, progress=progress, outlets=outlets, keep_model=trial is None)
+    result = _result(ended, code, made=made, progress=progress, outlets=outlets, alone=trial is None)
     facts = {"best_epoch": result.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
     given = {"reason": ended.reason} if ended.reason else {}
     journal.close(ended.status, exit_code=code, **facts, **given, val=result.val, test=result.test)
@@ -240,7 +240,7 @@ def _fit(
             made.step,
             made.scheduler,
             made.lessons,
-            lambda: validate(made, progress.epoch),
+            lambda: validate(made, progress.epoch, recorder.watch),
             progress=progress,
             limits=limits,
             recorder=recorder,
@@ -278,14 +278,14 @@ def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorde
     )
 
 
-def _result(ended: Ended, code: int, *, made: Parts, progress: Progress, outlets: Outlets, keep_model: bool) -> Result:
+def _result(ended: Ended, code: int, *, made: Parts, progress: Progress, outlets: Outlets, alone: bool) -> Result:
     """How the run ended; of a finished one its last files are written first."""
     rows = outlets.folder.read_metrics()
     best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
     val = {key: value for key, value in best.items() if is_metric(key)}
     test: dict[str, float] = {}
     if ended.status == "finished":
-        test = conclude(made, outlets, rows=rows, progress=progress, keep_model=keep_model)
+        test = conclude(made, outlets, rows=rows, progress=progress, alone=alone)
     return Result(
         outlets.folder.path,
         ended.status,

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -16,6 +16,8 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 AGAIN = 0.5  # seconds: what comes sooner is the same wish, by another way (a wrapper passes Ctrl-C on)
 _asked: int | None = None
 SHOW_CURSOR = b"\x1b[?25h\n"  # a progress bar hides it
+STOPPING = "stopping: what is under way ends, then all is saved; once more ends it at once"
+CLEAR_LINE = b"\r\x1b[2K"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -38,6 +40,11 @@ class Stop:
     exit_code: int | None = None
     deferred: bool = False
 
+    def heed(self) -> None:
+        """Raise :class:`Interrupted` where a signal has come."""
+        if self.exit_code is not None:
+            raise Interrupted(self.exit_code)
+
 
 def asked() -> int | None:
     """What this process should end with, where a signal has asked it to, though a run may have been about to end."""
@@ -45,12 +52,15 @@ def asked() -> int | None:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals(said: str = "") -> Iterator[Stop]:
     """Turn the first signal of EXIT_CODES into ``Stop.exit_code``; restore the former handlers on leaving.
 
     A second one, later than AGAIN, ends the process. Where nohup has a closed terminal ignored, it stays ignored.
     While the loop runs the handler only sets a flag: saving from inside a handler can deadlock or tear a file. Outside
     the main thread, where Python cannot install handlers, the returned Stop is never set.
+
+    Args:
+        said: Printed at once, where the first signal is left to the loop.
     """
     stop, asked_at, terminals = Stop(), 0.0, [fd for fd in (1, 2) if os.isatty(fd)]
 
@@ -69,6 +79,8 @@ def stop_on_signals() -> Iterator[Stop]:
         _asked = stop.exit_code
         if not stop.deferred:
             raise Interrupted(stop.exit_code)
+        if said:
+            say(said)
 
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -80,6 +92,12 @@ def stop_on_signals() -> Iterator[Stop]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def say(text: str) -> None:
+    """Print a line from within a handler, where a stream may be in the midst of another one; a bar makes way for it."""
+    with suppress(OSError):
+        os.write(1, (CLEAR_LINE if os.isatty(1) else b"") + text.encode() + b"\n")
 
 
 def silence(terminals: Sequence[int]) -> None:

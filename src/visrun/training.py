@@ -6,33 +6,22 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import torch
-from torch import nn
-
 from visrun import chance
-from visrun.batch import first, rows
-from visrun.data.placement import Scene
-from visrun.device import autocast
 from visrun.errors import Diverged
 from visrun.patience import epochs_waited, is_better, loss_of
-from visrun.signals import Stop
+from visrun.signals import Interrupted, Stop
 from visrun.step import Step
 from visrun.tables import TaskEntry
-from visrun.tasks.base import Metric, Task
 
 Judge = Callable[[int, float, float], str | None]  # asked after an epoch; see `fit`
 PEEK_SECONDS = 0.5  # how often the loop waits for the device, to show a loss and to look for NaN
 
 
 class Loader(Protocol):
-    """The batches of an epoch, from any step on, the files behind one of them, and the scenes of objects, if any."""
-
-    @property
-    def scenes(self) -> Sequence[Scene]: ...
+    """The batches of an epoch, from any step on, and the files behind one of them."""
 
     def __len__(self) -> int: ...
 
@@ -119,7 +108,8 @@ def fit(
     """Train from where ``progress`` stands until it ends, and save all; not at all where a limit has ended it already.
 
     Args:
-        evaluate_now: Metrics of ``step.evaluated`` on the validation split; ``entry`` names the one that ranks.
+        evaluate_now: Metrics of ``step.evaluated`` on the validation split; ``entry`` names the one that ranks. It may
+            raise Interrupted where ``stop`` is set.
         progress: Changed in place.
         judge: Told the epoch, from 1, its monitored value and validation loss; says why to stop, or None to go on.
         seed: With the epoch's number, seeds what is drawn (dropout, plugins), so that any epoch can be entered afresh.
@@ -138,16 +128,17 @@ def fit(
         began, entered_at = time.monotonic(), progress.step
         train_epoch(step, scheduler, train, progress=progress, recorder=recorder, stop=stop, clock=clock)
         if progress.step < len(train) and not clock.is_over():
-            progress.seconds = clock.seconds()
-            recorder.save(progress, final=True)
-            return Ended("killed")
+            return broken_off(progress, clock, recorder)
         steps, trained = progress.step - entered_at, time.monotonic() - began
-        metrics = evaluate_now()
+        try:
+            metrics = evaluate_now()
+        except Interrupted:
+            return broken_off(progress, clock, recorder)
         value, loss = metrics.get(entry.monitored(metrics)), loss_of(metrics)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
         improved = rank(progress, value, loss, maximize=entry.maximize)
-        speed = {"time/epoch": time.monotonic() - began, "time/step": trained / max(steps, 1)}
-        recorder.epoch(progress, {**learnt(step, progress), **metrics, **speed}, improved)
+        took = {"time/epoch": time.monotonic() - began, **({"time/step": trained / steps} if steps else {})}
+        recorder.epoch(progress, {**learnt(step, progress), **metrics, **took}, improved)
 
         at_end = is_at_end(progress, limits, clock)
         verdict = judge(progress.epoch, value, loss) if judge and value is not None else None
@@ -155,6 +146,14 @@ def fit(
         recorder.save(progress, final=bool(at_end or verdict or stopped))
         if at_end or verdict or stopped:
             return Ended("finished") if at_end else Ended("pruned", verdict) if verdict else Ended("killed")
+
+
+def broken_off(progress: Progress, clock: Clock, recorder: Recorder) -> Ended:
+    """Save a run that is stopped within an epoch; where it goes on, it takes the steps that are left and evaluates."""
+    progress.seconds = clock.seconds()
+    if progress.step:  # without steps it begins the epoch anew
+        recorder.save(progress, final=True)
+    return Ended("killed")
 
 
 def train_epoch(
@@ -176,54 +175,6 @@ def train_epoch(
         if stop.exit_code is not None or clock.is_over():
             break
     check_finite(step, train, progress, rates)
-
-
-@torch.no_grad()
-def evaluate(
-    task: Task,
-    model: nn.Module,
-    loader: Loader,
-    metric: Metric,
-    *,
-    device: torch.device,
-    precision: str,
-    with_loss: bool = True,
-) -> dict[str, float]:
-    """The task's metrics and its mean loss (``val_loss``) over one pass through ``loader``.
-
-    The model runs once a batch: both the losses and the predictions are taken from that one output. A model whose
-    output in evaluation has no losses leaves ``val_loss`` out.
-    """
-    model.eval()
-    metric.reset(loader.scenes)
-    total, samples, has_loss = torch.zeros((), device=device), 0, False
-    for number, batch in enumerate(loader.epoch(0), start=1):
-        count = int(batch.valid.sum()) if number == len(loader) else len(batch.valid)
-        with autocast(device, precision):
-            output, batch = forward(model, batch, count)
-            losses = task.losses(partial(recall, output), batch) if with_loss else {}
-        samples += len(batch.valid)
-        for loss in losses.values():
-            total += loss.float() * len(batch.valid)
-            has_loss = True
-        metric.update(task.predict(partial(recall, output), batch.images), batch)
-    return {**({"val_loss": float(total) / samples} if has_loss else {}), **metric.compute()}
-
-
-def forward(model: nn.Module, batch: Any, count: int) -> tuple[Any, Any]:
-    """The output for the first ``count`` samples of ``batch``, and these.
-
-    Where cuDNN looks for its quickest kernel, which it does anew for each shape, the model runs on the padding as well.
-    """
-    samples, output = rows(batch, 0, count), None
-    if torch.backends.cudnn.benchmark and count < len(batch.images):
-        output = first(model(batch.images), count, of=len(batch.images))
-    return model(samples.images) if output is None else output, samples
-
-
-def recall(output: Any, _: Any) -> Any:
-    """Stands for a model that has run already: ``partial(recall, output)`` answers every input with ``output``."""
-    return output
 
 
 class Clock:

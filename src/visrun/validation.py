@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +12,49 @@ import torch
 from torch import nn
 
 from visrun import gallery
-from visrun.calibrate import calibrate
+from visrun.batch import split
+from visrun.calibrate import calibrate, enough
 from visrun.device import autocast
 from visrun.figures.sheet import sheet
 from visrun.memory import without_steps
 from visrun.models import Settling
 from visrun.numbers import evenly
+from visrun.one_pass import Tell, evaluate, told
 from visrun.parts import Parts
-from visrun.tasks.base import Deciding, Metric
-from visrun.training import evaluate
+from visrun.tasks.base import Deciding
 
 SAMPLES = 12  # predictions on the sheet: full rows of 3, 4 or 6
 MOST_CLASSES = 100  # whose values an epoch has; those of a thousand would drown all others
 
 
-def validate(made: Parts, epoch: int) -> dict[str, float]:
-    """The metrics on the validation split after ``epoch`` (from 0), BatchNorm's statistics measured anew."""
+def validate(made: Parts, epoch: int, watch: Callable[[str, int, int], None]) -> dict[str, float]:
+    """The metrics on the validation split after ``epoch`` (from 0), BatchNorm's statistics measured anew.
+
+    Args:
+        watch: Told what is done, how many batches of it and of how many. It may raise: once more from the beginning,
+            all is measured as if this had not been.
+    """
+    when = f"epoch {epoch + 1}/{made.epochs}:"
     with _evaluating(made):
-        batches = made.lessons.epoch(epoch)
-        calibrate(made.step.evaluated, batches, device=made.device, precision=made.precision)
+        lessons = told(*_parts(made, epoch), partial(watch, f"{when} measuring BatchNorm"))
+        calibrate(made.step.evaluated, lessons, device=made.device, precision=made.precision)
         if made.reference is not None:
-            good = made.reference.epoch(0)
+            good = told(made.reference.epoch(0), len(made.reference), partial(watch, f"{when} measuring good images"))
             settle(made.step.evaluated, good, device=made.device, precision=made.precision)
     deciding = made.task if isinstance(made.task, Deciding) else None
     if deciding is not None:
         deciding.decide({})  # those of the epoch before say nothing of this one, and a resumed run has none
-    metrics = measure(made, "val")
+    metrics = measure(made, "val", tell=partial(watch, f"{when} validating"))
     if deciding is not None:
         deciding.decide(metrics)
     return metrics
+
+
+def _parts(made: Parts, epoch: int) -> tuple[Iterator[Any], int]:
+    """The batches of training steps in the parts that go through the model at once, and how many of them calibrate."""
+    lessons, of = made.lessons, made.step.accumulate
+    parts = (part for batch in lessons.epoch(epoch) for part in split(batch, of))
+    return parts, min(len(lessons) * of, enough(max(1, lessons.batch_size // of)))  # 1: without steps
 
 
 def settle(model: nn.Module, batches: Iterable[Any], *, device: torch.device, precision: str) -> None:
@@ -50,7 +65,7 @@ def settle(model: nn.Module, batches: Iterable[Any], *, device: torch.device, pr
             model.settle(batch.images[batch.valid] for batch in batches)
 
 
-def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, float]:
+def measure(made: Parts, split: str, *, tell: Tell) -> dict[str, float]:
     """The metrics of the weights that are evaluated, on one split; of many classes the means alone.
 
     Raises OutOfMemory, too.
@@ -60,9 +75,10 @@ def measure(made: Parts, split: str, metric: Metric | None = None) -> dict[str, 
             made.task,
             made.step.evaluated,
             made.loaders[split],
-            metric or made.metric,
+            made.metric,
             device=made.device,
             precision=made.precision,
+            tell=tell,
         )
     if metrics.get("val_loss") == 0 and _unseen(made.dataset.counts, split):
         del metrics["val_loss"]  # every target weighs 0 (data.class_weights): no loss, and the lowest of all

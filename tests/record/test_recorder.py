@@ -14,6 +14,7 @@ from visrun.chance import random_state
 from visrun.errors import UserError
 from visrun.record import recorder
 from visrun.record.recorder import DRAWING_SHARE, FIRST_DRAWING, Outlets, RunRecorder, restore
+from visrun.signals import Interrupted
 from visrun.step import Ledger
 from visrun.tables import TASKS
 from visrun.tracking import NoTracker
@@ -56,6 +57,26 @@ def recording(tmp_path: Path, picture: Any) -> tuple[RunRecorder, list[tuple[str
         picture=picture,
     )
     return made, kept
+
+
+def test_an_epoch_without_steps_has_no_speed(tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = []
+    made, _ = recording(tmp_path, None)
+    made.folder.append_metrics = rows.append  # type: ignore[method-assign]
+    made.epoch(Progress(epoch=1), dict(ROW), False)
+    made.epoch(Progress(epoch=2), {name: value for name, value in ROW.items() if name != "time/step"}, False)
+    assert [row.get("time/images_per_second") for row in rows] == [1.0, None]
+
+
+def test_a_pass_is_shown_and_ends_where_the_run_is_to_stop() -> None:
+    shown: list[Any] = []
+    screen = SimpleNamespace(progress=lambda *told: shown.append(told))
+    outlets = Outlets(None, None, screen)  # type: ignore[arg-type]
+    outlets.watch("validating", 1, 3)
+    outlets.stop.exit_code = 143
+    with pytest.raises(Interrupted) as caught:
+        outlets.watch("validating", 2, 3)
+    assert (shown, caught.value.exit_code) == ([("validating", 1, 3), ("validating", 2, 3)], 143)
 
 
 @pytest.mark.parametrize("cost", [0.01, 0.5, 3.0])

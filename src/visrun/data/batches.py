@@ -123,7 +123,6 @@ class NoSteps:
     """The batches of a model that learns without steps: none."""
 
     batch_size = 1
-    scenes: tuple[Scene, ...] = ()
 
     def __len__(self) -> int:
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from visrun.numbers import number
 from visrun.optimizers import load_optimizer
 from visrun.record.run_files import PLOTS, SECONDS, is_metric
 from visrun.record.run_folder import RunFolder
+from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tables import TaskEntry
 from visrun.tracking import Tracker
@@ -33,11 +34,21 @@ FIRST_DRAWING = 0.3  # seconds that a picture is taken to cost before one was dr
 
 @dataclass(frozen=True)
 class Outlets:
-    """Where a run tells what it does."""
+    """Where a run tells what it does, and hears that it is to ``stop``."""
 
     folder: RunFolder
     tracker: Tracker
     screen: Screen
+    stop: Stop = field(default_factory=Stop)
+
+    def watch(self, title: str, done: int, total: int) -> None:
+        """Move the bar of ``title``.
+
+        Raises:
+            Interrupted: The run is to stop.
+        """
+        self.screen.progress(title, done, total)
+        self.stop.heed()
 
 
 def tell_epoch(tracker: Tracker, row: Mapping[str, float]) -> None:
@@ -81,6 +92,7 @@ class RunRecorder:
         picture: Callable[[], Path] | None = None,
     ) -> None:
         self.folder, self.tracker, self.screen = outlets.folder, outlets.tracker, outlets.screen
+        self.watch = outlets.watch
         self.train_step, self.scheduler = step, scheduler
         self.max_epochs, self.entry, self.images_per_step = max_epochs, entry, images_per_step
         self.portrait, self.identity, self.begun = portrait, dict(identity), dict(begun)
@@ -114,9 +126,10 @@ class RunRecorder:
 
     def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None:
         """Write the epoch's line everywhere; keep the weights of a new best in memory."""
-        speed = self.images_per_step / max(row.pop("time/step"), 1e-9)
-        clock = {"time/images_per_second": speed, AT: time.time(), SECONDS: progress.seconds}
-        row = {"epoch": progress.epoch, **row, **clock}
+        step_seconds = row.pop("time/step", None)
+        speed = self.images_per_step / max(step_seconds, 1e-9) if step_seconds is not None else None
+        pace = {} if speed is None else {"time/images_per_second": speed}
+        row = {"epoch": progress.epoch, **row, **pace, AT: time.time(), SECONDS: progress.seconds}
         if improved:
             weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}
             self.best = {**self.portrait(), "model": weights, "epoch": progress.epoch, "value": progress.best}
