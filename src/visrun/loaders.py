@@ -62,8 +62,10 @@ def split_batches(
     return Batches(images, targets, look, vary, batch_size=size, device=device)
 
 
-def packed(dataset: Dataset, targets: Iterable[Any], images: Images | None, *, kind: str) -> Tensor | None:
-    """Targets as one tensor, in the form that batches are made from; None for masks, which come with the images.
+def packed(
+    dataset: Dataset, targets: Iterable[Any], images: Images | None, *, kind: str
+) -> Tensor | boxing.Table | None:
+    """Targets in the form that batches are made from; None for masks, which come with the images.
 
     Args:
         targets: Of the records, or of the usable pictures in ``images``, which objects are measured in.

@@ -68,7 +68,7 @@ def moved(listed, kept, how=None, kind="boxes", seed=0, windows=None, wholes=Non
     step = torch.from_numpy(plan.table[0])
     flat = torch.from_numpy(shown.ravel())
     most = boxing.rows_of_target(packed, pictures)
-    target = boxing.render(packed[flat], plan, step, image_size, most=most, kind=kind)
+    target = boxing.render(packed.padded(flat), plan, step, image_size, most=most, kind=kind)
     return target, plan, step, flat, canvas
 
 
@@ -79,6 +79,7 @@ def test_a_table_holds_points_numbers_and_padding():
     listed = [objects((1, 2, 5, 8), (0, 0, 3, 3), ignored=[False, True]), nothing()]
     sizes, kept = np.array([[10, 20]] * 2), np.array([[5, 10]] * 2)
     packed = boxing.table(listed, np.array([[0, 0, 20, 10]] * 2), kept, wholes=sizes, kind="boxes")
+    packed = packed.padded(torch.arange(2))
     assert packed.shape == (2, 2, 3 + 2 * boxing.POINTS + 1)
     assert packed[0, :, :3].tolist() == [[0, 0, 0], [1, 1, 0]]
     points = packed[0, 0, 3:-1].reshape(-1, 2)  # kept at half the size
@@ -89,7 +90,7 @@ def test_a_table_holds_points_numbers_and_padding():
 def test_without_objects_anywhere_a_row_stays():
     size = np.array([[8, 8]])
     packed = boxing.table([nothing()], np.array([[0, 0, 8, 8]]), size, wholes=size, kind="boxes")
-    assert packed.shape == (1, 1, 3 + 2 * boxing.POINTS + 1)
+    assert packed.padded(torch.tensor([0])).shape == (1, 1, 3 + 2 * boxing.POINTS + 1)
     target, *_ = moved([nothing()], [(64, 96)])
     assert (target == -1).all()
 
@@ -329,17 +330,26 @@ def test_where_boxes_are_learnt_an_outline_is_stretched_to_the_box_as_written():
 
 
 def test_mosaics_have_more_rows_up_to_a_limit():
-    packed = torch.zeros(3, 20, 19)
-    assert [boxing.rows_of_target(packed, pictures) for pictures in (1, 4)] == [20, 80]
-    assert boxing.rows_of_target(torch.zeros(3, 100, 19), 4) == boxing.MOST
-    assert boxing.rows_of_target(torch.zeros(3, 400, 19), 4) == 400
+    def rows(most: int, pictures: int) -> int:
+        counts = torch.tensor([most, 0, 1])
+        table = boxing.Table(torch.zeros(most + 2, 19), counts.cumsum(0) - counts, counts, most)
+        return boxing.rows_of_target(table, pictures)
+
+    assert [rows(20, pictures) for pictures in (1, 4)] == [20, 80]
+    assert rows(100, 4) == boxing.MOST
+    assert rows(400, 4) == 400
 
 
-def test_how_many_objects_each_picture_holds():
-    listed = [objects((1, 2, 5, 8), (0, 0, 3, 3)), nothing(), objects((1, 1, 4, 4))]
+def test_a_crowded_picture_takes_no_room_in_the_others():
+    listed = [objects((1, 2, 5, 8), (0, 0, 3, 3)), nothing(), objects(*[(1, 1, 4, 4)] * 50)]
     sizes = np.array([[10, 20]] * 3)
     packed = boxing.table(listed, np.array([[0, 0, 20, 10]] * 3), sizes, wholes=sizes, kind="boxes")
-    assert boxing.held(packed).tolist() == [2, 0, 1]
+    assert packed.counts.tolist() == [2, 0, 50]
+    assert len(packed.rows) == 2 + 0 + 50 + 1
+    padded = packed.padded(torch.tensor([2, 1, 0, 0]))
+    assert padded.shape[:2] == (4, 50)  # as for every batch
+    assert (padded[..., LABEL] >= 0).sum(1).tolist() == [50, 0, 2, 2]
+    assert padded[3, :2, LABEL].tolist() == [0, 1] and (padded[2:, 2:] == -1).all()
 
 
 @pytest.mark.parametrize("kind", ["boxes", "rotated_boxes"])

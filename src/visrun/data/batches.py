@@ -64,15 +64,15 @@ class Targets:
 
     Args:
         kind: A name in `visrun.tables.TARGETS`.
-        rows: (N,) int64 or (N, K) float32 labels, (N, T) float32 values, for objects what `boxing.table` packs; None
-            for masks, which come with the images.
+        rows: (N,) int64 or (N, K) float32 labels, (N, T) float32 values, the table of objects; None for masks, which
+            come with the images.
         num_classes: K; needed where labels are mixed.
         scenes: Of objects and verdicts, for a metric.
         chances: (N,) the probability with which each picture is spoiled.
     """
 
     kind: str
-    rows: Tensor | None = None
+    rows: Tensor | boxing.Table | None = None
     num_classes: int = 0
     scenes: Sequence[Scene] = ()
     chances: NDArray[np.float64] | None = None
@@ -172,8 +172,9 @@ class Batches:
         self._rows = (torch.zeros(len(images), 0) if rows is None else rows).to(self.device)
         self._sizes = images.sizes.astype(np.float64)
         self._room, self._held = 0, None
-        if TARGETS[kind].objects:
-            self._room, self._held = boxing.rows_of_target(self._rows, self.pictures), boxing.held(self._rows)
+        if isinstance(self._rows, boxing.Table):
+            self._room = boxing.rows_of_target(self._rows, self.pictures)
+            self._held = self._rows.counts.cpu().numpy()
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -250,9 +251,9 @@ class Batches:
         if known.painted:
             assert masks is not None
             return rendering.render_ids(masks, plan, drawn, size), none
-        rows = self._rows.index_select(0, shown.flatten())
-        if not known.objects:
-            return rows, none
+        if not isinstance(self._rows, boxing.Table):
+            return self._rows.index_select(0, shown.flatten()), none
+        rows = self._rows.padded(shown.flatten())
         target = boxing.render(rows, plan, drawn, size, most=self._room, kind=self.targets.kind)
         if not known.numbered:
             return target, none

@@ -16,6 +16,7 @@ H x W training image.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,6 +36,40 @@ MOST = 300  # rows of a mosaic's target, unless a single picture has more
 HEAD = 3  # columns before those of the shape: label, ignored, number
 
 
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The objects of N pictures one after another, so that a crowded picture takes no room in the others.
+
+    Columns: label, ignored, number in the masks, then a le90 box, or the points of an upright box, cut at the borders
+    of a tile, and the share of the box that these leave.
+
+    Args:
+        rows: (n + 1, C) float32, in pixels of the kept pictures; the last row is -1.
+        first: (N,) int64 the row of each picture's first object.
+        counts: (N,) int64 how many objects each picture has.
+        most: S, the largest count, at least 1: batches of one shape need the same room for every picture.
+    """
+
+    rows: Tensor
+    first: Tensor
+    counts: Tensor
+    most: int
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def to(self, device: torch.device) -> Table:
+        """On ``device``."""
+        return Table(self.rows.to(device), self.first.to(device), self.counts.to(device), self.most)
+
+    def padded(self, pictures: Tensor) -> Tensor:
+        """The objects of ``pictures`` (P,) int64: (P, S, C), rows beyond them -1."""
+        number = torch.arange(self.most, device=self.rows.device)
+        place = self.first[pictures, None] + number
+        place = torch.where(number < self.counts[pictures, None], place, len(self.rows) - 1)
+        return self.rows.index_select(0, place.flatten()).unflatten(0, place.shape)
+
+
 def table(
     objects: Sequence[Objects],
     windows: NDArray[np.int64],
@@ -42,11 +77,8 @@ def table(
     *,
     wholes: NDArray[np.int64],
     kind: str,
-) -> Tensor:
-    """The objects of N pictures, in pixels of the kept pictures: (N, S, C) float32, rows beyond them -1.
-
-    Columns: label, ignored, number in the masks, then a le90 box, or the points of an upright box, cut at the borders
-    of a tile, and the share of the box that these leave.
+) -> Table:
+    """The objects of N pictures, in pixels of the kept pictures.
 
     Args:
         objects: Of each file; with quads for rotated_boxes, with outlines for instances.
@@ -57,21 +89,15 @@ def table(
     """
     pictures = zip(objects, windows, kept, wholes, strict=True)
     parts = [_rows(*picture, kind) for picture in pictures]
-    packed = torch.full((len(parts), max([1, *map(len, parts)]), HEAD + _width(kind)), -1.0)
-    for rows, part in zip(packed, parts, strict=True):
-        rows[: len(part)] = torch.from_numpy(part)
-    return packed
+    counts = torch.tensor([*map(len, parts)], dtype=torch.int64)
+    padding = np.full((1, HEAD + _width(kind)), -1, np.float32)
+    rows = torch.from_numpy(np.concatenate([*parts, padding]))
+    return Table(rows, counts.cumsum(0) - counts, counts, max([1, *counts.tolist()]))
 
 
-def rows_of_target(packed: Tensor, pictures: int) -> int:
-    """M, for samples of ``pictures`` pictures with the objects of ``packed`` (N, S, C)."""
-    most = packed.shape[1]
-    return min(pictures * most, max(most, MOST))
-
-
-def held(packed: Tensor) -> NDArray[np.int64]:
-    """(N,) how many objects each picture of the table has."""
-    return (packed[..., LABEL] >= 0).sum(1).cpu().numpy()
+def rows_of_target(packed: Table, pictures: int) -> int:
+    """M, for samples of ``pictures`` pictures with the objects of ``packed``."""
+    return min(pictures * packed.most, max(packed.most, MOST))
 
 
 def narrowest(several: Sequence[Objects], kind: str) -> Floats:
@@ -87,7 +113,7 @@ def render(rows: Tensor, plan: Plan, step: Tensor, image_size: tuple[int, int], 
     """The target of a batch (B, M, C), its columns as in `visrun.data.objects`; empty rows are -1.
 
     Args:
-        rows: (B * Q, S, C) of the table.
+        rows: (B * Q, S, C), see `Table.padded`.
         step: (B, P) the step's part of ``plan.table``.
         most: M.
         kind: Of `visrun.tables.TARGETS`, one of objects.
