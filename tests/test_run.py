@@ -222,7 +222,7 @@ def test_memory_is_probed_once_the_failed_step_has_let_go_of_its_own(photos, tmp
     monkeypatch.setattr(Classification, "losses", greedy)
     with pytest.raises(OutOfMemory, match="batch_size=2 fits"):
         start(photos, tmp_path / "run")
-    assert alive == [None, False]
+    assert alive == [None, *[False] * 4]  # two steps of two parts
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["room", "full disk"])

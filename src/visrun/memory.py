@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 
 from visrun.batch import rows
 from visrun.data.batches import Batches, NoSteps
-from visrun.device import autocast, is_out_of_memory
+from visrun.device import is_out_of_memory
 from visrun.errors import OutOfMemory
-from visrun.step import Losses
+from visrun.step import Step
 
 ONE_VALUE = "Expected more than 1 value per channel"  # BatchNorm's, of a single sample without width and height
 MUCH = 1e9  # bytes of kept images that are worth a word
@@ -39,27 +38,20 @@ def without_steps(device: torch.device, where: str, advice: str) -> Iterator[Non
         raise OutOfMemory(f"out of memory on {device} in {where}: {advice}") from error
 
 
-def out_of_memory(
-    task: Losses,
-    model: nn.Module,
-    train: Batches | NoSteps,
-    *,
-    device: torch.device,
-    precision: str,
-    of: int,
-    kept: int,
-) -> OutOfMemory:
+def out_of_memory(step: Step, train: Batches | NoSteps, *, kept: int) -> OutOfMemory:
     """The error, in one line that names a batch size which fits: tried, not guessed.
 
     Args:
+        step: Of the run, which is over: its weights are trained on, in other parts.
         train: The batches that did not fit, none for a model that learns without steps.
-        of: Into how many parts a batch is split, which go through the model one after the other (run.accumulate).
-        kept: Bytes that the dataset's images take on ``device`` beside the model.
+        kept: Bytes that the dataset's images take on the device beside the model.
     """
+    device, of = step.device, step.accumulate
     beside = f"; the dataset's images take {kept / 1e9:.1f} GB there, with data.cache=ram none" if kept >= MUCH else ""
     if not len(train):
         return OutOfMemory(f"out of memory on {device}: use a smaller batch_size, data.image_size or model{beside}")
-    release(model, device)
+    step.forget_graph()
+    release(step)
     size = train.batch_size // of
     problem = f"batch_size={size}: out of memory on {device}"
     try:
@@ -68,7 +60,7 @@ def out_of_memory(
         if not is_out_of_memory(error):
             raise
         return OutOfMemory(f"{problem} for its images alone: use a smaller batch_size or data.image_size{beside}")
-    fits = batch_size_that_fits(task, model, part, device=device, precision=precision)
+    fits = batch_size_that_fits(step, part)
     if fits is None:
         return OutOfMemory(f"{problem}, no smaller batch fits: use a smaller data.image_size or model{beside}")
     parts = round(size * of / fits)
@@ -76,40 +68,38 @@ def out_of_memory(
     return OutOfMemory(f"{problem}; batch_size={fits} fits (run.accumulate={parts} {effect}){beside}")
 
 
-def batch_size_that_fits(
-    task: Losses, model: nn.Module, batch: Any, *, device: torch.device, precision: str
-) -> int | None:
-    """The largest half, quarter, ... of ``batch`` whose forward and backward pass fit; None if none does.
+def batch_size_that_fits(step: Step, batch: Any) -> int | None:
+    """The largest half, quarter, ... of ``batch`` with which ``step``, in parts of that size, fits; None if none does.
 
     Args:
-        batch: A dataclass of tensors with a leading batch dimension, on ``device``.
+        step: Trains on them.
+        batch: A dataclass of tensors with a leading batch dimension, on the step's device.
     """
+    step.accumulate = 2  # the gradients of the first part are there while the second runs
     size = len(batch.images) // 2
     while size >= 1:
-        release(model, device)
-        if _fits(task, model, rows(batch, 0, size), device=device, precision=precision):
-            release(model, device)
+        release(step)
+        if _fits(step, rows(batch, 0, 2 * size)):
+            release(step)
             return size
         size //= 2
     return None
 
 
-def release(model: nn.Module, device: torch.device) -> None:
+def release(step: Step) -> None:
     """Give back gradients and what the allocator keeps for later."""
-    for parameter in model.parameters():
-        parameter.grad = None
+    step.optimizer.zero_grad(set_to_none=True)
     gc.collect()
-    if device.type == "cuda":
+    if step.device.type == "cuda":
         torch.cuda.empty_cache()
 
 
-def _fits(task: Losses, model: nn.Module, batch: Any, *, device: torch.device, precision: str) -> bool:
+def _fits(step: Step, batch: Any) -> bool:
     try:
-        with autocast(device, precision):
-            losses = task.losses(model, batch)
-        torch.stack([loss.float() for loss in losses.values()]).sum().backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        for _ in range(2):  # the first makes the optimizer's state, which is there in all that follow
+            step(batch)
+        if step.device.type == "cuda":
+            torch.cuda.synchronize(step.device)
     except (RuntimeError, ValueError) as error:
         if is_out_of_memory(error) or ONE_VALUE in str(error):
             return False

@@ -258,9 +258,7 @@ def _fit(
     finally:
         tell_best(recorder.folder, recorder.tracker, progress.best_epoch)
     # Beyond the clause: the error's traceback holds all that the failed step had in memory.
-    made.step.forget_graph()
-    device, model, of = made.device, made.built.module, resolved.settings.run.accumulate
-    raise out_of_memory(made.task, model, made.lessons, device=device, precision=made.precision, of=of, kept=made.kept)
+    raise out_of_memory(made.step, made.lessons, kept=made.kept)
 
 
 def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorder:
