@@ -6,10 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFile
 
 from visrun import drawings
+from visrun.build import load
+from visrun.data.images import load_rgb
 from visrun.errors import UserError
+from visrun.tables import TASKS
+from visrun.tasks.base import needed_side
 
 
 def test_pictures_of_the_same_name_get_a_number():
@@ -127,6 +132,41 @@ def test_a_name_that_is_no_text_is_kept_too(tmp_path):
     out = drawings.made(tmp_path / "out")
     assert drawn(out, [image]) == drawn(out, [image])
     assert drawings.origin(next(out.iterdir()))[0].endswith("/%FF%20%0A.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "prediction"),
+    [
+        ("classification", {"probabilities": torch.tensor([[0.2, 0.8]])}),
+        ("regression", {"value": torch.tensor([[3.0]])}),
+        ("segmentation", {"mask": torch.arange(4 * 2400).view(1, 4, 2400) % 2}),
+        ("anomaly_detection", {"score": torch.tensor([0.5]), "heat": torch.rand(1, 40, 60)}),
+    ],
+)
+def test_a_file_is_decoded_no_larger_than_it_is_drawn(name, prediction, tmp_path, monkeypatch):
+    states = {"regression": {"targets": ["x"], "mean": [0.0], "std": [1.0]}, "anomaly_detection": {}}
+    task = load(TASKS[name].build)(**states.get(name, {"classes": ["a", "b"]}))
+    pixels = np.asarray(Image.effect_noise((60, 40), 80).convert("RGB").resize((2400, 1600), Image.Resampling.BICUBIC))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "large.jpg", quality=95, exif=exif)
+    decoded = []
+    monkeypatch.setattr(drawings, "load_rgb", lambda path, **how: decoded.append(load_rgb(path, **how)) or decoded[-1])
+    quick = drawings.pictures(task, prediction, tmp_path / "large.jpg")["drawing"]
+    whole = task.draw(Image.fromarray(load_rgb(tmp_path / "large.jpg")), prediction, 0)
+    assert max(decoded[0].shape) == needed_side(task) < 2400
+    assert quick.size == whole.size
+    assert np.abs(np.asarray(quick, int) - np.asarray(whole, int)).mean() < 1
+
+
+def test_a_task_that_draws_in_the_pixels_of_the_file_has_it_whole(tmp_path):
+    Image.new("RGB", (2000, 10)).save(tmp_path / "a.png")
+    sizes = []
+    task = SimpleNamespace(draw=lambda image, *_: sizes.append(image.size) or image)
+    drawings.pictures(task, {}, tmp_path / "a.png")
+    assert sizes == [(2000, 10)]
+    for name in ("object_detection", "oriented_object_detection", "instance_segmentation"):
+        assert needed_side(load(TASKS[name].build)(classes=["a"])) is None
 
 
 def test_an_image_that_a_link_leads_to_is_not_written_over(tmp_path):

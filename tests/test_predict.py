@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -225,6 +226,19 @@ def test_a_picture_that_cannot_be_written_is_one_line(pictures, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", refuse)
     with pytest.raises(UserError, match=r"^out=.*/out: cannot be written \(No space left on device\); name another"):
         predict.main(["RUN", str(pictures / "c"), f"out={pictures / 'out'}"])
+
+
+@pytest.mark.usefixtures("seeing")
+def test_drawings_are_made_side_by_side_and_their_lines_come_in_order(tmp_path, monkeypatch, capsys):
+    for i in range(9):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{i}.png")
+    monkeypatch.setattr(predict, "cores", lambda: 3)
+    pictures, meeting = predict.drawings.pictures, threading.Barrier(3, timeout=20)
+    monkeypatch.setattr(predict.drawings, "pictures", lambda *a, **b: (meeting.wait() and None) or pictures(*a, **b))
+    assert predict.main(["RUN", str(tmp_path), f"out={tmp_path / 'out'}"]) == 0
+    assert [Path(json.loads(line)["drawing"]).name for line in capsys.readouterr().out.splitlines()] == [
+        f"{i}.png" for i in range(9)
+    ]
 
 
 @pytest.mark.usefixtures("seeing")

@@ -6,19 +6,26 @@ import json
 import os
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from visrun import drawings
 from visrun.arguments import VERBS, options
 from visrun.attempts import attempted
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.files import images as images_below
+from visrun.data.threads import in_order
 from visrun.errors import DataError, UserError
 from visrun.folders import expanded
-from visrun.predictor import BATCH, load, named
+from visrun.machine import cores
+from visrun.predictor import BATCH, Predictor, load, named
+from visrun.tasks.base import Prediction
 from visrun.text import plural
 
+THREADS = 4  # that draw and save: more share Python's lock badly
 READS = ("out", "threshold", "pictures", "device")
 
 
@@ -37,25 +44,45 @@ def main(words: Sequence[str]) -> int:
     predictor = load(run, device=asked.get("device", "auto"), threshold=asked.get("threshold"))
     if most != 0:
         drawings.made(folder)
-    files: list[list[str]] = []
-    code = drawn = 0
-    for number, prediction in attempted(predictor.predictions, paths, batch=BATCH):
-        if isinstance(prediction, DataError):
-            print(f"visrun: error: {prediction}", file=sys.stderr, flush=True)
-            code = prediction.exit_code
-            continue
-        record = {"image": str(paths[number]), **predictor.task.record(prediction, 0)}
-        if drawn != most:
-            drawn += 1
-            found = drawings.pictures(predictor.task, prediction, paths[number], white=predictor.look.white)
-            if not files:
-                maps = [*found][1:]  # of a run all predictions have the same
-                files = drawings.named(paths, folder, maps)
-            record |= drawings.saved(found, folder, files[number], image=paths[number])
-        print(json.dumps(record, ensure_ascii=False), flush=True)
+    code, drawn = 0, False
+    with closing(in_order(_jobs(predictor, paths, folder, most), threads=min(THREADS, cores()))) as records:
+        for record in records:
+            if isinstance(record, DataError):
+                print(f"visrun: error: {record}", file=sys.stderr, flush=True)
+                code = record.exit_code
+                continue
+            drawn |= drawings.DRAWING in record
+            print(json.dumps(record, ensure_ascii=False), flush=True)
     if drawn:
         print(f"pictures: {folder}", file=sys.stderr)
     return code
+
+
+def _jobs(
+    predictor: Predictor, paths: Sequence[Path], folder: Path, most: int | None
+) -> Iterator[Callable[[], dict[str, Any] | DataError]]:
+    """For each image what is left to do once it is predicted: the first ``most``, None for all, are drawn."""
+    files: list[list[str]] = []
+    drawn = 0
+    for number, found in attempted(predictor.predictions, paths, batch=BATCH):
+        names: list[str] = []
+        if not isinstance(found, DataError) and drawn != most:
+            files = files or drawings.named(paths, folder, drawings.pictured(predictor.task, found))
+            drawn, names = drawn + 1, files[number]
+        yield partial(_record, predictor, found, paths[number], folder, names)
+
+
+def _record(
+    predictor: Predictor, found: Prediction | DataError, path: Path, folder: Path, names: Sequence[str]
+) -> dict[str, Any] | DataError:
+    """The line of an image, which is drawn into the files of these ``names`` where it has any."""
+    if isinstance(found, DataError):
+        return found
+    record = {"image": str(path), **predictor.task.record(found, 0)}
+    if names:
+        shown = drawings.pictures(predictor.task, found, path, white=predictor.look.white)
+        record |= drawings.saved(shown, folder, names, image=path)
+    return record
 
 
 def _count(value: str | None) -> int | None:

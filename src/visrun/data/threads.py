@@ -6,20 +6,22 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from visrun.data.decoding import Late
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Work = tuple[Future[None], Callable[[], None]]
+Work = tuple[Future[Any], Callable[[], Any]]
 Progress = Callable[[int, int], None]  # told (done, total)
 TIMEOUT = 120.0  # seconds for one picture
+ENDING = 10.0  # seconds for what is written when the rest is dropped, lest half a file is left
 
 
 class Threads:
@@ -32,9 +34,9 @@ class Threads:
         for thread in self.threads:
             thread.start()
 
-    def submit(self, work: Callable[[], None]) -> Future[None]:
+    def submit(self, work: Callable[[], Result]) -> Future[Result]:
         """Queue ``work``."""
-        future: Future[None] = Future()
+        future: Future[Result] = Future()
         self.queue.put((future, work))
         return future
 
@@ -64,11 +66,9 @@ class Threads:
         future, work = queued
         if future.set_running_or_notify_cancel():
             try:
-                work()
+                future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
-            else:
-                future.set_result(None)
         return True
 
 
@@ -123,6 +123,25 @@ def mapped(
     finally:
         pool.end()
     return found
+
+
+def in_order(jobs: Iterable[Callable[[], Result]], *, threads: int) -> Generator[Result, None, None]:
+    """What each of ``jobs`` returns or raises, in order; threads do them while the next are made, a few at a time.
+
+    Closing it, also by Ctrl-C or an error, drops what has not begun and waits for the rest.
+    """
+    pool = Threads(threads)
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(job))
+            while waiting and (len(waiting) > 2 * threads or waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.end()
+        pool.join(ENDING)
 
 
 def _awaited_all(

@@ -20,8 +20,9 @@ from visrun.anomaly.metric import AnomalyMetric
 from visrun.data.ids import IGNORE
 from visrun.data.rendering import seen
 from visrun.data.verdicts import CLASSES
+from visrun.figures.drawing import PANEL
 from visrun.tables.entries import SYNTHETIC
-from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only
+from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only, within
 
 TOP = 0.005  # share of a picture's pixels, the hottest, whose mean scores the image
 
@@ -117,6 +118,7 @@ class AnomalyDetection:
         255 = defect."""
         return {name: prediction[name][i].cpu().numpy() for name in ("heat", "mask") if name in prediction}
 
+    @within(PANEL)
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image, its heat map over it with a line around what is above the threshold, and the score; where the
         truth is known, right is green and wrong is red, and a mask stands beside.

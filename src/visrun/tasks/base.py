@@ -8,7 +8,7 @@ data. It is built from narrow keyword arguments. ``state()`` returns those that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from visrun.data.placement import Place, Scene
 from visrun.errors import ConfigError, UserError
 
 Loss = Callable[[Tensor, Tensor], Tensor | dict[str, Tensor]]  # its options are bound already
+WITHIN = "within"  # the attribute of a method that is marked so
 Forward = Callable[[Tensor], Any]  # a model: images (B, 3, H, W) to its output
 
 
@@ -69,7 +70,7 @@ class Task(Protocol):
         """The picture of sample ``i`` that people look at; with ``target``, the truth beside it.
 
         Args:
-            image: In whose pixels the prediction is.
+            image: In whose pixels the prediction is, or a smaller one where the method is marked by :func:`within`.
             target: As a batch carries it; with masks the two as a pair.
         """
         ...
@@ -141,6 +142,26 @@ class Deciding(Protocol):
     def decide(self, metrics: Mapping[str, float]) -> None:
         """Take over those that ``metrics`` name; others are not known then."""
         ...
+
+
+Draw = TypeVar("Draw", bound=Callable[..., Image.Image])
+
+
+def within(side: int) -> Callable[[Draw], Draw]:
+    """Mark a :meth:`Task.draw` whose pictures have no longer side than this of the image, and nothing of a prediction
+    that counts in its pixels: a larger file need not be decoded whole."""
+
+    def mark(draw: Draw) -> Draw:
+        draw.__dict__[WITHIN] = side
+        return draw
+
+    return mark
+
+
+def needed_side(task: Task) -> int | None:
+    """The longer side of an image from which on its drawing does not change; None = it counts in the image's pixels."""
+    side: int | None = getattr(task.draw, WITHIN, None)
+    return side
 
 
 def probability(threshold: float) -> float:

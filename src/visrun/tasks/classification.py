@@ -16,10 +16,22 @@ from torch import Tensor
 
 from visrun.build import function_of
 from visrun.errors import ConfigError, UserError
-from visrun.figures.drawing import BAD, GOOD, PLAIN, Line, caption
+from visrun.figures.drawing import BAD, GOOD, MOST, PLAIN, Line, caption
 from visrun.losses import bce
 from visrun.metrics import PREDICTED, ClassificationMetric
-from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, name_of, named, only, probability
+from visrun.tasks.base import (
+    Batch,
+    Forward,
+    Loss,
+    Place,
+    Prediction,
+    as_list,
+    name_of,
+    named,
+    only,
+    probability,
+    within,
+)
 
 SHOWN = 3  # classes in a picture's caption
 
@@ -95,6 +107,7 @@ class Classification:
         label, probability = next(iter(probabilities.items()))
         return {"label": label, "probability": probability, "probabilities": probabilities}
 
+    @within(MOST)
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image above its likeliest classes; where the truth is known, right is green and wrong is red.
 

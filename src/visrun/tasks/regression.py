@@ -21,11 +21,11 @@ from torch import Tensor
 
 from visrun.build import function_of
 from visrun.errors import DataError
-from visrun.figures.drawing import LEAST, Line, caption, fitted
+from visrun.figures.drawing import LEAST, MOST, Line, caption, fitted
 from visrun.losses import huber, mae, smooth_l1
 from visrun.metrics import RegressionMetric
 from visrun.numbers import single
-from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, named, only
+from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, as_list, named, only, within
 
 STEADY = (mae, huber, smooth_l1)  # meant against outliers, by which mean and deviation would go
 NORMAL = 1.349  # standard deviations between the quartiles of a normal distribution
@@ -92,6 +92,7 @@ class Regression:
         """``values`` by target name, to the seven digits that float32 has."""
         return {"values": dict(zip(self.targets, map(single, prediction["value"][i].tolist()), strict=True))}
 
+    @within(MOST)
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image above its values; where the truth is known, with it and the error.
 

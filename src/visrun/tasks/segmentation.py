@@ -19,7 +19,7 @@ from visrun.data.ids import IGNORE
 from visrun.errors import ConfigError
 from visrun.figures.drawing import PANEL, legend, overlay, palette, scaled, side_by_side
 from visrun.metrics import SegmentationMetric
-from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only
+from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only, within
 
 AUX_WEIGHT = 0.5  # of an auxiliary head's loss, as in torchvision's training of these models (references/segmentation)
 
@@ -79,6 +79,7 @@ class Segmentation:
         table[IGNORE] = 0 if IGNORE in self.ids else IGNORE
         return {"mask": table[_array(prediction["mask"][i])]}
 
+    @within(PANEL)
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
         """The image with its classes in colour and their legend; where the truth is known, it stands beside.
 
