@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 from urllib.error import URLError
 
 import pytest
@@ -21,7 +21,7 @@ from visrun.advice import warn_of_few_steps
 from visrun.config.compose import resolve
 from visrun.data.listing import Record
 from visrun.data.records import Dataset
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, OutOfMemory
 from visrun.feeding import read_dataset
 from visrun.tables import MODELS, TASKS
 
@@ -177,6 +177,28 @@ def test_masks_of_predictions_have_the_ids_of_the_dataset() -> None:
     )
     task = parts.build_task(resolve(["task=segmentation"]), dataset, torch.device("cpu"))
     assert task.state() == {"classes": ["class_7", "class_26"], "ids": [7, 26]}
+
+
+@pytest.mark.parametrize("part", ["configure", "build_task", "place", "build_step"])
+@pytest.mark.parametrize(
+    ("device", "advice"),
+    [("cuda:0", "see nvidia-smi for what else is there, or take another run.device"), ("cpu", "free some")],
+)
+def test_a_device_that_is_full_already_is_one_line(
+    part: str, device: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved = resolve(["model=small_resnet", "data.cache=stream"])
+    dataset = read_dataset(resolved.settings, Mock())
+    monkeypatch.setattr(parts, "choose_device", lambda _: torch.device(device))
+    for name in ("configure", "build_task", "build_network", "look_of", "portrait", "place", "build_step"):
+        monkeypatch.setattr(parts, name, MagicMock())
+    monkeypatch.setattr(parts, "choose_precision", lambda *_: "fp32")
+    monkeypatch.setattr(parts, "_introduce", Mock())
+    monkeypatch.setattr(parts, "build_loaders", lambda *_, **__: (MagicMock(), {}))
+    monkeypatch.setattr(parts, part, Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory. Tried")))
+    with pytest.raises(OutOfMemory) as caught:
+        parts.build(resolved, dataset, Mock(), alone=False)
+    assert str(caught.value) == f"out of memory on {device} in setting the run up: {advice}"
 
 
 def test_a_network_of_other_outputs_is_refused_before_the_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is said before training, where the weights or the steps of a run hardly suit what it is to learn."""
+"""What is said of a run whose weights or steps hardly suit what it is to learn, or do not, or are not the quickest."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.batches import Batches
 from visrun.data.records import Dataset
+from visrun.errors import ConfigError
 from visrun.models import Built
 from visrun.tables import model_entry
+from visrun.tables.entries import typed
 from visrun.text import plural
 
 ENOUGH_STEPS = 300  # below which networks from random weights were seen to stay near chance
@@ -90,4 +92,27 @@ def warn_of_few_steps(resolved: Configured, train: Batches, screen: Screen) -> N
     screen.warn(
         f"{plural(images, 'training image')} give {plural(len(train), 'step')} an epoch and {len(train) * epochs} in "
         f"all, which are few to learn from random weights: try {', '.join(remedies)} or model.weights=FILE"
+    )
+
+
+def why_eager(settings: Settings) -> str:
+    """Why ``run.graph=auto`` tries no CUDA graph; "" where it does, and for a model without steps."""
+    run, facts = settings.run, model_entry(settings.model.name)
+    if run.graph != "auto" or not facts.gradient:
+        return ""
+    if not facts.static_shapes:
+        return f"the shapes within a step of model={settings.model.name} follow from the images"
+    return "run.deterministic=true" if run.deterministic else ""
+
+
+def one_value(settings: Settings, size: Sequence[int]) -> ConfigError:
+    """The line for batches of one image in a network that ends in a map of one pixel, of which BatchNorm has no spread.
+
+    Args:
+        size: (height, width) of the training images.
+    """
+    return ConfigError(
+        f"batch_size=1: BatchNorm in model={settings.model.name} has one value a channel at "
+        f"data.image_size={typed(size)}; take batch_size=2 or more (run.accumulate does not help), or another model; "
+        "mostly a larger image helps, too"
     )

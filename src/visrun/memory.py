@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -36,6 +36,12 @@ def without_steps(device: torch.device, where: str, advice: str) -> Iterator[Non
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(f"out of memory on {device} in {where}: {advice}") from error
+
+
+def setting_up(device: torch.device) -> AbstractContextManager[None]:
+    """:func:`without_steps` of what goes before the first one: a GPU that has no room even for it is mostly taken."""
+    shared = "see nvidia-smi for what else is there, or take another run.device"
+    return without_steps(device, "setting the run up", shared if device.type == "cuda" else "free some")
 
 
 def out_of_memory(step: Step, train: Batches | NoSteps, *, kept: int) -> OutOfMemory:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun import chance, models
-from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random, warn_of_unread
+from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random, warn_of_unread, why_eager
 from visrun.build import call, load, narrow, reads, require_filled
 from visrun.config.configured import Configured
 from visrun.config.fields import show
@@ -27,6 +27,7 @@ from visrun.device import choose_device, choose_precision, configure, place
 from visrun.errors import ConfigError
 from visrun.feeding import build_loaders, look_of, reference_of, seen_sizes
 from visrun.loaders import packed
+from visrun.memory import setting_up
 from visrun.models import Built, Settling
 from visrun.models.probe import output_problem
 from visrun.optimizers import build_optimizer
@@ -86,10 +87,24 @@ def build(
     """Model, task, data loaders, optimizer and schedule of a run, which stands ``alone`` or is part of a sweep.
 
     One that goes on, whose weights are loaded later, tells how it has ``begun``: :meth:`visrun.models.Built.begun`.
+    Raises OutOfMemory, too.
     """
+    device = choose_device(resolved.settings.run.device)
+    with setting_up(device):
+        return _build(resolved, dataset, screen, device, alone=alone, begun=begun)
+
+
+def _build(
+    resolved: Configured,
+    dataset: Dataset,
+    screen: Screen,
+    device: torch.device,
+    *,
+    alone: bool,
+    begun: Mapping[str, Any] | None,
+) -> Parts:
     settings, values, run = resolved.settings, resolved.hyperparameters, resolved.settings.run
     facts = model_entry(settings.model.name)
-    device = choose_device(run.device)
     precision = choose_precision(run.precision, device)
     configure(device, deterministic=run.deterministic, static_shapes=facts.static_shapes, exact=not facts.gradient)
     warn_of_unread(resolved, dataset, device, screen)
@@ -132,19 +147,6 @@ def build(
         reference=reference,
         epochs=values.max_epochs if facts.gradient else 1,
         warmup_epochs=values.warmup_epochs,
-    )
-
-
-def one_value(settings: Settings, size: Sequence[int]) -> ConfigError:
-    """The line for batches of one image in a network that ends in a map of one pixel, of which BatchNorm has no spread.
-
-    Args:
-        size: (height, width) of the training images.
-    """
-    return ConfigError(
-        f"batch_size=1: BatchNorm in model={settings.model.name} has one value a channel at "
-        f"data.image_size={typed(size)}; take batch_size=2 or more (run.accumulate does not help), or another model; "
-        "mostly a larger image helps, too"
     )
 
 
@@ -282,16 +284,6 @@ def build_step(
         refused=refused,
     )
     return step, build_scheduler(optimizer, config, steps_per_epoch=max(1, steps_per_epoch))
-
-
-def why_eager(settings: Settings) -> str:
-    """Why ``run.graph=auto`` tries no CUDA graph; "" where it does, and for a model without steps."""
-    run, facts = settings.run, model_entry(settings.model.name)
-    if run.graph != "auto" or not facts.gradient:
-        return ""
-    if not facts.static_shapes:
-        return f"the shapes within a step of model={settings.model.name} follow from the images"
-    return "run.deterministic=true" if run.deterministic else ""
 
 
 def count_parameters(module: nn.Module) -> int:

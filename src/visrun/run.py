@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun import checkpoint, feeding, parts, preflight
+from visrun.advice import one_value
 from visrun.conclusion import conclude
 from visrun.config.compose import Resolved, resolve
 from visrun.config.configured import Configured
@@ -252,7 +253,7 @@ def _fit(
         with suppress(Exception):  # what ended the run may prevent this as well, and is what to tell
             recorder.save_best()
         if ONE_VALUE in str(error) and resolved.hyperparameters.batch_size == 1:
-            raise parts.one_value(resolved.settings, made.notes["image_size"]) from error
+            raise one_value(resolved.settings, made.notes["image_size"]) from error
         if not is_out_of_memory(error):
             raise
     finally:

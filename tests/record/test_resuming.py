@@ -5,13 +5,14 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import torch
 
 from visrun import checkpoint
 from visrun.config.compose import resolve
 from visrun.console import Screen
-from visrun.errors import UserError
+from visrun.errors import OutOfMemory, UserError
 from visrun.record.journal import identity
-from visrun.record.resuming import last_state, require_same_data, settle_best
+from visrun.record.resuming import last_state, require_same_data, settle_best, where_left
 from visrun.record.run_folder import RunFolder
 from visrun.training import Progress
 
@@ -33,6 +34,14 @@ def test_a_run_goes_on_under_a_version_that_has_more_settings(tmp_path: Path) ->
         assert last_state(files, resolve(["task=classification", "dropout=0"]), Screen()) is not None
         with pytest.raises(UserError, match=r"changed since \(run\.ema: 0\.0 -> 0\.5\)"):
             last_state(files, resolve(["dropout=0", "run.ema=0.5"]), Screen())
+
+
+def test_a_device_without_room_for_what_the_run_had_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "visrun.record.resuming.restore", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory"))
+    )
+    with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:1 in setting the run up: see nvidia-smi"):
+        where_left({}, Mock(), Mock(), step=Mock(), scheduler=Mock(), device=torch.device("cuda", 1))
 
 
 @pytest.mark.parametrize(

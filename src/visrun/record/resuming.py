@@ -14,6 +14,7 @@ from visrun.config.configured import Configured
 from visrun.console import Screen
 from visrun.data.records import Dataset
 from visrun.errors import UserError
+from visrun.memory import setting_up
 from visrun.record.journal import differences, former_identity, identity
 from visrun.record.next_steps import new_run, repeat_command
 from visrun.record.recorder import restore
@@ -59,10 +60,12 @@ def where_left(
 
     Raises:
         UserError: last.pt is of another network, or one of the checkpoints is damaged.
+        OutOfMemory: There is no room for what it holds.
     """
     if state is None:
         return Progress()
-    progress = restore(state, files.last, step=step, scheduler=scheduler, device=device)
+    with setting_up(device):
+        progress = restore(state, files.last, step=step, scheduler=scheduler, device=device)
     settle_best(files, progress, screen)
     screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
     return progress
