@@ -56,13 +56,14 @@ def test_classification_by_hand() -> None:
 
 
 class Largest(TorchDispatchMode):
-    """The most elements that any tensor had which was made."""
+    """The most elements and bytes that any tensor had which was made."""
 
-    elements = 0
+    elements = nbytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        self.elements = max(self.elements, made.numel() if isinstance(made, Tensor) else 0)
+        if isinstance(made, Tensor):
+            self.elements, self.nbytes = max(self.elements, made.numel()), max(self.nbytes, made.nbytes)
         return made
 
 
@@ -79,6 +80,15 @@ def test_many_classes_need_no_more_memory_where_results_are_deterministic() -> N
     finally:
         torch.use_deterministic_algorithms(False)
     assert seen.elements <= 2 * n * k
+
+
+def test_many_classes_need_no_table_that_is_larger_than_the_probabilities() -> None:
+    n, k = 300, 50
+    metric = ClassificationMetric(names(k))
+    metric.update({"probabilities": probabilities(n, k)}, batch(labels(n, k)))
+    with Largest() as seen:
+        metric.compute()
+    assert seen.nbytes <= 4 * n * k
 
 
 def test_classification_agrees_with_scikit_learn() -> None:

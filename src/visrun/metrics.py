@@ -42,7 +42,9 @@ class Samples:
         if not self._rows:
             return None
         predicted, target, valid = (torch.cat(column) for column in zip(*self._rows, strict=True))
-        return (predicted[valid], target[valid]) if bool(valid.any()) else None
+        if not bool(valid.all()):  # else they are all that there is to keep, and need no copy
+            predicted, target = predicted[valid], target[valid]
+        return (predicted, target) if len(target) else None
 
 
 class ClassificationMetric:
@@ -153,11 +155,10 @@ class ClassificationMetric:
 
         k, shape = len(self.classes), {"average": None, "validate_args": False}
         auroc = tm.multilabel_auroc if self.multilabel else tm.multiclass_auroc
-        truth = target if self.multilabel else torch.nn.functional.one_hot(target, k)
-        shown = truth.sum(0)
+        shown = target.sum(0).cpu() if self.multilabel else target.cpu().bincount(minlength=k)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of classes without positives or negatives, which are left out here
-            values = {"auroc": auroc(probabilities, target, k, **shape)[(shown > 0) & (shown < len(truth))].mean()}
+            values = {"auroc": auroc(probabilities, target, k, **shape)[(shown > 0) & (shown < len(target))].mean()}
             if self.multilabel:
                 values["map"] = tm.multilabel_average_precision(probabilities, target, k, **shape)[shown > 0].mean()
         return values

@@ -371,3 +371,10 @@ def test_a_comparison_across_splits_that_never_ends_names_the_file(
         entries[split] = [(Record(path, 0, split), check.Finding(length=(1,)))]
     with pytest.raises(DataError, match=r"^[^\n]*/val/a\.png: not read in time: is a network drive gone\?$"):
         check.alike(entries)
+
+
+def test_what_is_found_in_the_largest_usual_sets_is_remembered() -> None:
+    """Files are looked at in one order again and again: a memory that holds fewer than all holds none in time."""
+    imagenet = 1_281_167
+    assert check._found.cache_parameters()["maxsize"] > imagenet
+    assert check._thumbnail.cache_parameters()["maxsize"] > imagenet

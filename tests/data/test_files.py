@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -124,3 +125,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             with pytest.raises(DataError) as caught:
                 read(tmp_path / name)
             assert str(caught.value) == f"{tmp_path / name}: {what}"
+
+
+def test_a_file_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables name a million of them."""
+    (tmp_path / "a.jpg").touch()
+    asked = []
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda *given, **how: asked.append(given) or stat(*given, **how))
+    assert files.is_file(tmp_path / "a.jpg")
+    assert len(asked) == 1
+    assert not any(map(files.is_file, (tmp_path, tmp_path / "b.jpg", tmp_path / ("b" * 300), Path("a\0b"))))

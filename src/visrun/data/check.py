@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from visrun.data.listing import Problem, Record
 
 MOST_SHOWN = 20  # offenders that an error lists
-REMEMBERED = 100_000  # files whose findings one process keeps for its next run
+REMEMBERED = 2_000_000  # files whose findings one process keeps for its next run: of a set that is larger, none helps
 MOST_SKIPPED = 0.5  # share of bad records above which skipping them hides a broken dataset
 
 Stamps = tuple[tuple[int, int], ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -99,7 +100,9 @@ def _is_picture(path: Path, base: Path) -> bool:
 
 def _near(file: Path, cell: str) -> Path | None:
     """The file that a cell means, in the usual places."""
-    return next(filter(files.is_file, _places(file.parent, PurePosixPath(cell.replace("\\", "/")), file.stem)), None)
+    places = _places(str(file.parent), PurePosixPath(cell.replace("\\", "/")), file.stem)
+    found = next(filter(os.path.isfile, places), None)
+    return None if found is None else Path(found)
 
 
 def _respelt(file: Path, cell: str, used: Container[Path | None]) -> Path | None:
@@ -110,12 +113,15 @@ def _respelt(file: Path, cell: str, used: Container[Path | None]) -> Path | None
     return next((path for path in found if path and path not in used), None)
 
 
-def _places(base: Path, name: PurePosixPath, table: str) -> Iterator[Path]:
+def _places(base: str, name: PurePosixPath, table: str) -> Iterator[str]:
     """Relative to the table, in images/, or in the folder named like the table, also with ``_images`` behind it, with
-    the usual suffixes where the name has none; and of a path of another machine its ends, the longest first."""
+    the usual suffixes where the name has none; and of a path of another machine its ends, the longest first.
+
+    As text, of which a million are asked for in a tenth of the time.
+    """
     bare = name.name and name.suffix.lower() not in files.IMAGE_SUFFIXES
     for suffix in ("", *(SUFFIXES if bare else ())):
         for folder in ("", "images", table, f"{table}_images"):
-            yield base / folder / f"{name}{suffix}"
+            yield os.path.join(base, folder, f"{name}{suffix}")  # noqa: PTH118
     if name.is_absolute() or PureWindowsPath(str(name)).is_absolute():
-        yield from (base / PurePosixPath(*name.parts[i:]) for i in range(1, len(name.parts)))
+        yield from (os.path.join(base, *name.parts[i:]) for i in range(1, len(name.parts)))  # noqa: PTH118
