@@ -190,7 +190,7 @@ def test_a_device_that_is_full_already_is_one_line(
     resolved = resolve(["model=small_resnet", "data.cache=stream"])
     dataset = read_dataset(resolved.settings, Mock())
     monkeypatch.setattr(parts, "choose_device", lambda _: torch.device(device))
-    for name in ("configure", "build_task", "build_network", "look_of", "portrait", "place", "build_step"):
+    for name in ("configure", "build_task", "build_network", "look_of", "reference_of", "place", "build_step"):
         monkeypatch.setattr(parts, name, MagicMock())
     monkeypatch.setattr(parts, "choose_precision", lambda *_: "fp32")
     monkeypatch.setattr(parts, "_introduce", Mock())
