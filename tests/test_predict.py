@@ -102,7 +102,7 @@ def seeing(monkeypatch: pytest.MonkeyPatch) -> None:
     mask = np.full((4, 4), 255, np.uint8)
     task = SimpleNamespace(record=lambda *_: {}, draw=lambda image, *_: image, maps=lambda *_: {"mask": mask})
     look = SimpleNamespace(white=None)
-    model = SimpleNamespace(task=task, look=look, predictions=lambda paths: ({} for _ in paths))
+    model = SimpleNamespace(task=task, look=look, attempts=lambda paths: ({} for _ in paths))
     monkeypatch.setattr(predict, "load", lambda *_, **__: model)
 
 

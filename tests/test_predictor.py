@@ -12,6 +12,7 @@ from PIL import Image
 
 from visrun import checkpoint, models, predictor
 from visrun.data import threads
+from visrun.data.decoding import Job
 from visrun.data.images import load_rgb
 from visrun.errors import DataError, OutOfMemory, UserError
 from visrun.record.run_folder import RunFolder
@@ -91,12 +92,116 @@ def test_the_network_runs_in_that_precision_and_without_gradients(precision, tmp
     assert not found["value"].requires_grad
 
 
-def test_memory_that_runs_out_is_one_line(tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+class Greedy(torch.nn.Module):
+    """Runs out of memory above ``most`` images; one value for each image."""
+
+    def __init__(self, most, error=None):
+        super().__init__()
+        self.most, self.seen = most, []
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory")
+
+    def forward(self, images):
+        self.seen.append(len(images))
+        if len(images) > self.most:
+            raise self.error
+        return images.mean((1, 2, 3), keepdim=True)
+
+
+def greys(folder, n, broken=()):
+    """n images of 8 x 8 pixels, each of its own grey; the paths."""
+    for i in range(n):
+        Image.new("L", (8, 8), i).save(folder / f"{i:03}.png")
+    paths = sorted(folder.iterdir())
+    for i in broken:
+        paths[i].write_bytes(paths[i].read_bytes()[:43])
+    return paths
+
+
+def values(found):
+    """The grey that each was predicted from, or None of one that is broken."""
+    return [None if isinstance(one, DataError) else round(float(one["value"]) * 127.5 + 127.5) for one in found]
+
+
+def greedy(most=100, error=None):
     model = small()
-    model.module.forward = Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory"))
-    with pytest.raises(OutOfMemory, match=r"^out of memory on cpu in the prediction: use device=cpu$"):
-        list(model.predictions([tmp_path / "a.png"]))
+    model.module = Greedy(most, error)
+    model.task.restore = lambda found, i, _: {"value": found["value"][i : i + 1]}
+    return model
+
+
+@pytest.mark.parametrize(("most", "seen"), [(100, [32, 8]), (20, [32, 16, 16, 8]), (1, [32, 16, 8, 4, 2, *[1] * 40])])
+def test_where_memory_runs_out_fewer_are_predicted_at_once(most, seen, tmp_path):
+    model, paths = greedy(most), greys(tmp_path, 40)
+    assert values(model.predictions(paths)) == [*range(40)]
+    assert model.module.seen == seen
+    assert values(model.predictions(paths[:20])) == [*range(20)]
+    assert max(model.module.seen[len(seen) :]) <= most  # it is remembered
+
+
+def test_a_later_batch_that_does_not_fit_goes_on_where_it_was(tmp_path):
+    model, paths = greedy(), greys(tmp_path, 100)
+    run = model.module.forward
+
+    def forward(images):
+        model.module.most = 100 if not model.module.seen else 10
+        return run(images)
+
+    model.module.forward = forward
+    assert values(model.predictions(paths)) == [*range(100)]
+    assert model.module.seen == [32, 32, 16, *[8] * 8, 4]
+
+
+def test_memory_that_has_no_room_for_one_image_is_one_line(tmp_path):
+    with pytest.raises(OutOfMemory, match=r"^out of memory on cpu in the prediction of one image: use device=cpu$"):
+        list(greedy(0).predictions(greys(tmp_path, 3)))
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(greedy(0, RuntimeError("shapes")).predictions(greys(tmp_path, 3)))
+
+
+@pytest.mark.parametrize("broken", [[], [0], [2, 3], [31, 32, 33], [69], range(70)])
+def test_each_file_has_its_own_prediction_or_its_own_error(broken, tmp_path):
+    paths = greys(tmp_path, 70, broken)
+    found = list(greedy().attempts(paths))
+    assert values(found) == [None if i in broken else i for i in range(70)]
+    assert all(str(found[i]).startswith(f"{paths[i]}: broken image") and "on_bad" not in str(found[i]) for i in broken)
+
+
+def test_broken_files_cost_the_others_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(predictor, "STREAM", 50)
+    paths = greys(tmp_path, 100, range(3, 100, 9))
+    paths[5].write_bytes(b"none")
+    headers, decoded, model = [], [], greedy()
+    read, decode = predictor.header, Job.decode
+    monkeypatch.setattr(predictor, "header", lambda path: headers.append(path) or read(path))
+    monkeypatch.setattr("visrun.data.opening.header", lambda _: pytest.fail("read once more"))
+    monkeypatch.setattr(Job, "decode", lambda job, *into: decoded.append(job.image) or decode(job, *into))
+    found = list(model.attempts(paths))
+    assert sum(isinstance(one, DataError) for one in found) == 12
+    assert sorted(headers) == paths
+    assert sorted(decoded) == [path for path in paths if path != paths[5]]
+    assert model.module.seen == [32, 17, 32, 18]
+
+
+def test_a_file_in_tiles_is_one_prediction_or_one_error(tmp_path):
+    paths = greys(tmp_path, 5, [2])
+    model = greedy()
+    model.look = replace(model.look, tile=4, overlap=0)
+    model.task.merge = lambda parts, placed: {"value": torch.stack([part["value"] for part in parts]).mean(0)}
+    assert values(model.attempts(paths)) == [0, 1, None, 3, 4]
+    assert model.module.seen == [20]
+
+
+def test_a_device_that_others_have_filled_is_one_line(tmp_path, monkeypatch):
+    network = {"name": "small_resnet", "num_outputs": 1, "dropout": 0.0, "options": {}}
+    look = {"image_size": [16, 16], "fit": "crop", "mean": [0.5] * 3, "std": [0.5] * 3, "tile": None, "overlap": 0}
+    module = models.create("small_resnet", num_outputs=1, image_size=16, pretrained=False).module
+    state = {"targets": ["x"], "mean": [0.0], "std": [1.0]}
+    saved = {"task": "regression", "task_state": state, "network": network, "model": module.state_dict(), **look}
+    checkpoint.save({**saved, "white": None}, tmp_path / "best.pt")
+    monkeypatch.setattr(predictor, "place", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    told = r"^out of memory on cpu in placing the network: see nvidia-smi for what else is there, or use device=cpu$"
+    with pytest.raises(OutOfMemory, match=told):
+        predictor.load(tmp_path / "best.pt", device="cpu")
 
 
 def test_a_header_that_never_comes_is_one_line(tmp_path, monkeypatch):

@@ -14,14 +14,13 @@ from typing import Any
 
 from visrun import drawings
 from visrun.arguments import VERBS, options
-from visrun.attempts import attempted
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.files import images as images_below
 from visrun.data.threads import in_order
 from visrun.errors import DataError, UserError
 from visrun.folders import expanded
 from visrun.machine import cores
-from visrun.predictor import BATCH, Predictor, load, named
+from visrun.predictor import Predictor, load, named
 from visrun.tasks.base import Prediction
 from visrun.text import plural
 
@@ -64,7 +63,7 @@ def _jobs(
     """For each image what is left to do once it is predicted: the first ``most``, None for all, are drawn."""
     files: list[list[str]] = []
     drawn = 0
-    for number, found in attempted(predictor.predictions, paths, batch=BATCH):
+    for number, found in enumerate(predictor.attempts(paths)):
         names: list[str] = []
         if not isinstance(found, DataError) and drawn != most:
             files = files or drawings.named(paths, folder, drawings.pictured(predictor.task, found))

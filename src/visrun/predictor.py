@@ -23,16 +23,16 @@ from torch import Tensor, nn
 
 from visrun import checkpoint, models
 from visrun.build import load as load_ref
+from visrun.data.attempts import attempts
 from visrun.data.batches import Batches, Targets
-from visrun.data.cache import Keep, open_images
 from visrun.data.contents import describe
 from visrun.data.look import Look
 from visrun.data.opening import DEEP_GREY, header, misread, unmapped
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.data.threads import mapped
-from visrun.device import autocast, choose_device, place
-from visrun.errors import PLUGIN_HINT, DataError, UserError
+from visrun.device import autocast, choose_device, is_out_of_memory, place
+from visrun.errors import PLUGIN_HINT, DataError, OutOfMemory, UserError
 from visrun.folders import expanded
 from visrun.memory import without_steps
 from visrun.one_pass import recall
@@ -42,7 +42,8 @@ from visrun.record.sweep_table import best_trial_of, trial_of
 from visrun.tables import TASKS
 from visrun.tasks.base import Mapped, Merging, Prediction, Selecting, Task
 
-BATCH = 32
+BATCH = 32  # images at once, where they fit
+STREAM = 4096  # files whose headers are read together
 KEPT_BY_PNG = ("1", "L", "LA", "P", "RGB", "RGBA")  # modes of Pillow, but for 16-bit grey, that it takes as they are
 
 
@@ -63,6 +64,7 @@ class Predictor:
         self.task_name: str = portrait["task"]
         self.model_name: str = portrait["network"]["name"]
         self.look = Look.of(portrait)
+        self.batch = BATCH
 
     def predict(
         self, images: Sequence[str | Path | Image.Image | np.ndarray], *, maps: bool = False
@@ -80,7 +82,7 @@ class Predictor:
         Raises:
             UserError: ``maps`` of a task that says nothing of every pixel.
             DataError: A file that cannot be decoded, an array of another kind, or one image that is in no list.
-            OutOfMemory: The network does not fit the device with the images.
+            OutOfMemory: The network does not fit the device with a single image.
         """
         task = self.task
         if maps and not isinstance(task, Mapped):
@@ -97,40 +99,92 @@ class Predictor:
             ]
 
     def predictions(self, paths: Sequence[Path]) -> Iterator[Prediction]:
-        """The prediction for each file, a batch of one in the file's own pixels."""
-        sizes = mapped(header, paths, path=lambda path: path)
-        cuts = [(number, window) for number, size in enumerate(sizes) for window in self.look.windows(size)]
-        made = self._pieces([(paths[n], w) for n, w in cuts], dict(zip(paths, sizes, strict=True)))
-        pieces = zip((number for number, _ in cuts), made, strict=True)
-        for _, parts in groupby(pieces, key=lambda piece: piece[0]):
-            several, placed = zip(*(piece for _, piece in parts), strict=True)
-            if len(several) > 1:
-                assert isinstance(self.task, Merging), "validated: only a task that merges has tiles"
-                yield self.task.merge(several, placed)
-            else:
-                yield several[0]
+        """The prediction for each file, a batch of one in the file's own pixels.
+
+        Raises:
+            DataError: A file that cannot be decoded, in its turn; and what :meth:`attempts` does.
+        """
+        for found in self.attempts(paths):
+            if isinstance(found, DataError):
+                raise found
+            yield found
+
+    def attempts(self, paths: Sequence[Path]) -> Iterator[Prediction | DataError]:
+        """As :meth:`predictions`; of a file that cannot be decoded what is wrong with it.
+
+        Raises:
+            Late: A file did not come in time, so the others on its drive would not, either.
+            OutOfMemory: The network does not fit the device with a single image.
+        """
+        for start in range(0, len(paths), STREAM):
+            yield from self._attempts(paths[start : start + STREAM])
+
+    def _attempts(self, paths: Sequence[Path]) -> Iterator[Prediction | DataError]:
+        read = mapped(_size, paths, path=lambda path: path)
+        sizes = {number: size for number, size in enumerate(read) if not isinstance(size, DataError)}
+        cuts = [(number, window) for number, size in sizes.items() for window in self.look.windows(size)]
+        made = self._pieces([(paths[n], w) for n, w in cuts], {paths[n]: size for n, size in sizes.items()})
+        files = groupby(zip((number for number, _ in cuts), made, strict=True), key=lambda piece: piece[0])
+        for size in read:
+            yield size if isinstance(size, DataError) else self._whole([piece for _, piece in next(files)[1]])
+
+    def _whole(self, pieces: Sequence[tuple[Prediction | DataError, Place]]) -> Prediction | DataError:
+        """What is said of a file by its pieces, or what is wrong with it."""
+        parts = [part for part, _ in pieces if not isinstance(part, DataError)]
+        if len(parts) < len(pieces) or len(pieces) == 1:
+            return next((part for part, _ in pieces if isinstance(part, DataError)), pieces[0][0])
+        assert isinstance(self.task, Merging), "validated: only a task that merges has tiles"
+        return self.task.merge(parts, [place for _, place in pieces])
 
     def _pieces(
         self, cuts: Sequence[tuple[Path, Window]], sizes: Mapping[Path, tuple[int, int]]
-    ) -> Iterator[tuple[Prediction, Place]]:
-        """The prediction for each part of a file, a batch of one in the file's own pixels, and where the file lies."""
-        if not cuts:
-            return
+    ) -> Iterator[tuple[Prediction | DataError, Place]]:
+        """For each part of a file the prediction, a batch of one in the file's own pixels, or what is wrong with the
+        file, and where the file lies. Where memory runs out, fewer are predicted at once from there on."""
+        done = 0
+        while done < len(cuts):
+            size = min(self.batch, len(cuts) - done)
+            end = len(cuts) - (len(cuts) - done) % size  # what does not fill a batch comes in one of its own
+            try:
+                for piece in self._batched(cuts[done:end], sizes, size):
+                    yield piece
+                    done += 1
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if size == 1:
+                    told = f"out of memory on {self.device} in the prediction of one image: use device=cpu"
+                    raise OutOfMemory(told) from error
+                self.batch = size // 2
+            if self.batch < size and self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _batched(
+        self, cuts: Sequence[tuple[Path, Window]], sizes: Mapping[Path, tuple[int, int]], size: int
+    ) -> Iterator[tuple[Prediction | DataError, Place]]:
+        """As :meth:`_pieces`, of a multiple of ``size`` parts, so many at once."""
         source = describe([path for path, _ in cuts], self.look, sizes=sizes, windows=[window for _, window in cuts])
-        opened = open_images(source, Keep(cache="stream"), device=self.device)
-        size = min(BATCH, len(cuts))
-        loader = Batches(opened, Targets("none"), self.look, batch_size=size, device=self.device)
-        placed = places(opened, self.look)
+        images = attempts(source)
+        loader = Batches(images, Targets("none"), self.look, batch_size=size, device=self.device)
+        placed = places(images, self.look)
         for step, batch in enumerate(loader.epoch(0)):
             found = self._seen(batch.images)
-            for i, where in enumerate(placed[step * size : (step + 1) * size]):
-                yield self.task.restore(found, i, where), where
+            for i, number in enumerate(range(step * size, (step + 1) * size)):
+                fault, where = images.faults.get(number), placed[number]
+                yield self.task.restore(found, i, where) if fault is None else fault, where
 
     def _seen(self, images: Tensor) -> Prediction:
-        with without_steps(self.device, "the prediction", "use device=cpu"):
-            with torch.no_grad(), autocast(self.device, self.precision):
-                output = self.module(images)
-            return self.task.predict(partial(recall, output), images)
+        with torch.no_grad(), autocast(self.device, self.precision):
+            output = self.module(images)
+        return self.task.predict(partial(recall, output), images)
+
+
+def _size(path: Path) -> tuple[int, int] | DataError:
+    """Width and height of a file, or what is wrong with its header."""
+    try:
+        return header(path)
+    except DataError as error:
+        return error
 
 
 def load(run: str | Path, *, device: str | torch.device = "auto", threshold: float | str | None = None) -> Predictor:
@@ -145,6 +199,7 @@ def load(run: str | Path, *, device: str | torch.device = "auto", threshold: flo
     Raises:
         UserError: No finished checkpoint is there, or it is damaged, or written by another version; a threshold that is
             no score.
+        OutOfMemory: The network has no room on the device, which others may have filled.
     """
     if not isinstance(run, (str, Path)):
         raise UserError(f"{type(run).__name__}: no run; give its folder, its experiment.json or a best.pt")
@@ -163,7 +218,8 @@ def load(run: str | Path, *, device: str | torch.device = "auto", threshold: flo
         if not isinstance(predictor.task, Selecting):
             raise UserError(f"threshold={least:g}: task={predictor.task_name} reports all of an image")
         predictor.task.select(least)
-    place(predictor.module.eval(), target)
+    with without_steps(target, "placing the network", "see nvidia-smi for what else is there, or use device=cpu"):
+        place(predictor.module.eval(), target)
     return predictor
 
 
