@@ -29,7 +29,7 @@ from visrun.config.checks import problems_of
 from visrun.config.choices import known
 from visrun.config.compose import check_sweep, resolve
 from visrun.config.configs import conf_dir, flatten, open_conf
-from visrun.config.fields import allowed, show
+from visrun.config.fields import allowed, meaning, show
 from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, is_hydra, parse
 from visrun.config.settings import SECTIONS, Settings
@@ -325,7 +325,7 @@ def test_the_tables_of_keys_are_the_settings() -> None:
     defaults = flatten(settings.defaults())
     for key, info in fields.items():
         said = (table[key]["default"], table[key]["takes"], table[key]["what it does"])
-        assert said == (show(defaults[key]), allowed(info), info.description), key
+        assert said == (show(defaults[key]), allowed(info), meaning(info)), key
 
 
 def test_the_table_of_the_sweepers_keys_is_its_settings() -> None:

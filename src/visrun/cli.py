@@ -20,7 +20,7 @@ from pathlib import Path
 
 from visrun.arguments import VERBS, words_after
 from visrun.build import load
-from visrun.errors import PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
+from visrun.errors import ERROR, PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
 from visrun.synonyms import is_command, ours
 
 HELP = ("help", "-h", "--help")
@@ -103,7 +103,7 @@ def _told(error: VisrunError) -> int:
     problems = error.problems if isinstance(error, ConfigError) else [str(error)]
     for text in problems:
         line = text if isinstance(error, DataError) else " ".join(text.split())
-        print(f"visrun: error: {line}", file=sys.stderr)
+        print(f"{ERROR}{line}", file=sys.stderr)
     return error.exit_code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.1
 logger = logging.getLogger("visrun")
+LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+STAMP = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (?:INFO visrun: )?")  # of such a line
+WARNED = "WARNING visrun: "  # where the terminal has "warning: "
+
+
+def shortened(line: str) -> str:
+    """A line of the log with its time of day, and else as the terminal has it; any other line as it is."""
+    return STAMP.sub(r"\1 ", line).replace(WARNED, "warning: ", 1)
 
 
 class LogFile(logging.FileHandler):
@@ -48,7 +57,7 @@ def logged(file: Path) -> Iterator[None]:
         handler = LogFile(file, encoding="utf-8", errors="backslashreplace")  # file names may be no text
     except OSError as error:
         raise VisrunError(f"{file}: cannot write ({error.strerror})") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(logging.Formatter(LOG_LINE))
     root, level = logging.getLogger(), logger.level
     root.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -25,6 +25,7 @@ PATH_FAULTS = {  # what may be wrong with a path that the user named
     errno.ENOSPC: "no space left on the disk; make room, or name another path",
     errno.ENOTDIR: "a file stands where a folder should be; name another path",
 }
+ERROR = "visrun: error: "  # begins the line on stderr that says why a process ends; others read it there
 # Ends a line about a name that no table has.
 PLUGIN_HINT = "; a plugin may bring it: plugins=[my_package]"
 

@@ -15,7 +15,7 @@ from visrun.arguments import verb_parser
 from visrun.config.choices import known, setting_of
 from visrun.config.compose import Resolved, Sweep, check_sweep, resolve
 from visrun.config.configs import Conf, flatten, open_conf
-from visrun.config.fields import allowed, extra, leaves, one_of, show
+from visrun.config.fields import allowed, extra, leaves, meaning, one_of, show
 from visrun.config.hydra_errors import refused
 from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, hydra_words
@@ -157,7 +157,7 @@ def _about(key: str, resolved: Resolved, conf: Conf) -> str:
     by = "no" if why_unread(key, facts) else "yes"
     read = f"only when {wanted}; by this run: {by}" if wanted else "always"
     lines = [f"takes  {takes}", f"value  {show(value)}, from {source} ({MEANING[source]})", f"read   {read}"]
-    return "\n  ".join([f"{key}: {info.description}", *lines])
+    return "\n  ".join([f"{key}: {meaning(info)}", *lines])
 
 
 def _names(key: str, resolved: Resolved, conf: Conf) -> str:

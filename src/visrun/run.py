@@ -29,7 +29,7 @@ from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import remembered
 from visrun.record.resuming import last_state, require_same_data, where_left
-from visrun.record.run_files import is_metric
+from visrun.record.run_files import LOG, is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
@@ -120,7 +120,7 @@ def _run(
     tags: Mapping[str, str] | None = None,
 ) -> Result:
     """A new run, or one that goes on from its ``former`` experiment.json; that has its name and first tags already."""
-    with RunFolder(folder) as files, logged(files.path / "visrun.log"), stop_on_signals(STOPPING) as stop:
+    with RunFolder(folder) as files, logged(files.path / LOG), stop_on_signals(STOPPING) as stop:
         outlets, progress = Outlets(files, NoTracker(), screen, stop), None
         state = last_state(files, resolved, screen) if former else None
         if former is None:

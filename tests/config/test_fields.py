@@ -2,12 +2,18 @@
 
 import pytest
 
-from visrun.config.fields import Float, Frozen, Int, allowed, field, leaves, one_of, show, validate
+from visrun.config.fields import Float, Frozen, Int, allowed, field, leaves, meaning, one_of, show, validate
 
 
 class Inner(Frozen):
     size: Int = field(3, "A size.", unit="pixels", hint="or two", ge=1, le=9)
     share: Float | None = field(None, "A share.", allowed="a number > 0", gt=0)
+
+
+class Optional(Frozen):
+    """A value that may be left out."""
+
+    size: Int | None = field(None, "How big.", empty="as it comes")
 
 
 class Outer(Frozen):
@@ -48,6 +54,13 @@ def test_allowed_follows_from_the_field(model, name, text):
 def test_one_line_for_every_wrong_key(values, lines):
     found, wrong = validate(Outer, values)
     assert (found, list(wrong.values())) == (None, lines)
+
+
+def test_what_no_value_stands_for_ends_the_help():
+    info = leaves(Optional)["size"]
+    assert meaning(info) == "How big; null = as it comes."
+    assert meaning(info, nothing="empty") == "How big; empty = as it comes."
+    assert meaning(leaves(Inner)["size"]) == leaves(Inner)["size"].description
 
 
 def test_valid_values_are_a_frozen_model():

@@ -102,6 +102,8 @@ def test_every_setting_explains_itself():
         assert info.description, name
         assert info.description.endswith("."), name
         assert extra(info, "allowed") is not None, name
+        assert "null" not in info.description, name
+        assert info.default is None or not extra(info, "empty"), name
 
 
 def test_class_names_that_look_like_numbers_are_names():

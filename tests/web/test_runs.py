@@ -26,14 +26,14 @@ from visrun.config.compose import resolve
 from visrun.console import Screen, logged
 from visrun.errors import UserError
 from visrun.record.experiment import describe
-from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
+from visrun.record.run_files import FILE_NAME, LOCK, LOG, METRICS, STATUS
 from visrun.record.run_folder import SILENT, RunFolder, born, noted_process, writer_of
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, TABLE
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE, Conflict, Processes, kill, stop
 from visrun.web.roots import Roots
-from visrun.web.runs import LOG, detail, last_lines, log_lines, pictures, progress
+from visrun.web.runs import detail, last_lines, log_lines, pictures, progress
 from visrun.web.state import UI, Facts, facts_of, note
 from visrun.web.stream import Rows, as_json
 

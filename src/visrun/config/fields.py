@@ -43,6 +43,7 @@ def field(
     default: Any,
     text: str,
     *,
+    empty: str = "",
     unit: str = "",
     search: Mapping[str, Any] | None = None,
     allowed: str = "",
@@ -54,20 +55,28 @@ def field(
     Args:
         default: The schema's default.
         text: Help, one sentence.
+        empty: What no value stands for, where it may have none.
         unit: Such as ``epochs``.
         search: What a sweep may try: ``{"choices": [...]}`` or ``{"low", "high"[, "log"][, "step"]}``; None = nothing.
         allowed: What an error says is allowed, where it does not follow from the type and the limits.
         hint: What an error adds: how to have more than is allowed.
         limits: pydantic's ``gt``, ``ge``, ``lt``, ``le``.
     """
-    noted: dict[str, Any] = {"unit": unit, "search": dict(search) if search else None, "allowed": allowed, "hint": hint}
+    noted: dict[str, Any] = {"search": dict(search) if search else None}
+    noted |= {"empty": empty, "unit": unit, "allowed": allowed, "hint": hint}
     return Field(default, description=text, json_schema_extra=noted, **limits)
 
 
 def extra(info: FieldInfo, key: str) -> Any:
-    """What :func:`field` noted beside a field: ``unit``, ``search``, ``allowed`` or ``hint``."""
+    """What :func:`field` noted beside a field: ``empty``, ``unit``, ``search``, ``allowed`` or ``hint``."""
     noted = info.json_schema_extra
     return noted.get(key) if isinstance(noted, dict) else None
+
+
+def meaning(info: FieldInfo, *, nothing: str = "null") -> str:
+    """A field's help, with what no value stands for, which is written ``nothing``: ``The tracker; null = none.``"""
+    text, empty = info.description or "", extra(info, "empty")
+    return f"{text.removesuffix('.')}; {nothing} = {empty}." if empty else text
 
 
 def limits(info: FieldInfo) -> dict[str, float]:

@@ -27,30 +27,34 @@ class Data(Frozen):
     """Where the images come from and how they reach the device."""
 
     name: str = field("demo", "The layout: demo, auto (recognise it) or the name of a reader.", pattern=NAME)
-    root: Address | None = field(None, "The dataset's folder or table; null = the demo set.", allowed="a path")
+    root: Address | None = field(None, "The dataset's folder or table.", empty="the demo set", allowed="a path")
     image_size: Side | tuple[Side, Side] | None = field(
         None,
-        "Side of the training image; null = the model's or the task's, at most the images' median.",
+        "Side of the training image.",
+        empty="the model's or the task's, at most the images' median",
         unit="pixels",
         allowed="an integer from 8 to 4096, or two of them as [height,width]",
     )
     resize: Fit | None = field(
         None,
         "How an image meets the training size: crop fills it, letterbox keeps all and pads, zoom is a letterbox that "
-        "training looks into closer; null = the task's.",
+        "training looks into closer.",
+        empty="the task's",
         allowed="crop, letterbox or zoom",
     )
     classes: Classes | None = field(
-        None, "The classes to learn, in this order; null = all found.", allowed="a list of different class names"
+        None, "The classes to learn, in this order.", empty="all found", allowed="a list of different class names"
     )
     targets: Classes | None = field(
         None,
-        "The columns of a table to learn; null = all but those that number its rows and, for values, those of text.",
+        "The columns of a table to learn.",
+        empty="all but those that number its rows and, for values, those of text",
         allowed="a list of different column names",
     )
     tile: Int | None = field(
         None,
-        "Cut larger images into tiles of so many pixels a side; what is found in them is merged. null = never.",
+        "Cut larger images into tiles of so many pixels a side; what is found in them is merged.",
+        empty="never",
         unit="pixels",
         ge=32,
         le=8192,
@@ -59,13 +63,15 @@ class Data(Frozen):
     val_fraction: Float = field(0.2, "Share of train held out where the dataset has no val split.", gt=0, lt=1)
     fold: Fold | None = field(
         None,
-        "Cross-validation: of how many parts of train and val together which one is val; null = none.",
+        "Cross-validation: of how many parts of train and val together which one is val.",
+        empty="none",
         allowed="the part and how many there are, from 1/2 to 1000/1000, such as 2/5",
     )
     group: Pattern | None = field(
         None,
         "What names an image's patient, clip or place, none of which is held out in part: a column of its table, or "
-        "what is found in its path; null = nothing.",
+        "what is found in its path.",
+        empty="nothing",
         allowed="a column or a regular expression",
     )
     train_fraction: Float = field(1.0, "Share of train to learn from, the same of every class; 1 = all.", gt=0, le=1)
@@ -88,11 +94,12 @@ class Data(Frozen):
     )
     cache_gb: Float | None = field(
         None,
-        "Budget of the cache in each place in GB, all splits together; null = half of what is free there.",
+        "Budget of the cache in each place in GB, all splits together.",
+        empty="half of what is free there",
         unit="GB",
         gt=0,
     )
-    cache_dir: Address | None = field(None, "Folder of the disk cache; null = ~/.cache/visrun.", allowed="a path")
+    cache_dir: Address | None = field(None, "Folder of the disk cache.", empty="~/.cache/visrun", allowed="a path")
     on_bad: OnBad = field("error", "What an unreadable image or label does: stop, or be left out.")
 
 
@@ -164,7 +171,8 @@ class Run(Frozen):
     accumulate: Int = field(1, "Batches whose gradients make one optimizer step.", unit="batches", ge=1, le=1024)
     monitor: str | None = field(
         None,
-        "The metric that picks the best epoch and feeds a sweep; null = the task's.",
+        "The metric that picks the best epoch and feeds a sweep.",
+        empty="the task's",
         allowed="a metric of the task",
     )
     ema: Float = field(0.0, "Decay of the weights' moving average that is evaluated and saved; 0 = off.", ge=0, lt=1)
@@ -176,12 +184,13 @@ class Tracking(Frozen):
     name: Literal["mlflow", "none"] = field("mlflow", "The tracker.")
     uri: Address | None = field(
         None,
-        "MLflow's store; null = MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder.",
+        "MLflow's store.",
+        empty="MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder",
         allowed="a path or URL",
     )
-    experiment: str | None = field(None, "MLflow's experiment; null = visrun/TASK.", allowed="a name", min_length=1)
+    experiment: str | None = field(None, "MLflow's experiment.", empty="visrun/TASK", allowed="a name", min_length=1)
     run_name: str | None = field(
-        None, "The run's name in MLflow; null = the model and what sets it apart.", allowed="a name", min_length=1
+        None, "The run's name in MLflow.", empty="the model and what sets it apart", allowed="a name", min_length=1
     )
 
 
@@ -192,7 +201,8 @@ class LossOptions(Frozen):
     gamma: Float = field(2.0, "Focal loss: how strongly easy samples are played down; 0 = not at all.", ge=0)
     alpha: Float | None = field(
         None,
-        "Focal loss: weight of objects, defects and all classes but the first; the rest has 1 - alpha. null = even.",
+        "Focal loss: weight of objects, defects and all classes but the first; the rest has 1 - alpha.",
+        empty="even",
         ge=0,
         le=1,
     )

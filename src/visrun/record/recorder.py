@@ -17,7 +17,7 @@ from visrun.console import Screen, epoch_line
 from visrun.errors import UserError
 from visrun.numbers import number
 from visrun.optimizers import load_optimizer
-from visrun.record.run_files import PLOTS, SECONDS, is_metric
+from visrun.record.run_files import PLOTS, SECONDS, SPEED, is_metric
 from visrun.record.run_folder import RunFolder
 from visrun.signals import Stop
 from visrun.step import Step
@@ -128,7 +128,7 @@ class RunRecorder:
         """Write the epoch's line everywhere; keep the weights of a new best in memory."""
         step_seconds = row.pop("time/step", None)
         speed = self.images_per_step / max(step_seconds, 1e-9) if step_seconds is not None else None
-        pace = {} if speed is None else {"time/images_per_second": speed}
+        pace = {} if speed is None else {SPEED: speed}
         row = {"epoch": progress.epoch, **row, **pace, AT: time.time(), SECONDS: progress.seconds}
         if improved:
             weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}

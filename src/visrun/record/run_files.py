@@ -12,7 +12,10 @@ CHECKPOINTS, BEST_WEIGHTS, PLOTS = "checkpoints", "best.pt", "plots"
 PREDICTIONS = "predictions"  # the folder for what is drawn of images that it is tried on
 # The folders that are written in, beside those of trials, which are numbers; a sweep's and Hydra's among them.
 FOLDERS = (CHECKPOINTS, PLOTS, PREDICTIONS, "best", "slots", ".hydra", ".submitit")
-SECONDS = "time/total"  # of metrics.jsonl: how long the run has trained; no epoch is without, and its last value
+LOG = "visrun.log"
+# Clocks of metrics.jsonl: seconds that the run has trained, which no epoch is without, of the epoch; images a second.
+CLOCK = "time/"
+SECONDS, EPOCH_SECONDS, SPEED = f"{CLOCK}total", f"{CLOCK}epoch", f"{CLOCK}images_per_second"
 
 
 def is_loss(key: str) -> bool:
@@ -22,4 +25,4 @@ def is_loss(key: str) -> bool:
 
 def is_metric(key: str) -> bool:
     """Whether a key of metrics.jsonl is one of the task's metrics, rather than a loss, a rate, a time or the epoch."""
-    return not is_loss(key) and key not in ("epoch", "learning_rate") and not key.startswith("time/")
+    return not is_loss(key) and key not in ("epoch", "learning_rate") and not key.startswith(CLOCK)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
-from visrun.errors import UserError, VisrunError
+from visrun.errors import ERROR, UserError, VisrunError
 from visrun.record.journal import close_dead
 from visrun.record.run_folder import living
 from visrun.sweep.slots import Slot
@@ -157,7 +157,7 @@ class Slots:
             slot.start()
             return
         self.active.remove(slot)
-        line = f"slot {slot.number} cannot work: {slot.last_words().removeprefix('visrun: error: ')} (see {slot.log})"
+        line = f"slot {slot.number} cannot work: {slot.last_words().removeprefix(ERROR)} (see {slot.log})"
         if not self.active:
             raise VisrunError(line)
         self.warn(line)

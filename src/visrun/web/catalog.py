@@ -6,7 +6,6 @@ appears on the page.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -89,7 +88,7 @@ def _field(key: str, info: FieldInfo) -> dict[str, Any]:
 
 def _help(key: str, info: FieldInfo) -> str:
     hint = " Powers of 2 are recommended." if key in POWERS else ""
-    return (info.description or "").replace("null = ", "empty = " if key not in selects() else "null = ") + hint
+    return fields.meaning(info, nothing="null" if key in selects() else "empty") + hint
 
 
 @cache
@@ -103,8 +102,7 @@ def _of_nothing(key: str, info: FieldInfo) -> str:
     """What an empty field stands for: ``all found``; "" where it may not be empty."""
     if key in selects() or problems_of(key, None):
         return ""
-    told = re.search(r"null = (.*?)\.?$", info.description or "")
-    return told[1] if told else "none"
+    return fields.extra(info, "empty") or "none"
 
 
 def _control(key: str, info: FieldInfo) -> str:

@@ -9,26 +9,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visrun.errors import UserError
+from visrun import console
+from visrun.errors import ERROR, UserError
 from visrun.figures import plots
 from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
-from visrun.record.run_files import FILE_NAME, PLOTS, SECONDS
+from visrun.record.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEED
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
 from visrun.web.state import ENDED, Facts, facts_of, own_settings, rows_of, told
 
-LOG = "visrun.log"
 TAIL = 40  # lines of a log
 TAIL_BYTES = 40_000
 RECENT = 5  # epochs whose mean time tells how long the next ones take
 ALREADY_DRAWN = ("curves.png", "learning_rate.png", "importance.png")  # the page draws these itself
 PICTURE = re.compile(r"[A-Za-z0-9_-]+\.png")
-STAMP = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (?:INFO visrun: )?")
-WARNED = "WARNING visrun: "  # where the console has "warning: "
 
 Rows = Sequence[Row]
 
@@ -92,7 +90,7 @@ def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
         "steps": status.get("steps"),
         "phase": str(facts.status.get("state", "")) if facts.state == "running" else "",
         "left": _left(status, rows, done + share, epochs) if training else None,
-        "speed": _speed(status) or last.get("time/images_per_second"),
+        "speed": _speed(status) or last.get(SPEED),
         "seconds": last.get(SECONDS),
         "best": best[monitor] if best else None,
         "best_epoch": int(best["epoch"]) if best else 0,
@@ -121,7 +119,7 @@ def _share(status: Mapping[str, float], done: int) -> float:
 
 def _left(status: Mapping[str, float], rows: Rows, done: float, epochs: float | None) -> float | None:
     """Seconds until the last epoch, if no early stopping comes before."""
-    took = [row["time/epoch"] for row in rows if "time/epoch" in row][-RECENT:]
+    took = [row[EPOCH_SECONDS] for row in rows if EPOCH_SECONDS in row][-RECENT:]
     if not took and {"step_seconds", "steps"} <= status.keys():
         took = [status["step_seconds"] * status["steps"]]
     if not took or epochs is None:
@@ -145,9 +143,9 @@ def reason(facts: Facts) -> str:
         return noted
     if facts.cut_off:
         return facts.why_cut_off
-    said = [line for line in tail(facts.folder / CONSOLE) if line.startswith("visrun: error: ")]
+    said = [line for line in tail(facts.folder / CONSOLE) if line.startswith(ERROR)]
     if said and code not in (0, None):
-        return said[-1].removeprefix("visrun: error: ")
+        return said[-1].removeprefix(ERROR)
     if broken := _broken(facts):
         return broken
     if facts.state == "unfinished":
@@ -183,7 +181,7 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
 def log_lines(folder: Path) -> list[str]:
     """The last lines of a run's log, each with its time of day; of what the command printed where there is no log."""
     lines = tail(folder / LOG) or tail(folder / CONSOLE)
-    return [STAMP.sub(r"\1 ", line).replace(WARNED, "warning: ", 1) for line in lines]
+    return [console.shortened(line) for line in lines]
 
 
 def last_lines(folder: Path) -> list[str]:

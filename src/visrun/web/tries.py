@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from visrun.config.fields import show
-from visrun.errors import UserError
+from visrun.errors import ERROR, UserError
 from visrun.folders import expanded
 from visrun.numbers import numbers_of
 from visrun.record.run_files import PREDICTIONS
@@ -33,7 +33,6 @@ from visrun.web.state import note, told
 NOTE, LINES, SAID = "ui_predict.json", "ui_predict.jsonl", "ui_predict.log"
 SHOWN = 24  # predictions that the page shows
 MOST_NAMES = 4  # values that a caption names
-ERROR = "visrun: error: "
 
 
 @dataclass
