@@ -15,7 +15,7 @@ from visrun.config.compose import resolve
 from visrun.config.settings import Settings
 from visrun.data.look import Look
 from visrun.errors import ConfigError, DataError
-from visrun.feeding import build_loaders, keep_of, read_dataset
+from visrun.feeding import build_loaders, keep_of, read_dataset, reference_of
 from visrun.survey.look import look
 from visrun.tables import AUGMENTATIONS
 
@@ -42,6 +42,18 @@ def test_augmentations_know_what_the_network_expects():
     expected = load(AUGMENTATIONS["grayscale"])(images, seed(0), mean=look.mean, std=look.std)
     assert torch.equal(grayscale(images, seed(0)), expected)
     assert not loaders["val"].vary.extra
+
+
+@pytest.mark.parametrize(("task", "without"), [("anomaly_detection", True), ("classification", False)])
+def test_a_model_measures_itself_on_the_training_images_that_show_no_defect(task, without):
+    resolved = resolve([f"task={task}", "data.cache=stream", "batch_size=8"], conf=shipped())
+    dataset = read_dataset(resolved.settings, Mock())
+    train = dataset.splits["train"]
+    given = Look(image_size=(32, 32), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    batches = reference_of(resolved, dataset, given, device=torch.device("cpu"))
+    good = [row for row in train if not without or row.target.kind == "good"]
+    assert len(batches) == -(-len(good) // 8)
+    assert next(iter(batches.epoch(0))).images.shape == (8, 3, 32, 32)
 
 
 @pytest.fixture

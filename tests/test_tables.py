@@ -174,6 +174,12 @@ def test_both_limits_of_a_size_are_told():
     assert entry.size_problem("x", (40, 10), target="instances").endswith(told)
 
 
+def test_a_network_of_classes_of_pixels_says_that_it_answers_for_each():
+    for name in (*MODELS, "fcn_resnet101", "unet_timm_x", "timm_x", "dense_timm_x", "resnet101"):
+        entry = model_entry(name)
+        assert entry.pixels == ("segmentation" in entry.tasks), name
+
+
 def test_torchvision_builders_agree_with_torchvision():
     from torchvision import models
 

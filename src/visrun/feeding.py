@@ -19,11 +19,12 @@ from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Extra, Vary, shaped
 from visrun.data.cache import Keep
-from visrun.data.describe import crowded, describe, uneven, vanishing, wild
+from visrun.data.describe import crowded, describe, uneven, unmarked, vanishing, wild
 from visrun.data.faults import Undecodable
 from visrun.data.look import Look
 from visrun.data.records import Dataset
 from visrun.data.size import hides_most
+from visrun.data.verdicts import is_defective
 from visrun.errors import DataError
 from visrun.folders import cache_folder
 from visrun.loaders import split_batches, where_kept
@@ -92,7 +93,7 @@ def build_loaders(
     for line in _advice(resolved, dataset, look):
         screen.warn(line)
     loaders, places, broken = {}, {}, list[str]()
-    unmarked = not entry_of(settings.model.name, settings.task).dense
+    pixels = entry_of(settings.model.name, settings.task).pixels
     colours = {"mean": look.mean, "std": look.std}
     extra = [_extra(name, colours) for name in settings.augment.extra]
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
@@ -115,7 +116,7 @@ def build_loaders(
                 vary,
                 batch_size=values.batch_size * (settings.run.accumulate if training else 1),
                 device=device,
-                unmarked=unmarked,
+                unmarked=not pixels,
                 progress=counter(screen, f"decoding {split}"),
             )
         except Undecodable as error:
@@ -135,7 +136,9 @@ def build_loaders(
 def _advice(resolved: Configured, dataset: Dataset, look: Look) -> list[str]:
     """A line for what cannot be learnt from the data so, and for each default that suits them badly."""
     settings = resolved.settings
-    lines = [*_unmarked(settings, dataset), *crowded(dataset, look.windows), *vanishing(dataset, look)]
+    model = settings.model.name
+    lines = unmarked(dataset, model) if entry_of(model, settings.task).pixels else []
+    lines += [*crowded(dataset, look.windows), *vanishing(dataset, look)]
     lines += wild(dataset) if resolved.hyperparameters.loss == "mse" else []
     if settings.data.class_weights == "none" and settings.run.monitor is None:
         lines += uneven(dataset)
@@ -146,17 +149,6 @@ def _advice(resolved: Configured, dataset: Dataset, look: Look) -> list[str]:
     return lines
 
 
-def _unmarked(settings: Settings, dataset: Dataset) -> list[str]:
-    """How many labelled defects a model that learns from pixels cannot learn from."""
-    model = settings.model.name
-    if TASKS[settings.task].target != "verdict" or not entry_of(model, settings.task).dense:
-        return []
-    defects = [record.target for record in dataset.splits.get("train", ()) if record.target.defective]
-    bare = sum(not verdict.masks for verdict in defects)
-    told = f"{bare:,} of {len(defects):,} labelled defects in train have no mask: model={model} learns from pixels"
-    return [f"{told} and passes them over; add masks, or choose a classifier"] if bare else []
-
-
 def _extra(name: str, colours: Mapping[str, Any]) -> Extra:
     """An augmentation of the table with what its signature asks for."""
     augment = load(AUGMENTATIONS[name])
@@ -165,8 +157,8 @@ def _extra(name: str, colours: Mapping[str, Any]) -> Extra:
 
 
 def reference_of(resolved: Configured, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:
-    """Batches of the good training images, neither varied nor spoiled."""
-    good = tuple(record for record in dataset.splits["train"] if not record.target.defective)
+    """Batches of the training images that show no defect, neither varied nor spoiled."""
+    good = tuple(record for record in dataset.splits["train"] if not is_defective(record.target))
     only, size = replace(dataset, splits={"train": good}), resolved.hyperparameters.batch_size
     return split_batches(only, "train", look, keep_of(resolved.settings), batch_size=size, device=device)
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from visrun.data.describe import crowded, describe, sides_of, uneven, vanishing, wild
+from visrun.data.describe import crowded, describe, sides_of, uneven, unmarked, vanishing, wild
 from visrun.data.geometry import working_size
 from visrun.data.listing import Record
 from visrun.data.look import Look
 from visrun.data.objects import LABEL
 from visrun.data.records import Dataset
 from visrun.data.tiles import windows
+from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 
 from .test_boxing import moved, objects
@@ -144,6 +145,16 @@ def test_classes_of_very_different_numbers_are_told(counts: tuple[int, ...], tol
     lines = uneven(labels)
     assert [line[: len(told or "")] for line in lines] == ([told] if told else [])
     assert uneven(replace(labels, multilabel=True)) == uneven(replace(labels, kind="verdict")) == []
+
+
+def test_labelled_defects_without_a_mask_are_told() -> None:
+    verdicts = [Verdict("good"), Verdict("bent"), Verdict("bent", (Path("b.png"),)), Verdict("cut")]
+    rows = tuple(Record(Path(f"{i}.png"), verdict, "") for i, verdict in enumerate(verdicts))
+    (line,) = unmarked(replace(dataset("boxes"), splits={"train": rows, "val": rows}), "unet")
+    assert line.startswith("2 of 3 labelled defects in train have no mask: model=unet learns from pixels")
+    for others in (rows[:1], (rows[0], rows[2]), ()):
+        assert unmarked(replace(dataset("boxes"), splits={"train": others, "val": rows}), "unet") == []
+    assert unmarked(dataset("boxes"), "unet") == [] == unmarked(valued(x=[0.0, 1.0]), "unet")
 
 
 def valued(**columns: list[float]) -> Dataset:

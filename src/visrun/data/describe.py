@@ -12,6 +12,7 @@ from visrun.data.geometry import centred
 from visrun.data.objects import MOST_MASKED, Objects
 from visrun.data.outlines import Floats, Window
 from visrun.data.recognise import choices
+from visrun.data.verdicts import is_defective
 from visrun.errors import DataError
 from visrun.tables import READERS, TARGETS, learning
 from visrun.text import some
@@ -110,6 +111,14 @@ def vanishing(dataset: Dataset, look: Look) -> list[str]:
     if count == len(sides):
         raise DataError(f"{dataset.root}: {told}")
     return [told] if count else []
+
+
+def unmarked(dataset: Dataset, model: str) -> list[str]:
+    """A line on the labelled defects in train from which a model that learns from pixels, ``model``, cannot learn."""
+    defects = [row.target for row in dataset.splits.get("train", ()) if is_defective(row.target)]
+    bare = sum(not verdict.masks for verdict in defects)
+    told = f"{bare:,} of {len(defects):,} labelled defects in train have no mask: model={model} learns from pixels"
+    return [f"{told} and passes them over; add masks, or choose a classifier"] if bare else []
 
 
 def uneven(dataset: Dataset) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from visrun.data import check, files
 from visrun.data.objects import Objects
 from visrun.data.stratify import dealt, held_out, held_out_of_several
-from visrun.data.verdicts import Verdict
+from visrun.data.verdicts import Verdict, is_defective
 from visrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def complete(
     if "val" not in done and done.get("train"):
         chosen = _chosen(done["train"], root=root, fraction=val_fraction, seed=seed, by_class=by_class, group=group)
         if defects_aside:
-            chosen |= {i for i, (record, _) in enumerate(done["train"]) if _defective(record)}
+            chosen |= {i for i, (record, _) in enumerate(done["train"]) if is_defective(record.target)}
         done |= _cut(done["train"], chosen)
     return ordered(done)
 
@@ -92,8 +92,8 @@ def folded(
     number, count = map(int, fold.split("/"))
     learnt = [*splits.get(ALL, ()), *splits.get("train", ())]
     entries = [*learnt, *splits.get("val", ())]
-    aside = defects_aside or not any(_defective(record) for record, _ in learnt)
-    parted = [i for i, (record, _) in enumerate(entries) if not (aside and _defective(record))]
+    aside = defects_aside or not any(is_defective(record.target) for record, _ in learnt)
+    parted = [i for i, (record, _) in enumerate(entries) if not (aside and is_defective(record.target))]
     names, groups = _named([entries[i] for i in parted], root=root, by_class=by_class)
     alike = _owners([entries[i] for i in parted], root=root, group=group)
     if parted and len(set(alike)) < count:
@@ -201,10 +201,6 @@ def _rarest(labels: Sequence[Sequence[int]]) -> list[int | None]:
     """Of each image's labels the one that fewest images have; None of none."""
     counts = Counter(label for own in labels for label in own)
     return [min(own, key=lambda label: (counts[label], label), default=None) for own in labels]
-
-
-def _defective(record: Record) -> bool:
-    return isinstance(record.target, Verdict) and record.target.defective
 
 
 def _group(record: Record) -> Hashable:

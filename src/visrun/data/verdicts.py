@@ -41,3 +41,8 @@ class Verdict:
 
     def __str__(self) -> str:
         return " ".join([self.kind, *(mask.name for mask in self.masks)])
+
+
+def is_defective(target: object) -> bool:
+    """Whether an image's target, of any kind, is the verdict that it shows a defect."""
+    return isinstance(target, Verdict) and target.defective

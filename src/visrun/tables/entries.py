@@ -105,6 +105,7 @@ class ModelEntry:
             takes no others.
         smallest: The least side in pixels that it takes.
         square: Whether long images are cropped to a square, unless the user names a size, since it may take no other.
+        pixels: Whether it answers for each pixel; of defects it then learns from their masks alone.
     """
 
     build: Ref
@@ -125,11 +126,7 @@ class ModelEntry:
     multiple: int = 32
     smallest: int = 1
     square: bool = False
-
-    @property
-    def dense(self) -> bool:
-        """Whether it answers for every pixel."""
-        return "segmentation" in self.tasks
+    pixels: bool = False
 
     def size_problem(self, name: str, size: int | tuple[int, int], *, target: str) -> str:
         """The line for an image size that it cannot take, with the nearest that it can; "" where it takes it.

@@ -54,7 +54,7 @@ def _classifier(builder: str, parameters: float, **facts: Any) -> ModelEntry:
 
 def _segmenter(builder: str, parameters: float, **facts: Any) -> ModelEntry:
     build = "visrun.models.segmenters:segmenter"
-    return ModelEntry(build=build, builder=builder, tasks=PIXEL_TASKS, parameters=parameters, **facts)
+    return ModelEntry(build=build, builder=builder, tasks=PIXEL_TASKS, parameters=parameters, pixels=True, **facts)
 
 
 def _dense(builder: str, parameters: float, **facts: Any) -> ModelEntry:
@@ -102,6 +102,7 @@ MODELS: dict[str, ModelEntry] = {
         image_size=96,
         pretrained=False,
         multiple=8,
+        pixels=True,
     ),
     "lraspp": _segmenter("lraspp_mobilenet_v3_large", 3.2, speed=3, accuracy=1, drops=False),
     "deeplabv3": _segmenter("deeplabv3_mobilenet_v3_large", 11.0, speed=2, accuracy=2),
@@ -114,6 +115,7 @@ MODELS: dict[str, ModelEntry] = {
         parameters=14.3,
         speed=2,
         accuracy=2,
+        pixels=True,
     ),
     "patchcore": ModelEntry(
         build="visrun.models.patchcore:patchcore",
@@ -219,7 +221,7 @@ def _of_timm(name: str) -> ModelEntry:
     if builder and under == "":
         return ModelEntry(build=f"{place}:timm_classifier", tasks=IMAGE_TASKS, square=True, **facts)
     if builder and under == UNET:
-        return ModelEntry(build=f"{place}:timm_unet", tasks=HEAT_TASKS, **facts)
+        return ModelEntry(build=f"{place}:timm_unet", tasks=HEAT_TASKS, pixels=True, **facts)
     if builder and under == DENSE:
         return ModelEntry(build=f"{place}:timm_dense", tasks=OBJECT_TASKS, drops=False, **facts)
     raise ConfigError(f"model.name={name} is no model: of timm there are timm_X, unet_timm_X and dense_timm_X")
