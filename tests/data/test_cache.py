@@ -404,17 +404,47 @@ def test_deep_grey_is_scaled_as_the_look_says_and_kept_apart_by_that(tmp_path):
     assert len({contents.key(source) for source in sources}) == len(whites)
 
 
-def test_the_tiles_of_one_file_decode_it_once_a_thread(tmp_path, monkeypatch):
-    files, decoded = [picture(tmp_path / f"{i}.png", (64, 48), i) for i in range(2)], []
+@pytest.mark.parametrize("chunk", [4, 64])
+def test_the_tiles_of_one_file_decode_it_once(tmp_path, monkeypatch, chunk):
+    files, decoded = [picture(tmp_path / f"{i}.png", (64, 48), i) for i in range(5)], []
     windows = [(x, y, x + 16, y + 16) for y in (0, 16, 32) for x in (0, 16, 32, 48)]
     real = decoding.load_rgb
     monkeypatch.setattr(decoding, "load_rgb", lambda path, **how: (decoded.append(path), real(path, **how))[1])
     several = [(path, window) for path in files for window in windows]
     source = contents.describe([path for path, _ in several], look((16, 16)), windows=[window for _, window in several])
-    pixels, _, _ = take(cache.open_images(source, Keep(cache="ram", workers=1)), torch.arange(len(several)))
+    monkeypatch.setattr(cache, "CHUNK", chunk)
+    pixels, _, _ = take(cache.open_images(source, Keep(cache="ram", workers=3)), torch.arange(len(several)))
     for (path, (left, top, right, bottom)), found in zip(several, pixels, strict=True):
         assert (found[:16, :16].numpy() == real(path)[top:bottom, left:right]).all()
-    assert 2 <= len(decoded) <= 4  # two threads fill the cache
+    assert sorted(decoded) == files
+
+
+def test_few_large_files_lie_in_memory_at_once(tmp_path, monkeypatch):
+    files = [picture(tmp_path / f"{i}.png", (64, 48), i) for i in range(6)]
+    windows = [(0, 0, 16, 16), (16, 0, 32, 16)]
+    several = [(path, window) for path in files for window in windows]
+    source = contents.describe([path for path, _ in several], look((16, 16)), windows=[window for _, window in several])
+    batch = stream.blank(source, len(several))
+    for room, expected in ((64 * 48 * 2.5, 2), (1, 1), (64 * 48 * 100, 3)):
+        monkeypatch.setattr(stream, "MOST_WHOLE", int(room))
+        with stream.Pool(source, 3) as pool:
+            for future, (path, _) in zip(pool.start(np.arange(len(several)), batch), several, strict=True):
+                threads.awaited(future, path)
+            assert len(pool.cutters) == expected
+
+
+def test_the_tiles_of_a_file_that_stand_apart_in_a_batch_decode_it_once(tmp_path, monkeypatch):
+    files, decoded = [picture(tmp_path / f"{i}.png", (64, 48), i) for i in range(3)], []
+    real = decoding.load_rgb
+    monkeypatch.setattr(decoding, "load_rgb", lambda path, **how: (decoded.append(path), real(path, **how))[1])
+    several = [(path, (x, 0, x + 16, 16)) for path in files for x in (0, 16, 32)]
+    source = contents.describe([path for path, _ in several], look((16, 16)), windows=[window for _, window in several])
+    shuffled = np.random.default_rng(0).permutation(len(several))
+    (pixels,) = (pixels for pixels, _ in stream.decoded(source, [shuffled], workers=1))
+    assert sorted(decoded) == files
+    for row, found in zip(shuffled, pixels, strict=True):
+        path, (left, top, right, bottom) = several[row]
+        assert (found[:16, :16].numpy() == real(path)[top:bottom, left:right]).all()
 
 
 # Places

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -290,3 +291,16 @@ def test_masks_that_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 256]], np.uint16)).save(tmp_path / "d.png")
     with pytest.raises(DataError, match=r"mask id 256 is above 255; numbers of objects\? then data=instances "):
         images.load_mask(tmp_path / "d.png")
+
+
+def test_a_large_image_stands_in_memory_once_beside_pillows_own(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6000, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    tracemalloc.start()
+    try:
+        found = images.load_rgb(tmp_path / "a.png")
+        most = tracemalloc.get_traced_memory()[1]  # not what Pillow takes
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(found, pixels)
+    assert most < 1.5 * pixels.nbytes

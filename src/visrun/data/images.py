@@ -44,6 +44,7 @@ _LOSSY = ("JPEG", "MPO", "WEBP")
 # Pillow stretches the greys of 2- and 4-bit PNG to 0..255; a mask's ids are the numbers as they were written.
 _STRETCH = {"L;2": 85, "L;4": 17}
 WHITE_FROM = 128  # the grey that is nearer to white than to black
+STRIP = 512  # rows of an image that are copied at once
 GREYISH = 16  # by how much the channels of a grey picture may differ that was saved as a JPEG
 
 
@@ -84,7 +85,7 @@ def load_rgb(
         box = drafted[1] if drafted else (0, 0, *image.size)
         if wanted and (wanted != image.size or box[2:] != image.size):
             pixels = np.asarray(Image.fromarray(pixels).resize(wanted, Image.Resampling.BILINEAR, box=box))
-        return np.array(turned(pixels, turn), order="C")  # own memory: Pillow's is read-only
+        return np.require(turned(pixels, turn), requirements=["C", "W"])  # Pillow's own memory is read-only
 
 
 def load_mask(path: Path, *, ids: Sequence[int] = ()) -> Pixels:
@@ -233,7 +234,17 @@ def as_rgb(path: Path, image: Image.Image, white: int | None) -> Pixels:
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return np.asarray(image.convert("RGB"))
+    return _unpacked(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _unpacked(image: Image.Image) -> Pixels:
+    """The pixels (H, W, 3) of an RGB image, by strips: at once, Pillow makes two more copies of them on the way."""
+    wide, high = image.size
+    pixels = np.empty((high, wide, 3), np.uint8)
+    for top in range(0, high, STRIP):
+        bottom = min(high, top + STRIP)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, wide, bottom)))
+    return pixels
 
 
 def _scaled(path: Path, deep: npt.NDArray[np.generic], white: int | None) -> Pixels:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ Item = TypeVar("Item")
 THREADS_ENOUGH = 4  # workers up to which threads alone do (see `decoding`)
 HELPERS_PAY = 512  # pictures from which starting helpers pays
 AHEAD = 3  # batches prepared while one is in use
+MOST_WHOLE = 300_000_000  # pixels of files that lie decoded as a whole while parts are cut from them: some 2 GB
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,18 @@ def blank(source: Source, n: int, *, pinned: bool = False) -> Canvases:
 class Pool:
     """Threads that decode pictures of ``source``, with a helper process each where there are many.
 
+    The tiles of one file are all cut by one thread, which decodes it once for those that follow each other; of such
+    threads there are so few that their files fit into memory together.
+
     Leaving the ``with`` block, also by Ctrl-C or an error, drops what is queued.
     """
 
     def __init__(self, source: Source, workers: int) -> None:
         self.source = source
         self.threads = Threads(max(1, workers))
+        self.cutters: list[Threads] = []  # of one thread each, as they are needed
+        self.cutter_of: dict[Path, Threads] = {}
+        self.most_cutters = max(1, min(workers, MOST_WHOLE // max(1, int(source.wholes.prod(1).max(initial=1)))))
         self.helped = workers > THREADS_ENOUGH and len(source.paths) >= HELPERS_PAY
         self.helpers: dict[int, Helper] = {}  # by thread
 
@@ -105,9 +112,12 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.threads.end()
+        every = [self.threads, *self.cutters]
+        for group in every:
+            group.end()
         self._close()
-        self.threads.join(GRACE)
+        for group in every:
+            group.join(GRACE)
         self._close()  # a thread that had just begun may have started one more
 
     def _close(self) -> None:
@@ -118,13 +128,24 @@ class Pool:
         """Start decoding pictures ``rows`` into ``batch``; one future per picture, in order."""
         pixels, masks = (None if part is None else part.numpy() for part in batch)
         assert pixels is not None
-        return [
-            self.threads.submit(partial(self._decode, int(row), pixels[i], None if masks is None else masks[i]))
-            for i, row in enumerate(rows)
-        ]
+        jobs = [self.source.job(int(row)) for row in rows]
+        futures: dict[int, Future[None]] = {}
+        for i in _by_file(jobs):
+            work = partial(self._decode, jobs[i], pixels[i], None if masks is None else masks[i])
+            futures[i] = self._threads(jobs[i]).submit(work)
+        return [futures[i] for i in range(len(jobs))]
 
-    def _decode(self, row: int, pixels: Pixels, mask: Pixels | None) -> None:
-        job = self.source.job(row)
+    def _threads(self, job: Job) -> Threads:
+        """Those that do a job: of a file of which parts are wanted, always the same one."""
+        if not job.cut:
+            return self.threads
+        if job.image not in self.cutter_of:
+            if len(self.cutters) < self.most_cutters:
+                self.cutters.append(Threads(1))
+            self.cutter_of[job.image] = self.cutters[len(self.cutter_of) % len(self.cutters)]
+        return self.cutter_of[job.image]
+
+    def _decode(self, job: Job, pixels: Pixels, mask: Pixels | None) -> None:
         if not self.helped:
             return job.decode(pixels, mask)
         me = threading.get_ident()
@@ -137,6 +158,14 @@ class Pool:
             if self.helpers.pop(me, None) is not None:
                 helper.close()
             raise
+
+
+def _by_file(jobs: Sequence[Job]) -> list[int]:
+    """The numbers of ``jobs``, those of one file after each other, the file that comes first before others."""
+    first: dict[Path, int] = {}
+    for i, job in enumerate(jobs):
+        first.setdefault(job.image, i)
+    return sorted(range(len(jobs)), key=lambda i: first[jobs[i].image])
 
 
 def pipelined(
