@@ -471,6 +471,8 @@ def test_a_sweep_is_filled_from_a_ready_space_and_its_command_follows(watched: W
     page.get_by_label("Trials", exact=True).fill("7")
     sync_api.expect(command).to_contain_text("interval(0.001,0.1)")
     sync_api.expect(command).to_contain_text("hydra.sweeper.n_trials=7")
+    page.get_by_label("Trials", exact=True).fill("")
+    sync_api.expect(command).not_to_contain_text("n_trials")
     page.get_by_label("Trials", exact=True).fill("1e3")
     page.locator("#space-problems").get_by_text("hydra.sweeper.n_trials=1e3: must be an integer >= 1").wait_for()
     sync_api.expect(page.get_by_label("Trials", exact=True)).to_have_attribute("aria-invalid", "true")

@@ -466,6 +466,12 @@ def test_wrong_numbers_are_said_as_the_sweep_would_say_them(number: int | str, c
     assert pruner == f"hydra/sweeper/pruner=x: must be {one_of(sorted(PRUNERS))}"
 
 
+def test_without_a_number_of_trials_a_sweep_has_what_its_space_asks_for(composer: Composer) -> None:
+    asked = Swept(task="classification", ranges={"dropout": {"choices": [0, 0.5]}}, trials=None)
+    wanted = Wanted(asked.ranges, asked.trials, "auto", 1)
+    assert planned(fill("classification", None, {}, composer), wanted, composer).words == ("dropout=choice(0,0.5)",)
+
+
 def test_a_sweep_is_as_large_as_on_the_command_line(composer: Composer) -> None:
     wanted = Wanted({"dropout": {"low": 0, "high": 0.5}}, 10**6, "none", 1000)
     words = planned(fill("classification", None, {}, composer), wanted, composer).words

@@ -12,6 +12,9 @@ from hydra.core.config_store import ConfigStore
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf, TPESamplerConfig
 from omegaconf import MISSING
 
+from visrun.config.fields import show
+from visrun.numbers import is_int
+
 NAME = "visrun"
 SWEEPER = "hydra.sweeper"
 TARGET = "visrun.sweep.plugin.VisrunSweeper"
@@ -43,6 +46,7 @@ class MultivariateTPEConfig(TPESamplerConfig):
 
 
 USUAL_TRIALS = 20  # of a space that is no grid
+N_TRIALS, N_JOBS = f"{SWEEPER}.n_trials", f"{SWEEPER}.n_jobs"
 
 
 @dataclass
@@ -98,3 +102,10 @@ def store() -> None:
         config_store.store(
             group="hydra/sweeper/pruner", name=name, node={"name": name, **arguments}, provider="visrun", replace=True
         )
+
+
+def count_problems(n_trials: object, n_jobs: object) -> list[str]:
+    """A line for each that counts nothing: no integer, or one below 1; ``n_trials`` may be None."""
+    counts = {N_TRIALS: 1 if n_trials is None else n_trials, N_JOBS: n_jobs}
+    wrong = {key: value for key, value in counts.items() if not is_int(value) or value < 1}
+    return [f"{key}={show(value)}: must be an integer >= 1" for key, value in wrong.items()]

@@ -17,7 +17,7 @@ from visrun.config.fields import one_of, show
 from visrun.config.kinds import duration
 from visrun.config.overrides import is_hydra
 from visrun.config.settings import Settings
-from visrun.config.sweeper import SWEEPER
+from visrun.config.sweeper import SWEEPER, count_problems
 from visrun.hyperparameters import Hyperparameters
 from visrun.near import did_you_mean, near
 from visrun.numbers import is_int, is_number
@@ -140,10 +140,8 @@ def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> s
 
 def _numbers(settings: Mapping[str, Any], problems: Problems) -> Numbers:
     n_trials, n_jobs, rate = (settings[name] for name in ("n_trials", "n_jobs", "max_failure_rate"))
-    if n_trials is not None and (not is_int(n_trials) or n_trials < 1):
-        problems.add(f"{SWEEPER}.n_trials={show(n_trials)}: must be an integer >= 1")
-    if not is_int(n_jobs) or n_jobs < 1:
-        problems.add(f"{SWEEPER}.n_jobs={show(n_jobs)}: must be an integer >= 1")
+    for line in count_problems(n_trials, n_jobs):
+        problems.add(line)
     if not is_number(rate) or not 0 <= rate <= 1:
         problems.add(f"{SWEEPER}.max_failure_rate={show(rate)}: must be between 0 and 1")
     timeout: Any = duration(settings["timeout"])

@@ -39,7 +39,7 @@ class Swept(State):
     """A form with ranges."""
 
     ranges: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(max_length=50)] = {}
-    trials: Count = USUAL_TRIALS
+    trials: Count | None = USUAL_TRIALS
     pruner: Annotated[str, Field(max_length=64)] = AUTO
     slots: Count = 1
 

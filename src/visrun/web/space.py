@@ -16,18 +16,17 @@ from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import PATHS
 from visrun.config.ready import read_ready, spaces, spelt
 from visrun.config.setting_rules import entry_of
-from visrun.config.sweeper import AUTO, PRUNERS, SWEEPER, USUAL_TRIALS
+from visrun.config.sweeper import AUTO, N_JOBS, N_TRIALS, PRUNERS, USUAL_TRIALS, count_problems
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.machine import cores, gpus
-from visrun.numbers import is_int
 from visrun.tables import models_of
 from visrun.web.catalog import editable
 from visrun.web.composer import Composer
 from visrun.web.entered import plain
 from visrun.web.form import Form, command_words
 
-TRIALS, SLOTS, CHOSEN_PRUNER = f"{SWEEPER}.n_trials", f"{SWEEPER}.n_jobs", "hydra/sweeper/pruner"
+CHOSEN_PRUNER = "hydra/sweeper/pruner"
 
 
 class Wanted(NamedTuple):
@@ -35,13 +34,13 @@ class Wanted(NamedTuple):
 
     Args:
         ranges: Field -> ``{"low", "high"[, "log"][, "step"]}`` or ``{"choices": [...]}``; every field varies.
-        trials: How many trials; what else was typed is refused.
+        trials: How many; None: each combination of a grid, else the usual number. What else was typed is refused.
         pruner: A name of ``PRUNERS``.
         slots: Trials at a time.
     """
 
     ranges: Mapping[str, Mapping[str, Any]]
-    trials: int | str
+    trials: int | str | None
     pruner: str
     slots: int | str
 
@@ -141,16 +140,14 @@ def _plain(key: str, given: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
 
 
 def _sweeper(wanted: Wanted) -> Sequence[str]:
-    words = [f"{TRIALS}={wanted.trials}"]
+    words = [f"{N_TRIALS}={wanted.trials}"] if wanted.trials is not None else []
     words += [f"{CHOSEN_PRUNER}={wanted.pruner}"] if wanted.pruner != AUTO else []
-    return words + ([f"{SLOTS}={wanted.slots}"] if wanted.slots != 1 else [])
+    return words + ([f"{N_JOBS}={wanted.slots}"] if wanted.slots != 1 else [])
 
 
 def _sweeper_problems(wanted: Wanted) -> list[str]:
     """What the sweep would say as it starts, which is checked where Optuna is."""
-    numbers = {TRIALS: wanted.trials, SLOTS: wanted.slots}
-    wrong = {key: value for key, value in numbers.items() if not is_int(value) or value < 1}
-    problems = [f"{key}={show(value)}: must be an integer >= 1" for key, value in wrong.items()]
+    problems = count_problems(wanted.trials, wanted.slots)
     if wanted.pruner not in PRUNERS:
         problems.append(f"{CHOSEN_PRUNER}={show(wanted.pruner)}: must be {one_of(sorted(PRUNERS))}")
     return problems

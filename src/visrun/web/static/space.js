@@ -118,6 +118,7 @@ function draw() {
     type: "text",
     inputMode: "numeric",
     value: chosen.trials ?? offer.usual,
+    placeholder: "all",
     oninput: changed,
   });
   const slots = h("input", {
@@ -140,7 +141,7 @@ function draw() {
       "div",
       { className: "space-top" },
       labelled("Ready space", ready, "Ticks the fields of a ready space and fills in their ranges"),
-      labelled("Trials", trials, "Trials in all"),
+      labelled("Trials", trials, `Trials in all; empty: each combination once, or ${offer.usual} where a range is continuous`),
       labelled("Slots", slots, `Trials at a time; this machine has ${offer.cores} cores`),
       labelled("Pruner", pruner, "Ends trials that cannot win; auto: in a search of ten trials or more"),
     ),
@@ -221,7 +222,7 @@ function changed() {
 const body = () => ({
   ...form,
   ranges: ranges(),
-  trials: entered("trials"),
+  trials: find("trials").value.trim() === "" ? null : entered("trials"),
   slots: entered("slots"),
   pruner: find("pruner").value,
 });
