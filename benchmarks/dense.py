@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from argparse import Namespace
 from pathlib import Path
@@ -22,6 +23,8 @@ import numpy as np
 from common import parts_of, report, speeds
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+from visrun.errors import Diverged
 
 # torchvision's own detector for each task; of turned boxes the smallest rectangles around its masks.
 BESIDE = {
@@ -58,8 +61,11 @@ def arguments() -> Namespace:
     return parser.parse_args()
 
 
-def measure(folder: Path, task: str, model: str, options: Namespace, *, over: tuple[str, float] | None = None) -> float:
-    """Report one network's images/s, over another's where there is one, and return them."""
+def measure(
+    folder: Path, task: str, model: str, options: Namespace, *, over: tuple[str, float | None] = ("", None)
+) -> float | None:
+    """Report one network's images/s, over another's where there are any, and return them; None where its loss is NaN
+    or infinite, as random weights may lead to, which stderr is told."""
     made = parts_of(
         [
             *(f"task={task}", f"model={model}", "model.pretrained=false", "tracking=none", "run.ema=0.998"),
@@ -67,11 +73,15 @@ def measure(folder: Path, task: str, model: str, options: Namespace, *, over: tu
             *(f"run.device={options.device}", f"max_epochs={options.epochs + 12}"),
         ]
     )
-    found = speeds(made, options.epochs)
+    try:
+        found = speeds(made, options.epochs)
+    except Diverged as error:
+        print(f"dense/{task}/{model}: {error}", file=sys.stderr)
+        return None
     facts: dict[str, Any] = {"batch_size": options.batch, "image_size": options.size, "precision": made.precision}
     facts |= {f"step_{name}": round(speed, 1) for name, speed in found.items() if name != "loop"}
     facts |= {"graph": made.step.graph_note or "none: not on CUDA"}
-    if over is not None:
+    if over[1] is not None:
         facts |= {"over": f"dense/{task}/{over[0]}", "ratio": found["loop"] / over[1]}
     report(f"dense/{task}/{model}", found["loop"], "images/s", **facts)
     return found["loop"]

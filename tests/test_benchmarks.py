@@ -8,9 +8,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+
+from visrun.errors import Diverged
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 QUICK = ["max_epochs=1", "data.image_size=16", "batch_size=256"]
@@ -102,6 +105,30 @@ def test_a_relative_root_is_that_of_whoever_typed_it(tmp_path: Path, monkeypatch
     (tmp_path / "elsewhere").mkdir()
     _, config = importlib.import_module("common").command("data.root=photos", "--cfg", "job", cwd=Path("elsewhere"))
     assert f"root: {tmp_path / 'photos'}" in config
+
+
+def test_a_detector_whose_loss_is_nan_does_not_end_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    dense = importlib.import_module("dense")
+    step = SimpleNamespace(graph_note="")
+    made = lambda words: SimpleNamespace(nan="model=fcos" in words, precision="fp32", step=step)  # noqa: E731
+    monkeypatch.setattr(dense, "parts_of", made)
+    monkeypatch.setattr(dense, "make", lambda *_: None)
+
+    def speeds(given: SimpleNamespace, _epochs: int) -> dict[str, float]:
+        if given.nan:
+            raise Diverged("the loss became NaN")
+        return {"loop": 8.0, "called": 9.0}
+
+    monkeypatch.setattr(dense, "speeds", speeds)
+    monkeypatch.setattr(sys, "argv", ["dense.py", "--tasks", "object_detection", "--models", "small_detector"])
+    dense.main()
+    out, err = capsys.readouterr()
+    line = json.loads(out)
+    assert (line["name"], line["value"], line["ratio"]) == ("dense/object_detection/small_detector", 8.0, None)
+    assert err == "dense/object_detection/fcos: the loss became NaN\n"
 
 
 def test_photographs_are_a_class_folder(tmp_path: Path) -> None:

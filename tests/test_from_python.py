@@ -68,6 +68,23 @@ def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: 
         assert switches() == before
 
 
+@pytest.mark.parametrize(("used", "former"), [(False, 0), (True, 2)])
+def test_the_current_gpu_is_the_former_one_again(used: bool, former: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, started = [], [used]
+
+    def train(*_: Any, **__: Any) -> run.Result:
+        started[0] = True
+        configure(torch.device("cuda", 1), deterministic=False)
+        return DONE
+
+    monkeypatch.setattr(run, "_run", train)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: started[0])
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", told.append)
+    visrun.train(["run.device=cpu"])
+    assert told == [torch.device("cuda", 1), former]
+
+
 def test_what_a_search_around_it_draws_does_not_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_run", lambda *_, **__: chance.seed(0) or DONE)
     drawn = []

@@ -195,6 +195,16 @@ def test_a_tensor_rate_is_changed_in_place_without_piling_up_rounding(name: str,
     assert found == pytest.approx(played(config, 100), rel=2e-7, abs=1e-12)
 
 
+@pytest.mark.parametrize("asked", [1e-3, 1e-5, 0.3])
+def test_the_rate_that_is_noted_is_the_one_that_was_asked_for(asked: float) -> None:
+    """A float32 tensor holds 0.0010000000474974513 for 0.001."""
+    config = {**CONFIG, "scheduler": "none", "learning_rate": asked}
+    scheduler = build_scheduler(sgd(torch.tensor(asked)), config)
+    scheduler.step()
+    assert scheduler.get_last_lr() == [asked]
+    assert build_scheduler(sgd(torch.tensor(0.125)), config).get_last_lr() == [0.125]  # another one
+
+
 def test_every_group_keeps_its_own_height() -> None:
     groups = [{"params": [torch.zeros(1)], "lr": torch.tensor(1.0)}, {"params": [torch.zeros(1)], "lr": 0.5}]
     optimizer = torch.optim.SGD(groups, lr=0.1)

@@ -13,8 +13,12 @@ from torch import nn
 from visrun.errors import ConfigError
 from visrun.machine import DEVICE, DEVICES
 
-# How it is said that memory ran out where it is no OutOfMemoryError: the host's, the driver's, a library's.
-OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+# How it is said that memory ran out where it is no OutOfMemoryError: the host's, the driver's, a library's. The last is
+# PyTorch's where no kernel of cuDNN gets its workspace; it swallows what each of them ran into.
+OUT_OF_MEMORY = (
+    *("can't allocate memory", "CUDA error: out of memory"),
+    *("STATUS_ALLOC_FAILED", "ALLOCATION_FAILED", "unable to find an engine"),
+)
 
 
 def choose_device(name: str) -> torch.device:

@@ -45,8 +45,8 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
 
 @contextmanager
 def single_run() -> Iterator[None]:
-    """One run at a time, since all share torch's generator and the log; torch's and MLflow's switches are put back, and
-    the generators of Python and NumPy, from which a search around the run may draw.
+    """One run at a time, since all share torch's generator and the log; torch's and MLflow's switches are put back, its
+    current GPU, and the generators of Python and NumPy, from which a search around the run may draw.
 
     Raises:
         VisrunError: Another run is under way in this process.
@@ -60,6 +60,7 @@ def single_run() -> Iterator[None]:
     quickest, repeatable, precision = cudnn.benchmark, cudnn.deterministic, None
     with suppress(RuntimeError):  # torch does not say it to a user who has set it for each backend
         precision = torch.get_float32_matmul_precision()
+    device = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with undone():
@@ -71,4 +72,7 @@ def single_run() -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = quickest, repeatable
         if precision is not None:
             torch.set_float32_matmul_precision(precision)
+        if torch.cuda.is_initialized():
+            with suppress(RuntimeError):  # of a GPU that failed, which is what to tell
+                torch.cuda.set_device(device)
         _RUNNING.release()

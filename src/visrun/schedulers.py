@@ -55,7 +55,7 @@ def build_scheduler(optimizer: Optimizer, config: Config, steps_per_epoch: int =
         raise ValueError(f"steps_per_epoch={steps_per_epoch}: must be at least 1")
     values = {**given, "steps_per_epoch": steps_per_epoch}
     if any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups):
-        return InPlaceScheduler(optimizer, lambda twin: _schedule(twin, values))
+        return InPlaceScheduler(optimizer, lambda twin: _schedule(twin, values), asked=values.get("learning_rate"))
     return _schedule(optimizer, values)
 
 
@@ -98,11 +98,14 @@ class InPlaceScheduler:
     Args:
         optimizer: The optimizer to steer.
         schedule: Makes the torch schedule for an optimizer with plain rates.
+        asked: The learning rate that a tensor may hold rounded.
     """
 
-    def __init__(self, optimizer: Optimizer, schedule: Callable[[Optimizer], LRScheduler]) -> None:
+    def __init__(
+        self, optimizer: Optimizer, schedule: Callable[[Optimizer], LRScheduler], *, asked: float | None = None
+    ) -> None:
         self.optimizer = optimizer
-        groups = [{"params": [torch.zeros(1)], "lr": float(group["lr"])} for group in optimizer.param_groups]
+        groups = [{"params": [torch.zeros(1)], "lr": _plain(group["lr"], asked)} for group in optimizer.param_groups]
         self._twin = torch.optim.SGD(groups, lr=0.0)
         self._schedule = schedule(self._twin)
         self._write()
@@ -134,6 +137,13 @@ class InPlaceScheduler:
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
+
+
+def _plain(rate: float | Tensor, asked: float | None) -> float:
+    """A rate as a number: what was ``asked`` for, where the rate is that as its tensor holds it."""
+    if isinstance(rate, Tensor) and asked is not None and float(torch.tensor(asked, dtype=rate.dtype)) == float(rate):
+        return float(asked)
+    return float(rate)
 
 
 def _schedule(optimizer: Optimizer, values: Mapping[str, Any]) -> LRScheduler:

@@ -124,7 +124,7 @@ def fit(
         if progress.step == 0:
             chance.seed(seed * 1_000_003 + progress.epoch)
             step.ledger.reset()
-            progress.learning_rate = float(step.optimizer.param_groups[0]["lr"])
+            progress.learning_rate = scheduler.get_last_lr()[0]
         began, entered_at = time.monotonic(), progress.step
         train_epoch(step, scheduler, train, progress=progress, recorder=recorder, stop=stop, clock=clock)
         if progress.step < len(train) and not clock.is_over():
