@@ -245,6 +245,7 @@ FILES = {
     "photo.jpg": ((613, 407), 1),
     "turned.jpg": ((407, 613), 6),
     "mirrored.png": ((90, 50), 4),
+    "turned.tif": ((407, 313), 8),
 }
 ODD_MEAN = (0.4811459, 0.4523333333, 0.40712345)  # of a dataset, say
 

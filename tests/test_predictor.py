@@ -247,6 +247,19 @@ def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
         predictor._as_file(Image.new("F", (4, 4)), tmp_path / "b.png")
 
 
+@pytest.mark.parametrize("mode", ["RGBa", "PA"])
+def test_modes_that_png_lacks_keep_their_transparency(tmp_path, mode):
+    clear = Image.new("RGBA", (4, 4), (200, 0, 0, 0))
+    clear.paste((200, 0, 0, 255), (0, 0, 2, 4))
+    clear.save(tmp_path / "clear.png")
+    opened = clear.convert(mode) if mode == "RGBa" else clear.convert("RGB").convert("P").convert("PA")
+    if mode == "PA":
+        opened.putalpha(clear.getchannel("A"))
+    assert opened.mode == mode
+    spare = predictor._as_file(opened, tmp_path / "x.png")
+    assert np.abs(load_rgb(spare).astype(int) - load_rgb(tmp_path / "clear.png")).max() < 16  # of a palette
+
+
 @pytest.mark.parametrize(("mode", "order"), [("I;16", "<u2"), ("I;16B", ">u2"), ("I;16L", "<u2"), ("I", "i4")])
 def test_deep_grey_is_kept_in_either_order_of_bytes(tmp_path, mode, order):
     values = np.array([[0, 1, 300], [4095, 256, 65535]])

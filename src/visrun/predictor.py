@@ -283,7 +283,7 @@ def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
         if picture.mode in DEEP_GREY:
             picture = picture.convert("I").convert("I;16")  # by I, else Pillow swaps the bytes of some
         elif picture.mode not in KEPT_BY_PNG:
-            picture = picture.convert("RGB")
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
         picture.save(spare, "PNG", compress_level=1)  # read once: the quickest
     except (OSError, ValueError, SystemError) as error:  # closed, empty, or of a mode that is not converted
         raise DataError(f"an image of mode {picture.mode}, {picture.width}x{picture.height}: {error}") from error
