@@ -6,6 +6,8 @@ import pytest
 from rich.cells import cell_len
 
 from visrun.compare.find import find
+from visrun.compare.gallery import Gallery
+from visrun.compare.page import page
 from visrun.compare.runs import Run
 from visrun.compare.tables import (
     Row,
@@ -143,6 +145,41 @@ def test_none_is_best_of_figures_on_other_images(write_run, prints, whole, best,
         f"{split} accuracy": best.get(split, set()) for split in ("val", "test")
     }
     assert [part in line for part, line in zip(said, notes(runs), strict=True)] == [True] * len(said)
+
+
+@pytest.mark.parametrize(
+    ("task", "unfair", "fair"),
+    [
+        ("segmentation", ("miou", "dice", "pixel_accuracy", "iou/a"), ()),
+        ("anomaly_detection", ("synthetic_pixel_auroc", "aupro", "pixel_f1"), ("synthetic_auroc", "f1_max")),
+        ("object_detection", (), ("map", "map50")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("rulers", "differ"),
+    [
+        ([{"image_size": 32}, {"image_size": 96}], True),
+        ([{"image_size": 96, "resize": "letterbox"}, {"image_size": 96, "resize": "crop"}], True),
+        ([{"image_size": 96, "resize": None}, {"image_size": 96}], False),
+    ],
+)
+def test_none_is_best_of_pixels_of_another_size(write_run, task, unfair, fair, rulers, differ) -> None:
+    folders = []
+    for i, ruler in enumerate(rulers):
+        row = {"epoch": 1, **dict.fromkeys((*unfair, *fair), 0.5 + i / 10)}
+        folders.append(write_run(str(i), rows=[row], task=task, sections={"data": ruler}))
+    folders.append(
+        write_run("failed", rows=[row], task=task, result={"status": "failed"}, sections={"data": rulers[0]})
+    )
+    runs = runs_of(*folders)
+    best = {row.label.removeprefix("val "): set(row.best) for row in metrics(runs)}
+    assert best == {**{key: set() if differ else {1} for key in unfair}, **{key: {1} for key in fair}}
+    told = (
+        f"{', '.join(key for key in unfair if '/' not in key)}: measured on pixels of data.image_size and data.resize, "
+    )
+    assert [line.startswith(told) for line in notes(runs)] == [True] * (differ and bool(unfair))
+    verdict = page(runs, Gallery())
+    assert ("so no run is best" in verdict) == (differ and runs[0].monitor in unfair)
 
 
 def test_the_star_says_among_which_runs(write_run) -> None:

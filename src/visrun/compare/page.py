@@ -16,7 +16,7 @@ from pathlib import Path
 
 from visrun.compare.charts import as_svg, charts
 from visrun.compare.gallery import Cell, Gallery
-from visrun.compare.runs import Run, judging, ranked, same_images
+from visrun.compare.runs import Run, judging, ranked, same_images, same_ruler
 from visrun.compare.tables import Row, common, differences, metrics, notes, outcomes
 from visrun.figures.palette import COLOURS
 from visrun.numbers import number
@@ -90,6 +90,8 @@ def _verdict(runs: Sequence[Run]) -> str:
     best = [run for run in known if run.value == top]
     if not same_images(known, "val"):
         return f'<p class="verdict">{escape(monitor)} on val is not of the same images, so no run is best.</p>'
+    if not same_ruler(known, monitor):
+        return f'<p class="verdict">{escape(monitor)} is of images of another size, so no run is best.</p>'
     names = ", ".join(f"<strong>{escape(run.name)}</strong>" for run in best)
     if len({number(value) for value in values}) == 1 and len(known) == len(runs):
         return f'<p class="verdict">All reach {escape(monitor)} <strong>{number(top)}</strong> on val.</p>'

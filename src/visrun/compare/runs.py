@@ -20,6 +20,8 @@ from visrun.record.run_folder import part_of, read_json, writer_of
 from visrun.record.run_settings import judged, settings_of, task_of, text
 from visrun.tables import TaskEntry
 
+UNSET = "null"  # of a setting that leaves the choice to the run
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -144,6 +146,18 @@ def same_images(runs: Sequence[Run], split: str) -> bool:
     if None not in told:
         return len(set(told)) <= 1
     return len({run.fingerprint for run in measured if run.fingerprint}) <= 1
+
+
+def same_ruler(runs: Sequence[Run], metric: str) -> bool:
+    """Whether a metric is measured on pixels of the same size in all runs that have it."""
+    measured = [run for run in runs if metric in run.val or metric in run.test]
+    return not any(run.entry.is_by_pixel(metric) for run in measured) or len({*map(_ruler, measured)}) <= 1
+
+
+def _ruler(run: Run) -> tuple[str | None, str]:
+    """The size of its training images, and how files meet it."""
+    fit = run.settings.get("data.resize", UNSET)
+    return run.settings.get("data.image_size"), run.entry.fit if fit == UNSET else fit
 
 
 def _content(file: Path) -> dict[str, Any]:

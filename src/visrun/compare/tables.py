@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
-from visrun.compare.runs import Run, contenders, judging, same_images
+from visrun.compare.runs import Run, contenders, judging, same_images, same_ruler
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import MISSING, number
 
@@ -53,7 +53,7 @@ def _settings(runs: Sequence[Run]) -> Iterable[tuple[str, tuple[str | None, ...]
 def metrics(runs: Sequence[Run]) -> list[Row]:
     """The metrics of each run's best epoch on val, then those on test; the monitored one first.
 
-    None is the best of figures that are not of the same images.
+    None is the best of figures that are not of the same images, or of pixels of another size.
     """
     judge = judging(runs)
     first, better = judge.monitor, judge.entry.larger_is_better
@@ -61,10 +61,9 @@ def metrics(runs: Sequence[Run]) -> list[Row]:
     rows = []
     for split, values in (("val", [run.val for run in runs]), ("test", [run.test for run in runs])):
         among = [i for i, run in enumerate(runs) if run in able] if same_images(able, split) else []
-        keys = sorted(dict.fromkeys(key for each in values for key in each), key=lambda key: key != first)
-        rows += [
-            metric_row(f"{split} {key}", [each.get(key) for each in values], better(key), among=among) for key in keys
-        ]
+        for key in sorted(dict.fromkeys(key for each in values for key in each), key=lambda key: key != first):
+            fair = among if same_ruler(able, key) else []
+            rows.append(metric_row(f"{split} {key}", [each.get(key) for each in values], better(key), among=fair))
     return rows
 
 
@@ -105,6 +104,11 @@ def notes(runs: Sequence[Run]) -> list[str]:
         if not same_images(contenders(runs), split):
             why = "" if other or split == "test" else " (another seed or share of val holds out others)"
             lines.append(f"the runs' metrics on {split} are not of the same images{why}, so none is best there")
+    able = contenders(runs)
+    unfair = [key for key in dict.fromkeys(key for run in able for key in run.val) if not same_ruler(able, key)]
+    if names := ", ".join(key for key in unfair if "/" not in key):
+        told = "measured on pixels of data.image_size and data.resize, in which the runs differ, so none is best there"
+        lines.append(f"{names}: {told}; predict writes masks of the files' size")
     return lines
 
 

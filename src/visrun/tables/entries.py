@@ -35,6 +35,8 @@ class TaskEntry:
         outputs: What a network may give of B images, K being the task's ``num_outputs``: ``image`` (B, K), ``pixel``
             (B, K, H, W) as large as the image, also as ``out`` of a mapping, or a mapping with a ``score`` of its own.
             A network that gives none of them is refused; () = any will do.
+        by_pixel: The metrics that are measured on the pixels of training images, so that one of another size is another
+            ruler; of ``iou/road`` it names ``iou``.
         threshold: What happens from the score on that ``visrun predict`` takes as ``threshold=``; "" = it takes none.
     """
 
@@ -46,6 +48,7 @@ class TaskEntry:
     target: str
     spoil: Ref | None = None
     outputs: tuple[Output, ...] = ()
+    by_pixel: tuple[str, ...] = ()
     threshold: str = ""
     others: dict[str, bool | None] = field(default_factory=dict)
 
@@ -77,8 +80,17 @@ class TaskEntry:
 
     def larger_is_better(self, metric: str) -> bool | None:
         """Whether more of a metric is better, of ``iou/road`` as of ``iou``; None where it has no best."""
-        name = metric.partition("/")[0].removeprefix(SYNTHETIC)
+        name = _plain(metric)
         return self.metrics.get(name, self.others.get(name, True))
+
+    def is_by_pixel(self, metric: str) -> bool:
+        """Whether a metric is one of ``by_pixel``."""
+        return _plain(metric) in self.by_pixel
+
+
+def _plain(metric: str) -> str:
+    """A metric's name without the class or target that it is of."""
+    return metric.partition("/")[0].removeprefix(SYNTHETIC)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ TASKS: dict[str, TaskEntry] = {
             *("pixel_auroc", "pixel_average_precision", "pixel_f1_max", "aupro"),
         ),
         others={"false_positive_rate": False, "threshold": None, "pixel_threshold": None},
+        by_pixel=("pixel_auroc", "pixel_average_precision", "pixel_f1_max", "pixel_f1", "aupro"),
         losses={
             "cross_entropy": "visrun.anomaly.losses:cross_entropy",
             "focal": "visrun.anomaly.losses:focal",
@@ -94,6 +95,7 @@ TASKS: dict[str, TaskEntry] = {
     "segmentation": TaskEntry(
         build="visrun.tasks.segmentation:Segmentation",
         metrics=more("miou", "dice", "pixel_accuracy"),
+        by_pixel=("miou", "dice", "pixel_accuracy", "iou"),
         losses={
             "ce_dice": "visrun.losses:ce_dice",
             "cross_entropy": "visrun.losses:pixel_cross_entropy",
