@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +199,15 @@ def test_inside_compares_whole_names() -> None:
     assert inside("fc.weight", ("fc",))
     assert not inside("fc2.weight", ("fc",))
     assert not inside("fc", ())
+
+
+def test_torchvision_is_not_loaded_for_networks_that_have_nothing_of_it() -> None:
+    """It has torch._dynamo and sympy with it: more than all else that a prediction loads."""
+    code = (
+        "import sys, visrun.predictor; from visrun.models import create; from visrun.models.fitting import fit\n"
+        "built = create('small_resnet', num_outputs=2, image_size=16)\n"
+        "fit(built.module, built.module.state_dict(), head=built.head, path='net.pt')\n"
+        "print([name for name in ('torchvision', 'torch._dynamo') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from torch import Tensor, nn
-from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from visrun.errors import ConfigError
 from visrun.text import some
@@ -78,7 +77,12 @@ def resize_positions(state: State, module: nn.Module) -> State:
     """``state`` with a ViT's positional embedding interpolated to the image size of ``module`` (Dosovitskiy et al.
     2021, section 3.2); unchanged for other networks and equal sizes."""
     key = "encoder.pos_embedding"
-    if not isinstance(module, VisionTransformer) or key not in state or state[key].dim() != 3:
+    if key not in state or state[key].dim() != 3:
+        return state
+    # Here, since torchvision has torch._dynamo and sympy with it: seconds that most networks here do without.
+    from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+
+    if not isinstance(module, VisionTransformer):
         return state
     sides = (state[key].shape[1] - 1) ** 0.5
     if not sides.is_integer():
