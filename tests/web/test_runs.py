@@ -237,6 +237,13 @@ def test_progress_by_hand() -> None:
     assert (told["best"], told["best_epoch"], told["waited"], told["patience"]) == (0.7, 2, 1, 4)
 
 
+def test_what_learns_nothing_by_gradient_takes_one_epoch_and_waits_for_nothing() -> None:
+    told = progress(facts(model={"name": "patchcore"}), [row(1, 0.5)])
+    assert (told["epoch"], told["epochs"], told["patience"]) == (1, 1, None)
+    told = progress(facts(model={"name": "of a plugin"}), [row(1, 0.5)])
+    assert (told["epochs"], told["patience"]) == (10, 4)
+
+
 def test_the_first_epoch_is_foretold_by_its_steps_and_the_warm_up_does_not_wait() -> None:
     told = progress(Facts(**{**vars(facts()), "status": {**facts().status, "epoch": 1}}), [])
     assert told["left"] == pytest.approx((10 - 0.25) * 20 * 0.5)

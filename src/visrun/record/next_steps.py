@@ -11,7 +11,7 @@ from visrun.errors import DataError, Diverged, OutOfMemory, UserError, VisrunErr
 from visrun.record.experiment import unknown_names
 from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of
-from visrun.tables import model_entry
+from visrun.record.run_settings import learns
 
 
 def repeat_command(folder: Path, *words: str) -> str:
@@ -22,7 +22,7 @@ def repeat_command(folder: Path, *words: str) -> str:
 def new_run(folder: Path, content: Mapping[str, Any], *words: str) -> str:
     """By which command a new run with these changes begins where the one in ``folder``, whose experiment.json holds
     ``content``, was best; a model that learns nothing by gradient is not trained on."""
-    if not _learns(content):
+    if not learns(content):
         return f"{repeat_command(folder, *words)} begins anew"
     longer = plugins.command(f"experiment={folder}", f"model.weights={folder}", *words)
     return f"{longer} trains on from its best weights"
@@ -30,15 +30,9 @@ def new_run(folder: Path, content: Mapping[str, Any], *words: str) -> str:
 
 def once_finished(folder: Path, content: Mapping[str, Any]) -> str:
     """What a person can do with a finished run, whose experiment.json holds ``content``."""
-    longer = f", {new_run(folder, content, 'max_epochs=N')}" if _learns(content) else ""
+    longer = f", {new_run(folder, content, 'max_epochs=N')}" if learns(content) else ""
     lacking = " (add the plugins=[...] that it was started with)" if unknown_names(_names(content)) else ""
     return f"{repeat_command(folder)} repeats it{longer}{lacking}"
-
-
-def _learns(content: Mapping[str, Any]) -> bool:
-    """Whether a run's model learns by gradient; one that is not known here, as of a plugin, is taken to."""
-    name = _names(content).get("model.name")
-    return name is None or bool(unknown_names({"model.name": name})) or model_entry(name).gradient
 
 
 def _names(content: Mapping[str, Any]) -> dict[str, str]:

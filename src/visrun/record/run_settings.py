@@ -9,9 +9,10 @@ from typing import Any
 from visrun import hyperparameters
 from visrun.config import settings
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
+from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.run_folder import part_of
-from visrun.tables import TASKS, TaskEntry
+from visrun.tables import TASKS, TaskEntry, model_entry
 
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
 VERSIONS = ("visrun", "torch", "torchvision")
@@ -51,6 +52,16 @@ def _provenance(content: Mapping[str, Any]) -> dict[str, Any]:
     if "commit" in git:
         facts["git.commit"] = str(git["commit"])[:12] + (" (changed)" if git.get("dirty") else "")
     return facts
+
+
+def learns(content: Mapping[str, Any]) -> bool:
+    """Whether the model of an experiment.json learns by gradient; one that is not known here, as of a plugin, is taken
+    to."""
+    name = part_of(content, "model").get("name")
+    try:
+        return not isinstance(name, str) or model_entry(name).gradient
+    except ConfigError:
+        return True
 
 
 def task_of(content: Mapping[str, Any]) -> Any:

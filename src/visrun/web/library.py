@@ -155,7 +155,7 @@ def _of_run(facts: Facts) -> dict[str, Any]:
         "monitor": monitor,
         "value": best.get(monitor),
         "epoch": epoch,
-        "epochs": facts.part("hyperparameters").get("max_epochs"),
+        "epochs": facts.epochs,
         "changed": _changed(facts),
         "created": _created(facts),
         "root": facts.root,

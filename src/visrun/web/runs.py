@@ -17,6 +17,7 @@ from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
 from visrun.record.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEED
 from visrun.record.run_folder import RunFolder, read_json
+from visrun.record.run_settings import learns
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
@@ -73,12 +74,13 @@ def detail(folder: Path) -> dict[str, Any]:
 def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
     """Epoch x of y, seconds left, images a second, the best so far, epochs since anything improved.
 
-    ``left`` is None while nothing tells how long an epoch takes, and where the run does not train.
+    ``left`` is None while nothing tells how long an epoch takes, and where the run does not train; ``patience`` where
+    it learns nothing by gradient.
     """
     values, entry = numbers_of(facts.part("hyperparameters")), facts.entry
     training = facts.state == "running" and facts.status.get("state") == "training"
     status = numbers_of(facts.status) if training else {}
-    epochs, done, last = values.get("max_epochs"), int(rows[-1]["epoch"]) if rows else 0, rows[-1] if rows else {}
+    epochs, done, last = facts.epochs, int(rows[-1]["epoch"]) if rows else 0, rows[-1] if rows else {}
     monitor = monitor_of(rows, entry) if entry else ""
     best = best_row(rows, monitor, maximize=entry.maximize) if entry else None
     share = _share(status, done)
@@ -95,7 +97,7 @@ def progress(facts: Facts, rows: Rows) -> dict[str, Any]:
         "best": best[monitor] if best else None,
         "best_epoch": int(best["epoch"]) if best else 0,
         "waited": _waited(rows, best, warmup_epochs=int(values.get("warmup_epochs", 0))),
-        "patience": values.get("early_stopping_patience"),
+        "patience": values.get("early_stopping_patience") if learns(facts.experiment) else None,
     }
 
 

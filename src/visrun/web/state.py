@@ -21,7 +21,7 @@ from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.record.run_folder import living_holder, part_of, read_json, writer_of
-from visrun.record.run_settings import judged, settings_of
+from visrun.record.run_settings import judged, learns, settings_of
 from visrun.record.sweep_files import LEAD, REPORT
 from visrun.signals import EXIT_CODES
 from visrun.tables import TASKS, TaskEntry
@@ -85,6 +85,11 @@ class Facts:
     def entry(self) -> TaskEntry | None:
         """What is known of the task, by the metric that the run monitors."""
         return judged(self.task, self.experiment)
+
+    @property
+    def epochs(self) -> float | None:
+        """How many epochs it takes at most, one where nothing learns by gradient; None while nothing tells it."""
+        return numbers_of(self.part("hyperparameters")).get("max_epochs") if learns(self.experiment) else 1
 
     @property
     def living(self) -> bool:

@@ -183,7 +183,7 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
         "state": STATES.get(facts.state, facts.state) if facts.experiment or facts.living else None,
         "value": numbers_of(facts.part("result").get("val")).get(monitor) if facts.state in ENDED else None,
         "epochs": rows[-1]["epoch"] if rows else None,
-        "of": facts.part("hyperparameters").get("max_epochs"),
+        "of": facts.epochs,
         "spark": [curve[i] for i in evenly(SPARKS, of=len(curve))],
         "params": {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()},
     }

@@ -18,7 +18,8 @@ export class Curves {
     const xs = rows.map((row) => row.epoch),
       last = xs.at(-1);
     const to = facts.living ? Math.max(facts.progress.epochs ?? last, last) : last;
-    for (const [title, names] of Object.entries({ ...facts.panels, [RATE]: ["learning_rate"] })) {
+    const rate = "learning_rate" in rows[0] ? { [RATE]: ["learning_rate"] } : {};
+    for (const [title, names] of Object.entries({ ...facts.panels, ...rate })) {
       const series = names.map((name) => ({
         name: short(name, title),
         values: rows.map((row) => row[name] ?? null),

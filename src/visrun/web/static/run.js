@@ -226,7 +226,7 @@ const NOW = {
 // Where the run stands, in words.
 function where(p) {
   const all = p.epochs ?? "?";
-  if (!facts.living) return `${p.epoch} of ${all} epochs`;
+  if (!facts.living) return `${p.epoch} of ${all} ${all === 1 ? "epoch" : "epochs"}`;
   if (facts.state in NOW) return NOW[facts.state];
   const under = p.phase === "training" && p.epoch < p.epochs ? p.epoch + 1 : p.epoch;
   const left = p.left === null ? "" : `${duration(p.left)} left at most`;
@@ -261,7 +261,7 @@ function tiles(p) {
   const waited = p.patience ? `${p.waited} of ${p.patience}` : `${p.waited}, no limit`;
   const shown = {
     [`Best ${facts.monitor}`]: p.best === null ? "–" : `${number(p.best)} in epoch ${p.best_epoch}`,
-    "Epochs without progress": waited,
+    ...(p.patience === null ? {} : { "Epochs without progress": waited }),
     "Images/s": p.speed ? number(p.speed, 3) : "–",
     "Trained for": duration(p.seconds),
     ...Object.fromEntries(

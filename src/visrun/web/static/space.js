@@ -118,7 +118,7 @@ function draw() {
     type: "text",
     inputMode: "numeric",
     value: chosen.trials ?? offer.usual,
-    placeholder: "all",
+    placeholder: `all, or ${offer.usual}`,
     oninput: changed,
   });
   const slots = h("input", {
