@@ -96,6 +96,17 @@ def test_a_count_that_begins_anew_has_a_pace_of_its_own():
     screen.end_progress()
 
 
+def test_what_is_not_counted_is_told_at_once_and_has_no_total():
+    screen = Screen(quiet=True)
+    screen.live = True
+    for title, done, total in (("reading labels", 0, 0), ("checking files", 4, 4), ("checking labels", 0, 0)):
+        screen.progress(title, done, total)
+        task = screen.bar.tasks[0]
+        assert (task.description, task.completed, task.total) == (title, done, total or None)
+        assert task.finished == (total > 0)
+    screen.end_progress()
+
+
 def test_off_a_terminal_there_is_no_bar(capsys):
     screen = Screen()
     for done in range(5):

@@ -106,19 +106,24 @@ class Screen:
         self.console.print(escape(f"warning: {text}"), style="yellow")
 
     def progress(self, title: str, done: int, total: int) -> None:
-        """Move the bar of ``title``; drawn at most ten times a second."""
+        """Move the bar of ``title``; drawn at most ten times a second.
+
+        Args:
+            total: 0 where nothing is counted; the bar then says what is done.
+        """
         now = time.monotonic()
-        if not self.live or (now - self.drawn < REFRESH_SECONDS and done < total):
+        if not self.live or (now - self.drawn < REFRESH_SECONDS and 0 < done < total):
             return
         self.drawn = now
         if self.bar is None:
             self.bar = make_bar(self.console)
             self.bar.start()
-            self.row = self.bar.add_task(title, total=total)
+            self.row = self.bar.add_task(title, total=total or None)
         assert self.row is not None
         if done < self.bar.tasks[0].completed:  # another count, whose pace is its own
             self.bar.reset(self.row)
-        self.bar.update(self.row, description=escape(title), completed=done, total=total, refresh=True)
+            self.bar.tasks[0].total = None
+        self.bar.update(self.row, description=escape(title), completed=done, total=total or None, refresh=True)
 
     def end_progress(self) -> None:
         """Take the bar away."""

@@ -44,7 +44,7 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
         task=settings.task,
         reader="auto" if data.name == "demo" else data.name,
         training=training,
-        progress=counter(screen, "checking files"),
+        progress=screen.progress,
         **selection(settings),
     )
     screen.end_progress()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -319,12 +320,24 @@ def test_long_files_that_only_start_alike_are_no_copies(tmp_path: Path) -> None:
 
 
 def test_progress_reaches_the_total(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    records.read(
-        pictures(tmp_path, 150), task="classification", progress=lambda done, total: seen.append((done, total))
-    )
-    assert seen[-1] == (300, 300)
-    assert len(seen) <= 101
+    seen: list[tuple[str, int, int]] = []
+    records.read(pictures(tmp_path, 150), task="classification", progress=lambda *told: seen.append(told))
+    counted = [told for told in seen if told[2]]
+    assert counted[-1] == ("checking files", 300, 300)
+    assert len(counted) <= 101
+
+
+def test_whatever_takes_long_is_told_when_it_begins(tmp_path: Path) -> None:
+    polygon = {"label": "cat", "points": [[0, 0], [3, 0], [3, 2]], "shape_type": "polygon"}
+    for i in range(4):
+        Image.new("L", (4, 3), 60 * i).save(tmp_path / f"{i}.png")
+        content = {"shapes": [polygon], "imagePath": f"{i}.png", "imageWidth": 4, "imageHeight": 3}
+        (tmp_path / f"{i}.json").write_text(json.dumps(content))
+    seen: list[tuple[str, int, int]] = []
+    records.read(tmp_path, task="segmentation", progress=lambda *told: seen.append(told))
+    stages = ["reading labels", "checking files", "checking labels", "painting masks", "comparing splits"]
+    assert list(dict.fromkeys(what for what, *_ in seen)) == stages
+    assert ("painting masks", 4, 4) in seen
 
 
 @pytest.fixture

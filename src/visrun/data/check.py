@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import combinations
@@ -142,15 +140,18 @@ def _count_ids(paths: tuple[Path, ...], size: tuple[int, int], marks: bool) -> n
     return np.bincount(mask.ravel(), minlength=256)
 
 
-def paint(findings: Sequence[Finding], objects: Sequence[Objects]) -> list[Finding]:
+def paint(
+    pictures: Sequence[tuple[Record, Finding]], objects: Sequence[Objects], *, progress: Progress
+) -> list[Finding]:
     """The findings of images whose masks are painted from ``objects``, with the pixels of each id."""
 
-    def count(finding: Finding, several: Objects) -> Finding:
+    def count(one: tuple[tuple[Record, Finding], Objects]) -> Finding:
+        (_, finding), several = one
         mask = images.mask_of(several, (), finding.size[::-1])
         return replace(finding, pixels=np.bincount(mask.ravel(), minlength=256))
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(count, findings, objects))
+    every = list(zip(pictures, objects, strict=True))
+    return mapped(count, every, path=lambda one: one[0][0].image, progress=progress)
 
 
 def white(splits: Mapping[str, Sequence[tuple[Record, Finding]]]) -> int | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from visrun.data import check, choose
 from visrun.data.check import Finding
 from visrun.data.derive import DERIVE
 from visrun.data.listing import Listing, Problem, Record
+from visrun.data.threads import Stages
 from visrun.data.vet import vet
 
 Entries = list[tuple[str, Record]]
@@ -43,6 +45,7 @@ def settle(
     form: str,
     classes: Sequence[str] | None,
     training: bool,
+    progress: Stages,
 ) -> Labelled:
     """Turn the marks of a reader of objects into targets of ``kind``.
 
@@ -52,7 +55,9 @@ def settle(
         form: What the labels are: ``boxes``, ``quads`` or ``outlines``; ``kind`` can be derived from it.
         classes: The classes wanted, or None; for masks they are chosen when all have been painted.
         training: Whether all of them must be there.
+        progress: Told how far it is.
     """
+    progress("checking labels", 0, 0)
     derivation = DERIVE[kind]
     usable = [i for i, finding in enumerate(findings) if not finding.fault]
     vetted = vet(
@@ -73,7 +78,9 @@ def settle(
     made = dict(zip(sound, derived.targets, strict=True))
     found = dict(enumerate(findings)) | {i: replace(findings[i], fault=problem.what) for i, problem in lost.items()}
     if kind == "mask":
-        found |= zip(sound, check.paint([findings[i] for i in sound], derived.targets), strict=True)
+        pictures = [(entries[i][1], findings[i]) for i in sound]
+        painted = check.paint(pictures, derived.targets, progress=partial(progress, "painting masks"))
+        found |= zip(sound, painted, strict=True)
     kept = [i for i in range(len(entries)) if made.get(i, True) is not None]
     return Labelled(
         listing=replace(

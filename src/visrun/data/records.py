@@ -19,7 +19,7 @@ from visrun.data.check import Finding
 from visrun.data.labelled import Entries, Labelled
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import form_of
-from visrun.data.threads import Progress
+from visrun.data.threads import Stages, untold
 from visrun.errors import DataError
 from visrun.folders import expanded
 from visrun.tables import TARGETS
@@ -107,7 +107,7 @@ def read(
     targets: Sequence[str] | None = None,
     on_bad: OnBad = "error",
     training: bool = True,
-    progress: Progress | None = None,
+    progress: Stages = untold,
     **choice: Unpack[Choice],
 ) -> Dataset:
     """Recognise the layout under ``root``, read its records, and check every file.
@@ -121,13 +121,14 @@ def read(
         on_bad: ``error`` refuses unusable records; ``skip`` leaves them out, up to half of all, and lists them.
         training: False to measure a finished model on any dataset of the task: nothing is split (images without a
             split are ``test``), and classes may be missing.
-        progress: Called with (done, total) while files are looked at.
+        progress: Called with (what is done, done, total), the files that are looked at about a hundred times.
         choice: See `Choice`.
 
     Raises:
         DataError: Naming what is wrong: up to 20 offenders with file and line, and how many more.
     """
     folder = expanded(root).absolute()
+    progress("reading labels", 0, 0)
     found = recognise.listing(
         folder, task=task, reader=reader, reading=partial(recognise.read, targets=targets, group=choice.get("group"))
     )
@@ -148,7 +149,7 @@ def checked(
     training: bool = True,
     defects_aside: bool = False,
     pixels: bool = False,
-    progress: Progress | None = None,
+    progress: Stages = untold,
 ) -> Dataset:
     """The dataset of what a reader found under ``root``; arguments and errors are those of `read` and `Choice`.
 
@@ -160,6 +161,7 @@ def checked(
     listing, ids, good, skipped = _examined(
         found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )
+    progress("comparing splits", 0, 0)
     fingerprint, white = _fingerprint(good, base, listing), check.white(good)
     if training:
         by: dict[str, Any] = {"root": base, "seed": seed, "by_class": TARGETS[kind].by_class}
@@ -204,7 +206,7 @@ def _examined(
     on_bad: OnBad,
     training: bool,
     pixels: bool,
-    progress: Progress | None,
+    progress: Stages,
 ) -> tuple[Listing, tuple[int, ...], dict[str, list[splits.Entry]], tuple[str, ...]]:
     """The listing with the wanted classes, their mask ids, the usable records by split, and lines on the others."""
     listing, kind, form = found.listing, found.kind, form_of(found.listing)
@@ -213,10 +215,13 @@ def _examined(
     entries = [(name, record) for name, records in listing.splits.items() for record in records]
     masks = kind == "mask" and form is None
     several = [record for _, record in entries]
-    findings = check.examine(several, root=base, masks=masks, pixels=pixels, progress=progress)
+    looked = partial(progress, "checking files")
+    findings = check.examine(several, root=base, masks=masks, pixels=pixels, progress=looked)
     made = Labelled(listing=listing, entries=entries, findings=findings)
     if form is not None:
-        made = labelled.settle(listing, entries, findings, kind=kind, form=form, classes=classes, training=training)
+        made = labelled.settle(
+            listing, entries, findings, kind=kind, form=form, classes=classes, training=training, progress=progress
+        )
     ids: tuple[int, ...] = ()
     if kind == "mask":
         listing, ids, findings = mask_classes.settle(

@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = tuple[Future[Any], Callable[[], Any]]
 Progress = Callable[[int, int], None]  # told (done, total)
+Stages = Callable[[str, int, int], None]  # told (what is done, done, total), total 0 where nothing is counted
 TIMEOUT = 120.0  # seconds for one picture
 ENDING = 10.0  # seconds for what is written when the rest is dropped, lest half a file is left
 
@@ -70,6 +71,10 @@ class Threads:
             except BaseException as error:
                 future.set_exception(error)
         return True
+
+
+def untold(what: str, done: int, total: int) -> None:
+    """`Stages` that nobody hears of."""
 
 
 def awaited(future: Future[None], path: Path) -> None:

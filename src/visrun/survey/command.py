@@ -15,7 +15,7 @@ from visrun.config import plugins
 from visrun.config.fields import one_of, show, validate
 from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
-from visrun.console import Screen, counter
+from visrun.console import Screen
 from visrun.data.cells import names_label
 from visrun.data.records import Dataset
 from visrun.errors import ConfigError, UserError, VisrunError
@@ -56,7 +56,7 @@ def main(words: Sequence[str]) -> int:
         reader=asked["data"],
         on_bad="skip" if asked["data.on_bad"] == "skip" else "error",
         pixels=True,
-        progress=counter(screen, "checking files"),
+        progress=screen.progress,
         **_choice(asked),
     )
     screen.end_progress()

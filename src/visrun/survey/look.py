@@ -24,7 +24,7 @@ from visrun.data.objects import Objects
 from visrun.data.outlines import Floats
 from visrun.data.recognise import Recognised
 from visrun.data.records import Choice, Dataset
-from visrun.data.threads import Progress
+from visrun.data.threads import Stages, untold
 from visrun.errors import DataError, first_line
 from visrun.folders import expanded
 from visrun.tables.words import OnBad
@@ -109,7 +109,7 @@ def look(
     on_bad: OnBad = "error",
     pixels: bool = False,
     targets: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: Stages = untold,
     **choice: Unpack[Choice],
 ) -> tuple[Survey, dict[str, Dataset]]:
     """Which tasks ``root`` can serve, as which layout, with its counts and problems; and the dataset of each of them.
@@ -138,6 +138,7 @@ def look(
             services.append(Service(task=task, ready=False, reason="it has no classes that data.classes could choose"))
             continue
         try:
+            progress("reading labels", 0, 0)
             found = recognise.listing(folder, task=task, reader=reader, reading=once.read)
             dataset = records.checked(found, root=folder, on_bad="skip", pixels=pixels, progress=progress, **choice)
         except DataError as error:

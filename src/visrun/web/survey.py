@@ -19,7 +19,7 @@ from visrun.config import plugins
 from visrun.config.fields import one_of
 from visrun.data import demo, files, recognise
 from visrun.data.records import Dataset
-from visrun.data.threads import Progress
+from visrun.data.threads import Stages, untold
 from visrun.errors import DataError, UserError
 from visrun.folders import cache_folder
 from visrun.survey.look import Service, look
@@ -42,7 +42,7 @@ def describe(
     task: str,
     layout: str,
     roots: Roots,
-    progress: Progress | None = None,
+    progress: Stages = untold,
     choice: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What ``visrun check`` finds for one task, as plain JSON types.
@@ -124,14 +124,14 @@ def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no answer
         try:
             plugins.load(asked["plugins"], cwd=Path.cwd())
-            tell("result", _found(asked, progress=lambda done, total: tell("progress", [done, total])))
+            tell("result", _found(asked, progress=lambda _, done, total: tell("progress", [done, total])))
         except UserError as error:
             tell("error", str(error).splitlines())
         except Exception as error:
             tell("crash", f"{type(error).__name__}: {error}")
 
 
-def _found(asked: Mapping[str, Any], *, progress: Progress) -> dict[str, Any]:
+def _found(asked: Mapping[str, Any], *, progress: Stages) -> dict[str, Any]:
     task, root = asked["task"], asked["root"]
     folder = demo.build(task, cache_folder() / "demo") if root is None else Path(root)
     roots = Roots([Path(name) for name in asked["roots"]] + ([folder] if root is None else []))
