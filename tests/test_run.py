@@ -245,10 +245,10 @@ def test_an_error_leaves_the_best_weights_saved_and_is_the_one_to_show(photos, t
     with monkeypatch.context() as patch:
         real_epoch = recorder.RunRecorder.epoch
 
-        def epoch(self, progress, row, improved):
+        def epoch(self, progress, row, improved, **clock):
             if progress.epoch == 2:
                 patch.setattr(recorder.checkpoint, "save", save)
-            real_epoch(self, progress, row, True)
+            real_epoch(self, progress, row, True, **clock)
 
         patch.setattr(recorder.RunRecorder, "epoch", epoch)
         with pytest.raises(ZeroDivisionError, match="a fault"):

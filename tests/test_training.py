@@ -72,17 +72,17 @@ class Mae:
 
 class Notes:
     def __init__(self, on_step=None):
-        self.rows, self.keys, self.saved, self.steps, self.on_step = [], [], [], 0, on_step
+        self.rows, self.timed, self.saved, self.steps, self.on_step = [], [], [], 0, on_step
 
     def step(self, progress, steps, loss):
         self.steps += 1
         if self.on_step:
             self.on_step(self.steps)
 
-    def epoch(self, progress, row, improved):
-        self.keys.append(row.keys())
-        kept = {key: value for key, value in row.items() if not key.startswith("time/")}
-        self.rows.append({"epoch": progress.epoch, **kept, "improved": improved})
+    def epoch(self, progress, row, improved, *, seconds, step_seconds):
+        assert seconds >= 0
+        self.timed.append(step_seconds is not None)
+        self.rows.append({"epoch": progress.epoch, **row, "improved": improved})
 
     def save(self, progress, *, final):
         self.saved.append((progress.epoch, progress.step, final))
@@ -162,8 +162,7 @@ def test_a_run_that_is_stopped_in_its_evaluation_repeats_that_and_no_step(epoch)
     assert notes.saved[-1] == (epoch - 1, 4, True) and len(notes.rows) == epoch - 1
     assert world.fit(notes, Limits(max_epochs=4)) == "finished"
     assert (notes.rows, notes.steps) == (straight.rows, straight.steps)
-    timed = [{"time/epoch", "time/step"} <= keys for keys in notes.keys]
-    assert timed == [number != epoch for number in (1, 2, 3, 4)]  # of no step it is not known how long one takes
+    assert notes.timed == [number != epoch for number in (1, 2, 3, 4)]  # of no step it is not known how long one takes
 
 
 def test_what_learns_without_steps_saves_nothing_where_its_evaluation_is_broken_off():

@@ -47,7 +47,15 @@ class Recorder(Protocol):
 
     def step(self, progress: Progress, steps: int, loss: float | None) -> None: ...
 
-    def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None: ...
+    def epoch(
+        self,
+        progress: Progress,
+        row: dict[str, float],
+        improved: bool,
+        *,
+        seconds: float,
+        step_seconds: float | None,
+    ) -> None: ...
 
     def save(self, progress: Progress, *, final: bool) -> None: ...
 
@@ -137,8 +145,8 @@ def fit(
         value, loss = metrics.get(entry.monitored(metrics)), loss_of(metrics)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, clock.seconds()
         improved = rank(progress, value, loss, maximize=entry.maximize)
-        took = {"time/epoch": time.monotonic() - began, **({"time/step": trained / steps} if steps else {})}
-        recorder.epoch(progress, {**learnt(step, progress), **metrics, **took}, improved)
+        row, step_seconds = learnt(step, progress) | metrics, trained / steps if steps else None
+        recorder.epoch(progress, row, improved, seconds=time.monotonic() - began, step_seconds=step_seconds)
 
         at_end = is_at_end(progress, limits, clock)
         verdict = judge(progress.epoch, value, loss) if judge and value is not None else None

@@ -21,7 +21,7 @@ from visrun.tracking import NoTracker
 from visrun.training import Progress
 
 CPU = torch.device("cpu")
-ROW = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1, "time/step": 1.0, "time/epoch": 1.0}
+ROW = {"loss": 1.0, "accuracy": 0.5, "learning_rate": 0.1}
 
 
 class Clock:
@@ -63,8 +63,9 @@ def test_an_epoch_without_steps_has_no_speed(tmp_path: Path) -> None:
     rows: list[dict[str, float]] = []
     made, _ = recording(tmp_path, None)
     made.folder.append_metrics = rows.append  # type: ignore[method-assign]
-    made.epoch(Progress(epoch=1), dict(ROW), False)
-    made.epoch(Progress(epoch=2), {name: value for name, value in ROW.items() if name != "time/step"}, False)
+    made.epoch(Progress(epoch=1), dict(ROW), False, seconds=3.0, step_seconds=1.0)
+    made.epoch(Progress(epoch=2), dict(ROW), False, seconds=2.0, step_seconds=None)
+    assert [row["time/epoch"] for row in rows] == [3.0, 2.0]
     assert [row.get("time/images_per_second") for row in rows] == [1.0, None]
 
 
@@ -93,7 +94,7 @@ def test_pictures_keep_to_their_share_of_the_time(tmp_path: Path, monkeypatch: p
     made, kept = recording(tmp_path, picture)
     for epoch in range(1, 601):
         clock.now += 1
-        made.epoch(Progress(epoch=epoch, best=0.5), dict(ROW), True)
+        made.epoch(Progress(epoch=epoch, best=0.5), dict(ROW), True, seconds=1.0, step_seconds=1.0)
         spent = cost * len(drawn)
         assert spent <= DRAWING_SHARE * (clock.now - began) + max(cost - FIRST_DRAWING, 0)
     assert drawn[0] == pytest.approx(FIRST_DRAWING / DRAWING_SHARE, abs=1 + cost)  # none in a run of a few seconds
@@ -114,7 +115,7 @@ def test_only_a_new_best_is_drawn_and_nothing_random_used(tmp_path: Path, monkey
     expected = torch.rand(3)
     torch.manual_seed(0)
     for improved in (True, False, True):
-        made.epoch(Progress(epoch=1, best=0.5), dict(ROW), improved)
+        made.epoch(Progress(epoch=1, best=0.5), dict(ROW), improved, seconds=1.0, step_seconds=1.0)
     assert len(calls) == 2 and torch.equal(torch.rand(3), expected)
 
 
@@ -125,7 +126,7 @@ def test_an_epoch_without_the_monitored_metric_tells_which_others_a_run_may_moni
     lacking = "auroc, which chooses the best epoch, has no value"
     row = {**{key: value for key, value in ROW.items() if key != "accuracy"}, "threshold": 0.5}
     for metrics in ({}, {"synthetic_f1_max": 0.5, "pixel_auroc": 0.5}, {"synthetic_auroc": 0.5}):
-        made.epoch(Progress(epoch=1), row | metrics, False)
+        made.epoch(Progress(epoch=1), row | metrics, False, seconds=1.0, step_seconds=1.0)
     assert warned == [lacking, f"{lacking}; run.monitor takes f1_max, pixel_auroc, which have one"]
 
 

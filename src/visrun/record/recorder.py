@@ -17,7 +17,7 @@ from visrun.console import Screen, epoch_line
 from visrun.errors import UserError
 from visrun.numbers import number
 from visrun.optimizers import load_optimizer
-from visrun.record.run_files import PLOTS, SECONDS, SPEED, is_metric
+from visrun.record.run_files import EPOCH_SECONDS, PLOTS, SECONDS, SPEED, is_metric
 from visrun.record.run_folder import RunFolder
 from visrun.signals import Stop
 from visrun.step import Step
@@ -124,12 +124,26 @@ class RunRecorder:
         place = {"epoch": progress.epoch + 1, "epochs": self.max_epochs, "step": progress.step, "steps": steps}
         self.folder.tell("training", **place, **speed, loss=self.loss)
 
-    def epoch(self, progress: Progress, row: dict[str, float], improved: bool) -> None:
-        """Write the epoch's line everywhere; keep the weights of a new best in memory."""
-        step_seconds = row.pop("time/step", None)
+    def epoch(
+        self,
+        progress: Progress,
+        row: dict[str, float],
+        improved: bool,
+        *,
+        seconds: float,
+        step_seconds: float | None,
+    ) -> None:
+        """Write the epoch's line everywhere; keep the weights of a new best in memory.
+
+        Args:
+            row: What it has learnt and how well.
+            improved: Whether its metric is the best so far.
+            seconds: That it took.
+            step_seconds: Those of one of its steps; None where it took none.
+        """
         speed = self.images_per_step / max(step_seconds, 1e-9) if step_seconds is not None else None
-        pace = {} if speed is None else {SPEED: speed}
-        row = {"epoch": progress.epoch, **row, **pace, AT: time.time(), SECONDS: progress.seconds}
+        clock = {EPOCH_SECONDS: seconds, **({} if speed is None else {SPEED: speed})}
+        row = {"epoch": progress.epoch, **row, **clock, AT: time.time(), SECONDS: progress.seconds}
         if improved:
             weights = {name: value.clone() for name, value in self.train_step.evaluated.state_dict().items()}
             self.best = {**self.portrait(), "model": weights, "epoch": progress.epoch, "value": progress.best}
