@@ -49,6 +49,19 @@ def test_an_error_comes_in_its_turn_and_what_has_begun_is_ended() -> None:
     assert not alive
 
 
+def test_what_was_made_before_no_more_could_be_comes_first() -> None:
+    def jobs() -> Iterator[Callable[[], int]]:
+        for i in range(3):
+            yield lambda i=i: time.sleep(0.05) or i
+        raise OSError("gone")
+
+    seen = list[int]()
+    with pytest.raises(OSError, match="gone"):
+        for i in in_order(jobs(), threads=4):
+            seen.append(i)
+    assert seen == [0, 1, 2]
+
+
 def test_closing_it_drops_what_has_not_begun() -> None:
     begun = list[int]()
     results = in_order([lambda i=i: time.sleep(0.02) or begun.append(i) or i for i in range(50)], threads=2)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
@@ -133,12 +133,12 @@ def mapped(
 def in_order(jobs: Iterable[Callable[[], Result]], *, threads: int) -> Generator[Result, None, None]:
     """What each of ``jobs`` returns or raises, in order; threads do them while the next are made, a few at a time.
 
-    Closing it, also by Ctrl-C or an error, drops what has not begun and waits for the rest.
+    What making them raises comes after what was made. Closing it, also by Ctrl-C or an error, drops what has not begun and waits for the rest.
     """
     pool = Threads(threads)
     waiting: deque[Future[Result]] = deque()
     try:
-        for job in jobs:
+        for job in _with_end(jobs):
             waiting.append(pool.submit(job))
             while waiting and (len(waiting) > 2 * threads or waiting[0].done()):
                 yield waiting.popleft().result()
@@ -147,6 +147,18 @@ def in_order(jobs: Iterable[Callable[[], Result]], *, threads: int) -> Generator
     finally:
         pool.end()
         pool.join(ENDING)
+
+
+def _with_end(jobs: Iterable[Callable[[], Result]]) -> Iterator[Callable[[], Result]]:
+    """``jobs``, and where no more can be made one that raises why."""
+    try:
+        yield from jobs
+    except Exception as error:
+        yield partial(_raise, error)
+
+
+def _raise(error: Exception) -> Any:
+    raise error
 
 
 def _awaited_all(
