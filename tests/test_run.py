@@ -300,8 +300,8 @@ def test_an_error_reaches_the_user_and_the_tracker_where_the_disk_is_full(photos
 def test_the_tracker_is_told_the_best_epoch_however_the_run_ends(photos, tmp_path, monkeypatch, end):
     tracker, real = Listening(), recorder.RunRecorder.epoch
 
-    def epoch(self, progress, row, improved):
-        real(self, progress, row, improved)
+    def epoch(self, progress, row, improved, **clock):
+        real(self, progress, row, improved, **clock)
         if progress.epoch == 2 and end == "failed":
             raise Diverged("NaN in epoch 3")
 
