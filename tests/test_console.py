@@ -104,6 +104,7 @@ def test_what_is_not_counted_is_told_at_once_and_has_no_total():
         task = screen.bar.tasks[0]
         assert (task.description, task.completed, task.total) == (title, done, total or None)
         assert task.finished == (total > 0)
+        assert task.fields["count"] == (f"{done}/{total}" if total else "")
     screen.end_progress()
 
 

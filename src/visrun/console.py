@@ -111,6 +111,7 @@ class Screen:
         Args:
             total: 0 where nothing is counted; the bar then says what is done.
         """
+        count = f"{done}/{total}" if total else ""
         now = time.monotonic()
         if not self.live or (now - self.drawn < REFRESH_SECONDS and 0 < done < total):
             return
@@ -118,12 +119,13 @@ class Screen:
         if self.bar is None:
             self.bar = make_bar(self.console)
             self.bar.start()
-            self.row = self.bar.add_task(title, total=total or None)
+            self.row = self.bar.add_task(title, total=total or None, count=count)
         assert self.row is not None
         if done < self.bar.tasks[0].completed:  # another count, whose pace is its own
             self.bar.reset(self.row)
             self.bar.tasks[0].total = None
-        self.bar.update(self.row, description=escape(title), completed=done, total=total or None, refresh=True)
+        described = escape(title)
+        self.bar.update(self.row, description=described, completed=done, total=total or None, count=count, refresh=True)
 
     def end_progress(self) -> None:
         """Take the bar away."""
@@ -140,9 +142,10 @@ def log(level: int, text: str) -> None:
 
 def make_bar(console: Console) -> Bar:
     """A bar that is drawn only when told to: no thread of its own takes time from the training."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=32), MofNCompleteColumn(), TimeRemainingColumn())
+    words, count = TextColumn("{task.description}"), TextColumn("{task.fields[count]}")
+    columns = (words, BarColumn(bar_width=32), count, TimeRemainingColumn())
     return Progress(*columns, console=console, auto_refresh=False, transient=True)
 
 
