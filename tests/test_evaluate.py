@@ -63,6 +63,14 @@ def test_memory_that_runs_out_is_one_line(monkeypatch):
         evaluate.main(["RUN", "data.root=x"])
 
 
+def test_every_batch_that_is_measured_is_told(monkeypatch):
+    loop, tell = Mock(return_value={}), Mock()
+    monkeypatch.setattr(evaluate, "evaluate", loop)
+    loader = SimpleNamespace(images=SimpleNamespace(source=SimpleNamespace(paths=["a", "b"]), kept=[0, 1]))
+    assert evaluate.measured(Mock(), loader, Mock(), tell=tell) == {"images": 2}
+    assert loop.call_args.kwargs["tell"] is tell
+
+
 def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("lr=0.1").mkdir()
@@ -111,10 +119,12 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
     loader = Mock(return_value=SimpleNamespace(images=SimpleNamespace(bad=())))
     monkeypatch.setattr(evaluate, "split_batches", loader)
-    monkeypatch.setattr(evaluate, "measured", lambda *_, **__: {})
+    shown = []
+    monkeypatch.setattr(evaluate.Screen, "progress", lambda _self, *told: shown.append(told))
+    monkeypatch.setattr(evaluate, "measured", lambda *_, tell: tell(1, 2) or {})
     assert evaluate.main([str(tmp_path / named), f"data.root={tmp_path / 'photos'}"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out) == {"split": split}
+    assert json.loads(out) == {"split": split} and shown[-1] == (f"measuring {split}", 1, 2)
     assert err.endswith(said) and err.count("\n") == 2 + bool(said)
     assert loader.call_args.args[0].splits == own.splits or split == "test"
 
