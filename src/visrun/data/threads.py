@@ -133,8 +133,8 @@ def mapped(
 def in_order(jobs: Iterable[Callable[[], Result]], *, threads: int) -> Generator[Result, None, None]:
     """What each of ``jobs`` returns or raises, in order; threads do them while the next are made, a few at a time.
 
-    What making them raises comes after what was made. Closing it, also by Ctrl-C or an error, drops what has not begun and
-    waits for the rest.
+    What making them raises comes after what was made. Closing it, also by Ctrl-C or an error, drops what has not begun
+    and waits for the rest.
     """
     pool = Threads(threads)
     waiting: deque[Future[Result]] = deque()
