@@ -65,10 +65,10 @@ def test_a_run_leaves_everything_it_promises(trained):
     assert content["data"]["fingerprint"] and content["versions"]["torch"] and content["seed"] == 0
     assert [row["epoch"] for row in rows(folder)] == [1, 2, 3]
     assert {"best.pt", "last.pt"} <= {file.name for file in (folder / "checkpoints").iterdir()}
-    assert {"curves.png", "learning_rate.png", "predictions.png"} <= {
+    assert {"curves.png", "learning_rate.png", "predictions.png", "training_images.png"} <= {
         file.name for file in (folder / "plots").iterdir()
     }
-    assert len(list((folder / "plots").iterdir())) >= 4
+    assert len(list((folder / "plots").iterdir())) >= 5
     assert (folder / ".hydra" / "config.yaml").is_file() and (folder / "visrun.log").is_file()
 
 
@@ -137,6 +137,7 @@ def test_evaluate_tells_and_shows_the_worst_images_first(trained, answers):
         "curves",
         "learning_rate",
         "predictions",
+        "training_images",
     }
 
 

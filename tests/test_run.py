@@ -106,7 +106,9 @@ def test_a_sheet_of_each_new_best_changes_nothing_else(photos, tmp_path, monkeyp
     monkeypatch.setattr(run, "show", show)
     drawn = start(photos, tmp_path / "drawn", *words)
     assert rows(drawn.folder) == rows(plain.folder)
-    assert seen and all(split == "val" and files == ["predictions.png"] for split, files, _ in seen)
+    assert seen and all(
+        split == "val" and sorted(files) == ["predictions.png", "training_images.png"] for split, files, _ in seen
+    )
     assert seen[0][2][:4] == b"\x89PNG"
     last = [(result.folder / "plots" / "predictions.png").read_bytes() for result in (plain, drawn)]
     assert last[0] == last[1]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from visrun.optimizers import build_optimizer
     from visrun.predictor import Predictor, load
     from visrun.record.experiment import load_experiment
-    from visrun.run import Result, train
+    from visrun.result import Result
+    from visrun.run import train
     from visrun.schedulers import build_scheduler
 
 __version__ = "0.1.0"
@@ -44,7 +45,7 @@ _HOMES = {
     "DataError": "errors",
     "Hyperparameters": "hyperparameters",
     "Predictor": "predictor",
-    "Result": "run",
+    "Result": "result",
     "VisrunError": "errors",
     "build_optimizer": "optimizers",
     "build_scheduler": "schedulers",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from visrun import checkpoint, feeding, parts, preflight
+from visrun import checkpoint, feeding, lessons, parts, preflight
 from visrun.advice import one_value
 from visrun.conclusion import conclude
 from visrun.config.compose import Resolved, resolve
@@ -18,7 +18,7 @@ from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import UserError, VisrunError, exit_code, first_line
 from visrun.from_python import named_folder, single_run
-from visrun.memory import ONE_VALUE, out_of_memory
+from visrun.memory import ONE_VALUE, out_of_memory, setting_up
 from visrun.parts import Parts
 from visrun.record import experiment
 from visrun.record.epochs import monitor_of
@@ -29,36 +29,16 @@ from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import remembered
 from visrun.record.resuming import last_state, require_same_data, where_left
-from visrun.record.run_files import LOG, is_metric
+from visrun.record.run_files import LOG, PLOTS, is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
+from visrun.result import Result
 from visrun.signals import STOPPING, Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Ended, Judge, Limits, Progress, fit, why_early
 from visrun.trial import Trial
 from visrun.validation import show, validate
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended.
-
-    ``value`` is the monitored metric of the best epoch (None if there was none), ``val`` that epoch's metrics and
-    ``test`` the best checkpoint's on the test split, where there is one. ``status`` is "finished", of a sweep's
-    trial also "pruned" or "killed", ``reason`` why it ended before its last epoch; ``parameters`` counts the model's.
-    """
-
-    folder: Path
-    status: str
-    value: float | None = None
-    best_epoch: int = 0
-    seconds: float = 0.0
-    val: dict[str, float] = field(default_factory=dict)
-    test: dict[str, float] = field(default_factory=dict)
-    exit_code: int = 0
-    parameters: int = 0
-    reason: str | None = None
 
 
 def train(overrides: Sequence[str] = ()) -> Result:
@@ -205,6 +185,9 @@ def _train(
     if trial is not None:
         trial.sees(len(made.dataset.splits["train"]))
     judge = trial.report if trial else None
+    if trial is None and len(made.lessons) and progress.epoch == progress.step == 0:
+        with setting_up(made.device):
+            tracker.artifact(lessons.draw(made.loaders["train"], made.dataset, files.plots), PLOTS)
     stop.deferred = True
     ended = _fit(resolved, made, progress=progress, limits=limits, recorder=recorder, stop=stop, judge=judge)
     screen.end_progress()

@@ -26,7 +26,7 @@ from visrun.sweep.study import Queue
 from visrun.sweep.ties import graded
 
 if TYPE_CHECKING:
-    from visrun.run import Result
+    from visrun.result import Result
 
 VARIABLE = "VISRUN_TRIAL"
 # Objectives beside the task's metric; less is better.
