@@ -66,7 +66,7 @@ class Stopwatch:
 
     def step(self, *_: object) -> None: ...
 
-    def epoch(self, *_: object) -> None:
+    def epoch(self, *_: object, **__: object) -> None:
         self.ended.append(time.perf_counter())
 
     def save(self, *_: object, **__: object) -> None: ...

@@ -116,6 +116,13 @@ def test_a_file_that_another_process_has_put_there_meanwhile_is_one_line(tmp_pat
     assert (tmp_path / name).read_bytes() == before
 
 
+def test_an_image_has_one_address_however_its_path_is_written(tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    for path in (Path("../a b.png"), tmp_path / "there" / ".." / "a b.png"):
+        assert drawings.address(path) == f"file://{tmp_path}/a%20b.png"
+
+
 def test_only_headers_are_read_of_what_may_be_in_the_way(tmp_path, monkeypatch):
     images = [tmp_path / f"{i}.jpg" for i in range(3)]
     drawn(drawings.made(tmp_path / "out"), images)

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import MagicMock, Mock
+from unittest.mock import MagicMock, Mock, call
 
 import numpy as np
 import pytest
@@ -61,6 +61,18 @@ def test_memory_that_runs_out_is_one_line(monkeypatch):
     monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
     with pytest.raises(OutOfMemory, match=r"^out of memory on cuda:0 in the evaluation: use a smaller batch_size"):
         evaluate.main(["RUN", "data.root=x"])
+
+
+def test_no_bar_stays_where_measuring_ends_in_an_error(monkeypatch):
+    screen, run = Mock(), SimpleNamespace(**vars(RUN), device="cpu", look=None, task=Mock())
+    for name in ("dataset_for", "as_split", "chosen", "split_batches"):
+        monkeypatch.setattr(evaluate, name, MagicMock())
+    monkeypatch.setattr(evaluate, "Screen", Mock(return_value=screen))
+    monkeypatch.setattr(evaluate, "load", lambda *_, **__: run)
+    monkeypatch.setattr(evaluate, "measured", Mock(side_effect=DataError("broken")))
+    with pytest.raises(DataError, match="broken"):
+        evaluate.main(["RUN", "data.root=x"])
+    assert screen.mock_calls[-1] == call.end_progress()
 
 
 def test_every_batch_that_is_measured_is_told(monkeypatch):

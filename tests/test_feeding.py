@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
 import numpy as np
 import pytest
@@ -54,6 +54,13 @@ def test_a_model_measures_itself_on_the_training_images_that_show_no_defect(task
     good = [row for row in train if not without or row.target.kind == "good"]
     assert len(batches) == -(-len(good) // 8)
     assert next(iter(batches.epoch(0))).images.shape == (8, 3, 32, 32)
+
+
+def test_no_bar_stays_where_a_folder_is_refused(tmp_path):
+    screen = Mock()
+    with pytest.raises(DataError):
+        read_dataset(resolve([f"data.root={tmp_path}"], conf=shipped()).settings, screen)
+    assert screen.mock_calls[-1] == call.end_progress()
 
 
 @pytest.fixture

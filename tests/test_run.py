@@ -460,9 +460,13 @@ def test_a_run_stopped_in_its_validation_resumes_bit_for_bit(photos, straight, t
 
 def test_a_run_stopped_while_it_concludes_is_concluded_later(photos, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         stopping(patch, "measuring val")
-        start(photos, folder)
+        result = start(photos, folder)
+    assert (result.status, result.exit_code, result.reason) == ("killed", 130, None)
+    noted = experiment(folder)["result"]
+    assert noted["epochs"] == 3 and noted["val"] == result.val and noted["best_epoch"] and "reason" not in noted
+    assert "Traceback" not in (folder / "visrun.log").read_text()
     assert told(folder) == ("killed", 130) and f"stopped; go on with: visrun resume {folder}" in capsys.readouterr().out
     before = rows(folder)
     assert len(before) == 3 and run.resume(folder) == 0

@@ -132,7 +132,7 @@ def former(images: Sequence[Path], folder: Path, maps: Sequence[str]) -> dict[st
 
 def address(image: Path) -> str:
     """An image as its drawings name it: in ASCII, whatever its name is made of."""
-    return image.absolute().as_uri()
+    return Path(os.path.abspath(image)).as_uri()  # noqa: PTH100 (".." goes, links stay as they are)
 
 
 def origin(file: Path) -> tuple[str, str]:

@@ -83,8 +83,10 @@ def main(words: Sequence[str]) -> int:
     folder = None if out is None else folder_for(out, named(names[0]), dataset)
     metric = predictor.task.metric()
     with without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
-        found = measured(predictor, loader, metric, tell=counter(screen, f"measuring {split}"))
-        screen.end_progress()
+        try:
+            found = measured(predictor, loader, metric, tell=counter(screen, f"measuring {split}"))
+        finally:
+            screen.end_progress()
         print(json.dumps({"split": split, **found}, ensure_ascii=False), flush=True)
         if folder is not None:
             show(predictor, loader, metric, dataset, folder)

@@ -39,15 +39,17 @@ def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -
     root = demo.build(settings.task, cache_folder() / "demo") if data.name == "demo" else data.root
     assert root is not None, "validated: only the demo needs no data.root"
     learns = model_entry(settings.model.name).gradient
-    dataset = records.read(
-        root,
-        task=settings.task,
-        reader="auto" if data.name == "demo" else data.name,
-        training=training,
-        progress=screen.progress,
-        **selection(settings),
-    )
-    screen.end_progress()
+    try:
+        dataset = records.read(
+            root,
+            task=settings.task,
+            reader="auto" if data.name == "demo" else data.name,
+            training=training,
+            progress=screen.progress,
+            **selection(settings),
+        )
+    finally:
+        screen.end_progress()
     told = dataset if training else replace(dataset, white=None)  # a finished model has its own
     screen.say(describe(told, learns=learns))
     for warning in dataset.warnings:

@@ -17,7 +17,7 @@ from visrun.arguments import VERBS, options
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.files import images as images_below
 from visrun.data.threads import in_order
-from visrun.errors import DataError, UserError
+from visrun.errors import ERROR, DataError, UserError
 from visrun.folders import expanded
 from visrun.machine import cores
 from visrun.predictor import Predictor, load, named
@@ -47,7 +47,7 @@ def main(words: Sequence[str]) -> int:
     with closing(in_order(_jobs(predictor, paths, folder, most), threads=min(THREADS, cores()))) as records:
         for record in records:
             if isinstance(record, DataError):
-                print(f"visrun: error: {record}", file=sys.stderr, flush=True)
+                print(f"{ERROR}{record}", file=sys.stderr, flush=True)
                 code = record.exit_code
                 continue
             drawn |= drawings.DRAWING in record

@@ -126,9 +126,9 @@ def _run(
                 files.put_back(before)
                 raise
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-            reason = first_line(error)
+            reason = None if isinstance(error, Interrupted) else first_line(error)
             try:
-                journal.close(status, reason=reason, exit_code=exit_code(error))
+                journal.close(status, **({"reason": reason} if reason else {}), exit_code=exit_code(error))
             except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
                 screen.warn(str(unwritten))
             end(outlets, status, reason)
@@ -197,13 +197,12 @@ def _train(
         screen.say(f"ended after epoch {progress.epoch}: {ended.reason}")
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
-    code = (stop.exit_code or 0) if ended.status == "killed" else 0
-    result = _result(ended, code, made=made, progress=progress, outlets=outlets, alone=trial is None)
+    result = _result(ended, stop, made=made, progress=progress, outlets=outlets, alone=trial is None)
     facts = {"best_epoch": result.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
-    given = {"reason": ended.reason} if ended.reason else {}
-    journal.close(ended.status, exit_code=code, **facts, **given, val=result.val, test=result.test)
+    given = {"reason": result.reason} if result.reason else {}
+    journal.close(result.status, exit_code=result.exit_code, **facts, **given, val=result.val, test=result.test)
     if trial is not None:
-        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=ended.reason)
+        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=result.reason)
     return result
 
 
@@ -260,14 +259,18 @@ def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorde
     )
 
 
-def _result(ended: Ended, code: int, *, made: Parts, progress: Progress, outlets: Outlets, alone: bool) -> Result:
-    """How the run ended; of a finished one its last files are written first."""
+def _result(ended: Ended, stop: Stop, *, made: Parts, progress: Progress, outlets: Outlets, alone: bool) -> Result:
+    """How the run ended; of a finished one its last files are written first, unless a signal stops it there."""
     rows = outlets.folder.read_metrics()
     best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
     val = {key: value for key, value in best.items() if is_metric(key)}
     test: dict[str, float] = {}
     if ended.status == "finished":
-        test = conclude(made, outlets, rows=rows, progress=progress, alone=alone)
+        try:
+            test = conclude(made, outlets, rows=rows, progress=progress, alone=alone)
+        except Interrupted:
+            outlets.screen.end_progress()
+            ended = Ended("killed")
     return Result(
         outlets.folder.path,
         ended.status,
@@ -276,7 +279,7 @@ def _result(ended: Ended, code: int, *, made: Parts, progress: Progress, outlets
         seconds=progress.seconds,
         val=val,
         test=test,
-        exit_code=code,
+        exit_code=(stop.exit_code or 0) if ended.status == "killed" else 0,
         parameters=parts.count_parameters(made.built.module),
         reason=ended.reason,
     )

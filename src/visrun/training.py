@@ -149,6 +149,7 @@ def fit(
         recorder.epoch(progress, row, improved, seconds=time.monotonic() - began, step_seconds=step_seconds)
 
         at_end = is_at_end(progress, limits, clock)
+        progress.seconds = clock.seconds()  # or a run that ends by its time would go on where it is resumed
         verdict = judge(progress.epoch, value, loss) if judge and value is not None else None
         stopped = stop.exit_code is not None
         recorder.save(progress, final=bool(at_end or verdict or stopped))

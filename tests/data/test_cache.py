@@ -328,14 +328,38 @@ def test_after_a_picture_that_came_too_late_each_has_its_own_pixels(pool, paths,
         assert np.array_equal(decode(pool, row)[:h, :w].numpy(), as_kept(paths[row], (h, w)))
 
 
-def test_a_dead_helper_costs_one_picture(pool, paths):
+def test_a_dead_helper_costs_no_picture(pool, paths):
     first = decode(pool, 0)
     (helper,) = pool.helpers.values()
     helper.process.kill()
+    h, w = pool.source.sizes[1].tolist()
+    assert np.array_equal(decode(pool, 1)[:h, :w].numpy(), as_kept(paths[1], (h, w)))
+    assert list(pool.helpers.values()) != [helper]
+    assert torch.equal(decode(pool, 0), first)
+
+
+def test_a_picture_that_ends_each_helper_is_told_and_costs_no_other(pool, paths, monkeypatch):
+    first, real = decode(pool, 0), decoding.Helper.decode
+
+    def ending(self, job, *rooms):
+        if job.image == paths[1]:
+            self.process.kill()
+        real(self, job, *rooms)
+
+    monkeypatch.setattr(decoding.Helper, "decode", ending)
     with pytest.raises(DataError, match="the process decoding it ended"):
         decode(pool, 1)
     assert torch.equal(decode(pool, 0), first)
-    assert list(pool.helpers.values()) != [helper]
+
+
+def test_a_pool_that_is_left_starts_no_other_helper(pool):
+    decode(pool, 0)
+    (helper,) = pool.helpers.values()
+    helper.process.kill()
+    pool.left = True
+    with pytest.raises(DataError, match="the process decoding it ended"):
+        decode(pool, 1)
+    assert not pool.helpers
 
 
 def test_closing_a_helper_that_cannot_be_killed_does_not_wait_for_it(monkeypatch):

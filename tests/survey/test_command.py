@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import pytest
 from PIL import Image
@@ -33,6 +34,15 @@ def test_it_says_what_the_folder_serves_and_draws_a_sheet(outlines: Path, capsys
     assert err == ""
     with Image.open(tmp_path / "check.png") as sheet:
         assert sheet.width > 400
+
+
+def test_no_bar_stays_where_it_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Mock()
+    monkeypatch.setattr(command, "Screen", Mock(return_value=screen))
+    monkeypatch.setattr(command, "look", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        command.main([str(tmp_path)])
+    assert screen.mock_calls == [call.end_progress()]
 
 
 def test_how_to_train_names_the_plugins(outlines: Path, capsys) -> None:

@@ -75,14 +75,16 @@ def _columns(
     columns: list[list[Cell] | None] = []
     without = ", ".join(run.name for run in runs if run not in able)
     reasons = [f"no best checkpoint: {without}"] if without else []
-    for done, run in enumerate(runs):
-        screen.progress("predicting", done, len(runs))
-        try:
-            columns.append(_column(run, dataset, records, device) if run in able else None)
-        except (VisrunError, RuntimeError) as error:  # another version's model, or too little memory on the device
-            columns.append(None)
-            reasons.append(f"{run.name}: {(str(error).splitlines() or [type(error).__name__])[0]}")
-    screen.end_progress()
+    try:
+        for done, run in enumerate(runs):
+            screen.progress("predicting", done, len(runs))
+            try:
+                columns.append(_column(run, dataset, records, device) if run in able else None)
+            except (VisrunError, RuntimeError) as error:  # another version's model, or too little memory on the device
+                columns.append(None)
+                reasons.append(f"{run.name}: {(str(error).splitlines() or [type(error).__name__])[0]}")
+    finally:
+        screen.end_progress()
     return columns, reasons
 
 

@@ -107,12 +107,13 @@ class Pool:
         self.most_cutters = max(1, min(workers, MOST_WHOLE // max(1, int(source.wholes.prod(1).max(initial=1)))))
         self.helped = workers > THREADS_ENOUGH and len(source.paths) >= HELPERS_PAY
         self.helpers: dict[int, Helper] = {}  # by thread
+        self.left = False
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        every = [self.threads, *self.cutters]
+        self.left, every = True, [self.threads, *self.cutters]
         for group in every:
             group.end()
         self._close()
@@ -148,6 +149,16 @@ class Pool:
     def _decode(self, job: Job, pixels: Pixels, mask: Pixels | None) -> None:
         if not self.helped:
             return job.decode(pixels, mask)
+        try:
+            return self._by_helper(job, pixels, mask)
+        except Late:
+            raise
+        except Lost:  # killed, where memory ran short: which says nothing of the file
+            if self.left:
+                raise
+        return self._by_helper(job, pixels, mask)
+
+    def _by_helper(self, job: Job, pixels: Pixels, mask: Pixels | None) -> None:
         me = threading.get_ident()
         if me not in self.helpers:
             self.helpers[me] = Helper(self.source.canvas, max(1, self.source.layers))

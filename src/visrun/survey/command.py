@@ -50,16 +50,18 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_intermixed_args(plugins.take(words, cwd=Path.cwd()))
     asked = _asked(given.words)
     screen = Screen(stderr=True)
-    found, datasets = look(
-        asked["data.root"],
-        tasks=[asked["task"]] if asked["task"] else None,
-        reader=asked["data"],
-        on_bad="skip" if asked["data.on_bad"] == "skip" else "error",
-        pixels=True,
-        progress=screen.progress,
-        **_choice(asked),
-    )
-    screen.end_progress()
+    try:
+        found, datasets = look(
+            asked["data.root"],
+            tasks=[asked["task"]] if asked["task"] else None,
+            reader=asked["data"],
+            on_bad="skip" if asked["data.on_bad"] == "skip" else "error",
+            pixels=True,
+            progress=screen.progress,
+            **_choice(asked),
+        )
+    finally:
+        screen.end_progress()
     print(json.dumps(asdict(found), indent=2, ensure_ascii=False) if given.json else as_text(found), flush=True)
     best = _best(found, datasets)
     if best:

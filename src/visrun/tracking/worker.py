@@ -38,7 +38,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries while the ru
 TELL_SECONDS = 30.0  # of tries in vain, after which a person is told: it may be theirs to mend
 SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
 # What MLflow imports as well as the training.
-SHARED = ("dateutil.tz", "importlib_metadata", "packaging.requirements", "scipy.sparse")
+SHARED = (
+    *("dateutil.tz", "html.parser", "importlib_metadata", "packaging.requirements", "scipy.sparse"),
+    "xml.etree.ElementTree",
+)
 
 KINDS = {
     "params": ("the parameters", "the parameters"),
