@@ -96,7 +96,7 @@ def test_what_a_search_around_it_draws_does_not_begin_anew(monkeypatch: pytest.M
 
 def test_mlflow_is_put_back_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
-    monkeypatch.setattr(run, "_run", lambda *_, **__: client.quiet() or DONE)
+    monkeypatch.setattr(run, "_run", lambda *_, **__: client.hush_process() or DONE)
     visrun.train(["run.device=cpu"])
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 

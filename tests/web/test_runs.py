@@ -34,7 +34,7 @@ from visrun.web.library import Library
 from visrun.web.processes import CONSOLE, Conflict, Processes, kill, stop
 from visrun.web.roots import Roots
 from visrun.web.runs import detail, last_lines, log_lines, pictures, progress
-from visrun.web.state import UI, Facts, facts_of, note
+from visrun.web.state import UI, Facts, folder_facts, note
 from visrun.web.stream import Rows, as_json
 
 ME = {"pid": os.getpid(), "started": psutil.Process().create_time()}
@@ -144,7 +144,7 @@ STATES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", STATES)
 def test_the_state_follows_from_the_files(name: str, tmp_path: Path) -> None:
     files, state = STATES[name]
-    assert facts_of(write(tmp_path, **files)).state == state
+    assert folder_facts(write(tmp_path, **files)).state == state
     assert detail(tmp_path)["state"] == state
 
 
@@ -153,7 +153,7 @@ def test_whether_a_run_lives_is_answered_alike_everywhere(name: str, tmp_path: P
     folder = write(tmp_path, **{**STATES[name][0], "result": {"status": "running"}})
     lives = writer_of(folder) is not None
     assert lives == (STATES[name][1] not in ("unfinished", "failed"))
-    assert facts_of(folder).living == lives != detail(folder)["can_resume"]
+    assert folder_facts(folder).living == lives != detail(folder)["can_resume"]
     assert read_run(folder).status == ("running" if lives else "unfinished")
     if lives:
         with pytest.raises(UserError, match="is writing this run"), RunFolder(folder):
@@ -178,7 +178,7 @@ def test_whether_a_run_lives_is_answered_alike_everywhere(name: str, tmp_path: P
     ],
 )
 def test_the_exit_code_is_that_of_the_latest_process(status: Any, ui: Any, code: int | None, tmp_path: Path) -> None:
-    assert facts_of(write(tmp_path, status=status, ui=ui)).exit_code == code
+    assert folder_facts(write(tmp_path, status=status, ui=ui)).exit_code == code
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["waited for first", "as on macOS before Python 3.13"])
@@ -187,9 +187,9 @@ def test_what_was_started_here_lives_until_its_end_is_noted(
     code: int, program: str, apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def seen(folder: Path, **facts: Any) -> None:
-        assert facts_of(folder).living == apart and facts == {"into": UI, "exit_code": code}
+        assert folder_facts(folder).living == apart and facts == {"into": UI, "exit_code": code}
         note(folder, **facts)
-        assert facts_of(folder).living == apart
+        assert folder_facts(folder).living == apart
 
     if not apart:
         monkeypatch.delattr(os, "waitid")
@@ -198,14 +198,14 @@ def test_what_was_started_here_lives_until_its_end_is_noted(
     monkeypatch.setattr(processes, "note", seen)
     processes._reap(process, folder)
     assert process.returncode == code
-    assert (facts_of(folder).living, facts_of(folder).exit_code) == (False, code)
+    assert (folder_facts(folder).living, folder_facts(folder).exit_code) == (False, code)
 
 
 def test_what_ended_while_it_was_asked_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     ended = Facts(tmp_path, {}, {}, {}, process.pid)
-    monkeypatch.setattr(processes, "facts_of", lambda _: ended)
+    monkeypatch.setattr(processes, "folder_facts", lambda _: ended)
     with pytest.raises(Conflict, match="has just ended"):
         stop(tmp_path)
     kill(tmp_path)
@@ -218,7 +218,7 @@ def test_whoever_is_asked_to_stop_is_noted(act: Callable[[Path], None], tmp_path
         folder = write(tmp_path, **{**TRAINING, "lock": lock})
         act(folder)
         assert json.loads((folder / UI).read_text()) == {"asked": act.__name__, "asked_of": process.pid}
-    assert facts_of(folder).state == "unfinished"
+    assert folder_facts(folder).state == "unfinished"
 
 
 def facts(**experiment: Any) -> Facts:
@@ -690,7 +690,7 @@ def test_what_a_folder_notes_starts_no_code(word: str, tmp_path: Path) -> None:
     (tmp_path / UI).write_text(json.dumps({"words": ["-m", word], "command": f"visrun -m {word}"}))
     with pytest.raises(Conflict, match=re.escape(f"go on with it in {tmp_path}: visrun -m {shlex.quote(word)}")):
         Processes(tmp_path).resume(tmp_path)
-    onward = processes.going_on(facts_of(tmp_path), tmp_path, [word], Roots([tmp_path]))
+    onward = processes.going_on(folder_facts(tmp_path), tmp_path, [word], Roots([tmp_path]))
     assert onward.words[:2] == ["-m", word]
 
 
@@ -763,7 +763,7 @@ def test_what_was_started_here_lives_though_the_clock_is_set(tmp_path: Path, mon
         Processes(tmp_path)._start(tmp_path, [])
         before = psutil._pslinux.boot_time
         monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: before() + 3600.0)
-        assert facts_of(tmp_path).pid == process.pid
+        assert folder_facts(tmp_path).pid == process.pid
 
 
 def test_a_sweep_that_the_page_starts_can_be_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
 
 MAX_DEPTH = 8
-RECORD = ("sources", "versions", "git", "created", "status", "result")  # for people; nothing in it is used
+FOR_PEOPLE = ("sources", "versions", "git", "created", "status", "result")  # nothing of it is used
 LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file: checked, not used
 SHARED_PATHS = ("data.root", "model.weights")
 KEYS = ("task", *CHOICES)  # choices that are plain keys; the others are the names of sections
@@ -185,7 +185,7 @@ def _reserved(name: str) -> bool:
 
 
 def _unknown(content: Mapping[str, Any]) -> list[str]:
-    known = ["hyperparameters", "task", "seed", *SECTIONS, *RECORD]
+    known = ["hyperparameters", "task", "seed", *SECTIONS, *FOR_PEOPLE]
     lines = [
         f"{show(key)} is no part of an experiment{did_you_mean(key, known)}" for key in content if key not in known
     ]

@@ -17,7 +17,7 @@ from visrun.tables import TASKS, TaskEntry, model_entry
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own
 VERSIONS = ("visrun", "torch", "torchvision")
 # A setting that may leave the choice to the run -> what the run's result says it became.
-SETTLED = {"data.image_size": "image_size", "run.device": "device", "run.precision": "precision"}
+CHOSEN_BY_RUN = {"data.image_size": "image_size", "run.device": "device", "run.precision": "precision"}
 
 
 def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
@@ -34,7 +34,7 @@ def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
     for section in SHAPING:
         if had := part_of(content, section):
             shown |= {f"{section}.{key}": value for key, value in {**usual[section], **had}.items()}
-    shown |= {key: result[fact] for key, fact in SETTLED.items() if fact in result}
+    shown |= {key: result[fact] for key, fact in CHOSEN_BY_RUN.items() if fact in result}
     shown = {key: value for key, value in shown.items() if is_read(key, facts) and key not in NOT_COMPARED}
     return {key: text(value) for key, value in (shown | _provenance(content)).items()}
 

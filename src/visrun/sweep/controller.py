@@ -20,7 +20,7 @@ from visrun.sweep import pictures, results
 from visrun.sweep.agreement import noted
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
 from visrun.sweep.joining import prepare
-from visrun.sweep.leadership import Claim, claimed, leading, look
+from visrun.sweep.leadership import Claim, claimed, leading, require_unled
 from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
 from visrun.sweep.plan import Plan
 from visrun.sweep.pruners import first_look
@@ -54,7 +54,7 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
     screen = Screen()
     with stop_on_signals() as stop:  # from the beginning: one that a library swallows is remembered
         if is_database(plan.storage):
-            look(plan)  # what is wrong with a database is said before anything is written
+            require_unled(plan)  # what is wrong with a database is said before anything is written
         preflight.make(SWEEP_DIR, plan.folder)
         open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
         with leading(plan):

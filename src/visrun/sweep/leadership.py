@@ -101,7 +101,7 @@ def _touch(places: Sequence[Path]) -> None:
             os.utime(place)
 
 
-def look(plan: Plan) -> None:
+def require_unled(plan: Plan) -> None:
     """Look whether a study in a database has a leader, before anything is written.
 
     Raises:

@@ -50,7 +50,7 @@ class Answering:
 
 @contextlib.contextmanager
 def environment(name: str, value: str) -> Iterator[None]:
-    """Let one of the variables of `quiet` be ``value`` for a while.
+    """Let one of the variables of `hush_process` be ``value`` for a while.
 
     A tracker's thread may outlive its run: what has been changed meanwhile, as by `undone`, stays.
     """
@@ -86,7 +86,7 @@ def current(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def undone() -> Iterator[None]:
-    """Put back behind a run what :func:`quiet` and :func:`make_client` change in a process."""
+    """Put back behind a run what :func:`hush_process` and :func:`make_client` change in a process."""
     variables = {name: os.environ.get(name) for name in ENVIRONMENT}
     levels = {name: logging.getLogger(name).level for name in NOISY}
     try:
@@ -105,7 +105,7 @@ def make_client(uri: str) -> Any:
     Raises:
         OSError, sqlite3.Error: As `creation_lock`; and a database would have to be migrated, which a person does.
     """
-    quiet()
+    hush_process()
     from mlflow import MlflowClient
 
     for name in NOISY:  # importing mlflow sets its loggers up
@@ -150,7 +150,7 @@ def _make_tables(database: Path) -> None:
         new.replace(database)
 
 
-def quiet() -> None:
+def hush_process() -> None:
     """Short waits for a dead server, and no lines of MLflow's over the progress bar; before mlflow is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -25,7 +25,7 @@ from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, RESULTS, TABLE
 from visrun.record.sweep_table import SETTLED, finite_in, table_of
 from visrun.web.kept import Kept
 from visrun.web.roots import Roots
-from visrun.web.state import ENDED, UI, Facts, facts_of, own_settings, repeat_of, rows_of, told
+from visrun.web.state import ENDED, UI, Facts, folder_facts, own_settings, repeat_of, rows_of, told
 
 PLACES = (RUNS, SWEEPS)
 DEPTH = 4  # folders below them that are looked into
@@ -122,7 +122,7 @@ class Library:
         """What a list shows of a place."""
 
         def read() -> dict[str, Any]:
-            facts = facts_of(place.path, place.names)
+            facts = folder_facts(place.path, place.names)
             return _of_sweep(facts, place.names) if place.kind == "sweep" else _of_run(facts)
 
         known = self._summaries.of(place.path, [name for name in TOLD_BY if name in place.names], read)

@@ -32,7 +32,7 @@ from visrun.varied import VARIED
 from visrun.web.family import end_family
 from visrun.web.library import kind_of
 from visrun.web.roots import OF_THE_MACHINE, Roots
-from visrun.web.state import UI, Facts, facts_of, note, told
+from visrun.web.state import UI, Facts, folder_facts, note, told
 
 CONSOLE = "console.log"  # what the command prints
 SWEEP_VERBS = ("-m", "--multirun", "repeat")  # what a sweep's command begins with
@@ -108,7 +108,7 @@ class Processes:
             UserError: A link leads out of its folder.
         """
         with self._lock:
-            facts = facts_of(folder)
+            facts = folder_facts(folder)
             if facts.living:
                 raise Conflict("it is running already")
             require_inside(folder)
@@ -236,7 +236,7 @@ def kill(folder: Path) -> None:
 
 
 def _running(folder: Path) -> Facts:
-    facts = facts_of(folder)
+    facts = folder_facts(folder)
     if facts.pid is None:
         raise Conflict("it is not running" if not facts.living else "it runs on another machine; stop it there")
     return facts

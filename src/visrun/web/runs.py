@@ -21,7 +21,7 @@ from visrun.record.run_settings import learns
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
-from visrun.web.state import ENDED, Facts, facts_of, own_settings, rows_of, told
+from visrun.web.state import ENDED, Facts, folder_facts, own_settings, rows_of, told
 
 TAIL = 40  # lines of a log
 TAIL_BYTES = 40_000
@@ -34,7 +34,7 @@ Rows = Sequence[Row]
 
 def detail(folder: Path) -> dict[str, Any]:
     """Everything of a run but its rows and its log, as plain JSON types."""
-    facts, rows = facts_of(folder), rows_of(folder)
+    facts, rows = folder_facts(folder), rows_of(folder)
     result, state = facts.part("result"), facts.state
     entry = facts.entry
     monitor = monitor_of(rows, entry) if entry else ""

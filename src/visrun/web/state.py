@@ -164,7 +164,7 @@ class Facts:
         return {"stop": f"stopped by you before {begun}", "kill": "ended by you at once", "": ""}[self.cut_off]
 
 
-def facts_of(folder: Path, names: Collection[str] = TELLING) -> Facts:
+def folder_facts(folder: Path, names: Collection[str] = TELLING) -> Facts:
     """Look into a folder.
 
     Args:

@@ -24,7 +24,7 @@ from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.processes import going_on
 from visrun.web.runs import last_lines, log_lines, pictures
-from visrun.web.state import ENDED, TELLING, Facts, facts_of, repeat_of, rows_of, told
+from visrun.web.state import ENDED, TELLING, Facts, folder_facts, repeat_of, rows_of, told
 
 # In a line of a study's journal: what everybody has to know of the study.
 NOTED = f'"user_attr":{{"{ATTRIBUTE}":'.encode()
@@ -35,12 +35,12 @@ STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"} 
 
 def detail(folder: Path, library: Library) -> dict[str, Any]:
     """Everything of a sweep, as plain JSON types."""
-    facts, study, lead = facts_of(folder), study_of(folder), told(folder / LEAD)
+    facts, study, lead = folder_facts(folder), study_of(folder), told(folder / LEAD)
     head, table = table_of(folder)
     folders = {int(path.name): path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()}
     if table:  # a trial that was lost as it started is in no row
         folders = {n: path for n, path in folders.items() if n in table or (path / FILE_NAME).is_file()}
-    first = facts_of(folders[min(folders)]) if folders else None
+    first = folder_facts(folders[min(folders)]) if folders else None
     task = str(study.get("task") or facts.ui.get("task") or (first.experiment.get("task") if first else "") or "")
     entry = judged(task, first.experiment if first else {})
     objectives = names_in(study.get("objectives")) or ([entry.monitor] if entry else [])
@@ -167,7 +167,7 @@ def _live(folder: Path, params: Sequence[str], task: str, library: Library) -> d
 
 def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, Any]:
     """A trial as its folder tells it, while it runs and afterwards."""
-    facts, rows = facts_of(folder), rows_of(folder)
+    facts, rows = folder_facts(folder), rows_of(folder)
     entry = judged(task, facts.experiment)
     monitor = monitor_of(rows, entry) if entry else ""
     flat = flatten({**facts.part("hyperparameters"), **{k: v for k, v in facts.experiment.items() if k != "result"}})
