@@ -13,7 +13,7 @@ from visrun import load_experiment
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters, defaults
-from visrun.record.experiment import MAX_DEPTH, RECORD, Experiment, describe
+from visrun.record.experiment import FOR_PEOPLE, MAX_DEPTH, Experiment, describe
 from visrun.record.run_files import MAX_BYTES
 
 RESULT = {
@@ -175,7 +175,7 @@ def test_the_records_keys_are_in_order_and_all_known():
         "created",
         "result",
     ]
-    assert set(content) <= {"hyperparameters", "task", "seed", *SECTIONS, *RECORD}
+    assert set(content) <= {"hyperparameters", "task", "seed", *SECTIONS, *FOR_PEOPLE}
     assert json.loads(json.dumps(content)) == content
 
 
