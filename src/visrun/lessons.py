@@ -20,14 +20,12 @@ from visrun.data.records import Dataset
 from visrun.data.verdicts import CLASSES
 from visrun.detection.results import true_masks, whole
 from visrun.detection.results import truth as objects_of
-from visrun.figures.drawing import BAD, GOOD, Line, caption, legend, overlay, palette, scaled
+from visrun.figures.drawing import BAD, GOOD, MOST_LINES, Line, caption, legend, overlay, palette, scaled
 from visrun.figures.shapes import beside_truth
-from visrun.figures.sheet import LARGEST, sheet
+from visrun.figures.sheet import LARGEST, SAMPLES, sheet
 from visrun.gallery import denormalise
 
 FILE = "training_images.png"
-SAMPLES = 12  # images on the sheet
-MOST_LINES = 6  # of a caption
 
 
 def draw(train: Batches, dataset: Dataset, folder: Path) -> Path:

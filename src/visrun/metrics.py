@@ -42,9 +42,8 @@ class Samples:
         if not self._rows:
             return None
         predicted, target, valid = (torch.cat(column) for column in zip(*self._rows, strict=True))
-        if not bool(valid.all()):  # else they are all that there is to keep, and need no copy
-            predicted, target = predicted[valid], target[valid]
-        return (predicted, target) if len(target) else None
+        kept = (predicted, target) if bool(valid.all()) else (predicted[valid], target[valid])  # all need no copy
+        return kept if len(kept[1]) else None
 
 
 class ClassificationMetric:

@@ -48,13 +48,7 @@ class Recorder(Protocol):
     def step(self, progress: Progress, steps: int, loss: float | None) -> None: ...
 
     def epoch(
-        self,
-        progress: Progress,
-        row: dict[str, float],
-        improved: bool,
-        *,
-        seconds: float,
-        step_seconds: float | None,
+        self, progress: Progress, row: dict[str, float], improved: bool, *, seconds: float, step_seconds: float | None
     ) -> None: ...
 
     def save(self, progress: Progress, *, final: bool) -> None: ...

@@ -15,7 +15,7 @@ from visrun import gallery
 from visrun.batch import split
 from visrun.calibrate import calibrate, enough
 from visrun.device import autocast
-from visrun.figures.sheet import sheet
+from visrun.figures.sheet import SAMPLES, sheet
 from visrun.memory import without_steps
 from visrun.models import Settling
 from visrun.numbers import evenly
@@ -23,7 +23,6 @@ from visrun.one_pass import Tell, evaluate, told
 from visrun.parts import Parts
 from visrun.tasks.base import Deciding
 
-SAMPLES = 12  # predictions on the sheet: full rows of 3, 4 or 6
 MOST_CLASSES = 100  # whose values an epoch has; those of a thousand would drown all others
 
 

@@ -15,8 +15,7 @@ from PIL import Image
 from visrun.errors import VisrunError
 from visrun.figures import fonts, palette, plots
 from visrun.figures.precision_recall import closed, mean_precision, precision_recall
-from visrun.figures.sheet import GAP, LARGEST, SMALLEST, WIDER, fit, full_rows, sheet
-from visrun.validation import SAMPLES
+from visrun.figures.sheet import GAP, LARGEST, SAMPLES, SMALLEST, WIDER, fit, full_rows, sheet
 
 ROWS = [
     {"epoch": 1, "learning_rate": 0.1, "loss": 2.0, "val_loss": 2.5, "miou": 0.2, "iou/road": 0.1, "time/epoch": 3.0},

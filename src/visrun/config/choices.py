@@ -17,6 +17,7 @@ from visrun.config.fields import one_of, show
 from visrun.config.lines import Line
 from visrun.config.overrides import GROUPS
 from visrun.config.yaml_files import misnamed
+from visrun.data.files import exists
 from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.folders import expanded
 from visrun.hyperparameters import Hyperparameters, all_losses
@@ -136,14 +137,7 @@ def _elsewhere(group: str, task: str) -> dict[str, str]:
 
 
 def _is_path(option: str) -> bool:
-    return "/" in option or Path(option).suffix in PATH_ENDS or _is_there(expanded(option))
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long for one
-        return False
+    return "/" in option or Path(option).suffix in PATH_ENDS or exists(expanded(option))
 
 
 def choose(typed: Mapping[str, str], file: Mapping[str, Any], conf: Conf, *, rooted: str | None = None) -> Chosen:

@@ -165,8 +165,7 @@ def checked(
     fingerprint, white = _fingerprint(good, base, listing), check.white(good)
     if training:
         by: dict[str, Any] = {"root": base, "seed": seed, "by_class": TARGETS[kind].by_class}
-        whole = partial(splits.complete, val_fraction=val_fraction)
-        cut = whole if fold is None else partial(splits.folded, fold=fold)
+        cut = partial(splits.complete, val_fraction=val_fraction) if fold is None else partial(splits.folded, fold=fold)
         good = cut(good, **by, group=group, defects_aside=defects_aside)
         good = splits.thinned(good, **by, fraction=train_fraction)
         if kind == "value" and form_of(found.listing):

@@ -27,6 +27,7 @@ BAD: Color = (240, 96, 88)
 LEAST, MOST, PANEL = 256, 1024, 512  # longer side in pixels: least, most, and most of one panel among several
 TEXT, ROW, PAD = 14, 22, 8  # height of text, of a row of text, and the space around
 PLAIN_LETTERS = frozenset(map(chr, range(0x20, 0x7F)))
+MOST_LINES = 6  # of a caption that lists what is labelled
 OPACITY = 0.55  # of a class's colour over the image
 
 # Colours that differ for colour-blind eyes too (Okabe & Ito 2008), the first one quiet: it is mostly background.

@@ -11,6 +11,7 @@ from PIL import Image
 
 from visrun.files import write_atomic
 
+SAMPLES = 12  # pictures of a usual sheet: full rows of 3, 4 or 6
 SMALLEST, LARGEST = 160, 320  # pixels of a cell's longer side
 FAST = 3  # of zlib: a third of the time of its default for a tenth more bytes
 PANELS = 1.6  # width over height from which pictures are taken for several side by side, and get twice the room

@@ -125,13 +125,7 @@ class RunRecorder:
         self.folder.tell("training", **place, **speed, loss=self.loss)
 
     def epoch(
-        self,
-        progress: Progress,
-        row: dict[str, float],
-        improved: bool,
-        *,
-        seconds: float,
-        step_seconds: float | None,
+        self, progress: Progress, row: dict[str, float], improved: bool, *, seconds: float, step_seconds: float | None
     ) -> None:
         """Write the epoch's line everywhere; keep the weights of a new best in memory.
 

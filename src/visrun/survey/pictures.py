@@ -19,13 +19,11 @@ from visrun.data.objects import Objects
 from visrun.data.outlines import Outline, Rle, drawn
 from visrun.data.records import Dataset
 from visrun.data.verdicts import DEFECT, Verdict
-from visrun.figures.drawing import BAD, GOOD, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
+from visrun.figures.drawing import BAD, GOOD, MOST_LINES, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
 from visrun.figures.shapes import eroded
-from visrun.figures.sheet import LARGEST
+from visrun.figures.sheet import LARGEST, SAMPLES
 
-SAMPLES = 12
 QUIET: Color = (150, 155, 165)  # of what is ignored
-MOST_LINES = 6  # of a caption
 
 
 def samples(dataset: Dataset, count: int = SAMPLES) -> list[Record]:

@@ -11,6 +11,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
+# What MLflow imports as well as the training.
+SHARED = (
+    *("dateutil.tz", "html.parser", "importlib_metadata", "packaging.requirements", "scipy.sparse"),
+    "xml.etree.ElementTree",
+)
 
 
 class Answering:
@@ -97,6 +103,12 @@ def undone() -> Iterator[None]:
             _put(name, value)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+def import_shared() -> None:
+    """Import what MLflow imports as well as the training: a package that two threads begin at once may fail in both."""
+    for name in SHARED:
+        import_module(name)
 
 
 def make_client(uri: str) -> Any:

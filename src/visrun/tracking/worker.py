@@ -15,14 +15,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visrun.errors import VisrunError
 from visrun.tracking import STATUSES, Data
-from visrun.tracking.client import is_temporary
+from visrun.tracking.client import import_shared, is_temporary
 from visrun.tracking.names import AT, one_line
 from visrun.tracking.pulse import Pulse
 from visrun.tracking.store import Store
@@ -37,12 +36,6 @@ REMOTE_LIMIT, LOCAL_LIMIT = 60.0, 600.0  # seconds that finish() waits for all a
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries while the run trains
 TELL_SECONDS = 30.0  # of tries in vain, after which a person is told: it may be theirs to mend
 SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
-# What MLflow imports as well as the training.
-SHARED = (
-    *("dateutil.tz", "html.parser", "importlib_metadata", "packaging.requirements", "scipy.sparse"),
-    "xml.etree.ElementTree",
-)
-
 KINDS = {
     "params": ("the parameters", "the parameters"),
     "epoch": ("the metrics of one epoch", "the metrics of {} epochs"),
@@ -120,8 +113,7 @@ class MlflowTracker:
 
     def start(self) -> None:
         """Start the thread that opens the run."""
-        for name in SHARED:  # a package that two threads begin to import at once may fail in both
-            import_module(name)
+        import_shared()
         self._since = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="visrun-mlflow", daemon=True)
         self._thread.start()
