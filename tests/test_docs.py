@@ -24,7 +24,7 @@ from tests.forked import Command
 from visrun import evaluate, explain, export, launch, predict, varied
 from visrun.arguments import VERBS, options, verb_parser
 from visrun.compare import command as comparing
-from visrun.config import settings
+from visrun.config import experiment, settings
 from visrun.config.checks import problems_of
 from visrun.config.choices import known
 from visrun.config.compose import check_sweep, resolve
@@ -36,7 +36,6 @@ from visrun.config.settings import SECTIONS, Settings
 from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, say
-from visrun.record import experiment
 from visrun.survey import command as checking
 from visrun.synonyms import LACKING, OURS
 from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS

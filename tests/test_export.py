@@ -21,7 +21,7 @@ from visrun.data.ids import IGNORE
 from visrun.data.images import load_rgb
 from visrun.errors import UserError, VisrunError
 from visrun.export import Deployed, difference, exported, target
-from visrun.record.run_files import FILE_NAME
+from visrun.run_files import FILE_NAME
 from visrun.tables import TASKS
 
 SIZE = (32, 48)

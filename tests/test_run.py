@@ -25,8 +25,8 @@ from visrun.models import Built, Pretrained
 from visrun.models.freezing import fix_norms
 from visrun.parts import Parts
 from visrun.record import recorder
-from visrun.record.run_files import SECONDS
 from visrun.record.run_folder import RunFolder
+from visrun.run_files import SECONDS
 from visrun.step import Step
 from visrun.tables import MODELS, TASKS
 from visrun.tracking import NoTracker

@@ -409,7 +409,7 @@ def test_without_torchvision_only_the_tables_own_models_are_known(monkeypatch):
 
 def test_looking_up_imports_nothing_heavy():
     code = (
-        "import sys; from visrun import tables; import visrun.config.settings, visrun.record.experiment;"
+        "import sys; from visrun import tables; import visrun.config.settings, visrun.config.experiment;"
         "tables.model_entry('resnext50_32x4d');"
         "heavy = {'torch', 'torchvision', 'mlflow', 'hydra', 'omegaconf', 'numpy'} & sys.modules.keys();"
         "assert not heavy, heavy"

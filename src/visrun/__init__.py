@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from visrun.config.experiment import load_experiment
     from visrun.errors import ConfigError, DataError, VisrunError
     from visrun.hyperparameters import Hyperparameters
     from visrun.lr import lr_curve
     from visrun.optimizers import build_optimizer
     from visrun.predictor import Predictor, load
-    from visrun.record.experiment import load_experiment
     from visrun.result import Result
     from visrun.run import train
     from visrun.schedulers import build_scheduler
@@ -50,7 +50,7 @@ _HOMES = {
     "build_optimizer": "optimizers",
     "build_scheduler": "schedulers",
     "load": "predictor",
-    "load_experiment": "record.experiment",
+    "load_experiment": "config.experiment",
     "lr_curve": "lr",
     "train": "run",
 }

@@ -16,7 +16,7 @@ from visrun.numbers import number
 from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
-from visrun.record.run_files import PLOTS, is_metric
+from visrun.run_files import PLOTS, is_metric
 from visrun.tasks.base import Deciding, Task
 from visrun.text import plural
 from visrun.tracking import Tracker

@@ -21,8 +21,8 @@ from visrun.errors import DataError, UserError
 from visrun.files import writing
 from visrun.folders import expanded
 from visrun.record.inside import require_inside
-from visrun.record.run_files import PREDICTIONS
 from visrun.record.run_folder import run_of
+from visrun.run_files import PREDICTIONS
 from visrun.tasks.base import Mapped, Prediction, Task, needed_side
 
 WRITER, WRITTEN_BY = "Software", "visrun predict"  # a text chunk of a PNG, by which an own one is known

@@ -32,8 +32,8 @@ from visrun.memory import without_steps
 from visrun.one_pass import Tell, evaluate
 from visrun.predictor import Predictor, load, named
 from visrun.record.remember import remembered
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json, run_of
+from visrun.run_files import FILE_NAME
 from visrun.tables import TARGETS
 from visrun.tasks.base import Metric, Selecting
 

@@ -36,9 +36,9 @@ from visrun.errors import PLUGIN_HINT, DataError, OutOfMemory, UserError
 from visrun.folders import expanded
 from visrun.memory import without_steps
 from visrun.one_pass import recall
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of, read_json, run_of
 from visrun.record.sweep_table import best_trial_of, trial_of
+from visrun.run_files import FILE_NAME
 from visrun.tables import TASKS
 from visrun.tasks.base import Mapped, Merging, Prediction, Selecting, Task
 

@@ -9,7 +9,7 @@ from visrun.config import plugins
 from visrun.config.settings import Settings
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
-from visrun.record.run_files import FILE_NAME
+from visrun.run_files import FILE_NAME
 from visrun.tables import TIMM, model_entry, torchvision_builders
 from visrun.tracking import require_address
 

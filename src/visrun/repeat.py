@@ -18,9 +18,9 @@ from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
 from visrun.files import write_atomic
 from visrun.numbers import MISSING, number, numbers_of
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json
 from visrun.record.sweep_files import REPORT
+from visrun.run_files import FILE_NAME
 from visrun.spread import Spread, spread
 from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC

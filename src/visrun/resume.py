@@ -9,9 +9,9 @@ from visrun.arguments import VERBS
 from visrun.errors import UserError
 from visrun.folders import expanded
 from visrun.record.next_steps import new_run
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import read_json
 from visrun.record.sweep_files import onward
+from visrun.run_files import FILE_NAME
 
 
 def main(words: Sequence[str]) -> int:

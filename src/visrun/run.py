@@ -11,6 +11,7 @@ from typing import Any
 from visrun import checkpoint, feeding, lessons, parts, preflight
 from visrun.advice import one_value
 from visrun.conclusion import conclude
+from visrun.config import experiment
 from visrun.config.compose import Resolved, resolve
 from visrun.config.configured import Configured
 from visrun.config.lines import texts
@@ -20,7 +21,6 @@ from visrun.errors import UserError, VisrunError, exit_code, first_line
 from visrun.from_python import named_folder, single_run
 from visrun.memory import ONE_VALUE, out_of_memory, setting_up
 from visrun.parts import Parts
-from visrun.record import experiment
 from visrun.record.epochs import monitor_of
 from visrun.record.inside import require_inside
 from visrun.record.journal import Journal, identity
@@ -29,11 +29,11 @@ from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import remembered
 from visrun.record.resuming import last_state, require_same_data, where_left
-from visrun.record.run_files import LOG, PLOTS, is_metric
 from visrun.record.run_folder import RunFolder, part_of, read_json
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
 from visrun.result import Result
+from visrun.run_files import LOG, PLOTS, is_metric
 from visrun.signals import STOPPING, Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Ended, Judge, Limits, Progress, fit, why_early

@@ -11,7 +11,7 @@ import pytest
 
 from visrun.compare.runs import read_run
 from visrun.errors import UserError
-from visrun.record.run_files import MAX_BYTES
+from visrun.run_files import MAX_BYTES
 
 
 def edit(folder: Path, **changes: object) -> None:

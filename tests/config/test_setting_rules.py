@@ -12,6 +12,7 @@ from visrun.config import setting_rules
 from visrun.config.checks import unread_warnings
 from visrun.config.compose import look, resolve
 from visrun.config.configs import flatten
+from visrun.config.experiment import describe
 from visrun.config.fields import validate
 from visrun.config.lines import texts
 from visrun.config.setting_rules import READ_WHEN, SHAPING, check_options, facts_of, is_read, warnings, why_unread
@@ -19,7 +20,6 @@ from visrun.config.settings import Data, Settings, Tracking
 from visrun.data import recognise
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import tracked
-from visrun.record.experiment import describe
 from visrun.record.journal import binding
 from visrun.record.run_settings import NOT_COMPARED, settings_of
 from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, ModelEntry

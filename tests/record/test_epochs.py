@@ -14,8 +14,8 @@ from visrun.compare.runs import read_run
 from visrun.errors import UserError
 from visrun.patience import loss_of
 from visrun.record.epochs import best_row, epochs_in, monitor_of, read_epochs
-from visrun.record.run_files import METRICS
 from visrun.record.run_folder import RunFolder
+from visrun.run_files import METRICS
 from visrun.tables import TASKS
 from visrun.training import Progress, rank
 from visrun.web import state

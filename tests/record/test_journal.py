@@ -4,12 +4,12 @@ import math
 import pytest
 
 from visrun.config.compose import resolve
+from visrun.config.experiment import load_experiment
 from visrun.errors import VisrunError
-from visrun.record.experiment import load_experiment
 from visrun.record.journal import Journal, close_dead, differences, finite, identity
 from visrun.record.remember import remembered
-from visrun.record.run_files import STATUS
 from visrun.record.run_folder import RunFolder
+from visrun.run_files import STATUS
 
 
 def test_a_run_that_crashed_is_still_marked_running_with_all_its_settings(tmp_path):

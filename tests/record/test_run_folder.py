@@ -14,7 +14,6 @@ import pytest
 
 from visrun.errors import UserError, VisrunError
 from visrun.record import run_folder
-from visrun.record.run_files import LOCK, STATUS
 from visrun.record.run_folder import (
     SILENT,
     RunFolder,
@@ -27,6 +26,7 @@ from visrun.record.run_folder import (
     this_process,
     writer_of,
 )
+from visrun.run_files import LOCK, STATUS
 
 
 def test_rows_come_back_and_nan_is_left_out(tmp_path):

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from visrun.config.compose import resolve
+from visrun.config.experiment import describe
 from visrun.data.listing import Record
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.record import tracked
-from visrun.record.experiment import describe
 from visrun.tracking.names import RECORD, write_record
 
 

@@ -12,8 +12,8 @@ from visrun import cli
 from visrun.config.compose import resolve
 from visrun.record import tracked
 from visrun.record.journal import Journal
-from visrun.record.run_files import LOCK
 from visrun.record.run_folder import RunFolder
+from visrun.run_files import LOCK
 from visrun.tracking import Data, NoTracker
 from visrun.tracking.names import RECORD, write_record
 

@@ -23,9 +23,9 @@ from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError, VisrunError
 from visrun.machine import SLOT
 from visrun.record.journal import identity
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import this_process
 from visrun.record.sweep_files import ATTRIBUTE
+from visrun.run_files import FILE_NAME
 from visrun.sweep import joining
 from visrun.sweep.joining import extended, join, prepare, values_of, wait_for_study, words_of
 from visrun.sweep.plan import GRID, Plan, make_plan

@@ -12,7 +12,7 @@ from optuna.samplers import RandomSampler
 from visrun.config.compose import resolve
 from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError
-from visrun.record.run_files import FILE_NAME
+from visrun.run_files import FILE_NAME
 from visrun.sweep import slots
 from visrun.sweep.parts import make_slots, naming, open_study
 from visrun.sweep.plan import Plan, make_plan

@@ -18,10 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
+from visrun.config.experiment import describe
 from visrun.config.settings import Settings
 from visrun.errors import UserError
 from visrun.hyperparameters import Hyperparameters
-from visrun.record.experiment import describe
 from visrun.web.guard import CSP, HEADERS, MOST_BYTES
 from visrun.web.server import listen
 

@@ -18,8 +18,8 @@ from typing import Any
 import psutil
 import pytest
 
-from visrun.record.run_files import FILE_NAME
 from visrun.record.sweep_files import REPORT
+from visrun.run_files import FILE_NAME
 from visrun.web.guard import MOST_BYTES
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE

@@ -11,9 +11,9 @@ import pytest
 
 from visrun.config.compose import resolve
 from visrun.config.configs import conf_dir
+from visrun.config.experiment import describe
 from visrun.errors import ConfigError
-from visrun.record.experiment import describe
-from visrun.record.run_files import FILE_NAME
+from visrun.run_files import FILE_NAME
 from visrun.tables import MODELS, TASKS
 from visrun.web.bodies import State
 from visrun.web.composer import Composer

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from visrun.record.run_files import FOLDERS, LOCK, STATUS
 from visrun.record.run_folder import living_holder
+from visrun.run_files import FOLDERS, LOCK, STATUS
 
 from .conftest import Served, finish, photos, serve
 

@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 
 from visrun.compare.runs import read_run
 from visrun.config.compose import resolve
+from visrun.config.experiment import describe
 from visrun.console import Screen, logged
 from visrun.errors import UserError
-from visrun.record.experiment import describe
-from visrun.record.run_files import FILE_NAME, LOCK, LOG, METRICS, STATUS
 from visrun.record.run_folder import SILENT, RunFolder, born, noted_process, writer_of
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, TABLE
+from visrun.run_files import FILE_NAME, LOCK, LOG, METRICS, STATUS
 from visrun.web import processes, sweeps
 from visrun.web.library import Library
 from visrun.web.processes import CONSOLE, Conflict, Processes, kill, stop

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from visrun.record.run_files import LOCK, METRICS
+from visrun.run_files import LOCK, METRICS
 from visrun.web.resources import Resources, gpu_lines
 from visrun.web.runs import detail
 from visrun.web.stream import Rows, event, events

@@ -10,9 +10,9 @@ from pathlib import Path
 from visrun.compare.runs import Run, read_run
 from visrun.errors import ConfigError, UserError
 from visrun.folders import expanded
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_settings import text
 from visrun.record.sweep_table import BEST, trial_of
+from visrun.run_files import FILE_NAME
 
 MOST_TRIALS = 10  # of one sweep
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from visrun.config.choices import choose, require_file, unknown_option
 from visrun.config.configs import Conf, choices_in, flatten
+from visrun.config.experiment import load_experiment
 from visrun.config.fields import show
 from visrun.config.lines import Line
 from visrun.config.overrides import GROUPS, placed
 from visrun.errors import ConfigError
 from visrun.hyperparameters import OF_OPTIMIZER
 from visrun.near import near
-from visrun.record.experiment import load_experiment
 
 NEVER = ("experiment", "recipe", "defaults")  # a file names no further file
 
@@ -35,7 +35,7 @@ def saved(typed: Mapping[str, Any], conf: Conf, *, known: Collection[str], cwd: 
     """The files that the user named, and a line for everything wrong in them.
 
     An experiment, which others may have written, is checked by
-    :func:`visrun.record.experiment.load_experiment` and never names plugins. What a file says means the same as if it
+    :func:`visrun.config.experiment.load_experiment` and never names plugins. What a file says means the same as if it
     were typed in ``cwd``.
     """
     files = Files({}, {})

@@ -21,7 +21,7 @@ from visrun.figures.labels import LONGEST_TITLE, printable, told_apart
 from visrun.figures.palette import BLUE, COLOURS, DARK, GREY, MOST_DOTS, ORANGE
 from visrun.files import update
 from visrun.numbers import far_apart
-from visrun.record.run_files import is_loss, is_metric
+from visrun.run_files import is_loss, is_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

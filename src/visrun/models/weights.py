@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from visrun.checkpoint import reading, unreadable
 from visrun.data.look import are_colours
 from visrun.errors import ConfigError, first_line
-from visrun.record.run_files import BEST_WEIGHTS, CHECKPOINTS
+from visrun.run_files import BEST_WEIGHTS, CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 

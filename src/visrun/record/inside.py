@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from visrun.errors import UserError
-from visrun.record.run_files import FOLDERS
+from visrun.run_files import FOLDERS
 
 
 def require_inside(folder: Path, names: Collection[str] | None = None) -> None:

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from visrun.config import experiment
 from visrun.config.configured import Configured
 from visrun.config.settings import Settings
 from visrun.errors import VisrunError
 from visrun.hyperparameters import Hyperparameters
-from visrun.record import environment, experiment
-from visrun.record.run_files import FILE_NAME
+from visrun.record import environment
 from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
+from visrun.run_files import FILE_NAME
 
 FREE_TO_CHANGE = (
     "experiment",

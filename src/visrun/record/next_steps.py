@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from visrun.config import plugins
+from visrun.config.experiment import unknown_names
 from visrun.errors import DataError, Diverged, OutOfMemory, UserError, VisrunError
-from visrun.record.experiment import unknown_names
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import RunFolder, part_of
 from visrun.record.run_settings import learns
+from visrun.run_files import FILE_NAME
 
 
 def repeat_command(folder: Path, *words: str) -> str:

@@ -17,8 +17,8 @@ from visrun.console import Screen, epoch_line
 from visrun.errors import UserError
 from visrun.numbers import number
 from visrun.optimizers import load_optimizer
-from visrun.record.run_files import EPOCH_SECONDS, PLOTS, SECONDS, SPEED, is_metric
 from visrun.record.run_folder import RunFolder
+from visrun.run_files import EPOCH_SECONDS, PLOTS, SECONDS, SPEED, is_metric
 from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tables import TaskEntry

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun.config.configs import flatten
+from visrun.config.experiment import unknown_names
 from visrun.config.fields import validate
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import ConfigError, UserError
 from visrun.hyperparameters import Hyperparameters
-from visrun.record.experiment import unknown_names
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import part_of, read_json
+from visrun.run_files import FILE_NAME
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ import psutil
 from visrun.errors import UserError, VisrunError
 from visrun.files import read_plain, remove_leftovers, write_atomic
 from visrun.record.epochs import Row, read_epochs
-from visrun.record.run_files import BEST_WEIGHTS, CHECKPOINTS, FILE_NAME, LOCK, MAX_BYTES, METRICS, PLOTS, STATUS
+from visrun.run_files import BEST_WEIGHTS, CHECKPOINTS, FILE_NAME, LOCK, MAX_BYTES, METRICS, PLOTS, STATUS
 
 CLOCK = 2.0  # seconds by which the system's word on the time of day when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead

@@ -10,8 +10,8 @@ from typing import Any
 
 from visrun.config.overrides import STUDY, SWEEP_DIR
 from visrun.config.spelling import word
-from visrun.record.run_files import FILE_NAME
 from visrun.record.run_folder import read_json
+from visrun.run_files import FILE_NAME
 
 TABLE = "trials.csv"
 REPORT = "repeat.json"  # of a repeat

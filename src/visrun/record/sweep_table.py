@@ -10,8 +10,8 @@ from pathlib import Path
 from visrun.errors import UserError
 from visrun.files import read_plain
 from visrun.numbers import number_or_none
-from visrun.record.run_files import FILE_NAME, METRICS
 from visrun.record.sweep_files import TABLE
+from visrun.run_files import FILE_NAME, METRICS
 from visrun.text import some
 
 NOTES = ("epochs", "seconds", "reason", "folder")  # columns behind values and parameters

@@ -8,9 +8,9 @@ from visrun.console import Screen
 from visrun.record.inside import require_inside
 from visrun.record.recorder import Outlets, tell_best, tell_epoch
 from visrun.record.remember import remembered
-from visrun.record.run_files import FILE_NAME, PLOTS
 from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
+from visrun.run_files import FILE_NAME, PLOTS
 from visrun.tracking import default_uri
 from visrun.tracking.names import RECORD, noted, read_record
 from visrun.tracking.uris import URI, absolute_uri

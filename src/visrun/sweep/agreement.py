@@ -15,8 +15,8 @@ from visrun.config.sweeper import SWEEPER
 from visrun.errors import ConfigError
 from visrun.machine import own_slot
 from visrun.record.journal import differences, identity
-from visrun.record.run_files import FILE_NAME
 from visrun.record.sweep_files import ATTRIBUTE
+from visrun.run_files import FILE_NAME
 from visrun.sweep.plan import EVERY, Plan
 from visrun.sweep.storage import quiet
 from visrun.sweep.study import Queue, create

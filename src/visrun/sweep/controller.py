@@ -13,8 +13,8 @@ from visrun.config.lines import texts
 from visrun.config.overrides import SWEEP_DIR
 from visrun.console import Screen
 from visrun.errors import first_line
-from visrun.record.run_files import PLOTS
 from visrun.record.sweep_files import ATTRIBUTE, RESULTS, TABLE
+from visrun.run_files import PLOTS
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
 from visrun.sweep.agreement import noted

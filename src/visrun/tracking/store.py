@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visrun.record.run_files import SECONDS
+from visrun.run_files import SECONDS
 from visrun.tracking.client import ENVIRONMENT, Answering, current, environment, is_temporary, make_client
 from visrun.tracking.names import look_alikes, metric_name, parameter_text, read_record, source_tags, write_record
 from visrun.tracking.system import Meters

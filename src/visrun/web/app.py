@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from visrun.errors import ConfigError, UserError
-from visrun.record.run_files import PLOTS
+from visrun.run_files import PLOTS
 from visrun.web import assets, exchange, processes, runs, space
 from visrun.web.bodies import Cooked, Folder, Images, LoadedFile, Runs, Start, StartSweep, State, Swept, Typed
 from visrun.web.catalog import catalog

@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from visrun.config.setting_rules import selection
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
-from visrun.record.run_files import FILE_NAME
+from visrun.run_files import FILE_NAME
 from visrun.web import exchange, runs, sweeps
 from visrun.web.bodies import Folder, State, Typed
 from visrun.web.composer import Composer

@@ -14,14 +14,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from visrun.config.choices import require_file
+from visrun.config.experiment import Experiment, describe, load_experiment
 from visrun.config.fields import show
 from visrun.config.lines import texts
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES
 from visrun.record import environment
-from visrun.record.experiment import Experiment, describe, load_experiment
-from visrun.record.run_files import FILE_NAME
+from visrun.run_files import FILE_NAME
 from visrun.web.bodies import State
 from visrun.web.catalog import FORM_GROUPS, editable
 from visrun.web.composer import Composer

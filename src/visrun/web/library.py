@@ -19,10 +19,10 @@ from typing import Any
 from visrun.numbers import numbers_of
 from visrun.record.epochs import best_row, monitor_of
 from visrun.record.outputs import RUNS, SWEEPS
-from visrun.record.run_files import FILE_NAME, METRICS, STATUS
 from visrun.record.run_settings import text
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, RESULTS, TABLE
 from visrun.record.sweep_table import SETTLED, finite_in, table_of
+from visrun.run_files import FILE_NAME, METRICS, STATUS
 from visrun.web.kept import Kept
 from visrun.web.roots import Roots
 from visrun.web.state import ENDED, UI, Facts, folder_facts, own_settings, repeat_of, rows_of, told

@@ -19,11 +19,11 @@ from typing import IO, Any, NamedTuple
 from hydra.errors import HydraException
 
 from visrun.config.choices import known
+from visrun.config.experiment import load_experiment
 from visrun.config.overrides import PATHS, READY, STUDY, SWEEP_DIR, parse, to_override
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
 from visrun.interpreter import python
-from visrun.record.experiment import load_experiment
 from visrun.record.inside import require_inside
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.record.run_folder import noted_process

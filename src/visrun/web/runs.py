@@ -15,9 +15,9 @@ from visrun.figures import plots
 from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
-from visrun.record.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEED
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.run_settings import learns
+from visrun.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEED
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE

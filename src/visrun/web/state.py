@@ -19,10 +19,10 @@ from visrun.errors import UserError
 from visrun.files import MOST_READ, write_atomic
 from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, read_epochs
-from visrun.record.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.record.run_folder import living_holder, part_of, read_json, writer_of
 from visrun.record.run_settings import judged, learns, settings_of
 from visrun.record.sweep_files import LEAD, REPORT
+from visrun.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.signals import EXIT_CODES
 from visrun.tables import TASKS, TaskEntry
 from visrun.web.kept import stamp_of

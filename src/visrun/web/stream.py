@@ -14,7 +14,7 @@ from typing import Any
 from visrun.files import read_plain
 from visrun.record.epochs import Row, epochs_in
 from visrun.record.journal import finite
-from visrun.record.run_files import METRICS
+from visrun.run_files import METRICS
 from visrun.web.resources import Resources
 from visrun.web.runs import log_lines
 

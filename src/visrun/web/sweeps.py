@@ -16,10 +16,10 @@ from visrun.files import read_plain
 from visrun.hyperparameters import defaults
 from visrun.numbers import evenly, numbers_of
 from visrun.record.epochs import monitor_of
-from visrun.record.run_files import FILE_NAME, METRICS, PLOTS
 from visrun.record.run_settings import judged
 from visrun.record.sweep_files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD
 from visrun.record.sweep_table import FACTS, SETTLED, finite_in, table_of
+from visrun.run_files import FILE_NAME, METRICS, PLOTS
 from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.processes import going_on

@@ -20,8 +20,8 @@ from visrun.config.fields import show
 from visrun.errors import ERROR, UserError
 from visrun.folders import expanded
 from visrun.numbers import numbers_of
-from visrun.record.run_files import PREDICTIONS
 from visrun.record.run_folder import living
+from visrun.run_files import PREDICTIONS
 from visrun.text import printable, some
 from visrun.web import processes
 from visrun.web.family import end_family

@@ -10,11 +10,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from visrun import load_experiment
+from visrun.config.experiment import FOR_PEOPLE, MAX_DEPTH, Experiment, describe
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters, defaults
-from visrun.record.experiment import FOR_PEOPLE, MAX_DEPTH, Experiment, describe
-from visrun.record.run_files import MAX_BYTES
+from visrun.run_files import MAX_BYTES
 
 RESULT = {
     "status": "finished",

@@ -23,7 +23,7 @@ from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.folders import expanded
 from visrun.hyperparameters import CHOICES, Hyperparameters, all_losses
 from visrun.near import did_you_mean, is_hydra_key
-from visrun.record.run_files import FILE_NAME, MAX_BYTES
+from visrun.run_files import FILE_NAME, MAX_BYTES
 from visrun.tables import MODELS, READERS, TASKS, model_entry
 from visrun.tracking.uris import without_user
 

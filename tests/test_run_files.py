@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from visrun.record.run_files import SECONDS, is_loss, is_metric
+from visrun.run_files import SECONDS, is_loss, is_metric
 
 
 @pytest.mark.parametrize("key", ["loss", "val_loss", "loss/boxes"])
