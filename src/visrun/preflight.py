@@ -97,9 +97,9 @@ def _networks(settings: Settings) -> None:
     if "backbone" in entry.options and torchvision_builders().get(backbone) != "classification":
         wanted = backbone
     if wanted:
-        from visrun.models.timm_models import require_timm
+        from visrun.models.timm_models import timm_with
 
-        require_timm(settings.model.name, wanted)
+        timm_with(settings.model.name, wanted)
 
 
 def _weights(settings: Settings) -> None:

@@ -71,7 +71,7 @@ class TimmTrunk(nn.Module):
 
 def timm_trunk(name: str, *, builder: str, strides: Sequence[int], pretrained: Pretrained) -> Built:
     """The body of timm's ``builder``; arguments and errors are those of :func:`visrun.models.trunks.trunk`."""
-    timm = _timm(name, builder)
+    timm = timm_with(name, builder)
     try:
         info = timm.create_model(builder, features_only=True).feature_info
         found = list(info.reduction())
@@ -118,16 +118,12 @@ def timm_dense(
     return detector_on(body, num_outputs=num_outputs, target=target)
 
 
-def require_timm(name: str, builder: str) -> None:
-    """Refuse a model that timm does not have, or that cannot be had without it.
+def timm_with(name: str, builder: str) -> Any:
+    """The package timm, which has ``builder``.
 
     Raises:
-        ConfigError: In one line.
+        ConfigError: It is not installed, or has no such model.
     """
-    _timm(name, builder)
-
-
-def _timm(name: str, builder: str) -> Any:
     if find_spec("timm") is None:
         raise ConfigError(f"model={name}: {MISSING}")
     import timm
@@ -140,14 +136,14 @@ def _timm(name: str, builder: str) -> Any:
 
 def _config(name: str, builder: str) -> dict[str, Any]:
     """What timm says of a model and its weights."""
-    config = _timm(name, builder).get_pretrained_cfg(builder)
+    config = timm_with(name, builder).get_pretrained_cfg(builder)
     found: dict[str, Any] = config.to_dict() if config is not None else {}
     return found
 
 
 def _created(name: str, builder: str, pretrained: Pretrained, **options: Any) -> Built:
     """The network with published weights where they are wanted and to be had, and their normalisation."""
-    timm, config = _timm(name, builder), _config(name, builder)
+    timm, config = timm_with(name, builder), _config(name, builder)
     module, origin = None, "random: model.pretrained=false"
     if pretrained is not False:
         try:
