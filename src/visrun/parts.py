@@ -91,63 +91,51 @@ def build(
     """
     device = choose_device(resolved.settings.run.device)
     with setting_up(device):
-        return _build(resolved, dataset, screen, device, alone=alone, begun=begun)
-
-
-def _build(
-    resolved: Configured,
-    dataset: Dataset,
-    screen: Screen,
-    device: torch.device,
-    *,
-    alone: bool,
-    begun: Mapping[str, Any] | None,
-) -> Parts:
-    settings, values, run = resolved.settings, resolved.hyperparameters, resolved.settings.run
-    facts = model_entry(settings.model.name)
-    precision = choose_precision(run.precision, device)
-    configure(device, deterministic=run.deterministic, static_shapes=facts.static_shapes, exact=not facts.gradient)
-    warn_of_unread(resolved, dataset, device, screen)
-    size = size_of(settings, dataset)
-    chance.seed(settings.seed)
-    task = build_task(resolved, dataset, device)
-    built = build_network(resolved, task, size, begun)
-    where = f"data.image_size={typed(size)}, on {device} in {precision}"
-    _introduce(resolved, task, built, screen, where=where, fresh=begun is None)
-    look = look_of(settings, built, size, dataset.white)
-    loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
-    if alone and facts.gradient and built.is_random:
-        warn_of_few_steps(resolved, loaders["train"], screen)
-    reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
-    lessons = loaders["train"] if facts.gradient else NoSteps()
-    place(built.module, device)
-    step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(lessons))
-    notes = {
-        "image_size": list(size),
-        "weights": built.origin,
-        "images": places,
-        "device": str(device),
-        "precision": precision,
-        "skipped": [*dataset.skipped, *(line for loader in loaders.values() for line in loader.images.bad)],
-    }
-    return Parts(
-        dataset=dataset,
-        task=task,
-        entry=TASKS[settings.task].judged_by(run.monitor),
-        metric=task.metric(),
-        built=built,
-        loaders=loaders,
-        lessons=lessons,
-        step=step,
-        scheduler=scheduler,
-        device=device,
-        precision=precision,
-        portrait=portrait(resolved, task, look),
-        notes=notes,
-        reference=reference,
-        epochs=values.max_epochs if facts.gradient else 1,
-        warmup_epochs=values.warmup_epochs,
-    )
+        settings, values, run = resolved.settings, resolved.hyperparameters, resolved.settings.run
+        facts = model_entry(settings.model.name)
+        precision = choose_precision(run.precision, device)
+        configure(device, deterministic=run.deterministic, static_shapes=facts.static_shapes, exact=not facts.gradient)
+        warn_of_unread(resolved, dataset, device, screen)
+        size = size_of(settings, dataset)
+        chance.seed(settings.seed)
+        task = build_task(resolved, dataset, device)
+        built = build_network(resolved, task, size, begun)
+        where = f"data.image_size={typed(size)}, on {device} in {precision}"
+        _introduce(resolved, task, built, screen, where=where, fresh=begun is None)
+        look = look_of(settings, built, size, dataset.white)
+        loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
+        if alone and facts.gradient and built.is_random:
+            warn_of_few_steps(resolved, loaders["train"], screen)
+        reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
+        lessons = loaders["train"] if facts.gradient else NoSteps()
+        place(built.module, device)
+        step, scheduler = build_step(resolved, task, built, device, precision, steps_per_epoch=len(lessons))
+        notes = {
+            "image_size": list(size),
+            "weights": built.origin,
+            "images": places,
+            "device": str(device),
+            "precision": precision,
+            "skipped": [*dataset.skipped, *(line for loader in loaders.values() for line in loader.images.bad)],
+        }
+        return Parts(
+            dataset=dataset,
+            task=task,
+            entry=TASKS[settings.task].judged_by(run.monitor),
+            metric=task.metric(),
+            built=built,
+            loaders=loaders,
+            lessons=lessons,
+            step=step,
+            scheduler=scheduler,
+            device=device,
+            precision=precision,
+            portrait=portrait(resolved, task, look),
+            notes=notes,
+            reference=reference,
+            epochs=values.max_epochs if facts.gradient else 1,
+            warmup_epochs=values.warmup_epochs,
+        )
 
 
 def size_of(settings: Settings, dataset: Dataset) -> tuple[int, int]:
