@@ -119,7 +119,7 @@ class Images:
         if self.pixels is None:
             made = stream.decoded(self.source, rows, workers=self.workers, pinned=pinned)
         else:
-            made = stream.gathered((self.pixels, self.masks), rows, pinned=pinned)
+            made = stream.gathered(self.source, (self.pixels, self.masks), rows, pinned=pinned)
         return ((stream.sent(p, device), None if m is None else stream.sent(m, device)) for p, m in made)
 
     def _resident(self, rows: Tensor) -> Iterator[Canvases]:

@@ -251,23 +251,18 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
 
 
-def gathered(stored: Canvases, order: Iterable[NDArray[np.int64]], *, pinned: bool) -> Iterator[Canvases]:
-    """Copies of the rows of ``stored`` (on the host) that each row of ``order`` names, made ahead by one thread."""
-
-    def room(n: int) -> Canvases:
-        pixels, masks = (
-            None if part is None else torch.empty((n, *part.shape[1:]), dtype=part.dtype, pin_memory=pinned)
-            for part in stored
-        )
-        assert pixels is not None
-        return pixels, masks
+def gathered(
+    source: Source, stored: Canvases, order: Iterable[NDArray[np.int64]], *, pinned: bool
+) -> Iterator[Canvases]:
+    """Copies of the rows of ``stored``, the pictures of ``source`` on the host, that each row of ``order`` names, made
+    ahead by one thread."""
 
     def copy(rows: NDArray[np.int64], batch: Canvases) -> None:
         for part, out in zip(stored, batch, strict=True):
             if part is not None and out is not None:
                 torch.index_select(part, 0, torch.from_numpy(rows), out=out)
 
-    items = ((rows, room(len(rows))) for rows in order)
+    items = ((rows, blank(source, len(rows), pinned=pinned)) for rows in order)
     with ThreadPoolExecutor(1, thread_name_prefix="visrun-data") as thread:
         try:
             for (_, batch), futures in pipelined(items, lambda item: [thread.submit(copy, *item)]):
