@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.data.opening import BOMBS, BROKEN, MAX_PIXELS
 from visrun.data.outlines import Floats, Outline, Rle, box_of
+from visrun.data.readers import json_keys
 from visrun.data.readers.common import Size, size_in
 from visrun.data.readers.shapes import ROUND, Shape, Shapes, placed, together
 from visrun.errors import DataError
@@ -33,15 +33,9 @@ def parse(path: Path, root: Path) -> Shapes | None:
     shown = files.shown(path, root)
     found = Shapes(f"{shown}: shape")
     try:
-        content = json.loads(files.text(path))
-    except json.JSONDecodeError as error:
-        found.problems.append(Problem(f"{shown}:{error.lineno}", f"broken JSON ({error.msg})"))
-        return found
+        content = json_keys.parsed(path, files.text(path))
     except DataError as error:
         found.problems.append(Problem(shown, str(error).replace(str(path), shown)))
-        return found
-    except (ValueError, RecursionError) as error:
-        found.problems.append(Problem(shown, f"broken JSON ({type(error).__name__})"))
         return found
     if not isinstance(content, dict) or not any(key in content for key in KEYS):
         return None
