@@ -24,7 +24,7 @@ from tests.forked import Command
 from visrun import evaluate, explain, export, launch, predict, varied
 from visrun.arguments import VERBS, options, verb_parser
 from visrun.compare import command as comparing
-from visrun.config import experiment, settings
+from visrun.config import settings
 from visrun.config.checks import problems_of
 from visrun.config.choices import known
 from visrun.config.compose import check_sweep, resolve
@@ -36,6 +36,8 @@ from visrun.config.settings import SECTIONS, Settings
 from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, say
+from visrun.record.journal import describe
+from visrun.record.remember import Remembered
 from visrun.survey import command as checking
 from visrun.synonyms import LACKING, OURS
 from visrun.tables import MODELS, READERS, SCHEDULERS, TASKS
@@ -100,7 +102,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "RUN").mkdir()
-    content = experiment.describe(Hyperparameters(), Settings(), sources={})
+    content = describe(Remembered(Hyperparameters(), Settings(), {}))
     (folder / "RUN" / "experiment.json").write_text(json.dumps(content), encoding="utf-8")
     (folder / "visrun_options").mkdir()
     home = os.environ.get("HOME", "")

@@ -12,7 +12,6 @@ from visrun.config import setting_rules
 from visrun.config.checks import unread_warnings
 from visrun.config.compose import look, resolve
 from visrun.config.configs import flatten
-from visrun.config.experiment import describe
 from visrun.config.fields import validate
 from visrun.config.lines import texts
 from visrun.config.setting_rules import READ_WHEN, SHAPING, check_options, facts_of, is_read, warnings, why_unread
@@ -20,7 +19,7 @@ from visrun.config.settings import Data, Settings, Tracking
 from visrun.data import recognise
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import tracked
-from visrun.record.journal import binding
+from visrun.record.journal import binding, describe
 from visrun.record.run_settings import NOT_COMPARED, settings_of
 from visrun.tables import MODELS, OPTIMIZERS, READERS, SCHEDULERS, TASKS, ModelEntry
 from visrun.web.composer import Composer
@@ -388,7 +387,7 @@ def test_all_doors_agree_on_what_a_run_reads(words, composer, monkeypatch):
     shaping = {key for key in every if "." not in key or key.partition(".")[0] in SHAPING}
     binds = {*binding(dict.fromkeys(shaping, ""))}
     assert unread & binds == binds - set(tracked.parameters(run, {"image_size": [8, 8]}))
-    compared = {*settings_of(describe(values, given, sources={})), *NOT_COMPARED, *UNSHAPEN, "task"}
+    compared = {*settings_of(describe(run)), *NOT_COMPARED, *UNSHAPEN, "task"}
     assert unread & shaping - {*NOT_COMPARED} == shaping - compared
 
     touched = dict(word.split("=") for word in words if not word.startswith(("task=", "model=")))

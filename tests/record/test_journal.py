@@ -4,9 +4,10 @@ import math
 import pytest
 
 from visrun.config.compose import resolve
-from visrun.config.experiment import load_experiment
+from visrun.config.experiment import FOR_PEOPLE, load_experiment
+from visrun.config.settings import SECTIONS
 from visrun.errors import VisrunError
-from visrun.record.journal import Journal, close_dead, differences, finite, identity
+from visrun.record.journal import Journal, close_dead, describe, differences, finite, identity
 from visrun.record.remember import remembered
 from visrun.record.run_folder import RunFolder
 from visrun.run_files import STATUS
@@ -25,6 +26,41 @@ def test_a_run_that_crashed_is_still_marked_running_with_all_its_settings(tmp_pa
     assert again.hyperparameters == resolved.hyperparameters and again.settings.data == resolved.settings.data
     assert again.sources == content["sources"]
     assert load_experiment(tmp_path).hyperparameters["learning_rate"] == 0.05
+
+
+def test_the_records_keys_are_in_order_and_all_known():
+    content = describe(resolve([]), created="2025-01-01T00:00:00+00:00", result={"status": "running"})
+    assert list(content) == [
+        "hyperparameters",
+        "task",
+        "model",
+        "data",
+        "augment",
+        "run",
+        "tracking",
+        "loss_options",
+        "optimizer_options",
+        "model_options",
+        "seed",
+        "sources",
+        "versions",
+        "git",
+        "created",
+        "result",
+    ]
+    assert set(content) <= {"hyperparameters", "task", "seed", *SECTIONS, *FOR_PEOPLE}
+    assert json.loads(json.dumps(content)) == content
+
+
+@pytest.mark.parametrize(
+    ("uri", "written"),
+    [
+        ("https://me:secret@mlflow.example/x@y", "https://mlflow.example/x@y"),
+        ("sqlite:////a/m@b.db", "sqlite:////a/m@b.db"),
+    ],
+)
+def test_a_servers_password_is_not_written(uri, written):
+    assert describe(resolve([f"tracking.uri={uri}"]))["tracking"]["uri"] == written
 
 
 def test_facts_add_up_and_nan_never_reaches_the_file(tmp_path):

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from visrun.config.compose import resolve
-from visrun.config.experiment import describe
 from visrun.data.listing import Record
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.record import tracked
+from visrun.record.journal import describe
 from visrun.tracking.names import RECORD, write_record
 
 
@@ -116,7 +116,7 @@ def test_a_run_that_goes_on_is_in_the_database_where_it_began(tmp_path, monkeypa
 def test_a_runs_name_is_the_model_and_what_sets_it_apart_whoever_set_it(tmp_path, words, name):
     resolved = resolve(words.split())
     assert tracked.run_name(resolved) == name
-    content = describe(resolved.hyperparameters, resolved.settings, sources=resolved.sources)
+    content = describe(resolved)
     (tmp_path / "experiment.json").write_text(json.dumps(content))
     assert tracked.run_name(resolve([f"experiment={tmp_path}"])) == name
 

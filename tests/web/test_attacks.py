@@ -18,15 +18,17 @@ from typing import Any
 import psutil
 import pytest
 
-from visrun.config.experiment import describe
 from visrun.config.settings import Settings
 from visrun.errors import UserError
 from visrun.hyperparameters import Hyperparameters
+from visrun.record.journal import describe
+from visrun.record.remember import Remembered
 from visrun.web.guard import CSP, HEADERS, MOST_BYTES
 from visrun.web.server import listen
 
 from .conftest import Served, finish, photos, serve
 
+DEFAULTS = Remembered(Hyperparameters(), Settings(), {})
 STATE = {"task": "classification", "model": None, "touched": {}}
 TICKET = "0123456789abcdef0123"
 SECRET = "visrun-secret-of-this-test"
@@ -41,7 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, demo: dict[str, str]) -> It
     (cwd / "link").symlink_to(outside)
     for place in (cwd / "outputs" / "2026-01-01" / "00-00-00_classification", outside / "run"):
         (place / "plots").mkdir(parents=True)
-        content = describe(Hyperparameters(), Settings(), sources={}, result={"status": "finished", "val": {}})
+        content = describe(DEFAULTS, result={"status": "finished", "val": {}})
         (place / "experiment.json").write_text(json.dumps(content))
         (place / "plots" / "predictions.png").write_bytes(b"png")
         (place / "plots" / "secret.txt").write_text("secret")
@@ -450,7 +452,7 @@ def test_ctrl_c_ends_it_within_a_second_with_streams_open(tmp_path: Path, demo: 
     try:
         run = tmp_path / "outputs" / "day" / "run"
         run.mkdir(parents=True)
-        content = describe(Hyperparameters(), Settings(), sources={}, result={"status": "running"})
+        content = describe(DEFAULTS, result={"status": "running"})
         (run / "experiment.json").write_text(json.dumps(content))
         me = psutil.Process()
         (run / "run.lock").write_text(json.dumps({"pid": me.pid, "started": me.create_time()}))

@@ -11,8 +11,8 @@ import pytest
 
 from visrun.config.compose import resolve
 from visrun.config.configs import conf_dir
-from visrun.config.experiment import describe
 from visrun.errors import ConfigError
+from visrun.record.journal import describe
 from visrun.run_files import FILE_NAME
 from visrun.tables import MODELS, TASKS
 from visrun.web.bodies import State
@@ -114,7 +114,7 @@ def test_a_recipe_with_plugins_that_the_page_has_not_is_refused(tmp_path: Path) 
 def test_what_a_run_wrote_comes_into_the_form(composer: Composer, tmp_path: Path) -> None:
     words = ["task=segmentation", "optimizer=adamw", "max_epochs=7", "warmup_epochs=2", "data.root=/x/y"]
     run = resolve(words, cwd=tmp_path)
-    content = describe(run.hyperparameters, run.settings, sources=run.sources, result={"status": "finished"})
+    content = describe(run, result={"status": "finished"})
     (tmp_path / FILE_NAME).write_text(json.dumps(content))
     found = loaded(tmp_path / FILE_NAME, composer)
     expected = {"optimizer": "adamw", "max_epochs": 7, "warmup_epochs": 2, "data.root": "/x/y"}

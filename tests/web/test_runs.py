@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from visrun.compare.runs import read_run
 from visrun.config.compose import resolve
-from visrun.config.experiment import describe
 from visrun.console import Screen, logged
 from visrun.errors import UserError
+from visrun.record.journal import describe
 from visrun.record.run_folder import SILENT, RunFolder, born, noted_process, writer_of
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, TABLE
 from visrun.run_files import FILE_NAME, LOCK, LOG, METRICS, STATUS
@@ -55,9 +55,7 @@ def write(
     """A run's folder with the files that are given."""
     folder.mkdir(parents=True, exist_ok=True)
     if result is not None:
-        run = resolve(words, cwd=folder)
-        sources = run.sources
-        content = describe(run.hyperparameters, run.settings, sources=sources, result=result, created="2026-01-02")
+        content = describe(resolve(words, cwd=folder), result=result, created="2026-01-02")
         (folder / FILE_NAME).write_text(json.dumps(content))
     for name, content in ((STATUS, status), (UI, ui), (LOCK, lock)):
         if content is not None:
@@ -661,9 +659,9 @@ def test_a_sweep_goes_on_by_the_command_that_is_known(
 
 
 def test_nothing_goes_on_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes.subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
     run = write(tmp_path / "outputs/r", result={"status": "killed"})
     sweep = write(tmp_path / "multirun/s", ui={**GONE, "kind": "sweep", "words": ["-m"]})
+    monkeypatch.setattr(processes.subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
     for folder in (run, sweep):
         (folder / CONSOLE).symlink_to(tmp_path / "profile")
         with pytest.raises(UserError, match=rf"{CONSOLE}: a link that leads out of {folder}"):

@@ -25,7 +25,6 @@ from visrun.hyperparameters import CHOICES, Hyperparameters, all_losses
 from visrun.near import did_you_mean, is_hydra_key
 from visrun.run_files import FILE_NAME, MAX_BYTES
 from visrun.tables import MODELS, READERS, TASKS, model_entry
-from visrun.tracking.uris import without_user
 
 MAX_DEPTH = 8
 FOR_PEOPLE = ("sources", "versions", "git", "created", "status", "result")  # nothing of it is used
@@ -79,47 +78,6 @@ def load_experiment(path: str | Path) -> Experiment:
     )
 
 
-def describe(
-    hyperparameters: Hyperparameters,
-    settings: Settings,
-    *,
-    sources: Mapping[str, str],
-    fingerprint: str | None = None,
-    versions: Mapping[str, str] | None = None,
-    git: Mapping[str, Any] | None = None,
-    created: str | None = None,
-    result: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The content of a run's experiment.json, plain JSON types; :func:`load_experiment` reads it back.
-
-    Args:
-        hyperparameters: All fields, the unread ones too.
-        settings: Task, seed and sections as the run was asked for them.
-        sources: Hyperparameter or dotted setting -> where its value came from.
-        fingerprint: SHA-256 of the dataset, once it has been read.
-        versions: Package -> version.
-        git: ``commit`` and ``dirty`` of the folder the run was started in, where it is a repository.
-        created: ISO 8601 time.
-        result: ``status``, ``best_epoch``, ``seconds``, ``val`` and ``test``.
-    """
-    wanted = settings.model_dump(mode="json")
-    if wanted["tracking"]["uri"]:  # the file is shared: no user:password@ of a server in it
-        wanted["tracking"]["uri"] = without_user(wanted["tracking"]["uri"])
-    wanted["data"]["fingerprint"] = fingerprint
-    return {
-        "hyperparameters": hyperparameters.model_dump(mode="json"),
-        "task": wanted["task"],
-        "model": wanted["model"],  # the first section, for people
-        **{name: wanted[name] for name in SECTIONS},
-        "seed": wanted["seed"],
-        "sources": {key: source for key, source in sources.items() if not _reserved(key)},
-        "versions": dict(versions or {}),
-        "git": dict(git or {}),
-        "created": created,
-        "result": dict(result or {}),
-    }
-
-
 def _text(file: Path) -> str:
     if not file.is_file():
         raise ConfigError(f"experiment={file}: no such file; name a run's folder or its {FILE_NAME}")
@@ -167,7 +125,7 @@ def _unsafe(content: Any, *, key: str = "", depth: int = 1) -> Iterator[str]:
     elif isinstance(content, dict):
         for name, value in content.items():
             dotted = f"{key}.{name}".lstrip(".")
-            if _reserved(name):
+            if reserved(name):
                 yield f"key {show(dotted)} is refused: a file holds values only"
             else:
                 yield from _unsafe(value, key=dotted, depth=depth + 1)
@@ -178,7 +136,7 @@ def _unsafe(content: Any, *, key: str = "", depth: int = 1) -> Iterator[str]:
         yield f"{show(key)}={show(content)}: ${{...}} is refused, a file holds plain values"
 
 
-def _reserved(name: str) -> bool:
+def reserved(name: str) -> bool:
     """Hydra's own keys, and names with underscores outside; a metric such as ``iou/_background_`` is none."""
     outside = (name.startswith("_") or name.endswith("_")) and "/" not in name
     return outside or is_hydra_key(name.lower()) or "${" in name or name in ("plugins", "+plugins", "++plugins")

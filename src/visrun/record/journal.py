@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from visrun.config import experiment
 from visrun.config.configured import Configured
-from visrun.config.settings import Settings
+from visrun.config.experiment import reserved
+from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import VisrunError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import environment
 from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
 from visrun.run_files import FILE_NAME
+from visrun.tracking.uris import without_user
 
 FREE_TO_CHANGE = (
     "experiment",
@@ -37,12 +38,8 @@ class Journal:
 
     def __init__(self, files: RunFolder, resolved: Configured, *, former: Mapping[str, Any] | None = None) -> None:
         self.files = files
-        self.content = experiment.describe(
-            resolved.hyperparameters,
-            resolved.settings,
-            sources=resolved.sources,
-            versions=environment.versions(),
-            git=environment.git_state(Path.cwd()),
+        self.content = describe(
+            resolved,
             created=former.get("created") if former else _now(),
             result={**part_of(former, "result"), "status": "running"},
         )
@@ -70,6 +67,34 @@ class Journal:
             self.note(status=status, ended=_now(), exit_code=exit_code, **facts)
         finally:
             self.files.tell(status, exit_code=exit_code)
+
+
+def describe(
+    resolved: Configured, *, created: str | None = None, result: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The content of a run's experiment.json, plain JSON types; :func:`visrun.load_experiment` reads it back.
+
+    Args:
+        resolved: All fields, the unread ones too, as the run was asked for them. The data's fingerprint is not known.
+        created: ISO 8601 time.
+        result: ``status``, ``best_epoch``, ``seconds``, ``val`` and ``test``.
+    """
+    wanted = resolved.settings.model_dump(mode="json")
+    if wanted["tracking"]["uri"]:  # the file is shared: no user:password@ of a server in it
+        wanted["tracking"]["uri"] = without_user(wanted["tracking"]["uri"])
+    wanted["data"]["fingerprint"] = None
+    return {
+        "hyperparameters": resolved.hyperparameters.model_dump(mode="json"),
+        "task": wanted["task"],
+        "model": wanted["model"],  # the first section, for people
+        **{name: wanted[name] for name in SECTIONS},
+        "seed": wanted["seed"],
+        "sources": {key: source for key, source in resolved.sources.items() if not reserved(key)},
+        "versions": environment.versions(),
+        "git": environment.git_state(Path.cwd()) or {},
+        "created": created,
+        "result": dict(result or {}),
+    }
 
 
 def close_dead(folder: Path, status: str, reason: str) -> None:

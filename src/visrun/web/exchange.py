@@ -14,13 +14,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from visrun.config.choices import require_file
-from visrun.config.experiment import Experiment, describe, load_experiment
+from visrun.config.experiment import Experiment, load_experiment
 from visrun.config.fields import show
 from visrun.config.lines import texts
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES
-from visrun.record import environment
+from visrun.record.journal import describe
 from visrun.run_files import FILE_NAME
 from visrun.web.bodies import State
 from visrun.web.catalog import FORM_GROUPS, editable
@@ -37,14 +37,7 @@ def saved(form: Form) -> dict[str, Any]:
     """
     if problems := problems_of_form(form):
         raise ConfigError(problems)
-    resolved = form.resolved
-    return describe(
-        resolved.hyperparameters,
-        resolved.settings,
-        sources=resolved.sources,
-        versions=environment.versions(),
-        git=environment.git_state(Path.cwd()),
-    )
+    return describe(form.resolved)
 
 
 def checked(told: object, composer: Composer) -> dict[str, Any]:
