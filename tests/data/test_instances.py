@@ -148,3 +148,22 @@ def test_a_map_that_is_missing_broken_or_of_another_size_is_named(tmp_path: Path
         "  instances/2.png: empty file (0 bytes)",
         "  images/1.png: labels for 3x4 pixels, the image has 4x3 (turned by its EXIF orientation?)",
     ]
+
+
+def test_of_two_maps_of_one_image_nobody_can_say_which_is_meant(tmp_path: Path) -> None:
+    for i in range(3):
+        photo(tmp_path / "images" / f"{i}.png", i)
+    for name in ("0.png", "0_mask.png", "1.png", "1.tif", "2_leftImg8bit.png"):
+        save(tmp_path / "instances" / name, IDS)
+    listing = instances.read(tmp_path)
+    assert [str(problem) for problem in listing.problems] == [
+        "images/0.png: several maps: instances/0.png, instances/0_mask.png",
+        "images/1.png: several maps: instances/1.png, instances/1.tif",
+        "images/2.png: no map 2.png in instances/",
+    ]
+
+
+def test_a_map_lacks_the_mark_that_its_images_name_carries(tmp_path: Path) -> None:
+    path = photo(tmp_path / "images" / "a_leftImg8bit.png")
+    save(tmp_path / "instances" / "a_instanceIds.png", IDS)
+    assert [row.image for row in instances.read(tmp_path).splits["all"]] == [path]

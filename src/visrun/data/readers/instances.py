@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,10 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
 from visrun.data.outlines import Numbers, Rle, boxes_of
 from visrun.data.readers import common, instance_folders
+from visrun.data.readers.mask_places import by_image
 from visrun.data.threads import mapped
 from visrun.errors import DataError
+from visrun.text import some
 
 MARKS = ("_mask", "_instanceids", "_instances", "_instance")  # that a map's stem may carry after its image's
 PER_CLASS = 1000  # with several classes an id is class * 1000 + number, as in Cityscapes
@@ -57,16 +59,15 @@ def read(root: Path) -> Listing:
     jobs: list[tuple[str, Path, Path, str]] = []
     for split, pictures, maps in pairs:
         splits.setdefault(split, [])
-        by_name = dict(_maps(maps))
-        named = [(common.place(image, pictures), image) for image in files.images(pictures)]
-        bare, used = [pair for pair in named if pair[0] not in by_name], {name for name, _ in named}
-        near = dict(common.respelt(bare, ((name, path) for name, path in by_name.items() if name not in used)))
-        for name, image in named:
+        numbers = files.of_suffix(maps, files.MASK_SUFFIXES)
+        for image, several in by_image(pictures, files.images(pictures), maps, numbers, marks=MARKS).items():
             where = files.shown(image, root)
-            if found_map := by_name.get(name) or near.get(image):
-                jobs.append((split, image, found_map, where))
+            if len(several) == 1:
+                jobs.append((split, image, several[0], where))
+            elif several:
+                problems.append(Problem(where, f"several maps: {some(files.shown(path, root) for path in several)}"))
             else:
-                problems.append(Problem(where, f"no map {Path(name).name}.png in {files.shown(maps, root)}/"))
+                problems.append(Problem(where, f"no map {image.stem}.png in {files.shown(maps, root)}/"))
     found = mapped(lambda job: _marks(job[2], root, classes_of), jobs, path=lambda job: job[2])
     for (split, image, _, where), marks in zip(jobs, found, strict=True):
         if isinstance(marks, Problem):
@@ -74,11 +75,6 @@ def read(root: Path) -> Listing:
         else:
             splits[split].append(Record(image, marks, where))
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
-
-
-def _maps(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in files.of_suffix(folder, files.MASK_SUFFIXES):
-        yield common.unmarked(common.place(path, folder), MARKS), path
 
 
 def _marks(path: Path, root: Path, classes_of: Callable[[Numbers, object], Numbers]) -> Marks | Problem:

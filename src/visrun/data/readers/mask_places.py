@@ -153,9 +153,11 @@ def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) 
     return (f"folders whose images have no masks are left out: {some(bare)}",) if bare else ()
 
 
-def by_image(folder: Path, images: Iterable[Path], home: Path, masks: Iterable[Path]) -> dict[Path, list[Path]]:
-    """The masks of each image: those of its name, or of its name with a mark behind it, in their folders; else the
-    only one whose name differs from that in upper and lower case alone."""
+def by_image(
+    folder: Path, images: Iterable[Path], home: Path, masks: Iterable[Path], *, marks: Sequence[str] = MARKS
+) -> dict[Path, list[Path]]:
+    """The masks of each image: those of its name, or of its name with one of ``marks`` behind it, in their folders;
+    else the only one whose name differs from that in upper and lower case alone."""
     names: dict[str, list[Path]] = {}
     bare: dict[str, list[Path]] = {}
     for image in images:
@@ -166,13 +168,13 @@ def by_image(folder: Path, images: Iterable[Path], home: Path, masks: Iterable[P
     lone = []
     for mask in masks:
         name = common.place(mask, home)
-        own = common.unmarked(name, MARKS)
+        own = common.unmarked(name, marks)
         several = names.get(name) or names.get(own) or bare.get(own) or bare.get(name)
         for image in several or ():
             found[image].append(mask)
         lone += [] if several else [mask]
     alone = [image for image, several in found.items() if not several] if lone else []
-    for image, mask in dict.fromkeys(common.respelt(_names(alone, folder, IMAGE_MARKS), _names(lone, home, MARKS))):
+    for image, mask in dict.fromkeys(common.respelt(_names(alone, folder, IMAGE_MARKS), _names(lone, home, marks))):
         found[image].append(mask)
     return found
 
