@@ -56,7 +56,7 @@ class Marks:
         return f"{self.file}{'' if self.file.endswith(':') else ' '}{self.spots[row]}"
 
 
-def no_marks(file: str, *, size: tuple[int, int] | None = None, form: str = "boxes") -> Marks:
+def no_marks(file: str, *, form: str = "boxes") -> Marks:
     """An image that shows nothing."""
     return Marks(
         labels=np.zeros(0, np.int64),
@@ -66,7 +66,6 @@ def no_marks(file: str, *, size: tuple[int, int] | None = None, form: str = "box
         file=file,
         quads=np.zeros((0, 4, 2)) if form == "quads" else None,
         outlines=() if form == "outlines" else None,
-        size=size,
     )
 
 

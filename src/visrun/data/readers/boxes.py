@@ -11,7 +11,7 @@ import numpy as np
 from visrun.data import files
 from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks, no_marks
+from visrun.data.marks import Marks
 from visrun.data.readers import common, table, table_text
 from visrun.data.readers.box_columns import Columns, Row, columns_of
 from visrun.data.readers.finder import bare_splits, placed
@@ -166,15 +166,12 @@ def _add(picture: Picture, line: int, row: Row, columns: Columns) -> None:
 
 
 def _marks(made: Picture, names: Sequence[str]) -> Marks:
-    file = f"{made.where.rpartition(':')[0]}:"
-    if not made.names:
-        return no_marks(file, size=made.size)
     return Marks(
         labels=np.array([names.index(name) for name in made.names], np.int64),
-        boxes=np.array(made.boxes, np.float64),
+        boxes=np.array(made.boxes, np.float64).reshape(-1, 4),
         ignored=np.zeros(len(made.names), bool),
         spots=np.array(made.lines),
-        file=file,
+        file=f"{made.where.rpartition(':')[0]}:",
         size=made.size,
     )
 

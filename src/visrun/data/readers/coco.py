@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from visrun.data import files
 from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks, no_marks, with_boxes
+from visrun.data.marks import Marks, with_boxes
 from visrun.data.readers import json_keys
 from visrun.data.readers.coco_objects import Column, crowds, is_id, parse
 from visrun.data.readers.common import label_folders, one_each, size_in, split_in, splits_in
@@ -208,23 +209,18 @@ def _marks(column: Column, images: Sequence[dict[str, Any]], file: str) -> list[
     owner = np.array(column.images, np.int64)
     order = np.argsort(owner, kind="stable")
     ends = np.searchsorted(owner[order], np.arange(len(images) + 1))
+    rows_of = [order[begin:end] for begin, end in pairwise(ends)]
     labels, ignored = np.array(column.labels, np.int64), np.array(column.ignored, bool)
     spots = np.array(column.ids, dtype=object)
-    made = []
-    for i, image in enumerate(images):
-        rows, size = order[ends[i] : ends[i + 1]], size_in(image.get("width"), image.get("height"))
-        if not len(rows):
-            made.append(no_marks(file, size=size, form=form))
-            continue
-        made.append(
-            Marks(
-                labels=labels[rows],
-                boxes=boxes[rows],
-                ignored=ignored[rows],
-                spots=spots[rows],
-                file=file,
-                outlines=tuple(column.outlines[row] for row in rows) if form == "outlines" else None,
-                size=size,
-            )
+    return [
+        Marks(
+            labels=labels[rows],
+            boxes=boxes[rows],
+            ignored=ignored[rows],
+            spots=spots[rows],
+            file=file,
+            outlines=tuple(column.outlines[row] for row in rows) if form == "outlines" else None,
+            size=size_in(image.get("width"), image.get("height")),
         )
-    return made
+        for image, rows in zip(images, rows_of, strict=True)
+    ]

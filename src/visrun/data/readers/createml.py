@@ -12,7 +12,7 @@ import numpy as np
 from visrun.data import files
 from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks, no_marks
+from visrun.data.marks import Marks
 from visrun.data.readers import common, json_keys
 from visrun.data.readers.finder import bare_splits, placed
 from visrun.data.splits import ALL
@@ -144,13 +144,10 @@ def _entry(where: str, item: Any) -> Entry:
 
 
 def _marks(entry: Entry, names: Sequence[str]) -> Marks:
-    file = f"{entry.where}: annotation"
-    if not entry.names:
-        return no_marks(file)
     return Marks(
         labels=np.array([names.index(name) for name in entry.names], np.int64),
-        boxes=np.array(entry.boxes, np.float64),
+        boxes=np.array(entry.boxes, np.float64).reshape(-1, 4),
         ignored=np.zeros(len(entry.names), bool),
         spots=np.arange(1, len(entry.names) + 1),
-        file=file,
+        file=f"{entry.where}: annotation",
     )

@@ -13,7 +13,7 @@ import numpy as np
 from visrun.data import files
 from visrun.data.folder_names import DOTA_LABELS
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks, around, no_marks
+from visrun.data.marks import Marks, around
 from visrun.data.readers import common
 from visrun.data.threads import mapped
 from visrun.errors import DataError
@@ -177,8 +177,6 @@ def _ending(cells: Sequence[str]) -> tuple[str, bool]:
 
 
 def _marks(lines: Lines, names: tuple[str, ...]) -> Marks:
-    if not lines.names:
-        return no_marks(lines.file, form="quads")
     quads = np.array(lines.corners, np.float64).reshape(-1, 4, 2)
     return Marks(
         labels=np.array([names.index(name) for name in lines.names], np.int64),

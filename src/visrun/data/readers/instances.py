@@ -11,7 +11,7 @@ from visrun.data import files, images
 from visrun.data.derive import object_labels, object_names
 from visrun.data.folder_names import IMAGES_OF_NUMBERS, NUMBERS, NUMBERS_IF_NAMED
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks, no_marks
+from visrun.data.marks import Marks
 from visrun.data.outlines import Numbers, Rle, boxes_of
 from visrun.data.readers import common, instance_folders
 from visrun.data.readers.mask_places import by_image
@@ -88,10 +88,7 @@ def _marks(path: Path, root: Path, classes_of: Callable[[Numbers, object], Numbe
 
 def marks_of(ids: Numbers, file: str, labels: Callable[[Numbers, Sequence[Rle]], Numbers]) -> Marks:
     """The objects of a map (h, w), with what ``labels`` says of their numbers and outlines."""
-    size = (ids.shape[1], ids.shape[0])
     numbers, outlines = split_ids(ids)
-    if not len(numbers):
-        return no_marks(file, size=size, form="outlines")
     return Marks(
         labels=labels(numbers, outlines),
         boxes=boxes_of(outlines),
@@ -99,7 +96,7 @@ def marks_of(ids: Numbers, file: str, labels: Callable[[Numbers, Sequence[Rle]],
         spots=numbers,
         file=file,
         outlines=tuple(outlines),
-        size=size,
+        size=(ids.shape[1], ids.shape[0]),
     )
 
 

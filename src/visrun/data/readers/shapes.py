@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visrun.data.listing import Problem
-from visrun.data.marks import Marks, around, no_marks
+from visrun.data.marks import Marks, around
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats, Numbers, Outline, Rle, pixels
 from visrun.data.readers.common import Size
@@ -86,13 +86,12 @@ def left_out(every: Sequence[Shapes]) -> tuple[str, ...]:
 def marks_of(shapes: Shapes, form: str, index: Mapping[str, int]) -> Marks:
     """The objects of one image in the form of the dataset; ``index``: of each class."""
     objects = shapes.objects
-    if not objects:
-        return no_marks(shapes.file, size=shapes.size, form=form)
-    boxes = np.stack([shape.box for shape in objects])
+    boxes = np.array([shape.box for shape in objects], np.float64).reshape(-1, 4)
     quads, outlines = None, None
     if form == "quads":
         upright = corners_of(boxes)
-        quads = np.stack([upright[i] if shape.quad is None else shape.quad for i, shape in enumerate(objects)])
+        found = [upright[i] if shape.quad is None else shape.quad for i, shape in enumerate(objects)]
+        quads = np.array(found, np.float64).reshape(-1, 4, 2)
         boxes = around(quads)
     if form == "outlines":
         outlines = tuple(shape.outline if shape.quad is None else (shape.quad,) for shape in objects)

@@ -14,7 +14,7 @@ import numpy as np
 from visrun.data import files, xmltree
 from visrun.data.folder_names import IMAGES, IMAGES_OF_XMLS, VOC_XMLS
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks, no_marks
+from visrun.data.marks import Marks
 from visrun.data.readers import common
 from visrun.data.readers.finder import Claim, Finder, usurped
 from visrun.data.readers.namesakes import parts_of, strays
@@ -216,16 +216,13 @@ def _parsed(path: Path, root: Path) -> Parsed | Problem:
         boxes.append(corners)
         names.append(composed(item.get("name")))
         ignored.append(difficult)
-    size = common.size_in(tag.get("size", "width"), tag.get("size", "height"))
-    if not objects:
-        return Parsed([], no_marks(f"{shown}:", size=size), tag)
     marks = Marks(
         labels=np.zeros(len(boxes), np.int64),
-        boxes=np.array(boxes) - np.array([first, first, 0.0, 0.0]),
+        boxes=np.array(boxes, np.float64).reshape(-1, 4) - np.array([first, first, 0.0, 0.0]),
         ignored=np.array(ignored, bool),
         spots=np.array([item.line for item in objects]),
         file=f"{shown}:",
-        size=size,
+        size=common.size_in(tag.get("size", "width"), tag.get("size", "height")),
     )
     return Parsed(names, marks, tag)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from visrun.data import files
 from visrun.data.listing import Problem
-from visrun.data.marks import Marks, around, no_marks
+from visrun.data.marks import Marks, around
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats
 from visrun.numbers import number_in
@@ -96,8 +96,6 @@ def form(every: Sequence[Lines]) -> str:
 
 def marks(lines: Lines, form: str) -> Marks:
     """The objects of one image, in the form of the dataset."""
-    if not lines.labels:
-        return no_marks(lines.file, form=form)
     boxes = np.zeros((len(lines.labels), 4))
     points = [np.array(values).reshape(-1, 2) if len(values) > BOX else None for values in lines.values]
     for row, (values, corners) in enumerate(zip(lines.values, points, strict=True)):
