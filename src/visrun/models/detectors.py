@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import get_model_builder, get_model_weights
+from torchvision.models import get_model_weights
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
@@ -31,7 +31,7 @@ from visrun.detection.results import padded
 from visrun.models.classifiers import HALF, imagenet_weights
 from visrun.models.fitting import inside
 from visrun.models.freezing import fix_norms
-from visrun.models.weights import Built, Pretrained, choose, load_published
+from visrun.models.weights import Built, Pretrained, choose, published
 
 LEAST = 0.05  # score of a detection
 USUAL = 800  # side in pixels of the images that the anchors were made for
@@ -233,11 +233,9 @@ def detector(
     """
     weights, origin = choose(detection_weights(builder), pretrained, name=name)
     family = FAMILIES[builder.partition("_")[0]]
-    network: Any = get_model_builder(builder)(
-        weights=None, weights_backbone=None, num_classes=num_outputs + family.first
-    )
+    network: Any = published(builder, None, num_classes=num_outputs + family.first)
     if weights is not None:
-        state = _published(builder, weights).state_dict()
+        state = published(builder, weights).state_dict()
         network.load_state_dict({k: v for k, v in state.items() if not inside(k, family.classes)}, strict=False)
     _scale_anchors(network, min(image_size) / USUAL)
     if hasattr(network, "score_thresh"):
@@ -255,18 +253,6 @@ def detection_weights(builder: str) -> list[Any]:
         return list(get_model_weights(builder))
     backbone = builder.partition("_")[2].removesuffix("_v2").removesuffix("_fpn")
     return [*get_model_weights(builder), *imagenet_weights(backbone)]
-
-
-def _published(builder: str, weights: Any) -> nn.Module:
-    """torchvision's network with ``weights`` in the whole of it or in its backbone."""
-    build = get_model_builder(builder)
-    if weights in list(get_model_weights(builder)):
-        return load_published(build, weights, weights_backbone=None)
-
-    def with_backbone(*, weights: Any, progress: bool) -> nn.Module:
-        return build(weights=None, weights_backbone=weights, progress=progress)
-
-    return load_published(with_backbone, weights)
 
 
 def _scale_anchors(network: Any, scale: float) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torchvision.models import get_model_builder, get_model_weights
+from torchvision.models import get_model_weights
 
 from visrun.models.classifiers import imagenet_weights, normalisation
 from visrun.models.heads import replace_layer
-from visrun.models.weights import Built, Pretrained, choose, load_published
+from visrun.models.weights import Built, Pretrained, choose, published
 
 LRASPP = "lraspp_mobilenet_v3_large"
 
@@ -34,7 +34,8 @@ def segmenter(name: str, *, builder: str, num_outputs: int, dropout: float, pret
         ConfigError: ``pretrained=True`` without weights to be had.
     """
     weights, origin = choose(segmentation_weights(builder), pretrained, name=name)
-    module = _build(builder, weights, whole=weights in list(get_model_weights(builder)))
+    options = {} if builder == LRASPP else {"aux_loss": True}
+    module = published(builder, weights, **options)
     lasts = ("low_classifier", "high_classifier") if builder == LRASPP else ("4",)
     heads = ("classifier",) if builder == LRASPP else ("classifier", "aux_classifier")
     for head in heads:
@@ -49,18 +50,3 @@ def segmenter(name: str, *, builder: str, num_outputs: int, dropout: float, pret
 def segmentation_weights(builder: str) -> list[Any]:
     """torchvision's weights for the whole of ``builder``, then those for its backbone alone."""
     return [*get_model_weights(builder), *imagenet_weights(builder.partition("_")[2])]
-
-
-def _build(builder: str, weights: Any | None, *, whole: bool) -> nn.Module:
-    """The network with ``weights`` in the ``whole`` of it, in its backbone only, or nowhere (None)."""
-    build = get_model_builder(builder)
-    options: dict[str, Any] = {} if builder == LRASPP else {"aux_loss": True}
-    if weights is None:
-        return build(weights=None, weights_backbone=None, **options)
-    if whole:
-        return load_published(build, weights, weights_backbone=None, **options)
-
-    def with_backbone(*, weights: Any, progress: bool) -> nn.Module:
-        return build(weights=None, weights_backbone=weights, progress=progress, **options)
-
-    return load_published(with_backbone, weights)

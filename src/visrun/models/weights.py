@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
@@ -178,6 +179,27 @@ def load_published(build: Callable[..., nn.Module], weights: Any, **options: Any
     except (RuntimeError, OSError, EOFError, KeyError, UnpicklingError) as error:
         line = first_line(error)
         raise ConfigError(f"{cached(weights.url)}: damaged ({line}); delete it to download it again") from error
+
+
+def published(builder: str, weights: Any | None, **options: Any) -> nn.Module:
+    """torchvision's ``builder`` on a backbone, with ``weights`` in the whole of it, in the backbone alone, or nowhere
+    (None).
+
+    Raises:
+        ConfigError: As :func:`load_published`.
+    """
+    from torchvision.models import get_model_builder, get_model_weights
+
+    build = partial(get_model_builder(builder), **options)
+    if weights is None:
+        return build(weights=None, weights_backbone=None)
+    if weights in list(get_model_weights(builder)):
+        return load_published(build, weights, weights_backbone=None)
+
+    def with_backbone(*, weights: Any, progress: bool) -> nn.Module:
+        return build(weights=None, weights_backbone=weights, progress=progress)
+
+    return load_published(with_backbone, weights)
 
 
 class Checkpoint(NamedTuple):
