@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from visrun.anomaly.coreset import Reservoir, coreset
+from visrun.anomaly.coreset import coreset, drawn
 
 
 def generator(seed=0):
@@ -37,11 +37,11 @@ def test_every_point_is_nearly_as_close_as_the_best_centres_could_be():
     assert radius <= 2 * (100 / 11 / 2) + 1
 
 
-def test_a_reservoir_keeps_its_size_and_draws_evenly():
-    found = Reservoir(50, generator())
-    for start in range(0, 1000, 10):
-        found.add(torch.arange(start, start + 10.0)[:, None])
-    kept = found.kept()[:, 0]
-    assert len(kept) == 50 and found.seen == 1000
+def test_a_few_of_many_rows_are_drawn_evenly(monkeypatch):
+    monkeypatch.setattr("visrun.anomaly.coreset.CANDIDATES", 50)
+    batches = (torch.arange(start, start + 10.0)[:, None] for start in range(0, 1000, 10))
+    rows, seen = drawn(batches, generator=generator())
+    kept = rows[:, 0]
+    assert len(kept) == 50 and seen == 1000
     assert kept.tolist() == sorted(set(kept.tolist()))
     assert 350 < kept.mean() < 650

@@ -15,45 +15,26 @@ CANDIDATES = 50_000  # patches that are chosen among; of more as many are drawn 
 PROJECTED = 64  # numbers in which distances are measured
 
 
-class Reservoir:
-    """Rows drawn evenly from any number of rows: those with the smallest of random keys.
-
-    Args:
-        most: How many are kept.
-        generator: Gives the keys.
-    """
-
-    def __init__(self, most: int, generator: torch.Generator) -> None:
-        self.most, self.generator, self.seen = most, generator, 0
-        self.rows: list[Tensor] = []
-        self.keys: list[Tensor] = []
-
-    def add(self, rows: Tensor) -> None:
-        """Add rows (n, D)."""
-        self.seen += len(rows)
-        self.rows.append(rows)
-        self.keys.append(torch.rand(len(rows), generator=self.generator, dtype=torch.float64).to(rows.device))
-        if sum(map(len, self.rows)) > 2 * self.most:
-            self.rows, self.keys = ([part] for part in self._kept())
-
-    def kept(self) -> Tensor:
-        """(min(seen, most), D), in the order in which they came."""
-        return self._kept()[0]
-
-    def _kept(self) -> tuple[Tensor, Tensor]:
-        rows, keys = torch.cat(self.rows), torch.cat(self.keys)
-        if len(rows) <= self.most:
-            return rows, keys
-        order = keys.topk(self.most, largest=False).indices.sort().values
-        return rows[order], keys[order]
-
-
 def drawn(batches: Iterable[Tensor], *, generator: torch.Generator) -> tuple[Tensor, int]:
-    """At most CANDIDATES of the rows of ``batches`` (n, D) each, evenly, and how many there were."""
-    found = Reservoir(CANDIDATES, generator)
-    for rows in batches:
-        found.add(rows)
-    return found.kept(), found.seen
+    """At most CANDIDATES of the rows of ``batches`` (n, D) each, evenly: those with the smallest of random keys, in the
+    order in which they came; and how many there were."""
+    seen, rows, keys = 0, [], []
+    for batch in batches:
+        seen += len(batch)
+        rows.append(batch)
+        keys.append(torch.rand(len(batch), generator=generator, dtype=torch.float64).to(batch.device))
+        if sum(map(len, rows)) > 2 * CANDIDATES:
+            rows, keys = ([part] for part in _smallest(rows, keys))
+    return _smallest(rows, keys)[0], seen
+
+
+def _smallest(parts: list[Tensor], keys_of: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The rows (n, D) of all ``parts`` with the CANDIDATES smallest keys (n,), and these."""
+    rows, keys = torch.cat(parts), torch.cat(keys_of)
+    if len(rows) <= CANDIDATES:
+        return rows, keys
+    order = keys.topk(CANDIDATES, largest=False).indices.sort().values
+    return rows[order], keys[order]
 
 
 def coreset(rows: Tensor, count: int, *, generator: torch.Generator) -> Tensor:
