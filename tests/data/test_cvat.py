@@ -180,6 +180,11 @@ def test_outlines_of_one_group_and_label_are_one_object(tmp_path: Path) -> None:
     assert drawn(marks.outlines[1], SIZE[::-1])[3:5, 30:32].all()
 
 
+def test_shapes_without_a_group_are_objects_of_their_own_though_one_line_holds_them_all(tmp_path: Path) -> None:
+    marks = one(tmp_path, BOX + POLYGON + POLYGON.replace('"4,5', '"20,5'))
+    assert [outline if outline is None else len(outline) for outline in marks.outlines] == [None, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("shape", "what"),
     [

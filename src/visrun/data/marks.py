@@ -53,7 +53,12 @@ class Marks:
 
     def spot(self, row: int) -> str:
         """Where an object stands, for messages."""
-        return f"{self.file}{'' if self.file.endswith(':') else ' '}{self.spots[row]}"
+        return spot_in(self.file, self.spots[row])
+
+
+def spot_in(file: str, spot: Any) -> str:
+    """A ``file``, as `Marks` has it, and the place of an object in it."""
+    return f"{file}{'' if file.endswith(':') else ' '}{spot}"
 
 
 def no_marks(file: str, *, form: str = "boxes") -> Marks:

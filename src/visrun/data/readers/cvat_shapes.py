@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from visrun.data.objects import corners_of
 from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Floats, Outline, Rle, box_of
 from visrun.data.readers.common import Size, size_in
-from visrun.data.readers.shapes import ROUND, Shape, Shapes, placed, together
+from visrun.data.readers.shapes import Shape, Shapes, ellipse, gather, placed
 from visrun.data.xmltree import Tag
 from visrun.numbers import number_in
 
@@ -26,7 +26,7 @@ def parse(image: Tag, shown: str) -> Shapes:
     found = Shapes(f"{shown}:", image=told("name", ""), size=size_in(told("width"), told("height")))
     if not found.image:
         found.problems.append(Problem(f"{shown}:{image.line}", "an image without a name"))
-    groups: dict[Hashable, list[Shape]] = {}
+    parts: list[tuple[Hashable, Shape]] = []
     for tag in image.inside:
         if tag.name in NO_OBJECTS:
             found.others[tag.name] += 1
@@ -36,18 +36,9 @@ def parse(image: Tag, shown: str) -> Shapes:
         except (ValueError, OverflowError) as error:
             found.problems.append(Problem(f"{shown}:{tag.line}", str(error)))
             continue
-        group = tag.attributes.get("group_id") if part.outline is not None else None
-        groups.setdefault(tag.line if group is None else (part.name, group), []).append(part)
-    found.objects += [_whole(parts, found) for parts in groups.values()]
+        parts.append((tag.attributes.get("group_id") if part.outline is not None else None, part))
+    gather(parts, found)
     return found
-
-
-def _whole(parts: Sequence[Shape], found: Shapes) -> Shape:
-    try:
-        return together(parts, found.size)
-    except ValueError as error:
-        found.problems.append(Problem(f"{found.file}{parts[0].spot}", str(error)))
-        return parts[0]
 
 
 def _shape(tag: Tag, size: Size | None) -> Shape:
@@ -81,10 +72,8 @@ def _polygon(tag: Tag) -> Floats:
     if tag.name == "polygon":
         return _points(tag)
     x, y, wide, high = _numbers(tag, "cx", "cy", "rx", "ry")
-    angles = 2 * np.pi * np.arange(ROUND) / ROUND
     middle = np.array([x, y])
-    with np.errstate(over="ignore", invalid="ignore"):  # coordinates that are not finite
-        return _turned(middle + np.stack([wide * np.cos(angles), high * np.sin(angles)], 1), middle, _rotation(tag))
+    return _turned(ellipse(middle, np.array([wide, high])), middle, _rotation(tag))
 
 
 def _turned(points: Floats, middle: Floats, degrees: float) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -15,11 +16,12 @@ from PIL import Image
 
 from visrun.data import files
 from visrun.data.listing import Problem
+from visrun.data.marks import spot_in
 from visrun.data.opening import BOMBS, BROKEN, MAX_PIXELS
 from visrun.data.outlines import Floats, Outline, Rle, box_of
 from visrun.data.readers import json_keys
 from visrun.data.readers.common import Size, size_in
-from visrun.data.readers.shapes import ROUND, Shape, Shapes, placed, together
+from visrun.data.readers.shapes import Shape, Shapes, ellipse, gather, placed
 from visrun.errors import DataError
 
 KEYS = ("shapes", "imagePath", "imageData")  # any of which tells a LabelMe json
@@ -55,7 +57,7 @@ def _base(written: Any) -> str:
 
 
 def _fill(found: Shapes, shapes: Sequence[Any]) -> None:
-    groups: dict[Hashable, list[Shape]] = {}
+    parts: list[tuple[Hashable, Shape]] = []
     for spot, shape in enumerate(shapes, start=1):
         try:
             if not isinstance(shape, dict):
@@ -69,15 +71,10 @@ def _fill(found: Shapes, shapes: Sequence[Any]) -> None:
             if not isinstance(group, int | float | str | None):
                 raise ValueError(f"group_id {group!r:.60} is no number")
         except ValueError as error:
-            found.problems.append(Problem(f"{found.file} {spot}", str(error)))
+            found.problems.append(Problem(spot_in(found.file, spot), str(error)))
             continue
-        groups.setdefault(spot if group is None else (part.name, group), []).append(part)
-    for parts in groups.values():
-        try:
-            ignored = any(part.ignored for part in parts)
-            found.objects.append(replace(together(parts, found.size), ignored=ignored))
-        except ValueError as error:
-            found.problems.append(Problem(f"{found.file} {parts[0].spot}", str(error)))
+        parts.append((group, part))
+    gather(parts, found)
 
 
 def _shape(spot: int, shape: Mapping[str, Any], kind: Any, size: Size | None) -> Shape:
@@ -95,7 +92,7 @@ def _shape(spot: int, shape: Mapping[str, Any], kind: Any, size: Size | None) ->
         return Shape(spot, name, box)
     if kind == "circle":
         _require(kind, points, 2)
-        return _outlined(spot, name, (_round(*points),))
+        return _outlined(spot, name, (ellipse(points[0], math.dist(*points)),))
     if kind == "mask":
         _require(kind, points, 2)
         return _outlined(spot, name, _mask(points, shape.get("mask"), size))
@@ -138,13 +135,6 @@ def _require(kind: str, points: Floats, *counts: int) -> None:
 
 def _outlined(spot: int, name: str, outline: Outline) -> Shape:
     return Shape(spot, name, box_of(outline), outline=outline)
-
-
-def _round(middle: Floats, edge: Floats) -> Floats:
-    """(ROUND, 2) points on a circle, the outermost four among them."""
-    angles = 2 * np.pi * np.arange(ROUND) / ROUND
-    with np.errstate(over="ignore", invalid="ignore"):  # coordinates that are not finite
-        return middle + np.hypot(*(edge - middle)) * np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
 def _mask(corners: Floats, text: Any, size: Size | None) -> Rle:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visrun.data.listing import Problem
-from visrun.data.marks import Marks, around
+from visrun.data.marks import Marks, around, spot_in
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats, Numbers, Outline, Rle, pixels
 from visrun.data.readers.common import Size
 
-ROUND = 64  # corners of the polygon that stands for a circle
+ROUND = 64  # corners of the polygon that stands for a circle or an ellipse
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,20 @@ class Shapes:
     problems: list[Problem] = field(default_factory=list)
 
 
-def together(parts: Sequence[Shape], size: Size | None) -> Shape:
+def gather(parts: Iterable[tuple[Hashable, Shape]], found: Shapes) -> None:
+    """Put the objects that shapes, each with its group, make to those of their image: shapes of one class and group
+    make one, and one of no group (None) one by itself."""
+    groups: dict[Hashable, list[Shape]] = {}
+    for number, (group, part) in enumerate(parts):
+        groups.setdefault(number if group is None else (part.name, group), []).append(part)
+    for several in groups.values():
+        try:
+            found.objects.append(_together(several, found.size))
+        except ValueError as error:
+            found.problems.append(Problem(spot_in(found.file, several[0].spot), str(error)))
+
+
+def _together(parts: Sequence[Shape], size: Size | None) -> Shape:
     """The object that shapes of one group make; it has an outline where each of them has one.
 
     Raises:
@@ -51,21 +64,22 @@ def together(parts: Sequence[Shape], size: Size | None) -> Shape:
     """
     if len(parts) == 1:
         return parts[0]
-    first, boxes = parts[0], np.stack([part.box for part in parts])
+    boxes = np.stack([part.box for part in parts])
     box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+    whole = Shape(parts[0].spot, parts[0].name, box, ignored=any(part.ignored for part in parts))
     outlines = [part.outline if part.quad is None else (part.quad,) for part in parts]
     polygons: list[Floats] = []
     for outline in outlines:
         if outline is None:
-            return Shape(first.spot, first.name, box)
+            return whole
         polygons += () if isinstance(outline, Rle) else outline
     if not any(isinstance(outline, Rle) for outline in outlines):
-        return Shape(first.spot, first.name, box, outline=tuple(polygons))
+        return replace(whole, outline=tuple(polygons))
     assert size is not None, "masks are read where the size is known"
     if not all((np.abs(polygon) <= 2 * max(size)).all() for polygon in polygons):
         raise ValueError("a coordinate is far outside, or no finite number")
     every = [pixels(outline, size[::-1]) for outline in outlines if outline is not None]
-    return Shape(first.spot, first.name, box, outline=_runs(np.unique(np.concatenate(every)), size))
+    return replace(whole, outline=_runs(np.unique(np.concatenate(every)), size))
 
 
 def form_of(every: Sequence[Shapes]) -> str:
@@ -113,6 +127,13 @@ def placed(mask: NDArray[np.bool_], left: int, top: int, size: Size) -> Rle:
     x, y = columns + left, rows + top
     inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
     return _runs(np.sort((x * size[1] + y)[inside]), size)
+
+
+def ellipse(middle: Floats, radii: Floats | float) -> Floats:
+    """(ROUND, 2) points on an upright ellipse, the outermost four among them; a circle of one radius."""
+    angles = 2 * np.pi * np.arange(ROUND) / ROUND
+    with np.errstate(over="ignore", invalid="ignore"):  # coordinates that are not finite
+        return middle + radii * np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
 def _runs(numbers: Numbers, size: Size) -> Rle:
