@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from visrun.data.outlines import Rle, box_of, boxes_of, counts_of, drawn, hull_points, pixels, runs, widths
+from visrun.data.outlines import Rle, box_of, boxes_of, counts_of, drawn, hull_points, pixels, rle_of, runs, widths
 
 MASKS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.integers(0, 1))
 SQUARE = np.array([[1.0, 2], [4, 2], [4, 5], [1, 5]])
 
 
-def rle_of(mask: np.ndarray) -> tuple[Rle, bytes]:
+def encoded(mask: np.ndarray) -> tuple[Rle, bytes]:
     packed = coco.encode(np.asfortranarray(mask))
     return Rle(tuple(counts_of(packed["counts"]).tolist()), mask.shape), packed["counts"]
 
 
 @given(MASKS)
 def test_compressed_runs_and_masks_are_pycocotools(mask: np.ndarray) -> None:
-    rle, text = rle_of(mask)
+    rle, text = encoded(mask)
     plain = coco.frPyObjects({"counts": list(rle.counts), "size": list(rle.size)}, *rle.size)
     assert plain["counts"] == text
     assert np.array_equal(drawn(rle, mask.shape), mask.astype(bool))
@@ -66,7 +66,7 @@ def test_a_part_of_the_file_scaled(window: tuple[int, int, int, int]) -> None:
     mask[20:50, 10:40] = 1
     left, top, right, bottom = window
     shown = mask[top:bottom, left:right].astype(bool)
-    for outline in (rle_of(mask)[0], (SQUARE * 10,)):
+    for outline in (encoded(mask)[0], (SQUARE * 10,)):
         assert np.array_equal(drawn(outline, (bottom - top, right - left), window=window), shown)
         small = drawn(outline, (6, 6), window=window)
         fine = shown.repeat(60 // (bottom - top), 0).repeat(60 // (right - left), 1)
@@ -77,16 +77,16 @@ def test_boxes_by_hand() -> None:
     assert box_of((SQUARE,)).tolist() == [1, 2, 4, 5]
     assert box_of((SQUARE, SQUARE + 3)).tolist() == [1, 2, 7, 8]
     mask = np.zeros((5, 7), np.uint8)
-    assert box_of(rle_of(mask)[0]).tolist() == [0, 0, 0, 0]
+    assert box_of(encoded(mask)[0]).tolist() == [0, 0, 0, 0]
     mask[1, 2] = mask[4, 6] = 1
-    assert box_of(rle_of(mask)[0]).tolist() == [2, 1, 7, 5]
+    assert box_of(encoded(mask)[0]).tolist() == [2, 1, 7, 5]
     assert boxes_of([]).shape == (0, 4)
     assert box_of(Rle((0, 6), (2, 3))).tolist() == [0, 0, 3, 2]  # one run over all columns
 
 
 @given(MASKS)
 def test_the_hull_points_of_runs_bound_every_pixel(mask: np.ndarray) -> None:
-    points = hull_points(rle_of(mask)[0])
+    points = hull_points(encoded(mask)[0])
     if not mask.any():
         assert points.shape == (0, 2)
         return
@@ -113,3 +113,10 @@ def test_widths_by_hand() -> None:
 def test_runs_of_numbers() -> None:
     assert runs(np.array([3, 10]), np.array([2, 3])).tolist() == [3, 4, 10, 11, 12]
     assert runs(np.array([], np.int64), np.array([], np.int64)).tolist() == []
+
+
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_the_numbers_of_pixels_become_their_runs(mask: np.ndarray) -> None:
+    found = rle_of(np.flatnonzero(mask.T), mask.shape)
+    assert sum(found.counts) == mask.size and all(found.counts[1:-1])
+    assert np.array_equal(drawn(found, mask.shape), mask)

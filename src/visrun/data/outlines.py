@@ -54,6 +54,19 @@ def counts_of(text: str | bytes) -> Numbers:
     return values
 
 
+def rle_between(starts: Numbers, ends: Numbers, size: tuple[int, int]) -> Rle:
+    """The mask of (h, w) = ``size`` whose pixels are those from each start to before its end, ascending."""
+    edges = np.stack([starts, ends], 1).ravel()
+    return Rle(tuple(np.diff(np.concatenate([[0], edges, [size[0] * size[1]]])).tolist()), size)
+
+
+def rle_of(numbers: Numbers, size: tuple[int, int]) -> Rle:
+    """The mask of (h, w) = ``size`` with the pixels of these ascending numbers."""
+    breaks = np.flatnonzero(np.diff(numbers) != 1)
+    first, last = np.append(0, breaks + 1)[: len(numbers)], np.append(breaks, -1)[: len(numbers)]
+    return rle_between(numbers[first], numbers[last] + 1, size)
+
+
 def runs(starts: Numbers, lengths: Numbers) -> Numbers:
     """The numbers from each start on, as many as its length says, one run after the other."""
     before = np.cumsum(lengths) - lengths

@@ -11,7 +11,7 @@ import numpy as np
 from visrun.data import files, images
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, no_marks
-from visrun.data.outlines import Rle, boxes_of
+from visrun.data.outlines import boxes_of, rle_of
 from visrun.data.readers import common
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
@@ -104,8 +104,8 @@ def _marks(masks: Sequence[Path], where: str) -> Marks:
         if several.shape != flags[0].shape or not several.any():
             blank, differs = "no pixel is white: remove it", "of another size than others: save all at one size"
             raise DataError(f"{mask}: {differs if several.any() else blank}")
-    outlines = [_runs(several) for several in flags]
     height, width = flags[0].shape
+    outlines = [rle_of(np.flatnonzero(several.T), (height, width)) for several in flags]
     return Marks(
         labels=np.zeros(len(masks), np.int64),
         boxes=boxes_of(outlines),
@@ -115,9 +115,3 @@ def _marks(masks: Sequence[Path], where: str) -> Marks:
         outlines=tuple(outlines),
         size=(width, height),
     )
-
-
-def _runs(flags: np.ndarray) -> Rle:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags.T.ravel(), [False]])))
-    counts = np.diff(np.concatenate([[0], edges, [flags.size]]))
-    return Rle(tuple(counts.tolist()), (flags.shape[0], flags.shape[1]))

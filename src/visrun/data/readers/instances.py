@@ -12,7 +12,7 @@ from visrun.data.derive import object_labels, object_names
 from visrun.data.folder_names import IMAGES_OF_NUMBERS, NUMBERS, NUMBERS_IF_NAMED
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
-from visrun.data.outlines import Numbers, Rle, boxes_of
+from visrun.data.outlines import Numbers, Rle, boxes_of, rle_between
 from visrun.data.readers import common, instance_folders
 from visrun.data.readers.mask_places import by_image
 from visrun.data.threads import mapped
@@ -108,10 +108,7 @@ def split_ids(ids: Numbers) -> tuple[Numbers, list[Rle]]:
     of_run = flat[starts]
     order = np.argsort(of_run, kind="stable")
     numbers, first = np.unique(of_run[order], return_index=True)
-    outlines = []
-    for rows in np.split(order, first[1:]):
-        edges = np.stack([starts[rows], ends[rows]], 1).ravel()
-        counts = np.diff(np.concatenate([[0], edges, [len(flat)]]))
-        outlines.append(Rle(tuple(counts.tolist()), (ids.shape[0], ids.shape[1])))
+    size = (ids.shape[0], ids.shape[1])
+    outlines = [rle_between(starts[rows], ends[rows], size) for rows in np.split(order, first[1:])]
     kept = np.flatnonzero(numbers > 0)
     return numbers[kept], [outlines[i] for i in kept]

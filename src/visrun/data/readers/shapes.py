@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from visrun.data.listing import Problem
 from visrun.data.marks import Marks, around, spot_in
 from visrun.data.objects import corners_of
-from visrun.data.outlines import Floats, Numbers, Outline, Rle, pixels
+from visrun.data.outlines import Floats, Outline, Rle, pixels, rle_of
 from visrun.data.readers.common import Size
 
 ROUND = 64  # corners of the polygon that stands for a circle or an ellipse
@@ -79,7 +79,7 @@ def _together(parts: Sequence[Shape], size: Size | None) -> Shape:
     if not all((np.abs(polygon) <= 2 * max(size)).all() for polygon in polygons):
         raise ValueError("a coordinate is far outside, or no finite number")
     every = [pixels(outline, size[::-1]) for outline in outlines if outline is not None]
-    return replace(whole, outline=_runs(np.unique(np.concatenate(every)), size))
+    return replace(whole, outline=rle_of(np.unique(np.concatenate(every)), size[::-1]))
 
 
 def form_of(every: Sequence[Shapes]) -> str:
@@ -126,7 +126,7 @@ def placed(mask: NDArray[np.bool_], left: int, top: int, size: Size) -> Rle:
     rows, columns = np.nonzero(mask)
     x, y = columns + left, rows + top
     inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
-    return _runs(np.sort((x * size[1] + y)[inside]), size)
+    return rle_of(np.sort((x * size[1] + y)[inside]), size[::-1])
 
 
 def ellipse(middle: Floats, radii: Floats | float) -> Floats:
@@ -134,12 +134,3 @@ def ellipse(middle: Floats, radii: Floats | float) -> Floats:
     angles = 2 * np.pi * np.arange(ROUND) / ROUND
     with np.errstate(over="ignore", invalid="ignore"):  # coordinates that are not finite
         return middle + radii * np.stack([np.cos(angles), np.sin(angles)], 1)
-
-
-def _runs(numbers: Numbers, size: Size) -> Rle:
-    """The runs of the pixels of these ascending numbers."""
-    breaks = np.flatnonzero(np.diff(numbers) != 1)
-    starts, ends = numbers[np.append(0, breaks + 1)[: len(numbers)]], numbers[np.append(breaks, -1)[: len(numbers)]] + 1
-    edges = np.stack([starts, ends], 1).ravel()
-    counts = np.diff(np.concatenate([[0], edges, [size[0] * size[1]]]))
-    return Rle(tuple(counts.tolist()), size[::-1])
