@@ -119,6 +119,8 @@ PLACES = [
     ("train.csv", "train/a.jpg", "train"),
     ("train.csv", "train_images/a.jpg", "train"),
     ("valid/_annotations.csv", "valid/a.jpg", "val"),
+    ("valid/annotations/boxes.csv", "valid/images/a.jpg", "val"),
+    ("Data/boxes.csv", "a.jpg", "all"),
     ("data/test_labels.csv", "images/test/a.jpg", "test"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -97,13 +98,8 @@ def read(root: Path, *, group: str | None = None) -> Listing:
 
 
 def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], list[Path]]:
-    """(split, table) of every table of boxes, or where the layout is ``named`` of every table; where some are named for
-    splits, only those, and the others apart."""
-    if root.is_file():
-        return ([(ALL, root)] if _is_table(root, named=named) else []), []
-    places = [(ALL, root / folder) for folder in ("", *LABELS_OF_SETS, "data")] + common.by_split(root)
-    tables = [(split, file) for split, folder in places for file in table.inside(folder)]
-    return common.by_name([(split, file) for split, file in tables if _is_table(file, named=named)])
+    """The tables of boxes, as `visrun.data.readers.common.label_files`; where the layout is ``named``, every table."""
+    return common.label_files(root, (*LABELS_OF_SETS, "data"), table.inside, partial(_is_table, named=named))
 
 
 def _is_table(file: Path, *, named: bool) -> bool:

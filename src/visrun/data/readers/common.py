@@ -160,10 +160,22 @@ def label_folders(root: Path, names: Sequence[str]) -> list[tuple[str, Path]]:
     ]
 
 
-def by_name(found: Sequence[tuple[str, Path]]) -> tuple[list[tuple[str, Path]], list[Path]]:
-    """Label files in no folder of a split (``all``) with the split that their names tell; where any file is of a split,
-    those of none apart."""
-    told = [(split_in(file.stem) if split == ALL else split, file) for split, file in found]
+def label_files(
+    root: Path, names: Sequence[str], inside: Callable[[Path], Iterable[Path]], ours: Callable[[Path], bool]
+) -> tuple[list[tuple[str, Path]], list[Path]]:
+    """(split, file) of each of a layout's label files; where any is of a split, those of none apart. In no folder of a
+    split their names tell it.
+
+    Args:
+        root: The dataset's folder, or one such file.
+        names: Those of folders that may hold label files, as `label_folders` takes them.
+        inside: The files of a folder to look at; ours: whether one is a label file of this layout.
+    """
+    if root.is_file():
+        return ([(ALL, root)] if ours(root) else []), []
+    places = label_folders(root, names)
+    every = [(split, file) for split, folder in places for file in filter(ours, inside(folder))]
+    told = [(split_in(file.stem) if split == ALL else split, file) for split, file in every]
     parts = [(split, file) for split, file in told if split != ALL]
     return (parts, [file for split, file in told if split == ALL]) if parts else (told, [])
 

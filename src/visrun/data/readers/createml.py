@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,6 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
 from visrun.data.readers import common, json_keys
 from visrun.data.readers.finder import bare_splits, placed
-from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.text import composed
@@ -80,15 +79,8 @@ def read(root: Path) -> Listing:
 
 
 def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
-    """(split, json) of every file of CreateML's; where some are named for splits, only those, and the others apart."""
-    if root.is_file():
-        return ([(ALL, root)] if _is_createml(root) else []), []
-    places = common.label_folders(root, LABELS_OF_SETS)
-    return common.by_name([(split, file) for split, folder in places for file in _jsons(folder)])
-
-
-def _jsons(folder: Path) -> Iterator[Path]:
-    yield from filter(_is_createml, files.of_suffix(folder, files.JSON, deep=False))
+    jsons = partial(files.of_suffix, suffixes=files.JSON, deep=False)
+    return common.label_files(root, LABELS_OF_SETS, jsons, _is_createml)
 
 
 def _is_createml(file: Path) -> bool:

@@ -91,13 +91,7 @@ def read(root: Path) -> Listing:
 
 
 def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
-    """(split, xml) of every file of CVAT's; where some are named for splits, only those, and the others apart."""
-    if root.is_file():
-        return ([(ALL, root)] if kind(root) == "image" else []), []
-    places = common.label_folders(root, FOLDERS)
-    return common.by_name(
-        [(split, file) for split, folder in places for file in _xmls(folder) if kind(file) == "image"]
-    )
+    return common.label_files(root, FOLDERS, _xmls, lambda file: kind(file) == "image")
 
 
 def _xmls(folder: Path) -> list[Path]:
