@@ -232,28 +232,16 @@ def _shape(box: Sequence[float] | Floats) -> str:
 
 def _twice(rows: Rows, good: Flags) -> Flags:
     """Good rows that repeat an earlier one: the same image, class, box, corners and outline."""
-    same = np.zeros(len(rows), bool)
     columns = np.column_stack([rows.image, rows.labels, rows.ignored, rows.boxes])
-    alike = np.flatnonzero(good)
-    alike = alike[_equal_to_another(columns[good])]
+    _, inverse, counts = np.unique(columns[good], axis=0, return_inverse=True, return_counts=True)
+    alike = np.flatnonzero(good)[(counts > 1)[inverse.ravel()]]  # few: a signature of each outline would take long
     shapes = np.zeros((len(alike), 1))
     if rows.quads is not None:
         shapes = rows.quads[alike].reshape(-1, 8)
     if rows.outlines is not None:
         shapes = np.array([[_signature(rows.outlines[i])] for i in alike]).reshape(-1, 1)
-    columns = np.column_stack([columns[alike], shapes])
-    order = np.lexsort(columns.T[::-1])
-    same[alike[order[1:]]] = (columns[order[1:]] == columns[order[:-1]]).all(axis=1)
-    return same
-
-
-def _equal_to_another(columns: Floats) -> Flags:
-    order = np.lexsort(columns.T[::-1])
-    equal = np.zeros(len(columns), bool)
-    pair = (columns[order[1:]] == columns[order[:-1]]).all(axis=1)
-    equal[order[1:]] = pair
-    equal[order[:-1]] |= pair
-    return equal
+    _, first = np.unique(np.column_stack([columns[alike], shapes]), axis=0, return_index=True)
+    return np.isin(np.arange(len(rows)), np.delete(alike, first))
 
 
 def _signature(outline: object) -> float:
