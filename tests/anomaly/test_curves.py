@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score
 
-from visrun.anomaly.curves import Pixels, area, counts, f1_at, sampled
+from visrun.anomaly.curves import Pixels, area, counts, sampled
 
 TRUTH = np.array([True, False, True, False])
 SCORES = np.array([0.9, 0.8, 0.7, 0.1])
@@ -22,8 +22,8 @@ def test_by_hand():
     assert f1 == pytest.approx(0.8)  # from 0.7 on: two hits, one false
     assert threshold == pytest.approx(0.4)  # between 0.7 and 0.1
     assert found.best_f1(place=0.25)[1] == pytest.approx(0.25)
-    assert f1_at(SCORES, TRUTH, threshold) == pytest.approx(0.8)
-    assert f1_at(SCORES, TRUTH, 2.0) == 0.0
+    assert found.f1_at(threshold) == pytest.approx(0.8)
+    assert found.f1_at(2.0) == 0.0
 
 
 def test_equal_scores_tell_nothing():
@@ -39,7 +39,7 @@ def test_of_one_kind_alone_there_is_no_auroc(truth):
     assert np.isnan(found.auroc())
     assert np.isnan(found.average_precision()) == (True not in truth)
     assert np.isnan(found.best_f1()[0]) == (True not in truth)
-    assert np.isnan(f1_at(np.zeros(len(truth)), np.array(truth, bool), 0.0)) == (True not in truth)
+    assert np.isnan(found.f1_at(0.0)) == (True not in truth)
 
 
 @settings(deadline=None, max_examples=50)
@@ -54,7 +54,9 @@ def test_agreement_with_scikit_learn(rows):
     precision, recall, _ = precision_recall_curve(truth, scores)
     f1, threshold = found.best_f1()
     assert f1 == pytest.approx((2 * precision * recall / np.maximum(precision + recall, 1e-12)).max())
-    assert f1_at(scores, truth, threshold) == pytest.approx(f1)
+    for at in (threshold, *scores, -1.0, 2.5, 9.0):
+        assert found.f1_at(at) == pytest.approx(f1_score(truth, scores >= at))
+    assert found.f1_at(threshold) == pytest.approx(f1)
 
 
 def test_area_up_to_a_limit():
@@ -79,7 +81,7 @@ def test_f1_of_pixels_is_exact_at_the_threshold_that_is_asked_for():
     for threshold in (2.0, 3.0, 3.7, 9.0):
         found = Pixels(sampled([heat]), sampled([heat[truth == 1]]), asked=[threshold])
         found.add(heat, truth)
-        assert found.counts().f1_at(threshold) == pytest.approx(f1_at(heat.ravel(), truth.ravel() == 1, threshold))
+        assert found.counts().f1_at(threshold) == pytest.approx(f1_score(truth.ravel() == 1, heat.ravel() >= threshold))
 
 
 def test_each_region_counts_alike_in_aupro():

@@ -62,7 +62,7 @@ class Counts:
         return float(f1[best]), low + place * (high - low) if low < high else high
 
     def f1_at(self, threshold: float) -> float:
-        """F1 at ``threshold``, which is to be one of those that were counted; NaN without positives."""
+        """F1 at ``threshold``, one of those that were counted, or any where all scores were; NaN without positives."""
         if not self.positives:
             return float("nan")
         reached = int(np.searchsorted(-self.thresholds, -threshold, side="right"))
@@ -74,12 +74,6 @@ def counts(scores: Floats, truth: NDArray[np.bool_]) -> Counts:
     """Of single samples, (N,) each: every score is a threshold."""
     thresholds = np.unique(scores)[::-1].astype(np.float64)
     return _counts(thresholds, *(_reaching(thresholds, scores[part]) for part in (truth, ~truth)))
-
-
-def f1_at(scores: Floats, truth: NDArray[np.bool_], threshold: float) -> float:
-    """F1 of calling defective what reaches ``threshold``, of (N,) ``scores`` and ``truth``; NaN without positives."""
-    found = scores >= threshold
-    return float(2 * (found & truth).sum() / (found.sum() + truth.sum())) if truth.any() else float("nan")
 
 
 def reaching(scores: Floats, threshold: float) -> float:

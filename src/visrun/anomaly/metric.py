@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from visrun.anomaly import truth
-from visrun.anomaly.curves import Floats, Pixels, counts, f1_at, reaching, sampled
+from visrun.anomaly.curves import Floats, Pixels, counts, reaching, sampled
 from visrun.batch import Batch, Prediction
 from visrun.data.placement import Scene
 from visrun.data.verdicts import CLASSES
@@ -77,14 +77,13 @@ class AnomalyMetric:
 
     def _of_images(self, scores: Floats, defective: NDArray[np.bool_], *, place: float) -> dict[str, float]:
         values = {}
-        chosen = self.chosen()
-        if defective.any() and not defective.all():
-            found = counts(scores, defective)
+        chosen, found = self.chosen(), counts(scores, defective)
+        if found.positives and found.negatives:
             f1, best = found.best_f1(place=place)
             values = {"auroc": found.auroc(), "average_precision": found.average_precision(), "f1_max": f1}
             values["threshold"] = best if chosen is None else chosen
         if chosen is not None:
-            values["f1"] = f1_at(scores, defective, chosen)
+            values["f1"] = found.f1_at(chosen)
             values["recall"] = reaching(scores[defective], chosen)
             values["false_positive_rate"] = reaching(scores[~defective], chosen)
         return values
