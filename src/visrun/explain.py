@@ -82,10 +82,10 @@ def of_sweep(sweep: Sweep, config_dir: Path | None) -> tuple[Sequence[str], Sequ
     varying = space.read_space(
         sweep.words, base=space.base_of(sweep.first), options=open_conf(Path.cwd(), config_dir).loader
     )
-    bases = space.composed(varying, sweep.first, partial(resolve, config_dir=config_dir))
-    read = {name for name in varying.dimensions if space.some_read(name, varying, bases)}
+    searched = space.composed(varying, sweep.first, partial(resolve, config_dir=config_dir))
+    read = {name for name in varying.dimensions if searched.some_read(name)}
     tried = [word for word in sweep.varied if word.partition("=")[0] in read]
-    return tried, [*plan.warnings_of(sweep.first, varying, bases), *varying.notices]
+    return tried, [*plan.warnings_of(sweep.first, searched), *varying.notices]
 
 
 def as_json(resolved: Resolved) -> dict[str, Any]:

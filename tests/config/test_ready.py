@@ -23,7 +23,7 @@ from visrun.config.fields import extra, show
 from visrun.config.ready import expand, read_ready
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters, losses_of
-from visrun.sweep.space import base_of, combinations, count, read_space, words
+from visrun.sweep.space import Searched, base_of, read_space
 from visrun.tables import MODELS, TASKS, ModelEntry, model_entry
 
 SHIPPED = sorted(file.stem for file in (conf_dir() / "sweep").glob("*.yaml"))
@@ -66,7 +66,7 @@ class TestShipped:
         assert list(space.dimensions) == [key for key in listed if key in space.dimensions]
         assert len(space.dimensions) >= 2
         assert space.fixed == space.notices == ()
-        assert combinations(space, base, 1) is None  # a learning rate or a weight decay is in each
+        assert Searched(space, base).combinations(1) is None  # a learning rate or a weight decay is in each
         for key, dimension in space.dimensions.items():
             low, high = getattr(dimension.distribution, "low", None), getattr(dimension.distribution, "high", None)
             tried = [low, high] if dimension.values is None else dimension.values
@@ -84,7 +84,7 @@ class TestShipped:
                 else item.values[end]
                 for key, item in space.dimensions.items()
             }
-            found = resolve([f"task={task}", *words(space, params, base)], conf=shipped()).hyperparameters
+            found = resolve([f"task={task}", *Searched(space, base).words(params)], conf=shipped()).hyperparameters
             for key in set(params) & {"learning_rate", "weight_decay", "optimizer", "loss", "batch_size"}:
                 assert getattr(found, key) == params[key]
 
@@ -233,7 +233,7 @@ class TestExpand:
 
     def test_what_a_trial_does_not_read_is_no_trial(self) -> None:
         content = {"parameters": ["optimizer", "momentum"], "ranges": {"momentum": {"choices": [0.8, 0.9]}}}
-        assert count(read_space(expanded(content)), base_of(run_of("classification"))) == 4
+        assert Searched(read_space(expanded(content)), base_of(run_of("classification"))).count() == 4
 
     def test_optuna_stays_unimported(self) -> None:
         code = "import sys, visrun.config.ready; sys.exit('optuna' in sys.modules or 'torch' in sys.modules)"

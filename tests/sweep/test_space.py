@@ -20,19 +20,7 @@ from visrun.config.spelling import PLAIN, encode, text
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.dimensions import Steps
-from visrun.sweep.space import (
-    Base,
-    Space,
-    active,
-    base_of,
-    combinations,
-    composed,
-    count,
-    read_space,
-    reads,
-    some_read,
-    words,
-)
+from visrun.sweep.space import Base, Searched, Space, base_of, composed, read_space
 from visrun.tables import MODELS, ModelEntry
 
 BASE = Base(values=hyperparameters.defaults(), task="classification", model="resnet18")
@@ -49,8 +37,12 @@ def parsed(word: str) -> Any:
     return override.value()
 
 
+def over(*typed: str, base: Base = BASE) -> Searched:
+    return Searched(read_space(typed), base)
+
+
 def points(*typed: str, base: Base = BASE, limit: int = 1000) -> list[dict[str, Any]]:
-    found = combinations(read_space(typed), base, limit)
+    found = over(*typed, base=base).combinations(limit)
     assert found is not None
     return found
 
@@ -139,9 +131,9 @@ class TestReadSpace:
         assert list(space.distributions) == ["optimizer"]
 
     def test_a_recipe_keeps_its_plus_in_words_only(self) -> None:
-        space = read_space(["+recipe=quick,fine_tune"])
-        assert list(space.distributions) == ["recipe"]
-        assert words(space, {"recipe": "quick"}, BASE) == ["+recipe=quick"]
+        searched = over("+recipe=quick,fine_tune")
+        assert list(searched.space.distributions) == ["recipe"]
+        assert searched.words({"recipe": "quick"}) == ["+recipe=quick"]
 
     def test_of_two_words_for_a_key_the_later_stands(self) -> None:
         assert read_space(["optimizer=adam,sgd", "optimizer=adam"]) == Space(fixed=("optimizer=adam",))
@@ -182,7 +174,7 @@ class TestReadSpace:
         assert read_space([]) == Space()
         assert points() == [{}]
         assert points("seed=3") == [{}]
-        assert words(Space(), {}, BASE) == []
+        assert Searched(Space(), BASE).words({}) == []
 
 
 class TestLosses:
@@ -246,42 +238,47 @@ CONDITIONS = [
 class TestActive:
     @pytest.mark.parametrize(("name", "key", "value"), CONDITIONS)
     def test_a_parameter_is_read_exactly_where_its_row_says(self, name: str, key: str, value: Any) -> None:
-        space = read_space([f"{name}=0.1,0.2", DECIDERS[key]])
+        searched = over(f"{name}=0.1,0.2", DECIDERS[key])
         wanted = READ_WHEN[name][key]
-        for other in space.dimensions[key].values or ():
-            assert (name in active(space, {name: 0.1, key: other}, BASE)) == (other in wanted)
-        assert active(space, {name: 0.1, key: value}, BASE) == (key, name)
+        for other in searched.space.dimensions[key].values or ():
+            assert (name in searched.active({name: 0.1, key: other})) == (other in wanted)
+        assert searched.active({name: 0.1, key: value}) == (key, name)
 
     @pytest.mark.parametrize(("name", "key", "value"), CONDITIONS)
     def test_what_is_typed_decides_as_well(self, name: str, key: str, value: Any) -> None:
-        space = read_space([f"{name}=0.1,0.2"])
         other = "cosine" if key == "scheduler" else "adam" if value == "sgd" else "sgd" if key == "optimizer" else "mse"
-        assert active(space, {name: 0.1}, based(**{key: value})) == (name,)
-        assert active(space, {name: 0.1}, based(**{key: other})) == ()
+        assert over(f"{name}=0.1,0.2", base=based(**{key: value})).active({name: 0.1}) == (name,)
+        assert over(f"{name}=0.1,0.2", base=based(**{key: other})).active({name: 0.1}) == ()
         assert len(points(f"{name}=0.1,0.2", base=based(**{key: other}))) == 1
 
     def test_a_model_with_a_loss_of_its_own_leaves_beta_unread(self) -> None:
-        space = read_space(["loss_options.beta=0.1,0.2", "model=fasterrcnn,retinanet"])
-        base = based(task="object_detection", model="retinanet", loss="smooth_l1")
-        assert active(space, {"loss_options.beta": 0.1, "model": "retinanet"}, base) == ("model", "loss_options.beta")
-        assert active(space, {"loss_options.beta": 0.1, "model": "fasterrcnn"}, base) == ("model",)
+        searched = over(
+            "loss_options.beta=0.1,0.2",
+            "model=fasterrcnn,retinanet",
+            base=based(task="object_detection", model="retinanet", loss="smooth_l1"),
+        )
+        assert searched.active({"loss_options.beta": 0.1, "model": "retinanet"}) == ("model", "loss_options.beta")
+        assert searched.active({"loss_options.beta": 0.1, "model": "fasterrcnn"}) == ("model",)
 
     def test_a_model_decides_about_dropout(self) -> None:
-        space = read_space(["dropout=0.1,0.2", "model=lraspp,unet"])
-        base = based(task="segmentation", model="lraspp")
-        assert active(space, {"dropout": 0.1, "model": "unet"}, base) == ("model", "dropout")
-        assert active(space, {"dropout": 0.1, "model": "lraspp"}, base) == ("model",)
-        assert combinations(space, base, 10) == [
+        searched = over("dropout=0.1,0.2", "model=lraspp,unet", base=based(task="segmentation", model="lraspp"))
+        assert searched.active({"dropout": 0.1, "model": "unet"}) == ("model", "dropout")
+        assert searched.active({"dropout": 0.1, "model": "lraspp"}) == ("model",)
+        assert searched.combinations(10) == [
             {"model": "lraspp"},
             {"dropout": 0.1, "model": "unet"},
             {"dropout": 0.2, "model": "unet"},
         ]
-        assert active(read_space(["dropout=0.1,0.2"]), {"dropout": 0.1}, base) == ()
+        assert over("dropout=0.1,0.2", base=searched.base({})).active({"dropout": 0.1}) == ()
 
     def test_a_model_decides_whether_anything_is_learnt_by_steps(self) -> None:
-        space = read_space(["model=resnet18,patchcore", "learning_rate=0.1,0.2", "model_options.coreset=0.1,0.5"])
-        base = based(task="anomaly_detection", model="resnet18")
-        assert combinations(space, base, 10) == [
+        searched = over(
+            "model=resnet18,patchcore",
+            "learning_rate=0.1,0.2",
+            "model_options.coreset=0.1,0.5",
+            base=based(task="anomaly_detection", model="resnet18"),
+        )
+        assert searched.combinations(10) == [
             {"model": "resnet18", "learning_rate": 0.1},
             {"model": "resnet18", "learning_rate": 0.2},
             {"model": "patchcore", "model_options.coreset": 0.1},
@@ -289,22 +286,30 @@ class TestActive:
         ]
 
     def test_what_decides_and_is_not_read_makes_no_trial_twice(self) -> None:
-        space = read_space(["model=patchcore,dense_resnet18", "optimizer=adam,sgd", "momentum=0.8,0.9"])
-        base = based(task="anomaly_detection", model="patchcore")
+        searched = over(
+            "model=patchcore,dense_resnet18",
+            "optimizer=adam,sgd",
+            "momentum=0.8,0.9",
+            base=based(task="anomaly_detection", model="patchcore"),
+        )
         dense = {"model": "dense_resnet18"}
-        assert combinations(space, base, 10) == [
+        assert searched.combinations(10) == [
             {"model": "patchcore"},
             {**dense, "optimizer": "adam"},
             {**dense, "optimizer": "sgd", "momentum": 0.8},
             {**dense, "optimizer": "sgd", "momentum": 0.9},
         ]
-        assert count(space, base) == 4
-        assert points("optimizer=adam,sgd", "momentum=0.8,0.9", base=base) == [{}]
+        assert searched.count() == 4
+        assert points("optimizer=adam,sgd", "momentum=0.8,0.9", base=searched.base({})) == [{}]
 
     def test_a_builders_name_decides_too(self) -> None:
-        space = read_space(["model=torchvision", "model.name=lraspp_mobilenet_v3_large,fcn_resnet101", "dropout=0,0.5"])
-        base = based(task="segmentation", model="lraspp_mobilenet_v3_large")
-        assert count(space, base) == 3
+        searched = over(
+            "model=torchvision",
+            "model.name=lraspp_mobilenet_v3_large,fcn_resnet101",
+            "dropout=0,0.5",
+            base=based(task="segmentation", model="lraspp_mobilenet_v3_large"),
+        )
+        assert searched.count() == 3
 
     def test_a_task_takes_its_own_mixes_only(self) -> None:
         assert points("augment.mixup=0.0,0.2", base=based(task="segmentation", model="unet")) == [{}]
@@ -325,32 +330,32 @@ class TestActive:
     )
     def test_sections_decide_too(self, typed: list[str], wanted: int) -> None:
         base = base_of(resolve(["task=object_detection", "model=dense_resnet18"]))
-        space = read_space(typed)
+        searched = over(*typed, base=base)
         found = points(*typed, base=base)
-        assert len(found) == wanted == count(space, base)
+        assert len(found) == wanted == searched.count()
         assert all(
-            active(space, point, base) == tuple(name for name in space.distributions if name in point)
+            searched.active(point) == tuple(name for name in searched.space.distributions if name in point)
             for point in found
         )
 
     def test_some_trial_reads_what_does_not_vary(self) -> None:
-        space = read_space(["optimizer=adam,sgd", "model=resnet18,resnet34"])
-        assert some_read("momentum", space, BASE)
-        assert not some_read("momentum", read_space(["optimizer=adam,adamw"]), BASE)
-        assert some_read("momentum", Space(), based(optimizer="sgd"))
+        assert over("optimizer=adam,sgd", "model=resnet18,resnet34").some_read("momentum")
+        assert not over("optimizer=adam,adamw").some_read("momentum")
+        assert over(base=based(optimizer="sgd")).some_read("momentum")
 
     def test_parameters_chosen_one_after_the_other(self) -> None:
-        assert reads("momentum", {"optimizer": "sgd"}, BASE)
-        assert not reads("momentum", {"optimizer": "adam"}, BASE)
-        assert not reads("momentum", {}, BASE)
-        assert reads("learning_rate", {}, BASE)
+        assert over().reads("momentum", {"optimizer": "sgd"})
+        assert not over().reads("momentum", {"optimizer": "adam"})
+        assert not over().reads("momentum", {})
+        assert over().reads("learning_rate", {})
 
     def test_words_leave_out_what_is_not_read(self) -> None:
-        space = read_space(["seed=3", "optimizer=adam,sgd", "momentum=interval(0.8,0.98)", "milestones=[10,20],[30]"])
+        typed = ["seed=3", "optimizer=adam,sgd", "momentum=interval(0.8,0.98)", "milestones=[10,20],[30]"]
+        searched = over(*typed)
         params = {"optimizer": "sgd", "momentum": 0.8123456789012345, "milestones": "[30]"}
-        assert words(space, params, BASE) == ["optimizer=sgd", "momentum=0.8123456789012345"]
-        assert words(space, {**params, "optimizer": "adam"}, BASE) == ["optimizer=adam"]
-        assert words(space, params, based(scheduler="multistep"))[-1] == "milestones=[30]"
+        assert searched.words(params) == ["optimizer=sgd", "momentum=0.8123456789012345"]
+        assert searched.words({**params, "optimizer": "adam"}) == ["optimizer=adam"]
+        assert over(*typed, base=based(scheduler="multistep")).words(params)[-1] == "milestones=[30]"
 
 
 class TestCombinations:
@@ -377,9 +382,9 @@ class TestCombinations:
         assert [point["batch_size"] for point in points("batch_size=interval(1,4)")] == [1, 2, 3, 4]
 
     def test_a_continuous_parameter_has_no_combinations(self) -> None:
-        space = read_space(["optimizer=adam,sgd", "momentum=interval(0.8,0.9)"])
-        assert combinations(space, BASE, 10) is None
-        assert count(space, BASE) is None
+        searched = over("optimizer=adam,sgd", "momentum=interval(0.8,0.9)")
+        assert searched.combinations(10) is None
+        assert searched.count() is None
 
     def test_one_that_no_trial_reads_does_not_make_it_continuous(self) -> None:
         assert points("batch_size=8,16", "momentum=interval(0.8,0.9)") == [{"batch_size": 8}, {"batch_size": 16}]
@@ -391,10 +396,10 @@ class TestCombinations:
 
     def test_a_huge_grid_is_counted_and_cut(self) -> None:
         typed = ["seed=range(0,1000000000)", "learning_rate=range(0.001,1,0.000001)", "optimizer=adam,sgd"]
-        space = read_space([*typed, "momentum=range(0,0.9,0.00001)"])
+        searched = over(*typed, "momentum=range(0,0.9,0.00001)")
         rates, momenta = 999_000, 90_000
-        assert count(space, BASE) == 10**9 * rates * (1 + momenta)
-        found = combinations(space, BASE, 2)
+        assert searched.count() == 10**9 * rates * (1 + momenta)
+        found = searched.combinations(2)
         assert found is not None
         assert [tuple(point.values()) for point in found] == [
             (0, 0.001, "adam"),
@@ -418,11 +423,10 @@ class TestComposed:
             "momentum=0.8,0.9",
         ]
         space = read_space(typed)
-        bases = composed(space, run(["model=resnet18"]), run)
-        assert not isinstance(bases, Base)
-        assert bases({"model": "vit_b_16", "momentum": 0.8}).values["optimizer"] == "adamw"
-        assert bases({"model": "resnet18"}).values["optimizer"] == "adam"
-        assert count(space, bases) == 4
+        searched = composed(space, run(["model=resnet18"]), run)
+        assert searched.base({"model": "vit_b_16", "momentum": 0.8}).values["optimizer"] == "adamw"
+        assert searched.base({"model": "resnet18"}).values["optimizer"] == "adam"
+        assert searched.count() == 4
 
     def test_a_recipe_may_too(self, tmp_path: Path) -> None:
         (tmp_path / "conf/recipe").mkdir(parents=True)
@@ -434,8 +438,8 @@ class TestComposed:
             return resolve(typed, cwd=tmp_path)
 
         space = read_space(["+recipe=quick,mine", "momentum=0.8,0.9"])
-        bases = composed(space, resolve(["recipe=quick"], cwd=tmp_path), run)
-        assert combinations(space, bases, 10) == [
+        searched = composed(space, resolve(["recipe=quick"], cwd=tmp_path), run)
+        assert searched.combinations(10) == [
             {"recipe": "quick"},
             {"recipe": "mine", "momentum": 0.8},
             {"recipe": "mine", "momentum": 0.9},
@@ -444,21 +448,21 @@ class TestComposed:
 
     def test_without_such_a_choice_there_is_one_base(self, tmp_path: Path) -> None:
         first = resolve(["optimizer=sgd"], cwd=tmp_path)
-        bases = composed(read_space(["momentum=0.8,0.9"]), first, lambda _: pytest.fail("nothing to compose"))
-        assert bases == base_of(first)
-        assert bases.values["optimizer"] == "sgd"  # type: ignore[union-attr]
+        searched = composed(read_space(["momentum=0.8,0.9"]), first, lambda _: pytest.fail("nothing to compose"))
+        assert searched.bases == base_of(first)
+        assert searched.base({}).values["optimizer"] == "sgd"
 
     def test_first_values_that_do_not_go_together_are_those_of_the_job_that_runs(self, tmp_path: Path) -> None:
         first = resolve(["max_epochs=9", "warmup_epochs=4", "model=resnet18"], cwd=tmp_path)
         space = read_space(["max_epochs=2,9", "warmup_epochs=4,5", "model=resnet18,vit_b_16"])
-        bases = composed(space, first, lambda typed: resolve(typed, cwd=tmp_path))
-        assert bases({"model": "vit_b_16"}).values["optimizer"] == "adamw"  # type: ignore[operator]
+        searched = composed(space, first, lambda typed: resolve(typed, cwd=tmp_path))
+        assert searched.base({"model": "vit_b_16"}).values["optimizer"] == "adamw"
 
     def test_a_choice_that_does_not_compose_has_the_first_jobs_values(self, tmp_path: Path) -> None:
         first = resolve([], cwd=tmp_path)
         space = read_space(["model=resnet18,unet", "momentum=0.8,0.9"])
-        bases = composed(space, first, lambda typed: resolve(typed, cwd=tmp_path))
-        assert bases({"model": "unet"}) == base_of(first)  # type: ignore[operator]
+        searched = composed(space, first, lambda typed: resolve(typed, cwd=tmp_path))
+        assert searched.base({"model": "unet"}) == base_of(first)
 
 
 class TestSteps:
@@ -520,35 +524,38 @@ def every_product(space: Space) -> list[dict[str, Any]]:
 @settings(deadline=None, max_examples=60)
 @given(space=spaces(), base=bases_drawn())
 def test_combinations_are_the_products_collapsed_in_their_order(space: Space, base: Base) -> None:
+    searched = Searched(space, base)
     slow: dict[Any, dict[str, Any]] = {}
     for point in every_product(space):
-        names = active(space, point, base)
+        names = searched.active(point)
         read = tuple((name, point[name]) for name in names)
         slow.setdefault(read, {name: point[name] for name in point if name in names})
-    found = combinations(space, base, 10_000)
+    found = searched.combinations(10_000)
     assert found == list(slow.values())
-    assert count(space, base) == len(slow)
-    assert combinations(space, base, 2) == found[:3]
+    assert searched.count() == len(slow)
+    assert searched.combinations(2) == found[:3]
 
 
 @settings(deadline=None, max_examples=60)
 @given(space=spaces(), base=bases_drawn(), data=st.data())
 def test_active_is_idempotent_and_closed(space: Space, base: Base, data: st.DataObject) -> None:
+    searched = Searched(space, base)
     point = data.draw(st.sampled_from(every_product(space)))
-    names = active(space, point, base)
+    names = searched.active(point)
     kept = {name: point[name] for name in names}
-    assert active(space, kept, base) == names
-    assert words(space, point, base) == words(space, kept, base)
+    assert searched.active(kept) == names
+    assert searched.words(point) == searched.words(kept)
     for index, name in enumerate(space.distributions):
         before = {key: point[key] for key in list(space.distributions)[:index] if key in kept}
-        assert reads(name, before, base) == (name in names)
+        assert searched.reads(name, before) == (name in names)
 
 
 @settings(deadline=None, max_examples=60)
 @given(space=spaces(), base=bases_drawn())
 def test_every_trials_words_say_its_values(space: Space, base: Base) -> None:
-    for point in combinations(space, base, 20) or []:
-        said = {word.partition("=")[0]: parsed(word) for word in words(space, point, base)}
+    searched = Searched(space, base)
+    for point in searched.combinations(20) or []:
+        said = {word.partition("=")[0]: parsed(word) for word in searched.words(point)}
         assert {name: encode(value) for name, value in said.items()} == point
 
 
@@ -602,7 +609,7 @@ def test_floats_keep_every_digit(low: float, value: float) -> None:
     assume(low < high)
     space = read_space([f"learning_rate=tag(log,interval({low!r},{high!r}))"])
     assert space.distributions["learning_rate"] == FloatDistribution(low, high, log=True)
-    (word,) = words(space, {"learning_rate": value}, BASE)
+    (word,) = Searched(space, BASE).words({"learning_rate": value})
     assert parsed(word) == value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import optuna
@@ -19,7 +20,6 @@ from visrun.errors import VisrunError
 from visrun.machine import own_slot
 from visrun.record.run_folder import living, this_process
 from visrun.record.sweep_files import ATTRIBUTE
-from visrun.sweep import space as spaces
 from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
 from visrun.sweep.plan import Plan
 from visrun.sweep.points import MOST_COMBINATIONS
@@ -66,15 +66,15 @@ def join(
         more = {} if plan.extend is None else extended(queue, number, plan.extend)
         words = words_of(plan, number, params, parent=parent)
         if not is_led(plan):  # whose table shows it
-            Screen().say(" ".join([f"trial {number}:", *spaces.words(plan.space, params, plan.bases)]))
+            Screen().say(" ".join([f"trial {number}:", *plan.searched.words(params)]))
         returned = launch(number, [*words, *(word(name, value) for name, value in more.items())])
         return values_of(plan, returned)
 
     return work(
         queue,
         plan.space.distributions,
-        active=lambda params: spaces.active(plan.space, params, plan.bases),
-        others=lambda: spaces.combinations(plan.space, plan.bases, limit=MOST_COMBINATIONS),
+        active=plan.searched.active,
+        others=partial(plan.searched.combinations, MOST_COMBINATIONS),
         launch=run,
         rules=Rules(n_trials=shared["n_trials"], max_failure_rate=plan.max_failure_rate, deadline=deadline),
         slot=slot,
@@ -195,7 +195,7 @@ def words_of(plan: Plan, number: int, params: Params, *, parent: str | None) -> 
     handle = Handle(storage=plan.storage, study=plan.name, number=number, pruner=dict(plan.pruner), parent=parent)
     return [
         *plan.space.fixed,
-        *spaces.words(plan.space, params, plan.bases),
+        *plan.searched.words(params),
         "+" + to_override(f"hydra.job.env_set.{VARIABLE}", handle.text()),
     ]
 

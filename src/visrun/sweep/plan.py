@@ -18,10 +18,9 @@ from visrun.config.lines import Line, texts
 from visrun.config.setting_rules import READ_WHEN, facts_of, why_unread
 from visrun.config.sweeper import AUTO, SEARCH, SWEEPER
 from visrun.errors import ConfigError
-from visrun.sweep import space as spaces
 from visrun.sweep.checks import Checked, check_settings
 from visrun.sweep.points import Trials, own_point, trials_of
-from visrun.sweep.space import Bases, Space
+from visrun.sweep.space import Searched, Space, composed, own_words
 from visrun.sweep.study import Params
 from visrun.sweep.trial import MEASURES
 
@@ -39,8 +38,7 @@ class Plan:
         name: The study's name.
         folder: Where the sweep writes; trial k into folder/k.
         storage: As :func:`visrun.sweep.storage.open_storage` takes it.
-        space: What varies.
-        bases: What the other values are; see :mod:`visrun.sweep.space`.
+        searched: What varies, over what does not.
         objectives: Names of a trial's values; the task's metric or one of MEASURES.
         directions: "maximize" or "minimize", one for each objective.
         n_trials: How many trials the study is to have.
@@ -64,8 +62,7 @@ class Plan:
     name: str
     folder: Path
     storage: str
-    space: Space
-    bases: Bases
+    searched: Searched
     objectives: tuple[str, ...]
     directions: tuple[str, ...]
     n_trials: int
@@ -84,6 +81,11 @@ class Plan:
     extend: Callable[[Any], None] | None = None
     notices: tuple[str, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def space(self) -> Space:
+        """What varies."""
+        return self.searched.space
 
     @property
     def searches(self) -> bool:
@@ -116,20 +118,18 @@ def make_plan(
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - "." and ".." are no names, links stay as they are
     read = check_settings(settings, words, folder=folder, first=first, options=options)
-    space = read.space
-    bases = spaces.composed(space, first, resolve)
-    own = partial(_own_points, space, bases, resolve)
+    searched = composed(read.space, first, resolve)
+    own = partial(_own_points, searched, resolve)
     grid = read.sampler == GRID.rpartition(".")[2]
     wanted, extended = read.numbers.n_trials, extend is not None
-    trials = trials_of(space, bases, wanted=wanted, start=read.start, own=own, grid=grid, extended=extended)
+    trials = trials_of(searched, wanted=wanted, start=read.start, own=own, grid=grid, extended=extended)
     sampler = EVERY if trials.all_of_them else read.sampler
     pruner, unjudged = _settled_pruner(read, trials, searches=_searches(sampler))
     return Plan(
         name=read.name,
         folder=folder,
         storage=read.storage,
-        space=space,
-        bases=bases,
+        searched=searched,
         objectives=read.objectives,
         directions=read.directions,
         n_trials=trials.number,
@@ -146,22 +146,23 @@ def make_plan(
         worker=read.worker,
         first=first,
         command=tuple(command),
-        notices=(*space.notices, *trials.notices, *unjudged),
-        warnings=tuple(warnings_of(first, space, bases)),
+        notices=(*read.space.notices, *trials.notices, *unjudged),
+        warnings=tuple(warnings_of(first, searched)),
     )
 
 
-def warnings_of(first: Resolved, space: Space, bases: Bases) -> list[str]:
+def warnings_of(first: Resolved, searched: Searched) -> list[str]:
     """The first job's, less those about values that some other trial reads; and why nothing varies."""
 
     def by_another(line: Line) -> bool:
-        return line.kind == "unread" and spaces.some_read(line.keys[0], space, bases)
+        return line.kind == "unread" and searched.some_read(line.keys[0])
 
     left = [line for line in first.warnings if not by_another(line)]
     lines, told = texts(left), {line.keys[0] for line in left if line.kind == "unread"}
-    if not any(spaces.some_read(name, space, bases) for name in space.dimensions):
+    varied = searched.space.dimensions
+    if not any(searched.some_read(name) for name in varied):
         facts = facts_of(first.hyperparameters, first.settings)
-        idle = {name: why_unread(name, facts) for name in READ_WHEN if name in space.dimensions and name not in told}
+        idle = {name: why_unread(name, facts) for name in READ_WHEN if name in varied and name not in told}
         lines += [f"nothing varies: {why}" for why in idle.values() if why]
     return lines
 
@@ -190,10 +191,10 @@ def _unjudged(objectives: Sequence[str]) -> str:
     return f"the objective is {objectives[0]}" if objectives[0] in MEASURES else ""
 
 
-def _own_points(space: Space, bases: Bases, resolve: Callable[[Sequence[str]], Resolved]) -> list[Params]:
+def _own_points(searched: Searched, resolve: Callable[[Sequence[str]], Resolved]) -> list[Params]:
     """The point of the command without its sweep; none where that would be no run, or one outside of the space."""
     try:
-        point = own_point(resolve(spaces.own_words(space)), space, bases)
+        point = own_point(resolve(own_words(searched.space)), searched)
     except ConfigError:
         return []
     return [point] if point else []

@@ -15,10 +15,9 @@ from visrun.config.sweeper import SWEEPER, USUAL_TRIALS
 from visrun.errors import ConfigError
 from visrun.near import did_you_mean
 from visrun.numbers import is_number
-from visrun.sweep import space as spaces
 from visrun.sweep.parent import readable
 from visrun.sweep.problems import Problems
-from visrun.sweep.space import Bases, Space
+from visrun.sweep.space import Searched, Space
 from visrun.sweep.study import Params
 
 if TYPE_CHECKING:
@@ -38,8 +37,7 @@ class Trials(NamedTuple):
 
 
 def trials_of(
-    space: Space,
-    bases: Bases,
+    searched: Searched,
     *,
     wanted: int | None,
     start: list[Params] | None,
@@ -61,10 +59,10 @@ def trials_of(
     Raises:
         ConfigError: A grid over a continuous parameter.
     """
-    size = None if extended and not grid else spaces.count(space, bases)
+    size = None if extended and not grid else searched.count()
     if grid and size is None:
         raise ConfigError(f"{SWEEPER}.sampler=grid: a parameter has no steps; write choices or range(low,high,step)")
-    whole = _whole(start or [], space, bases) if grid else []
+    whole = _whole(start or [], searched) if grid else []
     if whole and len(whole) == wanted:
         return Trials(wanted, whole, True, [])
     notices = []
@@ -78,31 +76,31 @@ def trials_of(
             notices.append(f"{SWEEPER}.n_trials={wanted}: of the {size} combinations {wanted} are tried, by a search")
         return Trials(wanted or USUAL_TRIALS, own() if start is None else start, False, notices)
     number = size if wanted is None else min(size, wanted)
-    points = spaces.combinations(space, bases, limit=MOST_COMBINATIONS if start else number) or []
+    points = searched.combinations(limit=MOST_COMBINATIONS if start else number) or []
     if number < size:
         notices.append(f"{SWEEPER}.n_trials={wanted}: the first {number} of the grid's {size} combinations are run")
     elif wanted is not None and wanted > size:
         there = "is only one combination, it" if size == 1 else f"are only {size} combinations, each"
         notices.append(f"{SWEEPER}.n_trials={wanted}: there {there} is run once")
-    return Trials(number, _begin(points, start or [], space, bases)[:number], number == size, notices)
+    return Trials(number, _begin(points, start or [], searched)[:number], number == size, notices)
 
 
-def _whole(start: list[Params], space: Space, bases: Bases) -> list[Params]:
+def _whole(start: list[Params], searched: Searched) -> list[Params]:
     """The points with all that their trials read, each once; [] where one lacks some of that."""
     found: list[Params] = []
     for point in start:
-        if any(name not in point and spaces.reads(name, point, bases) for name in space.distributions):
+        if any(name not in point and searched.reads(name, point) for name in searched.space.distributions):
             return []
-        read = {name: point[name] for name in spaces.active(space, point, bases)}
+        read = {name: point[name] for name in searched.active(point)}
         found += [read] if read not in found else []
     return found
 
 
-def _begin(points: list[Params], start: list[Params], space: Space, bases: Bases) -> list[Params]:
+def _begin(points: list[Params], start: list[Params], searched: Searched) -> list[Params]:
     """A grid's points, at first those that agree with the points to start with."""
     ahead: list[Params] = []
     for point in start:
-        read = {name: point[name] for name in spaces.active(space, point, bases)}
+        read = {name: point[name] for name in searched.active(point)}
         # first what has all of the point: what it leaves open may decide that a trial reads it
         agreeing = (one for all_of in (point, read) for one in points if all_of.items() <= one.items())
         found = next((one for one in agreeing if one not in ahead), None)
@@ -142,7 +140,7 @@ def _wanted(value: Any, distribution: BaseDistribution) -> str:
     return f"is outside of its range, {readable(distribution)}" if is_number(value) else "must be a number"
 
 
-def own_point(run: Resolved, space: Space, bases: Bases) -> Params:
+def own_point(run: Resolved, searched: Searched) -> Params:
     """What the run would take without the sweep, for the parameters whose range holds it and that it reads."""
     values = {
         **flatten(run.settings.model_dump(mode="json")),
@@ -151,10 +149,10 @@ def own_point(run: Resolved, space: Space, bases: Bases) -> Params:
     }
     found = {
         name: fitting
-        for name, distribution in space.distributions.items()
+        for name, distribution in searched.space.distributions.items()
         if name in values and (fitting := _in_range(values[name], distribution)) is not None
     }
-    return {name: found[name] for name in spaces.active(space, found, bases)}
+    return {name: found[name] for name in searched.active(found)}
 
 
 def _in_range(value: Any, distribution: Any) -> Any:

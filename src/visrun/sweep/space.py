@@ -1,7 +1,7 @@
 """The space a study searches: its parameters, which of them a trial reads, and all points of a space without ends.
 
-    >>> space = read_space(["optimizer=adam,sgd", "momentum=0.8,0.9"])
-    >>> combinations(space, Base(hyperparameters.defaults(), task="classification", model="resnet18"), limit=10)
+    >>> base = Base(hyperparameters.defaults(), task="classification", model="resnet18")
+    >>> Searched(read_space(["optimizer=adam,sgd", "momentum=0.8,0.9"]), base).combinations(limit=10)
     [{'optimizer': 'adam'}, {'optimizer': 'sgd', 'momentum': 0.8}, {'optimizer': 'sgd', 'momentum': 0.9}]
 
 A point is a dict of parameters, name -> value: ints and floats of ranges and intervals, and choices as
@@ -77,6 +77,116 @@ class Base:
 Bases = Base | Callable[[Mapping[str, Any]], Base]  # one, or that of a trial with these values of CHOOSERS
 
 
+@dataclass(frozen=True)
+class Searched:
+    """A space over what does not vary in it, which together say what a trial reads and how many trials there are.
+
+    Args:
+        space: What varies.
+        bases: What the other values are.
+    """
+
+    space: Space
+    bases: Bases
+
+    def words(self, params: Mapping[str, Any]) -> list[str]:
+        """The words of a trial for what varies, without what it does not read; :attr:`Space.fixed` goes before them."""
+        dimensions, names = self.space.dimensions, self.active(params)
+        return [f"{dimensions[name].key}={decode(params[name])}" for name in dimensions if name in names]
+
+    def active(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """Of ``params``, the names that a trial with these values reads, in the order of :attr:`Space.distributions`.
+
+        Args:
+            params: Values of all parameters of the space, or of those already chosen.
+        """
+        facts = self._facts(params)
+        return tuple(name for name in self.space.distributions if name in params and is_read(name, facts))
+
+    def reads(self, name: str, params: Mapping[str, Any]) -> bool:
+        """Whether a trial with these values reads the parameter ``name``, which may be missing in ``params``."""
+        return is_read(name, self._facts(params))
+
+    def some_read(self, name: str) -> bool:
+        """Whether any trial reads a setting, be it one that varies or not."""
+        deciders = [decider for decider in _deciders(name) if decider in self.space.dimensions]
+        values = (self.space.dimensions[decider].values or () for decider in deciders)
+        return any(self.reads(name, dict(zip(deciders, chosen, strict=True))) for chosen in product(*values))
+
+    def count(self) -> int | None:
+        """How many different trials there are, or None where a parameter that some trial reads is continuous."""
+        total = 0
+        for branch in self._branches():
+            sizes = [None if values is None else len(values) for values in branch.values()]
+            if None in sizes:
+                return None
+            total += math.prod(size for size in sizes if size is not None)
+        return total
+
+    def combinations(self, limit: int) -> list[Point] | None:
+        """Every different trial once, at most ``limit`` + 1 of them; None where :meth:`count` is.
+
+        They come in Hydra's order, in which the last parameter typed varies fastest, each with the parameters that it
+        reads only. A space in which nothing varies has one point, ``{}``.
+        """
+        if self.count() is None:
+            return None
+        streams = [_indices(self.space, branch) for branch in self._branches()]
+        merged = islice(merge(*streams, key=lambda item: item[0]), limit + 1)
+        return [
+            {
+                name: dimension.values[index]
+                for index, (name, dimension) in zip(indices, self.space.dimensions.items(), strict=True)
+                if name in names and dimension.values is not None
+            }
+            for indices, names in merged
+        ]
+
+    def base(self, params: Mapping[str, Any]) -> Base:
+        """What the other values of a trial with these are."""
+        return self.bases if isinstance(self.bases, Base) else self.bases(params)
+
+    def _facts(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What decides what a trial reads: its base, with the trial's own values over it."""
+        base = self.base(params)
+        own = {name: value for name, value in params.items() if name in Hyperparameters.model_fields}
+        named = params.get("model.name", params.get("model", base.model))
+        model = base.model if named == GENERIC_MODEL else str(named)
+        settings = {**base.settings, "task": str(params.get("task", base.task))}
+        settings["model"] = {**settings.get("model", {}), "name": model}
+        for name, value in params.items():
+            section, _, leaf = name.partition(".")
+            if section in DECIDING and name not in CHOOSERS:
+                plain = None if value == encode(None) else value
+                settings[section] = {**settings.get(section, {}), leaf or "name": plain}
+        return facts_of({**base.values, **own}, settings)
+
+    def _branches(self) -> Iterator[dict[str, range | None]]:
+        """For every combination of what decides: parameter -> the indices of its values there, None without end.
+
+        A parameter that is not read there is missing. The branches hold all different trials, each once.
+        """
+        dimensions = self.space.dimensions
+        wanted = {decider for name in dimensions for decider in _deciders(name)}
+        deciders = [name for name in dimensions if name in wanted]
+        grids = {name: item.values for name, item in dimensions.items()}
+        sizes = {name: None if values is None else range(len(values)) for name, values in grids.items()}
+        if any(sizes[name] is None for name in deciders):
+            yield sizes
+            return
+        seen = set()
+        for indices in product(*(sizes[name] or () for name in deciders)):
+            picked = dict(zip(deciders, indices, strict=True))
+            facts = self._facts({name: (grids[name] or ())[index] for name, index in picked.items()})
+            one = {name: range(index, index + 1) for name, index in picked.items()}
+            branch = {name: one.get(name, sizes[name]) for name in dimensions if is_read(name, facts)}
+            if not picked.keys() <= branch.keys():  # one that is not read: its other values have this branch too
+                if (points := tuple(branch.items())) in seen:
+                    continue
+                seen.add(points)
+            yield branch
+
+
 def read_space(typed: Sequence[str], *, base: Base | None = None, options: ConfigLoader | None = None) -> Space:
     """The space of a command line's words.
 
@@ -97,67 +207,6 @@ def read_space(typed: Sequence[str], *, base: Base | None = None, options: Confi
     return Space(ordered, tuple(fixed), dimensions, tuple(notices))
 
 
-def words(space: Space, params: Mapping[str, Any], bases: Bases) -> list[str]:
-    """The words of a trial for what varies, without what it does not read; :attr:`Space.fixed` goes before them."""
-    names = active(space, params, bases)
-    return [f"{space.dimensions[name].key}={decode(params[name])}" for name in space.dimensions if name in names]
-
-
-def active(space: Space, params: Mapping[str, Any], bases: Bases) -> tuple[str, ...]:
-    """Of ``params``, the names that a trial with these values reads, in the order of :attr:`Space.distributions`.
-
-    Args:
-        space: The study's space.
-        params: Values of all its parameters, or of those already chosen.
-        bases: What the other values are.
-    """
-    facts = _facts(params, bases)
-    return tuple(name for name in space.distributions if name in params and is_read(name, facts))
-
-
-def reads(name: str, params: Mapping[str, Any], bases: Bases) -> bool:
-    """Whether a trial with these values reads the parameter ``name``, which may be missing in ``params``."""
-    return is_read(name, _facts(params, bases))
-
-
-def some_read(name: str, space: Space, bases: Bases) -> bool:
-    """Whether any trial of the space reads a setting, be it one that varies or not."""
-    deciders = [decider for decider in _deciders(name) if decider in space.dimensions]
-    values = (space.dimensions[decider].values or () for decider in deciders)
-    return any(reads(name, dict(zip(deciders, chosen, strict=True)), bases) for chosen in product(*values))
-
-
-def count(space: Space, bases: Bases) -> int | None:
-    """How many different trials there are, or None where a parameter that some trial reads is continuous."""
-    total = 0
-    for branch in _branches(space, bases):
-        sizes = [None if values is None else len(values) for values in branch.values()]
-        if None in sizes:
-            return None
-        total += math.prod(size for size in sizes if size is not None)
-    return total
-
-
-def combinations(space: Space, bases: Bases, limit: int) -> list[Point] | None:
-    """Every different trial once, at most ``limit`` + 1 of them; None where :func:`count` is.
-
-    They come in Hydra's order, in which the last parameter typed varies fastest, each with the parameters that it reads
-    only. A space in which nothing varies has one point, ``{}``.
-    """
-    if count(space, bases) is None:
-        return None
-    streams = [_indices(space, branch) for branch in _branches(space, bases)]
-    merged = islice(merge(*streams, key=lambda item: item[0]), limit + 1)
-    return [
-        {
-            name: dimension.values[index]
-            for index, (name, dimension) in zip(indices, space.dimensions.items(), strict=True)
-            if name in names and dimension.values is not None
-        }
-        for indices, names in merged
-    ]
-
-
 def own_words(space: Space) -> list[str]:
     """The words of a run without what varies, as :func:`visrun.config.compose.resolve` takes them."""
     return [word.lstrip("+") for word in space.fixed if not is_hydra(word)]
@@ -170,8 +219,8 @@ def base_of(resolved: Resolved) -> Base:
     return Base(values=values, task=given.task, model=given.model.name, settings=given.model_dump(mode="json"))
 
 
-def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resolved]) -> Bases:
-    """The bases of a space in which a model, a task, a recipe or the data may vary, each of which brings own values.
+def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resolved]) -> Searched:
+    """A space over a run's configuration; a model, a task, a recipe or the data may vary, each of which brings values.
 
     Args:
         space: The study's space.
@@ -180,7 +229,7 @@ def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resol
             choices.
     """
     if not set(CHOOSERS) & set(space.dimensions):
-        return base_of(first)
+        return Searched(space, base_of(first))
     varied = {name: decode(item.first) for name, item in space.dimensions.items() if name not in (*CHOOSERS, "loss")}
     job = dict(word.partition("=")[::2] for word in first.typed)  # its values go together
     kept = [*own_words(space), *(f"{name}={job.get(name, text)}" for name, text in varied.items())]
@@ -192,23 +241,9 @@ def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resol
         except ConfigError:
             return base_of(first)
 
-    return lambda params: of(tuple(f"{name}={decode(params[name])}" for name in CHOOSERS if name in params))
-
-
-def _facts(params: Mapping[str, Any], bases: Bases) -> dict[str, Any]:
-    """What decides what a trial reads: its base, with the trial's own values over it."""
-    base = bases if isinstance(bases, Base) else bases(params)
-    own = {name: value for name, value in params.items() if name in Hyperparameters.model_fields}
-    named = params.get("model.name", params.get("model", base.model))
-    model = base.model if named == GENERIC_MODEL else str(named)
-    settings = {**base.settings, "task": str(params.get("task", base.task))}
-    settings["model"] = {**settings.get("model", {}), "name": model}
-    for name, value in params.items():
-        section, _, leaf = name.partition(".")
-        if section in DECIDING and name not in CHOOSERS:
-            plain = None if value == encode(None) else value
-            settings[section] = {**settings.get(section, {}), leaf or "name": plain}
-    return facts_of({**base.values, **own}, settings)
+    return Searched(
+        space, lambda params: of(tuple(f"{name}={decode(params[name])}" for name in CHOOSERS if name in params))
+    )
 
 
 def _deciders(name: str) -> tuple[str, ...]:
@@ -227,31 +262,6 @@ def _ordered(names: Mapping[str, Any]) -> list[str]:
         left.remove(ready)
         done.append(ready)
     return done
-
-
-def _branches(space: Space, bases: Bases) -> Iterator[dict[str, range | None]]:
-    """For every combination of what decides: parameter -> the indices of the values it takes there, None without end.
-
-    A parameter that is not read there is missing. The branches hold all different trials, each once.
-    """
-    wanted = {decider for name in space.dimensions for decider in _deciders(name)}
-    deciders = [name for name in space.dimensions if name in wanted]
-    grids = {name: item.values for name, item in space.dimensions.items()}
-    sizes = {name: None if values is None else range(len(values)) for name, values in grids.items()}
-    if any(sizes[name] is None for name in deciders):
-        yield sizes
-        return
-    seen = set()
-    for indices in product(*(sizes[name] or () for name in deciders)):
-        picked = dict(zip(deciders, indices, strict=True))
-        facts = _facts({name: (grids[name] or ())[index] for name, index in picked.items()}, bases)
-        one = {name: range(index, index + 1) for name, index in picked.items()}
-        branch = {name: one.get(name, sizes[name]) for name in space.dimensions if is_read(name, facts)}
-        if not picked.keys() <= branch.keys():  # a decider is not read, so another of its values has the same branch
-            if (points := tuple(branch.items())) in seen:
-                continue
-            seen.add(points)
-        yield branch
 
 
 def _indices(
