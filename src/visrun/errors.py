@@ -14,7 +14,7 @@ import errno
 import sys
 import sysconfig
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PATH_FAULTS = {  # what may be wrong with a path that the user named
@@ -104,6 +104,15 @@ class DataError(UserError):
     def __init__(self, message: str = "", *, offenders: Sequence[str] = ()) -> None:
         self.offenders = tuple(offenders)
         super().__init__(message)
+
+
+def complaints(check: Callable[[], object]) -> tuple[str, ...]:
+    """What a check that raises finds wrong; () where it finds nothing."""
+    try:
+        check()
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def refuse_windows() -> None:

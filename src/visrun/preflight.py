@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from visrun.config import plugins
 from visrun.config.settings import Settings
 from visrun.data.files import require_root
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, complaints
 from visrun.run_files import FILE_NAME
 from visrun.tables import TIMM, model_entry, torchvision_builders
 from visrun.tracking import require_address
@@ -25,12 +26,8 @@ def require(settings: Settings) -> None:
     """
     if settings.data.name != "demo" and settings.data.root is not None:
         require_root(Path(settings.data.root))
-    problems: list[str] = []
-    for look in (_tracking, _device, _networks, _weights):
-        try:
-            look(settings)
-        except ConfigError as error:
-            problems += error.problems
+    looks = (_tracking, _device, _networks, _weights)
+    problems = [line for look in looks for line in complaints(partial(look, settings))]
     if problems:
         raise ConfigError(problems)
 

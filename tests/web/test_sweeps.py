@@ -18,7 +18,6 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.sweep_files import LEAD
 from visrun.sweep.checks import _numbers
-from visrun.sweep.problems import Problems
 from visrun.tables import MODELS, TASKS
 from visrun.web import sweeps
 from visrun.web.bodies import State, Swept
@@ -460,9 +459,9 @@ def test_wrong_numbers_are_said_as_the_sweep_would_say_them(number: int | str, c
             fill("classification", None, {}, composer), Wanted(asked.ranges, asked.trials, "x", asked.slots), composer
         )
     *numbers, pruner = caught.value.problems
-    theirs = Problems()
+    theirs: list[str] = []
     _numbers({"n_trials": number, "n_jobs": number, "max_failure_rate": 1.0, "timeout": None}, theirs)
-    assert numbers == theirs.lines
+    assert numbers == theirs
     assert pruner == f"hydra/sweeper/pruner=x: must be {one_of(sorted(PRUNERS))}"
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +19,13 @@ from visrun.config.kinds import duration
 from visrun.config.overrides import is_hydra
 from visrun.config.settings import Settings
 from visrun.config.sweeper import SWEEPER, count_problems
+from visrun.errors import ConfigError, complaints
 from visrun.hyperparameters import Hyperparameters
 from visrun.near import did_you_mean, near
 from visrun.numbers import is_int, is_number
 from visrun.record.sweep_files import JOURNAL
 from visrun.sweep import space as spaces
 from visrun.sweep.points import start_points
-from visrun.sweep.problems import Problems
 from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.space import Space
 from visrun.sweep.storage import checked, is_database
@@ -73,7 +74,7 @@ def check_settings(
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
-    problems = Problems()
+    problems: list[str] = []
     space = _space(settings["params"] or {}, words, first, options, problems)
     objectives, directions = _objectives(settings, first.settings, problems)
     _compared(space, objectives, first.settings.run.monitor, problems)
@@ -91,7 +92,8 @@ def check_settings(
         retry_failed=settings["retry_failed"],
         worker=settings["worker"],
     )
-    problems.stop()
+    if problems:
+        raise ConfigError(problems)
     return found
 
 
@@ -100,18 +102,17 @@ def _space(
     words: Sequence[str],
     first: Resolved,
     options: ConfigLoader | None,
-    problems: Problems,
+    problems: list[str],
 ) -> Space:
     """The space of ``hydra.sweeper.params`` and the words, which win over it."""
-    for key in map(str, params):
-        if key.lstrip("+") not in known() and not is_hydra(key):
-            problems.add(f"{SWEEPER}.params: {show(key)} is no setting{near(key, known())}")
+    unknown = [key for key in map(str, params) if key.lstrip("+") not in known() and not is_hydra(key)]
+    problems.extend(f"{SWEEPER}.params: {show(key)} is no setting{near(key, known())}" for key in unknown)
     typed = [*(f"{key}={value}" for key, value in params.items()), *words]
     return spaces.read_space(typed, base=spaces.base_of(first), options=options)
 
 
 def _pruner(
-    settings: Mapping[str, Any], space: Space, values: Hyperparameters, problems: Problems
+    settings: Mapping[str, Any], space: Space, values: Hyperparameters, problems: list[str]
 ) -> Mapping[str, Any]:
     """The pruner, which looks at all trials after the same epochs: so the longest run and warm-up of any settle it."""
     node = settings["pruner"] or {"name": "none"}
@@ -120,7 +121,7 @@ def _pruner(
         max_epochs=_highest(space, "max_epochs", values.max_epochs),
         warmup_epochs=_highest(space, "warmup_epochs", values.warmup_epochs),
     )
-    problems.take(lambda: make_pruner(found))
+    problems.extend(complaints(partial(make_pruner, found)))
     return found
 
 
@@ -131,34 +132,33 @@ def _highest(space: Space, name: str, usual: int) -> int:
     return max((value for value in values if is_int(value)), default=usual)
 
 
-def _storage(settings: Mapping[str, Any], folder: Path, problems: Problems) -> str:
+def _storage(settings: Mapping[str, Any], folder: Path, problems: list[str]) -> str:
     storage = str(settings["storage"] or folder / JOURNAL)
     if is_database(storage):
-        problems.take(lambda: checked(storage))
+        problems.extend(complaints(partial(checked, storage)))
     return storage
 
 
-def _numbers(settings: Mapping[str, Any], problems: Problems) -> Numbers:
+def _numbers(settings: Mapping[str, Any], problems: list[str]) -> Numbers:
     n_trials, n_jobs, rate = (settings[name] for name in ("n_trials", "n_jobs", "max_failure_rate"))
-    for line in count_problems(n_trials, n_jobs):
-        problems.add(line)
+    problems.extend(count_problems(n_trials, n_jobs))
     if not is_number(rate) or not 0 <= rate <= 1:
-        problems.add(f"{SWEEPER}.max_failure_rate={show(rate)}: must be between 0 and 1")
+        problems.append(f"{SWEEPER}.max_failure_rate={show(rate)}: must be between 0 and 1")
     timeout: Any = duration(settings["timeout"])
     if timeout is not None and not (is_number(timeout) and timeout > 0):
-        problems.add(f"{SWEEPER}.timeout={show(timeout)}: must be seconds above 0, or a text such as 1h30m")
+        problems.append(f"{SWEEPER}.timeout={show(timeout)}: must be seconds above 0, or a text such as 1h30m")
     return Numbers(n_trials, n_jobs, rate, timeout)
 
 
-def _name(given: Any, folder: Path, problems: Problems) -> str:
+def _name(given: Any, folder: Path, problems: list[str]) -> str:
     """The study's name; that of its folder where none is given."""
     if given is not None and not NAME.fullmatch(str(given)):
-        problems.add(f"{SWEEPER}.study_name={show(given)}: must be letters, digits, _ - . and / between folders")
+        problems.append(f"{SWEEPER}.study_name={show(given)}: must be letters, digits, _ - . and / between folders")
     return str(given or folder.name)
 
 
 def _objectives(
-    settings: Mapping[str, Any], run: Settings, problems: Problems
+    settings: Mapping[str, Any], run: Settings, problems: list[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     task = run.task
     entry = TASKS[task].judged_by(run.run.monitor)
@@ -168,34 +168,33 @@ def _objectives(
     for name in dict.fromkeys(names):
         if name not in given_by:
             hint = f"; run.monitor={name} changes that" if name in entry.metrics else did_you_mean(name, given_by)
-            problems.add(f"{SWEEPER}.objectives={show(name)}: task={task} gives {one_of(given_by)}{hint}")
+            problems.append(f"{SWEEPER}.objectives={show(name)}: task={task} gives {one_of(given_by)}{hint}")
         elif names.count(name) > 1:
-            problems.add(f"{SWEEPER}.objectives: {name} is named twice")
+            problems.append(f"{SWEEPER}.objectives: {name} is named twice")
     usual = ["maximize" if name == entry.monitor and entry.maximize else "minimize" for name in names]
     given = settings["direction"]
     if given is None:
         return names, tuple(usual)
     listed = given if isinstance(given, (list, tuple)) else [given]
     directions = tuple(item.name if isinstance(item, Enum) else str(item) for item in listed)
-    for direction in directions:
-        if direction not in ("maximize", "minimize"):
-            problems.add(f"{SWEEPER}.direction={show(direction)}: must be maximize or minimize")
+    wrong = [direction for direction in directions if direction not in ("maximize", "minimize")]
+    problems.extend(f"{SWEEPER}.direction={show(direction)}: must be maximize or minimize" for direction in wrong)
     if len(directions) != len(names):
-        problems.add(
+        problems.append(
             f"{SWEEPER}.direction={show(list(directions))}: there are {len(names)} objectives ({', '.join(names)}); "
             f"name them with {SWEEPER}.objectives, among {one_of(given_by)}"
         )
     return names, directions
 
 
-def _compared(space: Space, objectives: Sequence[str], monitor: str | None, problems: Problems) -> None:
+def _compared(space: Space, objectives: Sequence[str], monitor: str | None, problems: list[str]) -> None:
     """Trials of several tasks, or that monitor several metrics, are compared by what all of them have."""
     if set(objectives) <= set(MEASURES):
         return
     named = space.dimensions.get("run.monitor")
     if named and len(named.values or ()) > 1:
         values = ",".join(map(show, named.values or ()))
-        problems.add(
+        problems.append(
             f"{SWEEPER}.objectives: trials of run.monitor={values} choose by different metrics; give it one value"
         )
     varied = space.dimensions.get("task")
@@ -204,7 +203,7 @@ def _compared(space: Space, objectives: Sequence[str], monitor: str | None, prob
     judges = {(entry.monitor, entry.maximize) for entry in entries.values()}
     if len(judges) > 1:
         metrics = ", ".join(f"{task} {entry.monitor}" for task, entry in entries.items())
-        problems.add(
+        problems.append(
             f"{SWEEPER}.objectives: trials of task={','.join(tasks)} have different metrics ({metrics}), which cannot "
             f"be compared; sweep over one task, or choose {one_of(list(MEASURES))}"
         )

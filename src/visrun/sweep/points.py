@@ -16,7 +16,6 @@ from visrun.errors import ConfigError
 from visrun.near import did_you_mean
 from visrun.numbers import is_number
 from visrun.sweep.parent import readable
-from visrun.sweep.problems import Problems
 from visrun.sweep.space import Searched, Space
 from visrun.sweep.study import Params
 
@@ -110,7 +109,7 @@ def _begin(points: list[Params], start: list[Params], searched: Searched) -> lis
     return [*ahead, *(point for point in points if point not in ahead)] if ahead else points
 
 
-def start_points(given: Any, space: Space, problems: Problems) -> list[Params] | None:
+def start_points(given: Any, space: Space, problems: list[str]) -> list[Params] | None:
     """The points to start with, as trials hold them, None for None; what is wrong is added to ``problems``."""
     if given is None:
         return None
@@ -118,15 +117,15 @@ def start_points(given: Any, space: Space, problems: Problems) -> list[Params] |
     for number, point in enumerate(given if isinstance(given, (list, tuple)) else [given]):
         key = f"{SWEEPER}.start_points[{number}]"
         if not isinstance(point, Mapping):
-            problems.add(f"{key}={show(point)}: must be a mapping such as {{optimizer: sgd, learning_rate: 0.01}}")
+            problems.append(f"{key}={show(point)}: must be a mapping such as {{optimizer: sgd, learning_rate: 0.01}}")
             continue
         found: Params = {}
         for name, value in point.items():
             if name not in space.distributions:
                 hint = did_you_mean(str(name), space.distributions)
-                problems.add(f"{key}: {show(name)} does not vary in this sweep{hint}")
+                problems.append(f"{key}: {show(name)} does not vary in this sweep{hint}")
             elif (fitting := _in_range(value, space.distributions[name])) is None:
-                problems.add(f"{key}: {name}={show(value)} {_wanted(value, space.distributions[name])}")
+                problems.append(f"{key}: {name}={show(value)} {_wanted(value, space.distributions[name])}")
             else:
                 found[name] = fitting
         points.append(found)
