@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,11 +22,11 @@ from visrun.web import sweeps
 from visrun.web.bodies import State, Swept
 from visrun.web.composer import Composer
 from visrun.web.desk import Desk
-from visrun.web.form import fill
+from visrun.web.form import Form, fill
 from visrun.web.library import Library
 from visrun.web.processes import Conflict, Processes
 from visrun.web.roots import Roots
-from visrun.web.space import Wanted, offered, planned
+from visrun.web.space import offered, planned
 from visrun.web.state import Facts
 from visrun.web.sweeps import best_of, detail, ending, merged, study_of, told_by_folder
 
@@ -319,6 +318,10 @@ def test_what_the_table_has_settled_stands() -> None:
 # The space
 
 
+def words_of(form: Form, composer: Composer, ranges: dict[str, Any], **asked: Any) -> tuple[str, ...]:
+    return planned(form, Swept(task=form.task, ranges=ranges, **asked), composer)
+
+
 def test_ranges_are_prefilled_from_the_ready_spaces(composer: Composer) -> None:
     told = offered(fill("classification", None, {}, composer), composer)
     assert set(told["ready"]) == set(composer.conf.options("sweep")) and told["pruners"] == list(PRUNERS)
@@ -342,7 +345,7 @@ def test_what_has_no_range_in_the_schema_is_filled_in_with_what_a_sweep_takes(
     assert fields["model"]["choices"] == models
     assert fields["max_epochs"]["choices"] == {"1": [1, 2], "1000": [500, 1000]}[epochs]
     ranges = {key: fields[key] for key in ("model", "max_epochs", "seed")}
-    words = planned(form, Wanted(ranges, 20, "auto", 1), composer).words
+    words = words_of(form, composer, ranges)
     assert f"model=choice({','.join(models)})" in words
 
 
@@ -353,7 +356,7 @@ def test_models_epochs_and_seeds_vary_as_they_are_typed(model: str | None, compo
 
     def words(**choices: list[str]) -> tuple[str, ...]:
         ranges = {key: {"choices": listed} for key, listed in choices.items()}
-        return planned(form, Wanted(ranges, 20, "auto", 1), composer).words[:-1]
+        return words_of(form, composer, ranges)[:-1]
 
     assert words(seed=["0", "1", "2"]) == (*own[model], "max_epochs=9", "dropout=0.5", "seed=choice(0,1,2)")
     assert words(model=["resnet18", "resnet50"], max_epochs=["5", "10"]) == (
@@ -378,7 +381,7 @@ def test_a_ready_space_as_it_stands_is_the_command_lines(name: str, task: str, c
     form = fill(task, None, {}, composer)
     ranges = {key: space for key, space in offered(form, composer)["ready"][name].items() if space}
     as_texts = json.loads(json.dumps(ranges))
-    words = planned(form, Wanted(as_texts, 20, "none", 1), composer).words
+    words = words_of(form, composer, as_texts, pruner="none")
     mine = check_sweep([word for word in words if not word.startswith("hydra")], cwd=composer.cwd)
     theirs = check_sweep([f"task={task}", f"sweep={name}"], cwd=composer.cwd)
     assert {*mine.words} - {f"task={task}"} == {*theirs.words} - {f"task={task}"}
@@ -400,9 +403,7 @@ def test_a_plan_is_a_command_that_a_person_could_type(composer: Composer) -> Non
         "batch_size": {"choices": ["16", "32"]},
         "dropout": {"low": 0, "high": 0.5, "step": ".1"},
     }
-    plan = planned(form, Wanted(ranges, 12, "median", 2), composer)
-    assert shlex.split(plan.command) == ["visrun", "-m", *plan.words]
-    assert plan.words == (
+    assert words_of(form, composer, ranges, trials=12, pruner="median", slots=2) == (
         "model=resnet18",
         "warmup_epochs=0",
         "max_epochs=5",
@@ -439,7 +440,7 @@ def test_a_plan_is_a_command_that_a_person_could_type(composer: Composer) -> Non
 )
 def test_a_wrong_range_is_said(ranges: dict[str, Any], line: str, composer: Composer) -> None:
     with pytest.raises(ConfigError) as caught:
-        planned(fill("classification", None, {}, composer), Wanted(ranges, 20, "none", 1), composer)
+        words_of(fill("classification", None, {}, composer), composer, ranges)
     assert line in " ".join(caught.value.problems)
 
 
@@ -447,17 +448,15 @@ def test_a_range_that_the_form_empties_is_said_beside_one_that_varies(composer: 
     form = fill("classification", None, {"max_epochs": "3", "warmup_epochs": "0"}, composer)
     ranges = {"dropout": {"low": 0, "high": 0.5}, "warmup_epochs": {"low": 2, "high": 8}}
     with pytest.raises(ConfigError) as caught:
-        planned(form, Wanted(ranges, 20, "none", 1), composer)
+        words_of(form, composer, ranges)
     assert caught.value.problems == ("warmup_epochs: this range leaves no two values to try",)
 
 
 @pytest.mark.parametrize("number", [0, -1, "1.5", "1e3", "abc", ""])
 def test_wrong_numbers_are_said_as_the_sweep_would_say_them(number: int | str, composer: Composer) -> None:
-    asked = Swept(task="classification", ranges={"dropout": {"low": 0, "high": 0.5}}, trials=number, slots=number)
+    form, ranges = fill("classification", None, {}, composer), {"dropout": {"low": 0, "high": 0.5}}
     with pytest.raises(ConfigError) as caught:
-        planned(
-            fill("classification", None, {}, composer), Wanted(asked.ranges, asked.trials, "x", asked.slots), composer
-        )
+        words_of(form, composer, ranges, trials=number, pruner="x", slots=number)
     *numbers, pruner = caught.value.problems
     theirs: list[str] = []
     _numbers({"n_trials": number, "n_jobs": number, "max_failure_rate": 1.0, "timeout": None}, theirs)
@@ -466,12 +465,11 @@ def test_wrong_numbers_are_said_as_the_sweep_would_say_them(number: int | str, c
 
 
 def test_without_a_number_of_trials_a_sweep_has_what_its_space_asks_for(composer: Composer) -> None:
-    asked = Swept(task="classification", ranges={"dropout": {"choices": [0, 0.5]}}, trials=None)
-    wanted = Wanted(asked.ranges, asked.trials, "auto", 1)
-    assert planned(fill("classification", None, {}, composer), wanted, composer).words == ("dropout=choice(0,0.5)",)
+    form, ranges = fill("classification", None, {}, composer), {"dropout": {"choices": [0, 0.5]}}
+    assert words_of(form, composer, ranges, trials=None) == ("dropout=choice(0,0.5)",)
 
 
 def test_a_sweep_is_as_large_as_on_the_command_line(composer: Composer) -> None:
-    wanted = Wanted({"dropout": {"low": 0, "high": 0.5}}, 10**6, "none", 1000)
-    words = planned(fill("classification", None, {}, composer), wanted, composer).words
+    form, ranges = fill("classification", None, {}, composer), {"dropout": {"low": 0, "high": 0.5}}
+    words = words_of(form, composer, ranges, trials=10**6, slots=1000)
     assert {"hydra.sweeper.n_trials=1000000", "hydra.sweeper.n_jobs=1000"} <= {*words}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -196,9 +197,6 @@ def _try_routes(app: FastAPI, desk: Desk) -> None:
 
 
 def _sweep_routes(app: FastAPI, desk: Desk) -> None:
-    def wanted(asked: Swept) -> space.Wanted:
-        return space.Wanted(asked.ranges, asked.trials, asked.pruner, asked.slots)
-
     @app.get("/api/sweeps/{name}")
     def shown(name: str) -> Response:
         return Json(desk.sweep(desk.place(name, "sweep")))
@@ -214,8 +212,8 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
         with desk.composer.lock:
             form = fill(asked.task, asked.model, asked.touched, desk.composer)
             try:
-                command = space.planned(form, wanted(asked), desk.composer).command
-                return Json({"command": command, "problems": []})
+                words = space.planned(form, asked, desk.composer)
+                return Json({"command": shlex.join(["visrun", "-m", *words]), "problems": []})
             except ConfigError as error:
                 return Json({"command": "", "problems": lines_of(error)})
 
@@ -223,9 +221,9 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
     def start(asked: StartSweep) -> Response:
         with desk.composer.lock:
             form = desk.checked(asked, varied=asked.ranges)
-            plan = space.planned(form, wanted(asked), desk.composer)
+            words = space.planned(form, asked, desk.composer)
         folder = desk.processes.sweep(
-            plan.words,
+            words,
             task=form.task,
             model="" if "model" in asked.ranges else form.resolved.settings.model.name,
             ticket=asked.ticket,

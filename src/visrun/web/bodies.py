@@ -36,7 +36,14 @@ class Start(State):
 
 
 class Swept(State):
-    """A form with ranges."""
+    """A form with ranges.
+
+    Args:
+        ranges: Field -> ``{"low", "high"[, "log"][, "step"]}`` or ``{"choices": [...]}``; every field varies.
+        trials: How many; None: each combination of a grid, else the usual number. What else was typed is refused.
+        pruner: A name of :data:`visrun.config.sweeper.PRUNERS`.
+        slots: Trials at a time.
+    """
 
     ranges: Annotated[dict[str, dict[str, Scalar | list[Scalar]]], Field(max_length=50)] = {}
     trials: Count | None = USUAL_TRIALS

@@ -5,10 +5,9 @@ Ranges are checked and spelt by :mod:`visrun.config.ready`, the whole command by
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from visrun.config.checks import problems_of
 from visrun.config.compose import Resolved, check_sweep
@@ -21,35 +20,13 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.machine import cores, gpus
 from visrun.tables import models_of
+from visrun.web.bodies import Swept
 from visrun.web.catalog import editable
 from visrun.web.composer import Composer
 from visrun.web.entered import plain
 from visrun.web.form import Form, command_words
 
 CHOSEN_PRUNER = "hydra/sweeper/pruner"
-
-
-class Wanted(NamedTuple):
-    """A sweep as the page asks for it.
-
-    Args:
-        ranges: Field -> ``{"low", "high"[, "log"][, "step"]}`` or ``{"choices": [...]}``; every field varies.
-        trials: How many; None: each combination of a grid, else the usual number. What else was typed is refused.
-        pruner: A name of ``PRUNERS``.
-        slots: Trials at a time.
-    """
-
-    ranges: Mapping[str, Mapping[str, Any]]
-    trials: int | str | None
-    pruner: str
-    slots: int | str
-
-
-class Planned(NamedTuple):
-    """A sweep that may start: its words behind ``-m``, and the command line."""
-
-    words: tuple[str, ...]
-    command: str
 
 
 def offered(form: Form, composer: Composer) -> dict[str, Any]:
@@ -86,34 +63,34 @@ def _listed(form: Form, composer: Composer) -> dict[str, dict[str, list[Any]]]:
     return {key: {"choices": choices} for key, choices in values.items()}
 
 
-def planned(form: Form, wanted: Wanted, composer: Composer) -> Planned:
-    """The command of a sweep.
+def planned(form: Form, asked: Swept, composer: Composer) -> tuple[str, ...]:
+    """The words of a sweep behind ``visrun -m``.
 
     Raises:
         ConfigError: With everything that is wrong, one line each, as the command line says it.
     """
-    problems = [*_sweeper_problems(wanted), *_strange_keys(wanted)]
+    problems = [*_sweeper_problems(asked), *_strange_keys(asked)]
     try:
-        swept = _swept(form, wanted, composer.cwd)
+        swept = _swept(form, asked, composer.cwd)
     except ConfigError as error:
         problems += error.problems
     if problems:
         raise ConfigError(problems)
-    words = [*command_words(form, composer, varied=wanted.ranges), *swept, *_sweeper(wanted)]
+    words = [*command_words(form, composer, varied=asked.ranges), *swept, *_sweeper(asked)]
     checked = [word for word in words if not word.startswith("hydra")]
     check_sweep(checked, cwd=composer.cwd, conf=composer.conf)
-    return Planned(tuple(words), shlex.join(["visrun", "-m", *words]))
+    return tuple(words)
 
 
-def _swept(form: Form, wanted: Wanted, cwd: Path) -> list[str]:
+def _swept(form: Form, asked: Swept, cwd: Path) -> list[str]:
     """The words of the ticked ranges.
 
     Raises:
         ConfigError: None is ticked, one is wrong, or one leaves nothing to vary: it must not vanish from the command.
     """
-    if not wanted.ranges:
+    if not asked.ranges:
         raise ConfigError("tick at least one field to vary")
-    ranges = {key: _plain(key, given, cwd) for key, given in wanted.ranges.items()}
+    ranges = {key: _plain(key, given, cwd) for key, given in asked.ranges.items()}
     try:
         found = spaces({"parameters": list(ranges), "ranges": ranges}, **_facts(form.resolved), name="form")
     except ConfigError as error:
@@ -124,10 +101,10 @@ def _swept(form: Form, wanted: Wanted, cwd: Path) -> list[str]:
     return spelt(found)
 
 
-def _strange_keys(wanted: Wanted) -> list[str]:
+def _strange_keys(asked: Swept) -> list[str]:
     """Only what the form itself may set varies, and no path."""
     known = [key for key in (*editable(), "model") if key not in PATHS]
-    return [f"{show(key)} does not vary here" for key in wanted.ranges if key not in known]
+    return [f"{show(key)} does not vary here" for key in asked.ranges if key not in known]
 
 
 def _plain(key: str, given: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
@@ -139,17 +116,17 @@ def _plain(key: str, given: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
     return {end: [*map(read, value)] if isinstance(value, list) else read(value) for end, value in given.items()}
 
 
-def _sweeper(wanted: Wanted) -> Sequence[str]:
-    words = [f"{N_TRIALS}={wanted.trials}"] if wanted.trials is not None else []
-    words += [f"{CHOSEN_PRUNER}={wanted.pruner}"] if wanted.pruner != AUTO else []
-    return words + ([f"{N_JOBS}={wanted.slots}"] if wanted.slots != 1 else [])
+def _sweeper(asked: Swept) -> Sequence[str]:
+    words = [f"{N_TRIALS}={asked.trials}"] if asked.trials is not None else []
+    words += [f"{CHOSEN_PRUNER}={asked.pruner}"] if asked.pruner != AUTO else []
+    return words + ([f"{N_JOBS}={asked.slots}"] if asked.slots != 1 else [])
 
 
-def _sweeper_problems(wanted: Wanted) -> list[str]:
+def _sweeper_problems(asked: Swept) -> list[str]:
     """What the sweep would say as it starts, which is checked where Optuna is."""
-    problems = count_problems(wanted.trials, wanted.slots)
-    if wanted.pruner not in PRUNERS:
-        problems.append(f"{CHOSEN_PRUNER}={show(wanted.pruner)}: must be {one_of(sorted(PRUNERS))}")
+    problems = count_problems(asked.trials, asked.slots)
+    if asked.pruner not in PRUNERS:
+        problems.append(f"{CHOSEN_PRUNER}={show(asked.pruner)}: must be {one_of(sorted(PRUNERS))}")
     return problems
 
 
