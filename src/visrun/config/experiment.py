@@ -60,7 +60,19 @@ def load_experiment(path: str | Path) -> Experiment:
     """
     file = expanded(path)
     file = file / FILE_NAME if file.is_dir() else file
-    content = _parse(_text(file), file)
+    return read_experiment(_text(file), file)
+
+
+def read_experiment(text: str, file: Path) -> Experiment:
+    """Check the text of an experiment.json.
+
+    Args:
+        file: Where it is from, which begins every line about it.
+
+    Raises:
+        ConfigError: As of :func:`load_experiment`.
+    """
+    content = _parse(text, file)
     problems = list(_unsafe(content)) or _unknown(content)
     if problems:
         raise ConfigError([f"{file}: {problem}" for problem in problems[:20]])

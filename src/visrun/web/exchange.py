@@ -6,7 +6,6 @@ through the form's own checks, and what it leaves at the defaults is not touched
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from visrun.config.choices import require_file
-from visrun.config.experiment import Experiment, load_experiment
+from visrun.config.experiment import Experiment, load_experiment, read_experiment
 from visrun.config.fields import show
 from visrun.config.lines import texts
 from visrun.config.spelling import word
@@ -57,13 +56,7 @@ def checked(told: object, composer: Composer) -> dict[str, Any]:
 
 def loaded_text(text: str, composer: Composer) -> dict[str, Any]:
     """The form of an experiment.json given as text; see :func:`loaded`."""
-    with tempfile.TemporaryDirectory(prefix="visrun-") as folder:
-        file = Path(folder) / FILE_NAME
-        file.write_text(text, encoding="utf-8")
-        try:
-            return loaded(file, composer)
-        except ConfigError as error:
-            raise ConfigError([line.replace(str(file), FILE_NAME) for line in error.problems]) from None
+    return _form_of(read_experiment(text, Path(FILE_NAME)), composer)
 
 
 def loaded(file: Path, composer: Composer) -> dict[str, Any]:
@@ -72,7 +65,10 @@ def loaded(file: Path, composer: Composer) -> dict[str, Any]:
     Raises:
         ConfigError: The file is refused, or names what this installation has not.
     """
-    found = load_experiment(file)
+    return _form_of(load_experiment(file), composer)
+
+
+def _form_of(found: Experiment, composer: Composer) -> dict[str, Any]:
     task, model = found.choices.get("task", composer.conf.default_choices()["task"]), found.choices.get("model")
     with composer.lock:
         touched = _without_defaults(task, model, _touched(found), composer)
