@@ -12,8 +12,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from visrun.sweep.parent import Parent, bests, child_name, child_tags, readable
+from visrun.sweep.parent import Parent, bests, readable
+from visrun.sweep.storage import open_storage
+from visrun.sweep.study import create
 from visrun.sweep.ties import graded
+from visrun.sweep.trial import Handle, SweepTrial
 from visrun.tracking import open_tracker
 from visrun.tracking.client import ENVIRONMENT
 from visrun.tracking.names import RECORD
@@ -153,16 +156,19 @@ def test_children_hang_below_their_parent_and_end_as_they_ended(tmp_path, databa
     parent = parent_of(tmp_path, uri=database)
     parent.tracker.start()
     run_id = parent.tracker.wait()
+    journal = str(tmp_path / "study.journal")
+    create(open_storage(journal), "digits", ["maximize"])
     ends = {"finished": None, "pruned": "median pruner: 0.3 after epoch 4", "killed": None, "failed": "loss is NaN"}
     for number, (status, reason) in enumerate(ends.items()):
         folder = tmp_path / str(number)
         folder.mkdir()
+        job = SweepTrial(Handle(journal, "digits", number, {"name": "none"}, run_id))
         child = open_tracker(
             "mlflow",
             experiment="visrun/classification",
-            run_name=child_name(number),
+            run_name=job.name,
             uri=str(database),
-            tags={**child_tags(run_id, number, "digits"), "model": "small_resnet"},
+            tags={**job.tags, "model": "small_resnet"},
             record=folder / "mlflow_run.json",
         )
         child.start()
@@ -208,7 +214,7 @@ def test_a_dead_server_costs_five_seconds_once(tmp_path):
         assert time.monotonic() - began < 1
     assert "did not take the parameters, some values, some tags, the final status" in warning
     assert warning.endswith("(trials.csv in the sweep's folder holds every value)")
-    assert child_tags(parent.tracker.run_id, 0, "digits") == {"optuna.trial_number": "0", "study": "digits"}
+    assert parent.tracker.run_id is None
 
 
 def test_without_a_tracker_there_is_no_run(tmp_path):

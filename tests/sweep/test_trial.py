@@ -66,8 +66,9 @@ def test_a_job_finds_its_trial_in_the_environment(
 def test_what_its_run_is_called(queue: Queue, tmp_path: Path) -> None:
     trial = trial_of(queue, tmp_path, parent="run-1")
     assert trial.name == "trial-005"
-    assert trial.tags["mlflow.parentRunId"] == "run-1" and "my study" in trial.tags.values()
-    assert "mlflow.parentRunId" not in trial_of(queue, tmp_path).tags
+    which = {"optuna.trial_number": "5", "study": "my study"}
+    assert trial.tags == {"mlflow.parentRunId": "run-1", **which}
+    assert trial_of(queue, tmp_path).tags == which
 
 
 def test_it_notes_what_the_run_was(queue: Queue, tmp_path: Path) -> None:

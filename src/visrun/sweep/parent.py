@@ -1,8 +1,8 @@
-"""A sweep in MLflow: one parent run that is kept up to date, and what makes a trial's run its child.
+"""A sweep in MLflow: one parent run that is kept up to date.
 
 parent = Parent("mlflow", study_name="digits", folder=folder, task="classification", space=space, params={}, ...)
 parent.tracker.start()
-run_id = parent.tracker.wait()           # given to the trials: child_tags(run_id, 7, "digits"), child_name(7)
+run_id = parent.tracker.wait()           # given to the trials, whose runs are its children
 parent.update(study, trials_of(study))   # as often as you like
 parent.files(draw(study, trials_of(study), folder / "plots"), "plots")
 warning = parent.tracker.finish("finished")
@@ -132,18 +132,3 @@ def readable(distribution: BaseDistribution) -> str:
     step = facts.step if facts.step is not None and not (isinstance(facts.low, int) and facts.step == 1) else None
     words = [f"{facts.low} to {facts.high}", "log" if facts.log else "", f"step {step}" if step else ""]
     return ", ".join(word for word in words if word)
-
-
-def child_name(number: int) -> str:
-    """The name of a trial's run.
-
-    >>> child_name(7), child_name(1234)
-    ('trial-007', 'trial-1234')
-    """
-    return f"trial-{number:03d}"
-
-
-def child_tags(parent_run_id: str | None, number: int, study_name: str) -> dict[str, str]:
-    """The tags that put a trial's run below the sweep's; without a parent those that say which trial it is."""
-    parent = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
-    return {**parent, "optuna.trial_number": str(number), "study": study_name}

@@ -19,7 +19,6 @@ from optuna.study import StudyDirection
 
 from visrun.errors import VisrunError
 from visrun.record.sweep_files import ATTRIBUTE
-from visrun.sweep.parent import child_name, child_tags
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue
@@ -70,12 +69,13 @@ class SweepTrial:
     @property
     def name(self) -> str:
         """What people call its run."""
-        return child_name(self.handle.number)
+        return f"trial-{self.handle.number:03d}"
 
     @property
     def tags(self) -> dict[str, str]:
-        """What makes its run a child of the sweep's."""
-        return child_tags(self.handle.parent, self.handle.number, self.handle.study)
+        """What makes its run a child of the sweep's; where that has none, only which trial it is."""
+        parent = {"mlflow.parentRunId": self.handle.parent} if self.handle.parent else {}
+        return {**parent, "optuna.trial_number": str(self.handle.number), "study": self.handle.study}
 
     def begin(self, folder: Path) -> None:
         """Note where the run is written."""
